@@ -1,0 +1,59 @@
+# The whole project by hand: `make` lists what there is.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+# make test T=tests/push_blaster runs a part; J=0 runs it in one process.
+T ?= tests
+J ?= 2
+
+.PHONY: help install run test check lint types layers format bench migrate lock
+
+##@ Use it
+run: install ## Start everything with an embedded PostgreSQL and run the example once
+	@$(BIN)/local-stack run
+
+migrate: install ## Migrate both databases (their URLs from the environment)
+	@$(BIN)/cadence-service migrate
+	@$(BIN)/push-blaster migrate
+
+##@ Work on it
+install: .venv/installed ## Make .venv and install from requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@echo "Installing into .venv (a minute on a new machine) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: install ## Run every test on an embedded PostgreSQL
+	@$(BIN)/pytest -q -n $(J) --dist loadgroup $(T)
+
+check: lint types layers test ## Everything that must hold before a commit
+
+lint: install ## ruff: style and likely mistakes
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: install ## mypy --strict
+	@$(BIN)/mypy
+
+layers: install ## import-linter: the architecture as a test
+	@$(BIN)/lint-imports --no-cache
+
+format: install ## Let ruff mend what it can
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: install ## Measure, and print ratios taken side by side in one run
+	@$(BIN)/python -m tests.bench
+
+lock: install ## Write requirements.lock anew from pyproject.toml
+	@$(BIN)/pip-compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header \
+	  --output-file requirements.lock pyproject.toml
+
+help:
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,1 @@
+"""Decides whom we may push to, and remembers every push."""

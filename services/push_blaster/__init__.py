@@ -1,0 +1,1 @@
+"""Push automations: who gets which push sequence, when."""

@@ -1,0 +1,113 @@
+"""An automation: what people decided about who gets which push sequence, when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+
+
+class Frequency(StrEnum):
+    """How often an automation sends."""
+
+    ONCE = "once"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    CUSTOM = "custom"
+
+
+class MissedRunPolicy(StrEnum):
+    """What becomes of a slot that the engine could not begin in time."""
+
+    SKIP = "skip"
+    RUN_LATE = "run_late"
+
+
+class InDoubtPolicy(StrEnum):
+    """What becomes of a message whose send began and whose outcome is unknown."""
+
+    RESEND = "resend"
+    SKIP = "skip"
+
+
+class FailPolicy(StrEnum):
+    """What becomes of a push when the cadence service cannot be asked."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When an automation sends: T, the live send time, in a zone, and how long before it begins.
+
+    Shape: `days_of_week` counts 0 for Sunday to 6 for Saturday, as cron does; empty and a
+    `day_of_month` of None mean the start date's. `cron_expression` gives T and rules only when
+    `frequency` is custom.
+    """
+
+    timezone: str
+    frequency: Frequency
+    execution_time: time | None = None
+    start_date: date | None = None
+    end_date: date | None = None
+    days_of_week: tuple[int, ...] = ()
+    day_of_month: int | None = None
+    cron_expression: str | None = None
+    lead_time: timedelta = timedelta(minutes=30)
+    missed_run_policy: MissedRunPolicy = MissedRunPolicy.RUN_LATE
+    grace: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """One message of an automation's sequence.
+
+    Shape: `absolute_time` is a wall time of the live day or an instant; it wins over the delay.
+    Units: `delay` counts from the previous push's planned instant; the first push's from T.
+    """
+
+    id: str
+    title: str
+    body: str
+    deep_link: str = ""
+    layer_id: int = 1
+    audience_name: str = "default"
+    delay: timedelta = timedelta(0)
+    absolute_time: time | datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How an automation sends."""
+
+    test_user_ids: tuple[str, ...] = ()
+    dry_run_first: bool = True
+    require_test_first: bool = True
+    cancellation_window: timedelta = timedelta(minutes=30)
+    max_audience_size: int | None = None
+    failure_rate: float | None = None
+    in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND
+    fail_policy: FailPolicy = FailPolicy.OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Automation:
+    """One automation as its document says, complete with defaults; see automation_document.py."""
+
+    id: str
+    name: str
+    version: int
+    status: str
+    is_active: bool
+    updated_at: datetime
+    schedule: Schedule
+    pushes: tuple[Push, ...]
+    script_id: str | None = None
+    script_parameters: Mapping[str, str] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the clock opens executions for it."""
+        return self.is_active and self.status in {"active", "scheduled"}

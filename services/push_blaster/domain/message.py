@@ -1,0 +1,52 @@
+"""A message: one push, personalised for one user, on its way to one device; and what became of it."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One push for one user's device, with its placeholders filled in."""
+
+    user_id: UUID
+    device_token: str
+    title: str
+    body: str
+    deep_link: str
+    display_tag: str
+
+
+class Outcome(StrEnum):
+    """What became of a message."""
+
+    SENT = "sent"
+    TOKEN_DEAD = "token_dead"
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+    NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The outcome of one message, the provider's id of it when sent, the reason when not.
+
+    `NOT_SENT` means the send never began (a stop came first), so the claim may be given back;
+    `IN_DOUBT` means it began and its answer never came.
+    """
+
+    user_id: UUID
+    outcome: Outcome
+    provider_id: str | None = None
+    reason: str | None = None
+
+
+def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:
+    """Return the tag under which a device shows this message: sent twice, it replaces itself.
+
+    Shape: 22 characters of base64url, well under the 64 bytes that APNs allows.
+    """
+    seed = f"{execution_id}\n{push_id}\n{user_id}".encode()
+    return base64.urlsafe_b64encode(hashlib.sha256(seed).digest())[:22].decode()

@@ -1,0 +1,1 @@
+"""What the two services say to each other: paths, messages and their schemas."""

@@ -1,0 +1,1 @@
+"""What any service here stands on: settings, logs, PostgreSQL, problems, tokens, health."""

@@ -1,0 +1,100 @@
+"""Errors on the wire: problem+json (RFC 9457), with the original's `error` and `errors` beside."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from flask import Flask, Response, json
+from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """How one of our exceptions is told to a client."""
+
+    status: int
+    title: str
+
+
+def install_problem_handlers(app: Flask, problems: Mapping[type[Exception], Problem]) -> None:
+    """Answer each exception of `problems`, each refused body and each crash as problem+json."""
+
+    def answer_ours(error: Exception) -> Response:
+        problem = next(problems[kind] for kind in type(error).__mro__ if kind in problems)
+        return problem_response(problem.status, problem.title, str(error))
+
+    for kind in problems:
+        app.register_error_handler(kind, answer_ours)
+    app.register_error_handler(ValidationError, _answer_validation)
+    app.register_error_handler(HTTPException, answer_http_exception)
+    app.register_error_handler(Exception, _answer_crash)
+
+
+def answer_http_exception(error: HTTPException) -> Response:
+    """Answer what Flask and webargs raise; a refused body names every field."""
+    messages = getattr(error, "data", {}).get("messages")
+    if messages:
+        return _invalid(messages)
+    response = problem_response(error.code or 500, error.name, error.description or error.name)
+    for name, value in error.get_headers():
+        if name.lower() not in {"content-type", "content-length"}:
+            response.headers[name] = value
+    return response
+
+
+def problem_response(
+    status: int, title: str, detail: str, errors: list[str] | None = None
+) -> Response:
+    """Return a problem+json answer; `error`, `message`, `success` serve the original's clients."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "error": detail,
+        "message": detail,
+        "success": False,
+    }
+    if errors:
+        body["errors"] = errors
+    return Response(json.dumps(body), status, content_type="application/problem+json")
+
+
+def flatten_messages(messages: object, path: str = "") -> Iterator[str]:
+    """Yield marshmallow's nested messages as lines: `pushSequence[0].title: Missing …`."""
+    if isinstance(messages, Mapping):
+        for key, value in messages.items():
+            yield from flatten_messages(value, _join(path, key))
+    elif isinstance(messages, list):
+        for value in messages:
+            yield from flatten_messages(value, path)
+    else:
+        yield f"{path}: {messages}" if path else str(messages)
+
+
+def _join(path: str, key: object) -> str:
+    if key == "_schema" or (not path and key in {"json", "query", "form", "files"}):
+        return path
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else str(key)
+
+
+def _answer_validation(error: ValidationError) -> Response:
+    return _invalid(error.messages)
+
+
+def _invalid(messages: object) -> Response:
+    errors = list(flatten_messages(messages))
+    return problem_response(400, "Bad Request", "; ".join(errors), errors)
+
+
+def _answer_crash(error: Exception) -> Response:
+    log.error("request_crashed", exc_info=error)
+    return problem_response(
+        500, "Internal Server Error", "The service failed on this request; its log says why."
+    )

@@ -1,0 +1,66 @@
+"""The frame of a service: OpenAPI, problems and tokens around its blueprints."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from flask import Flask, Response
+from flask_smorest import Api, Blueprint
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException
+
+from chassis.bearer_auth import Role, require_bearer_token
+from chassis.problems import Problem, answer_http_exception, install_problem_handlers
+
+
+class StrictParser(FlaskParser):
+    """Answers a body that does not fit with 400, as the original did."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+
+class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
+    """A flask-smorest blueprint whose refused bodies are 400."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+
+class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
+    """flask-smorest, with its errors told as problem+json."""
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        """Answer as the rest of the service does."""
+        return answer_http_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFrame:
+    """What differs between services: title and version, OpenAPI's path, tokens, open endpoints."""
+
+    title: str
+    version: str
+    openapi_path: str
+    tokens: Mapping[str, Role]
+    problems: Mapping[type[Exception], Problem]
+    open_to_all: Collection[str] = ()
+
+
+def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
+    """Put tokens, problems and OpenAPI around `app`; register blueprints on the answer."""
+    folder, _, name = frame.openapi_path.rpartition("/")
+    app.config.update(
+        API_TITLE=frame.title,
+        API_VERSION=frame.version,
+        OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX=folder or "/",
+        OPENAPI_JSON_PATH=name,
+        API_SPEC_OPTIONS={
+            "security": [{"bearer": []}],
+            "components": {
+                "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            },
+        },
+    )
+    api = ProblemApi(app)
+    require_bearer_token(app, frame.tokens, frame.open_to_all)
+    install_problem_handlers(app, frame.problems)
+    return api
