@@ -1,1 +1,187 @@
 """What the two services say to each other: paths, messages and their schemas."""
+
+from typing import Any, Final
+
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+FILTER_AUDIENCE_PATH: Final = "/filter-audience"
+TRACK_NOTIFICATION_PATH: Final = "/track-notification"
+HEALTH_PATH: Final = "/health"
+
+MAX_IDS: Final = 1_000_000
+MAX_NOTIFICATIONS: Final = 10_000
+FIRST_LAYER: Final = 1
+LAST_LAYER: Final = 5
+#: The name under which ids that are no UUIDs are counted among the excluded.
+INVALID_UUID: Final = "invalidUuid"
+
+
+class LayerField(fields.Integer):
+    """A layer: a whole number from 1 to 5, not a text or a boolean that looks like one."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take marshmallow's usual options."""
+        is_layer = validate.Range(
+            min=FIRST_LAYER, max=LAST_LAYER, error="Layers are 1 to 5; {input} is none."
+        )
+        super().__init__(strict=True, validate=is_layer, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        if isinstance(value, bool | str):
+            raise ValidationError("Layers are whole numbers from 1 to 5.")
+        return super()._deserialize(value, attr, data, **options)
+
+
+class UserIdsField(fields.Field[list[str]]):
+    """A list of texts, checked without an object for each."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+        if not isinstance(value, list) or not value:
+            raise ValidationError("Send a list of at least one user id.")
+        wrong = next((i for i, item in enumerate(value) if type(item) is not str), None)
+        if wrong is not None:
+            raise ValidationError({wrong: ["Not a text."]})
+        return value
+
+
+class FilterAudienceSchema(Schema):
+    """Body of POST FILTER_AUDIENCE_PATH."""
+
+    class Meta:
+        unknown = RAISE
+
+    user_ids = UserIdsField(required=True, data_key="userIds")
+    layer_id = LayerField(required=True, data_key="layerId")
+    scheduled_for = fields.AwareDateTime(load_default=None, data_key="scheduledFor")
+    explain = fields.Boolean(load_default=False)
+
+
+class ExcludedUserSchema(Schema):
+    """Why a user is held back, and until when."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    user_id = fields.String(required=True, data_key="userId")
+    rule = fields.String(required=True)
+    counted_sends = fields.List(fields.AwareDateTime(), data_key="countedSends")
+    next_eligible_at = fields.AwareDateTime(data_key="nextEligibleAt", allow_none=True)
+
+
+class FilteredAudienceSchema(Schema):
+    """Answer of POST FILTER_AUDIENCE_PATH."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    eligible_user_ids = fields.List(fields.String(), required=True, data_key="eligibleUserIds")
+    excluded_count = fields.Integer(required=True, data_key="excludedCount")
+    exclusion_breakdown = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), data_key="exclusionBreakdown"
+    )
+    failed_open = fields.Boolean(required=True, data_key="failedOpen")
+    fail_open_reason = fields.String(data_key="failOpenReason")
+    excluded = fields.List(fields.Nested(ExcludedUserSchema))
+
+
+class NotificationSchema(Schema):
+    """One notification that was sent to one user."""
+
+    class Meta:
+        unknown = RAISE
+
+    user_id = fields.UUID(required=True, data_key="userId")
+    layer_id = LayerField(required=True, data_key="layerId")
+    push_title = fields.String(
+        required=True, data_key="pushTitle", validate=validate.Length(min=1, max=4_000)
+    )
+    push_body = fields.String(
+        required=True, data_key="pushBody", validate=validate.Length(min=1, max=8_000)
+    )
+    audience_description = fields.String(
+        required=True, data_key="audienceDescription", validate=validate.Length(min=1, max=2_000)
+    )
+    deep_link = fields.String(load_default=None, allow_none=True, data_key="deepLink")
+    sent_at = fields.AwareDateTime(load_default=None, allow_none=True, data_key="sentAt")
+    actually_sent_at = fields.AwareDateTime(
+        load_default=None, allow_none=True, data_key="actuallySentAt"
+    )
+    idempotency_key = fields.String(
+        load_default=None,
+        allow_none=True,
+        data_key="idempotencyKey",
+        validate=validate.Length(min=1, max=500),
+    )
+
+
+class NotificationsSchema(Schema):
+    """Body of POST TRACK_NOTIFICATION_PATH in its bulk form."""
+
+    class Meta:
+        unknown = RAISE
+
+    notifications = fields.List(
+        fields.Nested(NotificationSchema),
+        required=True,
+        validate=validate.Length(min=1, max=MAX_NOTIFICATIONS),
+    )
+
+
+class TrackedSchema(Schema):
+    """Answer of POST TRACK_NOTIFICATION_PATH."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    success = fields.Boolean(required=True)
+    message = fields.String(required=True)
+    recorded = fields.Integer(required=True)
+    duplicates = fields.Integer(required=True)
+
+
+class RuleSchema(Schema):
+    """A cadence rule: at most `maxCount` notifications in any trailing `windowHours`."""
+
+    class Meta:
+        unknown = RAISE
+
+    name = fields.String(required=True, validate=validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$"))
+    description = fields.String(load_default="", validate=validate.Length(max=1_000))
+    applies_to_layers = fields.List(
+        LayerField(), required=True, data_key="appliesToLayers", validate=validate.Length(min=1)
+    )
+    counted_layers = fields.List(
+        LayerField(), required=True, data_key="countedLayers", validate=validate.Length(min=1)
+    )
+    window_hours = fields.Float(
+        required=True,
+        data_key="windowHours",
+        validate=validate.Range(min=0, min_inclusive=False, max=24 * 366),
+    )
+    max_count = fields.Integer(
+        required=True, strict=True, data_key="maxCount", validate=validate.Range(min=1, max=10_000)
+    )
+    is_active = fields.Boolean(load_default=True, data_key="isActive")
+
+
+class RulesSchema(Schema):
+    """Body of PUT /rules: the whole set, in order of precedence."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    rules = fields.List(fields.Nested(RuleSchema), required=True)
+
+    @validates_schema
+    def _has_unique_names(self, data: dict[str, Any], **_: object) -> None:
+        names = [rule["name"] for rule in data["rules"]]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValidationError(f"Named twice: {', '.join(twice)}.", "rules")
+
+
+class RuleSetSchema(RulesSchema):
+    """The rules in force, and the version of their set."""
+
+    version = fields.Integer()
+    created_at = fields.AwareDateTime(data_key="createdAt")

@@ -1,7 +1,7 @@
 """Bearer tokens with roles: every route asks for one, unless it is named as open."""
 
 import hmac
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Final, TypeVar
 
@@ -32,10 +32,14 @@ def asks_for(role: Role) -> Callable[[View], View]:
     return mark
 
 
-def require_bearer_token(
-    app: Flask, roles: Mapping[str, Role], open_to_all: Collection[str]
-) -> None:
-    """Refuse every request without a token of a sufficient role, except to `open_to_all`.
+def needs_no_token(view: View) -> View:
+    """Mark a view that answers to everybody."""
+    view.needs_no_token = True  # type: ignore[attr-defined]  # read by is_open() below
+    return view
+
+
+def require_bearer_token(app: Flask, roles: Mapping[str, Role]) -> None:
+    """Refuse every request without a token of a sufficient role, except to open views.
 
     Shape: `roles` maps a token to its role. A route that says nothing asks for viewer when it
     reads (GET, HEAD) and for admin when it does anything else.
@@ -43,7 +47,7 @@ def require_bearer_token(
 
     @app.before_request
     def check() -> None:
-        if request.endpoint in open_to_all or request.endpoint is None:
+        if request.endpoint is None or is_open(app, request.endpoint):
             return
         role = _role_of(request.headers.get("Authorization", ""), roles)
         if role is None:
@@ -56,6 +60,11 @@ def require_bearer_token(
             raise Forbidden(
                 f"This token is a {role.name.lower()}'s; {needed.name.lower()} is asked."
             )
+
+
+def is_open(app: Flask, endpoint: str) -> bool:
+    """Return whether the view of `endpoint` answers to everybody."""
+    return getattr(app.view_functions[endpoint], "needs_no_token", False)
 
 
 def required_role(app: Flask, endpoint: str, method: str) -> Role:

@@ -1,14 +1,15 @@
 """The frame of a service: OpenAPI, problems and tokens around its blueprints."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Flask, Response
 from flask_smorest import Api, Blueprint
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
-from chassis.bearer_auth import Role, require_bearer_token
+from chassis.bearer_auth import Role, needs_no_token, require_bearer_token
 from chassis.problems import Problem, answer_http_exception, install_problem_handlers
 
 
@@ -34,14 +35,13 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
 
 @dataclass(frozen=True, slots=True)
 class ServiceFrame:
-    """What differs between services: title and version, OpenAPI's path, tokens, open endpoints."""
+    """What differs between services: title and version, OpenAPI's path, tokens, problems."""
 
     title: str
     version: str
     openapi_path: str
     tokens: Mapping[str, Role]
     problems: Mapping[type[Exception], Problem]
-    open_to_all: Collection[str] = ()
 
 
 def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
@@ -61,6 +61,8 @@ def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
         },
     )
     api = ProblemApi(app)
-    require_bearer_token(app, frame.tokens, frame.open_to_all)
+    document = partial(app.view_functions["api-docs.openapi_json"])
+    app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
+    require_bearer_token(app, frame.tokens)
     install_problem_handlers(app, frame.problems)
     return api

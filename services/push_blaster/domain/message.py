@@ -1,4 +1,4 @@
-"""A message: one push, personalised for one user, on its way to one device; and what became of it."""
+"""A message: one push, personalised for one user, for one device; and what became of it."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     """What became of a message."""
 
     SENT = "sent"
-    TOKEN_DEAD = "token_dead"
+    TOKEN_DEAD = "token_dead"  # noqa: S105 - no password
     FAILED = "failed"
     IN_DOUBT = "in_doubt"
     NOT_SENT = "not_sent"
@@ -50,3 +50,7 @@ def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:
     """
     seed = f"{execution_id}\n{push_id}\n{user_id}".encode()
     return base64.urlsafe_b64encode(hashlib.sha256(seed).digest())[:22].decode()
+
+
+class TransportUnavailableError(Exception):
+    """Nothing can be sent at present, whatever the message; the reason blames no device."""

@@ -1,0 +1,90 @@
+"""The table `user_notifications`: every notification that every user got, or has reserved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from cadence_service.domain.cadence import CadenceRule, Send
+from chassis.postgres import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """Users who may break a rule, by their position in the list that was asked.
+
+    Shape: `blocked` maps a position to the number of the first rule that is full at the instant
+    asked; `unclear` are positions of users with later sends, whom only the pure rule can judge.
+    """
+
+    blocked: dict[int, int]
+    unclear: list[int]
+
+
+def find_suspects(
+    connection: Connection, user_ids: Sequence[str], rules: Sequence[CadenceRule], at: datetime
+) -> Suspects:
+    """Return who of `user_ids` may break one of `rules` by a send at `at`; one statement for all.
+
+    Shape: canonical UUID texts, each once.
+    """
+    longest = max(rule.window for rule in rules)
+    parameters: dict[str, Any] = {
+        "ids": "{" + ",".join(user_ids) + "}",
+        "at": at,
+        "from": at - longest,
+        "until": at + longest,
+        "layers": sorted(set().union(*(rule.counted_layers for rule in rules))),
+    }
+    full = []
+    for number, rule in enumerate(rules):
+        parameters[f"layers_{number}"] = sorted(rule.counted_layers)
+        parameters[f"from_{number}"] = at - rule.window
+        parameters[f"max_{number}"] = rule.max_count
+        full.append(
+            f"count(*) FILTER (WHERE n.layer_id = ANY(%(layers_{number})s) AND n.sent_at <= %(at)s"
+            f" AND n.sent_at > %(from_{number})s) >= %(max_{number})s"
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT a.position, ARRAY[{", ".join(full)}], bool_or(n.sent_at > %(at)s)
+              FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY a (user_id, position)
+              JOIN user_notifications n ON n.user_id = a.user_id
+             WHERE n.sent_at > %(from)s AND n.sent_at < %(until)s
+               AND n.layer_id = ANY(%(layers)s)
+             GROUP BY a.position
+            HAVING bool_or(n.sent_at > %(at)s) OR {" OR ".join(full)}
+            """,  # noqa: S608 - made of constants and numbers; every value is a parameter
+            parameters,
+        )
+        rows = cursor.fetchall()
+    return Suspects(
+        blocked={position - 1: broken.index(True) for position, broken, later in rows if not later},
+        unclear=[position - 1 for position, _, later in rows if later],
+    )
+
+
+def select_sends(
+    connection: Connection, user_ids: Sequence[str], at: datetime, around: timedelta
+) -> dict[UUID, list[Send]]:
+    """Return the sends of each of `user_ids` that lie less than `around` from `at`."""
+    sends: dict[UUID, list[Send]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT user_id, layer_id, sent_at
+              FROM user_notifications
+             WHERE user_id = ANY(%(ids)s::uuid[])
+               AND sent_at > %(from)s AND sent_at < %(until)s
+            """,
+            {
+                "ids": "{" + ",".join(user_ids) + "}",
+                "from": at - around,
+                "until": at + around,
+            },
+        )
+        for user_id, layer_id, sent_at in cursor:
+            sends.setdefault(user_id, []).append(Send(layer_id, sent_at))
+    return sends

@@ -1,0 +1,97 @@
+"""The tables of layers and rules; rules are replaced as a set, and old sets are kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cadence_service.domain.cadence import CadenceRule
+from chassis.postgres import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The rules in force, in order of precedence."""
+
+    version: int
+    created_at: datetime
+    rules: tuple[CadenceRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of notifications."""
+
+    id: int
+    name: str
+    description: str
+    is_exempt: bool
+
+
+def select_layers(connection: Connection) -> list[Layer]:
+    """Return every layer."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, name, description, is_exempt FROM notification_layers ORDER BY id"
+        )
+        return [Layer(*row) for row in cursor]
+
+
+def select_rule_set(connection: Connection) -> RuleSet | None:
+    """Return the newest set of rules, or None if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT version, created_at FROM rule_sets ORDER BY version DESC LIMIT 1")
+        newest = cursor.fetchone()
+        if newest is None:
+            return None
+        cursor.execute(
+            """
+            SELECT name, applies_to_layers, counted_layers, window_hours, max_count, is_active,
+                   description
+              FROM cadence_rules
+             WHERE set_version = %(version)s
+             ORDER BY position
+            """,
+            {"version": newest[0]},
+        )
+        rules = tuple(
+            CadenceRule(
+                name=row[0],
+                applies_to_layers=frozenset(row[1]),
+                counted_layers=frozenset(row[2]),
+                window=timedelta(hours=row[3]),
+                max_count=row[4],
+                is_active=row[5],
+                description=row[6],
+            )
+            for row in cursor
+        )
+    return RuleSet(newest[0], newest[1], rules)
+
+
+def insert_rule_set(connection: Connection, rules: Sequence[CadenceRule]) -> int:
+    """Put `rules` in force as a new set, and return its version."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO rule_sets DEFAULT VALUES RETURNING version")
+        row = cursor.fetchone()
+        version = int(row[0]) if row else 0
+        for position, rule in enumerate(rules, start=1):
+            cursor.execute(
+                """
+                INSERT INTO cadence_rules
+                VALUES (%(version)s, %(position)s, %(name)s, %(description)s,
+                        %(applies_to)s::smallint[], %(counted)s::smallint[], %(hours)s,
+                        %(max_count)s, %(is_active)s)
+                """,
+                {
+                    "version": version,
+                    "position": position,
+                    "name": rule.name,
+                    "description": rule.description,
+                    "applies_to": sorted(rule.applies_to_layers),
+                    "counted": sorted(rule.counted_layers),
+                    "hours": rule.window / timedelta(hours=1),
+                    "max_count": rule.max_count,
+                    "is_active": rule.is_active,
+                },
+            )
+    return version

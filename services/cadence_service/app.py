@@ -1,0 +1,46 @@
+"""The composition root: what this service is made of, on one screen."""
+
+from flask import Flask
+
+from cadence_service.settings import Settings
+from cadence_service.web.audience import audience_routes
+from cadence_service.web.health import health_routes
+from cadence_service.web.notifications import notification_routes
+from cadence_service.web.problems import PROBLEMS
+from cadence_service.web.rules import rule_routes
+from chassis.fast_json import FastJson
+from chassis.logs import configure_logs
+from chassis.postgres import Database
+from chassis.service import ServiceFrame, frame_service
+
+#: A million ids in JSON are 39 MB.
+MAX_BODY = 64 * 1024 * 1024
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the service; gunicorn calls this as `cadence_service.app:create_app()`."""
+    settings = settings or Settings.from_environ()
+    configure_logs("cadence", settings.log_format)
+    database = Database(settings.database_url, max_connections=settings.database_pool_size)
+
+    app = Flask(__name__)
+    app.json = FastJson(app)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    frame = ServiceFrame(
+        title="Cadence service",
+        version="1",
+        openapi_path="/openapi.json",
+        tokens=settings.tokens,
+        problems=PROBLEMS,
+    )
+    api = frame_service(app, frame)
+    for routes in (
+        audience_routes(database),
+        notification_routes(database),
+        rule_routes(database),
+        health_routes(database),
+    ):
+        api.register_blueprint(routes)
+        # The original's clients call every route under /api.
+        app.register_blueprint(routes, url_prefix="/api", name=f"prefixed_{routes.name}")
+    return app

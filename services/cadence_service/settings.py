@@ -1,0 +1,41 @@
+"""What the cadence service can be told by its environment; read once, at the start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from environs import Env
+
+from chassis.bearer_auth import Role
+from chassis.logs import LogFormat
+from chassis.settings import read_secret, require_secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of the cadence service."""
+
+    database_url: str
+    database_pool_size: int
+    tokens: Mapping[str, Role]
+    host: str
+    port: int
+    workers: int
+    log_format: LogFormat
+
+    @classmethod
+    def from_environ(cls) -> "Settings":
+        """Read every setting; SettingsError names the one that is missing or does not fit."""
+        env = Env()
+        narrow = read_secret(env, "CADENCE_SERVICE_TOKEN")
+        return cls(
+            database_url=require_secret(env, "PUSH_CADENCE_DATABASE_URL"),
+            database_pool_size=env.int("CADENCE_DATABASE_POOL_SIZE", 10),
+            tokens={
+                require_secret(env, "CADENCE_API_TOKEN"): Role.ADMIN,
+                **({narrow: Role.OPERATOR} if narrow else {}),
+            },
+            host=env.str("CADENCE_HOST", "127.0.0.1"),
+            port=env.int("CADENCE_PORT", 3002),
+            workers=env.int("CADENCE_WORKERS", 2),
+            log_format="console" if env.str("LOG_FORMAT", "json") == "console" else "json",
+        )

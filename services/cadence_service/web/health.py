@@ -1,0 +1,42 @@
+"""Whether the cadence service is well."""
+
+import resource
+from typing import Any
+
+from flask import Response, jsonify
+
+from cadence_contract import HEALTH_PATH
+from chassis.bearer_auth import needs_no_token
+from chassis.clock import utc_now
+from chassis.health import check_parts
+from chassis.postgres import Database
+from chassis.service import Routes
+
+
+def health_routes(database: Database) -> Routes:
+    """Return the route that tells, without a token, how the service is."""
+    routes = Routes("health", __name__, description="Health")
+
+    @routes.route(HEALTH_PATH, methods=["GET"])
+    @needs_no_token
+    @routes.response(200)
+    def read_health() -> Response:
+        """Tell how the service is; 503 while its database is away."""
+        state = check_parts({"database": database.ping})["database"]
+        is_well = state == "ok"
+        body: dict[str, Any] = {
+            "status": "healthy" if is_well else "degraded",
+            "service": "push-cadence",
+            "timestamp": utc_now().isoformat(),
+            "database": "connected" if is_well else "error",
+            "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
+        }
+        if not is_well:
+            body |= {"message": "Filters fail open until it is back.", "error": state}
+        response = jsonify(body)
+        response.status_code = 200 if is_well else 503
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Health-Status"] = body["status"]
+        return response
+
+    return routes

@@ -1,0 +1,92 @@
+"""The CSV that a script wrote, row by row: good rows, and bad ones with their reason."""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+ID_COLUMNS: Final = frozenset({"user_id", "userid", "id", "user id", "user"})
+_UUID: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
+)
+
+
+class AudienceCsvError(Exception):
+    """The file as a whole cannot be read as an audience."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow:
+    """One data row: a canonical user id and its variables, or the reason why it is bad."""
+
+    line: int
+    user_id: str
+    variables: Mapping[str, str]
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceCsv:
+    """An open audience file: its variable columns, and its rows."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[CsvRow]
+
+
+def open_audience(file: TextIO, name: str) -> AudienceCsv:
+    """Read the header of `file`; its rows are read as they are asked for.
+
+    Shape:  `file` is opened by `open_text`: UTF-8 with or without BOM, any line ending.
+    Raises: AudienceCsvError if there is no header, or no column with user ids in it.
+    """
+    reader = csv.reader(file)
+    header = [cell.strip() for cell in next(reader, [])]
+    position = next((i for i, cell in enumerate(header) if cell.lower() in ID_COLUMNS), None)
+    if position is None:
+        found = ", ".join(header) or "none: the file is empty"
+        raise AudienceCsvError(
+            f"{name} has no column of user ids (user_id, userId, id, User ID or user). "
+            f"Its columns: {found}."
+        )
+    columns = tuple(cell for i, cell in enumerate(header) if i != position)
+    return AudienceCsv(columns, _read_rows(reader, header, position))
+
+
+def open_text(path: Path) -> TextIO:
+    """Open a CSV for `open_audience`; bytes that are no UTF-8 become replacement characters."""
+    return path.open(encoding="utf-8-sig", errors="replace", newline="")
+
+
+def _read_rows(
+    reader: "csv._reader",  # type: ignore[name-defined,unused-ignore]  # has no public name
+    header: list[str],
+    position: int,
+) -> Iterator[CsvRow]:
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield CsvRow(reader.line_num, "", {}, f"bad_row: {error}")
+            continue
+        if cells:
+            yield _read_row(reader.line_num, cells, header, position)
+
+
+def _read_row(line: int, cells: list[str], header: list[str], position: int) -> CsvRow:
+    if len(cells) != len(header):
+        return CsvRow(line, "", {}, f"bad_row: {len(cells)} cells, {len(header)} columns")
+    user_id = cells[position].strip()
+    if not user_id:
+        return CsvRow(line, "", {}, "missing_id")
+    if not _UUID.fullmatch(user_id):
+        return CsvRow(line, "", {}, f"invalid_uuid: {user_id[:50]!r}")
+    variables = {
+        name: cell
+        for i, (name, cell) in enumerate(zip(header, cells, strict=True))
+        if i != position
+    }
+    return CsvRow(line, user_id.lower(), variables)

@@ -1,0 +1,114 @@
+"""The automation's document, complete with defaults, and the typed view of it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from push_blaster.adapters.automation_schema import AutomationSchema
+from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
+from push_blaster.domain.automation import (
+    Automation,
+    FailPolicy,
+    Frequency,
+    InDoubtPolicy,
+    MissedRunPolicy,
+    Push,
+    Schedule,
+    Settings,
+)
+
+
+def complete_document(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document with every default filled in and everything unknown kept.
+
+    Raises: marshmallow's ValidationError, with the path of each field that does not fit.
+    """
+    document: dict[str, Any] = AutomationSchema().load(raw)
+    for number, push in enumerate(document["pushSequence"], start=1):
+        push["id"] = push["id"] or f"push-{number}"
+        push["sequenceOrder"] = push.get("sequenceOrder") or number
+    return document
+
+
+def read_automation(document: Mapping[str, Any]) -> Automation:
+    """Return the typed view of a complete document."""
+    script = (document.get("audienceCriteria") or {}).get("customScript") or {}
+    return Automation(
+        id=document["id"],
+        name=document["name"],
+        version=document["version"],
+        status=document["status"],
+        is_active=document["isActive"],
+        updated_at=_read_instant(document.get("updatedAt")),
+        schedule=_read_schedule(document["schedule"]),
+        pushes=tuple(
+            _read_push(push, document["schedule"]["timezone"])
+            for push in sorted(document["pushSequence"], key=lambda p: p["sequenceOrder"])
+        ),
+        script_id=script.get("scriptId"),
+        script_parameters={k: str(v) for k, v in (script.get("parameters") or {}).items()},
+        settings=_read_settings(document["settings"]),
+    )
+
+
+def _read_schedule(schedule: Mapping[str, Any]) -> Schedule:
+    start = schedule.get("startDate") or schedule.get("scheduledDate")
+    at = schedule.get("executionTime") or schedule.get("scheduledTime")
+    end = schedule.get("endDate")
+    return Schedule(
+        timezone=schedule["timezone"],
+        frequency=Frequency(schedule["frequency"]),
+        execution_time=read_time(at) if at else None,
+        start_date=read_date(start) if start else None,
+        end_date=read_date(end) if end else None,
+        days_of_week=tuple(schedule.get("daysOfWeek") or ()),
+        day_of_month=schedule.get("dayOfMonth"),
+        cron_expression=schedule.get("cronExpression"),
+        lead_time=_minutes(schedule.get("leadTimeMinutes"), 30),
+        missed_run_policy=MissedRunPolicy(schedule.get("missedRunPolicy") or "run_late"),
+        grace=_minutes(schedule.get("graceMinutes"), 30),
+    )
+
+
+def _read_push(push: Mapping[str, Any], zone: str) -> Push:
+    timing = push["timing"]
+    absolute = timing.get("absoluteTime")
+    return Push(
+        id=push["id"],
+        title=push["title"],
+        body=push["body"],
+        deep_link=push.get("deepLink") or "",
+        layer_id=push["layerId"],
+        audience_name=push.get("audienceName") or "default",
+        delay=_minutes(timing.get("delayAfterPrevious"), 0),
+        absolute_time=read_absolute_time(absolute, zone) if absolute else None,
+    )
+
+
+def _read_settings(settings: Mapping[str, Any]) -> Settings:
+    safeguards = settings.get("safeguards") or {}
+    thresholds = safeguards.get("alertThresholds") or {}
+    sizes = [settings.get("maxAudienceSize"), safeguards.get("maxAudienceSize")]
+    return Settings(
+        test_user_ids=tuple(settings.get("testUserIds") or ()),
+        dry_run_first=settings.get("dryRunFirst") is not False,
+        require_test_first=safeguards.get("requireTestFirst") is not False,
+        cancellation_window=_minutes(settings.get("cancellationWindowMinutes"), 30),
+        max_audience_size=min((size for size in sizes if size is not None), default=None),
+        failure_rate=thresholds.get("failureRate"),
+        in_doubt=InDoubtPolicy(settings.get("inDoubt") or "resend"),
+        fail_policy=FailPolicy(settings.get("failPolicy") or "open"),
+    )
+
+
+def _minutes(value: float | None, default: float) -> timedelta:
+    return timedelta(minutes=default if value is None else value)
+
+
+def _read_instant(value: str | None) -> datetime:
+    """Return when the document was last edited; long ago if it does not say so readably."""
+    try:
+        instant = datetime.fromisoformat(value or "")
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -1,0 +1,271 @@
+"""The schema of an automation: one for its JSON file and for the API.
+
+Names are the original's, in camelCase. Fields that we do not know are kept, at every level, and
+what real files hold beyond the types (empty push ids, `scheduledDate`, dates as instants) loads.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from croniter import CroniterError, croniter
+from marshmallow import (
+    INCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    pre_load,
+    validate,
+    validates_schema,
+)
+
+from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
+from push_blaster.domain.automation import FailPolicy, Frequency, InDoubtPolicy, MissedRunPolicy
+
+MAX_PUSHES: Final = 20
+ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DAY_MINUTES: Final = 24 * 60
+TYPES: Final = ("single_push", "sequence", "recurring", "triggered", "script_based")
+STATUSES: Final = (
+    "draft",
+    "active",
+    "inactive",
+    "scheduled",
+    "running",
+    "paused",
+    "completed",
+    "failed",
+    "cancelled",
+)
+
+
+def _is_id(value: str) -> None:
+    if not ID_PATTERN.fullmatch(value):
+        raise ValidationError(
+            "Use letters, digits, '.', '_' and '-', at most 100, a letter or digit first."
+        )
+
+
+def _is_time(value: str) -> None:
+    try:
+        read_time(value)
+    except ValueError as error:
+        raise ValidationError(f"{value!r} is no time of day; write it as HH:MM.") from error
+
+
+def _is_date(value: str) -> None:
+    try:
+        read_date(value)
+    except ValueError as error:
+        raise ValidationError(f"{value!r} is no date; write it as YYYY-MM-DD.") from error
+
+
+def _is_zone(value: str) -> None:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValidationError(
+            f"{value!r} is no time zone; use a name such as Europe/Berlin."
+        ) from error
+
+
+def _is_cron(value: str) -> None:
+    try:
+        croniter(value, datetime(2026, 1, 1)).get_next()  # noqa: DTZ001 - naive local time
+    except (CroniterError, ValueError, KeyError) as error:
+        raise ValidationError(
+            f"{value!r} is no cron expression that ever fires: {error}"
+        ) from error
+
+
+def _is_absolute_time(value: str) -> None:
+    try:
+        read_absolute_time(value, "UTC")
+    except ValueError as error:
+        raise ValidationError(
+            f"{value!r} is neither a time of day (HH:MM) nor an instant (ISO 8601)."
+        ) from error
+
+
+def _optional(field: type[fields.Field[Any]], **options: Any) -> fields.Field[Any]:
+    return field(allow_none=True, **options)
+
+
+class _Kept(Schema):
+    """A part of the document: what we do not know stays as it is."""
+
+    class Meta:
+        unknown = INCLUDE
+
+
+_Timing = _Kept.from_dict(
+    {
+        "delayAfterPrevious": _optional(
+            fields.Float, load_default=0, validate=validate.Range(min=0, max=7 * DAY_MINUTES)
+        ),
+        "absoluteTime": _optional(fields.String, validate=_is_absolute_time),
+    },
+    name="PushTiming",
+)
+
+_Push = _Kept.from_dict(
+    {
+        "id": _optional(fields.String, load_default=""),
+        "sequenceOrder": _optional(fields.Integer),
+        "title": fields.String(required=True, validate=validate.Length(min=1, max=1_000)),
+        "body": fields.String(required=True, validate=validate.Length(max=4_000)),
+        "deepLink": _optional(fields.String, load_default=""),
+        "layerId": fields.Integer(
+            strict=True,
+            load_default=1,
+            validate=validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} is none."),
+        ),
+        "timing": fields.Nested(_Timing, load_default=lambda: {"delayAfterPrevious": 0}),
+        "audienceName": _optional(fields.String),
+        "status": _optional(fields.String, load_default="pending"),
+    },
+    name="AutomationPush",
+)
+
+
+class _Schedule(
+    _Kept.from_dict(  # type: ignore[misc]  # a base made at run time
+        {
+            "timezone": fields.String(load_default="America/Chicago", validate=_is_zone),
+            "frequency": fields.String(
+                required=True, validate=validate.OneOf([f.value for f in Frequency])
+            ),
+            "startDate": _optional(fields.String, validate=_is_date),
+            "endDate": _optional(fields.String, validate=_is_date),
+            "executionTime": _optional(fields.String, validate=_is_time),
+            "cronExpression": _optional(fields.String, validate=_is_cron),
+            "leadTimeMinutes": _optional(
+                fields.Float, load_default=30, validate=validate.Range(min=0, max=DAY_MINUTES)
+            ),
+            "daysOfWeek": _optional(
+                fields.List,
+                cls_or_instance=fields.Integer(
+                    strict=True,
+                    validate=validate.Range(min=0, max=6, error="0 is Sunday, 6 Saturday."),
+                ),
+            ),
+            "dayOfMonth": _optional(
+                fields.Integer, strict=True, validate=validate.Range(min=1, max=31)
+            ),
+            "missedRunPolicy": _optional(
+                fields.String, validate=validate.OneOf([p.value for p in MissedRunPolicy])
+            ),
+            "graceMinutes": _optional(
+                fields.Float, validate=validate.Range(min=0, max=7 * DAY_MINUTES)
+            ),
+        },
+        name="ScheduleFields",
+    )
+):
+    """When it sends."""
+
+    @validates_schema
+    def _is_complete(self, data: dict[str, Any], **_: object) -> None:
+        if data["frequency"] == Frequency.CUSTOM:
+            if not data.get("cronExpression"):
+                raise ValidationError(
+                    "A custom schedule needs a cron expression.", "cronExpression"
+                )
+            return
+        if not (data.get("executionTime") or data.get("scheduledTime")):
+            raise ValidationError("Give the live send time as HH:MM.", "executionTime")
+        is_once = data["frequency"] == Frequency.ONCE
+        if is_once and not (data.get("startDate") or data.get("scheduledDate")):
+            raise ValidationError("Give the day of the send as YYYY-MM-DD.", "startDate")
+
+
+_Thresholds = _Kept.from_dict(
+    {
+        "audienceSize": _optional(fields.Integer, validate=validate.Range(min=0)),
+        "failureRate": _optional(fields.Float, validate=validate.Range(min=0, max=1)),
+    },
+    name="AlertThresholds",
+)
+
+_Safeguards = _Kept.from_dict(
+    {
+        "maxAudienceSize": _optional(fields.Integer, validate=validate.Range(min=1)),
+        "requireTestFirst": _optional(fields.Boolean, load_default=True),
+        "emergencyContacts": _optional(fields.List, cls_or_instance=fields.String()),
+        "alertThresholds": _optional(fields.Nested, nested=_Thresholds),
+    },
+    name="Safeguards",
+)
+
+_Settings = _Kept.from_dict(
+    {
+        "testUserIds": _optional(fields.List, cls_or_instance=fields.String(), load_default=list),
+        "maxAudienceSize": _optional(fields.Integer, validate=validate.Range(min=1)),
+        "emergencyStopEnabled": _optional(fields.Boolean, load_default=True),
+        "dryRunFirst": _optional(fields.Boolean, load_default=True),
+        "cancellationWindowMinutes": _optional(
+            fields.Float, load_default=30, validate=validate.Range(min=0, max=240)
+        ),
+        "safeguards": _optional(
+            fields.Nested, nested=_Safeguards, load_default=lambda: {"requireTestFirst": True}
+        ),
+        "inDoubt": _optional(
+            fields.String, validate=validate.OneOf([p.value for p in InDoubtPolicy])
+        ),
+        "failPolicy": _optional(
+            fields.String, validate=validate.OneOf([p.value for p in FailPolicy])
+        ),
+    },
+    name="AutomationSettings",
+)
+
+_CustomScript = _Kept.from_dict(
+    {
+        "scriptId": fields.String(required=True, validate=validate.Length(min=1)),
+        "parameters": _optional(fields.Dict, keys=fields.String()),
+    },
+    name="CustomScript",
+)
+
+_Criteria = _Kept.from_dict(
+    {"customScript": _optional(fields.Nested, nested=_CustomScript)}, name="AudienceCriteria"
+)
+
+
+class AutomationSchema(
+    _Kept.from_dict(  # type: ignore[misc]  # a base made at run time
+        {
+            "id": fields.String(required=True, validate=_is_id),
+            "name": fields.String(required=True, validate=validate.Length(min=1, max=255)),
+            "description": _optional(fields.String, load_default=""),
+            "type": fields.String(required=True, validate=validate.OneOf(TYPES)),
+            "status": fields.String(load_default="draft", validate=validate.OneOf(STATUSES)),
+            "isActive": fields.Boolean(load_default=False),
+            "version": fields.Integer(strict=True, load_default=1, validate=validate.Range(min=1)),
+            "schedule": fields.Nested(_Schedule, required=True),
+            "template": _optional(fields.Dict),
+            "pushSequence": fields.List(
+                fields.Nested(_Push),
+                required=True,
+                validate=validate.Length(
+                    min=1, max=MAX_PUSHES, error="A sequence has {min} to {max} pushes."
+                ),
+            ),
+            "audienceCriteria": _optional(fields.Nested, nested=_Criteria, load_default=dict),
+            "settings": fields.Nested(_Settings, load_default=lambda: _Settings().load({})),
+            "metadata": _optional(fields.Dict, load_default=dict),
+            "createdAt": _optional(fields.String),
+            "updatedAt": _optional(fields.String),
+        },
+        name="UniversalAutomation",
+    )
+):
+    """An automation, as its file and the API show it."""
+
+    @pre_load
+    def _is_object(self, data: object, **_: object) -> object:
+        if not isinstance(data, Mapping):
+            raise ValidationError("An automation is a JSON object.")
+        return data

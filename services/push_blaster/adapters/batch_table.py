@@ -1,0 +1,196 @@
+"""The table `send_batches`: slices of a push's frozen audience, each sent by one job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg2.extras import execute_values
+
+from chassis.postgres import Connection
+from push_blaster.adapters.frozen_audiences import Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBatch:
+    """A batch in our hands, until its fence is raised again."""
+
+    execution_id: str
+    position: int
+    number: int
+    offset: int
+    rows: int
+    fence: int
+    failures: int
+
+
+def insert_batches(
+    connection: Connection, execution_id: str, position: int, batches: Sequence[Batch]
+) -> None:
+    """Lay out the batches of one push; safe to repeat."""
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            """
+            INSERT INTO send_batches (execution_id, position, batch, start_offset, row_count)
+            VALUES %s
+                ON CONFLICT DO NOTHING
+            """,
+            [(execution_id, position, b.number, b.offset, b.rows) for b in batches],
+            page_size=1_000,
+        )
+
+
+def hand_out_batches(
+    connection: Connection, now: datetime, again_before: datetime, limit: int
+) -> list[tuple[str, int, int]]:
+    """Return open batches of live executions as (execution, position, batch), marking them.
+
+    Units: one handed out before `again_before` and not done is handed out again; at most `limit`
+    are out at a time, so that no execution keeps the others waiting.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE send_batches
+               SET handed_out_at = %(now)s
+             WHERE (execution_id, position, batch) IN (
+                   SELECT b.execution_id, b.position, b.batch
+                     FROM send_batches b
+                     JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
+                    WHERE b.done_at IS NULL
+                      AND (b.handed_out_at IS NULL OR b.handed_out_at < %(again_before)s)
+                    ORDER BY b.batch, b.execution_id
+                    LIMIT greatest(0, %(limit)s - (
+                          SELECT count(*) FROM send_batches
+                           WHERE done_at IS NULL AND handed_out_at >= %(again_before)s))
+                      FOR UPDATE OF b SKIP LOCKED)
+            RETURNING execution_id, position, batch
+            """,
+            {"now": now, "again_before": again_before, "limit": limit},
+        )
+        return sorted(cursor.fetchall(), key=lambda row: row[2])
+
+
+def take_batch(
+    connection: Connection, execution_id: str, position: int, number: int
+) -> TakenBatch | None:
+    """Take a batch that is not done: raise its fence; None if it is done or nothing may be sent."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE send_batches b
+               SET fence = b.fence + 1
+              FROM executions e
+             WHERE b.execution_id = %(id)s AND b.position = %(position)s AND b.batch = %(number)s
+               AND b.done_at IS NULL
+               AND e.id = b.execution_id AND e.phase = 'live_execution'
+            RETURNING b.start_offset, b.row_count, b.fence, b.failures
+            """,
+            {"id": execution_id, "position": position, "number": number},
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return TakenBatch(
+        execution_id=execution_id,
+        position=position,
+        number=number,
+        offset=row[0],
+        rows=row[1],
+        fence=row[2],
+        failures=row[3],
+    )
+
+
+def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool:
+    """Say that the batch is being worked on, and return whether it still is ours to send.
+
+    Until the transaction ends, neither a stop nor another engine can come between.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT 1 FROM executions
+             WHERE id = %(id)s AND phase = 'live_execution'
+               FOR SHARE
+            """,
+            {"id": batch.execution_id},
+        )
+        if cursor.fetchone() is None:
+            return False
+        cursor.execute(
+            """
+            UPDATE send_batches SET handed_out_at = %(now)s
+             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
+               AND fence = %(fence)s AND done_at IS NULL
+            """,
+            {**_key(batch), "now": now},
+        )
+        return cursor.rowcount == 1
+
+
+def is_ours(connection: Connection, batch: TakenBatch) -> bool:
+    """Return whether the batch may go on: its execution is live and nobody else has taken it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT 1
+              FROM send_batches b
+              JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
+             WHERE b.execution_id = %(id)s AND b.position = %(position)s
+               AND b.batch = %(number)s AND b.fence = %(fence)s
+            """,
+            _key(batch),
+        )
+        return cursor.fetchone() is not None
+
+
+def finish_batch(connection: Connection, batch: TakenBatch, now: datetime) -> None:
+    """Mark the batch as done, if it still is ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE send_batches SET done_at = %(now)s
+             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
+               AND fence = %(fence)s
+            """,
+            {**_key(batch), "now": now},
+        )
+
+
+def count_failure(connection: Connection, batch: TakenBatch) -> int:
+    """Count one more failed attempt of the batch, and return how many there were in all."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE send_batches SET failures = failures + 1
+             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
+            RETURNING failures
+            """,
+            _key(batch),
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def count_open_batches(connection: Connection, execution_id: str, position: int) -> int:
+    """Return how many batches of the push are not done."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*) FROM send_batches
+             WHERE execution_id = %(id)s AND position = %(position)s AND done_at IS NULL
+            """,
+            {"id": execution_id, "position": position},
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def _key(batch: TakenBatch) -> dict[str, object]:
+    return {
+        "id": batch.execution_id,
+        "position": batch.position,
+        "number": batch.number,
+        "fence": batch.fence,
+    }

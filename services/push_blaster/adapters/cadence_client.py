@@ -1,0 +1,138 @@
+"""HTTP client of the cadence service."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+import requests
+from marshmallow import Schema, ValidationError
+
+from cadence_contract import (
+    FILTER_AUDIENCE_PATH,
+    HEALTH_PATH,
+    MAX_NOTIFICATIONS,
+    TRACK_NOTIFICATION_PATH,
+    FilteredAudienceSchema,
+    TrackedSchema,
+)
+from push_blaster.domain.cadence import TrackedSend, Verdict
+
+ATTEMPTS: Final = 2
+
+
+class CadenceUnavailableError(Exception):
+    """The cadence service is away, slow, or answers nonsense; the message says which."""
+
+
+class CadenceClient:
+    """Asks the cadence service; one session for each thread that does."""
+
+    def __init__(
+        self, base_url: str, token: str, timeout: timedelta = timedelta(seconds=5)
+    ) -> None:
+        """Take where the service is, the token for it, and how long an answer may take."""
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._timeout_s = timeout.total_seconds()
+        self._local = threading.local()
+
+    def filter_audience(
+        self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
+    ) -> Verdict:
+        """Return whom a push on `layer_id` may go to; CadenceUnavailableError if none can say."""
+        question = {
+            "userIds": [str(user_id) for user_id in user_ids],
+            "layerId": layer_id,
+            "scheduledFor": scheduled_for.isoformat(),
+            "explain": True,
+        }
+        answer = self._ask(FILTER_AUDIENCE_PATH, question, FilteredAudienceSchema())
+        return _read_verdict(answer, user_ids)
+
+    def track(self, sends: Sequence[TrackedSend]) -> None:
+        """Let the service remember `sends`; safe to repeat."""
+        for start in range(0, len(sends), MAX_NOTIFICATIONS):
+            page = sends[start : start + MAX_NOTIFICATIONS]
+            body = {"notifications": [_notification(send) for send in page]}
+            self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
+
+    def ping(self) -> None:
+        """Raise CadenceUnavailableError unless the service says that it is well."""
+        self._request("GET", HEALTH_PATH, None)
+
+    def _ask(self, path: str, body: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+        error: CadenceUnavailableError | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                answer = self._request("POST", path, orjson.dumps(body))
+                return _load(answer, schema)
+            except CadenceUnavailableError as failure:
+                error = failure
+        raise error or CadenceUnavailableError("was never asked")
+
+    def _request(self, method: str, path: str, body: bytes | None) -> bytes:
+        try:
+            response = self._session().request(
+                method,
+                self._base_url + path,
+                data=body,
+                headers=self._headers,
+                timeout=self._timeout_s,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise CadenceUnavailableError(
+                f"the cadence service did not answer ({type(error).__name__})"
+            ) from error
+        if response.status_code != 200:
+            raise CadenceUnavailableError(
+                f"the cadence service answered {response.status_code}: {response.text[:200]}"
+            )
+        return response.content
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        return session
+
+
+def _load(answer: bytes, schema: Schema) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = schema.load(orjson.loads(answer))
+    except (ValueError, ValidationError) as error:
+        raise CadenceUnavailableError(f"the cadence service answered nonsense: {error}") from error
+    return loaded
+
+
+def _read_verdict(answer: dict[str, Any], asked: Sequence[UUID]) -> Verdict:
+    try:
+        eligible = frozenset(UUID(text) for text in answer["eligible_user_ids"])
+        held_back = {UUID(e["user_id"]): str(e["rule"]) for e in answer.get("excluded", [])}
+    except ValueError as error:
+        raise CadenceUnavailableError(f"the cadence service answered nonsense: {error}") from error
+    if not eligible <= frozenset(asked):
+        raise CadenceUnavailableError("the cadence service answered users who were not asked for")
+    return Verdict(
+        eligible=eligible,
+        held_back=held_back,
+        failed_open=answer["failed_open"],
+        reason=answer.get("fail_open_reason"),
+    )
+
+
+def _notification(send: TrackedSend) -> dict[str, Any]:
+    return {
+        "userId": str(send.user_id),
+        "layerId": send.layer_id,
+        "pushTitle": send.title,
+        "pushBody": send.body or " ",
+        "audienceDescription": send.audience_description,
+        "deepLink": send.deep_link,
+        "sentAt": send.sent_at.isoformat(),
+        "actuallySentAt": send.actually_sent_at.isoformat(),
+        "idempotencyKey": send.idempotency_key,
+    }

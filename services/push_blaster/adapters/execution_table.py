@@ -1,0 +1,524 @@
+"""The tables `executions`, `execution_phases` and `execution_pushes`."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg2.extras import Json, RealDictCursor
+
+from chassis.postgres import Connection
+from push_blaster.adapters.automation_document import read_automation
+from push_blaster.domain.execution import (
+    Execution,
+    Mode,
+    Phase,
+    PushAudience,
+    PushProgress,
+    PushStatus,
+    Trigger,
+)
+from push_blaster.domain.timeline import find_next_step
+
+
+class FencedError(Exception):
+    """The execution was stopped, or another engine has taken it over, since this step began."""
+
+
+class ExecutionNotFoundError(Exception):
+    """There is no execution of that id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewExecution:
+    """An execution to be opened.
+
+    Shape: `phase` is waiting, or missed or skipped with a `reason`, and then it has ended already.
+    """
+
+    id: str
+    document: Mapping[str, Any]
+    mode: Mode
+    trigger: Trigger
+    slot: datetime
+    begins_at: datetime
+    phase: Phase = Phase.WAITING
+    reason: str | None = None
+    idempotency_key: str | None = None
+
+
+def insert_execution(connection: Connection, new: NewExecution, now: datetime) -> bool:
+    """Insert `new` and its pushes; False, and nothing is changed, if its slot was opened before."""
+    ended = new.phase is not Phase.WAITING
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO executions
+                   (id, automation_id, automation_name, automation_version, mode, trigger,
+                    idempotency_key, slot, begins_at, phase, due_at, reason, snapshot,
+                    created_at, ended_at)
+            VALUES (%(id)s, %(automation_id)s, %(name)s, %(version)s, %(mode)s, %(trigger)s,
+                    %(idempotency_key)s, %(slot)s, %(begins_at)s, %(phase)s, %(due_at)s,
+                    %(reason)s, %(snapshot)s, %(now)s, %(ended_at)s)
+                ON CONFLICT DO NOTHING
+            """,
+            {
+                "id": new.id,
+                "automation_id": new.document["id"],
+                "name": new.document["name"],
+                "version": new.document["version"],
+                "mode": new.mode,
+                "trigger": new.trigger,
+                "idempotency_key": new.idempotency_key,
+                "slot": new.slot,
+                "begins_at": new.begins_at,
+                "phase": new.phase,
+                "due_at": None if ended else new.begins_at,
+                "reason": new.reason,
+                "snapshot": Json(new.document),
+                "now": now,
+                "ended_at": now if ended else None,
+            },
+        )
+        if cursor.rowcount == 0:
+            return False
+        _insert_phase(connection, new.id, new.phase, now)
+        if not ended:
+            cursor.execute(
+                """
+                INSERT INTO execution_pushes (execution_id, position)
+                SELECT %(id)s, generate_series(1, %(count)s)
+                """,
+                {"id": new.id, "count": len(new.document["pushSequence"])},
+            )
+    return True
+
+
+def select_execution(connection: Connection, execution_id: str) -> Execution:
+    """Return the execution of `execution_id`; ExecutionNotFoundError if there is none."""
+    return _select_one(connection, "WHERE id = %(key)s", execution_id)
+
+
+def select_execution_by_key(connection: Connection, idempotency_key: str) -> Execution | None:
+    """Return the execution that was started under `idempotency_key`, or None."""
+    try:
+        return _select_one(connection, "WHERE idempotency_key = %(key)s", idempotency_key)
+    except ExecutionNotFoundError:
+        return None
+
+
+def take_execution(connection: Connection, execution_id: str) -> Execution | None:
+    """Take the execution for one step: raise its fence, return it; None if it has ended.
+
+    Whoever held it before can write nothing to it any more.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE executions
+               SET fence = fence + 1
+             WHERE id = %(id)s AND ended_at IS NULL
+            """,
+            {"id": execution_id},
+        )
+        if cursor.rowcount == 0:
+            return None
+    return select_execution(connection, execution_id)
+
+
+def holds_execution(connection: Connection, execution: Execution) -> bool:
+    """Return whether the fence still stands; until the transaction ends nobody can raise it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT 1 FROM executions
+             WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
+               FOR SHARE
+            """,
+            {"id": execution.id, "fence": execution.fence},
+        )
+        return cursor.fetchone() is not None
+
+
+def select_fence(connection: Connection, execution_id: str) -> tuple[int, Phase]:
+    """Return the present fence and phase, to see whether a running step should stop."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT fence, phase FROM executions WHERE id = %(id)s", {"id": execution_id}
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise ExecutionNotFoundError(f"There is no execution {execution_id!r}.")
+    return row[0], Phase(row[1])
+
+
+def save_execution(
+    connection: Connection,
+    before: Execution,
+    after: Execution,
+    now: datetime,
+    due_at: datetime | None = None,
+) -> None:
+    """Write `after` over `before`, with the instant of its next step; a step ends with this.
+
+    Units:  `due_at` overrules the instant that the timeline gives.
+    Raises: FencedError if the execution is no longer ours.
+    """
+    following = find_next_step(after, now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE executions
+               SET phase = %(phase)s,
+                   due_at = %(due_at)s,
+                   live_at = %(live_at)s,
+                   failures = %(failures)s,
+                   reason = %(reason)s,
+                   uncapped_reason = coalesce(uncapped_reason, %(uncapped_reason)s),
+                   ended_at = %(ended_at)s
+             WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
+            """,
+            {
+                "phase": after.phase,
+                "due_at": max(due_at or following.at, now) if following else None,
+                "live_at": after.live_at,
+                "failures": after.failures,
+                "reason": after.reason,
+                "uncapped_reason": after.uncapped_reason,
+                "ended_at": None if following else now,
+                "id": before.id,
+                "fence": before.fence,
+            },
+        )
+        if cursor.rowcount == 0:
+            raise FencedError(f"The execution {before.id!r} is no longer in these hands.")
+    if after.phase is not before.phase:
+        _insert_phase(connection, before.id, after.phase, now)
+    for old, new in zip(before.pushes, after.pushes, strict=True):
+        if old != new:
+            _update_push(connection, before.id, new)
+
+
+def mark_uncapped(connection: Connection, execution_id: str, reason: str) -> bool:
+    """Mark that a push went out without its cap check; False, and no change, if it was before."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE executions SET uncapped_reason = %(reason)s
+             WHERE id = %(id)s AND uncapped_reason IS NULL
+            """,
+            {"id": execution_id, "reason": reason},
+        )
+        return cursor.rowcount == 1
+
+
+def end_execution(
+    connection: Connection,
+    execution_id: str,
+    phases: Collection[Phase],
+    end: tuple[Phase, str],
+    now: datetime,
+) -> bool:
+    """End the execution if it stands in one of `phases`, whoever works on it; False if it does not.
+
+    Shape: `end` is the terminal phase and the reason. Nothing can be claimed for it afterwards.
+    """
+    phase, reason = end
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE executions
+               SET phase = %(phase)s, reason = %(reason)s, due_at = NULL, ended_at = %(now)s,
+                   fence = fence + 1
+             WHERE id = %(id)s AND phase = ANY(%(phases)s)
+            """,
+            {
+                "id": execution_id,
+                "phase": phase,
+                "phases": list(phases),
+                "reason": reason,
+                "now": now,
+            },
+        )
+        if cursor.rowcount == 0:
+            return False
+        cursor.execute(
+            """
+            UPDATE execution_pushes
+               SET status = %(status)s, ended_at = %(now)s
+             WHERE execution_id = %(id)s AND ended_at IS NULL
+            """,
+            {
+                "id": execution_id,
+                "now": now,
+                "status": PushStatus.CANCELLED if phase is Phase.CANCELLED else PushStatus.FAILED,
+            },
+        )
+    _insert_phase(connection, execution_id, phase, now)
+    return True
+
+
+def select_running_ids(
+    connection: Connection, automation_id: str, phases: Collection[Phase]
+) -> list[str]:
+    """Return the ids of the automation's executions that stand in one of `phases`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id FROM executions
+             WHERE automation_id = %(automation_id)s AND ended_at IS NULL
+               AND phase = ANY(%(phases)s)
+             ORDER BY slot
+            """,
+            {"automation_id": automation_id, "phases": list(phases)},
+        )
+        return [row[0] for row in cursor]
+
+
+def count_running(connection: Connection) -> int:
+    """Return how many executions have not ended."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM executions WHERE due_at IS NOT NULL")
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def lock_automation(connection: Connection, automation_id: str) -> None:
+    """Let only one transaction at a time open executions of this automation."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%(id)s, 1))", {"id": automation_id}
+        )
+
+
+def hand_out_executions(connection: Connection, now: datetime, again_before: datetime) -> list[str]:
+    """Return the ids of executions whose step is due, marking them as handed out.
+
+    Units: a step handed out before `again_before` and still due is handed out again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE executions
+               SET handed_out_at = %(now)s
+             WHERE id IN (
+                   SELECT id FROM executions
+                    WHERE due_at <= %(now)s
+                      AND (handed_out_at IS NULL OR handed_out_at < due_at
+                           OR handed_out_at < %(again_before)s)
+                    ORDER BY due_at
+                    LIMIT 500
+                      FOR UPDATE SKIP LOCKED)
+            RETURNING id, due_at
+            """,
+            {"now": now, "again_before": again_before},
+        )
+        return [row[0] for row in sorted(cursor.fetchall(), key=lambda row: row[1])]
+
+
+EXECUTION_COLUMNS: Final = """
+    id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
+    uncapped_reason, snapshot, created_at, ended_at
+"""
+
+
+def select_executions(
+    connection: Connection,
+    *,
+    automation_id: str | None = None,
+    phases: Sequence[Phase] = (),
+    before: tuple[datetime, str] | None = None,
+    limit: int = 50,
+) -> list[Execution]:
+    """Return executions, newest first; the page after the execution `before` (created_at, id)."""
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            f"""
+            SELECT {EXECUTION_COLUMNS}
+              FROM executions
+             WHERE (%(automation_id)s IS NULL OR automation_id = %(automation_id)s)
+               AND (%(phases)s::text[] = '{{}}' OR phase = ANY(%(phases)s::text[]))
+               AND (%(created)s::timestamptz IS NULL
+                    OR (created_at, id) < (%(created)s::timestamptz, %(id)s))
+             ORDER BY created_at DESC, id DESC
+             LIMIT %(limit)s
+            """,  # noqa: S608 - a constant list of columns
+            {
+                "automation_id": automation_id,
+                "phases": list(phases),
+                "created": before[0] if before else None,
+                "id": before[1] if before else None,
+                "limit": limit,
+            },
+        )
+        rows = cursor.fetchall()
+    pushes = _select_pushes(connection, [row["id"] for row in rows])
+    return [_execution(row, pushes.get(row["id"], ())) for row in rows]
+
+
+def select_phases(
+    connection: Connection, execution_ids: Sequence[str]
+) -> dict[str, list[tuple[Phase, datetime]]]:
+    """Return, for each execution, the phases that it entered, in order."""
+    entered: dict[str, list[tuple[Phase, datetime]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT execution_id, phase, entered_at FROM execution_phases
+             WHERE execution_id = ANY(%(ids)s) ORDER BY entered_at
+            """,
+            {"ids": list(execution_ids)},
+        )
+        for execution_id, phase, at in cursor:
+            entered.setdefault(execution_id, []).append((Phase(phase), at))
+    return entered
+
+
+def select_statistics(
+    connection: Connection, automation_ids: Sequence[str]
+) -> dict[str, dict[str, object]]:
+    """Return, for each automation that ever ran, its counters under the document's names."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT automation_id,
+                   count(*),
+                   count(*) FILTER (WHERE phase = 'completed'),
+                   count(*) FILTER (WHERE phase = 'failed'),
+                   max(coalesce(ended_at, begins_at)),
+                   (array_agg(reason ORDER BY created_at DESC)
+                     FILTER (WHERE phase = 'failed'))[1]
+              FROM executions
+             WHERE automation_id = ANY(%(ids)s) AND phase NOT IN ('missed', 'skipped')
+             GROUP BY automation_id
+            """,
+            {"ids": list(automation_ids)},
+        )
+        return {
+            row[0]: {
+                "totalExecutions": row[1],
+                "successfulExecutions": row[2],
+                "failedExecutions": row[3],
+                "lastExecutedAt": row[4].isoformat(),
+                "lastError": row[5],
+            }
+            for row in cursor
+        }
+
+
+def _select_one(connection: Connection, where: str, key: str) -> Execution:
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            f"SELECT {EXECUTION_COLUMNS} FROM executions {where}",  # noqa: S608 - constants
+            {"key": key},
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise ExecutionNotFoundError(f"There is no execution {key!r}.")
+    return _execution(row, _select_pushes(connection, [row["id"]]).get(row["id"], ()))
+
+
+def _execution(row: Mapping[str, Any], pushes: Sequence[PushProgress]) -> Execution:
+    return Execution(
+        id=row["id"],
+        automation=read_automation(row["snapshot"]),
+        mode=Mode(row["mode"]),
+        trigger=Trigger(row["trigger"]),
+        slot=row["slot"],
+        begins_at=row["begins_at"],
+        phase=Phase(row["phase"]),
+        fence=row["fence"],
+        failures=row["failures"],
+        due_at=row["due_at"],
+        live_at=row["live_at"],
+        reason=row["reason"],
+        uncapped_reason=row["uncapped_reason"],
+        created_at=row["created_at"],
+        ended_at=row["ended_at"],
+        pushes=tuple(pushes),
+    )
+
+
+def _select_pushes(
+    connection: Connection, execution_ids: Sequence[str]
+) -> dict[str, list[PushProgress]]:
+    pushes: dict[str, list[PushProgress]] = {}
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            "SELECT * FROM execution_pushes WHERE execution_id = ANY(%(ids)s) ORDER BY position",
+            {"ids": list(execution_ids)},
+        )
+        for row in cursor:
+            pushes.setdefault(row["execution_id"], []).append(_push(row))
+    return pushes
+
+
+def _push(row: Mapping[str, Any]) -> PushProgress:
+    return PushProgress(
+        position=row["position"],
+        status=PushStatus(row["status"]),
+        due_at=row["due_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        audience=_audience(row) if row["audience_file"] else None,
+        funnel=row["funnel"],
+    )
+
+
+def _audience(row: Mapping[str, Any]) -> PushAudience:
+    return PushAudience(
+        file=row["audience_file"],
+        sha256=row["audience_hash"],
+        columns=tuple(row["audience_columns"]),
+        source_file=row["source_file"],
+        generated=row["generated"],
+        valid=row["valid"],
+        distinct=row["distinct_users"],
+        bad_rows=tuple(row["bad_rows"]),
+    )
+
+
+def _update_push(connection: Connection, execution_id: str, push: PushProgress) -> None:
+    audience = push.audience
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE execution_pushes
+               SET status = %(status)s, due_at = %(due_at)s, started_at = %(started_at)s,
+                   ended_at = %(ended_at)s, funnel = %(funnel)s,
+                   audience_file = %(file)s, audience_hash = %(sha256)s,
+                   audience_columns = %(columns)s, source_file = %(source_file)s,
+                   generated = %(generated)s, valid = %(valid)s, distinct_users = %(distinct)s,
+                   bad_rows = %(bad_rows)s
+             WHERE execution_id = %(id)s AND position = %(position)s
+            """,
+            {
+                "id": execution_id,
+                "position": push.position,
+                "status": push.status,
+                "due_at": push.due_at,
+                "started_at": push.started_at,
+                "ended_at": push.ended_at,
+                "funnel": Json(push.funnel) if push.funnel is not None else None,
+                "file": audience and audience.file,
+                "sha256": audience and audience.sha256,
+                "columns": list(audience.columns) if audience else None,
+                "source_file": audience and audience.source_file,
+                "generated": audience and audience.generated,
+                "valid": audience and audience.valid,
+                "distinct": audience and audience.distinct,
+                "bad_rows": Json(list(audience.bad_rows)) if audience else None,
+            },
+        )
+
+
+def _insert_phase(connection: Connection, execution_id: str, phase: Phase, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO execution_phases (execution_id, phase, entered_at)
+            VALUES (%(id)s, %(phase)s, %(now)s)
+                ON CONFLICT DO NOTHING
+            """,
+            {"id": execution_id, "phase": phase, "now": now},
+        )

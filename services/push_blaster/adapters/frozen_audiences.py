@@ -1,0 +1,168 @@
+"""Frozen audiences: written once for an execution, with a hash, and read by test and live alike.
+
+A line is `{"userId": …, "variables": {…}}`; a batch is a run of lines from a byte offset on.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from push_blaster.adapters.audience_csv import AudienceCsv, CsvRow, open_audience, open_text
+
+#: How many bad rows are kept to be shown.
+BAD_ROWS_SHOWN: Final = 20
+
+
+class AudienceTooLargeError(Exception):
+    """The audience has more users than may be sent to."""
+
+
+class EmptyAudienceError(Exception):
+    """The audience has no usable row."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenAudience:
+    """What became of a CSV when it was frozen; counts of rows."""
+
+    sha256: str
+    columns: tuple[str, ...]
+    generated: int
+    valid: int
+    distinct: int
+    bad_rows: tuple[Mapping[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceRow:
+    """One user of an audience, with the variables for this user's message."""
+
+    user_id: UUID
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A run of `rows` lines from the byte `offset` on."""
+
+    number: int
+    offset: int
+    rows: int
+
+
+@dataclass(slots=True)
+class _Counts:
+    generated: int = 0
+    valid: int = 0
+    bad_rows: list[Mapping[str, object]] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
+
+
+def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudience:
+    """Write the distinct users of the CSV to `target`, whole or not at all.
+
+    The first row of a user wins. Raises: AudienceCsvError, AudienceTooLargeError,
+    EmptyAudienceError; then there is no `target`.
+    """
+    counts = _Counts()
+    digest = hashlib.sha256()
+    draft = target.with_suffix(".draft")
+    with open_text(csv_path) as file, draft.open("wb") as frozen:
+        audience = open_audience(file, csv_path.name)
+        for line in _distinct_lines(audience, counts):
+            digest.update(line)
+            frozen.write(line)
+            _check_size(counts, max_size, csv_path.name)
+        _check_not_empty(counts, csv_path.name)
+        frozen.flush()
+        os.fsync(frozen.fileno())
+    draft.replace(target)
+    return FrozenAudience(
+        sha256=digest.hexdigest(),
+        columns=audience.columns,
+        generated=counts.generated,
+        valid=counts.valid,
+        distinct=len(counts.seen),
+        bad_rows=tuple(counts.bad_rows),
+    )
+
+
+def verify(path: Path, sha256: str) -> bool:
+    """Return whether the frozen audience is there and still what it was."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def index_batches(path: Path, size: int) -> list[Batch]:
+    """Return the batches of at most `size` rows that the frozen audience falls into."""
+    batches: list[Batch] = []
+    offset = start = rows = 0
+    with path.open("rb") as file:
+        for line in file:
+            offset += len(line)
+            rows += 1
+            if rows == size:
+                batches.append(Batch(len(batches), start, rows))
+                start, rows = offset, 0
+    if rows:
+        batches.append(Batch(len(batches), start, rows))
+    return batches
+
+
+def read_batch(path: Path, offset: int, rows: int) -> list[AudienceRow]:
+    """Return `rows` rows from the byte `offset` on, or as many as there are."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        lines = [line for _, line in zip(range(rows), file, strict=False)]
+    return [_read_line(line) for line in lines]
+
+
+def _read_line(line: bytes) -> AudienceRow:
+    row = orjson.loads(line)
+    return AudienceRow(UUID(row["userId"]), row["variables"])
+
+
+def _distinct_lines(audience: AudienceCsv, counts: _Counts) -> Iterator[bytes]:
+    for row in audience.rows:
+        counts.generated += 1
+        if row.problem:
+            _keep_bad(counts, row, row.problem)
+            continue
+        counts.valid += 1
+        key = UUID(row.user_id).bytes
+        if key in counts.seen:
+            _keep_bad(counts, row, f"duplicate: {row.user_id}")
+            continue
+        counts.seen.add(key)
+        yield orjson.dumps({"userId": row.user_id, "variables": row.variables}) + b"\n"
+
+
+def _keep_bad(counts: _Counts, row: CsvRow, problem: str) -> None:
+    if len(counts.bad_rows) < BAD_ROWS_SHOWN:
+        counts.bad_rows.append({"line": row.line, "problem": problem})
+
+
+def _check_size(counts: _Counts, max_size: int, name: str) -> None:
+    if len(counts.seen) > max_size:
+        raise AudienceTooLargeError(
+            f"{name} has more than the {max_size} users allowed. Narrow the script's audience, or "
+            "raise the automation's maxAudienceSize and PUSH_MAX_AUDIENCE_SIZE."
+        )
+
+
+def _check_not_empty(counts: _Counts, name: str) -> None:
+    if counts.seen:
+        return
+    if not counts.generated:
+        raise EmptyAudienceError(f"{name} has a header and no row: the audience is empty.")
+    first = "; ".join(f"line {bad['line']}: {bad['problem']}" for bad in counts.bad_rows[:5])
+    raise EmptyAudienceError(f"None of the {counts.generated} rows of {name} is usable. {first}")

@@ -1,0 +1,120 @@
+"""The job library (procrastinate): gives due steps and batches to workers, one worker each."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import procrastinate
+import structlog
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+
+log = structlog.get_logger()
+
+#: A worker that has not said for so long that it lives has died, and its jobs are given away.
+DEAD_AFTER_S: Final = 6.0
+HEARTBEAT_S: Final = 1.0
+POLL_S: Final = 0.5
+GRACE_S: Final = 3.0
+
+ADVANCE: Final = "advance_execution"
+SEND_BATCH: Final = "send_batch"
+EXECUTIONS: Final = "executions"
+BATCHES: Final = "batches"
+
+BatchKey = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What the jobs do, and how many of each kind at once."""
+
+    advance: Callable[[str], None]
+    send_batch: Callable[[str, int, int], None]
+    concurrent_executions: int
+    concurrent_batches: int
+
+
+class JobQueue:
+    """The queue of one engine process, inside an event loop: `async with queue.opened()`."""
+
+    def __init__(self, database_url: str, work: Work) -> None:
+        """Take the database that holds the jobs, and what they do."""
+        self._work = work
+        self._app = procrastinate.App(
+            connector=procrastinate.PsycopgConnector(
+                conninfo=database_url, min_size=1, max_size=8, timeout=5
+            )
+        )
+        self._app.task(name=ADVANCE, queue=EXECUTIONS)(work.advance)
+        self._app.task(name=SEND_BATCH, queue=BATCHES)(work.send_batch)
+
+    def opened(self) -> Any:
+        """Return the context in which the queue may be used."""
+        return self._app.open_async()
+
+    async def hand_out_executions(self, execution_ids: Sequence[str]) -> None:
+        """Give each execution's due step to a worker; one step of an execution at a time."""
+        for execution_id in execution_ids:
+            deferrer = self._app.configure_task(
+                ADVANCE, queue=EXECUTIONS, lock=execution_id, queueing_lock=execution_id
+            )
+            try:
+                await deferrer.defer_async(execution_id=execution_id)
+            except AlreadyEnqueued:
+                log.debug("step_already_queued", execution=execution_id)
+
+    async def hand_out_batches(self, keys: Sequence[BatchKey]) -> None:
+        """Give each batch to a worker; one worker at a time."""
+        for execution_id, position, batch in keys:
+            deferrer = self._app.configure_task(
+                SEND_BATCH, queue=BATCHES, lock=f"{execution_id}/{position}/{batch}"
+            )
+            await deferrer.defer_async(execution_id=execution_id, position=position, batch=batch)
+
+    async def bury_dead(self) -> None:
+        """Drop the jobs of workers that died; what they did is due still, and handed out again."""
+        manager = self._app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_S):
+            log.warning("dead_worker_found", task=job.task_name, args=job.task_kwargs)
+            await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
+        await manager.prune_stalled_workers(DEAD_AFTER_S)
+
+    async def work_until(self, stop: asyncio.Event) -> None:
+        """Run the workers until `stop`; after a fault of the database begin anew."""
+        workers = [
+            self._keep_working(stop, EXECUTIONS, self._work.concurrent_executions),
+            self._keep_working(stop, BATCHES, self._work.concurrent_batches),
+        ]
+        await asyncio.gather(*workers)
+
+    async def _keep_working(self, stop: asyncio.Event, queue: str, concurrency: int) -> None:
+        while not stop.is_set():
+            worker = asyncio.create_task(
+                self._app.run_worker_async(
+                    queues=[queue],
+                    name=queue,
+                    concurrency=concurrency,
+                    fetch_job_polling_interval=POLL_S,
+                    update_heartbeat_interval=HEARTBEAT_S,
+                    stalled_worker_timeout=DEAD_AFTER_S,
+                    shutdown_graceful_timeout=GRACE_S,
+                    delete_jobs="always",
+                    install_signal_handlers=False,
+                )
+            )
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            worker.cancel()
+            stopped.cancel()
+            await self._report(worker)
+            if not stop.is_set():
+                await asyncio.sleep(1)
+
+    async def _report(self, worker: asyncio.Task[None]) -> None:
+        try:
+            await worker
+        except asyncio.CancelledError:
+            return
+        except (ConnectorException, OSError) as error:
+            log.warning("worker_lost_its_database", reason=str(error))

@@ -1,0 +1,35 @@
+"""JSON files that are never torn: a draft, fsync, rename, fsync of the folder."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+DRAFT_SUFFIX: Final = ".draft"
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace the file at `path` by `document`, whole or not at all."""
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    descriptor, draft = tempfile.mkstemp(DRAFT_SUFFIX, f".{path.name}.", path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in `folder` last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,30 @@
+"""Times and dates as an automation's document writes them."""
+
+import re
+from datetime import UTC, date, datetime, time
+from typing import Final
+from zoneinfo import ZoneInfo
+
+_TIME_OF_DAY: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+
+
+def read_time(value: str) -> time:
+    """Return the time of day; ValueError unless it is HH:MM or HH:MM:SS."""
+    found = _TIME_OF_DAY.fullmatch(value)
+    if found is None:
+        raise ValueError(value)
+    hour, minute, second = (int(part or 0) for part in found.groups())
+    return time(hour, minute, second)
+
+
+def read_date(value: str) -> date:
+    """Return the day; of an instant, the day as written."""
+    return date.fromisoformat(value[:10]) if "T" in value else date.fromisoformat(value)
+
+
+def read_absolute_time(value: str, zone: str) -> time | datetime:
+    """Return a time of day, or an instant; one without an offset is a wall time of `zone`."""
+    if _TIME_OF_DAY.fullmatch(value):
+        return read_time(value)
+    instant = datetime.fromisoformat(value)
+    return (instant if instant.tzinfo else instant.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)

@@ -1,0 +1,61 @@
+"""The composition root of the web: what it is made of, on one screen."""
+
+from collections.abc import Sequence
+
+from flask import Flask
+
+from chassis.clock import utc_now
+from chassis.fast_json import FastJson
+from chassis.logs import configure_logs
+from chassis.postgres import Database
+from chassis.service import ServiceFrame, frame_service
+from push_blaster.adapters.execution_table import select_statistics
+from push_blaster.settings import Settings
+from push_blaster.use_cases.stop_execution import cancel_pending
+from push_blaster.web.devices import device_routes
+from push_blaster.web.executions import execution_routes
+from push_blaster.web.health import health_routes
+from push_blaster.web.problems import PROBLEMS
+from push_blaster.web.recipes import recipe_routes
+from push_blaster.web.scripts import script_routes
+from push_blaster.wiring import connect_adapters
+
+MAX_BODY = 32 * 1024 * 1024
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the web; gunicorn calls this as `push_blaster.app:create_app()`."""
+    settings = settings or Settings.from_environ()
+    configure_logs("push-web", settings.log_format)
+    adapters = connect_adapters(settings)
+    database = adapters.database
+
+    app = Flask(__name__)
+    app.json = FastJson(app)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    frame = ServiceFrame(
+        title="Push blaster",
+        version="1",
+        openapi_path="/api/openapi.json",
+        tokens=settings.tokens,
+        problems=PROBLEMS,
+    )
+    api = frame_service(app, frame)
+    for routes in (
+        recipe_routes(
+            adapters.files,
+            cancel_pending=lambda id_, reason: cancel_pending(database, id_, reason, utc_now()),
+            read_statistics=lambda ids: _read_statistics(database, ids),
+        ),
+        execution_routes(database, adapters.files),
+        script_routes(adapters.scripts),
+        device_routes(database),
+        health_routes(database, adapters.files, adapters.cadence, utc_now()),
+    ):
+        api.register_blueprint(routes)
+    return app
+
+
+def _read_statistics(database: Database, ids: Sequence[str]) -> dict[str, dict[str, object]]:
+    with database.transaction() as connection:
+        return select_statistics(connection, ids)

@@ -1,0 +1,65 @@
+"""Audiences: how a script's CSV files are told apart, and which one a push is bound to."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_TIME_STAMP: Final = re.compile(r"_?\d{8}_?(t?\d{6}z?)?$")
+_TEST_MARK: Final = re.compile(r"(^|_)test(_|$)")
+
+
+class AudienceBindingError(Exception):
+    """A push's audience is missing among the files that the script wrote, or ambiguous."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceFile:
+    """A CSV that a script wrote: its file name, the audience that it is, live or TEST."""
+
+    file_name: str
+    audience: str
+    is_test: bool
+
+
+def read_file_name(file_name: str) -> AudienceFile:
+    """Return what the name says: `recent-buyers_TEST_20250818_120000.csv` is recent_buyers, TEST.
+
+    Time stamps at the end and the mark TEST, as a word of its own, are not part of the audience.
+    """
+    name = normalise(file_name.removesuffix(".csv").removesuffix(".CSV"))
+    name = _TIME_STAMP.sub("", name)
+    is_test = bool(_TEST_MARK.search(name))
+    audience = _TEST_MARK.sub("_", name).strip("_") if is_test else name.strip("_")
+    return AudienceFile(file_name, audience, is_test)
+
+
+def normalise(name: str) -> str:
+    """Return `name` in lower case, with every run of other characters as one underscore."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower())
+
+
+def bind_audience(
+    wanted: str, files: Sequence[AudienceFile], *, is_test: bool = False
+) -> AudienceFile:
+    """Return the one file of the audience `wanted`; `default` is the only one that there is.
+
+    Raises: AudienceBindingError, which lists what was found.
+    """
+    candidates = [file for file in files if file.is_test == is_test]
+    name = normalise(wanted).strip("_")
+    if name not in {"", "default"}:
+        candidates = [file for file in candidates if file.audience == name]
+    if len(candidates) == 1:
+        return candidates[0]
+    found = ", ".join(sorted(file.file_name for file in files)) or "no CSV file at all"
+    if not candidates:
+        raise AudienceBindingError(
+            f"The audience {wanted!r} was not written by this run of the script. "
+            f"It wrote: {found}. Name one of these in the push's audienceName."
+        )
+    several = ", ".join(sorted(file.file_name for file in candidates))
+    raise AudienceBindingError(
+        f"The audience {wanted!r} is ambiguous: {several}. "
+        "Let the script write one file for each audience, and name it in the push's audienceName."
+    )

@@ -1,0 +1,18 @@
+"""What one engine may do within one execution; each figure is a setting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes, times and destinations that hold for every automation."""
+
+    batch_size: int = 1_000
+    max_audience_size: int = 100_000
+    script_time_limit: timedelta = timedelta(minutes=5)
+    script_memory_mb: int = 2_048
+    script_environment: Mapping[str, str] = field(default_factory=dict)
+    deep_link_schemes: frozenset[str] = frozenset({"https"})
+    deep_link_hosts: frozenset[str] = frozenset()

@@ -1,0 +1,80 @@
+"""Templates: `[[var:name]]` and `[[var:name|fallback]]` in a push's texts."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+_PLACEHOLDER: Final = re.compile(r"\[\[var:([A-Za-z_][A-Za-z0-9_]*)(?:\|([^\[\]|]*))?\]\]")
+_OPENING: Final = "[["
+
+
+class MalformedPlaceholderError(Exception):
+    """A text holds something that looks like a placeholder and is none."""
+
+
+class MissingVariableError(Exception):
+    """A user's row has no value for a placeholder that has no fallback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """The name of a variable, and what stands in for it when a row has no value."""
+
+    name: str
+    fallback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text cut into literal pieces and placeholders."""
+
+    pieces: tuple[str | Placeholder, ...]
+
+    @property
+    def placeholders(self) -> tuple[Placeholder, ...]:
+        """Return the placeholders, in order."""
+        return tuple(piece for piece in self.pieces if isinstance(piece, Placeholder))
+
+    def render(
+        self, variables: Mapping[str, str], escape: Callable[[str], str] = lambda value: value
+    ) -> str:
+        """Return the text for one row; a value is put in as it is, never read as a template.
+
+        An empty cell is no value. Raises: MissingVariableError.
+        """
+        return "".join(
+            piece if isinstance(piece, str) else escape(_find_value(piece, variables))
+            for piece in self.pieces
+        )
+
+
+def compile_template(text: str) -> Template:
+    """Cut `text` into pieces; MalformedPlaceholderError names what is no placeholder."""
+    pieces: list[str | Placeholder] = []
+    position = 0
+    for found in _PLACEHOLDER.finditer(text):
+        pieces.append(_literal(text[position : found.start()]))
+        pieces.append(Placeholder(found[1], found[2]))
+        position = found.end()
+    pieces.append(_literal(text[position:]))
+    return Template(tuple(piece for piece in pieces if piece))
+
+
+def _literal(text: str) -> str:
+    start = text.find(_OPENING)
+    if start >= 0:
+        raise MalformedPlaceholderError(
+            f"{text[start : start + 40]!r} is no placeholder; "
+            "write [[var:name]] or [[var:name|fallback]]."
+        )
+    return text
+
+
+def _find_value(placeholder: Placeholder, variables: Mapping[str, str]) -> str:
+    value = variables.get(placeholder.name, "").strip()
+    if value:
+        return value
+    if placeholder.fallback is None:
+        raise MissingVariableError(placeholder.name)
+    return placeholder.fallback

@@ -1,0 +1,167 @@
+"""The engine: a process of its own with the clock, and workers for steps and batches.
+
+Everything that must last is in PostgreSQL; kill this process at any instant and another one, or
+the next, goes on. Several may run: the database makes a slot fire once.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from chassis.clock import utc_now
+from chassis.postgres import DatabaseAwayError
+from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.batch_table import hand_out_batches
+from push_blaster.adapters.engine_table import beat, delete_engines
+from push_blaster.adapters.execution_table import hand_out_executions
+from push_blaster.adapters.job_queue import BatchKey, JobQueue, Work
+from push_blaster.settings import Settings
+from push_blaster.use_cases.advance_execution import advance_execution
+from push_blaster.use_cases.open_executions import Clock
+from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.send_batch import send_batch
+from push_blaster.use_cases.track_sends import track_sends
+from push_blaster.wiring import connect_adapters, find_scheduled, make_parts
+
+log = structlog.get_logger()
+
+TICK_S: Final = 0.25
+#: A step or batch that was handed out and shows no progress for so long is handed out again.
+HAND_OUT_AGAIN: Final = timedelta(seconds=5)
+#: Batches that may be in the hands of workers at once, of all executions together.
+BATCHES_OUT: Final = 64
+#: How often slower duties run: dead workers, sends to be tracked, engines long gone.
+ROUNDS_S: Final = 2.0
+
+
+def run_engine(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; take no new work then, and be gone within seconds."""
+    stopping = threading.Event()
+    adapters = connect_adapters(settings)
+    parts = make_parts(settings, adapters, is_shutting_down=stopping.is_set)
+    parts.database.wait_until_there(sleep=stopping.wait)
+    engine = _Engine(settings, parts, adapters.files, stopping)
+    asyncio.new_event_loop().run_until_complete(engine.run())
+    log.info("engine_stopped")
+    # Threads that still hold a script or a send must not keep a stopped engine alive: what they
+    # hold is in the database, and is taken up again.
+    os._exit(0)
+
+
+@dataclass(slots=True)
+class _Due:
+    executions: list[str]
+    batches: list[BatchKey]
+
+
+class _Engine:
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        files: AutomationFiles,
+        stopping: threading.Event,
+    ) -> None:
+        self._parts = parts
+        self._files = files
+        self._stopping = stopping
+        self._started_at = utc_now()
+        self._id = f"{socket.gethostname()}:{os.getpid()}"
+        self._clock = Clock(parts.database)
+        self._threads = (
+            settings.engine.concurrent_executions + settings.engine.concurrent_batches + 4
+        )
+        self._nudge = asyncio.Event()
+        self._queue = JobQueue(
+            settings.database_url,
+            Work(
+                advance=self._advance,
+                send_batch=self._send_batch,
+                concurrent_executions=settings.engine.concurrent_executions,
+                concurrent_batches=settings.engine.concurrent_batches,
+            ),
+        )
+
+    async def run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(self._threads))
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop, stop)
+        async with self._queue.opened():
+            log.info("engine_started", engine=self._id)
+            await asyncio.gather(
+                self._queue.work_until(stop),
+                self._repeat(stop, TICK_S, self._tick),
+                self._repeat(stop, ROUNDS_S, self._go_round),
+            )
+
+    def _stop(self, stop: asyncio.Event) -> None:
+        self._stopping.set()
+        stop.set()
+        self._nudge.set()
+
+    async def _repeat(
+        self, stop: asyncio.Event, every_s: float, duty: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Run `duty` again and again; a fault of the database is waited out."""
+        while not stop.is_set():
+            try:
+                await duty()
+            except DatabaseAwayError as error:
+                log.warning("database_awaited", reason=str(error))
+                await asyncio.sleep(1)
+            except Exception:
+                log.exception("duty_failed", duty=duty.__name__)
+                await asyncio.sleep(1)
+            await self._rest(stop, every_s)
+
+    async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
+        wake = self._nudge if seconds == TICK_S else stop
+        try:
+            await asyncio.wait_for(wake.wait(), seconds)
+        except TimeoutError:
+            return
+        self._nudge.clear()
+
+    async def _tick(self) -> None:
+        due = await asyncio.to_thread(self._find_due)
+        await self._queue.hand_out_executions(due.executions)
+        await self._queue.hand_out_batches(due.batches)
+
+    def _find_due(self) -> _Due:
+        now = utc_now()
+        self._clock.tick(find_scheduled(self._files), now)
+        with self._parts.database.transaction() as connection:
+            beat(connection, self._id, self._started_at, now)
+            again_before = now - HAND_OUT_AGAIN
+            return _Due(
+                executions=hand_out_executions(connection, now, again_before),
+                batches=hand_out_batches(connection, now, again_before, BATCHES_OUT),
+            )
+
+    async def _go_round(self) -> None:
+        await self._queue.bury_dead()
+        await asyncio.to_thread(self._keep_books)
+
+    def _keep_books(self) -> None:
+        with self._parts.database.transaction() as connection:
+            delete_engines(connection, utc_now() - timedelta(hours=1))
+        track_sends(self._parts)
+
+    def _advance(self, execution_id: str) -> None:
+        if advance_execution(self._parts, execution_id):
+            self._loop.call_soon_threadsafe(self._nudge.set)
+
+    def _send_batch(self, execution_id: str, position: int, batch: int) -> None:
+        send_batch(self._parts, execution_id, position, batch)
+        self._loop.call_soon_threadsafe(self._nudge.set)

@@ -1,0 +1,149 @@
+"""What push_blaster can be told by its environment; read once, at the start."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from environs import Env
+
+from chassis.bearer_auth import Role
+from chassis.logs import LogFormat
+from chassis.settings import SettingsError, read_secret, require_secret
+from push_blaster.domain.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FcmSettings:
+    """How Firebase Cloud Messaging is reached, and as whom."""
+
+    project_id: str
+    client_email: str
+    private_key: str
+    base_url: str
+    token_uri: str
+    ca_file: Path | None
+    retry_budget: timedelta
+    backoff: timedelta
+    answer_timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How much one engine does at once, and within which limits."""
+
+    concurrent_executions: int
+    concurrent_batches: int
+    rate_per_minute: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of push_blaster."""
+
+    database_url: str
+    database_pool_size: int
+    data_folder: Path
+    cadence_url: str
+    cadence_token: str
+    tokens: Mapping[str, Role]
+    host: str
+    port: int
+    web_workers: int
+    log_format: LogFormat
+    transport: str
+    fcm: FcmSettings | None
+    engine: EngineSettings
+
+    @classmethod
+    def from_environ(cls) -> "Settings":
+        """Read every setting; SettingsError names the one that is missing or does not fit."""
+        env = Env()
+        transport = env.str("PUSH_TRANSPORT", "file")
+        if transport not in {"file", "fcm"}:
+            raise SettingsError(f"PUSH_TRANSPORT is {transport!r}; use 'file' or 'fcm'.")
+        return cls(
+            database_url=require_secret(env, "PUSH_BLASTER_DATABASE_URL"),
+            database_pool_size=env.int("PUSH_DATABASE_POOL_SIZE", 10),
+            data_folder=_data_folder(env),
+            cadence_url=env.str("CADENCE_SERVICE_URL", "http://127.0.0.1:3002"),
+            cadence_token=require_secret(env, "CADENCE_API_TOKEN"),
+            tokens=_tokens(env),
+            host=env.str("PUSH_HOST", "127.0.0.1"),
+            port=env.int("PUSH_PORT", 3001),
+            web_workers=env.int("PUSH_WEB_WORKERS", 2),
+            log_format=_log_format(env),
+            transport=transport,
+            fcm=_fcm(env) if transport == "fcm" else None,
+            engine=_engine(env),
+        )
+
+
+def _data_folder(env: Env) -> Path:
+    folder = env.str("PUSH_DATA_DIR", None)
+    if not folder:
+        raise SettingsError("PUSH_DATA_DIR is not set. Set it to the folder of the automations.")
+    path = Path(folder)
+    if not path.is_absolute():
+        raise SettingsError(f"PUSH_DATA_DIR is {folder!r}; it must be an absolute path.")
+    return path
+
+
+def _tokens(env: Env) -> dict[str, Role]:
+    names = {
+        Role.VIEWER: "PUSH_VIEWER_TOKEN",
+        Role.OPERATOR: "PUSH_OPERATOR_TOKEN",
+        Role.ADMIN: "PUSH_ADMIN_TOKEN",
+    }
+    secrets = {role: read_secret(env, name) for role, name in names.items()}
+    if secrets[Role.ADMIN] is None:
+        raise SettingsError("PUSH_ADMIN_TOKEN is not set. Set it, or PUSH_ADMIN_TOKEN_FILE.")
+    return {secret: role for role, secret in secrets.items() if secret}
+
+
+def _log_format(env: Env) -> LogFormat:
+    return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
+
+
+def _fcm(env: Env) -> FcmSettings:
+    ca_file = env.str("FCM_CA_FILE", None)
+    return FcmSettings(
+        project_id=require_secret(env, "FIREBASE_PROJECT_ID"),
+        client_email=require_secret(env, "FIREBASE_CLIENT_EMAIL"),
+        private_key=require_secret(env, "FIREBASE_PRIVATE_KEY").replace("\\n", "\n"),
+        base_url=env.str("FCM_BASE_URL", "https://fcm.googleapis.com"),
+        token_uri=env.str("FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
+        ca_file=Path(ca_file) if ca_file else None,
+        retry_budget=timedelta(seconds=env.float("FCM_RETRY_BUDGET_SECONDS", 120)),
+        backoff=timedelta(seconds=env.float("FCM_BACKOFF_SECONDS", 20)),
+        answer_timeout=timedelta(seconds=env.float("FCM_ANSWER_TIMEOUT_SECONDS", 20)),
+    )
+
+
+#: What an audience script may see of our environment without being named.
+SCRIPTS_SEE: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+
+
+def _script_environment(env: Env) -> dict[str, str]:
+    named = (*SCRIPTS_SEE, *env.list("PUSH_SCRIPT_ENVIRONMENT", []))
+    return {name: os.environ[name] for name in named if name in os.environ}
+
+
+def _engine(env: Env) -> EngineSettings:
+    return EngineSettings(
+        concurrent_executions=env.int("PUSH_MAX_CONCURRENT_EXECUTIONS", 10),
+        concurrent_batches=env.int("PUSH_MAX_CONCURRENT_BATCHES", 4),
+        rate_per_minute=env.int("PUSH_RATE_PER_MINUTE", 570_000),
+        limits=Limits(
+            batch_size=env.int("PUSH_BATCH_SIZE", 1_000),
+            max_audience_size=env.int("PUSH_MAX_AUDIENCE_SIZE", 100_000),
+            script_time_limit=timedelta(seconds=env.float("PUSH_SCRIPT_TIMEOUT_SECONDS", 300)),
+            script_memory_mb=env.int("PUSH_SCRIPT_MEMORY_MB", 2_048),
+            script_environment=_script_environment(env),
+            deep_link_schemes=frozenset(env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
+            deep_link_hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),
+        ),
+    )

@@ -1,0 +1,92 @@
+"""Move one execution forward by at most one step."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from chassis.postgres import DatabaseAwayError
+from push_blaster.adapters.execution_log import append_log
+from push_blaster.adapters.execution_table import FencedError, save_execution, take_execution
+from push_blaster.domain.execution import Execution, LogLevel, Phase, PushStatus
+from push_blaster.domain.timeline import WATCH_INTERVAL, Step, find_due_step
+from push_blaster.use_cases.generate_audience import generate_audience
+from push_blaster.use_cases.parts import Parts, StepFailedError, StepStoppedError
+from push_blaster.use_cases.run_live import begin, complete, go_live, start_push, watch_push
+from push_blaster.use_cases.send_test import send_test
+
+log = structlog.get_logger()
+
+RunStep = Callable[[Parts, Execution], Execution]
+
+STEPS: Final[Mapping[Step, RunStep]] = {
+    Step.BEGIN: begin,
+    Step.GENERATE_AUDIENCE: generate_audience,
+    Step.SEND_TEST: send_test,
+    Step.GO_LIVE: go_live,
+    Step.START_PUSH: start_push,
+    Step.WATCH_PUSH: watch_push,
+    Step.COMPLETE: complete,
+}
+
+#: Unexpected errors in a row after which an execution is given up.
+MAX_FAILURES: Final = 3
+
+
+def advance_execution(parts: Parts, execution_id: str) -> bool:
+    """Run the step that is due and save what it made; return whether there was one.
+
+    Killed in between, the step runs again from its beginning: each is safe to repeat.
+    """
+    with parts.database.transaction() as connection:
+        execution = take_execution(connection, execution_id)
+    step = find_due_step(execution, parts.clock()) if execution else None
+    if execution is None or step is None:
+        return False
+    try:
+        after = _run(parts, execution, step)
+        _save(parts, execution, after)
+    except (StepStoppedError, FencedError) as stopped:
+        log.info("step_given_up", execution=execution_id, step=step, reason=str(stopped))
+    return True
+
+
+def _run(parts: Parts, execution: Execution, step: Step) -> Execution:
+    try:
+        return replace(STEPS[step](parts, execution), failures=0)
+    except StepFailedError as failure:
+        return _failed(execution, str(failure), parts.clock())
+    except (StepStoppedError, FencedError, DatabaseAwayError):
+        raise
+    except Exception as error:
+        log.exception("step_crashed", execution=execution.id, step=step)
+        if execution.failures + 1 >= MAX_FAILURES:
+            reason = f"The step {step} failed {MAX_FAILURES} times: {error!r}"
+            return _failed(execution, reason, parts.clock())
+        return replace(execution, failures=execution.failures + 1)
+
+
+def _save(parts: Parts, before: Execution, after: Execution) -> None:
+    now = parts.clock()
+    again_at = now + WATCH_INTERVAL if after.phase is before.phase and _is_waiting(after) else None
+    with parts.database.transaction() as connection:
+        save_execution(connection, before, after, now, due_at=again_at)
+        if after.phase is not before.phase:
+            level = LogLevel.ERROR if after.phase is Phase.FAILED else LogLevel.INFO
+            text = after.reason or f"Phase {after.phase} begins."
+            append_log(connection, before.id, after.phase, text, now, level)
+
+
+def _is_waiting(execution: Execution) -> bool:
+    is_sending = any(push.status is PushStatus.SENDING for push in execution.pushes)
+    return is_sending or execution.failures > 0
+
+
+def _failed(execution: Execution, reason: str, now: datetime) -> Execution:
+    pushes = tuple(
+        push if push.ended_at else replace(push, status=PushStatus.FAILED, ended_at=now)
+        for push in execution.pushes
+    )
+    return replace(execution, phase=Phase.FAILED, reason=reason, pushes=pushes)

@@ -1,0 +1,93 @@
+"""What the steps of an execution work with, and how they say that they cannot go on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from chassis.postgres import Connection, Database, DatabaseAwayError
+from push_blaster.adapters.cadence_client import CadenceClient
+from push_blaster.adapters.execution_log import append_log
+from push_blaster.adapters.pacing import TokenBucket
+from push_blaster.adapters.script_folder import ScriptFolder
+from push_blaster.domain.execution import LogLevel
+from push_blaster.domain.limits import Limits
+from push_blaster.domain.message import Delivery, Message
+
+
+class StepFailedError(Exception):
+    """The execution cannot go on; the message says why, and what would mend it."""
+
+
+class StepStoppedError(Exception):
+    """The step was stopped, taken over by another engine, or its engine is shutting down."""
+
+
+class PushTransport(Protocol):
+    """What carries messages to devices."""
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        """Yield one outcome for each message, as it becomes known."""
+
+    def check(self) -> None:
+        """Raise TransportUnavailableError if nothing can be sent at present."""
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The outside as the steps see it; wiring.py makes it from the settings."""
+
+    database: Database
+    transport: PushTransport
+    cadence: CadenceClient
+    scripts: ScriptFolder
+    data_folder: Path
+    pacer: TokenBucket
+    limits: Limits
+    clock: Callable[[], datetime]
+    is_shutting_down: Callable[[], bool]
+
+
+def note(
+    parts: Parts, execution_id: str, stage: str, message: str, level: LogLevel = LogLevel.INFO
+) -> None:
+    """Write one event to the execution's log."""
+    with parts.database.transaction() as connection:
+        append_log(connection, execution_id, stage, message, parts.clock(), level)
+
+
+def watch_for_stop(
+    parts: Parts, is_ours: Callable[[Connection], bool], every_s: float = 0.25
+) -> Callable[[], bool]:
+    """Return a function that says whether to stop; it asks the database every `every_s` seconds.
+
+    While the database is away nobody can have stopped anything, so the step goes on.
+    """
+    asked_at = parts.clock()
+    stopped = False
+
+    def should_stop() -> bool:
+        nonlocal asked_at, stopped
+        if stopped or parts.is_shutting_down():
+            return True
+        now = parts.clock()
+        if (now - asked_at).total_seconds() >= every_s:
+            asked_at = now
+            stopped = not _ask(parts.database, is_ours)
+        return stopped
+
+    return should_stop
+
+
+def _ask(database: Database, is_ours: Callable[[Connection], bool]) -> bool:
+    try:
+        with database.transaction() as connection:
+            return is_ours(connection)
+    except DatabaseAwayError:
+        return True

@@ -1,0 +1,167 @@
+"""The short steps: begin, go live, start and watch a push, complete."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from push_blaster.adapters.batch_table import count_open_batches, insert_batches
+from push_blaster.adapters.delivery_ledger import LedgerPage, select_funnels, select_reasons
+from push_blaster.adapters.execution_table import FencedError, holds_execution
+from push_blaster.adapters.frozen_audiences import index_batches, verify
+from push_blaster.domain.execution import (
+    Execution,
+    LogLevel,
+    Phase,
+    PushAudience,
+    PushProgress,
+    PushStatus,
+)
+from push_blaster.domain.timeline import find_current_push, plan_pushes
+from push_blaster.use_cases.parts import Parts, StepFailedError, note
+
+
+def begin(_: Parts, execution: Execution) -> Execution:
+    """Leave the queue."""
+    return replace(execution, phase=Phase.AUDIENCE_GENERATION)
+
+
+def go_live(_: Parts, execution: Execution) -> Execution:
+    """End the window, and fix once and for all when each push goes out."""
+    live_at = execution.live_at or execution.slot
+    automation = execution.automation
+    planned = plan_pushes(automation.pushes, live_at, automation.schedule.timezone)
+    pushes = tuple(
+        replace(push, due_at=due_at) for push, due_at in zip(execution.pushes, planned, strict=True)
+    )
+    return replace(execution, phase=Phase.LIVE_EXECUTION, pushes=pushes)
+
+
+def start_push(parts: Parts, execution: Execution) -> Execution:
+    """Lay out the batches of the push that comes next; workers take it from there."""
+    push = _current(execution)
+    audience = _audience(push)
+    path = parts.data_folder / audience.file
+    if not verify(path, audience.sha256):
+        raise StepFailedError(
+            f"The frozen audience {audience.file} of push {push.position} has changed or is gone; "
+            "what was tested is no longer what would be sent. Start a new execution."
+        )
+    batches = index_batches(path, parts.limits.batch_size)
+    with parts.database.transaction() as connection:
+        if not holds_execution(connection, execution):
+            raise FencedError("stopped before the push began")
+        insert_batches(connection, execution.id, push.position, batches)
+    note(
+        parts,
+        execution.id,
+        Phase.LIVE_EXECUTION,
+        f"Push {push.position} goes out to an audience of {audience.distinct}.",
+    )
+    now = parts.clock()
+    return _with_push(execution, replace(push, status=PushStatus.SENDING, started_at=now))
+
+
+def watch_push(parts: Parts, execution: Execution) -> Execution:
+    """End the push once all its batches are done, and keep its funnel."""
+    push = _current(execution)
+    with parts.database.transaction() as connection:
+        if count_open_batches(connection, execution.id, push.position):
+            return execution
+        counted = select_funnels(connection, execution.id).get(push.position)
+        page = LedgerPage(execution.id, push.position, is_test=False)
+        reasons = select_reasons(connection, page)
+    funnel = read_funnel(push, counted)
+    status = PushStatus.FAILED if _reached_nobody(funnel) else PushStatus.SENT
+    _note_end(parts, execution, push, funnel, status, reasons)
+    ended = replace(push, status=status, ended_at=parts.clock(), funnel=funnel)
+    return _with_push(execution, ended)
+
+
+def complete(_: Parts, execution: Execution) -> Execution:
+    """End the execution; it has failed if a push reached nobody whom it tried to reach."""
+    failed = [push.position for push in execution.pushes if push.status is PushStatus.FAILED]
+    if failed:
+        names = ", ".join(str(position) for position in failed)
+        return replace(
+            execution,
+            phase=Phase.FAILED,
+            reason=f"No message of push {names} was delivered; the log says why.",
+        )
+    return replace(execution, phase=Phase.COMPLETED)
+
+
+def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the funnel of a push: who was generated, valid, distinct, eligible, … and sent.
+
+    Shape: counts of users; `exclusionBreakdown` by cadence rule; `notSent` had no turn yet.
+    """
+    states = (counted or {}).get("states", {})
+    distinct = push.audience.distinct if push.audience else 0
+    decided = sum(states.values())
+    held_back = states.get("held_back", 0)
+    eligible = decided - held_back
+    return {
+        "generated": push.audience.generated if push.audience else 0,
+        "valid": push.audience.valid if push.audience else 0,
+        "distinct": distinct,
+        "eligible": eligible,
+        "excluded": held_back,
+        "exclusionBreakdown": (counted or {}).get("rules", {}),
+        "withToken": eligible - states.get("no_token", 0),
+        "noToken": states.get("no_token", 0),
+        "missingVariable": states.get("missing_variable", 0),
+        "badDeepLink": states.get("bad_deep_link", 0),
+        "sent": states.get("sent", 0),
+        "failed": states.get("failed", 0) + states.get("token_dead", 0),
+        "inFlight": states.get("claimed", 0),
+        "inDoubt": states.get("in_doubt", 0),
+        "resentInDoubt": (counted or {}).get("in_doubt", 0) - states.get("in_doubt", 0),
+        "notSent": distinct - decided,
+    }
+
+
+def _note_end(
+    parts: Parts,
+    execution: Execution,
+    push: PushProgress,
+    funnel: dict[str, Any],
+    status: PushStatus,
+    reasons: Sequence[str],
+) -> None:
+    text = (
+        f"Push {push.position}: {funnel['generated']} generated, {funnel['valid']} valid, "
+        f"{funnel['distinct']} distinct, {funnel['eligible']} eligible, "
+        f"{funnel['withToken']} with a token, {funnel['sent']} sent, {funnel['failed']} failed, "
+        f"{funnel['inDoubt']} in doubt."
+    )
+    if funnel["exclusionBreakdown"]:
+        rules = ", ".join(f"{rule} {n}" for rule, n in funnel["exclusionBreakdown"].items())
+        text += f" Held back by cadence: {rules}."
+    if status is PushStatus.FAILED and reasons:
+        text += f" Nobody was reached: {'; '.join(reasons)}."
+    level = LogLevel.ERROR if status is PushStatus.FAILED else LogLevel.SUCCESS
+    note(parts, execution.id, Phase.LIVE_EXECUTION, text, level)
+
+
+def _reached_nobody(funnel: dict[str, Any]) -> bool:
+    return bool(funnel["eligible"]) and not funnel["sent"] and not funnel["inDoubt"]
+
+
+def _current(execution: Execution) -> PushProgress:
+    push = find_current_push(execution.pushes)
+    if push is None:
+        raise StepFailedError("There is no push left to send.")
+    return push
+
+
+def _audience(push: PushProgress) -> PushAudience:
+    if push.audience is None:
+        raise StepFailedError(f"Push {push.position} has no audience.")
+    return push.audience
+
+
+def _with_push(execution: Execution, changed: PushProgress) -> Execution:
+    pushes = tuple(
+        changed if push.position == changed.position else push for push in execution.pushes
+    )
+    return replace(execution, pushes=pushes)

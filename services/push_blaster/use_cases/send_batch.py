@@ -1,0 +1,151 @@
+"""Send one batch of a push: ask cadence, find tokens, personalise, send, settle, track."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from chassis.postgres import Connection, DatabaseAwayError
+from push_blaster.adapters.batch_table import (
+    TakenBatch,
+    count_failure,
+    finish_batch,
+    keep_batch,
+    take_batch,
+)
+from push_blaster.adapters.delivery_ledger import (
+    LedgerPage,
+    Refusal,
+    insert_refusals,
+    select_states,
+    settle,
+)
+from push_blaster.adapters.execution_log import append_log
+from push_blaster.adapters.execution_table import end_execution, select_execution
+from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
+from push_blaster.domain.automation import InDoubtPolicy
+from push_blaster.domain.execution import Execution, LogLevel, Phase
+from push_blaster.domain.message import Delivery, Message, Outcome
+from push_blaster.use_cases.ask_cadence import ask_cadence
+from push_blaster.use_cases.parts import Parts, StepFailedError, StepStoppedError, watch_for_stop
+from push_blaster.use_cases.personalise import personalise
+from push_blaster.use_cases.send_messages import SendTask, send_messages
+from push_blaster.use_cases.track_sends import track_page
+
+log = structlog.get_logger()
+
+#: Unexpected errors of one batch after which the whole execution is given up.
+MAX_FAILURES: Final = 5
+
+
+def send_batch(parts: Parts, execution_id: str, position: int, number: int) -> None:
+    """Send one batch, or what an earlier attempt left of it; safe to repeat."""
+    with parts.database.transaction() as connection:
+        batch = take_batch(connection, execution_id, position, number)
+        if batch is None:
+            return
+        execution = select_execution(connection, execution_id)
+    try:
+        _send(parts, execution, batch)
+    except StepStoppedError as stopped:
+        log.info("batch_given_up", execution=execution_id, batch=number, reason=str(stopped))
+    except DatabaseAwayError:
+        raise
+    except StepFailedError as failure:
+        _give_up(parts, batch, str(failure))
+    except Exception as error:
+        log.exception("batch_crashed", execution=execution_id, batch=number)
+        _count_failure(parts, batch, error)
+
+
+def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
+    page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
+    resend = execution.automation.settings.in_doubt is InDoubtPolicy.RESEND
+    with parts.database.transaction() as connection:
+        states = select_states(connection, page)
+    begun = {user_id for user_id, state in states.items() if state == "claimed"}
+    if not resend:
+        _leave_in_doubt(parts, page, begun)
+    messages = _prepare(parts, execution, batch, states, begun if resend else frozenset())
+
+    def may_send(connection: Connection) -> bool:
+        return keep_batch(connection, batch, parts.clock())
+
+    task = SendTask(
+        page=page,
+        may_send=may_send,
+        should_stop=watch_for_stop(parts, may_send, every_s=0.5),
+        resend_in_doubt=resend,
+        in_doubt=begun if resend else frozenset(),
+    )
+    try:
+        send_messages(parts, task, messages)
+    finally:
+        track_page(parts, execution, page)
+    with parts.database.transaction() as connection:
+        finish_batch(connection, batch, parts.clock())
+
+
+def _leave_in_doubt(parts: Parts, page: LedgerPage, users: Collection[UUID]) -> None:
+    reason = "its send began before a crash, and the policy is to skip"
+    deliveries = [Delivery(user_id, Outcome.IN_DOUBT, reason=reason) for user_id in users]
+    with parts.database.transaction() as connection:
+        settle(connection, page, deliveries, parts.clock())
+
+
+def _prepare(
+    parts: Parts,
+    execution: Execution,
+    batch: TakenBatch,
+    states: Mapping[UUID, str],
+    begun: Collection[UUID],
+) -> list[Message]:
+    """Return the messages still to be sent, writing down who gets none and why."""
+    audience = execution.pushes[batch.position - 1].audience
+    if audience is None:
+        raise StepFailedError(f"Push {batch.position} has no audience.")
+    rows = read_batch(parts.data_folder / audience.file, batch.offset, batch.rows)
+    fresh = [row for row in rows if row.user_id not in states]
+    eligible, held_back = _filter(parts, execution, batch.position, fresh)
+    again = [row for row in rows if row.user_id in begun]
+    push = execution.automation.pushes[batch.position - 1]
+    personal = personalise(parts, execution.id, push, [*again, *eligible])
+    page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
+    with parts.database.transaction() as connection:
+        insert_refusals(connection, page, [*held_back, *personal.refusals], parts.clock())
+    return personal.messages
+
+
+def _filter(
+    parts: Parts, execution: Execution, position: int, rows: list[AudienceRow]
+) -> tuple[list[AudienceRow], list[Refusal]]:
+    """Return whose cadence allows this push, and who is held back by which rule."""
+    if not rows:
+        return [], []
+    verdict = ask_cadence(parts, execution, position, [row.user_id for row in rows])
+    eligible = [row for row in rows if row.user_id in verdict.eligible]
+    held_back = [
+        Refusal(row.user_id, "held_back", verdict.held_back.get(row.user_id, "cadence"))
+        for row in rows
+        if row.user_id not in verdict.eligible
+    ]
+    return eligible, held_back
+
+
+def _count_failure(parts: Parts, batch: TakenBatch, error: Exception) -> None:
+    with parts.database.transaction() as connection:
+        failures = count_failure(connection, batch)
+        text = f"Batch {batch.number} of push {batch.position}, attempt {failures}: {error}"
+        stage, now = Phase.LIVE_EXECUTION, parts.clock()
+        append_log(connection, batch.execution_id, stage, text, now, LogLevel.WARNING)
+    if failures >= MAX_FAILURES:
+        _give_up(parts, batch, f"Push {batch.position} failed {failures} times: {error}")
+
+
+def _give_up(parts: Parts, batch: TakenBatch, reason: str) -> None:
+    now = parts.clock()
+    end = (Phase.FAILED, reason)
+    with parts.database.transaction() as connection:
+        if end_execution(connection, batch.execution_id, {Phase.LIVE_EXECUTION}, end, now):
+            append_log(connection, batch.execution_id, Phase.FAILED, reason, now, LogLevel.ERROR)

@@ -1,0 +1,139 @@
+"""Send messages under the ledger: claim before the send, settle after it."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+from uuid import UUID
+
+from chassis.postgres import Connection
+from push_blaster.adapters.delivery_ledger import (
+    LedgerPage,
+    claim_again,
+    claim_users,
+    release_claims,
+    settle,
+)
+from push_blaster.domain.message import Delivery, Message, Outcome
+from push_blaster.use_cases.parts import Parts, StepStoppedError
+
+T = TypeVar("T")
+
+#: Messages claimed at once: what a crash can leave in doubt at the most, for each worker.
+CLAIM: Final = 200
+#: Outcomes written at once.
+SETTLE: Final = 50
+#: How often a message is begun again whose outcome stays unknown.
+ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendTask:
+    """Under which ledger page, by whose leave, and until when messages are sent.
+
+    Shape: `may_send` holds the leave to send for as long as its transaction lasts;
+    `in_doubt` are users claimed by an attempt that never settled them.
+    """
+
+    page: LedgerPage
+    may_send: Callable[[Connection], bool]
+    should_stop: Callable[[], bool]
+    resend_in_doubt: bool = True
+    in_doubt: Collection[UUID] = ()
+
+
+def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> list[UUID]:
+    """Send `messages`, each user at most once; return who was sent to.
+
+    Raises: StepStoppedError when the leave to send is gone; TransportUnavailableError.
+    """
+    sent: list[UUID] = []
+    for chunk in slices(messages, CLAIM):
+        parts.pacer.take(len(chunk), task.should_stop)
+        claimed = _claim(parts, task, chunk)
+        sent += _send_claimed(parts, task, claimed)
+        if task.should_stop():
+            raise StepStoppedError("stopped between messages")
+    return sent
+
+
+def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield `items` in runs of `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _claim(parts: Parts, task: SendTask, chunk: Sequence[Message]) -> list[Message]:
+    wanted = [message.user_id for message in chunk]
+    again = [user_id for user_id in wanted if user_id in task.in_doubt]
+    now = parts.clock()
+    with parts.database.transaction() as connection:
+        if not task.may_send(connection):
+            raise StepStoppedError("no leave to send any more")
+        claimed = claim_users(connection, task.page, wanted, now)
+        if again:
+            claim_again(connection, task.page, again, now)
+    return [message for message in chunk if message.user_id in claimed.union(again)]
+
+
+def _send_claimed(parts: Parts, task: SendTask, messages: list[Message]) -> list[UUID]:
+    """Send claimed messages, those of unknown outcome again, and settle every one of them."""
+    sent: list[UUID] = []
+    for _ in range(ROUNDS):
+        deliveries = _send_once(parts, task, messages)
+        sent += [d.user_id for d in deliveries if d.outcome is Outcome.SENT]
+        unknown = {d.user_id for d in deliveries if d.outcome is Outcome.IN_DOUBT}
+        messages = [message for message in messages if message.user_id in unknown]
+        if not messages or not task.resend_in_doubt or task.should_stop():
+            break
+        with parts.database.transaction() as connection:
+            claim_again(connection, task.page, list(unknown), parts.clock())
+    _settle(parts, task.page, _unknown(messages, "no answer from the provider"))
+    return sent
+
+
+def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> list[Delivery]:
+    """Send once; settle every outcome that is known, give back what never began."""
+    deliveries: list[Delivery] = []
+    try:
+        for group in _groups(parts.transport.send(messages, task.should_stop)):
+            deliveries += group
+            _settle(parts, task.page, [d for d in group if d.outcome in _FINAL])
+    finally:
+        known = {d.user_id for d in deliveries if d.outcome is not Outcome.NOT_SENT}
+        _give_back(parts, task, [m for m in messages if m.user_id not in known])
+    return deliveries
+
+
+_FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED})
+
+
+def _give_back(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
+    if not messages:
+        return
+    with parts.database.transaction() as connection:
+        release_claims(connection, task.page, [message.user_id for message in messages])
+    _settle(parts, task.page, _unknown(messages, "stopped before it was sent again"))
+
+
+def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:
+    return [Delivery(message.user_id, Outcome.IN_DOUBT, reason=reason) for message in messages]
+
+
+def _settle(parts: Parts, page: LedgerPage, deliveries: Sequence[Delivery]) -> None:
+    if not deliveries:
+        return
+    now: datetime = parts.clock()
+    with parts.database.transaction() as connection:
+        settle(connection, page, deliveries, now)
+
+
+def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:
+    group: list[Delivery] = []
+    for delivery in deliveries:
+        group.append(delivery)
+        if len(group) >= SETTLE:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,183 @@
+"""The shapes of executions on the wire."""
+
+from marshmallow import Schema, fields, validate
+
+from push_blaster.domain.execution import Mode, Phase
+
+
+class StartExecutionSchema(Schema):
+    """Body of POST /api/executions."""
+
+    automation_id = fields.String(
+        required=True, data_key="automationId", validate=validate.Length(min=1)
+    )
+    mode = fields.Enum(Mode, by_value=True, load_default=Mode.LIVE)
+    cancellation_window_minutes = fields.Float(
+        data_key="cancellationWindowMinutes",
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(min=0, max=240),
+        metadata={"description": "For this run only, instead of the automation's own window."},
+    )
+
+
+class StartHeadersSchema(Schema):
+    """Headers of POST /api/executions."""
+
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key", load_default=None, validate=validate.Length(min=1, max=200)
+    )
+
+
+class ExecutionQuerySchema(Schema):
+    """Query of GET /api/executions."""
+
+    automation_id = fields.String(data_key="automationId", load_default=None)
+    phase = fields.List(fields.Enum(Phase, by_value=True), load_default=list)
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+    cursor = fields.String(load_default=None)
+
+
+class StopSchema(Schema):
+    """Body of a cancel or a stop."""
+
+    reason = fields.String(load_default="", validate=validate.Length(max=500))
+
+
+class LogQuerySchema(Schema):
+    """Query of an execution's log."""
+
+    after = fields.Integer(load_default=0, validate=validate.Range(min=0))
+
+
+class DeliveryQuerySchema(Schema):
+    """Query of an execution's deliveries."""
+
+    limit = fields.Integer(load_default=500, validate=validate.Range(min=1, max=5_000))
+    cursor = fields.String(load_default=None)
+
+
+class FunnelSchema(Schema):
+    """Counts of users of one push, from what the script generated to what was sent."""
+
+    generated = fields.Integer()
+    valid = fields.Integer()
+    distinct = fields.Integer()
+    eligible = fields.Integer()
+    excluded = fields.Integer()
+    exclusionBreakdown = fields.Dict(keys=fields.String(), values=fields.Integer())  # noqa: N815
+    withToken = fields.Integer()  # noqa: N815 - the wire's own names, one to one
+    noToken = fields.Integer()  # noqa: N815
+    missingVariable = fields.Integer()  # noqa: N815
+    badDeepLink = fields.Integer()  # noqa: N815
+    sent = fields.Integer()
+    failed = fields.Integer()
+    inFlight = fields.Integer()  # noqa: N815
+    inDoubt = fields.Integer()  # noqa: N815
+    resentInDoubt = fields.Integer()  # noqa: N815
+    notSent = fields.Integer()  # noqa: N815
+
+
+class ExecutionPushSchema(Schema):
+    """One push of an execution."""
+
+    position = fields.Integer()
+    push_id = fields.String(data_key="pushId")
+    title = fields.String()
+    layer_id = fields.Integer(data_key="layerId")
+    status = fields.String()
+    due_at = fields.AwareDateTime(data_key="dueAt", allow_none=True)
+    started_at = fields.AwareDateTime(data_key="startedAt", allow_none=True)
+    ended_at = fields.AwareDateTime(data_key="endedAt", allow_none=True)
+    audience_name = fields.String(data_key="audienceName")
+    source_file = fields.String(data_key="sourceFile", allow_none=True)
+    audience_sha256 = fields.String(data_key="audienceSha256", allow_none=True)
+    bad_rows = fields.List(fields.Dict(), data_key="badRows")
+    funnel = fields.Nested(FunnelSchema)
+
+
+class PhaseSchema(Schema):
+    """A phase that the execution entered."""
+
+    phase = fields.String()
+    at = fields.AwareDateTime()
+
+
+class ExecutionSchema(Schema):
+    """One execution."""
+
+    id = fields.String()
+    automation_id = fields.String(data_key="automationId")
+    automation_name = fields.String(data_key="automationName")
+    automation_version = fields.Integer(data_key="automationVersion")
+    mode = fields.String()
+    trigger = fields.String()
+    slot = fields.AwareDateTime()
+    begins_at = fields.AwareDateTime(data_key="beginsAt")
+    phase = fields.String()
+    status = fields.String(metadata={"description": "running, or how it ended"})
+    due_at = fields.AwareDateTime(data_key="dueAt", allow_none=True)
+    live_at = fields.AwareDateTime(data_key="liveAt", allow_none=True)
+    created_at = fields.AwareDateTime(data_key="createdAt")
+    ended_at = fields.AwareDateTime(data_key="endedAt", allow_none=True)
+    reason = fields.String(allow_none=True)
+    uncapped = fields.Boolean()
+    uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
+    can_cancel = fields.Boolean(data_key="canCancel")
+    can_stop = fields.Boolean(data_key="canStop")
+    phases = fields.List(fields.Nested(PhaseSchema))
+    pushes = fields.List(fields.Nested(ExecutionPushSchema))
+
+
+class ExecutionListSchema(Schema):
+    """A page of executions, newest first."""
+
+    executions = fields.List(fields.Nested(ExecutionSchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+
+
+class LogEntrySchema(Schema):
+    """One event of an execution's log."""
+
+    id = fields.Integer()
+    timestamp = fields.AwareDateTime()
+    level = fields.String()
+    stage = fields.String()
+    message = fields.String()
+
+
+class LogSchema(Schema):
+    """Events of an execution's log, and where to go on."""
+
+    entries = fields.List(fields.Nested(LogEntrySchema))
+    next_after = fields.Integer(data_key="nextAfter")
+
+
+class DeliverySchema(Schema):
+    """What became of one user of one push."""
+
+    position = fields.Integer()
+    user_id = fields.UUID(data_key="userId")
+    state = fields.String()
+    reason = fields.String(allow_none=True)
+    provider_id = fields.String(data_key="providerId", allow_none=True)
+    was_in_doubt = fields.Boolean(data_key="wasInDoubt")
+    claimed_at = fields.AwareDateTime(data_key="claimedAt")
+    settled_at = fields.AwareDateTime(data_key="settledAt", allow_none=True)
+
+
+class DeliveryListSchema(Schema):
+    """A page of deliveries, by push and user."""
+
+    deliveries = fields.List(fields.Nested(DeliverySchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+
+
+class ReceiptSchema(Schema):
+    """What a cancel or a stop did: who had been sent to, and who will not be."""
+
+    execution = fields.Nested(ExecutionSchema)
+    sent = fields.Integer()
+    in_flight = fields.Integer(data_key="inFlight")
+    in_doubt = fields.Integer(data_key="inDoubt")
+    not_sent = fields.Integer(data_key="notSent")

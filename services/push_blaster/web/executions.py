@@ -1,0 +1,258 @@
+"""Routes about executions: start, list, read, log, cancel, stop, and who got what."""
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response, json, request, stream_with_context
+from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
+from push_blaster.adapters.execution_log import select_log
+from push_blaster.adapters.execution_table import (
+    select_execution,
+    select_executions,
+    select_phases,
+)
+from push_blaster.domain.execution import BEFORE_LIVE, Execution, Phase
+from push_blaster.use_cases.run_live import read_funnel
+from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
+from push_blaster.web.execution_schemas import (
+    DeliveryListSchema,
+    DeliveryQuerySchema,
+    ExecutionListSchema,
+    ExecutionQuerySchema,
+    ExecutionSchema,
+    LogEntrySchema,
+    LogQuerySchema,
+    LogSchema,
+    ReceiptSchema,
+    StartExecutionSchema,
+    StartHeadersSchema,
+    StopSchema,
+)
+
+#: How often a followed log is read, and how often a silent one says that it lives.
+FOLLOW_S: Final = 0.5
+HEARTBEAT_S: Final = 15.0
+
+
+def execution_routes(database: Database, files: AutomationFiles) -> Routes:
+    """Return the routes about executions."""
+    routes = Routes("executions", __name__, description="The runs of automations")
+
+    @routes.route("/api/executions", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(StartExecutionSchema)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.response(202, ExecutionSchema)
+    def start(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
+        """Start an automation now; the same Idempotency-Key starts it once."""
+        document = files.load(body["automation_id"])
+        asked = StartRequest(
+            document=_for_this_run(document, body["cancellation_window_minutes"]),
+            mode=body["mode"],
+            idempotency_key=headers["idempotency_key"],
+        )
+        return _show(database, start_execution(database, asked, utc_now()))
+
+    @routes.route("/api/executions", methods=["GET"])
+    @routes.arguments(ExecutionQuerySchema, location="query")
+    @routes.response(200, ExecutionListSchema)
+    def list_all(query: dict[str, Any]) -> dict[str, Any]:
+        """List executions, newest first."""
+        with database.transaction() as connection:
+            found = select_executions(
+                connection,
+                automation_id=query["automation_id"],
+                phases=query["phase"],
+                before=_read_cursor(query["cursor"], datetime.fromisoformat),
+                limit=query["limit"],
+            )
+            phases = select_phases(connection, [execution.id for execution in found])
+        is_full = len(found) == query["limit"]
+        return {
+            "executions": [_execution(e, phases.get(e.id, []), {}) for e in found],
+            "next_cursor": f"{found[-1].created_at.isoformat()}|{found[-1].id}"
+            if is_full
+            else None,
+        }
+
+    @routes.route("/api/executions/<execution_id>", methods=["GET"])
+    @routes.response(200, ExecutionSchema)
+    def read_one(execution_id: str) -> dict[str, Any]:
+        """Read one execution: its phase, its pushes and their funnels."""
+        with database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+        return _show(database, execution)
+
+    @routes.route("/api/executions/<execution_id>/log", methods=["GET"])
+    @routes.arguments(LogQuerySchema, location="query")
+    @routes.response(200, LogSchema)
+    def read_log(query: dict[str, Any], execution_id: str) -> ResponseReturnValue:
+        """Read the log; as text/event-stream it is followed, and resumed by Last-Event-ID."""
+        with database.transaction() as connection:
+            select_execution(connection, execution_id)
+            entries = select_log(connection, execution_id, query["after"])
+        if request.accept_mimetypes.best == "text/event-stream":
+            after = request.headers.get("Last-Event-ID", type=int) or query["after"]
+            events = stream_with_context(_follow(database, execution_id, after))
+            return Response(
+                events, mimetype="text/event-stream", headers={"Cache-Control": "no-store"}
+            )
+        last = entries[-1]["id"] if entries else query["after"]
+        return {"entries": entries, "next_after": last}
+
+    @routes.route("/api/executions/<execution_id>/deliveries", methods=["GET"])
+    @routes.arguments(DeliveryQuerySchema, location="query")
+    @routes.response(200, DeliveryListSchema)
+    def list_deliveries(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
+        """List who got what, and who did not and why, by push and user."""
+        cursor = _read_cursor(query["cursor"], int)
+        after = (cursor[0], UUID(cursor[1])) if cursor else None
+        with database.transaction() as connection:
+            select_execution(connection, execution_id)
+            found = select_deliveries(connection, execution_id, after, query["limit"])
+        is_full = len(found) == query["limit"]
+        last = f"{found[-1]['position']}|{found[-1]['user_id']}" if is_full else None
+        return {"deliveries": found, "next_cursor": last}
+
+    @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(StopSchema, required=False)
+    @routes.response(200, ReceiptSchema)
+    def cancel(body: dict[str, Any], execution_id: str) -> dict[str, Any]:
+        """Cancel an execution that is not yet live."""
+        reason = body["reason"] or "Cancelled by an operator."
+        return _receipt(database, cancel_execution(database, execution_id, reason, utc_now()))
+
+    @routes.route("/api/executions/<execution_id>/stop", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(StopSchema, required=False)
+    @routes.response(200, ReceiptSchema)
+    def stop(body: dict[str, Any], execution_id: str) -> dict[str, Any]:
+        """Stop an execution in any phase; nothing more is sent once this has answered."""
+        reason = body["reason"] or "Stopped by an operator."
+        return _receipt(database, stop_execution(database, execution_id, reason, utc_now()))
+
+    return routes
+
+
+def _for_this_run(document: dict[str, Any], window_minutes: float | None) -> dict[str, Any]:
+    if window_minutes is None:
+        return document
+    settings = {**document["settings"], "cancellationWindowMinutes": window_minutes}
+    return {**document, "settings": settings}
+
+
+def _show(database: Database, execution: Execution) -> dict[str, Any]:
+    with database.transaction() as connection:
+        phases = select_phases(connection, [execution.id])
+        counted = select_funnels(connection, execution.id)
+    return _execution(execution, phases.get(execution.id, []), counted)
+
+
+def _receipt(database: Database, receipt: Receipt) -> dict[str, Any]:
+    def total(name: str) -> int:
+        return sum(funnel[name] for funnel in receipt.funnels.values())
+
+    return {
+        "execution": _show(database, receipt.execution),
+        "sent": total("sent"),
+        "in_flight": total("inFlight"),
+        "in_doubt": total("inDoubt"),
+        "not_sent": total("notSent"),
+    }
+
+
+def _execution(
+    execution: Execution,
+    phases: list[tuple[Phase, datetime]],
+    counted: Mapping[int, dict[str, Any]],
+) -> dict[str, Any]:
+    return {
+        "id": execution.id,
+        "automation_id": execution.automation.id,
+        "automation_name": execution.automation.name,
+        "automation_version": execution.automation.version,
+        "mode": execution.mode,
+        "trigger": execution.trigger,
+        "slot": execution.slot,
+        "begins_at": execution.begins_at,
+        "phase": execution.phase,
+        "status": execution.phase if execution.has_ended else "running",
+        "due_at": execution.due_at,
+        "live_at": execution.live_at,
+        "created_at": execution.created_at,
+        "ended_at": execution.ended_at,
+        "reason": execution.reason,
+        "uncapped": execution.uncapped_reason is not None,
+        "uncapped_reason": execution.uncapped_reason,
+        "can_cancel": execution.phase in BEFORE_LIVE,
+        "can_stop": not execution.has_ended,
+        "phases": [{"phase": phase, "at": at} for phase, at in phases],
+        "pushes": [
+            _push(execution, number, counted.get(progress.position))
+            for number, progress in enumerate(execution.pushes)
+        ],
+    }
+
+
+def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> dict[str, Any]:
+    push = execution.automation.pushes[number]
+    progress = execution.pushes[number]
+    audience = progress.audience
+    return {
+        "position": progress.position,
+        "push_id": push.id,
+        "title": push.title,
+        "layer_id": push.layer_id,
+        "status": progress.status,
+        "due_at": progress.due_at,
+        "started_at": progress.started_at,
+        "ended_at": progress.ended_at,
+        "audience_name": push.audience_name,
+        "source_file": audience.source_file if audience else None,
+        "audience_sha256": audience.sha256 if audience else None,
+        "bad_rows": list(audience.bad_rows) if audience else [],
+        "funnel": progress.funnel or read_funnel(progress, counted),
+    }
+
+
+def _follow(database: Database, execution_id: str, after: int) -> Iterator[str]:
+    """Yield the log as server-sent events until the execution has ended and all is told."""
+    silent_since = time.monotonic()
+    while True:
+        with database.transaction() as connection:
+            has_ended = select_execution(connection, execution_id).has_ended
+            entries = select_log(connection, execution_id, after)
+        for entry in entries:
+            after = entry["id"]
+            silent_since = time.monotonic()
+            yield f"id: {after}\ndata: {json.dumps(LogEntrySchema().dump(entry))}\n\n"
+        if has_ended and not entries:
+            yield "event: end\ndata: {}\n\n"
+            return
+        if time.monotonic() - silent_since >= HEARTBEAT_S:
+            silent_since = time.monotonic()
+            yield ": still here\n\n"
+        time.sleep(0 if entries else FOLLOW_S)
+
+
+def _read_cursor(cursor: str | None, read_first: Any) -> tuple[Any, str] | None:
+    if cursor is None:
+        return None
+    first, _, second = cursor.partition("|")
+    try:
+        return read_first(first), second
+    except ValueError as error:
+        raise ValidationError({"cursor": ["Not a cursor that this list gave out."]}) from error

@@ -1,0 +1,30 @@
+"""How our exceptions are told to clients."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from chassis.postgres import DatabaseAwayError
+from chassis.problems import Problem
+from push_blaster.adapters.automation_files import (
+    AutomationExistsError,
+    AutomationNotFoundError,
+    BrokenAutomationError,
+    StaleVersionError,
+)
+from push_blaster.adapters.execution_table import ExecutionNotFoundError
+from push_blaster.adapters.script_folder import ScriptNotFoundError
+from push_blaster.use_cases.start_execution import AlreadyRunningError, IdempotencyConflictError
+from push_blaster.use_cases.stop_execution import CannotStopError
+
+PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
+    AlreadyRunningError: Problem(409, "Already running"),
+    AutomationExistsError: Problem(409, "Automation exists"),
+    AutomationNotFoundError: Problem(404, "No such automation"),
+    BrokenAutomationError: Problem(409, "Broken automation file"),
+    CannotStopError: Problem(409, "Cannot be stopped"),
+    DatabaseAwayError: Problem(503, "Database away"),
+    ExecutionNotFoundError: Problem(404, "No such execution"),
+    IdempotencyConflictError: Problem(422, "Idempotency key used before"),
+    ScriptNotFoundError: Problem(404, "No such script"),
+    StaleVersionError: Problem(409, "Changed meanwhile"),
+}

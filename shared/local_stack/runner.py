@@ -1,0 +1,230 @@
+"""Run the whole system on one machine: databases, both services, the engine."""
+
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import requests
+
+from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
+from local_stack.example import install_example, run_example
+from local_stack.processes import die_with_parent, stop_processes
+from local_stack.settings import Settings
+
+#: How long the services may take until they answer.
+START_LIMIT_S: Final = 60.0
+STOP_PATIENCE_S: Final = 8.0
+#: How long a process rests before it is started again.
+RESTART_PAUSE_S: Final = 1.0
+
+
+class LocalStackError(Exception):
+    """The stack cannot be started; the message says why and what to do."""
+
+
+@dataclass(slots=True)
+class _Child:
+    """A process of the stack: what it is called, what starts it, and its present run."""
+
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    down_since: float | None = None
+
+
+@dataclass(slots=True)
+class _Stack:
+    environment: Mapping[str, str]
+    log_folder: Path
+    children: list[_Child] = field(default_factory=list)
+
+    def start(self, child: _Child) -> None:
+        log = (self.log_folder / f"{child.name}.log").open("ab")
+        with log:
+            child.process = subprocess.Popen(
+                child.command,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),
+            )
+        child.down_since = None
+
+    def revive(self) -> None:
+        """Start again, after a rest, whatever has died."""
+        for child in self.children:
+            if child.process is None or child.process.poll() is None:
+                continue
+            if child.down_since is None:
+                child.down_since = time.monotonic()
+                print(f"{child.name} ended ({child.process.returncode}); it is started again.")
+            elif time.monotonic() - child.down_since > RESTART_PAUSE_S:
+                self.start(child)
+
+    def stop(self) -> None:
+        stop_processes([c.process for c in reversed(self.children) if c.process], STOP_PATIENCE_S)
+
+
+def run_stack(settings: Settings) -> None:
+    """Run until Ctrl-C or SIGTERM; then stop everything, PostgreSQL last."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    _check_port("PUSH_PORT", settings.host, settings.push_port)
+    _check_port("CADENCE_PORT", settings.host, settings.cadence_port)
+    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    with _databases(settings) as (postgres, urls):
+        stack = _Stack(_environment(settings, urls), _log_folder(settings))
+        try:
+            _start(stack, settings, stopping)
+            _watch(stack, postgres, stopping)
+        finally:
+            print("Stopping …", flush=True)
+            stack.stop()
+
+
+def _start(stack: _Stack, settings: Settings, stopping: threading.Event) -> None:
+    is_first_start = install_example(settings.data_folder)
+    for command in ("cadence-service", "push-blaster"):
+        _migrate(stack, command)
+    stack.children = [
+        _Child("cadence", _command("cadence-service", "serve")),
+        _Child("push-web", _command("push-blaster", "serve")),
+        _Child("push-engine", _command("push-blaster", "engine")),
+    ]
+    for child in stack.children:
+        stack.start(child)
+    _wait_until_well(stack, settings, stopping)
+    _print_where(settings)
+    if is_first_start and not stopping.is_set():
+        threading.Thread(target=run_example, args=(settings,), daemon=True).start()
+
+
+def _watch(stack: _Stack, postgres: EmbeddedPostgres | None, stopping: threading.Event) -> None:
+    while not stopping.wait(0.5):
+        if postgres is not None and postgres.restart_if_dead():
+            print("PostgreSQL had died; it runs again.", flush=True)
+        stack.revive()
+
+
+@contextmanager
+def _databases(
+    settings: Settings,
+) -> Iterator[tuple[EmbeddedPostgres | None, tuple[str, str]]]:
+    """Lend the URLs of both databases: the ones that are set, or of an embedded server."""
+    push, cadence = settings.push_database_url, settings.cadence_database_url
+    if push and cadence:
+        yield None, (push, cadence)
+        return
+    if push or cadence:
+        raise LocalStackError(
+            "Set both PUSH_BLASTER_DATABASE_URL and PUSH_CADENCE_DATABASE_URL, or neither."
+        )
+    with run_postgres(settings.data_folder / "postgres") as server:
+        yield server, (server.create_database("push_blaster"), server.create_database("cadence"))
+
+
+def _environment(settings: Settings, urls: tuple[str, str]) -> dict[str, str]:
+    token = _admin_token(settings.token_file)
+    return {
+        "LOG_FORMAT": "console",
+        **settings.environment,
+        "PUSH_BLASTER_DATABASE_URL": urls[0],
+        "PUSH_CADENCE_DATABASE_URL": urls[1],
+        "PUSH_DATA_DIR": str(settings.data_folder),
+        "PUSH_ADMIN_TOKEN": token,
+        "PUSH_HOST": settings.host,
+        "PUSH_PORT": str(settings.push_port),
+        "CADENCE_API_TOKEN": token,
+        "CADENCE_HOST": settings.host,
+        "CADENCE_PORT": str(settings.cadence_port),
+        "CADENCE_SERVICE_URL": settings.cadence_url,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _admin_token(path: Path) -> str:
+    """Return the token in the file; on a first start one is made for nobody else to read."""
+    if not path.exists():
+        path.touch(0o600)
+        path.write_text(secrets.token_urlsafe(32) + "\n")
+    return path.read_text().strip()
+
+
+def _log_folder(settings: Settings) -> Path:
+    folder = settings.data_folder / "logs"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _command(name: str, *arguments: str) -> list[str]:
+    return [str(Path(sys.executable).with_name(name)), *arguments]
+
+
+def _migrate(stack: _Stack, name: str) -> None:
+    done = subprocess.run(
+        _command(name, "migrate"),
+        env=dict(stack.environment),
+        capture_output=True,
+        text=True,
+        timeout=START_LIMIT_S,
+        check=False,
+    )
+    if done.returncode:
+        raise LocalStackError(f"{name} migrate failed:\n{done.stderr[-3000:]}")
+
+
+def _check_port(setting: str, host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise LocalStackError(
+                f"Port {port} of {host} cannot be had ({error.strerror}): is another stack "
+                f"running? Stop it, or set {setting} to another port."
+            ) from error
+
+
+def _wait_until_well(stack: _Stack, settings: Settings, stopping: threading.Event) -> None:
+    give_up_at = time.monotonic() + START_LIMIT_S
+    while not stopping.is_set():
+        if _is_well(settings):
+            return
+        if time.monotonic() > give_up_at:
+            raise LocalStackError(f"The services do not answer; their logs: {stack.log_folder}")
+        stack.revive()
+        time.sleep(0.1)
+
+
+def _is_well(settings: Settings) -> bool:
+    try:
+        urls = (f"{settings.push_url}/health", f"{settings.cadence_url}/health")
+        return all(requests.get(url, timeout=5).ok for url in urls)
+    except requests.RequestException:
+        return False
+
+
+def _print_where(settings: Settings) -> None:
+    print(
+        f"""
+  push_blaster    {settings.push_url}      API description: {settings.push_url}/api/openapi.json
+  cadence service {settings.cadence_url}      API description: {settings.cadence_url}/openapi.json
+  admin token     {settings.token_file}
+  data and logs   {settings.data_folder}
+
+Ctrl-C stops all of it.
+""",
+        flush=True,
+    )

@@ -1,0 +1,49 @@
+"""As whom the embedded server runs, and where: PostgreSQL refuses root."""
+
+import hashlib
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+#: Where a root's data goes when the unprivileged server cannot reach the folder wished for.
+ROOTS_PLACE: Final = Path("/var/lib/push-automation")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The account that the server runs under."""
+
+    uid: int
+    gid: int
+
+
+def find_owner() -> Owner:
+    """Return ourselves, or as root an account without privileges."""
+    uid = os.geteuid()
+    user = pwd.getpwuid(uid) if uid else pwd.getpwnam("nobody")
+    return Owner(user.pw_uid, user.pw_gid)
+
+
+def find_reachable(folder: Path) -> Path:
+    """Return `folder`, or, as root, a place instead of it that the server can reach.
+
+    No permission of a parent folder is ever changed for it.
+    """
+    if os.geteuid() or _may_pass(folder.parent):
+        return folder
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return ROOTS_PLACE / digest
+
+
+def hand_over(path: Path, owner: Owner) -> None:
+    """Let nobody but `owner` read or enter `path`."""
+    path.chmod(0o700 if path.is_dir() else 0o600)
+    if not os.geteuid():
+        os.chown(path, owner.uid, owner.gid)
+
+
+def _may_pass(folder: Path) -> bool:
+    existing = [parent for parent in (folder, *folder.parents) if parent.exists()]
+    return all(parent.stat().st_mode & 0o001 for parent in existing)

@@ -1,0 +1,53 @@
+"""What the local stack can be told by its environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from environs import Env
+
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Ports, folders, and the databases if they are not to be embedded ones."""
+
+    data_folder: Path
+    host: str
+    push_port: int
+    cadence_port: int
+    push_database_url: str | None
+    cadence_database_url: str | None
+    environment: dict[str, str]
+
+    @classmethod
+    def from_environ(cls) -> "Settings":
+        """Read the settings; the data folder becomes absolute here, once and for all."""
+        env = Env()
+        folder = Path(env.str("PUSH_DATA_DIR", "") or CHECKOUT / "var")
+        return cls(
+            data_folder=folder if folder.is_absolute() else CHECKOUT / folder,
+            host=env.str("PUSH_HOST", "127.0.0.1"),
+            push_port=env.int("PUSH_PORT", 3001),
+            cadence_port=env.int("CADENCE_PORT", 3002),
+            push_database_url=env.str("PUSH_BLASTER_DATABASE_URL", "") or None,
+            cadence_database_url=env.str("PUSH_CADENCE_DATABASE_URL", "") or None,
+            environment=dict(os.environ),
+        )
+
+    @property
+    def push_url(self) -> str:
+        """Return where push_blaster answers."""
+        return f"http://{self.host}:{self.push_port}"
+
+    @property
+    def cadence_url(self) -> str:
+        """Return where the cadence service answers."""
+        return f"http://{self.host}:{self.cadence_port}"
+
+    @property
+    def token_file(self) -> Path:
+        """Return the file that holds the admin token."""
+        return self.data_folder / "admin.token"
