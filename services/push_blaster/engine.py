@@ -88,6 +88,7 @@ class _Engine:
                 send_batch=self._send_batch,
                 concurrent_executions=settings.engine.concurrent_executions,
                 concurrent_batches=settings.engine.concurrent_batches,
+                dead_after_s=settings.engine.dead_after.total_seconds(),
             ),
         )
 

@@ -37,6 +37,7 @@ class EngineSettings:
     concurrent_executions: int
     concurrent_batches: int
     rate_per_minute: int
+    dead_after: timedelta
     limits: Limits
 
 
@@ -137,6 +138,7 @@ def _engine(env: Env) -> EngineSettings:
         concurrent_executions=env.int("PUSH_MAX_CONCURRENT_EXECUTIONS", 10),
         concurrent_batches=env.int("PUSH_MAX_CONCURRENT_BATCHES", 4),
         rate_per_minute=env.int("PUSH_RATE_PER_MINUTE", 570_000),
+        dead_after=timedelta(seconds=env.float("PUSH_ENGINE_DEAD_AFTER_SECONDS", 6)),
         limits=Limits(
             batch_size=env.int("PUSH_BATCH_SIZE", 1_000),
             max_audience_size=env.int("PUSH_MAX_AUDIENCE_SIZE", 100_000),

@@ -11,8 +11,6 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 log = structlog.get_logger()
 
-#: A worker that has not said for so long that it lives has died, and its jobs are given away.
-DEAD_AFTER_S: Final = 6.0
 HEARTBEAT_S: Final = 1.0
 POLL_S: Final = 0.5
 GRACE_S: Final = 3.0
@@ -27,12 +25,16 @@ BatchKey = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What the jobs do, and how many of each kind at once."""
+    """What the jobs do, and how many of each kind at once.
+
+    Units: a worker that has been silent for `dead_after_s` has died, and its jobs are given away.
+    """
 
     advance: Callable[[str], None]
     send_batch: Callable[[str, int, int], None]
     concurrent_executions: int
     concurrent_batches: int
+    dead_after_s: float
 
 
 class JobQueue:
@@ -75,10 +77,10 @@ class JobQueue:
     async def bury_dead(self) -> None:
         """Drop the jobs of workers that died; what they did is due still, and handed out again."""
         manager = self._app.job_manager
-        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_S):
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._work.dead_after_s):
             log.warning("dead_worker_found", task=job.task_name, args=job.task_kwargs)
             await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
-        await manager.prune_stalled_workers(DEAD_AFTER_S)
+        await manager.prune_stalled_workers(self._work.dead_after_s)
 
     async def work_until(self, stop: asyncio.Event) -> None:
         """Run the workers until `stop`; after a fault of the database begin anew."""
@@ -97,7 +99,7 @@ class JobQueue:
                     concurrency=concurrency,
                     fetch_job_polling_interval=POLL_S,
                     update_heartbeat_interval=HEARTBEAT_S,
-                    stalled_worker_timeout=DEAD_AFTER_S,
+                    stalled_worker_timeout=self._work.dead_after_s,
                     shutdown_graceful_timeout=GRACE_S,
                     delete_jobs="always",
                     install_signal_handlers=False,

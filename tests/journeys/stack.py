@@ -1,0 +1,252 @@
+"""The real processes on free ports: cadence, web with three workers, any number of engines."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+import requests
+
+from chassis.clock import utc_now
+from local_stack.embedded_postgres import EmbeddedPostgres
+from local_stack.processes import die_with_parent, stop_processes
+
+TOKEN = "journey-admin"
+VIEWER = "journey-viewer"
+OPERATOR = "journey-operator"
+
+#: Writes one CSV an audience: PARAM_USERS users from PARAM_FIRST on, after PARAM_SLEEP seconds.
+SCRIPT = """
+import csv, os, time, uuid
+first, users = int(os.environ["PARAM_FIRST"]), int(os.environ["PARAM_USERS"])
+time.sleep(float(os.environ.get("PARAM_SLEEP", "0")))
+for audience in os.environ.get("PARAM_AUDIENCES", "everybody").split():
+    with open(os.path.join(os.environ["OUTPUT_PATH"], audience + ".csv"), "w", newline="") as f:
+        table = csv.writer(f)
+        table.writerow(["user_id", "first_name", "device_token"])
+        for n in range(first, first + users):
+            table.writerow([uuid.UUID(int=n), f"Name {n}", f"token-{n}"])
+print("wrote", users)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def user(number: int) -> str:
+    return str(UUID(int=number))
+
+
+@dataclass
+class Stack:
+    folder: Path
+    push_url: str
+    cadence_url: str
+    database_url: str
+    cadence_database_url: str
+    environment: dict[str, str]
+    engines: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    services: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start_engine(self) -> subprocess.Popen[bytes]:
+        engine = self.spawn("push-blaster", "engine")
+        self.engines.append(engine)
+        return engine
+
+    def spawn(self, name: str, command: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}-{command}.log").open("ab") as log:
+            return subprocess.Popen(
+                [str(Path(sys.executable).with_name(name)), command],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
+
+    def ask(self, method: str, path: str, body: object = None, token: str = TOKEN) -> Any:
+        response = requests.request(
+            method,
+            self.push_url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        assert response.ok, (response.status_code, response.text)
+        return response.json()
+
+    def execution(self, execution_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask("GET", f"/api/executions/{execution_id}")
+        return found
+
+    def executions(self, automation_id: str) -> list[dict[str, Any]]:
+        path = f"/api/executions?automationId={automation_id}&limit=200"
+        found: list[dict[str, Any]] = self.ask("GET", path)["executions"]
+        return found
+
+    def wait_for(
+        self, execution_id: str, phases: Sequence[str], limit_s: float = 60
+    ) -> dict[str, Any]:
+        """Return the execution once it stands in one of `phases`."""
+        automation_id = execution_id.partition("@")[0]
+
+        def look() -> dict[str, Any]:
+            found = [e["id"] for e in self.executions(automation_id)]
+            return self.execution(execution_id) if execution_id in found else {"phase": "absent"}
+
+        seen: dict[str, Any] = wait_until(look, lambda seen: seen["phase"] in phases, limit_s)
+        return seen
+
+    def log(self, execution_id: str) -> list[str]:
+        entries = self.ask("GET", f"/api/executions/{execution_id}/log")["entries"]
+        return [entry["message"] for entry in entries]
+
+    def messages(self) -> list[dict[str, Any]]:
+        path = self.folder / "sent" / "messages.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def history(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        return _select(self.cadence_database_url, sql, values)
+
+    def ledger(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        return _select(self.database_url, sql, values)
+
+    def stop(self) -> None:
+        stop_processes([*self.engines, *self.services], patience_s=10)
+
+
+def wait_until(look: Callable[[], Any], is_there: Callable[[Any], bool], limit_s: float) -> Any:
+    """Look again and again until `is_there`; fail after `limit_s`, showing what was seen last."""
+    give_up_at = time.monotonic() + limit_s
+    seen = look()
+    while not is_there(seen):
+        assert time.monotonic() < give_up_at, f"not within {limit_s} s; last seen: {seen}"
+        time.sleep(0.1)
+        seen = look()
+    return seen
+
+
+@contextmanager
+def running_stack(
+    postgres: EmbeddedPostgres,
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    engines: int = 1,
+) -> Iterator[Stack]:
+    """Start everything over fresh databases; stop all of it at the end."""
+    name = f"j{os.getpid()}_{time.monotonic_ns()}"
+    push_port, cadence_port = free_port(), free_port()
+    urls = postgres.create_database(f"push_{name}"), postgres.create_database(f"cadence_{name}")
+    stack = Stack(
+        folder=folder,
+        push_url=f"http://127.0.0.1:{push_port}",
+        cadence_url=f"http://127.0.0.1:{cadence_port}",
+        database_url=urls[0],
+        cadence_database_url=urls[1],
+        environment={
+            "PATH": os.environ["PATH"],
+            "PUSH_BLASTER_DATABASE_URL": urls[0],
+            "PUSH_CADENCE_DATABASE_URL": urls[1],
+            "PUSH_DATA_DIR": str(folder),
+            "PUSH_PORT": str(push_port),
+            "CADENCE_PORT": str(cadence_port),
+            "CADENCE_SERVICE_URL": f"http://127.0.0.1:{cadence_port}",
+            "CADENCE_API_TOKEN": "journey-cadence",
+            "CADENCE_WORKERS": "1",
+            "PUSH_ADMIN_TOKEN": TOKEN,
+            "PUSH_VIEWER_TOKEN": VIEWER,
+            "PUSH_OPERATOR_TOKEN": OPERATOR,
+            "PUSH_WEB_WORKERS": "3",
+            "PUSH_ENGINE_DEAD_AFTER_SECONDS": "3",
+            **(settings or {}),
+        },
+    )
+    (folder / "scripts").mkdir(parents=True)
+    (folder / "scripts" / "users.py").write_text(SCRIPT)
+    try:
+        for service in ("cadence-service", "push-blaster"):
+            assert stack.spawn(service, "migrate").wait(60) == 0
+        stack.services = [stack.spawn(s, "serve") for s in ("cadence-service", "push-blaster")]
+        for _ in range(engines):
+            stack.start_engine()
+        wait_until(lambda: _is_well(stack, engines), bool, 60)
+        yield stack
+    finally:
+        stack.stop()
+
+
+def a_journey_automation(automation_id: str, **changes: Any) -> dict[str, Any]:
+    """Return an automation over the journey's script, with a window of a second."""
+    parameters = {"first": 1, "users": 50, **changes.pop("parameters", {})}
+    settings = {
+        "testUserIds": [],
+        "dryRunFirst": False,
+        "cancellationWindowMinutes": 1 / 60,
+        "safeguards": {"requireTestFirst": False},
+        **changes.pop("settings", {}),
+    }
+    pushes = changes.pop("pushes", [{}])
+    return {
+        "id": automation_id,
+        "name": f"Journey {automation_id}",
+        "type": "script_based",
+        "status": "draft",
+        "isActive": False,
+        "schedule": {"timezone": "UTC", "frequency": "daily", "executionTime": "12:30"},
+        "pushSequence": [
+            {"title": "Hi [[var:first_name]]", "body": "News", "layerId": 3, **push}
+            for push in pushes
+        ],
+        "audienceCriteria": {"customScript": {"scriptId": "users", "parameters": parameters}},
+        "settings": settings,
+        **changes,
+    }
+
+
+def due_in(seconds: float) -> tuple[dict[str, Any], datetime]:
+    """Return a schedule whose only slot is `seconds` from now, rounded up; and T."""
+    at = utc_now().replace(microsecond=0) + timedelta(seconds=seconds + 1)
+    return {
+        "timezone": "UTC",
+        "frequency": "once",
+        "startDate": at.date().isoformat(),
+        "executionTime": at.strftime("%H:%M:%S"),
+        "leadTimeMinutes": 30,
+    }, at
+
+
+def _is_well(stack: Stack, engines: int) -> bool:
+    try:
+        health = requests.get(f"{stack.push_url}/health", timeout=5).json()
+        return len(health["automationEngine"]["engines"]) == engines and health["status"] in {
+            "healthy",
+            "degraded",
+        }
+    except (requests.RequestException, KeyError):
+        return False
+
+
+def _select(url: str, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    connection = psycopg2.connect(url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return list(cursor.fetchall())
+    finally:
+        connection.close()
