@@ -1,0 +1,227 @@
+"""POST /filter-audience, over a real PostgreSQL."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cadence_service.adapters.notification_record import (
+    MessageTexts,
+    Notification,
+    insert_notifications,
+    upsert_messages,
+)
+from cadence_service.adapters.rule_table import select_rule_set
+from cadence_service.domain.cadence import Send, find_breach, find_rules
+from cadence_service.use_cases.filter_audience import Question, filter_audience
+from chassis.postgres import Database
+from tests.people import ALICE, BOB, CAROL
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+TEXTS = MessageTexts("Title", "Body", "Audience", None)
+
+
+def record(database: Database, user_id: Any, layer_id: int, at: datetime) -> None:
+    sent = Notification(
+        user_id=user_id,
+        layer_id=layer_id,
+        texts=TEXTS,
+        sent_at=at,
+        actually_sent_at=at,
+        idempotency_key=None,
+    )
+    with database.transaction() as connection:
+        ids = upsert_messages(connection, [TEXTS])
+        insert_notifications(connection, [sent], ids, 1)
+
+
+def ask(cadence: FlaskClient, *user_ids: object, layer_id: object = 3, **more: Any) -> Any:
+    body = {"userIds": [str(u) for u in user_ids], "layerId": layer_id, **more}
+    return cadence.post("/filter-audience", json={"scheduledFor": NOON.isoformat(), **body})
+
+
+def test_whoever_was_sent_to_recently_is_held_back_with_the_reason(
+    cadence: FlaskClient, database: Database
+) -> None:
+    record(database, ALICE, 3, NOON - timedelta(hours=1))
+
+    response = ask(cadence, ALICE, BOB, explain=True)
+
+    assert response.status_code == 200
+    assert response.json == {
+        "eligibleUserIds": [str(BOB)],
+        "excludedCount": 1,
+        "exclusionBreakdown": {
+            "layer_3_cooldown_hours": 1,
+            "combined_l2_l3_limit_hours": 0,
+            "invalidUuid": 0,
+        },
+        "failedOpen": False,
+        "excluded": [
+            {
+                "userId": str(ALICE),
+                "rule": "layer_3_cooldown_hours",
+                "countedSends": ["2026-11-24T11:00:00+00:00"],
+                "nextEligibleAt": "2026-11-27T11:00:00+00:00",
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(("hours", "count"), [(71.99, 1), (72, 0), (-71.99, 1), (-72, 0)])
+def test_a_window_is_half_open_at_the_scheduled_instant(
+    cadence: FlaskClient, database: Database, hours: float, count: int
+) -> None:
+    record(database, ALICE, 3, NOON - timedelta(hours=hours))
+
+    assert ask(cadence, ALICE).json["excludedCount"] == count
+
+
+def test_three_a_week_on_layers_2_and_3_together(cadence: FlaskClient, database: Database) -> None:
+    for days, layer_id in ((6, 2), (5, 3), (4, 2)):
+        record(database, ALICE, layer_id, NOON - timedelta(days=days))
+
+    assert ask(cadence, ALICE, layer_id=2).json["exclusionBreakdown"] == {
+        "combined_l2_l3_limit_hours": 1,
+        "invalidUuid": 0,
+    }
+    assert ask(cadence, ALICE, layer_id=5).json["excludedCount"] == 0
+    assert ask(cadence, ALICE, layer_id=4).json["excludedCount"] == 0
+
+
+def test_ids_come_back_as_they_were_written_each_once_in_order(
+    cadence: FlaskClient, database: Database
+) -> None:
+    record(database, CAROL, 3, NOON)
+    loud, nil = str(ALICE).upper(), "00000000-0000-0000-0000-000000000000"
+
+    answer = ask(
+        cadence, loud, BOB, str(CAROL).upper(), str(ALICE), BOB, "nonsense", "nonsense", nil
+    ).json
+
+    assert answer["eligibleUserIds"] == [loud, str(BOB), nil]
+    assert answer["exclusionBreakdown"]["invalidUuid"] == 1
+    assert answer["excludedCount"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"userIds": [], "layerId": 3}, "userIds: Send a list of at least one user id."),
+        ({"userIds": "x", "layerId": 3}, "userIds"),
+        ({"userIds": ["x", 1], "layerId": 3}, "userIds[1]: Not a text."),
+        ({"layerId": 3}, "userIds: Missing data"),
+        ({"userIds": ["x"]}, "layerId: Missing data"),
+        ({"userIds": ["x"], "layerId": 0}, "layerId: Layers are 1 to 5; 0 is none."),
+        ({"userIds": ["x"], "layerId": 6}, "layerId"),
+        ({"userIds": ["x"], "layerId": "3"}, "layerId: Layers are whole numbers"),
+        ({"userIds": ["x"], "layerId": True}, "layerId: Layers are whole numbers"),
+        ({"userIds": ["x"], "layerId": 3, "scheduledFor": "soon"}, "scheduledFor"),
+        ({"userIds": ["x"], "layerId": 3, "reservation": {}}, "reservation"),
+    ],
+)
+def test_a_body_that_does_not_fit_is_told_which_field(
+    cadence: FlaskClient, body: object, named: str
+) -> None:
+    response = cadence.post("/filter-audience", json=body)
+
+    assert response.status_code == 400
+    assert response.content_type == "application/problem+json"
+    assert response.json
+    assert named in response.json["error"]
+
+
+def test_a_body_that_is_no_json_is_refused(cadence: FlaskClient) -> None:
+    response = cadence.post(
+        "/filter-audience", data=b"{", headers={"Content-Type": "application/json"}
+    )
+
+    assert response.status_code == 400
+
+
+def test_the_prefix_of_the_original_answers_too(cadence: FlaskClient) -> None:
+    response = cadence.post("/api/filter-audience", json={"userIds": [str(ALICE)], "layerId": 1})
+
+    assert response.json
+    assert response.json["eligibleUserIds"] == [str(ALICE)]
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "reason"),
+    [
+        ("UPDATE cadence_rules SET is_active = false", "no active cadence rule applies to layer 3"),
+        ("DELETE FROM cadence_rules; DELETE FROM rule_sets", "there are no cadence rules at all"),
+    ],
+)
+def test_without_rules_everybody_valid_passes_and_the_answer_says_so(
+    cadence: FlaskClient, database: Database, sabotage: str, reason: str
+) -> None:
+    record(database, ALICE, 3, NOON)
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE r AS TABLE cadence_rules; CREATE TEMP TABLE s AS TABLE rule_sets"
+        )
+        cursor.execute(sabotage)
+        connection.commit()
+        try:
+            answer = ask(cadence, ALICE, "nonsense").json
+        finally:
+            cursor.execute(
+                "DELETE FROM cadence_rules; DELETE FROM rule_sets;"
+                "INSERT INTO rule_sets OVERRIDING SYSTEM VALUE TABLE s;"
+                "INSERT INTO cadence_rules TABLE r; DROP TABLE r, s"
+            )
+
+    assert answer["eligibleUserIds"] == [str(ALICE)]
+    assert answer["failedOpen"] is True
+    assert answer["failOpenReason"] == reason
+    assert answer["exclusionBreakdown"] == {"invalidUuid": 1}
+
+
+def test_without_its_database_the_service_fails_open_and_says_so() -> None:
+    away = Database("postgresql://nobody@127.0.0.1:1/none", max_connections=1)
+
+    filtered = filter_audience(away, Question([str(ALICE), "nonsense"], 3, NOON))
+
+    assert filtered.eligible == [str(ALICE)]
+    assert filtered.fail_open_reason
+    assert "away" in filtered.fail_open_reason
+
+
+OFFSETS = st.integers(-200, 200).map(lambda hours: timedelta(hours=hours))
+HISTORIES = st.lists(
+    st.tuples(st.sampled_from([ALICE, BOB, CAROL]), st.sampled_from([1, 2, 3, 5]), OFFSETS),
+    max_size=14,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(history=HISTORIES, layer_id=st.sampled_from([2, 3, 5]))
+def test_the_set_based_statement_is_the_pure_rule(
+    database: Database, history: list[tuple[Any, int, timedelta]], layer_id: int
+) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("TRUNCATE user_notifications")
+        rule_set = select_rule_set(connection)
+    for user_id, layer, offset in history:
+        record(database, user_id, layer, NOON + offset)
+    assert rule_set
+    rules = find_rules(rule_set.rules, layer_id)
+
+    asked = [str(user_id) for user_id in (ALICE, BOB, CAROL)]
+    filtered = filter_audience(database, Question(asked, layer_id, NOON, explain=True))
+
+    expected = {}
+    for user_id in (ALICE, BOB, CAROL):
+        sends = [Send(layer, NOON + offset) for u, layer, offset in history if u == user_id]
+        breach = find_breach(rules, sends, NOON)
+        if breach:
+            expected[str(user_id)] = (breach.rule.name, breach.counted)
+    assert {h.user_id: (h.rule, h.counted) for h in filtered.held_back} == expected
+    assert filtered.eligible == [user_id for user_id in asked if user_id not in expected]
+    assert sum(filtered.breakdown.values()) == len(expected)
