@@ -72,6 +72,8 @@ def _is_zone(value: str) -> None:
 
 
 def _is_cron(value: str) -> None:
+    if not value:
+        return  # as good as none; whether one is needed, the whole schedule says
     try:
         croniter(value, datetime(2026, 1, 1)).get_next()  # noqa: DTZ001 - naive local time
     except (CroniterError, ValueError, KeyError) as error:

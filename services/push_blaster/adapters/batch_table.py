@@ -129,22 +129,6 @@ def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool
         return cursor.rowcount == 1
 
 
-def is_ours(connection: Connection, batch: TakenBatch) -> bool:
-    """Return whether the batch may go on: its execution is live and nobody else has taken it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT 1
-              FROM send_batches b
-              JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
-             WHERE b.execution_id = %(id)s AND b.position = %(position)s
-               AND b.batch = %(number)s AND b.fence = %(fence)s
-            """,
-            _key(batch),
-        )
-        return cursor.fetchone() is not None
-
-
 def finish_batch(connection: Connection, batch: TakenBatch, now: datetime) -> None:
     """Mark the batch as done, if it still is ours."""
     with connection.cursor() as cursor:

@@ -1,6 +1,6 @@
 """Send messages under the ledger: claim before the send, settle after it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -14,6 +14,7 @@ from push_blaster.adapters.delivery_ledger import (
     release_claims,
     settle,
 )
+from push_blaster.adapters.device_table import mark_tokens_dead
 from push_blaster.domain.message import Delivery, Message, Outcome
 from push_blaster.use_cases.parts import Parts, StepStoppedError
 
@@ -94,11 +95,13 @@ def _send_claimed(parts: Parts, task: SendTask, messages: list[Message]) -> list
 
 def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> list[Delivery]:
     """Send once; settle every outcome that is known, give back what never began."""
+    tokens = {message.user_id: message.device_token for message in messages}
     deliveries: list[Delivery] = []
     try:
         for group in _groups(parts.transport.send(messages, task.should_stop)):
             deliveries += group
             _settle(parts, task.page, [d for d in group if d.outcome in _FINAL])
+            _bury_tokens(parts, tokens, group)
     finally:
         known = {d.user_id for d in deliveries if d.outcome is not Outcome.NOT_SENT}
         _give_back(parts, task, [m for m in messages if m.user_id not in known])
@@ -126,6 +129,17 @@ def _settle(parts: Parts, page: LedgerPage, deliveries: Sequence[Delivery]) -> N
     now: datetime = parts.clock()
     with parts.database.transaction() as connection:
         settle(connection, page, deliveries, now)
+
+
+def _bury_tokens(parts: Parts, tokens: Mapping[UUID, str], deliveries: Iterable[Delivery]) -> None:
+    dead = {
+        tokens[delivery.user_id]: delivery.reason or "dead"
+        for delivery in deliveries
+        if delivery.outcome is Outcome.TOKEN_DEAD
+    }
+    if dead:
+        with parts.database.transaction() as connection:
+            mark_tokens_dead(connection, dead, parts.clock())
 
 
 def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:

@@ -35,12 +35,14 @@ def test_a_push_is_bound_by_name_and_never_to_a_test_file() -> None:
 
 def test_default_is_the_only_file_that_there_is() -> None:
     assert bind_audience("default", [FILES[0], FILES[1]]).file_name == FILES[0].file_name
-    with pytest.raises(AudienceBindingError, match="is ambiguous: a-b_20250101_000000.csv, c.csv"):
+    with pytest.raises(
+        AudienceBindingError, match=r"is ambiguous: a-b_20250101_000000\.csv, c\.csv"
+    ):
         bind_audience("default", FILES)
 
 
 def test_a_missing_audience_lists_what_was_found() -> None:
-    with pytest.raises(AudienceBindingError, match="It wrote: a-b_20250101_000000.csv, a-b_TEST"):
+    with pytest.raises(AudienceBindingError, match=r"It wrote: a-b_20250101_000000\.csv, a-b_TEST"):
         bind_audience("x", FILES)
     with pytest.raises(AudienceBindingError, match="no CSV file at all"):
         bind_audience("x", [])

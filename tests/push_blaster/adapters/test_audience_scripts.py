@@ -1,0 +1,185 @@
+"""Running scripts: real processes that fail, hang, fork, flood and hoard."""
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from push_blaster.adapters.audience_scripts import (
+    ScriptFailedError,
+    ScriptRun,
+    ScriptStoppedError,
+    run_script,
+)
+from push_blaster.adapters.script_folder import ScriptFolder, ScriptNotFoundError
+
+LONG = timedelta(seconds=30)
+
+
+class Runner:
+    def __init__(self, folder: Path) -> None:
+        self.scripts = ScriptFolder(folder / "scripts")
+        self.output = folder / "output"
+        self.lines: list[tuple[str, str]] = []
+
+    def run(
+        self,
+        source: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        time_limit: timedelta = LONG,
+        memory_mb: int = 2_048,
+        stop_after_s: float | None = None,
+    ) -> None:
+        (self.scripts.folder / "script.py").write_text(source)
+        run = ScriptRun(
+            execution_id="news@1",
+            output_folder=self.output,
+            parameters=parameters or {},
+            time_limit=time_limit,
+            memory_mb=memory_mb,
+            environment={"PATH": os.defpath},
+        )
+        begun = time.monotonic()
+
+        def should_stop() -> bool:
+            return stop_after_s is not None and time.monotonic() - begun > stop_after_s
+
+        run_script(
+            self.scripts.find("script"), run, should_stop, lambda *line: self.lines.append(line)
+        )
+
+    def leftovers(self) -> list[int]:
+        mark = str(self.scripts.folder)
+        return [
+            process.pid
+            for process in psutil.process_iter(["cmdline", "status"])
+            if mark in " ".join(process.info["cmdline"] or [])
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path)
+
+
+def test_its_words_are_heard_line_by_line_and_its_folder_is_its_own(runner: Runner) -> None:
+    runner.run(
+        "import os, sys\nprint('one'); print('two', end='')\nprint('three', file=sys.stderr)\n"
+        "open('a.csv', 'w').write(os.getcwd())"
+    )
+
+    assert sorted(runner.lines) == [("stderr", "three"), ("stdout", "one"), ("stdout", "two")]
+    assert (runner.output / "a.csv").read_text() == str(runner.output)
+
+
+def test_a_folder_that_is_not_empty_is_never_used(runner: Runner) -> None:
+    runner.output.mkdir()
+
+    with pytest.raises(FileExistsError):
+        runner.run("")
+
+
+def test_parameters_reach_it_and_our_secrets_do_not(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUSH_ADMIN_TOKEN", "secret")
+
+    runner.run(
+        "import os, sys\n# knows --lookback_hours\n"
+        "print(sys.argv[1:]); print(os.environ['PARAM_LOOKBACK_HOURS'])\n"
+        "print([name for name in os.environ if 'TOKEN' in name or 'SECRET' in name])",
+        parameters={"lookback_hours": "48", "other": "x"},
+    )
+
+    assert [line for _, line in runner.lines] == ["['--lookback_hours', '48']", "48", "[]"]
+
+
+def test_a_failure_shows_the_traceback(runner: Runner) -> None:
+    with pytest.raises(ScriptFailedError, match="exit code 1") as caught:
+        runner.run("def look():\n    raise KeyError('no such table')\nlook()")
+
+    assert "KeyError: 'no such table'" in str(caught.value)
+    assert "in look" in str(caught.value)
+
+
+def test_a_script_that_hangs_is_ended_with_its_children(runner: Runner) -> None:
+    with pytest.raises(ScriptFailedError, match=r"did not end within 1\.5 s"):
+        runner.run(
+            "import subprocess, sys, time\n"
+            "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)', __file__])\n"
+            "print('started', flush=True)\ntime.sleep(60)",
+            time_limit=timedelta(seconds=1.5),
+        )
+
+    assert ("stdout", "started") in runner.lines
+    assert runner.leftovers() == []
+
+
+def test_a_child_that_outlives_the_script_neither_delays_nor_survives_it(runner: Runner) -> None:
+    begun = time.monotonic()
+
+    runner.run(
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)', __file__])"
+    )
+
+    assert time.monotonic() - begun < 30
+    assert runner.leftovers() == []
+
+
+def test_a_stop_ends_it_and_its_children(runner: Runner) -> None:
+    with pytest.raises(ScriptStoppedError):
+        runner.run(
+            "import os, time\nos.fork()\ntime.sleep(60)",
+            stop_after_s=1,
+        )
+
+    assert runner.leftovers() == []
+
+
+def test_a_flood_of_words_is_cut_and_a_long_line_too(runner: Runner) -> None:
+    runner.run("print('x' * 10_000)\nfor n in range(50_000): print(n)")
+
+    assert len(runner.lines) == 1_001
+    assert "the rest is not kept" in runner.lines[-1][1]
+    assert max(len(line) for _, line in runner.lines) == 2_000
+
+
+def test_a_memory_hog_fails_alone(runner: Runner) -> None:
+    with pytest.raises(ScriptFailedError, match="MemoryError"):
+        runner.run("x = bytearray(1 << 30)", memory_mb=300)
+
+
+def test_words_that_are_no_text_are_heard_all_the_same(runner: Runner) -> None:
+    runner.run("import sys\nsys.stdout.buffer.write(b'\\xff\\xfe ok\\r\\n')")
+
+    assert runner.lines == [("stdout", "\ufffd\ufffd ok")]
+
+
+def test_a_script_ended_by_a_signal_says_so(runner: Runner) -> None:
+    with pytest.raises(ScriptFailedError, match="the signal SIGSEGV"):
+        runner.run("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)")
+
+
+def test_an_unknown_script_lists_the_known_ones(tmp_path: Path) -> None:
+    folder = ScriptFolder(tmp_path)
+    (tmp_path / "Recent-Buyers.py").write_text(
+        "# description: Who bought.\n# category: sales\n# runtime: 12 s\n# audiences: a_b, c\n"
+    )
+
+    script = folder.find("recent_buyers")
+
+    assert (script.description, script.category, script.estimated_runtime) == (
+        "Who bought.",
+        "sales",
+        12,
+    )
+    assert script.audiences == ("a_b", "c")
+    with pytest.raises(ScriptNotFoundError, match="Known: recent_buyers"):
+        folder.find("../recent_buyers")

@@ -1,0 +1,144 @@
+"""The folder of automations."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from push_blaster.adapters.automation_document import complete_document
+from push_blaster.adapters.automation_files import (
+    AutomationExistsError,
+    AutomationFiles,
+    AutomationNotFoundError,
+    BrokenAutomationError,
+    StaleVersionError,
+)
+from tests.builders import a_document
+
+
+def a_complete(**changes: object) -> dict[str, object]:
+    return complete_document(a_document(**changes))
+
+
+def test_what_is_written_is_read_back_and_unknown_fields_stay(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete(audience={"deep": [1, {"unknown": None}]}))
+
+    assert files.load("news")["audience"] == {"deep": [1, {"unknown": None}]}
+    assert files.load("news") == files.list_all().documents[0]
+
+
+def test_one_broken_file_never_hides_the_others_and_is_never_written_over(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete())
+    (tmp_path / "torn.json").write_text('{"id": "torn", ')
+    (tmp_path / "odd.json").write_text('{"id": "odd"}')
+    (tmp_path / "other.json").write_text(json.dumps(a_document(id="else")))
+    (tmp_path / "migrations.json").write_text("[]")
+    (tmp_path / "executions").mkdir()
+
+    listing = files.list_all()
+
+    assert [document["id"] for document in listing.documents] == ["news"]
+    assert [broken.name for broken in listing.broken] == ["odd.json", "other.json", "torn.json"]
+    assert "name: Missing data" in listing.broken[0].error
+    assert "holds the id 'else'" in listing.broken[1].error
+    assert "is no readable JSON" in listing.broken[2].error
+    with pytest.raises(AutomationExistsError):
+        files.create(a_complete(id="torn"))
+    with pytest.raises(BrokenAutomationError):
+        files.replace(a_complete(id="torn"), expected_version=1)
+    assert (tmp_path / "torn.json").read_text() == '{"id": "torn", '
+
+
+def test_a_change_by_hand_is_seen_and_only_changed_files_are_read(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete())
+    files.create(a_complete(id="other"))
+    first = files.list_all()
+
+    (tmp_path / "news.json").write_text(json.dumps(a_document(name="Edited by hand")))
+    second = files.list_all()
+
+    assert second.documents[0]["name"] == "Edited by hand"
+    assert second.documents[1] is first.documents[1]
+
+
+def test_a_stale_change_is_refused_and_a_deleted_one_is_gone(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete())
+    files.replace(a_complete(version=2), expected_version=1)
+
+    with pytest.raises(StaleVersionError, match="at version 2, the change was made from version 1"):
+        files.replace(a_complete(version=2), expected_version=1)
+    with pytest.raises(StaleVersionError):
+        files.delete("news", expected_version=1)
+    files.delete("news")
+    with pytest.raises(AutomationNotFoundError):
+        files.delete("news")
+
+
+@pytest.mark.parametrize("automation_id", ["../secret", "a/b", ".hidden", "", "a" * 101])
+def test_an_id_never_becomes_another_path(tmp_path: Path, automation_id: str) -> None:
+    (tmp_path / "secret.json").write_text(json.dumps(a_document(id="secret")))
+    files = AutomationFiles(tmp_path / "automations")
+
+    with pytest.raises(AutomationNotFoundError):
+        files.load(automation_id)
+
+
+def _edit_many(folder: Path, edits: int) -> None:
+    files = AutomationFiles(folder)
+    done = 0
+    while done < edits:
+        document = files.load("news")
+        count = document["counter"] + 1
+        changed = {**document, "counter": count, "version": document["version"] + 1}
+        try:
+            files.replace(changed, expected_version=document["version"])
+        except StaleVersionError:
+            continue
+        done += 1
+
+
+def test_editors_in_several_processes_lose_no_update(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete(counter=0))
+    context = multiprocessing.get_context("spawn")
+    editors = [context.Process(target=_edit_many, args=(tmp_path, 15)) for _ in range(4)]
+
+    for editor in editors:
+        editor.start()
+    for editor in editors:
+        editor.join()
+
+    assert files.load("news")["counter"] == 60
+    assert files.load("news")["version"] == 61
+
+
+def _edit_for_ever(folder: Path) -> None:
+    _edit_many(folder, 1_000_000)
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete(counter=0, filler="x" * 200_000))
+    context = multiprocessing.get_context("spawn")
+    for pause in (0.0, 0.003, 0.007):
+        before = files.load("news")["counter"]
+        editor = context.Process(target=_edit_for_ever, args=(tmp_path,))
+        editor.start()
+        while files.load("news")["counter"] < before + 3:
+            time.sleep(0.01)
+        time.sleep(pause)
+        os.kill(editor.pid or 0, signal.SIGKILL)
+        editor.join()
+
+        document = files.load("news")
+        assert document["version"] == document["counter"] + 1
+        assert len(document["filler"]) == 200_000
+        assert not files.list_all().broken
