@@ -1,16 +1,72 @@
-"""One PostgreSQL for each test process, and what every test folder may use."""
+"""One PostgreSQL for each test process, and the cadence service over it, for every test folder."""
 
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
 
+from cadence_service.adapters.partitions import make_partitions
+from cadence_service.app import create_app
+from cadence_service.cli import MIGRATIONS
+from cadence_service.settings import Settings
+from chassis.bearer_auth import Role
+from chassis.clock import utc_now
+from chassis.migrations import migrate
+from chassis.postgres import Database
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
+from tests.serving import serving
 
 #: Tests may lose their data in a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+CADENCE_TOKEN = "cadence-admin"
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     with run_postgres(tmp_path_factory.mktemp("postgres"), FAST) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cadence_app(postgres: EmbeddedPostgres) -> Flask:
+    url = postgres.create_database("cadence_tests")
+    database = Database(url, max_connections=1)
+    migrate(database, MIGRATIONS)
+    with database.transaction() as connection:
+        make_partitions(connection, utc_now())
+    database.close()
+    return create_app(
+        Settings(
+            database_url=url,
+            database_pool_size=8,
+            tokens={CADENCE_TOKEN: Role.ADMIN, "narrow": Role.OPERATOR},
+            host="127.0.0.1",
+            port=0,
+            workers=1,
+            log_format="json",
+        )
+    )
+
+
+@pytest.fixture
+def cadence_database(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator[Database]:
+    """The cadence service's database, as it was migrated; emptied after the test."""
+    database = Database(postgres.url("cadence_tests"), max_connections=4)
+    yield database
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("TRUNCATE user_notifications, notification_keys, messages")
+        cursor.execute("DELETE FROM cadence_rules WHERE set_version > 1")
+        cursor.execute("DELETE FROM rule_sets WHERE version > 1")
+        cursor.execute(
+            "UPDATE cadence_rules SET is_active = true; "
+            "UPDATE notification_layers SET is_exempt = id IN (1, 4)"
+        )
+    database.close()
+
+
+@pytest.fixture
+def cadence_service(cadence_app: Flask, cadence_database: Database) -> Iterator[str]:
+    """The cadence service behind a real socket: its URL."""
+    with serving(cadence_app) as url:
+        yield url

@@ -1,6 +1,7 @@
 """HTTP client of the cadence service."""
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -8,6 +9,7 @@ from uuid import UUID
 
 import orjson
 import requests
+import urllib3
 from marshmallow import Schema, ValidationError
 
 from cadence_contract import (
@@ -74,30 +76,45 @@ class CadenceClient:
         raise error or CadenceUnavailableError("was never asked")
 
     def _request(self, method: str, path: str, body: bytes | None) -> bytes:
+        give_up_at = time.monotonic() + self._timeout_s
         try:
-            response = self._session().request(
+            with self._session().request(
                 method,
                 self._base_url + path,
                 data=body,
                 headers=self._headers,
                 timeout=self._timeout_s,
                 allow_redirects=False,
-            )
-        except requests.RequestException as error:
+                stream=True,
+            ) as response:
+                content = _read_until(response, give_up_at)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise CadenceUnavailableError(
                 f"the cadence service did not answer ({type(error).__name__})"
             ) from error
         if response.status_code != 200:
+            said = content[:200].decode(errors="replace")
             raise CadenceUnavailableError(
-                f"the cadence service answered {response.status_code}: {response.text[:200]}"
+                f"the cadence service answered {response.status_code}: {said}"
             )
-        return response.content
+        return content
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
         session: requests.Session = self._local.session
         return session
+
+
+def _read_until(response: requests.Response, give_up_at: float) -> bytes:
+    """Return the whole body; requests itself would wait for ever for one that drips in."""
+    pieces: list[bytes] = []
+    while piece := response.raw.read1(65_536, decode_content=True):
+        pieces.append(piece)
+        if time.monotonic() > give_up_at:
+            raise CadenceUnavailableError("the cadence service did not answer in time")
+    response.raw.release_conn()  # the next request goes over the same connection
+    return b"".join(pieces)
 
 
 def _load(answer: bytes, schema: Schema) -> dict[str, Any]:
@@ -116,6 +133,8 @@ def _read_verdict(answer: dict[str, Any], asked: Sequence[UUID]) -> Verdict:
         raise CadenceUnavailableError(f"the cadence service answered nonsense: {error}") from error
     if not eligible <= frozenset(asked):
         raise CadenceUnavailableError("the cadence service answered users who were not asked for")
+    if len(eligible) + answer["excluded_count"] != len(set(asked)):
+        raise CadenceUnavailableError("the cadence service's counts do not add up")
     return Verdict(
         eligible=eligible,
         held_back=held_back,

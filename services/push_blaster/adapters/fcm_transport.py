@@ -41,6 +41,8 @@ _UNREACHABLE: Final = frozenset(
         pycurl.E_PEER_FAILED_VERIFICATION,
     }
 )
+#: What no second try mends: the peer is not who it should be.
+_HOPELESS: Final = frozenset({pycurl.E_PEER_FAILED_VERIFICATION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,6 @@ class _Attempt:
     begun_at: float
     tries: int = 0
     not_before: float = 0.0
-    last_reason: str = ""
     answer: BytesIO = field(default_factory=BytesIO)
     retry_after_s: float | None = None
 
@@ -224,7 +225,7 @@ class _Sending:
             attempt = self._lane.end(handle)
             yield from self._judge(attempt, read_answer(status, attempt.answer.getvalue()))
         for handle, code, text in failed:
-            has_begun = handle.getinfo(pycurl.SIZE_UPLOAD) > 0
+            has_begun = handle.getinfo(pycurl.SIZE_UPLOAD_T) > 0
             yield from self._judge_failure(self._lane.end(handle), code, text, has_begun=has_begun)
         if not done and not failed:
             multi.select(LOOK_S)
@@ -247,11 +248,10 @@ class _Sending:
             reason = f"no answer: {text or code}"
             yield Delivery(attempt.message.user_id, Outcome.IN_DOUBT, reason=reason)
             return
-        is_over = time.monotonic() - attempt.begun_at > self._options.retry_budget.total_seconds()
-        if code in _UNREACHABLE and is_over:
+        if code in _UNREACHABLE and (code in _HOPELESS or not self._has_time_left(attempt)):
             self._fault = f"FCM cannot be reached at {self._options.base_url}: {text or code}."
-            return
-        yield from self._retry(attempt, text or str(code))
+        else:
+            yield from self._retry(attempt, text or str(code))
 
     def _renew(self, attempt: _Attempt, reason: str) -> None:
         """Try once with a new token; refused again, it is our account and no device's fault."""
@@ -265,17 +265,20 @@ class _Sending:
         self._waiting.append(attempt)
 
     def _retry(self, attempt: _Attempt, reason: str) -> Iterator[Delivery]:
+        if self._has_time_left(attempt):
+            self._waiting.append(attempt)
+            return
+        given_up = f"given up after {attempt.tries} tries: {reason}"
+        yield Delivery(attempt.message.user_id, Outcome.FAILED, reason=given_up)
+
+    def _has_time_left(self, attempt: _Attempt) -> bool:
+        """Fix when the attempt is due again, and return whether that is within its budget."""
         first = self._options.backoff.total_seconds()
         longest = min(BACKOFF_CAP_S, first * 2 ** (attempt.tries - 1))
         pause = random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
-        now = time.monotonic()
-        attempt.not_before = now + max(attempt.retry_after_s or 0.0, pause)
+        attempt.not_before = time.monotonic() + max(attempt.retry_after_s or 0.0, pause)
         budget = self._options.retry_budget.total_seconds()
-        if attempt.not_before - attempt.begun_at > budget:
-            given_up = f"given up after {attempt.tries} tries: {reason}"
-            yield Delivery(attempt.message.user_id, Outcome.FAILED, reason=given_up)
-        else:
-            self._waiting.append(attempt)
+        return attempt.not_before - attempt.begun_at <= budget
 
     def _wind_up(self) -> Iterator[Delivery]:
         """Begin nothing more; wait a little for what is in flight, and leave the rest in doubt."""

@@ -1,0 +1,82 @@
+"""The real client against the real service, over a socket, so that the contract cannot rot."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chassis.postgres import Database
+from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.domain.cadence import TrackedSend, Verdict
+from tests.conftest import CADENCE_TOKEN
+from tests.people import ALICE, BOB
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def client(cadence_service: str) -> CadenceClient:
+    return CadenceClient(cadence_service, CADENCE_TOKEN)
+
+
+def a_send(**changes: object) -> TrackedSend:
+    values = {
+        "user_id": ALICE,
+        "layer_id": 3,
+        "title": "Title",
+        "body": "",
+        "audience_description": "News: everybody",
+        "deep_link": None,
+        "sent_at": NOON,
+        "actually_sent_at": NOON + timedelta(seconds=3),
+        "idempotency_key": "news@1/1/live/alice",
+        **changes,
+    }
+    return TrackedSend(**values)  # type: ignore[arg-type]  # a table of mixed values
+
+
+def test_an_audience_comes_back_as_it_was_asked(client: CadenceClient) -> None:
+    verdict = client.filter_audience([ALICE, BOB], 3, NOON)
+
+    assert verdict == Verdict(eligible=frozenset({ALICE, BOB}), held_back={})
+
+
+def test_what_was_tracked_holds_back_and_says_by_which_rule(client: CadenceClient) -> None:
+    client.track([a_send()])
+
+    verdict = client.filter_audience([ALICE, BOB], 3, NOON + timedelta(hours=1))
+
+    assert verdict.eligible == {BOB}
+    assert verdict.held_back == {ALICE: "layer_3_cooldown_hours"}
+
+
+def test_telling_twice_counts_once(client: CadenceClient, cadence_database: Database) -> None:
+    client.track([a_send(), a_send(user_id=BOB, idempotency_key="bob")])
+    client.track([a_send(), a_send(user_id=BOB, idempotency_key="bob")])
+
+    with cadence_database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT user_id, sent_at, actually_sent_at FROM user_notifications")
+        assert sorted(cursor.fetchall()) == sorted(
+            (user, NOON, NOON + timedelta(seconds=3)) for user in (ALICE, BOB)
+        )
+
+
+def test_failing_open_is_told_with_its_reason(
+    client: CadenceClient, cadence_database: Database
+) -> None:
+    with cadence_database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE cadence_rules SET is_active = false")
+
+    verdict = client.filter_audience([ALICE], 3, NOON)
+
+    assert verdict.failed_open
+    assert verdict.eligible == {ALICE}
+    assert verdict.reason
+
+
+def test_a_wrong_token_is_an_outage_with_its_reason(cadence_service: str) -> None:
+    with pytest.raises(CadenceUnavailableError, match="answered 401"):
+        CadenceClient(cadence_service, "wrong").filter_audience([ALICE], 3, NOON)
+
+
+def test_a_well_service_answers_the_ping(client: CadenceClient) -> None:
+    client.ping()

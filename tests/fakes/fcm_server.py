@@ -1,0 +1,195 @@
+"""A local peer that speaks FCM v1 over HTTP/2 and TLS; a device token's name says what happens."""
+
+import json
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trustme
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, Event, RequestReceived, StreamEnded, WindowUpdated
+from h2.exceptions import ProtocolError
+
+FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+
+#: By the first word of a device token: HTTP status, error.status, FCM code, extra headers.
+REFUSALS: dict[str, tuple[int, str, str | None, dict[str, str]]] = {
+    "unregistered": (404, "NOT_FOUND", "UNREGISTERED", {}),
+    "malformed": (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", {}),
+    "payload": (400, "INVALID_ARGUMENT", None, {}),
+    "stranger": (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", {}),
+    "busy": (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", {"retry-after": "0"}),
+    "patient": (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", {"retry-after": "1"}),
+    "down": (503, "UNAVAILABLE", "UNAVAILABLE", {}),
+    "broken": (500, "INTERNAL", "INTERNAL", {}),
+}
+
+
+@dataclass
+class FcmServer:
+    """Serves until closed. `cut-2-…` behaves so twice and is well afterwards; `cut` always does.
+
+    Words: those of REFUSALS; `hang` never answers, `cut` kills the connection with the request
+    in it, `goaway` answers and says that the connection takes no more, `nonsense` is no JSON.
+    """
+
+    ca_file: Path
+    context: ssl.SSLContext
+    port: int = 0
+    max_streams: int = 100
+    accepted_token: str | None = None
+    received: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, str]] = field(default_factory=list)
+    attempts: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    def accept(self, listener: socket.socket, closing: threading.Event) -> None:
+        while not closing.is_set():
+            try:
+                raw, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(raw, closing), daemon=True).start()
+
+    def _serve(self, raw: socket.socket, closing: threading.Event) -> None:
+        with suppress(OSError, ProtocolError), self.context.wrap_socket(raw, server_side=True) as s:
+            self.connections += 1
+            s.settimeout(0.2)
+            _Connection(self, s).run(closing)
+
+    def judge(self, headers: dict[str, str], body: bytes) -> "_Answer":
+        message = json.loads(body)["message"]
+        token = message["token"]
+        with self.lock:
+            self.requests.append(headers)
+            self.attempts[token] += 1
+            word, times = _behaviour(token)
+            is_well = self.attempts[token] > times
+        if self.accepted_token and headers["authorization"] != f"Bearer {self.accepted_token}":
+            return _refusal(401, "UNAUTHENTICATED", None, {})
+        if is_well or word in {"ok", "goaway"}:
+            with self.lock:
+                self.received.append(message)
+            name = f"projects/garden/messages/{len(self.received)}"
+            kind = "goaway" if word == "goaway" and not is_well else "answer"
+            return _Answer(200, json.dumps({"name": name}).encode(), kind=kind)
+        if word in REFUSALS:
+            return _refusal(*REFUSALS[word])
+        return _Answer(200, b"<html>", kind="answer" if word == "nonsense" else word)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    kind: str = "answer"
+
+
+def _behaviour(token: str) -> tuple[str, float]:
+    """Return the token's word, and how many times it behaves so."""
+    word, _, rest = token.partition("-")
+    times = rest.partition("-")[0]
+    return word, int(times) if times.isdigit() and word != "ok" else float("inf")
+
+
+def _refusal(status: int, name: str, code: str | None, headers: dict[str, str]) -> _Answer:
+    detail = {"@type": FCM_ERROR, "errorCode": code} if code else {"@type": BAD_REQUEST}
+    body = {"error": {"code": status, "status": name, "message": name, "details": [detail]}}
+    return _Answer(status, json.dumps(body).encode(), tuple(headers.items()))
+
+
+class _Connection:
+    """One client's connection: streams in, answers out."""
+
+    def __init__(self, server: FcmServer, sock: ssl.SSLSocket) -> None:
+        self.server = server
+        self.sock = sock
+        self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
+        self.headers: dict[int, dict[str, str]] = {}
+        self.bodies: dict[int, bytes] = {}
+        self.is_open = True
+
+    def run(self, closing: threading.Event) -> None:
+        self.h2.local_settings.max_concurrent_streams = self.server.max_streams
+        self.h2.initiate_connection()
+        self._flush()
+        while self.is_open and not closing.is_set():
+            try:
+                data = self.sock.recv(65_536)
+            except TimeoutError:
+                continue
+            if not data:
+                return
+            for event in self.h2.receive_data(data):
+                self._take(event)
+            self._flush()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, RequestReceived):
+            self.headers[event.stream_id] = {str(k): str(v) for k, v in event.headers}
+            self.bodies[event.stream_id] = b""
+        elif isinstance(event, DataReceived):
+            self.bodies[event.stream_id] += event.data
+            self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, StreamEnded):
+            self._answer(event.stream_id)
+        elif isinstance(event, WindowUpdated):
+            return
+
+    def _answer(self, stream_id: int) -> None:
+        if not self.is_open:
+            return
+        answer = self.server.judge(self.headers.pop(stream_id), self.bodies.pop(stream_id))
+        if answer.kind == "hang":
+            return
+        if answer.kind == "cut":
+            self.is_open = False
+            self.sock.shutdown(socket.SHUT_RDWR)
+            return
+        headers = [(":status", str(answer.status)), ("content-type", "application/json")]
+        self.h2.send_headers(stream_id, [*headers, *answer.headers])
+        self.h2.send_data(stream_id, answer.body, end_stream=True)
+        if answer.kind == "goaway":
+            self.h2.close_connection(last_stream_id=stream_id)
+            self._flush()
+            self.is_open = False
+
+    def _flush(self) -> None:
+        self.sock.sendall(self.h2.data_to_send())
+
+
+@contextmanager
+def run_fcm_server(folder: Path, max_streams: int = 100) -> Iterator[FcmServer]:
+    """Serve on a free port of localhost, with a certificate of our own authority."""
+    authority = trustme.CA()
+    ca_file = folder / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    context.set_alpn_protocols(["h2"])
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    closing = threading.Event()
+    server = FcmServer(ca_file, context, listener.getsockname()[1], max_streams)
+    thread = threading.Thread(target=server.accept, args=(listener, closing), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        closing.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()

@@ -1,0 +1,81 @@
+"""A local peer that hands out access tokens as Google does: for a signed assertion."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import jwt
+
+
+def make_key() -> tuple[str, str]:
+    """Return a service account's private key, and the public one that proves its signature."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private.decode(), public.decode()
+
+
+@dataclass
+class TokenServer:
+    """Grants `token-1`, `token-2`, …; with a `status` other than 200 it refuses."""
+
+    public_key: str
+    url: str = ""
+    status: int = 200
+    lifetime_s: int = 3_600
+    claims: list[dict[str, Any]] = field(default_factory=list)
+
+    def grant(self, form: dict[str, list[str]]) -> dict[str, Any]:
+        assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+        verified = jwt.decode(form["assertion"][0], certs=self.public_key)  # type: ignore[no-untyped-call]  # ships no types
+        self.claims.append(verified)
+        return {
+            "access_token": f"token-{len(self.claims)}",
+            "expires_in": self.lifetime_s,
+            "token_type": "Bearer",
+        }
+
+
+@contextmanager
+def run_token_server(public_key: str) -> Iterator[TokenServer]:
+    """Serve on a free port until the block ends."""
+    server = TokenServer(public_key)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            granted = server.status == 200
+            answer = server.grant(form) if granted else {"error": "invalid_grant"}
+            body = json.dumps(answer).encode()
+            self.send_response(server.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.url = f"http://127.0.0.1:{http.server_port}/token"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()

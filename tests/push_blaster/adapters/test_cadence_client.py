@@ -1,0 +1,109 @@
+"""What the cadence client makes of a neighbour that misbehaves."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+import responses
+
+from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
+from tests.people import ALICE, BOB
+
+URL = "http://cadence.test"
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+GOOD = {"eligibleUserIds": [str(ALICE)], "excludedCount": 0, "failedOpen": False}
+
+
+@pytest.fixture
+def client() -> CadenceClient:
+    return CadenceClient(URL, "secret", timeout=timedelta(seconds=0.3))
+
+
+@responses.activate
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        ({"status": 503, "body": "resting"}, "answered 503: resting"),
+        ({"status": 302, "headers": {"Location": "http://elsewhere.test"}}, "answered 302"),
+        ({"body": requests.ConnectTimeout()}, "did not answer (ConnectTimeout)"),
+        ({"body": requests.ConnectionError()}, "did not answer (ConnectionError)"),
+        ({"body": "<html>"}, "answered nonsense"),
+        ({"body": "[]"}, "answered nonsense"),
+        ({"json": {}}, "answered nonsense"),
+        ({"json": {**GOOD, "eligibleUserIds": "everybody"}}, "answered nonsense"),
+        ({"json": {**GOOD, "eligibleUserIds": ["everybody"]}}, "answered nonsense"),
+        ({"json": {**GOOD, "eligibleUserIds": [str(BOB)]}}, "users who were not asked for"),
+        ({"json": {**GOOD, "eligibleUserIds": []}}, "counts do not add up"),
+    ],
+)
+def test_an_outage_is_one_error_whatever_its_cause(
+    client: CadenceClient, failure: dict[str, object], said: str
+) -> None:
+    responses.post(f"{URL}/filter-audience", **failure)  # type: ignore[arg-type]  # a table
+
+    with pytest.raises(CadenceUnavailableError) as caught:
+        client.filter_audience([ALICE], 3, NOON)
+
+    assert said in str(caught.value)
+
+
+@responses.activate
+def test_one_fault_is_tried_again(client: CadenceClient) -> None:
+    responses.post(f"{URL}/filter-audience", status=500)
+    responses.post(f"{URL}/filter-audience", json=GOOD)
+
+    assert client.filter_audience([ALICE], 3, NOON).eligible == {ALICE}
+
+
+def test_a_service_that_never_answers_is_given_up(silent_server: str) -> None:
+    client = CadenceClient(silent_server, "secret", timeout=timedelta(seconds=0.2))
+
+    with pytest.raises(CadenceUnavailableError, match="ReadTimeout"):
+        client.filter_audience([ALICE], 3, NOON)
+
+
+def test_a_service_that_drips_its_answer_is_given_up(dripping_server: str) -> None:
+    client = CadenceClient(dripping_server, "secret", timeout=timedelta(seconds=0.4))
+
+    with pytest.raises(CadenceUnavailableError, match="did not answer in time"):
+        client.filter_audience([ALICE], 3, NOON)
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """Accepts, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def dripping_server() -> Iterator[str]:
+    """Answers a byte at a time, each well within any time-out of a single read."""
+
+    class Drip(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "50")
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(50):
+                    self.wfile.write(b" ")
+                    time.sleep(0.1)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Drip)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

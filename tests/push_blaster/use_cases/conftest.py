@@ -1,0 +1,161 @@
+"""The steps of an engine, run by hand at an instant that the test sets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.postgres import Database
+from push_blaster.adapters.automation_document import complete_document, read_automation
+from push_blaster.adapters.batch_table import hand_out_batches
+from push_blaster.adapters.cadence_client import CadenceClient
+from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
+from push_blaster.adapters.execution_log import select_log
+from push_blaster.adapters.execution_table import (
+    hand_out_executions,
+    select_execution,
+    select_executions,
+)
+from push_blaster.adapters.file_transport import FileTransport
+from push_blaster.adapters.pacing import TokenBucket
+from push_blaster.adapters.script_folder import ScriptFolder
+from push_blaster.domain.execution import Execution, Mode
+from push_blaster.domain.limits import Limits
+from push_blaster.use_cases.advance_execution import advance_execution
+from push_blaster.use_cases.open_executions import Clock, ScheduledAutomation
+from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.run_live import read_funnel
+from push_blaster.use_cases.send_batch import send_batch
+from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from tests.builders import NOON, a_document
+from tests.conftest import CADENCE_TOKEN
+from tests.journeys.stack import SCRIPT
+
+EVER = datetime.max.replace(tzinfo=NOON.tzinfo)
+
+
+@dataclass
+class Bench:
+    """An engine without its processes: each test turns the handle."""
+
+    database: Database
+    folder: Path
+    parts: Parts
+    now: datetime = NOON
+    is_shutting_down: Callable[[], bool] = lambda: False
+    clocks: list[Clock] = field(default_factory=list)
+
+    def change(self, **changes: Any) -> None:
+        self.parts = replace(self.parts, **changes)
+
+    def write_script(self, source: str, name: str = "users") -> None:
+        (self.folder / "scripts" / f"{name}.py").write_text(source)
+
+    def start(self, **changes: Any) -> str:
+        """Start an automation over the script `users`, and return the execution's id."""
+        document = complete_document(an_automation_document(**changes))
+        asked = StartRequest(document=document, mode=Mode.LIVE, idempotency_key=None)
+        return start_execution(self.database, asked, self.now).id
+
+    def tick(self, *documents: dict[str, Any], clock: int = 0) -> list[str]:
+        """Let a clock look at the automations now; return what it opened."""
+        while len(self.clocks) <= clock:
+            self.clocks.append(Clock(self.database))
+        scheduled = [ScheduledAutomation(read_automation(d), d) for d in documents]
+        return self.clocks[clock].tick(scheduled, self.now)
+
+    def work(self) -> None:
+        """Run every step and batch that is due now, until nothing is."""
+        while self._work_once() and not self.is_shutting_down():
+            pass
+
+    def _work_once(self) -> bool:
+        with self.database.transaction() as connection:
+            due = hand_out_executions(connection, self.now, EVER)
+            batches = hand_out_batches(connection, self.now, EVER, 1_000)
+        for key in batches:
+            send_batch(self.parts, *key)
+        before = [self.execution(execution_id) for execution_id in due]
+        for execution_id in due:
+            advance_execution(self.parts, execution_id)
+        moved = [b for b in before if _stand(self.execution(b.id)) != _stand(b)]
+        return bool(batches or moved)
+
+    def run(self, execution_id: str) -> Execution:
+        """Work, hurrying from one planned instant to the next, until the execution has ended."""
+        for _ in range(200):
+            self.work()
+            execution = self.execution(execution_id)
+            if execution.has_ended:
+                return execution
+            self.now = max(self.now, execution.due_at or self.now) + timedelta(milliseconds=600)
+        raise AssertionError(f"still {execution}")
+
+    def execution(self, execution_id: str) -> Execution:
+        with self.database.transaction() as connection:
+            return select_execution(connection, execution_id)
+
+    def executions(self) -> list[Execution]:
+        with self.database.transaction() as connection:
+            return sorted(select_executions(connection, limit=200), key=lambda e: e.slot)
+
+    def funnel(self, execution_id: str, position: int = 1) -> dict[str, Any]:
+        push = self.execution(execution_id).pushes[position - 1]
+        with self.database.transaction() as connection:
+            counted = select_funnels(connection, execution_id).get(position)
+        return read_funnel(push, counted)
+
+    def deliveries(self, execution_id: str) -> list[dict[str, Any]]:
+        with self.database.transaction() as connection:
+            return [dict(d) for d in select_deliveries(connection, execution_id, None, 5_000)]
+
+    def log(self, execution_id: str) -> str:
+        with self.database.transaction() as connection:
+            return "\n".join(entry["message"] for entry in select_log(connection, execution_id))
+
+
+def _stand(execution: Execution) -> tuple[object, ...]:
+    return execution.phase, execution.failures, execution.pushes
+
+
+def an_automation_document(**changes: Any) -> dict[str, Any]:
+    """Return an automation over the script `users`; no test, no window, unless asked for."""
+    parameters = {"first": 1, "users": 10, **changes.pop("parameters", {})}
+    settings = {
+        "dryRunFirst": False,
+        "cancellationWindowMinutes": 0,
+        "safeguards": {"requireTestFirst": False},
+        **changes.pop("settings", {}),
+    }
+    push = {"title": "Hi [[var:first_name]]", "body": "Body", "layerId": 3}
+    pushes = changes.pop("pushes", [{}])
+    return a_document(
+        status="active",
+        isActive=True,
+        audienceCriteria={"customScript": {"scriptId": "users", "parameters": parameters}},
+        settings=settings,
+        pushSequence=[{**push, **own} for own in pushes],
+        **changes,
+    )
+
+
+@pytest.fixture
+def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
+    (tmp_path / "scripts").mkdir()
+    parts = Parts(
+        database=database,
+        transport=FileTransport(tmp_path / "messages.jsonl"),
+        cadence=CadenceClient(cadence_service, CADENCE_TOKEN),
+        scripts=ScriptFolder(tmp_path / "scripts"),
+        data_folder=tmp_path,
+        pacer=TokenBucket(60_000_000),
+        limits=Limits(batch_size=20),
+        clock=lambda: bench.now,
+        is_shutting_down=lambda: bench.is_shutting_down(),
+    )
+    bench = Bench(database, tmp_path, parts)
+    bench.write_script(SCRIPT)
+    return bench

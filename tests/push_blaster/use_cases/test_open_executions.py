@@ -1,0 +1,155 @@
+from datetime import timedelta
+from typing import Any
+
+from push_blaster.adapters.automation_document import complete_document
+from push_blaster.domain.execution import Phase
+from tests.builders import NOON
+from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
+
+SLOT = NOON + timedelta(minutes=30)
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+
+
+def daily(**changes: Any) -> dict[str, Any]:
+    """Return an automation that sends at 12:30 UTC and begins 10 minutes before."""
+    schedule = {
+        "timezone": "UTC",
+        "frequency": "daily",
+        "executionTime": "12:30",
+        "leadTimeMinutes": 10,
+        **changes.pop("schedule", {}),
+    }
+    edited = {"updatedAt": NOON.isoformat(), **changes}
+    return complete_document(an_automation_document(schedule=schedule, **edited))
+
+
+def test_a_slot_opens_at_its_lead_time_and_not_before(bench: Bench) -> None:
+    automation = daily()
+
+    bench.now = SLOT - 10 * MINUTE - timedelta(seconds=1)
+    before = bench.tick(automation)
+    bench.now = SLOT - 10 * MINUTE
+    at = bench.tick(automation)
+
+    assert (before, at) == ([], ["news@20261124T123000Z"])
+    (execution,) = bench.executions()
+    assert (execution.slot, execution.begins_at) == (SLOT, SLOT - 10 * MINUTE)
+
+
+def test_two_clocks_and_a_restart_open_a_slot_once(bench: Bench) -> None:
+    automation = daily()
+    bench.tick(automation, clock=0)
+    bench.tick(automation, clock=1)
+
+    bench.now = SLOT - 5 * MINUTE
+    opened = [bench.tick(automation, clock=n) for n in (0, 1, 0, 2)]
+
+    assert opened == [["news@20261124T123000Z"], [], [], []]
+
+
+def test_a_slot_found_late_within_its_grace_runs_late(bench: Bench) -> None:
+    automation = daily()
+    bench.tick(automation)
+
+    bench.now = SLOT + 29 * MINUTE
+    opened = bench.tick(automation, clock=1)
+
+    assert opened == ["news@20261124T123000Z"]
+    assert bench.executions()[0].phase is Phase.WAITING
+
+
+def test_a_slot_found_after_its_grace_is_recorded_as_missed(bench: Bench) -> None:
+    automation = daily()
+    bench.tick(automation)
+
+    bench.now = SLOT + 31 * MINUTE
+    bench.tick(automation, clock=1)
+
+    (execution,) = bench.executions()
+    assert execution.phase is Phase.MISSED
+    assert execution.reason == (
+        "No engine was there to begin it in time: it was found 1860 s after its send time."
+    )
+    assert execution.reason in bench.log(execution.id)
+
+
+def test_a_missed_slot_is_skipped_where_that_is_the_policy(bench: Bench) -> None:
+    automation = daily(schedule={"missedRunPolicy": "skip"})
+    bench.tick(automation)
+
+    bench.now = SLOT + MINUTE
+    bench.tick(automation, clock=1)
+
+    assert [e.phase for e in bench.executions()] == [Phase.MISSED]
+
+
+def test_after_days_without_an_engine_only_the_latest_slot_runs(bench: Bench) -> None:
+    automation = daily()
+    bench.tick(automation)
+
+    bench.now = SLOT + 3 * DAY + 5 * MINUTE
+    bench.tick(automation, clock=1)
+
+    assert [(e.slot, e.phase) for e in bench.executions()] == [
+        (SLOT, Phase.MISSED),
+        (SLOT + DAY, Phase.MISSED),
+        (SLOT + 2 * DAY, Phase.MISSED),
+        (SLOT + 3 * DAY, Phase.WAITING),
+    ]
+
+
+def test_a_slot_whose_predecessor_still_runs_is_skipped(bench: Bench) -> None:
+    automation = daily()
+    bench.now = SLOT - MINUTE
+    bench.tick(automation)
+
+    bench.now = SLOT + DAY - MINUTE
+    bench.tick(automation)
+
+    first, second = bench.executions()
+    assert first.phase is Phase.WAITING
+    assert second.phase is Phase.SKIPPED
+    assert second.reason == f"The execution {first.id!r} of an earlier slot still ran."
+
+
+def test_an_edit_that_keeps_the_schedule_does_not_fire_again(bench: Bench) -> None:
+    bench.now = SLOT - MINUTE
+    bench.tick(daily())
+
+    edited = daily(version=2, updatedAt=bench.now.isoformat(), name="New name")
+
+    assert bench.tick(edited) == []
+
+
+def test_a_schedule_moved_to_later_today_runs_again_at_its_new_time(bench: Bench) -> None:
+    bench.tick(daily())
+    bench.now = SLOT - 20 * MINUTE
+    moved = daily(version=2, updatedAt=bench.now.isoformat(), schedule={"executionTime": "13:00"})
+
+    early = bench.tick(moved)
+    bench.now = SLOT + 25 * MINUTE
+
+    assert (early, bench.tick(moved)) == ([], ["news@20261124T130000Z"])
+
+
+def test_a_file_from_a_backup_sends_nothing_old(bench: Bench) -> None:
+    automation = daily(updatedAt=(NOON - 90 * DAY).isoformat())
+
+    assert bench.tick(automation) == []
+    assert bench.executions() == []
+
+
+def test_one_created_just_before_its_time_while_no_engine_ran_still_runs(bench: Bench) -> None:
+    automation = daily(updatedAt=(SLOT - MINUTE).isoformat())
+
+    bench.now = SLOT + 2 * MINUTE
+
+    assert bench.tick(automation) == ["news@20261124T123000Z"]
+
+
+def test_an_automation_that_is_gone_from_the_folder_fires_no_more(bench: Bench) -> None:
+    bench.tick(daily())
+
+    bench.now = SLOT
+    assert bench.tick() == []
