@@ -7,7 +7,7 @@ from environs import Env
 
 from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
-from chassis.settings import read_secret, require_secret
+from chassis.settings import read_count, read_secret, require_secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,13 @@ class Settings:
         narrow = read_secret(env, "CADENCE_SERVICE_TOKEN")
         return cls(
             database_url=require_secret(env, "PUSH_CADENCE_DATABASE_URL"),
-            database_pool_size=env.int("CADENCE_DATABASE_POOL_SIZE", 10),
+            database_pool_size=read_count(env, "CADENCE_DATABASE_POOL_SIZE", 10),
             tokens={
                 require_secret(env, "CADENCE_API_TOKEN"): Role.ADMIN,
                 **({narrow: Role.OPERATOR} if narrow else {}),
             },
             host=env.str("CADENCE_HOST", "127.0.0.1"),
-            port=env.int("CADENCE_PORT", 3002),
-            workers=env.int("CADENCE_WORKERS", 2),
+            port=read_count(env, "CADENCE_PORT", 3002),
+            workers=read_count(env, "CADENCE_WORKERS", 2),
             log_format="console" if env.str("LOG_FORMAT", "json") == "console" else "json",
         )

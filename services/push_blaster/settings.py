@@ -11,7 +11,13 @@ from environs import Env
 
 from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
-from chassis.settings import SettingsError, read_secret, require_secret
+from chassis.settings import (
+    SettingsError,
+    read_count,
+    read_seconds,
+    read_secret,
+    require_secret,
+)
 from push_blaster.domain.limits import Limits
 
 
@@ -68,14 +74,14 @@ class Settings:
             raise SettingsError(f"PUSH_TRANSPORT is {transport!r}; use 'file' or 'fcm'.")
         return cls(
             database_url=require_secret(env, "PUSH_BLASTER_DATABASE_URL"),
-            database_pool_size=env.int("PUSH_DATABASE_POOL_SIZE", 10),
+            database_pool_size=read_count(env, "PUSH_DATABASE_POOL_SIZE", 10),
             data_folder=_data_folder(env),
             cadence_url=env.str("CADENCE_SERVICE_URL", "http://127.0.0.1:3002"),
             cadence_token=require_secret(env, "CADENCE_API_TOKEN"),
             tokens=_tokens(env),
             host=env.str("PUSH_HOST", "127.0.0.1"),
-            port=env.int("PUSH_PORT", 3001),
-            web_workers=env.int("PUSH_WEB_WORKERS", 2),
+            port=read_count(env, "PUSH_PORT", 3001),
+            web_workers=read_count(env, "PUSH_WEB_WORKERS", 2),
             log_format=_log_format(env),
             transport=transport,
             fcm=_fcm(env) if transport == "fcm" else None,
@@ -118,9 +124,9 @@ def _fcm(env: Env) -> FcmSettings:
         base_url=env.str("FCM_BASE_URL", "https://fcm.googleapis.com"),
         token_uri=env.str("FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
         ca_file=Path(ca_file) if ca_file else None,
-        retry_budget=timedelta(seconds=env.float("FCM_RETRY_BUDGET_SECONDS", 120)),
-        backoff=timedelta(seconds=env.float("FCM_BACKOFF_SECONDS", 20)),
-        answer_timeout=timedelta(seconds=env.float("FCM_ANSWER_TIMEOUT_SECONDS", 20)),
+        retry_budget=read_seconds(env, "FCM_RETRY_BUDGET_SECONDS", 120),
+        backoff=read_seconds(env, "FCM_BACKOFF_SECONDS", 20),
+        answer_timeout=read_seconds(env, "FCM_ANSWER_TIMEOUT_SECONDS", 20),
     )
 
 
@@ -135,15 +141,15 @@ def _script_environment(env: Env) -> dict[str, str]:
 
 def _engine(env: Env) -> EngineSettings:
     return EngineSettings(
-        concurrent_executions=env.int("PUSH_MAX_CONCURRENT_EXECUTIONS", 10),
-        concurrent_batches=env.int("PUSH_MAX_CONCURRENT_BATCHES", 4),
-        rate_per_minute=env.int("PUSH_RATE_PER_MINUTE", 570_000),
-        dead_after=timedelta(seconds=env.float("PUSH_ENGINE_DEAD_AFTER_SECONDS", 6)),
+        concurrent_executions=read_count(env, "PUSH_MAX_CONCURRENT_EXECUTIONS", 10),
+        concurrent_batches=read_count(env, "PUSH_MAX_CONCURRENT_BATCHES", 4),
+        rate_per_minute=read_count(env, "PUSH_RATE_PER_MINUTE", 570_000),
+        dead_after=read_seconds(env, "PUSH_ENGINE_DEAD_AFTER_SECONDS", 6),
         limits=Limits(
-            batch_size=env.int("PUSH_BATCH_SIZE", 1_000),
-            max_audience_size=env.int("PUSH_MAX_AUDIENCE_SIZE", 100_000),
-            script_time_limit=timedelta(seconds=env.float("PUSH_SCRIPT_TIMEOUT_SECONDS", 300)),
-            script_memory_mb=env.int("PUSH_SCRIPT_MEMORY_MB", 2_048),
+            batch_size=read_count(env, "PUSH_BATCH_SIZE", 1_000),
+            max_audience_size=read_count(env, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
+            script_time_limit=read_seconds(env, "PUSH_SCRIPT_TIMEOUT_SECONDS", 300),
+            script_memory_mb=read_count(env, "PUSH_SCRIPT_MEMORY_MB", 2_048),
             script_environment=_script_environment(env),
             deep_link_schemes=frozenset(env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
             deep_link_hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),

@@ -1,8 +1,10 @@
 """Reading settings: from the environment, and secrets from a file where NAME_FILE says so."""
 
+from datetime import timedelta
 from pathlib import Path
 
-from environs import Env
+from environs import Env, EnvError
+from marshmallow import validate
 
 
 class SettingsError(Exception):
@@ -24,6 +26,27 @@ def read_secret(env: Env, name: str) -> str | None:
         return Path(path).read_text(encoding="utf-8").strip() or None
     except OSError as error:
         raise SettingsError(f"{name}_FILE: cannot read {path} ({error.strerror}).") from error
+
+
+def read_count(env: Env, name: str, default: int) -> int:
+    """Return the whole number `name`, at least 1; SettingsError if it is none."""
+    try:
+        return env.int(name, default, validate=validate.Range(min=1))
+    except EnvError as error:
+        raise SettingsError(
+            f"{name} is {env.str(name)!r}; use a whole number from 1 on."
+        ) from error
+
+
+def read_seconds(env: Env, name: str, default: float) -> timedelta:
+    """Return the time `name`, given in seconds, more than 0; SettingsError if it is none."""
+    try:
+        above_zero = validate.Range(min=0, min_inclusive=False)
+        return timedelta(seconds=env.float(name, default, validate=above_zero))
+    except (EnvError, OverflowError, ValueError) as error:
+        raise SettingsError(
+            f"{name} is {env.str(name)!r}; use a number of seconds above 0."
+        ) from error
 
 
 def require_secret(env: Env, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import click
 
+from chassis.settings import SettingsError
 from local_stack.embedded_postgres import EmbeddedPostgresError
 from local_stack.example import run_example
 from local_stack.runner import LocalStackError, run_stack
@@ -18,7 +19,7 @@ def run() -> None:
     """Start PostgreSQL, both services and the engine; on a first start, run the example."""
     try:
         run_stack(Settings.from_environ())
-    except (LocalStackError, EmbeddedPostgresError) as error:
+    except (LocalStackError, EmbeddedPostgresError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -1,9 +1,9 @@
 """Routes about executions: start, list, read, log, cancel, stop, and who got what."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from flask import Response, json, request, stream_with_context
@@ -41,6 +41,9 @@ from push_blaster.web.execution_schemas import (
     StopSchema,
 )
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 #: How often a followed log is read, and how often a silent one says that it lives.
 FOLLOW_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
@@ -75,7 +78,7 @@ def execution_routes(database: Database, files: AutomationFiles) -> Routes:
                 connection,
                 automation_id=query["automation_id"],
                 phases=query["phase"],
-                before=_read_cursor(query["cursor"], datetime.fromisoformat),
+                before=_read_cursor(query["cursor"], _read_instant, str),
                 limit=query["limit"],
             )
             phases = select_phases(connection, [execution.id for execution in found])
@@ -117,8 +120,7 @@ def execution_routes(database: Database, files: AutomationFiles) -> Routes:
     @routes.response(200, DeliveryListSchema)
     def list_deliveries(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
         """List who got what, and who did not and why, by push and user."""
-        cursor = _read_cursor(query["cursor"], int)
-        after = (cursor[0], UUID(cursor[1])) if cursor else None
+        after = _read_cursor(query["cursor"], int, UUID)
         with database.transaction() as connection:
             select_execution(connection, execution_id)
             found = select_deliveries(connection, execution_id, after, query["limit"])
@@ -248,11 +250,20 @@ def _follow(database: Database, execution_id: str, after: int) -> Iterator[str]:
         time.sleep(0 if entries else FOLLOW_S)
 
 
-def _read_cursor(cursor: str | None, read_first: Any) -> tuple[Any, str] | None:
+def _read_cursor(
+    cursor: str | None, read_first: Callable[[str], A], read_second: Callable[[str], B]
+) -> tuple[A, B] | None:
     if cursor is None:
         return None
     first, _, second = cursor.partition("|")
     try:
-        return read_first(first), second
+        return read_first(first), read_second(second)
     except ValueError as error:
         raise ValidationError({"cursor": ["Not a cursor that this list gave out."]}) from error
+
+
+def _read_instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(text)
+    return instant

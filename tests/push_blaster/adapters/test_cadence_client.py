@@ -45,7 +45,7 @@ def client() -> CadenceClient:
 def test_an_outage_is_one_error_whatever_its_cause(
     client: CadenceClient, failure: dict[str, object], said: str
 ) -> None:
-    responses.post(f"{URL}/filter-audience", **failure)  # type: ignore[arg-type]  # a table
+    responses.post(f"{URL}/filter-audience", **failure)
 
     with pytest.raises(CadenceUnavailableError) as caught:
         client.filter_audience([ALICE], 3, NOON)

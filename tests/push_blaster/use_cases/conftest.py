@@ -86,6 +86,7 @@ class Bench:
 
     def run(self, execution_id: str) -> Execution:
         """Work, hurrying from one planned instant to the next, until the execution has ended."""
+        execution = self.execution(execution_id)
         for _ in range(200):
             self.work()
             execution = self.execution(execution_id)
@@ -145,6 +146,7 @@ def an_automation_document(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
     (tmp_path / "scripts").mkdir()
+    made: list[Bench] = []
     parts = Parts(
         database=database,
         transport=FileTransport(tmp_path / "messages.jsonl"),
@@ -153,9 +155,9 @@ def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
         data_folder=tmp_path,
         pacer=TokenBucket(60_000_000),
         limits=Limits(batch_size=20),
-        clock=lambda: bench.now,
-        is_shutting_down=lambda: bench.is_shutting_down(),
+        clock=lambda: made[0].now,
+        is_shutting_down=lambda: made[0].is_shutting_down(),
     )
-    bench = Bench(database, tmp_path, parts)
-    bench.write_script(SCRIPT)
-    return bench
+    made.append(Bench(database, tmp_path, parts))
+    made[0].write_script(SCRIPT)
+    return made[0]
