@@ -1,6 +1,9 @@
 """One PostgreSQL for each test process, and the cadence service over it, for every test folder."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -23,8 +26,22 @@ CADENCE_TOKEN = "cadence-admin"
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    with run_postgres(tmp_path_factory.mktemp("postgres"), FAST) as server:
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that a server without privileges can enter, where root runs the tests."""
+    with TemporaryDirectory(prefix="push-tests-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.fixture
+def place(open_folder: Path) -> Path:
+    """A name within it for this test; nothing is there yet."""
+    return open_folder / uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def postgres(open_folder: Path) -> Iterator[EmbeddedPostgres]:
+    with run_postgres(open_folder / "postgres", FAST) as server:
         yield server
 
 

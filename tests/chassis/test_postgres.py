@@ -1,0 +1,141 @@
+"""The pool: bounded, honest about a database that is away, and well again when it is back."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from cadence_service.cli import MIGRATIONS
+from chassis.migrations import migrate
+from chassis.postgres import Database, DatabaseAwayError
+from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
+from tests.conftest import FAST
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    database = Database(postgres.create_database("chassis_tests"), max_connections=2)
+    yield database
+    database.close()
+
+
+def read_one(database: Database, sql: str) -> object:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def test_a_transaction_that_raises_changes_nothing(database: Database) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS marks (n int); TRUNCATE marks")
+
+    def fail_half_way() -> None:
+        with database.transaction() as connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO marks VALUES (1)")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert read_one(database, "SELECT count(*) FROM marks") == 0
+
+
+def test_there_are_never_more_connections_than_allowed(database: Database) -> None:
+    together = threading.Barrier(2, timeout=10)
+    seen: list[int] = []
+
+    def work() -> None:
+        for _ in range(10):
+            with database.transaction() as connection:
+                seen.append(connection.get_backend_pid())
+
+    def hold() -> None:
+        with database.transaction() as connection:
+            seen.append(connection.get_backend_pid())
+            together.wait()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads += [threading.Thread(target=hold) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(seen)) == 2
+
+
+def test_a_statement_that_takes_too_long_is_ended(postgres: EmbeddedPostgres) -> None:
+    short = Database(postgres.url("postgres"), statement_timeout=timedelta(milliseconds=100))
+
+    with pytest.raises(DatabaseAwayError, match="statement timeout"):
+        read_one(short, "SELECT pg_sleep(5)")
+
+    assert read_one(short, "SELECT 1") == 1
+    short.close()
+
+
+def test_a_fault_of_ours_is_told_as_it_is(database: Database) -> None:
+    with pytest.raises(psycopg2.errors.UndefinedTable):
+        read_one(database, "SELECT * FROM nowhere")
+
+    assert read_one(database, "SELECT 1") == 1
+
+
+def test_a_killed_server_is_away_and_back_without_anybodys_help(place: Path) -> None:
+    with run_postgres(place, FAST) as server:
+        database = Database(server.url("postgres"), max_connections=2)
+        assert read_one(database, "SELECT 1") == 1
+        _kill(server)
+
+        with pytest.raises(DatabaseAwayError):
+            read_one(database, "SELECT 1")
+
+        assert server.restart_if_dead()
+        assert read_one(database, "SELECT 1") == 1
+        database.close()
+
+
+def test_waiting_for_a_database_ends_when_it_is_there(place: Path) -> None:
+    with run_postgres(place, FAST) as server:
+        _kill(server)
+        database = Database(server.url("postgres"))
+
+        database.wait_until_there(sleep=lambda _: server.restart_if_dead())
+
+        assert read_one(database, "SELECT 1") == 1
+        database.close()
+
+
+def test_migrations_may_run_twice_at_once(postgres: EmbeddedPostgres) -> None:
+    url = postgres.create_database("migrated_twice")
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        database = Database(url, max_connections=1)
+        try:
+            migrate(database, MIGRATIONS)
+        except BaseException as fault:  # noqa: BLE001 - shown below
+            faults.append(fault)
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert faults == []
+    database = Database(url, max_connections=1)
+    assert read_one(database, "SELECT count(*) FROM rule_sets") == 1
+    database.close()
+
+
+def _kill(server: EmbeddedPostgres) -> None:
+    process = server._process
+    assert process
+    process.kill()
+    process.wait()
