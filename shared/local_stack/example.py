@@ -4,11 +4,13 @@ import csv
 import json
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
+from chassis.clock import utc_now
 from local_stack.settings import CHECKOUT, Settings
 
 SOURCE: Final = CHECKOUT / "deploy" / "examples"
@@ -23,7 +25,10 @@ class ExampleError(Exception):
 
 
 def install_example(data_folder: Path) -> bool:
-    """Copy the example into a data folder that never had it; return whether that was so."""
+    """Copy the example into a data folder that never had it; return whether that was so.
+
+    Its schedules begin tomorrow, so that no slot of today comes between its first runs by hand.
+    """
     marker = data_folder / "example.installed"
     if marker.exists():
         return False
@@ -33,8 +38,18 @@ def install_example(data_folder: Path) -> bool:
         for path in sorted((SOURCE / name).iterdir()):
             if not (target / path.name).exists():
                 shutil.copy(path, target / path.name)
+    tomorrow = (utc_now() + timedelta(days=1)).date().isoformat()
+    for path in sorted((SOURCE / "automations").iterdir()):
+        _begin_on(data_folder / "automations" / path.name, tomorrow)
     marker.touch()
     return True
+
+
+def _begin_on(path: Path, day: str) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["schedule"]["startDate"] = day
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def run_example(settings: Settings) -> None:

@@ -23,6 +23,8 @@ from local_stack.settings import Settings
 #: How long the services may take until they answer.
 START_LIMIT_S: Final = 60.0
 STOP_PATIENCE_S: Final = 8.0
+#: A process that ends so often before all is well will not get well by being started again.
+MAX_DEATHS: Final = 3
 #: How long a process rests before it is started again.
 RESTART_PAUSE_S: Final = 1.0
 
@@ -39,6 +41,7 @@ class _Child:
     command: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     down_since: float | None = None
+    deaths: int = 0
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class _Stack:
                 continue
             if child.down_since is None:
                 child.down_since = time.monotonic()
+                child.deaths += 1
                 print(f"{child.name} ended ({child.process.returncode}); it is started again.")
             elif time.monotonic() - child.down_since > RESTART_PAUSE_S:
                 self.start(child)
@@ -87,14 +91,19 @@ def run_stack(settings: Settings) -> None:
     with _databases(settings) as (postgres, urls):
         stack = _Stack(_environment(settings, urls), _log_folder(settings))
         try:
-            _start(stack, settings, stopping)
+            _start(stack, settings, stopping, postgres)
             _watch(stack, postgres, stopping)
         finally:
             print("Stopping …", flush=True)
             stack.stop()
 
 
-def _start(stack: _Stack, settings: Settings, stopping: threading.Event) -> None:
+def _start(
+    stack: _Stack,
+    settings: Settings,
+    stopping: threading.Event,
+    postgres: EmbeddedPostgres | None,
+) -> None:
     is_first_start = install_example(settings.data_folder)
     for command in ("cadence-service", "push-blaster"):
         _migrate(stack, command)
@@ -106,7 +115,7 @@ def _start(stack: _Stack, settings: Settings, stopping: threading.Event) -> None
     for child in stack.children:
         stack.start(child)
     _wait_until_well(stack, settings, stopping)
-    _print_where(settings)
+    _print_where(settings, postgres)
     if is_first_start and not stopping.is_set():
         threading.Thread(target=run_example, args=(settings,), daemon=True).start()
 
@@ -202,9 +211,11 @@ def _wait_until_well(stack: _Stack, settings: Settings, stopping: threading.Even
     while not stopping.is_set():
         if _is_well(settings):
             return
-        if time.monotonic() > give_up_at:
-            raise LocalStackError(f"The services do not answer; their logs: {stack.log_folder}")
         stack.revive()
+        dying = [child.name for child in stack.children if child.deaths >= MAX_DEATHS]
+        if dying or time.monotonic() > give_up_at:
+            who = f"{dying[0]} ends again and again" if dying else "The services do not answer"
+            raise LocalStackError(f"{who}; the logs are in {stack.log_folder}")
         time.sleep(0.1)
 
 
@@ -216,13 +227,15 @@ def _is_well(settings: Settings) -> bool:
         return False
 
 
-def _print_where(settings: Settings) -> None:
+def _print_where(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
+    databases = postgres.folder if postgres else "as PUSH_*_DATABASE_URL say"
     print(
         f"""
   push_blaster    {settings.push_url}      API description: {settings.push_url}/api/openapi.json
   cadence service {settings.cadence_url}      API description: {settings.cadence_url}/openapi.json
   admin token     {settings.token_file}
   data and logs   {settings.data_folder}
+  PostgreSQL      {databases}
 
 Ctrl-C stops all of it.
 """,

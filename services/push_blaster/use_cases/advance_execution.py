@@ -75,8 +75,18 @@ def _save(parts: Parts, before: Execution, after: Execution) -> None:
         save_execution(connection, before, after, now, due_at=again_at)
         if after.phase is not before.phase:
             level = LogLevel.ERROR if after.phase is Phase.FAILED else LogLevel.INFO
-            text = after.reason or f"Phase {after.phase} begins."
-            append_log(connection, before.id, after.phase, text, now, level)
+            append_log(connection, before.id, after.phase, _announce(after), now, level)
+
+
+def _announce(execution: Execution) -> str:
+    if execution.reason:
+        return execution.reason
+    if execution.phase is Phase.CANCELLATION_WINDOW and execution.live_at:
+        live_at = execution.live_at.isoformat(timespec="seconds")
+        return f"The window to cancel is open; live at {live_at}."
+    if execution.phase is Phase.COMPLETED:
+        return "All pushes have gone out."
+    return f"Phase {execution.phase} begins."
 
 
 def _is_waiting(execution: Execution) -> bool:

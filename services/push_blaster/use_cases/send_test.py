@@ -46,8 +46,6 @@ def send_test(parts: Parts, execution: Execution) -> Execution:
     if settings.dry_run_first or settings.require_test_first:
         pushes = tuple(_test_push(parts, execution, progress) for progress in pushes)
     live_at = live_instant(execution.slot, parts.clock(), settings.cancellation_window)
-    text = f"The window to cancel is open; live at {live_at.isoformat(timespec='seconds')}."
-    note(parts, execution.id, Phase.CANCELLATION_WINDOW, text)
     return replace(execution, phase=Phase.CANCELLATION_WINDOW, live_at=live_at, pushes=pushes)
 
 

@@ -1,0 +1,108 @@
+"""What holds for the project as a whole: guarded routes, listed settings, numbered migrations."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from chassis.bearer_auth import is_open
+from push_blaster.app import create_app
+from tests.push_blaster.conftest import settings_for
+
+ROOT = Path(__file__).parents[2]
+SERVICES = sorted((ROOT / "services").glob("*/migrations/versions"))
+
+#: Answers to everybody: health, and the API's description of itself.
+OPEN = {"/health", "/api/health", "/openapi.json", "/api/openapi.json"}
+
+
+@pytest.fixture
+def push_app(postgres: object, tmp_path: Path) -> Flask:
+    return create_app(settings_for("postgresql://127.0.0.1:9/none", tmp_path))
+
+
+@pytest.mark.parametrize("name", ["cadence_app", "push_app"])
+def test_every_route_asks_for_a_token_or_is_meant_to_be_open(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    app: Flask = request.getfixturevalue(name)
+    stranger = app.test_client()
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+
+    answers = {
+        (rule.rule, method): stranger.open(
+            re.sub(r"<[^>]+>", "x", rule.rule), method=method
+        ).status_code
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not is_open(app, rule.endpoint)
+    }
+
+    assert {rule.rule for rule in rules if is_open(app, rule.endpoint)} <= OPEN
+    assert answers
+    assert set(answers.values()) == {401}, answers
+
+
+def test_every_setting_is_in_env_example_and_the_other_way_round() -> None:
+    read = re.compile(r'(?:env\.\w+|read_\w+|require_\w+)\(\s*(?:env, )?"([A-Z_]+)"')
+    roles = re.compile(r'"(PUSH_\w+_TOKEN)"')
+    sources = [path.read_text() for path in ROOT.glob("s*/*/settings.py")]
+    known = {name for text in sources for name in (*read.findall(text), *roles.findall(text))}
+    example = (ROOT / "deploy" / "env.example").read_text()
+    listed = set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE)) - {"NAME_FILE"}
+
+    assert len(known) > 30
+    assert known == listed
+
+
+@pytest.mark.parametrize("folder", SERVICES, ids=lambda folder: folder.parts[-3])
+def test_migrations_are_numbered_in_a_row(folder: Path) -> None:
+    names = sorted(path.stem for path in folder.glob("*.py"))
+
+    assert [name[:4] for name in names] == [f"{n:04d}" for n in range(1, len(names) + 1)]
+    for number, name in enumerate(names, start=1):
+        source = (folder / f"{name}.py").read_text()
+        before = f'"{number - 1:04d}"' if number > 1 else "None"
+        assert f'revision = "{number:04d}"\ndown_revision = {before}\n' in source
+
+
+def test_make_says_what_it_can_do() -> None:
+    done = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True)
+
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert targets
+    for target in set(targets[1].split()) - {"help"}:
+        assert re.search(rf"make {target} +\S", done.stdout), target
+
+
+def test_nothing_of_ours_is_ignored() -> None:
+    done = subprocess.run(
+        ["git", "ls-files", "--others", "--ignored", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    made = re.compile(r"^(\.venv|var|build|dist)/|__pycache__/|_cache/|\.egg-info/|\.hypothesis/")
+
+    assert [path for path in done.stdout.splitlines() if not made.search(path)] == []
+
+
+def test_the_lock_file_names_no_host_and_every_hash() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+
+    assert "://" not in lock
+    pinned = re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE | re.IGNORECASE)
+    assert len(pinned) > 50
+    assert len(re.findall(r"^[a-z0-9._-]+==\S+ \\$", lock, re.MULTILINE)) == len(pinned)
+
+
+def test_every_dependency_has_its_reason() -> None:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    asked = [line for line in lines if re.match(r'^  "[a-z]', line)]
+
+    assert len(asked) > 30
+    assert [line for line in asked if "# " not in line] == []
