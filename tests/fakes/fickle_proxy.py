@@ -1,0 +1,90 @@
+"""A proxy before a neighbour that can be told to misbehave, and to be well again."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import requests
+
+
+class Mood(Enum):
+    """How it answers."""
+
+    WELL = auto()
+    AWAY = auto()
+    SLOW = auto()
+    FAILING = auto()
+    NONSENSE = auto()
+
+
+@dataclass
+class FickleProxy:
+    """Passes requests on to `target` while it is well."""
+
+    url: str
+    target: str = ""
+    mood: Mood = Mood.WELL
+    slowness_s: float = 6.0
+
+
+@contextmanager
+def run_proxy() -> Iterator[FickleProxy]:
+    """Serve on a free port until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.proxy = FickleProxy(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]  # for the handler
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.proxy  # type: ignore[attr-defined]  # set above
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self._pass_on()
+
+    def do_POST(self) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        proxy: FickleProxy = self.server.proxy  # type: ignore[attr-defined]  # set by run_proxy
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if proxy.mood is Mood.AWAY:
+            self.close_connection = True
+            return
+        if proxy.mood is Mood.SLOW:
+            time.sleep(proxy.slowness_s)
+        status, content = _answer(proxy, self, body)
+        with suppress(OSError):
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _answer(proxy: FickleProxy, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
+    if proxy.mood is Mood.FAILING:
+        return 500, b"out of order"
+    if proxy.mood is Mood.NONSENSE:
+        return 200, b'{"eligibleUserIds": "all of them"}'
+    headers = {name: handler.headers[name] for name in ("Authorization", "Content-Type")}
+    response = requests.request(
+        handler.command,
+        proxy.target + handler.path,
+        data=body,
+        headers={name: value for name, value in headers.items() if value},
+        timeout=30,
+    )
+    return response.status_code, response.content
