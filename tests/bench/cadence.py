@@ -59,8 +59,8 @@ def _fill(database: Database) -> None:
                                             actually_sent_at)
             SELECT lpad(to_hex((random() * %(users)s)::int), 32, '0')::uuid, at,
                    1 + (random() * 4)::int, (SELECT min(id) FROM messages), 1, at
-              FROM generate_series(1, %(rows)s),
-                   LATERAL (SELECT now() - random() * interval '28 days' AS at) t
+              FROM (SELECT now() - random() * interval '28 days' AS at
+                      FROM generate_series(1, %(rows)s)) t
             """,
             {"users": USERS, "rows": ROWS},
         )
