@@ -1,7 +1,5 @@
 """The commands: cadence-service serve | migrate."""
 
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -14,6 +12,7 @@ from chassis.clock import utc_now
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
 from chassis.postgres import Database
+from chassis.serving import serve as serve_app
 from chassis.settings import SettingsError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -28,18 +27,12 @@ def main() -> None:
 def serve() -> None:
     """Serve the API (gunicorn)."""
     settings = _settings()
-    arguments = [
-        "gunicorn",
+    serve_app(
         "cadence_service.app:create_app()",
-        f"--bind={settings.host}:{settings.port}",
-        f"--workers={settings.workers}",
-        "--worker-class=gthread",
-        "--threads=8",
-        "--timeout=120",
-        "--graceful-timeout=5",
-        "--log-level=warning",
-    ]
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - our own process
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+    )
 
 
 @main.command()

@@ -9,7 +9,7 @@ from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import Database
 from chassis.service import ServiceFrame, frame_service
-from push_blaster.adapters.execution_table import select_statistics
+from push_blaster.adapters.execution_view import select_statistics
 from push_blaster.settings import Settings
 from push_blaster.use_cases.stop_execution import cancel_pending
 from push_blaster.web.devices import device_routes

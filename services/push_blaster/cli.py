@@ -1,7 +1,5 @@
 """The commands: push-blaster serve | engine | migrate."""
 
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -11,6 +9,7 @@ import click
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
 from chassis.postgres import Database
+from chassis.serving import serve as serve_app
 from chassis.settings import SettingsError
 from push_blaster.engine import run_engine
 from push_blaster.settings import Settings
@@ -27,18 +26,12 @@ def main() -> None:
 def serve() -> None:
     """Serve the API (gunicorn); it never fires and never sends."""
     settings = _settings()
-    arguments = [
-        "gunicorn",
+    serve_app(
         "push_blaster.app:create_app()",
-        f"--bind={settings.host}:{settings.port}",
-        f"--workers={settings.web_workers}",
-        "--worker-class=gthread",
-        "--threads=8",
-        "--timeout=120",
-        "--graceful-timeout=5",
-        "--log-level=warning",
-    ]
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - our own process
+        host=settings.host,
+        port=settings.port,
+        workers=settings.web_workers,
+    )
 
 
 @main.command()

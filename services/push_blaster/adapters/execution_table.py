@@ -1,19 +1,18 @@
-"""The tables `executions`, `execution_phases` and `execution_pushes`."""
+"""The tables `executions`, `execution_phases` and `execution_pushes`: every change to them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from psycopg2.extras import Json, RealDictCursor
+from psycopg2.extras import Json
 
 from chassis.postgres import Connection
-from push_blaster.adapters.automation_document import read_automation
+from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.execution import (
     Execution,
     Mode,
     Phase,
-    PushAudience,
     PushProgress,
     PushStatus,
     Trigger,
@@ -23,10 +22,6 @@ from push_blaster.domain.timeline import find_next_step
 
 class FencedError(Exception):
     """The execution was stopped, or another engine has taken it over, since this step began."""
-
-
-class ExecutionNotFoundError(Exception):
-    """There is no execution of that id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +89,6 @@ def insert_execution(connection: Connection, new: NewExecution, now: datetime) -
     return True
 
 
-def select_execution(connection: Connection, execution_id: str) -> Execution:
-    """Return the execution of `execution_id`; ExecutionNotFoundError if there is none."""
-    return _select_one(connection, "WHERE id = %(key)s", execution_id)
-
-
-def select_execution_by_key(connection: Connection, idempotency_key: str) -> Execution | None:
-    """Return the execution that was started under `idempotency_key`, or None."""
-    try:
-        return _select_one(connection, "WHERE idempotency_key = %(key)s", idempotency_key)
-    except ExecutionNotFoundError:
-        return None
-
-
 def take_execution(connection: Connection, execution_id: str) -> Execution | None:
     """Take the execution for one step: raise its fence, return it; None if it has ended.
 
@@ -138,18 +120,6 @@ def holds_execution(connection: Connection, execution: Execution) -> bool:
             {"id": execution.id, "fence": execution.fence},
         )
         return cursor.fetchone() is not None
-
-
-def select_fence(connection: Connection, execution_id: str) -> tuple[int, Phase]:
-    """Return the present fence and phase, to see whether a running step should stop."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT fence, phase FROM executions WHERE id = %(id)s", {"id": execution_id}
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise ExecutionNotFoundError(f"There is no execution {execution_id!r}.")
-    return row[0], Phase(row[1])
 
 
 def save_execution(
@@ -314,168 +284,6 @@ def hand_out_executions(connection: Connection, now: datetime, again_before: dat
             {"now": now, "again_before": again_before},
         )
         return [row[0] for row in sorted(cursor.fetchall(), key=lambda row: row[1])]
-
-
-EXECUTION_COLUMNS: Final = """
-    id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
-    uncapped_reason, snapshot, created_at, ended_at
-"""
-
-
-def select_executions(
-    connection: Connection,
-    *,
-    automation_id: str | None = None,
-    phases: Sequence[Phase] = (),
-    before: tuple[datetime, str] | None = None,
-    limit: int = 50,
-) -> list[Execution]:
-    """Return executions, newest first; the page after the execution `before` (created_at, id)."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            f"""
-            SELECT {EXECUTION_COLUMNS}
-              FROM executions
-             WHERE (%(automation_id)s IS NULL OR automation_id = %(automation_id)s)
-               AND (%(phases)s::text[] = '{{}}' OR phase = ANY(%(phases)s::text[]))
-               AND (%(created)s::timestamptz IS NULL
-                    OR (created_at, id) < (%(created)s::timestamptz, %(id)s))
-             ORDER BY created_at DESC, id DESC
-             LIMIT %(limit)s
-            """,  # noqa: S608 - a constant list of columns
-            {
-                "automation_id": automation_id,
-                "phases": list(phases),
-                "created": before[0] if before else None,
-                "id": before[1] if before else None,
-                "limit": limit,
-            },
-        )
-        rows = cursor.fetchall()
-    pushes = _select_pushes(connection, [row["id"] for row in rows])
-    return [_execution(row, pushes.get(row["id"], ())) for row in rows]
-
-
-def select_phases(
-    connection: Connection, execution_ids: Sequence[str]
-) -> dict[str, list[tuple[Phase, datetime]]]:
-    """Return, for each execution, the phases that it entered, in order."""
-    entered: dict[str, list[tuple[Phase, datetime]]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT execution_id, phase, entered_at FROM execution_phases
-             WHERE execution_id = ANY(%(ids)s) ORDER BY entered_at
-            """,
-            {"ids": list(execution_ids)},
-        )
-        for execution_id, phase, at in cursor:
-            entered.setdefault(execution_id, []).append((Phase(phase), at))
-    return entered
-
-
-def select_statistics(
-    connection: Connection, automation_ids: Sequence[str]
-) -> dict[str, dict[str, object]]:
-    """Return, for each automation that ever ran, its counters under the document's names."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT automation_id,
-                   count(*),
-                   count(*) FILTER (WHERE phase = 'completed'),
-                   count(*) FILTER (WHERE phase = 'failed'),
-                   max(coalesce(ended_at, begins_at)),
-                   (array_agg(reason ORDER BY created_at DESC)
-                     FILTER (WHERE phase = 'failed'))[1]
-              FROM executions
-             WHERE automation_id = ANY(%(ids)s) AND phase NOT IN ('missed', 'skipped')
-             GROUP BY automation_id
-            """,
-            {"ids": list(automation_ids)},
-        )
-        return {
-            row[0]: {
-                "totalExecutions": row[1],
-                "successfulExecutions": row[2],
-                "failedExecutions": row[3],
-                "lastExecutedAt": row[4].isoformat(),
-                "lastError": row[5],
-            }
-            for row in cursor
-        }
-
-
-def _select_one(connection: Connection, where: str, key: str) -> Execution:
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            f"SELECT {EXECUTION_COLUMNS} FROM executions {where}",  # noqa: S608 - constants
-            {"key": key},
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise ExecutionNotFoundError(f"There is no execution {key!r}.")
-    return _execution(row, _select_pushes(connection, [row["id"]]).get(row["id"], ()))
-
-
-def _execution(row: Mapping[str, Any], pushes: Sequence[PushProgress]) -> Execution:
-    return Execution(
-        id=row["id"],
-        automation=read_automation(row["snapshot"]),
-        mode=Mode(row["mode"]),
-        trigger=Trigger(row["trigger"]),
-        slot=row["slot"],
-        begins_at=row["begins_at"],
-        phase=Phase(row["phase"]),
-        fence=row["fence"],
-        failures=row["failures"],
-        due_at=row["due_at"],
-        live_at=row["live_at"],
-        reason=row["reason"],
-        uncapped_reason=row["uncapped_reason"],
-        created_at=row["created_at"],
-        ended_at=row["ended_at"],
-        pushes=tuple(pushes),
-    )
-
-
-def _select_pushes(
-    connection: Connection, execution_ids: Sequence[str]
-) -> dict[str, list[PushProgress]]:
-    pushes: dict[str, list[PushProgress]] = {}
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            "SELECT * FROM execution_pushes WHERE execution_id = ANY(%(ids)s) ORDER BY position",
-            {"ids": list(execution_ids)},
-        )
-        for row in cursor:
-            pushes.setdefault(row["execution_id"], []).append(_push(row))
-    return pushes
-
-
-def _push(row: Mapping[str, Any]) -> PushProgress:
-    return PushProgress(
-        position=row["position"],
-        status=PushStatus(row["status"]),
-        due_at=row["due_at"],
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        audience=_audience(row) if row["audience_file"] else None,
-        funnel=row["funnel"],
-    )
-
-
-def _audience(row: Mapping[str, Any]) -> PushAudience:
-    return PushAudience(
-        file=row["audience_file"],
-        sha256=row["audience_hash"],
-        columns=tuple(row["audience_columns"]),
-        source_file=row["source_file"],
-        generated=row["generated"],
-        valid=row["valid"],
-        distinct=row["distinct_users"],
-        bad_rows=tuple(row["bad_rows"]),
-    )
 
 
 def _update_push(connection: Connection, execution_id: str, push: PushProgress) -> None:

@@ -71,8 +71,26 @@ def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudien
     EmptyAudienceError; then there is no `target`.
     """
     counts = _Counts()
-    digest = hashlib.sha256()
     draft = target.with_suffix(".draft")
+    try:
+        columns, sha256 = _write_draft(csv_path, draft, counts, max_size)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return FrozenAudience(
+        sha256=sha256,
+        columns=columns,
+        generated=counts.generated,
+        valid=counts.valid,
+        distinct=len(counts.seen),
+        bad_rows=tuple(counts.bad_rows),
+    )
+
+
+def _write_draft(
+    csv_path: Path, draft: Path, counts: _Counts, max_size: int
+) -> tuple[tuple[str, ...], str]:
+    digest = hashlib.sha256()
     with open_text(csv_path) as file, draft.open("wb") as frozen:
         audience = open_audience(file, csv_path.name)
         for line in _distinct_lines(audience, counts):
@@ -82,15 +100,7 @@ def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudien
         _check_not_empty(counts, csv_path.name)
         frozen.flush()
         os.fsync(frozen.fileno())
-    draft.replace(target)
-    return FrozenAudience(
-        sha256=digest.hexdigest(),
-        columns=audience.columns,
-        generated=counts.generated,
-        valid=counts.valid,
-        distinct=len(counts.seen),
-        bad_rows=tuple(counts.bad_rows),
-    )
+    return audience.columns, digest.hexdigest()
 
 
 def verify(path: Path, sha256: str) -> bool:

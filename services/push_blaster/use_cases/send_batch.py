@@ -22,7 +22,8 @@ from push_blaster.adapters.delivery_ledger import (
     settle,
 )
 from push_blaster.adapters.execution_log import append_log
-from push_blaster.adapters.execution_table import end_execution, select_execution
+from push_blaster.adapters.execution_table import end_execution
+from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel, Phase

@@ -11,10 +11,9 @@ from push_blaster.adapters.execution_table import (
     NewExecution,
     insert_execution,
     lock_automation,
-    select_execution,
-    select_execution_by_key,
     select_running_ids,
 )
+from push_blaster.adapters.execution_view import select_execution, select_execution_by_key
 from push_blaster.domain.execution import ENDED, Execution, Mode, Phase, Trigger, execution_id
 
 

@@ -9,11 +9,8 @@ from typing import Any, Final
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.delivery_ledger import select_funnels
 from push_blaster.adapters.execution_log import append_log
-from push_blaster.adapters.execution_table import (
-    end_execution,
-    select_execution,
-    select_running_ids,
-)
+from push_blaster.adapters.execution_table import end_execution, select_running_ids
+from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.execution import BEFORE_LIVE, ENDED, Execution, LogLevel, Phase
 from push_blaster.use_cases.run_live import read_funnel
 

@@ -15,7 +15,7 @@ from push_blaster.adapters.delivery_ledger import (
     select_untracked,
     select_untracked_of,
 )
-from push_blaster.adapters.execution_table import select_execution
+from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.cadence import TrackedSend
 from push_blaster.domain.execution import Execution
 from push_blaster.domain.timeline import plan_pushes

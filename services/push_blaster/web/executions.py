@@ -17,11 +17,7 @@ from chassis.service import Routes
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
 from push_blaster.adapters.execution_log import select_log
-from push_blaster.adapters.execution_table import (
-    select_execution,
-    select_executions,
-    select_phases,
-)
+from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
 from push_blaster.domain.execution import BEFORE_LIVE, Execution, Phase
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution

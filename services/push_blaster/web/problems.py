@@ -11,7 +11,7 @@ from push_blaster.adapters.automation_files import (
     BrokenAutomationError,
     StaleVersionError,
 )
-from push_blaster.adapters.execution_table import ExecutionNotFoundError
+from push_blaster.adapters.execution_view import ExecutionNotFoundError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.use_cases.start_execution import AlreadyRunningError, IdempotencyConflictError
 from push_blaster.use_cases.stop_execution import CannotStopError

@@ -14,11 +14,8 @@ from push_blaster.adapters.batch_table import hand_out_batches
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
 from push_blaster.adapters.execution_log import select_log
-from push_blaster.adapters.execution_table import (
-    hand_out_executions,
-    select_execution,
-    select_executions,
-)
+from push_blaster.adapters.execution_table import hand_out_executions
+from push_blaster.adapters.execution_view import select_execution, select_executions
 from push_blaster.adapters.file_transport import FileTransport
 from push_blaster.adapters.pacing import TokenBucket
 from push_blaster.adapters.script_folder import ScriptFolder

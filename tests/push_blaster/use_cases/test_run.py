@@ -273,6 +273,23 @@ def test_a_too_large_audience_fails_before_anybody_is_sent_to(bench: Bench, wher
     assert messages(bench) == []
 
 
+def test_a_script_that_writes_a_million_rows_ends_in_a_clear_message(bench: Bench) -> None:
+    bench.write_script(
+        "import os\n"
+        "with open(os.environ['OUTPUT_PATH'] + '/all.csv', 'w') as f:\n"
+        "    f.write('user_id,first_name,device_token\\n')\n"
+        "    for n in range(1_000_000):\n"
+        "        f.write(f'{n:08x}-0000-4000-8000-000000000000,A,t{n}\\n')\n"
+    )
+
+    execution = bench.run(bench.start())
+
+    assert execution.phase is Phase.FAILED
+    assert "all.csv has more than the 100000 users allowed" in (execution.reason or "")
+    assert messages(bench) == []
+    assert list((bench.folder / "executions").rglob("audience-*")) == [], "nothing half-written"
+
+
 def test_a_step_that_crashes_is_tried_again_and_given_up_in_the_end(bench: Bench) -> None:
     (bench.folder / "executions").write_text("in the way")
 
