@@ -72,7 +72,10 @@ def cadence_database(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator
     database = Database(postgres.url("cadence_tests"), max_connections=4)
     yield database
     with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("TRUNCATE user_notifications, notification_keys, messages")
+        cursor.execute(
+            "TRUNCATE user_notifications, notification_keys, messages, reservations,"
+            " reservation_parts, reservation_exclusions"
+        )
         cursor.execute("DELETE FROM cadence_rules WHERE set_version > 1")
         cursor.execute("DELETE FROM rule_sets WHERE version > 1")
         cursor.execute(

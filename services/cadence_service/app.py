@@ -7,6 +7,7 @@ from cadence_service.web.audience import audience_routes
 from cadence_service.web.health import health_routes
 from cadence_service.web.notifications import notification_routes
 from cadence_service.web.problems import PROBLEMS
+from cadence_service.web.reservations import reservation_routes
 from cadence_service.web.rules import rule_routes
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
@@ -37,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for routes in (
         audience_routes(database),
         notification_routes(database),
+        reservation_routes(database),
         rule_routes(database),
         health_routes(database),
     ):

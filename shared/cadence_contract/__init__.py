@@ -6,10 +6,13 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validat
 
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
 TRACK_NOTIFICATION_PATH: Final = "/track-notification"
+RESERVATIONS_PATH: Final = "/reservations"
 HEALTH_PATH: Final = "/health"
 
 MAX_IDS: Final = 1_000_000
 MAX_NOTIFICATIONS: Final = 10_000
+#: The longest key of a reservation, in characters.
+MAX_KEY: Final = 500
 FIRST_LAYER: Final = 1
 LAST_LAYER: Final = 5
 #: The name under which ids that are no UUIDs are counted among the excluded.
@@ -44,6 +47,28 @@ class UserIdsField(fields.Field[list[str]]):
         return value
 
 
+class ReservationWishSchema(Schema):
+    """Under which key, and for how long, slots are to be held."""
+
+    class Meta:
+        unknown = RAISE
+
+    key = fields.String(required=True, validate=validate.Length(min=1, max=MAX_KEY))
+    ttl_seconds = fields.Float(
+        load_default=900.0, data_key="ttlSeconds", validate=validate.Range(min=1, max=86_400)
+    )
+
+
+class HeldSchema(Schema):
+    """Slots that are held, and until when."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    key = fields.String(required=True)
+    expires_at = fields.AwareDateTime(required=True, data_key="expiresAt")
+
+
 class FilterAudienceSchema(Schema):
     """Body of POST FILTER_AUDIENCE_PATH."""
 
@@ -54,6 +79,7 @@ class FilterAudienceSchema(Schema):
     layer_id = LayerField(required=True, data_key="layerId")
     scheduled_for = fields.AwareDateTime(load_default=None, data_key="scheduledFor")
     explain = fields.Boolean(load_default=False)
+    reservation = fields.Nested(ReservationWishSchema, load_default=None)
 
 
 class ExcludedUserSchema(Schema):
@@ -82,6 +108,7 @@ class FilteredAudienceSchema(Schema):
     failed_open = fields.Boolean(required=True, data_key="failedOpen")
     fail_open_reason = fields.String(data_key="failOpenReason")
     excluded = fields.List(fields.Nested(ExcludedUserSchema))
+    reservation = fields.Nested(HeldSchema)
 
 
 class NotificationSchema(Schema):
@@ -125,6 +152,49 @@ class NotificationsSchema(Schema):
         required=True,
         validate=validate.Length(min=1, max=MAX_NOTIFICATIONS),
     )
+    reservation_key = fields.String(
+        load_default=None,
+        allow_none=True,
+        data_key="reservationKey",
+        validate=validate.Length(min=1, max=MAX_KEY),
+        metadata={"description": "Each takes the slot held for its user under this key."},
+    )
+
+
+class SettlementSchema(Schema):
+    """Body of POST TRACK_NOTIFICATION_PATH that settles a reservation.
+
+    Either `sentUserIds`, and the others are released; or `failedUserIds`, and the others were sent.
+    """
+
+    class Meta:
+        unknown = RAISE
+
+    reservation_key = fields.String(
+        required=True, data_key="reservationKey", validate=validate.Length(min=1, max=MAX_KEY)
+    )
+    sent_user_ids = fields.List(
+        fields.UUID(), data_key="sentUserIds", validate=validate.Length(max=MAX_IDS)
+    )
+    failed_user_ids = fields.List(
+        fields.UUID(), data_key="failedUserIds", validate=validate.Length(max=MAX_IDS)
+    )
+    push_title = fields.String(
+        required=True, data_key="pushTitle", validate=validate.Length(min=1, max=4_000)
+    )
+    push_body = fields.String(
+        required=True, data_key="pushBody", validate=validate.Length(min=1, max=8_000)
+    )
+    audience_description = fields.String(
+        required=True, data_key="audienceDescription", validate=validate.Length(min=1, max=2_000)
+    )
+    deep_link = fields.String(load_default=None, allow_none=True, data_key="deepLink")
+    sent_at = fields.AwareDateTime(load_default=None, allow_none=True, data_key="sentAt")
+
+    @validates_schema
+    def _says_who(self, data: dict[str, Any], **_: object) -> None:
+        if ("sent_user_ids" in data) == ("failed_user_ids" in data):
+            raise ValidationError("Send sentUserIds or failedUserIds, one of them.", "sentUserIds")
 
 
 class TrackedSchema(Schema):
@@ -137,6 +207,22 @@ class TrackedSchema(Schema):
     message = fields.String(required=True)
     recorded = fields.Integer(required=True)
     duplicates = fields.Integer(required=True)
+    released = fields.Integer(metadata={"description": "slots given back, where one was settled"})
+    late = fields.Integer(metadata={"description": "sent, and the slot had run out before"})
+
+
+class ReservationSchema(Schema):
+    """A reservation, as it was decided."""
+
+    key = fields.String()
+    layer_id = fields.Integer(data_key="layerId")
+    scheduled_for = fields.AwareDateTime(data_key="scheduledFor")
+    rules_version = fields.Integer(data_key="rulesVersion")
+    state = fields.String()
+    created_at = fields.AwareDateTime(data_key="createdAt")
+    expires_at = fields.AwareDateTime(data_key="expiresAt")
+    eligible_count = fields.Integer(data_key="eligibleCount")
+    excluded = fields.List(fields.Nested(ExcludedUserSchema))
 
 
 class RuleSchema(Schema):

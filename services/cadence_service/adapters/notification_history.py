@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from cadence_service.domain.cadence import CadenceRule, Send
 from chassis.postgres import Connection
+
+#: A row counts if it was sent, or is held by a reservation that has neither ended nor run out.
+COUNTS: Final = """
+    (n.state = 1 OR n.reservation_id IN (
+        SELECT id FROM reservations WHERE state = 'reserved' AND expires_at > clock_timestamp()))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ def find_suspects(
               FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY a (user_id, position)
               JOIN user_notifications n ON n.user_id = a.user_id
              WHERE n.sent_at > %(from)s AND n.sent_at < %(until)s
-               AND n.layer_id = ANY(%(layers)s)
+               AND n.layer_id = ANY(%(layers)s) AND {COUNTS}
              GROUP BY a.position
             HAVING bool_or(n.sent_at > %(at)s) OR {" OR ".join(full)}
             """,  # noqa: S608 - made of constants and numbers; every value is a parameter
@@ -73,12 +79,12 @@ def select_sends(
     sends: dict[UUID, list[Send]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT user_id, layer_id, sent_at
-              FROM user_notifications
-             WHERE user_id = ANY(%(ids)s::uuid[])
-               AND sent_at > %(from)s AND sent_at < %(until)s
-            """,
+            f"""
+            SELECT n.user_id, n.layer_id, n.sent_at
+              FROM user_notifications n
+             WHERE n.user_id = ANY(%(ids)s::uuid[])
+               AND n.sent_at > %(from)s AND n.sent_at < %(until)s AND {COUNTS}
+            """,  # noqa: S608 - a constant
             {
                 "ids": "{" + ",".join(user_ids) + "}",
                 "from": at - around,

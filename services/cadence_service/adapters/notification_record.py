@@ -97,6 +97,7 @@ def insert_notifications(
     notifications: Sequence[Notification],
     message_ids: dict[bytes, int],
     rule_set: int | None,
+    reservation_id: int | None = None,
 ) -> None:
     """Add `notifications` to the history, sorted by user so that its index grows in order."""
     with connection.cursor() as cursor:
@@ -104,7 +105,7 @@ def insert_notifications(
             cursor,
             """
             INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, rule_set,
-                                            actually_sent_at)
+                                            actually_sent_at, reservation_id)
             VALUES %s
             """,
             [
@@ -115,6 +116,7 @@ def insert_notifications(
                     message_ids[n.texts.digest],
                     rule_set,
                     n.actually_sent_at,
+                    reservation_id,
                 )
                 for n in sorted(notifications, key=lambda n: n.user_id)
             ],

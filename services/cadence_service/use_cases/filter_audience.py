@@ -1,7 +1,7 @@
 """Filter an audience: whom a push on a layer may go to at an instant."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -10,11 +10,10 @@ from uuid import UUID
 import structlog
 
 from cadence_service.adapters.notification_history import find_suspects, select_sends
+from cadence_service.adapters.reservation_table import Exclusion, Reservation
 from cadence_service.adapters.rule_table import select_layers, select_rule_set
 from cadence_service.domain.cadence import (
-    Breach,
     CadenceRule,
-    Send,
     find_breach,
     find_next_eligible,
     find_rules,
@@ -39,32 +38,39 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBack:
-    """A user who is held back: by which rule, the sends that count, and when it is over."""
-
-    user_id: str
-    rule: str
-    counted: tuple[datetime, ...]
-    next_eligible_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class FilteredAudience:
-    """The answer: eligible ids in the caller's spelling and order, and the others by reason."""
-
-    eligible: list[str]
-    breakdown: dict[str, int] = field(default_factory=dict)
-    invalid: int = 0
-    held_back: list[HeldBack] = field(default_factory=list)
-    fail_open_reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class AskedIds:
     """The distinct users asked for: canonical id to the caller's spelling, in order."""
 
     valid: dict[str, str]
     invalid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RulesInForce:
+    """What a layer is judged by at present.
+
+    Shape: no `rules` means that everybody passes; that is as it should be where the layer is
+    exempt, and a `fault` where it is not.
+    """
+
+    version: int | None
+    rules: Sequence[CadenceRule] = ()
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredAudience:
+    """The answer: eligible ids in the caller's spelling and order, and the others by reason.
+
+    Shape: `exclusions` maps the caller's spelling to the reason; only where reasons were wanted.
+    """
+
+    eligible: list[str]
+    breakdown: dict[str, int] = field(default_factory=dict)
+    invalid: int = 0
+    exclusions: dict[str, Exclusion] = field(default_factory=dict)
+    fail_open_reason: str | None = None
+    reservation: Reservation | None = None
 
 
 def filter_audience(database: Database, question: Question) -> FilteredAudience:
@@ -72,15 +78,22 @@ def filter_audience(database: Database, question: Question) -> FilteredAudience:
 
     Failing open is told in the answer, and in the log.
     """
-    asked = _read_ids(question.user_ids)
+    asked = read_ids(question.user_ids)
     try:
         with database.transaction() as connection:
-            return _judge(connection, question, asked)
+            in_force = read_rules(connection, question.layer_id)
+            if in_force.fault:
+                return fail_open(asked, question, in_force.fault)
+            held_by = find_held_back(connection, list(asked.valid), in_force.rules, question.at)
+            wanted = list(held_by) if question.explain else []
+            exclusions = explain(connection, wanted, in_force.rules, question.at)
     except DatabaseAwayError as error:
-        return _fail_open(asked, question, str(error))
+        return fail_open(asked, question, str(error))
+    return answer(asked, in_force.rules, held_by, exclusions)
 
 
-def _read_ids(user_ids: Sequence[str]) -> _Asked:
+def read_ids(user_ids: Sequence[str]) -> AskedIds:
+    """Return the distinct ids; what is no UUID is counted only."""
     valid: dict[str, str] = {}
     invalid: set[str] = set()
     for text in user_ids:
@@ -88,62 +101,77 @@ def _read_ids(user_ids: Sequence[str]) -> _Asked:
             valid.setdefault(text.lower(), text)
         else:
             invalid.add(text)
-    return _Asked(valid, len(invalid))
+    return AskedIds(valid, len(invalid))
 
 
-def _judge(connection: Connection, question: Question, asked: _Asked) -> FilteredAudience:
-    layers = {layer.id: layer for layer in select_layers(connection)}
-    if question.layer_id in layers and layers[question.layer_id].is_exempt:
-        return FilteredAudience(list(asked.valid.values()), invalid=asked.invalid)
+def read_rules(connection: Connection, layer_id: int) -> RulesInForce:
+    """Return the rules that a push on this layer is checked against."""
     rule_set = select_rule_set(connection)
+    version = rule_set.version if rule_set else None
+    layers = {layer.id: layer for layer in select_layers(connection)}
+    if layer_id in layers and layers[layer_id].is_exempt:
+        return RulesInForce(version)
     if rule_set is None:
-        return _fail_open(asked, question, "there are no cadence rules at all")
-    rules = find_rules(rule_set.rules, question.layer_id)
+        return RulesInForce(None, fault="there are no cadence rules at all")
+    rules = find_rules(rule_set.rules, layer_id)
     if not rules:
-        reason = f"no active cadence rule applies to layer {question.layer_id}"
-        return _fail_open(asked, question, reason)
-    return _apply(connection, question, asked, rules)
+        return RulesInForce(version, fault=f"no active cadence rule applies to layer {layer_id}")
+    return RulesInForce(version, rules)
 
 
-def _apply(
-    connection: Connection, question: Question, asked: _Asked, rules: Sequence[CadenceRule]
-) -> FilteredAudience:
-    canonical = list(asked.valid)
-    suspects = find_suspects(connection, canonical, rules, question.at)
-    held_by = {canonical[i]: rules[number].name for i, number in suspects.blocked.items()}
-    wanted = [canonical[i] for i in suspects.unclear]
-    if question.explain:
-        wanted += list(held_by)
+def find_held_back(
+    connection: Connection, user_ids: Sequence[str], rules: Sequence[CadenceRule], at: datetime
+) -> dict[str, str]:
+    """Return, for each of `user_ids` who is held back, the name of the first rule that does it.
+
+    Shape: canonical UUID texts, each once.
+    """
+    if not rules or not user_ids:
+        return {}
+    suspects = find_suspects(connection, user_ids, rules, at)
+    held_by = {user_ids[i]: rules[number].name for i, number in suspects.blocked.items()}
+    unclear = explain(connection, [user_ids[i] for i in suspects.unclear], rules, at)
+    return held_by | {user: exclusion.rule for user, exclusion in unclear.items()}
+
+
+def explain(
+    connection: Connection, user_ids: Sequence[str], rules: Sequence[CadenceRule], at: datetime
+) -> dict[str, Exclusion]:
+    """Return why each of `user_ids` who is held back is; those who are not are left out."""
+    if not user_ids:
+        return {}
     longest = max(rule.window for rule in rules)
-    history = select_sends(connection, wanted, question.at, longest) if wanted else {}
-    breaches = {
-        user: find_breach(rules, history.get(UUID(user), []), question.at) for user in wanted
-    }
-    held_by |= {user: breach.rule.name for user, breach in breaches.items() if breach}
+    history = select_sends(connection, user_ids, at, longest)
+    exclusions: dict[str, Exclusion] = {}
+    for user in user_ids:
+        sends = history.get(UUID(user), [])
+        breach = find_breach(rules, sends, at)
+        if breach:
+            next_at = find_next_eligible(rules, sends, at)
+            exclusions[user] = Exclusion(UUID(user), breach.rule.name, breach.counted, next_at)
+    return exclusions
+
+
+def answer(
+    asked: AskedIds,
+    rules: Iterable[CadenceRule],
+    held_by: Mapping[str, str],
+    exclusions: Mapping[str, Exclusion],
+) -> FilteredAudience:
+    """Return the answer in the caller's own spelling and order."""
     breakdown = {rule.name: 0 for rule in rules}
     for name in held_by.values():
-        breakdown[name] += 1
-    explained = [
-        _explain(asked.valid[user], breach, rules, history[UUID(user)], question.at)
-        for user, breach in breaches.items()
-        if breach and question.explain
-    ]
-    eligible = [text for user, text in asked.valid.items() if user not in held_by]
-    return FilteredAudience(eligible, breakdown, asked.invalid, explained)
+        breakdown[name] = breakdown.get(name, 0) + 1
+    return FilteredAudience(
+        eligible=[text for user, text in asked.valid.items() if user not in held_by],
+        breakdown=breakdown,
+        invalid=asked.invalid,
+        exclusions={asked.valid[user]: exclusion for user, exclusion in exclusions.items()},
+    )
 
 
-def _explain(
-    user_id: str,
-    breach: Breach,
-    rules: Sequence[CadenceRule],
-    sends: Sequence[Send],
-    at: datetime,
-) -> HeldBack:
-    next_at = find_next_eligible(rules, sends, at)
-    return HeldBack(user_id, breach.rule.name, breach.counted, next_at)
-
-
-def _fail_open(asked: _Asked, question: Question, reason: str) -> FilteredAudience:
+def fail_open(asked: AskedIds, question: Question, reason: str) -> FilteredAudience:
+    """Return everybody valid, and say why in the answer and in the log."""
     log.warning(
         "cadence_failed_open", layer=question.layer_id, users=len(asked.valid), reason=reason
     )

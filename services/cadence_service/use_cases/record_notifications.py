@@ -9,6 +9,7 @@ from cadence_service.adapters.notification_record import (
     insert_notifications,
     upsert_messages,
 )
+from cadence_service.adapters.reservation_table import confirm_reserved, select_reservation
 from cadence_service.adapters.rule_table import select_rule_set
 from chassis.postgres import Connection
 
@@ -21,10 +22,15 @@ class Recorded:
     duplicates: int
 
 
-def record_notifications(connection: Connection, notifications: Sequence[Notification]) -> Recorded:
+def record_notifications(
+    connection: Connection,
+    notifications: Sequence[Notification],
+    reservation_key: str | None = None,
+) -> Recorded:
     """Record each of `notifications`, once for each key; all or none of them.
 
-    Without a key every call counts.
+    Without a key every call counts. Under a reservation a user's notification takes the slot that
+    is held for the user; the reservation's other slots stay held.
     """
     message_ids = upsert_messages(connection, (n.texts for n in notifications))
     fresh = claim_keys(connection, notifications)
@@ -37,6 +43,23 @@ def record_notifications(connection: Connection, notifications: Sequence[Notific
             fresh.discard((notification.user_id, key))
             new.append(notification)
     rule_set = select_rule_set(connection)
-    if new:
-        insert_notifications(connection, new, message_ids, rule_set.version if rule_set else None)
+    unreserved = _take_slots(connection, new, message_ids, reservation_key)
+    if unreserved:
+        version = rule_set.version if rule_set else None
+        insert_notifications(connection, unreserved, message_ids, version)
     return Recorded(len(new), len(notifications) - len(new))
+
+
+def _take_slots(
+    connection: Connection,
+    notifications: Sequence[Notification],
+    message_ids: dict[bytes, int],
+    reservation_key: str | None,
+) -> Sequence[Notification]:
+    """Turn slots that are held for these users into sends; return whose notification had none."""
+    reservation = select_reservation(connection, reservation_key) if reservation_key else None
+    if reservation is None or not notifications:
+        return notifications
+    sends = [(n.user_id, message_ids[n.texts.digest], n.actually_sent_at) for n in notifications]
+    held = confirm_reserved(connection, reservation, sends)
+    return [n for n in notifications if n.user_id not in held]

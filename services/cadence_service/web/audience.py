@@ -1,5 +1,6 @@
 """The route that says whom a push may go to."""
 
+from datetime import timedelta
 from typing import Any
 
 from flask import jsonify
@@ -13,7 +14,9 @@ from cadence_contract import (
     FilterAudienceSchema,
     FilteredAudienceSchema,
 )
+from cadence_service.adapters.reservation_table import Exclusion
 from cadence_service.use_cases.filter_audience import FilteredAudience, Question, filter_audience
+from cadence_service.use_cases.reserve_audience import Wish, reserve_audience
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
@@ -34,7 +37,13 @@ def audience_routes(database: Database) -> Routes:
             raise RequestEntityTooLarge(f"userIds: at most {MAX_IDS} ids a request.")
         at = body["scheduled_for"] or utc_now()
         question = Question(body["user_ids"], body["layer_id"], at, body["explain"])
-        return jsonify(_answer(filter_audience(database, question), explain=body["explain"]))
+        wish = body["reservation"]
+        if wish is None:
+            filtered = filter_audience(database, question)
+        else:
+            ttl = timedelta(seconds=wish["ttl_seconds"])
+            filtered = reserve_audience(database, question, Wish(wish["key"], ttl))
+        return jsonify(_answer(filtered, explain=body["explain"]))
 
     return routes
 
@@ -49,14 +58,23 @@ def _answer(filtered: FilteredAudience, *, explain: bool) -> dict[str, Any]:
     }
     if filtered.fail_open_reason is not None:
         answer["failOpenReason"] = filtered.fail_open_reason
+    if filtered.reservation is not None:
+        answer["reservation"] = {
+            "key": filtered.reservation.key,
+            "expiresAt": filtered.reservation.expires_at.isoformat(),
+        }
     if explain:
         answer["excluded"] = [
-            {
-                "userId": held.user_id,
-                "rule": held.rule,
-                "countedSends": [instant.isoformat() for instant in held.counted],
-                "nextEligibleAt": held.next_eligible_at and held.next_eligible_at.isoformat(),
-            }
-            for held in filtered.held_back
+            show_exclusion(user_id, exclusion) for user_id, exclusion in filtered.exclusions.items()
         ]
     return answer
+
+
+def show_exclusion(user_id: str, exclusion: Exclusion) -> dict[str, Any]:
+    """Return why a user was held back, as it is told on the wire."""
+    return {
+        "userId": user_id,
+        "rule": exclusion.rule,
+        "countedSends": [instant.isoformat() for instant in exclusion.counted_sends],
+        "nextEligibleAt": exclusion.next_eligible_at.isoformat(),
+    }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import jsonify, request
+from flask import jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, Schema
 
@@ -10,10 +10,12 @@ from cadence_contract import (
     TRACK_NOTIFICATION_PATH,
     NotificationSchema,
     NotificationsSchema,
+    SettlementSchema,
     TrackedSchema,
 )
 from cadence_service.adapters.notification_record import MessageTexts, Notification
 from cadence_service.use_cases.record_notifications import record_notifications
+from cadence_service.use_cases.settle_reservation import Settlement, settle_reservation
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
@@ -36,10 +38,12 @@ def notification_routes(database: Database) -> Routes:
     @routes.arguments(TrackBodySchema)
     @routes.alt_response(200, schema=TrackedSchema)
     def track(body: dict[str, Any]) -> ResponseReturnValue:
-        """Record one notification, or many; the same idempotencyKey counts once."""
-        notifications = [_read(loaded) for loaded in _load(body)]
+        """Record one notification, or many, or settle a reservation; the same key counts once."""
+        if "reservationKey" in body and "notifications" not in body:
+            return _settle(database, SettlementSchema().load(body))
+        loaded, reservation_key = _load(body)
         with database.transaction() as connection:
-            done = record_notifications(connection, notifications)
+            done = record_notifications(connection, [_read(n) for n in loaded], reservation_key)
         return jsonify(
             success=True,
             message=f"{done.recorded} recorded, {done.duplicates} known before.",
@@ -50,11 +54,30 @@ def notification_routes(database: Database) -> Routes:
     return routes
 
 
-def _load(body: dict[str, Any]) -> list[dict[str, Any]]:
-    if "notifications" in request.get_json():
-        loaded: dict[str, list[dict[str, Any]]] = NotificationsSchema().load(body)
-        return loaded["notifications"]
-    return [NotificationSchema().load(body)]
+def _settle(database: Database, loaded: dict[str, Any]) -> ResponseReturnValue:
+    settlement = Settlement(
+        texts=_texts(loaded),
+        actually_sent_at=loaded["sent_at"] or utc_now(),
+        sent=loaded.get("sent_user_ids"),
+        failed=loaded.get("failed_user_ids", ()),
+    )
+    with database.transaction() as connection:
+        done = settle_reservation(connection, loaded["reservation_key"], settlement)
+    return jsonify(
+        success=True,
+        message=f"{done.confirmed} confirmed, {done.released} released.",
+        recorded=done.confirmed,
+        duplicates=0,
+        released=done.released,
+        late=done.late,
+    )
+
+
+def _load(body: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    if "notifications" in body:
+        loaded: dict[str, Any] = NotificationsSchema().load(body)
+        return loaded["notifications"], loaded["reservation_key"]
+    return [NotificationSchema().load(body)], None
 
 
 def _read(loaded: dict[str, Any]) -> Notification:
@@ -63,13 +86,17 @@ def _read(loaded: dict[str, Any]) -> Notification:
     return Notification(
         user_id=loaded["user_id"],
         layer_id=loaded["layer_id"],
-        texts=MessageTexts(
-            loaded["push_title"],
-            loaded["push_body"],
-            loaded["audience_description"],
-            loaded["deep_link"],
-        ),
+        texts=_texts(loaded),
         sent_at=sent_at,
         actually_sent_at=loaded["actually_sent_at"] or sent_at,
         idempotency_key=loaded["idempotency_key"],
+    )
+
+
+def _texts(loaded: dict[str, Any]) -> MessageTexts:
+    return MessageTexts(
+        loaded["push_title"],
+        loaded["push_body"],
+        loaded["audience_description"],
+        loaded["deep_link"],
     )

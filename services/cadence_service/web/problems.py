@@ -3,9 +3,17 @@
 from collections.abc import Mapping
 from typing import Final
 
+from cadence_service.use_cases.reserve_audience import ReservationConflictError
+from cadence_service.use_cases.settle_reservation import (
+    ReservationEndedError,
+    ReservationNotFoundError,
+)
 from chassis.postgres import DatabaseAwayError
 from chassis.problems import Problem
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     DatabaseAwayError: Problem(503, "Database away"),
+    ReservationConflictError: Problem(409, "Key used before"),
+    ReservationEndedError: Problem(409, "Reservation ended"),
+    ReservationNotFoundError: Problem(404, "No such reservation"),
 }

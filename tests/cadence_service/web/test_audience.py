@@ -222,6 +222,9 @@ def test_the_set_based_statement_is_the_pure_rule(
         breach = find_breach(rules, sends, NOON)
         if breach:
             expected[str(user_id)] = (breach.rule.name, breach.counted)
-    assert {h.user_id: (h.rule, h.counted) for h in filtered.held_back} == expected
+    assert {
+        user_id: (exclusion.rule, exclusion.counted_sends)
+        for user_id, exclusion in filtered.exclusions.items()
+    } == expected
     assert filtered.eligible == [user_id for user_id in asked if user_id not in expected]
     assert sum(filtered.breakdown.values()) == len(expected)
