@@ -9,6 +9,7 @@ from cadence_service.web.notifications import notification_routes
 from cadence_service.web.problems import PROBLEMS
 from cadence_service.web.reservations import reservation_routes
 from cadence_service.web.rules import rule_routes
+from cadence_service.web.users import user_routes
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import Database
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         audience_routes(database),
         notification_routes(database),
         reservation_routes(database),
+        user_routes(database),
         rule_routes(database),
         health_routes(database),
     ):

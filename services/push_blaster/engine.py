@@ -26,6 +26,7 @@ from push_blaster.adapters.execution_table import hand_out_executions
 from push_blaster.adapters.job_queue import BatchKey, JobQueue, Work
 from push_blaster.settings import Settings
 from push_blaster.use_cases.advance_execution import advance_execution
+from push_blaster.use_cases.close_batches import close_batches
 from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.send_batch import send_batch
@@ -157,6 +158,7 @@ class _Engine:
     def _keep_books(self) -> None:
         with self._parts.database.transaction() as connection:
             delete_engines(connection, utc_now() - timedelta(hours=1))
+        close_batches(self._parts)
         track_sends(self._parts)
 
     def _advance(self, execution_id: str) -> None:

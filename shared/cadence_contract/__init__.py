@@ -7,6 +7,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validat
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
 TRACK_NOTIFICATION_PATH: Final = "/track-notification"
 RESERVATIONS_PATH: Final = "/reservations"
+EXTEND_RESERVATION_PATH: Final = "/extend-reservation"
 HEALTH_PATH: Final = "/health"
 
 MAX_IDS: Final = 1_000_000

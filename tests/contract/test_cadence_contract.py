@@ -35,7 +35,7 @@ def a_send(**changes: object) -> TrackedSend:
 
 
 def test_an_audience_comes_back_as_it_was_asked(client: CadenceClient) -> None:
-    verdict = client.filter_audience([ALICE, BOB], 3, NOON)
+    verdict = client.reserve_audience([ALICE, BOB], 3, NOON, "a")
 
     assert verdict == Verdict(eligible=frozenset({ALICE, BOB}), held_back={})
 
@@ -43,7 +43,7 @@ def test_an_audience_comes_back_as_it_was_asked(client: CadenceClient) -> None:
 def test_what_was_tracked_holds_back_and_says_by_which_rule(client: CadenceClient) -> None:
     client.track([a_send()])
 
-    verdict = client.filter_audience([ALICE, BOB], 3, NOON + timedelta(hours=1))
+    verdict = client.reserve_audience([ALICE, BOB], 3, NOON + timedelta(hours=1), "a")
 
     assert verdict.eligible == {BOB}
     assert verdict.held_back == {ALICE: "layer_3_cooldown_hours"}
@@ -66,7 +66,7 @@ def test_failing_open_is_told_with_its_reason(
     with cadence_database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE cadence_rules SET is_active = false")
 
-    verdict = client.filter_audience([ALICE], 3, NOON)
+    verdict = client.reserve_audience([ALICE], 3, NOON, "a")
 
     assert verdict.failed_open
     assert verdict.eligible == {ALICE}
@@ -75,8 +75,30 @@ def test_failing_open_is_told_with_its_reason(
 
 def test_a_wrong_token_is_an_outage_with_its_reason(cadence_service: str) -> None:
     with pytest.raises(CadenceUnavailableError, match="answered 401"):
-        CadenceClient(cadence_service, "wrong").filter_audience([ALICE], 3, NOON)
+        CadenceClient(cadence_service, "wrong").reserve_audience([ALICE], 3, NOON, "a")
 
 
 def test_a_well_service_answers_the_ping(client: CadenceClient) -> None:
     client.ping()
+
+
+def test_held_slots_are_confirmed_by_telling_and_given_back_by_releasing(
+    client: CadenceClient, cadence_database: Database
+) -> None:
+    key = "garden news@20261124T120000Z/1/0"
+    client.reserve_audience([ALICE, BOB], 3, NOON, key)
+    assert client.reserve_audience([ALICE, BOB], 3, NOON, "other").eligible == frozenset()
+
+    client.hold_longer(key)
+    client.track([a_send()], key)
+    client.release(key)
+
+    assert client.reserve_audience([ALICE, BOB], 3, NOON, "third").eligible == {BOB}
+    with cadence_database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT user_id, state FROM user_notifications ORDER BY state DESC")
+        assert cursor.fetchall() == [(ALICE, 1), (BOB, 0)]
+
+
+def test_slots_that_nobody_holds_cannot_be_held_longer(client: CadenceClient) -> None:
+    with pytest.raises(CadenceUnavailableError, match="answered 404"):
+        client.hold_longer("none")

@@ -36,10 +36,35 @@ def select_layers(connection: Connection) -> list[Layer]:
         return [Layer(*row) for row in cursor]
 
 
-def select_rule_set(connection: Connection) -> RuleSet | None:
-    """Return the newest set of rules, or None if there is none."""
+def update_layer(connection: Connection, layer: Layer) -> None:
+    """Write over the layer of this id."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT version, created_at FROM rule_sets ORDER BY version DESC LIMIT 1")
+        cursor.execute(
+            """
+            UPDATE notification_layers
+               SET name = %(name)s, description = %(description)s, is_exempt = %(is_exempt)s
+             WHERE id = %(id)s
+            """,
+            {
+                "id": layer.id,
+                "name": layer.name,
+                "description": layer.description,
+                "is_exempt": layer.is_exempt,
+            },
+        )
+
+
+def select_rule_set(connection: Connection, version: int | None = None) -> RuleSet | None:
+    """Return the newest set of rules, or the one of this version; None if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT version, created_at FROM rule_sets
+             WHERE %(version)s::int IS NULL OR version = %(version)s::int
+             ORDER BY version DESC LIMIT 1
+            """,
+            {"version": version},
+        )
         newest = cursor.fetchone()
         if newest is None:
             return None

@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
+from cadence_service.use_cases.change_rules import (
+    RuleExistsError,
+    RuleNotFoundError,
+    StaleRulesError,
+)
 from cadence_service.use_cases.reserve_audience import ReservationConflictError
 from cadence_service.use_cases.settle_reservation import (
     ReservationEndedError,
@@ -16,4 +21,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ReservationConflictError: Problem(409, "Key used before"),
     ReservationEndedError: Problem(409, "Reservation ended"),
     ReservationNotFoundError: Problem(404, "No such reservation"),
+    RuleExistsError: Problem(409, "Rule exists"),
+    RuleNotFoundError: Problem(404, "No such rule"),
+    StaleRulesError: Problem(412, "Changed meanwhile"),
 }

@@ -7,9 +7,15 @@ from typing import Any
 
 from flask import Response, request
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
-from cadence_contract import RESERVATIONS_PATH, HeldSchema, ReservationSchema
+from cadence_contract import (
+    EXTEND_RESERVATION_PATH,
+    RESERVATIONS_PATH,
+    HeldSchema,
+    ReservationSchema,
+    ReservationWishSchema,
+)
 from cadence_service.adapters.reservation_table import (
     Exclusion,
     Reservation,
@@ -28,15 +34,6 @@ from chassis.service import Routes
 
 #: Keys may hold slashes, so they end a path, and come after what is to be done.
 ONE = f"{RESERVATIONS_PATH}/<path:key>"
-
-
-class ExtensionSchema(Schema):
-    """Body of POST /extend-reservation."""
-
-    key = fields.String(required=True, validate=validate.Length(min=1, max=500))
-    ttl_seconds = fields.Float(
-        load_default=900.0, data_key="ttlSeconds", validate=validate.Range(min=1, max=86_400)
-    )
 
 
 class ReleasedSchema(Schema):
@@ -69,9 +66,9 @@ def reservation_routes(database: Database) -> Routes:
         with database.transaction() as connection:
             return {"released": release_reservation(connection, key)}
 
-    @routes.route("/extend-reservation", methods=["POST"])
+    @routes.route(EXTEND_RESERVATION_PATH, methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ExtensionSchema)
+    @routes.arguments(ReservationWishSchema)
     @routes.response(200, HeldSchema)
     def extend(body: dict[str, Any]) -> dict[str, Any]:
         """Hold the slots for longer, while a long send runs."""

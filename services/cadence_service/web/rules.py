@@ -1,36 +1,107 @@
 """Routes about layers and rules."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from marshmallow import Schema, fields
-from werkzeug.exceptions import NotFound
+from flask import Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from werkzeug.exceptions import PreconditionFailed
 
 from cadence_contract import RuleSchema, RuleSetSchema, RulesSchema
-from cadence_service.adapters.rule_table import (
-    RuleSet,
-    insert_rule_set,
-    select_layers,
-    select_rule_set,
-)
+from cadence_service.adapters.rule_changes import select_changes
+from cadence_service.adapters.rule_table import RuleSet, select_layers, select_rule_set
 from cadence_service.domain.cadence import CadenceRule
-from chassis.postgres import Database
+from cadence_service.use_cases.change_rules import (
+    Author,
+    RuleNotFoundError,
+    add_rule,
+    change_layer,
+    change_rule,
+    remove_rule,
+    replace_rules,
+)
+from chassis.postgres import Connection, Database
 from chassis.service import Routes
+
+
+class AuthorSchema(Schema):
+    """Query of every change: who makes it, and why; both go into the audit trail."""
+
+    changed_by = fields.String(
+        load_default="", data_key="changedBy", validate=validate.Length(max=200)
+    )
+    note = fields.String(load_default="", validate=validate.Length(max=1_000))
+
+
+class RulesQuerySchema(Schema):
+    """Query of GET /rules."""
+
+    version = fields.Integer(
+        load_default=None,
+        validate=validate.Range(min=1),
+        metadata={"description": "An earlier set; default: the one in force."},
+    )
 
 
 class LayerSchema(Schema):
     """A layer of notifications."""
 
-    id = fields.Integer()
+    id = fields.Integer(dump_only=True)
     name = fields.String()
     description = fields.String()
     is_exempt = fields.Boolean(data_key="isExempt")
+
+
+class LayerChangeSchema(Schema):
+    """Body of PUT /layers/<id>: what is given replaces what was."""
+
+    class Meta:
+        unknown = RAISE
+
+    name = fields.String(validate=validate.Length(min=1, max=100))
+    description = fields.String(validate=validate.Length(max=1_000))
+    is_exempt = fields.Boolean(data_key="isExempt")
+
+
+class RuleChangeBodySchema(RuleSchema):
+    """Body of PUT /rules/<name>: the whole rule, with or without its name."""
+
+    name = fields.String()
 
 
 class LayersSchema(Schema):
     """Every layer."""
 
     layers = fields.List(fields.Nested(LayerSchema))
+
+
+class HistoryQuerySchema(Schema):
+    """Query of GET /rules/history."""
+
+    before = fields.Integer(load_default=None, validate=validate.Range(min=1))
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
+
+
+class RuleChangeSchema(Schema):
+    """One entry of the audit trail."""
+
+    id = fields.Integer()
+    changed_at = fields.AwareDateTime(data_key="changedAt")
+    action = fields.String()
+    subject = fields.String()
+    version = fields.Integer(allow_none=True)
+    changed_by = fields.String(data_key="changedBy")
+    note = fields.String()
+    before = fields.Raw(allow_none=True)
+    after = fields.Raw(allow_none=True)
+
+
+class HistorySchema(Schema):
+    """Changes of rules and layers, newest first."""
+
+    changes = fields.List(fields.Nested(RuleChangeSchema))
 
 
 def rule_routes(database: Database) -> Routes:
@@ -44,58 +115,127 @@ def rule_routes(database: Database) -> Routes:
         with database.transaction() as connection:
             return {"layers": select_layers(connection)}
 
+    @routes.route("/layers/<int:layer_id>", methods=["PUT"])
+    @routes.arguments(LayerChangeSchema)
+    @routes.arguments(AuthorSchema, location="query")
+    @routes.response(200, LayerSchema)
+    def edit_layer(body: dict[str, Any], author: dict[str, str], layer_id: int) -> dict[str, Any]:
+        """Change a layer: its name, its description, whether it is exempt from every rule."""
+        with database.transaction() as connection:
+            return asdict(change_layer(connection, layer_id, _author(connection, author), **body))
+
     @routes.route("/rules", methods=["GET"])
-    @routes.response(200, RuleSetSchema)
-    def list_rules() -> dict[str, Any]:
-        """List the rules in force, in order of precedence."""
-        return _show(_read(database))
+    @routes.arguments(RulesQuerySchema, location="query")
+    @routes.alt_response(200, schema=RuleSetSchema)
+    def list_rules(query: dict[str, Any]) -> ResponseReturnValue:
+        """List the rules in force, or an earlier set, in order of precedence."""
+        with database.transaction() as connection:
+            return _answer(_read(connection, query["version"]))
 
     @routes.route("/rules", methods=["PUT"])
     @routes.arguments(RulesSchema)
-    @routes.response(200, RuleSetSchema)
-    def replace_rules(body: dict[str, Any]) -> dict[str, Any]:
+    @routes.arguments(AuthorSchema, location="query")
+    @routes.alt_response(200, schema=RuleSetSchema)
+    def replace_all(body: dict[str, Any], author: dict[str, str]) -> ResponseReturnValue:
         """Replace the whole set of rules; it is in force at once, and old sets are kept."""
         rules = [_rule(sent) for sent in body["rules"]]
         with database.transaction() as connection:
-            insert_rule_set(connection, rules)
-        return _show(_read(database))
+            return _answer(replace_rules(connection, rules, _author(connection, author)))
+
+    @routes.route("/rules", methods=["POST"])
+    @routes.arguments(RuleSchema)
+    @routes.arguments(AuthorSchema, location="query")
+    @routes.alt_response(201, schema=RuleSetSchema)
+    def add(body: dict[str, Any], author: dict[str, str]) -> ResponseReturnValue:
+        """Add a rule, last in the order of precedence."""
+        with database.transaction() as connection:
+            made = add_rule(connection, _rule(body), _author(connection, author))
+        return _answer(made, 201)
+
+    @routes.route("/rules/history", methods=["GET"])
+    @routes.arguments(HistoryQuerySchema, location="query")
+    @routes.response(200, HistorySchema)
+    def list_history(query: dict[str, Any]) -> dict[str, Any]:
+        """List what was changed about rules and layers, newest first."""
+        with database.transaction() as connection:
+            return {"changes": select_changes(connection, query["before"], query["limit"])}
 
     @routes.route("/rules/<name>", methods=["GET"])
     @routes.response(200, RuleSchema)
     def read_rule(name: str) -> dict[str, Any]:
         """Read one rule."""
-        shown: list[dict[str, Any]] = _show(_read(database))["rules"]
-        found = next((rule for rule in shown if rule["name"] == name), None)
+        with database.transaction() as connection:
+            rules = _read(connection, None).rules
+        found = next((rule for rule in rules if rule.name == name), None)
         if found is None:
-            raise NotFound(f"There is no rule {name!r}.")
-        return found
+            raise RuleNotFoundError(f"There is no rule {name!r}.")
+        return _fields(found)
+
+    @routes.route("/rules/<name>", methods=["PUT"])
+    @routes.arguments(RuleChangeBodySchema)
+    @routes.arguments(AuthorSchema, location="query")
+    @routes.alt_response(200, schema=RuleSetSchema)
+    def edit(body: dict[str, Any], author: dict[str, str], name: str) -> ResponseReturnValue:
+        """Change a rule in its place; If-Match with the version loses no update."""
+        if body.get("name", name) != name:
+            raise ValidationError({"name": ["A rule keeps its name; add a new one instead."]})
+        with database.transaction() as connection:
+            rule = _rule({**body, "name": name})
+            return _answer(change_rule(connection, rule, _author(connection, author)))
+
+    @routes.route("/rules/<name>", methods=["DELETE"])
+    @routes.arguments(AuthorSchema, location="query")
+    @routes.alt_response(200, schema=RuleSetSchema)
+    def remove(author: dict[str, str], name: str) -> ResponseReturnValue:
+        """Remove a rule; a layer without any rule fails open."""
+        with database.transaction() as connection:
+            return _answer(remove_rule(connection, name, _author(connection, author)))
 
     return routes
 
 
-def _read(database: Database) -> RuleSet:
-    with database.transaction() as connection:
-        rule_set = select_rule_set(connection)
+def _read(connection: Connection, version: int | None) -> RuleSet:
+    rule_set = select_rule_set(connection, version)
+    if rule_set is None and version is not None:
+        raise RuleNotFoundError(f"There is no version {version} of the rules.")
     return rule_set or RuleSet(0, datetime.min.replace(tzinfo=UTC), ())
 
 
-def _show(rule_set: RuleSet) -> dict[str, Any]:
-    rules = [
-        {
-            "name": rule.name,
-            "description": rule.description,
-            "applies_to_layers": sorted(rule.applies_to_layers),
-            "counted_layers": sorted(rule.counted_layers),
-            "window_hours": rule.window / timedelta(hours=1),
-            "max_count": rule.max_count,
-            "is_active": rule.is_active,
-        }
-        for rule in rule_set.rules
-    ]
-    shown: dict[str, Any] = {"version": rule_set.version, "rules": rules}
+def _author(connection: Connection, sent: dict[str, str]) -> Author:
+    """Return who changes the rules, from the version that If-Match names."""
+    expected: int | None = None
+    if request.if_match:
+        expected = _read(connection, None).version
+        if not request.if_match.contains(str(expected)):
+            raise PreconditionFailed(
+                f"The rules are at version {expected}; read them again, and repeat the change."
+            )
+    return Author(sent["changed_by"], sent["note"], expected)
+
+
+def _answer(rule_set: RuleSet, status: int = 200) -> Response:
+    shown: dict[str, Any] = {
+        "version": rule_set.version,
+        "rules": [_fields(rule) for rule in rule_set.rules],
+    }
     if rule_set.version:
         shown["created_at"] = rule_set.created_at
-    return shown
+    response = jsonify(RuleSetSchema().dump(shown))
+    response.status_code = status
+    response.set_etag(str(rule_set.version))
+    return response
+
+
+def _fields(rule: CadenceRule) -> dict[str, Any]:
+    return {
+        "name": rule.name,
+        "description": rule.description,
+        "applies_to_layers": sorted(rule.applies_to_layers),
+        "counted_layers": sorted(rule.counted_layers),
+        "window_hours": rule.window / timedelta(hours=1),
+        "max_count": rule.max_count,
+        "is_active": rule.is_active,
+    }
 
 
 def _rule(sent: dict[str, Any]) -> CadenceRule:

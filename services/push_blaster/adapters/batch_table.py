@@ -142,6 +142,52 @@ def finish_batch(connection: Connection, batch: TakenBatch, now: datetime) -> No
         )
 
 
+def select_left_open(
+    connection: Connection, ended_before: datetime, limit: int
+) -> list[tuple[str, int, int]]:
+    """Return batches that were begun, and whose executions ended without them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT b.execution_id, b.position, b.batch
+              FROM send_batches b
+              JOIN executions e ON e.id = b.execution_id AND e.ended_at <= %(before)s
+             WHERE b.done_at IS NULL AND b.fence > 0
+             LIMIT %(limit)s
+            """,
+            {"before": ended_before, "limit": limit},
+        )
+        return list(cursor.fetchall())
+
+
+def close_batch(
+    connection: Connection, execution_id: str, position: int, number: int, now: datetime
+) -> None:
+    """Mark the batch as done, whoever had it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE send_batches SET done_at = %(now)s
+             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
+            """,
+            {"id": execution_id, "position": position, "number": number, "now": now},
+        )
+
+
+def close_untouched(connection: Connection, now: datetime) -> None:
+    """Mark batches as done that nobody began, and whose executions have ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE send_batches b SET done_at = %(now)s
+              FROM executions e
+             WHERE e.id = b.execution_id AND e.ended_at IS NOT NULL
+               AND b.done_at IS NULL AND b.fence = 0
+            """,
+            {"now": now},
+        )
+
+
 def count_failure(connection: Connection, batch: TakenBatch) -> int:
     """Count one more failed attempt of the batch, and return how many there were in all."""
     with connection.cursor() as cursor:

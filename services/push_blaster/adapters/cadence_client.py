@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import quote
 from uuid import UUID
 
 import orjson
@@ -13,9 +14,11 @@ import urllib3
 from marshmallow import Schema, ValidationError
 
 from cadence_contract import (
+    EXTEND_RESERVATION_PATH,
     FILTER_AUDIENCE_PATH,
     HEALTH_PATH,
     MAX_NOTIFICATIONS,
+    RESERVATIONS_PATH,
     TRACK_NOTIFICATION_PATH,
     FilteredAudienceSchema,
     TrackedSchema,
@@ -23,6 +26,8 @@ from cadence_contract import (
 from push_blaster.domain.cadence import TrackedSend, Verdict
 
 ATTEMPTS: Final = 2
+#: How long slots are held without another word.
+HOLD: Final = timedelta(minutes=15)
 
 
 class CadenceUnavailableError(Exception):
@@ -41,25 +46,42 @@ class CadenceClient:
         self._timeout_s = timeout.total_seconds()
         self._local = threading.local()
 
-    def filter_audience(
-        self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
+    def reserve_audience(
+        self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime, key: str
     ) -> Verdict:
-        """Return whom a push on `layer_id` may go to; CadenceUnavailableError if none can say."""
+        """Return whom a push on `layer_id` may go to, and hold their slots for `HOLD`.
+
+        The same question under the same key gives the same verdict.
+        Raises: CadenceUnavailableError if none can say.
+        """
         question = {
             "userIds": [str(user_id) for user_id in user_ids],
             "layerId": layer_id,
             "scheduledFor": scheduled_for.isoformat(),
             "explain": True,
+            "reservation": {"key": key, "ttlSeconds": HOLD.total_seconds()},
         }
         answer = self._ask(FILTER_AUDIENCE_PATH, question, FilteredAudienceSchema())
         return _read_verdict(answer, user_ids)
 
-    def track(self, sends: Sequence[TrackedSend]) -> None:
-        """Let the service remember `sends`; safe to repeat."""
+    def track(self, sends: Sequence[TrackedSend], reservation_key: str | None = None) -> None:
+        """Let the service remember `sends`, each in its held slot if it has one; safe to repeat."""
         for start in range(0, len(sends), MAX_NOTIFICATIONS):
             page = sends[start : start + MAX_NOTIFICATIONS]
-            body = {"notifications": [_notification(send) for send in page]}
+            body = {
+                "notifications": [_notification(send) for send in page],
+                "reservationKey": reservation_key,
+            }
             self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
+
+    def hold_longer(self, key: str) -> None:
+        """Hold the slots of `key` for `HOLD` from now on; CadenceUnavailableError."""
+        body = {"key": key, "ttlSeconds": HOLD.total_seconds()}
+        self._request("POST", EXTEND_RESERVATION_PATH, orjson.dumps(body))
+
+    def release(self, key: str) -> None:
+        """Give back the slots of `key` that nobody was sent to; CadenceUnavailableError."""
+        self._request("DELETE", f"{RESERVATIONS_PATH}/{quote(key)}", None)
 
     def ping(self) -> None:
         """Raise CadenceUnavailableError unless the service says that it is well."""

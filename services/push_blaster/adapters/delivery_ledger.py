@@ -16,7 +16,7 @@ from chassis.postgres import Connection
 from push_blaster.domain.message import Delivery
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class LedgerPage:
     """Where a group of deliveries stands: a push's test, or one batch of its live send."""
 
@@ -37,11 +37,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class UntrackedSend:
-    """A send that the cadence service has not recorded yet."""
+    """A send, or one in doubt, that the cadence service has not recorded yet."""
 
-    execution_id: str
-    position: int
-    is_test: bool
+    page: LedgerPage
     user_id: UUID
     settled_at: datetime
 
@@ -202,15 +200,16 @@ def select_untracked(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT execution_id, position, is_test, user_id, settled_at
+            SELECT execution_id, position, is_test, batch, user_id, settled_at
               FROM deliveries
-             WHERE state = 'sent' AND tracked_at IS NULL AND settled_at <= %(before)s
+             WHERE state IN ('sent', 'in_doubt') AND tracked_at IS NULL
+               AND settled_at <= %(before)s
              ORDER BY settled_at
              LIMIT %(limit)s
             """,
             {"before": settled_before, "limit": limit},
         )
-        return [UntrackedSend(*row) for row in cursor]
+        return [UntrackedSend(LedgerPage(*row[:4]), row[4], row[5]) for row in cursor]
 
 
 def select_untracked_of(connection: Connection, page: LedgerPage) -> list[UntrackedSend]:
@@ -218,15 +217,15 @@ def select_untracked_of(connection: Connection, page: LedgerPage) -> list[Untrac
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT execution_id, position, is_test, user_id, settled_at
+            SELECT execution_id, position, is_test, batch, user_id, settled_at
               FROM deliveries
              WHERE execution_id = %(execution_id)s AND position = %(position)s
                AND is_test = %(is_test)s AND batch = %(batch)s
-               AND state = 'sent' AND tracked_at IS NULL
+               AND state IN ('sent', 'in_doubt') AND tracked_at IS NULL
             """,
             _key(page),
         )
-        return [UntrackedSend(*row) for row in cursor]
+        return [UntrackedSend(LedgerPage(*row[:4]), row[4], row[5]) for row in cursor]
 
 
 def mark_tracked(connection: Connection, sends: Sequence[UntrackedSend], now: datetime) -> None:
@@ -243,7 +242,7 @@ def mark_tracked(connection: Connection, sends: Sequence[UntrackedSend], now: da
                 """,
                 {"now": now},
             ),
-            [(s.execution_id, s.position, s.is_test, s.user_id) for s in sends],
+            [(s.page.execution_id, s.page.position, s.page.is_test, s.user_id) for s in sends],
             template="(%s, %s, %s, %s::uuid)",
             page_size=1_000,
         )

@@ -1,25 +1,36 @@
 """Ask the cadence service whom a push may go to; if it cannot be asked, follow the policy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 from uuid import UUID
 
-from push_blaster.adapters.cadence_client import CadenceUnavailableError
+import structlog
+
+from push_blaster.adapters.cadence_client import HOLD, CadenceUnavailableError
+from push_blaster.adapters.delivery_ledger import LedgerPage
 from push_blaster.adapters.execution_table import mark_uncapped
 from push_blaster.domain.automation import FailPolicy
 from push_blaster.domain.cadence import Verdict
 from push_blaster.domain.execution import Execution, LogLevel, Phase
 from push_blaster.use_cases.parts import Parts, StepFailedError, note
-from push_blaster.use_cases.track_sends import nominal_instant
+from push_blaster.use_cases.track_sends import counted_instant, reservation_key
+
+log = structlog.get_logger()
+
+#: Slots are held longer once so much of the time has gone.
+HOLD_AGAIN_AFTER: Final = HOLD / 3
 
 
 def ask_cadence(
-    parts: Parts, execution: Execution, position: int, user_ids: Sequence[UUID]
+    parts: Parts, execution: Execution, page: LedgerPage, user_ids: Sequence[UUID]
 ) -> Verdict:
-    """Return the verdict on `user_ids`; one that let everybody through marks the execution.
+    """Return the verdict on the users of one batch, and hold the eligible ones' slots.
 
+    Asked again for the same batch it is the same. One that let everybody through unchecked marks
+    the execution.
     Raises: StepFailedError if nobody could be checked and the automation's policy is `closed`.
     """
-    verdict = _judge(parts, execution, position, user_ids)
+    verdict = _judge(parts, execution, page, user_ids)
     if not verdict.failed_open:
         return verdict
     if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
@@ -27,15 +38,45 @@ def ask_cadence(
             f"Cadence could not be checked ({verdict.reason}), and the automation's failPolicy "
             "is closed: nobody is sent to unchecked. Mend the cadence service and run again."
         )
-    _mark(parts, execution, position, verdict.reason or "it failed open")
+    _mark(parts, execution, page.position, verdict.reason or "it failed open")
     return verdict
 
 
-def _judge(parts: Parts, execution: Execution, position: int, user_ids: Sequence[UUID]) -> Verdict:
-    layer_id = execution.automation.pushes[position - 1].layer_id
-    at = nominal_instant(execution, position) or parts.clock()
+class HeldSlots:
+    """The slots that cadence holds for one batch, for as long as the batch is worked on."""
+
+    def __init__(self, parts: Parts, page: LedgerPage) -> None:
+        """Take whose slots they are; they have been held from about now on."""
+        self._parts = parts
+        self._key = reservation_key(page)
+        self._held_at = parts.clock()
+
+    def keep(self) -> None:
+        """Hold them longer, if a good part of their time has gone."""
+        now = self._parts.clock()
+        if now - self._held_at >= HOLD_AGAIN_AFTER:
+            self._held_at = now
+            self._try(self._parts.cadence.hold_longer)
+
+    def release(self) -> None:
+        """Give back the slots of whoever was not sent to."""
+        self._try(self._parts.cadence.release)
+
+    def _try(self, act: Callable[[str], None]) -> None:
+        # What cannot be told now runs out by itself.
+        try:
+            act(self._key)
+        except CadenceUnavailableError as error:
+            log.info("slots_left_to_run_out", key=self._key, reason=str(error))
+
+
+def _judge(
+    parts: Parts, execution: Execution, page: LedgerPage, user_ids: Sequence[UUID]
+) -> Verdict:
+    layer_id = execution.automation.pushes[page.position - 1].layer_id
+    at = counted_instant(execution, page.position) or parts.clock()
     try:
-        return parts.cadence.filter_audience(user_ids, layer_id, at)
+        return parts.cadence.reserve_audience(user_ids, layer_id, at, reservation_key(page))
     except CadenceUnavailableError as error:
         return Verdict(frozenset(user_ids), {}, failed_open=True, reason=str(error))
 

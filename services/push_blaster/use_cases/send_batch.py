@@ -19,7 +19,6 @@ from push_blaster.adapters.delivery_ledger import (
     Refusal,
     insert_refusals,
     select_states,
-    settle,
 )
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution
@@ -27,11 +26,11 @@ from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel, Phase
-from push_blaster.domain.message import Delivery, Message, Outcome
-from push_blaster.use_cases.ask_cadence import ask_cadence
+from push_blaster.domain.message import Message
+from push_blaster.use_cases.ask_cadence import HeldSlots, ask_cadence
 from push_blaster.use_cases.parts import Parts, StepFailedError, StepStoppedError, watch_for_stop
 from push_blaster.use_cases.personalise import personalise
-from push_blaster.use_cases.send_messages import SendTask, send_messages
+from push_blaster.use_cases.send_messages import SendTask, leave_in_doubt, send_messages
 from push_blaster.use_cases.track_sends import track_page
 
 log = structlog.get_logger()
@@ -67,8 +66,9 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
         states = select_states(connection, page)
     begun = {user_id for user_id, state in states.items() if state == "claimed"}
     if not resend:
-        _leave_in_doubt(parts, page, begun)
+        leave_in_doubt(parts, page, begun, "its send began before a crash; the policy is to skip")
     messages = _prepare(parts, execution, batch, states, begun if resend else frozenset())
+    slots = HeldSlots(parts, page)
 
     def may_send(connection: Connection) -> bool:
         return keep_batch(connection, batch, parts.clock())
@@ -78,21 +78,18 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
         may_send=may_send,
         should_stop=watch_for_stop(parts, may_send, every_s=0.5),
         resend_in_doubt=resend,
+        keep_slots=slots.keep,
         in_doubt=begun if resend else frozenset(),
     )
     try:
         send_messages(parts, task, messages)
     finally:
-        track_page(parts, execution, page)
+        # Whoever goes on with a batch that was given up goes on with its slots.
+        is_told = track_page(parts, execution, page)
+    if is_told:
+        slots.release()
     with parts.database.transaction() as connection:
         finish_batch(connection, batch, parts.clock())
-
-
-def _leave_in_doubt(parts: Parts, page: LedgerPage, users: Collection[UUID]) -> None:
-    reason = "its send began before a crash, and the policy is to skip"
-    deliveries = [Delivery(user_id, Outcome.IN_DOUBT, reason=reason) for user_id in users]
-    with parts.database.transaction() as connection:
-        settle(connection, page, deliveries, parts.clock())
 
 
 def _prepare(
@@ -107,28 +104,35 @@ def _prepare(
     if audience is None:
         raise StepFailedError(f"Push {batch.position} has no audience.")
     rows = read_batch(parts.data_folder / audience.file, batch.offset, batch.rows)
-    fresh = [row for row in rows if row.user_id not in states]
-    eligible, held_back = _filter(parts, execution, batch.position, fresh)
+    page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
+    eligible, held_back = _filter(parts, execution, page, rows, states)
     again = [row for row in rows if row.user_id in begun]
     push = execution.automation.pushes[batch.position - 1]
     personal = personalise(parts, execution.id, push, [*again, *eligible])
-    page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
     with parts.database.transaction() as connection:
         insert_refusals(connection, page, [*held_back, *personal.refusals], parts.clock())
     return personal.messages
 
 
 def _filter(
-    parts: Parts, execution: Execution, position: int, rows: list[AudienceRow]
+    parts: Parts,
+    execution: Execution,
+    page: LedgerPage,
+    rows: list[AudienceRow],
+    states: Mapping[UUID, str],
 ) -> tuple[list[AudienceRow], list[Refusal]]:
-    """Return whose cadence allows this push, and who is held back by which rule."""
-    if not rows:
+    """Return who may be sent to of those without a state, and who is held back by which rule.
+
+    The question is always the whole batch, so that a second attempt gets the verdict of the first.
+    """
+    fresh = [row for row in rows if row.user_id not in states]
+    if not fresh:
         return [], []
-    verdict = ask_cadence(parts, execution, position, [row.user_id for row in rows])
-    eligible = [row for row in rows if row.user_id in verdict.eligible]
+    verdict = ask_cadence(parts, execution, page, [row.user_id for row in rows])
+    eligible = [row for row in fresh if row.user_id in verdict.eligible]
     held_back = [
         Refusal(row.user_id, "held_back", verdict.held_back.get(row.user_id, "cadence"))
-        for row in rows
+        for row in fresh
         if row.user_id not in verdict.eligible
     ]
     return eligible, held_back

@@ -32,13 +32,15 @@ ROUNDS: Final = 3
 class SendTask:
     """Under which ledger page, by whose leave, and until when messages are sent.
 
-    Shape: `may_send` holds the leave to send for as long as its transaction lasts;
+    Shape: `may_send` holds the leave to send for as long as its transaction lasts; `keep_slots`
+    is called before every claim, so that a slow send does not lose the slots held for it;
     `in_doubt` are users claimed by an attempt that never settled them.
     """
 
     page: LedgerPage
     may_send: Callable[[Connection], bool]
     should_stop: Callable[[], bool]
+    keep_slots: Callable[[], None] = lambda: None
     resend_in_doubt: bool = True
     in_doubt: Collection[UUID] = ()
 
@@ -51,11 +53,18 @@ def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> 
     sent: list[UUID] = []
     for chunk in slices(messages, CLAIM):
         parts.pacer.take(len(chunk), task.should_stop)
+        task.keep_slots()
         claimed = _claim(parts, task, chunk)
         sent += _send_claimed(parts, task, claimed)
         if task.should_stop():
             raise StepStoppedError("stopped between messages")
     return sent
+
+
+def leave_in_doubt(parts: Parts, page: LedgerPage, user_ids: Collection[UUID], reason: str) -> None:
+    """Settle claims whose send began as in doubt for good."""
+    deliveries = [Delivery(user_id, Outcome.IN_DOUBT, reason=reason) for user_id in user_ids]
+    _settle(parts, page, deliveries)
 
 
 def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -44,43 +44,54 @@ def track_sends(parts: Parts) -> int:
         tracked += len(page)
 
 
-def track_page(parts: Parts, execution: Execution, page: LedgerPage) -> None:
+def track_page(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
     """Tell of this page's sends now; if cadence is away, the ledger remembers them for later."""
     with parts.database.transaction() as connection:
         sends = select_untracked_of(connection, page)
-    _tell(parts, execution, sends)
+    return _tell(parts, execution, page, sends)
 
 
-def nominal_instant(execution: Execution, position: int) -> datetime | None:
-    """Return the instant at which the push counts as sent, if it begins on time; else None.
+def counted_instant(execution: Execution, position: int) -> datetime | None:
+    """Return the instant at which the push's sends count: as planned, if it began on time.
 
     Counting a send at its planned instant is what lets a daily 12:30 automation under a 72 hour
-    cooldown send on day 3, although no send ever begins at 12:30:00 exactly.
+    cooldown send on day 3, although no send ever begins at 12:30:00 exactly. A push that began
+    late counts from when it began; one that has not begun has no such instant.
     """
     automation = execution.automation
     planned = plan_pushes(automation.pushes, execution.slot, automation.schedule.timezone)
     nominal = planned[position - 1]
     started_at = execution.pushes[position - 1].started_at
-    if started_at is None or abs(started_at - nominal) > ON_TIME:
-        return None
-    return nominal
+    if started_at is not None and abs(started_at - nominal) <= ON_TIME:
+        return nominal
+    return started_at
+
+
+def reservation_key(page: LedgerPage) -> str:
+    """Return the key under which cadence holds the slots of a batch."""
+    return f"{page.execution_id}/{page.position}/{page.batch}"
 
 
 def _tell_page(parts: Parts, page: Sequence[UntrackedSend]) -> bool:
-    ordered = sorted(page, key=lambda send: send.execution_id)
-    for execution_id, sends in groupby(ordered, key=lambda send: send.execution_id):
+    def page_of(send: UntrackedSend) -> LedgerPage:
+        return send.page
+
+    for where, sends in groupby(sorted(page, key=page_of), key=page_of):
         with parts.database.transaction() as connection:
-            execution = select_execution(connection, execution_id)
-        if not _tell(parts, execution, list(sends)):
+            execution = select_execution(connection, where.execution_id)
+        if not _tell(parts, execution, where, list(sends)):
             return False
     return True
 
 
-def _tell(parts: Parts, execution: Execution, sends: Sequence[UntrackedSend]) -> bool:
+def _tell(
+    parts: Parts, execution: Execution, page: LedgerPage, sends: Sequence[UntrackedSend]
+) -> bool:
     if not sends:
         return True
+    key = None if page.is_test else reservation_key(page)
     try:
-        parts.cadence.track([_tracked(execution, send) for send in sends])
+        parts.cadence.track([_tracked(execution, send) for send in sends], key)
     except CadenceUnavailableError as error:
         log.warning("tracking_postponed", execution=execution.id, n=len(sends), reason=str(error))
         return False
@@ -90,17 +101,18 @@ def _tell(parts: Parts, execution: Execution, sends: Sequence[UntrackedSend]) ->
 
 
 def _tracked(execution: Execution, send: UntrackedSend) -> TrackedSend:
-    push = execution.automation.pushes[send.position - 1]
-    nominal = None if send.is_test else nominal_instant(execution, send.position)
-    kind = "test" if send.is_test else "live"
+    page = send.page
+    push = execution.automation.pushes[page.position - 1]
+    counted_at = None if page.is_test else counted_instant(execution, page.position)
+    kind = "test" if page.is_test else "live"
     return TrackedSend(
         user_id=send.user_id,
-        layer_id=TEST_LAYER if send.is_test else push.layer_id,
+        layer_id=TEST_LAYER if page.is_test else push.layer_id,
         title=push.title,
         body=push.body,
         audience_description=f"{execution.automation.name}: {push.audience_name}",
         deep_link=push.deep_link or None,
-        sent_at=nominal or send.settled_at,
+        sent_at=counted_at or send.settled_at,
         actually_sent_at=send.settled_at,
-        idempotency_key=f"{execution.id}/{send.position}/{kind}/{send.user_id}",
+        idempotency_key=f"{execution.id}/{page.position}/{kind}/{send.user_id}",
     )

@@ -108,3 +108,95 @@ def test_rules_ask_for_the_admin_and_filters_for_the_service(cadence: FlaskClien
 
     assert cadence.put("/rules", json={"rules": [RULE]}).status_code == 403
     assert cadence.post("/filter-audience", json={}).status_code == 400
+
+
+def test_a_rule_is_added_changed_and_removed_each_a_new_version(cadence: FlaskClient) -> None:
+    added = cadence.post("/rules", json=RULE)
+    changed = cadence.put("/rules/two_a_day", json={**RULE, "maxCount": 5})
+    read = cadence.get("/rules/two_a_day").get_json()
+    removed = cadence.delete("/rules/two_a_day")
+
+    assert (added.status_code, changed.status_code, removed.status_code) == (201, 200, 200)
+    versions = [a.get_json()["version"] for a in (added, changed, removed)]
+    assert versions == sorted(set(versions))
+    assert added.headers["ETag"] == f'"{versions[0]}"'
+    assert read["maxCount"] == 5
+    assert [r["name"] for r in changed.get_json()["rules"]][-1] == "two_a_day"
+    assert cadence.get("/rules/two_a_day").status_code == 404
+    early = cadence.get(f"/rules?version={versions[0]}").get_json()
+    assert early["rules"][-1]["maxCount"] == 2
+    assert cadence.get("/rules?version=999999").status_code == 404
+
+
+def test_the_audit_trail_says_who_changed_what_from_what_to_what(cadence: FlaskClient) -> None:
+    cadence.post("/rules?changedBy=mia&note=spring", json=RULE)
+    cadence.put("/rules/two_a_day?changedBy=leo", json={**RULE, "maxCount": 5})
+    cadence.put("/layers/2?changedBy=mia&note=moment", json={"isExempt": True})
+
+    layer, changed, added = cadence.get("/rules/history").get_json()["changes"]
+
+    assert (added["action"], added["subject"], added["changedBy"], added["note"]) == (
+        "rule_added",
+        "two_a_day",
+        "mia",
+        "spring",
+    )
+    assert added["before"] == []
+    assert (changed["before"][0]["maxCount"], changed["after"][0]["maxCount"]) == (2, 5)
+    assert (layer["action"], layer["subject"]) == ("layer_changed", "2")
+    assert (layer["before"]["is_exempt"], layer["after"]["is_exempt"]) == (False, True)
+    second = cadence.get(f"/rules/history?limit=1&before={changed['id']}").get_json()["changes"]
+    assert [change["id"] for change in second] == [added["id"]]
+
+
+def test_an_exempt_layer_is_held_back_by_no_rule(cadence: FlaskClient) -> None:
+    sent = {
+        "userId": "a11ce000-0000-4000-8000-000000000001",
+        "layerId": 3,
+        "pushTitle": "T",
+        "pushBody": "B",
+        "audienceDescription": "A",
+    }
+    cadence.post("/track-notification", json=sent)
+    question = {"userIds": [sent["userId"]], "layerId": 3}
+
+    before = cadence.post("/filter-audience", json=question).get_json()["excludedCount"]
+    cadence.put("/layers/3", json={"isExempt": True})
+    after = cadence.post("/filter-audience", json=question).get_json()["excludedCount"]
+
+    assert (before, after) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("POST", "/rules", {**RULE, "name": "layer_5_cooldown_hours"}, 409, "already"),
+        ("POST", "/rules", {**RULE, "windowHours": 0}, 400, "windowHours: "),
+        ("PUT", "/rules/none", RULE, 400, "name: A rule keeps its name"),
+        ("PUT", "/rules/two_a_day", RULE, 404, "There is no rule 'two_a_day'"),
+        ("DELETE", "/rules/none", None, 404, "There is no rule 'none'"),
+        ("PUT", "/layers/9", {"isExempt": True}, 404, "There is no layer 9"),
+        ("PUT", "/layers/3", {"exempt": True}, 400, "exempt: Unknown field."),
+    ],
+)
+def test_a_change_that_does_not_fit_says_why_and_changes_nothing(
+    cadence: FlaskClient, method: str, path: str, body: object, status: int, said: str
+) -> None:
+    before = cadence.get("/rules").get_json()
+
+    refused = cadence.open(path, method=method, json=body)
+
+    assert refused.status_code == status
+    assert said in refused.get_json()["error"]
+    assert cadence.get("/rules").get_json() == before
+    assert cadence.get("/rules/history").get_json()["changes"] == []
+
+
+def test_a_stale_if_match_changes_nothing(cadence: FlaskClient) -> None:
+    version = cadence.get("/rules").headers["ETag"]
+    cadence.post("/rules", json=RULE, headers={"If-Match": version})
+
+    stale = cadence.delete("/rules/two_a_day", headers={"If-Match": version})
+
+    assert stale.status_code == 412
+    assert cadence.get("/rules/two_a_day").status_code == 200

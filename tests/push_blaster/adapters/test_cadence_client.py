@@ -48,7 +48,7 @@ def test_an_outage_is_one_error_whatever_its_cause(
     responses.post(f"{URL}/filter-audience", **failure)
 
     with pytest.raises(CadenceUnavailableError) as caught:
-        client.filter_audience([ALICE], 3, NOON)
+        client.reserve_audience([ALICE], 3, NOON, "k")
 
     assert said in str(caught.value)
 
@@ -58,21 +58,21 @@ def test_one_fault_is_tried_again(client: CadenceClient) -> None:
     responses.post(f"{URL}/filter-audience", status=500)
     responses.post(f"{URL}/filter-audience", json=GOOD)
 
-    assert client.filter_audience([ALICE], 3, NOON).eligible == {ALICE}
+    assert client.reserve_audience([ALICE], 3, NOON, "k").eligible == {ALICE}
 
 
 def test_a_service_that_never_answers_is_given_up(silent_server: str) -> None:
     client = CadenceClient(silent_server, "secret", timeout=timedelta(seconds=0.2))
 
     with pytest.raises(CadenceUnavailableError, match="ReadTimeout"):
-        client.filter_audience([ALICE], 3, NOON)
+        client.reserve_audience([ALICE], 3, NOON, "k")
 
 
 def test_a_service_that_drips_its_answer_is_given_up(dripping_server: str) -> None:
     client = CadenceClient(dripping_server, "secret", timeout=timedelta(seconds=0.4))
 
     with pytest.raises(CadenceUnavailableError, match="did not answer in time"):
-        client.filter_audience([ALICE], 3, NOON)
+        client.reserve_audience([ALICE], 3, NOON, "k")
 
 
 @pytest.fixture

@@ -69,6 +69,16 @@ class Bench:
         while self._work_once() and not self.is_shutting_down():
             pass
 
+    def work_until_sent(self, messages: int) -> None:
+        """Work until so many messages have gone out; then be stopped, as by a stop."""
+        path = self.folder / "messages.jsonl"
+        was = self.is_shutting_down
+        self.is_shutting_down = lambda: (
+            path.exists() and len(path.read_text().splitlines()) >= messages
+        )
+        self.work()
+        self.is_shutting_down = was
+
     def _work_once(self) -> bool:
         with self.database.transaction() as connection:
             due = hand_out_executions(connection, self.now, EVER)

@@ -1,6 +1,7 @@
 """One execution from its start to its end, step by step, at instants that the test sets."""
 
 import json
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from push_blaster.adapters.delivery_ledger import LedgerPage, claim_users
 from push_blaster.adapters.device_table import Device, upsert_devices
 from push_blaster.domain.execution import Phase, PushStatus
 from push_blaster.domain.limits import Limits
+from push_blaster.use_cases.close_batches import close_batches
 from push_blaster.use_cases.stop_execution import stop_execution
 from push_blaster.use_cases.track_sends import track_sends
 from tests.builders import NOON
@@ -329,6 +331,42 @@ def test_a_stop_between_two_pushes_keeps_the_second_from_anybody(bench: Bench) -
         PushStatus.SENT,
         PushStatus.CANCELLED,
     ]
+
+
+def test_a_stopped_send_gives_its_slots_back(bench: Bench, cadence_database: Database) -> None:
+    first = bench.start(id="first", parameters={"users": 40})
+    bench.work_until_sent(15)
+    stop_execution(bench.database, first, "Enough", bench.now)
+    assert close_batches(bench.parts) == 0, "a worker may still be at it"
+    bench.now += timedelta(seconds=3)
+    assert close_batches(bench.parts) == 2
+    assert close_batches(bench.parts) == 0
+
+    second = bench.start(id="second", parameters={"users": 40})
+    bench.run(second)
+
+    sent = [m["userId"] for m in messages(bench)]
+    assert len(sent) == len(set(sent)) == 40
+    assert sum(count for _, _, count in history(cadence_database)) == 40
+
+
+def test_two_automations_at_once_share_one_cap(bench: Bench) -> None:
+    first, second = bench.start(id="first"), bench.start(id="second")
+
+    for execution_id in (first, second):
+        bench.run(execution_id)
+
+    funnels = [bench.funnel(execution_id) for execution_id in (first, second)]
+    assert sorted(f["sent"] for f in funnels) == [0, 10]
+    assert max(Counter(m["userId"] for m in messages(bench)).values()) == 1
+
+
+def test_what_stays_in_doubt_uses_up_its_slot(bench: Bench, cadence_database: Database) -> None:
+    execution_id = _left_in_doubt_by_a_crash(bench, {"inDoubt": "skip"})
+
+    bench.run(execution_id)
+
+    assert history(cadence_database) == [(3, NOON, 10)]
 
 
 def test_an_execution_keeps_the_automation_that_it_started_with(bench: Bench) -> None:

@@ -1,0 +1,152 @@
+"""Change rules and layers: one change at a time, each in force at once and in the audit trail."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from cadence_service.adapters.rule_changes import RuleChange, insert_change, lock_rules
+from cadence_service.adapters.rule_table import (
+    Layer,
+    RuleSet,
+    insert_rule_set,
+    select_layers,
+    select_rule_set,
+    update_layer,
+)
+from cadence_service.domain.cadence import CadenceRule
+from chassis.postgres import Connection
+
+
+class RuleExistsError(Exception):
+    """There is a rule of that name already."""
+
+
+class RuleNotFoundError(Exception):
+    """There is no rule, set of rules or layer of that name."""
+
+
+class StaleRulesError(Exception):
+    """The rules were changed since the version that the change was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who changes the rules, why, and from which version on (None: whatever is in force)."""
+
+    changed_by: str = ""
+    note: str = ""
+    expected_version: int | None = None
+
+
+def replace_rules(connection: Connection, rules: Sequence[CadenceRule], author: Author) -> RuleSet:
+    """Put `rules` in force, in this order of precedence."""
+
+    def edit(_: list[CadenceRule]) -> list[CadenceRule]:
+        return list(rules)
+
+    return _change(connection, "rules_replaced", "", edit, author)
+
+
+def add_rule(connection: Connection, rule: CadenceRule, author: Author) -> RuleSet:
+    """Add a rule at the end of the order of precedence; RuleExistsError, StaleRulesError."""
+
+    def edit(present: list[CadenceRule]) -> list[CadenceRule]:
+        if any(other.name == rule.name for other in present):
+            raise RuleExistsError(f"There is a rule {rule.name!r} already; change it by PUT.")
+        return [*present, rule]
+
+    return _change(connection, "rule_added", rule.name, edit, author)
+
+
+def change_rule(connection: Connection, rule: CadenceRule, author: Author) -> RuleSet:
+    """Change the rule of this name in its place; RuleNotFoundError, StaleRulesError."""
+
+    def edit(present: list[CadenceRule]) -> list[CadenceRule]:
+        _find(present, rule.name)
+        return [rule if other.name == rule.name else other for other in present]
+
+    return _change(connection, "rule_changed", rule.name, edit, author)
+
+
+def remove_rule(connection: Connection, name: str, author: Author) -> RuleSet:
+    """Remove the rule of this name; RuleNotFoundError, StaleRulesError."""
+
+    def edit(present: list[CadenceRule]) -> list[CadenceRule]:
+        _find(present, name)
+        return [other for other in present if other.name != name]
+
+    return _change(connection, "rule_removed", name, edit, author)
+
+
+def change_layer(connection: Connection, layer_id: int, author: Author, **changes: Any) -> Layer:
+    """Change a layer's name, description or exemption; RuleNotFoundError."""
+    lock_rules(connection)
+    layers = {layer.id: layer for layer in select_layers(connection)}
+    if layer_id not in layers:
+        raise RuleNotFoundError(f"There is no layer {layer_id}.")
+    before = layers[layer_id]
+    after = replace(before, **changes)
+    update_layer(connection, after)
+    change = RuleChange(
+        action="layer_changed",
+        subject=str(layer_id),
+        version=None,
+        changed_by=author.changed_by,
+        note=author.note,
+        before=asdict(before),
+        after=asdict(after),
+    )
+    insert_change(connection, change)
+    return after
+
+
+def _change(
+    connection: Connection,
+    action: str,
+    subject: str,
+    edit: Callable[[list[CadenceRule]], list[CadenceRule]],
+    author: Author,
+) -> RuleSet:
+    lock_rules(connection)
+    present = select_rule_set(connection)
+    version = present.version if present else 0
+    if author.expected_version not in {None, version}:
+        raise StaleRulesError(
+            f"The rules are at version {version}; read them again, and repeat the change."
+        )
+    old = list(present.rules) if present else []
+    new = edit(old)
+    made = insert_rule_set(connection, new)
+    change = RuleChange(
+        action=action,
+        subject=subject,
+        version=made,
+        changed_by=author.changed_by,
+        note=author.note,
+        before=[_plain(rule) for rule in old if subject in {"", rule.name}],
+        after=[_plain(rule) for rule in new if subject in {"", rule.name}],
+    )
+    insert_change(connection, change)
+    in_force = select_rule_set(connection)
+    if in_force is None:
+        raise RuleNotFoundError("The rules that were just written are gone.")
+    return in_force
+
+
+def _find(rules: Sequence[CadenceRule], name: str) -> CadenceRule:
+    found = next((rule for rule in rules if rule.name == name), None)
+    if found is None:
+        raise RuleNotFoundError(f"There is no rule {name!r}.")
+    return found
+
+
+def _plain(rule: CadenceRule) -> dict[str, Any]:
+    return {
+        "name": rule.name,
+        "appliesToLayers": sorted(rule.applies_to_layers),
+        "countedLayers": sorted(rule.counted_layers),
+        "windowHours": rule.window / timedelta(hours=1),
+        "maxCount": rule.max_count,
+        "isActive": rule.is_active,
+    }

@@ -1,0 +1,31 @@
+"""Explain how cadence stands with one user."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from cadence_service.adapters.reservation_table import Exclusion
+from cadence_service.adapters.rule_table import select_layers
+from cadence_service.use_cases.filter_audience import explain, read_rules
+from chassis.postgres import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStanding:
+    """Why the user is held back on a layer, or None; and the fault by which nobody is checked."""
+
+    layer_id: int
+    exclusion: Exclusion | None
+    fault: str | None
+
+
+def explain_user(connection: Connection, user_id: UUID, at: datetime) -> list[LayerStanding]:
+    """Return, for each layer, whether a push at `at` would be held back, and why."""
+    standings = []
+    for layer in select_layers(connection):
+        in_force = read_rules(connection, layer.id)
+        exclusions = (
+            explain(connection, [str(user_id)], in_force.rules, at) if in_force.rules else {}
+        )
+        standings.append(LayerStanding(layer.id, exclusions.get(str(user_id)), in_force.fault))
+    return standings

@@ -1,0 +1,47 @@
+"""Close the batches of executions that ended without them: stopped, or failed, or killed then."""
+
+from datetime import timedelta
+from typing import Final
+
+from push_blaster.adapters.batch_table import close_batch, close_untouched, select_left_open
+from push_blaster.adapters.delivery_ledger import LedgerPage, select_states
+from push_blaster.adapters.execution_view import select_execution
+from push_blaster.use_cases.ask_cadence import HeldSlots
+from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.send_messages import leave_in_doubt
+from push_blaster.use_cases.track_sends import track_page
+
+#: A worker that was in the middle of a batch has noticed its end, and written down the rest.
+WORKERS_ARE_DONE: Final = timedelta(seconds=3)
+#: How many batches are closed in one round.
+AT_ONCE: Final = 50
+
+
+def close_batches(parts: Parts) -> int:
+    """Settle what is in doubt, tell cadence who was sent to, give back the slots of the others.
+
+    Returns how many batches were closed. What cadence cannot be told now is told another time.
+    """
+    ended_before = parts.clock() - WORKERS_ARE_DONE
+    with parts.database.transaction() as connection:
+        close_untouched(connection, parts.clock())
+        left_open = select_left_open(connection, ended_before, AT_ONCE)
+    for execution_id, position, number in left_open:
+        page = LedgerPage(execution_id, position, is_test=False, batch=number)
+        if not _close(parts, page):
+            return 0
+    return len(left_open)
+
+
+def _close(parts: Parts, page: LedgerPage) -> bool:
+    with parts.database.transaction() as connection:
+        execution = select_execution(connection, page.execution_id)
+        states = select_states(connection, page)
+    claimed = [user_id for user_id, state in states.items() if state == "claimed"]
+    leave_in_doubt(parts, page, claimed, "its send had begun when the execution ended")
+    if not track_page(parts, execution, page):
+        return False
+    HeldSlots(parts, page).release()
+    with parts.database.transaction() as connection:
+        close_batch(connection, page.execution_id, page.position, page.batch, parts.clock())
+    return True
