@@ -61,6 +61,7 @@ def cadence_app(postgres: EmbeddedPostgres) -> Flask:
             host="127.0.0.1",
             port=0,
             workers=1,
+            keep_days=90,
             log_format="json",
         )
     )

@@ -1,6 +1,7 @@
-"""The commands: cadence-service serve | migrate."""
+"""The commands: cadence-service serve | migrate | prune."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,8 @@ import click
 
 from cadence_service.adapters.partitions import make_partitions
 from cadence_service.settings import Settings
+from cadence_service.use_cases.prune import plan_pruning
+from cadence_service.use_cases.prune import prune as prune_history
 from chassis.clock import utc_now
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
@@ -46,6 +49,31 @@ def migrate() -> None:
     with database.transaction() as connection:
         make_partitions(connection, utc_now())
     click.echo("The cadence database is up to date.")
+
+
+@main.command()
+@click.option("--keep-days", type=click.IntRange(min=1), help="Instead of CADENCE_KEEP_DAYS.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
+def prune(keep_days: int | None, *, dry_run: bool) -> None:
+    """Drop weeks of history that are past keeping; never what an active rule still sees."""
+    settings = _settings()
+    configure_logs("cadence-prune", settings.log_format)
+    database = Database(
+        settings.database_url, max_connections=1, statement_timeout=timedelta(hours=1)
+    )
+    keep = timedelta(days=keep_days or settings.keep_days)
+    if dry_run:
+        with database.transaction() as connection:
+            planned = plan_pruning(connection, keep, utc_now())
+        click.echo(f"Would drop {len(planned.weeks)} weeks, all before {planned.kept_from:%F}:")
+        click.echo("\n".join(planned.weeks) or "none")
+        return
+    done = prune_history(database, keep, utc_now())
+    click.echo(
+        f"Dropped {len(done.weeks)} weeks before {done.kept_from:%F}: "
+        f"{done.notifications} notifications, {done.keys} keys, {done.reservations} reservations, "
+        f"{done.messages} texts."
+    )
 
 
 def _settings() -> Settings:

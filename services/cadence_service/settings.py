@@ -20,6 +20,7 @@ class Settings:
     host: str
     port: int
     workers: int
+    keep_days: int
     log_format: LogFormat
 
     @classmethod
@@ -37,5 +38,6 @@ class Settings:
             host=env.str("CADENCE_HOST", "127.0.0.1"),
             port=read_count(env, "CADENCE_PORT", 3002),
             workers=read_count(env, "CADENCE_WORKERS", 2),
+            keep_days=read_count(env, "CADENCE_KEEP_DAYS", 90),
             log_format="console" if env.str("LOG_FORMAT", "json") == "console" else "json",
         )

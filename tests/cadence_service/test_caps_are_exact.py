@@ -36,6 +36,7 @@ def replicas(cadence_database: Database) -> Iterator[list[str]]:
         host="127.0.0.1",
         port=0,
         workers=1,
+        keep_days=90,
         log_format="json",
     )
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The weekly partitions of the history, made ahead."""
+"""The weekly partitions of the history: made ahead, and dropped when nobody sees them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -45,3 +45,44 @@ def _make_partition(connection: Connection, start: datetime) -> None:
                 "CREATE TABLE {} PARTITION OF user_notifications FOR VALUES FROM ({}) TO ({})"
             ).format(name, sql.Literal(start.isoformat()), sql.Literal(end.isoformat()))
         )
+
+
+def select_old_partitions(connection: Connection, ended_before: datetime) -> list[str]:
+    """Return the names of the weeks that ended before then, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT c.relname
+              FROM pg_inherits i
+              JOIN pg_class c ON c.oid = i.inhrelid
+             WHERE i.inhparent = 'user_notifications'::regclass
+               AND c.relname ~ '^user_notifications_[0-9]{8}$'
+             ORDER BY c.relname
+            """
+        )
+        names = [str(row[0]) for row in cursor]
+    return [name for name in names if _start_of(name) + WEEK <= ended_before]
+
+
+def drop_partition(connection: Connection, name: str) -> int:
+    """Drop a week with all that is in it; return how many rows that were."""
+    table = sql.Identifier(name)
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(table))
+        row = cursor.fetchone()
+        cursor.execute("SET LOCAL lock_timeout = '5s'")
+        cursor.execute(sql.SQL("DROP TABLE {}").format(table))
+    return int(row[0]) if row else 0
+
+
+def delete_strays(connection: Connection, before: datetime) -> int:
+    """Delete rows of before then that lie in no week of their own; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM user_notifications_strays WHERE sent_at < %(before)s", {"before": before}
+        )
+        return int(cursor.rowcount)
+
+
+def _start_of(name: str) -> datetime:
+    return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)

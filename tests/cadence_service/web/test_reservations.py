@@ -40,7 +40,7 @@ def settle(cadence: FlaskClient, key: str, **who: Any) -> Any:
 
 def rows(database: Database) -> list[tuple[Any, ...]]:
     with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT user_id, state FROM user_notifications ORDER BY user_id")
+        cursor.execute("SELECT user_id, state FROM user_notifications ORDER BY 1, 2")
         return cursor.fetchall()
 
 

@@ -1,0 +1,67 @@
+"""Prune the history: drop whole weeks that are past keeping and that no rule sees."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cadence_service.adapters.leftovers import (
+    delete_old_keys,
+    delete_old_reservations,
+    delete_unused_messages,
+)
+from cadence_service.adapters.partitions import (
+    delete_strays,
+    drop_partition,
+    make_partitions,
+    select_old_partitions,
+)
+from cadence_service.adapters.rule_table import select_rule_set
+from chassis.postgres import Connection, Database
+
+#: Kept beyond what the longest rule sees.
+MARGIN: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What was dropped, or would be; everything before `kept_from` is past keeping."""
+
+    kept_from: datetime
+    weeks: tuple[str, ...]
+    notifications: int = 0
+    keys: int = 0
+    reservations: int = 0
+    messages: int = 0
+
+
+def plan_pruning(connection: Connection, keep: timedelta, now: datetime) -> Pruned:
+    """Say what `prune` would drop: nothing that an active rule still sees, however little is kept.
+
+    The two windows of a rule are looked at: a notification counts for a question asked for later
+    as long as it is within the rule's window of it.
+    """
+    rule_set = select_rule_set(connection)
+    windows = [rule.window for rule in (rule_set.rules if rule_set else ()) if rule.is_active]
+    kept_from = now - max([keep, *(window + MARGIN for window in windows)])
+    return Pruned(kept_from=kept_from, weeks=tuple(select_old_partitions(connection, kept_from)))
+
+
+def prune(database: Database, keep: timedelta, now: datetime) -> Pruned:
+    """Drop what is past keeping, a week a transaction, and make the weeks to come; repeatable."""
+    with database.transaction() as connection:
+        make_partitions(connection, now)
+        planned = plan_pruning(connection, keep, now)
+    notifications = 0
+    for week in planned.weeks:
+        with database.transaction() as connection:
+            notifications += drop_partition(connection, week)
+    with database.transaction() as connection:
+        notifications += delete_strays(connection, planned.kept_from)
+        return Pruned(
+            kept_from=planned.kept_from,
+            weeks=planned.weeks,
+            notifications=notifications,
+            keys=delete_old_keys(connection, planned.kept_from),
+            reservations=delete_old_reservations(connection, planned.kept_from),
+            messages=delete_unused_messages(connection),
+        )

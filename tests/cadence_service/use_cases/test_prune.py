@@ -1,0 +1,108 @@
+"""Retention: whole weeks go, and never what a rule still sees."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cadence_service.adapters.partitions import make_partitions
+from cadence_service.cli import MIGRATIONS
+from cadence_service.use_cases.prune import plan_pruning, prune
+from chassis.migrations import migrate
+from chassis.postgres import Database
+from local_stack.embedded_postgres import EmbeddedPostgres
+from tests.people import ALICE
+
+DAY = timedelta(days=1)
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
+
+
+@pytest.fixture
+def own_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """A database of its own, whose weeks may be dropped."""
+    database = Database(postgres.create_database("cadence_prune"), max_connections=2)
+    migrate(database, MIGRATIONS)
+    with database.transaction() as connection, connection.cursor() as cursor:
+        make_partitions(connection, NOW - 28 * DAY)
+        make_partitions(connection, NOW)
+        cursor.execute(
+            "TRUNCATE user_notifications, messages, notification_keys, reservations CASCADE"
+        )
+    yield database
+    database.close()
+
+
+def record(database: Database, *days_ago: int) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        for days in days_ago:
+            cursor.execute(
+                "INSERT INTO user_notifications (user_id, sent_at, layer_id) VALUES (%s, %s, 3)",
+                (ALICE, NOW - days * DAY),
+            )
+
+
+def ages(database: Database) -> list[int]:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT sent_at FROM user_notifications ORDER BY sent_at")
+        return [(NOW - row[0]).days for row in cursor]
+
+
+def test_weeks_past_keeping_go_whole_and_the_others_stay(own_database: Database) -> None:
+    record(own_database, 0, 10, 20, 21, 23, 27, 40)
+
+    done = prune(own_database, 21 * DAY, NOW)
+
+    assert ages(own_database) == [23, 21, 20, 10, 0], "the week of day 21 is still in use"
+    assert done.notifications == 2
+    assert prune(own_database, 21 * DAY, NOW).notifications == 0
+
+
+def test_what_an_active_rule_sees_is_kept_however_little_is_asked_for(
+    own_database: Database,
+) -> None:
+    record(own_database, 1, 6, 7, 20)
+
+    prune(own_database, DAY, NOW)
+
+    assert ages(own_database)[-3:] == [7, 6, 1], "the longest rule sees 7 days"
+
+
+def test_a_long_rule_keeps_more(own_database: Database) -> None:
+    record(own_database, 27)
+    with own_database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE cadence_rules SET window_hours = 24 * 30 WHERE position = 1")
+
+    prune(own_database, DAY, NOW)
+
+    assert ages(own_database) == [27]
+    with own_database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE cadence_rules SET window_hours = 72 WHERE position = 1")
+
+
+def test_keys_reservations_and_texts_go_with_their_history(own_database: Database) -> None:
+    old, new = NOW - 60 * DAY, NOW - DAY
+    with own_database.transaction() as connection, connection.cursor() as cursor:
+        for at in (old, new):
+            cursor.execute(
+                "INSERT INTO notification_keys VALUES (%s, %s, %s)", (ALICE, str(at), at)
+            )
+            cursor.execute(
+                "INSERT INTO reservations (key, layer_id, scheduled_for, rule_set, state,"
+                " expires_at, body_digest) VALUES (%s, 3, %s, 1, 'confirmed', %s, '')",
+                (str(at), at, at),
+            )
+        cursor.execute("INSERT INTO messages (digest) VALUES ('unused')")
+
+    done = prune(own_database, 30 * DAY, NOW)
+
+    assert (done.keys, done.reservations, done.messages) == (1, 1, 1)
+
+
+def test_a_dry_run_drops_nothing(own_database: Database) -> None:
+    record(own_database, 27)
+
+    with own_database.transaction() as connection:
+        planned = plan_pruning(connection, 10 * DAY, NOW)
+
+    assert planned.weeks
+    assert ages(own_database) == [27]
