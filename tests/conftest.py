@@ -75,7 +75,8 @@ def cadence_database(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute(
             "TRUNCATE user_notifications, notification_keys, messages, reservations,"
-            " reservation_parts, reservation_exclusions, rule_changes"
+            " reservation_parts, reservation_exclusions, rule_changes,"
+            " imports"
         )
         cursor.execute("DELETE FROM cadence_rules WHERE set_version > 1")
         cursor.execute("DELETE FROM rule_sets WHERE version > 1")

@@ -2,9 +2,16 @@
 
 from flask import Flask
 
+from cadence_service.adapters.history_csv import HistoryCsvError
 from cadence_service.settings import Settings
+from cadence_service.use_cases.import_history import ImportRefusedError
 from cadence_service.web.audience import audience_routes
 from cadence_service.web.health import health_routes
+from cadence_service.web.history_tools import (
+    answer_bad_file,
+    answer_refused,
+    history_tool_routes,
+)
 from cadence_service.web.notifications import notification_routes
 from cadence_service.web.problems import PROBLEMS
 from cadence_service.web.reservations import reservation_routes
@@ -36,12 +43,15 @@ def create_app(settings: Settings | None = None) -> Flask:
         problems=PROBLEMS,
     )
     api = frame_service(app, frame)
+    app.register_error_handler(HistoryCsvError, answer_bad_file)
+    app.register_error_handler(ImportRefusedError, answer_refused)
     for routes in (
         audience_routes(database),
         notification_routes(database),
         reservation_routes(database),
         user_routes(database),
         rule_routes(database),
+        history_tool_routes(database),
         health_routes(database),
     ):
         api.register_blueprint(routes)

@@ -47,7 +47,11 @@ def answer_http_exception(error: HTTPException) -> Response:
 
 
 def problem_response(
-    status: int, title: str, detail: str, errors: list[str] | None = None
+    status: int,
+    title: str,
+    detail: str,
+    errors: list[str] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Response:
     """Return a problem+json answer; `error`, `message`, `success` serve the original's clients."""
     body: dict[str, Any] = {
@@ -61,6 +65,8 @@ def problem_response(
     }
     if errors:
         body["errors"] = errors
+    if details:
+        body["details"] = details
     return Response(json.dumps(body), status, content_type="application/problem+json")
 
 

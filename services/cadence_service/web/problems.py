@@ -8,6 +8,7 @@ from cadence_service.use_cases.change_rules import (
     RuleNotFoundError,
     StaleRulesError,
 )
+from cadence_service.use_cases.import_history import ImportNotFoundError
 from cadence_service.use_cases.reserve_audience import ReservationConflictError
 from cadence_service.use_cases.settle_reservation import (
     ReservationEndedError,
@@ -18,6 +19,7 @@ from chassis.problems import Problem
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     DatabaseAwayError: Problem(503, "Database away"),
+    ImportNotFoundError: Problem(404, "No such import"),
     ReservationConflictError: Problem(409, "Key used before"),
     ReservationEndedError: Problem(409, "Reservation ended"),
     ReservationNotFoundError: Problem(404, "No such reservation"),

@@ -1,0 +1,251 @@
+"""Routes of the historical-data tools, under the original's names, and about their imports."""
+
+from collections.abc import Iterator
+from io import TextIOWrapper
+from typing import Any, Final
+
+from flask import Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from werkzeug.datastructures import FileStorage
+
+from cadence_service.adapters.history_csv import (
+    HistoryCsvError,
+    HistoryRow,
+    OneSend,
+    read_audience,
+    read_history,
+)
+from cadence_service.adapters.import_table import select_imports
+from cadence_service.adapters.notification_record import MessageTexts
+from cadence_service.domain.log_match import find_matching_logs, read_link_logs
+from cadence_service.use_cases.back_fill_links import back_fill_links
+from cadence_service.use_cases.import_history import (
+    Found,
+    ImportRefusedError,
+    ImportRequest,
+    find_import,
+    import_history,
+    undo_import,
+)
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.problems import problem_response
+from chassis.service import Routes
+
+#: A million rows of history have about 200 MB.
+MAX_FILE: Final = 2 * 1024**3
+
+
+class ImportFormSchema(Schema):
+    """Form of an import, beside its file."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    all_or_nothing = fields.Boolean(load_default=False, data_key="allOrNothing")
+    dry_run = fields.Boolean(load_default=False, data_key="dryRun")
+
+
+class ConversionFormSchema(ImportFormSchema):
+    """Form of a conversion: what all rows of the audience have in common."""
+
+    # A form has only texts, so the layer is one here too.
+    layer_id = fields.Integer(
+        required=True, data_key="layerId", validate=validate.Range(min=1, max=5)
+    )
+    push_title = fields.String(
+        required=True, data_key="pushTitle", validate=validate.Length(min=1, max=4_000)
+    )
+    push_body = fields.String(
+        load_default="", data_key="pushBody", validate=validate.Length(max=8_000)
+    )
+    audience_description = fields.String(
+        required=True, data_key="audienceDescription", validate=validate.Length(min=1, max=2_000)
+    )
+    deep_link = fields.String(load_default=None, data_key="deepLink")
+    sent_at = fields.AwareDateTime(required=True, data_key="sentAt")
+
+
+class MatchSchema(Schema):
+    """Body of POST /find-matching-logs."""
+
+    csv_audience_size = fields.Integer(
+        required=True, data_key="csvAudienceSize", validate=validate.Range(min=1)
+    )
+    logs = fields.List(fields.Dict(), required=True, data_key="trackResultsLogs")
+
+
+class LinkLogsSchema(Schema):
+    """Body of POST /update-deep-links."""
+
+    logs = fields.List(fields.Dict(), required=True, data_key="trackResultsLogs")
+
+
+class ImportSchema(Schema):
+    """One import."""
+
+    id = fields.Integer()
+    kind = fields.String()
+    file_name = fields.String(data_key="fileName")
+    state = fields.String()
+    started_at = fields.AwareDateTime(data_key="startedAt")
+    ended_at = fields.AwareDateTime(data_key="endedAt", allow_none=True)
+    total_rows = fields.Integer(data_key="totalRows")
+    valid_rows = fields.Integer(data_key="validRows")
+    inserted = fields.Integer(data_key="insertedRows")
+    duplicates = fields.Integer(data_key="duplicatesSkipped")
+    reason = fields.String(allow_none=True)
+
+
+class ImportsSchema(Schema):
+    """Imports, newest first."""
+
+    imports = fields.List(fields.Nested(ImportSchema))
+
+
+class UndoneSchema(Schema):
+    """How many sends were removed."""
+
+    removed = fields.Integer()
+
+
+def _multipart(file_field: str, form: type[Schema]) -> dict[str, Any]:
+    """Return how OpenAPI tells of a form with a file."""
+    names = [field.data_key or name for name, field in form().fields.items()]
+    texts = {name: {"type": "string"} for name in names}
+    schema = {
+        "type": "object",
+        "properties": {file_field: {"type": "string", "format": "binary"}, **texts},
+        "required": [file_field],
+    }
+    return {"content": {"multipart/form-data": {"schema": schema}}}
+
+
+def history_tool_routes(database: Database) -> Routes:
+    """Return the routes that import history, and complete it."""
+    routes = Routes("history", __name__, description="Historical data")
+
+    @routes.route("/restore-historical-data", methods=["POST"])
+    @routes.doc(requestBody=_multipart("file", ImportFormSchema))
+    def restore() -> ResponseReturnValue:
+        """Import history from a CSV (multipart `file`); `dryRun` only validates."""
+        request.max_content_length = MAX_FILE
+        form = ImportFormSchema().load(request.form)
+        file = _file("file")
+        return _import(database, "restore", form, file, read_history(_text(file)))
+
+    @routes.route("/convert-audience-to-history", methods=["POST"])
+    @routes.doc(requestBody=_multipart("audienceFile", ConversionFormSchema))
+    def convert() -> ResponseReturnValue:
+        """Record a push of the past for everybody in a CSV (multipart `audienceFile`)."""
+        request.max_content_length = MAX_FILE
+        form = ConversionFormSchema().load(request.form)
+        file = _file("audienceFile")
+        texts = MessageTexts(
+            form["push_title"], form["push_body"], form["audience_description"], form["deep_link"]
+        )
+        send = OneSend(form["layer_id"], form["sent_at"], texts)
+        return _import(database, "convert", form, file, read_audience(_text(file), send))
+
+    @routes.route("/find-matching-logs", methods=["POST"])
+    @routes.arguments(MatchSchema)
+    def match(body: dict[str, Any]) -> ResponseReturnValue:
+        """Find the push logs whose audience is nearest in size."""
+        found = find_matching_logs(body["csv_audience_size"], body["logs"], utc_now())
+        return jsonify(success=True, matchingLogs=found, message=f"{len(found)} logs match.")
+
+    @routes.route("/update-deep-links", methods=["POST"])
+    @routes.arguments(LinkLogsSchema)
+    def update_links(body: dict[str, Any]) -> ResponseReturnValue:
+        """Give deep links to recorded notifications that have none, from push logs."""
+        logs, errors = read_link_logs(body["logs"])
+        with database.transaction() as connection:
+            updated = back_fill_links(connection, logs)
+        details = {"updatedCount": updated, "matchedLogs": updated, "errors": errors}
+        return jsonify(success=True, message=f"{updated} updated.", details=details)
+
+    @routes.route("/imports", methods=["GET"])
+    @routes.response(200, ImportsSchema)
+    def list_imports() -> dict[str, Any]:
+        """List imports, newest first; a running one says how far it is."""
+        with database.transaction() as connection:
+            return {"imports": select_imports(connection)}
+
+    @routes.route("/imports/<int:import_id>", methods=["GET"])
+    @routes.response(200, ImportSchema)
+    def read_import(import_id: int) -> Any:
+        """Read one import."""
+        with database.transaction() as connection:
+            return find_import(connection, import_id)
+
+    @routes.route("/imports/<int:import_id>", methods=["DELETE"])
+    @routes.response(200, UndoneSchema)
+    def undo(import_id: int) -> dict[str, int]:
+        """Undo an import: remove what it brought."""
+        with database.transaction() as connection:
+            return {"removed": undo_import(connection, import_id)}
+
+    return routes
+
+
+def _file(name: str) -> FileStorage:
+    file = request.files.get(name)
+    if file is None or not file.filename:
+        raise ValidationError({name: ["Send a CSV file as multipart/form-data."]})
+    if not file.filename.lower().endswith(".csv"):
+        raise ValidationError({name: [f"{file.filename!r} is no CSV file (.csv)."]})
+    return file
+
+
+def _text(file: FileStorage) -> TextIOWrapper:
+    return TextIOWrapper(file.stream, encoding="utf-8-sig", errors="replace", newline="")
+
+
+def _import(
+    database: Database,
+    kind: str,
+    form: dict[str, Any],
+    file: FileStorage,
+    rows: Iterator[HistoryRow],
+) -> Response:
+    asked = ImportRequest(
+        kind=kind,
+        file_name=file.filename or "",
+        all_or_nothing=form["all_or_nothing"],
+        dry_run=form["dry_run"],
+    )
+    found = import_history(database, asked, rows)
+    done = "would be imported" if asked.dry_run else "imported"
+    return jsonify(
+        success=True,
+        message=f"{found.inserted} {done}, {found.duplicates} duplicates, {found.bad} bad.",
+        details=_details(found),
+    )
+
+
+def _details(found: Found) -> dict[str, Any]:
+    return {
+        "importId": found.import_id,
+        "totalRows": found.total,
+        "validRows": found.valid,
+        "insertedRows": found.inserted,
+        "insertedCount": found.inserted,
+        "duplicatesSkipped": found.duplicates,
+        "invalidCount": found.bad,
+        "errors": [f"Row {row.number}: {'; '.join(row.errors)}" for row in found.bad_rows],
+    }
+
+
+def answer_refused(error: ImportRefusedError) -> Response:
+    """Tell which rows are bad, in the original's shape."""
+    found = error.found
+    rows = [{"rowIndex": row.number, "errors": list(row.errors)} for row in found.bad_rows]
+    details = {"invalidRows": rows, "missingColumns": [], "totalRows": found.total}
+    return problem_response(400, "Bad Request", str(error), details=details)
+
+
+def answer_bad_file(error: HistoryCsvError) -> Response:
+    """Tell what the file lacks, in the original's shape."""
+    details = {"invalidRows": [], "missingColumns": error.missing_columns, "totalRows": 0}
+    return problem_response(400, "Bad Request", str(error), details=details)

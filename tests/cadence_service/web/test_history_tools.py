@@ -1,0 +1,288 @@
+"""The historical-data tools."""
+
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from tests.people import ALICE, BOB, CAROL
+
+NOON = utc_now().replace(microsecond=0)
+HEADER = "user_id,layer_id,push_title,sent_at"
+
+
+def restore(cadence: FlaskClient, text: str, **form: str) -> Any:
+    file = (BytesIO(text.encode()), "history.csv")
+    return cadence.post("/restore-historical-data", data={"file": file, **form})
+
+
+def a_row(user_id: UUID = ALICE, hours_ago: int = 1, layer: int = 3, title: str = "Seeds") -> str:
+    return f"{user_id},{layer},{title},{(NOON - timedelta(hours=hours_ago)).isoformat()}"
+
+
+def count(database: Database) -> int:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM user_notifications")
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def test_a_restored_history_counts_at_once(cadence: FlaskClient) -> None:
+    answer = restore(cadence, "\n".join([HEADER, a_row(ALICE), a_row(BOB, hours_ago=100)]))
+
+    details = answer.get_json()["details"]
+    assert (details["totalRows"], details["validRows"], details["insertedRows"]) == (2, 2, 2)
+    question = {"userIds": [str(ALICE), str(BOB)], "layerId": 3}
+    assert cadence.post("/filter-audience", json=question).get_json()["eligibleUserIds"] == [
+        str(BOB)
+    ]
+
+
+def test_good_rows_are_imported_and_each_bad_one_is_listed(
+    cadence: FlaskClient, database: Database
+) -> None:
+    text = "\n".join(
+        [
+            HEADER,
+            a_row(),
+            f"nobody,9,,{NOON.isoformat()}",
+            f"{BOB},3abc,T,yesterday",
+            f"{BOB},3,T",
+            a_row(CAROL, title='"Seeds, and more ""quoted"""'),
+        ]
+    )
+
+    details = restore(cadence, text).get_json()["details"]
+
+    assert details["errors"] == [
+        "Row 3: user_id 'nobody' is no UUID; layer_id '9' is no layer (1 to 5); "
+        "push_title is missing",
+        "Row 4: layer_id '3abc' is no layer (1 to 5); sent_at 'yesterday' is no instant (ISO 8601)",
+        "Row 5: 3 cells, 4 columns",
+    ]
+    assert (details["insertedRows"], details["invalidCount"]) == (2, 3)
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT push_title FROM notification_history WHERE user_id = %s", (CAROL,))
+        assert cursor.fetchall() == [('Seeds, and more "quoted"',)]
+
+
+def test_all_or_nothing_imports_nothing_if_a_row_is_bad(
+    cadence: FlaskClient, database: Database
+) -> None:
+    refused = restore(cadence, f"{HEADER}\n{a_row()}\nx,1,T,{NOON}", allOrNothing="true")
+
+    assert refused.status_code == 400
+    body = refused.get_json()
+    assert "nothing was imported" in body["error"]
+    assert body["details"]["invalidRows"] == [{"rowIndex": 3, "errors": ["user_id 'x' is no UUID"]}]
+    assert count(database) == 0
+    assert cadence.get("/imports").get_json()["imports"][0]["state"] == "failed"
+
+
+def test_a_dry_run_says_the_same_and_keeps_nothing(
+    cadence: FlaskClient, database: Database
+) -> None:
+    text = f"{HEADER}\n{a_row()}\n{a_row()}\nx,1,T,{NOON}"
+
+    rehearsed = restore(cadence, text, dryRun="true").get_json()["details"]
+    assert count(database) == 0
+    done = restore(cadence, text).get_json()["details"]
+
+    assert {**rehearsed, "importId": None} == {**done, "importId": None}
+    assert (done["insertedRows"], done["duplicatesSkipped"], done["invalidCount"]) == (1, 1, 1)
+
+
+def test_a_second_import_of_the_same_file_is_all_duplicates(
+    cadence: FlaskClient, database: Database
+) -> None:
+    text = "\n".join([HEADER, a_row(ALICE), a_row(BOB), a_row(BOB, layer=2), a_row(CAROL)])
+
+    first, second = (restore(cadence, text).get_json()["details"] for _ in range(2))
+
+    assert (first["insertedRows"], first["duplicatesSkipped"]) == (3, 1)
+    assert (second["insertedRows"], second["duplicatesSkipped"]) == (0, 4)
+    assert count(database) == 3
+
+
+def test_an_import_can_be_listed_and_undone(cadence: FlaskClient, database: Database) -> None:
+    kept = restore(cadence, f"{HEADER}\n{a_row(CAROL)}").get_json()["details"]["importId"]
+    made = restore(cadence, f"{HEADER}\n{a_row(ALICE)}\n{a_row(BOB)}").get_json()["details"]
+    path = f"/imports/{made['importId']}"
+
+    listed = cadence.get(path).get_json()
+    answers = [cadence.delete(path).get_json() for _ in range(2)]
+
+    assert (listed["state"], listed["fileName"], listed["insertedRows"]) == (
+        "done",
+        "history.csv",
+        2,
+    )
+    assert answers == [{"removed": 2}, {"removed": 0}]
+    assert [(i["id"], i["state"]) for i in cadence.get("/imports").get_json()["imports"]] == [
+        (made["importId"], "undone"),
+        (kept, "done"),
+    ]
+    assert count(database) == 1
+    assert cadence.delete("/imports/99999").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "missing"),
+    [
+        ("", "The file is empty", []),
+        ("user_id,sent_at\n", "Missing columns: layer_id, push_title.", ["layer_id", "push_title"]),
+    ],
+)
+def test_a_file_that_is_no_history_says_what_it_lacks(
+    cadence: FlaskClient, text: str, said: str, missing: list[str]
+) -> None:
+    refused = restore(cadence, text)
+
+    assert refused.status_code == 400
+    assert said in refused.get_json()["error"]
+    assert refused.get_json()["details"]["missingColumns"] == missing
+
+
+def test_what_is_no_csv_file_is_refused(cadence: FlaskClient) -> None:
+    path = "/restore-historical-data"
+    nothing = cadence.post(path, data={})
+    picture = cadence.post(path, data={"file": (BytesIO(b"x"), "x.png")})
+
+    assert (nothing.status_code, picture.status_code) == (400, 400)
+    assert "file: Send a CSV file" in nothing.get_json()["error"]
+    assert "'x.png' is no CSV file" in picture.get_json()["error"]
+
+
+def test_a_bom_any_line_ending_and_odd_bytes_are_read(cadence: FlaskClient) -> None:
+    raw = f"\ufeff{HEADER}\r\n{a_row()}\r\n{a_row(BOB, title='Frühling')}\r\n".encode()
+    file = (BytesIO(raw + f"{CAROL},3,".encode() + b"\xff," + NOON.isoformat().encode()), "H.CSV")
+
+    answer = cadence.post("/restore-historical-data", data={"file": file})
+
+    assert answer.get_json()["details"]["insertedRows"] == 3
+
+
+def convert(cadence: FlaskClient, text: str, **form: str) -> Any:
+    usual = {
+        "layerId": "3",
+        "pushTitle": "Seeds",
+        "audienceDescription": "Everybody",
+        "sentAt": NOON.isoformat(),
+    }
+    file = (BytesIO(text.encode()), "audience.csv")
+    return cadence.post(
+        "/convert-audience-to-history", data={"audienceFile": file, **usual, **form}
+    )
+
+
+def test_an_audience_becomes_history_once(cadence: FlaskClient, database: Database) -> None:
+    text = f"Name,User ID\nAnn,{ALICE}\nBob,{BOB}\nCid,nobody\n"
+
+    first, second = (convert(cadence, text).get_json()["details"] for _ in range(2))
+
+    assert (first["insertedCount"], first["duplicatesSkipped"]) == (2, 0)
+    assert first["errors"] == ["Row 4: user_id 'nobody' is no UUID"]
+    assert (second["insertedCount"], second["duplicatesSkipped"]) == (0, 2)
+    assert count(database) == 2
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"layerId": "6"}, "layerId: "),
+        ({"sentAt": "soon"}, "sentAt: "),
+        ({"pushTitle": ""}, "pushTitle: "),
+    ],
+)
+def test_a_conversion_that_does_not_fit_is_named(
+    cadence: FlaskClient, form: dict[str, str], said: str
+) -> None:
+    refused = convert(cadence, f"user_id\n{ALICE}", **form)
+
+    assert refused.status_code == 400
+    assert said in refused.get_json()["error"]
+
+
+def test_an_audience_without_ids_says_so(cadence: FlaskClient) -> None:
+    assert "No column of user ids" in convert(cadence, "name\nAnn").get_json()["error"]
+
+
+def a_log(size: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": str(size),
+        "status": "completed",
+        "isDryRun": False,
+        "timestamp": NOON.isoformat(),
+        "title": "Seeds",
+        "deepLink": "https://garden.example/seeds",
+        "totalCount": size,
+        **changes,
+    }
+
+
+def test_logs_match_by_the_size_of_their_audience(cadence: FlaskClient) -> None:
+    old = (NOON - timedelta(days=91)).isoformat()
+    logs = [a_log(size) for size in (100, 102, 104, 109, 120, 200)]
+    logs += [a_log(100, status="failed"), a_log(100, isDryRun=True), a_log(100, timestamp=old)]
+    logs += [a_log(0, audienceSize=99), a_log(0), {}]
+
+    body = {"csvAudienceSize": 100, "trackResultsLogs": logs}
+    found = cadence.post("/find-matching-logs", json=body).get_json()["matchingLogs"]
+
+    assert [(m["audienceSize"], m["audienceSizeDiff"], m["matchQuality"]) for m in found] == [
+        (100, 0, 100),
+        (99, 1, 95),
+        (102, 2, 95),
+        (104, 4, 85),
+        (109, 9, 70),
+        (120, 20, 50),
+        (200, 100, 25),
+    ]
+
+
+def links(database: Database) -> dict[UUID, str | None]:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT user_id, deep_link FROM notification_history")
+        return dict(cursor.fetchall())
+
+
+def test_links_are_back_filled_from_the_first_log_of_title_and_instant(
+    cadence: FlaskClient, database: Database
+) -> None:
+    def at(minutes: float) -> datetime:
+        return NOON + timedelta(minutes=minutes)
+
+    users = [UUID(int=n) for n in range(1, 6)]
+    rows = [
+        f"{users[0]},3,Seeds,{at(5).isoformat()}",
+        f"{users[1]},3,Seeds,{at(5.02).isoformat()}",
+        f"{users[2]},3,Other,{NOON.isoformat()}",
+        f"{users[3]},3,Linkless,{NOON.isoformat()}",
+        f"{users[4]},3, Seeds ,{at(-5).isoformat()}",
+    ]
+    restore(cadence, "\n".join([HEADER, *rows]))
+    logs = [
+        a_log(1, title=" Seeds "),
+        a_log(1, deepLink="https://garden.example/second"),
+        a_log(1, title="Linkless", deepLink=None),
+        a_log(1, title="Linkless"),
+        a_log(1, title=None),
+        a_log(1, title="Other", isDryRun=True),
+    ]
+
+    answer = cadence.post("/update-deep-links", json={"trackResultsLogs": logs}).get_json()
+
+    assert answer["details"] == {
+        "updatedCount": 2,
+        "matchedLogs": 2,
+        "errors": ["Log 5 has no title."],
+    }
+    seeds = "https://garden.example/seeds"
+    assert links(database) == dict(zip(users, [seeds, None, None, None, seeds], strict=True))
+    again = cadence.post("/update-deep-links", json={"trackResultsLogs": logs}).get_json()
+    assert again["details"]["updatedCount"] == 0
