@@ -6,6 +6,7 @@ from cadence_service.adapters.history_csv import HistoryCsvError
 from cadence_service.settings import Settings
 from cadence_service.use_cases.import_history import ImportRefusedError
 from cadence_service.web.audience import audience_routes
+from cadence_service.web.forecast import forecast_routes
 from cadence_service.web.health import health_routes
 from cadence_service.web.history_tools import (
     answer_bad_file,
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         reservation_routes(database),
         user_routes(database),
         rule_routes(database),
+        forecast_routes(database),
         history_tool_routes(database),
         health_routes(database),
     ):

@@ -1,6 +1,6 @@
 """The table `user_notifications`: every notification that every user got, or has reserved."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -94,3 +94,26 @@ def select_sends(
         for user_id, layer_id, sent_at in cursor:
             sends.setdefault(user_id, []).append(Send(layer_id, sent_at))
     return sends
+
+
+def stream_history(
+    connection: Connection, start: datetime, end: datetime, share: float
+) -> Iterator[tuple[UUID, int, datetime]]:
+    """Yield (user, layer, instant) of what was sent from `start` to before `end`.
+
+    Shape: by user, then by instant; a `share` below 1 takes that part of the users, always the
+    same ones.
+    """
+    with connection.cursor("history") as cursor:
+        cursor.itersize = 20_000
+        cursor.execute(
+            """
+            SELECT user_id, layer_id, sent_at
+              FROM user_notifications
+             WHERE state = 1 AND sent_at >= %(start)s AND sent_at < %(end)s
+               AND (hashtextextended(user_id::text, 0) & 65535) < %(share)s * 65536
+             ORDER BY user_id, sent_at, layer_id
+            """,
+            {"start": start, "end": end, "share": share},
+        )
+        yield from cursor

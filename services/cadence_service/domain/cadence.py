@@ -1,6 +1,6 @@
 """Frequency caps: how many notifications one user may get, on which layers, in how long."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -83,3 +83,56 @@ def _find_full_window(
         if len(inside) >= rule.max_count:
             return inside
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From `start` on, until the next stretch: held back by `rule`, or by none."""
+
+    start: datetime
+    rule: str | None
+
+
+def find_stretches(
+    rules: Sequence[CadenceRule], sends: Sequence[Send], start: datetime, end: datetime
+) -> list[Stretch]:
+    """Return how a user stands from `start` to `end`, if nothing more is sent meanwhile.
+
+    Shape: in order; neighbours differ. Later sends, such as reserved ones, hold back before them
+    too, so a user who is eligible now need not be so later.
+    """
+    # A send counts for instants closer to it than the window, on both of its sides.
+    instants = {
+        send.sent_at + later
+        for rule in rules
+        for send in sends
+        for later in (rule.window, timedelta(0), timedelta(microseconds=1) - rule.window)
+    }
+    stretches: list[Stretch] = []
+    for edge in [start, *sorted(instant for instant in instants if start < instant < end)]:
+        breach = find_breach(rules, sends, edge)
+        name = breach.rule.name if breach else None
+        if not stretches or stretches[-1].rule != name:
+            stretches.append(Stretch(edge, name))
+    return stretches
+
+
+def replay(
+    rules: Sequence[CadenceRule],
+    exempt_layers: Collection[int],
+    before: Sequence[Send],
+    sends: Sequence[Send],
+) -> list[str | None]:
+    """Return, for each of one user's `sends` in order, the rule that holds it back, or None.
+
+    Shape: `before` happened whatever the rules say; what is held back uses up nothing.
+    """
+    kept = list(before)
+    verdicts: list[str | None] = []
+    for send in sends:
+        checked = [] if send.layer_id in exempt_layers else find_rules(rules, send.layer_id)
+        breach = find_breach(checked, kept, send.sent_at)
+        verdicts.append(breach.rule.name if breach else None)
+        if breach is None:
+            kept.append(send)
+    return verdicts

@@ -1,7 +1,7 @@
 """Routes about layers and rules."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, jsonify, request
@@ -12,7 +12,6 @@ from werkzeug.exceptions import PreconditionFailed
 from cadence_contract import RuleSchema, RuleSetSchema, RulesSchema
 from cadence_service.adapters.rule_changes import select_changes
 from cadence_service.adapters.rule_table import RuleSet, select_layers, select_rule_set
-from cadence_service.domain.cadence import CadenceRule
 from cadence_service.use_cases.change_rules import (
     Author,
     RuleNotFoundError,
@@ -22,6 +21,8 @@ from cadence_service.use_cases.change_rules import (
     remove_rule,
     replace_rules,
 )
+from cadence_service.web.rule_shapes import read_rule as read_rule_body
+from cadence_service.web.rule_shapes import show_rule
 from chassis.postgres import Connection, Database
 from chassis.service import Routes
 
@@ -138,7 +139,7 @@ def rule_routes(database: Database) -> Routes:
     @routes.alt_response(200, schema=RuleSetSchema)
     def replace_all(body: dict[str, Any], author: dict[str, str]) -> ResponseReturnValue:
         """Replace the whole set of rules; it is in force at once, and old sets are kept."""
-        rules = [_rule(sent) for sent in body["rules"]]
+        rules = [read_rule_body(sent) for sent in body["rules"]]
         with database.transaction() as connection:
             return _answer(replace_rules(connection, rules, _author(connection, author)))
 
@@ -149,7 +150,7 @@ def rule_routes(database: Database) -> Routes:
     def add(body: dict[str, Any], author: dict[str, str]) -> ResponseReturnValue:
         """Add a rule, last in the order of precedence."""
         with database.transaction() as connection:
-            made = add_rule(connection, _rule(body), _author(connection, author))
+            made = add_rule(connection, read_rule_body(body), _author(connection, author))
         return _answer(made, 201)
 
     @routes.route("/rules/history", methods=["GET"])
@@ -169,7 +170,7 @@ def rule_routes(database: Database) -> Routes:
         found = next((rule for rule in rules if rule.name == name), None)
         if found is None:
             raise RuleNotFoundError(f"There is no rule {name!r}.")
-        return _fields(found)
+        return show_rule(found)
 
     @routes.route("/rules/<name>", methods=["PUT"])
     @routes.arguments(RuleChangeBodySchema)
@@ -180,7 +181,7 @@ def rule_routes(database: Database) -> Routes:
         if body.get("name", name) != name:
             raise ValidationError({"name": ["A rule keeps its name; add a new one instead."]})
         with database.transaction() as connection:
-            rule = _rule({**body, "name": name})
+            rule = read_rule_body({**body, "name": name})
             return _answer(change_rule(connection, rule, _author(connection, author)))
 
     @routes.route("/rules/<name>", methods=["DELETE"])
@@ -216,7 +217,7 @@ def _author(connection: Connection, sent: dict[str, str]) -> Author:
 def _answer(rule_set: RuleSet, status: int = 200) -> Response:
     shown: dict[str, Any] = {
         "version": rule_set.version,
-        "rules": [_fields(rule) for rule in rule_set.rules],
+        "rules": [show_rule(rule) for rule in rule_set.rules],
     }
     if rule_set.version:
         shown["created_at"] = rule_set.created_at
@@ -224,27 +225,3 @@ def _answer(rule_set: RuleSet, status: int = 200) -> Response:
     response.status_code = status
     response.set_etag(str(rule_set.version))
     return response
-
-
-def _fields(rule: CadenceRule) -> dict[str, Any]:
-    return {
-        "name": rule.name,
-        "description": rule.description,
-        "applies_to_layers": sorted(rule.applies_to_layers),
-        "counted_layers": sorted(rule.counted_layers),
-        "window_hours": rule.window / timedelta(hours=1),
-        "max_count": rule.max_count,
-        "is_active": rule.is_active,
-    }
-
-
-def _rule(sent: dict[str, Any]) -> CadenceRule:
-    return CadenceRule(
-        name=sent["name"],
-        description=sent["description"],
-        applies_to_layers=frozenset(sent["applies_to_layers"]),
-        counted_layers=frozenset(sent["counted_layers"]),
-        window=timedelta(hours=sent["window_hours"]),
-        max_count=sent["max_count"],
-        is_active=sent["is_active"],
-    )

@@ -1,0 +1,96 @@
+"""Forecast how many of an audience may be reached, now and in the hours to come."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cadence_service.adapters.notification_history import select_sends
+from cadence_service.domain.cadence import Stretch, find_stretches
+from cadence_service.use_cases.filter_audience import read_ids, read_rules
+from chassis.postgres import Connection
+
+HOUR: Final = timedelta(hours=1)
+#: Users whose history is looked at in one statement.
+PAGE: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReachPoint:
+    """How many may be reached at an instant, and how many each rule holds back."""
+
+    at: datetime
+    eligible: int
+    held_back: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The reach curve of an audience; `fault` says why nobody is checked, if so."""
+
+    asked: int
+    invalid: int
+    points: list[ReachPoint]
+    fault: str | None
+
+
+def forecast_reach(
+    connection: Connection, user_ids: Sequence[str], layer_id: int, start: datetime, hours: int
+) -> Forecast:
+    """Return the reach at `start` and at each full hour after it, if nothing more is sent.
+
+    What is recorded counts, and so does what running reservations hold.
+    """
+    asked = read_ids(user_ids)
+    in_force = read_rules(connection, layer_id)
+    users = list(asked.valid)
+    end = start + hours * HOUR
+    changes: Counter[tuple[int, str]] = Counter()
+    longest = max((rule.window for rule in in_force.rules), default=timedelta(0))
+    for first in range(0, len(users) if in_force.rules else 0, PAGE):
+        page = users[first : first + PAGE]
+        # The middle of the span, and far enough around it to see every send that counts within.
+        around = longest + (end - start) / 2 + HOUR
+        histories = select_sends(connection, page, start + (end - start) / 2, around)
+        for sends in histories.values():
+            stretches = find_stretches(in_force.rules, sends, start, end + HOUR)
+            _count(changes, stretches, start, hours)
+    points = _add_up(changes, [rule.name for rule in in_force.rules], len(users), start, hours)
+    return Forecast(len(users) + asked.invalid, asked.invalid, points, in_force.fault)
+
+
+def _count(
+    changes: "Counter[tuple[int, str]]", stretches: Sequence[Stretch], start: datetime, hours: int
+) -> None:
+    """Count for which full hours a user is held back by which rule: one in, one out."""
+    for number, stretch in enumerate(stretches):
+        if stretch.rule is None:
+            continue
+        follower = stretches[number + 1].start if number + 1 < len(stretches) else None
+        begins = _hour_at_or_after(stretch.start, start)
+        ends = _hour_at_or_after(follower, start) if follower else hours + 1
+        if begins < ends:
+            changes[begins, stretch.rule] += 1
+            changes[ends, stretch.rule] -= 1
+
+
+def _hour_at_or_after(instant: datetime, start: datetime) -> int:
+    return -((start - instant) // HOUR)
+
+
+def _add_up(
+    changes: "Counter[tuple[int, str]]",
+    rules: Sequence[str],
+    users: int,
+    start: datetime,
+    hours: int,
+) -> list[ReachPoint]:
+    held_back = dict.fromkeys(rules, 0)
+    points = []
+    for hour in range(hours + 1):
+        for rule in rules:
+            held_back[rule] += changes[hour, rule]
+        eligible = users - sum(held_back.values())
+        points.append(ReachPoint(start + hour * HOUR, eligible, dict(held_back)))
+    return points

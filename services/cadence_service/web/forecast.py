@@ -1,0 +1,152 @@
+"""Routes that look ahead and back: the reach of an audience, and other rules over history."""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from cadence_contract import MAX_IDS, LayerField, RulesSchema, UserIdsField
+from cadence_service.use_cases.forecast_reach import forecast_reach
+from cadence_service.use_cases.simulate_rules import Simulation, Span, simulate_rules
+from cadence_service.web.rule_shapes import read_rule
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.service import Routes
+
+#: What is replayed if nothing else is asked for.
+USUAL_SPAN: Final = timedelta(days=28)
+
+
+class ForecastBodySchema(Schema):
+    """Body of POST /forecast."""
+
+    class Meta:
+        unknown = RAISE
+
+    user_ids = UserIdsField(required=True, data_key="userIds")
+    layer_id = LayerField(required=True, data_key="layerId")
+    start = fields.AwareDateTime(load_default=None, data_key="from")
+    hours = fields.Integer(
+        strict=True, load_default=168, validate=validate.Range(min=0, max=24 * 31)
+    )
+
+
+class ReachPointSchema(Schema):
+    """How many may be reached at an instant."""
+
+    at = fields.AwareDateTime()
+    eligible = fields.Integer()
+    held_back = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), data_key="exclusionBreakdown"
+    )
+
+
+class ForecastSchema(Schema):
+    """The reach curve of an audience, if nothing more is sent meanwhile."""
+
+    asked = fields.Integer(data_key="askedCount")
+    invalid = fields.Integer(data_key="invalidUuid")
+    fault = fields.String(data_key="failOpenReason", allow_none=True)
+    points = fields.List(fields.Nested(ReachPointSchema), data_key="reach")
+
+
+class SimulationBodySchema(RulesSchema):
+    """Body of POST /simulate."""
+
+    class Meta:
+        unknown = RAISE
+
+    start = fields.AwareDateTime(load_default=None, data_key="from")
+    end = fields.AwareDateTime(load_default=None, data_key="until")
+    share = fields.Float(
+        load_default=1.0,
+        data_key="shareOfUsers",
+        validate=validate.Range(min=0, max=1, min_inclusive=False),
+        metadata={"description": "Replays only this part of the users; counts are theirs."},
+    )
+
+
+class OutcomeSchema(Schema):
+    """Sends that would have gone out, and that would have been held back."""
+
+    allowed = fields.Integer()
+    heldBack = fields.Integer()  # noqa: N815 - the wire's own names, one to one
+
+
+class SimulationSchema(Schema):
+    """What other rules would have done with recorded history."""
+
+    start = fields.AwareDateTime(data_key="from")
+    end = fields.AwareDateTime(data_key="until")
+    total = fields.Nested(OutcomeSchema)
+    byLayer = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))  # noqa: N815
+    byDay = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))  # noqa: N815
+    byRule = fields.Dict(keys=fields.String(), values=fields.Integer())  # noqa: N815
+    users = fields.Integer()
+    usersAffected = fields.Integer()  # noqa: N815
+
+
+def forecast_routes(database: Database) -> Routes:
+    """Return the routes that forecast and simulate."""
+    routes = Routes("forecast", __name__, description="Forecasts and simulations")
+
+    @routes.route("/forecast", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ForecastBodySchema)
+    @routes.response(200, ForecastSchema)
+    def forecast(body: dict[str, Any]) -> Any:
+        """Tell how many of an audience may be reached, now and hour by hour."""
+        if len(body["user_ids"]) > MAX_IDS:
+            raise RequestEntityTooLarge(f"userIds: at most {MAX_IDS} ids a request.")
+        start = body["start"] or utc_now()
+        with database.transaction() as connection:
+            return forecast_reach(
+                connection, body["user_ids"], body["layer_id"], start, body["hours"]
+            )
+
+    @routes.route("/simulate", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(SimulationBodySchema)
+    @routes.response(200, SimulationSchema)
+    def simulate(body: dict[str, Any]) -> dict[str, Any]:
+        """Replay recorded history under other rules; nothing is changed."""
+        span = _span(body)
+        rules = [read_rule(sent) for sent in body["rules"]]
+        with database.transaction() as connection:
+            return _show(span, simulate_rules(connection, rules, span))
+
+    return routes
+
+
+def _span(body: dict[str, Any]) -> Span:
+    end: datetime = body["end"] or utc_now()
+    start: datetime = body["start"] or end - USUAL_SPAN
+    if start >= end:
+        raise ValidationError({"from": ["Has to be before `until`."]})
+    return Span(start=start, end=end, share=body["share"])
+
+
+def _show(span: Span, simulation: Simulation) -> dict[str, Any]:
+    total = {"allowed": 0, "heldBack": 0}
+    by_layer: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(total, 0))
+    by_day: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(total, 0))
+    by_rule: defaultdict[str, int] = defaultdict(int)
+    for (layer_id, day, rule), sends in sorted(simulation.outcomes.items(), key=str):
+        verdict = "allowed" if rule is None else "heldBack"
+        for counts in (total, by_layer[str(layer_id)], by_day[day.isoformat()]):
+            counts[verdict] += sends
+        if rule is not None:
+            by_rule[rule] += sends
+    return {
+        "start": span.start,
+        "end": span.end,
+        "total": total,
+        "byLayer": by_layer,
+        "byDay": by_day,
+        "byRule": by_rule,
+        "users": simulation.users,
+        "usersAffected": simulation.users_affected,
+    }
