@@ -1,6 +1,7 @@
 """One PostgreSQL for each test process, and the cadence service over it, for every test folder."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -62,6 +63,7 @@ def cadence_app(postgres: EmbeddedPostgres) -> Flask:
             port=0,
             workers=1,
             keep_days=90,
+            statement_timeout=timedelta(seconds=30),
             log_format="json",
         )
     )

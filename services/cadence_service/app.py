@@ -1,5 +1,8 @@
 """The composition root: what this service is made of, on one screen."""
 
+from datetime import timedelta
+from typing import Final
+
 from flask import Flask
 
 from cadence_service.adapters.history_csv import HistoryCsvError
@@ -23,6 +26,8 @@ from chassis.logs import configure_logs
 from chassis.postgres import Database
 from chassis.service import ServiceFrame, frame_service
 
+#: How long a filter waits for a connection before it fails open.
+PATIENCE: Final = timedelta(seconds=1.5)
 #: A million ids in JSON are 39 MB.
 MAX_BODY = 64 * 1024 * 1024
 
@@ -31,7 +36,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Build the service; gunicorn calls this as `cadence_service.app:create_app()`."""
     settings = settings or Settings.from_environ()
     configure_logs("cadence", settings.log_format)
-    database = Database(settings.database_url, max_connections=settings.database_pool_size)
+    database = Database(
+        settings.database_url,
+        max_connections=settings.database_pool_size,
+        statement_timeout=settings.statement_timeout,
+        patience=PATIENCE,
+        application_name="cadence",
+    )
 
     app = Flask(__name__)
     app.json = FastJson(app)

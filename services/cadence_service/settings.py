@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from environs import Env
 
 from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
-from chassis.settings import read_count, read_secret, require_secret
+from chassis.settings import read_count, read_seconds, read_secret, require_secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Settings:
     port: int
     workers: int
     keep_days: int
+    statement_timeout: timedelta
     log_format: LogFormat
 
     @classmethod
@@ -38,6 +40,7 @@ class Settings:
             host=env.str("CADENCE_HOST", "127.0.0.1"),
             port=read_count(env, "CADENCE_PORT", 3002),
             workers=read_count(env, "CADENCE_WORKERS", 2),
+            statement_timeout=read_seconds(env, "CADENCE_STATEMENT_TIMEOUT_SECONDS", 30),
             keep_days=read_count(env, "CADENCE_KEEP_DAYS", 90),
             log_format="console" if env.str("LOG_FORMAT", "json") == "console" else "json",
         )

@@ -11,11 +11,12 @@ import psycopg2.extras
 import sqlalchemy
 import sqlalchemy.exc
 import structlog
+from psycopg2 import Error as DatabaseFaultError
 from psycopg2.extensions import connection as Connection  # noqa: N812 - the type's public name
 
 log = structlog.get_logger()
 
-__all__ = ["Connection", "Database", "DatabaseAwayError"]
+__all__ = ["Connection", "Database", "DatabaseAwayError", "DatabaseFaultError"]
 
 
 class DatabaseAwayError(Exception):
@@ -31,18 +32,22 @@ class Database:
         *,
         max_connections: int = 10,
         statement_timeout: timedelta = timedelta(seconds=30),
+        patience: timedelta = timedelta(seconds=5),
         application_name: str = "push-automation",
     ) -> None:
-        """Take the database's URL, and how many connections and how long a statement may be."""
+        """Take the database's URL, how many connections there may be, and how long things may take.
+
+        Units: `patience` is how long a connection, a new one or a lent one, is waited for.
+        """
         psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]  # missing in its stubs
         self.url = url
-        self.connect = _connector(url, statement_timeout, application_name)
+        self.connect = _connector(url, statement_timeout, patience, application_name)
         self._engine = sqlalchemy.create_engine(
             "postgresql+psycopg2://",
             creator=self.connect,
             pool_size=max_connections,
             max_overflow=0,
-            pool_timeout=5,
+            pool_timeout=patience.total_seconds(),
             pool_pre_ping=True,
         )
 
@@ -89,13 +94,15 @@ class Database:
         self._engine.dispose()
 
 
-def _connector(url: str, statement_timeout: timedelta, application_name: str) -> Callable[[], Any]:
+def _connector(
+    url: str, statement_timeout: timedelta, patience: timedelta, application_name: str
+) -> Callable[[], Any]:
     milliseconds = int(statement_timeout.total_seconds() * 1000)
 
     def connect() -> Connection:
         return psycopg2.connect(
             url,
-            connect_timeout=5,
+            connect_timeout=max(2, int(patience.total_seconds())),  # libpq takes no less
             application_name=application_name,
             keepalives_idle=30,
             tcp_user_timeout=30_000,

@@ -37,6 +37,7 @@ def replicas(cadence_database: Database) -> Iterator[list[str]]:
         port=0,
         workers=1,
         keep_days=90,
+        statement_timeout=timedelta(seconds=30),
         log_format="json",
     )
     with ExitStack() as stack:

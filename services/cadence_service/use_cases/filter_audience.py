@@ -18,7 +18,7 @@ from cadence_service.domain.cadence import (
     find_next_eligible,
     find_rules,
 )
-from chassis.postgres import Connection, Database, DatabaseAwayError
+from chassis.postgres import Connection, Database, DatabaseAwayError, DatabaseFaultError
 
 log = structlog.get_logger()
 
@@ -87,8 +87,8 @@ def filter_audience(database: Database, question: Question) -> FilteredAudience:
             held_by = find_held_back(connection, list(asked.valid), in_force.rules, question.at)
             wanted = list(held_by) if question.explain else []
             exclusions = explain(connection, wanted, in_force.rules, question.at)
-    except DatabaseAwayError as error:
-        return fail_open(asked, question, str(error))
+    except (DatabaseAwayError, DatabaseFaultError) as error:
+        return fail_open(asked, question, say(error))
     return answer(asked, in_force.rules, held_by, exclusions)
 
 
@@ -172,9 +172,19 @@ def answer(
 
 def fail_open(asked: AskedIds, question: Question, reason: str) -> FilteredAudience:
     """Return everybody valid, and say why in the answer and in the log."""
-    log.warning(
-        "cadence_failed_open", layer=question.layer_id, users=len(asked.valid), reason=reason
-    )
+    warn_open(asked, question, reason)
     return FilteredAudience(
         list(asked.valid.values()), invalid=asked.invalid, fail_open_reason=reason
     )
+
+
+def warn_open(asked: AskedIds, question: Question, reason: str) -> None:
+    """Log that everybody was let through."""
+    log.warning(
+        "cadence_failed_open", layer=question.layer_id, users=len(asked.valid), reason=reason
+    )
+
+
+def say(error: Exception) -> str:
+    """Return the first line of what a database said."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -30,8 +30,10 @@ from cadence_service.use_cases.filter_audience import (
     find_held_back,
     read_ids,
     read_rules,
+    say,
+    warn_open,
 )
-from chassis.postgres import Connection, Database, DatabaseAwayError
+from chassis.postgres import Connection, Database, DatabaseAwayError, DatabaseFaultError
 
 #: Users are judged under one of so many locks each, by the first byte of their id.
 BUCKETS: Final = 256
@@ -78,8 +80,8 @@ def reserve_audience(database: Database, question: Question, wish: Wish) -> Filt
         for part in _split(asked):
             with database.transaction() as connection:
                 exclusions += _decide(connection, reservation, part, in_force)
-    except DatabaseAwayError as error:
-        return fail_open(asked, question, str(error))
+    except (DatabaseAwayError, DatabaseFaultError) as error:
+        return fail_open(asked, question, say(error))
     return _answer(asked, question, in_force, reservation, exclusions)
 
 
@@ -159,6 +161,8 @@ def _answer(
     reservation: Reservation,
     exclusions: Sequence[Exclusion],
 ) -> FilteredAudience:
+    if in_force.fault:
+        warn_open(asked, question, in_force.fault)
     by_user = {str(exclusion.user_id): exclusion for exclusion in exclusions}
     held_by = {user: exclusion.rule for user, exclusion in by_user.items()}
     filtered = answer(asked, in_force.rules, held_by, by_user if question.explain else {})

@@ -1,0 +1,183 @@
+"""Whatever is wrong with the rules or the database: everybody passes, it is said, and at once."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg2
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from cadence_service.app import create_app
+from cadence_service.cli import MIGRATIONS
+from cadence_service.settings import Settings
+from chassis.bearer_auth import Role
+from chassis.migrations import migrate
+from chassis.postgres import Database
+from local_stack.embedded_postgres import EmbeddedPostgres
+from tests.people import ALICE, BOB
+
+ASKED = {"userIds": [str(ALICE), "nobody", str(BOB)], "layerId": 3}
+RESERVED = {**ASKED, "reservation": {"key": "k"}}
+SECONDS = 2.5  # two of its own, and a noisy machine's
+
+
+@pytest.fixture
+def own_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of its own, that may be spoilt."""
+    name = f"cadence_open_{time.monotonic_ns()}"
+    url = postgres.create_database(name)
+    database = Database(url, max_connections=1)
+    migrate(database, MIGRATIONS)
+    database.close()
+    yield url
+    connection = psycopg2.connect(postgres.url("postgres"))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    connection.close()
+
+
+def an_app(url: str, **changes: Any) -> Flask:
+    settings = Settings(
+        database_url=url,
+        database_pool_size=4,
+        tokens={"t": Role.ADMIN},
+        host="127.0.0.1",
+        port=0,
+        workers=1,
+        keep_days=90,
+        statement_timeout=timedelta(seconds=30),
+        log_format="json",
+    )
+    return create_app(replace(settings, **changes))
+
+
+def client_of(app: Flask) -> FlaskClient:
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = "Bearer t"
+    return client
+
+
+def execute(url: str, sql: str) -> None:
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+    connection.close()
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Keep everybody else from the history."""
+    connection = psycopg2.connect(url)
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE user_notifications IN ACCESS EXCLUSIVE MODE")
+    yield
+    connection.close()
+
+
+def check(client: FlaskClient, body: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    begun = time.monotonic()
+
+    response = client.post("/filter-audience", json=body)
+
+    assert time.monotonic() - begun < SECONDS
+    assert response.status_code == 200, response.json
+    answer = response.get_json()
+    assert answer["eligibleUserIds"] == [str(ALICE), str(BOB)]
+    assert (answer["excludedCount"], answer["exclusionBreakdown"]["invalidUuid"]) == (1, 1)
+    assert answer["failedOpen"] is True
+    assert capsys.readouterr().err.count('"event": "cadence_failed_open"') == 1, "logged once"
+    assert client.post("/filter-audience", json={"userIds": []}).status_code == 400
+    return str(answer["failOpenReason"])
+
+
+@pytest.mark.parametrize("body", [ASKED, RESERVED], ids=["plain", "reserving"])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("UPDATE cadence_rules SET is_active = false", "no active cadence rule"),
+        ("DELETE FROM cadence_rules", "no active cadence rule"),
+        ("TRUNCATE cadence_rules, rule_sets CASCADE", "no cadence rules at all"),
+        ("ALTER TABLE cadence_rules RENAME TO lost", "does not exist"),
+        ("ALTER TABLE rule_sets RENAME TO lost", "does not exist"),
+        ("ALTER TABLE user_notifications RENAME TO lost", "does not exist"),
+        ("ALTER TABLE notification_layers RENAME TO lost", "does not exist"),
+    ],
+)
+def test_without_rules_or_tables(
+    own_url: str, capsys: pytest.CaptureFixture[str], spoil: str, said: str, body: dict[str, Any]
+) -> None:
+    client = client_of(an_app(own_url))
+    execute(own_url, spoil)
+
+    assert said in check(client, body, capsys)
+
+
+@pytest.mark.parametrize("body", [ASKED, RESERVED], ids=["plain", "reserving"])
+def test_without_a_database(capsys: pytest.CaptureFixture[str], body: dict[str, Any]) -> None:
+    client = client_of(an_app("postgresql://nobody@127.0.0.1:9/none"))
+
+    assert "away" in check(client, body, capsys)
+
+
+def test_a_statement_that_takes_too_long(own_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    client = client_of(an_app(own_url, statement_timeout=timedelta(milliseconds=300)))
+
+    with locked(own_url):
+        assert "statement timeout" in check(client, ASKED, capsys)
+
+
+def test_a_pool_that_is_empty(own_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    app = an_app(own_url, database_pool_size=1)
+
+    with locked(own_url), _busy(lambda: client_of(app).post("/filter-audience", json=ASKED)):
+        reason = check(client_of(app), ASKED, capsys)
+
+    assert "away" in reason
+
+
+def test_a_database_that_is_stopped_in_mid_request(
+    own_url: str, postgres: EmbeddedPostgres
+) -> None:
+    client = client_of(an_app(own_url))
+    answers: list[Any] = []
+
+    with (
+        locked(own_url),
+        _busy(lambda: answers.append(client.post("/filter-audience", json=ASKED))),
+    ):
+        execute(
+            postgres.url("postgres"),
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'cadence' AND state = 'active'",
+        )
+
+    assert answers[0].get_json()["failedOpen"] is True
+    assert answers[0].get_json()["eligibleUserIds"] == [str(ALICE), str(BOB)]
+
+
+@contextmanager
+def _busy(work: Callable[[], object]) -> Iterator[None]:
+    """Let `work` go on in a thread meanwhile, and wait for its end afterwards."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    time.sleep(0.5)
+    yield
+    thread.join(0.1)
+
+
+def test_after_a_spell_without_rules_all_is_as_before(own_url: str) -> None:
+    client = client_of(an_app(own_url))
+    execute(own_url, "ALTER TABLE cadence_rules RENAME TO lost")
+    assert client.post("/filter-audience", json=ASKED).get_json()["failedOpen"] is True
+
+    execute(own_url, "ALTER TABLE lost RENAME TO cadence_rules")
+
+    assert client.post("/filter-audience", json=ASKED).get_json()["failedOpen"] is False
