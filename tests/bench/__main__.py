@@ -1,28 +1,21 @@
-"""Run every measurement, or those named: `python -m tests.bench cadence`."""
+"""Measure: `python -m tests.bench --rows 20000000 --users 10000000`."""
 
-import sys
+import argparse
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.bench.cadence import measure_cadence
 
-MEASUREMENTS: dict[str, Callable[[EmbeddedPostgres, Path], None]] = {
-    "cadence": measure_cadence,
-}
 
-
-def main(wanted: list[str]) -> None:
-    unknown = set(wanted) - MEASUREMENTS.keys()
-    if unknown:
-        sys.exit(f"No such measurement: {', '.join(unknown)}. Known: {', '.join(MEASUREMENTS)}.")
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--users", type=int, default=1_000_000)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="push-bench-") as folder:
         Path(folder).chmod(0o711)
-        with run_postgres(Path(folder) / "postgres") as postgres:
-            for name in wanted or MEASUREMENTS:
-                MEASUREMENTS[name](postgres, Path(folder))
+        measure_cadence(Path(folder), given.rows, given.users)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,105 +1,118 @@
-"""The cadence check and the record of sends, each beside the way that asks user by user."""
+"""The cadence service beside the original's statements, in one run over the same history."""
 
+import hashlib
 import random
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from cadence_service.adapters.notification_record import MessageTexts, Notification
-from cadence_service.adapters.partitions import make_partitions
-from cadence_service.cli import MIGRATIONS
-from cadence_service.use_cases.filter_audience import Question, filter_audience
+from cadence_service.use_cases.filter_audience import FilteredAudience, Question, filter_audience
 from cadence_service.use_cases.record_notifications import record_notifications
+from cadence_service.use_cases.reserve_audience import Wish, reserve_audience
+from cadence_service.use_cases.settle_reservation import release_reservation
 from chassis.clock import utc_now
-from chassis.migrations import migrate
 from chassis.postgres import Database
-from local_stack.embedded_postgres import EmbeddedPostgres
+from local_stack.embedded_postgres import run_postgres
+from tests.bench.cadence_data import SERVER, fill
 from tests.bench.rounds import compare
 
-USERS = 200_000
-ROWS = 1_000_000
-ASKED = 10_000
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
 TOLD = 5_000
-
 TEXTS = MessageTexts("Title", "Body", "Bench", None)
 
 
-def measure_cadence(postgres: EmbeddedPostgres, _: Path) -> None:
-    database = Database(postgres.create_database("bench_cadence"), max_connections=2)
-    migrate(database, MIGRATIONS)
-    _fill(database)
-    dice = random.Random(1)  # noqa: S311 - a sample, no secret
-    asked = [str(UUID(int=n)) for n in dice.sample(range(USERS), ASKED)]
-    question = Question(asked, 3, utc_now())
-    ways = {
-        "one count a user and rule": lambda: _ask_one_by_one(database, asked),
-        "filter_audience, one statement": lambda: _ask(database, question),
+def measure_cadence(folder: Path, rows: int, users: int) -> None:
+    """Print, for each size of audience, what each way takes; and the same for recording."""
+    with run_postgres(folder / "cadence", SERVER) as postgres:
+        database = fill(postgres, rows, users)
+        print(f"{rows:,} notifications of {users:,} users over 28 days, in both shapes")
+        dice = random.Random(1)  # noqa: S311 - a sample, no secret
+        for size in SIZES:
+            if size <= users:
+                asked = [_user(number) for number in dice.sample(range(users), size)]
+                _measure_filter(database, asked)
+        _measure_record(database)
+        database.close()
+
+
+def _user(number: int) -> str:
+    return str(UUID(hashlib.md5(str(number).encode()).hexdigest()))  # noqa: S324 - as the data
+
+
+def _measure_filter(database: Database, asked: list[str]) -> None:
+    now = utc_now()
+    question = Question(asked, 3, now)
+    expected = _ask_originally(database, asked, now)
+    ways: dict[str, Callable[[], object]] = {
+        "the original's statements": lambda: _ask_originally(database, asked, now),
+        "filter_audience": lambda: _check(filter_audience(database, question), expected),
+        "reserve_audience": lambda: _reserve(database, question, expected),
+        "floor: scan and hash the window": lambda: _scan(database, now),
     }
-    compare(f"Filter {ASKED:,} of {USERS:,} users over {ROWS:,} rows", ways, ASKED, "ids")
+    compare(f"Filter {len(asked):,} users", ways, len(asked), "ids", 3)
+
+
+def _check(filtered: FilteredAudience, expected: int) -> None:
+    if filtered.fail_open_reason or len(filtered.eligible) != expected:
+        raise RuntimeError(f"{len(filtered.eligible)} eligible, not {expected}: {filtered}")
+
+
+def _reserve(database: Database, question: Question, expected: int) -> None:
+    key = uuid4().hex
+    _check(reserve_audience(database, question, Wish(key, timedelta(hours=1))), expected)
+    with database.transaction() as connection:
+        release_reservation(connection, key)
+
+
+def _ask_originally(database: Database, asked: list[str], now: datetime) -> int:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute(
+            "SELECT DISTINCT user_id FROM original_notifications"
+            " WHERE user_id = ANY(%s::uuid[]) AND layer_id = 3 AND sent_at > %s",
+            (asked, now - timedelta(hours=72)),
+        )
+        held_back = {str(row[0]) for row in cursor}
+        rest = [user for user in asked if user not in held_back]
+        cursor.execute(
+            "SELECT user_id FROM original_notifications"
+            " WHERE user_id = ANY(%s::uuid[]) AND layer_id IN (2, 3) AND sent_at > %s"
+            " GROUP BY user_id HAVING count(*) >= 3",
+            (rest, now - timedelta(hours=168)),
+        )
+        held_back |= {str(row[0]) for row in cursor}
+    return len([user for user in asked if user not in held_back])
+
+
+def _scan(database: Database, now: datetime) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT user_id FROM user_notifications"
+            " WHERE sent_at > %s AND layer_id IN (2, 3) GROUP BY user_id) AS users",
+            (now - timedelta(hours=168),),
+        )
+        cursor.fetchone()
+
+
+def _measure_record(database: Database) -> None:
     rounds = iter(range(1_000))
-    ways = {
-        "one INSERT a user": lambda: _tell_one_by_one(database, next(rounds)),
+    ways: dict[str, Callable[[], object]] = {
+        "one INSERT and commit a user": lambda: _tell_one_by_one(database),
         "record_notifications": lambda: _tell(database, next(rounds)),
     }
-    compare(f"Record {TOLD:,} notifications with their keys", ways, TOLD, "sends")
-    database.close()
+    compare(f"Record {TOLD:,} notifications", ways, TOLD, "sends", 3)
 
 
-def _fill(database: Database) -> None:
-    with database.transaction() as connection, connection.cursor() as cursor:
-        make_partitions(connection, utc_now())
-        cursor.execute(
-            "INSERT INTO messages (digest, push_title, push_body, audience_description)"
-            " VALUES ('x', 'T', 'B', 'A')"
-        )
-        cursor.execute("SET statement_timeout = 0")
-        cursor.execute(
-            """
-            INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, rule_set,
-                                            actually_sent_at)
-            SELECT lpad(to_hex((random() * %(users)s)::int), 32, '0')::uuid, at,
-                   1 + (random() * 4)::int, (SELECT min(id) FROM messages), 1, at
-              FROM (SELECT now() - random() * interval '28 days' AS at
-                      FROM generate_series(1, %(rows)s)) t
-            """,
-            {"users": USERS, "rows": ROWS},
-        )
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-
-
-def _ask(database: Database, question: Question) -> None:
-    answer = filter_audience(database, question)
-    if answer.fail_open_reason or not 0 < len(answer.eligible) < ASKED:
-        raise RuntimeError(f"no real check: {answer.fail_open_reason}, {len(answer.eligible)}")
-
-
-def _ask_one_by_one(database: Database, asked: list[str]) -> None:
-    with database.transaction() as connection, connection.cursor() as cursor:
-        for user_id in asked:
-            for layers, hours in (([3], 72), ([2, 3], 168)):
-                cursor.execute(
-                    "SELECT count(*) FROM user_notifications WHERE user_id = %s"
-                    " AND layer_id = ANY(%s) AND sent_at > now() - %s",
-                    (user_id, layers, timedelta(hours=hours)),
-                )
-                cursor.fetchone()
-
-
-def _tell_one_by_one(database: Database, number: int) -> None:
-    now = utc_now()
-    with database.transaction() as connection, connection.cursor() as cursor:
-        for n in range(TOLD):
-            user_id = UUID(int=number * TOLD + n)
+def _tell_one_by_one(database: Database) -> None:
+    for _ in range(TOLD):
+        with database.transaction() as connection, connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO notification_keys (user_id, key, sent_at) VALUES (%s, %s, %s)"
-                " ON CONFLICT DO NOTHING",
-                (user_id, f"one-{number}".encode(), now),
-            )
-            cursor.execute(
-                "INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id,"
-                " rule_set, actually_sent_at) SELECT %s, %s, 3, min(id), 1, %s FROM messages",
-                (user_id, now, now),
+                "INSERT INTO original_notifications (id, user_id, layer_id, push_title, push_body,"
+                " audience_description, sent_at) VALUES (gen_random_uuid(), %s, 3, 'T', 'B', 'A',"
+                " now())",
+                (uuid4(),),
             )
 
 
@@ -107,14 +120,14 @@ def _tell(database: Database, number: int) -> None:
     now = utc_now()
     sends = [
         Notification(
-            user_id=UUID(int=number * TOLD + n),
+            user_id=uuid4(),
             layer_id=3,
             texts=TEXTS,
             sent_at=now,
             actually_sent_at=now,
-            idempotency_key=f"many-{number}",
+            idempotency_key=f"bench-{number}",
         )
-        for n in range(TOLD)
+        for _ in range(TOLD)
     ]
     with database.transaction() as connection:
         record_notifications(connection, sends)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from cadence_service.adapters.partitions import partition_name
 from cadence_service.domain.cadence import CadenceRule, Send
 from chassis.postgres import Connection
 
@@ -14,6 +15,10 @@ COUNTS: Final = """
     (n.state = 1 OR n.reservation_id IN (
         SELECT id FROM reservations WHERE state = 'reserved' AND expires_at > clock_timestamp()))
 """
+
+
+#: A probe of the index costs about as much as merging so many rows of history.
+ROWS_A_PROBE: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,10 @@ def find_suspects(
 ) -> Suspects:
     """Return who of `user_ids` may break one of `rules` by a send at `at`; one statement for all.
 
-    Shape: canonical UUID texts, each once.
+    Shape: canonical UUID texts, each once; in order they are found fastest.
     """
     longest = max(rule.window for rule in rules)
+    _choose_plan(connection, len(user_ids), at - longest, at + longest)
     parameters: dict[str, Any] = {
         "ids": "{" + ",".join(user_ids) + "}",
         "at": at,
@@ -70,6 +76,34 @@ def find_suspects(
         blocked={position - 1: broken.index(True) for position, broken, later in rows if not later},
         unclear=[position - 1 for position, _, later in rows if later],
     )
+
+
+def _choose_plan(connection: Connection, asked: int, start: datetime, end: datetime) -> None:
+    """Let the next statements probe the index for each id, or, for very many, merge with it.
+
+    PostgreSQL knows nothing of an array's ids and would hash the whole history for a few of them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)
+              FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+             WHERE i.inhparent = 'user_notifications'::regclass
+               AND c.relname BETWEEN %(first)s AND %(last)s
+            """,
+            {
+                "first": partition_name(start),
+                "last": partition_name(end),
+            },
+        )
+        row = cursor.fetchone()
+        is_dense = asked > (row[0] if row else 0) / ROWS_A_PROBE
+        cursor.execute(
+            "SELECT set_config('enable_hashjoin', 'off', true),"
+            " set_config('enable_mergejoin', %(merge)s, true),"
+            " set_config('enable_nestloop', %(probe)s, true)",
+            {"merge": "on" if is_dense else "off", "probe": "off" if is_dense else "on"},
+        )
 
 
 def select_sends(

@@ -23,8 +23,14 @@ def make_partitions(connection: Connection, now: datetime) -> None:
         _make_partition(connection, this_week + number * WEEK)
 
 
+def partition_name(instant: datetime) -> str:
+    """Return the name of the week that holds `instant`, whether or not it has been made."""
+    start = EPOCH + (instant - EPOCH) // WEEK * WEEK
+    return f"user_notifications_{start:%Y%m%d}"
+
+
 def _make_partition(connection: Connection, start: datetime) -> None:
-    name = sql.Identifier(f"user_notifications_{start:%Y%m%d}")
+    name = sql.Identifier(partition_name(start))
     end = start + WEEK
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%(name)s)", {"name": name.strings[0]})
