@@ -54,6 +54,13 @@ class Runner:
         )
 
     def leftovers(self) -> list[int]:
+        """Return what runs on; what was killed a moment ago has that moment to be gone."""
+        give_up_at = time.monotonic() + 2
+        while (found := self._running()) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        return found
+
+    def _running(self) -> list[int]:
         mark = str(self.scripts.folder)
         return [
             process.pid
