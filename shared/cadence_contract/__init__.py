@@ -243,7 +243,9 @@ class RuleSchema(Schema):
     window_hours = fields.Float(
         required=True,
         data_key="windowHours",
-        validate=validate.Range(min=0, min_inclusive=False, max=24 * 366),
+        validate=validate.Range(
+            min=1 / 3_600, max=24 * 366, error="A window lasts from a second to a leap year."
+        ),
     )
     max_count = fields.Integer(
         required=True, strict=True, data_key="maxCount", validate=validate.Range(min=1, max=10_000)

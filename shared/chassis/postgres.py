@@ -11,12 +11,13 @@ import psycopg2.extras
 import sqlalchemy
 import sqlalchemy.exc
 import structlog
+from psycopg2 import DataError as ValueRefusedError
 from psycopg2 import Error as DatabaseFaultError
 from psycopg2.extensions import connection as Connection  # noqa: N812 - the type's public name
 
 log = structlog.get_logger()
 
-__all__ = ["Connection", "Database", "DatabaseAwayError", "DatabaseFaultError"]
+__all__ = ["Connection", "Database", "DatabaseAwayError", "DatabaseFaultError", "ValueRefusedError"]
 
 
 class DatabaseAwayError(Exception):

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_smorest import Api, Blueprint
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from chassis.bearer_auth import Role, needs_no_token, require_bearer_token
 from chassis.problems import Problem, answer_http_exception, install_problem_handlers
@@ -64,5 +64,13 @@ def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
     require_bearer_token(app, frame.tokens)
+    app.before_request(_refuse_nul)
     install_problem_handlers(app, frame.problems)
     return api
+
+
+def _refuse_nul() -> None:
+    """Refuse the one character that PostgreSQL keeps in no text."""
+    is_in_json = request.is_json and b"\\u0000" in request.get_data()
+    if is_in_json or "\x00" in request.path or b"%00" in request.query_string:
+        raise BadRequest("Texts may not hold the character NUL (U+0000); leave it out.")

@@ -87,6 +87,8 @@ def change_layer(connection: Connection, layer_id: int, author: Author, **change
         raise RuleNotFoundError(f"There is no layer {layer_id}.")
     before = layers[layer_id]
     after = replace(before, **changes)
+    if any(layer.name == after.name for layer in layers.values() if layer.id != layer_id):
+        raise RuleExistsError(f"name: another layer is called {after.name!r} already.")
     update_layer(connection, after)
     change = RuleChange(
         action="layer_changed",

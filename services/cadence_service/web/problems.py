@@ -14,10 +14,11 @@ from cadence_service.use_cases.settle_reservation import (
     ReservationEndedError,
     ReservationNotFoundError,
 )
-from chassis.postgres import DatabaseAwayError
+from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
+    ValueRefusedError: Problem(400, "A value does not fit"),
     DatabaseAwayError: Problem(503, "Database away"),
     ImportNotFoundError: Problem(404, "No such import"),
     ReservationConflictError: Problem(409, "Key used before"),

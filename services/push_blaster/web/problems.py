@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from chassis.postgres import DatabaseAwayError
+from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
 from push_blaster.adapters.automation_files import (
     AutomationExistsError,
@@ -22,6 +22,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AutomationNotFoundError: Problem(404, "No such automation"),
     BrokenAutomationError: Problem(409, "Broken automation file"),
     CannotStopError: Problem(409, "Cannot be stopped"),
+    ValueRefusedError: Problem(400, "A value does not fit"),
     DatabaseAwayError: Problem(503, "Database away"),
     ExecutionNotFoundError: Problem(404, "No such execution"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),

@@ -177,6 +177,12 @@ def test_an_exempt_layer_is_held_back_by_no_rule(cadence: FlaskClient) -> None:
         ("DELETE", "/rules/none", None, 404, "There is no rule 'none'"),
         ("PUT", "/layers/9", {"isExempt": True}, 404, "There is no layer 9"),
         ("PUT", "/layers/3", {"exempt": True}, 400, "exempt: Unknown field."),
+        ("PUT", "/layers/3", {"name": "Test"}, 409, "name: another layer is called 'Test'"),
+        ("PUT", "/layers/3", {"name": "a\x00b"}, 400, "NUL"),
+        ("POST", "/rules", {**RULE, "windowHours": 1e-9}, 400, "windowHours: A window lasts"),
+        ("POST", "/rules?note=a%00b", RULE, 400, "NUL"),
+        ("GET", f"/imports/{2**70}", None, 400, "bigint out of range"),
+        ("DELETE", f"/imports/{2**70}", None, 400, "bigint out of range"),
     ],
 )
 def test_a_change_that_does_not_fit_says_why_and_changes_nothing(
