@@ -25,8 +25,8 @@ install: .venv/installed ## Make .venv and install from requirements.lock
 .venv/installed: requirements.lock pyproject.toml
 	@echo "Installing into .venv (a minute on a new machine) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 test: install ## Run every test on an embedded PostgreSQL

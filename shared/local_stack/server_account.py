@@ -4,6 +4,7 @@ import hashlib
 import os
 import pwd
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,18 +38,21 @@ def find_reachable(folder: Path) -> Path:
     return ROOTS_PLACE / _digest(folder)
 
 
-def copy_reachable(programs: Path) -> Path:
-    """Return `programs`, or, as root, a copy of the folder that the server can reach.
+def copy_reachable(folder: Path, parts: Sequence[str]) -> Path:
+    """Return `folder`, or, as root, a copy of these parts of it that the server can reach.
 
     The copy's name is made of the path and its age, so that an upgrade gets a copy of its own.
     """
-    if os.geteuid() or _may_pass(programs):
-        return programs
-    copy = ROOTS_PLACE / f"programs-{_digest(programs)}-{programs.stat().st_mtime_ns}"
+    if os.geteuid() or _may_pass(folder / parts[0]):
+        return folder
+    age = (folder / parts[0]).stat().st_mtime_ns
+    copy = ROOTS_PLACE / f"programs-{_digest(folder)}-{age}"
     if not copy.exists():
         draft = copy.with_suffix(".draft")
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(programs, draft, symlinks=True)
+        for part in parts:
+            if (folder / part).exists():
+                shutil.copytree(folder / part, draft / part, symlinks=True)
         draft.rename(copy)
     return copy
 

@@ -39,12 +39,14 @@ AS_USER = f"""
 import os, sys
 from pathlib import Path
 import psycopg2
-from local_stack.embedded_postgres import run_postgres
+from local_stack import embedded_postgres
+programs = embedded_postgres.find_binaries()
+embedded_postgres.find_binaries = lambda: programs  # root has made sure that it can be reached
 if not os.geteuid():
     os.setgroups([])
     os.setgid({NOBODY})
     os.setuid({NOBODY})
-with run_postgres(Path(sys.argv[1]), {{"fsync": "off"}}) as server:
+with embedded_postgres.run_postgres(Path(sys.argv[1]), {{"fsync": "off"}}) as server:
     psycopg2.connect(server.url("postgres")).close()
     print("answered")
 """
@@ -116,7 +118,7 @@ def test_root_keeps_data_and_programs_where_its_server_can_reach_them(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if os.geteuid():
-        assert find_reachable(place) == copy_reachable(place) == place
+        assert find_reachable(place) == copy_reachable(place, ["bin"]) == place
         return
     closed = place / "closed"
     closed.mkdir(parents=True)
@@ -125,11 +127,11 @@ def test_root_keeps_data_and_programs_where_its_server_can_reach_them(
     (closed / "bin" / "tool").write_text("1")
     monkeypatch.setattr(server_account, "ROOTS_PLACE", place / "instead")
 
-    data, programs = find_reachable(closed / "data"), copy_reachable(closed)
+    data, programs = find_reachable(closed / "data"), copy_reachable(closed, ["bin", "lib"])
 
     assert data.parent == programs.parent == place / "instead"
     assert (programs / "bin" / "tool").read_text() == "1"
-    assert copy_reachable(closed) == programs
+    assert copy_reachable(closed, ["bin", "lib"]) == programs
     assert closed.stat().st_mode & 0o777 == 0o700, "nobody's permissions were changed"
 
 
