@@ -112,14 +112,12 @@ class FilteredAudienceSchema(Schema):
     reservation = fields.Nested(HeldSchema)
 
 
-class NotificationSchema(Schema):
-    """One notification that was sent to one user."""
+class SentPushSchema(Schema):
+    """What was sent, and when, whoever got it."""
 
     class Meta:
         unknown = RAISE
 
-    user_id = fields.UUID(required=True, data_key="userId")
-    layer_id = LayerField(required=True, data_key="layerId")
     push_title = fields.String(
         required=True, data_key="pushTitle", validate=validate.Length(min=1, max=4_000)
     )
@@ -131,6 +129,13 @@ class NotificationSchema(Schema):
     )
     deep_link = fields.String(load_default=None, allow_none=True, data_key="deepLink")
     sent_at = fields.AwareDateTime(load_default=None, allow_none=True, data_key="sentAt")
+
+
+class NotificationSchema(SentPushSchema):
+    """One notification that was sent to one user."""
+
+    user_id = fields.UUID(required=True, data_key="userId")
+    layer_id = LayerField(required=True, data_key="layerId")
     actually_sent_at = fields.AwareDateTime(
         load_default=None, allow_none=True, data_key="actuallySentAt"
     )
@@ -162,14 +167,11 @@ class NotificationsSchema(Schema):
     )
 
 
-class SettlementSchema(Schema):
+class SettlementSchema(SentPushSchema):
     """Body of POST TRACK_NOTIFICATION_PATH that settles a reservation.
 
     Either `sentUserIds`, and the others are released; or `failedUserIds`, and the others were sent.
     """
-
-    class Meta:
-        unknown = RAISE
 
     reservation_key = fields.String(
         required=True, data_key="reservationKey", validate=validate.Length(min=1, max=MAX_KEY)
@@ -180,17 +182,6 @@ class SettlementSchema(Schema):
     failed_user_ids = fields.List(
         fields.UUID(), data_key="failedUserIds", validate=validate.Length(max=MAX_IDS)
     )
-    push_title = fields.String(
-        required=True, data_key="pushTitle", validate=validate.Length(min=1, max=4_000)
-    )
-    push_body = fields.String(
-        required=True, data_key="pushBody", validate=validate.Length(min=1, max=8_000)
-    )
-    audience_description = fields.String(
-        required=True, data_key="audienceDescription", validate=validate.Length(min=1, max=2_000)
-    )
-    deep_link = fields.String(load_default=None, allow_none=True, data_key="deepLink")
-    sent_at = fields.AwareDateTime(load_default=None, allow_none=True, data_key="sentAt")
 
     @validates_schema
     def _says_who(self, data: dict[str, Any], **_: object) -> None:
