@@ -16,7 +16,7 @@ from cadence_service.settings import Settings
 from chassis.bearer_auth import Role
 from chassis.clock import utc_now
 from chassis.migrations import migrate
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.serving import serving
 
@@ -49,7 +49,7 @@ def postgres(open_folder: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def cadence_app(postgres: EmbeddedPostgres) -> Flask:
     url = postgres.create_database("cadence_tests")
-    database = Database(url, max_connections=1)
+    database = BulkDatabase(url, max_connections=1)
     migrate(database, MIGRATIONS)
     with database.transaction() as connection:
         make_partitions(connection, utc_now())
@@ -70,14 +70,14 @@ def cadence_app(postgres: EmbeddedPostgres) -> Flask:
 
 
 @pytest.fixture
-def cadence_database(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator[Database]:
+def cadence_database(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator[BulkDatabase]:
     """The cadence service's database, as it was migrated; emptied after the test."""
-    database = Database(postgres.url("cadence_tests"), max_connections=4)
+    database = BulkDatabase(postgres.url("cadence_tests"), max_connections=4)
     yield database
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute(
             "TRUNCATE user_notifications, notification_keys, messages, reservations,"
-            " reservation_parts, reservation_exclusions, rule_changes,"
+            " reservation_parts, reservation_exclusions, held_slots, rule_changes,"
             " imports"
         )
         cursor.execute("DELETE FROM cadence_rules WHERE set_version > 1")
@@ -90,7 +90,7 @@ def cadence_database(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator
 
 
 @pytest.fixture
-def cadence_service(cadence_app: Flask, cadence_database: Database) -> Iterator[str]:
+def cadence_service(cadence_app: Flask, cadence_database: BulkDatabase) -> Iterator[str]:
     """The cadence service behind a real socket: its URL."""
     with serving(cadence_app) as url:
         yield url

@@ -23,7 +23,7 @@ from cadence_service.web.rules import rule_routes
 from cadence_service.web.users import user_routes
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from chassis.service import ServiceFrame, frame_service
 
 #: How long a filter waits for a connection before it fails open.
@@ -36,7 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Build the service; gunicorn calls this as `cadence_service.app:create_app()`."""
     settings = settings or Settings.from_environ()
     configure_logs("cadence", settings.log_format)
-    database = Database(
+    database = BulkDatabase(
         settings.database_url,
         max_connections=settings.database_pool_size,
         statement_timeout=settings.statement_timeout,

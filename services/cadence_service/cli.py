@@ -14,7 +14,7 @@ from cadence_service.use_cases.prune import prune as prune_history
 from chassis.clock import utc_now
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from chassis.serving import serve as serve_app
 from chassis.settings import SettingsError
 
@@ -43,7 +43,7 @@ def migrate() -> None:
     """Bring the schema up to date and make partitions ahead; safe to repeat."""
     settings = _settings()
     configure_logs("cadence-migrate", settings.log_format)
-    database = Database(settings.database_url, max_connections=1)
+    database = BulkDatabase(settings.database_url, max_connections=1)
     database.wait_until_there(sleep=time.sleep)
     migrate_database(database, MIGRATIONS)
     with database.transaction() as connection:
@@ -58,7 +58,7 @@ def prune(keep_days: int | None, *, dry_run: bool) -> None:
     """Drop weeks of history that are past keeping; never what an active rule still sees."""
     settings = _settings()
     configure_logs("cadence-prune", settings.log_format)
-    database = Database(
+    database = BulkDatabase(
         settings.database_url, max_connections=1, statement_timeout=timedelta(hours=1)
     )
     keep = timedelta(days=keep_days or settings.keep_days)

@@ -2,7 +2,16 @@
 
 from typing import Any, Final
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import (
+    EXCLUDE,
+    RAISE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
 
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
 TRACK_NOTIFICATION_PATH: Final = "/track-notification"
@@ -37,13 +46,22 @@ class LayerField(fields.Integer):
 
 
 class UserIdsField(fields.Field[list[str]]):
-    """A list of texts, checked without an object for each."""
+    """A list of texts, at least `fewest`, checked without an object for each."""
+
+    def __init__(self, *, fewest: int = 0, **options: Any) -> None:
+        """Take how many there must be, and marshmallow's usual options."""
+        super().__init__(**options)
+        self.fewest = fewest
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
-        if not isinstance(value, list) or not value:
-            raise ValidationError("Send a list of at least one user id.")
-        wrong = next((i for i, item in enumerate(value) if type(item) is not str), None)
-        if wrong is not None:
+        if not isinstance(value, list) or len(value) < self.fewest:
+            raise ValidationError(
+                "Send a list of at least one user id."
+                if self.fewest
+                else "Send a list of user ids."
+            )
+        if set(map(type, value)) - {str}:
+            wrong = next(i for i, item in enumerate(value) if type(item) is not str)
             raise ValidationError({wrong: ["Not a text."]})
         return value
 
@@ -76,11 +94,39 @@ class FilterAudienceSchema(Schema):
     class Meta:
         unknown = RAISE
 
-    user_ids = UserIdsField(required=True, data_key="userIds")
+    user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
     layer_id = LayerField(required=True, data_key="layerId")
     scheduled_for = fields.AwareDateTime(load_default=None, data_key="scheduledFor")
     explain = fields.Boolean(load_default=False)
     reservation = fields.Nested(ReservationWishSchema, load_default=None)
+
+
+class CompactFilterSchema(Schema):
+    """Query of POST FILTER_AUDIENCE_PATH where the body is ids of 16 bytes each."""
+
+    class Meta:
+        unknown = RAISE
+
+    layer_id = fields.Integer(
+        required=True,
+        data_key="layerId",
+        validate=validate.Range(FIRST_LAYER, LAST_LAYER, error="Layers are 1 to 5."),
+    )
+    scheduled_for = fields.AwareDateTime(load_default=None, data_key="scheduledFor")
+    key = fields.String(
+        load_default=None,
+        data_key="reservationKey",
+        validate=validate.Length(min=1, max=MAX_KEY),
+    )
+    ttl_seconds = fields.Float(
+        load_default=900.0, data_key="ttlSeconds", validate=validate.Range(min=1, max=86_400)
+    )
+
+    @post_load
+    def _wish(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        key, ttl_seconds = data.pop("key"), data.pop("ttl_seconds")
+        wish = {"key": key, "ttl_seconds": ttl_seconds} if key else None
+        return {**data, "reservation": wish}
 
 
 class ExcludedUserSchema(Schema):
@@ -176,12 +222,8 @@ class SettlementSchema(SentPushSchema):
     reservation_key = fields.String(
         required=True, data_key="reservationKey", validate=validate.Length(min=1, max=MAX_KEY)
     )
-    sent_user_ids = fields.List(
-        fields.UUID(), data_key="sentUserIds", validate=validate.Length(max=MAX_IDS)
-    )
-    failed_user_ids = fields.List(
-        fields.UUID(), data_key="failedUserIds", validate=validate.Length(max=MAX_IDS)
-    )
+    sent_user_ids = UserIdsField(data_key="sentUserIds", validate=validate.Length(max=MAX_IDS))
+    failed_user_ids = UserIdsField(data_key="failedUserIds", validate=validate.Length(max=MAX_IDS))
 
     @validates_schema
     def _says_who(self, data: dict[str, Any], **_: object) -> None:

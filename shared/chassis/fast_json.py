@@ -1,9 +1,12 @@
 """JSON for Flask by orjson: bodies of a million ids in a tenth of a second."""
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
+from flask import Response
 from flask.json.provider import JSONProvider
+
+_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
 class FastJson(JSONProvider):
@@ -21,8 +24,9 @@ class FastJson(JSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Any:
         """Return an answer with the arguments as its JSON body."""
-        body = self.dumps(self._prepare_response_obj(args, kwargs))
-        return self._app.response_class(f"{body}\n", mimetype=self.mimetype)
+        body = self._prepare_response_obj(args, kwargs)
+        written = orjson.dumps(body, default=_write_other, option=_OPTIONS)
+        return Response(written, mimetype=self.mimetype)
 
 
 def _write_other(value: object) -> object:

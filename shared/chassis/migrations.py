@@ -8,16 +8,16 @@ import sqlalchemy
 from alembic import command, context
 from alembic.config import Config
 
-from chassis.postgres import Connection, Database
+from chassis.postgres import Pool
 
 #: One number for the advisory lock, so that two `migrate` at once run one after the other.
 LOCK: Final = 7_304_218_511
 
 
-def migrate(database: Database, folder: Path) -> None:
+def migrate(database: Pool[Any], folder: Path) -> None:
     """Bring the schema of `database` to the newest migration in `folder`; safe to repeat."""
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg2://", creator=_unhurried(database), poolclass=sqlalchemy.NullPool
+        f"{database.dialect}://", creator=_unhurried(database), poolclass=sqlalchemy.NullPool
     )
     with engine.connect() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
@@ -46,9 +46,9 @@ def run_sql(sql: str) -> None:
     connection.connection.cursor().execute(sql)
 
 
-def _unhurried(database: Database) -> Callable[[], Any]:
-    def connect() -> Connection:
-        raw: Connection = database.connect()
+def _unhurried(database: Pool[Any]) -> Callable[[], Any]:
+    def connect() -> Any:
+        raw = database.connect()
         with raw.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0")
         raw.commit()

@@ -1,31 +1,55 @@
-"""PostgreSQL: a bounded pool of psycopg2 connections that heals when the server comes back."""
+"""PostgreSQL: bounded pools of connections that heal when the server comes back."""
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
+import psycopg
 import psycopg2
-import psycopg2.extensions
 import psycopg2.extras
 import sqlalchemy
 import sqlalchemy.exc
 import structlog
-from psycopg2 import DataError as ValueRefusedError
-from psycopg2 import Error as DatabaseFaultError
+from psycopg import Connection as BulkConnection
 from psycopg2.extensions import connection as Connection  # noqa: N812 - the type's public name
 
 log = structlog.get_logger()
 
-__all__ = ["Connection", "Database", "DatabaseAwayError", "DatabaseFaultError", "ValueRefusedError"]
+__all__ = [
+    "BulkConnection",
+    "BulkDatabase",
+    "Connection",
+    "Database",
+    "DatabaseAwayError",
+    "DatabaseFaultError",
+    "Pool",
+    "ValueRefusedError",
+]
+
+AnyConnection = TypeVar("AnyConnection")
 
 
 class DatabaseAwayError(Exception):
     """The database cannot be reached, or did not answer in time; trying again later helps."""
 
 
-class Database:
+class DatabaseFaultError(Exception):
+    """The database answered that a statement is wrong; its own error is the cause."""
+
+
+class ValueRefusedError(DatabaseFaultError):
+    """The database answered that a value fits no column."""
+
+
+class Pool(Generic[AnyConnection]):
     """A pool of at most `max_connections` to one database; nothing connects before it is used."""
+
+    #: What SQLAlchemy calls the driver, whose pool this is.
+    dialect: ClassVar[str]
+    #: The driver's module: both follow the database API of Python in the names of their errors.
+    driver: ClassVar[Any]
 
     def __init__(
         self,
@@ -40,34 +64,52 @@ class Database:
 
         Units: `patience` is how long a connection, a new one or a lent one, is waited for.
         """
-        psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]  # missing in its stubs
         self.url = url
-        self.connect = _connector(url, statement_timeout, patience, application_name)
+        self._options = {
+            "connect_timeout": max(2, int(patience.total_seconds())),  # libpq takes no less
+            "application_name": application_name,
+            "keepalives_idle": 30,
+            "tcp_user_timeout": 30_000,
+            "options": f"-c statement_timeout={int(statement_timeout.total_seconds() * 1000)}"
+            " -c timezone=UTC",
+        }
         self._engine = sqlalchemy.create_engine(
-            "postgresql+psycopg2://",
+            f"{self.dialect}://",
             creator=self.connect,
             pool_size=max_connections,
             max_overflow=0,
             pool_timeout=patience.total_seconds(),
             pool_pre_ping=True,
         )
+        weakref.finalize(self, self._engine.dispose)
+
+    def connect(self) -> AnyConnection:
+        """Return a connection outside the pool; the driver's OperationalError if there is none."""
+        return self.driver.connect(self.url, **self._options)  # type: ignore[no-any-return]  # by its dialect
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[AnyConnection]:
         """Lend a connection; commit when the block ends, roll back when it raises.
 
-        Raises: DatabaseAwayError if no connection could be had, or it was lost on the way.
+        Raises: DatabaseAwayError if no connection could be had, or it was lost on the way;
+        ValueRefusedError, DatabaseFaultError if a statement failed.
         """
+        driver = self.driver
         try:
             lent = self._engine.raw_connection()
-        except (psycopg2.OperationalError, sqlalchemy.exc.SQLAlchemyError) as error:
+        except (driver.OperationalError, sqlalchemy.exc.SQLAlchemyError) as error:
             raise DatabaseAwayError(f"The database is away: {_first_line(error)}") from error
         try:
-            yield lent.driver_connection  # type: ignore[misc]  # psycopg2's, by our creator
+            yield lent.driver_connection  # type: ignore[misc]  # the driver's, by our creator
             lent.commit()
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        except (driver.OperationalError, driver.InterfaceError) as error:
             lent.invalidate()
             raise DatabaseAwayError(f"The database went away: {_first_line(error)}") from error
+        except driver.Error as error:
+            lent.rollback()
+            refused = isinstance(error, driver.DataError)
+            kind = ValueRefusedError if refused else DatabaseFaultError
+            raise kind(_first_line(error)) from error
         except BaseException:
             lent.rollback()
             raise
@@ -76,8 +118,8 @@ class Database:
 
     def ping(self) -> None:
         """Raise DatabaseAwayError unless the database answers."""
-        with self.transaction() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        with self.transaction() as connection:
+            connection.cursor().execute("SELECT 1")  # type: ignore[attr-defined]  # as every driver
 
     def wait_until_there(self, sleep: Callable[[float], object]) -> None:
         """Return when the database answers; until then say so in the log, every few seconds."""
@@ -95,22 +137,32 @@ class Database:
         self._engine.dispose()
 
 
-def _connector(
-    url: str, statement_timeout: timedelta, patience: timedelta, application_name: str
-) -> Callable[[], Any]:
-    milliseconds = int(statement_timeout.total_seconds() * 1000)
+class Database(Pool[Connection]):
+    """A pool of psycopg2 connections, for statements with values here and there."""
 
-    def connect() -> Connection:
-        return psycopg2.connect(
-            url,
-            connect_timeout=max(2, int(patience.total_seconds())),  # libpq takes no less
-            application_name=application_name,
-            keepalives_idle=30,
-            tcp_user_timeout=30_000,
-            options=f"-c statement_timeout={milliseconds} -c timezone=UTC",
-        )
+    dialect: ClassVar[str] = "postgresql+psycopg2"
+    driver: ClassVar[Any] = psycopg2
 
-    return connect
+    def connect(self) -> Connection:
+        """Return a connection outside the pool that knows UUIDs."""
+        psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]  # missing in its stubs
+        return super().connect()
+
+
+class BulkDatabase(Pool[BulkConnection]):
+    """A pool of psycopg 3 connections, for statements with a million values in binary.
+
+    Nothing is prepared on the server, so that PgBouncer may stand between, in transaction mode.
+    """
+
+    dialect: ClassVar[str] = "postgresql+psycopg"
+    driver: ClassVar[Any] = psycopg
+
+    def connect(self) -> BulkConnection:
+        """Return a connection outside the pool."""
+        connection = super().connect()
+        connection.prepare_threshold = None
+        return connection
 
 
 def _first_line(error: BaseException) -> str:

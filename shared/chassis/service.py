@@ -10,6 +10,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from chassis.bearer_auth import Role, needs_no_token, require_bearer_token
+from chassis.gzip_bodies import GzipBodies
 from chassis.problems import Problem, answer_http_exception, install_problem_handlers
 
 
@@ -64,6 +65,7 @@ def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
     require_bearer_token(app, frame.tokens)
+    app.wsgi_app = GzipBodies(app.wsgi_app, app.config["MAX_CONTENT_LENGTH"])  # type: ignore[method-assign]  # Flask's own way
     app.before_request(_refuse_nul)
     install_problem_handlers(app, frame.problems)
     return api

@@ -1,74 +1,162 @@
 """The cadence service beside the original's statements, in one run over the same history."""
 
 import hashlib
+import json
+import os
 import random
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from cadence_service.adapters.notification_record import MessageTexts, Notification
-from cadence_service.use_cases.filter_audience import FilteredAudience, Question, filter_audience
-from cadence_service.use_cases.record_notifications import record_notifications
-from cadence_service.use_cases.reserve_audience import Wish, reserve_audience
-from cadence_service.use_cases.settle_reservation import release_reservation
+import requests
+
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from local_stack.embedded_postgres import run_postgres
+from local_stack.processes import stop_processes
 from tests.bench.cadence_data import SERVER, fill
-from tests.bench.rounds import compare
+from tests.bench.rounds import Way, compare
 
-SIZES = (1_000, 10_000, 100_000, 1_000_000)
-TOLD = 5_000
-TEXTS = MessageTexts("Title", "Body", "Bench", None)
+SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
+ROUNDS: Final = 3
+#: Users that notifications are recorded for.
+TOLD: Final = 20_000
+TEXTS: Final = {"pushTitle": "Title", "pushBody": "Body", "audienceDescription": "Bench"}
+PORT: Final = "3892"
+
+
+class Service:
+    """The cadence service as its clients see it: over a socket."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def post(self, path: str, body: object, **options: Any) -> bytes:
+        """Return the answer's body; a body that is no bytes is sent as JSON."""
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} | options.pop("headers", {})
+        response = self.session.post(
+            f"{self.url}{path}", data=body, headers=headers, timeout=600, **options
+        )
+        if response.status_code != 200:
+            raise RuntimeError(response.text[:1_000])
+        return response.content
 
 
 def measure_cadence(folder: Path, rows: int, users: int) -> None:
     """Print, for each size of audience, what each way takes; and the same for recording."""
     with run_postgres(folder / "cadence", SERVER) as postgres:
-        database = fill(postgres, rows, users)
+        begun = time.perf_counter()
+        fill(postgres, rows, users).close()
         print(f"{rows:,} notifications of {users:,} users over 28 days, in both shapes")
-        dice = random.Random(1)  # noqa: S311 - a sample, no secret
-        for size in SIZES:
-            if size <= users:
+        print(f"(filled in {time.perf_counter() - begun:.0f} s)", flush=True)
+        original = Database(postgres.url("bench_cadence"), statement_timeout=timedelta(hours=1))
+        with _running(original.url) as service:
+            dice = random.Random(1)  # noqa: S311 - a sample, no secret
+            for size in (size for size in SIZES if size <= users):
                 asked = [_user(number) for number in dice.sample(range(users), size)]
-                _measure_filter(database, asked)
-        _measure_record(database)
-        database.close()
+                _measure_filter(service, original, asked)
+            _measure_record(service, original)
+        original.close()
+
+
+@contextmanager
+def _running(database_url: str) -> Iterator[Service]:
+    """Run the service as it is run: gunicorn, in processes of its own."""
+    token = uuid4().hex
+    environment = os.environ | {  # noqa: TID251 - a process of its own
+        "PUSH_CADENCE_DATABASE_URL": database_url,
+        "CADENCE_API_TOKEN": token,
+        "CADENCE_PORT": PORT,
+    }
+    program = Path(sys.executable).with_name("cadence-service")
+    process = subprocess.Popen([program, "serve"], env=environment)
+    service = Service(f"http://127.0.0.1:{PORT}", token)
+    try:
+        _wait_until_there(service)
+        yield service
+    finally:
+        stop_processes([process], 10)
+
+
+def _wait_until_there(service: Service) -> None:
+    for _ in range(100):
+        try:
+            service.session.get(f"{service.url}/health", timeout=5).raise_for_status()
+        except requests.RequestException:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError("The service did not come up.")
 
 
 def _user(number: int) -> str:
     return str(UUID(hashlib.md5(str(number).encode()).hexdigest()))  # noqa: S324 - as the data
 
 
-def _measure_filter(database: Database, asked: list[str]) -> None:
+def _measure_filter(service: Service, original: Database, asked: list[str]) -> None:
     now = utc_now()
-    question = Question(asked, 3, now)
-    expected = _ask_originally(database, asked, now)
-    ways: dict[str, Callable[[], object]] = {
-        "the original's statements": lambda: _ask_originally(database, asked, now),
-        "filter_audience": lambda: _check(filter_audience(database, question), expected),
-        "reserve_audience": lambda: _reserve(database, question, expected),
-        "floor: scan and hash the window": lambda: _scan(database, now),
+    question = {"userIds": asked, "layerId": 3, "scheduledFor": now.isoformat()}
+    body = json.dumps(question).encode()
+    octets = b"".join(UUID(user).bytes for user in asked)
+    expected = json.loads(_ask_originally(original, body, now))
+
+    def check(raw: bytes, key: str) -> None:
+        answer = json.loads(raw)
+        if answer["failedOpen"] or answer[key] != expected[key]:
+            raise RuntimeError(f"not what the original says: {raw[:500]!r}")
+
+    def reserve() -> None:
+        reserved = service.post(
+            "/filter-audience", body[:-1] + b', "reservation": {"key": "bench"}}'
+        )
+        answers.append(reserved)
+
+    def filter_octets() -> bytes:
+        return service.post(
+            "/filter-audience",
+            octets,
+            params={"layerId": 3, "scheduledFor": now.isoformat()},
+            headers={"Content-Type": "application/octet-stream"},
+        )
+
+    answers: list[bytes] = []
+    size = len(asked)
+    ways = {
+        "the original's statements": Way(lambda: _ask_originally(original, body, now), size),
+        "filter": Way(lambda: answers.append(service.post("/filter-audience", body)), size),
+        "filter, ids as bytes": Way(filter_octets, size),
+        "reserve": Way(reserve, size, lambda: _forget(service, original)),
+        "floor: scan and hash the window": Way(lambda: _scan(original, now), size),
     }
-    compare(f"Filter {len(asked):,} users", ways, len(asked), "ids", 3)
+    check(filter_octets(), "excludedCount")
+    compare(f"Filter {size:,} users", ways, "ids", ROUNDS)
+    for answer in answers:
+        check(answer, "eligibleUserIds")
 
 
-def _check(filtered: FilteredAudience, expected: int) -> None:
-    if filtered.fail_open_reason or len(filtered.eligible) != expected:
-        raise RuntimeError(f"{len(filtered.eligible)} eligible, not {expected}: {filtered}")
+def _forget(service: Service, original: Database) -> None:
+    """Give the slots back, and forget that they were asked for."""
+    service.session.delete(f"{service.url}/reservations/bench", timeout=600).raise_for_status()
+    with original.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM reservations")
+    with original.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("TRUNCATE held_slots")
 
 
-def _reserve(database: Database, question: Question, expected: int) -> None:
-    key = uuid4().hex
-    _check(reserve_audience(database, question, Wish(key, timedelta(hours=1))), expected)
-    with database.transaction() as connection:
-        release_reservation(connection, key)
-
-
-def _ask_originally(database: Database, asked: list[str], now: datetime) -> int:
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = 0")
+def _ask_originally(original: Database, body: bytes, now: datetime) -> bytes:
+    """Do what the original did with a request, but for HTTP."""
+    asked = json.loads(body)["userIds"]
+    with original.transaction() as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT user_id FROM original_notifications"
             " WHERE user_id = ANY(%s::uuid[]) AND layer_id = 3 AND sent_at > %s",
@@ -83,11 +171,12 @@ def _ask_originally(database: Database, asked: list[str], now: datetime) -> int:
             (rest, now - timedelta(hours=168)),
         )
         held_back |= {str(row[0]) for row in cursor}
-    return len([user for user in asked if user not in held_back])
+    eligible = [user for user in asked if user not in held_back]
+    return json.dumps({"eligibleUserIds": eligible, "excludedCount": len(held_back)}).encode()
 
 
-def _scan(database: Database, now: datetime) -> None:
-    with database.transaction() as connection, connection.cursor() as cursor:
+def _scan(original: Database, now: datetime) -> None:
+    with original.transaction() as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM (SELECT user_id FROM user_notifications"
             " WHERE sent_at > %s AND layer_id IN (2, 3) GROUP BY user_id) AS users",
@@ -96,38 +185,40 @@ def _scan(database: Database, now: datetime) -> None:
         cursor.fetchone()
 
 
-def _measure_record(database: Database) -> None:
-    rounds = iter(range(1_000))
-    ways: dict[str, Callable[[], object]] = {
-        "one INSERT and commit a user": lambda: _tell_one_by_one(database),
-        "record_notifications": lambda: _tell(database, next(rounds)),
+def _measure_record(service: Service, original: Database) -> None:
+    few, many = TOLD // 10, TOLD
+
+    def notifications() -> None:
+        told = [
+            {"userId": str(uuid4()), "layerId": 3, "idempotencyKey": "bench", **TEXTS}
+            for _ in range(few)
+        ]
+        service.post("/track-notification", {"notifications": told})
+
+    def hold() -> None:
+        users = [str(uuid4()) for _ in range(many)]
+        wish = {"key": uuid4().hex, "ttlSeconds": 3_600}
+        body = {"userIds": users, "layerId": 1, "reservation": wish}
+        service.post("/filter-audience", body)
+        held.append({"reservationKey": wish["key"], "sentUserIds": users, **TEXTS})
+
+    held: list[dict[str, Any]] = []
+    for _ in range(ROUNDS):
+        hold()
+    ways = {
+        "one INSERT and commit a user": Way(lambda: _tell_one_by_one(original, few), few),
+        "notifications, each with its key": Way(notifications, few),
+        "settle a reservation": Way(lambda: service.post("/track-notification", held.pop()), many),
     }
-    compare(f"Record {TOLD:,} notifications", ways, TOLD, "sends", 3)
+    compare("Record notifications", ways, "sends", ROUNDS)
 
 
-def _tell_one_by_one(database: Database) -> None:
-    for _ in range(TOLD):
-        with database.transaction() as connection, connection.cursor() as cursor:
+def _tell_one_by_one(original: Database, count: int) -> None:
+    for _ in range(count):
+        with original.transaction() as connection, connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO original_notifications (id, user_id, layer_id, push_title, push_body,"
                 " audience_description, sent_at) VALUES (gen_random_uuid(), %s, 3, 'T', 'B', 'A',"
                 " now())",
                 (uuid4(),),
             )
-
-
-def _tell(database: Database, number: int) -> None:
-    now = utc_now()
-    sends = [
-        Notification(
-            user_id=uuid4(),
-            layer_id=3,
-            texts=TEXTS,
-            sent_at=now,
-            actually_sent_at=now,
-            idempotency_key=f"bench-{number}",
-        )
-        for _ in range(TOLD)
-    ]
-    with database.transaction() as connection:
-        record_notifications(connection, sends)

@@ -1,12 +1,14 @@
 """A seeded history for the cadence measurements, in our shape and in the original's."""
 
-from psycopg2 import sql
+from contextlib import closing
+
+from psycopg import sql
 
 from cadence_service.adapters.partitions import make_partitions
 from cadence_service.cli import MIGRATIONS
 from chassis.clock import utc_now
 from chassis.migrations import migrate
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
 
 #: As a server of this size would be set.
@@ -16,7 +18,6 @@ SERVER = {
     "maintenance_work_mem": "1GB",
     "max_wal_size": "16GB",
     "checkpoint_timeout": "30min",
-    "fsync": "off",
     "max_parallel_workers_per_gather": "0",
 }
 
@@ -42,14 +43,12 @@ ALTER TABLE original_notifications ADD PRIMARY KEY (id);
 CREATE INDEX ON original_notifications (user_id, sent_at);
 CREATE INDEX ON original_notifications (layer_id);
 CREATE INDEX ON original_notifications (sent_at);
-ANALYZE original_notifications;
-ANALYZE user_notifications;
 """
 
 
-def fill(postgres: EmbeddedPostgres, rows: int, users: int) -> Database:
+def fill(postgres: EmbeddedPostgres, rows: int, users: int) -> BulkDatabase:
     """Return a database with the history in both shapes."""
-    database = Database(postgres.create_database("bench_cadence"), max_connections=20)
+    database = BulkDatabase(postgres.create_database("bench_cadence"), max_connections=20)
     migrate(database, MIGRATIONS)
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
@@ -58,4 +57,11 @@ def fill(postgres: EmbeddedPostgres, rows: int, users: int) -> Database:
         cursor.execute("SELECT setseed(0.5)")
         cursor.execute(sql.SQL(_OURS).format(users=sql.Literal(users), rows=sql.Literal(rows)))
         cursor.execute(_ORIGINALS)
+    with closing(database.connect()) as connection:
+        connection.autocommit = True
+        connection.execute("SET statement_timeout = 0")
+        # As autovacuum leaves tables after a while.
+        connection.execute("VACUUM ANALYZE user_notifications")
+        connection.execute("VACUUM ANALYZE original_notifications")
+        connection.execute("CHECKPOINT")
     return database

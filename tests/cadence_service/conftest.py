@@ -4,17 +4,17 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from tests.conftest import CADENCE_TOKEN
 
 
 @pytest.fixture
-def database(cadence_database: Database) -> Database:
+def database(cadence_database: BulkDatabase) -> BulkDatabase:
     return cadence_database
 
 
 @pytest.fixture
-def cadence(cadence_app: Flask, database: Database) -> FlaskClient:
+def cadence(cadence_app: Flask, database: BulkDatabase) -> FlaskClient:
     client = cadence_app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {CADENCE_TOKEN}"
     return client

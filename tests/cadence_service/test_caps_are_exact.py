@@ -16,7 +16,7 @@ from cadence_service.app import create_app
 from cadence_service.settings import Settings
 from chassis.bearer_auth import Role
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from tests.conftest import CADENCE_TOKEN
 from tests.serving import serving
 
@@ -28,7 +28,7 @@ AUDIENCE = 150
 
 
 @pytest.fixture
-def replicas(cadence_database: Database) -> Iterator[list[str]]:
+def replicas(cadence_database: BulkDatabase) -> Iterator[list[str]]:
     settings = Settings(
         database_url=cadence_database.url,
         database_pool_size=8,
@@ -45,7 +45,7 @@ def replicas(cadence_database: Database) -> Iterator[list[str]]:
 
 
 def test_no_cap_leaks_and_no_slot_is_wasted(
-    replicas: list[str], cadence_database: Database
+    replicas: list[str], cadence_database: BulkDatabase
 ) -> None:
     now = utc_now()
     dice = random.Random(7)  # noqa: S311 - a sample, no secret
@@ -89,7 +89,9 @@ def _ask(url: str, key: str, layer: int, at: Any, audience: list[UUID]) -> dict[
     return answer
 
 
-def _taken(database: Database) -> Counter[tuple[UUID, int]]:
+def _taken(database: BulkDatabase) -> Counter[tuple[UUID, int]]:
     with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT user_id, layer_id FROM user_notifications")
+        cursor.execute(
+            "SELECT user_id, layer_id FROM held_slots JOIN reservations ON id = reservation_id"
+        )
         return Counter((user, layer) for user, layer in cursor)

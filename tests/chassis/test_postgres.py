@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from cadence_service.cli import MIGRATIONS
 from chassis.migrations import migrate
-from chassis.postgres import Database, DatabaseAwayError
+from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.conftest import FAST
 
@@ -78,7 +77,7 @@ def test_a_statement_that_takes_too_long_is_ended(postgres: EmbeddedPostgres) ->
 
 
 def test_a_fault_of_ours_is_told_as_it_is(database: Database) -> None:
-    with pytest.raises(psycopg2.errors.UndefinedTable):
+    with pytest.raises(DatabaseFaultError):
         read_one(database, "SELECT * FROM nowhere")
 
     assert read_one(database, "SELECT 1") == 1

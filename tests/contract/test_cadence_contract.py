@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
 from push_blaster.domain.cadence import TrackedSend, Verdict
 from tests.conftest import CADENCE_TOKEN
@@ -49,7 +49,7 @@ def test_what_was_tracked_holds_back_and_says_by_which_rule(client: CadenceClien
     assert verdict.held_back == {ALICE: "layer_3_cooldown_hours"}
 
 
-def test_telling_twice_counts_once(client: CadenceClient, cadence_database: Database) -> None:
+def test_telling_twice_counts_once(client: CadenceClient, cadence_database: BulkDatabase) -> None:
     client.track([a_send(), a_send(user_id=BOB, idempotency_key="bob")])
     client.track([a_send(), a_send(user_id=BOB, idempotency_key="bob")])
 
@@ -61,7 +61,7 @@ def test_telling_twice_counts_once(client: CadenceClient, cadence_database: Data
 
 
 def test_failing_open_is_told_with_its_reason(
-    client: CadenceClient, cadence_database: Database
+    client: CadenceClient, cadence_database: BulkDatabase
 ) -> None:
     with cadence_database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE cadence_rules SET is_active = false")
@@ -83,7 +83,7 @@ def test_a_well_service_answers_the_ping(client: CadenceClient) -> None:
 
 
 def test_held_slots_are_confirmed_by_telling_and_given_back_by_releasing(
-    client: CadenceClient, cadence_database: Database
+    client: CadenceClient, cadence_database: BulkDatabase
 ) -> None:
     key = "garden news@20261124T120000Z/1/0"
     client.reserve_audience([ALICE, BOB], 3, NOON, key)
@@ -95,8 +95,10 @@ def test_held_slots_are_confirmed_by_telling_and_given_back_by_releasing(
 
     assert client.reserve_audience([ALICE, BOB], 3, NOON, "third").eligible == {BOB}
     with cadence_database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT user_id, state FROM user_notifications ORDER BY state DESC")
-        assert cursor.fetchall() == [(ALICE, 1), (BOB, 0)]
+        cursor.execute("TABLE held_slots")
+        assert [row[0] for row in cursor] == [BOB]
+        cursor.execute("SELECT user_id FROM user_notifications")
+        assert cursor.fetchall() == [(ALICE,)]
 
 
 def test_slots_that_nobody_holds_cannot_be_held_longer(client: CadenceClient) -> None:

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cadence_service.adapters.notification_record import MessageTexts, upsert_messages
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 
 def fill_links(
-    connection: Connection,
+    connection: BulkConnection,
     title: str,
     deep_link: str,
     at: datetime,
@@ -47,7 +47,7 @@ def fill_links(
     return filled
 
 
-def _select_linkless(connection: Connection, title: str) -> list[tuple[int, str, str]]:
+def _select_linkless(connection: BulkConnection, title: str) -> list[tuple[int, str, str]]:
     with connection.cursor() as cursor:
         cursor.execute(
             """

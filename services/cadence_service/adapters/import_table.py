@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg2.extras import execute_values
-
 from cadence_service.adapters.history_csv import PastSend
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 #: An advisory lock: imports run one after the other, so that none overlooks another's rows.
 LOCK: Final = 7_304_218_512
@@ -37,7 +35,7 @@ _COLUMNS: Final = (
 )
 
 
-def insert_import(connection: Connection, kind: str, file_name: str, now: datetime) -> int:
+def insert_import(connection: BulkConnection, kind: str, file_name: str, now: datetime) -> int:
     """Open an import; return its id."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -51,7 +49,7 @@ def insert_import(connection: Connection, kind: str, file_name: str, now: dateti
     return int(row[0]) if row else 0
 
 
-def save_progress(connection: Connection, import_id: int, total: int) -> None:
+def save_progress(connection: BulkConnection, import_id: int, total: int) -> None:
     """Say how many rows a running import has read."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -61,7 +59,7 @@ def save_progress(connection: Connection, import_id: int, total: int) -> None:
 
 
 def end_import(
-    connection: Connection,
+    connection: BulkConnection,
     import_id: int,
     state: str,
     counts: tuple[int, int, int, int],
@@ -88,49 +86,41 @@ def end_import(
         )
 
 
-def lock_imports(connection: Connection) -> None:
+def lock_imports(connection: BulkConnection) -> None:
     """Let only one transaction at a time import."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": LOCK})
 
 
 def insert_history(
-    connection: Connection,
+    connection: BulkConnection,
     import_id: int,
     sends: Sequence[PastSend],
     message_ids: dict[bytes, int],
 ) -> int:
     """Add sends of the past, unless the user has one of the same instant; return how many."""
-    if not sends:
-        return 0
-    with connection.cursor() as cursor:
-        inserted = execute_values(
-            cursor,
-            cursor.mogrify(
-                """
-                INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id,
-                                                actually_sent_at, import_id)
-                SELECT v.user_id, v.sent_at, v.layer_id, v.message_id, v.sent_at, %(id)s
-                  FROM (VALUES %%s) AS v (user_id, sent_at, layer_id, message_id)
-                 WHERE NOT EXISTS (
-                       SELECT 1 FROM user_notifications n
-                        WHERE n.user_id = v.user_id AND n.sent_at = v.sent_at AND n.state = 1)
-                RETURNING 1
-                """,
-                {"id": import_id},
-            ),
-            [
-                (s.user_id, s.sent_at, s.layer_id, message_ids[s.texts.digest])
-                for s in sorted(sends, key=lambda send: send.user_id)
-            ],
-            template="(%s::uuid, %s::timestamptz, %s::smallint, %s::int)",
-            page_size=len(sends),
-            fetch=True,
-        )
-    return len(inserted)
+    ordered = sorted(sends, key=lambda send: send.user_id)
+    return connection.execute(
+        """
+        INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, actually_sent_at,
+                                        import_id)
+        SELECT v.user_id, v.sent_at, v.layer_id, v.message_id, v.sent_at, %(id)s
+          FROM unnest(%(users)s::uuid[], %(instants)s::timestamptz[], %(layers)s::smallint[],
+                      %(messages)s::int[]) AS v (user_id, sent_at, layer_id, message_id)
+         WHERE NOT EXISTS (SELECT 1 FROM user_notifications n
+                            WHERE n.user_id = v.user_id AND n.sent_at = v.sent_at)
+        """,
+        {
+            "id": import_id,
+            "users": [send.user_id for send in ordered],
+            "instants": [send.sent_at for send in ordered],
+            "layers": [send.layer_id for send in ordered],
+            "messages": [message_ids[send.texts.digest] for send in ordered],
+        },
+    ).rowcount
 
 
-def select_imports(connection: Connection, import_id: int | None = None) -> list[Import]:
+def select_imports(connection: BulkConnection, import_id: int | None = None) -> list[Import]:
     """Return the imports, newest first; or only the one of this id."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -146,7 +136,7 @@ def select_imports(connection: Connection, import_id: int | None = None) -> list
     return [Import(**row) for row in rows]
 
 
-def delete_history(connection: Connection, import_id: int) -> int:
+def delete_history(connection: BulkConnection, import_id: int) -> int:
     """Remove what an import brought; return how many sends that were."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM user_notifications WHERE import_id = %(id)s", {"id": import_id})

@@ -2,17 +2,17 @@
 
 from datetime import datetime
 
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 
-def delete_old_keys(connection: Connection, before: datetime) -> int:
+def delete_old_keys(connection: BulkConnection, before: datetime) -> int:
     """Forget idempotency keys of notifications of before then; return how many."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM notification_keys WHERE sent_at < %(t)s", {"t": before})
         return int(cursor.rowcount)
 
 
-def delete_old_reservations(connection: Connection, before: datetime) -> int:
+def delete_old_reservations(connection: BulkConnection, before: datetime) -> int:
     """Forget reservations that ended, and were for before then; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -25,7 +25,7 @@ def delete_old_reservations(connection: Connection, before: datetime) -> int:
         return int(cursor.rowcount)
 
 
-def delete_unused_messages(connection: Connection) -> int:
+def delete_unused_messages(connection: BulkConnection) -> int:
     """Forget texts that no notification has any more; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from psycopg2.extras import execute_values
-
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,79 +44,73 @@ class Notification:
         return hashlib.sha256(self.idempotency_key.encode()).digest()
 
 
-def upsert_messages(connection: Connection, texts: Iterable[MessageTexts]) -> dict[bytes, int]:
+def upsert_messages(connection: BulkConnection, texts: Iterable[MessageTexts]) -> dict[bytes, int]:
     """Remember each of `texts` once; return the ids by digest."""
-    wanted = {text.digest: text for text in texts}
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            """
-            INSERT INTO messages (digest, push_title, push_body, audience_description, deep_link)
-            VALUES %s
-                ON CONFLICT (digest) DO NOTHING
-            """,
-            [
-                (digest, t.push_title, t.push_body, t.audience_description, t.deep_link)
-                for digest, t in sorted(wanted.items())
-            ],
-        )
-        cursor.execute(
-            "SELECT digest, id FROM messages WHERE digest = ANY(%(digests)s)",
-            {"digests": list(wanted)},
-        )
-        return {bytes(digest): message_id for digest, message_id in cursor}
+    wanted = dict(sorted((text.digest, text) for text in set(texts)))
+    connection.execute(
+        """
+        INSERT INTO messages (digest, push_title, push_body, audience_description, deep_link)
+        SELECT * FROM unnest(%(digests)s::bytea[], %(titles)s::text[], %(bodies)s::text[],
+                             %(descriptions)s::text[], %(links)s::text[])
+            ON CONFLICT (digest) DO NOTHING
+        """,
+        {
+            "digests": list(wanted),
+            "titles": [text.push_title for text in wanted.values()],
+            "bodies": [text.push_body for text in wanted.values()],
+            "descriptions": [text.audience_description for text in wanted.values()],
+            "links": [text.deep_link for text in wanted.values()],
+        },
+    )
+    rows = connection.execute(
+        "SELECT digest, id FROM messages WHERE digest = ANY(%(digests)s::bytea[])",
+        {"digests": list(wanted)},
+    )
+    return dict(rows.fetchall())
 
 
 def claim_keys(
-    connection: Connection, notifications: Sequence[Notification]
+    connection: BulkConnection, notifications: Sequence[Notification]
 ) -> set[tuple[UUID, bytes]]:
     """Claim the keys of `notifications`; return those that nobody had claimed before."""
     keyed = sorted({(n.user_id, n.key, n.sent_at) for n in notifications if n.key is not None})
     if not keyed:
         return set()
-    with connection.cursor() as cursor:
-        claimed = execute_values(
-            cursor,
-            """
-            INSERT INTO notification_keys (user_id, key, sent_at)
-            VALUES %s
-                ON CONFLICT (user_id, key) DO NOTHING
-            RETURNING user_id, key
-            """,
-            keyed,
-            page_size=2_000,
-            fetch=True,
-        )
-    return {(user_id, bytes(key)) for user_id, key in claimed}
+    users, keys, instants = zip(*keyed, strict=True)
+    rows = connection.execute(
+        """
+        INSERT INTO notification_keys (user_id, key, sent_at)
+        SELECT * FROM unnest(%(users)s::uuid[], %(keys)s::bytea[], %(instants)s::timestamptz[])
+            ON CONFLICT (user_id, key) DO NOTHING
+        RETURNING user_id, key
+        """,
+        {"users": list(users), "keys": list(keys), "instants": list(instants)},
+    )
+    return set(rows.fetchall())
 
 
 def insert_notifications(
-    connection: Connection,
+    connection: BulkConnection,
     notifications: Sequence[Notification],
     message_ids: dict[bytes, int],
     rule_set: int | None,
-    reservation_id: int | None = None,
 ) -> None:
     """Add `notifications` to the history, sorted by user so that its index grows in order."""
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            """
-            INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, rule_set,
-                                            actually_sent_at, reservation_id)
-            VALUES %s
-            """,
-            [
-                (
-                    n.user_id,
-                    n.sent_at,
-                    n.layer_id,
-                    message_ids[n.texts.digest],
-                    rule_set,
-                    n.actually_sent_at,
-                    reservation_id,
-                )
-                for n in sorted(notifications, key=lambda n: n.user_id)
-            ],
-            page_size=2_000,
-        )
+    ordered = sorted(notifications, key=lambda n: n.user_id)
+    connection.execute(
+        """
+        INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, actually_sent_at,
+                                        rule_set)
+        SELECT *, %(rule_set)s::int
+          FROM unnest(%(users)s::uuid[], %(instants)s::timestamptz[], %(layers)s::smallint[],
+                      %(messages)s::int[], %(actual)s::timestamptz[])
+        """,
+        {
+            "users": [n.user_id for n in ordered],
+            "instants": [n.sent_at for n in ordered],
+            "layers": [n.layer_id for n in ordered],
+            "messages": [message_ids[n.texts.digest] for n in ordered],
+            "actual": [n.actually_sent_at for n in ordered],
+            "rule_set": rule_set,
+        },
+    )

@@ -3,17 +3,19 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from psycopg2 import sql
+from psycopg import sql
 
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 WEEK: Final = timedelta(days=7)
 EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday
+#: Later than any notification.
+FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 WEEKS_BACK: Final = 5
 WEEKS_AHEAD: Final = 9
 
 
-def make_partitions(connection: Connection, now: datetime) -> None:
+def make_partitions(connection: BulkConnection, now: datetime) -> None:
     """Make the partitions around `now` that are not there yet.
 
     A week that already has strays in the default partition keeps them there.
@@ -29,11 +31,11 @@ def partition_name(instant: datetime) -> str:
     return f"user_notifications_{start:%Y%m%d}"
 
 
-def _make_partition(connection: Connection, start: datetime) -> None:
+def _make_partition(connection: BulkConnection, start: datetime) -> None:
     name = sql.Identifier(partition_name(start))
     end = start + WEEK
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%(name)s)", {"name": name.strings[0]})
+        cursor.execute("SELECT to_regclass(%(name)s)", {"name": partition_name(start)})
         row = cursor.fetchone()
         if row and row[0] is not None:
             return
@@ -49,11 +51,30 @@ def _make_partition(connection: Connection, start: datetime) -> None:
         cursor.execute(
             sql.SQL(
                 "CREATE TABLE {} PARTITION OF user_notifications FOR VALUES FROM ({}) TO ({})"
+                # Vacuumed as it grows, so that cap checks need only look at the index.
+                " WITH (autovacuum_vacuum_insert_scale_factor = 0.02)"
             ).format(name, sql.Literal(start.isoformat()), sql.Literal(end.isoformat()))
         )
 
 
-def select_old_partitions(connection: Connection, ended_before: datetime) -> list[str]:
+def find_end(connection: BulkConnection) -> datetime:
+    """Return an instant after which there is no notification."""
+    row = connection.execute(
+        """
+        SELECT max(c.relname) FILTER (WHERE c.relname ~ '_[0-9]{8}$'),
+               bool_or(c.relname = 'user_notifications_strays')
+          FROM pg_inherits i
+          JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'user_notifications'::regclass AND pg_relation_size(c.oid) > 0
+        """
+    ).fetchone()
+    newest, has_strays = row or (None, True)
+    if has_strays:
+        return FOREVER
+    return _start_of(newest) + WEEK if newest else EPOCH
+
+
+def select_old_partitions(connection: BulkConnection, ended_before: datetime) -> list[str]:
     """Return the names of the weeks that ended before then, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -70,7 +91,7 @@ def select_old_partitions(connection: Connection, ended_before: datetime) -> lis
     return [name for name in names if _start_of(name) + WEEK <= ended_before]
 
 
-def drop_partition(connection: Connection, name: str) -> int:
+def drop_partition(connection: BulkConnection, name: str) -> int:
     """Drop a week with all that is in it; return how many rows that were."""
     table = sql.Identifier(name)
     with connection.cursor() as cursor:
@@ -81,7 +102,7 @@ def drop_partition(connection: Connection, name: str) -> int:
     return int(row[0]) if row else 0
 
 
-def delete_strays(connection: Connection, before: datetime) -> int:
+def delete_strays(connection: BulkConnection, before: datetime) -> int:
     """Delete rows of before then that lie in no week of their own; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg2.extras import Json
+from psycopg.types.json import Jsonb
 
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +25,13 @@ class RuleChange:
     changed_at: datetime | None = None
 
 
-def lock_rules(connection: Connection) -> None:
+def lock_rules(connection: BulkConnection) -> None:
     """Let only one transaction at a time change rules."""
     with connection.cursor() as cursor:
         cursor.execute("LOCK TABLE rule_changes IN EXCLUSIVE MODE")
 
 
-def insert_change(connection: Connection, change: RuleChange) -> None:
+def insert_change(connection: BulkConnection, change: RuleChange) -> None:
     """Write down a change."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -46,13 +46,13 @@ def insert_change(connection: Connection, change: RuleChange) -> None:
                 "version": change.version,
                 "changed_by": change.changed_by,
                 "note": change.note,
-                "before": Json(change.before),
-                "after": Json(change.after),
+                "before": Jsonb(change.before),
+                "after": Jsonb(change.after),
             },
         )
 
 
-def select_changes(connection: Connection, before: int | None, limit: int) -> list[RuleChange]:
+def select_changes(connection: BulkConnection, before: int | None, limit: int) -> list[RuleChange]:
     """Return changes, newest first; the page after the one with the id `before`."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cadence_service.domain.cadence import CadenceRule
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Layer:
     is_exempt: bool
 
 
-def select_layers(connection: Connection) -> list[Layer]:
+def select_layers(connection: BulkConnection) -> list[Layer]:
     """Return every layer."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -36,7 +36,7 @@ def select_layers(connection: Connection) -> list[Layer]:
         return [Layer(*row) for row in cursor]
 
 
-def update_layer(connection: Connection, layer: Layer) -> None:
+def update_layer(connection: BulkConnection, layer: Layer) -> None:
     """Write over the layer of this id."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -54,7 +54,7 @@ def update_layer(connection: Connection, layer: Layer) -> None:
         )
 
 
-def select_rule_set(connection: Connection, version: int | None = None) -> RuleSet | None:
+def select_rule_set(connection: BulkConnection, version: int | None = None) -> RuleSet | None:
     """Return the newest set of rules, or the one of this version; None if there is none."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -93,7 +93,7 @@ def select_rule_set(connection: Connection, version: int | None = None) -> RuleS
     return RuleSet(newest[0], newest[1], rules)
 
 
-def insert_rule_set(connection: Connection, rules: Sequence[CadenceRule]) -> int:
+def insert_rule_set(connection: BulkConnection, rules: Sequence[CadenceRule]) -> int:
     """Put `rules` in force as a new set, and return its version."""
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO rule_sets DEFAULT VALUES RETURNING version")

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from cadence_service.adapters.deep_links import fill_links
 from cadence_service.domain.log_match import NEAR, LinkLog
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 
-def back_fill_links(connection: Connection, logs: Sequence[LinkLog]) -> int:
+def back_fill_links(connection: BulkConnection, logs: Sequence[LinkLog]) -> int:
     """Give each send without a link that of the first log of its title and instant; count them.
 
     If that log has no link either, the send stays as it is.

@@ -15,7 +15,7 @@ from cadence_service.adapters.rule_table import (
     update_layer,
 )
 from cadence_service.domain.cadence import CadenceRule
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 
 class RuleExistsError(Exception):
@@ -39,7 +39,9 @@ class Author:
     expected_version: int | None = None
 
 
-def replace_rules(connection: Connection, rules: Sequence[CadenceRule], author: Author) -> RuleSet:
+def replace_rules(
+    connection: BulkConnection, rules: Sequence[CadenceRule], author: Author
+) -> RuleSet:
     """Put `rules` in force, in this order of precedence."""
 
     def edit(_: list[CadenceRule]) -> list[CadenceRule]:
@@ -48,7 +50,7 @@ def replace_rules(connection: Connection, rules: Sequence[CadenceRule], author: 
     return _change(connection, "rules_replaced", "", edit, author)
 
 
-def add_rule(connection: Connection, rule: CadenceRule, author: Author) -> RuleSet:
+def add_rule(connection: BulkConnection, rule: CadenceRule, author: Author) -> RuleSet:
     """Add a rule at the end of the order of precedence; RuleExistsError, StaleRulesError."""
 
     def edit(present: list[CadenceRule]) -> list[CadenceRule]:
@@ -59,7 +61,7 @@ def add_rule(connection: Connection, rule: CadenceRule, author: Author) -> RuleS
     return _change(connection, "rule_added", rule.name, edit, author)
 
 
-def change_rule(connection: Connection, rule: CadenceRule, author: Author) -> RuleSet:
+def change_rule(connection: BulkConnection, rule: CadenceRule, author: Author) -> RuleSet:
     """Change the rule of this name in its place; RuleNotFoundError, StaleRulesError."""
 
     def edit(present: list[CadenceRule]) -> list[CadenceRule]:
@@ -69,7 +71,7 @@ def change_rule(connection: Connection, rule: CadenceRule, author: Author) -> Ru
     return _change(connection, "rule_changed", rule.name, edit, author)
 
 
-def remove_rule(connection: Connection, name: str, author: Author) -> RuleSet:
+def remove_rule(connection: BulkConnection, name: str, author: Author) -> RuleSet:
     """Remove the rule of this name; RuleNotFoundError, StaleRulesError."""
 
     def edit(present: list[CadenceRule]) -> list[CadenceRule]:
@@ -79,7 +81,9 @@ def remove_rule(connection: Connection, name: str, author: Author) -> RuleSet:
     return _change(connection, "rule_removed", name, edit, author)
 
 
-def change_layer(connection: Connection, layer_id: int, author: Author, **changes: Any) -> Layer:
+def change_layer(
+    connection: BulkConnection, layer_id: int, author: Author, **changes: Any
+) -> Layer:
     """Change a layer's name, description or exemption; RuleNotFoundError."""
     lock_rules(connection)
     layers = {layer.id: layer for layer in select_layers(connection)}
@@ -104,7 +108,7 @@ def change_layer(connection: Connection, layer_id: int, author: Author, **change
 
 
 def _change(
-    connection: Connection,
+    connection: BulkConnection,
     action: str,
     subject: str,
     edit: Callable[[list[CadenceRule]], list[CadenceRule]],

@@ -1,16 +1,21 @@
 """Filter an audience: whom a push on a layer may go to at an instant."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
-from uuid import UUID
+from functools import partial
+from itertools import compress, pairwise
+from typing import Final, TypeVar
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
-from cadence_service.adapters.notification_history import find_suspects, select_sends
-from cadence_service.adapters.reservation_table import Exclusion, Reservation
+from cadence_service.adapters.cap_check import CapQuestion, find_suspects
+from cadence_service.adapters.exclusion_table import Exclusion
+from cadence_service.adapters.notification_history import select_sends
+from cadence_service.adapters.reservation_table import Reservation
 from cadence_service.adapters.rule_table import select_layers, select_rule_set
 from cadence_service.domain.cadence import (
     CadenceRule,
@@ -18,31 +23,31 @@ from cadence_service.domain.cadence import (
     find_next_eligible,
     find_rules,
 )
-from chassis.postgres import Connection, Database, DatabaseAwayError, DatabaseFaultError
+from cadence_service.domain.user_ids import AskedIds, UserIds
+from chassis.postgres import BulkConnection, BulkDatabase, DatabaseAwayError, DatabaseFaultError
 
 log = structlog.get_logger()
 
-_UUID: Final = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
-)
+Indexes = NDArray[np.int64]
+_Given = TypeVar("_Given")
+_Found = TypeVar("_Found")
+
+_NOBODY: Final = np.empty(0, dtype=np.int64)
+
+#: How many connections one request works on.
+LANES: Final = 2
+#: From so many users on, a question is worth a second connection.
+SPLIT_FROM: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """Who is asked for, on which layer, at which instant, and whether reasons are wanted."""
 
-    user_ids: Sequence[str]
+    asked: AskedIds
     layer_id: int
     at: datetime
     explain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AskedIds:
-    """The distinct users asked for: canonical id to the caller's spelling, in order."""
-
-    valid: dict[str, str]
-    invalid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,71 +65,51 @@ class RulesInForce:
 
 @dataclass(frozen=True, slots=True)
 class FilteredAudience:
-    """The answer: eligible ids in the caller's spelling and order, and the others by reason.
+    """The answer: who is held back, by the rule that does it; everybody else may be sent to.
 
-    Shape: `exclusions` maps the caller's spelling to the reason; only where reasons were wanted.
+    Shape: `held_back` has indexes into the users of `asked`; `exclusions` say why in full, by such
+    an index, where that was wanted.
     """
 
-    eligible: list[str]
-    breakdown: dict[str, int] = field(default_factory=dict)
-    invalid: int = 0
-    exclusions: dict[str, Exclusion] = field(default_factory=dict)
+    asked: AskedIds
+    held_back: Mapping[str, Indexes] = field(default_factory=dict)
+    exclusions: Mapping[int, Exclusion] = field(default_factory=dict)
     fail_open_reason: str | None = None
     reservation: Reservation | None = None
 
+    @property
+    def breakdown(self) -> dict[str, int]:
+        """How many each rule holds back."""
+        return {rule: len(indexes) for rule, indexes in self.held_back.items()}
 
-def filter_audience(database: Database, question: Question) -> FilteredAudience:
+    @property
+    def eligible(self) -> list[str]:
+        """Who may be sent to, in the caller's spelling and order."""
+        is_eligible = np.zeros(self.asked.count, dtype=bool)
+        is_eligible[self.asked.users.positions] = True
+        for indexes in self.held_back.values():
+            is_eligible[self.asked.users.positions[indexes]] = False
+        return list(compress(self.asked.texts, is_eligible.tolist()))
+
+
+def filter_audience(database: BulkDatabase, question: Question) -> FilteredAudience:
     """Judge every user of the question; if that cannot be done, let everybody valid through.
 
     Failing open is told in the answer, and in the log.
     """
-    asked = read_ids(question.user_ids)
     try:
         with database.transaction() as connection:
             in_force = read_rules(connection, question.layer_id)
-            if in_force.fault:
-                return fail_open(asked, question, in_force.fault)
-            held_by = find_held_back(connection, sorted(asked.valid), in_force.rules, question.at)
-            wanted = list(held_by) if question.explain else []
-            exclusions = explain(connection, wanted, in_force.rules, question.at)
+        if in_force.fault:
+            return fail_open(question, in_force.fault)
+        held_back = _judge_all(database, question, in_force.rules)
+        exclusions = _explain_all(database, question, in_force.rules, held_back)
     except (DatabaseAwayError, DatabaseFaultError) as error:
-        return fail_open(asked, question, say(error))
-    return answer(asked, in_force.rules, held_by, exclusions)
+        return fail_open(question, say(error))
+    return FilteredAudience(question.asked, held_back, exclusions)
 
 
-def read_ids(user_ids: Sequence[str]) -> AskedIds:
-    """Return the distinct ids; what is no UUID is counted only."""
-    canonical = _read_at_once(user_ids)
-    if canonical is not None and len(set(canonical)) == len(canonical):
-        return AskedIds(dict(zip(canonical, user_ids, strict=True)), 0)
-    valid: dict[str, str] = {}
-    invalid: set[str] = set()
-    for text in user_ids:
-        if _UUID.fullmatch(text):
-            valid.setdefault(text.lower(), text)
-        else:
-            invalid.add(text)
-    return AskedIds(valid, len(invalid))
-
-
-def _read_at_once(user_ids: Sequence[str]) -> list[str] | None:
-    """Return the canonical texts if every id is a UUID; looks at all of them as one text."""
-    count = len(user_ids)
-    joined = "".join(user_ids).lower()
-    is_even = len(joined) == 36 * count and joined.isascii() and {*map(len, user_ids)} == {36}
-    if not is_even or any(joined[dash::36] != "-" * count for dash in (8, 13, 18, 23)):
-        return None
-    try:
-        # A dash out of its place makes the digits too few.
-        digits = bytes.fromhex(joined.replace("-", ""))
-    except ValueError:
-        return None
-    if len(digits) != 16 * count or any(character.isspace() for character in set(joined)):
-        return None
-    return [joined[start : start + 36] for start in range(0, len(joined), 36)]
-
-
-def read_rules(connection: Connection, layer_id: int) -> RulesInForce:
+def read_rules(connection: BulkConnection, layer_id: int) -> RulesInForce:
     """Return the rules that a push on this layer is checked against."""
     rule_set = select_rule_set(connection)
     version = rule_set.version if rule_set else None
@@ -139,72 +124,96 @@ def read_rules(connection: Connection, layer_id: int) -> RulesInForce:
     return RulesInForce(version, rules)
 
 
-def find_held_back(
-    connection: Connection, user_ids: Sequence[str], rules: Sequence[CadenceRule], at: datetime
-) -> dict[str, str]:
-    """Return, for each of `user_ids` who is held back, the name of the first rule that does it.
-
-    Shape: canonical UUID texts, each once.
-    """
-    if not rules or not user_ids:
-        return {}
-    suspects = find_suspects(connection, user_ids, rules, at)
-    held_by = {user_ids[i]: rules[number].name for i, number in suspects.blocked.items()}
-    unclear = explain(connection, [user_ids[i] for i in suspects.unclear], rules, at)
-    return held_by | {user: exclusion.rule for user, exclusion in unclear.items()}
-
-
 def explain(
-    connection: Connection, user_ids: Sequence[str], rules: Sequence[CadenceRule], at: datetime
-) -> dict[str, Exclusion]:
-    """Return why each of `user_ids` who is held back is; those who are not are left out."""
-    if not user_ids:
+    connection: BulkConnection, users: UserIds, rules: Sequence[CadenceRule], at: datetime
+) -> dict[int, Exclusion]:
+    """Return why each of `users` who is held back is, by index; the others are left out.
+
+    Every later send is looked at: until when a user is held back may depend on it.
+    """
+    if not len(users) or not rules:
         return {}
     longest = max(rule.window for rule in rules)
-    history = select_sends(connection, user_ids, at, longest)
-    exclusions: dict[str, Exclusion] = {}
-    for user in user_ids:
-        sends = history.get(UUID(user), [])
+    history = select_sends(connection, users, at - longest)
+    exclusions: dict[int, Exclusion] = {}
+    for index, user in enumerate(users):
+        sends = history.get(user, [])
         breach = find_breach(rules, sends, at)
         if breach:
             next_at = find_next_eligible(rules, sends, at)
-            exclusions[user] = Exclusion(UUID(user), breach.rule.name, breach.counted, next_at)
+            exclusions[index] = Exclusion(user, breach.rule.name, breach.counted, next_at)
     return exclusions
 
 
-def answer(
-    asked: AskedIds,
-    rules: Iterable[CadenceRule],
-    held_by: Mapping[str, str],
-    exclusions: Mapping[str, Exclusion],
-) -> FilteredAudience:
-    """Return the answer in the caller's own spelling and order."""
-    breakdown = {rule.name: 0 for rule in rules}
-    for name in held_by.values():
-        breakdown[name] = breakdown.get(name, 0) + 1
-    return FilteredAudience(
-        eligible=[text for user, text in asked.valid.items() if user not in held_by],
-        breakdown=breakdown,
-        invalid=asked.invalid,
-        exclusions={asked.valid[user]: exclusion for user, exclusion in exclusions.items()},
-    )
+def in_lanes(work: Callable[[_Given], _Found], given: Sequence[_Given]) -> list[_Found]:
+    """Return what `work` makes of each of `given`, a few of them at a time."""
+    if len(given) < LANES:
+        return [work(one) for one in given]
+    with ThreadPoolExecutor(LANES) as lanes:
+        return list(lanes.map(work, given))
 
 
-def fail_open(asked: AskedIds, question: Question, reason: str) -> FilteredAudience:
-    """Return everybody valid, and say why in the answer and in the log."""
-    warn_open(asked, question, reason)
-    return FilteredAudience(
-        list(asked.valid.values()), invalid=asked.invalid, fail_open_reason=reason
-    )
+def put_together(
+    rules: Sequence[CadenceRule], parts: Sequence[Mapping[str, Indexes]]
+) -> dict[str, Indexes]:
+    """Return who is held back in any of `parts`, by rule; each of `rules` has an entry."""
+    names = dict.fromkeys([rule.name for rule in rules] + [name for part in parts for name in part])
+    return {
+        name: np.concatenate([part[name] for part in parts if name in part] or [_NOBODY])
+        for name in names
+    }
 
 
-def warn_open(asked: AskedIds, question: Question, reason: str) -> None:
+def fail_open(question: Question, reason: str) -> FilteredAudience:
+    """Let everybody valid through, and say why in the answer and in the log."""
+    warn_open(question, reason)
+    return FilteredAudience(question.asked, fail_open_reason=reason)
+
+
+def warn_open(question: Question, reason: str) -> None:
     """Log that everybody was let through."""
-    log.warning(
-        "cadence_failed_open", layer=question.layer_id, users=len(asked.valid), reason=reason
-    )
+    users = len(question.asked.users)
+    log.warning("cadence_failed_open", layer=question.layer_id, users=users, reason=reason)
 
 
 def say(error: Exception) -> str:
     """Return the first line of what a database said."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _judge_all(
+    database: BulkDatabase, question: Question, rules: Sequence[CadenceRule]
+) -> dict[str, Indexes]:
+    """Return who is held back by which rule; a large audience in ranges, on two connections."""
+    users = question.asked.users
+    ranges = 1 if len(users) < SPLIT_FROM else LANES
+    edges = np.linspace(0, len(users), ranges + 1, dtype=np.int64).tolist()
+    spans = [slice(a, b) for a, b in pairwise(edges)] if rules and len(users) else []
+    return put_together(rules, in_lanes(partial(_judge_range, database, question, rules), spans))
+
+
+def _judge_range(
+    database: BulkDatabase, question: Question, rules: Sequence[CadenceRule], span: slice
+) -> dict[str, Indexes]:
+    users = question.asked.users[span]
+    with database.transaction() as connection:
+        suspects = find_suspects(connection, CapQuestion(users, rules, question.at))
+        unclear = explain(connection, users[suspects.unclear], rules, question.at)
+    judged = {rule.name: [found] for rule, found in zip(rules, suspects.blocked, strict=True)}
+    for index, exclusion in unclear.items():
+        judged[exclusion.rule].append(suspects.unclear[index : index + 1])
+    return {rule: np.concatenate(parts) + span.start for rule, parts in judged.items()}
+
+
+def _explain_all(
+    database: BulkDatabase,
+    question: Question,
+    rules: Sequence[CadenceRule],
+    held_back: Mapping[str, Indexes],
+) -> dict[int, Exclusion]:
+    if not question.explain or not held_back:
+        return {}
+    indexes = np.sort(np.concatenate(list(held_back.values())))
+    with database.transaction() as connection:
+        found = explain(connection, question.asked.users[indexes], rules, question.at)
+    return {int(indexes[place]): exclusion for place, exclusion in found.items()}

@@ -8,8 +8,9 @@ from typing import Final
 
 from cadence_service.adapters.notification_history import select_sends
 from cadence_service.domain.cadence import Stretch, find_stretches
-from cadence_service.use_cases.filter_audience import read_ids, read_rules
-from chassis.postgres import Connection
+from cadence_service.domain.user_ids import AskedIds
+from cadence_service.use_cases.filter_audience import read_rules
+from chassis.postgres import BulkConnection
 
 HOUR: Final = timedelta(hours=1)
 #: Users whose history is looked at in one statement.
@@ -36,28 +37,26 @@ class Forecast:
 
 
 def forecast_reach(
-    connection: Connection, user_ids: Sequence[str], layer_id: int, start: datetime, hours: int
+    connection: BulkConnection, asked: AskedIds, layer_id: int, start: datetime, hours: int
 ) -> Forecast:
     """Return the reach at `start` and at each full hour after it, if nothing more is sent.
 
     What is recorded counts, and so does what running reservations hold.
     """
-    asked = read_ids(user_ids)
     in_force = read_rules(connection, layer_id)
-    users = list(asked.valid)
+    users = asked.users
     end = start + hours * HOUR
     changes: Counter[tuple[int, str]] = Counter()
     longest = max((rule.window for rule in in_force.rules), default=timedelta(0))
     for first in range(0, len(users) if in_force.rules else 0, PAGE):
         page = users[first : first + PAGE]
-        # The middle of the span, and far enough around it to see every send that counts within.
-        around = longest + (end - start) / 2 + HOUR
-        histories = select_sends(connection, page, start + (end - start) / 2, around)
+        # As far around the span as a send can count.
+        histories = select_sends(connection, page, start - longest, end + HOUR + longest)
         for sends in histories.values():
             stretches = find_stretches(in_force.rules, sends, start, end + HOUR)
             _count(changes, stretches, start, hours)
     points = _add_up(changes, [rule.name for rule in in_force.rules], len(users), start, hours)
-    return Forecast(len(users) + asked.invalid, asked.invalid, points, in_force.fault)
+    return Forecast(len(users) + len(asked.invalid), len(asked.invalid), points, in_force.fault)
 
 
 def _count(

@@ -20,7 +20,7 @@ from cadence_service.adapters.import_table import (
 )
 from cadence_service.adapters.notification_record import upsert_messages
 from chassis.clock import utc_now
-from chassis.postgres import Connection, Database
+from chassis.postgres import BulkConnection, BulkDatabase
 
 #: Rows that are held in memory at once.
 PAGE: Final = 5_000
@@ -75,7 +75,9 @@ class _Rehearsed(Exception):  # noqa: N818 - no error: it rolls a dry run back
     pass
 
 
-def import_history(database: Database, request: ImportRequest, rows: Iterator[HistoryRow]) -> Found:
+def import_history(
+    database: BulkDatabase, request: ImportRequest, rows: Iterator[HistoryRow]
+) -> Found:
     """Import every good row, in one transaction; a dry run does all of it and keeps nothing.
 
     A row whose user has a send of the very same instant is a duplicate: skipped and counted.
@@ -97,7 +99,7 @@ def import_history(database: Database, request: ImportRequest, rows: Iterator[Hi
     return found
 
 
-def find_import(connection: Connection, import_id: int) -> Import:
+def find_import(connection: BulkConnection, import_id: int) -> Import:
     """Return one import; ImportNotFoundError."""
     found = select_imports(connection, import_id)
     if not found:
@@ -105,14 +107,14 @@ def find_import(connection: Connection, import_id: int) -> Import:
     return found[0]
 
 
-def undo_import(connection: Connection, import_id: int) -> int:
+def undo_import(connection: BulkConnection, import_id: int) -> int:
     """Remove what the import brought; return how many sends that were. Safe to repeat."""
     find_import(connection, import_id)
     return delete_history(connection, import_id)
 
 
 def _import(
-    database: Database,
+    database: BulkDatabase,
     import_id: int,
     request: ImportRequest,
     rows: Iterator[HistoryRow],
@@ -131,7 +133,7 @@ def _import(
 
 
 def _import_page(
-    connection: Connection, import_id: int, page: list[HistoryRow], found: Found
+    connection: BulkConnection, import_id: int, page: list[HistoryRow], found: Found
 ) -> None:
     distinct: dict[tuple[UUID, datetime], PastSend] = {}
     for row in page:
@@ -150,7 +152,7 @@ def _import_page(
 
 
 def _end(
-    database: Database, import_id: int, state: str, found: Found, reason: str | None = None
+    database: BulkDatabase, import_id: int, state: str, found: Found, reason: str | None = None
 ) -> None:
     kept = found.inserted if state == "done" else 0
     counts = (found.total, found.valid, kept, found.duplicates)

@@ -16,7 +16,7 @@ from cadence_service.adapters.partitions import (
     select_old_partitions,
 )
 from cadence_service.adapters.rule_table import select_rule_set
-from chassis.postgres import Connection, Database
+from chassis.postgres import BulkConnection, BulkDatabase
 
 #: Kept beyond what the longest rule sees.
 MARGIN: Final = timedelta(days=1)
@@ -34,7 +34,7 @@ class Pruned:
     messages: int = 0
 
 
-def plan_pruning(connection: Connection, keep: timedelta, now: datetime) -> Pruned:
+def plan_pruning(connection: BulkConnection, keep: timedelta, now: datetime) -> Pruned:
     """Say what `prune` would drop: nothing that an active rule still sees, however little is kept.
 
     The two windows of a rule are looked at: a notification counts for a question asked for later
@@ -46,7 +46,7 @@ def plan_pruning(connection: Connection, keep: timedelta, now: datetime) -> Prun
     return Pruned(kept_from=kept_from, weeks=tuple(select_old_partitions(connection, kept_from)))
 
 
-def prune(database: Database, keep: timedelta, now: datetime) -> Pruned:
+def prune(database: BulkDatabase, keep: timedelta, now: datetime) -> Pruned:
     """Drop what is past keeping, a week a transaction, and make the weeks to come; repeatable."""
     with database.transaction() as connection:
         make_partitions(connection, now)

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cadence_service.adapters.held_slots import Told, confirm_slots
 from cadence_service.adapters.notification_record import (
     Notification,
     claim_keys,
     insert_notifications,
     upsert_messages,
 )
-from cadence_service.adapters.reservation_table import confirm_reserved, select_reservation
+from cadence_service.adapters.reservation_table import select_reservation
 from cadence_service.adapters.rule_table import select_rule_set
-from chassis.postgres import Connection
+from cadence_service.domain.user_ids import read_uuids
+from chassis.postgres import BulkConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Recorded:
 
 
 def record_notifications(
-    connection: Connection,
+    connection: BulkConnection,
     notifications: Sequence[Notification],
     reservation_key: str | None = None,
 ) -> Recorded:
@@ -51,7 +53,7 @@ def record_notifications(
 
 
 def _take_slots(
-    connection: Connection,
+    connection: BulkConnection,
     notifications: Sequence[Notification],
     message_ids: dict[bytes, int],
     reservation_key: str | None,
@@ -60,6 +62,12 @@ def _take_slots(
     reservation = select_reservation(connection, reservation_key) if reservation_key else None
     if reservation is None or not notifications:
         return notifications
-    sends = [(n.user_id, message_ids[n.texts.digest], n.actually_sent_at) for n in notifications]
-    held = confirm_reserved(connection, reservation, sends)
-    return [n for n in notifications if n.user_id not in held]
+    first = {n.user_id: n for n in reversed(notifications)}
+    ordered = sorted(first.values(), key=lambda n: n.user_id)
+    told = Told(
+        read_uuids(n.user_id for n in ordered),
+        [message_ids[n.texts.digest] for n in ordered],
+        [n.actually_sent_at for n in ordered],
+    )
+    held = set(confirm_slots(connection, reservation, told))
+    return [n for n in notifications if n.user_id not in held or n is not first[n.user_id]]

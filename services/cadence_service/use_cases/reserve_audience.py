@@ -1,44 +1,52 @@
 """Filter an audience and take the eligible users' slots, so that no other send can have them."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from itertools import groupby
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
+import numpy as np
+
+from cadence_service.adapters.cap_check import CapQuestion, find_suspects
+from cadence_service.adapters.exclusion_table import (
+    insert_found,
+    insert_judged,
+    select_excluded,
+    select_exclusions,
+)
+from cadence_service.adapters.held_slots import give_back, hold_slots, lock_users
+from cadence_service.adapters.partitions import find_end
 from cadence_service.adapters.reservation_table import (
-    Exclusion,
     NewReservation,
     Reservation,
     ReservationState,
-    insert_decision,
+    end_expired,
+    insert_part,
     is_decided,
-    lock_users,
     open_reservation,
-    select_exclusions,
-    sweep_expired,
 )
+from cadence_service.domain.user_ids import UserIds, read_uuids, without
 from cadence_service.use_cases.filter_audience import (
-    AskedIds,
     FilteredAudience,
+    Indexes,
     Question,
     RulesInForce,
-    answer,
     explain,
     fail_open,
-    find_held_back,
-    read_ids,
+    in_lanes,
+    put_together,
     read_rules,
     say,
     warn_open,
 )
-from chassis.postgres import Connection, Database, DatabaseAwayError, DatabaseFaultError
+from chassis.postgres import BulkConnection, BulkDatabase, DatabaseAwayError, DatabaseFaultError
 
-#: Users are judged under one of so many locks each, by the first byte of their id.
-BUCKETS: Final = 256
 #: About how many users are decided in one transaction.
 PART_SIZE: Final = 4_000
+#: Users are judged under one of 256 locks each, by the first byte of their id.
+_BUCKET_EDGES: Final = np.arange(257)
 
 
 class ReservationConflictError(Exception):
@@ -55,42 +63,56 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Users who are decided together: those of a run of buckets."""
+    """Users who are decided together: those of a run of buckets, and their span among all."""
 
-    number: int
-    buckets: list[int]
-    user_ids: list[str]
+    buckets: Sequence[int]
+    span: slice
+
+    @property
+    def number(self) -> int:
+        """What tells this part from the others; the same users fall into the same part."""
+        return self.buckets[0]
 
 
-def reserve_audience(database: Database, question: Question, wish: Wish) -> FilteredAudience:
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What is decided: which question, for which reservation, by which rules.
+
+    Shape: there is no notification after `end_of_history`.
+    """
+
+    question: Question
+    reservation: Reservation
+    in_force: RulesInForce
+    end_of_history: datetime
+
+
+def reserve_audience(database: BulkDatabase, question: Question, wish: Wish) -> FilteredAudience:
     """Judge every user of the question, and hold a slot of each eligible one under the key.
 
     The same question under the same key gives the same verdict, and takes nothing more.
     Raises: ReservationConflictError.
     """
-    asked = read_ids(question.user_ids)
     try:
         with database.transaction() as connection:
-            sweep_expired(connection)
+            for ended in end_expired(connection):
+                give_back(connection, ended)
             in_force = read_rules(connection, question.layer_id)
-            reservation = _open(connection, question, wish, in_force, asked)
+            reservation = _open(connection, question, wish, in_force)
+            end_of_history = find_end(connection)
         if reservation is None:
-            return fail_open(asked, question, in_force.fault or "there are no cadence rules at all")
-        exclusions: list[Exclusion] = []
-        for part in _split(asked):
-            with database.transaction() as connection:
-                exclusions += _decide(connection, reservation, part, in_force)
+            return fail_open(question, in_force.fault or "there are no cadence rules at all")
+        case = _Case(question, reservation, in_force, end_of_history)
+        decided = in_lanes(partial(_decide, database, case), _split(question.asked.users))
+        if in_force.fault:
+            warn_open(question, in_force.fault)
+        return _answer(database, case, decided)
     except (DatabaseAwayError, DatabaseFaultError) as error:
-        return fail_open(asked, question, say(error))
-    return _answer(asked, question, in_force, reservation, exclusions)
+        return fail_open(question, say(error))
 
 
 def _open(
-    connection: Connection,
-    question: Question,
-    wish: Wish,
-    in_force: RulesInForce,
-    asked: AskedIds,
+    connection: BulkConnection, question: Question, wish: Wish, in_force: RulesInForce
 ) -> Reservation | None:
     if in_force.version is None:
         return None
@@ -100,7 +122,7 @@ def _open(
         scheduled_for=question.at,
         rule_set=in_force.version,
         ttl=wish.ttl,
-        body_digest=_digest(question, asked),
+        body_digest=_digest(question),
     )
     reservation = open_reservation(connection, new)
     if reservation.body_digest != new.body_digest:
@@ -115,55 +137,75 @@ def _open(
     return reservation
 
 
-def _digest(question: Question, asked: AskedIds) -> bytes:
-    digest = hashlib.sha256(f"{question.layer_id}|{question.at.isoformat()}".encode())
-    digest.update(",".join(sorted(asked.valid)).encode())
+def _digest(question: Question) -> bytes:
+    digest = hashlib.sha256(f"{question.layer_id}|{question.at.isoformat()}|".encode())
+    digest.update(question.asked.users.keys.tobytes())
     return digest.digest()
 
 
-def _split(asked: AskedIds) -> Iterator[_Part]:
-    """Yield the users in runs of whole buckets; the same users fall into the same parts."""
-    by_bucket = {
-        bucket: list(users)
-        for bucket, users in groupby(sorted(asked.valid), key=lambda user: int(user[:2], 16))
-    }
+def _split(users: UserIds) -> list[_Part]:
+    """Return the users in runs of whole buckets of about PART_SIZE."""
+    edges = np.searchsorted(users.keys[:, 0], _BUCKET_EDGES)
+    parts: list[_Part] = []
     buckets: list[int] = []
-    users: list[str] = []
-    for bucket, its_users in by_bucket.items():
+    begun = 0
+    for bucket in np.flatnonzero(np.diff(edges)).tolist():
         buckets.append(bucket)
-        users += its_users
-        if len(users) >= PART_SIZE:
-            yield _Part(buckets[0], buckets, users)
-            buckets, users = [], []
-    if users:
-        yield _Part(buckets[0], buckets, users)
+        end = int(edges[bucket + 1])
+        if end - begun >= PART_SIZE:
+            parts.append(_Part(buckets, slice(begun, end)))
+            buckets, begun = [], end
+    return [*parts, _Part(buckets, slice(begun, len(users)))] if buckets else parts
 
 
-def _decide(
-    connection: Connection, reservation: Reservation, part: _Part, in_force: RulesInForce
-) -> Sequence[Exclusion]:
-    lock_users(connection, part.buckets)
-    if is_decided(connection, reservation.id, part.number):
-        return select_exclusions(connection, reservation.id, part.number)
-    at, rules = reservation.scheduled_for, in_force.rules
-    suspects = list(find_held_back(connection, part.user_ids, rules, at))
-    # What is explained is what is decided: a slot given back in between is free to take.
-    exclusions = explain(connection, suspects, rules, at)
-    eligible = [user for user in part.user_ids if user not in exclusions]
-    insert_decision(connection, reservation, part.number, eligible, exclusions.values())
-    return list(exclusions.values())
+def _decide(database: BulkDatabase, case: _Case, part: _Part) -> dict[str, Indexes]:
+    """Return who of a part is held back by which rule, as it was decided now or before."""
+    users, reservation_id = case.question.asked.users[part.span], case.reservation.id
+    with database.transaction() as connection:
+        lock_users(connection, part.buckets)
+        is_new = not is_decided(connection, reservation_id, part.number)
+        if is_new and case.in_force.rules:
+            _judge(connection, case, part.number, users)
+        excluded = select_excluded(connection, reservation_id, part.number)
+        held_back = {rule: users.find(found) for rule, found in excluded.items()}
+        if is_new:
+            eligible = _leave_out(users, held_back)
+            hold_slots(connection, reservation_id, eligible)
+            insert_part(connection, reservation_id, part.number, len(eligible))
+    return {rule: indexes + part.span.start for rule, indexes in held_back.items()}
+
+
+def _leave_out(users: UserIds, held_back: Mapping[str, Indexes]) -> UserIds:
+    is_eligible = np.ones(len(users), dtype=bool)
+    for indexes in held_back.values():
+        is_eligible[indexes] = False
+    return users[is_eligible]
+
+
+def _judge(connection: BulkConnection, case: _Case, part: int, users: UserIds) -> None:
+    """Write down who is held back, and why. What is written is what is decided.
+
+    A slot that came free between finding a suspect and writing it down is free to take.
+    """
+    rules, at = case.in_force.rules, case.reservation.scheduled_for
+    asked = CapQuestion(users, rules, at, own_reservation=case.reservation.id)
+    suspects = find_suspects(connection, asked)
+    blocked = users[np.sort(np.concatenate(suspects.blocked))]
+    to_the_end = replace(asked, users=blocked, until=max(asked.end, case.end_of_history))
+    found = insert_found(connection, case.reservation.id, part, to_the_end)
+    for unclear in (users[suspects.unclear], without(blocked, found)):
+        judged = explain(connection, unclear, rules, at)
+        insert_judged(connection, case.reservation.id, part, list(judged.values()))
 
 
 def _answer(
-    asked: AskedIds,
-    question: Question,
-    in_force: RulesInForce,
-    reservation: Reservation,
-    exclusions: Sequence[Exclusion],
+    database: BulkDatabase, case: _Case, decided: Sequence[Mapping[str, Indexes]]
 ) -> FilteredAudience:
-    if in_force.fault:
-        warn_open(asked, question, in_force.fault)
-    by_user = {str(exclusion.user_id): exclusion for exclusion in exclusions}
-    held_by = {user: exclusion.rule for user, exclusion in by_user.items()}
-    filtered = answer(asked, in_force.rules, held_by, by_user if question.explain else {})
-    return replace(filtered, reservation=reservation, fail_open_reason=in_force.fault)
+    asked, exclusions = case.question.asked, {}
+    if case.question.explain:
+        with database.transaction() as connection:
+            told = select_exclusions(connection, case.reservation.id)
+        places = asked.users.find(read_uuids(e.user_id for e in told))
+        exclusions = dict(zip(places.tolist(), told, strict=True))
+    held_back = put_together(case.in_force.rules, decided)
+    return FilteredAudience(asked, held_back, exclusions, case.in_force.fault, case.reservation)

@@ -1,28 +1,25 @@
 """Settle a reservation: confirm who was sent to, give back the other slots, or hold them longer."""
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from cadence_service.adapters.notification_record import (
-    MessageTexts,
-    Notification,
-    insert_notifications,
-    upsert_messages,
+from cadence_service.adapters.held_slots import (
+    Told,
+    confirm_slots,
+    give_back,
+    record_late,
+    select_held,
 )
+from cadence_service.adapters.notification_record import MessageTexts, upsert_messages
 from cadence_service.adapters.reservation_table import (
     Reservation,
     ReservationState,
-    confirm_reserved,
     end_reservation,
     extend_reservation,
-    forget_reserved,
-    select_confirmed,
     select_reservation,
-    select_reserved,
 )
-from chassis.postgres import Connection
+from cadence_service.domain.user_ids import UserIds, without
+from chassis.postgres import BulkConnection
 
 
 class ReservationNotFoundError(Exception):
@@ -47,15 +44,15 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Who was sent to: exactly these, or everybody reserved but these; with which texts, when."""
+    """With which texts, when, and who: `sent` to exactly these, or everybody held but `failed`."""
 
     texts: MessageTexts
     actually_sent_at: datetime
-    sent: Collection[UUID] | None = None
-    failed: Collection[UUID] = ()
+    sent: UserIds | None
+    failed: UserIds | None
 
 
-def find_reservation(connection: Connection, key: str) -> Reservation:
+def find_reservation(connection: BulkConnection, key: str) -> Reservation:
     """Return the reservation of this key; ReservationNotFoundError."""
     reservation = select_reservation(connection, key)
     if reservation is None:
@@ -63,32 +60,31 @@ def find_reservation(connection: Connection, key: str) -> Reservation:
     return reservation
 
 
-def settle_reservation(connection: Connection, key: str, settlement: Settlement) -> Settled:
+def settle_reservation(connection: BulkConnection, key: str, settlement: Settlement) -> Settled:
     """Confirm the slots of who was sent to, and release the rest; safe to repeat.
 
     Who was sent to is recorded even if the reservation had run out: it happened.
     """
     reservation = find_reservation(connection, key)
-    wanted = settlement.sent
-    if wanted is None:
-        failed = set(settlement.failed)
-        wanted = [u for u in select_reserved(connection, reservation.id) if u not in failed]
-    late = _confirm(connection, reservation, settlement, sorted(set(wanted)))
-    released = forget_reserved(connection, reservation.id)
-    state = ReservationState.CONFIRMED if wanted else ReservationState.RELEASED
+    sent = settlement.sent
+    if sent is None:
+        sent = without(select_held(connection, reservation.id), settlement.failed)
+    late = _confirm(connection, reservation, settlement, sent)
+    released = give_back(connection, reservation.id)
+    state = ReservationState.CONFIRMED if len(sent) else ReservationState.RELEASED
     end_reservation(connection, reservation.id, state)
-    return Settled(len(set(wanted)), released, late)
+    return Settled(len(sent), released, late)
 
 
-def release_reservation(connection: Connection, key: str) -> int:
+def release_reservation(connection: BulkConnection, key: str) -> int:
     """Give back every slot that is still held; return how many. Safe to repeat."""
     reservation = find_reservation(connection, key)
-    released = forget_reserved(connection, reservation.id)
+    released = give_back(connection, reservation.id)
     end_reservation(connection, reservation.id, ReservationState.RELEASED)
     return released
 
 
-def hold_longer(connection: Connection, key: str, ttl: timedelta) -> Reservation:
+def hold_longer(connection: BulkConnection, key: str, ttl: timedelta) -> Reservation:
     """Hold the slots for `ttl` from now; ReservationNotFoundError, ReservationEndedError."""
     extended = extend_reservation(connection, key, ttl)
     if extended is None:
@@ -101,29 +97,13 @@ def hold_longer(connection: Connection, key: str, ttl: timedelta) -> Reservation
 
 
 def _confirm(
-    connection: Connection,
-    reservation: Reservation,
-    settlement: Settlement,
-    users: Sequence[UUID],
+    connection: BulkConnection, reservation: Reservation, settlement: Settlement, sent: UserIds
 ) -> int:
-    """Record that `users` were sent to; return how many of them had lost their slot."""
-    if not users:
+    """Record that users were sent to; return how many of them had lost their slot."""
+    if not len(sent):
         return 0
-    message_ids = upsert_messages(connection, [settlement.texts])
-    message_id, at = message_ids[settlement.texts.digest], settlement.actually_sent_at
-    held = confirm_reserved(connection, reservation, [(user, message_id, at) for user in users])
-    known = held | select_confirmed(connection, reservation, users)
-    lost = [_late(reservation, settlement, user) for user in users if user not in known]
-    insert_notifications(connection, lost, message_ids, reservation.rule_set, reservation.id)
-    return len(lost)
-
-
-def _late(reservation: Reservation, settlement: Settlement, user_id: UUID) -> Notification:
-    return Notification(
-        user_id=user_id,
-        layer_id=reservation.layer_id,
-        texts=settlement.texts,
-        sent_at=reservation.scheduled_for,
-        actually_sent_at=settlement.actually_sent_at,
-        idempotency_key=None,
-    )
+    texts = settlement.texts
+    told = [upsert_messages(connection, [texts])[texts.digest]], [settlement.actually_sent_at]
+    held = confirm_slots(connection, reservation, Told(sent, *told))
+    rest = without(sent, held)
+    return len(record_late(connection, reservation, Told(rest, *told))) if len(rest) else 0

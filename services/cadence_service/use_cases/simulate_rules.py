@@ -11,7 +11,7 @@ from uuid import UUID
 from cadence_service.adapters.notification_history import stream_history
 from cadence_service.adapters.rule_table import select_layers
 from cadence_service.domain.cadence import CadenceRule, Send, replay
-from chassis.postgres import Connection
+from chassis.postgres import BulkConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,9 @@ class Simulation:
     users_affected: int = 0
 
 
-def simulate_rules(connection: Connection, rules: Sequence[CadenceRule], span: Span) -> Simulation:
+def simulate_rules(
+    connection: BulkConnection, rules: Sequence[CadenceRule], span: Span
+) -> Simulation:
     """Replay the sends of the span, user by user, under `rules`; nothing is changed.
 
     Sends shortly before the span count as they happened. Memory does not grow with history.

@@ -5,15 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
-from werkzeug.exceptions import RequestEntityTooLarge
 
-from cadence_contract import MAX_IDS, LayerField, RulesSchema, UserIdsField
+from cadence_contract import LayerField, RulesSchema, UserIdsField
+from cadence_service.domain.user_ids import read_texts
 from cadence_service.use_cases.forecast_reach import forecast_reach
 from cadence_service.use_cases.simulate_rules import Simulation, Span, simulate_rules
+from cadence_service.web.audience import check_size
 from cadence_service.web.rule_shapes import read_rule
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from chassis.service import Routes
 
 #: What is replayed if nothing else is asked for.
@@ -26,7 +27,7 @@ class ForecastBodySchema(Schema):
     class Meta:
         unknown = RAISE
 
-    user_ids = UserIdsField(required=True, data_key="userIds")
+    user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
     layer_id = LayerField(required=True, data_key="layerId")
     start = fields.AwareDateTime(load_default=None, data_key="from")
     hours = fields.Integer(
@@ -89,7 +90,7 @@ class SimulationSchema(Schema):
     usersAffected = fields.Integer()  # noqa: N815
 
 
-def forecast_routes(database: Database) -> Routes:
+def forecast_routes(database: BulkDatabase) -> Routes:
     """Return the routes that forecast and simulate."""
     routes = Routes("forecast", __name__, description="Forecasts and simulations")
 
@@ -99,13 +100,11 @@ def forecast_routes(database: Database) -> Routes:
     @routes.response(200, ForecastSchema)
     def forecast(body: dict[str, Any]) -> Any:
         """Tell how many of an audience may be reached, now and hour by hour."""
-        if len(body["user_ids"]) > MAX_IDS:
-            raise RequestEntityTooLarge(f"userIds: at most {MAX_IDS} ids a request.")
+        asked = read_texts(body["user_ids"])
+        check_size(asked)
         start = body["start"] or utc_now()
         with database.transaction() as connection:
-            return forecast_reach(
-                connection, body["user_ids"], body["layer_id"], start, body["hours"]
-            )
+            return forecast_reach(connection, asked, body["layer_id"], start, body["hours"])
 
     @routes.route("/simulate", methods=["POST"])
     @asks_for(Role.OPERATOR)

@@ -9,11 +9,11 @@ from cadence_contract import HEALTH_PATH
 from chassis.bearer_auth import needs_no_token
 from chassis.clock import utc_now
 from chassis.health import check_parts
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from chassis.service import Routes
 
 
-def health_routes(database: Database) -> Routes:
+def health_routes(database: BulkDatabase) -> Routes:
     """Return the route that tells, without a token, how the service is."""
     routes = Routes("health", __name__, description="Health")
 

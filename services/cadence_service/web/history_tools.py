@@ -29,7 +29,7 @@ from cadence_service.use_cases.import_history import (
     undo_import,
 )
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from chassis.problems import problem_response
 from chassis.service import Routes
 
@@ -122,7 +122,7 @@ def _multipart(file_field: str, form: type[Schema]) -> dict[str, Any]:
     return {"content": {"multipart/form-data": {"schema": schema}}}
 
 
-def history_tool_routes(database: Database) -> Routes:
+def history_tool_routes(database: BulkDatabase) -> Routes:
     """Return the routes that import history, and complete it."""
     routes = Routes("history", __name__, description="Historical data")
 
@@ -203,7 +203,7 @@ def _text(file: FileStorage) -> TextIOWrapper:
 
 
 def _import(
-    database: Database,
+    database: BulkDatabase,
     kind: str,
     form: dict[str, Any],
     file: FileStorage,

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, Schema
+from marshmallow import INCLUDE, Schema, ValidationError
 
 from cadence_contract import (
     TRACK_NOTIFICATION_PATH,
@@ -14,11 +14,12 @@ from cadence_contract import (
     TrackedSchema,
 )
 from cadence_service.adapters.notification_record import MessageTexts, Notification
+from cadence_service.domain.user_ids import UserIds, read_texts
 from cadence_service.use_cases.record_notifications import record_notifications
 from cadence_service.use_cases.settle_reservation import Settlement, settle_reservation
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from chassis.service import Routes
 
 
@@ -29,7 +30,7 @@ class TrackBodySchema(Schema):
         unknown = INCLUDE
 
 
-def notification_routes(database: Database) -> Routes:
+def notification_routes(database: BulkDatabase) -> Routes:
     """Return the route that records notifications."""
     routes = Routes("notifications", __name__, description="What was sent")
 
@@ -54,12 +55,12 @@ def notification_routes(database: Database) -> Routes:
     return routes
 
 
-def _settle(database: Database, loaded: dict[str, Any]) -> ResponseReturnValue:
+def _settle(database: BulkDatabase, loaded: dict[str, Any]) -> ResponseReturnValue:
     settlement = Settlement(
         texts=_texts(loaded),
         actually_sent_at=loaded["sent_at"] or utc_now(),
-        sent=loaded.get("sent_user_ids"),
-        failed=loaded.get("failed_user_ids", ()),
+        sent=_read_users(loaded, "sent_user_ids", "sentUserIds"),
+        failed=_read_users(loaded, "failed_user_ids", "failedUserIds"),
     )
     with database.transaction() as connection:
         done = settle_reservation(connection, loaded["reservation_key"], settlement)
@@ -71,6 +72,17 @@ def _settle(database: Database, loaded: dict[str, Any]) -> ResponseReturnValue:
         released=done.released,
         late=done.late,
     )
+
+
+def _read_users(loaded: dict[str, Any], name: str, shown_name: str) -> UserIds | None:
+    texts = loaded.get(name)
+    if texts is None:
+        return None
+    asked = read_texts(texts)
+    if asked.invalid:
+        wrong = next(i for i, text in enumerate(texts) if text in asked.invalid)
+        raise ValidationError({shown_name: {wrong: [f"{texts[wrong][:60]!r} is no UUID."]}})
+    return asked.users
 
 
 def _load(body: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:

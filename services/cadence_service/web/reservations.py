@@ -16,12 +16,8 @@ from cadence_contract import (
     ReservationSchema,
     ReservationWishSchema,
 )
-from cadence_service.adapters.reservation_table import (
-    Exclusion,
-    Reservation,
-    count_eligible,
-    select_exclusions,
-)
+from cadence_service.adapters.exclusion_table import Exclusion, select_exclusions
+from cadence_service.adapters.reservation_table import Reservation, count_eligible
 from cadence_service.use_cases.settle_reservation import (
     find_reservation,
     hold_longer,
@@ -29,7 +25,7 @@ from cadence_service.use_cases.settle_reservation import (
 )
 from cadence_service.web.audience import show_exclusion
 from chassis.bearer_auth import Role, asks_for
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from chassis.service import Routes
 
 #: Keys may hold slashes, so they end a path, and come after what is to be done.
@@ -42,7 +38,7 @@ class ReleasedSchema(Schema):
     released = fields.Integer()
 
 
-def reservation_routes(database: Database) -> Routes:
+def reservation_routes(database: BulkDatabase) -> Routes:
     """Return the routes about reservations."""
     routes = Routes("reservations", __name__, description="Slots taken before the send")
 

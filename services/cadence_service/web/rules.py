@@ -23,7 +23,7 @@ from cadence_service.use_cases.change_rules import (
 )
 from cadence_service.web.rule_shapes import read_rule as read_rule_body
 from cadence_service.web.rule_shapes import show_rule
-from chassis.postgres import Connection, Database
+from chassis.postgres import BulkConnection, BulkDatabase
 from chassis.service import Routes
 
 
@@ -105,7 +105,7 @@ class HistorySchema(Schema):
     changes = fields.List(fields.Nested(RuleChangeSchema))
 
 
-def rule_routes(database: Database) -> Routes:
+def rule_routes(database: BulkDatabase) -> Routes:
     """Return the routes about layers and rules."""
     routes = Routes("rules", __name__, description="Layers and cadence rules")
 
@@ -195,14 +195,14 @@ def rule_routes(database: Database) -> Routes:
     return routes
 
 
-def _read(connection: Connection, version: int | None) -> RuleSet:
+def _read(connection: BulkConnection, version: int | None) -> RuleSet:
     rule_set = select_rule_set(connection, version)
     if rule_set is None and version is not None:
         raise RuleNotFoundError(f"There is no version {version} of the rules.")
     return rule_set or RuleSet(0, datetime.min.replace(tzinfo=UTC), ())
 
 
-def _author(connection: Connection, sent: dict[str, str]) -> Author:
+def _author(connection: BulkConnection, sent: dict[str, str]) -> Author:
     """Return who changes the rules, from the version that If-Match names."""
     expected: int | None = None
     if request.if_match:

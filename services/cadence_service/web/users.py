@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 from cadence_contract import ExcludedUserSchema
 from cadence_service.use_cases.explain_user import LayerStanding, explain_user
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from chassis.service import Routes
 
 
@@ -38,7 +38,7 @@ class StandingSchema(Schema):
     layers = fields.List(fields.Nested(LayerStandingSchema))
 
 
-def user_routes(database: Database) -> Routes:
+def user_routes(database: BulkDatabase) -> Routes:
     """Return the route about one user."""
     routes = Routes("users", __name__, description="How cadence stands with one user")
 

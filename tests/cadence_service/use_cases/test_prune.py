@@ -9,7 +9,7 @@ from cadence_service.adapters.partitions import make_partitions
 from cadence_service.cli import MIGRATIONS
 from cadence_service.use_cases.prune import plan_pruning, prune
 from chassis.migrations import migrate
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.people import ALICE
 
@@ -18,9 +18,9 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
 
 
 @pytest.fixture
-def own_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+def own_database(postgres: EmbeddedPostgres) -> Iterator[BulkDatabase]:
     """A database of its own, whose weeks may be dropped."""
-    database = Database(postgres.create_database("cadence_prune"), max_connections=2)
+    database = BulkDatabase(postgres.create_database("cadence_prune"), max_connections=2)
     migrate(database, MIGRATIONS)
     with database.transaction() as connection, connection.cursor() as cursor:
         make_partitions(connection, NOW - 28 * DAY)
@@ -32,7 +32,7 @@ def own_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     database.close()
 
 
-def record(database: Database, *days_ago: int) -> None:
+def record(database: BulkDatabase, *days_ago: int) -> None:
     with database.transaction() as connection, connection.cursor() as cursor:
         for days in days_ago:
             cursor.execute(
@@ -41,13 +41,13 @@ def record(database: Database, *days_ago: int) -> None:
             )
 
 
-def ages(database: Database) -> list[int]:
+def ages(database: BulkDatabase) -> list[int]:
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT sent_at FROM user_notifications ORDER BY sent_at")
         return [(NOW - row[0]).days for row in cursor]
 
 
-def test_weeks_past_keeping_go_whole_and_the_others_stay(own_database: Database) -> None:
+def test_weeks_past_keeping_go_whole_and_the_others_stay(own_database: BulkDatabase) -> None:
     record(own_database, 0, 10, 20, 21, 23, 27, 40)
 
     done = prune(own_database, 21 * DAY, NOW)
@@ -58,7 +58,7 @@ def test_weeks_past_keeping_go_whole_and_the_others_stay(own_database: Database)
 
 
 def test_what_an_active_rule_sees_is_kept_however_little_is_asked_for(
-    own_database: Database,
+    own_database: BulkDatabase,
 ) -> None:
     record(own_database, 1, 6, 7, 20)
 
@@ -67,7 +67,7 @@ def test_what_an_active_rule_sees_is_kept_however_little_is_asked_for(
     assert ages(own_database)[-3:] == [7, 6, 1], "the longest rule sees 7 days"
 
 
-def test_a_long_rule_keeps_more(own_database: Database) -> None:
+def test_a_long_rule_keeps_more(own_database: BulkDatabase) -> None:
     record(own_database, 27)
     with own_database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE cadence_rules SET window_hours = 24 * 30 WHERE position = 1")
@@ -79,7 +79,7 @@ def test_a_long_rule_keeps_more(own_database: Database) -> None:
         cursor.execute("UPDATE cadence_rules SET window_hours = 72 WHERE position = 1")
 
 
-def test_keys_reservations_and_texts_go_with_their_history(own_database: Database) -> None:
+def test_keys_reservations_and_texts_go_with_their_history(own_database: BulkDatabase) -> None:
     old, new = NOW - 60 * DAY, NOW - DAY
     with own_database.transaction() as connection, connection.cursor() as cursor:
         for at in (old, new):
@@ -98,7 +98,7 @@ def test_keys_reservations_and_texts_go_with_their_history(own_database: Databas
     assert (done.keys, done.reservations, done.messages) == (1, 1, 1)
 
 
-def test_a_dry_run_drops_nothing(own_database: Database) -> None:
+def test_a_dry_run_drops_nothing(own_database: BulkDatabase) -> None:
     record(own_database, 27)
 
     with own_database.transaction() as connection:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
@@ -15,16 +16,18 @@ from cadence_service.adapters.notification_record import (
     upsert_messages,
 )
 from cadence_service.adapters.rule_table import select_rule_set
-from cadence_service.domain.cadence import Send, find_breach, find_rules
+from cadence_service.domain.cadence import Send, find_breach, find_next_eligible, find_rules
+from cadence_service.domain.user_ids import read_texts
 from cadence_service.use_cases.filter_audience import Question, filter_audience
-from chassis.postgres import Database
+from cadence_service.use_cases.reserve_audience import Wish, reserve_audience
+from chassis.postgres import BulkDatabase
 from tests.people import ALICE, BOB, CAROL
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 TEXTS = MessageTexts("Title", "Body", "Audience", None)
 
 
-def record(database: Database, user_id: Any, layer_id: int, at: datetime) -> None:
+def record(database: BulkDatabase, user_id: Any, layer_id: int, at: datetime) -> None:
     sent = Notification(
         user_id=user_id,
         layer_id=layer_id,
@@ -44,7 +47,7 @@ def ask(cadence: FlaskClient, *user_ids: object, layer_id: object = 3, **more: A
 
 
 def test_whoever_was_sent_to_recently_is_held_back_with_the_reason(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     record(database, ALICE, 3, NOON - timedelta(hours=1))
 
@@ -73,14 +76,16 @@ def test_whoever_was_sent_to_recently_is_held_back_with_the_reason(
 
 @pytest.mark.parametrize(("hours", "count"), [(71.99, 1), (72, 0), (-71.99, 1), (-72, 0)])
 def test_a_window_is_half_open_at_the_scheduled_instant(
-    cadence: FlaskClient, database: Database, hours: float, count: int
+    cadence: FlaskClient, database: BulkDatabase, hours: float, count: int
 ) -> None:
     record(database, ALICE, 3, NOON - timedelta(hours=hours))
 
     assert ask(cadence, ALICE).json["excludedCount"] == count
 
 
-def test_three_a_week_on_layers_2_and_3_together(cadence: FlaskClient, database: Database) -> None:
+def test_three_a_week_on_layers_2_and_3_together(
+    cadence: FlaskClient, database: BulkDatabase
+) -> None:
     for days, layer_id in ((6, 2), (5, 3), (4, 2)):
         record(database, ALICE, layer_id, NOON - timedelta(days=days))
 
@@ -93,7 +98,7 @@ def test_three_a_week_on_layers_2_and_3_together(cadence: FlaskClient, database:
 
 
 def test_ids_come_back_as_they_were_written_each_once_in_order(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     record(database, CAROL, 3, NOON)
     loud, nil = str(ALICE).upper(), "00000000-0000-0000-0000-000000000000"
@@ -157,7 +162,7 @@ def test_the_prefix_of_the_original_answers_too(cadence: FlaskClient) -> None:
     ],
 )
 def test_without_rules_everybody_valid_passes_and_the_answer_says_so(
-    cadence: FlaskClient, database: Database, sabotage: str, reason: str
+    cadence: FlaskClient, database: BulkDatabase, sabotage: str, reason: str
 ) -> None:
     record(database, ALICE, 3, NOON)
     with database.transaction() as connection, connection.cursor() as cursor:
@@ -182,9 +187,9 @@ def test_without_rules_everybody_valid_passes_and_the_answer_says_so(
 
 
 def test_without_its_database_the_service_fails_open_and_says_so() -> None:
-    away = Database("postgresql://nobody@127.0.0.1:1/none", max_connections=1)
+    away = BulkDatabase("postgresql://nobody@127.0.0.1:1/none", max_connections=1)
 
-    filtered = filter_audience(away, Question([str(ALICE), "nonsense"], 3, NOON))
+    filtered = filter_audience(away, Question(read_texts([str(ALICE), "nonsense"]), 3, NOON))
 
     assert filtered.eligible == [str(ALICE)]
     assert filtered.fail_open_reason
@@ -192,39 +197,84 @@ def test_without_its_database_the_service_fails_open_and_says_so() -> None:
 
 
 OFFSETS = st.integers(-200, 200).map(lambda hours: timedelta(hours=hours))
+PEOPLE = (ALICE, BOB, CAROL)
+#: (who, layer, when, whether it is only held by a reservation)
 HISTORIES = st.lists(
-    st.tuples(st.sampled_from([ALICE, BOB, CAROL]), st.sampled_from([1, 2, 3, 5]), OFFSETS),
+    st.tuples(st.sampled_from(PEOPLE), st.sampled_from([1, 2, 3, 5]), OFFSETS, st.booleans()),
     max_size=14,
 )
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(history=HISTORIES, layer_id=st.sampled_from([2, 3, 5]))
-def test_the_set_based_statement_is_the_pure_rule(
-    database: Database, history: list[tuple[Any, int, timedelta]], layer_id: int
+@given(history=HISTORIES, layer_id=st.sampled_from([2, 3, 5]), merges=st.booleans())
+def test_the_set_based_statements_are_the_pure_rule(
+    database: BulkDatabase,
+    history: list[tuple[UUID, int, timedelta, bool]],
+    layer_id: int,
+    merges: bool,
 ) -> None:
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("TRUNCATE user_notifications")
+    with database.transaction() as connection:
+        connection.execute("TRUNCATE user_notifications, reservations, held_slots CASCADE")
+        # A table that is thought to be large is probed; a small one is merged with.
+        connection.execute(
+            "UPDATE pg_class SET reltuples = %s WHERE relname ~ '^user_notifications_[0-9]'",
+            (0 if merges else 1e9,),
+        )
         rule_set = select_rule_set(connection)
-    for user_id, layer, offset in history:
-        record(database, user_id, layer, NOON + offset)
+    for user_id, layer, offset, is_held in history:
+        (hold if is_held else record)(database, user_id, layer, NOON + offset)
     assert rule_set
     rules = find_rules(rule_set.rules, layer_id)
+    sends = {
+        user: [Send(layer, NOON + offset) for u, layer, offset, _ in history if u == user]
+        for user in PEOPLE
+    }
+    expected = {
+        str(user): (
+            breach.rule.name,
+            breach.counted,
+            find_next_eligible(rules, sends[user], NOON),
+        )
+        for user in PEOPLE
+        if (breach := find_breach(rules, sends[user], NOON))
+    }
 
-    asked = [str(user_id) for user_id in (ALICE, BOB, CAROL)]
-    filtered = filter_audience(database, Question(asked, layer_id, NOON, explain=True))
+    asked = read_texts([str(user_id) for user_id in (CAROL, ALICE, BOB)])
+    question = Question(asked, layer_id, NOON, explain=True)
+    answers = [filter_audience(database, question)]
+    wish = Wish("k", timedelta(minutes=1))
+    answers += [reserve_audience(database, question, wish) for _ in range(2)]
 
-    expected = {}
-    for user_id in (ALICE, BOB, CAROL):
-        sends = [Send(layer, NOON + offset) for u, layer, offset in history if u == user_id]
-        breach = find_breach(rules, sends, NOON)
-        if breach:
-            expected[str(user_id)] = (breach.rule.name, breach.counted)
-    assert {
-        user_id: (exclusion.rule, exclusion.counted_sends)
-        for user_id, exclusion in filtered.exclusions.items()
-    } == expected
-    assert filtered.eligible == [user_id for user_id in asked if user_id not in expected]
-    assert sum(filtered.breakdown.values()) == len(expected)
+    for answer in answers:
+        assert answer.fail_open_reason is None
+        assert {
+            asked.texts[asked.users.positions[index]]: (e.rule, e.counted_sends, e.next_eligible_at)
+            for index, e in answer.exclusions.items()
+        } == expected
+        assert answer.eligible == [text for text in asked.texts if text not in expected]
+        assert answer.breakdown == {
+            rule.name: sum(name == rule.name for name, *_ in expected.values()) for rule in rules
+        }
+    with database.transaction() as connection:
+        held = connection.execute(
+            "SELECT user_id FROM held_slots JOIN reservations ON id = reservation_id"
+            " WHERE key = 'k' ORDER BY 1"
+        ).fetchall()
+    assert [row[0] for row in held] == [user for user in PEOPLE if str(user) not in expected]
+
+
+def hold(database: BulkDatabase, user_id: UUID, layer_id: int, at: datetime) -> None:
+    with database.transaction() as connection:
+        connection.execute(
+            """
+            WITH r AS (
+              INSERT INTO reservations (key, layer_id, scheduled_for, rule_set, state, expires_at,
+                                        body_digest)
+              VALUES (gen_random_uuid()::text, %s, %s, 1, 'reserved', now() + interval '1 h', '')
+              RETURNING id)
+            INSERT INTO held_slots SELECT %s, id FROM r
+            """,
+            (layer_id, at, user_id),
+        )

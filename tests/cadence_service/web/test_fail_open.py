@@ -18,7 +18,7 @@ from cadence_service.cli import MIGRATIONS
 from cadence_service.settings import Settings
 from chassis.bearer_auth import Role
 from chassis.migrations import migrate
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.people import ALICE, BOB
 
@@ -32,7 +32,7 @@ def own_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of its own, that may be spoilt."""
     name = f"cadence_open_{time.monotonic_ns()}"
     url = postgres.create_database(name)
-    database = Database(url, max_connections=1)
+    database = BulkDatabase(url, max_connections=1)
     migrate(database, MIGRATIONS)
     database.close()
     yield url

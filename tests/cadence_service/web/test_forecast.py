@@ -18,7 +18,7 @@ from cadence_service.domain.cadence import (
     replay,
 )
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from tests.people import ALICE, BOB, CAROL
 
 NOON = utc_now().replace(microsecond=0)
@@ -91,7 +91,7 @@ def test_what_a_running_reservation_holds_is_not_in_reach(cadence: FlaskClient) 
     )
 )
 def test_stretches_are_the_rule_at_every_instant(
-    database: Database, history: list[tuple[int, timedelta]]
+    database: BulkDatabase, history: list[tuple[int, timedelta]]
 ) -> None:
     with database.transaction() as connection:
         rule_set = select_rule_set(connection)

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from tests.people import ALICE, BOB, CAROL
 
 NOON = utc_now().replace(microsecond=0)
@@ -25,7 +25,7 @@ def a_row(user_id: UUID = ALICE, hours_ago: int = 1, layer: int = 3, title: str 
     return f"{user_id},{layer},{title},{(NOON - timedelta(hours=hours_ago)).isoformat()}"
 
 
-def count(database: Database) -> int:
+def count(database: BulkDatabase) -> int:
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM user_notifications")
         row = cursor.fetchone()
@@ -44,7 +44,7 @@ def test_a_restored_history_counts_at_once(cadence: FlaskClient) -> None:
 
 
 def test_good_rows_are_imported_and_each_bad_one_is_listed(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     text = "\n".join(
         [
@@ -72,7 +72,7 @@ def test_good_rows_are_imported_and_each_bad_one_is_listed(
 
 
 def test_all_or_nothing_imports_nothing_if_a_row_is_bad(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     refused = restore(cadence, f"{HEADER}\n{a_row()}\nx,1,T,{NOON}", allOrNothing="true")
 
@@ -85,7 +85,7 @@ def test_all_or_nothing_imports_nothing_if_a_row_is_bad(
 
 
 def test_a_dry_run_says_the_same_and_keeps_nothing(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     text = f"{HEADER}\n{a_row()}\n{a_row()}\nx,1,T,{NOON}"
 
@@ -98,7 +98,7 @@ def test_a_dry_run_says_the_same_and_keeps_nothing(
 
 
 def test_a_second_import_of_the_same_file_is_all_duplicates(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     text = "\n".join([HEADER, a_row(ALICE), a_row(BOB), a_row(BOB, layer=2), a_row(CAROL)])
 
@@ -109,7 +109,7 @@ def test_a_second_import_of_the_same_file_is_all_duplicates(
     assert count(database) == 3
 
 
-def test_an_import_can_be_listed_and_undone(cadence: FlaskClient, database: Database) -> None:
+def test_an_import_can_be_listed_and_undone(cadence: FlaskClient, database: BulkDatabase) -> None:
     kept = restore(cadence, f"{HEADER}\n{a_row(CAROL)}").get_json()["details"]["importId"]
     made = restore(cadence, f"{HEADER}\n{a_row(ALICE)}\n{a_row(BOB)}").get_json()["details"]
     path = f"/imports/{made['importId']}"
@@ -180,7 +180,7 @@ def convert(cadence: FlaskClient, text: str, **form: str) -> Any:
     )
 
 
-def test_an_audience_becomes_history_once(cadence: FlaskClient, database: Database) -> None:
+def test_an_audience_becomes_history_once(cadence: FlaskClient, database: BulkDatabase) -> None:
     text = f"Name,User ID\nAnn,{ALICE}\nBob,{BOB}\nCid,nobody\n"
 
     first, second = (convert(cadence, text).get_json()["details"] for _ in range(2))
@@ -245,14 +245,14 @@ def test_logs_match_by_the_size_of_their_audience(cadence: FlaskClient) -> None:
     ]
 
 
-def links(database: Database) -> dict[UUID, str | None]:
+def links(database: BulkDatabase) -> dict[UUID, str | None]:
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT user_id, deep_link FROM notification_history")
         return dict(cursor.fetchall())
 
 
 def test_links_are_back_filled_from_the_first_log_of_title_and_instant(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     def at(minutes: float) -> datetime:
         return NOON + timedelta(minutes=minutes)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from tests.people import ALICE, BOB
 
 
@@ -20,14 +20,14 @@ def notification(**changes: Any) -> dict[str, Any]:
     }
 
 
-def rows(database: Database, sql: str) -> list[tuple[Any, ...]]:
+def rows(database: BulkDatabase, sql: str) -> list[tuple[Any, ...]]:
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         return list(cursor.fetchall())
 
 
 def test_one_notification_is_remembered_with_its_texts_and_instants(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     sent = notification(
         deepLink="https://example.com",
@@ -51,7 +51,7 @@ def test_one_notification_is_remembered_with_its_texts_and_instants(
 
 
 def test_the_same_key_twice_counts_once_whatever_else_changed(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     first = notification(idempotencyKey="k", sentAt="2026-11-24T12:30:00Z")
     again = notification(idempotencyKey="k", sentAt="2026-11-24T13:00:00Z")
@@ -63,7 +63,7 @@ def test_the_same_key_twice_counts_once_whatever_else_changed(
 
 
 def test_many_are_recorded_at_once_and_a_key_counts_once_among_them(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     many = [
         notification(idempotencyKey="a"),
@@ -91,7 +91,7 @@ def test_many_are_recorded_at_once_and_a_key_counts_once_among_them(
     ],
 )
 def test_one_bad_notification_refuses_all_and_is_named(
-    cadence: FlaskClient, database: Database, changes: dict[str, Any], named: str
+    cadence: FlaskClient, database: BulkDatabase, changes: dict[str, Any], named: str
 ) -> None:
     body = {"notifications": [notification(), notification(**changes)]}
 
@@ -115,7 +115,7 @@ def test_a_missing_field_is_named(cadence: FlaskClient, missing: str) -> None:
 
 
 def test_an_old_or_far_notification_finds_a_place_too(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     for at in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):
         assert cadence.post("/track-notification", json=notification(sentAt=at)).status_code == 200

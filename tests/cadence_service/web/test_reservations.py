@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from tests.people import ALICE, BOB, CAROL
 
 NOON = utc_now().replace(microsecond=0)
@@ -38,13 +38,16 @@ def settle(cadence: FlaskClient, key: str, **who: Any) -> Any:
     return cadence.post("/track-notification", json={"reservationKey": key, **texts, **who})
 
 
-def rows(database: Database) -> list[tuple[Any, ...]]:
+def rows(database: BulkDatabase) -> list[tuple[Any, ...]]:
     with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT user_id, state FROM user_notifications ORDER BY 1, 2")
+        cursor.execute(
+            "SELECT user_id, 0 FROM held_slots UNION ALL SELECT user_id, 1 FROM user_notifications"
+            " ORDER BY 1, 2"
+        )
         return cursor.fetchall()
 
 
-def run_out(database: Database, key: str) -> None:
+def run_out(database: BulkDatabase, key: str) -> None:
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute(
             "UPDATE reservations SET expires_at = now() - interval '1 s' WHERE key = %s", (key,)
@@ -68,7 +71,7 @@ def test_a_slot_that_is_held_is_nobody_elses(cadence: FlaskClient) -> None:
 
 
 def test_a_plain_question_sees_held_slots_and_takes_none(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     reserve(cadence, "a", ALICE)
 
@@ -82,7 +85,7 @@ def test_a_plain_question_sees_held_slots_and_takes_none(
 
 
 def test_asked_again_the_verdict_is_the_same_and_nothing_more_is_taken(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     reserve(cadence, "before", BOB)
     first = reserve(cadence, "a", ALICE, BOB)
@@ -108,7 +111,7 @@ def test_a_key_is_for_one_question(cadence: FlaskClient) -> None:
 
 
 def test_a_settlement_confirms_who_was_sent_to_and_releases_the_rest(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     reserve(cadence, "a", ALICE, BOB, CAROL)
 
@@ -122,7 +125,9 @@ def test_a_settlement_confirms_who_was_sent_to_and_releases_the_rest(
     assert reserve(cadence, "a", ALICE, BOB, CAROL).status_code == 409
 
 
-def test_a_settlement_may_name_who_failed_instead(cadence: FlaskClient, database: Database) -> None:
+def test_a_settlement_may_name_who_failed_instead(
+    cadence: FlaskClient, database: BulkDatabase
+) -> None:
     reserve(cadence, "a", ALICE, BOB)
 
     settle(cadence, "a", failedUserIds=[str(BOB)])
@@ -142,7 +147,7 @@ def test_a_settlement_that_says_nothing_or_both_is_refused(cadence: FlaskClient)
 
 
 def test_notifications_under_a_reservation_take_its_slots(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     reserve(cadence, "a", ALICE, BOB)
     texts = {"layerId": 3, "pushTitle": "T", "pushBody": "B", "audienceDescription": "A"}
@@ -158,7 +163,7 @@ def test_notifications_under_a_reservation_take_its_slots(
 
 
 def test_what_runs_out_is_free_again_and_what_was_sent_is_recorded_all_the_same(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     reserve(cadence, "a", ALICE)
     run_out(database, "a")
@@ -170,7 +175,9 @@ def test_what_runs_out_is_free_again_and_what_was_sent_is_recorded_all_the_same(
     assert rows(database) == [(ALICE, 0), (ALICE, 1)]
 
 
-def test_one_that_ran_out_can_be_asked_for_anew(cadence: FlaskClient, database: Database) -> None:
+def test_one_that_ran_out_can_be_asked_for_anew(
+    cadence: FlaskClient, database: BulkDatabase
+) -> None:
     reserve(cadence, "a", ALICE, BOB)
     run_out(database, "a")
     reserve(cadence, "b", BOB)
@@ -179,7 +186,7 @@ def test_one_that_ran_out_can_be_asked_for_anew(cadence: FlaskClient, database: 
     assert rows(database) == [(ALICE, 0), (BOB, 0)]
 
 
-def test_a_long_send_holds_its_slots_longer(cadence: FlaskClient, database: Database) -> None:
+def test_a_long_send_holds_its_slots_longer(cadence: FlaskClient, database: BulkDatabase) -> None:
     reserve(cadence, "a/1", ALICE)
 
     body = {"key": "a/1", "ttlSeconds": 3_600}
@@ -214,7 +221,7 @@ def test_what_was_decided_can_be_asked_later_as_json_and_csv(cadence: FlaskClien
 
 
 def test_a_release_gives_everything_back_and_can_be_repeated(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     reserve(cadence, "a", ALICE, BOB)
 
@@ -226,7 +233,7 @@ def test_a_release_gives_everything_back_and_can_be_repeated(
 
 
 def test_an_exempt_layer_reserves_without_being_held_back(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     for key in ("a", "b"):
         assert eligible(reserve(cadence, key, ALICE, layerId=1)) == [ALICE]
@@ -235,7 +242,7 @@ def test_an_exempt_layer_reserves_without_being_held_back(
 
 
 def test_without_rules_a_reservation_fails_open_and_still_counts(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE cadence_rules SET is_active = false")
@@ -265,7 +272,7 @@ def test_a_wish_that_does_not_fit_is_named(cadence: FlaskClient, wish: object, s
 
 
 def test_a_large_audience_is_decided_in_parts_that_agree(
-    cadence: FlaskClient, database: Database
+    cadence: FlaskClient, database: BulkDatabase
 ) -> None:
     users = [UUID(int=n * 2**116 + n) for n in range(1, 4_001)] + [ALICE]
     reserve(cadence, "before", *users[:50])

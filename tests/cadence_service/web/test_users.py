@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import BulkDatabase
 from tests.people import ALICE
 
 NOON = utc_now().replace(microsecond=0)
@@ -45,7 +45,7 @@ def test_each_layer_says_which_rule_holds_and_until_when(cadence: FlaskClient) -
     assert layers[3]["nextEligibleAt"] == (times[2] + timedelta(hours=168)).isoformat()
 
 
-def test_a_layer_that_nobody_checks_says_so(cadence: FlaskClient, database: Database) -> None:
+def test_a_layer_that_nobody_checks_says_so(cadence: FlaskClient, database: BulkDatabase) -> None:
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE cadence_rules SET is_active = false WHERE 5 = ANY(counted_layers)")
 
