@@ -5,11 +5,13 @@ BIN := .venv/bin
 # make test T=tests/push_blaster runs a part; J=0 runs it in one process.
 T ?= tests
 J ?= 2
+# make fuzz CASES=1000 tries so many bodies for each route.
+CASES ?= 1000
 # make bench ROWS=20000000 USERS=10000000 measures at the size that docs/benchmarks.md tells of.
 ROWS ?= 2000000
 USERS ?= 1000000
 
-.PHONY: help install run test check lint types layers format bench migrate lock
+.PHONY: help install run test check lint types layers format bench bench-cadence fuzz migrate lock
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -48,7 +50,10 @@ format: install ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: install ## Measure, and print ratios taken side by side in one run (ROWS=, USERS=)
+fuzz: install ## Throw CASES= generated bodies at each route; none may make a service fail
+	@FUZZ_CASES=$(CASES) $(BIN)/pytest -q -n $(J) tests/cadence_service/web/test_fuzz.py
+
+bench-cadence bench: install ## Measure, and print ratios taken side by side in one run (ROWS=, USERS=)
 	@$(BIN)/python -m tests.bench --rows $(ROWS) --users $(USERS)
 
 lock: install ## Write requirements.lock anew from pyproject.toml

@@ -1,5 +1,6 @@
 """What the two services say to each other: paths, messages and their schemas."""
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from marshmallow import (
@@ -21,12 +22,23 @@ HEALTH_PATH: Final = "/health"
 
 MAX_IDS: Final = 1_000_000
 MAX_NOTIFICATIONS: Final = 10_000
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 #: The longest key of a reservation, in characters.
 MAX_KEY: Final = 500
 FIRST_LAYER: Final = 1
 LAST_LAYER: Final = 5
 #: The name under which ids that are no UUIDs are counted among the excluded.
 INVALID_UUID: Final = "invalidUuid"
+
+
+class InstantField(fields.AwareDateTime):
+    """An instant with its offset, within the years that windows can be reckoned from."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take marshmallow's usual options."""
+        is_near = validate.Range(EARLIEST, LATEST, error="Instants lie between 1970 and 2200.")
+        super().__init__(validate=is_near, **options)
 
 
 class LayerField(fields.Integer):
@@ -85,7 +97,7 @@ class HeldSchema(Schema):
         unknown = EXCLUDE
 
     key = fields.String(required=True)
-    expires_at = fields.AwareDateTime(required=True, data_key="expiresAt")
+    expires_at = InstantField(required=True, data_key="expiresAt")
 
 
 class FilterAudienceSchema(Schema):
@@ -96,7 +108,7 @@ class FilterAudienceSchema(Schema):
 
     user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
     layer_id = LayerField(required=True, data_key="layerId")
-    scheduled_for = fields.AwareDateTime(load_default=None, data_key="scheduledFor")
+    scheduled_for = InstantField(load_default=None, data_key="scheduledFor")
     explain = fields.Boolean(load_default=False)
     reservation = fields.Nested(ReservationWishSchema, load_default=None)
 
@@ -112,7 +124,7 @@ class CompactFilterSchema(Schema):
         data_key="layerId",
         validate=validate.Range(FIRST_LAYER, LAST_LAYER, error="Layers are 1 to 5."),
     )
-    scheduled_for = fields.AwareDateTime(load_default=None, data_key="scheduledFor")
+    scheduled_for = InstantField(load_default=None, data_key="scheduledFor")
     key = fields.String(
         load_default=None,
         data_key="reservationKey",
@@ -137,8 +149,8 @@ class ExcludedUserSchema(Schema):
 
     user_id = fields.String(required=True, data_key="userId")
     rule = fields.String(required=True)
-    counted_sends = fields.List(fields.AwareDateTime(), data_key="countedSends")
-    next_eligible_at = fields.AwareDateTime(data_key="nextEligibleAt", allow_none=True)
+    counted_sends = fields.List(InstantField(), data_key="countedSends")
+    next_eligible_at = InstantField(data_key="nextEligibleAt", allow_none=True)
 
 
 class FilteredAudienceSchema(Schema):
@@ -174,7 +186,7 @@ class SentPushSchema(Schema):
         required=True, data_key="audienceDescription", validate=validate.Length(min=1, max=2_000)
     )
     deep_link = fields.String(load_default=None, allow_none=True, data_key="deepLink")
-    sent_at = fields.AwareDateTime(load_default=None, allow_none=True, data_key="sentAt")
+    sent_at = InstantField(load_default=None, allow_none=True, data_key="sentAt")
 
 
 class NotificationSchema(SentPushSchema):
@@ -182,9 +194,7 @@ class NotificationSchema(SentPushSchema):
 
     user_id = fields.UUID(required=True, data_key="userId")
     layer_id = LayerField(required=True, data_key="layerId")
-    actually_sent_at = fields.AwareDateTime(
-        load_default=None, allow_none=True, data_key="actuallySentAt"
-    )
+    actually_sent_at = InstantField(load_default=None, allow_none=True, data_key="actuallySentAt")
     idempotency_key = fields.String(
         load_default=None,
         allow_none=True,
@@ -250,11 +260,11 @@ class ReservationSchema(Schema):
 
     key = fields.String()
     layer_id = fields.Integer(data_key="layerId")
-    scheduled_for = fields.AwareDateTime(data_key="scheduledFor")
+    scheduled_for = InstantField(data_key="scheduledFor")
     rules_version = fields.Integer(data_key="rulesVersion")
     state = fields.String()
-    created_at = fields.AwareDateTime(data_key="createdAt")
-    expires_at = fields.AwareDateTime(data_key="expiresAt")
+    created_at = InstantField(data_key="createdAt")
+    expires_at = InstantField(data_key="expiresAt")
     eligible_count = fields.Integer(data_key="eligibleCount")
     excluded = fields.List(fields.Nested(ExcludedUserSchema))
 
@@ -306,4 +316,4 @@ class RuleSetSchema(RulesSchema):
     """The rules in force, and the version of their set."""
 
     version = fields.Integer()
-    created_at = fields.AwareDateTime(data_key="createdAt")
+    created_at = InstantField(data_key="createdAt")

@@ -15,6 +15,8 @@ import structlog
 from psycopg import Connection as BulkConnection
 from psycopg2.extensions import connection as Connection  # noqa: N812 - the type's public name
 
+from chassis.abandoned import ClientGoneError, working_for_client
+
 log = structlog.get_logger()
 
 __all__ = [
@@ -92,29 +94,44 @@ class Pool(Generic[AnyConnection]):
         """Lend a connection; commit when the block ends, roll back when it raises.
 
         Raises: DatabaseAwayError if no connection could be had, or it was lost on the way;
-        ValueRefusedError, DatabaseFaultError if a statement failed.
+        ValueRefusedError, DatabaseFaultError if a statement failed; ClientGoneError if nobody
+        waits for what is done.
         """
-        driver = self.driver
+        lent = self._lend()
+        connection: Any = lent.driver_connection
         try:
-            lent = self._engine.raw_connection()
-        except (driver.OperationalError, sqlalchemy.exc.SQLAlchemyError) as error:
-            raise DatabaseAwayError(f"The database is away: {_first_line(error)}") from error
-        try:
-            yield lent.driver_connection  # type: ignore[misc]  # the driver's, by our creator
-            lent.commit()
-        except (driver.OperationalError, driver.InterfaceError) as error:
-            lent.invalidate()
-            raise DatabaseAwayError(f"The database went away: {_first_line(error)}") from error
-        except driver.Error as error:
-            lent.rollback()
-            refused = isinstance(error, driver.DataError)
-            kind = ValueRefusedError if refused else DatabaseFaultError
-            raise kind(_first_line(error)) from error
-        except BaseException:
-            lent.rollback()
-            raise
+            with working_for_client(connection):
+                yield connection
+                lent.commit()
+        except BaseException as error:
+            told = self._undo(lent, error)
+            if told is None:
+                raise
+            raise told from error
         finally:
             lent.close()
+
+    def _lend(self) -> sqlalchemy.PoolProxiedConnection:
+        try:
+            return self._engine.raw_connection()
+        except (self.driver.OperationalError, sqlalchemy.exc.SQLAlchemyError) as error:
+            raise DatabaseAwayError(f"The database is away: {_first_line(error)}") from error
+
+    def _undo(
+        self, lent: sqlalchemy.PoolProxiedConnection, error: BaseException
+    ) -> Exception | None:
+        """Clean up after `error`; return what it is told as, or None if it stands for itself."""
+        driver = self.driver
+        if isinstance(error, ClientGoneError):
+            lent.invalidate()
+            return None
+        if isinstance(error, driver.OperationalError | driver.InterfaceError):
+            lent.invalidate()
+            return DatabaseAwayError(f"The database went away: {_first_line(error)}")
+        lent.rollback()
+        if isinstance(error, driver.DataError):
+            return ValueRefusedError(_first_line(error))
+        return DatabaseFaultError(_first_line(error)) if isinstance(error, driver.Error) else None
 
     def ping(self) -> None:
         """Raise DatabaseAwayError unless the database answers."""

@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from flask import Flask, Response, request
 from flask_smorest import Api, Blueprint
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException
 
+from chassis.abandoned import AbandonedRequests, ClientGoneError
 from chassis.bearer_auth import Role, needs_no_token, require_bearer_token
 from chassis.gzip_bodies import GzipBodies
 from chassis.problems import Problem, answer_http_exception, install_problem_handlers
+
+#: As nginx writes it down; nobody reads it.
+_GONE: Final = Problem(499, "Client gone")
 
 
 class StrictParser(FlaskParser):
@@ -66,8 +71,9 @@ def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
     require_bearer_token(app, frame.tokens)
     app.wsgi_app = GzipBodies(app.wsgi_app, app.config["MAX_CONTENT_LENGTH"])  # type: ignore[method-assign]  # Flask's own way
+    app.wsgi_app = AbandonedRequests(app.wsgi_app)  # type: ignore[method-assign]  # likewise
     app.before_request(_refuse_nul)
-    install_problem_handlers(app, frame.problems)
+    install_problem_handlers(app, {**frame.problems, ClientGoneError: _GONE})
     return api
 
 

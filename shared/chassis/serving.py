@@ -15,7 +15,7 @@ def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
         "--worker-class=gthread",
         "--threads=8",
         "--timeout=120",
-        "--graceful-timeout=5",
+        "--graceful-timeout=30",
         "--log-level=warning",
     ]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - our own process

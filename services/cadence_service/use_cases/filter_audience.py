@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -149,8 +150,10 @@ def in_lanes(work: Callable[[_Given], _Found], given: Sequence[_Given]) -> list[
     """Return what `work` makes of each of `given`, a few of them at a time."""
     if len(given) < LANES:
         return [work(one) for one in given]
+    # What is known of the request, such as who waits for its answer, is known in each lane.
+    contexts = [copy_context() for _ in given]
     with ThreadPoolExecutor(LANES) as lanes:
-        return list(lanes.map(work, given))
+        return list(lanes.map(lambda context, one: context.run(work, one), contexts, given))
 
 
 def put_together(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
-from cadence_contract import LayerField, RulesSchema, UserIdsField
+from cadence_contract import InstantField, LayerField, RulesSchema, UserIdsField
 from cadence_service.domain.user_ids import read_texts
 from cadence_service.use_cases.forecast_reach import forecast_reach
 from cadence_service.use_cases.simulate_rules import Simulation, Span, simulate_rules
@@ -29,7 +29,7 @@ class ForecastBodySchema(Schema):
 
     user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
     layer_id = LayerField(required=True, data_key="layerId")
-    start = fields.AwareDateTime(load_default=None, data_key="from")
+    start = InstantField(load_default=None, data_key="from")
     hours = fields.Integer(
         strict=True, load_default=168, validate=validate.Range(min=0, max=24 * 31)
     )
@@ -38,7 +38,7 @@ class ForecastBodySchema(Schema):
 class ReachPointSchema(Schema):
     """How many may be reached at an instant."""
 
-    at = fields.AwareDateTime()
+    at = InstantField()
     eligible = fields.Integer()
     held_back = fields.Dict(
         keys=fields.String(), values=fields.Integer(), data_key="exclusionBreakdown"
@@ -60,8 +60,8 @@ class SimulationBodySchema(RulesSchema):
     class Meta:
         unknown = RAISE
 
-    start = fields.AwareDateTime(load_default=None, data_key="from")
-    end = fields.AwareDateTime(load_default=None, data_key="until")
+    start = InstantField(load_default=None, data_key="from")
+    end = InstantField(load_default=None, data_key="until")
     share = fields.Float(
         load_default=1.0,
         data_key="shareOfUsers",
@@ -80,8 +80,8 @@ class OutcomeSchema(Schema):
 class SimulationSchema(Schema):
     """What other rules would have done with recorded history."""
 
-    start = fields.AwareDateTime(data_key="from")
-    end = fields.AwareDateTime(data_key="until")
+    start = InstantField(data_key="from")
+    end = InstantField(data_key="until")
     total = fields.Nested(OutcomeSchema)
     byLayer = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))  # noqa: N815
     byDay = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))  # noqa: N815

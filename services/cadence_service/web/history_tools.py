@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 from werkzeug.datastructures import FileStorage
 
+from cadence_contract import InstantField
 from cadence_service.adapters.history_csv import (
     HistoryCsvError,
     HistoryRow,
@@ -64,7 +65,7 @@ class ConversionFormSchema(ImportFormSchema):
         required=True, data_key="audienceDescription", validate=validate.Length(min=1, max=2_000)
     )
     deep_link = fields.String(load_default=None, data_key="deepLink")
-    sent_at = fields.AwareDateTime(required=True, data_key="sentAt")
+    sent_at = InstantField(required=True, data_key="sentAt")
 
 
 class MatchSchema(Schema):
@@ -89,8 +90,8 @@ class ImportSchema(Schema):
     kind = fields.String()
     file_name = fields.String(data_key="fileName")
     state = fields.String()
-    started_at = fields.AwareDateTime(data_key="startedAt")
-    ended_at = fields.AwareDateTime(data_key="endedAt", allow_none=True)
+    started_at = InstantField(data_key="startedAt")
+    ended_at = InstantField(data_key="endedAt", allow_none=True)
     total_rows = fields.Integer(data_key="totalRows")
     valid_rows = fields.Integer(data_key="validRows")
     inserted = fields.Integer(data_key="insertedRows")

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from werkzeug.exceptions import PreconditionFailed
 
-from cadence_contract import RuleSchema, RuleSetSchema, RulesSchema
+from cadence_contract import InstantField, RuleSchema, RuleSetSchema, RulesSchema
 from cadence_service.adapters.rule_changes import select_changes
 from cadence_service.adapters.rule_table import RuleSet, select_layers, select_rule_set
 from cadence_service.use_cases.change_rules import (
@@ -89,7 +89,7 @@ class RuleChangeSchema(Schema):
     """One entry of the audit trail."""
 
     id = fields.Integer()
-    changed_at = fields.AwareDateTime(data_key="changedAt")
+    changed_at = InstantField(data_key="changedAt")
     action = fields.String()
     subject = fields.String()
     version = fields.Integer(allow_none=True)

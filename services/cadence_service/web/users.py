@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields
 
-from cadence_contract import ExcludedUserSchema
+from cadence_contract import ExcludedUserSchema, InstantField
 from cadence_service.use_cases.explain_user import LayerStanding, explain_user
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
@@ -15,7 +15,7 @@ from chassis.service import Routes
 class CadenceQuerySchema(Schema):
     """Query of GET /users/<id>/cadence."""
 
-    at = fields.AwareDateTime(load_default=None, metadata={"description": "default: now"})
+    at = InstantField(load_default=None, metadata={"description": "default: now"})
 
 
 class LayerStandingSchema(ExcludedUserSchema):
@@ -34,7 +34,7 @@ class StandingSchema(Schema):
     """How cadence stands with one user, layer by layer."""
 
     user_id = fields.UUID(data_key="userId")
-    at = fields.AwareDateTime()
+    at = InstantField()
     layers = fields.List(fields.Nested(LayerStandingSchema))
 
 

@@ -125,6 +125,10 @@ def test_ids_come_back_as_they_were_written_each_once_in_order(
         ({"userIds": ["x"], "layerId": "3"}, "layerId: Layers are whole numbers"),
         ({"userIds": ["x"], "layerId": True}, "layerId: Layers are whole numbers"),
         ({"userIds": ["x"], "layerId": 3, "scheduledFor": "soon"}, "scheduledFor"),
+        (
+            {"userIds": ["x"], "layerId": 3, "scheduledFor": "0001-01-01T00:00:00Z"},
+            "scheduledFor: Instants lie between 1970 and 2200.",
+        ),
         ({"userIds": ["x"], "layerId": 3, "reservation": {}}, "reservation"),
     ],
 )
