@@ -53,7 +53,9 @@ format: install ## Let ruff mend what it can
 fuzz: install ## Throw CASES= generated bodies at each route; none may make a service fail
 	@FUZZ_CASES=$(CASES) $(BIN)/pytest -q -n $(J) tests/cadence_service/web/test_fuzz.py
 
-bench-cadence bench: install ## Measure, and print ratios taken side by side in one run (ROWS=, USERS=)
+bench: bench-cadence ## Measure, and print ratios taken side by side in one run
+
+bench-cadence: install ## Measure the cadence service beside the original (ROWS=, USERS=)
 	@$(BIN)/python -m tests.bench --rows $(ROWS) --users $(USERS)
 
 lock: install ## Write requirements.lock anew from pyproject.toml
@@ -64,4 +66,4 @@ lock: install ## Write requirements.lock anew from pyproject.toml
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
