@@ -2,25 +2,19 @@
 
 import hashlib
 import json
-import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import requests
-
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from local_stack.embedded_postgres import run_postgres
-from local_stack.processes import stop_processes
 from tests.bench.cadence_data import SERVER, fill
+from tests.bench.cadence_service import Service, running
+from tests.bench.exactness import measure_exactness
 from tests.bench.rounds import Way, compare
 
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
@@ -28,28 +22,6 @@ ROUNDS: Final = 3
 #: Users that notifications are recorded for.
 TOLD: Final = 20_000
 TEXTS: Final = {"pushTitle": "Title", "pushBody": "Body", "audienceDescription": "Bench"}
-PORT: Final = "3892"
-
-
-class Service:
-    """The cadence service as its clients see it: over a socket."""
-
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url
-        self.session = requests.Session()
-        self.session.headers["Authorization"] = f"Bearer {token}"
-
-    def post(self, path: str, body: object, **options: Any) -> bytes:
-        """Return the answer's body; a body that is no bytes is sent as JSON."""
-        if not isinstance(body, bytes):
-            body = json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} | options.pop("headers", {})
-        response = self.session.post(
-            f"{self.url}{path}", data=body, headers=headers, timeout=600, **options
-        )
-        if response.status_code != 200:
-            raise RuntimeError(response.text[:1_000])
-        return response.content
 
 
 def measure_cadence(folder: Path, rows: int, users: int) -> None:
@@ -60,43 +32,14 @@ def measure_cadence(folder: Path, rows: int, users: int) -> None:
         print(f"{rows:,} notifications of {users:,} users over 28 days, in both shapes")
         print(f"(filled in {time.perf_counter() - begun:.0f} s)", flush=True)
         original = Database(postgres.url("bench_cadence"), statement_timeout=timedelta(hours=1))
-        with _running(original.url) as service:
+        with running(original.url) as (service,):
             dice = random.Random(1)  # noqa: S311 - a sample, no secret
             for size in (size for size in SIZES if size <= users):
                 asked = [_user(number) for number in dice.sample(range(users), size)]
                 _measure_filter(service, original, asked)
             _measure_record(service, original)
+        measure_exactness(original)
         original.close()
-
-
-@contextmanager
-def _running(database_url: str) -> Iterator[Service]:
-    """Run the service as it is run: gunicorn, in processes of its own."""
-    token = uuid4().hex
-    environment = os.environ | {  # noqa: TID251 - a process of its own
-        "PUSH_CADENCE_DATABASE_URL": database_url,
-        "CADENCE_API_TOKEN": token,
-        "CADENCE_PORT": PORT,
-    }
-    program = Path(sys.executable).with_name("cadence-service")
-    process = subprocess.Popen([program, "serve"], env=environment)
-    service = Service(f"http://127.0.0.1:{PORT}", token)
-    try:
-        _wait_until_there(service)
-        yield service
-    finally:
-        stop_processes([process], 10)
-
-
-def _wait_until_there(service: Service) -> None:
-    for _ in range(100):
-        try:
-            service.session.get(f"{service.url}/health", timeout=5).raise_for_status()
-        except requests.RequestException:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("The service did not come up.")
 
 
 def _user(number: int) -> str:

@@ -166,6 +166,7 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
         """
         SELECT merges, has_holds,
                set_config('enable_hashjoin', 'off', true),
+               set_config('join_collapse_limit', '1', true),  -- from users to slots to reservations
                set_config('enable_mergejoin', merges::text, true),
                set_config('enable_nestloop', (NOT merges)::text, true)
           FROM (SELECT %(asked)s::float8 * %(rows_a_probe)s > %(spread)s::float8

@@ -19,6 +19,7 @@ def select_sends(
     """
     connection.execute(
         "SELECT set_config('enable_hashjoin', 'off', true),"
+        " set_config('join_collapse_limit', '1', true),"
         " set_config('enable_mergejoin', 'off', true), set_config('enable_nestloop', 'on', true)"
     )
     rows = connection.execute(
