@@ -15,6 +15,7 @@ from push_blaster.use_cases.stop_execution import cancel_pending
 from push_blaster.web.devices import device_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
+from push_blaster.web.plans import plan_routes
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
 from push_blaster.web.scripts import script_routes
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             cancel_pending=lambda id_, reason: cancel_pending(database, id_, reason, utc_now()),
             read_statistics=lambda ids: _read_statistics(database, ids),
         ),
+        plan_routes(adapters.files, adapters.cadence.read_rules),
         execution_routes(database, adapters.files),
         script_routes(adapters.scripts),
         device_routes(database),

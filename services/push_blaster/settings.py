@@ -155,3 +155,10 @@ def _engine(env: Env) -> EngineSettings:
             deep_link_hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),
         ),
     )
+
+
+def read_cadence_access() -> tuple[str, str] | None:
+    """Return where the cadence service is, and the token for it; None unless both are set."""
+    env = Env()
+    url, token = env.str("CADENCE_SERVICE_URL", None), read_secret(env, "CADENCE_API_TOKEN")
+    return (url, token) if url and token else None

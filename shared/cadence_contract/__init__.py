@@ -18,6 +18,7 @@ FILTER_AUDIENCE_PATH: Final = "/filter-audience"
 TRACK_NOTIFICATION_PATH: Final = "/track-notification"
 RESERVATIONS_PATH: Final = "/reservations"
 EXTEND_RESERVATION_PATH: Final = "/extend-reservation"
+RULES_PATH: Final = "/rules"
 HEALTH_PATH: Final = "/health"
 
 MAX_IDS: Final = 1_000_000

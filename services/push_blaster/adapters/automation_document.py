@@ -51,6 +51,13 @@ def read_automation(document: Mapping[str, Any]) -> Automation:
     )
 
 
+def read_draft(draft: Mapping[str, Any], now: datetime) -> Automation:
+    """Return the automation that a document describes which may lack an id; ValidationError."""
+    stamp = now.isoformat()
+    missing = {"id": "draft", "version": 1, "createdAt": stamp, "updatedAt": stamp}
+    return read_automation(complete_document({**missing, **draft}))
+
+
 def _read_schedule(schedule: Mapping[str, Any]) -> Schedule:
     start = schedule.get("startDate") or schedule.get("scheduledDate")
     at = schedule.get("executionTime") or schedule.get("scheduledTime")

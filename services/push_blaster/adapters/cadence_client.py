@@ -19,11 +19,13 @@ from cadence_contract import (
     HEALTH_PATH,
     MAX_NOTIFICATIONS,
     RESERVATIONS_PATH,
+    RULES_PATH,
     TRACK_NOTIFICATION_PATH,
     FilteredAudienceSchema,
+    RuleSetSchema,
     TrackedSchema,
 )
-from push_blaster.domain.cadence import TrackedSend, Verdict
+from push_blaster.domain.cadence import CadenceRule, TrackedSend, Verdict
 
 ATTEMPTS: Final = 2
 #: How long slots are held without another word.
@@ -82,6 +84,21 @@ class CadenceClient:
     def release(self, key: str) -> None:
         """Give back the slots of `key` that nobody was sent to; CadenceUnavailableError."""
         self._request("DELETE", f"{RESERVATIONS_PATH}/{quote(key)}", None)
+
+    def read_rules(self) -> list[CadenceRule]:
+        """Return the active rules, in order of precedence; CadenceUnavailableError."""
+        answer = _load(self._request("GET", RULES_PATH, None), RuleSetSchema())
+        return [
+            CadenceRule(
+                name=rule["name"],
+                applies_to_layers=frozenset(rule["applies_to_layers"]),
+                counted_layers=frozenset(rule["counted_layers"]),
+                window=timedelta(hours=rule["window_hours"]),
+                max_count=rule["max_count"],
+            )
+            for rule in answer["rules"]
+            if rule["is_active"]
+        ]
 
     def ping(self) -> None:
         """Raise CadenceUnavailableError unless the service says that it is well."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 
@@ -32,3 +32,17 @@ class TrackedSend:
     sent_at: datetime
     actually_sent_at: datetime
     idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CadenceRule:
+    """At most `max_count` notifications on `counted_layers`, to one user, in any `window`.
+
+    Shape: it is checked for a push on one of `applies_to_layers`.
+    """
+
+    name: str
+    applies_to_layers: frozenset[int]
+    counted_layers: frozenset[int]
+    window: timedelta
+    max_count: int

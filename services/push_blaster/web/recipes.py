@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -73,27 +72,6 @@ class RecipeListSchema(Schema):
     broken = fields.List(fields.Nested(BrokenFileSchema))
 
 
-class PlanQuerySchema(Schema):
-    """Query of a plan."""
-
-    count = fields.Integer(load_default=5, validate=validate.Range(min=1, max=100))
-
-
-class SlotSchema(Schema):
-    """One planned live send."""
-
-    slot = fields.AwareDateTime()
-    local = fields.String()
-    begins_at = fields.AwareDateTime(data_key="beginsAt")
-    remark = fields.String(allow_none=True)
-
-
-class PlanSchema(Schema):
-    """The next planned live sends of an automation, whether or not it is active."""
-
-    slots = fields.List(fields.Nested(SlotSchema))
-
-
 def recipe_routes(
     files: AutomationFiles, cancel_pending: CancelPending, read_statistics: ReadStatistics
 ) -> Routes:
@@ -158,13 +136,6 @@ def recipe_routes(
     def delete(automation_id: str) -> ResponseReturnValue:
         """Delete an automation."""
         return _delete(files, automation_id, cancel_pending)
-
-    @routes.route(f"{one}/plan", methods=["GET"])
-    @routes.arguments(PlanQuerySchema, location="query")
-    @routes.response(200, PlanSchema)
-    def plan(query: dict[str, Any], automation_id: str) -> dict[str, Any]:
-        """Tell when the automation would send next."""
-        return _plan(files.load(automation_id), query["count"])
 
     return routes
 
@@ -240,19 +211,3 @@ def _shown(document: Mapping[str, Any], statistics: Mapping[str, object]) -> dic
     }
     metadata = {**(document.get("metadata") or {}), **counters, **statistics}
     return {**document, "metadata": metadata}
-
-
-def _plan(document: Mapping[str, Any], count: int) -> dict[str, Any]:
-    schedule = read_automation(document).schedule
-    zone = ZoneInfo(schedule.timezone)
-    return {
-        "slots": [
-            {
-                "slot": slot.at,
-                "local": slot.at.astimezone(zone).isoformat(),
-                "begins_at": slot.at - schedule.lead_time,
-                "remark": slot.remark,
-            }
-            for slot in next_slots(schedule, utc_now(), count)
-        ]
-    }

@@ -1,0 +1,106 @@
+"""Routes that tell what an automation would send next: one that there is, or a draft."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from marshmallow import INCLUDE, Schema, fields, validate
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.service import Routes
+from push_blaster.adapters.automation_document import read_automation, read_draft
+from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.domain.automation import Automation
+from push_blaster.domain.plan import FindingKind
+from push_blaster.use_cases.plan_automation import Plan, ReadRules, plan_automation
+
+
+class PlanQuerySchema(Schema):
+    """Query of a plan."""
+
+    count = fields.Integer(load_default=5, validate=validate.Range(min=1, max=100))
+    start = fields.AwareDateTime(
+        load_default=None,
+        data_key="from",
+        validate=validate.Range(
+            datetime.fromisoformat("1970-01-01T00:00Z"), datetime.fromisoformat("2200-01-01T00:00Z")
+        ),
+        metadata={"description": "slots after this instant; default: now"},
+    )
+
+
+class DraftSchema(Schema):
+    """An automation that need not be saved, nor have an id."""
+
+    class Meta:
+        unknown = INCLUDE
+
+
+class SlotSchema(Schema):
+    """One planned live send."""
+
+    slot = fields.AwareDateTime()
+    local = fields.String()
+    begins_at = fields.AwareDateTime(data_key="beginsAt")
+    remark = fields.String(allow_none=True)
+
+
+class FindingSchema(Schema):
+    """Something to know before the automation sends."""
+
+    kind = fields.Enum(FindingKind, by_value=True)
+    message = fields.String()
+
+
+class PlanSchema(Schema):
+    """The next planned live sends of an automation, whether or not it is active."""
+
+    slots = fields.List(fields.Nested(SlotSchema))
+    findings = fields.List(fields.Nested(FindingSchema))
+
+
+def plan_routes(files: AutomationFiles, read_rules: ReadRules) -> Routes:
+    """Return the routes that plan."""
+    routes = Routes("plans", __name__, description="What automations would send next")
+
+    def plan(automation: Automation, query: dict[str, Any]) -> dict[str, Any]:
+        others = [read_automation(document) for document in files.list_all().documents]
+        after = query["start"] or utc_now()
+        return _show(plan_automation(automation, others, read_rules, after, query["count"]))
+
+    @routes.route("/api/automation/recipes/<automation_id>/plan", methods=["GET"])
+    @routes.arguments(PlanQuerySchema, location="query")
+    @routes.response(200, PlanSchema)
+    def plan_saved(query: dict[str, Any], automation_id: str) -> dict[str, Any]:
+        """Tell when the automation would send next, and what stands out about it."""
+        return plan(read_automation(files.load(automation_id)), query)
+
+    @routes.route("/api/automation/plan", methods=["POST"])
+    @asks_for(Role.VIEWER)
+    @routes.arguments(PlanQuerySchema, location="query")
+    @routes.arguments(DraftSchema)
+    @routes.response(200, PlanSchema)
+    def plan_draft(query: dict[str, Any], draft: dict[str, Any]) -> dict[str, Any]:
+        """Tell the same of an automation that is not saved; nothing is changed."""
+        return plan(read_draft(draft, utc_now()), query)
+
+    return routes
+
+
+def _show(plan: Plan) -> dict[str, Any]:
+    """Return a plan as it is told on the wire."""
+    schedule = plan.automation.schedule
+    zone = ZoneInfo(schedule.timezone)
+    return {
+        "slots": [
+            {
+                "slot": slot.at,
+                "local": slot.at.astimezone(zone).isoformat(),
+                "begins_at": slot.at - schedule.lead_time,
+                "remark": slot.remark,
+            }
+            for slot in plan.slots
+        ],
+        "findings": plan.findings,
+    }
