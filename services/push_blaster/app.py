@@ -12,6 +12,7 @@ from chassis.service import ServiceFrame, frame_service
 from push_blaster.adapters.execution_view import select_statistics
 from push_blaster.settings import Settings
 from push_blaster.use_cases.stop_execution import cancel_pending
+from push_blaster.web.control import control_routes
 from push_blaster.web.devices import device_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             read_statistics=lambda ids: _read_statistics(database, ids),
         ),
         plan_routes(adapters.files, adapters.cadence.read_rules),
+        control_routes(database, adapters.files),
         execution_routes(database, adapters.files),
         script_routes(adapters.scripts),
         device_routes(database),

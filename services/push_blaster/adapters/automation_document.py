@@ -45,6 +45,9 @@ def read_automation(document: Mapping[str, Any]) -> Automation:
             _read_push(push, document["schedule"]["timezone"])
             for push in sorted(document["pushSequence"], key=lambda p: p["sequenceOrder"])
         ),
+        activated_at=(
+            _read_instant(document["activatedAt"]) if document.get("activatedAt") else None
+        ),
         script_id=script.get("scriptId"),
         script_parameters={k: str(v) for k, v in (script.get("parameters") or {}).items()},
         settings=_read_settings(document["settings"]),

@@ -245,6 +245,13 @@ def select_running_ids(
         return [row[0] for row in cursor]
 
 
+def select_running_automations(connection: Connection) -> list[str]:
+    """Return the ids of the automations of which an execution has not ended."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT automation_id FROM executions WHERE ended_at IS NULL")
+        return sorted(row[0] for row in cursor)
+
+
 def count_running(connection: Connection) -> int:
     """Return how many executions have not ended."""
     with connection.cursor() as cursor:

@@ -93,7 +93,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Automation:
-    """One automation as its document says, complete with defaults; see automation_document.py."""
+    """One automation as its document says, complete with defaults; see automation_document.py.
+
+    Shape: since `activated_at` it has been scheduled; slots before then are nobody's loss.
+    """
 
     id: str
     name: str
@@ -103,6 +106,7 @@ class Automation:
     updated_at: datetime
     schedule: Schedule
     pushes: tuple[Push, ...]
+    activated_at: datetime | None = None
     script_id: str | None = None
     script_parameters: Mapping[str, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)

@@ -30,6 +30,8 @@ def create_automation(files: AutomationFiles, sent: Mapping[str, Any], now: date
     draft = {**sent, "id": sent.get("id") or str(uuid4()), "version": 1}
     draft["metadata"] = {"createdBy": "api", **(sent.get("metadata") or {})}
     document = complete_document({**draft, "createdAt": stamp, "updatedAt": stamp})
+    if read_automation(document).is_scheduled:
+        document["activatedAt"] = stamp
     files.create(document)
     return Change(document)
 
@@ -63,6 +65,8 @@ def edit_automation(
             "updatedAt": now.isoformat(),
         }
     )
+    if read_automation(document).is_scheduled and not read_automation(old).is_scheduled:
+        document["activatedAt"] = now.isoformat()
     files.replace(document, expected_version=old["version"])
     return Change(document, tuple(_cancel_if_unscheduled(old, document, cancel_pending)))
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -120,11 +120,12 @@ def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) 
 
     A new or changed schedule counts from its last edit, so that a slot which fell due while no
     engine ran is not lost; but not further back than the grace period, so that an old file which
-    comes back from a backup sends nothing old.
+    comes back from a backup sends nothing old. What fell due while it was paused stays undone.
     """
     fingerprint = _fingerprint(automation)
     if known and known.fingerprint == fingerprint:
-        return known
+        since = automation.activated_at or known.decided_until
+        return replace(known, decided_until=max(known.decided_until, min(since, now)))
     edited_at = min(automation.updated_at, now)
     is_recent = now - edited_at <= automation.schedule.grace
     return ScheduleMark(fingerprint, edited_at if is_recent else now)

@@ -13,6 +13,7 @@ from push_blaster.adapters.automation_files import (
 )
 from push_blaster.adapters.execution_view import ExecutionNotFoundError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
+from push_blaster.use_cases.control_automation import NothingToDoError
 from push_blaster.use_cases.start_execution import AlreadyRunningError, IdempotencyConflictError
 from push_blaster.use_cases.stop_execution import CannotStopError
 
@@ -26,6 +27,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     DatabaseAwayError: Problem(503, "Database away"),
     ExecutionNotFoundError: Problem(404, "No such execution"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
+    NothingToDoError: Problem(409, "Nothing to do"),
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
 }
