@@ -37,6 +37,7 @@ _UNREACHABLE: Final = frozenset(
         pycurl.E_COULDNT_RESOLVE_HOST,
         pycurl.E_COULDNT_RESOLVE_PROXY,
         pycurl.E_COULDNT_CONNECT,
+        pycurl.E_OPERATION_TIMEDOUT,  # before anything was sent: packets vanish on the way
         pycurl.E_SSL_CONNECT_ERROR,
         pycurl.E_PEER_FAILED_VERIFICATION,
     }
