@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -122,6 +123,7 @@ class _Connection:
         self.headers: dict[int, dict[str, str]] = {}
         self.bodies: dict[int, bytes] = {}
         self.is_open = True
+        self.is_leaving = False
 
     def run(self, closing: threading.Event) -> None:
         self.h2.local_settings.max_concurrent_streams = self.server.max_streams
@@ -137,6 +139,19 @@ class _Connection:
             for event in self.h2.receive_data(data):
                 self._take(event)
             self._flush()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Read on until the client has left: closing at once would cost it answers under way."""
+        give_up_at = time.monotonic() + (2 if self.is_leaving else 0)
+        while time.monotonic() < give_up_at:
+            try:
+                if not self.sock.recv(65_536):
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
 
     def _take(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
@@ -167,9 +182,11 @@ class _Connection:
             self.h2.close_connection(last_stream_id=stream_id)
             self._flush()
             self.is_open = False
+            self.is_leaving = True
 
     def _flush(self) -> None:
-        self.sock.sendall(self.h2.data_to_send())
+        if self.is_open:
+            self.sock.sendall(self.h2.data_to_send())
 
 
 @contextmanager

@@ -249,10 +249,12 @@ class _Sending:
             reason = f"no answer: {text or code}"
             yield Delivery(attempt.message.user_id, Outcome.IN_DOUBT, reason=reason)
             return
-        if code in _UNREACHABLE and (code in _HOPELESS or not self._has_time_left(attempt)):
+        if code not in _UNREACHABLE:
+            yield from self._retry(attempt, text or str(code))
+        elif code in _HOPELESS or not self._has_time_left(attempt):
             self._fault = f"FCM cannot be reached at {self._options.base_url}: {text or code}."
         else:
-            yield from self._retry(attempt, text or str(code))
+            self._waiting.append(attempt)
 
     def _renew(self, attempt: _Attempt, reason: str) -> None:
         """Try once with a new token; refused again, it is our account and no device's fault."""
