@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from uuid import uuid4
 import requests
 
 from local_stack.processes import stop_processes
+from tests.journeys.stack import free_port
 
 
 class Service:
@@ -48,7 +48,7 @@ def running(database_url: str, replicas: int = 1) -> Iterator[list[Service]]:
         "CADENCE_API_TOKEN": token,
     }
     program = Path(sys.executable).with_name("cadence-service")
-    ports = [_free_port() for _ in range(replicas)]
+    ports = [free_port() for _ in range(replicas)]
     processes = [
         subprocess.Popen([program, "serve"], env=environment | {"CADENCE_PORT": str(port)})
         for port in ports
@@ -60,12 +60,6 @@ def running(database_url: str, replicas: int = 1) -> Iterator[list[Service]]:
         yield services
     finally:
         stop_processes(processes, 10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_there(service: Service) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cadence_service.adapters import id_arrays as id_arrays
+from cadence_service.adapters import id_arrays as id_arrays  # lets UserIds be sent as a uuid[]
 from cadence_service.adapters.partitions import partition_name
 from cadence_service.domain.cadence import CadenceRule
 from cadence_service.domain.user_ids import UserIds

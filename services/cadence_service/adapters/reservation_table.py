@@ -31,11 +31,6 @@ class Reservation:
     created_at: datetime
     body_digest: bytes
 
-    @property
-    def holds(self) -> bool:
-        """Whether nothing has ended it; it may have run out all the same."""
-        return self.state is ReservationState.RESERVED
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewReservation:

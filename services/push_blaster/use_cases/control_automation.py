@@ -90,10 +90,13 @@ class Control:
     def emergency_stop(self, automation_id: str, reason: str, now: datetime) -> Controlled:
         """Stop every execution in whatever phase it is, and pause the automation."""
         is_scheduled = read_automation(self.files.load(automation_id)).is_scheduled
-        # Paused first, so that the clock opens nothing new behind our back.
+        # Paused first, so that the clock opens nothing new behind our back; and stopped even if
+        # the file cannot be written.
         status = {"status": "paused"} if is_scheduled else {}
-        paused = self._set_status(automation_id, status, reason, now)
-        stopped = self._stop_running(automation_id, reason, now)
+        try:
+            paused = self._set_status(automation_id, status, reason, now)
+        finally:
+            stopped = self._stop_running(automation_id, reason, now)
         return Controlled(paused.document, paused.cancelled, stopped)
 
     def stop_everything(self, reason: str, now: datetime) -> list[Controlled]:
