@@ -4,14 +4,9 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from push_blaster.domain.automation import Automation, Frequency, Push, Schedule
-from push_blaster.domain.execution import (
-    Execution,
-    Mode,
-    Phase,
-    PushProgress,
-    PushStatus,
-    Trigger,
-)
+from push_blaster.domain.execution import Execution, PushProgress, PushStatus, Trigger
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import Phase
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

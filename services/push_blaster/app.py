@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
         plan_routes(adapters.files, adapters.cadence.read_rules),
         control_routes(database, adapters.files),
-        execution_routes(database, adapters.files),
+        execution_routes(database, adapters.files, settings.engine.limits),
         script_routes(adapters.scripts),
         device_routes(database),
         health_routes(database, adapters.files, adapters.cadence, utc_now()),

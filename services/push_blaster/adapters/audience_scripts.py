@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from push_blaster.adapters.script_folder import Script
+from push_blaster.domain.audience import AudienceFile, read_file_name
 
 LAUNCHER: Final = Path(__file__).with_name("script_launcher.py")
 #: How often a running script is looked at.
@@ -112,6 +113,12 @@ def run_script(
         raise ScriptFailedError(
             f"The script {script.id!r} {_describe(code)}. Its last words:\n{_last_words(err, out)}"
         )
+
+
+def list_output(folder: Path) -> dict[str, AudienceFile]:
+    """Return the CSV files that a script wrote into its output folder, by file name."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    return {name: read_file_name(name) for name in names}
 
 
 def _command(script: Script, run: ScriptRun) -> list[str]:

@@ -48,6 +48,17 @@ class CadenceClient:
         self._timeout_s = timeout.total_seconds()
         self._local = threading.local()
 
+    def filter_audience(
+        self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
+    ) -> Verdict:
+        """Return whom a push on `layer_id` might go to; nothing is held.
+
+        Raises: CadenceUnavailableError if none can say.
+        """
+        question = _question(user_ids, layer_id, scheduled_for)
+        answer = self._ask(FILTER_AUDIENCE_PATH, question, FilteredAudienceSchema())
+        return _read_verdict(answer, user_ids)
+
     def reserve_audience(
         self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime, key: str
     ) -> Verdict:
@@ -56,13 +67,8 @@ class CadenceClient:
         The same question under the same key gives the same verdict.
         Raises: CadenceUnavailableError if none can say.
         """
-        question = {
-            "userIds": [str(user_id) for user_id in user_ids],
-            "layerId": layer_id,
-            "scheduledFor": scheduled_for.isoformat(),
-            "explain": True,
-            "reservation": {"key": key, "ttlSeconds": HOLD.total_seconds()},
-        }
+        question = _question(user_ids, layer_id, scheduled_for)
+        question["reservation"] = {"key": key, "ttlSeconds": HOLD.total_seconds()}
         answer = self._ask(FILTER_AUDIENCE_PATH, question, FilteredAudienceSchema())
         return _read_verdict(answer, user_ids)
 
@@ -143,6 +149,17 @@ class CadenceClient:
             self._local.session = requests.Session()
         session: requests.Session = self._local.session
         return session
+
+
+def _question(
+    user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
+) -> dict[str, object]:
+    return {
+        "userIds": [str(user_id) for user_id in user_ids],
+        "layerId": layer_id,
+        "scheduledFor": scheduled_for.isoformat(),
+        "explain": True,
+    }
 
 
 def _read_until(response: requests.Response, give_up_at: float) -> bytes:

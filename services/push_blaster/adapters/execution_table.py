@@ -9,14 +9,9 @@ from psycopg2.extras import Json
 
 from chassis.postgres import Connection
 from push_blaster.adapters.execution_view import select_execution
-from push_blaster.domain.execution import (
-    Execution,
-    Mode,
-    Phase,
-    PushProgress,
-    PushStatus,
-    Trigger,
-)
+from push_blaster.domain.execution import Execution, PushProgress, PushStatus, Trigger
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import Phase
 from push_blaster.domain.timeline import find_next_step
 
 
@@ -229,18 +224,22 @@ def end_execution(
 
 
 def select_running_ids(
-    connection: Connection, automation_id: str, phases: Collection[Phase]
+    connection: Connection,
+    automation_id: str,
+    phases: Collection[Phase],
+    mode: Mode | None = None,
 ) -> list[str]:
-    """Return the ids of the automation's executions that stand in one of `phases`."""
+    """Return the ids of the automation's executions in one of `phases`, of `mode` or of any."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT id FROM executions
              WHERE automation_id = %(automation_id)s AND ended_at IS NULL
                AND phase = ANY(%(phases)s)
+               AND (%(mode)s IS NULL OR mode = %(mode)s)
              ORDER BY slot
             """,
-            {"automation_id": automation_id, "phases": list(phases)},
+            {"automation_id": automation_id, "phases": list(phases), "mode": mode},
         )
         return [row[0] for row in cursor]
 

@@ -8,15 +8,9 @@ from psycopg2.extras import RealDictCursor
 
 from chassis.postgres import Connection
 from push_blaster.adapters.automation_document import read_automation
-from push_blaster.domain.execution import (
-    Execution,
-    Mode,
-    Phase,
-    PushAudience,
-    PushProgress,
-    PushStatus,
-    Trigger,
-)
+from push_blaster.domain.execution import Execution, PushAudience, PushProgress, PushStatus, Trigger
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import Phase
 
 
 class ExecutionNotFoundError(Exception):
@@ -97,7 +91,7 @@ def select_phases(
 def select_statistics(
     connection: Connection, automation_ids: Sequence[str]
 ) -> dict[str, dict[str, object]]:
-    """Return, for each automation that ever ran, its counters under the document's names."""
+    """Return the counters of each automation that ever ran live, under the document's names."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -109,7 +103,8 @@ def select_statistics(
                    (array_agg(reason ORDER BY created_at DESC)
                      FILTER (WHERE phase = 'failed'))[1]
               FROM executions
-             WHERE automation_id = ANY(%(ids)s) AND phase NOT IN ('missed', 'skipped')
+             WHERE automation_id = ANY(%(ids)s) AND mode = 'live'
+               AND phase NOT IN ('missed', 'skipped')
              GROUP BY automation_id
             """,
             {"ids": list(automation_ids)},

@@ -5,7 +5,7 @@ A line is `{"userId": …, "variables": {…}}`; a batch is a run of lines from 
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -87,6 +87,25 @@ def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudien
     )
 
 
+def freeze_rows(
+    rows: Sequence[AudienceRow], target: Path, columns: tuple[str, ...]
+) -> FrozenAudience:
+    """Write `rows` to `target`, one for each user; EmptyAudienceError if there is none."""
+    if not rows:
+        raise EmptyAudienceError("There is nobody to test on: name users in settings.testUserIds.")
+    users = {row.user_id: row.variables for row in rows}
+    content = b"".join(_line(str(user_id), variables) for user_id, variables in users.items())
+    target.write_bytes(content)
+    return FrozenAudience(
+        sha256=hashlib.sha256(content).hexdigest(),
+        columns=columns,
+        generated=len(rows),
+        valid=len(rows),
+        distinct=len(users),
+        bad_rows=(),
+    )
+
+
 def _write_draft(
     csv_path: Path, draft: Path, counts: _Counts, max_size: int
 ) -> tuple[tuple[str, ...], str]:
@@ -153,7 +172,11 @@ def _distinct_lines(audience: AudienceCsv, counts: _Counts) -> Iterator[bytes]:
             _keep_bad(counts, row, f"duplicate: {row.user_id}")
             continue
         counts.seen.add(key)
-        yield orjson.dumps({"userId": row.user_id, "variables": row.variables}) + b"\n"
+        yield _line(row.user_id, row.variables)
+
+
+def _line(user_id: str, variables: Mapping[str, str]) -> bytes:
+    return orjson.dumps({"userId": user_id, "variables": variables}) + b"\n"
 
 
 def _keep_bad(counts: _Counts, row: CsvRow, problem: str) -> None:

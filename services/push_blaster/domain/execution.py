@@ -4,46 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
 
 from push_blaster.domain.automation import Automation
-
-
-class Phase(StrEnum):
-    """Where an execution stands."""
-
-    WAITING = "waiting"
-    AUDIENCE_GENERATION = "audience_generation"
-    TEST_SENDING = "test_sending"
-    CANCELLATION_WINDOW = "cancellation_window"
-    LIVE_EXECUTION = "live_execution"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    MISSED = "missed"
-    SKIPPED = "skipped"
-
-
-#: The phases that nothing follows.
-ENDED: Final = frozenset(
-    {Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.MISSED, Phase.SKIPPED}
-)
-
-#: The phases in which a live send has not begun, so that a cancel is enough to stop all of it.
-BEFORE_LIVE: Final = frozenset(
-    {
-        Phase.WAITING,
-        Phase.AUDIENCE_GENERATION,
-        Phase.TEST_SENDING,
-        Phase.CANCELLATION_WINDOW,
-    }
-)
-
-
-class Mode(StrEnum):
-    """How far an execution goes, and with which transport."""
-
-    LIVE = "live"
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import ENDED, Phase
 
 
 class Trigger(StrEnum):
@@ -131,8 +95,12 @@ class Execution:
         return self.phase in ENDED
 
 
-def execution_id(automation_id: str, slot: datetime) -> str:
-    """Return the id of the execution of `slot`: the same slot is the same execution."""
+def execution_id(automation_id: str, slot: datetime, mode: Mode = Mode.LIVE) -> str:
+    """Return the id of the execution of `slot`: the same slot is the same execution.
+
+    A test of a slot never takes the place of its live execution, so its mode is in its id.
+    """
     instant = slot.astimezone(UTC)
     fraction = f".{instant.microsecond:06d}" if instant.microsecond else ""
-    return f"{automation_id}@{instant:%Y%m%dT%H%M%S}{fraction}Z"
+    suffix = "" if mode is Mode.LIVE else f"-{mode}"
+    return f"{automation_id}@{instant:%Y%m%dT%H%M%S}{fraction}Z{suffix}"

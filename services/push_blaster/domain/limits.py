@@ -14,5 +14,8 @@ class Limits:
     script_time_limit: timedelta = timedelta(minutes=5)
     script_memory_mb: int = 2_048
     script_environment: Mapping[str, str] = field(default_factory=dict)
+    test_lead: timedelta = timedelta(minutes=3)
+    test_window: timedelta = timedelta(minutes=2)
+    test_gap: timedelta = timedelta(seconds=10)
     deep_link_schemes: frozenset[str] = frozenset({"https"})
     deep_link_hosts: frozenset[str] = frozenset()

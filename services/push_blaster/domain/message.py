@@ -27,6 +27,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     IN_DOUBT = "in_doubt"
     NOT_SENT = "not_sent"
+    DRY_RUN = "dry_run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Delivery:
     """The outcome of one message, the provider's id of it when sent, the reason when not.
 
     `NOT_SENT` means the send never began (a stop came first), so the claim may be given back;
-    `IN_DOUBT` means it began and its answer never came.
+    `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out.
     """
 
     user_id: UUID

@@ -9,6 +9,8 @@
 | live_execution      | the next push's own instant   | START_PUSH        | that push is sending  |
 | live_execution      | while a push is sending       | WATCH_PUSH        | that push has ended   |
 | live_execution      | no push left                  | COMPLETE          | completed             |
+
+A mode may leave phases out; see modes.py.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from push_blaster.domain.automation import Push
-from push_blaster.domain.execution import Execution, Phase, PushProgress
+from push_blaster.domain.execution import Execution, PushProgress
+from push_blaster.domain.phase import Phase
 
 #: How often a push that is sending is looked at.
 WATCH_INTERVAL: Final = timedelta(milliseconds=500)

@@ -10,10 +10,17 @@ import structlog
 from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import FencedError, save_execution, take_execution
-from push_blaster.domain.execution import Execution, LogLevel, Phase, PushStatus
+from push_blaster.domain.execution import Execution, LogLevel, PushStatus
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import Phase
 from push_blaster.domain.timeline import WATCH_INTERVAL, Step, find_due_step
 from push_blaster.use_cases.generate_audience import generate_audience
-from push_blaster.use_cases.parts import Parts, StepFailedError, StepStoppedError
+from push_blaster.use_cases.parts import (
+    Parts,
+    StepFailedError,
+    StepStoppedError,
+    fit_to_mode,
+)
 from push_blaster.use_cases.run_live import begin, complete, go_live, start_push, watch_push
 from push_blaster.use_cases.send_test import send_test
 
@@ -55,7 +62,8 @@ def advance_execution(parts: Parts, execution_id: str) -> bool:
 
 def _run(parts: Parts, execution: Execution, step: Step) -> Execution:
     try:
-        return replace(STEPS[step](parts, execution), failures=0)
+        fitting = fit_to_mode(parts, execution.mode)
+        return replace(STEPS[step](fitting, execution), failures=0)
     except StepFailedError as failure:
         return _failed(execution, str(failure), parts.clock())
     except (StepStoppedError, FencedError, DatabaseAwayError):
@@ -78,6 +86,14 @@ def _save(parts: Parts, before: Execution, after: Execution) -> None:
             append_log(connection, before.id, after.phase, _announce(after), now, level)
 
 
+_COMPLETED: Final[Mapping[Mode, str]] = {
+    Mode.TEST_LIVE_SEND: "The test has gone out; nobody else was sent to.",
+    Mode.TEST_DRY_RUN: "The test was tried out; nothing was sent.",
+    Mode.REAL_DRY_RUN: "All pushes were tried out; nothing was sent.",
+    Mode.TEST_SCHEDULED_SEND: "All pushes have gone out, to the test users only.",
+}
+
+
 def _announce(execution: Execution) -> str:
     if execution.reason:
         return execution.reason
@@ -85,7 +101,7 @@ def _announce(execution: Execution) -> str:
         live_at = execution.live_at.isoformat(timespec="seconds")
         return f"The window to cancel is open; live at {live_at}."
     if execution.phase is Phase.COMPLETED:
-        return "All pushes have gone out."
+        return _COMPLETED.get(execution.mode, "All pushes have gone out.")
     return f"Phase {execution.phase} begins."
 
 

@@ -11,7 +11,9 @@ from push_blaster.adapters.delivery_ledger import LedgerPage
 from push_blaster.adapters.execution_table import mark_uncapped
 from push_blaster.domain.automation import FailPolicy
 from push_blaster.domain.cadence import Verdict
-from push_blaster.domain.execution import Execution, LogLevel, Phase
+from push_blaster.domain.execution import Execution, LogLevel
+from push_blaster.domain.modes import delivers
+from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.parts import Parts, StepFailedError, note
 from push_blaster.use_cases.track_sends import counted_instant, reservation_key
 
@@ -27,7 +29,7 @@ def ask_cadence(
     """Return the verdict on the users of one batch, and hold the eligible ones' slots.
 
     Asked again for the same batch it is the same. One that let everybody through unchecked marks
-    the execution.
+    the execution. A dry run holds nothing.
     Raises: StepFailedError if nobody could be checked and the automation's policy is `closed`.
     """
     verdict = _judge(parts, execution, page, user_ids)
@@ -45,8 +47,9 @@ def ask_cadence(
 class HeldSlots:
     """The slots that cadence holds for one batch, for as long as the batch is worked on."""
 
-    def __init__(self, parts: Parts, page: LedgerPage) -> None:
+    def __init__(self, parts: Parts, execution: Execution, page: LedgerPage) -> None:
         """Take whose slots they are; they have been held from about now on."""
+        self._are_held = delivers(execution.mode)
         self._parts = parts
         self._key = reservation_key(page)
         self._held_at = parts.clock()
@@ -63,6 +66,8 @@ class HeldSlots:
         self._try(self._parts.cadence.release)
 
     def _try(self, act: Callable[[str], None]) -> None:
+        if not self._are_held:
+            return
         # What cannot be told now runs out by itself.
         try:
             act(self._key)
@@ -76,6 +81,8 @@ def _judge(
     layer_id = execution.automation.pushes[page.position - 1].layer_id
     at = counted_instant(execution, page.position) or parts.clock()
     try:
+        if not delivers(execution.mode):
+            return parts.cadence.filter_audience(user_ids, layer_id, at)
         return parts.cadence.reserve_audience(user_ids, layer_id, at, reservation_key(page))
     except CadenceUnavailableError as error:
         return Verdict(frozenset(user_ids), {}, failed_open=True, reason=str(error))

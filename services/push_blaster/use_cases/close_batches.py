@@ -6,9 +6,10 @@ from typing import Final
 from push_blaster.adapters.batch_table import close_batch, close_untouched, select_left_open
 from push_blaster.adapters.delivery_ledger import LedgerPage, select_states
 from push_blaster.adapters.execution_view import select_execution
+from push_blaster.domain.modes import delivers
 from push_blaster.use_cases.ask_cadence import HeldSlots
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.send_messages import leave_in_doubt
+from push_blaster.use_cases.send_messages import leave_in_doubt, leave_tried_out
 from push_blaster.use_cases.track_sends import track_page
 
 #: A worker that was in the middle of a batch has noticed its end, and written down the rest.
@@ -38,10 +39,13 @@ def _close(parts: Parts, page: LedgerPage) -> bool:
         execution = select_execution(connection, page.execution_id)
         states = select_states(connection, page)
     claimed = [user_id for user_id, state in states.items() if state == "claimed"]
-    leave_in_doubt(parts, page, claimed, "its send had begun when the execution ended")
+    if delivers(execution.mode):
+        leave_in_doubt(parts, page, claimed, "its send had begun when the execution ended")
+    else:
+        leave_tried_out(parts, page, claimed)
     if not track_page(parts, execution, page):
         return False
-    HeldSlots(parts, page).release()
+    HeldSlots(parts, execution, page).release()
     with parts.database.transaction() as connection:
         close_batch(connection, page.execution_id, page.position, page.batch, parts.clock())
     return True

@@ -1,6 +1,6 @@
 """Control automations: pause, resume, cancel what is pending, stop what runs; one, or all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles, StaleVersionError
 from push_blaster.adapters.execution_table import select_running_automations, select_running_ids
 from push_blaster.domain.automation import Automation
-from push_blaster.domain.execution import BEFORE_LIVE, ENDED, Phase
+from push_blaster.domain.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.use_cases.change_automation import edit_automation
 from push_blaster.use_cases.stop_execution import (
     CannotStopError,
@@ -118,7 +118,7 @@ class Control:
                 done.append(Controlled(lost, stopped=stopped))
         return done
 
-    def running(self, automation_id: str, phases: set[Phase]) -> list[str]:
+    def running(self, automation_id: str, phases: Collection[Phase]) -> list[str]:
         """Return the ids of the automation's executions in one of `phases`, oldest first."""
         with self.database.transaction() as connection:
             return select_running_ids(connection, automation_id, phases)
@@ -144,7 +144,7 @@ class Control:
 
     def _stop_running(self, automation_id: str, reason: str, now: datetime) -> tuple[Receipt, ...]:
         receipts = []
-        for execution_id in self.running(automation_id, set(Phase) - ENDED):
+        for execution_id in self.running(automation_id, RUNNING):
             try:
                 receipts.append(stop_execution(self.database, execution_id, reason, now))
             except CannotStopError:

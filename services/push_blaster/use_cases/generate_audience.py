@@ -10,32 +10,36 @@ from push_blaster.adapters.audience_scripts import (
     ScriptFailedError,
     ScriptRun,
     ScriptStoppedError,
+    list_output,
     run_script,
 )
 from push_blaster.adapters.execution_table import holds_execution
 from push_blaster.adapters.frozen_audiences import (
     AudienceTooLargeError,
     EmptyAudienceError,
+    FrozenAudience,
     freeze_audience,
+    freeze_rows,
 )
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.domain.audience import (
     AudienceBindingError,
     AudienceFile,
     bind_audience,
-    read_file_name,
 )
 from push_blaster.domain.automation import Automation, Push
 from push_blaster.domain.execution import (
     Execution,
     LogLevel,
-    Phase,
     PushAudience,
     PushProgress,
     PushStatus,
 )
+from push_blaster.domain.modes import Mode, next_phase
+from push_blaster.domain.phase import Phase
 from push_blaster.domain.push_template import compile_push
 from push_blaster.domain.template import MalformedPlaceholderError
+from push_blaster.use_cases.find_test_users import find_test_rows
 from push_blaster.use_cases.parts import (
     Parts,
     StepFailedError,
@@ -74,18 +78,13 @@ def generate_audience(parts: Parts, execution: Execution) -> Execution:
         raise StepFailedError(str(fault)) from fault
     except ScriptStoppedError as stopped:
         raise StepStoppedError(str(stopped)) from stopped
-    return replace(execution, phase=Phase.TEST_SENDING, pushes=pushes)
+    following = next_phase(execution.mode, Phase.AUDIENCE_GENERATION)
+    return replace(execution, phase=following, pushes=pushes)
 
 
 def attempt_folder(execution: Execution) -> Path:
     """Return the folder of this attempt at the audience, relative to the data folder."""
     return Path("executions") / execution.id / f"attempt-{execution.fence}"
-
-
-def list_output(folder: Path) -> dict[str, AudienceFile]:
-    """Return the CSV files that the script wrote, by file name."""
-    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".csv")
-    return {name: read_file_name(name) for name in names}
 
 
 def _run_script(parts: Parts, execution: Execution, output_folder: Path) -> None:
@@ -121,16 +120,20 @@ def _freeze(
     files: Mapping[str, AudienceFile],
     attempt: Path,
 ) -> PushProgress:
-    push = execution.automation.pushes[progress.position - 1]
+    position = progress.position
+    push = execution.automation.pushes[position - 1]
     source = bind_audience(push.audience_name, list(files.values()))
-    frozen = freeze_audience(
-        attempt / "output" / source.file_name,
-        attempt / f"audience-{progress.position}.jsonl",
-        _max_size(parts, execution.automation),
-    )
-    _check_placeholders(push, progress.position, frozen.columns)
+    path = attempt / f"audience-{position}.jsonl"
+    max_size = _max_size(parts, execution.automation)
+    frozen = freeze_audience(attempt / "output" / source.file_name, path, max_size)
+    _check_placeholders(push, position, frozen.columns)
+    _note_audience(parts, execution, position, source.file_name, frozen)
+    if execution.mode is Mode.TEST_SCHEDULED_SEND:
+        rows = find_test_rows(parts, execution, position, path)
+        path = attempt / f"test-audience-{position}.jsonl"
+        frozen = freeze_rows(rows, path, frozen.columns)
     audience = PushAudience(
-        file=str(attempt_folder(execution) / f"audience-{progress.position}.jsonl"),
+        file=str(attempt_folder(execution) / path.name),
         sha256=frozen.sha256,
         columns=frozen.columns,
         source_file=source.file_name,
@@ -139,7 +142,6 @@ def _freeze(
         distinct=frozen.distinct,
         bad_rows=frozen.bad_rows,
     )
-    _note_audience(parts, execution, progress.position, audience)
     return replace(progress, status=PushStatus.AUDIENCE_READY, audience=audience)
 
 
@@ -158,10 +160,10 @@ def _check_placeholders(push: Push, position: int, columns: tuple[str, ...]) -> 
 
 
 def _note_audience(
-    parts: Parts, execution: Execution, position: int, audience: PushAudience
+    parts: Parts, execution: Execution, position: int, source: str, audience: FrozenAudience
 ) -> None:
     text = (
-        f"Push {position}: {audience.source_file} has {audience.generated} rows, "
+        f"Push {position}: {source} has {audience.generated} rows, "
         f"{audience.valid} valid, {audience.distinct} distinct users."
     )
     shown: Any = audience.bad_rows

@@ -18,7 +18,9 @@ from push_blaster.adapters.execution_table import (
 )
 from push_blaster.adapters.schedule_marks import ScheduleMark, save_mark, select_marks
 from push_blaster.domain.automation import Automation, MissedRunPolicy, Schedule
-from push_blaster.domain.execution import ENDED, LogLevel, Mode, Phase, Trigger, execution_id
+from push_blaster.domain.execution import LogLevel, Trigger, execution_id
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import RUNNING, Phase
 from push_blaster.domain.schedule import next_slots, slots_between
 
 log = structlog.get_logger()
@@ -149,7 +151,7 @@ def _decide(
     ]
     if len(late) > len(missed):
         log.warning("missed_slots_unrecorded", automation=scheduled.automation.id, n=len(late))
-    running = select_running_ids(connection, scheduled.automation.id, set(Phase) - ENDED)
+    running = select_running_ids(connection, scheduled.automation.id, RUNNING, Mode.LIVE)
     return missed + _queue(scheduled, runnable, running)
 
 

@@ -1,19 +1,20 @@
 """What the steps of an execution work with, and how they say that they cannot go on."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.cadence_client import CadenceClient
+from push_blaster.adapters.dry_run_transport import DryRunTransport
 from push_blaster.adapters.execution_log import append_log
-from push_blaster.adapters.pacing import TokenBucket
 from push_blaster.adapters.script_folder import ScriptFolder
 from push_blaster.domain.execution import LogLevel
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.message import Delivery, Message
+from push_blaster.domain.modes import Mode, delivers
 
 
 class StepFailedError(Exception):
@@ -39,6 +40,13 @@ class PushTransport(Protocol):
         """Let go of connections and files."""
 
 
+class Pacer(Protocol):
+    """What keeps all senders of this process below the provider's quota."""
+
+    def take(self, messages: int, should_stop: Callable[[], bool]) -> None:
+        """Return when so many messages may be sent, or as soon as the sender should stop."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The outside as the steps see it; wiring.py makes it from the settings."""
@@ -48,10 +56,22 @@ class Parts:
     cadence: CadenceClient
     scripts: ScriptFolder
     data_folder: Path
-    pacer: TokenBucket
+    pacer: Pacer
     limits: Limits
     clock: Callable[[], datetime]
     is_shutting_down: Callable[[], bool]
+
+
+def fit_to_mode(parts: Parts, mode: Mode) -> Parts:
+    """Return the parts for an execution of `mode`: a dry run gets none that could deliver."""
+    if delivers(mode):
+        return parts
+    return replace(parts, transport=DryRunTransport(), pacer=_Unpaced())
+
+
+class _Unpaced:
+    def take(self, messages: int, should_stop: Callable[[], bool]) -> None:
+        """A dry run uses up nothing of the provider's quota."""
 
 
 def note(

@@ -11,18 +11,19 @@ from push_blaster.adapters.frozen_audiences import index_batches, verify
 from push_blaster.domain.execution import (
     Execution,
     LogLevel,
-    Phase,
     PushAudience,
     PushProgress,
     PushStatus,
 )
+from push_blaster.domain.modes import next_phase
+from push_blaster.domain.phase import Phase
 from push_blaster.domain.timeline import find_current_push, plan_pushes
 from push_blaster.use_cases.parts import Parts, StepFailedError, note
 
 
 def begin(_: Parts, execution: Execution) -> Execution:
     """Leave the queue."""
-    return replace(execution, phase=Phase.AUDIENCE_GENERATION)
+    return replace(execution, phase=next_phase(execution.mode, Phase.WAITING))
 
 
 def go_live(_: Parts, execution: Execution) -> Execution:
@@ -112,6 +113,7 @@ def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str,
         "missingVariable": states.get("missing_variable", 0),
         "badDeepLink": states.get("bad_deep_link", 0),
         "sent": states.get("sent", 0),
+        "wouldSend": states.get("dry_run", 0),
         "failed": states.get("failed", 0) + states.get("token_dead", 0),
         "inFlight": states.get("claimed", 0),
         "inDoubt": states.get("in_doubt", 0),
@@ -134,6 +136,8 @@ def _note_end(
         f"{funnel['withToken']} with a token, {funnel['sent']} sent, {funnel['failed']} failed, "
         f"{funnel['inDoubt']} in doubt."
     )
+    if funnel["wouldSend"]:
+        text += f" A dry run: {funnel['wouldSend']} would have been sent."
     if funnel["exclusionBreakdown"]:
         rules = ", ".join(f"{rule} {n}" for rule, n in funnel["exclusionBreakdown"].items())
         text += f" Held back by cadence: {rules}."
@@ -144,7 +148,8 @@ def _note_end(
 
 
 def _reached_nobody(funnel: dict[str, Any]) -> bool:
-    return bool(funnel["eligible"]) and not funnel["sent"] and not funnel["inDoubt"]
+    reached = funnel["sent"] + funnel["inDoubt"] + funnel["wouldSend"]
+    return bool(funnel["eligible"]) and not reached
 
 
 def _current(execution: Execution) -> PushProgress:

@@ -25,10 +25,18 @@ from push_blaster.adapters.execution_table import end_execution
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
 from push_blaster.domain.automation import InDoubtPolicy
-from push_blaster.domain.execution import Execution, LogLevel, Phase
+from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.message import Message
+from push_blaster.domain.modes import delivers
+from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.ask_cadence import HeldSlots, ask_cadence
-from push_blaster.use_cases.parts import Parts, StepFailedError, StepStoppedError, watch_for_stop
+from push_blaster.use_cases.parts import (
+    Parts,
+    StepFailedError,
+    StepStoppedError,
+    fit_to_mode,
+    watch_for_stop,
+)
 from push_blaster.use_cases.personalise import personalise
 from push_blaster.use_cases.send_messages import SendTask, leave_in_doubt, send_messages
 from push_blaster.use_cases.track_sends import track_page
@@ -47,7 +55,7 @@ def send_batch(parts: Parts, execution_id: str, position: int, number: int) -> N
             return
         execution = select_execution(connection, execution_id)
     try:
-        _send(parts, execution, batch)
+        _send(fit_to_mode(parts, execution.mode), execution, batch)
     except StepStoppedError as stopped:
         log.info("batch_given_up", execution=execution_id, batch=number, reason=str(stopped))
     except DatabaseAwayError:
@@ -61,14 +69,15 @@ def send_batch(parts: Parts, execution_id: str, position: int, number: int) -> N
 
 def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
     page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
-    resend = execution.automation.settings.in_doubt is InDoubtPolicy.RESEND
+    in_doubt = execution.automation.settings.in_doubt
+    resend = in_doubt is InDoubtPolicy.RESEND or not delivers(execution.mode)
     with parts.database.transaction() as connection:
         states = select_states(connection, page)
     begun = {user_id for user_id, state in states.items() if state == "claimed"}
     if not resend:
         leave_in_doubt(parts, page, begun, "its send began before a crash; the policy is to skip")
     messages = _prepare(parts, execution, batch, states, begun if resend else frozenset())
-    slots = HeldSlots(parts, page)
+    slots = HeldSlots(parts, execution, page)
 
     def may_send(connection: Connection) -> bool:
         return keep_batch(connection, batch, parts.clock())

@@ -67,6 +67,11 @@ def leave_in_doubt(parts: Parts, page: LedgerPage, user_ids: Collection[UUID], r
     _settle(parts, page, deliveries)
 
 
+def leave_tried_out(parts: Parts, page: LedgerPage, user_ids: Collection[UUID]) -> None:
+    """Settle claims of a dry run: nothing of it can be in doubt, as nothing was sent."""
+    _settle(parts, page, [Delivery(user_id, Outcome.DRY_RUN) for user_id in user_ids])
+
+
 def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Yield `items` in runs of `size`."""
     for start in range(0, len(items), size):
@@ -117,7 +122,7 @@ def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> lis
     return deliveries
 
 
-_FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED})
+_FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN})
 
 
 def _give_back(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:

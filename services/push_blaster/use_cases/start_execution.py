@@ -1,9 +1,9 @@
-"""Start an execution by hand, now."""
+"""Start an execution by hand: live now, or one of the test modes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.execution_log import append_log
@@ -14,59 +14,113 @@ from push_blaster.adapters.execution_table import (
     select_running_ids,
 )
 from push_blaster.adapters.execution_view import select_execution, select_execution_by_key
-from push_blaster.domain.execution import ENDED, Execution, Mode, Phase, Trigger, execution_id
+from push_blaster.domain.execution import Execution, Trigger, execution_id
+from push_blaster.domain.limits import Limits
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import RUNNING, Phase
+from push_blaster.use_cases.track_sends import TEST_LAYER
+
+#: How far ahead a test may be planned.
+TEST_AHEAD: Final = timedelta(days=7)
 
 
 class AlreadyRunningError(Exception):
-    """Another execution of the automation has not ended yet."""
+    """Another execution of the automation, in the same mode, has not ended yet."""
 
 
 class IdempotencyConflictError(Exception):
     """The idempotency key was used before, for something else."""
 
 
+class BadSlotError(Exception):
+    """The send time asked for is not one that this mode can have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
     """Who wants what to run.
 
-    Shape: `document` is the automation's, with what this run changes already in it.
+    Shape: `slot` is only for a test of the whole timeline, and then its send time.
     """
 
     document: Mapping[str, Any]
     mode: Mode
-    idempotency_key: str | None
+    idempotency_key: str | None = None
+    window: timedelta | None = None
+    slot: datetime | None = None
 
 
-def start_execution(database: Database, request: StartRequest, now: datetime) -> Execution:
-    """Open an execution whose slot is now; the engine begins it at once.
+def start_execution(
+    database: Database, request: StartRequest, limits: Limits, now: datetime
+) -> Execution:
+    """Open an execution whose slot is now, or the test's send time; the engine begins it.
 
     The same idempotency key gives the same execution, however often it is sent.
-    Raises: AlreadyRunningError, IdempotencyConflictError.
+    Raises: AlreadyRunningError, IdempotencyConflictError, BadSlotError.
     """
-    automation_id = str(request.document["id"])
+    new = _plan(request, limits, now)
     with database.transaction() as connection:
-        lock_automation(connection, automation_id)
+        lock_automation(connection, new.document["id"])
         earlier = _find_earlier(connection, request)
         if earlier:
             return earlier
-        running = select_running_ids(connection, automation_id, set(Phase) - ENDED)
-        if running:
-            raise AlreadyRunningError(
-                f"The execution {running[0]!r} of this automation still runs; "
-                "wait for its end, cancel it or stop it first."
-            )
-        new = NewExecution(
-            id=execution_id(automation_id, now),
-            document=request.document,
-            mode=request.mode,
-            trigger=Trigger.MANUAL,
-            slot=now,
-            begins_at=now,
-            idempotency_key=request.idempotency_key,
-        )
+        _check_alone(connection, request)
         insert_execution(connection, new, now)
         append_log(connection, new.id, Phase.WAITING, "Started by hand.", now)
         return select_execution(connection, new.id)
+
+
+def _plan(request: StartRequest, limits: Limits, now: datetime) -> NewExecution:
+    slot = _read_slot(request, limits, now)
+    begins_at = max(now, slot - limits.test_lead)
+    return NewExecution(
+        id=execution_id(request.document["id"], slot, request.mode),
+        document=_for_this_run(request, limits),
+        mode=request.mode,
+        trigger=Trigger.MANUAL,
+        slot=slot,
+        begins_at=begins_at,
+        idempotency_key=request.idempotency_key,
+    )
+
+
+def _read_slot(request: StartRequest, limits: Limits, now: datetime) -> datetime:
+    if request.mode is not Mode.TEST_SCHEDULED_SEND:
+        if request.slot:
+            raise BadSlotError("Only test-scheduled-send has a send time of its own.")
+        return now
+    slot = request.slot or now + limits.test_lead
+    if not now <= slot <= now + TEST_AHEAD:
+        raise BadSlotError(f"The test's send time lies between now and {TEST_AHEAD.days} days on.")
+    return slot
+
+
+def _for_this_run(request: StartRequest, limits: Limits) -> dict[str, Any]:
+    """Return the document with what this run changes; a test of the timeline is a short one."""
+    document = dict(request.document)
+    window = request.window
+    if request.mode is Mode.TEST_SCHEDULED_SEND:
+        window = limits.test_window if window is None else window
+        document["pushSequence"] = [_for_test(p, limits) for p in document["pushSequence"]]
+    if window is not None:
+        minutes = window.total_seconds() / 60
+        document["settings"] = {**document["settings"], "cancellationWindowMinutes": minutes}
+    return document
+
+
+def _for_test(push: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    delay = push["timing"].get("delayAfterPrevious") or 0
+    gap = min(delay, limits.test_gap.total_seconds() / 60)
+    return {**push, "layerId": TEST_LAYER, "timing": {"delayAfterPrevious": gap}}
+
+
+def _check_alone(connection: Connection, request: StartRequest) -> None:
+    running = select_running_ids(connection, request.document["id"], RUNNING, request.mode)
+    if running:
+        raise AlreadyRunningError(
+            f"The execution {running[0]!r} of this automation still runs; "
+            "wait for its end, cancel it or stop it first."
+        )
 
 
 def _find_earlier(connection: Connection, request: StartRequest) -> Execution | None:

@@ -11,7 +11,8 @@ from push_blaster.adapters.delivery_ledger import select_funnels
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution, select_running_ids
 from push_blaster.adapters.execution_view import select_execution
-from push_blaster.domain.execution import BEFORE_LIVE, ENDED, Execution, LogLevel, Phase
+from push_blaster.domain.execution import Execution, LogLevel
+from push_blaster.domain.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.use_cases.run_live import read_funnel
 
 #: How long a stop waits for messages in flight to come to an end before it writes its receipt.
@@ -46,7 +47,7 @@ def stop_execution(database: Database, execution_id: str, reason: str, now: date
 
     Raises: ExecutionNotFoundError; CannotStopError if it has ended.
     """
-    return _stop(database, execution_id, set(Phase) - ENDED, reason, now)
+    return _stop(database, execution_id, RUNNING, reason, now)
 
 
 def cancel_pending(database: Database, automation_id: str, reason: str, now: datetime) -> list[str]:

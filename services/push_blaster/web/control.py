@@ -13,7 +13,8 @@ from chassis.service import Routes
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.execution_view import select_execution
-from push_blaster.domain.execution import BEFORE_LIVE, ENDED, Execution, Phase
+from push_blaster.domain.execution import Execution
+from push_blaster.domain.phase import BEFORE_LIVE, RUNNING
 from push_blaster.use_cases.control_automation import Action, Control, Controlled, find_actions
 
 
@@ -65,7 +66,7 @@ def control_routes(database: Database, files: AutomationFiles) -> Routes:
     def read(query: dict[str, Any]) -> ResponseReturnValue:
         """Tell what runs of an automation, and what can be done to it."""
         document = files.load(query["id"])
-        running = control.running(query["id"], set(Phase) - ENDED)
+        running = control.running(query["id"], RUNNING)
         with database.transaction() as connection:
             executions = [select_execution(connection, id_) for id_ in running]
         actions = find_actions(read_automation(document), {e.phase for e in executions})

@@ -2,7 +2,8 @@
 
 from marshmallow import Schema, fields, validate
 
-from push_blaster.domain.execution import Mode, Phase
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import Phase
 
 
 class StartExecutionSchema(Schema):
@@ -12,12 +13,17 @@ class StartExecutionSchema(Schema):
         required=True, data_key="automationId", validate=validate.Length(min=1)
     )
     mode = fields.Enum(Mode, by_value=True, load_default=Mode.LIVE)
-    cancellation_window_minutes = fields.Float(
+    window_minutes = fields.Float(
         data_key="cancellationWindowMinutes",
         load_default=None,
         allow_none=True,
         validate=validate.Range(min=0, max=240),
         metadata={"description": "For this run only, instead of the automation's own window."},
+    )
+    slot = fields.AwareDateTime(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "The send time of a test-scheduled-send; else it begins at once."},
     )
 
 
@@ -71,6 +77,7 @@ class FunnelSchema(Schema):
     missingVariable = fields.Integer()  # noqa: N815
     badDeepLink = fields.Integer()  # noqa: N815
     sent = fields.Integer()
+    wouldSend = fields.Integer()  # noqa: N815
     failed = fields.Integer()
     inFlight = fields.Integer()  # noqa: N815
     inDoubt = fields.Integer()  # noqa: N815

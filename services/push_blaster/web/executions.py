@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -18,7 +18,9 @@ from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
 from push_blaster.adapters.execution_log import select_log
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
-from push_blaster.domain.execution import BEFORE_LIVE, Execution, Phase
+from push_blaster.domain.execution import Execution
+from push_blaster.domain.limits import Limits
+from push_blaster.domain.phase import BEFORE_LIVE, Phase
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
@@ -45,7 +47,7 @@ FOLLOW_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
 
 
-def execution_routes(database: Database, files: AutomationFiles) -> Routes:
+def execution_routes(database: Database, files: AutomationFiles, limits: Limits) -> Routes:
     """Return the routes about executions."""
     routes = Routes("executions", __name__, description="The runs of automations")
 
@@ -56,13 +58,15 @@ def execution_routes(database: Database, files: AutomationFiles) -> Routes:
     @routes.response(202, ExecutionSchema)
     def start(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
         """Start an automation now; the same Idempotency-Key starts it once."""
-        document = files.load(body["automation_id"])
+        minutes = body["window_minutes"]
         asked = StartRequest(
-            document=_for_this_run(document, body["cancellation_window_minutes"]),
+            document=files.load(body["automation_id"]),
             mode=body["mode"],
             idempotency_key=headers["idempotency_key"],
+            window=None if minutes is None else timedelta(minutes=minutes),
+            slot=body["slot"],
         )
-        return _show(database, start_execution(database, asked, utc_now()))
+        return _show(database, start_execution(database, asked, limits, utc_now()))
 
     @routes.route("/api/executions", methods=["GET"])
     @routes.arguments(ExecutionQuerySchema, location="query")
@@ -143,13 +147,6 @@ def execution_routes(database: Database, files: AutomationFiles) -> Routes:
         return _receipt(database, stop_execution(database, execution_id, reason, utc_now()))
 
     return routes
-
-
-def _for_this_run(document: dict[str, Any], window_minutes: float | None) -> dict[str, Any]:
-    if window_minutes is None:
-        return document
-    settings = {**document["settings"], "cancellationWindowMinutes": window_minutes}
-    return {**document, "settings": settings}
 
 
 def _show(database: Database, execution: Execution) -> dict[str, Any]:

@@ -14,13 +14,18 @@ from push_blaster.adapters.automation_files import (
 from push_blaster.adapters.execution_view import ExecutionNotFoundError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.use_cases.control_automation import NothingToDoError
-from push_blaster.use_cases.start_execution import AlreadyRunningError, IdempotencyConflictError
+from push_blaster.use_cases.start_execution import (
+    AlreadyRunningError,
+    BadSlotError,
+    IdempotencyConflictError,
+)
 from push_blaster.use_cases.stop_execution import CannotStopError
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AlreadyRunningError: Problem(409, "Already running"),
     AutomationExistsError: Problem(409, "Automation exists"),
     AutomationNotFoundError: Problem(404, "No such automation"),
+    BadSlotError: Problem(400, "No such send time"),
     BrokenAutomationError: Problem(409, "Broken automation file"),
     CannotStopError: Problem(409, "Cannot be stopped"),
     ValueRefusedError: Problem(400, "A value does not fit"),

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from push_blaster.domain.execution import ENDED, Phase, PushProgress, PushStatus, execution_id
+from push_blaster.domain.execution import PushProgress, PushStatus, execution_id
+from push_blaster.domain.phase import ENDED, Phase
 from push_blaster.domain.timeline import (
     Step,
     find_due_step,

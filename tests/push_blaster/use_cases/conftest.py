@@ -19,8 +19,9 @@ from push_blaster.adapters.execution_view import select_execution, select_execut
 from push_blaster.adapters.file_transport import FileTransport
 from push_blaster.adapters.pacing import TokenBucket
 from push_blaster.adapters.script_folder import ScriptFolder
-from push_blaster.domain.execution import Execution, Mode
+from push_blaster.domain.execution import Execution
 from push_blaster.domain.limits import Limits
+from push_blaster.domain.modes import Mode
 from push_blaster.use_cases.advance_execution import advance_execution
 from push_blaster.use_cases.open_executions import Clock, ScheduledAutomation
 from push_blaster.use_cases.parts import Parts
@@ -51,11 +52,11 @@ class Bench:
     def write_script(self, source: str, name: str = "users") -> None:
         (self.folder / "scripts" / f"{name}.py").write_text(source)
 
-    def start(self, **changes: Any) -> str:
+    def start(self, mode: Mode = Mode.LIVE, slot: datetime | None = None, **changes: Any) -> str:
         """Start an automation over the script `users`, and return the execution's id."""
         document = complete_document(an_automation_document(**changes))
-        asked = StartRequest(document=document, mode=Mode.LIVE, idempotency_key=None)
-        return start_execution(self.database, asked, self.now).id
+        asked = StartRequest(document=document, mode=mode, slot=slot)
+        return start_execution(self.database, asked, self.parts.limits, self.now).id
 
     def tick(self, *documents: dict[str, Any], clock: int = 0) -> list[str]:
         """Let a clock look at the automations now; return what it opened."""

@@ -2,7 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 from push_blaster.adapters.automation_document import complete_document
-from push_blaster.domain.execution import Phase
+from push_blaster.domain.phase import Phase
 from tests.builders import NOON
 from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
 

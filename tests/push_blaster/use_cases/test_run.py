@@ -12,8 +12,9 @@ from chassis.postgres import Database
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.delivery_ledger import LedgerPage, claim_users
 from push_blaster.adapters.device_table import Device, upsert_devices
-from push_blaster.domain.execution import Phase, PushStatus
+from push_blaster.domain.execution import PushStatus
 from push_blaster.domain.limits import Limits
+from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.close_batches import close_batches
 from push_blaster.use_cases.stop_execution import stop_execution
 from push_blaster.use_cases.track_sends import track_sends

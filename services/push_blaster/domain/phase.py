@@ -1,0 +1,31 @@
+"""The phases of an execution."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Phase(StrEnum):
+    """Where an execution stands."""
+
+    WAITING = "waiting"
+    AUDIENCE_GENERATION = "audience_generation"
+    TEST_SENDING = "test_sending"
+    CANCELLATION_WINDOW = "cancellation_window"
+    LIVE_EXECUTION = "live_execution"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+    SKIPPED = "skipped"
+
+
+#: The phases that nothing follows.
+ENDED: Final = frozenset(
+    {Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.MISSED, Phase.SKIPPED}
+)
+
+#: The phases of an execution that has not ended.
+RUNNING: Final = frozenset(Phase) - ENDED
+
+#: The phases in which a live send has not begun, so that a cancel is enough to stop all of it.
+BEFORE_LIVE: Final = RUNNING - {Phase.LIVE_EXECUTION}

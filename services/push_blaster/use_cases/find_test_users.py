@@ -1,0 +1,52 @@
+"""Who gets the tests of a push, with which variables."""
+
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from push_blaster.adapters.audience_csv import open_audience, open_text
+from push_blaster.adapters.audience_scripts import list_output
+from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
+from push_blaster.domain.audience import AudienceBindingError, bind_audience
+from push_blaster.domain.execution import Execution, LogLevel
+from push_blaster.domain.phase import Phase
+from push_blaster.use_cases.parts import Parts, note
+from push_blaster.use_cases.personalise import TOKEN_COLUMN
+
+#: How many of the script's TEST rows are used when the automation names no test users.
+MAX_TEST_ROWS: Final = 20
+
+
+def find_test_rows(
+    parts: Parts, execution: Execution, position: int, audience: Path
+) -> list[AudienceRow]:
+    """Return the test users with the variables of the audience's first row; else the TEST rows."""
+    users = _read_users(parts, execution)
+    if users:
+        real = read_batch(audience, 0, 1)[0].variables
+        variables = {name: value for name, value in real.items() if name != TOKEN_COLUMN}
+        return [AudienceRow(user_id, variables) for user_id in users]
+    wanted = execution.automation.pushes[position - 1].audience_name
+    return _read_test_rows(audience.parent / "output", wanted)
+
+
+def _read_users(parts: Parts, execution: Execution) -> list[UUID]:
+    users: dict[UUID, None] = {}
+    for text in execution.automation.settings.test_user_ids:
+        try:
+            users[UUID(text)] = None
+        except ValueError:
+            complaint = f"settings.testUserIds: {text!r} is no user id (a UUID); left out."
+            note(parts, execution.id, Phase.TEST_SENDING, complaint, LogLevel.WARNING)
+    return list(users)
+
+
+def _read_test_rows(output: Path, wanted: str) -> list[AudienceRow]:
+    try:
+        source = bind_audience(wanted, list(list_output(output).values()), is_test=True)
+    except AudienceBindingError:
+        return []
+    with open_text(output / source.file_name) as file:
+        rows = open_audience(file, source.file_name).rows
+        good = [AudienceRow(UUID(row.user_id), row.variables) for row in rows if not row.problem]
+    return good[:MAX_TEST_ROWS]
