@@ -12,6 +12,7 @@ from chassis.service import ServiceFrame, frame_service
 from push_blaster.adapters.execution_view import select_statistics
 from push_blaster.settings import Settings
 from push_blaster.use_cases.stop_execution import cancel_pending
+from push_blaster.web.automation_tests import automation_test_routes
 from push_blaster.web.control import control_routes
 from push_blaster.web.devices import device_routes
 from push_blaster.web.executions import execution_routes
@@ -20,7 +21,7 @@ from push_blaster.web.plans import plan_routes
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
 from push_blaster.web.scripts import script_routes
-from push_blaster.wiring import connect_adapters
+from push_blaster.wiring import connect_adapters, make_parts
 
 MAX_BODY = 32 * 1024 * 1024
 
@@ -31,6 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure_logs("push-web", settings.log_format)
     adapters = connect_adapters(settings)
     database = adapters.database
+    parts = make_parts(settings, adapters, is_shutting_down=lambda: False)
 
     app = Flask(__name__)
     app.json = FastJson(app)
@@ -51,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
         plan_routes(adapters.files, adapters.cadence.read_rules),
         control_routes(database, adapters.files),
+        automation_test_routes(parts, adapters.files),
         execution_routes(database, adapters.files, settings.engine.limits),
         script_routes(adapters.scripts),
         device_routes(database),

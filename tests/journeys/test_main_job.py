@@ -189,6 +189,24 @@ def test_a_stop_takes_effect_in_every_phase(
         assert receipt["sent"] + receipt["inDoubt"] + receipt["notSent"] == 3000
 
 
+def test_a_killed_test_ends_its_script_with_all_that_it_started(stack: Stack) -> None:
+    child = "[sys.executable, '-c', 'import time; time.sleep(60)', __file__]"
+    sleeper = f"import subprocess, sys\nsubprocess.run({child})"
+    (stack.folder / "scripts" / "sleeper.py").write_text(sleeper)
+    automation = a_journey_automation("killed")
+    automation["audienceCriteria"]["customScript"]["scriptId"] = "sleeper"
+    stack.ask("POST", "/api/automation/recipes", automation)
+    mode = {"mode": "real-dry-run"}
+    started = stack.ask("POST", "/api/automation/test/killed", mode)["executionId"]
+    wait_until(lambda: _running_scripts(stack), lambda scripts: len(scripts) == 2, 20)
+
+    killed = stack.ask("POST", "/api/automation/test/killed/kill", mode)
+
+    assert killed["success"] is True
+    wait_until(lambda: _running_scripts(stack), lambda scripts: not scripts, 2)
+    assert stack.wait_for(started, ENDED)["phase"] == "cancelled"
+
+
 def test_a_cancel_in_the_window_sends_nothing_and_a_live_one_refuses_it(stack: Stack) -> None:
     automation = a_journey_automation(
         "cancelled", parameters={"first": 200_001}, settings={"cancellationWindowMinutes": 1}

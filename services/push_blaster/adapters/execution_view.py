@@ -1,6 +1,6 @@
 """Reading executions: one, many, the phases they entered, their counters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -40,7 +40,8 @@ def select_executions(
     connection: Connection,
     *,
     automation_id: str | None = None,
-    phases: Sequence[Phase] = (),
+    phases: Collection[Phase] = (),
+    modes: Collection[Mode] = (),
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Execution]:
@@ -52,6 +53,7 @@ def select_executions(
               FROM executions
              WHERE (%(automation_id)s IS NULL OR automation_id = %(automation_id)s)
                AND (%(phases)s::text[] = '{{}}' OR phase = ANY(%(phases)s::text[]))
+               AND (%(modes)s::text[] = '{{}}' OR mode = ANY(%(modes)s::text[]))
                AND (%(created)s::timestamptz IS NULL
                     OR (created_at, id) < (%(created)s::timestamptz, %(id)s))
              ORDER BY created_at DESC, id DESC
@@ -60,6 +62,7 @@ def select_executions(
             {
                 "automation_id": automation_id,
                 "phases": list(phases),
+                "modes": list(modes),
                 "created": before[0] if before else None,
                 "id": before[1] if before else None,
                 "limit": limit,

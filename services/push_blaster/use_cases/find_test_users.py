@@ -1,5 +1,6 @@
 """Who gets the tests of a push, with which variables."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -30,15 +31,24 @@ def find_test_rows(
     return _read_test_rows(audience.parent / "output", wanted)
 
 
-def _read_users(parts: Parts, execution: Execution) -> list[UUID]:
+def read_user_ids(texts: Iterable[str]) -> tuple[list[UUID], list[str]]:
+    """Return the distinct user ids among `texts`, and the texts that are none."""
     users: dict[UUID, None] = {}
-    for text in execution.automation.settings.test_user_ids:
+    others: list[str] = []
+    for text in texts:
         try:
             users[UUID(text)] = None
         except ValueError:
-            complaint = f"settings.testUserIds: {text!r} is no user id (a UUID); left out."
-            note(parts, execution.id, Phase.TEST_SENDING, complaint, LogLevel.WARNING)
-    return list(users)
+            others.append(text)
+    return list(users), others
+
+
+def _read_users(parts: Parts, execution: Execution) -> list[UUID]:
+    users, others = read_user_ids(execution.automation.settings.test_user_ids)
+    for text in others:
+        complaint = f"settings.testUserIds: {text!r} is no user id (a UUID); left out."
+        note(parts, execution.id, Phase.TEST_SENDING, complaint, LogLevel.WARNING)
+    return users
 
 
 def _read_test_rows(output: Path, wanted: str) -> list[AudienceRow]:

@@ -1,12 +1,11 @@
 """Routes about executions: start, list, read, log, cancel, stop, and who got what."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from flask import Response, json, request, stream_with_context
+from flask import request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
@@ -38,13 +37,16 @@ from push_blaster.web.execution_schemas import (
     StartHeadersSchema,
     StopSchema,
 )
+from push_blaster.web.log_stream import StreamShape, stream_log
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-#: How often a followed log is read, and how often a silent one says that it lives.
-FOLLOW_S: Final = 0.5
-HEARTBEAT_S: Final = 15.0
+LOG_STREAM: Final = StreamShape(
+    entry_id=str,
+    entry=LogEntrySchema().dump,
+    farewell=lambda _: "event: end\ndata: {}\n\n",
+)
 
 
 def execution_routes(database: Database, files: AutomationFiles, limits: Limits) -> Routes:
@@ -108,10 +110,7 @@ def execution_routes(database: Database, files: AutomationFiles, limits: Limits)
             entries = select_log(connection, execution_id, query["after"])
         if request.accept_mimetypes.best == "text/event-stream":
             after = request.headers.get("Last-Event-ID", type=int) or query["after"]
-            events = stream_with_context(_follow(database, execution_id, after))
-            return Response(
-                events, mimetype="text/event-stream", headers={"Cache-Control": "no-store"}
-            )
+            return stream_log(database, execution_id, after, LOG_STREAM)
         last = entries[-1]["id"] if entries else query["after"]
         return {"entries": entries, "next_after": last}
 
@@ -221,26 +220,6 @@ def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> 
         "bad_rows": list(audience.bad_rows) if audience else [],
         "funnel": progress.funnel or read_funnel(progress, counted),
     }
-
-
-def _follow(database: Database, execution_id: str, after: int) -> Iterator[str]:
-    """Yield the log as server-sent events until the execution has ended and all is told."""
-    silent_since = time.monotonic()
-    while True:
-        with database.transaction() as connection:
-            has_ended = select_execution(connection, execution_id).has_ended
-            entries = select_log(connection, execution_id, after)
-        for entry in entries:
-            after = entry["id"]
-            silent_since = time.monotonic()
-            yield f"id: {after}\ndata: {json.dumps(LogEntrySchema().dump(entry))}\n\n"
-        if has_ended and not entries:
-            yield "event: end\ndata: {}\n\n"
-            return
-        if time.monotonic() - silent_since >= HEARTBEAT_S:
-            silent_since = time.monotonic()
-            yield ": still here\n\n"
-        time.sleep(0 if entries else FOLLOW_S)
 
 
 def _read_cursor(
