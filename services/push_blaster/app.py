@@ -17,6 +17,7 @@ from push_blaster.web.control import control_routes
 from push_blaster.web.devices import device_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
+from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.plans import plan_routes
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
@@ -54,7 +55,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         plan_routes(adapters.files, adapters.cadence.read_rules),
         control_routes(database, adapters.files),
         automation_test_routes(parts, adapters.files),
-        execution_routes(database, adapters.files, settings.engine.limits),
+        execution_routes(parts, adapters.files),
+        monitor_routes(parts, adapters.files),
         script_routes(adapters.scripts),
         device_routes(database),
         health_routes(database, adapters.files, adapters.cadence, utc_now()),

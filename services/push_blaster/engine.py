@@ -19,6 +19,7 @@ import structlog
 
 from chassis.clock import utc_now
 from chassis.postgres import DatabaseAwayError
+from push_blaster.adapters.alert_webhook import AlertWebhook
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.batch_table import hand_out_batches
 from push_blaster.adapters.engine_table import beat, delete_engines
@@ -30,6 +31,7 @@ from push_blaster.use_cases.close_batches import close_batches
 from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.send_batch import send_batch
+from push_blaster.use_cases.tell_contacts import tell_contacts
 from push_blaster.use_cases.track_sends import track_sends
 from push_blaster.wiring import connect_adapters, find_scheduled, make_parts
 
@@ -78,6 +80,8 @@ class _Engine:
         self._started_at = utc_now()
         self._id = f"{socket.gethostname()}:{os.getpid()}"
         self._clock = Clock(parts.database)
+        url = settings.alert_webhook_url
+        self._webhook = AlertWebhook(url) if url else None
         self._threads = (
             settings.engine.concurrent_executions + settings.engine.concurrent_batches + 4
         )
@@ -160,6 +164,8 @@ class _Engine:
             delete_engines(connection, utc_now() - timedelta(hours=1))
         close_batches(self._parts)
         track_sends(self._parts)
+        if self._webhook:
+            tell_contacts(self._parts, self._webhook)
 
     def _advance(self, execution_id: str) -> None:
         if advance_execution(self._parts, execution_id):

@@ -63,6 +63,7 @@ class Settings:
     log_format: LogFormat
     transport: str
     fcm: FcmSettings | None
+    alert_webhook_url: str | None
     engine: EngineSettings
 
     @classmethod
@@ -85,6 +86,7 @@ class Settings:
             log_format=_log_format(env),
             transport=transport,
             fcm=_fcm(env) if transport == "fcm" else None,
+            alert_webhook_url=read_secret(env, "PUSH_ALERT_WEBHOOK_URL"),
             engine=_engine(env),
         )
 
@@ -148,6 +150,9 @@ def _engine(env: Env) -> EngineSettings:
         limits=Limits(
             batch_size=read_count(env, "PUSH_BATCH_SIZE", 1_000),
             max_audience_size=read_count(env, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
+            min_window=read_seconds(env, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300),
+            push_time_limit=read_seconds(env, "PUSH_TIME_LIMIT_SECONDS", 14_400),
+            approval_above=env.int("PUSH_APPROVAL_ABOVE_USERS", None),
             script_time_limit=read_seconds(env, "PUSH_SCRIPT_TIMEOUT_SECONDS", 300),
             script_memory_mb=read_count(env, "PUSH_SCRIPT_MEMORY_MB", 2_048),
             script_environment=_script_environment(env),

@@ -173,6 +173,7 @@ def running_stack(
             "PUSH_VIEWER_TOKEN": VIEWER,
             "PUSH_OPERATOR_TOKEN": OPERATOR,
             "PUSH_WEB_WORKERS": "3",
+            "PUSH_MIN_CANCELLATION_WINDOW_SECONDS": "0",
             "PUSH_ENGINE_DEAD_AFTER_SECONDS": "3",
             **(settings or {}),
         },

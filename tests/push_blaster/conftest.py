@@ -19,7 +19,7 @@ from push_blaster.settings import EngineSettings, Settings
 
 TABLES = (
     "executions, execution_phases, execution_pushes, send_batches, deliveries, execution_log,"
-    " schedule_marks, engines, devices"
+    " schedule_marks, engines, devices, violations"
 )
 
 
@@ -37,6 +37,7 @@ def settings_for(database_url: str, data_folder: Path) -> Settings:
         log_format="json",
         transport="file",
         fcm=None,
+        alert_webhook_url=None,
         engine=EngineSettings(
             concurrent_executions=2,
             concurrent_batches=2,

@@ -98,6 +98,7 @@ def _read_push(push: Mapping[str, Any], zone: str) -> Push:
 def _read_settings(settings: Mapping[str, Any]) -> Settings:
     safeguards = settings.get("safeguards") or {}
     thresholds = safeguards.get("alertThresholds") or {}
+    drift = safeguards.get("drift") or {}
     sizes = [settings.get("maxAudienceSize"), safeguards.get("maxAudienceSize")]
     return Settings(
         test_user_ids=tuple(settings.get("testUserIds") or ()),
@@ -105,7 +106,12 @@ def _read_settings(settings: Mapping[str, Any]) -> Settings:
         require_test_first=safeguards.get("requireTestFirst") is not False,
         cancellation_window=_minutes(settings.get("cancellationWindowMinutes"), 30),
         max_audience_size=min((size for size in sizes if size is not None), default=None),
+        alert_audience_size=thresholds.get("audienceSize"),
         failure_rate=thresholds.get("failureRate"),
+        drift_factor=drift.get("sizeFactor") or 3.0,
+        least_overlap=drift.get("leastOverlap"),
+        require_approval=bool(settings.get("requireApproval")),
+        emergency_contacts=tuple(safeguards.get("emergencyContacts") or ()),
         in_doubt=InDoubtPolicy(settings.get("inDoubt") or "resend"),
         fail_policy=FailPolicy(settings.get("failPolicy") or "open"),
     )

@@ -191,12 +191,21 @@ _Thresholds = _Kept.from_dict(
     name="AlertThresholds",
 )
 
+_Drift = _Kept.from_dict(
+    {
+        "sizeFactor": _optional(fields.Float, validate=validate.Range(min=1, min_inclusive=False)),
+        "leastOverlap": _optional(fields.Float, validate=validate.Range(min=0, max=1)),
+    },
+    name="AudienceDrift",
+)
+
 _Safeguards = _Kept.from_dict(
     {
         "maxAudienceSize": _optional(fields.Integer, validate=validate.Range(min=1)),
         "requireTestFirst": _optional(fields.Boolean, load_default=True),
         "emergencyContacts": _optional(fields.List, cls_or_instance=fields.String()),
         "alertThresholds": _optional(fields.Nested, nested=_Thresholds),
+        "drift": _optional(fields.Nested, nested=_Drift),
     },
     name="Safeguards",
 )
@@ -213,6 +222,7 @@ _Settings = _Kept.from_dict(
         "safeguards": _optional(
             fields.Nested, nested=_Safeguards, load_default=lambda: {"requireTestFirst": True}
         ),
+        "requireApproval": _optional(fields.Boolean),
         "inDoubt": _optional(
             fields.String, validate=validate.OneOf([p.value for p in InDoubtPolicy])
         ),

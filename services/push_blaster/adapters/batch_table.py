@@ -129,6 +129,29 @@ def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool
         return cursor.rowcount == 1
 
 
+def add_to_tally(
+    connection: Connection, batch: TakenBatch, sent: int, failed: int
+) -> tuple[int, int]:
+    """Count outcomes of the batch; return how many of the whole push were sent, and failed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE send_batches SET sent = sent + %(sent)s, failed = failed + %(failed)s
+             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
+            """,
+            {**_key(batch), "sent": sent, "failed": failed},
+        )
+        cursor.execute(
+            """
+            SELECT coalesce(sum(sent), 0), coalesce(sum(failed), 0) FROM send_batches
+             WHERE execution_id = %(id)s AND position = %(position)s
+            """,
+            _key(batch),
+        )
+        row = cursor.fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
 def finish_batch(connection: Connection, batch: TakenBatch, now: datetime) -> None:
     """Mark the batch as done, if it still is ours."""
     with connection.cursor() as cursor:

@@ -139,6 +139,7 @@ def save_execution(
                    live_at = %(live_at)s,
                    failures = %(failures)s,
                    reason = %(reason)s,
+                   approval_reason = %(approval_reason)s,
                    uncapped_reason = coalesce(uncapped_reason, %(uncapped_reason)s),
                    ended_at = %(ended_at)s
              WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
@@ -149,6 +150,7 @@ def save_execution(
                 "live_at": after.live_at,
                 "failures": after.failures,
                 "reason": after.reason,
+                "approval_reason": after.approval_reason,
                 "uncapped_reason": after.uncapped_reason,
                 "ended_at": None if following else now,
                 "id": before.id,

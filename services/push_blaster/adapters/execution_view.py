@@ -19,7 +19,7 @@ class ExecutionNotFoundError(Exception):
 
 EXECUTION_COLUMNS: Final = """
     id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
-    uncapped_reason, snapshot, created_at, ended_at
+    uncapped_reason, approval_reason, snapshot, created_at, ended_at
 """
 
 
@@ -91,6 +91,31 @@ def select_phases(
     return entered
 
 
+def select_earlier_audiences(
+    connection: Connection, execution: Execution, position: int, limit: int = 5
+) -> list[tuple[str, int]]:
+    """Return file and size of this push's audience in earlier completed live runs, newest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT p.audience_file, p.distinct_users
+              FROM executions e
+              JOIN execution_pushes p ON p.execution_id = e.id AND p.position = %(position)s
+             WHERE e.automation_id = %(automation_id)s AND e.id <> %(id)s
+               AND e.mode = 'live' AND e.phase = 'completed' AND p.audience_file IS NOT NULL
+             ORDER BY e.slot DESC
+             LIMIT %(limit)s
+            """,
+            {
+                "position": position,
+                "automation_id": execution.automation.id,
+                "id": execution.id,
+                "limit": limit,
+            },
+        )
+        return list(cursor.fetchall())
+
+
 def select_statistics(
     connection: Connection, automation_ids: Sequence[str]
 ) -> dict[str, dict[str, object]]:
@@ -150,6 +175,7 @@ def _execution(row: Mapping[str, Any], pushes: Sequence[PushProgress]) -> Execut
         due_at=row["due_at"],
         live_at=row["live_at"],
         reason=row["reason"],
+        approval_reason=row["approval_reason"],
         uncapped_reason=row["uncapped_reason"],
         created_at=row["created_at"],
         ended_at=row["ended_at"],

@@ -17,6 +17,8 @@ from push_blaster.adapters.audience_csv import AudienceCsv, CsvRow, open_audienc
 
 #: How many bad rows are kept to be shown.
 BAD_ROWS_SHOWN: Final = 20
+#: Audiences are compared whole up to this size, and by a sample beyond it.
+OVERLAP_BYTES: Final = 20_000_000
 
 
 class AudienceTooLargeError(Exception):
@@ -145,6 +147,23 @@ def index_batches(path: Path, size: int) -> list[Batch]:
     if rows:
         batches.append(Batch(len(batches), start, rows))
     return batches
+
+
+def measure_overlap(path: Path, other: Path) -> float:
+    """Return which share of the users of `path` are in `other`, too; from 0 to 1.
+
+    Of large audiences a sample by user id is compared, the same users in both.
+    """
+    largest = max(file.stat().st_size for file in (path, other))
+    one_in = 1 + largest // OVERLAP_BYTES
+    users, others = (_sample_users(file, one_in) for file in (path, other))
+    return len(users & others) / len(users) if users else 1.0
+
+
+def _sample_users(path: Path, one_in: int) -> set[UUID]:
+    with path.open("rb") as file:
+        users = (_read_line(line).user_id for line in file)
+        return {user for user in users if user.int % one_in == 0}
 
 
 def read_batch(path: Path, offset: int, rows: int) -> list[AudienceRow]:

@@ -79,14 +79,23 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How an automation sends."""
+    """How an automation sends.
+
+    Units: `failure_rate` and `least_overlap` are shares from 0 to 1; an audience drifts when it is
+    `drift_factor` times larger or smaller than usual.
+    """
 
     test_user_ids: tuple[str, ...] = ()
     dry_run_first: bool = True
     require_test_first: bool = True
     cancellation_window: timedelta = timedelta(minutes=30)
     max_audience_size: int | None = None
+    alert_audience_size: int | None = None
     failure_rate: float | None = None
+    drift_factor: float = 3.0
+    least_overlap: float | None = None
+    require_approval: bool = False
+    emergency_contacts: tuple[str, ...] = ()
     in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND
     fail_policy: FailPolicy = FailPolicy.OPEN
 

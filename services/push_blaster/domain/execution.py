@@ -86,6 +86,7 @@ class Execution:
     ended_at: datetime | None = None
     failures: int = 0
     reason: str | None = None
+    approval_reason: str | None = None
     uncapped_reason: str | None = None
     pushes: tuple[PushProgress, ...] = ()
 

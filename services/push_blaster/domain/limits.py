@@ -11,6 +11,9 @@ class Limits:
 
     batch_size: int = 1_000
     max_audience_size: int = 100_000
+    min_window: timedelta = timedelta(minutes=5)
+    push_time_limit: timedelta = timedelta(minutes=240)
+    approval_above: int | None = None
     script_time_limit: timedelta = timedelta(minutes=5)
     script_memory_mb: int = 2_048
     script_environment: Mapping[str, str] = field(default_factory=dict)

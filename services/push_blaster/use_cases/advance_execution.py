@@ -20,6 +20,7 @@ from push_blaster.use_cases.parts import (
     StepFailedError,
     StepStoppedError,
     fit_to_mode,
+    report,
 )
 from push_blaster.use_cases.run_live import begin, complete, go_live, start_push, watch_push
 from push_blaster.use_cases.send_test import send_test
@@ -65,6 +66,8 @@ def _run(parts: Parts, execution: Execution, step: Step) -> Execution:
         fitting = fit_to_mode(parts, execution.mode)
         return replace(STEPS[step](fitting, execution), failures=0)
     except StepFailedError as failure:
+        if failure.violation:
+            report(parts, execution, failure.violation)
         return _failed(execution, str(failure), parts.clock())
     except (StepStoppedError, FencedError, DatabaseAwayError):
         raise

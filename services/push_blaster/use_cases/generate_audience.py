@@ -39,6 +39,7 @@ from push_blaster.domain.modes import Mode, next_phase
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.push_template import compile_push
 from push_blaster.domain.template import MalformedPlaceholderError
+from push_blaster.use_cases.check_safeguards import check_audiences, find_audience_violation
 from push_blaster.use_cases.find_test_users import find_test_rows
 from push_blaster.use_cases.parts import (
     Parts,
@@ -75,11 +76,13 @@ def generate_audience(parts: Parts, execution: Execution) -> Execution:
             _freeze(parts, execution, progress, files, attempt) for progress in execution.pushes
         )
     except FAULTS as fault:
-        raise StepFailedError(str(fault)) from fault
+        raise StepFailedError(str(fault), find_audience_violation(fault)) from fault
     except ScriptStoppedError as stopped:
         raise StepStoppedError(str(stopped)) from stopped
     following = next_phase(execution.mode, Phase.AUDIENCE_GENERATION)
-    return replace(execution, phase=following, pushes=pushes)
+    generated = replace(execution, phase=following, pushes=pushes)
+    check_audiences(parts, generated)
+    return generated
 
 
 def attempt_folder(execution: Execution) -> Path:

@@ -11,14 +11,24 @@ from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.dry_run_transport import DryRunTransport
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.script_folder import ScriptFolder
-from push_blaster.domain.execution import LogLevel
+from push_blaster.adapters.violation_table import insert_violation
+from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.message import Delivery, Message
 from push_blaster.domain.modes import Mode, delivers
+from push_blaster.domain.safeguards import Violation
 
 
 class StepFailedError(Exception):
-    """The execution cannot go on; the message says why, and what would mend it."""
+    """The execution cannot go on; the message says why, and what would mend it.
+
+    Shape: `violation` is the safeguard's finding, if a safeguard ended it.
+    """
+
+    def __init__(self, message: str, violation: Violation | None = None) -> None:
+        """Take the message and the finding."""
+        super().__init__(message)
+        self.violation = violation
 
 
 class StepStoppedError(Exception):
@@ -80,6 +90,15 @@ def note(
     """Write one event to the execution's log."""
     with parts.database.transaction() as connection:
         append_log(connection, execution_id, stage, message, parts.clock(), level)
+
+
+def report(parts: Parts, execution: Execution, violation: Violation) -> None:
+    """Write down what a safeguard found, once, for the log and for the contacts."""
+    now = parts.clock()
+    with parts.database.transaction() as connection:
+        if insert_violation(connection, execution, violation, now):
+            text, level = violation.message, LogLevel.WARNING
+            append_log(connection, execution.id, "safeguards", text, now, level)
 
 
 def watch_for_stop(

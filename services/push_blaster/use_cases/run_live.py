@@ -17,7 +17,9 @@ from push_blaster.domain.execution import (
 )
 from push_blaster.domain.modes import next_phase
 from push_blaster.domain.phase import Phase
+from push_blaster.domain.safeguards import Severity, Violation, ViolationType
 from push_blaster.domain.timeline import find_current_push, plan_pushes
+from push_blaster.use_cases.approve_execution import find_missing_approval
 from push_blaster.use_cases.parts import Parts, StepFailedError, note
 
 
@@ -26,8 +28,11 @@ def begin(_: Parts, execution: Execution) -> Execution:
     return replace(execution, phase=next_phase(execution.mode, Phase.WAITING))
 
 
-def go_live(_: Parts, execution: Execution) -> Execution:
+def go_live(parts: Parts, execution: Execution) -> Execution:
     """End the window, and fix once and for all when each push goes out."""
+    missing = find_missing_approval(parts, execution)
+    if missing:
+        return replace(execution, phase=Phase.SKIPPED, reason=missing)
     live_at = execution.live_at or execution.slot
     automation = execution.automation
     planned = plan_pushes(automation.pushes, live_at, automation.schedule.timezone)
@@ -67,7 +72,7 @@ def watch_push(parts: Parts, execution: Execution) -> Execution:
     push = _current(execution)
     with parts.database.transaction() as connection:
         if count_open_batches(connection, execution.id, push.position):
-            return execution
+            return _still_in_time(parts, execution, push)
         counted = select_funnels(connection, execution.id).get(push.position)
         page = LedgerPage(execution.id, push.position, is_test=False)
         reasons = select_reasons(connection, page)
@@ -76,6 +81,19 @@ def watch_push(parts: Parts, execution: Execution) -> Execution:
     _note_end(parts, execution, push, funnel, status, reasons)
     ended = replace(push, status=status, ended_at=parts.clock(), funnel=funnel)
     return _with_push(execution, ended)
+
+
+def _still_in_time(parts: Parts, execution: Execution, push: PushProgress) -> Execution:
+    limit = parts.limits.push_time_limit
+    if push.started_at is None or parts.clock() - push.started_at <= limit:
+        return execution
+    text = (
+        f"Push {push.position} was stopped: it had not gone out within "
+        f"{limit.total_seconds() / 60:g} minutes (PUSH_TIME_LIMIT_SECONDS)."
+    )
+    kind = ViolationType.EXECUTION_TIMEOUT
+    violation = Violation(kind, Severity.CRITICAL, text, {}, push.position)
+    raise StepFailedError(text, violation)
 
 
 def complete(_: Parts, execution: Execution) -> Execution:

@@ -1,5 +1,6 @@
 """Send one batch of a push: ask cadence, find tokens, personalise, send, settle, track."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
@@ -9,6 +10,7 @@ import structlog
 from chassis.postgres import Connection, DatabaseAwayError
 from push_blaster.adapters.batch_table import (
     TakenBatch,
+    add_to_tally,
     count_failure,
     finish_batch,
     keep_batch,
@@ -26,15 +28,22 @@ from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel
-from push_blaster.domain.message import Message
+from push_blaster.domain.message import Message, Outcome
 from push_blaster.domain.modes import delivers
 from push_blaster.domain.phase import Phase
+from push_blaster.domain.safeguards import (
+    Severity,
+    Violation,
+    ViolationType,
+    exceeds_failure_rate,
+)
 from push_blaster.use_cases.ask_cadence import HeldSlots, ask_cadence
 from push_blaster.use_cases.parts import (
     Parts,
     StepFailedError,
     StepStoppedError,
     fit_to_mode,
+    report,
     watch_for_stop,
 )
 from push_blaster.use_cases.personalise import personalise
@@ -61,10 +70,10 @@ def send_batch(parts: Parts, execution_id: str, position: int, number: int) -> N
     except DatabaseAwayError:
         raise
     except StepFailedError as failure:
-        _give_up(parts, batch, str(failure))
+        _give_up(parts, execution, batch, failure)
     except Exception as error:
         log.exception("batch_crashed", execution=execution_id, batch=number)
-        _count_failure(parts, batch, error)
+        _count_failure(parts, execution, batch, error)
 
 
 def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
@@ -88,6 +97,7 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
         should_stop=watch_for_stop(parts, may_send, every_s=0.5),
         resend_in_doubt=resend,
         keep_slots=slots.keep,
+        tally=lambda outcomes: _tally(parts, execution, batch, outcomes),
         in_doubt=begun if resend else frozenset(),
     )
     try:
@@ -147,18 +157,51 @@ def _filter(
     return eligible, held_back
 
 
-def _count_failure(parts: Parts, batch: TakenBatch, error: Exception) -> None:
+def _tally(
+    parts: Parts, execution: Execution, batch: TakenBatch, outcomes: Counter[Outcome]
+) -> None:
+    """Count the outcomes, and end the execution if too many messages of the push fail."""
+    limit = execution.automation.settings.failure_rate
+    if limit is None or not delivers(execution.mode):
+        return
+    with parts.database.transaction() as connection:
+        sent, failed = add_to_tally(
+            connection, batch, outcomes[Outcome.SENT], outcomes[Outcome.FAILED]
+        )
+    if exceeds_failure_rate(sent, failed, limit):
+        text = (
+            f"Push {batch.position} was stopped: {failed} of {sent + failed} messages failed, more "
+            f"than the {limit:.0%} of safeguards.alertThresholds.failureRate."
+        )
+        raise StepFailedError(
+            text,
+            Violation(
+                ViolationType.FAILURE_RATE_EXCEEDED,
+                Severity.CRITICAL,
+                text,
+                {"sent": sent, "failed": failed, "limit": limit},
+                batch.position,
+            ),
+        )
+
+
+def _count_failure(parts: Parts, execution: Execution, batch: TakenBatch, error: Exception) -> None:
     with parts.database.transaction() as connection:
         failures = count_failure(connection, batch)
         text = f"Batch {batch.number} of push {batch.position}, attempt {failures}: {error}"
         stage, now = Phase.LIVE_EXECUTION, parts.clock()
         append_log(connection, batch.execution_id, stage, text, now, LogLevel.WARNING)
     if failures >= MAX_FAILURES:
-        _give_up(parts, batch, f"Push {batch.position} failed {failures} times: {error}")
+        text = f"Push {batch.position} failed {failures} times: {error}"
+        _give_up(parts, execution, batch, StepFailedError(text))
 
 
-def _give_up(parts: Parts, batch: TakenBatch, reason: str) -> None:
-    now = parts.clock()
+def _give_up(
+    parts: Parts, execution: Execution, batch: TakenBatch, failure: StepFailedError
+) -> None:
+    if failure.violation:
+        report(parts, execution, failure.violation)
+    reason, now = str(failure), parts.clock()
     end = (Phase.FAILED, reason)
     with parts.database.transaction() as connection:
         if end_execution(connection, batch.execution_id, {Phase.LIVE_EXECUTION}, end, now):

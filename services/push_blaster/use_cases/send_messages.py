@@ -1,5 +1,6 @@
 """Send messages under the ledger: claim before the send, settle after it."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,7 @@ class SendTask:
 
     Shape: `may_send` holds the leave to send for as long as its transaction lasts; `keep_slots`
     is called before every claim, so that a slow send does not lose the slots held for it;
+    `tally` after it, with the outcomes, and may raise StepFailedError;
     `in_doubt` are users claimed by an attempt that never settled them.
     """
 
@@ -41,24 +43,23 @@ class SendTask:
     may_send: Callable[[Connection], bool]
     should_stop: Callable[[], bool]
     keep_slots: Callable[[], None] = lambda: None
+    tally: Callable[[Counter[Outcome]], None] = lambda _: None
     resend_in_doubt: bool = True
     in_doubt: Collection[UUID] = ()
 
 
-def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> list[UUID]:
-    """Send `messages`, each user at most once; return who was sent to.
+def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
+    """Send `messages`, each user at most once.
 
     Raises: StepStoppedError when the leave to send is gone; TransportUnavailableError.
     """
-    sent: list[UUID] = []
     for chunk in slices(messages, CLAIM):
         parts.pacer.take(len(chunk), task.should_stop)
         task.keep_slots()
         claimed = _claim(parts, task, chunk)
-        sent += _send_claimed(parts, task, claimed)
+        task.tally(_send_claimed(parts, task, claimed))
         if task.should_stop():
             raise StepStoppedError("stopped between messages")
-    return sent
 
 
 def leave_in_doubt(parts: Parts, page: LedgerPage, user_ids: Collection[UUID], reason: str) -> None:
@@ -91,12 +92,12 @@ def _claim(parts: Parts, task: SendTask, chunk: Sequence[Message]) -> list[Messa
     return [message for message in chunk if message.user_id in claimed.union(again)]
 
 
-def _send_claimed(parts: Parts, task: SendTask, messages: list[Message]) -> list[UUID]:
+def _send_claimed(parts: Parts, task: SendTask, messages: list[Message]) -> Counter[Outcome]:
     """Send claimed messages, those of unknown outcome again, and settle every one of them."""
-    sent: list[UUID] = []
+    outcomes: Counter[Outcome] = Counter()
     for _ in range(ROUNDS):
         deliveries = _send_once(parts, task, messages)
-        sent += [d.user_id for d in deliveries if d.outcome is Outcome.SENT]
+        outcomes.update(d.outcome for d in deliveries if d.outcome in _FINAL)
         unknown = {d.user_id for d in deliveries if d.outcome is Outcome.IN_DOUBT}
         messages = [message for message in messages if message.user_id in unknown]
         if not messages or not task.resend_in_doubt or task.should_stop():
@@ -104,7 +105,7 @@ def _send_claimed(parts: Parts, task: SendTask, messages: list[Message]) -> list
         with parts.database.transaction() as connection:
             claim_again(connection, task.page, list(unknown), parts.clock())
     _settle(parts, task.page, _unknown(messages, "no answer from the provider"))
-    return sent
+    return outcomes
 
 
 def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> list[Delivery]:

@@ -1,6 +1,7 @@
 """Send every push to the test users first, with the variables of a real row."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from chassis.postgres import Connection
@@ -19,9 +20,10 @@ from push_blaster.domain.execution import (
     PushStatus,
 )
 from push_blaster.domain.message import TransportUnavailableError
-from push_blaster.domain.modes import delivers, is_test_only, next_phase
+from push_blaster.domain.modes import Mode, delivers, is_test_only, next_phase
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.timeline import live_instant
+from push_blaster.use_cases.check_safeguards import find_approval_reason
 from push_blaster.use_cases.find_test_users import find_test_rows
 from push_blaster.use_cases.parts import Parts, StepFailedError, note, watch_for_stop
 from push_blaster.use_cases.personalise import personalise
@@ -45,8 +47,26 @@ def send_test(parts: Parts, execution: Execution) -> Execution:
     following = next_phase(execution.mode, Phase.TEST_SENDING)
     if following is not Phase.CANCELLATION_WINDOW:
         return replace(execution, phase=following, pushes=pushes)
-    live_at = live_instant(execution.slot, parts.clock(), settings.cancellation_window)
-    return replace(execution, phase=following, live_at=live_at, pushes=pushes)
+    live_at = live_instant(execution.slot, parts.clock(), _window(parts, execution))
+    return replace(
+        execution,
+        phase=following,
+        live_at=live_at,
+        pushes=pushes,
+        approval_reason=find_approval_reason(parts, execution),
+    )
+
+
+def _window(parts: Parts, execution: Execution) -> timedelta:
+    own, least = execution.automation.settings.cancellation_window, parts.limits.min_window
+    if own >= least or execution.mode is not Mode.LIVE:
+        return own
+    text = (
+        f"The window of {own.total_seconds():g} s is made {least.total_seconds():g} s "
+        "(PUSH_MIN_CANCELLATION_WINDOW_SECONDS)."
+    )
+    note(parts, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)
+    return least
 
 
 def _is_required(execution: Execution) -> bool:

@@ -50,6 +50,24 @@ class StopSchema(Schema):
     reason = fields.String(load_default="", validate=validate.Length(max=500))
 
 
+class ApproveSchema(Schema):
+    """Body of an approval: who it is, and the hashes of what was looked at."""
+
+    by = fields.String(load_default="", validate=validate.Length(max=100))
+    content = fields.String(data_key="contentHash", load_default="")
+    audience = fields.String(data_key="audienceHash", load_default="")
+
+
+class ApprovalSchema(Schema):
+    """Why an execution waits for approval, what is to be approved, and who did."""
+
+    reason = fields.String()
+    content_hash = fields.String(data_key="contentHash")
+    audience_hash = fields.String(data_key="audienceHash")
+    approved_by = fields.String(data_key="approvedBy", allow_none=True)
+    approved_at = fields.AwareDateTime(data_key="approvedAt", allow_none=True)
+
+
 class LogQuerySchema(Schema):
     """Query of an execution's log."""
 
@@ -130,6 +148,7 @@ class ExecutionSchema(Schema):
     reason = fields.String(allow_none=True)
     uncapped = fields.Boolean()
     uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
+    approval = fields.Nested(ApprovalSchema, allow_none=True)
     can_cancel = fields.Boolean(data_key="canCancel")
     can_stop = fields.Boolean(data_key="canStop")
     phases = fields.List(fields.Nested(PhaseSchema))

@@ -13,17 +13,21 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.service import Routes
+from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
 from push_blaster.adapters.execution_log import select_log
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
+from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.execution import Execution
-from push_blaster.domain.limits import Limits
 from push_blaster.domain.phase import BEFORE_LIVE, Phase
+from push_blaster.use_cases.approve_execution import approve_execution
+from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
 from push_blaster.web.execution_schemas import (
+    ApproveSchema,
     DeliveryListSchema,
     DeliveryQuerySchema,
     ExecutionListSchema,
@@ -49,9 +53,10 @@ LOG_STREAM: Final = StreamShape(
 )
 
 
-def execution_routes(database: Database, files: AutomationFiles, limits: Limits) -> Routes:
+def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
     """Return the routes about executions."""
     routes = Routes("executions", __name__, description="The runs of automations")
+    database, cadence, limits = parts.database, parts.cadence, parts.limits
 
     @routes.route("/api/executions", methods=["POST"])
     @asks_for(Role.OPERATOR)
@@ -136,6 +141,16 @@ def execution_routes(database: Database, files: AutomationFiles, limits: Limits)
         reason = body["reason"] or "Cancelled by an operator."
         return _receipt(database, cancel_execution(database, execution_id, reason, utc_now()))
 
+    @routes.route("/api/executions/<execution_id>/approve", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ApproveSchema, required=False)
+    @routes.response(200, ExecutionSchema)
+    def approve(body: dict[str, Any], execution_id: str) -> dict[str, Any]:
+        """Approve an execution in its window, so that it may go live; a change voids it."""
+        seen = Hashes(body["content"], body["audience"])
+        approval = Approval(by=body["by"] or "an operator", at=utc_now(), hashes=seen)
+        return _show(database, approve_execution(database, cadence, execution_id, approval))
+
     @routes.route("/api/executions/<execution_id>/stop", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(StopSchema, required=False)
@@ -152,7 +167,23 @@ def _show(database: Database, execution: Execution) -> dict[str, Any]:
     with database.transaction() as connection:
         phases = select_phases(connection, [execution.id])
         counted = select_funnels(connection, execution.id)
-    return _execution(execution, phases.get(execution.id, []), counted)
+        approval = select_approval(connection, execution.id)
+    shown = _execution(execution, phases.get(execution.id, []), counted)
+    return {**shown, "approval": _show_approval(execution, approval)}
+
+
+def _show_approval(execution: Execution, approval: Approval | None) -> dict[str, Any] | None:
+    """Return what an approver looks at; None where nobody has to."""
+    if execution.approval_reason is None:
+        return None
+    current = hash_what_is_sent(execution.automation.pushes, execution.pushes)
+    return {
+        "reason": execution.approval_reason,
+        "content_hash": current.content,
+        "audience_hash": current.audience,
+        "approved_by": approval.by if approval else None,
+        "approved_at": approval.at if approval else None,
+    }
 
 
 def _receipt(database: Database, receipt: Receipt) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from push_blaster.adapters.automation_files import (
     BrokenAutomationError,
     StaleVersionError,
 )
+from push_blaster.adapters.cadence_client import CadenceUnavailableError
 from push_blaster.adapters.execution_view import ExecutionNotFoundError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
+from push_blaster.use_cases.approve_execution import CannotApproveError
 from push_blaster.use_cases.control_automation import NothingToDoError
 from push_blaster.use_cases.start_execution import (
     AlreadyRunningError,
@@ -27,6 +29,8 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AutomationNotFoundError: Problem(404, "No such automation"),
     BadSlotError: Problem(400, "No such send time"),
     BrokenAutomationError: Problem(409, "Broken automation file"),
+    CadenceUnavailableError: Problem(503, "Cadence away"),
+    CannotApproveError: Problem(409, "Cannot be approved"),
     CannotStopError: Problem(409, "Cannot be stopped"),
     ValueRefusedError: Problem(400, "A value does not fit"),
     DatabaseAwayError: Problem(503, "Database away"),

@@ -162,7 +162,7 @@ def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
         scripts=ScriptFolder(tmp_path / "scripts"),
         data_folder=tmp_path,
         pacer=TokenBucket(60_000_000),
-        limits=Limits(batch_size=20),
+        limits=Limits(batch_size=20, min_window=timedelta(0)),
         clock=lambda: made[0].now,
         is_shutting_down=lambda: made[0].is_shutting_down(),
     )

@@ -1,0 +1,36 @@
+"""The webhook that alerts go to; Slack understands what it is sent."""
+
+from collections.abc import Mapping
+
+import orjson
+import requests
+
+
+class WebhookUnavailableError(Exception):
+    """The webhook did not take the alert; the message says why."""
+
+
+class AlertWebhook:
+    """Posts JSON to one URL, and follows it nowhere else."""
+
+    def __init__(self, url: str, timeout_s: float = 5) -> None:
+        """Take the URL, and how long an answer may take."""
+        self._url = url
+        self._timeout_s = timeout_s
+
+    def post(self, body: Mapping[str, object]) -> None:
+        """Post `body`; WebhookUnavailableError unless it is taken with a 2xx."""
+        try:
+            with requests.post(
+                self._url,
+                data=orjson.dumps(body),
+                headers={"Content-Type": "application/json"},
+                timeout=self._timeout_s,
+                allow_redirects=False,
+                stream=True,  # the answer's body is nobody's business
+            ) as response:
+                status = response.status_code
+        except requests.RequestException as error:
+            raise WebhookUnavailableError(f"no answer ({type(error).__name__})") from error
+        if not 200 <= status < 300:
+            raise WebhookUnavailableError(f"it answered {status}")

@@ -1,0 +1,66 @@
+"""Safeguards: when a send has to be stopped, held, or told about."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import median
+from typing import Final
+
+#: So many messages must have been tried before a failure rate means anything.
+RATE_SAMPLE: Final = 50
+#: Audiences that are smaller, now and before, never drift: their sizes are chance.
+DRIFT_FLOOR: Final = 1_000
+
+
+class ViolationType(StrEnum):
+    """What a safeguard found."""
+
+    AUDIENCE_SIZE_EXCEEDED = "audience_size_exceeded"
+    AUDIENCE_EMPTY = "audience_empty"
+    AUDIENCE_DRIFT = "audience_drift"
+    FAILURE_RATE_EXCEEDED = "failure_rate_exceeded"
+    EXECUTION_TIMEOUT = "execution_timeout"
+
+
+class Severity(StrEnum):
+    """Whether the execution went on."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that an execution passed; critical ones ended it."""
+
+    type: ViolationType
+    severity: Severity
+    message: str
+    data: Mapping[str, object] = field(default_factory=dict)
+    position: int = 0
+
+
+def exceeds_failure_rate(sent: int, failed: int, limit: float | None) -> bool:
+    """Return whether too many messages fail; dead device tokens are no failures.
+
+    Shape: `limit` is a share from 0 to 1, or None for none.
+    """
+    tried = sent + failed
+    return limit is not None and tried >= RATE_SAMPLE and failed / tried > limit
+
+
+def find_size_drift(size: int, earlier: Sequence[int], factor: float) -> str | None:
+    """Return how far an audience is from the median of `earlier` runs, if too far."""
+    if not earlier:
+        return None
+    usual = median(earlier)
+    if max(size, usual) < DRIFT_FLOOR or usual / factor <= size <= usual * factor:
+        return None
+    return f"its audience has {size} users, and usually about {usual:.0f}"
+
+
+def find_overlap_drift(overlap: float, least: float | None) -> str | None:
+    """Return how few users of the last run's audience are in this one's, if too few."""
+    if least is None or overlap >= least:
+        return None
+    return f"it shares {overlap:.0%} of its users with the last run, less than {least:.0%}"
