@@ -150,7 +150,9 @@ def _engine(env: Env) -> EngineSettings:
         limits=Limits(
             batch_size=read_count(env, "PUSH_BATCH_SIZE", 1_000),
             max_audience_size=read_count(env, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
-            min_window=read_seconds(env, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300),
+            min_window=read_seconds(
+                env, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True
+            ),
             push_time_limit=read_seconds(env, "PUSH_TIME_LIMIT_SECONDS", 14_400),
             approval_above=env.int("PUSH_APPROVAL_ABOVE_USERS", None),
             script_time_limit=read_seconds(env, "PUSH_SCRIPT_TIMEOUT_SECONDS", 300),

@@ -38,14 +38,15 @@ def read_count(env: Env, name: str, default: int) -> int:
         ) from error
 
 
-def read_seconds(env: Env, name: str, default: float) -> timedelta:
+def read_seconds(env: Env, name: str, default: float, *, may_be_zero: bool = False) -> timedelta:
     """Return the time `name`, given in seconds, more than 0; SettingsError if it is none."""
     try:
-        above_zero = validate.Range(min=0, min_inclusive=False)
-        return timedelta(seconds=env.float(name, default, validate=above_zero))
+        fitting = validate.Range(min=0, min_inclusive=may_be_zero)
+        return timedelta(seconds=env.float(name, default, validate=fitting))
     except (EnvError, OverflowError, ValueError) as error:
+        least = "from 0 on" if may_be_zero else "above 0"
         raise SettingsError(
-            f"{name} is {env.str(name)!r}; use a number of seconds above 0."
+            f"{name} is {env.str(name)!r}; use a number of seconds {least}."
         ) from error
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_a_count_is_a_whole_number_from_1_on(env: Callable[..., Env], value: str
 def test_a_time_is_a_number_of_seconds_above_zero(env: Callable[..., Env], value: str) -> None:
     with pytest.raises(SettingsError, match=r"A is .*; use a number of seconds above 0"):
         read_seconds(env(A=value), "A", 10)
+
+
+def test_a_time_that_may_be_zero_is_none_below_it(env: Callable[..., Env]) -> None:
+    read = env(A="0", B="-1", C="nan")
+
+    assert read_seconds(read, "A", 10, may_be_zero=True) == timedelta(0)
+    for name in "BC":
+        with pytest.raises(SettingsError, match=rf"{name} is .*; use a number of seconds from 0"):
+            read_seconds(read, name, 10, may_be_zero=True)
 
 
 def test_what_is_not_set_has_its_default(env: Callable[..., Env]) -> None:
