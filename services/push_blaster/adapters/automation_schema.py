@@ -4,7 +4,6 @@ Names are the original's, in camelCase. Fields that we do not know are kept, at 
 what real files hold beyond the types (empty push ids, `scheduledDate`, dates as instants) loads.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -21,11 +20,11 @@ from marshmallow import (
     validates_schema,
 )
 
+from push_blaster.adapters.document_files import ID_PATTERN
 from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
 from push_blaster.domain.automation import FailPolicy, Frequency, InDoubtPolicy, MissedRunPolicy
 
 MAX_PUSHES: Final = 20
-ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DAY_MINUTES: Final = 24 * 60
 TYPES: Final = ("single_push", "sequence", "recurring", "triggered", "script_based")
 STATUSES: Final = (

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 from push_blaster.adapters.automation_document import complete_document, read_automation
-from push_blaster.adapters.automation_files import AutomationFiles, StaleVersionError
+from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.document_files import StaleVersionError
 
 #: Cancels what is pending of an automation, for a reason, and returns the ids of what it cancelled.
 CancelPending = Callable[[str, str], list[str]]
@@ -24,7 +25,7 @@ class Change:
 def create_automation(files: AutomationFiles, sent: Mapping[str, Any], now: datetime) -> Change:
     """Write a new automation; it gets an id if it brings none.
 
-    Raises: ValidationError, AutomationExistsError.
+    Raises: ValidationError, DocumentExistsError.
     """
     stamp = now.isoformat()
     draft = {**sent, "id": sent.get("id") or str(uuid4()), "version": 1}
@@ -47,7 +48,7 @@ def edit_automation(
 
     Shape: `metadata` is merged one level deep; `id`, `createdAt` stay. A `version` in `sent` is
     the one that the change was made from.
-    Raises: ValidationError, AutomationNotFoundError, BrokenAutomationError, StaleVersionError.
+    Raises: ValidationError, DocumentNotFoundError, BrokenDocumentError, StaleVersionError.
     """
     old = files.load(automation_id)
     version = sent.get("version", old["version"])

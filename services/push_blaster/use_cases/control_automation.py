@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
-from push_blaster.adapters.automation_files import AutomationFiles, StaleVersionError
+from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.document_files import StaleVersionError
 from push_blaster.adapters.execution_table import select_running_automations, select_running_ids
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.phase import BEFORE_LIVE, RUNNING, Phase
@@ -55,7 +56,7 @@ class Control:
     database: Database
 
     def act(self, action: Action, automation_id: str, reason: str, now: datetime) -> Controlled:
-        """Do `action`, for `reason`; AutomationNotFoundError, NothingToDoError."""
+        """Do `action`, for `reason`; DocumentNotFoundError, NothingToDoError."""
         acts: dict[Action, Callable[[str, str, datetime], Controlled]] = {
             Action.PAUSE: self.pause,
             Action.RESUME: self.resume,

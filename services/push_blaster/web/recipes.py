@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
-from werkzeug.exceptions import PreconditionFailed
 
 from chassis.clock import utc_now
 from chassis.service import Routes
@@ -21,6 +20,7 @@ from push_blaster.use_cases.change_automation import (
     delete_automation,
     edit_automation,
 )
+from push_blaster.web.versions import check_if_match, tag
 
 #: Returns, for each automation that ever ran, its counters under the document's names.
 ReadStatistics = Callable[[Sequence[str]], Mapping[str, dict[str, object]]]
@@ -122,7 +122,7 @@ def recipe_routes(
         """Read one automation; its ETag is its version."""
         document = files.load(automation_id)
         (shown,) = _with_statistics([document], read_statistics)
-        return _tagged(jsonify(success=True, data=shown, message="Found."), document)
+        return tag(jsonify(success=True, data=shown, message="Found."), document)
 
     @routes.route(one, methods=["PUT"])
     @routes.arguments(RecipeChangeSchema)
@@ -146,27 +146,15 @@ def _edit(
     body: dict[str, Any],
     cancel_pending: CancelPending,
 ) -> Response:
-    version = _check_if_match(files, automation_id)
+    version = check_if_match(files, automation_id)
     sent = body if version is None else {**body, "version": version}
     return _answer(edit_automation(files, automation_id, sent, cancel_pending, utc_now()), "saved")
 
 
 def _delete(files: AutomationFiles, automation_id: str, cancel_pending: CancelPending) -> Response:
-    version = _check_if_match(files, automation_id)
+    version = check_if_match(files, automation_id)
     cancelled = delete_automation(files, automation_id, version, cancel_pending)
     return jsonify(success=True, message="Deleted.", cancelledExecutions=cancelled)
-
-
-def _check_if_match(files: AutomationFiles, automation_id: str) -> int | None:
-    """Return the version that If-Match asks for; None without one; 412 when it is stale."""
-    if not request.if_match:
-        return None
-    current = files.load(automation_id)["version"]
-    if not request.if_match.contains(str(current)):
-        raise PreconditionFailed(
-            f"The automation is at version {current}; read it again, and repeat the change."
-        )
-    return int(current)
 
 
 def _answer(change: Change, done: str, status: int = 200) -> Response:
@@ -177,12 +165,7 @@ def _answer(change: Change, done: str, status: int = 200) -> Response:
         success=True, data=change.document, message=message, cancelledExecutions=change.cancelled
     )
     response.status_code = status
-    return _tagged(response, change.document)
-
-
-def _tagged(response: Response, document: Mapping[str, Any]) -> Response:
-    response.set_etag(str(document["version"]))
-    return response
+    return tag(response, change.document)
 
 
 def _fits(document: Mapping[str, Any], query: Mapping[str, str | None]) -> bool:

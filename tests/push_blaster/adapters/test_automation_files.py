@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from push_blaster.adapters.automation_document import complete_document
-from push_blaster.adapters.automation_files import (
-    AutomationExistsError,
-    AutomationFiles,
-    AutomationNotFoundError,
-    BrokenAutomationError,
+from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.document_files import (
+    BrokenDocumentError,
+    DocumentExistsError,
+    DocumentNotFoundError,
     StaleVersionError,
 )
 from tests.builders import a_document
@@ -48,9 +48,9 @@ def test_one_broken_file_never_hides_the_others_and_is_never_written_over(tmp_pa
     assert "name: Missing data" in listing.broken[0].error
     assert "holds the id 'else'" in listing.broken[1].error
     assert "is no readable JSON" in listing.broken[2].error
-    with pytest.raises(AutomationExistsError):
+    with pytest.raises(DocumentExistsError):
         files.create(a_complete(id="torn"))
-    with pytest.raises(BrokenAutomationError):
+    with pytest.raises(BrokenDocumentError):
         files.replace(a_complete(id="torn"), expected_version=1)
     assert (tmp_path / "torn.json").read_text() == '{"id": "torn", '
 
@@ -78,7 +78,7 @@ def test_a_stale_change_is_refused_and_a_deleted_one_is_gone(tmp_path: Path) -> 
     with pytest.raises(StaleVersionError):
         files.delete("news", expected_version=1)
     files.delete("news")
-    with pytest.raises(AutomationNotFoundError):
+    with pytest.raises(DocumentNotFoundError):
         files.delete("news")
 
 
@@ -87,7 +87,7 @@ def test_an_id_never_becomes_another_path(tmp_path: Path, automation_id: str) ->
     (tmp_path / "secret.json").write_text(json.dumps(a_document(id="secret")))
     files = AutomationFiles(tmp_path / "automations")
 
-    with pytest.raises(AutomationNotFoundError):
+    with pytest.raises(DocumentNotFoundError):
         files.load(automation_id)
 
 

@@ -1,0 +1,183 @@
+"""A folder of documents: one JSON file each, written whole, and checked by version."""
+
+import fcntl
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from marshmallow import ValidationError
+
+from chassis.problems import flatten_messages
+from push_blaster.adapters.json_files import sync_folder, write_json
+
+ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class DocumentNotFoundError(Exception):
+    """There is no document of that id."""
+
+
+class DocumentExistsError(Exception):
+    """There is a document of that id already."""
+
+
+class BrokenDocumentError(Exception):
+    """The file cannot be read as what it should be; it is left as it is until a person mends it."""
+
+
+class StaleVersionError(Exception):
+    """The document was changed since the version that the change was made from."""
+
+    def __init__(self, document_id: str, sent: int, current: int) -> None:
+        """Take the version that the change was made from, and the present one."""
+        super().__init__(
+            f"{document_id!r} is at version {current}, the change was made from "
+            f"version {sent}. Read it again, and repeat the change."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFile:
+    """A file of the folder that is no document of its kind, and why."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every document of the folder, and every file that should be one and is not."""
+
+    documents: tuple[dict[str, Any], ...]
+    broken: tuple[BrokenFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentKind:
+    """What a folder holds.
+
+    Shape: `complete` returns a document with its defaults, or raises marshmallow's ValidationError;
+    files named in `others` lie in the folder and are none of its documents.
+    """
+
+    noun: str
+    complete: Callable[[Any], dict[str, Any]]
+    others: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    stamp: tuple[int, int, int]
+    document: dict[str, Any] | None
+    broken: BrokenFile | None
+
+
+class DocumentFiles:
+    """The documents of one folder. Those that it lends are not to be changed in place."""
+
+    def __init__(self, folder: Path, kind: DocumentKind) -> None:
+        """Take the folder, which is made if it is not there, and what it holds."""
+        self.folder = folder
+        self._kind = kind
+        self._known: dict[str, _Known] = {}
+        self._lock = Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def list_all(self) -> Listing:
+        """Return every document by id, and every broken file; only changed files are read."""
+        with self._lock:
+            self._known = {
+                path.name: known
+                for path in sorted(self.folder.glob("*.json"))
+                if path.name not in self._kind.others and (known := self._look_at(path))
+            }
+            found = list(self._known.values())
+        return Listing(
+            documents=tuple(k.document for k in found if k.document),
+            broken=tuple(k.broken for k in found if k.broken),
+        )
+
+    def load(self, document_id: str) -> dict[str, Any]:
+        """Return one document; DocumentNotFoundError, BrokenDocumentError."""
+        path = self._path(document_id)
+        if not path.exists():
+            raise self._missing(document_id)
+        return self._read(path)
+
+    def create(self, document: Mapping[str, Any]) -> None:
+        """Write a new document; DocumentExistsError if its id is taken."""
+        path = self._path(document["id"])
+        with self._locked():
+            if path.exists():
+                raise DocumentExistsError(
+                    f"There is a document {document['id']!r} already; choose another id."
+                )
+            write_json(path, document)
+
+    def replace(self, document: Mapping[str, Any], expected_version: int) -> None:
+        """Write over a document still at `expected_version`; StaleVersionError if it is not."""
+        with self._locked():
+            self._check_version(document["id"], expected_version)
+            write_json(self._path(document["id"]), document)
+
+    def delete(self, document_id: str, expected_version: int | None = None) -> None:
+        """Remove a document, if it is still at `expected_version` (None: whatever it is at)."""
+        with self._locked():
+            if expected_version is not None:
+                self._check_version(document_id, expected_version)
+            path = self._path(document_id)
+            if not path.exists():
+                raise self._missing(document_id)
+            path.unlink()
+            sync_folder(self.folder)
+
+    def _check_version(self, document_id: str, expected: int) -> None:
+        current = self.load(document_id)["version"]
+        if current != expected:
+            raise StaleVersionError(document_id, expected, current)
+
+    def _path(self, document_id: str) -> Path:
+        if not ID_PATTERN.fullmatch(document_id):
+            raise self._missing(document_id)
+        return self.folder / f"{document_id}.json"
+
+    def _missing(self, document_id: str) -> DocumentNotFoundError:
+        return DocumentNotFoundError(f"There is no {self._kind.noun} {document_id!r}.")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep every other process from writing between our look and our write."""
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _look_at(self, path: Path) -> _Known | None:
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return None
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known = self._known.get(path.name)
+        if known and known.stamp == stamp:
+            return known
+        try:
+            return _Known(stamp, self._read(path), None)
+        except BrokenDocumentError as error:
+            return _Known(stamp, None, BrokenFile(path.name, str(error)))
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            document = self._kind.complete(json.loads(path.read_text(encoding="utf-8-sig")))
+        except ValidationError as error:
+            reasons = "; ".join(flatten_messages(error.messages))
+            raise BrokenDocumentError(f"{path.name}: {reasons}") from error
+        except (OSError, ValueError) as error:
+            raise BrokenDocumentError(f"{path.name} is no readable JSON: {error}") from error
+        if f"{document['id']}.json" != path.name:
+            raise BrokenDocumentError(f"{path.name} holds the id {document['id']!r}; rename it.")
+        return document
