@@ -15,6 +15,7 @@ from marshmallow import (
 )
 
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
+FORECAST_PUSHES_PATH: Final = "/forecast-pushes"
 TRACK_NOTIFICATION_PATH: Final = "/track-notification"
 RESERVATIONS_PATH: Final = "/reservations"
 EXTEND_RESERVATION_PATH: Final = "/extend-reservation"
@@ -25,6 +26,8 @@ MAX_IDS: Final = 1_000_000
 MAX_NOTIFICATIONS: Final = 10_000
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+#: How many pushes of one sequence can be asked about at once.
+MAX_PUSHES: Final = 100
 #: The longest key of a reservation, in characters.
 MAX_KEY: Final = 500
 FIRST_LAYER: Final = 1
@@ -169,6 +172,57 @@ class FilteredAudienceSchema(Schema):
     fail_open_reason = fields.String(data_key="failOpenReason")
     excluded = fields.List(fields.Nested(ExcludedUserSchema))
     reservation = fields.Nested(HeldSchema)
+
+
+class PlannedPushSchema(Schema):
+    """One push of a sequence, at its planned instant."""
+
+    class Meta:
+        unknown = RAISE
+
+    layer_id = LayerField(required=True, data_key="layerId")
+    scheduled_for = InstantField(required=True, data_key="scheduledFor")
+
+
+class ForecastPushesSchema(Schema):
+    """Body of POST FORECAST_PUSHES_PATH."""
+
+    class Meta:
+        unknown = RAISE
+
+    user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
+    pushes = fields.List(
+        fields.Nested(PlannedPushSchema),
+        required=True,
+        validate=validate.Length(min=1, max=MAX_PUSHES),
+    )
+
+
+class PushForecastSchema(Schema):
+    """What would become of one push."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    eligible = fields.Integer(required=True)
+    excluded_count = fields.Integer(required=True, data_key="excludedCount")
+    exclusion_breakdown = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        data_key="exclusionBreakdown",
+    )
+    failed_open = fields.Boolean(required=True, data_key="failedOpen")
+    fail_open_reason = fields.String(data_key="failOpenReason", allow_none=True)
+
+
+class PushForecastsSchema(Schema):
+    """Answer of POST FORECAST_PUSHES_PATH: one for each push, in the order of the question."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    pushes = fields.List(fields.Nested(PushForecastSchema), required=True)
 
 
 class SentPushSchema(Schema):

@@ -54,6 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._pass_on()
 
+    def do_DELETE(self) -> None:
+        self._pass_on()
+
     def _pass_on(self) -> None:
         proxy: FickleProxy = self.server.proxy  # type: ignore[attr-defined]  # set by run_proxy
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -6,8 +6,19 @@ from typing import Any, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
-from cadence_contract import InstantField, LayerField, RulesSchema, UserIdsField
+from cadence_contract import (
+    FORECAST_PUSHES_PATH,
+    INVALID_UUID,
+    ForecastPushesSchema,
+    InstantField,
+    LayerField,
+    PushForecastsSchema,
+    RulesSchema,
+    UserIdsField,
+)
+from cadence_service.domain.cadence import Send
 from cadence_service.domain.user_ids import read_texts
+from cadence_service.use_cases.forecast_pushes import PushForecast, forecast_pushes
 from cadence_service.use_cases.forecast_reach import forecast_reach
 from cadence_service.use_cases.simulate_rules import Simulation, Span, simulate_rules
 from cadence_service.web.audience import check_size
@@ -106,6 +117,19 @@ def forecast_routes(database: BulkDatabase) -> Routes:
         with database.transaction() as connection:
             return forecast_reach(connection, asked, body["layer_id"], start, body["hours"])
 
+    @routes.route(FORECAST_PUSHES_PATH, methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ForecastPushesSchema)
+    @routes.response(200, PushForecastsSchema)
+    def forecast_sequence(body: dict[str, Any]) -> dict[str, Any]:
+        """Tell how many each push of a sequence would reach; a push counts those before it."""
+        asked = read_texts(body["user_ids"])
+        check_size(asked)
+        pushes = [Send(push["layer_id"], push["scheduled_for"]) for push in body["pushes"]]
+        with database.transaction() as connection:
+            found = forecast_pushes(connection, asked.users, pushes)
+        return {"pushes": [_show_push(push, len(asked.invalid)) for push in found]}
+
     @routes.route("/simulate", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(SimulationBodySchema)
@@ -118,6 +142,17 @@ def forecast_routes(database: BulkDatabase) -> Routes:
             return _show(span, simulate_rules(connection, rules, span))
 
     return routes
+
+
+def _show_push(push: PushForecast, invalid: int) -> dict[str, Any]:
+    breakdown = {**push.held_back, INVALID_UUID: invalid}
+    return {
+        "eligible": push.eligible,
+        "excluded_count": sum(breakdown.values()),
+        "exclusion_breakdown": breakdown,
+        "failed_open": push.fault is not None,
+        "fail_open_reason": push.fault,
+    }
 
 
 def _span(body: dict[str, Any]) -> Span:

@@ -16,16 +16,18 @@ from marshmallow import Schema, ValidationError
 from cadence_contract import (
     EXTEND_RESERVATION_PATH,
     FILTER_AUDIENCE_PATH,
+    FORECAST_PUSHES_PATH,
     HEALTH_PATH,
     MAX_NOTIFICATIONS,
     RESERVATIONS_PATH,
     RULES_PATH,
     TRACK_NOTIFICATION_PATH,
     FilteredAudienceSchema,
+    PushForecastsSchema,
     RuleSetSchema,
     TrackedSchema,
 )
-from push_blaster.domain.cadence import CadenceRule, TrackedSend, Verdict
+from push_blaster.domain.cadence import CadenceRule, PlannedSend, PushForecast, TrackedSend, Verdict
 
 ATTEMPTS: Final = 2
 #: How long slots are held without another word.
@@ -71,6 +73,27 @@ class CadenceClient:
         question["reservation"] = {"key": key, "ttlSeconds": HOLD.total_seconds()}
         answer = self._ask(FILTER_AUDIENCE_PATH, question, FilteredAudienceSchema())
         return _read_verdict(answer, user_ids)
+
+    def forecast_pushes(
+        self, user_ids: Sequence[UUID], pushes: Sequence[PlannedSend]
+    ) -> list[PushForecast]:
+        """Return what will become of each of `pushes` to these users, later ones counting earlier.
+
+        Raises: CadenceUnavailableError if nobody can say.
+        """
+        question = {
+            "userIds": [str(user_id) for user_id in user_ids],
+            "pushes": [
+                {"layerId": push.layer_id, "scheduledFor": push.at.isoformat()} for push in pushes
+            ],
+        }
+        answer = self._ask(FORECAST_PUSHES_PATH, question, PushForecastsSchema())
+        if len(answer["pushes"]) != len(pushes):
+            raise CadenceUnavailableError("the cadence service forecast other pushes than asked")
+        return [
+            _read_forecast(found, push.at)
+            for found, push in zip(answer["pushes"], pushes, strict=True)
+        ]
 
     def track(self, sends: Sequence[TrackedSend], reservation_key: str | None = None) -> None:
         """Let the service remember `sends`, each in its held slot if it has one; safe to repeat."""
@@ -194,6 +217,16 @@ def _read_verdict(answer: dict[str, Any], asked: Sequence[UUID]) -> Verdict:
     return Verdict(
         eligible=eligible,
         held_back=held_back,
+        failed_open=answer["failed_open"],
+        reason=answer.get("fail_open_reason"),
+    )
+
+
+def _read_forecast(answer: Mapping[str, Any], at: datetime) -> PushForecast:
+    return PushForecast(
+        at=at,
+        eligible=answer["eligible"],
+        held_back={rule: n for rule, n in answer["exclusion_breakdown"].items() if n},
         failed_open=answer["failed_open"],
         reason=answer.get("fail_open_reason"),
     )

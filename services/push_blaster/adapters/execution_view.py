@@ -206,6 +206,7 @@ def _push(row: Mapping[str, Any]) -> PushProgress:
         ended_at=row["ended_at"],
         audience=_audience(row) if row["audience_file"] else None,
         funnel=row["funnel"],
+        forecast=row["forecast"],
     )
 
 

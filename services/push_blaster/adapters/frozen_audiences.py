@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -164,6 +165,13 @@ def _sample_users(path: Path, one_in: int) -> set[UUID]:
     with path.open("rb") as file:
         users = (_read_line(line).user_id for line in file)
         return {user for user in users if user.int % one_in == 0}
+
+
+def read_users(path: Path, size: int) -> Iterator[list[UUID]]:
+    """Yield the users of the frozen audience, at most `size` at a time."""
+    with path.open("rb") as file:
+        while lines := list(islice(file, size)):
+            yield [_read_line(line).user_id for line in lines]
 
 
 def read_batch(path: Path, offset: int, rows: int) -> list[AudienceRow]:

@@ -1,7 +1,7 @@
 """What push_blaster asks of the cadence service, and tells it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,6 +17,34 @@ class Verdict:
     held_back: Mapping[UUID, str]
     failed_open: bool = False
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSend:
+    """A push that is to come: its layer, and the instant at which it will count."""
+
+    layer_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushForecast:
+    """How many of its audience a push planned at `at` will go to, and how many rules hold back.
+
+    Shape: `eligible` is None where nobody could say, for a `reason`; with `failed_open` nobody is
+    checked, everybody is eligible, and `reason` says why.
+    """
+
+    at: datetime
+    eligible: int | None = None
+    held_back: Mapping[str, int] = field(default_factory=dict)
+    failed_open: bool = False
+    reason: str | None = None
+
+    @property
+    def excluded(self) -> int:
+        """How many will be held back."""
+        return sum(self.held_back.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class PushProgress:
     ended_at: datetime | None = None
     audience: PushAudience | None = None
     funnel: Mapping[str, object] | None = None
+    forecast: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

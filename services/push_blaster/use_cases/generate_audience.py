@@ -1,4 +1,4 @@
-"""Generate the audience, once for an execution: run the script, bind, freeze and check it."""
+"""Generate the audience, once for an execution: run the script, bind, freeze, check, forecast."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -41,6 +41,7 @@ from push_blaster.domain.push_template import compile_push
 from push_blaster.domain.template import MalformedPlaceholderError
 from push_blaster.use_cases.check_safeguards import check_audiences, find_audience_violation
 from push_blaster.use_cases.find_test_users import find_test_rows
+from push_blaster.use_cases.forecast_execution import forecast_execution
 from push_blaster.use_cases.parts import (
     Parts,
     StepFailedError,
@@ -82,7 +83,7 @@ def generate_audience(parts: Parts, execution: Execution) -> Execution:
     following = next_phase(execution.mode, Phase.AUDIENCE_GENERATION)
     generated = replace(execution, phase=following, pushes=pushes)
     check_audiences(parts, generated)
-    return generated
+    return forecast_execution(parts, generated)
 
 
 def attempt_folder(execution: Execution) -> Path:

@@ -62,9 +62,12 @@ def counted_instant(execution: Execution, position: int) -> datetime | None:
     planned = plan_pushes(automation.pushes, execution.slot, automation.schedule.timezone)
     nominal = planned[position - 1]
     started_at = execution.pushes[position - 1].started_at
-    if started_at is not None and abs(started_at - nominal) <= ON_TIME:
-        return nominal
-    return started_at
+    return None if started_at is None else counted_at(nominal, started_at)
+
+
+def counted_at(nominal: datetime, started_at: datetime) -> datetime:
+    """Return the instant at which a push counts that was planned at one and began at another."""
+    return nominal if abs(started_at - nominal) <= ON_TIME else started_at
 
 
 def reservation_key(page: LedgerPage) -> str:

@@ -103,6 +103,22 @@ class FunnelSchema(Schema):
     notSent = fields.Integer()  # noqa: N815
 
 
+class ForecastSchema(Schema):
+    """Whom cadence was expected to hold back, asked when the audience was frozen.
+
+    Without an answer there are no counts, and a reason.
+    """
+
+    at = fields.String(metadata={"format": "date-time", "description": "the planned instant"})
+    eligible = fields.Integer(allow_none=True)
+    excluded = fields.Integer(allow_none=True)
+    exclusionBreakdown = fields.Dict(  # noqa: N815
+        keys=fields.String(), values=fields.Integer(), allow_none=True
+    )
+    failedOpen = fields.Boolean()  # noqa: N815
+    reason = fields.String(allow_none=True)
+
+
 class ExecutionPushSchema(Schema):
     """One push of an execution."""
 
@@ -118,6 +134,7 @@ class ExecutionPushSchema(Schema):
     source_file = fields.String(data_key="sourceFile", allow_none=True)
     audience_sha256 = fields.String(data_key="audienceSha256", allow_none=True)
     bad_rows = fields.List(fields.Dict(), data_key="badRows")
+    forecast = fields.Nested(ForecastSchema, allow_none=True)
     funnel = fields.Nested(FunnelSchema)
 
 

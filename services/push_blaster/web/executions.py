@@ -249,6 +249,7 @@ def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> 
         "source_file": audience.source_file if audience else None,
         "audience_sha256": audience.sha256 if audience else None,
         "bad_rows": list(audience.bad_rows) if audience else [],
+        "forecast": progress.forecast,
         "funnel": progress.funnel or read_funnel(progress, counted),
     }
 

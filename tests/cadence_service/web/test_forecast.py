@@ -116,6 +116,85 @@ def test_a_forecast_that_does_not_fit_is_named(cadence: FlaskClient) -> None:
     assert fields == {"userIds", "layerId", "hours"}
 
 
+def forecast_pushes(cadence: FlaskClient, *pushes: tuple[int, timedelta]) -> list[Any]:
+    body = {
+        "userIds": [str(ALICE), str(BOB), str(CAROL), "nobody"],
+        "pushes": [
+            {"layerId": layer, "scheduledFor": (NOON + after).isoformat()}
+            for layer, after in pushes
+        ],
+    }
+    response = cadence.post("/forecast-pushes", json=body)
+    assert response.status_code == 200, response.json
+    found: list[Any] = response.get_json()["pushes"]
+    return found
+
+
+def test_a_push_counts_those_before_it_for_whoever_gets_them(cadence: FlaskClient) -> None:
+    record(cadence, ALICE, 3, NOON - 10 * HOUR)
+
+    first, early, exempt, late = forecast_pushes(
+        cadence, (3, 0 * HOUR), (3, 1 * HOUR), (1, 2 * HOUR), (3, 62 * HOUR)
+    )
+
+    cooldown = "layer_3_cooldown_hours"
+    assert (first["eligible"], first["exclusionBreakdown"][cooldown]) == (2, 1)
+    assert (early["eligible"], early["exclusionBreakdown"][cooldown]) == (0, 3)
+    assert (exempt["eligible"], exempt["excludedCount"]) == (3, 1)
+    assert (late["eligible"], late["exclusionBreakdown"]["invalidUuid"]) == (1, 1)
+    assert not any(push["failedOpen"] for push in (first, early, exempt, late))
+
+
+def test_pushes_that_nothing_checks_are_forecast_as_open(
+    cadence: FlaskClient, database: BulkDatabase
+) -> None:
+    with database.transaction() as connection:
+        connection.execute("UPDATE cadence_rules SET is_active = false")
+
+    checked, exempt = forecast_pushes(cadence, (3, 0 * HOUR), (1, 0 * HOUR))
+
+    assert (checked["eligible"], checked["failedOpen"]) == (3, True)
+    assert "layer 3" in checked["failOpenReason"]
+    assert (exempt["failedOpen"], exempt["failOpenReason"]) == (False, None)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    history=st.lists(
+        st.tuples(
+            st.sampled_from([ALICE, BOB]),
+            st.sampled_from([1, 2, 3, 5]),
+            st.integers(-200, 200).map(lambda hours: timedelta(hours=hours)),
+        ),
+        max_size=10,
+    ),
+    layer=st.sampled_from([2, 3, 5]),
+)
+def test_one_push_is_forecast_as_the_filter_would_judge_it(
+    cadence: FlaskClient,
+    database: BulkDatabase,
+    history: list[tuple[UUID, int, timedelta]],
+    layer: int,
+) -> None:
+    with database.transaction() as connection:
+        connection.execute("TRUNCATE user_notifications")
+    for user_id, sent_on, offset in history:
+        record(cadence, user_id, sent_on, NOON + offset)
+
+    (push,) = forecast_pushes(cadence, (layer, 0 * HOUR))
+
+    body = {"userIds": [str(ALICE), str(BOB), str(CAROL), "nobody"], "layerId": layer}
+    filtered = cadence.post(
+        "/filter-audience", json={**body, "scheduledFor": NOON.isoformat()}
+    ).get_json()
+    assert push["eligible"] == len(filtered["eligibleUserIds"])
+    assert push["excludedCount"] == filtered["excludedCount"]
+    by_rule = {rule: n for rule, n in filtered["exclusionBreakdown"].items() if n}
+    assert {rule: n for rule, n in push["exclusionBreakdown"].items() if n} == by_rule
+
+
 def simulate(cadence: FlaskClient, *rules: dict[str, Any], **more: Any) -> dict[str, Any]:
     body = {"rules": list(rules), "until": (NOON + HOUR).isoformat(), **more}
     response = cadence.post("/simulate", json=body)
