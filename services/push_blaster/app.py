@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             cancel_pending=lambda id_, reason: cancel_pending(database, id_, reason, utc_now()),
             read_statistics=lambda ids: _read_statistics(database, ids),
         ),
-        plan_routes(adapters.files, adapters.cadence.read_rules),
+        plan_routes(adapters.files, parts),
         control_routes(database, adapters.files),
         automation_test_routes(parts, adapters.files),
         execution_routes(parts, adapters.files),

@@ -22,9 +22,10 @@ from push_blaster.adapters.automation_document import read_draft
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.cadence import CadenceRule
+from push_blaster.domain.limits import Limits
 from push_blaster.engine import run_engine
 from push_blaster.settings import Settings, read_cadence_access
-from push_blaster.use_cases.plan_automation import Plan, plan_automation
+from push_blaster.use_cases.plan_automation import Plan, Surroundings, plan_automation
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -80,13 +81,14 @@ def plan(files: tuple[Path, ...], count: int, start: datetime | None) -> None:
     now = utc_now()
     drafts = {path: _read_file(path, now) for path in files}
     automations = [draft for draft in drafts.values() if isinstance(draft, Automation)]
+    around = Surroundings(others=automations, read_rules=_read_rules, limits=Limits())
     after = start.replace(tzinfo=UTC) if start else now
     for path, draft in drafts.items():
         click.echo(f"\n{path}")
         if isinstance(draft, str):
             click.echo(f"  ✗ {draft}")
         else:
-            _print_plan(plan_automation(draft, automations, _read_rules, after, count))
+            _print_plan(plan_automation(draft, around, after, count))
     if len(automations) < len(drafts):
         raise click.exceptions.Exit(1)
 

@@ -5,11 +5,9 @@ what real files hold beyond the types (empty push ids, `scheduledDate`, dates as
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import CroniterError, croniter
 from marshmallow import (
     INCLUDE,
     Schema,
@@ -20,6 +18,7 @@ from marshmallow import (
     validates_schema,
 )
 
+from push_blaster.adapters.cron_fields import BadCronError, check_cron
 from push_blaster.adapters.document_files import ID_PATTERN
 from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
 from push_blaster.domain.automation import FailPolicy, Frequency, InDoubtPolicy, MissedRunPolicy
@@ -74,11 +73,9 @@ def _is_cron(value: str) -> None:
     if not value:
         return  # as good as none; whether one is needed, the whole schedule says
     try:
-        croniter(value, datetime(2026, 1, 1)).get_next()  # noqa: DTZ001 - naive local time
-    except (CroniterError, ValueError, KeyError) as error:
-        raise ValidationError(
-            f"{value!r} is no cron expression that ever fires: {error}"
-        ) from error
+        check_cron(value)
+    except BadCronError as error:
+        raise ValidationError(str(error)) from error
 
 
 def _is_absolute_time(value: str) -> None:

@@ -1,15 +1,16 @@
-"""What an automation is about to send, and what somebody should know before it does."""
+"""What somebody should know about an automation before it sends."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from push_blaster.domain.automation import Automation
-from push_blaster.domain.cadence import CadenceRule
-from push_blaster.domain.schedule import Slot, slots_between
-from push_blaster.domain.timeline import plan_pushes
+from push_blaster.domain.limits import Limits
+from push_blaster.domain.schedule import Slot
+from push_blaster.domain.timeline import absolute_instant, plan_pushes
 
 
 class FindingKind(StrEnum):
@@ -17,7 +18,14 @@ class FindingKind(StrEnum):
 
     NEVER_SENDS = "never_sends"
     LATE_BY_WINDOW = "late_by_window"
+    WINDOW_RAISED = "window_raised"
+    SKIPS_SLOTS = "skips_slots"
+    TIME_PASSED = "time_passed"
+    NO_AUDIENCE = "no_audience"
+    NO_TEST_USERS = "no_test_users"
+    NEEDS_APPROVAL = "needs_approval"
     CROWDED = "crowded"
+    CROWDS = "crowds"
     RULES_UNKNOWN = "rules_unknown"
 
 
@@ -29,128 +37,121 @@ class Finding:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedPush:
-    """One push at its planned instant."""
+def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -> list[Finding]:
+    """Return where schedule, lead time, window and sequence do not fit each other."""
+    return [
+        *_never(automation, slots),
+        *_short_window(automation, limits),
+        *_late_by_window(automation, limits),
+        *_skipped_slots(automation, slots),
+        *_passed_times(automation, slots),
+    ]
 
-    automation_id: str
-    position: int
-    layer_id: int
-    at: datetime
+
+def find_gaps(automation: Automation, limits: Limits) -> list[Finding]:
+    """Return what an execution would find missing: audience, test users, an operator's yes."""
+    return [*_no_audience(automation), *_no_test_users(automation), *_approval(automation, limits)]
 
 
-def find_findings(automation: Automation, slots: Sequence[Slot]) -> list[Finding]:
-    """Return what stands out about an automation by itself."""
-    findings = []
-    if not slots:
-        findings.append(
-            Finding(FindingKind.NEVER_SENDS, "No slot is left: its dates lie in the past.")
+def _never(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
+    if slots:
+        return
+    start, end = automation.schedule.start_date, automation.schedule.end_date
+    if start and end and end < start:
+        text = f"endDate {end} lies before startDate {start}: it never sends."
+    else:
+        text = "No slot is left: its dates lie in the past, or hold no day of its schedule."
+    yield Finding(FindingKind.NEVER_SENDS, text)
+
+
+def _window(automation: Automation, limits: Limits) -> timedelta:
+    return max(automation.settings.cancellation_window, limits.min_window)
+
+
+def _short_window(automation: Automation, limits: Limits) -> Iterator[Finding]:
+    window = automation.settings.cancellation_window
+    if window < limits.min_window:
+        yield Finding(
+            FindingKind.WINDOW_RAISED,
+            f"cancellationWindowMinutes is {_minutes(window)}; a live send gets at least "
+            f"{_minutes(limits.min_window)} (PUSH_MIN_CANCELLATION_WINDOW_SECONDS).",
         )
-    lead, window = automation.schedule.lead_time, automation.settings.cancellation_window
+
+
+def _late_by_window(automation: Automation, limits: Limits) -> Iterator[Finding]:
+    lead, window = automation.schedule.lead_time, _window(automation, limits)
     if lead < window:
-        findings.append(
-            Finding(
-                FindingKind.LATE_BY_WINDOW,
-                f"It begins {_minutes(lead)} before its slot and leaves {_minutes(window)} to "
-                f"cancel: every send comes at least {_minutes(window - lead)} late. Set "
-                "leadTimeMinutes above cancellationWindowMinutes.",
-            )
+        yield Finding(
+            FindingKind.LATE_BY_WINDOW,
+            f"It begins {_minutes(lead)} before its slot and leaves {_minutes(window)} to "
+            f"cancel: every send comes at least {_minutes(window - lead)} late. Set "
+            "leadTimeMinutes above cancellationWindowMinutes.",
         )
-    return findings
 
 
-def find_crowding(
-    automation: Automation,
-    slots: Sequence[Slot],
-    others: Iterable[Automation],
-    rules: Sequence[CadenceRule],
-) -> list[Finding]:
-    """Return where pushes come so close that a rule holds back whoever is meant by both.
-
-    Shape: a finding for each rule and each automation that uses up its cap, `automation` itself
-    among them.
-    """
-    if not slots or not rules:
-        return []
-    own = _plan(automation, slots)
-    longest = max(rule.window for rule in rules)
-    start, end = slots[0].at - longest, own[-1].at
-    pushes = list(own)
-    for other in others:
-        if other.id != automation.id and other.is_scheduled:
-            pushes += _plan(other, slots_between(other.schedule, start, end))
-    zone = ZoneInfo(automation.schedule.timezone)
-    return [
-        finding
-        for rule in rules
-        for finding in _find_crowding_by(rule, own, sorted(pushes, key=lambda p: p.at), zone)
-    ]
-
-
-def _plan(automation: Automation, slots: Iterable[Slot]) -> list[PlannedPush]:
+def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
+    """Tell of the first slot that begins while the one before it is still being sent."""
     zone = automation.schedule.timezone
-    return [
-        PlannedPush(automation.id, position, push.layer_id, at)
-        for slot in slots
-        for position, (push, at) in enumerate(
-            zip(automation.pushes, plan_pushes(automation.pushes, slot.at, zone), strict=True), 1
+    for slot, following in pairwise(slots):
+        ends_at = plan_pushes(automation.pushes, slot.at, zone)[-1]
+        begins_at = following.at - automation.schedule.lead_time
+        if begins_at <= ends_at:
+            yield Finding(
+                FindingKind.SKIPS_SLOTS,
+                f"The slot of {_local(following.at, zone)} begins at {_local(begins_at, zone)}, "
+                f"while the one before it sends until {_local(ends_at, zone)}: it is skipped. "
+                "Send less often, or shorten leadTimeMinutes or the sequence.",
+            )
+            return
+
+
+def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
+    """Tell, for each push, of the first slot on which its own time has passed already."""
+    zone = automation.schedule.timezone
+    for number, push in enumerate(automation.pushes):
+        for slot in slots:
+            wanted = absolute_instant(push, slot.at, zone)
+            planned = plan_pushes(automation.pushes, slot.at, zone)[number]
+            if wanted and wanted < planned:
+                yield Finding(
+                    FindingKind.TIME_PASSED,
+                    f"Push {number + 1}: its absoluteTime, {_local(wanted, zone)}, has passed "
+                    f"when its turn comes: it goes out at {_local(planned, zone)}.",
+                )
+                break
+
+
+def _no_audience(automation: Automation) -> Iterator[Finding]:
+    if automation.script_id is None:
+        yield Finding(
+            FindingKind.NO_AUDIENCE,
+            "audienceCriteria.customScript.scriptId is missing: there is no audience.",
         )
-    ]
 
 
-def _find_crowding_by(
-    rule: CadenceRule, own: Sequence[PlannedPush], pushes: Sequence[PlannedPush], zone: ZoneInfo
-) -> list[Finding]:
-    """Return a finding for each automation that fills the rule's windows before our pushes."""
-    crowded: dict[str, list[tuple[PlannedPush, PlannedPush]]] = {}
-    for push in own:
-        if push.layer_id not in rule.applies_to_layers:
-            continue
-        before = _counted_before(rule, push, pushes)
-        if len(before) < rule.max_count:
-            continue
-        for automation_id in {earlier.automation_id for earlier in before}:
-            latest = [b for b in before if b.automation_id == automation_id][-1]
-            crowded.setdefault(automation_id, []).append((push, latest))
-    return [_tell(rule, pairs, zone) for _, pairs in sorted(crowded.items())]
+def _no_test_users(automation: Automation) -> Iterator[Finding]:
+    settings = automation.settings
+    if settings.require_test_first and not settings.test_user_ids:
+        yield Finding(
+            FindingKind.NO_TEST_USERS,
+            "A test is required (safeguards.requireTestFirst) and settings.testUserIds is empty: "
+            "unless the script writes TEST rows, every execution fails before its window.",
+        )
 
 
-def _counted_before(
-    rule: CadenceRule, push: PlannedPush, pushes: Sequence[PlannedPush]
-) -> list[PlannedPush]:
-    return [
-        other
-        for other in pushes
-        if other != push
-        and other.layer_id in rule.counted_layers
-        and push.at - rule.window < other.at <= push.at
-    ]
+def _approval(automation: Automation, limits: Limits) -> Iterator[Finding]:
+    if automation.settings.require_approval:
+        window = _minutes(_window(automation, limits))
+        yield Finding(
+            FindingKind.NEEDS_APPROVAL,
+            f"An operator must approve each execution between its test and its send, {window} or "
+            "more (settings.requireApproval); else it is skipped.",
+        )
 
 
-def _tell(
-    rule: CadenceRule, pairs: Sequence[tuple[PlannedPush, PlannedPush]], zone: ZoneInfo
-) -> Finding:
-    push, earlier = pairs[0]
-    is_own = earlier.automation_id == push.automation_id
-    whose = "its own" if is_own else f"{earlier.automation_id}'s"
-    often = f" So do {len(pairs) - 1} more of the planned pushes." if len(pairs) > 1 else ""
-    return Finding(
-        FindingKind.CROWDED,
-        f"Push {push.position} of {_local(push.at, zone)} (layer {push.layer_id}) comes "
-        f"{_hours(push.at - earlier.at)} after {whose} push {earlier.position} of "
-        f"{_local(earlier.at, zone)} (layer {earlier.layer_id}): {rule.name} lets a user have "
-        f"{rule.max_count} in {_hours(rule.window)}, so whoever got that one may get no more."
-        + often,
-    )
-
-
-def _local(instant: datetime, zone: ZoneInfo) -> str:
-    return instant.astimezone(zone).isoformat(sep=" ", timespec="minutes")
+def _local(instant: datetime, zone: str) -> str:
+    return instant.astimezone(ZoneInfo(zone)).isoformat(sep=" ", timespec="minutes")
 
 
 def _minutes(duration: timedelta) -> str:
     return f"{duration / timedelta(minutes=1):g} min"
-
-
-def _hours(duration: timedelta) -> str:
-    return f"{round(duration / timedelta(hours=1), 2):g} h"

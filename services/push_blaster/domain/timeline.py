@@ -81,7 +81,7 @@ def plan_pushes(pushes: Sequence[Push], live_at: datetime, zone: str) -> list[da
     planned: list[datetime] = []
     for push in pushes:
         previous = planned[-1] if planned else live_at
-        wanted = _absolute_instant(push, live_at, zone) or previous + push.delay
+        wanted = absolute_instant(push, live_at, zone) or previous + push.delay
         planned.append(max(previous, wanted))
     return planned
 
@@ -100,7 +100,8 @@ def find_current_push(pushes: Sequence[PushProgress]) -> PushProgress | None:
     return next((push for push in pushes if push.ended_at is None), None)
 
 
-def _absolute_instant(push: Push, live_at: datetime, zone: str) -> datetime | None:
+def absolute_instant(push: Push, live_at: datetime, zone: str) -> datetime | None:
+    """Return the instant that the push asks for itself; None if it follows by its delay."""
     if isinstance(push.absolute_time, time):
         day = live_at.astimezone(ZoneInfo(zone)).date()
         local = datetime.combine(day, push.absolute_time, tzinfo=ZoneInfo(zone))

@@ -23,7 +23,7 @@ from push_blaster.domain.limits import Limits
 from push_blaster.domain.message import TransportUnavailableError
 from push_blaster.domain.modes import TEST_MODES, delivers
 from push_blaster.domain.phase import Phase
-from push_blaster.domain.plan import find_findings
+from push_blaster.domain.plan import find_timing
 from push_blaster.domain.push_template import compile_push
 from push_blaster.domain.schedule import next_slots
 from push_blaster.domain.template import MalformedPlaceholderError
@@ -106,7 +106,7 @@ def _configuration(subject: _Subject) -> Seen:
 def _schedule(subject: _Subject) -> Seen:
     schedule = subject.automation.schedule
     slots = next_slots(schedule, subject.now, 3)
-    odd = [f.message for f in find_findings(subject.automation, slots)]
+    odd = [f.message for f in find_timing(subject.automation, slots, subject.parts.limits)]
     if schedule.lead_time < SHORT_LEAD:
         odd.append(f"leadTimeMinutes is {schedule.lead_time / MINUTE:g}, less than 30.")
     if not slots:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.script_folder import ScriptFolder, ScriptNotFoundError
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.cadence import CadenceRule
-from push_blaster.domain.plan import Finding, FindingKind, find_crowding, find_findings
+from push_blaster.domain.crowding import find_crowding
+from push_blaster.domain.limits import Limits
+from push_blaster.domain.plan import Finding, FindingKind, find_gaps, find_timing
 from push_blaster.domain.schedule import Slot, next_slots
 
 #: Returns the cadence rules in force; CadenceUnavailableError.
@@ -23,23 +26,44 @@ class Plan:
     findings: list[Finding]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What an automation is planned beside; without `scripts` nobody looks whether its is there."""
+
+    others: Iterable[Automation]
+    read_rules: ReadRules
+    limits: Limits
+    scripts: ScriptFolder | None = None
+
+
 def plan_automation(
-    automation: Automation,
-    others: Iterable[Automation],
-    read_rules: ReadRules,
-    after: datetime,
-    count: int,
+    automation: Automation, around: Surroundings, after: datetime, count: int
 ) -> Plan:
     """Return the first `count` slots after `after`, whether or not the automation is active."""
     slots = next_slots(automation.schedule, after, count)
-    findings = find_findings(automation, slots)
-    try:
-        findings += find_crowding(automation, slots, others, read_rules())
-    except CadenceUnavailableError as error:
-        findings.append(
-            Finding(
-                FindingKind.RULES_UNKNOWN,
-                f"Whether caps are in the way could not be looked at: {error}.",
-            )
-        )
+    findings = [
+        *find_timing(automation, slots, around.limits),
+        *find_gaps(automation, around.limits),
+        *_find_missing_script(automation, around.scripts),
+        *_find_crowding(automation, slots, around),
+    ]
     return Plan(automation, slots, findings)
+
+
+def _find_missing_script(automation: Automation, scripts: ScriptFolder | None) -> list[Finding]:
+    if scripts and automation.script_id:
+        try:
+            scripts.find(automation.script_id)
+        except ScriptNotFoundError as error:
+            return [Finding(FindingKind.NO_AUDIENCE, str(error))]
+    return []
+
+
+def _find_crowding(
+    automation: Automation, slots: Sequence[Slot], around: Surroundings
+) -> list[Finding]:
+    try:
+        return find_crowding(automation, slots, around.others, around.read_rules())
+    except CadenceUnavailableError as error:
+        text = f"Whether caps are in the way could not be looked at: {error}."
+        return [Finding(FindingKind.RULES_UNKNOWN, text)]

@@ -13,7 +13,8 @@ from push_blaster.adapters.automation_document import read_automation, read_draf
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.plan import FindingKind
-from push_blaster.use_cases.plan_automation import Plan, ReadRules, plan_automation
+from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.plan_automation import Plan, Surroundings, plan_automation
 
 
 class PlanQuerySchema(Schema):
@@ -60,14 +61,19 @@ class PlanSchema(Schema):
     findings = fields.List(fields.Nested(FindingSchema))
 
 
-def plan_routes(files: AutomationFiles, read_rules: ReadRules) -> Routes:
+def plan_routes(files: AutomationFiles, parts: Parts) -> Routes:
     """Return the routes that plan."""
     routes = Routes("plans", __name__, description="What automations would send next")
 
     def plan(automation: Automation, query: dict[str, Any]) -> dict[str, Any]:
-        others = [read_automation(document) for document in files.list_all().documents]
+        around = Surroundings(
+            others=[read_automation(document) for document in files.list_all().documents],
+            read_rules=parts.cadence.read_rules,
+            limits=parts.limits,
+            scripts=parts.scripts,
+        )
         after = query["start"] or utc_now()
-        return _show(plan_automation(automation, others, read_rules, after, query["count"]))
+        return _show(plan_automation(automation, around, after, query["count"]))
 
     @routes.route("/api/automation/recipes/<automation_id>/plan", methods=["GET"])
     @routes.arguments(PlanQuerySchema, location="query")

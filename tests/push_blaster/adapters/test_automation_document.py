@@ -175,7 +175,12 @@ def test_what_does_not_fit_is_named(path: list[Any], value: object, fault: str) 
         ("", "A custom schedule needs a cron expression."),
         ("61 * * * *", "is no cron expression"),
         ("0 0 30 2 *", "is no cron expression that ever fires"),
-        ("whenever", "is no cron expression"),
+        ("whenever", "it has 1 fields, not 5 or 6"),
+        ("0 9 * * * 0 2027", "it has 7 fields, not 5 or 6"),
+        ("R 9 * * *", "R and H mean a time by chance"),
+        ("0 9 * * 1,R/2", "R and H mean a time by chance"),
+        ("0 9 1 * FRI#2", "the day 1 and the weekday FRI#2 cannot both be given"),
+        ("0 9 * * FRI#L", "is not acceptable"),
     ],
 )
 def test_a_custom_schedule_needs_an_expression_that_fires(expression: str, fault: str) -> None:

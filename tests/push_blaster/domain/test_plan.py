@@ -1,96 +1,134 @@
-"""Findings about what is planned: crowding, lateness, an end."""
+"""Findings about an automation by itself: lateness, skipped slots, what is missing, an end."""
 
-from dataclasses import replace
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import pytest
+
 from push_blaster.domain.automation import Automation, Frequency, Settings
-from push_blaster.domain.cadence import CadenceRule
-from push_blaster.domain.plan import FindingKind, find_crowding, find_findings
+from push_blaster.domain.limits import Limits
+from push_blaster.domain.plan import Finding, FindingKind, find_gaps, find_timing
 from push_blaster.domain.schedule import next_slots
 from tests.builders import NOON, a_push, a_schedule, an_automation
 
-COOLDOWN = CadenceRule(
-    name="cooldown",
-    applies_to_layers=frozenset({3}),
-    counted_layers=frozenset({3}),
-    window=timedelta(hours=72),
-    max_count=1,
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+def timing(automation: Automation) -> list[Finding]:
+    return find_timing(automation, next_slots(automation.schedule, NOON, 5), Limits())
+
+
+def an_hourly(**changes: Any) -> Automation:
+    hourly = a_schedule(
+        frequency=Frequency.CUSTOM, cron_expression="0 * * * *", lead_time=changes.pop("lead")
+    )
+    return an_automation(schedule=hourly, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"frequency": Frequency.ONCE, "start_date": date(2026, 1, 1)}, "No slot is left"),
+        ({"end_date": date(2026, 1, 1)}, "No slot is left"),
+        (
+            {"start_date": date(2027, 3, 2), "end_date": date(2027, 3, 1)},
+            "endDate 2027-03-01 lies before startDate 2027-03-02",
+        ),
+    ],
 )
-TOGETHER = CadenceRule(
-    name="together",
-    applies_to_layers=frozenset({2, 3}),
-    counted_layers=frozenset({2, 3}),
-    window=timedelta(hours=168),
-    max_count=3,
+def test_a_schedule_without_a_slot_says_why(changes: dict[str, Any], told: str) -> None:
+    (never,) = timing(an_automation(schedule=a_schedule(**changes)))
+
+    assert never.kind is FindingKind.NEVER_SENDS
+    assert told in never.message
+
+
+def test_an_automation_that_fits_has_no_findings() -> None:
+    fits = an_automation(script_id="users", settings=Settings(test_user_ids=("u",)))
+
+    assert timing(fits) + find_gaps(fits, Limits()) == []
+
+
+def test_a_lead_time_shorter_than_the_window_is_told_with_how_late_it_makes_the_send() -> None:
+    (late,) = timing(
+        an_automation(
+            schedule=a_schedule(lead_time=20 * MINUTE, execution_time=time(12)),
+            settings=Settings(cancellation_window=50 * MINUTE),
+        )
+    )
+
+    assert late.kind is FindingKind.LATE_BY_WINDOW
+    assert "at least 30 min late" in late.message
+
+
+def test_a_window_below_the_least_one_is_raised_and_lateness_counts_from_there() -> None:
+    raised, late = timing(
+        an_automation(
+            schedule=a_schedule(lead_time=2 * MINUTE),
+            settings=Settings(cancellation_window=MINUTE),
+        )
+    )
+
+    assert (raised.kind, late.kind) == (FindingKind.WINDOW_RAISED, FindingKind.LATE_BY_WINDOW)
+    assert "is 1 min; a live send gets at least 5 min" in raised.message
+    assert "at least 3 min late" in late.message
+
+
+@pytest.mark.parametrize(
+    "automation",
+    [
+        an_hourly(lead=HOUR),
+        an_hourly(lead=40 * MINUTE, pushes=(a_push(), a_push(id="second", delay=20 * MINUTE))),
+    ],
+    ids=["by its lead time", "by its sequence"],
 )
+def test_a_slot_that_begins_while_the_one_before_it_sends_is_told(automation: Automation) -> None:
+    (skipped,) = timing(automation)
+
+    assert skipped.kind is FindingKind.SKIPS_SLOTS
+    assert "The slot of 2026-11-24 14:00+00:00 begins at" in skipped.message
+    assert "it is skipped" in skipped.message
 
 
-def weekly(automation_id: str, *days: int, layer_id: int = 3, **changes: Any) -> Automation:
-    schedule = a_schedule(frequency=Frequency.WEEKLY, days_of_week=days)
-    pushes = (a_push(layer_id=layer_id),)
-    return an_automation(id=automation_id, schedule=schedule, pushes=pushes, **changes)
+def test_a_sequence_that_ends_just_before_the_next_slot_begins_skips_nothing() -> None:
+    assert timing(an_hourly(lead=59 * MINUTE)) == []
 
 
-def crowding(
-    automation: Automation, *others: Automation, rule: CadenceRule = COOLDOWN
-) -> list[str]:
-    slots = next_slots(automation.schedule, NOON, 2)
-    found = find_crowding(automation, slots, [automation, *others], [rule])
-    assert {finding.kind for finding in found} <= {FindingKind.CROWDED}
-    return [finding.message for finding in found]
+@pytest.mark.parametrize(
+    ("at", "passed_at", "goes_out_at"),
+    [
+        (time(9), "2026-11-24 09:00+00:00", "2026-11-24 12:30+00:00"),
+        (
+            datetime(2026, 11, 25, 13, tzinfo=UTC),
+            "2026-11-25 13:00+00:00",
+            "2026-11-26 12:30+00:00",
+        ),
+    ],
+    ids=["a time of day before T", "an instant that only the first slots can meet"],
+)
+def test_a_push_whose_own_time_has_passed_is_told(
+    at: time | datetime, passed_at: str, goes_out_at: str
+) -> None:
+    own = a_push(id="second", absolute_time=at)
 
+    found = timing(an_automation(pushes=(a_push(), own)))
 
-def test_a_neighbour_on_the_layer_within_the_cooldown_is_named() -> None:
-    (found,) = crowding(weekly("news", 4), weekly("sale", 2))
-
-    assert found == (
-        "Push 1 of 2026-11-26 12:30+00:00 (layer 3) comes 48 h after sale's push 1 of "
-        "2026-11-24 12:30+00:00 (layer 3): cooldown lets a user have 1 in 72 h, so whoever got "
-        "that one may get no more. So do 1 more of the planned pushes."
+    (passed,) = [f for f in found if f.kind is FindingKind.TIME_PASSED]
+    assert passed.message == (
+        f"Push 2: its absoluteTime, {passed_at}, has passed when its turn comes: "
+        f"it goes out at {goes_out_at}."
     )
 
 
-def test_exactly_the_window_apart_is_no_crowding() -> None:
-    assert crowding(weekly("news", 4), weekly("sale", 1)) == []
+def test_what_an_execution_would_find_missing_is_told() -> None:
+    settings = Settings(require_approval=True, cancellation_window=45 * MINUTE)
 
+    audience, test, approval = find_gaps(an_automation(settings=settings), Limits())
 
-def test_who_comes_after_or_is_off_or_on_another_layer_is_no_crowding() -> None:
-    later = an_automation(id="later", schedule=a_schedule(start_date=date(2026, 12, 4)))
-    off = weekly("off", 3, is_active=False)
-    elsewhere = weekly("elsewhere", 3, layer_id=1)
-
-    assert crowding(weekly("news", 4), later, off, elsewhere) == []
-
-
-def test_an_automation_may_crowd_itself() -> None:
-    (daily,) = crowding(an_automation(pushes=(a_push(),)))
-    sequence = (a_push(), a_push(id="push-2", delay=timedelta(hours=2)))
-    (within,) = crowding(replace(weekly("news", 4), pushes=sequence))
-
-    assert "24 h after its own push 1 of 2026-11-24 12:30+00:00" in daily
-    assert "Push 2 of 2026-11-26 14:30+00:00 (layer 3) comes 2 h after its own push 1" in within
-
-
-def test_a_cap_of_three_needs_three() -> None:
-    news = weekly("news", 5)
-    others = [weekly(f"other{day}", day, layer_id=2) for day in (2, 3, 4)]
-
-    assert crowding(news, *others[:2], rule=TOGETHER) == []
-    assert len(crowding(news, *others, rule=TOGETHER)) == 3
-
-
-def test_a_plan_without_slots_and_one_that_is_always_late_say_so() -> None:
-    past = an_automation(schedule=a_schedule(frequency=Frequency.ONCE, start_date=date(2026, 1, 1)))
-    late = an_automation(
-        schedule=a_schedule(lead_time=timedelta(minutes=20), execution_time=time(12)),
-        settings=Settings(cancellation_window=timedelta(minutes=50)),
-    )
-
-    (never,) = find_findings(past, next_slots(past.schedule, NOON, 5))
-    (lateness,) = find_findings(late, next_slots(late.schedule, NOON, 5))
-
-    assert never.kind == FindingKind.NEVER_SENDS
-    assert lateness.kind == FindingKind.LATE_BY_WINDOW
-    assert "at least 30 min late" in lateness.message
-    assert find_findings(an_automation(), next_slots(a_schedule(), NOON, 1)) == []
+    assert audience.kind is FindingKind.NO_AUDIENCE
+    assert "customScript.scriptId is missing" in audience.message
+    assert test.kind is FindingKind.NO_TEST_USERS
+    assert "settings.testUserIds is empty" in test.message
+    assert approval.kind is FindingKind.NEEDS_APPROVAL
+    assert "between its test and its send, 45 min or more" in approval.message

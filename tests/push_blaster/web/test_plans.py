@@ -12,6 +12,7 @@ from push_blaster.app import create_app
 from push_blaster.cli import main
 from tests.builders import a_document
 from tests.conftest import CADENCE_TOKEN
+from tests.people import ALICE as ALICE_ID
 from tests.push_blaster.conftest import settings_for
 from tests.push_blaster.web.test_recipes import PATH, create
 
@@ -23,6 +24,7 @@ THURSDAYS = {
     "daysOfWeek": [4],
     "leadTimeMinutes": 60,
 }
+ALICE = str(ALICE_ID)
 PUSH = {"title": "T", "body": "B", "layerId": 3}
 
 
@@ -38,7 +40,17 @@ def planner(push_url: str, database: object, tmp_path: Path, cadence_service: st
 
 
 def thursdays(**changes: Any) -> dict[str, Any]:
-    return a_document(schedule=THURSDAYS, pushSequence=[PUSH], **changes)
+    fitting = {
+        "settings": {"testUserIds": [ALICE]},
+        "audienceCriteria": {"customScript": {"scriptId": "users"}},
+    }
+    return a_document(**{"schedule": THURSDAYS, "pushSequence": [PUSH], **fitting, **changes})
+
+
+@pytest.fixture(autouse=True)
+def script(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "users.py").touch()
 
 
 def plan_draft(planner: FlaskClient, draft: dict[str, Any], query: str = "count=2") -> Any:
@@ -101,6 +113,32 @@ def test_without_the_cadence_service_the_plan_says_what_it_could_not_look_at(
         "could not be looked at: the cadence service did not answer"
         in (plan["findings"][0]["message"])
     )
+
+
+def test_a_script_that_is_not_there_is_told(planner: FlaskClient) -> None:
+    criteria = {"customScript": {"scriptId": "nobody"}}
+
+    plan = plan_draft(planner, thursdays(audienceCriteria=criteria)).get_json()
+
+    assert [(f["kind"], f["message"]) for f in plan["findings"]] == [
+        (
+            "no_audience",
+            "There is no audience script 'nobody' in the scripts folder. Known: users.",
+        )
+    ]
+
+
+@pytest.mark.parametrize("expression", ["0 9 * * 5#L", "R 9 * * *", "0 9 1 * FRI#2", "0 9 * *"])
+def test_a_cron_expression_that_cannot_be_is_refused_with_what_can(
+    planner: FlaskClient, expression: str
+) -> None:
+    schedule = {"frequency": "custom", "cronExpression": expression}
+
+    refused = plan_draft(planner, thursdays(schedule=schedule))
+
+    assert refused.status_code == 400
+    assert f"schedule.cronExpression: {expression!r} is no cron" in refused.get_json()["error"]
+    assert "'FRI#2' the second Friday" in refused.get_json()["error"]
 
 
 @pytest.fixture

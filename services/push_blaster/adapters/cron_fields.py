@@ -1,0 +1,50 @@
+"""Which cron expressions an automation may have: those that mean one thing, and ever fire."""
+
+import re
+from datetime import datetime
+from typing import Final
+
+from croniter import CroniterError, croniter
+
+_ANY_DAY: Final = frozenset({"*", "?"})
+#: croniter's `R` is another minute on every reading, so that a slot would be no promise.
+_BY_CHANCE: Final = re.compile(r"(^|,)[RH](?=[/(,]|$)", re.IGNORECASE)
+_NTH_WEEKDAY: Final = re.compile(r"#|L\d", re.IGNORECASE)
+_HOW_TO: Final = (
+    "Write minute, hour, day, month, weekday and, if need be, second, such as "
+    "'30 12 * * MON-FRI'; the day 'L' is the month's last, the weekday 'FRI#2' the second Friday "
+    "and 'L5' the last one."
+)
+
+
+class BadCronError(ValueError):
+    """The expression cannot be a schedule; the message says why, and what can."""
+
+
+def check_cron(expression: str) -> None:
+    """Raise BadCronError unless the expression means one thing and fires again and again."""
+    fault = _find_ambiguity(expression) or _find_error(expression)
+    if fault:
+        raise BadCronError(
+            f"{expression!r} is no cron expression that ever fires: {fault}. {_HOW_TO}"
+        )
+
+
+def _find_ambiguity(expression: str) -> str | None:
+    fields = expression.split()
+    if len(fields) not in {5, 6}:
+        is_alias = expression.startswith("@")
+        return None if is_alias else f"it has {len(fields)} fields, not 5 or 6"
+    if any(_BY_CHANCE.search(field) for field in fields):
+        return "R and H mean a time by chance"
+    if fields[2] not in _ANY_DAY and _NTH_WEEKDAY.search(fields[4]):
+        return f"the day {fields[2]} and the weekday {fields[4]} cannot both be given"
+    return None
+
+
+def _find_error(expression: str) -> str | None:
+    try:
+        croniter(expression, datetime(2026, 1, 1)).get_next()  # noqa: DTZ001 - naive local time
+    except (CroniterError, ValueError, KeyError) as error:
+        return str(error)
+    return None
