@@ -11,6 +11,7 @@ from chassis.postgres import Database
 from chassis.service import ServiceFrame, frame_service
 from push_blaster.adapters.execution_view import select_statistics
 from push_blaster.settings import Settings
+from push_blaster.use_cases.schedule_push import ScheduledPushes
 from push_blaster.use_cases.stop_execution import cancel_pending
 from push_blaster.web.automation_tests import automation_test_routes
 from push_blaster.web.control import control_routes
@@ -21,6 +22,7 @@ from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.plans import plan_routes
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
+from push_blaster.web.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.scripts import script_routes
 from push_blaster.wiring import connect_adapters, make_parts
 
@@ -57,6 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         automation_test_routes(parts, adapters.files),
         execution_routes(parts, adapters.files),
         monitor_routes(parts, adapters.files),
+        scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),
         script_routes(adapters.scripts),
         device_routes(database),
         health_routes(database, adapters.files, adapters.cadence, utc_now()),

@@ -65,6 +65,7 @@ class Settings:
     fcm: FcmSettings | None
     alert_webhook_url: str | None
     engine: EngineSettings
+    filter_script: str | None = None
 
     @classmethod
     def from_environ(cls) -> "Settings":
@@ -88,6 +89,7 @@ class Settings:
             fcm=_fcm(env) if transport == "fcm" else None,
             alert_webhook_url=read_secret(env, "PUSH_ALERT_WEBHOOK_URL"),
             engine=_engine(env),
+            filter_script=env.str("PUSH_FILTER_SCRIPT", None),
         )
 
 

@@ -360,6 +360,32 @@ def test_the_log_can_be_followed_and_resumed(stack: Stack) -> None:
     assert rest == whole[3:]
 
 
+def test_a_scheduled_push_goes_out_at_its_instant(stack: Stack) -> None:
+    _, at = due_in(2)
+    stack.ask("POST", "/api/devices", {"userId": user(250_001), "token": "scheduled"})
+
+    scheduled = stack.ask(
+        "POST",
+        "/api/scheduled-pushes",
+        {
+            "scheduledFor": at.isoformat(),
+            "title": "Only once",
+            "body": "News",
+            "audienceCriteria": {"filters": {}, "manualUserIds": [user(250_001), user(250_002)]},
+            "audienceDescription": "Two users, one with a device",
+        },
+    )["scheduledPush"]
+    path = f"/api/scheduled-pushes/{scheduled['id']}"
+    sent = wait_until(
+        lambda: stack.ask("GET", path)["scheduledPush"], lambda push: push["status"] == "sent", 20
+    )
+
+    got = [message["userId"] for message in stack.messages() if message["title"] == "Only once"]
+    assert got == [user(250_001)]
+    execution = stack.wait_for(sent["execution"]["id"], ENDED)
+    assert datetime.fromisoformat(execution["liveAt"]) == at
+
+
 def _running_scripts(stack: Stack) -> list[int]:
     folder = str(stack.folder / "scripts")
     return [

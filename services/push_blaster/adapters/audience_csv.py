@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
@@ -57,6 +57,12 @@ def open_audience(file: TextIO, name: str) -> AudienceCsv:
 def open_text(path: Path) -> TextIO:
     """Open a CSV for `open_audience`; bytes that are no UTF-8 become replacement characters."""
     return path.open(encoding="utf-8-sig", errors="replace", newline="")
+
+
+def write_user_ids(path: Path, user_ids: Iterable[str]) -> None:
+    """Write a CSV that `open_audience` reads, with nothing in it but user ids."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["user_id"], *([user_id] for user_id in user_ids)])
 
 
 def _read_rows(

@@ -35,7 +35,8 @@ def complete_document(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_automation(document: Mapping[str, Any]) -> Automation:
     """Return the typed view of a complete document."""
-    script = (document.get("audienceCriteria") or {}).get("customScript") or {}
+    criteria = document.get("audienceCriteria") or {}
+    script = criteria.get("customScript") or {}
     return Automation(
         id=document["id"],
         name=document["name"],
@@ -53,6 +54,7 @@ def read_automation(document: Mapping[str, Any]) -> Automation:
         ),
         script_id=script.get("scriptId"),
         script_parameters={k: str(v) for k, v in (script.get("parameters") or {}).items()},
+        manual_user_ids=tuple(criteria.get("manualUserIds") or ()),
         settings=_read_settings(document["settings"]),
     )
 

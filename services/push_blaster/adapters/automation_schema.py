@@ -237,9 +237,25 @@ _CustomScript = _Kept.from_dict(
     name="CustomScript",
 )
 
-_Criteria = _Kept.from_dict(
-    {"customScript": _optional(fields.Nested, nested=_CustomScript)}, name="AudienceCriteria"
-)
+
+class _Criteria(
+    _Kept.from_dict(  # type: ignore[misc]  # a base made at run time
+        {
+            "customScript": _optional(fields.Nested, nested=_CustomScript),
+            "manualUserIds": _optional(fields.List, cls_or_instance=fields.String()),
+        },
+        name="AudienceCriteriaFields",
+    )
+):
+    """Who it sends to."""
+
+    @validates_schema
+    def _has_one_source(self, data: dict[str, Any], **_: object) -> None:
+        if data.get("customScript") and data.get("manualUserIds"):
+            raise ValidationError(
+                "An audience has one source: leave out customScript, or manualUserIds.",
+                "manualUserIds",
+            )
 
 
 class AutomationSchema(

@@ -104,7 +104,8 @@ class Settings:
 class Automation:
     """One automation as its document says, complete with defaults; see automation_document.py.
 
-    Shape: since `activated_at` it has been scheduled; slots before then are nobody's loss.
+    Shape: since `activated_at` it has been scheduled; slots before then are nobody's loss. Its
+    audience is written by the script `script_id`, or is `manual_user_ids`; never both.
     """
 
     id: str
@@ -118,6 +119,7 @@ class Automation:
     activated_at: datetime | None = None
     script_id: str | None = None
     script_parameters: Mapping[str, str] = field(default_factory=dict)
+    manual_user_ids: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
 
     @property

@@ -97,10 +97,12 @@ def check_automation(
 
 
 def _configuration(subject: _Subject) -> Seen:
-    script_id = subject.automation.script_id
+    version, script_id = subject.automation.version, subject.automation.script_id
+    if subject.automation.manual_user_ids:
+        return Seen(well=f"Version {version}, users named one by one.")
     if script_id is None:
         return Seen(["audienceCriteria.customScript.scriptId is missing: there is no audience."])
-    return Seen(well=f"Version {subject.automation.version}, script {script_id}.")
+    return Seen(well=f"Version {version}, script {script_id}.")
 
 
 def _schedule(subject: _Subject) -> Seen:
@@ -154,6 +156,10 @@ def _audience_criteria(subject: _Subject) -> Seen:
         for name, most in {"activityDays": 365, "minTrades": 1_000}.items()
         if isinstance(criteria.get(name), int | float) and criteria[name] > most
     ]
+    if subject.automation.manual_user_ids:
+        good, bad = read_user_ids(subject.automation.manual_user_ids)
+        odd += [f"audienceCriteria.manualUserIds: {text!r} is no user id (a UUID)." for text in bad]
+        return Seen((), odd, f"{len(good)} users are named.")
     if subject.automation.script_id is None:
         return Seen(["There is no audience script."], odd)
     try:

@@ -1,11 +1,11 @@
-"""Generate the audience, once for an execution: run the script, bind, freeze, check, forecast."""
+"""Generate the audience, once: have it written, bind, freeze, check and forecast it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from push_blaster.adapters.audience_csv import AudienceCsvError
+from push_blaster.adapters.audience_csv import AudienceCsvError, write_user_ids
 from push_blaster.adapters.audience_scripts import (
     ScriptFailedError,
     ScriptRun,
@@ -63,7 +63,7 @@ FAULTS = (
 
 
 def generate_audience(parts: Parts, execution: Execution) -> Execution:
-    """Run the automation's script in a folder of this attempt, and freeze what each push needs.
+    """Have the automation's audience written in a folder of this attempt; freeze it for each push.
 
     Nothing of an earlier attempt, or of another execution, is ever looked at.
     """
@@ -71,7 +71,7 @@ def generate_audience(parts: Parts, execution: Execution) -> Execution:
     try:
         for push in execution.automation.pushes:
             compile_push(push)
-        _run_script(parts, execution, attempt / "output")
+        _write_csvs(parts, execution, attempt / "output")
         files = list_output(attempt / "output")
         pushes = tuple(
             _freeze(parts, execution, progress, files, attempt) for progress in execution.pushes
@@ -91,14 +91,24 @@ def attempt_folder(execution: Execution) -> Path:
     return Path("executions") / execution.id / f"attempt-{execution.fence}"
 
 
-def _run_script(parts: Parts, execution: Execution, output_folder: Path) -> None:
+def _write_csvs(parts: Parts, execution: Execution, output_folder: Path) -> None:
+    """Fill the folder from the automation's source: its users named one by one, or its script."""
     automation = execution.automation
-    if automation.script_id is None:
+    if automation.manual_user_ids:
+        output_folder.mkdir(parents=True)
+        write_user_ids(output_folder / "manual_user_ids.csv", automation.manual_user_ids)
+    elif automation.script_id:
+        _run_script(parts, execution, automation.script_id, output_folder)
+    else:
         raise StepFailedError(
             "audienceCriteria.customScript.scriptId is missing: the automation has no audience "
-            "script. Choose one of GET /api/scripts."
+            "script. Choose one of GET /api/scripts, or name users in manualUserIds."
         )
-    script = parts.scripts.find(automation.script_id)
+
+
+def _run_script(parts: Parts, execution: Execution, script_id: str, output_folder: Path) -> None:
+    automation = execution.automation
+    script = parts.scripts.find(script_id)
     note(parts, execution.id, Phase.AUDIENCE_GENERATION, f"The script {script.id} runs.")
     run = ScriptRun(
         execution_id=execution.id,

@@ -16,6 +16,11 @@ from push_blaster.adapters.execution_view import ExecutionNotFoundError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.use_cases.approve_execution import CannotApproveError
 from push_blaster.use_cases.control_automation import NothingToDoError
+from push_blaster.use_cases.schedule_push import (
+    AlreadySentError,
+    BadScheduledPushError,
+    PushHasBegunError,
+)
 from push_blaster.use_cases.start_execution import (
     AlreadyRunningError,
     BadSlotError,
@@ -25,6 +30,8 @@ from push_blaster.use_cases.stop_execution import CannotStopError
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AlreadyRunningError: Problem(409, "Already running"),
+    AlreadySentError: Problem(400, "Sent already"),
+    BadScheduledPushError: Problem(400, "Cannot be scheduled"),
     BadSlotError: Problem(400, "No such send time"),
     BrokenDocumentError: Problem(409, "Broken file"),
     CadenceUnavailableError: Problem(503, "Cadence away"),
@@ -37,6 +44,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ExecutionNotFoundError: Problem(404, "No such execution"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
     NothingToDoError: Problem(409, "Nothing to do"),
+    PushHasBegunError: Problem(409, "Has begun"),
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
 }

@@ -127,6 +127,10 @@ def test_what_an_execution_would_find_missing_is_told() -> None:
     audience, test, approval = find_gaps(an_automation(settings=settings), Limits())
 
     assert audience.kind is FindingKind.NO_AUDIENCE
+    assert find_gaps(an_automation(settings=settings, manual_user_ids=("u",)), Limits()) == [
+        test,
+        approval,
+    ]
     assert "customScript.scriptId is missing" in audience.message
     assert test.kind is FindingKind.NO_TEST_USERS
     assert "settings.testUserIds is empty" in test.message
