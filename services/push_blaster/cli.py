@@ -1,4 +1,4 @@
-"""The commands: push-blaster serve | engine | migrate | plan."""
+"""The commands: push-blaster serve | engine | migrate | plan | vapid-keys."""
 
 import time
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from chassis.serving import serve as serve_app
 from chassis.settings import SettingsError
 from push_blaster.adapters.automation_document import read_draft
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.adapters.vapid import make_key_pair
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.cadence import CadenceRule
 from push_blaster.domain.limits import Limits
@@ -119,6 +120,14 @@ def _print_plan(plan: Plan) -> None:
         click.echo(f"  {local}  begins {begins_at.astimezone(zone):%H:%M}{remark}")
     for finding in plan.findings:
         click.echo(f"  ! {finding.message}")
+
+
+@main.command()
+def vapid_keys() -> None:
+    """Make the pair of keys that Web Push asks for; browsers subscribe with the public one."""
+    private, public = make_key_pair()
+    click.echo(f"WEBPUSH_PRIVATE_KEY={private}")
+    click.echo(f"# For pushManager.subscribe({{applicationServerKey: …}}): {public}")
 
 
 def _settings() -> Settings:

@@ -18,22 +18,8 @@ from chassis.settings import (
     read_secret,
     require_secret,
 )
+from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
 from push_blaster.domain.limits import Limits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FcmSettings:
-    """How Firebase Cloud Messaging is reached, and as whom."""
-
-    project_id: str
-    client_email: str
-    private_key: str
-    base_url: str
-    token_uri: str
-    ca_file: Path | None
-    retry_budget: timedelta
-    backoff: timedelta
-    answer_timeout: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +47,7 @@ class Settings:
     port: int
     web_workers: int
     log_format: LogFormat
-    transport: str
-    fcm: FcmSettings | None
+    delivery: DeliverySettings
     alert_webhook_url: str | None
     engine: EngineSettings
     filter_script: str | None = None
@@ -71,9 +56,6 @@ class Settings:
     def from_environ(cls) -> "Settings":
         """Read every setting; SettingsError names the one that is missing or does not fit."""
         env = Env()
-        transport = env.str("PUSH_TRANSPORT", "file")
-        if transport not in {"file", "fcm"}:
-            raise SettingsError(f"PUSH_TRANSPORT is {transport!r}; use 'file' or 'fcm'.")
         return cls(
             database_url=require_secret(env, "PUSH_BLASTER_DATABASE_URL"),
             database_pool_size=read_count(env, "PUSH_DATABASE_POOL_SIZE", 10),
@@ -85,8 +67,7 @@ class Settings:
             port=read_count(env, "PUSH_PORT", 3001),
             web_workers=read_count(env, "PUSH_WEB_WORKERS", 2),
             log_format=_log_format(env),
-            transport=transport,
-            fcm=_fcm(env) if transport == "fcm" else None,
+            delivery=read_delivery_settings(env),
             alert_webhook_url=read_secret(env, "PUSH_ALERT_WEBHOOK_URL"),
             engine=_engine(env),
             filter_script=env.str("PUSH_FILTER_SCRIPT", None),
@@ -117,21 +98,6 @@ def _tokens(env: Env) -> dict[str, Role]:
 
 def _log_format(env: Env) -> LogFormat:
     return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
-
-
-def _fcm(env: Env) -> FcmSettings:
-    ca_file = env.str("FCM_CA_FILE", None)
-    return FcmSettings(
-        project_id=require_secret(env, "FIREBASE_PROJECT_ID"),
-        client_email=require_secret(env, "FIREBASE_CLIENT_EMAIL"),
-        private_key=require_secret(env, "FIREBASE_PRIVATE_KEY").replace("\\n", "\n"),
-        base_url=env.str("FCM_BASE_URL", "https://fcm.googleapis.com"),
-        token_uri=env.str("FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
-        ca_file=Path(ca_file) if ca_file else None,
-        retry_budget=read_seconds(env, "FCM_RETRY_BUDGET_SECONDS", 120),
-        backoff=read_seconds(env, "FCM_BACKOFF_SECONDS", 20),
-        answer_timeout=read_seconds(env, "FCM_ANSWER_TIMEOUT_SECONDS", 20),
-    )
 
 
 #: What an audience script may see of our environment without being named.

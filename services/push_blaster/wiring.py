@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
@@ -12,8 +13,15 @@ from push_blaster.adapters.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.file_transport import FileTransport
 from push_blaster.adapters.google_tokens import GoogleTokens
 from push_blaster.adapters.pacing import TokenBucket
+from push_blaster.adapters.post_transport import PostOptions
 from push_blaster.adapters.script_folder import ScriptFolder
-from push_blaster.settings import FcmSettings, Settings
+from push_blaster.adapters.transports_by_kind import TransportsByKind
+from push_blaster.adapters.webhook_transport import make_webhook_transport
+from push_blaster.adapters.webpush_transport import make_webpush_transport
+from push_blaster.delivery_settings import DeliverySettings, FcmSettings
+from push_blaster.domain.device import DeviceKind
+from push_blaster.domain.transport import PushTransport
+from push_blaster.settings import Settings
 from push_blaster.use_cases.open_executions import ScheduledAutomation
 from push_blaster.use_cases.parts import Parts
 
@@ -48,7 +56,9 @@ def make_parts(
     """Make what the engine's steps work with."""
     return Parts(
         database=adapters.database,
-        transport=_transport(settings),
+        transport=connect_transport(
+            settings.delivery, settings.data_folder / "sent" / "messages.jsonl"
+        ),
         cadence=adapters.cadence,
         scripts=adapters.scripts,
         data_folder=settings.data_folder,
@@ -59,6 +69,27 @@ def make_parts(
     )
 
 
+def connect_transport(delivery: DeliverySettings, sent_file: Path) -> PushTransport:
+    """Make what carries messages: by the kinds of their devices, or all to `sent_file`."""
+    file = FileTransport(sent_file)
+    if delivery.to_file:
+        return file
+    transports: dict[str, PushTransport] = {DeviceKind.FILE: file}
+    if delivery.fcm:
+        fcm = _connect_fcm(delivery.fcm)
+        transports |= {DeviceKind.FCM: fcm, DeviceKind.FID: fcm}
+    options = PostOptions(private_networks=delivery.private_networks, ca_file=delivery.ca_file)
+    if delivery.vapid:
+        transports[DeviceKind.WEBPUSH] = make_webpush_transport(
+            delivery.vapid, delivery.push_hosts, options
+        )
+    if delivery.webhook_secret:
+        transports[DeviceKind.WEBHOOK] = make_webhook_transport(
+            delivery.webhook_secret, delivery.webhook_schemes, options
+        )
+    return TransportsByKind(transports)
+
+
 def find_scheduled(files: AutomationFiles) -> Iterator[ScheduledAutomation]:
     """Yield the automations whose slots the clock is to open."""
     for document in files.list_all().documents:
@@ -66,12 +97,6 @@ def find_scheduled(files: AutomationFiles) -> Iterator[ScheduledAutomation]:
             automation = read_automation(document)
             if automation.is_scheduled:
                 yield ScheduledAutomation(automation, document)
-
-
-def _transport(settings: Settings) -> FileTransport | FcmTransport:
-    if settings.fcm is not None:
-        return _connect_fcm(settings.fcm)
-    return FileTransport(settings.data_folder / "sent" / "messages.jsonl")
 
 
 def _connect_fcm(fcm: FcmSettings) -> FcmTransport:

@@ -14,6 +14,7 @@ from chassis.postgres import Database
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.app import create_app
 from push_blaster.cli import MIGRATIONS
+from push_blaster.delivery_settings import DeliverySettings
 from push_blaster.domain.limits import Limits
 from push_blaster.settings import EngineSettings, Settings
 
@@ -35,8 +36,7 @@ def settings_for(database_url: str, data_folder: Path) -> Settings:
         port=0,
         web_workers=1,
         log_format="json",
-        transport="file",
-        fcm=None,
+        delivery=DeliverySettings(),
         alert_webhook_url=None,
         engine=EngineSettings(
             concurrent_executions=2,

@@ -9,7 +9,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One push for one user's device, with its placeholders filled in."""
+    """One push for one user's device, with its placeholders filled in.
+
+    Shape: `device_keys` are a web push subscription's: p256dh, a full stop, auth.
+    """
 
     user_id: UUID
     device_token: str
@@ -17,6 +20,8 @@ class Message:
     body: str
     deep_link: str
     display_tag: str
+    device_kind: str = "fcm"
+    device_keys: str = ""
 
 
 class Outcome(StrEnum):
@@ -27,6 +32,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     IN_DOUBT = "in_doubt"
     NOT_SENT = "not_sent"
+    DEFERRED = "deferred"
     DRY_RUN = "dry_run"
 
 
@@ -34,6 +40,7 @@ class Outcome(StrEnum):
 class Delivery:
     """The outcome of one message, the provider's id of it when sent, the reason when not.
 
+    `DEFERRED` means that the provider surely did not take it, and a later try may help.
     `NOT_SENT` means the send never began (a stop came first), so the claim may be given back;
     `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out.
     """
@@ -42,6 +49,7 @@ class Delivery:
     outcome: Outcome
     provider_id: str | None = None
     reason: str | None = None
+    retry_after_s: float | None = None
 
 
 def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:

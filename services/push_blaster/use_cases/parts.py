@@ -1,6 +1,6 @@
 """What the steps of an execution work with, and how they say that they cannot go on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +14,9 @@ from push_blaster.adapters.script_folder import ScriptFolder
 from push_blaster.adapters.violation_table import insert_violation
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.limits import Limits
-from push_blaster.domain.message import Delivery, Message
 from push_blaster.domain.modes import Mode, delivers
 from push_blaster.domain.safeguards import Violation
+from push_blaster.domain.transport import PushTransport
 
 
 class StepFailedError(Exception):
@@ -33,21 +33,6 @@ class StepFailedError(Exception):
 
 class StepStoppedError(Exception):
     """The step was stopped, taken over by another engine, or its engine is shutting down."""
-
-
-class PushTransport(Protocol):
-    """What carries messages to devices."""
-
-    def send(
-        self, messages: Sequence[Message], should_stop: Callable[[], bool]
-    ) -> Iterator[Delivery]:
-        """Yield one outcome for each message, as it becomes known."""
-
-    def check(self) -> None:
-        """Raise TransportUnavailableError if nothing can be sent at present."""
-
-    def close(self) -> None:
-        """Let go of connections and files."""
 
 
 class Pacer(Protocol):

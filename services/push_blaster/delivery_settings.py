@@ -1,0 +1,129 @@
+"""How messages leave: which transports are set up, and what each of them needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
+
+from environs import Env
+
+from chassis.settings import SettingsError, read_seconds, read_secret, require_secret
+from push_blaster.adapters.vapid import Vapid
+from push_blaster.adapters.webhook_transport import BadSecretError, read_secret_key
+from push_blaster.adapters.webpush_encryption import BadKeyError
+from push_blaster.domain.device import Network
+
+#: The push services of Chrome, Firefox, Edge and Safari.
+PUSH_HOSTS: Final = (
+    "fcm.googleapis.com",
+    "*.push.services.mozilla.com",
+    "*.notify.windows.com",
+    "web.push.apple.com",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FcmSettings:
+    """How Firebase Cloud Messaging is reached, and as whom."""
+
+    project_id: str
+    client_email: str
+    private_key: str
+    base_url: str
+    token_uri: str
+    ca_file: Path | None
+    retry_budget: timedelta
+    backoff: timedelta
+    answer_timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """The transports that are set up; None stands for one that is not.
+
+    Shape: with `to_file` everything goes to the file, whatever else is set up.
+    """
+
+    to_file: bool = True
+    fcm: FcmSettings | None = None
+    vapid: Vapid | None = None
+    webhook_secret: bytes | None = None
+    push_hosts: Sequence[str] = PUSH_HOSTS
+    webhook_schemes: Sequence[str] = ("https",)
+    private_networks: Sequence[Network] = ()
+    ca_file: Path | None = None
+
+
+def read_delivery_settings(env: Env) -> DeliverySettings:
+    """Read what concerns delivery; SettingsError names what is missing or does not fit."""
+    transport = env.str("PUSH_TRANSPORT", "file")
+    if transport not in {"file", "fcm", "by-kind"}:
+        raise SettingsError(f"PUSH_TRANSPORT is {transport!r}; use 'file', 'fcm' or 'by-kind'.")
+    wants_fcm = transport == "fcm" or bool(
+        transport == "by-kind" and env.str("FIREBASE_PROJECT_ID", None)
+    )
+    ca_file = env.str("PUSH_CA_FILE", None)
+    return DeliverySettings(
+        to_file=transport == "file",
+        fcm=_fcm(env) if wants_fcm else None,
+        vapid=_vapid(env),
+        webhook_secret=_webhook_secret(env),
+        push_hosts=env.list("WEBPUSH_HOSTS", list(PUSH_HOSTS)),
+        webhook_schemes=env.list("WEBHOOK_SCHEMES", ["https"]),
+        private_networks=_networks(env.list("PUSH_PRIVATE_NETWORKS", [])),
+        ca_file=Path(ca_file) if ca_file else None,
+    )
+
+
+def _fcm(env: Env) -> FcmSettings:
+    ca_file = env.str("FCM_CA_FILE", None)
+    return FcmSettings(
+        project_id=require_secret(env, "FIREBASE_PROJECT_ID"),
+        client_email=require_secret(env, "FIREBASE_CLIENT_EMAIL"),
+        private_key=require_secret(env, "FIREBASE_PRIVATE_KEY").replace("\\n", "\n"),
+        base_url=env.str("FCM_BASE_URL", "https://fcm.googleapis.com"),
+        token_uri=env.str("FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
+        ca_file=Path(ca_file) if ca_file else None,
+        retry_budget=read_seconds(env, "FCM_RETRY_BUDGET_SECONDS", 120),
+        backoff=read_seconds(env, "FCM_BACKOFF_SECONDS", 20),
+        answer_timeout=read_seconds(env, "FCM_ANSWER_TIMEOUT_SECONDS", 20),
+    )
+
+
+def _vapid(env: Env) -> Vapid | None:
+    private_key = read_secret(env, "WEBPUSH_PRIVATE_KEY")
+    if private_key is None:
+        return None
+    subject = env.str("WEBPUSH_SUBJECT", "")
+    if not subject.startswith(("mailto:", "https://")):
+        raise SettingsError(
+            f"WEBPUSH_SUBJECT is {subject!r}; set it to 'mailto:…' or 'https://…', where push "
+            "services find whoever operates this."
+        )
+    try:
+        return Vapid(private_key, subject)
+    except BadKeyError as error:
+        raise SettingsError(
+            f"WEBPUSH_PRIVATE_KEY: {error}. `push-blaster vapid-keys` makes a pair."
+        ) from error
+
+
+def _webhook_secret(env: Env) -> bytes | None:
+    secret = read_secret(env, "WEBHOOK_SECRET")
+    try:
+        return read_secret_key(secret) if secret else None
+    except BadSecretError as error:
+        raise SettingsError(
+            f'WEBHOOK_SECRET {error}. Make one: echo "whsec_$(openssl rand -base64 32)".'
+        ) from error
+
+
+def _networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(text) for text in texts)
+    except ValueError as error:
+        raise SettingsError(
+            f"PUSH_PRIVATE_NETWORKS: {error}; use networks such as 10.1.0.0/16."
+        ) from error

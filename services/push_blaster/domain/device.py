@@ -1,0 +1,66 @@
+"""What devices are reached by, and which addresses that users give us may be reached at all."""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+#: A URL that no two parsers read differently: no user, no backslash, nothing but plain ASCII.
+_URL: Final = re.compile(
+    r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[!-\[\]-~]*)?", re.IGNORECASE
+)
+#: The networks in which IPv6 stands for an IPv4 address: its last four bytes.
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+
+
+class DeviceKind(StrEnum):
+    """How a device is reached."""
+
+    FCM = "fcm"  # by a registration token of Firebase
+    FID = "fid"  # by an installation id of Firebase
+    WEBPUSH = "webpush"  # by a browser's subscription: its endpoint, and two keys
+    WEBHOOK = "webhook"  # by a URL that takes the message as JSON
+    FILE = "file"  # by a line of the file of sent messages
+
+
+def find_url_fault(url: str, schemes: Sequence[str]) -> str | None:
+    """Return why a message may not be posted to `url`, or None."""
+    if not _URL.fullmatch(url):
+        return "is no plain URL (https://host/path)"
+    scheme = urlsplit(url).scheme
+    return None if scheme in schemes else f"has the scheme {scheme}; use {' or '.join(schemes)}"
+
+
+def find_push_host_fault(url: str, hosts: Sequence[str]) -> str | None:
+    """Return why `url` is no endpoint of a push service that is allowed, or None.
+
+    Shape: `hosts` are names; `*.example.com` stands for every name below example.com.
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    if any(host.endswith(h[1:]) if h.startswith("*.") else host == h for h in hosts):
+        return None
+    return f"leads to {host or 'no host'}, which is none of the push services in WEBPUSH_HOSTS"
+
+
+def may_reach(address: str, allowed: Sequence[Network]) -> bool:
+    """Return whether `address` is public, or lies in one of the `allowed` networks."""
+    parsed = ip_address(address.partition("%")[0])
+    return all(
+        (one.is_global and not one.is_multicast) or any(one in network for network in allowed)
+        for one in _meant_by(parsed)
+    )
+
+
+def _meant_by(address: Address) -> list[Address]:
+    """Return the IPv4 addresses that an IPv6 one stands for, or else itself."""
+    if isinstance(address, IPv4Address):
+        return [address]
+    if address in _NAT64:
+        return [IPv4Address(int(address) & 0xFFFF_FFFF)]
+    inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    return [one for one in inner if one is not None] or [address]

@@ -1,0 +1,102 @@
+"""Settings of delivery, from an environment as an operator writes it."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from environs import Env
+
+from chassis.settings import SettingsError
+from push_blaster.cli import main
+from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
+from push_blaster.domain.message import Message, Outcome, TransportUnavailableError
+from push_blaster.wiring import connect_transport
+from tests.people import ALICE
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
+
+
+def read(monkeypatch: pytest.MonkeyPatch, **environ: str) -> DeliverySettings:
+    for name in ("PUSH_TRANSPORT", "FIREBASE_PROJECT_ID", "WEBPUSH_PRIVATE_KEY", "WEBHOOK_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return read_delivery_settings(Env())
+
+
+def a_message(kind: str) -> Message:
+    return Message(ALICE, "https://127.0.0.1/x", "Title", "Body", "", "tag", kind)
+
+
+def test_unless_told_otherwise_everything_goes_to_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    transport = connect_transport(read(monkeypatch, WEBHOOK_SECRET=SECRET), tmp_path / "sent.jsonl")
+
+    sent = transport.send([a_message("fcm"), a_message("webhook")], lambda: False)
+
+    assert {delivery.outcome for delivery in sent} == {Outcome.SENT}
+    assert len((tmp_path / "sent.jsonl").read_text().splitlines()) == 2
+
+
+def test_by_kind_each_device_has_what_is_set_up_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = read(monkeypatch, PUSH_TRANSPORT="by-kind", WEBHOOK_SECRET=SECRET)
+    transport = connect_transport(settings, tmp_path / "sent.jsonl")
+
+    outcomes = {
+        kind: next(iter(transport.send([a_message(kind)], lambda: False)))
+        for kind in ("file", "webhook", "webpush", "fcm", "fid")
+    }
+
+    assert outcomes["file"].outcome is Outcome.SENT
+    assert "PUSH_PRIVATE_NETWORKS" in (outcomes["webhook"].reason or "")
+    for kind in ("webpush", "fcm", "fid"):
+        assert f"kind {kind}" in (outcomes[kind].reason or "")
+
+
+def test_vapid_keys_fit_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = CliRunner().invoke(main, ["vapid-keys"]).output
+    line, remark = printed.splitlines()
+    name, _, key = line.partition("=")
+
+    settings = read(monkeypatch, WEBPUSH_SUBJECT="mailto:push@garden.test", **{name: key})
+
+    assert settings.vapid
+    assert settings.vapid.public_key == remark.rpartition(" ")[2]
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"PUSH_TRANSPORT": "pigeon"}, "PUSH_TRANSPORT is 'pigeon'"),
+        ({"PUSH_TRANSPORT": "fcm"}, "FIREBASE_PROJECT_ID is not set"),
+        ({"WEBPUSH_PRIVATE_KEY": "A" * 43}, "WEBPUSH_SUBJECT is ''"),
+        (
+            {"WEBPUSH_PRIVATE_KEY": "AAAA", "WEBPUSH_SUBJECT": "mailto:a@b.test"},
+            "push-blaster vapid-keys",
+        ),
+        ({"WEBHOOK_SECRET": "secret"}, "WEBHOOK_SECRET is"),
+        ({"PUSH_PRIVATE_NETWORKS": "10.0.0.1/8"}, "PUSH_PRIVATE_NETWORKS: "),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_fix(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        read(monkeypatch, **environ)
+
+
+def test_fcm_of_a_key_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environ = {
+        "PUSH_TRANSPORT": "by-kind",
+        "FIREBASE_PROJECT_ID": "garden",
+        "FIREBASE_CLIENT_EMAIL": "push@garden.test",
+        "FIREBASE_PRIVATE_KEY": "no key",
+    }
+
+    with pytest.raises(TransportUnavailableError, match="FIREBASE_PRIVATE_KEY is no key"):
+        connect_transport(read(monkeypatch, **environ), tmp_path / "sent.jsonl")
