@@ -24,6 +24,7 @@ from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
 from push_blaster.web.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.scripts import script_routes
+from push_blaster.web.templates import template_routes
 from push_blaster.wiring import connect_adapters, make_parts
 
 MAX_BODY = 32 * 1024 * 1024
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             read_statistics=lambda ids: _read_statistics(database, ids),
         ),
         plan_routes(adapters.files, parts),
+        template_routes(adapters.templates, adapters.files, parts.limits),
         control_routes(database, adapters.files),
         automation_test_routes(parts, adapters.files),
         execution_routes(parts, adapters.files),

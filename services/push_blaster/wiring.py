@@ -15,6 +15,7 @@ from push_blaster.adapters.google_tokens import GoogleTokens
 from push_blaster.adapters.pacing import TokenBucket
 from push_blaster.adapters.post_transport import PostOptions
 from push_blaster.adapters.script_folder import ScriptFolder
+from push_blaster.adapters.template_files import TemplateFiles
 from push_blaster.adapters.transports_by_kind import TransportsByKind
 from push_blaster.adapters.webhook_transport import make_webhook_transport
 from push_blaster.adapters.webpush_transport import make_webpush_transport
@@ -32,6 +33,7 @@ class Adapters:
 
     database: Database
     files: AutomationFiles
+    templates: TemplateFiles
     scripts: ScriptFolder
     cadence: CadenceClient
 
@@ -45,6 +47,7 @@ def connect_adapters(settings: Settings) -> Adapters:
             application_name="push-blaster",
         ),
         files=AutomationFiles(settings.data_folder / "automations"),
+        templates=TemplateFiles(settings.data_folder / "templates"),
         scripts=ScriptFolder(settings.data_folder / "scripts"),
         cadence=CadenceClient(settings.cadence_url, settings.cadence_token),
     )

@@ -39,7 +39,8 @@ STATUSES: Final = (
 )
 
 
-def _is_id(value: str) -> None:
+def is_id(value: str) -> None:
+    """Refuse what no file can be named by."""
     if not ID_PATTERN.fullmatch(value):
         raise ValidationError(
             "Use letters, digits, '.', '_' and '-', at most 100, a letter or digit first."
@@ -79,6 +80,8 @@ def _is_cron(value: str) -> None:
 
 
 def _is_absolute_time(value: str) -> None:
+    if not value:
+        return  # as good as none
     try:
         read_absolute_time(value, "UTC")
     except ValueError as error:
@@ -87,75 +90,76 @@ def _is_absolute_time(value: str) -> None:
         ) from error
 
 
-def _optional(field: type[fields.Field[Any]], **options: Any) -> fields.Field[Any]:
+def optional(field: type[fields.Field[Any]], **options: Any) -> fields.Field[Any]:
+    """Return a field that may be null."""
     return field(allow_none=True, **options)
 
 
-class _Kept(Schema):
+class KeptSchema(Schema):
     """A part of the document: what we do not know stays as it is."""
 
     class Meta:
         unknown = INCLUDE
 
 
-_Timing = _Kept.from_dict(
+TimingSchema = KeptSchema.from_dict(
     {
-        "delayAfterPrevious": _optional(
+        "delayAfterPrevious": optional(
             fields.Float, load_default=0, validate=validate.Range(min=0, max=7 * DAY_MINUTES)
         ),
-        "absoluteTime": _optional(fields.String, validate=_is_absolute_time),
+        "absoluteTime": optional(fields.String, validate=_is_absolute_time),
     },
     name="PushTiming",
 )
 
-_Push = _Kept.from_dict(
+_Push = KeptSchema.from_dict(
     {
-        "id": _optional(fields.String, load_default=""),
-        "sequenceOrder": _optional(fields.Integer),
+        "id": optional(fields.String, load_default=""),
+        "sequenceOrder": optional(fields.Integer),
         "title": fields.String(required=True, validate=validate.Length(min=1, max=1_000)),
         "body": fields.String(required=True, validate=validate.Length(max=4_000)),
-        "deepLink": _optional(fields.String, load_default=""),
+        "deepLink": optional(fields.String, load_default=""),
         "layerId": fields.Integer(
             strict=True,
             load_default=1,
             validate=validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} is none."),
         ),
-        "timing": fields.Nested(_Timing, load_default=lambda: {"delayAfterPrevious": 0}),
-        "audienceName": _optional(fields.String),
-        "status": _optional(fields.String, load_default="pending"),
+        "timing": fields.Nested(TimingSchema, load_default=lambda: {"delayAfterPrevious": 0}),
+        "audienceName": optional(fields.String),
+        "status": optional(fields.String, load_default="pending"),
     },
     name="AutomationPush",
 )
 
 
-class _Schedule(
-    _Kept.from_dict(  # type: ignore[misc]  # a base made at run time
+class ScheduleSchema(
+    KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
         {
             "timezone": fields.String(load_default="America/Chicago", validate=_is_zone),
             "frequency": fields.String(
                 required=True, validate=validate.OneOf([f.value for f in Frequency])
             ),
-            "startDate": _optional(fields.String, validate=_is_date),
-            "endDate": _optional(fields.String, validate=_is_date),
-            "executionTime": _optional(fields.String, validate=_is_time),
-            "cronExpression": _optional(fields.String, validate=_is_cron),
-            "leadTimeMinutes": _optional(
+            "startDate": optional(fields.String, validate=_is_date),
+            "endDate": optional(fields.String, validate=_is_date),
+            "executionTime": optional(fields.String, validate=_is_time),
+            "cronExpression": optional(fields.String, validate=_is_cron),
+            "leadTimeMinutes": optional(
                 fields.Float, load_default=30, validate=validate.Range(min=0, max=DAY_MINUTES)
             ),
-            "daysOfWeek": _optional(
+            "daysOfWeek": optional(
                 fields.List,
                 cls_or_instance=fields.Integer(
                     strict=True,
                     validate=validate.Range(min=0, max=6, error="0 is Sunday, 6 Saturday."),
                 ),
             ),
-            "dayOfMonth": _optional(
+            "dayOfMonth": optional(
                 fields.Integer, strict=True, validate=validate.Range(min=1, max=31)
             ),
-            "missedRunPolicy": _optional(
+            "missedRunPolicy": optional(
                 fields.String, validate=validate.OneOf([p.value for p in MissedRunPolicy])
             ),
-            "graceMinutes": _optional(
+            "graceMinutes": optional(
                 fields.Float, validate=validate.Range(min=0, max=7 * DAY_MINUTES)
             ),
         },
@@ -174,75 +178,72 @@ class _Schedule(
             return
         if not (data.get("executionTime") or data.get("scheduledTime")):
             raise ValidationError("Give the live send time as HH:MM.", "executionTime")
-        is_once = data["frequency"] == Frequency.ONCE
-        if is_once and not (data.get("startDate") or data.get("scheduledDate")):
-            raise ValidationError("Give the day of the send as YYYY-MM-DD.", "startDate")
 
 
-_Thresholds = _Kept.from_dict(
+_Thresholds = KeptSchema.from_dict(
     {
-        "audienceSize": _optional(fields.Integer, validate=validate.Range(min=0)),
-        "failureRate": _optional(fields.Float, validate=validate.Range(min=0, max=1)),
+        "audienceSize": optional(fields.Integer, validate=validate.Range(min=0)),
+        "failureRate": optional(fields.Float, validate=validate.Range(min=0, max=1)),
     },
     name="AlertThresholds",
 )
 
-_Drift = _Kept.from_dict(
+_Drift = KeptSchema.from_dict(
     {
-        "sizeFactor": _optional(fields.Float, validate=validate.Range(min=1, min_inclusive=False)),
-        "leastOverlap": _optional(fields.Float, validate=validate.Range(min=0, max=1)),
+        "sizeFactor": optional(fields.Float, validate=validate.Range(min=1, min_inclusive=False)),
+        "leastOverlap": optional(fields.Float, validate=validate.Range(min=0, max=1)),
     },
     name="AudienceDrift",
 )
 
-_Safeguards = _Kept.from_dict(
+_Safeguards = KeptSchema.from_dict(
     {
-        "maxAudienceSize": _optional(fields.Integer, validate=validate.Range(min=1)),
-        "requireTestFirst": _optional(fields.Boolean, load_default=True),
-        "emergencyContacts": _optional(fields.List, cls_or_instance=fields.String()),
-        "alertThresholds": _optional(fields.Nested, nested=_Thresholds),
-        "drift": _optional(fields.Nested, nested=_Drift),
+        "maxAudienceSize": optional(fields.Integer, validate=validate.Range(min=1)),
+        "requireTestFirst": optional(fields.Boolean, load_default=True),
+        "emergencyContacts": optional(fields.List, cls_or_instance=fields.String()),
+        "alertThresholds": optional(fields.Nested, nested=_Thresholds),
+        "drift": optional(fields.Nested, nested=_Drift),
     },
     name="Safeguards",
 )
 
-_Settings = _Kept.from_dict(
+SettingsSchema = KeptSchema.from_dict(
     {
-        "testUserIds": _optional(fields.List, cls_or_instance=fields.String(), load_default=list),
-        "maxAudienceSize": _optional(fields.Integer, validate=validate.Range(min=1)),
-        "emergencyStopEnabled": _optional(fields.Boolean, load_default=True),
-        "dryRunFirst": _optional(fields.Boolean, load_default=True),
-        "cancellationWindowMinutes": _optional(
+        "testUserIds": optional(fields.List, cls_or_instance=fields.String(), load_default=list),
+        "maxAudienceSize": optional(fields.Integer, validate=validate.Range(min=1)),
+        "emergencyStopEnabled": optional(fields.Boolean, load_default=True),
+        "dryRunFirst": optional(fields.Boolean, load_default=True),
+        "cancellationWindowMinutes": optional(
             fields.Float, load_default=30, validate=validate.Range(min=0, max=240)
         ),
-        "safeguards": _optional(
+        "safeguards": optional(
             fields.Nested, nested=_Safeguards, load_default=lambda: {"requireTestFirst": True}
         ),
-        "requireApproval": _optional(fields.Boolean),
-        "inDoubt": _optional(
+        "requireApproval": optional(fields.Boolean),
+        "inDoubt": optional(
             fields.String, validate=validate.OneOf([p.value for p in InDoubtPolicy])
         ),
-        "failPolicy": _optional(
+        "failPolicy": optional(
             fields.String, validate=validate.OneOf([p.value for p in FailPolicy])
         ),
     },
     name="AutomationSettings",
 )
 
-_CustomScript = _Kept.from_dict(
+_CustomScript = KeptSchema.from_dict(
     {
         "scriptId": fields.String(required=True, validate=validate.Length(min=1)),
-        "parameters": _optional(fields.Dict, keys=fields.String()),
+        "parameters": optional(fields.Dict, keys=fields.String()),
     },
     name="CustomScript",
 )
 
 
 class _Criteria(
-    _Kept.from_dict(  # type: ignore[misc]  # a base made at run time
+    KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
         {
-            "customScript": _optional(fields.Nested, nested=_CustomScript),
-            "manualUserIds": _optional(fields.List, cls_or_instance=fields.String()),
+            "customScript": optional(fields.Nested, nested=_CustomScript),
+            "manualUserIds": optional(fields.List, cls_or_instance=fields.String()),
         },
         name="AudienceCriteriaFields",
     )
@@ -259,17 +260,17 @@ class _Criteria(
 
 
 class AutomationSchema(
-    _Kept.from_dict(  # type: ignore[misc]  # a base made at run time
+    KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
         {
-            "id": fields.String(required=True, validate=_is_id),
+            "id": fields.String(required=True, validate=is_id),
             "name": fields.String(required=True, validate=validate.Length(min=1, max=255)),
-            "description": _optional(fields.String, load_default=""),
+            "description": optional(fields.String, load_default=""),
             "type": fields.String(required=True, validate=validate.OneOf(TYPES)),
             "status": fields.String(load_default="draft", validate=validate.OneOf(STATUSES)),
             "isActive": fields.Boolean(load_default=False),
             "version": fields.Integer(strict=True, load_default=1, validate=validate.Range(min=1)),
-            "schedule": fields.Nested(_Schedule, required=True),
-            "template": _optional(fields.Dict),
+            "schedule": fields.Nested(ScheduleSchema, required=True),
+            "template": optional(fields.Dict),
             "pushSequence": fields.List(
                 fields.Nested(_Push),
                 required=True,
@@ -277,11 +278,13 @@ class AutomationSchema(
                     min=1, max=MAX_PUSHES, error="A sequence has {min} to {max} pushes."
                 ),
             ),
-            "audienceCriteria": _optional(fields.Nested, nested=_Criteria, load_default=dict),
-            "settings": fields.Nested(_Settings, load_default=lambda: _Settings().load({})),
-            "metadata": _optional(fields.Dict, load_default=dict),
-            "createdAt": _optional(fields.String),
-            "updatedAt": _optional(fields.String),
+            "audienceCriteria": optional(fields.Nested, nested=_Criteria, load_default=dict),
+            "settings": fields.Nested(
+                SettingsSchema, load_default=lambda: SettingsSchema().load({})
+            ),
+            "metadata": optional(fields.Dict, load_default=dict),
+            "createdAt": optional(fields.String),
+            "updatedAt": optional(fields.String),
         },
         name="UniversalAutomation",
     )
@@ -293,3 +296,13 @@ class AutomationSchema(
         if not isinstance(data, Mapping):
             raise ValidationError("An automation is a JSON object.")
         return data
+
+    @validates_schema
+    def _knows_its_day(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse to schedule a send of which nobody has said the day; a draft may lack it."""
+        schedule = data["schedule"]
+        has_day = schedule.get("startDate") or schedule.get("scheduledDate")
+        is_scheduled = data["isActive"] and data["status"] in {"active", "scheduled"}
+        if is_scheduled and schedule["frequency"] == Frequency.ONCE and not has_day:
+            complaint = "Give the day of the send as YYYY-MM-DD."
+            raise ValidationError({"schedule": {"startDate": [complaint]}})

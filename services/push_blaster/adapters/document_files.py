@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -39,6 +40,19 @@ class StaleVersionError(Exception):
             f"{document_id!r} is at version {current}, the change was made from "
             f"version {sent}. Read it again, and repeat the change."
         )
+
+
+def next_version(old: Mapping[str, Any], sent: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return `old` with `sent` laid over it: a field given replaces the old one, empty ones too.
+
+    Shape: `id` and `createdAt` stay; a `version` in `sent` is what the change was made from.
+    Raises: StaleVersionError.
+    """
+    version = sent.get("version", old["version"])
+    if version != old["version"]:
+        raise StaleVersionError(old["id"], version, old["version"])
+    kept = {"id": old["id"], "createdAt": old.get("createdAt")}
+    return {**old, **sent, **kept, "version": version + 1, "updatedAt": now.isoformat()}
 
 
 @dataclass(frozen=True, slots=True)

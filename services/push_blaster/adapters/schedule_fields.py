@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from push_blaster.domain.schedule import place_in_zone
+
 _TIME_OF_DAY: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
@@ -27,4 +29,6 @@ def read_absolute_time(value: str, zone: str) -> time | datetime:
     if _TIME_OF_DAY.fullmatch(value):
         return read_time(value)
     instant = datetime.fromisoformat(value)
-    return (instant if instant.tzinfo else instant.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    if instant.tzinfo:
+        return instant.astimezone(UTC)
+    return place_in_zone(instant, ZoneInfo(zone)).at

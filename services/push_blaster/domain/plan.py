@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from push_blaster.domain.automation import Automation
+from push_blaster.domain.automation import Automation, Frequency
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.schedule import Slot
 from push_blaster.domain.timeline import absolute_instant, plan_pushes
@@ -57,7 +57,9 @@ def _never(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
     if slots:
         return
     start, end = automation.schedule.start_date, automation.schedule.end_date
-    if start and end and end < start:
+    if automation.schedule.frequency is Frequency.ONCE and start is None:
+        text = "It sends once, and nobody has said on which day: give schedule.startDate."
+    elif start and end and end < start:
         text = f"endDate {end} lies before startDate {start}: it never sends."
     else:
         text = "No slot is left: its dates lie in the past, or hold no day of its schedule."

@@ -43,6 +43,27 @@ def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[
     return found
 
 
+def place_in_zone(local: datetime, zone: ZoneInfo) -> Slot:
+    """Return where the naive wall time `local` falls in `zone`."""
+    earlier = local.replace(tzinfo=zone)
+    later = earlier.replace(fold=1)
+    instant = earlier.astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) != local:
+        resumed = _gap_end(later.astimezone(UTC), instant, zone)
+        seen = resumed.astimezone(zone)
+        return Slot(
+            resumed,
+            f"{local:%Y-%m-%d %H:%M} does not exist (the clocks go forward): "
+            f"runs at {seen:%Y-%m-%d %H:%M}.",
+        )
+    if earlier.utcoffset() != later.utcoffset():
+        return Slot(
+            instant,
+            f"{local:%Y-%m-%d %H:%M} comes twice (the clocks go back): runs once, the first time.",
+        )
+    return Slot(instant)
+
+
 def _slots(schedule: Schedule, after: datetime) -> Iterator[Slot]:
     zone = ZoneInfo(schedule.timezone)
     # Wall times up to this one have been placed at or before `after`, whatever the clocks did.
@@ -51,7 +72,7 @@ def _slots(schedule: Schedule, after: datetime) -> Iterator[Slot]:
     for local in _local_times(schedule, wall):
         if schedule.end_date and local.date() > schedule.end_date:
             return
-        slot = _place(local, zone)
+        slot = place_in_zone(local, zone)
         if slot.at > latest:
             latest = slot.at
             yield slot
@@ -111,27 +132,6 @@ def _month_days(schedule: Schedule, first: date) -> Iterator[date]:
         year, month = divmod(first.year * 12 + first.month - 1 + number, 12)
         last_day = calendar.monthrange(year, month + 1)[1]
         yield date(year, month + 1, min(wanted, last_day))
-
-
-def _place(local: datetime, zone: ZoneInfo) -> Slot:
-    """Return where the wall time `local` falls in `zone`."""
-    earlier = local.replace(tzinfo=zone)
-    later = earlier.replace(fold=1)
-    instant = earlier.astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) != local:
-        resumed = _gap_end(later.astimezone(UTC), instant, zone)
-        seen = resumed.astimezone(zone)
-        return Slot(
-            resumed,
-            f"{local:%Y-%m-%d %H:%M} does not exist (the clocks go forward): "
-            f"runs at {seen:%Y-%m-%d %H:%M}.",
-        )
-    if earlier.utcoffset() != later.utcoffset():
-        return Slot(
-            instant,
-            f"{local:%Y-%m-%d %H:%M} comes twice (the clocks go back): runs once, the first time.",
-        )
-    return Slot(instant)
 
 
 def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:

@@ -15,7 +15,7 @@ A mode may leave phases out; see modes.py.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 from push_blaster.domain.automation import Push
 from push_blaster.domain.execution import Execution, PushProgress
 from push_blaster.domain.phase import Phase
+from push_blaster.domain.schedule import place_in_zone
 
 #: How often a push that is sending is looked at.
 WATCH_INTERVAL: Final = timedelta(milliseconds=500)
@@ -75,8 +76,8 @@ def live_instant(slot: datetime, test_ended_at: datetime, window: timedelta) -> 
 def plan_pushes(pushes: Sequence[Push], live_at: datetime, zone: str) -> list[datetime]:
     """Return the planned instant of each push: its delay after the one before, or its own time.
 
-    Units: an absolute wall time is of the live day in `zone`; no push is planned before the
-    one that it follows.
+    Units: an absolute wall time is of the live day in `zone`, and what the clocks do to it is as
+    with slots; no push is planned before the one that it follows.
     """
     planned: list[datetime] = []
     for push in pushes:
@@ -104,6 +105,5 @@ def absolute_instant(push: Push, live_at: datetime, zone: str) -> datetime | Non
     """Return the instant that the push asks for itself; None if it follows by its delay."""
     if isinstance(push.absolute_time, time):
         day = live_at.astimezone(ZoneInfo(zone)).date()
-        local = datetime.combine(day, push.absolute_time, tzinfo=ZoneInfo(zone))
-        return local.astimezone(UTC)
+        return place_in_zone(datetime.combine(day, push.absolute_time), ZoneInfo(zone)).at
     return push.absolute_time

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from push_blaster.adapters.automation_document import complete_document, read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.document_files import StaleVersionError
+from push_blaster.adapters.document_files import next_version
 
 #: Cancels what is pending of an automation, for a reason, and returns the ids of what it cancelled.
 CancelPending = Callable[[str, str], list[str]]
@@ -27,14 +27,20 @@ def create_automation(files: AutomationFiles, sent: Mapping[str, Any], now: date
 
     Raises: ValidationError, DocumentExistsError.
     """
+    document = new_document(sent, now)
+    files.create(document)
+    return Change(document)
+
+
+def new_document(sent: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the first version of an automation, complete and written nowhere; ValidationError."""
     stamp = now.isoformat()
     draft = {**sent, "id": sent.get("id") or str(uuid4()), "version": 1}
     draft["metadata"] = {"createdBy": "api", **(sent.get("metadata") or {})}
     document = complete_document({**draft, "createdAt": stamp, "updatedAt": stamp})
     if read_automation(document).is_scheduled:
         document["activatedAt"] = stamp
-    files.create(document)
-    return Change(document)
+    return document
 
 
 def edit_automation(
@@ -44,28 +50,13 @@ def edit_automation(
     cancel_pending: CancelPending,
     now: datetime,
 ) -> Change:
-    """Lay `sent` over the automation: a field given replaces the old one, empty ones included.
+    """Lay `sent` over the automation, as its next version; `metadata` is merged one level deep.
 
-    Shape: `metadata` is merged one level deep; `id`, `createdAt` stay. A `version` in `sent` is
-    the one that the change was made from.
     Raises: ValidationError, DocumentNotFoundError, BrokenDocumentError, StaleVersionError.
     """
     old = files.load(automation_id)
-    version = sent.get("version", old["version"])
-    if version != old["version"]:
-        raise StaleVersionError(automation_id, version, old["version"])
-    kept = {"id": automation_id, "createdAt": old.get("createdAt")}
     metadata = {**(old.get("metadata") or {}), **(sent.get("metadata") or {})}
-    document = complete_document(
-        {
-            **old,
-            **sent,
-            **kept,
-            "metadata": metadata,
-            "version": old["version"] + 1,
-            "updatedAt": now.isoformat(),
-        }
-    )
+    document = complete_document({**next_version(old, sent, now), "metadata": metadata})
     if read_automation(document).is_scheduled and not read_automation(old).is_scheduled:
         document["activatedAt"] = now.isoformat()
     files.replace(document, expected_version=old["version"])

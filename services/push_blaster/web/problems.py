@@ -14,6 +14,7 @@ from push_blaster.adapters.document_files import (
 )
 from push_blaster.adapters.execution_view import ExecutionNotFoundError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
+from push_blaster.adapters.template_files import SystemTemplateError
 from push_blaster.use_cases.approve_execution import CannotApproveError
 from push_blaster.use_cases.control_automation import NothingToDoError
 from push_blaster.use_cases.schedule_push import (
@@ -26,6 +27,7 @@ from push_blaster.use_cases.start_execution import (
     BadSlotError,
     IdempotencyConflictError,
 )
+from push_blaster.use_cases.start_from_template import LinkNotAllowedError
 from push_blaster.use_cases.stop_execution import CannotStopError
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
@@ -43,8 +45,10 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     DocumentNotFoundError: Problem(404, "Not found"),
     ExecutionNotFoundError: Problem(404, "No such execution"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
+    LinkNotAllowedError: Problem(422, "Deep link not allowed"),
     NothingToDoError: Problem(409, "Nothing to do"),
     PushHasBegunError: Problem(409, "Has begun"),
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
+    SystemTemplateError: Problem(409, "System template"),
 }

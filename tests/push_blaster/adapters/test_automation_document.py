@@ -189,10 +189,11 @@ def test_a_custom_schedule_needs_an_expression_that_fires(expression: str, fault
     assert any(fault in line for line in faults(a_document(schedule=schedule)))
 
 
-def test_once_needs_a_day() -> None:
+def test_once_needs_a_day_as_soon_as_it_is_scheduled() -> None:
     schedule = {"frequency": "once", "executionTime": "12:30"}
 
-    assert faults(a_document(schedule=schedule)) == [
+    assert complete_document(a_document(schedule=schedule, status="active"))
+    assert faults(a_document(schedule=schedule, status="active", isActive=True)) == [
         "schedule.startDate: Give the day of the send as YYYY-MM-DD."
     ]
 
@@ -201,3 +202,27 @@ def test_once_needs_a_day() -> None:
 def test_what_is_no_object_is_refused(raw: Any) -> None:
     with pytest.raises(ValidationError):
         complete_document(raw)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("", None),
+        (None, None),
+        ("9:05", time(9, 5)),
+        ("2027-03-28T02:30:00+02:00", datetime(2027, 3, 28, 0, 30, tzinfo=UTC)),
+        ("2027-03-28T02:30:00", datetime(2027, 3, 28, 1, 0, tzinfo=UTC)),
+        ("2026-10-25T02:30:00", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+    ],
+    ids=["empty", "null", "time of day", "instant", "left out by the clocks", "comes twice"],
+)
+def test_an_absolute_time_is_none_a_time_of_day_or_an_instant(
+    written: str | None, read: time | datetime | None
+) -> None:
+    document = a_document()
+    document["schedule"]["timezone"] = "Europe/Berlin"
+    document["pushSequence"][0]["timing"] = {"absoluteTime": written}
+
+    (push,) = read_automation(complete_document(document)).pushes
+
+    assert push.absolute_time == read

@@ -30,6 +30,7 @@ def an_hourly(**changes: Any) -> Automation:
     ("changes", "told"),
     [
         ({"frequency": Frequency.ONCE, "start_date": date(2026, 1, 1)}, "No slot is left"),
+        ({"frequency": Frequency.ONCE}, "give schedule.startDate"),
         ({"end_date": date(2026, 1, 1)}, "No slot is left"),
         (
             {"start_date": date(2027, 3, 2), "end_date": date(2027, 3, 1)},

@@ -98,3 +98,28 @@ def test_the_same_slot_is_the_same_execution_in_every_zone() -> None:
 
     assert execution_id("news", T) == execution_id("news", east) == "news@20261124T123000Z"
     assert execution_id("news", T + timedelta(microseconds=5)) == "news@20261124T123000.000005Z"
+
+
+@pytest.mark.parametrize(
+    ("live_at", "wall", "expected"),
+    [
+        (
+            datetime(2027, 3, 28, 0, 0, tzinfo=UTC),
+            time(2, 30),
+            datetime(2027, 3, 28, 1, tzinfo=UTC),
+        ),
+        (
+            datetime(2026, 10, 24, 23, 0, tzinfo=UTC),
+            time(2, 30),
+            datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
+        ),
+        (datetime(2027, 3, 28, 0, 0, tzinfo=UTC), time(9), datetime(2027, 3, 28, 7, tzinfo=UTC)),
+    ],
+    ids=["left out: after the gap", "comes twice: the first", "after the change: the new offset"],
+)
+def test_an_absolute_time_is_a_wall_time_whatever_the_clocks_do(
+    live_at: datetime, wall: time, expected: datetime
+) -> None:
+    pushes = [a_push(), a_push(absolute_time=wall)]
+
+    assert plan_pushes(pushes, live_at, "Europe/Berlin") == [live_at, expected]

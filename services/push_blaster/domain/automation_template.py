@@ -1,0 +1,202 @@
+"""Templates of automations: texts with `{{name}}`, and the variables that fill them in.
+
+`[[var:name]]`, what an audience's rows fill in, passes through untouched.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeAlias, TypeGuard
+from urllib.parse import quote
+
+#: The variable that `delayAfterPrevious` of every push but the first is taken from, in hours.
+DELAY_HOURS: Final = "delay_hours"
+#: The variable that stands for the host of deep links.
+LINK_HOST: Final = "link_host"
+
+_PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+Scalar: TypeAlias = str | int | float | bool
+Value: TypeAlias = Scalar | Sequence[Scalar]
+
+
+class VariableType(StrEnum):
+    """What a variable's value is."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    ARRAY = "array"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One variable of a template, and which values it takes.
+
+    Shape: `least` and `most` bound a number, or the length of a string or an array; `options` the
+    items of an array; `wording` maps a value to what stands for it in texts.
+    """
+
+    name: str
+    type: VariableType
+    required: bool = False
+    default: Value | None = None
+    least: float | None = None
+    most: float | None = None
+    pattern: str | None = None
+    options: tuple[Scalar, ...] = ()
+    wording: Mapping[str, str] = field(default_factory=dict)
+
+
+class BadVariablesError(Exception):
+    """Variables are missing, unknown, or have values that they do not take."""
+
+    def __init__(self, complaints: Mapping[str, str]) -> None:
+        """Take what is wrong with each variable, and what would be right."""
+        super().__init__("; ".join(f"{name}: {text}" for name, text in complaints.items()))
+        self.complaints = complaints
+
+
+def complete_values(variables: Sequence[Variable], given: Mapping[str, object]) -> dict[str, Value]:
+    """Return a value for each variable that has one: the one given, or its default.
+
+    Shape: None is as good as not given; a variable with neither is left out.
+    Raises: BadVariablesError, which names every variable that does not fit.
+    """
+    known = ", ".join(variable.name for variable in variables) or "none"
+    unknown = given.keys() - {variable.name for variable in variables}
+    strange = f"The template has no such variable. Its variables: {known}."
+    complaints = dict.fromkeys(sorted(unknown), strange)
+    values: dict[str, Value] = {}
+    for variable in variables:
+        value = given.get(variable.name)
+        value = variable.default if value is None else value
+        complaint = _find_complaint(variable, value)
+        if complaint:
+            complaints[variable.name] = complaint
+        elif _is_of_type(value, variable.type):
+            values[variable.name] = value
+    if complaints:
+        raise BadVariablesError(complaints)
+    return values
+
+
+def find_fault(variable: Variable, value: object) -> str | None:
+    """Return why `value` is none that the variable takes, or None if it is one."""
+    if not _is_of_type(value, variable.type):
+        return f"{value!r} is no {variable.type}"
+    faults = (
+        look(variable, value)
+        for look in (_find_range_fault, _find_pattern_fault, _find_option_fault)
+    )
+    return next(filter(None, faults), None)
+
+
+def write_texts(variables: Sequence[Variable], values: Mapping[str, Value]) -> dict[str, str]:
+    """Return what each value reads as in a text: its wording, or the value itself."""
+    return {
+        variable.name: variable.wording.get(
+            write_value(values[variable.name]), write_value(values[variable.name])
+        )
+        for variable in variables
+        if variable.name in values
+    }
+
+
+def write_value(value: Value) -> str:
+    """Return a value as text: `24` for 24.0, `true` for True, the items of an array by commas."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str | int | float):
+        return str(value)
+    return ", ".join(write_value(item) for item in value)
+
+
+def find_names(text: str) -> list[str]:
+    """Return the names of the variables that a text uses, in order, each once."""
+    return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
+
+
+def find_malformed(text: str) -> str | None:
+    """Return what looks like a placeholder in `text` and is none, or None."""
+    rest = _PLACEHOLDER.sub("", text)
+    start = rest.find("{{")
+    return rest[start : start + 40] if start >= 0 else None
+
+
+def fill_in(text: str, texts: Mapping[str, str]) -> str:
+    """Return `text` with its variables filled in; one without a value leaves nothing.
+
+    What is filled in is never read as a template again.
+    """
+    return _PLACEHOLDER.sub(lambda found: texts.get(found[1], ""), text)
+
+
+def fill_in_link(link: str, texts: Mapping[str, str]) -> str:
+    """Return `link` with its variables filled in, percent-encoded; one with a gap is no link."""
+    if any(not texts.get(name) for name in find_names(link)):
+        return ""
+    return fill_in(link, {name: quote(text, safe="") for name, text in texts.items()})
+
+
+def _is_of_type(value: object, wanted: VariableType) -> TypeGuard[Value]:
+    if wanted is VariableType.ARRAY:
+        return isinstance(value, list | tuple) and all(isinstance(v, Scalar) for v in value)
+    if wanted is VariableType.NUMBER:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and math.isfinite(value)  # type: ignore[arg-type]  # a number by now
+    return isinstance(value, bool if wanted is VariableType.BOOLEAN else str)
+
+
+def _find_complaint(variable: Variable, value: object) -> str | None:
+    if value is None:
+        return f"Missing. Give {_describe(variable)}." if variable.required else None
+    fault = find_fault(variable, value)
+    return f"{fault}. Give {_describe(variable)}." if fault else None
+
+
+def _describe(variable: Variable) -> str:
+    if variable.options:
+        among = ", ".join(write_value(option) for option in variable.options)
+        is_array = variable.type is VariableType.ARRAY
+        return f"an array of any of: {among}" if is_array else f"one of: {among}"
+    what = f"an {variable.type}" if variable.type is VariableType.ARRAY else f"a {variable.type}"
+    pattern = f" that fits the pattern {variable.pattern}" if variable.pattern else ""
+    return f"{what}{_describe_bounds(variable)}{pattern}"
+
+
+def _describe_bounds(variable: Variable) -> str:
+    bounds = [
+        f" {word} {bound:g}"
+        for word, bound in (("from", variable.least), ("to", variable.most))
+        if bound is not None
+    ]
+    unit = {VariableType.STRING: " characters", VariableType.ARRAY: " items"}.get(variable.type, "")
+    return "".join(bounds) + unit if bounds else ""
+
+
+def _find_range_fault(variable: Variable, value: Value) -> str | None:
+    size = value if isinstance(value, int | float) else len(value)
+    if variable.least is not None and size < variable.least:
+        return f"{value!r} is below the least"
+    if variable.most is not None and size > variable.most:
+        return f"{value!r} is above the most"
+    return None
+
+
+def _find_pattern_fault(variable: Variable, value: Value) -> str | None:
+    if variable.pattern is None or not isinstance(value, str):
+        return None
+    return None if re.fullmatch(variable.pattern, value) else f"{value!r} does not fit the pattern"
+
+
+def _find_option_fault(variable: Variable, value: Value) -> str | None:
+    if not variable.options:
+        return None
+    items = value if isinstance(value, list | tuple) else [value]
+    strange = [item for item in items if item not in variable.options]
+    return f"{strange[0]!r} is none of the options" if strange else None
