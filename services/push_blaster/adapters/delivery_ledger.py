@@ -116,7 +116,10 @@ def claim_again(
 def settle(
     connection: Connection, page: LedgerPage, deliveries: Iterable[Delivery], now: datetime
 ) -> None:
-    """Write the outcomes of claimed users; an outcome once written stays."""
+    """Write the outcomes of claimed users; an outcome once written stays.
+
+    Failed after an attempt whose outcome is unknown is still in doubt: that one may have arrived.
+    """
     rows = [(d.user_id, d.outcome.value, d.provider_id, d.reason) for d in deliveries]
     if not rows:
         return
@@ -126,8 +129,9 @@ def settle(
             cursor.mogrify(
                 """
                 UPDATE deliveries d
-                   SET state = v.state, provider_id = v.provider_id, reason = v.reason,
-                       settled_at = %(now)s,
+                   SET state = CASE WHEN was_in_doubt AND v.state = 'failed' THEN 'in_doubt'
+                                    ELSE v.state END,
+                       provider_id = v.provider_id, reason = v.reason, settled_at = %(now)s,
                        was_in_doubt = was_in_doubt OR v.state = 'in_doubt'
                   FROM (VALUES %%s) AS v (user_id, state, provider_id, reason)
                  WHERE d.execution_id = %(execution_id)s AND d.position = %(position)s

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.delivery_ledger import LedgerPage, claim_users
 from push_blaster.adapters.device_table import Device, upsert_devices
+from push_blaster.adapters.file_transport import FileTransport
 from push_blaster.domain.execution import PushStatus
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.phase import Phase
@@ -107,6 +109,19 @@ def test_what_was_claimed_before_a_crash_is_left_alone_where_the_policy_says_so(
     funnel = bench.funnel(execution_id)
     assert (funnel["sent"], funnel["resentInDoubt"], funnel["inDoubt"]) == (7, 0, 3)
     assert len(messages(bench)) == 7
+
+
+def test_what_fails_when_sent_again_stays_in_doubt_and_uses_up_its_slot(
+    bench: Bench, cadence_database: Database
+) -> None:
+    execution_id = _left_in_doubt_by_a_crash(bench, {})
+    bench.change(transport=FileTransport(Path("/dev/full")))
+
+    bench.run(execution_id)
+
+    funnel = bench.funnel(execution_id)
+    assert (funnel["sent"], funnel["failed"], funnel["inDoubt"]) == (0, 7, 3)
+    assert history(cadence_database) == [(3, NOON, 3)], "the first attempt may have arrived"
 
 
 def _left_in_doubt_by_a_crash(bench: Bench, settings: dict[str, Any]) -> str:
