@@ -7,11 +7,14 @@ T ?= tests
 J ?= 2
 # make fuzz CASES=1000 tries so many bodies for each route.
 CASES ?= 1000
+# make torture KILLS=1000 SEED=7 does so much, and the same again.
+KILLS ?= 1000
+SEED ?= 1
 # make bench ROWS=20000000 USERS=10000000 measures at the size that docs/benchmarks.md tells of.
 ROWS ?= 2000000
 USERS ?= 1000000
 
-.PHONY: help install run test check lint types layers format bench bench-cadence fuzz migrate lock
+.PHONY: help install run test check lint types layers format torture bench bench-cadence fuzz migrate lock
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -52,6 +55,9 @@ format: install ## Let ruff mend what it can
 
 fuzz: install ## Throw CASES= generated bodies at each route; none may make a service fail
 	@FUZZ_CASES=$(CASES) $(BIN)/pytest -q -n $(J) tests/cadence_service/web/test_fuzz.py
+
+torture: install ## kill -9 of KILLS= parts at random, and much else; nothing may be lost (SEED=)
+	@$(BIN)/python -m tests.torture --kills $(KILLS) --seed $(SEED)
 
 bench: bench-cadence ## Measure, and print ratios taken side by side in one run
 

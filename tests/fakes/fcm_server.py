@@ -6,11 +6,11 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import trustme
 from h2.config import H2Configuration
@@ -20,6 +20,9 @@ from h2.exceptions import ProtocolError
 
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+
+#: How long the word `slow` takes.
+SLOW_S: Final = 0.1
 
 #: By the first word of a device token: HTTP status, error.status, FCM code, extra headers.
 REFUSALS: dict[str, tuple[int, str, str | None, dict[str, str]]] = {
@@ -39,7 +42,9 @@ class FcmServer:
     """Serves until closed. `cut-2-…` behaves so twice and is well afterwards; `cut` always does.
 
     Words: those of REFUSALS; `hang` never answers, `cut` kills the connection with the request
-    in it, `goaway` answers and says that the connection takes no more, `nonsense` is no JSON.
+    in it, `goaway` answers and says that the connection takes no more, `nonsense` is no JSON,
+    `slow` answers well, after SLOW_S. A word in `weather` is everybody's, for as long as it stands.
+    With an `on_accept`, messages are handed to it instead of being kept.
     """
 
     ca_file: Path
@@ -50,6 +55,9 @@ class FcmServer:
     received: list[dict[str, Any]] = field(default_factory=list)
     requests: list[dict[str, str]] = field(default_factory=list)
     attempts: Counter[str] = field(default_factory=Counter)
+    weather: str | None = None
+    on_accept: Callable[[dict[str, Any]], None] | None = None
+    accepted: int = 0
     connections: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -75,16 +83,20 @@ class FcmServer:
         message = json.loads(body)["message"]
         token = message["token"]
         with self.lock:
-            self.requests.append(headers)
+            if self.on_accept is None:
+                self.requests.append(headers)
             self.attempts[token] += 1
-            word, times = _behaviour(token)
+            word, times = (self.weather, float("inf")) if self.weather else _behaviour(token)
             is_well = self.attempts[token] > times
         if self.accepted_token and headers["authorization"] != f"Bearer {self.accepted_token}":
             return _refusal(401, "UNAUTHENTICATED", None, {})
-        if is_well or word in {"ok", "goaway"}:
+        if word == "slow" and not is_well:
+            time.sleep(SLOW_S)
+        if is_well or word in {"ok", "goaway", "slow"}:
             with self.lock:
-                self.received.append(message)
-            name = f"projects/garden/messages/{len(self.received)}"
+                self.accepted += 1
+                name = f"projects/garden/messages/{self.accepted}"
+                (self.on_accept or self.received.append)(message)
             kind = "goaway" if word == "goaway" and not is_well else "answer"
             return _Answer(200, json.dumps({"name": name}).encode(), kind=kind)
         if word in REFUSALS:

@@ -65,7 +65,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if proxy.mood is Mood.SLOW:
             time.sleep(proxy.slowness_s)
-        status, content = _answer(proxy, self, body)
+        try:
+            status, content = _answer(proxy, self, body)
+        except requests.RequestException:  # what stands behind us is away, so we are
+            self.close_connection = True
+            return
         with suppress(OSError):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

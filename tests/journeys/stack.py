@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg2
+import psycopg2.extras
 import requests
 
 from chassis.clock import utc_now
@@ -78,14 +79,19 @@ class Stack:
                 preexec_fn=die_with_parent(signal.SIGKILL),
             )
 
-    def ask(self, method: str, path: str, body: object = None, token: str = TOKEN) -> Any:
-        response = requests.request(
+    def request(
+        self, method: str, path: str, body: object = None, **headers: str
+    ) -> requests.Response:
+        return requests.request(
             method,
             self.push_url + path,
             json=body,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {TOKEN}", **headers},
             timeout=30,
         )
+
+    def ask(self, method: str, path: str, body: object = None, token: str = TOKEN) -> Any:
+        response = self.request(method, path, body, Authorization=f"Bearer {token}")
         assert response.ok, (response.status_code, response.text)
         return response.json()
 
@@ -244,6 +250,7 @@ def _is_well(stack: Stack, engines: int) -> bool:
 
 
 def _select(url: str, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]  # missing in its stubs
     connection = psycopg2.connect(url)
     try:
         with connection.cursor() as cursor:

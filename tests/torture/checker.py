@@ -1,0 +1,204 @@
+"""The judge: pure functions over the evidence; each yields what should never have happened."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from itertools import groupby
+from typing import Final
+
+from cadence_service.domain.cadence import Send, find_breach, find_rules
+from tests.torture.evidence import Accepted, Address, Evidence, ExecutionSeen, PushSeen, Row
+
+
+class Fault(StrEnum):
+    """What must be counted zero times."""
+
+    LOST = "lost"
+    DOUBLED = "doubled"
+    EARLY = "early"
+    OVER_CAP = "over cap"
+    UNRECORDED = "unrecorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that should not have happened, and where to look."""
+
+    fault: Fault
+    where: str
+    text: str
+
+
+#: The states of somebody who may have the message on the phone.
+REACHED: Final = frozenset({"sent", "in_doubt"})
+
+
+def find_faults(evidence: Evidence) -> list[Finding]:
+    """Return everything that is wrong."""
+    looks: dict[Fault, Callable[[Evidence], Iterator[tuple[str, str]]]] = {
+        Fault.LOST: find_lost,
+        Fault.DOUBLED: find_doubled,
+        Fault.EARLY: find_early,
+        Fault.OVER_CAP: find_over_cap,
+        Fault.UNRECORDED: find_unrecorded,
+    }
+    return [
+        Finding(fault, where, text)
+        for fault, look in looks.items()
+        for where, text in look(evidence)
+    ]
+
+
+def find_lost(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield slots without an execution, executions without an end, users without an outcome."""
+    executions = evidence.executions
+    for id_ in sorted(evidence.answered - executions.keys()):
+        yield id_, "its start was answered, and there is no such execution"
+    seen = {(e.automation_id, e.slot) for e in executions.values()}
+    for slot in evidence.slots:
+        if (slot.automation_id, slot.at) not in seen:
+            yield slot.automation_id, f"its slot {slot.at.isoformat()} has no execution"
+    for execution in executions.values():
+        if not execution.has_ended:
+            yield execution.id, f"never ended; it stands in {execution.phase}"
+    yield from _find_forgotten(evidence)
+    yield from _find_never_sent(evidence)
+
+
+def _find_forgotten(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield users of whom the ledger does not say what became of their message."""
+    known: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for row in evidence.ledger:
+        where = row.address
+        if row.state == "claimed":
+            yield where.execution_id, f"user {where.user}, push {where.position}: no outcome"
+        if not where.is_test:
+            known[where.execution_id, where.position].add(where.user)
+    ended = [(e, p) for e in evidence.executions.values() for p in e.pushes if p.status == "sent"]
+    for execution, push in ended:
+        for user in sorted(set(execution.users) - known[execution.id, push.position]):
+            yield execution.id, f"push {push.position} has ended without user {user}"
+
+
+def _find_never_sent(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    accepted = {message.tag for message in evidence.accepted}
+    for row in evidence.ledger:
+        if row.state == "sent" and row.tag not in accepted:
+            where = row.address
+            text = f"user {where.user}, push {where.position}: sent, says the ledger; the provider"
+            yield where.execution_id, f"{text} never took it"
+
+
+def find_doubled(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield slots that fired twice, and messages sent twice of which only one was counted."""
+    for execution in evidence.executions.values():
+        own = evidence.one_slot.get(execution.automation_id)
+        if own and execution.is_scheduled and execution.slot != own:
+            yield execution.id, f"it has one slot, {own.isoformat()}, and this is another"
+    by_tag = {row.tag: row for row in evidence.ledger}
+    times = Counter((message.tag, message.user) for message in evidence.accepted)
+    for (tag, user), count in times.items():
+        row = by_tag.get(tag)
+        if row is None or row.address.user != user:
+            yield f"user {user}", f"has a message under a display tag of nobody's: {tag}"
+        elif count > 1 and not row.was_in_doubt:
+            where = row.address
+            text = f"user {user}, push {where.position}: taken {count} times, never in doubt"
+            yield where.execution_id, text
+
+
+def find_early(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield messages that came before T, within the window after the test, or before their turn."""
+    tests: dict[str, Accepted] = {}
+    live: list[tuple[Row, Accepted]] = []
+    for row, message in _match(evidence):
+        if row.address.is_test:
+            tests[row.address.execution_id] = message
+        else:
+            live.append((row, message))
+    for row, message in live:
+        execution = evidence.executions[row.address.execution_id]
+        earliest = execution.slot
+        if execution.id in tests:
+            earliest = max(earliest, tests[execution.id].at + execution.window)
+        earliest += sum(
+            (push.delay for push in execution.pushes[: row.address.position]), timedelta(0)
+        )
+        if message.at < earliest:
+            early = (earliest - message.at).total_seconds()
+            text = f"user {message.user}, push {row.address.position}: {early:.3f} s early"
+            yield execution.id, text
+
+
+def _match(evidence: Evidence) -> Iterator[tuple[Row, Accepted]]:
+    """Yield each message with its row, in the order in which the provider took them."""
+    by_tag = {row.tag: row for row in evidence.ledger}
+    for message in sorted(evidence.accepted, key=lambda m: m.at):
+        if message.tag in by_tag:
+            yield by_tag[message.tag], message
+
+
+def find_over_cap(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield sends that no rule should have let through; uncapped executions are left out."""
+    return _find_over_cap(evidence, lambda execution: not execution.is_uncapped)
+
+
+def count_uncapped(evidence: Evidence) -> int:
+    """Return how many sends are over a cap if uncapped executions are not left out."""
+    return sum(1 for _ in _find_over_cap(evidence, lambda _: True))
+
+
+def _find_over_cap(
+    evidence: Evidence, counts: Callable[[ExecutionSeen], bool]
+) -> Iterator[tuple[str, str]]:
+    for user, addresses in _sends_by_user(evidence, counts).items():
+        sends = [_send(evidence, address) for address in addresses]
+        for number, (address, send) in enumerate(zip(addresses, sends, strict=True)):
+            others = sends[:number] + sends[number + 1 :]
+            breach = find_breach(find_rules(evidence.rules, send.layer_id), others, send.sent_at)
+            if breach:
+                text = f"user {user}, push {address.position}: more than {breach.rule.name} allows"
+                yield address.execution_id, text
+
+
+def _sends_by_user(
+    evidence: Evidence, counts: Callable[[ExecutionSeen], bool]
+) -> Mapping[int, list[Address]]:
+    found = [
+        row.address
+        for row in evidence.ledger
+        if row.state in REACHED
+        and not row.address.is_test
+        and row.address in evidence.recorded
+        and counts(evidence.executions[row.address.execution_id])
+    ]
+    found.sort(key=lambda address: address.user)
+    return {user: list(group) for user, group in groupby(found, key=lambda a: a.user)}
+
+
+def _send(evidence: Evidence, address: Address) -> Send:
+    push = _push(evidence.executions[address.execution_id], address.position)
+    return Send(push.layer_id, evidence.recorded[address])
+
+
+def _push(execution: ExecutionSeen, position: int) -> PushSeen:
+    return execution.pushes[position - 1]
+
+
+def find_unrecorded(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield messages that a phone has, or may have, and that no cap will ever count."""
+    for row in evidence.ledger:
+        where = row.address
+        if row.state in REACHED and where not in evidence.recorded:
+            text = (
+                f"user {where.user}, push {where.position}: {row.state}, and cadence knows nothing"
+            )
+            yield where.execution_id, text
+    unreached = {row.tag: row for row in evidence.ledger if row.state not in REACHED}
+    for tag in sorted({m.tag for m in evidence.accepted} & unreached.keys()):
+        row = unreached[tag]
+        where = row.address
+        text = f"user {where.user}, push {where.position}: the provider took it; the ledger says"
+        yield where.execution_id, f"{text} {row.state}"

@@ -1,0 +1,88 @@
+"""What is judged: rows of both databases, the provider's own log, the torture's journal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cadence_service.domain.cadence import CadenceRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSeen:
+    """One push of an execution: what was planned, and what the database says of it."""
+
+    position: int
+    layer_id: int
+    delay: timedelta
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSeen:
+    """An execution as its rows tell it; its users are numbers."""
+
+    id: str
+    automation_id: str
+    phase: str
+    is_scheduled: bool
+    is_uncapped: bool
+    slot: datetime
+    window: timedelta
+    has_ended: bool
+    users: range
+    pushes: tuple[PushSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a message is: a push of an execution for a user, as a test or for real."""
+
+    execution_id: str
+    position: int
+    is_test: bool
+    user: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the ledger; its display tag is the one that the message must carry."""
+
+    address: Address
+    state: str
+    was_in_doubt: bool
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that the provider took, as the provider wrote it down."""
+
+    at: datetime
+    user: int
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotExpected:
+    """A slot that must have been executed, or recorded as missed or skipped."""
+
+    automation_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that was seen.
+
+    Shape: `answered` are executions whose start was answered; `one_slot` are the automations that
+    have one slot, and it; `recorded` tells when each message counts for the cadence service.
+    """
+
+    executions: Mapping[str, ExecutionSeen]
+    ledger: tuple[Row, ...]
+    accepted: tuple[Accepted, ...]
+    recorded: Mapping[Address, datetime]
+    rules: tuple[CadenceRule, ...]
+    answered: frozenset[str] = frozenset()
+    slots: tuple[SlotExpected, ...] = ()
+    one_slot: Mapping[str, datetime] = field(default_factory=dict)

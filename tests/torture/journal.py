@@ -1,0 +1,62 @@
+"""What was asked of the system and answered, and which slots it therefore owes."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from tests.torture.evidence import SlotExpected
+
+MINUTE: Final = timedelta(minutes=1)
+#: So long after a slot some engine has certainly looked, whatever was killed meanwhile.
+SURELY_OPENED: Final = timedelta(seconds=30)
+
+
+@dataclass
+class Journal:
+    """Written while the torture goes on; safe to write from several threads.
+
+    Shape: of an automation, the instants from which on it was surely scheduled, and from which on
+    perhaps no more; those of None are of all automations. One without a slot of its own has one
+    every minute.
+    """
+
+    answered: set[str] = field(default_factory=set)
+    one_slot: dict[str, datetime] = field(default_factory=dict)
+    on: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    off: dict[str | None, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+
+    def has_one_slot(self, automation_id: str, at: datetime) -> None:
+        """Note the only slot of an automation."""
+        self.one_slot[automation_id] = at
+
+    def switched_on(self, automation_id: str, answered_at: datetime) -> None:
+        """Note that it was answered: this automation is scheduled."""
+        self.on[automation_id].append(answered_at)
+
+    def switched_off(self, automation_id: str | None, asked_at: datetime) -> None:
+        """Note that somebody is about to pause this automation, or all of them."""
+        self.off[automation_id].append(asked_at)
+
+    def find_owed(self, until: datetime) -> Iterator[SlotExpected]:
+        """Yield the slots that must have an execution: surely scheduled before and long after."""
+        for automation_id, since in self.on.items():
+            off = [*self.off[automation_id], *self.off[None]]
+            own = self.one_slot.get(automation_id)
+            if own is None:
+                for start in since:
+                    end = min((at for at in off if at >= start), default=until)
+                    yield from _every_minute(automation_id, start, end)
+            elif since[0] < own:
+                # Whoever asked to pause it a moment before may have been heard a moment later.
+                heard = [at for at in off if at >= since[0] - MINUTE]
+                if own + SURELY_OPENED <= min(heard, default=until):
+                    yield SlotExpected(automation_id, own)
+
+
+def _every_minute(automation_id: str, start: datetime, end: datetime) -> Iterator[SlotExpected]:
+    slot = start.replace(second=0, microsecond=0) + MINUTE
+    while slot + SURELY_OPENED <= end:
+        yield SlotExpected(automation_id, slot)
+        slot += MINUTE

@@ -1,0 +1,79 @@
+"""The verdict in words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from tests.torture.checker import Fault, Finding, count_uncapped
+from tests.torture.evidence import Evidence
+from tests.torture.schedule import KILLS
+from tests.torture.torture import Told
+
+#: How many findings of a kind are shown.
+SHOWN: Final = 10
+
+
+def report(told: Told, findings: Sequence[Finding]) -> str:
+    """Return the summary: what was done, what came of it, what must be zero, and the findings."""
+    return "\n".join(
+        [
+            *_what_was_done(told),
+            *_what_came_of_it(told.evidence),
+            _what_must_be_zero(findings),
+            *_show(findings),
+            *(f"  left by itself: {text}" for text in told.left_by_themselves),
+        ]
+    )
+
+
+def _what_was_done(told: Told) -> list[str]:
+    kills = sum(told.blows[kind] for kind in KILLS)
+    pace = kills / (told.took_s / 60)
+    by_part = ", ".join(f"{kind} {told.blows[kind]}" for kind in KILLS)
+    others = ", ".join(
+        f"{kind} {count}" for kind, count in sorted(told.blows.items()) if kind not in KILLS
+    )
+    return [
+        f"seed {told.seed}: {kills} kills in {told.took_s / 60:.1f} min ({pace:.1f} a minute)",
+        f"  killed: {by_part}",
+        f"  besides: {others}",
+    ]
+
+
+def _what_came_of_it(evidence: Evidence) -> list[str]:
+    executions = list(evidence.executions.values())
+    phases = Counter(execution.phase for execution in executions)
+    copies = Counter(message.tag for message in evidence.accepted)
+    again = sum(1 for count in copies.values() if count > 1)
+    states = Counter(row.state for row in evidence.ledger)
+    resent = sum(row.was_in_doubt for row in evidence.ledger)
+    uncapped = sum(execution.is_uncapped for execution in executions)
+    return [
+        f"  executions {len(executions)}: {_count(phases)}",
+        f"  slots that were owed {len(evidence.slots)}, starts that were answered "
+        f"{len(evidence.answered)}",
+        f"  ledger rows {len(evidence.ledger)}: {_count(states)}",
+        f"  messages that the provider took {len(evidence.accepted)}; {again} more than once, "
+        "under one display tag each",
+        f"  in doubt at some time {resent}, left so {states['in_doubt']}",
+        f"  uncapped executions {uncapped}; with them, {count_uncapped(evidence)} sends over a cap",
+    ]
+
+
+def _what_must_be_zero(findings: Sequence[Finding]) -> str:
+    counts = Counter(finding.fault for finding in findings)
+    return "  " + " · ".join(f"{fault} {counts[fault]}" for fault in Fault)
+
+
+def _show(findings: Sequence[Finding]) -> list[str]:
+    shown: list[str] = []
+    for fault in Fault:
+        these = [finding for finding in findings if finding.fault is fault]
+        shown += [f"  {fault}: {one.where}: {one.text}" for one in these[:SHOWN]]
+        if len(these) > SHOWN:
+            shown.append(f"  {fault}: and {len(these) - SHOWN} more")
+    return shown
+
+
+def _count(counter: "Counter[str]") -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common())

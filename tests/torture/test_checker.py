@@ -1,0 +1,194 @@
+"""The judge must be able to condemn: a flawless history, and one planted fault at a time."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cadence_service.domain.cadence import CadenceRule
+from tests.torture.checker import Fault, count_uncapped, find_faults
+from tests.torture.evidence import (
+    Accepted,
+    Address,
+    Evidence,
+    ExecutionSeen,
+    PushSeen,
+    Row,
+    SlotExpected,
+)
+
+T = datetime(2026, 11, 24, 12, tzinfo=UTC)
+WINDOW = timedelta(seconds=10)
+RULE = CadenceRule(
+    name="one_in_three_days",
+    applies_to_layers=frozenset({3}),
+    counted_layers=frozenset({3}),
+    window=timedelta(hours=72),
+    max_count=1,
+)
+ID = "spring@20261124T120000Z"
+ALICE, BOB, TESTER = 1, 2, 9
+FIRST = PushSeen(position=1, layer_id=3, delay=timedelta(0), status="sent")
+SECOND = PushSeen(position=2, layer_id=1, delay=timedelta(minutes=1), status="sent")
+
+
+def at(seconds: float) -> datetime:
+    return T + timedelta(seconds=seconds)
+
+
+def an_execution(**changes: Any) -> ExecutionSeen:
+    usual = ExecutionSeen(
+        id=ID,
+        automation_id="spring",
+        phase="completed",
+        is_scheduled=True,
+        is_uncapped=False,
+        slot=T,
+        window=WINDOW,
+        has_ended=True,
+        users=range(1, 3),
+        pushes=(FIRST, SECOND),
+    )
+    return replace(usual, **changes)
+
+
+def a_row(user: int, position: int = 1, **changes: Any) -> Row:
+    is_test = changes.pop("is_test", False)
+    address = Address(changes.pop("execution_id", ID), position, is_test, user)
+    tag = f"tag {address}"
+    return replace(Row(address, "sent", was_in_doubt=False, tag=tag), **changes)
+
+
+ROWS = (
+    a_row(TESTER, is_test=True),
+    a_row(ALICE),
+    a_row(BOB, state="in_doubt", was_in_doubt=True),
+    a_row(ALICE, 2),
+    a_row(BOB, 2, state="failed"),
+)
+ACCEPTED = (
+    Accepted(at(-5), TESTER, ROWS[0].tag),
+    Accepted(at(5), ALICE, ROWS[1].tag),
+    Accepted(at(6), BOB, ROWS[2].tag),
+    Accepted(at(7), BOB, ROWS[2].tag),
+    Accepted(at(65), ALICE, ROWS[3].tag),
+)
+
+
+def a_history(**changes: Any) -> Evidence:
+    """A test, then two pushes to two users: one message twice, in doubt, and one that failed."""
+    flawless = Evidence(
+        executions={ID: an_execution()},
+        ledger=ROWS,
+        accepted=ACCEPTED,
+        recorded={row.address: T for row in ROWS if row.state != "failed"},
+        rules=(RULE,),
+        answered=frozenset({ID}),
+        slots=(SlotExpected("spring", T),),
+        one_slot={"spring": T},
+    )
+    return replace(flawless, **changes)
+
+
+def faults_of(evidence: Evidence) -> list[tuple[Fault, str]]:
+    return [(finding.fault, finding.text) for finding in find_faults(evidence)]
+
+
+def test_a_flawless_history_has_no_fault() -> None:
+    assert faults_of(a_history()) == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "fault", "said"),
+    [
+        ({"answered": frozenset({ID, "gone"})}, Fault.LOST, "no such execution"),
+        ({"slots": (SlotExpected("spring", at(60)),)}, Fault.LOST, "has no execution"),
+        (
+            {"executions": {ID: an_execution(has_ended=False, phase="live_execution")}},
+            Fault.LOST,
+            "never ended",
+        ),
+        (
+            {"executions": {ID: an_execution(users=range(1, 4))}},
+            Fault.LOST,
+            "ended without user 3",
+        ),
+        ({"ledger": (*ROWS[:4], a_row(BOB, 2, state="claimed"))}, Fault.LOST, "no outcome"),
+        ({"accepted": (*ACCEPTED[:4],)}, Fault.LOST, "never took it"),
+        ({"one_slot": {"spring": at(-60)}}, Fault.DOUBLED, "this is another"),
+        ({"accepted": (*ACCEPTED, ACCEPTED[1])}, Fault.DOUBLED, "taken 2 times, never in doubt"),
+        (
+            {"accepted": (*ACCEPTED, replace(ACCEPTED[2], tag="other"))},
+            Fault.DOUBLED,
+            "a display tag of nobody's",
+        ),
+        (
+            {"accepted": (*ACCEPTED, replace(ACCEPTED[2], user=ALICE))},
+            Fault.DOUBLED,
+            "a display tag of nobody's",
+        ),
+        (
+            {"accepted": (*ACCEPTED, Accepted(at(4.9), BOB, ROWS[2].tag))},
+            Fault.EARLY,
+            "push 1: 0.100 s early",
+        ),
+        (
+            {"executions": {ID: an_execution(slot=at(10))}, "slots": (), "one_slot": {}},
+            Fault.EARLY,
+            "s early",
+        ),
+        (
+            {"accepted": (*ACCEPTED[:4], Accepted(at(60), ALICE, ROWS[3].tag))},
+            Fault.EARLY,
+            "push 2: 5.000 s early",
+        ),
+        (
+            {"recorded": {r.address: T for r in ROWS if r.state == "sent"}},
+            Fault.UNRECORDED,
+            "in_doubt, and cadence knows nothing",
+        ),
+        (
+            {"accepted": (*ACCEPTED, Accepted(at(70), BOB, ROWS[4].tag))},
+            Fault.UNRECORDED,
+            "the ledger says failed",
+        ),
+    ],
+)
+def test_a_planted_fault_is_found(planted: dict[str, Any], fault: Fault, said: str) -> None:
+    found = faults_of(a_history(**planted))
+
+    assert {kind for kind, _ in found} == {fault}
+    assert any(said in text for _, text in found), found
+
+
+def another_send_to_alice(*, uncapped: bool) -> Evidence:
+    other = an_execution(
+        id="other",
+        automation_id="other",
+        users=range(1, 2),
+        pushes=(FIRST,),
+        is_uncapped=uncapped,
+    )
+    row = a_row(ALICE, execution_id="other")
+    calm = a_history()
+    return a_history(
+        executions={**calm.executions, "other": other},
+        ledger=(*ROWS, row),
+        accepted=(*ACCEPTED, Accepted(at(8), ALICE, row.tag)),
+        recorded={**calm.recorded, row.address: at(3_600)},
+    )
+
+
+def test_a_send_over_a_cap_is_found_on_both_sides() -> None:
+    found = faults_of(another_send_to_alice(uncapped=False))
+
+    assert {kind for kind, _ in found} == {Fault.OVER_CAP}
+    assert len(found) == 2
+
+
+def test_an_uncapped_execution_is_no_fault_and_is_counted_apart() -> None:
+    evidence = another_send_to_alice(uncapped=True)
+
+    assert faults_of(evidence) == []
+    assert count_uncapped(evidence) == 2

@@ -1,0 +1,107 @@
+"""One torture from beginning to end."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.torture.collect import collect
+from tests.torture.crowd import Crowd
+from tests.torture.evidence import Evidence
+from tests.torture.schedule import KILLS, Blow, Event
+from tests.torture.world import World, read_rows, running_world
+
+#: How often the supervisor looks, and the crowd.
+LOOK_S: Final = 0.1
+BUSY_EVERY_S: Final = 0.5
+#: How long the system may take to come to rest, once nothing is done to it any more.
+REST_S: Final = 150.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was done, in how long, and the evidence of what came of it."""
+
+    seed: int
+    blows: Counter[Blow]
+    took_s: float
+    left_by_themselves: tuple[str, ...]
+    evidence: Evidence
+
+
+def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
+    """Start the world in `folder`, let the events happen to it, let it rest, and collect."""
+    with running_world(folder) as world:
+        crowd = Crowd(world, seed)
+        crowd.arrive()
+        blows: Counter[Blow] = Counter()
+        began_at = time.monotonic()
+        for event in events:
+            _let_pass(crowd, event.after_s)
+            _strike(crowd, event)
+            blows[event.blow] += 1
+            _tell(say, event, blows)
+        took_s = time.monotonic() - began_at
+        say("nothing more is done to it; it comes to rest")
+        world.supervise(everything=True)
+        crowd.leave()
+        _rest(world)
+        return Told(
+            seed=seed,
+            blows=blows,
+            took_s=took_s,
+            left_by_themselves=tuple(world.left_by_themselves),
+            evidence=collect(crowd),
+        )
+
+
+def _let_pass(crowd: Crowd, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    busy_at = 0.0
+    while (now := time.monotonic()) < until:
+        crowd.world.supervise()
+        if now >= busy_at:
+            crowd.keep_busy()
+            busy_at = now + BUSY_EVERY_S
+        time.sleep(LOOK_S)
+
+
+def _strike(crowd: Crowd, event: Event) -> None:
+    world = crowd.world
+    if event.blow in KILLS:
+        world.kill(event.blow, event.target, event.lasts_s)
+    elif event.blow is Blow.WEATHER:
+        world.set_weather(event.detail, event.lasts_s)
+    elif event.blow is Blow.MOOD:
+        world.set_mood(event.detail, event.lasts_s)
+    else:
+        crowd.act(event)
+
+
+def _tell(say: Say, event: Event, blows: Counter[Blow]) -> None:
+    done = sum(blows[kind] for kind in KILLS)
+    if event.blow in KILLS and done % 50 == 0:
+        say(f"{done} kills")
+
+
+#: What is left to do, in the order in which it comes to rest.
+OPEN: Final = """
+SELECT (SELECT count(*) FROM executions WHERE ended_at IS NULL)
+     + (SELECT count(*) FROM send_batches WHERE done_at IS NULL)
+     + (SELECT count(*) FROM deliveries WHERE state = 'claimed')
+     + (SELECT count(*) FROM deliveries WHERE state IN ('sent', 'in_doubt') AND tracked_at IS NULL)
+"""
+
+
+def _rest(world: World) -> None:
+    """Wait until nothing is left to do, or for as long as anything may take."""
+    give_up_at = time.monotonic() + REST_S
+    while time.monotonic() < give_up_at:
+        world.supervise()
+        if read_rows(world.stack.database_url, OPEN) == [(0,)]:
+            return
+        time.sleep(LOOK_S)

@@ -1,0 +1,226 @@
+"""The world of the torture: every process, their supervisor, and neighbours that misbehave."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg2
+import requests
+
+from chassis.clock import utc_now
+from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
+from tests.fakes.fcm_server import FcmServer, run_fcm_server
+from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
+from tests.fakes.token_server import make_key, run_token_server
+from tests.journeys.stack import Stack, running_stack, user
+from tests.torture.changing_clock import Change, plan_changes, write_zone
+from tests.torture.evidence import Accepted
+from tests.torture.schedule import Blow
+
+ENGINES: Final = 2
+TESTER: Final = 1
+#: A commit survives the server's death, though not the machine's, and that is not tried here.
+POSTGRES: Final = {"fsync": "off", "full_page_writes": "off"}
+SETTINGS: Final = {
+    # Small batches, slowly: a send lasts long enough to be killed in.
+    "PUSH_RATE_PER_MINUTE": "18000",
+    "PUSH_BATCH_SIZE": "40",
+    "PUSH_WEB_WORKERS": "1",
+    "PUSH_ENGINE_DEAD_AFTER_SECONDS": "2",
+    "PUSH_SCRIPT_TIMEOUT_SECONDS": "5",
+    "PUSH_TRANSPORT": "fcm",
+    "FIREBASE_PROJECT_ID": "garden",
+    "FIREBASE_CLIENT_EMAIL": "push@garden.test",
+    "FCM_RETRY_BUDGET_SECONDS": "2",
+    "FCM_BACKOFF_SECONDS": "0.1",
+    "FCM_ANSWER_TIMEOUT_SECONDS": "3",
+}
+#: The clocks change so soon after the start, and again and again.
+FIRST_CHANGE: Final = timedelta(seconds=50)
+CHANGES_EVERY: Final = timedelta(minutes=3)
+
+#: One in a hundred devices is gone; a few misbehave once; see tests/fakes/fcm_server.py.
+SCRIPT: Final = """
+import csv, os, sys, time, uuid
+first, users = int(os.environ["PARAM_FIRST"]), int(os.environ["PARAM_USERS"])
+mood = os.environ["PARAM_MOOD"]
+print("this script is", mood, flush=True)
+if mood == "failing":
+    sys.exit("out of order")
+time.sleep({"slow": 2, "hanging": 3600}.get(mood, 0))
+words = {10: "cut-1", 11: "goaway-1", 12: "down-2", 13: "busy-1", 14: "hang-1", 15: "slow-1"}
+with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w", newline="") as f:
+    table = csv.writer(f)
+    table.writerow(["user_id", "first_name", "device_token"])
+    for n in range(first, first + users):
+        lot = n * 7919 % 1000
+        word = "unregistered-x" if lot < 10 else words.get(lot, "ok")
+        table.writerow([uuid.UUID(int=n), f"Name {n}", f"{word}-{n}"])
+"""
+
+
+@dataclass
+class World:
+    """Everything that runs. Only the main thread kills and starts: the kernel watches it."""
+
+    stack: Stack
+    postgres: EmbeddedPostgres
+    fcm: FcmServer
+    cadence: FickleProxy
+    changes: list[Change]
+    accepted: list[Accepted] = field(default_factory=list)
+    left_by_themselves: list[str] = field(default_factory=list)
+    _back_at: dict[tuple[Blow, int], float] = field(default_factory=dict)
+    _calm_at: dict[Blow, float] = field(default_factory=dict)
+
+    def kill(self, blow: Blow, target: int, for_s: float) -> None:
+        """End a part by kill -9, with all its children, and let it lie for a while."""
+        number = target % ENGINES if blow is Blow.KILL_ENGINE else 0
+        if (blow, number) in self._back_at:
+            self._revive(blow, number)
+        pid = self.postgres.pid if blow is Blow.KILL_POSTGRES else self._process(blow, number).pid
+        assert pid
+        # PostgreSQL's own children notice by themselves; killing them would hide whether they do.
+        end = os.kill if blow is Blow.KILL_POSTGRES else os.killpg
+        end(pid, signal.SIGKILL)
+        self._back_at[blow, number] = time.monotonic() + for_s
+
+    def set_weather(self, word: str, for_s: float) -> None:
+        """Let the provider behave so to everybody, for a while."""
+        self.fcm.weather = word
+        self._calm_at[Blow.WEATHER] = time.monotonic() + for_s
+
+    def set_mood(self, mood: str, for_s: float) -> None:
+        """Let the cadence service behave so, for a while."""
+        self.cadence.mood = Mood[mood]
+        self._calm_at[Blow.MOOD] = time.monotonic() + for_s
+
+    def supervise(self, *, everything: bool = False) -> None:
+        """Start again what has lain long enough, or has left by itself; let moods pass."""
+        now = time.monotonic()
+        for (blow, number), back_at in list(self._back_at.items()):
+            if everything or back_at <= now:
+                self._revive(blow, number)
+        for blow, calm_at in list(self._calm_at.items()):
+            if everything or calm_at <= now:
+                self._calm(blow)
+        self._look_for_leavers()
+
+    def _revive(self, blow: Blow, number: int) -> None:
+        del self._back_at[blow, number]
+        if blow is Blow.KILL_POSTGRES:
+            self.postgres.restart_if_dead()
+            return
+        self._process(blow, number).wait()
+        self._start(blow, number)
+
+    def _start(self, blow: Blow, number: int) -> None:
+        command = "engine" if blow is Blow.KILL_ENGINE else "serve"
+        program = "cadence-service" if blow is Blow.KILL_CADENCE else "push-blaster"
+        row, place = self._place(blow, number)
+        row[place] = self.stack.spawn(program, command)
+
+    def _process(self, blow: Blow, number: int) -> subprocess.Popen[bytes]:
+        row, place = self._place(blow, number)
+        return row[place]
+
+    def _place(self, blow: Blow, number: int) -> tuple[list[subprocess.Popen[bytes]], int]:
+        if blow is Blow.KILL_ENGINE:
+            return self.stack.engines, number
+        return self.stack.services, 0 if blow is Blow.KILL_CADENCE else 1
+
+    def _calm(self, blow: Blow) -> None:
+        del self._calm_at[blow]
+        if blow is Blow.WEATHER:
+            self.fcm.weather = None
+        else:
+            self.cadence.mood = Mood.WELL
+
+    def _look_for_leavers(self) -> None:
+        parts = [(Blow.KILL_ENGINE, n) for n in range(ENGINES)]
+        for blow, number in [*parts, (Blow.KILL_WEB, 0), (Blow.KILL_CADENCE, 0)]:
+            code = self._process(blow, number).poll()
+            if code is not None and (blow, number) not in self._back_at:
+                self.left_by_themselves.append(f"{blow} {number}: exit {code}")
+                self._start(blow, number)
+
+
+@contextmanager
+def running_world(folder: Path) -> Iterator[World]:
+    """Start all of it in `folder`; stop all of it at the end."""
+    private, public = make_key()
+    first = utc_now().replace(microsecond=0) + FIRST_CHANGE
+    changes = plan_changes(first, CHANGES_EVERY, 200)
+    write_zone(folder / "zones", changes)
+    with (
+        run_postgres(folder / "postgres", POSTGRES) as postgres,
+        run_fcm_server(folder) as fcm,
+        run_token_server(public) as google,
+        run_proxy() as cadence,
+    ):
+        settings = {
+            **SETTINGS,
+            "PYTHONTZPATH": str(folder / "zones"),
+            "CADENCE_SERVICE_URL": cadence.url,
+            "FIREBASE_PRIVATE_KEY": private.replace("\n", "\\n"),
+            "FCM_BASE_URL": fcm.url,
+            "FCM_TOKEN_URI": google.url,
+            "FCM_CA_FILE": str(fcm.ca_file),
+        }
+        with running_stack(postgres, folder / "data", settings, engines=ENGINES) as stack:
+            cadence.target = stack.cadence_url
+            (stack.folder / "scripts" / "users.py").write_text(SCRIPT)
+            stack.ask("POST", "/api/devices", {"userId": user(TESTER), "token": f"ok-{TESTER}"})
+            world = World(stack, postgres, fcm, cadence, changes)
+            fcm.on_accept = lambda message: world.accepted.append(_read(message, utc_now()))
+            yield world
+
+
+def _read(message: dict[str, Any], at: datetime) -> Accepted:
+    tag = message["android"]["notification"]["tag"]
+    assert tag == message["apns"]["headers"]["apns-collapse-id"]
+    assert tag == message["webpush"]["notification"]["tag"]
+    return Accepted(at, int(message["token"].rpartition("-")[2]), tag)
+
+
+def persist(act: Callable[[], requests.Response], limit_s: float = 60) -> requests.Response | None:
+    """Ask again and again until somebody answers for good; None after `limit_s`."""
+    give_up_at = time.monotonic() + limit_s
+    while time.monotonic() < give_up_at:
+        try:
+            response = act()
+        except requests.RequestException:
+            response = None
+        if response is not None and response.status_code < 500:
+            return response
+        time.sleep(0.3)
+    return None
+
+
+def read_rows(url: str, sql: str) -> list[tuple[Any, ...]] | None:
+    """Return what the database says, or None while it is away."""
+    try:
+        connection = psycopg2.connect(url)
+    except psycopg2.OperationalError:
+        return None
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+    except psycopg2.OperationalError:
+        return None
+    finally:
+        connection.close()
+
+
+def number_of(user_id: str | UUID) -> int:
+    """Return which user this is; the torture counts them."""
+    return UUID(str(user_id)).int
