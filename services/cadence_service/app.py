@@ -17,6 +17,7 @@ from cadence_service.web.history_tools import (
     history_tool_routes,
 )
 from cadence_service.web.notifications import notification_routes
+from cadence_service.web.over_cap import over_cap_routes
 from cadence_service.web.problems import PROBLEMS
 from cadence_service.web.reservations import reservation_routes
 from cadence_service.web.rules import rule_routes
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         user_routes(database),
         rule_routes(database),
         forecast_routes(database),
+        over_cap_routes(database),
         history_tool_routes(database),
         health_routes(database),
     ):

@@ -19,6 +19,7 @@ from push_blaster.web.devices import device_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
 from push_blaster.web.monitor import monitor_routes
+from push_blaster.web.over_cap import over_cap_routes
 from push_blaster.web.plans import plan_routes
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         control_routes(database, adapters.files),
         automation_test_routes(parts, adapters.files),
         execution_routes(parts, adapters.files),
+        over_cap_routes(database),
         monitor_routes(parts, adapters.files),
         scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),
         script_routes(adapters.scripts),

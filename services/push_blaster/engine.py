@@ -28,6 +28,7 @@ from push_blaster.adapters.job_queue import BatchKey, JobQueue, Work
 from push_blaster.settings import Settings
 from push_blaster.use_cases.advance_execution import advance_execution
 from push_blaster.use_cases.close_batches import close_batches
+from push_blaster.use_cases.count_over_cap import count_over_cap
 from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.send_batch import send_batch
@@ -164,6 +165,7 @@ class _Engine:
             delete_engines(connection, utc_now() - timedelta(hours=1))
         close_batches(self._parts)
         track_sends(self._parts)
+        count_over_cap(self._parts)
         if self._webhook:
             tell_contacts(self._parts, self._webhook)
 

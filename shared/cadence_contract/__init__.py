@@ -17,6 +17,7 @@ from marshmallow import (
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
 FORECAST_PUSHES_PATH: Final = "/forecast-pushes"
 TRACK_NOTIFICATION_PATH: Final = "/track-notification"
+OVER_CAP_PATH: Final = "/over-cap"
 RESERVATIONS_PATH: Final = "/reservations"
 EXTEND_RESERVATION_PATH: Final = "/extend-reservation"
 RULES_PATH: Final = "/rules"
@@ -223,6 +224,31 @@ class PushForecastsSchema(Schema):
         unknown = EXCLUDE
 
     pushes = fields.List(fields.Nested(PushForecastSchema), required=True)
+
+
+class OverCapQuestionSchema(Schema):
+    """Body of POST OVER_CAP_PATH: which recorded send of which users is asked about."""
+
+    class Meta:
+        unknown = RAISE
+
+    user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
+    layer_id = LayerField(required=True, data_key="layerId")
+    sent_at = InstantField(required=True, data_key="sentAt")
+
+
+class OverCapSchema(Schema):
+    """Answer of POST OVER_CAP_PATH: who got more than a rule allows; perhaps more than one."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    rules_version = fields.Integer(allow_none=True, data_key="rulesVersion")
+    users = fields.Integer(required=True)
+    by_rule = fields.Dict(
+        keys=fields.String(), values=fields.List(fields.UUID()), required=True, data_key="byRule"
+    )
+    fail_open_reason = fields.String(allow_none=True, data_key="failOpenReason")
 
 
 class SentPushSchema(Schema):

@@ -1,11 +1,11 @@
 """The table `user_notifications`: every notification that every user got; and what is held."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from cadence_service.adapters.partitions import FOREVER
-from cadence_service.domain.cadence import Send
+from cadence_service.domain.cadence import CadenceRule, Send
 from cadence_service.domain.user_ids import UserIds
 from chassis.postgres import BulkConnection
 
@@ -13,15 +13,8 @@ from chassis.postgres import BulkConnection
 def select_sends(
     connection: BulkConnection, users: UserIds, after: datetime, before: datetime | None = None
 ) -> dict[UUID, list[Send]]:
-    """Return the sends of each of `users` between two instants, held slots too.
-
-    PostgreSQL knows nothing of an array's ids; it is made to probe the index for each.
-    """
-    connection.execute(
-        "SELECT set_config('enable_hashjoin', 'off', true),"
-        " set_config('join_collapse_limit', '1', true),"
-        " set_config('enable_mergejoin', 'off', true), set_config('enable_nestloop', 'on', true)"
-    )
+    """Return the sends of each of `users` between two instants, held slots too."""
+    _probe_for_each(connection)
     rows = connection.execute(
         """
         SELECT n.user_id, n.layer_id, n.sent_at
@@ -40,6 +33,51 @@ def select_sends(
     for user_id, layer_id, sent_at in rows:
         sends.setdefault(user_id, []).append(Send(layer_id, sent_at))
     return sends
+
+
+def select_over_cap(
+    connection: BulkConnection, users: UserIds, rule: CadenceRule, own: Send
+) -> list[UUID]:
+    """Return who of `users` got `own` although others use up the rule's cap around it.
+
+    Slots that are only held do not count. `find_overruns` is what this means.
+    """
+    _probe_for_each(connection)
+    rows = connection.execute(
+        """
+        WITH counted AS (
+          SELECT n.user_id, n.sent_at, 1 AS sends, false AS is_own
+            FROM unnest(%(users)s::uuid[]) u JOIN user_notifications n ON n.user_id = u
+           WHERE n.sent_at > %(after)s AND n.sent_at < %(before)s
+             AND n.layer_id = ANY(%(layers)s::smallint[])
+          UNION ALL  -- at the instant of our own send, which itself is not to count
+          SELECT DISTINCT n.user_id, n.sent_at, %(own_sends)s::int, true
+            FROM unnest(%(users)s::uuid[]) u JOIN user_notifications n ON n.user_id = u
+           WHERE n.sent_at = %(at)s AND n.layer_id = %(own_layer)s
+        ), windows AS (
+          SELECT user_id, sent_at, bool_or(is_own) OVER (PARTITION BY user_id) AS has_own,
+                 sum(sends) OVER (PARTITION BY user_id ORDER BY sent_at
+                                  RANGE BETWEEN %(window)s::interval PRECEDING AND CURRENT ROW)
+                 AS in_window
+            FROM counted
+        )
+        SELECT DISTINCT user_id FROM windows
+         WHERE has_own AND sent_at >= %(at)s AND in_window >= %(max)s
+         ORDER BY user_id
+        """,
+        {
+            "users": users,
+            "after": own.sent_at - rule.window,
+            "before": own.sent_at + rule.window,
+            "layers": sorted(rule.counted_layers),
+            "own_sends": -1 if own.layer_id in rule.counted_layers else 0,
+            "own_layer": own.layer_id,
+            "at": own.sent_at,
+            "window": rule.window - timedelta(microseconds=1),
+            "max": rule.max_count,
+        },
+    )
+    return [row[0] for row in rows]
 
 
 def stream_history(
@@ -63,3 +101,15 @@ def stream_history(
             {"start": start, "end": end, "share": share},
         )
         yield from cursor
+
+
+def _probe_for_each(connection: BulkConnection) -> None:
+    """Let the next statements probe the index for each user of an array.
+
+    PostgreSQL knows nothing of an array's ids and would hash the whole history for a few of them.
+    """
+    connection.execute(
+        "SELECT set_config('enable_hashjoin', 'off', true),"
+        " set_config('join_collapse_limit', '1', true),"
+        " set_config('enable_mergejoin', 'off', true), set_config('enable_nestloop', 'on', true)"
+    )

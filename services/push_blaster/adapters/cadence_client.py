@@ -19,15 +19,24 @@ from cadence_contract import (
     FORECAST_PUSHES_PATH,
     HEALTH_PATH,
     MAX_NOTIFICATIONS,
+    OVER_CAP_PATH,
     RESERVATIONS_PATH,
     RULES_PATH,
     TRACK_NOTIFICATION_PATH,
     FilteredAudienceSchema,
+    OverCapSchema,
     PushForecastsSchema,
     RuleSetSchema,
     TrackedSchema,
 )
-from push_blaster.domain.cadence import CadenceRule, PlannedSend, PushForecast, TrackedSend, Verdict
+from push_blaster.domain.cadence import (
+    CadenceRule,
+    OverCap,
+    PlannedSend,
+    PushForecast,
+    TrackedSend,
+    Verdict,
+)
 
 ATTEMPTS: Final = 2
 #: How long slots are held without another word.
@@ -94,6 +103,27 @@ class CadenceClient:
             _read_forecast(found, push.at)
             for found, push in zip(answer["pushes"], pushes, strict=True)
         ]
+
+    def find_over_cap(
+        self, user_ids: Sequence[UUID], layer_id: int, sent_at: datetime
+    ) -> list[OverCap]:
+        """Return who of those who got this send, as recorded, got more than the rules allow.
+
+        Raises: CadenceUnavailableError if nobody can say.
+        """
+        question = {
+            "userIds": [str(user_id) for user_id in user_ids],
+            "layerId": layer_id,
+            "sentAt": sent_at.isoformat(),
+        }
+        answer = self._ask(OVER_CAP_PATH, question, OverCapSchema())
+        rules: dict[UUID, list[str]] = {}
+        for rule, users in answer["by_rule"].items():
+            for user_id in users:
+                rules.setdefault(user_id, []).append(rule)
+        if not rules.keys() <= set(user_ids):
+            raise CadenceUnavailableError("the cadence service answered users not asked for")
+        return [OverCap(user_id, tuple(names)) for user_id, names in rules.items()]
 
     def track(self, sends: Sequence[TrackedSend], reservation_key: str | None = None) -> None:
         """Let the service remember `sends`, each in its held slot if it has one; safe to repeat."""

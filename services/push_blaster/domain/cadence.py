@@ -29,7 +29,7 @@ class PlannedSend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushForecast:
-    """How many of its audience a push planned at `at` will go to, and how many rules hold back.
+    """How many users a push planned at `at` will go to, and how many each rule will hold back.
 
     Shape: `eligible` is None where nobody could say, for a `reason`; with `failed_open` nobody is
     checked, everybody is eligible, and `reason` says why.
@@ -45,6 +45,14 @@ class PushForecast:
     def excluded(self) -> int:
         """How many will be held back."""
         return sum(self.held_back.values())
+
+
+@dataclass(frozen=True, slots=True)
+class OverCap:
+    """A user who got more than rules allow, by which of them."""
+
+    user_id: UUID
+    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

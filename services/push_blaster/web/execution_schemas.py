@@ -145,6 +145,37 @@ class PhaseSchema(Schema):
     at = fields.AwareDateTime()
 
 
+class OverCapCountSchema(Schema):
+    """How many users of an unchecked send got more than the cadence rules allow."""
+
+    users = fields.Integer()
+    by_rule = fields.Dict(keys=fields.String(), values=fields.Integer(), data_key="byRule")
+    counted_at = fields.AwareDateTime(data_key="countedAt")
+
+
+class OverCapUserSchema(Schema):
+    """A user who got more than rules allow by one push."""
+
+    position = fields.Integer()
+    user_id = fields.UUID(data_key="userId")
+    rules = fields.List(fields.String())
+
+
+class OverCapSchema(Schema):
+    """Who got more than the cadence rules allow.
+
+    The state is `checked` where no push went out unchecked, `pending` until cadence has recorded
+    all that was sent, then `known`.
+    """
+
+    execution_id = fields.String(data_key="executionId")
+    state = fields.String()
+    uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
+    count = fields.Nested(OverCapCountSchema, allow_none=True)
+    users = fields.List(fields.Nested(OverCapUserSchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+
+
 class ExecutionSchema(Schema):
     """One execution."""
 
@@ -165,6 +196,7 @@ class ExecutionSchema(Schema):
     reason = fields.String(allow_none=True)
     uncapped = fields.Boolean()
     uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
+    over_cap = fields.Nested(OverCapCountSchema, data_key="overCap", allow_none=True)
     approval = fields.Nested(ApprovalSchema, allow_none=True)
     can_cancel = fields.Boolean(data_key="canCancel")
     can_stop = fields.Boolean(data_key="canStop")

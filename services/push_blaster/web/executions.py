@@ -1,13 +1,12 @@
 """Routes about executions: start, list, read, log, cancel, stop, and who got what."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 from flask import request
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
@@ -18,6 +17,7 @@ from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
 from push_blaster.adapters.execution_log import select_log
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
+from push_blaster.adapters.over_cap_table import select_over_cap_count
 from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.execution import Execution
 from push_blaster.domain.phase import BEFORE_LIVE, Phase
@@ -26,6 +26,7 @@ from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
+from push_blaster.web.cursors import read_cursor, write_cursor
 from push_blaster.web.execution_schemas import (
     ApproveSchema,
     DeliveryListSchema,
@@ -42,9 +43,6 @@ from push_blaster.web.execution_schemas import (
     StopSchema,
 )
 from push_blaster.web.log_stream import StreamShape, stream_log
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 LOG_STREAM: Final = StreamShape(
     entry_id=str,
@@ -85,14 +83,14 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
                 connection,
                 automation_id=query["automation_id"],
                 phases=query["phase"],
-                before=_read_cursor(query["cursor"], _read_instant, str),
+                before=read_cursor(query["cursor"], _read_instant, str),
                 limit=query["limit"],
             )
             phases = select_phases(connection, [execution.id for execution in found])
         is_full = len(found) == query["limit"]
         return {
             "executions": [_execution(e, phases.get(e.id, []), {}) for e in found],
-            "next_cursor": f"{found[-1].created_at.isoformat()}|{found[-1].id}"
+            "next_cursor": write_cursor(found[-1].created_at.isoformat(), found[-1].id)
             if is_full
             else None,
         }
@@ -124,12 +122,12 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.response(200, DeliveryListSchema)
     def list_deliveries(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
         """List who got what, and who did not and why, by push and user."""
-        after = _read_cursor(query["cursor"], int, UUID)
+        after = read_cursor(query["cursor"], int, UUID)
         with database.transaction() as connection:
             select_execution(connection, execution_id)
             found = select_deliveries(connection, execution_id, after, query["limit"])
         is_full = len(found) == query["limit"]
-        last = f"{found[-1]['position']}|{found[-1]['user_id']}" if is_full else None
+        last = write_cursor(found[-1]["position"], found[-1]["user_id"]) if is_full else None
         return {"deliveries": found, "next_cursor": last}
 
     @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
@@ -168,8 +166,9 @@ def _show(database: Database, execution: Execution) -> dict[str, Any]:
         phases = select_phases(connection, [execution.id])
         counted = select_funnels(connection, execution.id)
         approval = select_approval(connection, execution.id)
+        over_cap = select_over_cap_count(connection, execution.id)
     shown = _execution(execution, phases.get(execution.id, []), counted)
-    return {**shown, "approval": _show_approval(execution, approval)}
+    return {**shown, "approval": _show_approval(execution, approval), "over_cap": over_cap}
 
 
 def _show_approval(execution: Execution, approval: Approval | None) -> dict[str, Any] | None:
@@ -252,18 +251,6 @@ def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> 
         "forecast": progress.forecast,
         "funnel": progress.funnel or read_funnel(progress, counted),
     }
-
-
-def _read_cursor(
-    cursor: str | None, read_first: Callable[[str], A], read_second: Callable[[str], B]
-) -> tuple[A, B] | None:
-    if cursor is None:
-        return None
-    first, _, second = cursor.partition("|")
-    try:
-        return read_first(first), read_second(second)
-    except ValueError as error:
-        raise ValidationError({"cursor": ["Not a cursor that this list gave out."]}) from error
 
 
 def _read_instant(text: str) -> datetime:

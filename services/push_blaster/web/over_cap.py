@@ -1,0 +1,78 @@
+"""The route that accounts for an unchecked send: who got more than the cadence rules allow."""
+
+import csv
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.execution_view import select_execution
+from push_blaster.adapters.over_cap_table import select_over_cap, select_over_cap_count
+from push_blaster.domain.execution import Execution
+from push_blaster.web.cursors import read_cursor, write_cursor
+from push_blaster.web.execution_schemas import DeliveryQuerySchema, OverCapSchema
+
+#: Rows read at once for a table that is sent as a whole.
+PAGE: Final = 5_000
+
+
+def over_cap_routes(database: Database) -> Routes:
+    """Return the route about users over their caps."""
+    routes = Routes("over_cap", __name__, description="Unchecked sends, accounted for")
+
+    @routes.route("/api/executions/<execution_id>/over-cap", methods=["GET"])
+    @routes.arguments(DeliveryQuerySchema, location="query")
+    @routes.response(200, OverCapSchema)
+    def read(query: dict[str, Any], execution_id: str) -> ResponseReturnValue:
+        """Tell who got more than the cadence rules allow, of an unchecked send; as text/csv too.
+
+        It is known once the execution has ended and cadence has recorded all that was sent.
+        """
+        after = read_cursor(query["cursor"], int, UUID)
+        with database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+            count = select_over_cap_count(connection, execution_id)
+            found = select_over_cap(connection, execution_id, after, query["limit"])
+        if request.accept_mimetypes.best == "text/csv":
+            return Response(_table(database, execution_id), mimetype="text/csv")
+        is_full = len(found) == query["limit"]
+        return {
+            "execution_id": execution_id,
+            "state": _state(execution, is_known=count is not None),
+            "uncapped_reason": execution.uncapped_reason,
+            "count": count,
+            "users": found,
+            "next_cursor": write_cursor(found[-1]["position"], found[-1]["user_id"])
+            if is_full
+            else None,
+        }
+
+    return routes
+
+
+def _state(execution: Execution, *, is_known: bool) -> str:
+    if execution.uncapped_reason is None:
+        return "checked"
+    return "known" if is_known else "pending"
+
+
+def _table(database: Database, execution_id: str) -> Iterator[str]:
+    """Yield the whole list as CSV, page by page."""
+    yield "position,userId,rules\r\n"
+    after: tuple[int, UUID] | None = None
+    while True:
+        with database.transaction() as connection:
+            found = select_over_cap(connection, execution_id, after, PAGE)
+        if not found:
+            return
+        text = StringIO()
+        csv.writer(text).writerows(
+            (row["position"], row["user_id"], " ".join(row["rules"])) for row in found
+        )
+        yield text.getvalue()
+        after = found[-1]["position"], found[-1]["user_id"]
