@@ -69,6 +69,17 @@ def test_a_later_send_makes_an_earlier_one_too_many_as_well(
     assert over_cap(cadence, layer=2)["byRule"] == {"combined_l2_l3_limit_hours": [str(ALICE)]}
 
 
+def test_a_later_window_no_longer_counts_what_is_exactly_as_old_as_it(
+    cadence: FlaskClient, database: BulkDatabase
+) -> None:
+    for hours in (0, 24, 48, 48 - 168):
+        record(database, ALICE, 2, NOON + hours * HOUR)
+
+    assert over_cap(cadence, layer=2)["users"] == 0
+    record(database, ALICE, 2, NOON + 48 * HOUR - 168 * HOUR + MICROSECOND)
+    assert over_cap(cadence, layer=2)["users"] == 1
+
+
 def test_what_is_exempt_or_without_rules_is_never_over_a_cap(
     cadence: FlaskClient, database: BulkDatabase
 ) -> None:
