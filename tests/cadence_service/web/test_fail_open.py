@@ -151,7 +151,7 @@ def test_a_database_that_is_stopped_in_mid_request(
 
     with (
         locked(own_url),
-        _busy(lambda: answers.append(client.post("/filter-audience", json=ASKED))),
+        _busy(lambda: answers.append(client.post("/filter-audience", json=ASKED)), ends_in_s=20),
     ):
         execute(
             postgres.url("postgres"),
@@ -164,13 +164,13 @@ def test_a_database_that_is_stopped_in_mid_request(
 
 
 @contextmanager
-def _busy(work: Callable[[], object]) -> Iterator[None]:
-    """Let `work` go on in a thread meanwhile, and wait for its end afterwards."""
+def _busy(work: Callable[[], object], ends_in_s: float = 0.1) -> Iterator[None]:
+    """Let `work` go on in a thread meanwhile, and wait for its end afterwards, for a while."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     time.sleep(0.5)
     yield
-    thread.join(0.1)
+    thread.join(ends_in_s)
 
 
 def test_after_a_spell_without_rules_all_is_as_before(own_url: str) -> None:
