@@ -18,6 +18,7 @@ from push_blaster.web.control import control_routes
 from push_blaster.web.devices import device_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
+from push_blaster.web.migration import migration_routes
 from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.over_cap import over_cap_routes
 from push_blaster.web.plans import plan_routes
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         execution_routes(parts, adapters.files),
         over_cap_routes(database),
         monitor_routes(parts, adapters.files),
+        migration_routes(parts, adapters.files),
         scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),
         script_routes(adapters.scripts),
         device_routes(database),

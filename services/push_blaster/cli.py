@@ -1,6 +1,7 @@
-"""The commands: push-blaster serve | engine | migrate | plan | vapid-keys."""
+"""The commands: push-blaster serve | engine | migrate | plan | migrate-original | vapid-keys."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +20,23 @@ from chassis.problems import flatten_messages
 from chassis.serving import serve as serve_app
 from chassis.settings import SettingsError
 from push_blaster.adapters.automation_document import read_draft
+from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.adapters.original_files import NoOriginalError, count_records
+from push_blaster.adapters.script_folder import ScriptFolder
 from push_blaster.adapters.vapid import make_key_pair
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.cadence import CadenceRule
 from push_blaster.domain.limits import Limits
 from push_blaster.engine import run_engine
 from push_blaster.settings import Settings, read_cadence_access
+from push_blaster.use_cases.migrate_original import (
+    Migration,
+    Outcome,
+    Target,
+    look_at_original,
+    migrate_original,
+)
 from push_blaster.use_cases.plan_automation import Plan, Surroundings, plan_automation
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -92,6 +103,40 @@ def plan(files: tuple[Path, ...], count: int, start: datetime | None) -> None:
             _print_plan(plan_automation(draft, around, after, count))
     if len(automations) < len(drafts):
         raise click.exceptions.Exit(1)
+
+
+@main.command("migrate-original")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Tell what would be made, and make nothing.")
+def bring_over(folder: Path, dry_run: bool) -> None:
+    """Bring over the original's .automations and .scheduled-pushes of FOLDER, as drafts.
+
+    Nothing is overwritten, nothing is sent, and it is safe to repeat.
+    """
+    settings = _settings()
+    target = Target(
+        files=AutomationFiles(settings.data_folder / "automations"),
+        scripts=ScriptFolder(settings.data_folder / "scripts"),
+        limits=settings.engine.limits,
+    )
+    try:
+        looked_at = look_at_original(folder, target, utc_now())
+    except NoOriginalError as error:
+        raise click.ClickException(str(error)) from error
+    migrations = looked_at if dry_run else migrate_original(looked_at, target)
+    for migration in migrations:
+        _print_migration(migration)
+    counted = Counter(migration.outcome for migration in migrations)
+    click.echo("\n" + ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome) + ".")
+    for name, count in count_records(folder).items():
+        click.echo(f"{count} {name} stay where they are.")
+
+
+def _print_migration(migration: Migration) -> None:
+    click.echo(f"\n{migration.file.kind}/{migration.file.name}")
+    click.echo(f"  {migration.outcome}: {migration.reason or migration.automation_id}")
+    for finding in migration.findings:
+        click.echo(f"  ! {finding}")
 
 
 def _read_file(path: Path, now: datetime) -> Automation | str:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from marshmallow import ValidationError
+
+from chassis.problems import flatten_messages
 from push_blaster.adapters.automation_schema import AutomationSchema
 from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
 from push_blaster.domain.automation import (
@@ -31,6 +34,14 @@ def complete_document(raw: Mapping[str, Any]) -> dict[str, Any]:
         push["id"] = push["id"] or f"push-{number}"
         push["sequenceOrder"] = push.get("sequenceOrder") or number
     return document
+
+
+def complete_or_why(raw: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the complete document; or None, and every field that does not fit."""
+    try:
+        return complete_document(raw), None
+    except ValidationError as error:
+        return None, "; ".join(flatten_messages(error.messages))
 
 
 def read_automation(document: Mapping[str, Any]) -> Automation:

@@ -13,6 +13,7 @@ from push_blaster.adapters.document_files import (
     StaleVersionError,
 )
 from push_blaster.adapters.execution_view import ExecutionNotFoundError
+from push_blaster.adapters.original_files import NoOriginalError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.adapters.template_files import SystemTemplateError
 from push_blaster.use_cases.approve_execution import CannotApproveError
@@ -46,6 +47,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ExecutionNotFoundError: Problem(404, "No such execution"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
     LinkNotAllowedError: Problem(422, "Deep link not allowed"),
+    NoOriginalError: Problem(404, "Nothing to migrate"),
     NothingToDoError: Problem(409, "Nothing to do"),
     PushHasBegunError: Problem(409, "Has begun"),
     ScriptNotFoundError: Problem(404, "No such script"),
