@@ -21,11 +21,16 @@ from push_blaster.web.health import health_routes
 from push_blaster.web.migration import migration_routes
 from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.over_cap import over_cap_routes
+from push_blaster.web.pages.dashboard import dashboard_pages
+from push_blaster.web.pages.executions import execution_pages
+from push_blaster.web.pages.frame import install_page_frame
+from push_blaster.web.pages.sign_in import sign_in_pages
 from push_blaster.web.plans import plan_routes
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
 from push_blaster.web.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.scripts import script_routes
+from push_blaster.web.session import Sessions
 from push_blaster.web.templates import template_routes
 from push_blaster.wiring import connect_adapters, make_parts
 
@@ -40,15 +45,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = adapters.database
     parts = make_parts(settings, adapters, is_shutting_down=lambda: False)
 
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder="web/pages/static", template_folder="web/pages/templates")
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    sessions = Sessions(app, settings.tokens)
     frame = ServiceFrame(
         title="Push blaster",
         version="1",
         openapi_path="/api/openapi.json",
         tokens=settings.tokens,
         problems=PROBLEMS,
+        side_door=sessions.door,
     )
     api = frame_service(app, frame)
     for routes in (
@@ -71,6 +78,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         health_routes(database, adapters.files, adapters.cadence, utc_now()),
     ):
         api.register_blueprint(routes)
+    install_page_frame(app, sessions.read_role)
+    for pages in (
+        sign_in_pages(sessions),
+        dashboard_pages(parts, adapters.files),
+        execution_pages(parts),
+    ):
+        app.register_blueprint(pages)
     return app
 
 

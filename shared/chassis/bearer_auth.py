@@ -1,11 +1,16 @@
-"""Bearer tokens with roles: every route asks for one, unless it is named as open."""
+"""Tokens with roles: every route asks for one, unless it is named as open.
+
+A token comes as a bearer header; a service may know another way in beside that, such as a session.
+"""
 
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from flask import Flask, request
+from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
@@ -20,6 +25,20 @@ class Role(IntEnum):
     VIEWER = 1
     OPERATOR = 2
     ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SideDoor:
+    """Another way in than by bearer token: whose role the request has, and how one is sent away.
+
+    Shape: `turn_away` may answer the request of somebody without a role; None leaves it at 401.
+    """
+
+    find_role: Callable[[], Role | None]
+    turn_away: Callable[[], ResponseReturnValue | None]
+
+
+NO_SIDE_DOOR: Final = SideDoor(find_role=lambda: None, turn_away=lambda: None)
 
 
 def asks_for(role: Role) -> Callable[[View], View]:
@@ -38,7 +57,7 @@ def needs_no_token(view: View) -> View:
     return view
 
 
-def require_bearer_token(app: Flask, roles: Mapping[str, Role]) -> None:
+def require_token(app: Flask, roles: Mapping[str, Role], side_door: SideDoor) -> None:
     """Refuse every request without a token of a sufficient role, except to open views.
 
     Shape: `roles` maps a token to its role. A route that says nothing asks for viewer when it
@@ -46,20 +65,27 @@ def require_bearer_token(app: Flask, roles: Mapping[str, Role]) -> None:
     """
 
     @app.before_request
-    def check() -> None:
+    def check() -> ResponseReturnValue | None:
         if request.endpoint is None or is_open(app, request.endpoint):
-            return
-        role = _role_of(request.headers.get("Authorization", ""), roles)
+            return None
+        header = request.headers.get("Authorization", "")
+        role = _role_of(header, roles) if header else side_door.find_role()
         if role is None:
-            raise Unauthorized(
-                "Send the header 'Authorization: Bearer <token>' with a valid token.",
-                www_authenticate=_CHALLENGE,
-            )
+            return side_door.turn_away() or _challenge()
         needed = required_role(app, request.endpoint, request.method)
         if role < needed:
             raise Forbidden(
                 f"This token is a {role.name.lower()}'s; {needed.name.lower()} is asked."
             )
+        return None
+
+
+def find_role(token: str, roles: Mapping[str, Role]) -> Role | None:
+    """Return the role of `token`, in a time that tells nothing of the known ones."""
+    found = [
+        role for known, role in roles.items() if hmac.compare_digest(known.encode(), token.encode())
+    ]
+    return max(found, default=None)
 
 
 def is_open(app: Flask, endpoint: str) -> bool:
@@ -73,13 +99,13 @@ def required_role(app: Flask, endpoint: str, method: str) -> Role:
     return getattr(app.view_functions[endpoint], "required_role", usual)
 
 
+def _challenge() -> NoReturn:
+    raise Unauthorized(
+        "Send the header 'Authorization: Bearer <token>' with a valid token.",
+        www_authenticate=_CHALLENGE,
+    )
+
+
 def _role_of(header: str, roles: Mapping[str, Role]) -> Role | None:
     scheme, _, given = header.partition(" ")
-    if scheme.lower() != "bearer":
-        return None
-    found = [
-        role
-        for token, role in roles.items()
-        if hmac.compare_digest(token.encode(), given.strip().encode())
-    ]
-    return max(found, default=None)
+    return find_role(given.strip(), roles) if scheme.lower() == "bearer" else None

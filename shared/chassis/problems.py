@@ -24,7 +24,7 @@ def install_problem_handlers(app: Flask, problems: Mapping[type[Exception], Prob
     """Answer each exception of `problems`, each refused body and each crash as problem+json."""
 
     def answer_ours(error: Exception) -> Response:
-        problem = next(problems[kind] for kind in type(error).__mro__ if kind in problems)
+        problem = find_problem(error, problems)
         return problem_response(problem.status, problem.title, str(error))
 
     for kind in problems:
@@ -32,6 +32,12 @@ def install_problem_handlers(app: Flask, problems: Mapping[type[Exception], Prob
     app.register_error_handler(ValidationError, _answer_validation)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, _answer_crash)
+
+
+def find_problem(error: Exception, problems: Mapping[type[Exception], Problem]) -> Problem:
+    """Return how `error` is told; one that nobody expected is the service's own failure."""
+    known = (problems[kind] for kind in type(error).__mro__ if kind in problems)
+    return next(known, Problem(500, "Internal Server Error"))
 
 
 def answer_http_exception(error: HTTPException) -> Response:

@@ -11,7 +11,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from chassis.abandoned import AbandonedRequests, ClientGoneError
-from chassis.bearer_auth import Role, needs_no_token, require_bearer_token
+from chassis.bearer_auth import NO_SIDE_DOOR, Role, SideDoor, needs_no_token, require_token
 from chassis.gzip_bodies import GzipBodies
 from chassis.problems import Problem, answer_http_exception, install_problem_handlers
 
@@ -41,13 +41,14 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
 
 @dataclass(frozen=True, slots=True)
 class ServiceFrame:
-    """What differs between services: title and version, OpenAPI's path, tokens, problems."""
+    """What differs between services: title, version, OpenAPI's path, ways in, problems."""
 
     title: str
     version: str
     openapi_path: str
     tokens: Mapping[str, Role]
     problems: Mapping[type[Exception], Problem]
+    side_door: SideDoor = NO_SIDE_DOOR
 
 
 def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
@@ -69,7 +70,7 @@ def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
     api = ProblemApi(app)
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
-    require_bearer_token(app, frame.tokens)
+    require_token(app, frame.tokens, frame.side_door)
     app.wsgi_app = GzipBodies(app.wsgi_app, app.config["MAX_CONTENT_LENGTH"])  # type: ignore[method-assign]  # Flask's own way
     app.wsgi_app = AbandonedRequests(app.wsgi_app)  # type: ignore[method-assign]  # likewise
     app.before_request(_refuse_nul)

@@ -50,3 +50,19 @@ def select_log(
             {"id": row[0], "timestamp": row[1], "level": row[2], "stage": row[3], "message": row[4]}
             for row in cursor
         ]
+
+
+def select_log_end(
+    connection: Connection, execution_id: str, limit: int
+) -> list[Mapping[str, Any]]:
+    """Return the last events, in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT greatest(0, seq - 1) FROM execution_log
+             WHERE execution_id = %(id)s ORDER BY seq DESC OFFSET %(skipped)s LIMIT 1
+            """,
+            {"id": execution_id, "skipped": limit - 1},
+        )
+        row = cursor.fetchone()
+    return select_log(connection, execution_id, row[0] if row else 0, limit)

@@ -166,8 +166,10 @@ def _note_end(
 
 
 def _reached_nobody(funnel: dict[str, Any]) -> bool:
-    reached = funnel["sent"] + funnel["inDoubt"] + funnel["wouldSend"]
-    return bool(funnel["eligible"]) and not reached
+    """Whether a push failed altogether; that caps hold back whoever has a device is no failure."""
+    if funnel["sent"] + funnel["inDoubt"] + funnel["wouldSend"]:
+        return False
+    return bool(funnel["withToken"] or (funnel["eligible"] and not funnel["excluded"]))
 
 
 def _current(execution: Execution) -> PushProgress:

@@ -1,6 +1,7 @@
-"""Cursors: how a list says where its next page begins."""
+"""Cursors: where a list that is read in pages goes on."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeVar
 
 from marshmallow import ValidationError
@@ -10,14 +11,15 @@ B = TypeVar("B")
 
 
 def write_cursor(first: object, second: object) -> str:
-    """Return the cursor after an entry of these two keys."""
-    return f"{first}|{second}"
+    """Return the cursor of the page after the entry with these two keys."""
+    shown = first.isoformat() if isinstance(first, datetime) else first
+    return f"{shown}|{second}"
 
 
 def read_cursor(
     cursor: str | None, read_first: Callable[[str], A], read_second: Callable[[str], B]
 ) -> tuple[A, B] | None:
-    """Return the two keys of a cursor, None for the first page; ValidationError."""
+    """Return the two keys of a cursor, or None for none; ValidationError if it is not ours."""
     if cursor is None:
         return None
     first, _, second = cursor.partition("|")
@@ -25,3 +27,11 @@ def read_cursor(
         return read_first(first), read_second(second)
     except ValueError as error:
         raise ValidationError({"cursor": ["Not a cursor that this list gave out."]}) from error
+
+
+def read_instant(text: str) -> datetime:
+    """Return an instant; ValueError if it has no zone."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(text)
+    return instant

@@ -26,7 +26,7 @@ from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
-from push_blaster.web.cursors import read_cursor, write_cursor
+from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.execution_schemas import (
     ApproveSchema,
     DeliveryListSchema,
@@ -83,16 +83,14 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
                 connection,
                 automation_id=query["automation_id"],
                 phases=query["phase"],
-                before=read_cursor(query["cursor"], _read_instant, str),
+                before=read_cursor(query["cursor"], read_instant, str),
                 limit=query["limit"],
             )
             phases = select_phases(connection, [execution.id for execution in found])
         is_full = len(found) == query["limit"]
         return {
             "executions": [_execution(e, phases.get(e.id, []), {}) for e in found],
-            "next_cursor": write_cursor(found[-1].created_at.isoformat(), found[-1].id)
-            if is_full
-            else None,
+            "next_cursor": write_cursor(found[-1].created_at, found[-1].id) if is_full else None,
         }
 
     @routes.route("/api/executions/<execution_id>", methods=["GET"])
@@ -251,10 +249,3 @@ def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> 
         "forecast": progress.forecast,
         "funnel": progress.funnel or read_funnel(progress, counted),
     }
-
-
-def _read_instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError(text)
-    return instant

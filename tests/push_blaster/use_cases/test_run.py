@@ -253,6 +253,27 @@ def test_whoever_gets_none_is_counted_with_the_reason(bench: Bench) -> None:
     ]
 
 
+def test_where_caps_hold_back_whoever_has_a_device_nothing_has_failed(bench: Bench) -> None:
+    bench.write_script(a_script(f"{ALICE},Alice,t1", f"{BOB},Bob,"))
+    first = bench.run(bench.start())
+    bench.now += MINUTE
+
+    second = bench.run(bench.start())
+
+    assert (first.phase, second.phase) == (Phase.COMPLETED, Phase.COMPLETED)
+    funnel = bench.funnel(second.id)
+    assert (funnel["sent"], funnel["excluded"], funnel["noToken"]) == (0, 1, 1)
+
+
+def test_where_nobody_has_a_device_the_push_has_failed(bench: Bench) -> None:
+    bench.write_script(a_script(f"{ALICE},Alice,", f"{BOB},Bob,"))
+
+    execution = bench.run(bench.start())
+
+    assert execution.phase is Phase.FAILED
+    assert "No message of push 1 was delivered" in (execution.reason or "")
+
+
 def test_a_deep_link_outside_the_allowed_hosts_reaches_nobody(bench: Bench) -> None:
     bench.change(limits=Limits(deep_link_hosts=frozenset({"garden.example"})))
 

@@ -1,0 +1,47 @@
+"""The pages on which somebody signs in and out."""
+
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for, needs_no_token
+from push_blaster.web.pages.frame import page_routes
+from push_blaster.web.session import Sessions
+
+
+def sign_in_pages(sessions: Sessions) -> Blueprint:
+    """Return the pages that begin and end a session."""
+    pages = page_routes("sign_in")
+
+    @pages.get("/sign-in")
+    @needs_no_token
+    def show() -> ResponseReturnValue:
+        """Ask for a token."""
+        if sessions.read_role():
+            return redirect(_wanted())
+        return render_template("sign_in.html", wanted=_wanted())
+
+    @pages.post("/sign-in")
+    @needs_no_token
+    def begin() -> ResponseReturnValue:
+        """Begin a session, and go to the page that was wanted."""
+        if sessions.sign_in(request.form.get("token", "").strip()):
+            return redirect(_wanted(), 303)
+        fault = "Nobody knows this token. Paste it whole, without quotes or spaces."
+        return render_template("sign_in.html", wanted=_wanted(), fault=fault), 401
+
+    @pages.post("/sign-out")
+    @asks_for(Role.VIEWER)
+    def end() -> ResponseReturnValue:
+        """End the session of this browser."""
+        session.clear()
+        flash("You are signed out.", "success")
+        return redirect(url_for("pages_sign_in.show"), 303)
+
+    return pages
+
+
+def _wanted() -> str:
+    """Return the page to go to: one of ours, whatever was asked."""
+    wanted = request.values.get("next", "/")
+    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
+    return wanted if is_ours else "/"

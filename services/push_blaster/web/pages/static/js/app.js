@@ -1,0 +1,15 @@
+// What every page does: the viewer's own times, countdowns, live parts, dialogues, keys.
+import { keepTimes } from "./times.js";
+import { keepLive } from "./live.js";
+import { openDialogs } from "./dialogs.js";
+import { followLogs } from "./log.js";
+import { listenToKeys } from "./keys.js";
+import { dismissToasts } from "./toasts.js";
+
+if (window.innerWidth < 832) document.querySelector(".menu")?.removeAttribute("open");
+keepTimes();
+keepLive();
+openDialogs();
+followLogs();
+listenToKeys();
+dismissToasts();

@@ -1,0 +1,32 @@
+// Parts of a page that are fetched anew while the page is looked at.
+import { tellOwnTimes } from "./times.js";
+
+async function refresh(part) {
+  if (document.hidden || document.querySelector("dialog[open]")) return;
+  const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } }).catch(() => null);
+  part.classList.toggle("stale", !answer?.ok);
+  if (answer?.redirected || answer?.status === 401) return location.reload();
+  if (!answer?.ok) return;
+  const html = await answer.text();
+  if (html === part.lastHtml || part.contains(document.activeElement) && isTyping()) return;
+  const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  part.lastHtml = html;
+  part.innerHTML = html;
+  if (focused) part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  tellOwnTimes(part);
+  if (part.querySelector("[data-ended]")) part.dataset.ended = "";
+}
+
+function isTyping() {
+  return document.activeElement.matches("input, select, textarea");
+}
+
+export function keepLive() {
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const repeat = async () => {
+      await refresh(part);
+      if (!("ended" in part.dataset)) setTimeout(repeat, Number(part.dataset.every));
+    };
+    setTimeout(repeat, Number(part.dataset.every));
+  }
+}

@@ -1,0 +1,32 @@
+// Instants in the viewer's own zone beside the page's, and countdowns that run.
+const own = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+const UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+
+export function span(seconds) {
+  const s = Math.floor(Math.abs(seconds));
+  const unit = UNITS.find(([size]) => s >= size);
+  if (!unit) return `${s} s`;
+  const [size, large, per, small] = unit;
+  const rest = Math.floor((s % size) / per);
+  return rest ? `${Math.floor(s / size)} ${large} ${rest} ${small}` : `${Math.floor(s / size)} ${large}`;
+}
+
+function tick() {
+  for (const element of document.querySelectorAll("[data-countdown]")) {
+    const left = (new Date(element.dateTime) - Date.now()) / 1000;
+    element.textContent = left > 0 ? `in ${span(left)}` : `${span(left)} ago`;
+  }
+}
+
+export function tellOwnTimes(root = document) {
+  for (const element of root.querySelectorAll("time")) {
+    element.title = `${own.format(new Date(element.dateTime))}, your time`;
+  }
+}
+
+export function keepTimes() {
+  tellOwnTimes();
+  tick();
+  setInterval(tick, 1000);
+}

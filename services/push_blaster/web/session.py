@@ -1,0 +1,92 @@
+"""Signing in to the pages: a session cookie that stands for a token, checked at every request."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from flask import Flask, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import Forbidden
+
+from chassis.bearer_auth import Role, SideDoor, find_role
+
+#: How long a session lasts without being used.
+LASTS: Final = timedelta(hours=12)
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+CSRF_FIELD: Final = "csrf_token"
+CSRF_HEADER: Final = "X-CSRF-Token"
+
+
+class Sessions:
+    """Sessions of whoever signed in with one of `tokens`; a token that is gone ends its sessions.
+
+    The cookie is signed with a key made of the tokens, so that every web worker knows it and no
+    setting is needed; it holds a fingerprint of the token and never the token.
+    """
+
+    def __init__(self, app: Flask, tokens: Mapping[str, Role]) -> None:
+        """Take the app whose cookie it is, and the tokens that open it."""
+        self._tokens = tokens
+        self._by_fingerprint = {_fingerprint(token): role for token, role in tokens.items()}
+        app.secret_key = hashlib.sha256("\n".join(["session", *sorted(tokens)]).encode()).digest()
+        app.config.update(
+            SESSION_COOKIE_NAME="push_session",
+            SESSION_COOKIE_HTTPONLY=True,
+            SESSION_COOKIE_SAMESITE="Lax",
+            PERMANENT_SESSION_LIFETIME=LASTS,
+        )
+
+    @property
+    def door(self) -> SideDoor:
+        """The way in for browsers."""
+        return SideDoor(find_role=self.find_role, turn_away=_turn_away)
+
+    def sign_in(self, token: str) -> bool:
+        """Begin a session with `token`; False if nobody knows it."""
+        if find_role(token, self._tokens) is None:
+            return False
+        session.clear()
+        session.permanent = True
+        session["token"] = _fingerprint(token)
+        session["csrf"] = secrets.token_urlsafe(24)
+        return True
+
+    def find_role(self) -> Role | None:
+        """Return the role of this request's session; None without one.
+
+        Raises: Forbidden when a page of another site sends what only ours may send.
+        """
+        role = self.read_role()
+        if role is not None and request.method not in SAFE:
+            _check_csrf()
+        return role
+
+    def read_role(self) -> Role | None:
+        """Return the role of whoever looks at this page."""
+        return self._by_fingerprint.get(session.get("token", ""))
+
+
+def csrf_token() -> str:
+    """Return what this session's forms send along, so that no other site can send them."""
+    return str(session.get("csrf", ""))
+
+
+def _check_csrf() -> None:
+    given = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
+    if not csrf_token() or not hmac.compare_digest(given, csrf_token()):
+        raise Forbidden("This form is too old, or came from another site: reload the page.")
+
+
+def _turn_away() -> ResponseReturnValue | None:
+    """Send somebody who wanted a page to the sign-in page, and back afterwards."""
+    if not (request.blueprint or "").startswith("pages"):
+        return None
+    wanted = request.full_path.rstrip("?") if request.method in SAFE else "/"
+    return redirect(url_for("pages_sign_in.show", next=wanted), 303)
+
+
+def _fingerprint(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()[:32]

@@ -1,0 +1,79 @@
+"""What operations staff do with what runs: watch it, cancel it, stop it, let it go."""
+
+import re
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from tests.local_stack.conftest import LocalStack
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+def start(stack: LocalStack, window_minutes: float) -> str:
+    response = requests.post(
+        f"{stack.push_url}/api/executions",
+        json={
+            "automationId": "garden-activity",
+            "cancellationWindowMinutes": window_minutes,
+        },
+        headers={"Authorization": f"Bearer {stack.token}"},
+        timeout=30,
+    )
+    assert response.ok, response.text
+    execution_id: str = response.json()["id"]
+    return execution_id
+
+
+def test_an_execution_is_watched_through_its_window_and_stopped(
+    page: Page, stack: LocalStack
+) -> None:
+    start(stack, 5)
+
+    card = page.locator("article", has_text="Garden activity")
+    expect(card.get_by_text("Cancellation window")).to_be_visible(timeout=15_000)
+    card.get_by_role("link", name="Garden activity").click()
+    expect(page.get_by_text("Goes live in 4 min")).to_be_visible()
+    page.get_by_role("link", name="Emergency stop…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Type STOP to confirm").fill("STOP")
+    dialog.get_by_role("button", name="Stop now").click()
+
+    expect(page.get_by_text("Receipt:")).to_contain_text(re.compile(r"0 were sent to, 1.\d+ will"))
+    expect(page.locator("[data-log-lines]")).to_contain_text("Stopped by an operator.")
+
+
+def test_one_is_cancelled_from_the_dashboard(page: Page, stack: LocalStack) -> None:
+    start(stack, 5)
+
+    card = page.locator("article", has_text="Garden activity")
+    card.get_by_role("link", name="Cancel…").click(timeout=15_000)
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the execution").click()
+
+    expect(page.get_by_text("Stopped. 0 were sent to")).to_be_visible()
+    page.goto("/")
+    expect(page.get_by_text("Nothing runs.")).to_be_visible()
+
+
+def test_one_goes_live_while_its_page_is_open(page: Page, stack: LocalStack) -> None:
+    execution_id = start(stack, 0.05)
+
+    page.goto(f"/executions/{execution_id}")
+
+    expect(page.locator(".head-run")).to_contain_text("Completed", timeout=20_000)
+    expect(page.locator("[data-log-lines]")).to_contain_text("All pushes have gone out.")
+    expect(page.locator(".bars").first).to_contain_text("Held back by")
+
+
+def test_rows_are_walked_by_keys_and_help_is_a_key_away(page: Page, stack: LocalStack) -> None:
+    page.goto("/executions")
+
+    page.keyboard.press("j")
+    expect(page.locator("tr[aria-selected=true]")).to_have_count(1)
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+
+    expect(page).to_have_url(re.compile(r"/executions/garden-activity"))
