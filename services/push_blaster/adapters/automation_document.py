@@ -137,10 +137,10 @@ def _minutes(value: float | None, default: float) -> timedelta:
     return timedelta(minutes=default if value is None else value)
 
 
-def _read_instant(value: str | None) -> datetime:
+def _read_instant(value: object) -> datetime:
     """Return when the document was last edited; long ago if it does not say so readably."""
     try:
-        instant = datetime.fromisoformat(value or "")
+        instant = datetime.fromisoformat(str(value))
     except ValueError:
         return datetime.fromtimestamp(0, UTC)
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

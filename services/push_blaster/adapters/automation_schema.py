@@ -4,7 +4,8 @@ Names are the original's, in camelCase. Fields that we do not know are kept, at 
 what real files hold beyond the types (empty push ids, `scheduledDate`, dates as instants) loads.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,6 +25,8 @@ from push_blaster.adapters.schedule_fields import read_absolute_time, read_date,
 from push_blaster.domain.automation import FailPolicy, Frequency, InDoubtPolicy, MissedRunPolicy
 
 MAX_PUSHES: Final = 20
+#: Characters that neither PostgreSQL nor UTF-8 can keep.
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 DAY_MINUTES: Final = 24 * 60
 TYPES: Final = ("single_push", "sequence", "recurring", "triggered", "script_based")
 STATUSES: Final = (
@@ -58,7 +61,9 @@ def _is_date(value: str) -> None:
     try:
         read_date(value)
     except ValueError as error:
-        raise ValidationError(f"{value!r} is no date; write it as YYYY-MM-DD.") from error
+        raise ValidationError(
+            f"{value!r} is no date from 1970 to 2200; write it as YYYY-MM-DD."
+        ) from error
 
 
 def _is_zone(value: str) -> None:
@@ -86,7 +91,8 @@ def _is_absolute_time(value: str) -> None:
         read_absolute_time(value, "UTC")
     except ValueError as error:
         raise ValidationError(
-            f"{value!r} is neither a time of day (HH:MM) nor an instant (ISO 8601)."
+            f"{value!r} is neither a time of day (HH:MM) nor an instant (ISO 8601) "
+            "from 1970 to 2200."
         ) from error
 
 
@@ -295,6 +301,8 @@ class AutomationSchema(
     def _is_object(self, data: object, **_: object) -> object:
         if not isinstance(data, Mapping):
             raise ValidationError("An automation is a JSON object.")
+        if any(_UNSTORABLE.search(text) for text in _texts(data)):
+            raise ValidationError("Texts hold no NUL and no half of a surrogate pair.")
         return data
 
     @validates_schema
@@ -306,3 +314,14 @@ class AutomationSchema(
         if is_scheduled and schedule["frequency"] == Frequency.ONCE and not has_day:
             complaint = "Give the day of the send as YYYY-MM-DD."
             raise ValidationError({"schedule": {"startDate": [complaint]}})
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text within `value`, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

@@ -171,17 +171,17 @@ class DocumentFiles:
             yield
 
     def _look_at(self, path: Path) -> _Known | None:
+        stamp = (0, 0, 0)
         try:
             status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            known = self._known.get(path.name)
+            if known and known.stamp == stamp:
+                return known
+            return _Known(stamp, self._read(path), None)
         except FileNotFoundError:
             return None
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-        known = self._known.get(path.name)
-        if known and known.stamp == stamp:
-            return known
-        try:
-            return _Known(stamp, self._read(path), None)
-        except BrokenDocumentError as error:
+        except (OSError, BrokenDocumentError) as error:
             return _Known(stamp, None, BrokenFile(path.name, str(error)))
 
     def _read(self, path: Path) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class DocumentFiles:
         except ValidationError as error:
             reasons = "; ".join(flatten_messages(error.messages))
             raise BrokenDocumentError(f"{path.name}: {reasons}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise BrokenDocumentError(f"{path.name} is no readable JSON: {error}") from error
         if f"{document['id']}.json" != path.name:
             raise BrokenDocumentError(f"{path.name} holds the id {document['id']!r}; rename it.")

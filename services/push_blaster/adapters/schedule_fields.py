@@ -2,10 +2,15 @@
 
 import re
 from datetime import UTC, date, datetime, time
-from typing import Final
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from push_blaster.domain.schedule import place_in_zone
+
+#: Days beyond these are slips of the pen, and calendars end not far beyond them.
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2200
+Day = TypeVar("Day", bound=date)
 
 _TIME_OF_DAY: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
@@ -20,15 +25,21 @@ def read_time(value: str) -> time:
 
 
 def read_date(value: str) -> date:
-    """Return the day; of an instant, the day as written."""
-    return date.fromisoformat(value[:10]) if "T" in value else date.fromisoformat(value)
+    """Return the day; of an instant, the day as written; ValueError unless it is near enough."""
+    return _near(date.fromisoformat(value[:10] if "T" in value else value))
 
 
 def read_absolute_time(value: str, zone: str) -> time | datetime:
     """Return a time of day, or an instant; one without an offset is a wall time of `zone`."""
     if _TIME_OF_DAY.fullmatch(value):
         return read_time(value)
-    instant = datetime.fromisoformat(value)
+    instant = _near(datetime.fromisoformat(value))
     if instant.tzinfo:
         return instant.astimezone(UTC)
     return place_in_zone(instant, ZoneInfo(zone)).at
+
+
+def _near(day: Day) -> Day:
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"{day} is not from {FIRST_YEAR} to {LAST_YEAR}")
+    return day

@@ -117,7 +117,7 @@ def _days(schedule: Schedule, first: date) -> Iterator[date]:
 
 
 def _every_day(first: date) -> Iterator[date]:
-    return (first + number * _DAY for number in count_from() if first.year < date.max.year)
+    return (first + number * _DAY for number in range((date.max - first).days))
 
 
 def _weekdays(schedule: Schedule) -> frozenset[int]:

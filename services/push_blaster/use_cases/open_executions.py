@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from chassis.postgres import Connection, Database
+from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import (
     NewExecution,
@@ -22,11 +22,15 @@ from push_blaster.domain.execution import LogLevel, Trigger, execution_id
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import RUNNING, Phase
 from push_blaster.domain.schedule import next_slots, slots_between
+from push_blaster.use_cases.stop_execution import cancel_off_schedule
 
 log = structlog.get_logger()
 
 #: A slot found so soon after its send time is on time, not missed.
 ON_TIME: Final = timedelta(seconds=30)
+
+#: So long an automation is left alone whose slot could not be opened.
+FAULT_PAUSE: Final = timedelta(minutes=1)
 
 #: How many missed slots of one automation are recorded one by one after a long outage.
 MAX_MISSED_RECORDED: Final = 100
@@ -43,8 +47,10 @@ class ScheduledAutomation:
 @dataclass(slots=True)
 class _Watched:
     version: int
+    schedule: Schedule
     mark: ScheduleMark
     next_slot: datetime | None
+    left_alone_until: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -62,8 +68,8 @@ class Clock:
         opened: list[str] = []
         for automation_id, watched in self._watched.items():
             current = automations[automation_id]
-            if _is_due(watched, current.automation, now):
-                opened += self._open(current, watched, now)
+            if _is_due(watched, now):
+                opened += self._open_alone(current, watched, now)
         return opened
 
     def _forget(self, present: Mapping[str, object]) -> None:
@@ -72,7 +78,11 @@ class Clock:
 
     def _is_news(self, automation: Automation) -> bool:
         watched = self._watched.get(automation.id)
-        return watched is None or watched.version != automation.version
+        if watched is None:
+            return True
+        # A file that was changed by hand may bear the version that it had.
+        known, found = watched, automation
+        return (known.version, known.schedule) != (found.version, found.schedule)
 
     def _learn(self, news: Sequence[ScheduledAutomation], now: datetime) -> None:
         if not news:
@@ -81,16 +91,35 @@ class Clock:
             marks = select_marks(connection)
             for scheduled in news:
                 automation = scheduled.automation
-                mark = _mark_of(automation, marks.get(automation.id), now)
-                if mark != marks.get(automation.id):
+                known = marks.get(automation.id)
+                mark = _mark_of(automation, known, now)
+                if mark != known:
                     save_mark(connection, automation.id, mark)
+                if known and mark.fingerprint != known.fingerprint:
+                    cancel_off_schedule(connection, automation, now)
                 self._watch(automation, mark)
 
     def _watch(self, automation: Automation, mark: ScheduleMark) -> None:
         following = next_slots(automation.schedule, mark.decided_until, 1)
         self._watched[automation.id] = _Watched(
-            automation.version, mark, following[0].at if following else None
+            automation.version,
+            automation.schedule,
+            mark,
+            following[0].at if following else None,
         )
+
+    def _open_alone(
+        self, scheduled: ScheduledAutomation, watched: _Watched, now: datetime
+    ) -> list[str]:
+        """Open what is due of one automation; its fault is not the others'."""
+        try:
+            return self._open(scheduled, watched, now)
+        except DatabaseAwayError:
+            raise
+        except Exception:
+            log.exception("slot_not_opened", automation=scheduled.automation.id)
+            watched.left_alone_until = now + FAULT_PAUSE
+            return []
 
     def _open(self, scheduled: ScheduledAutomation, watched: _Watched, now: datetime) -> list[str]:
         automation = scheduled.automation
@@ -112,9 +141,10 @@ class Clock:
         return opened
 
 
-def _is_due(watched: _Watched, automation: Automation, now: datetime) -> bool:
-    slot = watched.next_slot
-    return slot is not None and slot - automation.schedule.lead_time <= now
+def _is_due(watched: _Watched, now: datetime) -> bool:
+    if watched.next_slot is None or (watched.left_alone_until or now) > now:
+        return False
+    return watched.next_slot - watched.schedule.lead_time <= now
 
 
 def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) -> ScheduleMark:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from chassis.postgres import Connection, Database
@@ -11,8 +11,10 @@ from push_blaster.adapters.delivery_ledger import select_funnels
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution, select_running_ids
 from push_blaster.adapters.execution_view import select_execution
-from push_blaster.domain.execution import Execution, LogLevel
+from push_blaster.domain.automation import Automation
+from push_blaster.domain.execution import Execution, LogLevel, Trigger
 from push_blaster.domain.phase import BEFORE_LIVE, RUNNING, Phase
+from push_blaster.domain.schedule import slots_between
 from push_blaster.use_cases.run_live import read_funnel
 
 #: How long a stop waits for messages in flight to come to an end before it writes its receipt.
@@ -59,6 +61,19 @@ def cancel_pending(database: Database, automation_id: str, reason: str, now: dat
             for execution_id in pending
             if _end(connection, execution_id, BEFORE_LIVE, reason, now)
         ]
+
+
+def cancel_off_schedule(connection: Connection, automation: Automation, now: datetime) -> None:
+    """Cancel the executions not yet live whose slots the automation's schedule has no more."""
+    for execution_id in select_running_ids(connection, automation.id, BEFORE_LIVE):
+        execution = select_execution(connection, execution_id)
+        if execution.trigger is Trigger.SCHEDULE and not _has_slot(automation, execution.slot):
+            reason = "The schedule was changed: its slot is none any more."
+            _end(connection, execution_id, BEFORE_LIVE, reason, now)
+
+
+def _has_slot(automation: Automation, slot: datetime) -> bool:
+    return bool(slots_between(automation.schedule, slot - timedelta(microseconds=1), slot))
 
 
 def _stop(

@@ -38,16 +38,21 @@ def test_one_broken_file_never_hides_the_others_and_is_never_written_over(tmp_pa
     (tmp_path / "torn.json").write_text('{"id": "torn", ')
     (tmp_path / "odd.json").write_text('{"id": "odd"}')
     (tmp_path / "other.json").write_text(json.dumps(a_document(id="else")))
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "ring.json").symlink_to("ring.json")
     (tmp_path / "migrations.json").write_text("[]")
     (tmp_path / "executions").mkdir()
 
     listing = files.list_all()
 
     assert [document["id"] for document in listing.documents] == ["news"]
-    assert [broken.name for broken in listing.broken] == ["odd.json", "other.json", "torn.json"]
-    assert "name: Missing data" in listing.broken[0].error
-    assert "holds the id 'else'" in listing.broken[1].error
-    assert "is no readable JSON" in listing.broken[2].error
+    errors = {broken.name: broken.error for broken in listing.broken}
+    assert list(errors) == ["deep.json", "odd.json", "other.json", "ring.json", "torn.json"]
+    assert "is no readable JSON" in errors["deep.json"]
+    assert "name: Missing data" in errors["odd.json"]
+    assert "holds the id 'else'" in errors["other.json"]
+    assert "symbolic links" in errors["ring.json"]
+    assert "is no readable JSON" in errors["torn.json"]
     with pytest.raises(DocumentExistsError):
         files.create(a_complete(id="torn"))
     with pytest.raises(BrokenDocumentError):

@@ -210,3 +210,9 @@ def test_daily_slots_rise_and_paging_does_not_matter(zone: str, at: time, after:
     assert all(a.at < b.at for a, b in pairwise(slots))
     assert next_slots(schedule, slots[2].at, 3) == slots[3:]
     assert slots_between(schedule, after, slots[-1].at) == slots
+
+
+def test_the_last_days_of_the_calendar_end_a_schedule() -> None:
+    schedule = a_schedule(start_date=date(9999, 12, 30))
+
+    assert len(next_slots(schedule, datetime(2026, 1, 1, tzinfo=UTC), 5)) == 1

@@ -153,3 +153,56 @@ def test_an_automation_that_is_gone_from_the_folder_fires_no_more(bench: Bench) 
 
     bench.now = SLOT
     assert bench.tick() == []
+
+
+def test_a_time_that_is_moved_cancels_what_waits_for_the_old_one(bench: Bench) -> None:
+    bench.now = SLOT - 5 * MINUTE
+    bench.tick(daily())
+    moved = daily(version=2, updatedAt=bench.now.isoformat(), schedule={"executionTime": "13:00"})
+
+    bench.tick(moved)
+    bench.now = SLOT + 25 * MINUTE
+    bench.tick(moved)
+
+    old, new = bench.executions()
+    assert (old.slot, old.phase) == (SLOT, Phase.CANCELLED)
+    assert old.reason == "The schedule was changed: its slot is none any more."
+    assert (new.slot, new.phase) == (SLOT + 30 * MINUTE, Phase.WAITING)
+
+
+def test_an_edit_that_keeps_the_slot_and_a_start_by_hand_are_left_alone(bench: Bench) -> None:
+    bench.now = SLOT - 5 * MINUTE
+    bench.tick(daily())
+    by_hand = bench.start(id="other")
+    bench.tick(daily(), daily(id="other"))
+
+    edits = {"version": 2, "updatedAt": bench.now.isoformat()}
+    bench.tick(
+        daily(schedule={"graceMinutes": 5}, **edits),
+        daily(id="other", schedule={"executionTime": "18:00"}, **edits),
+    )
+
+    waiting = [e for e in bench.executions() if e.phase is Phase.WAITING]
+    assert {e.id for e in waiting} == {"news@20261124T123000Z", by_hand}
+
+
+def test_a_file_moved_by_hand_under_its_old_version_is_noticed(bench: Bench) -> None:
+    bench.tick(daily())
+    by_hand = daily(schedule={"executionTime": "13:00"})
+
+    bench.now = SLOT
+    early = bench.tick(by_hand)
+    bench.now = SLOT + 25 * MINUTE
+
+    assert (early, bench.tick(by_hand)) == ([], ["news@20261124T130000Z"])
+
+
+def test_one_that_cannot_be_opened_does_not_keep_the_others_from_it(bench: Bench) -> None:
+    unfit = {**daily(id="unfit"), "name": "No database keeps \x00"}
+    bench.now = SLOT - MINUTE
+
+    opened = [bench.tick(unfit, daily(id="well")) for _ in range(2)]
+
+    assert opened == [["well@20261124T123000Z"], []]
+    bench.now += 2 * MINUTE
+    assert bench.tick(daily(id="unfit"), daily(id="well")) == ["unfit@20261124T123000Z"]
