@@ -30,6 +30,7 @@ from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
 from push_blaster.web.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.scripts import script_routes
+from push_blaster.web.sequences import sequence_routes
 from push_blaster.web.session import Sessions
 from push_blaster.web.templates import template_routes
 from push_blaster.wiring import connect_adapters, make_parts
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         automation_test_routes(parts, adapters.files),
         execution_routes(parts, adapters.files),
         over_cap_routes(database),
+        sequence_routes(parts, adapters.files),
         monitor_routes(parts, adapters.files),
         migration_routes(parts, adapters.files),
         scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),

@@ -91,6 +91,16 @@ def select_phases(
     return entered
 
 
+def count_by_phase(connection: Connection, modes: Collection[Mode]) -> dict[Phase, int]:
+    """Return how many executions of `modes` stand in each phase; a phase without any is absent."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT phase, count(*) FROM executions WHERE mode = ANY(%(modes)s) GROUP BY phase",
+            {"modes": list(modes)},
+        )
+        return {Phase(phase): count for phase, count in cursor}
+
+
 def select_earlier_audiences(
     connection: Connection, execution: Execution, position: int, limit: int = 5
 ) -> list[tuple[str, int]]:

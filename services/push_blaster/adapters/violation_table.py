@@ -18,6 +18,7 @@ class ViolationQuery:
     """Which violations; None means any."""
 
     automation_id: str | None = None
+    execution_id: str | None = None
     severity: str | None = None
     resolved: bool | None = None
     limit: int = 100
@@ -60,6 +61,7 @@ def select_violations(connection: Connection, query: ViolationQuery) -> list[dic
                    resolved_at, resolution
               FROM violations
              WHERE (%(automation_id)s IS NULL OR automation_id = %(automation_id)s)
+               AND (%(execution_id)s IS NULL OR execution_id = %(execution_id)s)
                AND (%(severity)s IS NULL OR severity = %(severity)s)
                AND (%(resolved)s IS NULL OR (resolved_at IS NOT NULL) = %(resolved)s)
              ORDER BY at DESC, id
@@ -67,6 +69,7 @@ def select_violations(connection: Connection, query: ViolationQuery) -> list[dic
             """,
             {
                 "automation_id": query.automation_id,
+                "execution_id": query.execution_id,
                 "severity": query.severity,
                 "resolved": query.resolved,
                 "limit": query.limit,

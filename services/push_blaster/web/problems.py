@@ -18,6 +18,7 @@ from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.adapters.template_files import SystemTemplateError
 from push_blaster.use_cases.approve_execution import CannotApproveError
 from push_blaster.use_cases.control_automation import NothingToDoError
+from push_blaster.use_cases.control_sequence import CannotDeleteError, CannotPauseError
 from push_blaster.use_cases.schedule_push import (
     AlreadySentError,
     BadScheduledPushError,
@@ -39,6 +40,8 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     BrokenDocumentError: Problem(409, "Broken file"),
     CadenceUnavailableError: Problem(503, "Cadence away"),
     CannotApproveError: Problem(409, "Cannot be approved"),
+    CannotDeleteError: Problem(409, "Cannot be deleted"),
+    CannotPauseError: Problem(409, "Cannot be paused"),
     CannotStopError: Problem(409, "Cannot be stopped"),
     ValueRefusedError: Problem(400, "A value does not fit"),
     DatabaseAwayError: Problem(503, "Database away"),
