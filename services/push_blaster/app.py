@@ -15,6 +15,7 @@ from push_blaster.use_cases.schedule_push import ScheduledPushes
 from push_blaster.use_cases.stop_execution import cancel_pending
 from push_blaster.web.automation_tests import automation_test_routes
 from push_blaster.web.control import control_routes
+from push_blaster.web.device_upkeep import device_upkeep_routes
 from push_blaster.web.devices import device_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),
         script_routes(adapters.scripts),
         device_routes(database),
+        device_upkeep_routes(database),
         health_routes(database, adapters.files, adapters.cadence, utc_now()),
     ):
         api.register_blueprint(routes)

@@ -1,4 +1,4 @@
-"""The commands: push-blaster serve | engine | migrate | plan | migrate-original | vapid-keys."""
+"""The commands: push-blaster serve, engine, migrate, plan, import-devices and their like."""
 
 import time
 from collections import Counter
@@ -22,6 +22,7 @@ from chassis.settings import SettingsError
 from push_blaster.adapters.automation_document import read_draft
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.adapters.device_csv import DeviceCsvError, read_devices
 from push_blaster.adapters.original_files import NoOriginalError, count_records
 from push_blaster.adapters.script_folder import ScriptFolder
 from push_blaster.adapters.vapid import make_key_pair
@@ -30,6 +31,7 @@ from push_blaster.domain.cadence import CadenceRule
 from push_blaster.domain.limits import Limits
 from push_blaster.engine import run_engine
 from push_blaster.settings import Settings, read_cadence_access
+from push_blaster.use_cases.import_devices import import_devices as import_device_rows
 from push_blaster.use_cases.migrate_original import (
     Migration,
     Outcome,
@@ -165,6 +167,26 @@ def _print_plan(plan: Plan) -> None:
         click.echo(f"  {local}  begins {begins_at.astimezone(zone):%H:%M}{remark}")
     for finding in plan.findings:
         click.echo(f"  ! {finding.message}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
+def import_devices(file: Path, *, dry_run: bool) -> None:
+    """Register the devices of the CSV FILE; safe to repeat. Ends with 1 if a row is bad."""
+    database = Database(_settings().database_url, max_connections=1)
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+            rows = read_devices(text, utc_now())
+            done = import_device_rows(database, rows, utc_now(), dry_run=dry_run)
+    except DeviceCsvError as error:
+        raise click.ClickException(str(error)) from error
+    for row in done.bad_rows:
+        click.echo(f"line {row.line}: {row.fault}", err=True)
+    verb = "would be registered" if dry_run else "registered"
+    click.echo(f"{done.registered} {verb}, {done.unchanged} unchanged, {done.bad} refused.")
+    if done.bad:
+        raise click.exceptions.Exit(1)
 
 
 @main.command()

@@ -3,52 +3,73 @@
 from typing import Any
 from uuid import UUID
 
-from marshmallow import Schema, ValidationError, fields, validate
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 from werkzeug.exceptions import NotFound
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from chassis.problems import problem_response
 from chassis.service import Routes
+from push_blaster.adapters.device_fields import Device, DeviceRefusedError, read_device
 from push_blaster.adapters.device_table import (
-    Device,
     delete_device,
+    delete_devices_of,
     select_devices_of,
     upsert_devices,
 )
+from push_blaster.domain.device import DeviceKind
 
 MAX_DEVICES = 10_000
 
 
-class DeviceSchema(Schema):
-    """A device token of a user."""
+class KeysSchema(Schema):
+    """The keys of a web push subscription."""
 
-    token = fields.String(required=True, validate=validate.Length(min=1, max=4_096))
+    p256dh = fields.String(required=True)
+    auth = fields.String(required=True)
+
+
+class DeviceSchema(Schema):
+    """A device of a user."""
+
+    token = fields.String(required=True)
     user_id = fields.UUID(required=True, data_key="userId")
-    kind = fields.String(load_default="fcm", validate=validate.OneOf(["fcm"]))
-    platform = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=50))
+    kind = fields.String(load_default="fcm", validate=validate.OneOf(list(DeviceKind)))
+    platform = fields.String(allow_none=True)
+    timezone = fields.String(allow_none=True)
+    app_version = fields.String(allow_none=True, data_key="appVersion")
+    keys = fields.Nested(KeysSchema, load_only=True)
     created_at = fields.AwareDateTime(dump_only=True, data_key="createdAt")
-    last_seen_at = fields.AwareDateTime(dump_only=True, data_key="lastSeenAt")
+    last_seen_at = fields.AwareDateTime(data_key="lastSeenAt")
     dead_at = fields.AwareDateTime(dump_only=True, data_key="deadAt", allow_none=True)
     dead_reason = fields.String(dump_only=True, data_key="deadReason", allow_none=True)
 
 
 class DevicesBodySchema(Schema):
-    """Body of POST /api/devices: one device, or `devices`."""
+    """Body of POST /api/devices: the fields of one device, or many under `devices`."""
 
-    token = fields.String(validate=validate.Length(min=1, max=4_096))
-    user_id = fields.UUID(data_key="userId")
-    kind = fields.String(validate=validate.OneOf(["fcm"]))
-    platform = fields.String(allow_none=True, validate=validate.Length(max=50))
-    devices = fields.List(
-        fields.Nested(DeviceSchema), validate=validate.Length(min=1, max=MAX_DEVICES)
-    )
+    class Meta:
+        unknown = INCLUDE
+
+    devices = fields.List(fields.Raw(), validate=validate.Length(min=1, max=MAX_DEVICES))
 
 
 class DeviceQuerySchema(Schema):
     """Query of GET /api/devices."""
 
     user_id = fields.UUID(required=True, data_key="userId")
+    kind = fields.String(load_default=None, validate=validate.OneOf(list(DeviceKind)))
+    dead = fields.Boolean(load_default=None)
+
+
+class ForgetQuerySchema(Schema):
+    """Query of DELETE /api/devices: one device by its token, or all of a user."""
+
+    token = fields.String(load_default=None, validate=validate.Length(min=1))
+    user_id = fields.UUID(load_default=None, data_key="userId")
 
 
 class DeviceListSchema(Schema):
@@ -57,10 +78,26 @@ class DeviceListSchema(Schema):
     devices = fields.List(fields.Nested(DeviceSchema))
 
 
+class RefusedDeviceSchema(Schema):
+    """A device of a list that was refused, by its place in the list."""
+
+    index = fields.Integer()
+    errors = fields.List(fields.String())
+
+
 class RegisteredSchema(Schema):
-    """How many devices were registered."""
+    """What became of the devices; `unchanged` told nothing newer than what is known."""
 
     registered = fields.Integer()
+    unchanged = fields.Integer()
+    refused = fields.Integer()
+    errors = fields.List(fields.Nested(RefusedDeviceSchema))
+
+
+class ForgottenSchema(Schema):
+    """How many devices were forgotten."""
+
+    deleted = fields.Integer()
 
 
 def device_routes(database: Database) -> Routes:
@@ -70,27 +107,48 @@ def device_routes(database: Database) -> Routes:
     @routes.route("/api/devices", methods=["GET"])
     @routes.arguments(DeviceQuerySchema, location="query")
     @routes.response(200, DeviceListSchema)
-    def list_of_user(query: dict[str, UUID]) -> dict[str, Any]:
+    def list_of_user(query: dict[str, Any]) -> dict[str, Any]:
         """List a user's devices, the one seen last first."""
         with database.transaction() as connection:
-            return {"devices": select_devices_of(connection, query["user_id"])}
+            return {"devices": select_devices_of(connection, **query)}
 
     @routes.route("/api/devices", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(DevicesBodySchema)
-    @routes.response(200, RegisteredSchema)
-    def register(body: dict[str, Any]) -> dict[str, int]:
-        """Register one device or many; safe to repeat."""
-        devices = _read_devices(body)
+    @routes.arguments(
+        DevicesBodySchema, example={"userId": "…", "token": "…", "kind": "fcm", "platform": "ios"}
+    )
+    @routes.alt_response(200, schema=RegisteredSchema)
+    def register(body: dict[str, Any]) -> ResponseReturnValue:
+        """Register one device, or the good ones of a list; safe to repeat."""
+        if "devices" in body:
+            return _register_list(database, body["devices"])
+        try:
+            device = read_device(body, utc_now())
+        except DeviceRefusedError as refused:
+            faults = {name: [fault] for name, fault in refused.faults.items()}
+            raise ValidationError(faults) from refused
+        return _register(database, [device], [])
+
+    @routes.route("/api/devices", methods=["DELETE"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ForgetQuerySchema, location="query")
+    @routes.response(200, ForgottenSchema)
+    def forget(query: dict[str, Any]) -> dict[str, int]:
+        """Forget a device by its token, or every device of a user; safe to repeat."""
+        token: str | None = query["token"]
+        user_id: UUID | None = query["user_id"]
+        if (token is None) == (user_id is None):
+            raise ValidationError({"token": ["Say token, or userId, and not both."]})
         with database.transaction() as connection:
-            upsert_devices(connection, devices, utc_now())
-        return {"registered": len(devices)}
+            if user_id:
+                return {"deleted": delete_devices_of(connection, user_id)}
+            return {"deleted": delete_device(connection, token or "")}
 
     @routes.route("/api/devices/<token>", methods=["DELETE"])
     @asks_for(Role.OPERATOR)
     @routes.response(204)
-    def forget(token: str) -> None:
-        """Forget a device."""
+    def forget_one(token: str) -> None:
+        """Forget a device whose token has no slash."""
         with database.transaction() as connection:
             if not delete_device(connection, token):
                 raise NotFound("There is no device of that token.")
@@ -98,12 +156,31 @@ def device_routes(database: Database) -> Routes:
     return routes
 
 
-def _read_devices(body: dict[str, Any]) -> list[Device]:
-    if "devices" in body:
-        return [Device(**device) for device in body["devices"]]
-    missing = [
-        wire for wire, name in (("token", "token"), ("userId", "user_id")) if name not in body
-    ]
-    if missing:
-        raise ValidationError({name: ["Missing data for required field."] for name in missing})
-    return [Device(**body)]
+def _register_list(database: Database, rows: list[Any]) -> ResponseReturnValue:
+    now = utc_now()
+    good: list[Device] = []
+    errors: list[dict[str, Any]] = []
+    for index, row in enumerate(rows):
+        try:
+            good.append(read_device(row, now))
+        except DeviceRefusedError as refused:
+            lines = [f"{name}: {fault}" for name, fault in refused.faults.items()]
+            errors.append({"index": index, "errors": lines})
+    if not good:
+        return _refuse_all(errors)
+    return _register(database, good, errors)
+
+
+def _refuse_all(errors: list[dict[str, Any]]) -> ResponseReturnValue:
+    lines = [f"devices[{error['index']}].{line}" for error in errors for line in error["errors"]]
+    detail = f"None of the {len(errors)} devices is good: {'; '.join(lines[:5])}"
+    return problem_response(400, "Bad Request", detail, lines[:1_000])
+
+
+def _register(
+    database: Database, devices: list[Device], errors: list[dict[str, Any]]
+) -> ResponseReturnValue:
+    with database.transaction() as connection:
+        registered = upsert_devices(connection, devices, utc_now())
+    unchanged = len(devices) - registered
+    return jsonify(registered=registered, unchanged=unchanged, refused=len(errors), errors=errors)

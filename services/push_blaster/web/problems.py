@@ -6,6 +6,7 @@ from typing import Final
 from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.device_csv import DeviceCsvError
 from push_blaster.adapters.document_files import (
     BrokenDocumentError,
     DocumentExistsError,
@@ -43,6 +44,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     CannotDeleteError: Problem(409, "Cannot be deleted"),
     CannotPauseError: Problem(409, "Cannot be paused"),
     CannotStopError: Problem(409, "Cannot be stopped"),
+    DeviceCsvError: Problem(400, "No CSV of devices"),
     ValueRefusedError: Problem(400, "A value does not fit"),
     DatabaseAwayError: Problem(503, "Database away"),
     DocumentExistsError: Problem(409, "Exists already"),

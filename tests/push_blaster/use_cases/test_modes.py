@@ -8,7 +8,8 @@ import pytest
 from chassis.postgres import Database
 from push_blaster.adapters.automation_document import complete_document
 from push_blaster.adapters.delivery_ledger import LedgerPage, claim_users
-from push_blaster.adapters.device_table import Device, upsert_devices
+from push_blaster.adapters.device_fields import Device
+from push_blaster.adapters.device_table import upsert_devices
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.close_batches import close_batches

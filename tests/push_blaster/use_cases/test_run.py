@@ -12,7 +12,8 @@ import pytest
 from chassis.postgres import Database
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.delivery_ledger import LedgerPage, claim_users
-from push_blaster.adapters.device_table import Device, upsert_devices
+from push_blaster.adapters.device_fields import Device
+from push_blaster.adapters.device_table import upsert_devices
 from push_blaster.adapters.file_transport import FileTransport
 from push_blaster.domain.execution import PushStatus
 from push_blaster.domain.limits import Limits

@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.device_table import Device, upsert_devices
+from push_blaster.adapters.device_fields import Device
+from push_blaster.adapters.device_table import upsert_devices
 from push_blaster.adapters.scheduled_push_document import ScheduledPush
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.schedule_push import (

@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.device_table import Device, upsert_devices
+from push_blaster.adapters.device_fields import Device
+from push_blaster.adapters.device_table import upsert_devices
 from push_blaster.adapters.engine_table import beat
 from push_blaster.adapters.execution_table import end_execution
 from push_blaster.app import create_app
