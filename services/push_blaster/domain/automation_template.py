@@ -147,8 +147,9 @@ def _is_of_type(value: object, wanted: VariableType) -> TypeGuard[Value]:
     if wanted is VariableType.ARRAY:
         return isinstance(value, list | tuple) and all(isinstance(v, Scalar) for v in value)
     if wanted is VariableType.NUMBER:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and math.isfinite(value)  # type: ignore[arg-type]  # a number by now
+        if isinstance(value, float):
+            return math.isfinite(value)
+        return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, bool if wanted is VariableType.BOOLEAN else str)
 
 

@@ -66,14 +66,9 @@ def delete_sequence(database: Database, data_folder: Path, execution_id: str) ->
     with database.transaction() as connection:
         execution = select_execution(connection, execution_id)
         deleted = delete_execution(connection, execution_id, DRY_MODES)
-    if deleted:
-        delete_execution_folder(data_folder, execution_id)
-    elif not execution.has_ended:
-        raise CannotDeleteError(f"{execution_id!r} still runs; cancel it or stop it first.")
-    else:
-        raise CannotDeleteError(
-            f"{execution_id!r} was no dry run: the record of what was sent is kept."
-        )
+    if not deleted:
+        raise CannotDeleteError(_why_kept(execution))
+    delete_execution_folder(data_folder, execution_id)
 
 
 def find_sequence_actions(execution: Execution) -> list[SequenceAction]:
@@ -91,3 +86,11 @@ def find_push_on_its_way(execution: Execution) -> PushProgress | None:
         return None
     push = find_current_push(execution.pushes)
     return push if push and push.status is PushStatus.SENDING else None
+
+
+def _why_kept(execution: Execution) -> str:
+    if not execution.has_ended:
+        return f"{execution.id!r} still runs; cancel it or stop it first."
+    if execution.mode in DRY_MODES:
+        return f"The last batches of {execution.id!r} are being closed; try again in some seconds."
+    return f"{execution.id!r} was no dry run: the record of what was sent is kept."

@@ -102,12 +102,10 @@ def _audience(
     criteria = _merge(
         template.get("audienceTemplate") or {}, overrides.get("audienceCriteria") or {}
     )
-    script = criteria.get("customScript")
-    if not isinstance(script, Mapping):
-        return criteria
     given = {name: write_value(value) for name, value in values.items()}
-    parameters = {**given, **(script.get("parameters") or {})}
-    return {**criteria, "customScript": {**script, "parameters": parameters}}
+    if not isinstance(criteria.get("customScript"), Mapping):
+        return criteria
+    return _merge({"customScript": {"parameters": given}}, criteria)
 
 
 def _delay(push: Mapping[str, Any], number: int, values: Mapping[str, Value]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def test_an_optional_one_without_a_default_is_left_out() -> None:
         (VariableType.NUMBER, 0, "0"),
         (VariableType.NUMBER, 24.0, "24"),
         (VariableType.NUMBER, 0.5, "0.5"),
+        (VariableType.NUMBER, 10**400, "1" + 400 * "0"),
         (VariableType.BOOLEAN, False, "false"),
         (VariableType.STRING, "", ""),
         (VariableType.ARRAY, [], ""),

@@ -10,6 +10,8 @@ from chassis.postgres import Database
 from push_blaster.domain.execution import PushStatus
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
+from push_blaster.use_cases.advance_execution import advance_execution
+from push_blaster.use_cases.close_batches import close_batches
 from push_blaster.use_cases.control_sequence import (
     CannotDeleteError,
     SequenceAction,
@@ -17,7 +19,7 @@ from push_blaster.use_cases.control_sequence import (
     delete_sequence,
     find_sequence_actions,
 )
-from push_blaster.use_cases.stop_execution import CannotStopError
+from push_blaster.use_cases.stop_execution import CannotStopError, stop_execution
 from tests.builders import NOON
 from tests.push_blaster.use_cases.conftest import Bench
 from tests.push_blaster.use_cases.test_run import history, messages
@@ -201,6 +203,23 @@ def test_a_dry_run_takes_all_five_through_at_once_and_may_be_deleted(waterfall: 
     assert waterfall.executions() == []
     assert waterfall.deliveries(execution_id) == []
     assert waterfall.log(execution_id) == ""
+
+
+def test_a_dry_run_that_was_cancelled_is_deleted_once_its_batches_are_closed(
+    waterfall: Bench,
+) -> None:
+    execution_id = waterfall.start(Mode.REAL_DRY_RUN, pushes=DELAYED)
+    while not waterfall.execution(execution_id).pushes[0].started_at:
+        advance_execution(waterfall.parts, execution_id)
+    stop_execution(waterfall.database, execution_id, "Enough.", waterfall.now)
+
+    with pytest.raises(CannotDeleteError, match="try again in some seconds"):
+        delete_sequence(waterfall.database, waterfall.folder, execution_id)
+    waterfall.now += timedelta(seconds=5)
+    close_batches(waterfall.parts)
+    delete_sequence(waterfall.database, waterfall.folder, execution_id)
+
+    assert waterfall.executions() == []
 
 
 def test_what_was_sent_stays_on_record(waterfall: Bench) -> None:

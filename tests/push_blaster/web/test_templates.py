@@ -189,6 +189,10 @@ def test_overrides_are_merged_and_the_script_gets_the_variables(client: FlaskCli
         ({"status": "active"}, "overrides.status: Unknown field."),
         ({"schedule": {"executionTime": "noon"}}, "schedule.executionTime: 'noon' is no time"),
         ({"id": "../x"}, "id: Use letters"),
+        (
+            {"audienceCriteria": {"customScript": {"scriptId": "s", "parameters": [1]}}},
+            "audienceCriteria.customScript.parameters: Not a valid mapping type.",
+        ),
     ],
 )
 def test_an_override_that_does_not_fit_is_named(
