@@ -22,7 +22,9 @@ from push_blaster.web.health import health_routes
 from push_blaster.web.migration import migration_routes
 from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.over_cap import over_cap_routes
+from push_blaster.web.pages.automations import automation_pages
 from push_blaster.web.pages.dashboard import dashboard_pages
+from push_blaster.web.pages.edit_automation import edit_automation_pages
 from push_blaster.web.pages.executions import execution_pages
 from push_blaster.web.pages.frame import install_page_frame
 from push_blaster.web.pages.sign_in import sign_in_pages
@@ -86,6 +88,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     for pages in (
         sign_in_pages(sessions),
         dashboard_pages(parts, adapters.files),
+        automation_pages(parts, adapters.files),
+        edit_automation_pages(parts, adapters.files),
         execution_pages(parts),
     ):
         app.register_blueprint(pages)

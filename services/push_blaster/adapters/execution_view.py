@@ -126,6 +126,45 @@ def select_earlier_audiences(
         return list(cursor.fetchall())
 
 
+def select_last_audience(
+    connection: Connection, script_id: str, audience_name: str
+) -> tuple[str, tuple[str, ...]] | None:
+    """Return file and columns of the newest frozen audience of this name by this script."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT p.audience_file, p.audience_columns
+              FROM executions e
+              JOIN execution_pushes p ON p.execution_id = e.id AND p.audience_file IS NOT NULL
+             WHERE e.snapshot #>> '{audienceCriteria,customScript,scriptId}' = %(script_id)s
+               AND coalesce(e.snapshot #>> ARRAY['pushSequence', (p.position - 1)::text,
+                                                 'audienceName'], 'default') = %(name)s
+             ORDER BY e.created_at DESC
+             LIMIT 1
+            """,
+            {"script_id": script_id, "name": audience_name},
+        )
+        row = cursor.fetchone()
+    return (row[0], tuple(row[1])) if row else None
+
+
+def select_latest(
+    connection: Connection, automation_ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return id, phase and slot of each automation's newest live execution that began."""
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT ON (automation_id) automation_id, id, phase, slot
+              FROM executions
+             WHERE automation_id = ANY(%(ids)s) AND mode = 'live'
+             ORDER BY automation_id, slot DESC
+            """,
+            {"ids": list(automation_ids)},
+        )
+        return {row["automation_id"]: dict(row) for row in cursor}
+
+
 def select_statistics(
     connection: Connection, automation_ids: Sequence[str]
 ) -> dict[str, dict[str, object]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_urlsafe
 from typing import Any, Final
 
 import structlog
@@ -48,6 +49,7 @@ class NavEntry:
 
 NAVIGATION: Final = (
     NavEntry("pages_dashboard.show", "Dashboard"),
+    NavEntry("pages_automations.list_all", "Automations"),
     NavEntry("pages_executions.list_all", "Executions"),
 )
 
@@ -69,6 +71,7 @@ def install_page_frame(app: Flask, read_role: Callable[[], Role | None]) -> None
             "may": partial(_may, role),
             "navigation": [e for e in NAVIGATION if _may(role, e.needs.name)],
             "csrf_token": csrf_token,
+            "once": partial(token_urlsafe, 12),
             "now": utc_now(),
         }
 

@@ -102,6 +102,11 @@ def number(value: float | None) -> str:
     return "—" if value is None else f"{value:,}".replace(",", "\u202f")
 
 
+def plain(value: object) -> object:
+    """Return what a form shows: a whole number without its decimals."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def words(name: str) -> str:
     """Return a name of the API as words: live_execution is Live execution."""
     return name.replace("_", " ").replace("-", " ").capitalize()
@@ -148,15 +153,22 @@ def _day_of_month(schedule: Schedule) -> str:
     return f"{day}{ending}"
 
 
+def pair_up(name: str) -> tuple[str, str]:
+    """Return an option of a choice: what is sent, and what is shown."""
+    return name, name
+
+
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "instant": instant,
     "clock_time": clock_time,
     "countdown": countdown,
     "span": span,
     "number": number,
+    "plain": plain,
     "words": words,
     "mode_words": mode_words,
     "layer_words": layer_words,
     "tone": tone,
     "schedule_words": schedule_words,
+    "pair_up": pair_up,
 }

@@ -5,6 +5,7 @@ import { openDialogs } from "./dialogs.js";
 import { followLogs } from "./log.js";
 import { listenToKeys } from "./keys.js";
 import { dismissToasts } from "./toasts.js";
+import { edit } from "./editor.js";
 
 if (window.innerWidth < 832) document.querySelector(".menu")?.removeAttribute("open");
 keepTimes();
@@ -13,3 +14,4 @@ openDialogs();
 followLogs();
 listenToKeys();
 dismissToasts();
+edit();

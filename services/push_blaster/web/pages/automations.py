@@ -1,0 +1,153 @@
+"""The pages about automations: the list, one with its plan and runs, and what can be done to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.automation_document import read_automation
+from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.execution_view import select_executions, select_latest
+from push_blaster.domain.automation import Automation
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import RUNNING
+from push_blaster.domain.schedule import next_slots
+from push_blaster.use_cases.control_automation import Action, Control, find_actions
+from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.plan_automation import Surroundings, plan_automation
+from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from push_blaster.web.pages.automation_samples import read_samples
+from push_blaster.web.pages.execution_card import make_card
+from push_blaster.web.pages.frame import page_routes
+
+PAGE: Final = 50
+RUNS: Final = 10
+SLOTS: Final = 5
+
+STATES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
+    "all": lambda _: True,
+    "scheduled": lambda d: d["isActive"] and d["status"] in {"active", "scheduled"},
+    "paused": lambda d: d["status"] == "paused",
+    "draft": lambda d: d["status"] == "draft",
+}
+
+QUESTIONS: Final = {
+    "run": ("Run it now?", "Run now"),
+    "pause": ("Pause this automation?", "Pause"),
+    "resume": ("Resume this automation?", "Resume"),
+}
+
+
+def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+    """Return the pages about automations."""
+    pages = page_routes("automations")
+    control = Control(files, parts.database)
+
+    @pages.get("/automations")
+    def list_all() -> ResponseReturnValue:
+        """List automations, by name."""
+        text, state = request.args.get("q", "").strip(), request.args.get("show", "all")
+        first = max(0, request.args.get("from", 0, type=int))
+        listing = files.list_all()
+        fitting = [d for d in listing.documents if _fits(d, text.lower(), state)]
+        fitting.sort(key=lambda d: str(d["name"]).lower())
+        return render_template(
+            "automations.html",
+            rows=_rows(parts.database, fitting[first : first + PAGE], utc_now()),
+            broken=listing.broken,
+            found=len(fitting),
+            first=first,
+            page=PAGE,
+            q=text,
+            show=state,
+            shows=list(STATES),
+        )
+
+    @pages.get("/automations/<automation_id>")
+    def show(automation_id: str) -> ResponseReturnValue:
+        """Show one automation."""
+        document = files.load(automation_id)
+        automation = read_automation(document)
+        others = [read_automation(d) for d in files.list_all().documents if d["isActive"]]
+        around = Surroundings(
+            others=others,
+            read_rules=parts.cadence.read_rules,
+            limits=parts.limits,
+            scripts=parts.scripts,
+        )
+        with parts.database.transaction() as connection:
+            runs = select_executions(connection, automation_id=automation_id, limit=RUNS)
+            samples = read_samples(connection, parts.data_folder, automation)
+        return render_template(
+            "automation.html",
+            automation=automation,
+            document=document,
+            plan=plan_automation(automation, around, utc_now(), SLOTS),
+            cards=[make_card(run) for run in runs],
+            samples=samples,
+            actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
+        )
+
+    @pages.get("/automations/<automation_id>/<any(run,pause,resume):action>")
+    @asks_for(Role.OPERATOR)
+    def confirm(automation_id: str, action: str) -> ResponseReturnValue:
+        """Ask whether that is meant."""
+        question, button = QUESTIONS[action]
+        return render_template(
+            "automation_confirm.html",
+            automation=read_automation(files.load(automation_id)),
+            action=action,
+            question=question,
+            button=button,
+        )
+
+    @pages.post("/automations/<automation_id>/run")
+    @asks_for(Role.OPERATOR)
+    def run(automation_id: str) -> ResponseReturnValue:
+        """Start it now; the same form sent twice starts it once."""
+        asked = StartRequest(
+            document=files.load(automation_id),
+            mode=Mode.LIVE,
+            idempotency_key=f"page/{request.form['once']}",
+        )
+        execution = start_execution(parts.database, asked, parts.limits, utc_now())
+        flash("Started: nothing goes live before its window to cancel has passed.", "success")
+        return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
+
+    @pages.post("/automations/<automation_id>/<any(pause,resume):action>")
+    @asks_for(Role.OPERATOR)
+    def act(automation_id: str, action: str) -> ResponseReturnValue:
+        """Pause or resume it."""
+        reason = request.form.get("reason", "").strip() or f"{action} by an operator."
+        done = control.act(Action(action), automation_id, reason, utc_now())
+        text = f"The automation is {done.document['status']}."
+        flash(
+            f"{text} Cancelled: {', '.join(done.cancelled)}." if done.cancelled else text, "success"
+        )
+        return redirect(url_for(".show", automation_id=automation_id), 303)
+
+    return pages
+
+
+def _fits(document: Mapping[str, Any], text: str, state: str) -> bool:
+    found = f"{document['id']} {document['name']} {document.get('description') or ''}".lower()
+    return text in found and STATES.get(state, STATES["all"])(document)
+
+
+def _rows(
+    database: Database, documents: Sequence[Mapping[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    with database.transaction() as connection:
+        latest = select_latest(connection, [document["id"] for document in documents])
+    automations = [read_automation(document) for document in documents]
+    return [{"automation": a, "next": _next(a, now), "last": latest.get(a.id)} for a in automations]
+
+
+def _next(automation: Automation, now: datetime) -> datetime | None:
+    slots = next_slots(automation.schedule, now, 1) if automation.is_scheduled else []
+    return slots[0].at if slots else None
