@@ -13,7 +13,9 @@ from push_blaster.adapters.execution_view import select_statistics
 from push_blaster.settings import Settings
 from push_blaster.use_cases.schedule_push import ScheduledPushes
 from push_blaster.use_cases.stop_execution import cancel_pending
+from push_blaster.use_cases.watch_clock import ClockWatch
 from push_blaster.web.automation_tests import automation_test_routes
+from push_blaster.web.clock import clock_routes
 from push_blaster.web.control import control_routes
 from push_blaster.web.device_upkeep import device_upkeep_routes
 from push_blaster.web.devices import device_routes
@@ -48,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     adapters = connect_adapters(settings)
     database = adapters.database
     parts = make_parts(settings, adapters, is_shutting_down=lambda: False)
+    watch = ClockWatch(adapters.files, database)
 
     app = Flask(__name__, static_folder="web/pages/static", template_folder="web/pages/templates")
     app.json = FastJson(app)
@@ -81,7 +84,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         script_routes(adapters.scripts),
         device_routes(database),
         device_upkeep_routes(database),
-        health_routes(database, adapters.files, adapters.cadence, utc_now()),
+        clock_routes(database, adapters.files, watch),
+        health_routes(database, adapters.files, adapters.cadence, watch),
     ):
         api.register_blueprint(routes)
     install_page_frame(app, sessions.read_role)

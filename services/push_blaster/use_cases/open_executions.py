@@ -154,7 +154,7 @@ def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) 
     engine ran is not lost; but not further back than the grace period, so that an old file which
     comes back from a backup sends nothing old. What fell due while it was paused stays undone.
     """
-    fingerprint = _fingerprint(automation)
+    fingerprint = fingerprint_of(automation)
     if known and known.fingerprint == fingerprint:
         since = automation.activated_at or known.decided_until
         return replace(known, decided_until=max(known.decided_until, min(since, now)))
@@ -163,7 +163,8 @@ def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) 
     return ScheduleMark(fingerprint, edited_at if is_recent else now)
 
 
-def _fingerprint(automation: Automation) -> str:
+def fingerprint_of(automation: Automation) -> str:
+    """Return what the clock knows an automation's schedule by."""
     return hashlib.sha256(repr(automation.schedule).encode()).hexdigest()
 
 

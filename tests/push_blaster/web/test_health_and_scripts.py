@@ -41,7 +41,8 @@ def test_with_an_engine_and_no_cadence_health_is_degraded(
     assert body["status"] == "degraded"
     assert body["automationEngine"]["engines"] == ["here:1"]
     assert body["dependencies"]["database"] == "connected"
-    assert "did not answer" in body["dependencies"]["cadence"]
+    assert body["dependencies"]["cadence"] == "unreachable"
+    assert "did not answer" in body["problems"][0]
 
 
 def test_without_a_database_health_still_answers(tmp_path: Path) -> None:
@@ -50,7 +51,8 @@ def test_without_a_database_health_still_answers(tmp_path: Path) -> None:
     response = app.test_client().get("/health")
 
     assert response.status_code == 503
-    assert "away" in response.get_json()["dependencies"]["database"]
+    assert response.get_json()["dependencies"]["database"] == "degraded"
+    assert "away" in response.get_json()["problems"][0]
 
 
 def test_without_a_database_requests_are_503_with_the_reason(tmp_path: Path) -> None:
