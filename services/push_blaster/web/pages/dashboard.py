@@ -15,7 +15,7 @@ from push_blaster.adapters.execution_view import select_executions
 from push_blaster.adapters.violation_table import ViolationQuery, select_violations
 from push_blaster.domain.phase import ENDED, RUNNING
 from push_blaster.use_cases.parts import Parts
-from push_blaster.web.health import ALIVE_WITHIN
+from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 from push_blaster.web.pages.execution_card import make_card
 from push_blaster.web.pages.frame import page_routes
 from push_blaster.web.pages.upcoming import AHEAD, UpcomingSends
