@@ -19,8 +19,10 @@ from push_blaster.web.clock import clock_routes
 from push_blaster.web.control import control_routes
 from push_blaster.web.device_upkeep import device_upkeep_routes
 from push_blaster.web.devices import device_routes
+from push_blaster.web.execute import execute_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
+from push_blaster.web.history import history_routes
 from push_blaster.web.migration import migration_routes
 from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.over_cap import over_cap_routes
@@ -73,11 +75,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
         plan_routes(adapters.files, parts),
         template_routes(adapters.templates, adapters.files, parts.limits),
-        control_routes(database, adapters.files),
+        control_routes(parts, adapters.files),
         automation_test_routes(parts, adapters.files),
         execution_routes(parts, adapters.files),
         over_cap_routes(database),
         sequence_routes(parts, adapters.files),
+        history_routes(database),
+        execute_routes(parts, adapters.files),
         monitor_routes(parts, adapters.files),
         migration_routes(parts, adapters.files),
         scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),

@@ -1,6 +1,6 @@
 """Routes that control automations: pause, resume, cancel, emergency stop of one or of all."""
 
-from typing import Any
+from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
@@ -8,14 +8,20 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.execution import Execution
+from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import BEFORE_LIVE, RUNNING
 from push_blaster.use_cases.control_automation import Action, Control, Controlled, find_actions
+from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from push_blaster.web.execution_schemas import StartHeadersSchema
+
+#: The later version's action that controls nothing but starts an execution.
+EXECUTE_NOW: Final = "execute_now"
 
 
 class ControlSchema(Schema):
@@ -27,7 +33,7 @@ class ControlSchema(Schema):
     automation_id = fields.String(
         required=True, data_key="automationId", validate=validate.Length(min=1)
     )
-    action = fields.Enum(Action, by_value=True, required=True)
+    action = fields.String(required=True, validate=validate.OneOf([*Action, EXECUTE_NOW]))
     reason = fields.String(load_default="", validate=validate.Length(max=500))
 
 
@@ -46,17 +52,21 @@ class ControlQuerySchema(Schema):
     id = fields.String(required=True, validate=validate.Length(min=1))
 
 
-def control_routes(database: Database, files: AutomationFiles) -> Routes:
+def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
     """Return the routes that control automations."""
+    database = parts.database
     routes = Routes("control", __name__, description="Pause, resume, stop")
     control = Control(files, database)
 
     @routes.route("/api/automation/control", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(ControlSchema)
-    def act(body: dict[str, Any]) -> ResponseReturnValue:
-        """Pause, resume, cancel or stop an automation; it answers with what that did."""
-        action: Action = body["action"]
+    @routes.arguments(StartHeadersSchema, location="headers")
+    def act(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+        """Pause, resume, cancel, stop or run an automation; it answers with what that did."""
+        if body["action"] == EXECUTE_NOW:
+            return _execute_now(parts, files.load(body["automation_id"]), **headers)
+        action = Action(body["action"])
         reason = body["reason"] or f"{action} by an operator."
         done = control.act(action, body["automation_id"], reason, utc_now())
         return jsonify(success=True, executionId=body["automation_id"], **_tell(done))
@@ -94,6 +104,20 @@ def control_routes(database: Database, files: AutomationFiles) -> Routes:
         )
 
     return routes
+
+
+def _execute_now(
+    parts: Parts, document: dict[str, Any], idempotency_key: str | None
+) -> ResponseReturnValue:
+    asked = StartRequest(document=document, mode=Mode.LIVE, idempotency_key=idempotency_key)
+    execution = start_execution(parts.database, asked, parts.limits, utc_now())
+    message = (
+        f"{execution.id} is started, and nothing is sent yet: it goes through audience, test and "
+        f"window first. How it goes, and how it ends: GET /api/executions/{execution.id}."
+    )
+    return jsonify(
+        success=True, executionId=execution.id, status=execution.phase, message=message
+    ), 202
 
 
 def _tell(done: Controlled) -> dict[str, Any]:
