@@ -97,6 +97,12 @@ def find_doubled(evidence: Evidence) -> Iterator[tuple[str, str]]:
         own = evidence.one_slot.get(execution.automation_id)
         if own and execution.is_scheduled and execution.slot != own:
             yield execution.id, f"it has one slot, {own.isoformat()}, and this is another"
+    for (user, layer), count in evidence.unexplained.items():
+        yield f"user {user}", f"cadence counts {count} more on layer {layer} than were sent"
+    yield from _find_sent_twice(evidence)
+
+
+def _find_sent_twice(evidence: Evidence) -> Iterator[tuple[str, str]]:
     by_tag = {row.tag: row for row in evidence.ledger}
     times = Counter((message.tag, message.user) for message in evidence.accepted)
     for (tag, user), count in times.items():

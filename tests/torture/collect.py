@@ -24,11 +24,13 @@ def collect(crowd: Crowd) -> Evidence:
     snapshots = dict(stack.ledger("SELECT id, snapshot FROM executions"))
     executions = _read_executions(stack, snapshots)
     ledger = tuple(_read_ledger(stack, snapshots))
+    recorded, unexplained = _read_recorded(stack, executions, [row.address for row in ledger])
     return Evidence(
         executions=executions,
         ledger=ledger,
         accepted=tuple(crowd.world.accepted),
-        recorded=_read_recorded(stack, executions, [row.address for row in ledger]),
+        recorded=recorded,
+        unexplained=unexplained,
         rules=tuple(_read_rules(stack)),
         answered=frozenset(crowd.journal.answered),
         slots=tuple(crowd.journal.find_owed(utc_now())),
@@ -97,8 +99,8 @@ def _read_ledger(stack: Stack, snapshots: Mapping[str, Mapping[str, Any]]) -> It
 
 def _read_recorded(
     stack: Stack, executions: Mapping[str, ExecutionSeen], addresses: Iterable[Address]
-) -> dict[Address, datetime]:
-    """Return when each message counts: its key was taken, and a row stands for it."""
+) -> tuple[dict[Address, datetime], dict[tuple[int, int], int]]:
+    """Return when each message counts: its key was taken, and a row stands for it; other rows."""
     keys = {
         (user_id.int, bytes(key)): sent_at
         for user_id, key, sent_at in stack.history(
@@ -120,7 +122,7 @@ def _read_recorded(
         if sent_at is not None and left[address.user, layer]:
             left[address.user, layer] -= 1
             recorded[address] = sent_at
-    return recorded
+    return recorded, {key: count for key, count in left.items() if count}
 
 
 def _key(address: Address) -> bytes:

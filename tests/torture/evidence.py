@@ -75,7 +75,8 @@ class Evidence:
     """Everything that was seen.
 
     Shape: `answered` are executions whose start was answered; `one_slot` are the automations that
-    have one slot, and it; `recorded` tells when each message counts for the cadence service.
+    have one slot, and it; `recorded` tells when each message counts for the cadence service, and
+    `unexplained` what it counts beyond them, by user and layer.
     """
 
     executions: Mapping[str, ExecutionSeen]
@@ -83,6 +84,7 @@ class Evidence:
     accepted: tuple[Accepted, ...]
     recorded: Mapping[Address, datetime]
     rules: tuple[CadenceRule, ...]
+    unexplained: Mapping[tuple[int, int], int] = field(default_factory=dict)
     answered: frozenset[str] = frozenset()
     slots: tuple[SlotExpected, ...] = ()
     one_slot: Mapping[str, datetime] = field(default_factory=dict)

@@ -128,6 +128,7 @@ def test_a_flawless_history_has_no_fault() -> None:
             Fault.DOUBLED,
             "a display tag of nobody's",
         ),
+        ({"unexplained": {(ALICE, 3): 1}}, Fault.DOUBLED, "counts 1 more on layer 3"),
         (
             {"accepted": (*ACCEPTED, Accepted(at(4.9), BOB, ROWS[2].tag))},
             Fault.EARLY,
