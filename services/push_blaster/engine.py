@@ -51,7 +51,8 @@ def run_engine(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; take no new work then, and be gone within seconds."""
     stopping = threading.Event()
     adapters = connect_adapters(settings)
-    parts = make_parts(settings, adapters, is_shutting_down=stopping.is_set)
+    engine_id = f"{socket.gethostname()}:{os.getpid()}"
+    parts = make_parts(settings, adapters, stopping.is_set, engine_id)
     parts.database.wait_until_there(sleep=stopping.wait)
     engine = _Engine(settings, parts, adapters.files, stopping)
     asyncio.new_event_loop().run_until_complete(engine.run())
@@ -79,7 +80,6 @@ class _Engine:
         self._files = files
         self._stopping = stopping
         self._started_at = utc_now()
-        self._id = f"{socket.gethostname()}:{os.getpid()}"
         self._clock = Clock(parts.database)
         url = settings.alert_webhook_url
         self._webhook = AlertWebhook(url) if url else None
@@ -105,7 +105,7 @@ class _Engine:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop, stop)
         async with self._queue.opened():
-            log.info("engine_started", engine=self._id)
+            log.info("engine_started", engine=self._parts.engine_id)
             await asyncio.gather(
                 self._queue.work_until(stop),
                 self._repeat(stop, TICK_S, self._tick),
@@ -149,7 +149,7 @@ class _Engine:
         now = utc_now()
         self._clock.tick(find_scheduled(self._files), now)
         with self._parts.database.transaction() as connection:
-            beat(connection, self._id, self._started_at, now)
+            beat(connection, self._parts.engine_id, self._started_at, now)
             again_before = now - HAND_OUT_AGAIN
             return _Due(
                 executions=hand_out_executions(connection, now, again_before),

@@ -54,7 +54,10 @@ def connect_adapters(settings: Settings) -> Adapters:
 
 
 def make_parts(
-    settings: Settings, adapters: Adapters, is_shutting_down: Callable[[], bool]
+    settings: Settings,
+    adapters: Adapters,
+    is_shutting_down: Callable[[], bool],
+    engine_id: str = "",
 ) -> Parts:
     """Make what the engine's steps work with."""
     return Parts(
@@ -69,6 +72,7 @@ def make_parts(
         limits=settings.engine.limits,
         clock=utc_now,
         is_shutting_down=is_shutting_down,
+        engine_id=engine_id,
     )
 
 

@@ -83,6 +83,19 @@ def test_migrations_are_numbered_in_a_row(folder: Path) -> None:
         assert f'revision = "{number:04d}"\ndown_revision = {before}\n' in source
 
 
+#: Taken away before anybody ran a release of it.
+TAKEN_AWAY = {"0005_held_slots"}
+
+
+@pytest.mark.parametrize("folder", SERVICES, ids=lambda folder: folder.parts[-3])
+def test_no_migration_takes_away_what_an_older_version_still_uses(folder: Path) -> None:
+    takes_away = re.compile(r"\b(DROP (TABLE|COLUMN)|RENAME|SET NOT NULL)\b")
+
+    found = {path.stem for path in folder.glob("*.py") if takes_away.search(path.read_text())}
+
+    assert found <= TAKEN_AWAY
+
+
 def test_make_says_what_it_can_do() -> None:
     done = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True)
 

@@ -72,21 +72,25 @@ def hand_out_batches(
 
 
 def take_batch(
-    connection: Connection, execution_id: str, position: int, number: int
+    connection: Connection, key: tuple[str, int, int], taken_by: str
 ) -> TakenBatch | None:
-    """Take a batch that is not done: raise its fence; None if it is done or nothing may be sent."""
+    """Take a batch that is not done: raise its fence; None if it is done or nothing may be sent.
+
+    Shape: `key` is (execution, position, batch); `taken_by` names the engine.
+    """
+    execution_id, position, number = key
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE send_batches b
-               SET fence = b.fence + 1
+               SET fence = b.fence + 1, taken_by = %(taken_by)s
               FROM executions e
              WHERE b.execution_id = %(id)s AND b.position = %(position)s AND b.batch = %(number)s
                AND b.done_at IS NULL
                AND e.id = b.execution_id AND e.phase = 'live_execution'
             RETURNING b.start_offset, b.row_count, b.fence, b.failures
             """,
-            {"id": execution_id, "position": position, "number": number},
+            {"id": execution_id, "position": position, "number": number, "taken_by": taken_by},
         )
         row = cursor.fetchone()
     if row is None:

@@ -87,7 +87,7 @@ def insert_execution(connection: Connection, new: NewExecution, now: datetime) -
 def take_execution(connection: Connection, execution_id: str) -> Execution | None:
     """Take the execution for one step: raise its fence, return it; None if it has ended.
 
-    Whoever held it before can write nothing to it any more.
+    Whoever held it before can write nothing to it any more. Raises: NewerExecutionError.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -273,6 +273,7 @@ def hand_out_executions(connection: Connection, now: datetime, again_before: dat
     """Return the ids of executions whose step is due, marking them as handed out.
 
     Units: a step handed out before `again_before` and still due is handed out again.
+    An execution in a phase or mode that this version does not know is left to a newer engine.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -282,6 +283,7 @@ def hand_out_executions(connection: Connection, now: datetime, again_before: dat
              WHERE id IN (
                    SELECT id FROM executions
                     WHERE due_at <= %(now)s
+                      AND phase = ANY(%(phases)s) AND mode = ANY(%(modes)s)
                       AND (handed_out_at IS NULL OR handed_out_at < due_at
                            OR handed_out_at < %(again_before)s)
                     ORDER BY due_at
@@ -289,7 +291,12 @@ def hand_out_executions(connection: Connection, now: datetime, again_before: dat
                       FOR UPDATE SKIP LOCKED)
             RETURNING id, due_at
             """,
-            {"now": now, "again_before": again_before},
+            {
+                "now": now,
+                "again_before": again_before,
+                "phases": list(Phase),
+                "modes": list(Mode),
+            },
         )
         return [row[0] for row in sorted(cursor.fetchall(), key=lambda row: row[1])]
 

@@ -1,6 +1,7 @@
 """Reading executions: one, many, the phases they entered, their counters."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +18,10 @@ class ExecutionNotFoundError(Exception):
     """There is no execution of that id."""
 
 
+class NewerExecutionError(Exception):
+    """The execution holds what only a newer version of this program knows: that one goes on."""
+
+
 EXECUTION_COLUMNS: Final = """
     id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
     uncapped_reason, approval_reason, snapshot, created_at, ended_at
@@ -24,7 +29,7 @@ EXECUTION_COLUMNS: Final = """
 
 
 def select_execution(connection: Connection, execution_id: str) -> Execution:
-    """Return the execution of `execution_id`; ExecutionNotFoundError if there is none."""
+    """Return the execution of `execution_id`; ExecutionNotFoundError, NewerExecutionError."""
     return _select_one(connection, "WHERE id = %(key)s", execution_id)
 
 
@@ -45,15 +50,17 @@ def select_executions(
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Execution]:
-    """Return executions, newest first; the page after the execution `before` (created_at, id)."""
+    """Return executions, newest first; the page after the execution `before` (created_at, id).
+
+    What a newer version wrote, and this one cannot read, is left out.
+    """
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(
             f"""
             SELECT {EXECUTION_COLUMNS}
               FROM executions
              WHERE (%(automation_id)s IS NULL OR automation_id = %(automation_id)s)
-               AND (%(phases)s::text[] = '{{}}' OR phase = ANY(%(phases)s::text[]))
-               AND (%(modes)s::text[] = '{{}}' OR mode = ANY(%(modes)s::text[]))
+               AND phase = ANY(%(phases)s) AND mode = ANY(%(modes)s)
                AND (%(created)s::timestamptz IS NULL
                     OR (created_at, id) < (%(created)s::timestamptz, %(id)s))
              ORDER BY created_at DESC, id DESC
@@ -61,8 +68,8 @@ def select_executions(
             """,  # noqa: S608 - a constant list of columns
             {
                 "automation_id": automation_id,
-                "phases": list(phases),
-                "modes": list(modes),
+                "phases": list(phases or Phase),
+                "modes": list(modes or Mode),
                 "created": before[0] if before else None,
                 "id": before[1] if before else None,
                 "limit": limit,
@@ -70,7 +77,7 @@ def select_executions(
         )
         rows = cursor.fetchall()
     pushes = _select_pushes(connection, [row["id"] for row in rows])
-    return [_execution(row, pushes.get(row["id"], ())) for row in rows]
+    return list(_readable(rows, pushes))
 
 
 def select_phases(
@@ -210,7 +217,25 @@ def _select_one(connection: Connection, where: str, key: str) -> Execution:
     return _execution(row, _select_pushes(connection, [row["id"]]).get(row["id"], ()))
 
 
-def _execution(row: Mapping[str, Any], pushes: Sequence[PushProgress]) -> Execution:
+def _readable(
+    rows: Sequence[Mapping[str, Any]], pushes: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Iterator[Execution]:
+    for row in rows:
+        with suppress(NewerExecutionError):
+            yield _execution(row, pushes.get(row["id"], ()))
+
+
+def _execution(row: Mapping[str, Any], pushes: Sequence[Mapping[str, Any]]) -> Execution:
+    try:
+        return _read(row, pushes)
+    except ValueError as error:  # a phase, a mode, a status or a setting of which we do not know
+        raise NewerExecutionError(
+            f"The execution {row['id']!r} holds what this version does not know ({error}); "
+            "a newer one goes on with it."
+        ) from error
+
+
+def _read(row: Mapping[str, Any], pushes: Sequence[Mapping[str, Any]]) -> Execution:
     return Execution(
         id=row["id"],
         automation=read_automation(row["snapshot"]),
@@ -228,21 +253,21 @@ def _execution(row: Mapping[str, Any], pushes: Sequence[PushProgress]) -> Execut
         uncapped_reason=row["uncapped_reason"],
         created_at=row["created_at"],
         ended_at=row["ended_at"],
-        pushes=tuple(pushes),
+        pushes=tuple(_push(push) for push in pushes),
     )
 
 
 def _select_pushes(
     connection: Connection, execution_ids: Sequence[str]
-) -> dict[str, list[PushProgress]]:
-    pushes: dict[str, list[PushProgress]] = {}
+) -> dict[str, list[Mapping[str, Any]]]:
+    pushes: dict[str, list[Mapping[str, Any]]] = {}
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(
             "SELECT * FROM execution_pushes WHERE execution_id = ANY(%(ids)s) ORDER BY position",
             {"ids": list(execution_ids)},
         )
         for row in cursor:
-            pushes.setdefault(row["execution_id"], []).append(_push(row))
+            pushes.setdefault(row["execution_id"], []).append(row)
     return pushes
 
 

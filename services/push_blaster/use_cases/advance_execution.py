@@ -10,6 +10,7 @@ import structlog
 from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import FencedError, save_execution, take_execution
+from push_blaster.adapters.execution_view import NewerExecutionError
 from push_blaster.domain.execution import Execution, LogLevel, PushStatus
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
@@ -48,8 +49,12 @@ def advance_execution(parts: Parts, execution_id: str) -> bool:
 
     Killed in between, the step runs again from its beginning: each is safe to repeat.
     """
-    with parts.database.transaction() as connection:
-        execution = take_execution(connection, execution_id)
+    try:
+        with parts.database.transaction() as connection:
+            execution = take_execution(connection, execution_id)
+    except NewerExecutionError as newer:
+        log.info("left_to_a_newer_engine", reason=str(newer))
+        return False
     step = find_due_step(execution, parts.clock()) if execution else None
     if execution is None or step is None:
         return False

@@ -55,6 +55,7 @@ class Parts:
     limits: Limits
     clock: Callable[[], datetime]
     is_shutting_down: Callable[[], bool]
+    engine_id: str = ""
 
 
 def fit_to_mode(parts: Parts, mode: Mode) -> Parts:

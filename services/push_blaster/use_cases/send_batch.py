@@ -24,7 +24,7 @@ from push_blaster.adapters.delivery_ledger import (
 )
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution
-from push_blaster.adapters.execution_view import select_execution
+from push_blaster.adapters.execution_view import NewerExecutionError, select_execution
 from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel
@@ -58,11 +58,10 @@ MAX_FAILURES: Final = 5
 
 def send_batch(parts: Parts, execution_id: str, position: int, number: int) -> None:
     """Send one batch, or what an earlier attempt left of it; safe to repeat."""
-    with parts.database.transaction() as connection:
-        batch = take_batch(connection, execution_id, position, number)
-        if batch is None:
-            return
-        execution = select_execution(connection, execution_id)
+    taken = _take(parts, (execution_id, position, number))
+    if taken is None:
+        return
+    batch, execution = taken
     try:
         _send(fit_to_mode(parts, execution.mode), execution, batch)
     except StepStoppedError as stopped:
@@ -74,6 +73,16 @@ def send_batch(parts: Parts, execution_id: str, position: int, number: int) -> N
     except Exception as error:
         log.exception("batch_crashed", execution=execution_id, batch=number)
         _count_failure(parts, execution, batch, error)
+
+
+def _take(parts: Parts, key: tuple[str, int, int]) -> tuple[TakenBatch, Execution] | None:
+    try:
+        with parts.database.transaction() as connection:
+            batch = take_batch(connection, key, parts.engine_id)
+            return (batch, select_execution(connection, key[0])) if batch else None
+    except NewerExecutionError as newer:
+        log.info("left_to_a_newer_engine", reason=str(newer))
+        return None
 
 
 def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:

@@ -13,7 +13,7 @@ from push_blaster.adapters.document_files import (
     DocumentNotFoundError,
     StaleVersionError,
 )
-from push_blaster.adapters.execution_view import ExecutionNotFoundError
+from push_blaster.adapters.execution_view import ExecutionNotFoundError, NewerExecutionError
 from push_blaster.adapters.original_files import NoOriginalError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.adapters.template_files import SystemTemplateError
@@ -52,6 +52,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ExecutionNotFoundError: Problem(404, "No such execution"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
     LinkNotAllowedError: Problem(422, "Deep link not allowed"),
+    NewerExecutionError: Problem(409, "Written by a newer version"),
     NoOriginalError: Problem(404, "Nothing to migrate"),
     NothingToDoError: Problem(409, "Nothing to do"),
     PushHasBegunError: Problem(409, "Has begun"),
