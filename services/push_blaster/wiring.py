@@ -9,11 +9,11 @@ from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceClient
+from push_blaster.adapters.checked_posts import PostOptions
 from push_blaster.adapters.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.file_transport import FileTransport
 from push_blaster.adapters.google_tokens import GoogleTokens
 from push_blaster.adapters.pacing import TokenBucket
-from push_blaster.adapters.post_transport import PostOptions
 from push_blaster.adapters.script_folder import ScriptFolder
 from push_blaster.adapters.template_files import TemplateFiles
 from push_blaster.adapters.transports_by_kind import TransportsByKind

@@ -8,13 +8,8 @@ from typing import Final
 import orjson
 
 from chassis.clock import utc_now
-from push_blaster.adapters.post_transport import (
-    Post,
-    PostOptions,
-    PostTransport,
-    Recipe,
-    UnsendableError,
-)
+from push_blaster.adapters.checked_posts import Post, PostOptions
+from push_blaster.adapters.post_transport import PostTransport, Recipe, UnsendableError
 from push_blaster.domain.device import find_url_fault
 from push_blaster.domain.message import Message
 

@@ -17,7 +17,8 @@ from uuid import UUID
 import pytest
 
 from chassis.clock import utc_now
-from push_blaster.adapters.post_transport import CONNECTIONS, PostOptions, PostTransport
+from push_blaster.adapters.checked_posts import CONNECTIONS, PostOptions
+from push_blaster.adapters.post_transport import PostTransport
 from push_blaster.adapters.webhook_transport import (
     BadSecretError,
     make_webhook_transport,

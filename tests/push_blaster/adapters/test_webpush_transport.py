@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chassis.clock import utc_now
-from push_blaster.adapters.post_transport import PostOptions, PostTransport
+from push_blaster.adapters.checked_posts import PostOptions
+from push_blaster.adapters.post_transport import PostTransport
 from push_blaster.adapters.vapid import Vapid, make_key_pair
 from push_blaster.adapters.webpush_encryption import BadKeyError, encrypt, read_keys
 from push_blaster.adapters.webpush_transport import make_webpush_transport
