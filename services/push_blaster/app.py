@@ -9,6 +9,7 @@ from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import Database
 from chassis.service import ServiceFrame, frame_service
+from push_blaster.adapters.cadence_records import CadenceRecords
 from push_blaster.adapters.execution_view import select_statistics
 from push_blaster.settings import Settings
 from push_blaster.use_cases.schedule_push import ScheduledPushes
@@ -27,6 +28,7 @@ from push_blaster.web.migration import migration_routes
 from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.over_cap import over_cap_routes
 from push_blaster.web.pages.automations import automation_pages
+from push_blaster.web.pages.cadence import cadence_pages
 from push_blaster.web.pages.dashboard import dashboard_pages
 from push_blaster.web.pages.edit_automation import edit_automation_pages
 from push_blaster.web.pages.executions import execution_pages
@@ -99,6 +101,11 @@ def create_app(settings: Settings | None = None) -> Flask:
         automation_pages(parts, adapters.files),
         edit_automation_pages(parts, adapters.files),
         execution_pages(parts),
+        cadence_pages(
+            parts,
+            adapters.files,
+            CadenceRecords(settings.cadence_url, settings.cadence_token),
+        ),
     ):
         app.register_blueprint(pages)
     return app

@@ -6,6 +6,7 @@ from typing import Final
 from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.cadence_records import CadenceRefusedError
 from push_blaster.adapters.device_csv import DeviceCsvError
 from push_blaster.adapters.document_files import (
     BrokenDocumentError,
@@ -39,6 +40,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     BadScheduledPushError: Problem(400, "Cannot be scheduled"),
     BadSlotError: Problem(400, "No such send time"),
     BrokenDocumentError: Problem(409, "Broken file"),
+    CadenceRefusedError: Problem(409, "Cadence refuses"),
     CadenceUnavailableError: Problem(503, "Cadence away"),
     CannotApproveError: Problem(409, "Cannot be approved"),
     CannotDeleteError: Problem(409, "Cannot be deleted"),

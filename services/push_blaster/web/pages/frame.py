@@ -51,6 +51,7 @@ NAVIGATION: Final = (
     NavEntry("pages_dashboard.show", "Dashboard"),
     NavEntry("pages_automations.list_all", "Automations"),
     NavEntry("pages_executions.list_all", "Executions"),
+    NavEntry("pages_cadence.rules", "Cadence"),
 )
 
 

@@ -171,4 +171,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "tone": tone,
     "schedule_words": schedule_words,
     "pair_up": pair_up,
+    "parsed": datetime.fromisoformat,
 }
