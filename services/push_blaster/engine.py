@@ -34,7 +34,7 @@ from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.send_batch import send_batch
 from push_blaster.use_cases.tell_contacts import tell_contacts
 from push_blaster.use_cases.track_sends import track_sends
-from push_blaster.wiring import connect_adapters, find_scheduled, make_parts
+from push_blaster.wiring import connect_adapters, make_parts
 
 log = structlog.get_logger()
 
@@ -147,7 +147,7 @@ class _Engine:
 
     def _find_due(self) -> _Due:
         now = utc_now()
-        self._clock.tick(find_scheduled(self._files), now)
+        self._clock.tick(self._files.read_all(), now)
         with self._parts.database.transaction() as connection:
             beat(connection, self._parts.engine_id, self._started_at, now)
             again_before = now - HAND_OUT_AGAIN

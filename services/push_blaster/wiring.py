@@ -1,12 +1,11 @@
 """The outside of push_blaster, made from its settings: for the web and for the engine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.checked_posts import PostOptions
@@ -23,7 +22,6 @@ from push_blaster.delivery_settings import DeliverySettings, FcmSettings
 from push_blaster.domain.device import DeviceKind
 from push_blaster.domain.transport import PushTransport
 from push_blaster.settings import Settings
-from push_blaster.use_cases.open_executions import ScheduledAutomation
 from push_blaster.use_cases.parts import Parts
 
 
@@ -95,15 +93,6 @@ def connect_transport(delivery: DeliverySettings, sent_file: Path) -> PushTransp
             delivery.webhook_secret, delivery.webhook_schemes, options
         )
     return TransportsByKind(transports)
-
-
-def find_scheduled(files: AutomationFiles) -> Iterator[ScheduledAutomation]:
-    """Yield the automations whose slots the clock is to open."""
-    for document in files.list_all().documents:
-        if document["isActive"]:
-            automation = read_automation(document)
-            if automation.is_scheduled:
-                yield ScheduledAutomation(automation, document)
 
 
 def _connect_fcm(fcm: FcmSettings) -> FcmTransport:

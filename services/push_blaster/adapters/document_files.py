@@ -2,9 +2,10 @@
 
 import fcntl
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Final
 from marshmallow import ValidationError
 
 from chassis.problems import flatten_messages
+from push_blaster.adapters.folder_watch import FolderWatch
 from push_blaster.adapters.json_files import sync_folder, write_json
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -84,9 +86,12 @@ class DocumentKind:
     others: frozenset[str] = frozenset()
 
 
+_Stamp = tuple[int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
-    stamp: tuple[int, int, int]
+    stamp: _Stamp
     document: dict[str, Any] | None
     broken: BrokenFile | None
 
@@ -99,22 +104,20 @@ class DocumentFiles:
         self.folder = folder
         self._kind = kind
         self._known: dict[str, _Known] = {}
+        self._listing = Listing((), ())
+        self._watch = FolderWatch(folder)
         self._lock = Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def list_all(self) -> Listing:
-        """Return every document by id, and every broken file; only changed files are read."""
+        """Return every document by id, and every broken file; only changed files are read.
+
+        While nothing has changed, it is the same listing, and so is each document in it.
+        """
         with self._lock:
-            self._known = {
-                path.name: known
-                for path in sorted(self.folder.glob("*.json"))
-                if path.name not in self._kind.others and (known := self._look_at(path))
-            }
-            found = list(self._known.values())
-        return Listing(
-            documents=tuple(k.document for k in found if k.document),
-            broken=tuple(k.broken for k in found if k.broken),
-        )
+            if self._watch.may_have_changed():
+                self._look()
+            return self._listing
 
     def load(self, document_id: str) -> dict[str, Any]:
         """Return one document; DocumentNotFoundError, BrokenDocumentError."""
@@ -170,19 +173,34 @@ class DocumentFiles:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _look_at(self, path: Path) -> _Known | None:
-        stamp = (0, 0, 0)
+    def _look(self) -> None:
+        with self._watch.looking():
+            stamps = dict(self._stamps())
+        found = {name: self._know(name, stamps[name]) for name in sorted(stamps)}
+        if found == self._known:
+            return
+        self._known = found
+        self._listing = Listing(
+            documents=tuple(k.document for k in found.values() if k.document),
+            broken=tuple(k.broken for k in found.values() if k.broken),
+        )
+
+    def _stamps(self) -> Iterator[tuple[str, _Stamp]]:
+        """Yield each file's name and stamp."""
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json") and entry.name not in self._kind.others:
+                    with suppress(FileNotFoundError):
+                        yield entry.name, _stamp(entry)
+
+    def _know(self, name: str, stamp: _Stamp) -> _Known:
+        known = self._known.get(name)
+        if known and known.stamp == stamp:
+            return known
         try:
-            status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            known = self._known.get(path.name)
-            if known and known.stamp == stamp:
-                return known
-            return _Known(stamp, self._read(path), None)
-        except FileNotFoundError:
-            return None
-        except (OSError, BrokenDocumentError) as error:
-            return _Known(stamp, None, BrokenFile(path.name, str(error)))
+            return _Known(stamp, self._read(self.folder / name), None)
+        except BrokenDocumentError as error:
+            return _Known(stamp, None, BrokenFile(name, str(error)))
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
@@ -195,3 +213,14 @@ class DocumentFiles:
         if f"{document['id']}.json" != path.name:
             raise BrokenDocumentError(f"{path.name} holds the id {document['id']!r}; rename it.")
         return document
+
+
+def _stamp(entry: os.DirEntry[str]) -> _Stamp:
+    """Return what is another as soon as the file is written to; of a link to nowhere, nothing."""
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_size, status.st_ino

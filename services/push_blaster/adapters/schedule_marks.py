@@ -1,5 +1,6 @@
 """The table `schedule_marks`: the clock's memory of which slots have been decided."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,10 +15,17 @@ class ScheduleMark:
     decided_until: datetime
 
 
-def select_marks(connection: Connection) -> dict[str, ScheduleMark]:
-    """Return the mark of every automation that the clock has seen."""
+def select_marks(connection: Connection, automation_ids: Sequence[str]) -> dict[str, ScheduleMark]:
+    """Return the marks of those of the automations that the clock has seen."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT automation_id, fingerprint, decided_until FROM schedule_marks")
+        cursor.execute(
+            """
+            SELECT automation_id, fingerprint, decided_until
+              FROM schedule_marks
+             WHERE automation_id = ANY(%(ids)s)
+            """,
+            {"ids": list(automation_ids)},
+        )
         return {row[0]: ScheduleMark(row[1], row[2]) for row in cursor}
 
 

@@ -105,13 +105,13 @@ class Control:
 
         What still runs of an automation whose file is gone or broken is stopped, too.
         """
-        documents = {document["id"]: document for document in self.files.list_all().documents}
-        scheduled = [id_ for id_, doc in documents.items() if read_automation(doc).is_scheduled]
+        known = self.files.read_all()
+        scheduled = [id_ for id_, stored in known.items() if stored.automation.is_scheduled]
         with self.database.transaction() as connection:
             running = select_running_automations(connection)
         done = []
         for automation_id in dict.fromkeys([*scheduled, *running]):
-            if automation_id in documents:
+            if automation_id in known:
                 done.append(self.emergency_stop(automation_id, reason, now))
             else:
                 lost = {"id": automation_id, "status": "lost"}

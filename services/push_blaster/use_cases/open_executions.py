@@ -1,14 +1,15 @@
 """The clock: open an execution for each slot that is due to begin, once."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from chassis.postgres import Connection, Database, DatabaseAwayError
+from push_blaster.adapters.automation_files import StoredAutomation
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import (
     NewExecution,
@@ -37,20 +38,10 @@ MAX_MISSED_RECORDED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduledAutomation:
-    """A scheduled automation, and the document that its executions will run on."""
-
-    automation: Automation
-    document: Mapping[str, Any]
-
-
-@dataclass(slots=True)
 class _Watched:
-    version: int
-    schedule: Schedule
+    stored: StoredAutomation
     mark: ScheduleMark
-    next_slot: datetime | None
-    left_alone_until: datetime | None = None
+    due_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -58,93 +49,95 @@ class Clock:
     """What the clock knows of each scheduled automation between two ticks."""
 
     database: Database
+    _seen: Mapping[str, StoredAutomation] | None = None
     _watched: dict[str, _Watched] = field(default_factory=dict)
+    _next_at: datetime | None = None
 
-    def tick(self, scheduled: Iterable[ScheduledAutomation], now: datetime) -> list[str]:
-        """Open what is due to begin at `now`; return the ids of the executions opened."""
-        automations = {s.automation.id: s for s in scheduled}
-        self._forget(automations)
-        self._learn([s for s in automations.values() if self._is_news(s.automation)], now)
+    def tick(self, automations: Mapping[str, StoredAutomation], now: datetime) -> list[str]:
+        """Open what is due to begin at `now`; return the ids of the executions opened.
+
+        Shape: automations by id; what was given at the last tick is not gone through again.
+        """
+        if automations is not self._seen:
+            self._forget(automations)
+            self._learn([s for s in automations.values() if self._is_news(s)], now)
+            self._seen = automations
         opened: list[str] = []
-        for automation_id, watched in self._watched.items():
-            current = automations[automation_id]
-            if _is_due(watched, now):
-                opened += self._open_alone(current, watched, now)
+        if self._next_at and self._next_at <= now:
+            due = [w for w in self._watched.values() if w.due_at and w.due_at <= now]
+            opened = [id_ for watched in due for id_ in self._open_alone(watched, now)]
+            self._plan()
         return opened
 
-    def _forget(self, present: Mapping[str, object]) -> None:
-        for automation_id in self._watched.keys() - present.keys():
-            del self._watched[automation_id]
+    def _forget(self, present: Mapping[str, StoredAutomation]) -> None:
+        for automation_id in list(self._watched):
+            current = present.get(automation_id)
+            if current is None or not current.automation.is_scheduled:
+                del self._watched[automation_id]
 
-    def _is_news(self, automation: Automation) -> bool:
-        watched = self._watched.get(automation.id)
-        if watched is None:
-            return True
-        # A file that was changed by hand may bear the version that it had.
-        known, found = watched, automation
-        return (known.version, known.schedule) != (found.version, found.schedule)
+    def _is_news(self, stored: StoredAutomation) -> bool:
+        watched = self._watched.get(stored.automation.id)
+        is_known = watched is not None and watched.stored == stored
+        return stored.automation.is_scheduled and not is_known
 
-    def _learn(self, news: Sequence[ScheduledAutomation], now: datetime) -> None:
-        if not news:
-            return
+    def _learn(self, news: Sequence[StoredAutomation], now: datetime) -> None:
+        marks: dict[str, ScheduleMark] = {}
         with self.database.transaction() as connection:
-            marks = select_marks(connection)
-            for scheduled in news:
-                automation = scheduled.automation
-                known = marks.get(automation.id)
-                mark = _mark_of(automation, known, now)
+            before = select_marks(connection, [stored.automation.id for stored in news])
+            for automation in (stored.automation for stored in news):
+                known = before.get(automation.id)
+                marks[automation.id] = mark = _mark_of(automation, known, now)
                 if mark != known:
                     save_mark(connection, automation.id, mark)
                 if known and mark.fingerprint != known.fingerprint:
                     cancel_off_schedule(connection, automation, now)
-                self._watch(automation, mark)
+        for stored in news:
+            self._watch(stored, marks[stored.automation.id])
+        self._plan()
 
-    def _watch(self, automation: Automation, mark: ScheduleMark) -> None:
-        following = next_slots(automation.schedule, mark.decided_until, 1)
-        self._watched[automation.id] = _Watched(
-            automation.version,
-            automation.schedule,
-            mark,
-            following[0].at if following else None,
-        )
+    def _watch(self, stored: StoredAutomation, mark: ScheduleMark) -> None:
+        schedule = stored.automation.schedule
+        following = next_slots(schedule, mark.decided_until, 1)
+        due_at = following[0].at - schedule.lead_time if following else None
+        self._watched[stored.automation.id] = _Watched(stored, mark, due_at)
 
-    def _open_alone(
-        self, scheduled: ScheduledAutomation, watched: _Watched, now: datetime
-    ) -> list[str]:
+    def _plan(self) -> None:
+        due = (watched.due_at for watched in self._watched.values() if watched.due_at)
+        self._next_at = min(due, default=None)
+
+    def _open_alone(self, watched: _Watched, now: datetime) -> list[str]:
         """Open what is due of one automation; its fault is not the others'."""
         try:
-            return self._open(scheduled, watched, now)
+            return self._open(watched, now)
         except DatabaseAwayError:
             raise
         except Exception:
-            log.exception("slot_not_opened", automation=scheduled.automation.id)
-            watched.left_alone_until = now + FAULT_PAUSE
+            automation_id = watched.stored.automation.id
+            log.exception("slot_not_opened", automation=automation_id)
+            self._watched[automation_id] = replace(watched, due_at=now + FAULT_PAUSE)
             return []
 
-    def _open(self, scheduled: ScheduledAutomation, watched: _Watched, now: datetime) -> list[str]:
-        automation = scheduled.automation
+    def _open(self, watched: _Watched, now: datetime) -> list[str]:
+        automation = watched.stored.automation
         until = now + automation.schedule.lead_time
-        slots = [
-            slot.at
-            for slot in slots_between(automation.schedule, watched.mark.decided_until, until)
-        ]
-        mark = ScheduleMark(watched.mark.fingerprint, slots[-1])
         with self.database.transaction() as connection:
             lock_automation(connection, automation.id)
+            mark = select_marks(connection, [automation.id]).get(automation.id, watched.mark)
+            if mark.fingerprint != watched.mark.fingerprint:
+                # Another engine has seen an edit that we have not; ours is no schedule any more.
+                self._watched[automation.id] = replace(watched, due_at=None)
+                return []
+            # Other engines may have decided some of them.
+            slots = [s.at for s in slots_between(automation.schedule, mark.decided_until, until)]
             opened = [
                 new.id
-                for new in _decide(connection, scheduled, slots, now)
+                for new in _decide(connection, watched.stored, slots, now)
                 if _insert(connection, new, now)
             ]
+            mark = replace(mark, decided_until=max([mark.decided_until, *slots]))
             save_mark(connection, automation.id, mark)
-        self._watch(automation, mark)
+        self._watch(watched.stored, mark)
         return opened
-
-
-def _is_due(watched: _Watched, now: datetime) -> bool:
-    if watched.next_slot is None or (watched.left_alone_until or now) > now:
-        return False
-    return watched.next_slot - watched.schedule.lead_time <= now
 
 
 def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) -> ScheduleMark:
@@ -169,21 +162,21 @@ def fingerprint_of(automation: Automation) -> str:
 
 
 def _decide(
-    connection: Connection, scheduled: ScheduledAutomation, slots: Sequence[datetime], now: datetime
+    connection: Connection, stored: StoredAutomation, slots: Sequence[datetime], now: datetime
 ) -> list[NewExecution]:
     """Say of each due slot whether it runs, was missed, or is skipped; at most one of them runs."""
     late = [slot for slot in slots if slot < now - ON_TIME]
     runnable = [slot for slot in slots if slot >= now - ON_TIME]
-    if late and not runnable and _may_run_late(scheduled.automation.schedule, late[-1], now):
+    if late and not runnable and _may_run_late(stored.automation.schedule, late[-1], now):
         runnable = [late.pop()]
     missed = [
-        _ended(scheduled, slot, Phase.MISSED, _missed_reason(slot, now))
+        _ended(stored, slot, Phase.MISSED, _missed_reason(slot, now))
         for slot in late[-MAX_MISSED_RECORDED:]
     ]
     if len(late) > len(missed):
-        log.warning("missed_slots_unrecorded", automation=scheduled.automation.id, n=len(late))
-    running = select_running_ids(connection, scheduled.automation.id, RUNNING, Mode.LIVE)
-    return missed + _queue(scheduled, runnable, running)
+        log.warning("missed_slots_unrecorded", automation=stored.automation.id, n=len(late))
+    running = select_running_ids(connection, stored.automation.id, RUNNING, Mode.LIVE)
+    return missed + _queue(stored, runnable, running)
 
 
 def _may_run_late(schedule: Schedule, slot: datetime, now: datetime) -> bool:
@@ -192,40 +185,38 @@ def _may_run_late(schedule: Schedule, slot: datetime, now: datetime) -> bool:
 
 
 def _queue(
-    scheduled: ScheduledAutomation, slots: Sequence[datetime], running: list[str]
+    stored: StoredAutomation, slots: Sequence[datetime], running: list[str]
 ) -> list[NewExecution]:
     queued: list[NewExecution] = []
     for slot in slots:
         if running:
             reason = f"The execution {running[0]!r} of an earlier slot still ran."
-            queued.append(_ended(scheduled, slot, Phase.SKIPPED, reason))
+            queued.append(_ended(stored, slot, Phase.SKIPPED, reason))
         else:
-            queued.append(_waiting(scheduled, slot))
+            queued.append(_waiting(stored, slot))
             running = [queued[-1].id]
     return queued
 
 
-def _waiting(scheduled: ScheduledAutomation, slot: datetime) -> NewExecution:
+def _waiting(stored: StoredAutomation, slot: datetime) -> NewExecution:
     return NewExecution(
-        id=execution_id(scheduled.automation.id, slot),
-        document=scheduled.document,
+        id=execution_id(stored.automation.id, slot),
+        document=stored.document,
         mode=Mode.LIVE,
         trigger=Trigger.SCHEDULE,
         slot=slot,
-        begins_at=slot - scheduled.automation.schedule.lead_time,
+        begins_at=slot - stored.automation.schedule.lead_time,
     )
 
 
-def _ended(
-    scheduled: ScheduledAutomation, slot: datetime, phase: Phase, reason: str
-) -> NewExecution:
+def _ended(stored: StoredAutomation, slot: datetime, phase: Phase, reason: str) -> NewExecution:
     return NewExecution(
-        id=execution_id(scheduled.automation.id, slot),
-        document=scheduled.document,
+        id=execution_id(stored.automation.id, slot),
+        document=stored.document,
         mode=Mode.LIVE,
         trigger=Trigger.SCHEDULE,
         slot=slot,
-        begins_at=slot - scheduled.automation.schedule.lead_time,
+        begins_at=slot - stored.automation.schedule.lead_time,
         phase=phase,
         reason=reason,
     )

@@ -67,7 +67,7 @@ def plan_routes(files: AutomationFiles, parts: Parts) -> Routes:
 
     def plan(automation: Automation, query: dict[str, Any]) -> dict[str, Any]:
         around = Surroundings(
-            others=[read_automation(document) for document in files.list_all().documents],
+            others=[stored.automation for stored in files.read_all().values()],
             read_rules=parts.cadence.read_rules,
             limits=parts.limits,
             scripts=parts.scripts,

@@ -1,6 +1,6 @@
 """Routes about automations, under the original's name for them: recipes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, jsonify
@@ -10,9 +10,8 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_document import read_automation
-from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.automation_schema import AutomationSchema
-from push_blaster.domain.schedule import next_slots
 from push_blaster.use_cases.change_automation import (
     CancelPending,
     Change,
@@ -20,10 +19,8 @@ from push_blaster.use_cases.change_automation import (
     delete_automation,
     edit_automation,
 )
+from push_blaster.use_cases.list_automations import AutomationLists, ReadStatistics
 from push_blaster.web.versions import check_if_match, tag
-
-#: Returns, for each automation that ever ran, its counters under the document's names.
-ReadStatistics = Callable[[Sequence[str]], Mapping[str, dict[str, object]]]
 
 
 class RecipeQuerySchema(Schema):
@@ -32,6 +29,15 @@ class RecipeQuerySchema(Schema):
     status = fields.String(load_default=None)
     type = fields.String(load_default=None)
     template = fields.String(load_default=None)
+    limit = fields.Integer(
+        load_default=None,
+        validate=validate.Range(min=1),
+        metadata={"description": "so many at most; default: all"},
+    )
+    after = fields.String(
+        load_default="",
+        metadata={"description": "only those whose id follows this one: the last page's `next`"},
+    )
 
 
 class RecipeIdSchema(Schema):
@@ -70,6 +76,8 @@ class RecipeListSchema(Schema):
     data = fields.List(fields.Nested(AutomationSchema))
     message = fields.String()
     broken = fields.List(fields.Nested(BrokenFileSchema))
+    total = fields.Integer()
+    next = fields.String(allow_none=True)
 
 
 def recipe_routes(
@@ -77,20 +85,24 @@ def recipe_routes(
 ) -> Routes:
     """Return the routes about automations."""
     routes = Routes("recipes", __name__, description="Automations")
+    lists = AutomationLists(read_statistics)
     path, one = "/api/automation/recipes", "/api/automation/recipes/<automation_id>"
 
     @routes.route(path, methods=["GET"])
     @routes.arguments(RecipeQuerySchema, location="query")
     @routes.response(200, RecipeListSchema)
     def list_all(query: dict[str, Any]) -> ResponseReturnValue:
-        """List automations; broken files are listed beside them."""
-        listing = files.list_all()
-        found = [document for document in listing.documents if _fits(document, query)]
+        """List automations by id, all or a page of them; broken files are listed beside them."""
+        found = [one for one in files.read_all().values() if _fits(one.document, query)]
+        rest = sorted((o for o in found if o.automation.id > query["after"]), key=_id)
+        page = rest[: query["limit"]]
         return jsonify(
             success=True,
-            data=_with_statistics(found, read_statistics),
+            data=lists.show(page, utc_now()),
             message=f"{len(found)} automations.",
-            broken=[{"file": b.name, "error": b.error} for b in listing.broken],
+            broken=[{"file": b.name, "error": b.error} for b in files.list_all().broken],
+            total=len(found),
+            next=page[-1].automation.id if len(page) < len(rest) else None,
         )
 
     @routes.route(path, methods=["POST"])
@@ -121,7 +133,8 @@ def recipe_routes(
     def read_one(automation_id: str) -> ResponseReturnValue:
         """Read one automation; its ETag is its version."""
         document = files.load(automation_id)
-        (shown,) = _with_statistics([document], read_statistics)
+        stored = StoredAutomation(read_automation(document), document)
+        (shown,) = lists.show([stored], utc_now())
         return tag(jsonify(success=True, data=shown, message="Found."), document)
 
     @routes.route(one, methods=["PUT"])
@@ -168,29 +181,14 @@ def _answer(change: Change, done: str, status: int = 200) -> Response:
     return tag(response, change.document)
 
 
-def _fits(document: Mapping[str, Any], query: Mapping[str, str | None]) -> bool:
-    shown = {**document, "template": (document.get("template") or {}).get("id")}
-    return all(shown[name] == value for name, value in query.items() if value is not None)
+def _id(stored: StoredAutomation) -> str:
+    return stored.automation.id
 
 
-def _with_statistics(
-    documents: Sequence[Mapping[str, Any]], read_statistics: ReadStatistics
-) -> list[dict[str, Any]]:
-    statistics = read_statistics([document["id"] for document in documents])
-    return [_shown(document, statistics.get(document["id"], {})) for document in documents]
-
-
-def _shown(document: Mapping[str, Any], statistics: Mapping[str, object]) -> dict[str, Any]:
-    """Return the document with counters from the engine's records, not its own old ones."""
-    automation = read_automation(document)
-    slots = next_slots(automation.schedule, utc_now(), 1) if automation.is_scheduled else []
-    counters = {
-        "totalExecutions": 0,
-        "successfulExecutions": 0,
-        "failedExecutions": 0,
-        "lastExecutedAt": None,
-        "lastError": None,
-        "nextExecutionAt": slots[0].at.isoformat() if slots else None,
+def _fits(document: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
+    shown = {
+        "status": document["status"],
+        "type": document["type"],
+        "template": (document.get("template") or {}).get("id"),
     }
-    metadata = {**(document.get("metadata") or {}), **counters, **statistics}
-    return {**document, "metadata": metadata}
+    return all(query[name] in {None, value} for name, value in shown.items())

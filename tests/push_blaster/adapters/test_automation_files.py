@@ -17,7 +17,10 @@ from push_blaster.adapters.document_files import (
     DocumentNotFoundError,
     StaleVersionError,
 )
+from push_blaster.adapters.folder_watch import UNSETTLED
+from push_blaster.adapters.json_files import write_json
 from tests.builders import a_document
+from tests.journeys.stack import wait_until
 
 
 def a_complete(**changes: object) -> dict[str, object]:
@@ -147,3 +150,45 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
         assert document["version"] == document["counter"] + 1
         assert len(document["filler"]) == 200_000
         assert not files.list_all().broken
+
+
+def test_while_nothing_changes_it_is_the_same_listing(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete())
+    time.sleep(2 * UNSETTLED.total_seconds())
+
+    first, read = files.list_all(), files.read_all()
+
+    assert files.list_all() is first
+    assert files.read_all() is read
+
+
+def test_what_others_write_add_remove_or_break_is_seen_at_the_next_look(tmp_path: Path) -> None:
+    files, others = AutomationFiles(tmp_path), AutomationFiles(tmp_path)
+    for name in ("edited", "removed", "broken"):
+        others.create(a_complete(id=name))
+    time.sleep(2 * UNSETTLED.total_seconds())
+    files.read_all()
+
+    others.replace(a_complete(id="edited", version=2, name="New"), expected_version=1)
+    others.delete("removed")
+    others.create(a_complete(id="added"))
+    torn = tmp_path / "broken.draft"
+    torn.write_text("{")
+    torn.replace(tmp_path / "broken.json")
+
+    assert sorted(files.read_all()) == ["added", "edited"]
+    assert files.read_all()["edited"].automation.name == "New"
+    assert [broken.name for broken in files.list_all().broken] == ["broken.json"]
+
+
+def test_of_many_files_one_that_is_written_in_place_is_seen_soon(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    for number in range(200):
+        write_json(tmp_path / f"n{number}.json", a_complete(id=f"n{number}"))
+    time.sleep(2 * UNSETTLED.total_seconds())
+    files.read_all()
+
+    (tmp_path / "n7.json").write_text(json.dumps(a_document(id="n7", name="Edited by hand")))
+
+    wait_until(lambda: files.read_all()["n7"].automation.name, "Edited by hand".__eq__, 10)

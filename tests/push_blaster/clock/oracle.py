@@ -1,7 +1,7 @@
 """What ought to become of each slot of one automation, from what people and outages did to it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any, Final
@@ -43,6 +43,7 @@ class _Sight:
     until: datetime
     floor: datetime
     version: Version
+    is_moved: bool
 
 
 def duration_of(execution_id: str) -> timedelta:
@@ -55,6 +56,7 @@ def expect(life: Sequence[Version], outages: Sequence[Outage], end: datetime) ->
     outcomes: dict[str, Outcome] = {}
     pauses = [version.at for version in life if version.change is Change.PAUSED]
     for sight in _sights(life, outages, end):
+        _cancel_off_schedule(sight, outcomes)
         for at, slots in groupby(
             _new_slots(sight, outages, outcomes), key=lambda slot: _found_at(slot, sight, outages)
         ):
@@ -82,18 +84,33 @@ def _sights(life: Sequence[Version], outages: Sequence[Outage], end: datetime) -
     learned: _Sight | None = None
     for (at, version), (until, _) in pairwise([*last.items(), (end + ON_TIME, None)]):
         if version and version.is_scheduled:
-            learned = _Sight(at, until, _floor(version, at, learned), version)
+            floor, is_moved = _floor(version, at, learned), _is_moved(version, learned)
+            learned = _Sight(at, until, floor, version, is_moved and learned is not None)
             yield learned
 
 
 def _floor(version: Version, seen_at: datetime, learned: _Sight | None) -> datetime:
     """Return from when on slots count: a new schedule's from its edit, if that was not long ago."""
     document = version.document
-    if learned and document["schedule"] == learned.version.document["schedule"]:
+    if learned and not _is_moved(version, learned):
         return max(learned.floor, datetime.fromisoformat(document["activatedAt"]))
     edited_at = datetime.fromisoformat(document["updatedAt"])
     is_recent = seen_at - edited_at <= _minutes(version, "graceMinutes")
     return edited_at if is_recent else seen_at
+
+
+def _is_moved(version: Version, learned: _Sight | None) -> bool:
+    schedule = version.document["schedule"]
+    return learned is None or schedule != learned.version.document["schedule"]
+
+
+def _cancel_off_schedule(sight: _Sight, outcomes: dict[str, Outcome]) -> None:
+    """Cancel what runs, when a moved schedule is seen, for a slot that it has no more."""
+    slots = slots_of(sight.version.document, sight.version.cron, sight.at.year)
+    for name, outcome in outcomes.items():
+        is_running = outcome.opened_at <= sight.at < outcome.ends_at
+        if sight.is_moved and is_running and outcome.slot not in slots:
+            outcomes[name] = replace(outcome, phase=Phase.CANCELLED, ends_at=sight.at)
 
 
 def _new_slots(

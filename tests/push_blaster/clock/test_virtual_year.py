@@ -17,9 +17,10 @@ import pytest
 
 from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
+from push_blaster.adapters.automation_files import StoredAutomation
 from push_blaster.adapters.execution_table import end_execution
 from push_blaster.domain.phase import RUNNING, Phase
-from push_blaster.use_cases.open_executions import Clock, ScheduledAutomation
+from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.stop_execution import cancel_pending
 from tests.push_blaster.clock.oracle import (
     Outage,
@@ -40,14 +41,13 @@ class World:
     database: Database
     dice: Random
     clocks: list[Clock] = field(default_factory=list)
-    scheduled: dict[str, ScheduledAutomation] = field(default_factory=dict)
+    automations: dict[str, StoredAutomation] = field(default_factory=dict)
     running: list[tuple[datetime, str]] = field(default_factory=list)
 
     def change(self, version: Version) -> None:
         automation = read_automation(version.document)
-        self.scheduled.pop(automation.id, None)
-        if automation.is_scheduled:
-            self.scheduled[automation.id] = ScheduledAutomation(automation, version.document)
+        stored = StoredAutomation(automation, version.document)
+        self.automations = {**self.automations, automation.id: stored}
         if version.change is Change.PAUSED:
             cancel_pending(self.database, automation.id, "Paused.", version.at)
 
@@ -56,7 +56,7 @@ class World:
 
     def tick(self, now: datetime) -> None:
         clock = self.clocks[self.dice.random() < 0.03]
-        for execution_id in clock.tick(list(self.scheduled.values()), now):
+        for execution_id in clock.tick(self.automations, now):
             slot = datetime.strptime(execution_id.split("@")[1], "%Y%m%dT%H%M%S%z")
             ends_at = max(slot, now) + duration_of(execution_id)
             heappush(self.running, (ends_at, execution_id))

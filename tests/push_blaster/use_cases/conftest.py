@@ -10,6 +10,7 @@ import pytest
 
 from chassis.postgres import Database
 from push_blaster.adapters.automation_document import complete_document, read_automation
+from push_blaster.adapters.automation_files import StoredAutomation
 from push_blaster.adapters.batch_table import hand_out_batches
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
@@ -23,7 +24,7 @@ from push_blaster.domain.execution import Execution
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.modes import Mode
 from push_blaster.use_cases.advance_execution import advance_execution
-from push_blaster.use_cases.open_executions import Clock, ScheduledAutomation
+from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.send_batch import send_batch
@@ -62,8 +63,8 @@ class Bench:
         """Let a clock look at the automations now; return what it opened."""
         while len(self.clocks) <= clock:
             self.clocks.append(Clock(self.database))
-        scheduled = [ScheduledAutomation(read_automation(d), d) for d in documents]
-        return self.clocks[clock].tick(scheduled, self.now)
+        stored = {d["id"]: StoredAutomation(read_automation(d), d) for d in documents}
+        return self.clocks[clock].tick(stored, self.now)
 
     def work(self) -> None:
         """Run every step and batch that is due now, until nothing is."""

@@ -206,3 +206,47 @@ def test_one_that_cannot_be_opened_does_not_keep_the_others_from_it(bench: Bench
     assert opened == [["well@20261124T123000Z"], []]
     bench.now += 2 * MINUTE
     assert bench.tick(daily(id="unfit"), daily(id="well")) == ["unfit@20261124T123000Z"]
+
+
+def test_a_clock_that_stood_still_neither_opens_nor_skips_what_another_has_decided(
+    bench: Bench,
+) -> None:
+    a_day_ahead = daily(schedule={"leadTimeMinutes": 24 * 60, "startDate": "2026-11-24"})
+    bench.now = SLOT - 2 * DAY
+    bench.tick(a_day_ahead, clock=1)
+    bench.tick(a_day_ahead)
+    bench.now = SLOT - DAY
+    (opened,) = bench.tick(a_day_ahead)
+    bench.run(opened)
+
+    bench.now = SLOT + timedelta(seconds=10)
+    (tomorrow,) = bench.tick(a_day_ahead, clock=1)
+
+    assert tomorrow == "news@20261125T123000Z"
+    assert bench.execution(tomorrow).phase is Phase.WAITING
+
+
+def test_a_clock_that_has_not_seen_an_edit_opens_nothing_by_the_old_schedule(
+    bench: Bench,
+) -> None:
+    old = daily()
+    bench.tick(old, clock=1)
+    edited = daily(version=2, schedule={"executionTime": "15:00"})
+    bench.tick(edited)
+
+    bench.now = SLOT
+
+    assert bench.tick(old, clock=1) == []
+    assert bench.tick(edited, clock=1) == []
+    assert bench.executions() == []
+
+
+def test_a_schedule_changed_by_hand_without_a_new_version_counts(bench: Bench) -> None:
+    bench.tick(daily())
+    bench.now = NOON + MINUTE
+
+    bench.tick(daily(schedule={"executionTime": "12:20"}))
+    bench.now = NOON + 10 * MINUTE
+
+    opened = bench.tick(daily(schedule={"executionTime": "12:20"}))
+    assert opened == ["news@20261124T122000Z"]

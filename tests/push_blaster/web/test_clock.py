@@ -9,10 +9,9 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.engine_table import beat
-from push_blaster.use_cases.open_executions import Clock, ScheduledAutomation
+from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.watch_clock import ClockWatch
 from push_blaster.web import clock
 from tests.push_blaster.web.test_control import DAILY, make_live, phase, started
@@ -54,9 +53,7 @@ def age(tmp_path: Path, automation_id: str = "news", minutes: int = 5) -> dict[s
 
 def take_up(database: Database, tmp_path: Path, at: datetime) -> None:
     """Let a clock look at every automation, as an engine does."""
-    documents = AutomationFiles(tmp_path / "automations").list_all().documents
-    scheduled = [ScheduledAutomation(read_automation(d), d) for d in documents if d["isActive"]]
-    Clock(database).tick(scheduled, at)
+    Clock(database).tick(AutomationFiles(tmp_path / "automations").read_all(), at)
 
 
 def get(client: FlaskClient, path: str) -> dict[str, Any]:

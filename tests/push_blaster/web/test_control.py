@@ -10,9 +10,8 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.use_cases.open_executions import Clock, ScheduledAutomation
+from push_blaster.use_cases.open_executions import Clock
 from tests.push_blaster.web.test_recipes import PATH, create
 
 CONTROL = "/api/automation/control"
@@ -70,10 +69,7 @@ def test_a_resume_takes_up_at_the_next_slot_and_makes_up_for_none(
     files, clock = AutomationFiles(tmp_path / "automations"), Clock(database)
 
     def tick(minutes: int) -> list[str]:
-        document = files.load("news")
-        automation = read_automation(document)
-        scheduled = [ScheduledAutomation(automation, document)] if automation.is_scheduled else []
-        return clock.tick(scheduled, now + timedelta(minutes=minutes))
+        return clock.tick(files.read_all(), now + timedelta(minutes=minutes))
 
     assert tick(0) == []
     act(client, "pause")

@@ -206,3 +206,17 @@ def test_a_list_is_narrowed_by_status(client: FlaskClient) -> None:
     create(client, id="off", status="draft")
 
     assert [a["id"] for a in client.get(f"{PATH}?status=active").get_json()["data"]] == ["on"]
+
+
+def test_a_long_list_comes_in_pages(client: FlaskClient) -> None:
+    for name in ("a", "b", "b-2", "c"):
+        create(client, id=name)
+
+    first = client.get(f"{PATH}?limit=3").get_json()
+    second = client.get(f"{PATH}?limit=3&after={first['next']}").get_json()
+
+    assert [a["id"] for a in first["data"]] == ["a", "b", "b-2"]
+    assert ([a["id"] for a in second["data"]], second["next"]) == (["c"], None)
+    assert first["total"] == second["total"] == 4
+    assert len(client.get(PATH).get_json()["data"]) == 4
+    assert client.get(f"{PATH}?limit=0").status_code == 400
