@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         sequence_routes(parts, adapters.files),
         history_routes(database),
         execute_routes(parts, adapters.files),
-        monitor_routes(parts, adapters.files),
+        monitor_routes(parts, adapters.files, settings.engine.concurrent_executions),
         migration_routes(parts, adapters.files),
         scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),
         script_routes(adapters.scripts),

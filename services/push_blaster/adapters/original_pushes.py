@@ -61,12 +61,12 @@ def _read_instant(raw: Mapping[str, Any], findings: list[str]) -> datetime:
     text = _text(raw, "scheduledFor")
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError as error:
+        if instant.tzinfo is None:
+            findings.append(f"scheduledFor {text} has no offset; it is read as UTC.")
+            instant = instant.replace(tzinfo=UTC)
+        return instant.astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError) as error:
         raise NotMigratedError(f"scheduledFor is {text!r}, no instant.") from error
-    if instant.tzinfo is None:
-        findings.append(f"scheduledFor {text} has no offset; it is read as UTC.")
-        instant = instant.replace(tzinfo=UTC)
-    return instant.astimezone(UTC).replace(microsecond=0)
 
 
 def _judge_criteria(criteria: Mapping[str, Any]) -> list[str]:

@@ -29,6 +29,7 @@ from push_blaster.domain.schedule import next_slots
 from push_blaster.domain.template import MalformedPlaceholderError
 from push_blaster.use_cases.find_test_users import read_user_ids
 from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 
 MINUTE: Final = timedelta(minutes=1)
 LONG_TITLE: Final = 100
@@ -38,7 +39,6 @@ SHORT_LEAD: Final = 30 * MINUTE
 SHORT_WINDOW: Final = 10 * MINUTE
 LONG_TIMELINE: Final = 120 * MINUTE
 VERY_LONG_TIMELINE: Final = 180 * MINUTE
-ALIVE_WITHIN: Final = timedelta(seconds=15)
 
 
 class Verdict(StrEnum):

@@ -55,8 +55,8 @@ class ResolveSchema(Schema):
     resolution = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
 
 
-def monitor_routes(parts: Parts, files: AutomationFiles) -> Routes:
-    """Return the routes that watch over automations."""
+def monitor_routes(parts: Parts, files: AutomationFiles, max_concurrent: int) -> Routes:
+    """Return the routes that watch over automations; an engine runs `max_concurrent` at once."""
     routes = Routes("monitor", __name__, description="What runs, and what safeguards found")
     path = "/api/automation/monitor"
 
@@ -68,7 +68,7 @@ def monitor_routes(parts: Parts, files: AutomationFiles) -> Routes:
             "overview": lambda: _overview(parts, files),
             "violations": lambda: _violations(parts, query),
             "executions": lambda: _executions(parts),
-            "health": lambda: _health(parts),
+            "health": lambda: _health(parts, max_concurrent),
         }
         data = read[query["type"]]()
         return jsonify(success=True, data=data, message="Found.")
@@ -138,7 +138,7 @@ def _executions(parts: Parts) -> dict[str, Any]:
     return {"activeCount": len(running), "executions": shown}
 
 
-def _health(parts: Parts) -> dict[str, Any]:
+def _health(parts: Parts, max_concurrent: int) -> dict[str, Any]:
     with parts.database.transaction() as connection:
         counted = count_violations(connection)
         running = select_executions(connection, phases=RUNNING, limit=200)
@@ -147,7 +147,10 @@ def _health(parts: Parts) -> dict[str, Any]:
     return {
         "overall": {"score": score, "status": _status(score)},
         "components": {
-            "automation_engine": {"activeExecutions": len(running)},
+            "automation_engine": {
+                "activeExecutions": len(running),
+                "maxConcurrent": max_concurrent,
+            },
             "safeguard_monitor": {"openViolations": counted["unresolved"]},
             "storage_system": {"database": found["database"]},
             "cadence_service": {"status": found["cadence"]},

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -16,6 +16,8 @@ from push_blaster.web.execution_schemas import StartHeadersSchema
 
 #: What a parameter of a script may be called.
 NAME: Final = validate.Regexp(r"[A-Za-z][A-Za-z0-9_]*\Z", error="Use letters, digits and '_'.")
+#: Instants beyond are slips of the pen; near year 1 and 9999 they cannot even be told in UTC.
+BEFORE_2200: Final = validate.Range(*(datetime(year, 1, 1, tzinfo=UTC) for year in (1970, 2200)))
 
 
 class ScriptChoiceSchema(Schema):
@@ -46,7 +48,7 @@ class PushChangeSchema(Schema):
     class Meta:
         unknown = RAISE
 
-    scheduled_for = fields.AwareDateTime(data_key="scheduledFor")
+    scheduled_for = fields.AwareDateTime(data_key="scheduledFor", validate=BEFORE_2200)
     title = fields.String(validate=validate.Length(min=1, max=1_000))
     body = fields.String(validate=validate.Length(min=1, max=4_000))
     deep_link = fields.String(data_key="deepLink", validate=validate.Length(max=2_000))
@@ -65,7 +67,9 @@ class NewPushSchema(PushChangeSchema):
         unknown = RAISE
         exclude = ("status",)
 
-    scheduled_for = fields.AwareDateTime(data_key="scheduledFor", required=True)
+    scheduled_for = fields.AwareDateTime(
+        data_key="scheduledFor", required=True, validate=BEFORE_2200
+    )
     title = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
     body = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
     layer_id = fields.Integer(

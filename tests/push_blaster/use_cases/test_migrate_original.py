@@ -171,6 +171,7 @@ def test_oddities_of_automations_come_over_and_are_told(
         (an_original_push(status="cancelled"), "nothing left to send"),
         (an_original_push(title=None), "title is missing"),
         (an_original_push(scheduledFor="soon"), "'soon', no instant"),
+        (an_original_push(scheduledFor="0001-01-01T00:00:00+14:00"), "no instant"),
         (an_original_push(audienceCriteria=[1]), "audienceCriteria is no JSON object"),
         (
             an_original_push(audienceCriteria={"manualUserIds": 7}),

@@ -60,6 +60,7 @@ def test_the_health_score_falls_with_open_violations_and_recovers_when_they_are_
 
     health = client.get(f"{MONITOR}?type=health").get_json()["data"]
     assert health["overall"] == {"score": 100, "status": "healthy"}
+    assert health["components"]["automation_engine"]["maxConcurrent"] == 2
     assert health["components"]["storage_system"] == {"database": "ok"}
     assert health["recommendations"][0].startswith("cadence: ")
 

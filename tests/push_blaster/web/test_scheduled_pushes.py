@@ -95,6 +95,8 @@ def test_the_same_idempotency_key_schedules_once(client: FlaskClient) -> None:
         ({"scheduledFor": "2020-01-01T00:00:00Z"}, "scheduledFor lies in the past"),
         ({"scheduledFor": "2031-05-01T18:30:00"}, "scheduledFor: Not a valid aware datetime"),
         ({"scheduledFor": "soon"}, "scheduledFor: Not a valid"),
+        ({"scheduledFor": "0001-01-01T00:00:00+14:00"}, "scheduledFor: Must be greater"),
+        ({"scheduledFor": "9999-12-31T23:59:59-14:00"}, "scheduledFor: Must be greater"),
         ({"title": ""}, "title: Length must be between 1"),
         ({"layerId": 6}, "layerId: Must be"),
         ({"deepLinkUrl": "x"}, "deepLinkUrl: Unknown field"),
