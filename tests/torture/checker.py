@@ -20,6 +20,7 @@ class Fault(StrEnum):
     EARLY = "early"
     OVER_CAP = "over cap"
     UNRECORDED = "unrecorded"
+    UNSTOPPED = "after a stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Finding:
     text: str
 
 
+#: What is on its way to the provider when a stop answers, a slow provider takes so much later.
+ON_ITS_WAY: Final = timedelta(seconds=10)
 #: The states of somebody who may have the message on the phone.
 REACHED: Final = frozenset({"sent", "in_doubt"})
 
@@ -43,6 +46,7 @@ def find_faults(evidence: Evidence) -> list[Finding]:
         Fault.EARLY: find_early,
         Fault.OVER_CAP: find_over_cap,
         Fault.UNRECORDED: find_unrecorded,
+        Fault.UNSTOPPED: find_unstopped,
     }
     return [
         Finding(fault, where, text)
@@ -208,3 +212,13 @@ def find_unrecorded(evidence: Evidence) -> Iterator[tuple[str, str]]:
         where = row.address
         text = f"user {where.user}, push {where.position}: the provider took it; the ledger says"
         yield where.execution_id, f"{text} {row.state}"
+
+
+def find_unstopped(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield messages of executions whose stop, or cancel, had been answered long before."""
+    for row, message in _match(evidence):
+        answered_at = evidence.stopped.get(row.address.execution_id)
+        if answered_at and message.at > answered_at + ON_ITS_WAY:
+            late = (message.at - answered_at).total_seconds()
+            text = f"user {message.user}, push {row.address.position}: {late:.1f} s after the stop"
+            yield row.address.execution_id, text

@@ -1,7 +1,7 @@
 """Read the evidence from both databases and from what was written down."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -35,7 +35,18 @@ def collect(crowd: Crowd) -> Evidence:
         answered=frozenset(crowd.journal.answered),
         slots=tuple(crowd.journal.find_owed(utc_now())),
         one_slot=dict(crowd.journal.one_slot),
+        stopped=dict(crowd.journal.stopped),
     )
+
+
+def read_logs(stack: Stack) -> dict[str, list[str]]:
+    """Return what each execution says of itself, to find out what happened."""
+    logs: dict[str, list[str]] = defaultdict(list)
+    for id_, at, stage, message in stack.ledger(
+        "SELECT execution_id, at, stage, message FROM execution_log ORDER BY execution_id, seq"
+    ):
+        logs[id_].append(f"{at:%H:%M:%S.%f} {stage}: {message}")
+    return logs
 
 
 def _read_executions(

@@ -199,7 +199,9 @@ class Crowd:
         elif lane.execution_id:
             word = "cancel" if blow is Blow.CANCEL else "stop"
             path = f"/api/executions/{lane.execution_id}/{word}"
-            persist(lambda: self.stack.request("POST", path, {}))
+            answer = persist(lambda: self.stack.request("POST", path, {}))
+            if answer is not None and answer.ok:
+                self.journal.stopped[lane.execution_id] = utc_now()
 
 
 def _automation(run: Run, automation_id: str) -> dict[str, Any]:

@@ -75,8 +75,9 @@ class Evidence:
     """Everything that was seen.
 
     Shape: `answered` are executions whose start was answered; `one_slot` are the automations that
-    have one slot, and it; `recorded` tells when each message counts for the cadence service, and
-    `unexplained` what it counts beyond them, by user and layer.
+    have one slot, and it; `stopped` tells when a stop was answered; `recorded` tells when each
+    message counts for the cadence service, and `unexplained` what it counts beyond them, by user
+    and layer.
     """
 
     executions: Mapping[str, ExecutionSeen]
@@ -88,3 +89,4 @@ class Evidence:
     answered: frozenset[str] = frozenset()
     slots: tuple[SlotExpected, ...] = ()
     one_slot: Mapping[str, datetime] = field(default_factory=dict)
+    stopped: Mapping[str, datetime] = field(default_factory=dict)

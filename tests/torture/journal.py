@@ -23,6 +23,7 @@ class Journal:
     """
 
     answered: set[str] = field(default_factory=set)
+    stopped: dict[str, datetime] = field(default_factory=dict)
     one_slot: dict[str, datetime] = field(default_factory=dict)
     on: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     off: dict[str | None, list[datetime]] = field(default_factory=lambda: defaultdict(list))

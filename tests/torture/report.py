@@ -1,7 +1,7 @@
 """The verdict in words."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.torture.checker import Fault, Finding, count_uncapped
@@ -20,7 +20,7 @@ def report(told: Told, findings: Sequence[Finding]) -> str:
             *_what_was_done(told),
             *_what_came_of_it(told.evidence),
             _what_must_be_zero(findings),
-            *_show(findings),
+            *_show(findings, told.logs),
             *(f"  left by itself: {text}" for text in told.left_by_themselves),
         ]
     )
@@ -65,13 +65,16 @@ def _what_must_be_zero(findings: Sequence[Finding]) -> str:
     return "  " + " · ".join(f"{fault} {counts[fault]}" for fault in Fault)
 
 
-def _show(findings: Sequence[Finding]) -> list[str]:
+def _show(findings: Sequence[Finding], logs: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the first findings of each kind, and what the first one's execution says of itself."""
     shown: list[str] = []
     for fault in Fault:
         these = [finding for finding in findings if finding.fault is fault]
         shown += [f"  {fault}: {one.where}: {one.text}" for one in these[:SHOWN]]
         if len(these) > SHOWN:
             shown.append(f"  {fault}: and {len(these) - SHOWN} more")
+        if these:
+            shown += [f"    {line}" for line in logs.get(these[0].where, ())]
     return shown
 
 

@@ -144,6 +144,7 @@ def test_a_flawless_history_has_no_fault() -> None:
             Fault.EARLY,
             "push 2: 5.000 s early",
         ),
+        ({"stopped": {ID: at(50)}}, Fault.UNSTOPPED, "push 2: 15.0 s after the stop"),
         (
             {"recorded": {r.address: T for r in ROWS if r.state == "sent"}},
             Fault.UNRECORDED,

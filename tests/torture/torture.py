@@ -2,12 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.torture.collect import collect
+from tests.torture.collect import collect, read_logs
 from tests.torture.crowd import Crowd
 from tests.torture.evidence import Evidence
 from tests.torture.schedule import KILLS, Blow, Event
@@ -31,6 +31,7 @@ class Told:
     took_s: float
     left_by_themselves: tuple[str, ...]
     evidence: Evidence
+    logs: Mapping[str, Sequence[str]]
 
 
 def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
@@ -56,6 +57,7 @@ def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
             took_s=took_s,
             left_by_themselves=tuple(world.left_by_themselves),
             evidence=collect(crowd),
+            logs=read_logs(crowd.stack),
         )
 
 
