@@ -35,7 +35,7 @@ install: .venv/installed ## Make .venv and install from requirements.lock
 	@touch $@
 
 test: install ## Run every test on an embedded PostgreSQL
-	@$(BIN)/pytest -q -n $(J) --dist loadgroup $(T)
+	@$(BIN)/pytest -q -n $(J) --dist loadfile $(T)
 
 check: lint types layers test ## Everything that must hold before a commit
 

@@ -2,13 +2,10 @@
 
 import re
 
-import pytest
 import requests
 from playwright.sync_api import Page, expect
 
 from tests.local_stack.conftest import LocalStack
-
-pytestmark = pytest.mark.xdist_group("browser")
 
 
 def start(stack: LocalStack, window_minutes: float) -> str:

@@ -20,8 +20,6 @@ from tests.journeys.stack import (
 USERS = 400
 ENDED = ("completed", "failed", "cancelled")
 
-pytestmark = pytest.mark.xdist_group("kills")
-
 
 @pytest.fixture(scope="module")
 def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

@@ -22,8 +22,6 @@ from tests.journeys.stack import (
 
 ENDED = ("completed", "failed", "cancelled", "missed", "skipped")
 
-pytestmark = pytest.mark.xdist_group("main_job")
-
 
 @pytest.fixture(scope="module")
 def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

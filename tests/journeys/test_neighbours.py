@@ -15,7 +15,6 @@ from tests.journeys.stack import Stack, a_journey_automation, running_stack, use
 
 ENDED = ("completed", "failed", "cancelled")
 
-pytestmark = pytest.mark.xdist_group("neighbours")
 
 #: One user for each word; the device token is the word.
 WORDS_SCRIPT = """

@@ -124,7 +124,6 @@ def _start_nginx(nginx: str, replicas: Replicas) -> subprocess.Popen[bytes]:
     return subprocess.Popen(arguments, preexec_fn=die_with_parent(signal.SIGTERM))
 
 
-@pytest.mark.xdist_group("journeys")
 def test_replicas_come_and_go_under_load(replicas: Replicas) -> None:
     now = utc_now().isoformat()
     users = [str(UUID(int=random.Random(5).getrandbits(128) ^ n)) for n in range(600)]  # noqa: S311

@@ -14,8 +14,6 @@ from tests.journeys.stack import Stack, a_journey_automation, running_stack, use
 
 USERS = 2_000
 
-pytestmark = pytest.mark.xdist_group("engines")
-
 
 @pytest.fixture(scope="module")
 def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

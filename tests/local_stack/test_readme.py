@@ -8,14 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.local_stack.conftest import LocalStack
 
 README = Path(__file__).parents[2] / "README.md"
 CURL = Path(__file__).parents[1] / "fakes" / "curl.py"
-
-pytestmark = pytest.mark.xdist_group("local_stack")
 
 
 def tour(stack: LocalStack) -> str:

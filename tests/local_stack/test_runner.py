@@ -11,8 +11,6 @@ import requests
 from tests.journeys.stack import wait_until
 from tests.local_stack.conftest import LocalStack, make_stack, stop_whatever
 
-pytestmark = pytest.mark.xdist_group("local_stack")
-
 
 def is_well(stack: LocalStack) -> bool:
     try:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.torture.checker import find_faults
 from tests.torture.report import report
 from tests.torture.schedule import plan_events
@@ -12,8 +10,6 @@ from tests.torture.torture import torture
 
 SEED: Final = 1
 KILLS: Final = 25
-
-pytestmark = pytest.mark.xdist_group("torture")
 
 
 def test_nothing_is_lost_doubled_early_over_cap_or_unrecorded(place: Path) -> None:
