@@ -27,13 +27,8 @@ from push_blaster.web.history import history_routes
 from push_blaster.web.migration import migration_routes
 from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.over_cap import over_cap_routes
-from push_blaster.web.pages.automations import automation_pages
-from push_blaster.web.pages.cadence import cadence_pages
-from push_blaster.web.pages.dashboard import dashboard_pages
-from push_blaster.web.pages.edit_automation import edit_automation_pages
-from push_blaster.web.pages.executions import execution_pages
 from push_blaster.web.pages.frame import install_page_frame
-from push_blaster.web.pages.sign_in import sign_in_pages
+from push_blaster.web.pages.site import Site
 from push_blaster.web.plans import plan_routes
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
@@ -95,18 +90,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     ):
         api.register_blueprint(routes)
     install_page_frame(app, sessions.read_role)
-    for pages in (
-        sign_in_pages(sessions),
-        dashboard_pages(parts, adapters.files),
-        automation_pages(parts, adapters.files),
-        edit_automation_pages(parts, adapters.files),
-        execution_pages(parts),
-        cadence_pages(
-            parts,
-            adapters.files,
-            CadenceRecords(settings.cadence_url, settings.cadence_token),
-        ),
-    ):
+    site = Site(
+        sessions=sessions,
+        parts=parts,
+        files=adapters.files,
+        templates=adapters.templates,
+        records=CadenceRecords(settings.cadence_url, settings.cadence_token),
+    )
+    for pages in site.pages():
         app.register_blueprint(pages)
     return app
 

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from werkzeug.datastructures import MultiDict
 
+from push_blaster.web.pages.form_fields import read_number
+
 Form = MultiDict[str, str]
 
 
@@ -18,12 +20,8 @@ def _optional(form: Form, name: str) -> object:
 
 
 def _number(form: Form, name: str) -> object:
-    """Return a number; what is none stays as it was typed, and the schema says so."""
     given = form.get(name, "").strip()
-    try:
-        return int(given) if given.lstrip("-").isdigit() else float(given)
-    except ValueError:
-        return given or None
+    return read_number(given) if given else None
 
 
 def _share(form: Form, name: str) -> object:

@@ -52,6 +52,7 @@ NAVIGATION: Final = (
     NavEntry("pages_automations.list_all", "Automations"),
     NavEntry("pages_executions.list_all", "Executions"),
     NavEntry("pages_cadence.rules", "Cadence"),
+    NavEntry("pages_templates.list_all", "Templates"),
 )
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
+from push_blaster.web.pages.form_fields import read_number
+
 
 def read_rules_form(form: MultiDict[str, str]) -> list[dict[str, Any]]:
     """Return the rules as the cadence service takes them; one without a name is none.
@@ -23,18 +25,11 @@ def _read_rule(form: MultiDict[str, str], index: str) -> dict[str, Any]:
         "description": text("description"),
         "appliesToLayers": _layers(form, f"rule.{index}.appliesToLayers"),
         "countedLayers": _layers(form, f"rule.{index}.countedLayers"),
-        "windowHours": _number(text("windowHours")),
-        "maxCount": _number(text("maxCount")),
+        "windowHours": read_number(text("windowHours")),
+        "maxCount": read_number(text("maxCount")),
         "isActive": f"rule.{index}.isActive" in form,
     }
 
 
 def _layers(form: MultiDict[str, str], name: str) -> list[int]:
     return [int(layer) for layer in form.getlist(name) if layer.isdigit()]
-
-
-def _number(given: str) -> int | float | str:
-    try:
-        return int(given) if given.isdigit() else float(given)
-    except ValueError:
-        return given
