@@ -1,0 +1,114 @@
+"""The whole pipeline: script, audience, cadence, ledger, send, all in the real processes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from local_stack.embedded_postgres import EmbeddedPostgres
+from tests.bench.fake_fcm import FakeFcm
+from tests.bench.send_clients import an_account
+from tests.journeys.stack import Stack, a_journey_automation, running_stack
+
+#: Writes PARAM_USERS users with what their messages say, in constant memory.
+SCRIPT: Final = '''
+import os, random
+dice, users = random.Random(7), int(os.environ["PARAM_USERS"])
+with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w") as table:
+    table.write("user_id,first_name,plant,seeds,device_token\\n")
+    for n in range(users):
+        x = f"{dice.getrandbits(128):032x}"
+        user_id = f"{x[:8]}-{x[8:12]}-{x[12:16]}-{x[16:20]}-{x[20:]}"
+        table.write(f"{user_id},Anna {n},tomato,{n},{x:d>163}\\n")
+'''
+TEXTS: Final = {
+    "title": "[[var:first_name]], your [[var:plant|plants]] are ripe",
+    "body": "Somebody near you offers [[var:seeds]] seeds of what you wished for; have a look.",
+    "deepLink": "https://garden.example.com/offers?plant=[[var:plant|any]]&seeds=[[var:seeds]]",
+}
+LIMIT_S: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What a run took: from the push's beginning to its end; CPU and memory by kind of process."""
+
+    sent: int
+    taken_s: float
+    cpu_s: dict[str, float]
+    memory_mb: float
+    funnel: dict[str, Any]
+
+
+@contextmanager
+def running_pipeline(
+    postgres: EmbeddedPostgres, folder: Path, fcm: FakeFcm, token_uri: str, engines: int = 1
+) -> Iterator[Stack]:
+    """Run cadence, web and engines as they are run, sending to the fake FCM."""
+    account = an_account(token_uri)
+    settings = {
+        "PUSH_TRANSPORT": "fcm",
+        "FIREBASE_PROJECT_ID": account["project_id"],
+        "FIREBASE_CLIENT_EMAIL": account["client_email"],
+        "FIREBASE_PRIVATE_KEY": account["private_key"],
+        "FCM_TOKEN_URI": account["token_uri"],
+        "FCM_BASE_URL": fcm.url,
+        "FCM_CA_FILE": str(fcm.ca_file),
+        "PUSH_RATE_PER_MINUTE": "6000000",
+        "PUSH_MAX_AUDIENCE_SIZE": "100000000",
+        "PUSH_WEB_WORKERS": "1",
+        "PUSH_SCRIPT_TIMEOUT_SECONDS": "3600",
+    }
+    with running_stack(postgres, folder, settings, engines) as stack:
+        (folder / "scripts" / "users.py").write_text(SCRIPT)
+        yield stack
+
+
+def send_through(stack: Stack, users: int) -> Pipeline:
+    """Send one push to `users` users, and measure from its beginning to its end."""
+    name = f"bench-{time.monotonic_ns()}"
+    document = a_journey_automation(name, pushes=[TEXTS], parameters={"users": users})
+    document["settings"]["safeguards"]["maxAudienceSize"] = users
+    stack.ask("POST", "/api/automation/recipes", document)
+    execution_id = stack.ask("POST", "/api/executions", {"automationId": name})["id"]
+    stack.wait_for(execution_id, ["live_execution"], LIMIT_S)
+    before = _count_cpu(stack)
+    ended = stack.wait_for(execution_id, ["completed", "failed", "cancelled"], LIMIT_S)
+    after = _count_cpu(stack)
+    push = ended["pushes"][0]
+    if ended["phase"] != "completed":
+        raise RuntimeError(f"{ended['phase']}: {ended.get('reason')} {stack.log(execution_id)}")
+    taken = datetime.fromisoformat(push["endedAt"]) - datetime.fromisoformat(push["startedAt"])
+    return Pipeline(
+        sent=push["funnel"]["sent"],
+        taken_s=taken.total_seconds(),
+        cpu_s={kind: after[kind] - before[kind] for kind in after},
+        memory_mb=max(_peak_memory_mb(engine.pid) for engine in stack.engines),
+        funnel=push["funnel"],
+    )
+
+
+def _count_cpu(stack: Stack) -> dict[str, float]:
+    """Return the CPU seconds spent so far, by kind of process."""
+    used = dict.fromkeys(("engine", "cadence", "postgres", "nginx"), 0.0)
+    engines = {engine.pid for engine in stack.engines}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times, line = process.cpu_times(), " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        kinds = (kind for kind in used if kind in line)
+        kind = "engine" if process.pid in engines else next(kinds, None)
+        if kind:
+            used[kind] += times.user + times.system
+    return used
+
+
+def _peak_memory_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
