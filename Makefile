@@ -13,8 +13,11 @@ SEED ?= 1
 # make bench ROWS=20000000 USERS=10000000 measures at the size that docs/benchmarks.md tells of.
 ROWS ?= 2000000
 USERS ?= 1000000
+# make bench-send MESSAGES=1000000 ENGINES=2 sends so many, from so many engines.
+MESSAGES ?= 200000
+ENGINES ?= 1
 
-.PHONY: help install run test check lint types layers format torture bench bench-cadence fuzz migrate lock
+.PHONY: help install run test check lint types layers format torture bench bench-cadence bench-send fuzz migrate lock
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -59,10 +62,15 @@ fuzz: install ## Throw CASES= generated bodies at each route; none may make a se
 torture: install ## kill -9 of KILLS= parts at random, and much else; nothing may be lost (SEED=)
 	@$(BIN)/python -m tests.torture --kills $(KILLS) --seed $(SEED)
 
-bench: bench-cadence ## Measure, and print ratios taken side by side in one run
+bench: bench-cadence bench-send ## Measure, and print ratios taken side by side in one run
 
 bench-cadence: install ## Measure the cadence service beside the original (ROWS=, USERS=)
 	@$(BIN)/python -m tests.bench --rows $(ROWS) --users $(USERS)
+
+bench-send: install ## Measure the send path beside firebase-admin (MESSAGES=, ENGINES=)
+	@test -e /usr/lib/nginx/modules/ngx_http_echo_module.so \
+	  || apt-get install -qq -y nginx-light libnginx-mod-http-echo >/dev/null
+	@$(BIN)/python -m tests.bench.send --messages $(MESSAGES) --engines $(ENGINES)
 
 lock: install ## Write requirements.lock anew from pyproject.toml
 	@$(BIN)/pip-compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras \

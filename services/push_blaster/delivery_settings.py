@@ -34,9 +34,8 @@ class FcmSettings:
     base_url: str
     token_uri: str
     ca_file: Path | None
-    retry_budget: timedelta
-    backoff: timedelta
     answer_timeout: timedelta
+    validates_dry_runs: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +85,8 @@ def _fcm(env: Env) -> FcmSettings:
         base_url=env.str("FCM_BASE_URL", "https://fcm.googleapis.com"),
         token_uri=env.str("FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
         ca_file=Path(ca_file) if ca_file else None,
-        retry_budget=read_seconds(env, "FCM_RETRY_BUDGET_SECONDS", 120),
-        backoff=read_seconds(env, "FCM_BACKOFF_SECONDS", 20),
         answer_timeout=read_seconds(env, "FCM_ANSWER_TIMEOUT_SECONDS", 20),
+        validates_dry_runs=env.bool("FCM_VALIDATE_DRY_RUNS", False),
     )
 
 

@@ -20,6 +20,7 @@ from chassis.settings import (
 )
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
 from push_blaster.domain.limits import Limits
+from push_blaster.domain.retry import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,11 @@ def _engine(env: Env) -> EngineSettings:
         rate_per_minute=read_count(env, "PUSH_RATE_PER_MINUTE", 570_000),
         dead_after=read_seconds(env, "PUSH_ENGINE_DEAD_AFTER_SECONDS", 6),
         limits=Limits(
-            batch_size=read_count(env, "PUSH_BATCH_SIZE", 1_000),
+            batch_size=read_count(env, "PUSH_BATCH_SIZE", 5_000),
+            retry=RetryPolicy(
+                backoff=read_seconds(env, "PUSH_RETRY_BACKOFF_SECONDS", 20),
+                budget=read_seconds(env, "PUSH_RETRY_BUDGET_SECONDS", 600),
+            ),
             max_audience_size=read_count(env, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
             min_window=read_seconds(
                 env, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True

@@ -9,6 +9,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.checked_posts import PostOptions
+from push_blaster.adapters.dry_run_transport import DryRunTransport
 from push_blaster.adapters.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.file_transport import FileTransport
 from push_blaster.adapters.google_tokens import GoogleTokens
@@ -63,6 +64,7 @@ def make_parts(
         transport=connect_transport(
             settings.delivery, settings.data_folder / "sent" / "messages.jsonl"
         ),
+        dry_run_transport=_connect_dry_runs(settings.delivery),
         cadence=adapters.cadence,
         scripts=adapters.scripts,
         data_folder=settings.data_folder,
@@ -95,7 +97,14 @@ def connect_transport(delivery: DeliverySettings, sent_file: Path) -> PushTransp
     return TransportsByKind(transports)
 
 
-def _connect_fcm(fcm: FcmSettings) -> FcmTransport:
+def _connect_dry_runs(delivery: DeliverySettings) -> PushTransport:
+    if delivery.fcm and delivery.fcm.validates_dry_runs:
+        fcm = _connect_fcm(delivery.fcm, validate_only=True)
+        return TransportsByKind({DeviceKind.FCM: fcm, DeviceKind.FID: fcm})
+    return DryRunTransport()
+
+
+def _connect_fcm(fcm: FcmSettings, *, validate_only: bool = False) -> FcmTransport:
     account = {
         "type": "service_account",
         "project_id": fcm.project_id,
@@ -107,8 +116,7 @@ def _connect_fcm(fcm: FcmSettings) -> FcmTransport:
         project_id=fcm.project_id,
         base_url=fcm.base_url,
         ca_file=fcm.ca_file,
-        retry_budget=fcm.retry_budget,
-        backoff=fcm.backoff,
         answer_timeout=fcm.answer_timeout,
+        validate_only=validate_only,
     )
     return FcmTransport(options, GoogleTokens(account, fcm.ca_file))

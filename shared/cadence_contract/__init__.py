@@ -251,6 +251,34 @@ class OverCapSchema(Schema):
     fail_open_reason = fields.String(allow_none=True, data_key="failOpenReason")
 
 
+class PositionsField(fields.Field[list[int]]):
+    """A list of whole numbers from 0 on, checked without an object for each."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[int]:
+        if (
+            not isinstance(value, list)
+            or set(map(type, value)) - {int}
+            or min(value, default=0) < 0
+        ):
+            raise ValidationError("Not a list of positions.")
+        return value
+
+
+class CompactVerdictSchema(Schema):
+    """Answer of POST FILTER_AUDIENCE_PATH where the body was ids of 16 bytes each."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    eligible_count = fields.Integer(required=True, strict=True, data_key="eligibleCount")
+    excluded_positions = fields.Dict(
+        keys=fields.String(), values=PositionsField(), required=True, data_key="excludedPositions"
+    )
+    failed_open = fields.Boolean(required=True, data_key="failedOpen")
+    fail_open_reason = fields.String(data_key="failOpenReason")
+    reservation = fields.Nested(HeldSchema)
+
+
 class SentPushSchema(Schema):
     """What was sent, and when, whoever got it."""
 

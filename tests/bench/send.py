@@ -65,7 +65,9 @@ def main() -> None:
             rows = list(_measure_clients(fcm, google.url, given.messages, rounds))
             with (
                 run_postgres(folder / "postgres", SERVER) as postgres,
-                running_pipeline(postgres, folder / "data", fcm, google.url, given.engines) as stack,
+                running_pipeline(
+                    postgres, folder / "data", fcm, google.url, given.engines
+                ) as stack,
             ):
                 for _ in range(given.rounds):
                     sent = send_through(stack, given.messages)
@@ -74,9 +76,7 @@ def main() -> None:
     _print(rows)
 
 
-def _measure_clients(
-    fcm: FakeFcm, token_uri: str, messages: int, rounds: int
-) -> Iterator[Row]:
+def _measure_clients(fcm: FakeFcm, token_uri: str, messages: int, rounds: int) -> Iterator[Row]:
     for _ in range(rounds):
         for way, share in SHARES.items():
             yield _run(way, int(messages * share), fcm, token_uri)

@@ -16,16 +16,16 @@ from tests.bench.send_clients import an_account
 from tests.journeys.stack import Stack, a_journey_automation, running_stack
 
 #: Writes PARAM_USERS users with what their messages say, in constant memory.
-SCRIPT: Final = '''
+SCRIPT: Final = """
 import os, random
-dice, users = random.Random(7), int(os.environ["PARAM_USERS"])
+dice, users = random.Random(), int(os.environ["PARAM_USERS"])
 with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w") as table:
     table.write("user_id,first_name,plant,seeds,device_token\\n")
     for n in range(users):
         x = f"{dice.getrandbits(128):032x}"
         user_id = f"{x[:8]}-{x[8:12]}-{x[12:16]}-{x[16:20]}-{x[20:]}"
         table.write(f"{user_id},Anna {n},tomato,{n},{x:d>163}\\n")
-'''
+"""
 TEXTS: Final = {
     "title": "[[var:first_name]], your [[var:plant|plants]] are ripe",
     "body": "Somebody near you offers [[var:seeds]] seeds of what you wished for; have a look.",

@@ -6,7 +6,7 @@ import pytest
 
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
-from push_blaster.domain.cadence import TrackedSend, Verdict
+from push_blaster.domain.cadence import SentPush, TrackedSend, Verdict
 from tests.conftest import CADENCE_TOKEN
 from tests.people import ALICE, BOB
 
@@ -22,10 +22,9 @@ def a_send(**changes: object) -> TrackedSend:
     values = {
         "user_id": ALICE,
         "layer_id": 3,
-        "title": "Title",
-        "body": "",
-        "audience_description": "News: everybody",
-        "deep_link": None,
+        "push": SentPush(
+            title="Title", body="", audience_description="News: everybody", deep_link=None
+        ),
         "sent_at": NOON,
         "actually_sent_at": NOON + timedelta(seconds=3),
         "idempotency_key": "news@1/1/live/alice",
@@ -82,7 +81,7 @@ def test_a_well_service_answers_the_ping(client: CadenceClient) -> None:
     client.ping()
 
 
-def test_held_slots_are_confirmed_by_telling_and_given_back_by_releasing(
+def test_a_settled_batch_is_confirmed_and_its_other_slots_are_given_back(
     client: CadenceClient, cadence_database: BulkDatabase
 ) -> None:
     key = "garden news@20261124T120000Z/1/0"
@@ -91,7 +90,8 @@ def test_held_slots_are_confirmed_by_telling_and_given_back_by_releasing(
 
     client.hold_longer(key)
     client.track([a_send()], key)
-    client.release(key)
+    assert client.settle(key, a_send().push, NOON, [ALICE])
+    assert client.settle(key, a_send().push, NOON, [ALICE]), "safe to repeat"
 
     assert client.reserve_audience([ALICE, BOB], 3, NOON, "third").eligible == {BOB}
     with cadence_database.transaction() as connection, connection.cursor() as cursor:
@@ -101,6 +101,10 @@ def test_held_slots_are_confirmed_by_telling_and_given_back_by_releasing(
         assert cursor.fetchall() == [(ALICE,)]
 
 
+def test_what_was_never_reserved_cannot_be_settled(client: CadenceClient) -> None:
+    assert not client.settle("none", a_send().push, NOON, [ALICE])
+
+
 def test_slots_that_nobody_holds_cannot_be_held_longer(client: CadenceClient) -> None:
-    with pytest.raises(CadenceUnavailableError, match="answered 404"):
+    with pytest.raises(CadenceUnavailableError, match="knows no such reservation"):
         client.hold_longer("none")

@@ -15,6 +15,7 @@ from typing import Any, Final
 import trustme
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, WindowUpdated
 from h2.exceptions import ProtocolError
 
@@ -35,6 +36,9 @@ REFUSALS: dict[str, tuple[int, str, str | None, dict[str, str]]] = {
     "down": (503, "UNAVAILABLE", "UNAVAILABLE", {}),
     "broken": (500, "INTERNAL", "INTERNAL", {}),
 }
+
+#: How a stream is closed without an answer.
+RESETS = {"refused": ErrorCodes.REFUSED_STREAM, "reset": ErrorCodes.INTERNAL_ERROR}
 
 
 @dataclass
@@ -59,6 +63,7 @@ class FcmServer:
     on_accept: Callable[[dict[str, Any]], None] | None = None
     accepted: int = 0
     connections: int = 0
+    validated: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -80,12 +85,14 @@ class FcmServer:
             _Connection(self, s).run(closing)
 
     def judge(self, headers: dict[str, str], body: bytes) -> "_Answer":
-        message = json.loads(body)["message"]
+        document = json.loads(body)
+        message = document["message"]
         token = message["token"]
         with self.lock:
             if self.on_accept is None:
                 self.requests.append(headers)
             self.attempts[token] += 1
+            self.validated += document.get("validate_only", False)
             word, times = (self.weather, float("inf")) if self.weather else _behaviour(token)
             is_well = self.attempts[token] > times
         if self.accepted_token and headers["authorization"] != f"Bearer {self.accepted_token}":
@@ -182,6 +189,9 @@ class _Connection:
             return
         answer = self.server.judge(self.headers.pop(stream_id), self.bodies.pop(stream_id))
         if answer.kind == "hang":
+            return
+        if answer.kind in RESETS:
+            self.h2.reset_stream(stream_id, RESETS[answer.kind])
             return
         if answer.kind == "cut":
             self.is_open = False

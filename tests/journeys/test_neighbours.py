@@ -55,8 +55,8 @@ def neighbours(
             "FCM_BASE_URL": fcm.url,
             "FCM_TOKEN_URI": google.url,
             "FCM_CA_FILE": str(fcm.ca_file),
-            "FCM_RETRY_BUDGET_SECONDS": "1",
-            "FCM_BACKOFF_SECONDS": "0.1",
+            "PUSH_RETRY_BUDGET_SECONDS": "3",
+            "PUSH_RETRY_BACKOFF_SECONDS": "0.1",
             "FCM_ANSWER_TIMEOUT_SECONDS": "1",
         }
         with running_stack(postgres, folder / "data", settings) as stack:
@@ -103,7 +103,7 @@ def test_without_cadence_a_send_goes_out_marked_and_is_told_later(
     assert said in execution["uncappedReason"]
     assert execution["pushes"][0]["funnel"]["sent"] == 30
     neighbours.cadence.mood = Mood.WELL
-    untold = "SELECT count(*) FROM deliveries WHERE execution_id = %s AND tracked_at IS NULL"
+    untold = "SELECT count(*) FROM send_batches WHERE execution_id = %s AND tracked_at IS NULL"
     wait_until(lambda: stack.ledger(untold, execution["id"]), lambda rows: rows == [(0,)], 30)
     assert count_history(stack, first, 30) == 30, "told late, and once"
 
@@ -126,7 +126,7 @@ def test_without_cadence_a_closed_automation_sends_to_nobody(neighbours: Neighbo
 def test_each_answer_of_the_provider_is_accounted_for(neighbours: Neighbours) -> None:
     stack = neighbours.stack
     words = [f"ok-{n}" for n in range(40)]
-    words += ["unregistered", "payload", "busy-1", "down", "hang", "cut-1"]
+    words += ["unregistered", "payload", "patient-1", "down", "hang", "cut-1"]
     stack.ask("POST", "/api/devices", {"userId": user(20_040), "token": "unregistered"})
     automation = a_journey_automation(
         "answers", parameters={"first": 20_000, "words": " ".join(words)}
@@ -144,7 +144,7 @@ def test_each_answer_of_the_provider_is_accounted_for(neighbours: Neighbours) ->
         "failed",
         "400 INVALID_ARGUMENT",
     )
-    assert state["busy-1"]["state"] == "sent"
+    assert state["patient-1"]["state"] == "sent"
     assert state["down"]["state"] == "failed"
     assert state["hang"]["state"] == "in_doubt"
     assert state["cut-1"]["state"] == "sent"

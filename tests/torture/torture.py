@@ -95,7 +95,9 @@ OPEN: Final = """
 SELECT (SELECT count(*) FROM executions WHERE ended_at IS NULL)
      + (SELECT count(*) FROM send_batches WHERE done_at IS NULL)
      + (SELECT count(*) FROM deliveries WHERE state = 'claimed')
-     + (SELECT count(*) FROM deliveries WHERE state IN ('sent', 'in_doubt') AND tracked_at IS NULL)
+     + (SELECT count(*) FROM deliveries
+         WHERE is_test AND state IN ('sent', 'in_doubt') AND tracked_at IS NULL)
+     + (SELECT count(*) FROM send_batches WHERE tracked_at IS NULL)
 """
 
 

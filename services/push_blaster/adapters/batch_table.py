@@ -59,6 +59,7 @@ def hand_out_batches(
                      JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
                     WHERE b.done_at IS NULL
                       AND (b.handed_out_at IS NULL OR b.handed_out_at < %(again_before)s)
+                      AND (b.not_before IS NULL OR b.not_before <= %(now)s)
                     ORDER BY b.batch, b.execution_id
                     LIMIT greatest(0, %(limit)s - (
                           SELECT count(*) FROM send_batches
@@ -156,16 +157,31 @@ def add_to_tally(
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def finish_batch(connection: Connection, batch: TakenBatch, now: datetime) -> None:
-    """Mark the batch as done, if it still is ours."""
+def finish_batch(
+    connection: Connection, batch: TakenBatch, now: datetime, tracked_at: datetime | None
+) -> None:
+    """Mark the batch as done, if it still is ours; `tracked_at` is when cadence was told."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE send_batches SET done_at = %(now)s
+            UPDATE send_batches SET done_at = %(now)s, tracked_at = %(tracked_at)s
              WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
                AND fence = %(fence)s
             """,
-            {**_key(batch), "now": now},
+            {**_key(batch), "now": now, "tracked_at": tracked_at},
+        )
+
+
+def put_off_batch(connection: Connection, batch: TakenBatch, not_before: datetime) -> None:
+    """Let the batch be handed out again from `not_before` on, if it still is ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE send_batches SET not_before = %(not_before)s, handed_out_at = NULL
+             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
+               AND fence = %(fence)s
+            """,
+            {**_key(batch), "not_before": not_before},
         )
 
 
@@ -190,11 +206,11 @@ def select_left_open(
 def close_batch(
     connection: Connection, execution_id: str, position: int, number: int, now: datetime
 ) -> None:
-    """Mark the batch as done, whoever had it."""
+    """Mark the batch as done and told, whoever had it."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE send_batches SET done_at = %(now)s
+            UPDATE send_batches SET done_at = %(now)s, tracked_at = %(now)s
              WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
             """,
             {"id": execution_id, "position": position, "number": number, "now": now},
@@ -206,7 +222,7 @@ def close_untouched(connection: Connection, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE send_batches b SET done_at = %(now)s
+            UPDATE send_batches b SET done_at = %(now)s, tracked_at = %(now)s
               FROM executions e
              WHERE e.id = b.execution_id AND e.ended_at IS NOT NULL
                AND b.done_at IS NULL AND b.fence = 0

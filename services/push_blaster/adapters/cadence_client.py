@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
@@ -20,10 +20,9 @@ from cadence_contract import (
     HEALTH_PATH,
     MAX_NOTIFICATIONS,
     OVER_CAP_PATH,
-    RESERVATIONS_PATH,
     RULES_PATH,
     TRACK_NOTIFICATION_PATH,
-    FilteredAudienceSchema,
+    CompactVerdictSchema,
     OverCapSchema,
     PushForecastsSchema,
     RuleSetSchema,
@@ -34,6 +33,7 @@ from push_blaster.domain.cadence import (
     OverCap,
     PlannedSend,
     PushForecast,
+    SentPush,
     TrackedSend,
     Verdict,
 )
@@ -47,6 +47,10 @@ class CadenceUnavailableError(Exception):
     """The cadence service is away, slow, or answers nonsense; the message says which."""
 
 
+class NoReservationError(CadenceUnavailableError):
+    """There is no reservation of that key."""
+
+
 class CadenceClient:
     """Asks the cadence service; one session for each thread that does."""
 
@@ -56,6 +60,7 @@ class CadenceClient:
         """Take where the service is, the token for it, and how long an answer may take."""
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._octets = {**self._headers, "Content-Type": "application/octet-stream"}
         self._timeout_s = timeout.total_seconds()
         self._local = threading.local()
 
@@ -64,11 +69,9 @@ class CadenceClient:
     ) -> Verdict:
         """Return whom a push on `layer_id` might go to; nothing is held.
 
-        Raises: CadenceUnavailableError if none can say.
+        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError if none can say.
         """
-        question = _question(user_ids, layer_id, scheduled_for)
-        answer = self._ask(FILTER_AUDIENCE_PATH, question, FilteredAudienceSchema())
-        return _read_verdict(answer, user_ids)
+        return self._judge(user_ids, _question(layer_id, scheduled_for))
 
     def reserve_audience(
         self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime, key: str
@@ -76,12 +79,28 @@ class CadenceClient:
         """Return whom a push on `layer_id` may go to, and hold their slots for `HOLD`.
 
         The same question under the same key gives the same verdict.
-        Raises: CadenceUnavailableError if none can say.
+        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError if none can say.
         """
-        question = _question(user_ids, layer_id, scheduled_for)
-        question["reservation"] = {"key": key, "ttlSeconds": HOLD.total_seconds()}
-        answer = self._ask(FILTER_AUDIENCE_PATH, question, FilteredAudienceSchema())
-        return _read_verdict(answer, user_ids)
+        wish = {"reservationKey": key, "ttlSeconds": f"{HOLD.total_seconds():g}"}
+        return self._judge(user_ids, _question(layer_id, scheduled_for) | wish)
+
+    def settle(self, key: str, push: SentPush, sent_at: datetime, user_ids: Iterable[UUID]) -> bool:
+        """Let the service remember who was sent to, and give back every other slot of `key`.
+
+        Safe to repeat. False means that there is no such reservation, and nothing was remembered.
+        Raises: CadenceUnavailableError.
+        """
+        body = {
+            "reservationKey": key,
+            "sentUserIds": [str(user_id) for user_id in user_ids],
+            "sentAt": sent_at.isoformat(),
+            **_texts(push),
+        }
+        try:
+            self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
+        except NoReservationError:
+            return False
+        return True
 
     def forecast_pushes(
         self, user_ids: Sequence[UUID], pushes: Sequence[PlannedSend]
@@ -140,10 +159,6 @@ class CadenceClient:
         body = {"key": key, "ttlSeconds": HOLD.total_seconds()}
         self._request("POST", EXTEND_RESERVATION_PATH, orjson.dumps(body))
 
-    def release(self, key: str) -> None:
-        """Give back the slots of `key` that nobody was sent to; CadenceUnavailableError."""
-        self._request("DELETE", f"{RESERVATIONS_PATH}/{quote(key)}", None)
-
     def read_rules(self) -> list[CadenceRule]:
         """Return the active rules, in order of precedence; CadenceUnavailableError."""
         answer = _load(self._request("GET", RULES_PATH, None), RuleSetSchema())
@@ -163,12 +178,20 @@ class CadenceClient:
         """Raise CadenceUnavailableError unless the service says that it is well."""
         self._request("GET", HEALTH_PATH, None)
 
-    def _ask(self, path: str, body: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    def _judge(self, user_ids: Sequence[UUID], question: Mapping[str, str]) -> Verdict:
+        octets = b"".join(user_id.bytes for user_id in user_ids)
+        path = f"{FILTER_AUDIENCE_PATH}?{urlencode(question)}"
+        answer = self._ask(path, octets, CompactVerdictSchema())
+        return _read_verdict(answer, user_ids)
+
+    def _ask(self, path: str, body: Mapping[str, Any] | bytes, schema: Schema) -> dict[str, Any]:
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
         error: CadenceUnavailableError | None = None
         for _ in range(ATTEMPTS):
             try:
-                answer = self._request("POST", path, orjson.dumps(body))
-                return _load(answer, schema)
+                return _load(self._request("POST", path, content), schema)
+            except NoReservationError:
+                raise
             except CadenceUnavailableError as failure:
                 error = failure
         raise error or CadenceUnavailableError("was never asked")
@@ -180,7 +203,7 @@ class CadenceClient:
                 method,
                 self._base_url + path,
                 data=body,
-                headers=self._headers,
+                headers=self._octets if path.startswith(FILTER_AUDIENCE_PATH) else self._headers,
                 timeout=self._timeout_s,
                 allow_redirects=False,
                 stream=True,
@@ -190,6 +213,8 @@ class CadenceClient:
             raise CadenceUnavailableError(
                 f"the cadence service did not answer ({type(error).__name__})"
             ) from error
+        if response.status_code == 404:
+            raise NoReservationError("the cadence service knows no such reservation")
         if response.status_code != 200:
             said = content[:200].decode(errors="replace")
             raise CadenceUnavailableError(
@@ -204,15 +229,8 @@ class CadenceClient:
         return session
 
 
-def _question(
-    user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
-) -> dict[str, object]:
-    return {
-        "userIds": [str(user_id) for user_id in user_ids],
-        "layerId": layer_id,
-        "scheduledFor": scheduled_for.isoformat(),
-        "explain": True,
-    }
+def _question(layer_id: int, scheduled_for: datetime) -> dict[str, str]:
+    return {"layerId": str(layer_id), "scheduledFor": scheduled_for.isoformat()}
 
 
 def _read_until(response: requests.Response, give_up_at: float) -> bytes:
@@ -236,13 +254,17 @@ def _load(answer: bytes, schema: Schema) -> dict[str, Any]:
 
 def _read_verdict(answer: dict[str, Any], asked: Sequence[UUID]) -> Verdict:
     try:
-        eligible = frozenset(UUID(text) for text in answer["eligible_user_ids"])
-        held_back = {UUID(e["user_id"]): str(e["rule"]) for e in answer.get("excluded", [])}
-    except ValueError as error:
-        raise CadenceUnavailableError(f"the cadence service answered nonsense: {error}") from error
-    if not eligible <= frozenset(asked):
-        raise CadenceUnavailableError("the cadence service answered users who were not asked for")
-    if len(eligible) + answer["excluded_count"] != len(set(asked)):
+        held_back = {
+            asked[position]: rule
+            for rule, positions in answer["excluded_positions"].items()
+            for position in positions
+        }
+    except IndexError as error:
+        raise CadenceUnavailableError(
+            "the cadence service answered users who were not asked for"
+        ) from error
+    eligible = frozenset(asked).difference(held_back)
+    if len(eligible) != answer["eligible_count"]:
         raise CadenceUnavailableError("the cadence service's counts do not add up")
     return Verdict(
         eligible=eligible,
@@ -266,11 +288,17 @@ def _notification(send: TrackedSend) -> dict[str, Any]:
     return {
         "userId": str(send.user_id),
         "layerId": send.layer_id,
-        "pushTitle": send.title,
-        "pushBody": send.body or " ",
-        "audienceDescription": send.audience_description,
-        "deepLink": send.deep_link,
         "sentAt": send.sent_at.isoformat(),
         "actuallySentAt": send.actually_sent_at.isoformat(),
         "idempotencyKey": send.idempotency_key,
+        **_texts(send.push),
+    }
+
+
+def _texts(push: SentPush) -> dict[str, Any]:
+    return {
+        "pushTitle": push.title,
+        "pushBody": push.body or " ",
+        "audienceDescription": push.audience_description,
+        "deepLink": push.deep_link,
     }

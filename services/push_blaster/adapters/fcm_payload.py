@@ -12,6 +12,8 @@ from push_blaster.domain.message import Message, Outcome
 #: The largest message that FCM takes, in bytes.
 MAX_BYTES: Final = 4_096
 TTL_S: Final = 86_400
+#: How long to wait after a 429 that does not say how long, by Google's advice.
+QUOTA_PAUSE_S: Final = 60.0
 _FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
@@ -23,19 +25,23 @@ class Advice(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What an answer of FCM means: a final outcome, or what to do; and the reason."""
+class Judgement:
+    """What an answer of FCM means: a final outcome, or what to do; and the reason.
+
+    Units: `pause_s` is how long to wait where the answer itself does not say; None leaves it to us.
+    """
 
     meaning: Outcome | Advice
     reason: str | None = None
     provider_id: str | None = None
+    pause_s: float | None = None
 
 
-def encode_message(message: Message) -> bytes:
+def encode_message(message: Message, *, validate_only: bool = False) -> bytes:
     """Return the body for one message; the display tag lets a second copy replace the first."""
     link, tag = message.deep_link, message.display_tag
     content: dict[str, Any] = {
-        "token": message.device_token,
+        "fid" if message.device_kind == "fid" else "token": message.device_token,
         "notification": {"title": message.title, "body": message.body},
         "android": {"priority": "high", "ttl": f"{TTL_S}s", "notification": {"tag": tag}},
         "apns": {"headers": {"apns-collapse-id": tag, "apns-priority": "10"}},
@@ -43,20 +49,24 @@ def encode_message(message: Message) -> bytes:
     }
     if link:
         content["data"] = {"click_action": link, "url": link}
-    return orjson.dumps({"message": content})
+    body: dict[str, Any] = {"message": content}
+    if validate_only:
+        body["validate_only"] = True
+    return orjson.dumps(body)
 
 
-def read_answer(status: int, body: bytes) -> Answer:
+def read_answer(status: int, body: bytes) -> Judgement:
     """Return what FCM's answer means, by its error code, else by the HTTP status."""
     document = _parse(body)
     if status == 200:
         name = document.get("name")
-        return Answer(Outcome.SENT, provider_id=name if isinstance(name, str) else None)
+        return Judgement(Outcome.SENT, provider_id=name if isinstance(name, str) else None)
     error = document.get("error")
     error = error if isinstance(error, Mapping) else {}
     code = _find_code(error)
     reason = f"{status} {code or error.get('status') or 'no code'}"
-    return Answer(_meaning(status, code), reason)
+    pause_s = QUOTA_PAUSE_S if status == 429 else None
+    return Judgement(_meaning(status, code), reason, pause_s=pause_s)
 
 
 #: The codes that say for certain what became of a message, whatever the status.

@@ -1,47 +1,32 @@
-"""Firebase Cloud Messaging: HTTP v1 over HTTP/2, multiplexed by libcurl."""
+"""Firebase Cloud Messaging: HTTP v1, over the multiplexer."""
 
-import random
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from queue import Empty
+from typing import Final
+from uuid import UUID
 
 import pycurl
 
 from push_blaster.adapters.fcm_payload import (
     MAX_BYTES,
     Advice,
-    Answer,
+    Judgement,
     encode_message,
     read_answer,
 )
 from push_blaster.adapters.google_tokens import GoogleTokens
+from push_blaster.adapters.multiplexer import Answer, Call, Multiplexer, Request
 from push_blaster.domain.message import Delivery, Message, Outcome, TransportUnavailableError
 
-CONNECTIONS: Final = 4
-STREAMS: Final = 100
-WINDOW: Final = CONNECTIONS * STREAMS
-CONNECT_TIMEOUT_S: Final = 10
 #: How long a stop waits for the answers of messages in flight.
 DRAIN_S: Final = 0.8
 LOOK_S: Final = 0.05
-BACKOFF_CAP_S: Final = 300.0
+#: How often a message is begun whose request did not leave, before it is left for later.
+TRIES: Final = 3
 
-_UNREACHABLE: Final = frozenset(
-    {
-        pycurl.E_COULDNT_RESOLVE_HOST,
-        pycurl.E_COULDNT_RESOLVE_PROXY,
-        pycurl.E_COULDNT_CONNECT,
-        pycurl.E_OPERATION_TIMEDOUT,  # before anything was sent: packets vanish on the way
-        pycurl.E_SSL_CONNECT_ERROR,
-        pycurl.E_PEER_FAILED_VERIFICATION,
-    }
-)
 #: What no second try mends: the peer is not who it should be.
 _HOPELESS: Final = frozenset({pycurl.E_PEER_FAILED_VERIFICATION})
 
@@ -50,32 +35,15 @@ _HOPELESS: Final = frozenset({pycurl.E_PEER_FAILED_VERIFICATION})
 class FcmOptions:
     """Where FCM is, and how patient we are with it.
 
-    Units: `backoff` is the first pause before a retry; `retry_budget` how long one message may be
-    retried in all; `answer_timeout` how long one answer may take.
+    Units: `answer_timeout` is how long one answer may take.
+    Shape: with `validate_only` the provider checks every message, and delivers none.
     """
 
     project_id: str
     base_url: str
     ca_file: Path | None = None
-    retry_budget: timedelta = timedelta(minutes=2)
-    backoff: timedelta = timedelta(seconds=20)
     answer_timeout: timedelta = timedelta(seconds=20)
-
-
-@dataclass(slots=True)
-class _Attempt:
-    message: Message
-    body: bytes
-    begun_at: float
-    tries: int = 0
-    not_before: float = 0.0
-    answer: BytesIO = field(default_factory=BytesIO)
-    retry_after_s: float | None = None
-
-    def read_header(self, line: bytes) -> None:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"retry-after" and value.strip().isdigit():
-            self.retry_after_s = float(value.strip())
+    validate_only: bool = False
 
 
 class FcmTransport:
@@ -85,215 +53,141 @@ class FcmTransport:
         """Take where to send, and what proves who we are."""
         self._options = options
         self._tokens = tokens
-        self._idle: list[_Lane] = []
-        self._lock = threading.Lock()
+        self._multiplexer = Multiplexer(
+            f"{options.base_url}/v1/projects/{options.project_id}/messages:send",
+            options.answer_timeout.total_seconds(),
+            options.ca_file,
+        )
 
     def send(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
         """Yield the outcome of each message as it becomes known.
 
-        Raises: TransportUnavailableError if FCM cannot be reached, or refuses who we are.
+        Raises: TransportUnavailableError if FCM refuses who we are, or is not who it should be.
         """
-        token = self._tokens.get()
-        lane = self._take_lane()
-        try:
-            yield from _Sending(self._options, self._tokens, token, lane).run(messages, should_stop)
-        finally:
-            lane.clear()
-            with self._lock:
-                self._idle.append(lane)
+        sending = _Sending(self._options, self._tokens, self._multiplexer)
+        return sending.run(messages, should_stop)
 
     def check(self) -> None:
         """Raise TransportUnavailableError if there is no access token to be had."""
         self._tokens.get()
 
     def close(self) -> None:
-        """Close every idle connection."""
-        with self._lock:
-            for lane in self._idle:
-                lane.multi.close()
-            self._idle.clear()
-
-    def _take_lane(self) -> "_Lane":
-        with self._lock:
-            return self._idle.pop() if self._idle else _Lane()
-
-
-class _Lane:
-    """A few connections, kept open between sends, and the handles that use them."""
-
-    def __init__(self) -> None:
-        self.multi = pycurl.CurlMulti()
-        self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
-        self.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, CONNECTIONS)
-        self.multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, STREAMS)
-        self._spare: list[Any] = []
-        self.in_flight: dict[Any, _Attempt] = {}
-
-    def begin(self, attempt: _Attempt, set_up: Callable[[Any, _Attempt], None]) -> None:
-        handle = self._spare.pop() if self._spare else pycurl.Curl()
-        set_up(handle, attempt)
-        self.in_flight[handle] = attempt
-        self.multi.add_handle(handle)
-
-    def end(self, handle: Any) -> _Attempt:
-        self.multi.remove_handle(handle)
-        attempt = self.in_flight.pop(handle)
-        handle.reset()
-        self._spare.append(handle)
-        return attempt
-
-    def clear(self) -> None:
-        for handle in list(self.in_flight):
-            self.end(handle)
+        """Close every connection."""
+        self._multiplexer.close()
 
 
 class _Sending:
-    """One call of `send`: what waits, what is in flight, and what came of the rest."""
+    """One call of `send`: what of it is still open, and what came of the rest."""
 
-    def __init__(self, options: FcmOptions, tokens: GoogleTokens, token: str, lane: _Lane) -> None:
+    def __init__(self, options: FcmOptions, tokens: GoogleTokens, multiplexer: Multiplexer) -> None:
         self._options = options
         self._tokens = tokens
-        self._token = token
-        self._lane = lane
-        self._url = f"{options.base_url}/v1/projects/{options.project_id}/messages:send"
-        self._waiting: deque[_Attempt] = deque()
+        self._multiplexer = multiplexer
+        self._call = Call()
+        self._token = tokens.get()
+        self._headers = _headers(self._token)
         self._has_renewed = False
+        self._open = 0
+        self._again: list[Request] = []
         self._fault: str | None = None
 
     def run(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
-        yield from self._queue(messages)
-        while self._waiting or self._lane.in_flight:
-            if self._fault is not None or should_stop():
-                yield from self._wind_up()
-                break
-            self._begin_what_is_due()
-            yield from self._collect()
+        yield from self._begin(messages)
+        try:
+            while self._open:
+                if self._fault is not None or should_stop():
+                    self._call.stop(DRAIN_S)
+                yield from self._collect()
+        finally:
+            self._call.stop(0)
         if self._fault is not None:
             raise TransportUnavailableError(self._fault)
 
-    def _queue(self, messages: Sequence[Message]) -> Iterator[Delivery]:
-        now = time.monotonic()
+    def _begin(self, messages: Sequence[Message]) -> Iterator[Delivery]:
+        requests: list[Request] = []
         for message in messages:
-            body = encode_message(message)
+            body = encode_message(message, validate_only=self._options.validate_only)
             if len(body) > MAX_BYTES:
                 reason = f"the message has {len(body)} bytes; FCM takes {MAX_BYTES}"
                 yield Delivery(message.user_id, Outcome.FAILED, reason=reason)
             else:
-                self._waiting.append(_Attempt(message, body, begun_at=now))
-
-    def _begin_what_is_due(self) -> None:
-        now = time.monotonic()
-        for _ in range(len(self._waiting)):
-            if len(self._lane.in_flight) >= WINDOW:
-                return
-            attempt = self._waiting.popleft()
-            if attempt.not_before > now:
-                self._waiting.append(attempt)
-            else:
-                self._lane.begin(attempt, self._set_up)
-
-    def _set_up(self, handle: Any, attempt: _Attempt) -> None:
-        attempt.tries += 1
-        attempt.answer = BytesIO()
-        attempt.retry_after_s = None
-        headers = [f"Authorization: Bearer {self._token}", "Content-Type: application/json"]
-        handle.setopt(pycurl.URL, self._url)
-        handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-        handle.setopt(pycurl.PIPEWAIT, 1)
-        handle.setopt(pycurl.NOSIGNAL, 1)
-        handle.setopt(pycurl.FOLLOWLOCATION, 0)
-        handle.setopt(pycurl.CONNECTTIMEOUT, CONNECT_TIMEOUT_S)
-        handle.setopt(pycurl.TIMEOUT_MS, int(self._options.answer_timeout.total_seconds() * 1000))
-        handle.setopt(pycurl.HTTPHEADER, headers)
-        handle.setopt(pycurl.POST, 1)
-        handle.setopt(pycurl.POSTFIELDS, attempt.body)
-        handle.setopt(pycurl.WRITEFUNCTION, attempt.answer.write)
-        handle.setopt(pycurl.HEADERFUNCTION, attempt.read_header)
-        if self._options.ca_file:
-            handle.setopt(pycurl.CAINFO, str(self._options.ca_file))
+                requests.append(Request(message, self._headers, body))
+        self._open = len(requests)
+        self._multiplexer.hand_in(self._call, requests)
 
     def _collect(self) -> Iterator[Delivery]:
-        """Let libcurl work for a moment, and yield what has become final."""
-        multi = self._lane.multi
-        multi.perform()
-        _, done, failed = multi.info_read()
-        for handle in done:
-            status = handle.getinfo(pycurl.RESPONSE_CODE)
-            attempt = self._lane.end(handle)
-            yield from self._judge(attempt, read_answer(status, attempt.answer.getvalue()))
-        for handle, code, text in failed:
-            has_begun = handle.getinfo(pycurl.SIZE_UPLOAD_T) > 0
-            yield from self._judge_failure(self._lane.end(handle), code, text, has_begun=has_begun)
-        if not done and not failed:
-            multi.select(LOOK_S)
-            if not self._lane.in_flight:
-                time.sleep(LOOK_S)
-
-    def _judge(self, attempt: _Attempt, answer: Answer) -> Iterator[Delivery]:
-        if isinstance(answer.meaning, Outcome):
-            user_id = attempt.message.user_id
-            yield Delivery(user_id, answer.meaning, answer.provider_id, answer.reason)
-        elif answer.meaning is Advice.RENEW_TOKEN:
-            self._renew(attempt, answer.reason or "")
-        else:
-            yield from self._retry(attempt, answer.reason or "")
-
-    def _judge_failure(
-        self, attempt: _Attempt, code: int, text: str, *, has_begun: bool
-    ) -> Iterator[Delivery]:
-        if has_begun:
-            reason = f"no answer: {text or code}"
-            yield Delivery(attempt.message.user_id, Outcome.IN_DOUBT, reason=reason)
+        """Yield what has become final, and hand in again what may be begun once more."""
+        try:
+            answers = self._call.answers.get(timeout=LOOK_S)
+        except Empty:
             return
-        if code not in _UNREACHABLE:
-            yield from self._retry(attempt, text or str(code))
-        elif code in _HOPELESS or not self._has_time_left(attempt):
-            self._fault = f"FCM cannot be reached at {self._options.base_url}: {text or code}."
-        else:
-            self._waiting.append(attempt)
+        for answer in answers:
+            delivery = self._judge(answer)
+            if delivery is not None:
+                self._open -= 1
+                yield delivery
+        if self._again:
+            self._multiplexer.hand_in(self._call, self._again)
+            self._again = []
 
-    def _renew(self, attempt: _Attempt, reason: str) -> None:
+    def _judge(self, answer: Answer) -> Delivery | None:
+        """Return what became of a message, or None if it is begun again."""
+        if answer.is_cut_off or answer.fault:
+            return self._judge_silence(answer)
+        judged = read_answer(answer.status, answer.body)
+        if judged.meaning is Advice.RENEW_TOKEN:
+            return self._renew(answer.request, judged)
+        return self._deliver(answer, judged, answer.request.about.user_id)
+
+    def _deliver(self, answer: Answer, judged: Judgement, user_id: UUID) -> Delivery:
+        if not isinstance(judged.meaning, Outcome):
+            pause_s = answer.retry_after_s or judged.pause_s
+            return Delivery(user_id, Outcome.DEFERRED, None, judged.reason, pause_s)
+        is_rehearsed = judged.meaning is Outcome.SENT and self._options.validate_only
+        outcome = Outcome.DRY_RUN if is_rehearsed else judged.meaning
+        return Delivery(user_id, outcome, judged.provider_id, judged.reason)
+
+    def _judge_silence(self, answer: Answer) -> Delivery | None:
+        user_id, text = answer.request.about.user_id, answer.text or f"curl {answer.fault}"
+        if answer.has_begun:
+            reason = "stopped in flight" if answer.is_cut_off else f"no answer: {text}"
+            return Delivery(user_id, Outcome.IN_DOUBT, reason=reason)
+        if answer.fault in _HOPELESS:
+            self._fault = f"FCM cannot be reached at {self._options.base_url}: {text}."
+        if answer.is_cut_off or self._fault is not None:
+            return Delivery(user_id, Outcome.NOT_SENT, reason="stopped")
+        if answer.request.tries < TRIES and self._call.stops_at is None:
+            self._again.append(answer.request)
+            return None
+        return Delivery(user_id, Outcome.DEFERRED, reason=f"FCM cannot be reached: {text}")
+
+    def _renew(self, request: Request, judged: Judgement) -> Delivery | None:
         """Try once with a new token; refused again, it is our account and no device's fault."""
-        if self._has_renewed and attempt.tries > 1:
-            self._fault = f"FCM refuses our credentials ({reason}): check the service account."
+        if request.headers is not self._headers or not self._has_renewed:
+            self._get_new_token()
+        elif request.tries > 1 or self._call.stops_at is not None:
+            self._fault = f"FCM refuses our credentials ({judged.reason}): check the account."
+        if self._fault is not None:
+            return Delivery(request.about.user_id, Outcome.NOT_SENT, reason=judged.reason)
+        request.headers = self._headers
+        self._again.append(request)
+        return None
+
+    def _get_new_token(self) -> None:
+        if self._has_renewed:
             return
-        if not self._has_renewed:
+        self._has_renewed = True
+        try:
             self._tokens.renew(self._token)
             self._token = self._tokens.get()
-            self._has_renewed = True
-        self._waiting.append(attempt)
+        except TransportUnavailableError as error:
+            self._fault = str(error)
+        self._headers = _headers(self._token)
 
-    def _retry(self, attempt: _Attempt, reason: str) -> Iterator[Delivery]:
-        if self._has_time_left(attempt):
-            self._waiting.append(attempt)
-            return
-        given_up = f"given up after {attempt.tries} tries: {reason}"
-        yield Delivery(attempt.message.user_id, Outcome.FAILED, reason=given_up)
 
-    def _has_time_left(self, attempt: _Attempt) -> bool:
-        """Fix when the attempt is due again, and return whether that is within its budget."""
-        first = self._options.backoff.total_seconds()
-        longest = min(BACKOFF_CAP_S, first * 2 ** (attempt.tries - 1))
-        pause = random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
-        attempt.not_before = time.monotonic() + max(attempt.retry_after_s or 0.0, pause)
-        budget = self._options.retry_budget.total_seconds()
-        return attempt.not_before - attempt.begun_at <= budget
-
-    def _wind_up(self) -> Iterator[Delivery]:
-        """Begin nothing more; wait a little for what is in flight, and leave the rest in doubt."""
-        for attempt in self._waiting:
-            yield Delivery(attempt.message.user_id, Outcome.NOT_SENT, reason="stopped")
-        self._waiting.clear()
-        give_up_at = time.monotonic() + DRAIN_S
-        while self._lane.in_flight and time.monotonic() < give_up_at:
-            yield from self._collect()
-        for attempt in self._waiting:
-            yield Delivery(attempt.message.user_id, Outcome.NOT_SENT, reason="stopped")
-        self._waiting.clear()
-        for handle in list(self._lane.in_flight):
-            attempt = self._lane.end(handle)
-            yield Delivery(attempt.message.user_id, Outcome.IN_DOUBT, reason="stopped in flight")
+def _headers(token: str) -> list[str]:
+    return [f"Authorization: Bearer {token}", "Content-Type: application/json"]

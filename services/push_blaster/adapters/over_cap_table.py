@@ -30,10 +30,8 @@ def select_uncounted(connection: Connection, limit: int) -> list[str]:
              WHERE e.uncapped_reason IS NOT NULL AND e.over_cap_at IS NULL
                AND e.ended_at IS NOT NULL
                AND NOT EXISTS (
-                   SELECT 1 FROM deliveries d
-                    WHERE d.execution_id = e.id AND NOT d.is_test
-                      AND (d.state = 'claimed'
-                           OR d.state IN ('sent', 'in_doubt') AND d.tracked_at IS NULL))
+                   SELECT 1 FROM send_batches b
+                    WHERE b.execution_id = e.id AND b.tracked_at IS NULL)
              ORDER BY e.ended_at
              LIMIT %(limit)s
             """,

@@ -56,15 +56,22 @@ class OverCap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentPush:
+    """What was sent, whoever got it."""
+
+    title: str
+    body: str
+    audience_description: str
+    deep_link: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedSend:
     """A send for the cadence service to remember; the same key counts once."""
 
     user_id: UUID
     layer_id: int
-    title: str
-    body: str
-    audience_description: str
-    deep_link: str | None
+    push: SentPush
     sent_at: datetime
     actually_sent_at: datetime
     idempotency_key: str

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from push_blaster.domain.retry import RetryPolicy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Sizes, times and destinations that hold for every automation."""
 
-    batch_size: int = 1_000
+    batch_size: int = 5_000
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_audience_size: int = 100_000
     min_window: timedelta = timedelta(minutes=5)
     push_time_limit: timedelta = timedelta(minutes=240)

@@ -40,9 +40,10 @@ class Outcome(StrEnum):
 class Delivery:
     """The outcome of one message, the provider's id of it when sent, the reason when not.
 
-    `DEFERRED` means that the provider surely did not take it, and a later try may help.
     `NOT_SENT` means the send never began (a stop came first), so the claim may be given back;
-    `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out.
+    `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out;
+    `DEFERRED`, that the provider surely did not take it, and that it is to be tried again.
+    Units: `retry_after_s` is how long the provider asks to be left alone.
     """
 
     user_id: UUID

@@ -1,6 +1,6 @@
 """Ask the cadence service whom a push may go to; if it cannot be asked, follow the policy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -57,20 +57,11 @@ class HeldSlots:
     def keep(self) -> None:
         """Hold them longer, if a good part of their time has gone."""
         now = self._parts.clock()
-        if now - self._held_at >= HOLD_AGAIN_AFTER:
-            self._held_at = now
-            self._try(self._parts.cadence.hold_longer)
-
-    def release(self) -> None:
-        """Give back the slots of whoever was not sent to."""
-        self._try(self._parts.cadence.release)
-
-    def _try(self, act: Callable[[str], None]) -> None:
-        if not self._are_held:
+        if not self._are_held or now - self._held_at < HOLD_AGAIN_AFTER:
             return
-        # What cannot be told now runs out by itself.
+        self._held_at = now
         try:
-            act(self._key)
+            self._parts.cadence.hold_longer(self._key)
         except CadenceUnavailableError as error:
             log.info("slots_left_to_run_out", key=self._key, reason=str(error))
 

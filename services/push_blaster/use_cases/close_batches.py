@@ -4,10 +4,13 @@ from datetime import timedelta
 from typing import Final
 
 from push_blaster.adapters.batch_table import close_batch, close_untouched, select_left_open
-from push_blaster.adapters.delivery_ledger import LedgerPage, select_states
+from push_blaster.adapters.delivery_ledger import (
+    LedgerPage,
+    delete_deferred,
+    select_states,
+)
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.modes import delivers
-from push_blaster.use_cases.ask_cadence import HeldSlots
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.send_messages import leave_in_doubt, leave_tried_out
 from push_blaster.use_cases.track_sends import track_page
@@ -43,9 +46,10 @@ def _close(parts: Parts, page: LedgerPage) -> bool:
         leave_in_doubt(parts, page, claimed, "its send had begun when the execution ended")
     else:
         leave_tried_out(parts, page, claimed)
+    with parts.database.transaction() as connection:
+        delete_deferred(connection, page)
     if not track_page(parts, execution, page):
         return False
-    HeldSlots(parts, execution, page).release()
     with parts.database.transaction() as connection:
         close_batch(connection, page.execution_id, page.position, page.batch, parts.clock())
     return True

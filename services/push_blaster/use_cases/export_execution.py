@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from chassis.postgres import Database
-from push_blaster.adapters.delivery_ledger import select_funnels
+from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_view import select_phases
 from push_blaster.domain.execution import Execution
 from push_blaster.use_cases.run_live import read_funnel

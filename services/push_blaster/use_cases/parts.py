@@ -56,13 +56,14 @@ class Parts:
     clock: Callable[[], datetime]
     is_shutting_down: Callable[[], bool]
     engine_id: str = ""
+    dry_run_transport: PushTransport = DryRunTransport()  # noqa: RUF009 - it holds nothing
 
 
 def fit_to_mode(parts: Parts, mode: Mode) -> Parts:
     """Return the parts for an execution of `mode`: a dry run gets none that could deliver."""
     if delivers(mode):
         return parts
-    return replace(parts, transport=DryRunTransport(), pacer=_Unpaced())
+    return replace(parts, transport=parts.dry_run_transport, pacer=_Unpaced())
 
 
 class _Unpaced:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from push_blaster.adapters.batch_table import count_open_batches, insert_batches
-from push_blaster.adapters.delivery_ledger import LedgerPage, select_funnels, select_reasons
+from push_blaster.adapters.delivery_ledger import LedgerPage
+from push_blaster.adapters.delivery_report import select_funnels, select_reasons
 from push_blaster.adapters.execution_table import FencedError, holds_execution
 from push_blaster.adapters.frozen_audiences import index_batches, verify
 from push_blaster.domain.execution import (
@@ -134,6 +135,7 @@ def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str,
         "wouldSend": states.get("dry_run", 0),
         "failed": states.get("failed", 0) + states.get("token_dead", 0),
         "inFlight": states.get("claimed", 0),
+        "deferred": states.get("deferred", 0),
         "inDoubt": states.get("in_doubt", 0),
         "resentInDoubt": (counted or {}).get("in_doubt", 0) - states.get("in_doubt", 0),
         "notSent": distinct - decided,

@@ -1,7 +1,8 @@
 """Send one batch of a push: ask cadence, find tokens, personalise, send, settle, track."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -14,12 +15,14 @@ from push_blaster.adapters.batch_table import (
     count_failure,
     finish_batch,
     keep_batch,
+    put_off_batch,
     take_batch,
 )
 from push_blaster.adapters.delivery_ledger import (
     LedgerPage,
     Refusal,
     insert_refusals,
+    select_deferred,
     select_states,
 )
 from push_blaster.adapters.execution_log import append_log
@@ -47,8 +50,13 @@ from push_blaster.use_cases.parts import (
     watch_for_stop,
 )
 from push_blaster.use_cases.personalise import personalise
-from push_blaster.use_cases.send_messages import SendTask, leave_in_doubt, send_messages
-from push_blaster.use_cases.track_sends import track_page
+from push_blaster.use_cases.send_messages import (
+    Leftovers,
+    SendTask,
+    leave_in_doubt,
+    send_messages,
+)
+from push_blaster.use_cases.track_sends import track_page, track_so_far
 
 log = structlog.get_logger()
 
@@ -89,13 +97,12 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
     page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
     in_doubt = execution.automation.settings.in_doubt
     resend = in_doubt is InDoubtPolicy.RESEND or not delivers(execution.mode)
-    with parts.database.transaction() as connection:
-        states = select_states(connection, page)
-    begun = {user_id for user_id, state in states.items() if state == "claimed"}
+    states, left = _read_page(parts, page)
     if not resend:
-        leave_in_doubt(parts, page, begun, "its send began before a crash; the policy is to skip")
-    messages = _prepare(parts, execution, batch, states, begun if resend else frozenset())
-    slots = HeldSlots(parts, execution, page)
+        reason = "its send began before a crash; the policy is to skip"
+        leave_in_doubt(parts, page, left.in_doubt, reason)
+        left = replace(left, in_doubt=frozenset())
+    messages = _prepare(parts, execution, batch, states, left)
 
     def may_send(connection: Connection) -> bool:
         return keep_batch(connection, batch, parts.clock())
@@ -105,19 +112,41 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
         may_send=may_send,
         should_stop=watch_for_stop(parts, may_send, every_s=0.5),
         resend_in_doubt=resend,
-        keep_slots=slots.keep,
+        keep_slots=HeldSlots(parts, execution, page).keep,
         tally=lambda outcomes: _tally(parts, execution, batch, outcomes),
-        in_doubt=begun if resend else frozenset(),
+        left=left,
     )
     try:
         send_messages(parts, task, messages)
-    finally:
-        # Whoever goes on with a batch that was given up goes on with its slots.
-        is_told = track_page(parts, execution, page)
-    if is_told:
-        slots.release()
+    except BaseException:
+        track_so_far(parts, execution, page)
+        raise
+    _finish(parts, execution, batch, page)
+
+
+def _read_page(parts: Parts, page: LedgerPage) -> tuple[Mapping[UUID, str], Leftovers]:
+    """Return the state of each user who has one, and whom earlier attempts left open."""
     with parts.database.transaction() as connection:
-        finish_batch(connection, batch, parts.clock())
+        states = select_states(connection, page)
+        deferred = select_deferred(connection, page) if "deferred" in states.values() else {}
+    now = parts.clock()
+    return states, Leftovers(
+        in_doubt=frozenset(user_id for user_id, state in states.items() if state == "claimed"),
+        deferred={user: tried for user, (tried, due_at) in deferred.items() if due_at <= now},
+    )
+
+
+def _finish(parts: Parts, execution: Execution, batch: TakenBatch, page: LedgerPage) -> None:
+    """Put the batch off until the first of its deferred messages is due, or end it."""
+    with parts.database.transaction() as connection:
+        deferred = select_deferred(connection, page)
+        if deferred:
+            put_off_batch(connection, batch, min(due_at for _, due_at in deferred.values()))
+            return
+    is_told = track_page(parts, execution, page)
+    now = parts.clock()
+    with parts.database.transaction() as connection:
+        finish_batch(connection, batch, now, tracked_at=now if is_told else None)
 
 
 def _prepare(
@@ -125,7 +154,7 @@ def _prepare(
     execution: Execution,
     batch: TakenBatch,
     states: Mapping[UUID, str],
-    begun: Collection[UUID],
+    left: Leftovers,
 ) -> list[Message]:
     """Return the messages still to be sent, writing down who gets none and why."""
     audience = execution.pushes[batch.position - 1].audience
@@ -134,7 +163,7 @@ def _prepare(
     rows = read_batch(parts.data_folder / audience.file, batch.offset, batch.rows)
     page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
     eligible, held_back = _filter(parts, execution, page, rows, states)
-    again = [row for row in rows if row.user_id in begun]
+    again = [row for row in rows if row.user_id in left.in_doubt or row.user_id in left.deferred]
     push = execution.automation.pushes[batch.position - 1]
     personal = personalise(parts, execution.id, push, [*again, *eligible])
     with parts.database.transaction() as connection:

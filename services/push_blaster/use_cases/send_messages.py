@@ -1,32 +1,50 @@
 """Send messages under the ledger: claim before the send, settle after it."""
 
+import random
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
 from uuid import UUID
 
 from chassis.postgres import Connection
 from push_blaster.adapters.delivery_ledger import (
+    Deferral,
     LedgerPage,
     claim_again,
+    claim_deferred,
     claim_users,
+    defer,
     release_claims,
     settle,
 )
 from push_blaster.adapters.device_table import mark_tokens_dead
 from push_blaster.domain.message import Delivery, Message, Outcome
+from push_blaster.domain.retry import Tried
 from push_blaster.use_cases.parts import Parts, StepStoppedError
 
 T = TypeVar("T")
 
 #: Messages claimed at once: what a crash can leave in doubt at the most, for each worker.
-CLAIM: Final = 200
-#: Outcomes written at once.
-SETTLE: Final = 50
+CLAIM: Final = 500
+#: Outcomes written at once, and for how long they gather.
+SETTLE: Final = 250
+GATHER_S: Final = 0.2
 #: How often a message is begun again whose outcome stays unknown.
 ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """Users of a page whom an earlier attempt left open.
+
+    Shape: `in_doubt` were claimed and never settled; `deferred` were not taken by the provider.
+    """
+
+    in_doubt: frozenset[UUID] = frozenset()
+    deferred: Mapping[UUID, Tried] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +53,7 @@ class SendTask:
 
     Shape: `may_send` holds the leave to send for as long as its transaction lasts; `keep_slots`
     is called before every claim, so that a slow send does not lose the slots held for it;
-    `tally` after it, with the outcomes, and may raise StepFailedError;
-    `in_doubt` are users claimed by an attempt that never settled them.
+    `tally` after it, with the outcomes, and may raise StepFailedError.
     """
 
     page: LedgerPage
@@ -45,11 +62,11 @@ class SendTask:
     keep_slots: Callable[[], None] = lambda: None
     tally: Callable[[Counter[Outcome]], None] = lambda _: None
     resend_in_doubt: bool = True
-    in_doubt: Collection[UUID] = ()
+    left: Leftovers = Leftovers()
 
 
 def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
-    """Send `messages`, each user at most once.
+    """Send `messages`, each user at most once; what the provider does not take is deferred.
 
     Raises: StepStoppedError when the leave to send is gone; TransportUnavailableError.
     """
@@ -62,13 +79,13 @@ def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> 
             raise StepStoppedError("stopped between messages")
 
 
-def leave_in_doubt(parts: Parts, page: LedgerPage, user_ids: Collection[UUID], reason: str) -> None:
+def leave_in_doubt(parts: Parts, page: LedgerPage, user_ids: Iterable[UUID], reason: str) -> None:
     """Settle claims whose send began as in doubt for good."""
     deliveries = [Delivery(user_id, Outcome.IN_DOUBT, reason=reason) for user_id in user_ids]
     _settle(parts, page, deliveries)
 
 
-def leave_tried_out(parts: Parts, page: LedgerPage, user_ids: Collection[UUID]) -> None:
+def leave_tried_out(parts: Parts, page: LedgerPage, user_ids: Iterable[UUID]) -> None:
     """Settle claims of a dry run: nothing of it can be in doubt, as nothing was sent."""
     _settle(parts, page, [Delivery(user_id, Outcome.DRY_RUN) for user_id in user_ids])
 
@@ -81,15 +98,18 @@ def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 def _claim(parts: Parts, task: SendTask, chunk: Sequence[Message]) -> list[Message]:
     wanted = [message.user_id for message in chunk]
-    again = [user_id for user_id in wanted if user_id in task.in_doubt]
-    now = parts.clock()
+    again = [user_id for user_id in wanted if user_id in task.left.in_doubt]
+    deferred = [user_id for user_id in wanted if user_id in task.left.deferred]
     with parts.database.transaction() as connection:
         if not task.may_send(connection):
             raise StepStoppedError("no leave to send any more")
-        claimed = claim_users(connection, task.page, wanted, now)
+        claimed = claim_users(connection, task.page, wanted, parts.clock())
+        if deferred:
+            claimed |= claim_deferred(connection, task.page, deferred)
         if again:
-            claim_again(connection, task.page, again, now)
-    return [message for message in chunk if message.user_id in claimed.union(again)]
+            claim_again(connection, task.page, again)
+            claimed.update(again)
+    return [message for message in chunk if message.user_id in claimed]
 
 
 def _send_claimed(parts: Parts, task: SendTask, messages: list[Message]) -> Counter[Outcome]:
@@ -103,20 +123,23 @@ def _send_claimed(parts: Parts, task: SendTask, messages: list[Message]) -> Coun
         if not messages or not task.resend_in_doubt or task.should_stop():
             break
         with parts.database.transaction() as connection:
-            claim_again(connection, task.page, list(unknown), parts.clock())
+            claim_again(connection, task.page, list(unknown))
     _settle(parts, task.page, _unknown(messages, "no answer from the provider"))
     return outcomes
 
 
 def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> list[Delivery]:
     """Send once; settle every outcome that is known, give back what never began."""
-    tokens = {message.user_id: message.device_token for message in messages}
+    begun_at = parts.clock()
     deliveries: list[Delivery] = []
     try:
         for group in _groups(parts.transport.send(messages, task.should_stop)):
-            deliveries += group
-            _settle(parts, task.page, [d for d in group if d.outcome in _FINAL])
-            _bury_tokens(parts, tokens, group)
+            deferrals, given_up = _put_off(parts, task, group, begun_at)
+            final = [d for d in group if d.outcome in _FINAL] + given_up
+            _settle(parts, task.page, final, deferrals)
+            _bury_tokens(parts, messages, group)
+            deliveries += [d for d in group if d.outcome is not Outcome.DEFERRED] + given_up
+            deliveries += [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
     finally:
         known = {d.user_id for d in deliveries if d.outcome is not Outcome.NOT_SENT}
         _give_back(parts, task, [m for m in messages if m.user_id not in known])
@@ -124,6 +147,27 @@ def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> lis
 
 
 _FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN})
+
+
+def _put_off(
+    parts: Parts, task: SendTask, group: Sequence[Delivery], begun_at: datetime
+) -> tuple[list[Deferral], list[Delivery]]:
+    """Return when each deferred message is tried again, and those whose time is up as failed."""
+    deferrals: list[Deferral] = []
+    given_up: list[Delivery] = []
+    for delivery in group:
+        if delivery.outcome is not Outcome.DEFERRED:
+            continue
+        user_id, dice = delivery.user_id, random.random()  # noqa: S311 - jitter, no secret
+        before = task.left.deferred.get(user_id, Tried(0, begun_at))
+        tried = Tried(before.times + 1, before.since)
+        due_at = parts.limits.retry.next_try(tried, parts.clock(), delivery.retry_after_s, dice)
+        if due_at is None:
+            reason = f"given up after {tried.times} tries: {delivery.reason}"
+            given_up.append(Delivery(user_id, Outcome.FAILED, reason=reason))
+        else:
+            deferrals.append(Deferral(user_id, delivery.reason, tried.times, due_at))
+    return deferrals, given_up
 
 
 def _give_back(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
@@ -138,31 +182,43 @@ def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:
     return [Delivery(message.user_id, Outcome.IN_DOUBT, reason=reason) for message in messages]
 
 
-def _settle(parts: Parts, page: LedgerPage, deliveries: Sequence[Delivery]) -> None:
-    if not deliveries:
+def _settle(
+    parts: Parts,
+    page: LedgerPage,
+    deliveries: Sequence[Delivery],
+    deferrals: Sequence[Deferral] = (),
+) -> None:
+    if not deliveries and not deferrals:
         return
-    now: datetime = parts.clock()
+    now = parts.clock()
     with parts.database.transaction() as connection:
         settle(connection, page, deliveries, now)
+        defer(connection, page, deferrals, now)
 
 
-def _bury_tokens(parts: Parts, tokens: Mapping[UUID, str], deliveries: Iterable[Delivery]) -> None:
-    dead = {
-        tokens[delivery.user_id]: delivery.reason or "dead"
-        for delivery in deliveries
-        if delivery.outcome is Outcome.TOKEN_DEAD
-    }
-    if dead:
-        with parts.database.transaction() as connection:
-            mark_tokens_dead(connection, dead, parts.clock())
+def _bury_tokens(parts: Parts, messages: Sequence[Message], deliveries: Iterable[Delivery]) -> None:
+    reasons = {d.user_id: d.reason for d in deliveries if d.outcome is Outcome.TOKEN_DEAD}
+    if not reasons:
+        return
+    dead = {m.device_token: reasons[m.user_id] or "dead" for m in messages if m.user_id in reasons}
+    with parts.database.transaction() as connection:
+        mark_tokens_dead(connection, dead, parts.clock())
 
 
 def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:
+    """Yield deliveries in groups that are worth a statement."""
     group: list[Delivery] = []
-    for delivery in deliveries:
-        group.append(delivery)
-        if len(group) >= SETTLE:
+    begun_at = time.monotonic()
+    try:
+        for delivery in deliveries:
+            group.append(delivery)
+            if len(group) >= SETTLE or time.monotonic() - begun_at >= GATHER_S:
+                yield group
+                group, begun_at = [], time.monotonic()
+    except Exception:
+        # What a transport has told before it failed is known.
+        if group:
             yield group
-            group = []
+        raise
     if group:
         yield group

@@ -1,16 +1,20 @@
 """Send every push to the test users first, with the variables of a real row."""
 
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from chassis.postgres import Connection
 from push_blaster.adapters.delivery_ledger import (
     LedgerPage,
     insert_refusals,
-    select_reasons,
+    select_deferred,
     select_states,
 )
+from push_blaster.adapters.delivery_report import select_reasons
 from push_blaster.adapters.execution_table import holds_execution
 from push_blaster.adapters.frozen_audiences import AudienceRow
 from push_blaster.domain.execution import (
@@ -19,7 +23,7 @@ from push_blaster.domain.execution import (
     PushProgress,
     PushStatus,
 )
-from push_blaster.domain.message import TransportUnavailableError
+from push_blaster.domain.message import Message, TransportUnavailableError
 from push_blaster.domain.modes import Mode, delivers, is_test_only, next_phase
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.timeline import live_instant
@@ -27,11 +31,13 @@ from push_blaster.use_cases.check_safeguards import find_approval_reason
 from push_blaster.use_cases.find_test_users import find_test_rows
 from push_blaster.use_cases.parts import Parts, StepFailedError, note, watch_for_stop
 from push_blaster.use_cases.personalise import personalise
-from push_blaster.use_cases.send_messages import SendTask, send_messages
+from push_blaster.use_cases.send_messages import Leftovers, SendTask, send_messages
 from push_blaster.use_cases.track_sends import track_page
 
 #: The states of a test user who has the message, or would have it.
 _REACHED: Final = frozenset({"sent", "dry_run"})
+#: How often a test that waits for the provider looks whether it was stopped.
+LOOK_S: Final = 0.1
 _OR_DO_WITHOUT: Final = ", or set settings.safeguards.requireTestFirst to false."
 
 
@@ -97,27 +103,52 @@ def _send(
     def may_send(connection: Connection) -> bool:
         return holds_execution(connection, execution)
 
+    push = execution.automation.pushes[page.position - 1]
     with parts.database.transaction() as connection:
         states = select_states(connection, page)
-    open_rows = [row for row in rows if states.get(row.user_id, "claimed") == "claimed"]
-    push = execution.automation.pushes[page.position - 1]
-    personal = personalise(parts, execution.id, push, open_rows)
+    personal = personalise(parts, execution.id, push, [r for r in rows if _is_open(r, states)])
     with parts.database.transaction() as connection:
         insert_refusals(connection, page, personal.refusals, parts.clock())
     task = SendTask(
         page=page,
         may_send=may_send,
         should_stop=watch_for_stop(parts, may_send),
-        in_doubt={user_id for user_id, state in states.items() if state == "claimed"},
+        left=Leftovers(in_doubt=frozenset(u for u, s in states.items() if s == "claimed")),
     )
     try:
-        send_messages(parts, task, personal.messages)
+        _send_patiently(parts, task, personal.messages)
     except TransportUnavailableError as error:
         raise StepFailedError(f"The test of push {page.position} was not sent: {error}") from error
     track_page(parts, execution, page)
     with parts.database.transaction() as connection:
         states = select_states(connection, page)
     return sorted(str(user_id) for user_id, state in states.items() if state in _REACHED)
+
+
+def _is_open(row: AudienceRow, states: Mapping[UUID, str]) -> bool:
+    return states.get(row.user_id, "claimed") in {"claimed", "deferred"}
+
+
+def _send_patiently(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
+    """Send, and wait here for what the provider defers: a test ends with its outcome."""
+    while True:
+        with parts.database.transaction() as connection:
+            deferred = select_deferred(connection, task.page)
+        _wait_until(parts, task, max((due for _, due in deferred.values()), default=None))
+        tried = {user_id: before for user_id, (before, _) in deferred.items()}
+        send_messages(parts, replace(task, left=replace(task.left, deferred=tried)), messages)
+        with parts.database.transaction() as connection:
+            deferred = select_deferred(connection, task.page)
+        messages = [message for message in messages if message.user_id in deferred]
+        if not messages:
+            return
+
+
+def _wait_until(parts: Parts, task: SendTask, due_at: datetime | None) -> None:
+    left_s = (due_at - parts.clock()).total_seconds() if due_at else 0.0
+    give_up_at = time.monotonic() + left_s
+    while time.monotonic() < give_up_at and not task.should_stop():
+        time.sleep(LOOK_S)
 
 
 def _judge_silence(parts: Parts, execution: Execution, page: LedgerPage, *, tried: bool) -> None:

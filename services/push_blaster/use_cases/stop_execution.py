@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from chassis.postgres import Connection, Database
-from push_blaster.adapters.delivery_ledger import select_funnels
+from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution, select_running_ids
 from push_blaster.adapters.execution_view import select_execution

@@ -1,23 +1,23 @@
 """Tell the cadence service who was sent to; what it could not be told is told later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Final
+from uuid import UUID
 
 import structlog
 
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
-from push_blaster.adapters.delivery_ledger import (
-    LedgerPage,
-    UntrackedSend,
-    mark_tracked,
-    select_untracked,
-    select_untracked_of,
-)
+from push_blaster.adapters.delivery_ledger import LedgerPage
 from push_blaster.adapters.execution_view import select_execution
-from push_blaster.domain.cadence import TrackedSend
+from push_blaster.adapters.untracked_pages import (
+    mark_tracked,
+    select_sends,
+    select_untracked_pages,
+)
+from push_blaster.domain.cadence import SentPush, TrackedSend
 from push_blaster.domain.execution import Execution
+from push_blaster.domain.modes import delivers
 from push_blaster.domain.timeline import plan_pushes
 from push_blaster.use_cases.parts import Parts
 
@@ -25,8 +25,8 @@ log = structlog.get_logger()
 
 #: A send that began so close to its planned instant counts as sent at that instant.
 ON_TIME: Final = timedelta(minutes=15)
-#: How many sends are told to the cadence service in one request.
-PAGE: Final = 1_000
+#: How many pages are looked for at once.
+PAGES: Final = 100
 #: What is so fresh is being tracked by its own batch.
 LEAVE_ALONE: Final = timedelta(seconds=10)
 #: The layer of test sends.
@@ -34,21 +34,32 @@ TEST_LAYER: Final = 4
 
 
 def track_sends(parts: Parts) -> int:
-    """Back-fill sends that the cadence service could not be told at once; return how many."""
+    """Tell of pages that the cadence service could not be told of at once; return how many."""
     tracked = 0
     while True:
         with parts.database.transaction() as connection:
-            page = select_untracked(connection, parts.clock() - LEAVE_ALONE, PAGE)
-        if not page or not _tell_page(parts, page):
+            pages = select_untracked_pages(connection, parts.clock() - LEAVE_ALONE, PAGES)
+        for page in pages:
+            with parts.database.transaction() as connection:
+                execution = select_execution(connection, page.execution_id)
+            if not track_page(parts, execution, page):
+                return tracked
+            tracked += 1
+        if not pages:
             return tracked
-        tracked += len(page)
 
 
 def track_page(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
-    """Tell of this page's sends now; if cadence is away, the ledger remembers them for later."""
-    with parts.database.transaction() as connection:
-        sends = select_untracked_of(connection, page)
-    return _tell(parts, execution, page, sends)
+    """Tell of this page's sends, and give back the slots of the others, now that it is done.
+
+    False means that cadence is away; the ledger remembers the page for later.
+    """
+    return _tell(parts, execution, page, is_done=True)
+
+
+def track_so_far(parts: Parts, execution: Execution, page: LedgerPage) -> None:
+    """Tell of this page's sends, while whoever goes on with it goes on with its slots."""
+    _tell(parts, execution, page, is_done=False)
 
 
 def counted_instant(execution: Execution, position: int) -> datetime | None:
@@ -75,47 +86,55 @@ def reservation_key(page: LedgerPage) -> str:
     return f"{page.execution_id}/{page.position}/{page.batch}"
 
 
-def _tell_page(parts: Parts, page: Sequence[UntrackedSend]) -> bool:
-    def page_of(send: UntrackedSend) -> LedgerPage:
-        return send.page
-
-    for where, sends in groupby(sorted(page, key=page_of), key=page_of):
-        with parts.database.transaction() as connection:
-            execution = select_execution(connection, where.execution_id)
-        if not _tell(parts, execution, where, list(sends)):
-            return False
-    return True
-
-
-def _tell(
-    parts: Parts, execution: Execution, page: LedgerPage, sends: Sequence[UntrackedSend]
-) -> bool:
-    if not sends:
+def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool) -> bool:
+    if not delivers(execution.mode):
         return True
-    key = None if page.is_test else reservation_key(page)
+    with parts.database.transaction() as connection:
+        sends = select_sends(connection, page)
     try:
-        parts.cadence.track([_tracked(execution, send) for send in sends], key)
+        if page.is_test or not is_done or not _settle(parts, execution, page, sends):
+            key = None if page.is_test else reservation_key(page)
+            tracked = [_tracked(execution, page, *send) for send in sends.items()]
+            parts.cadence.track(tracked, key)
     except CadenceUnavailableError as error:
         log.warning("tracking_postponed", execution=execution.id, n=len(sends), reason=str(error))
         return False
-    with parts.database.transaction() as connection:
-        mark_tracked(connection, sends, parts.clock())
+    if is_done:
+        with parts.database.transaction() as connection:
+            mark_tracked(connection, page, parts.clock())
     return True
 
 
-def _tracked(execution: Execution, send: UntrackedSend) -> TrackedSend:
-    page = send.page
-    push = execution.automation.pushes[page.position - 1]
+def _settle(
+    parts: Parts, execution: Execution, page: LedgerPage, sends: Mapping[UUID, datetime]
+) -> bool:
+    """Settle the reservation of this page; return whether there is one."""
+    push = _sent_push(execution, page)
+    sent_at = max(sends.values(), default=parts.clock())
+    return parts.cadence.settle(reservation_key(page), push, sent_at, sends)
+
+
+def _tracked(
+    execution: Execution, page: LedgerPage, user_id: UUID, settled_at: datetime
+) -> TrackedSend:
     counted_at = None if page.is_test else counted_instant(execution, page.position)
     kind = "test" if page.is_test else "live"
+    layer_id = execution.automation.pushes[page.position - 1].layer_id
     return TrackedSend(
-        user_id=send.user_id,
-        layer_id=TEST_LAYER if page.is_test else push.layer_id,
+        user_id=user_id,
+        layer_id=TEST_LAYER if page.is_test else layer_id,
+        push=_sent_push(execution, page),
+        sent_at=counted_at or settled_at,
+        actually_sent_at=settled_at,
+        idempotency_key=f"{execution.id}/{page.position}/{kind}/{user_id}",
+    )
+
+
+def _sent_push(execution: Execution, page: LedgerPage) -> SentPush:
+    push = execution.automation.pushes[page.position - 1]
+    return SentPush(
         title=push.title,
         body=push.body,
         audience_description=f"{execution.automation.name}: {push.audience_name}",
         deep_link=push.deep_link or None,
-        sent_at=counted_at or send.settled_at,
-        actually_sent_at=send.settled_at,
-        idempotency_key=f"{execution.id}/{page.position}/{kind}/{send.user_id}",
     )

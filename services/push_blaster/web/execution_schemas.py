@@ -98,6 +98,7 @@ class FunnelSchema(Schema):
     wouldSend = fields.Integer()  # noqa: N815
     failed = fields.Integer()
     inFlight = fields.Integer()  # noqa: N815
+    deferred = fields.Integer()
     inDoubt = fields.Integer()  # noqa: N815
     resentInDoubt = fields.Integer()  # noqa: N815
     notSent = fields.Integer()  # noqa: N815

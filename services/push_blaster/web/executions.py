@@ -14,7 +14,7 @@ from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
+from push_blaster.adapters.delivery_report import Place, select_deliveries, select_funnels
 from push_blaster.adapters.execution_log import select_log
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
 from push_blaster.adapters.over_cap_table import select_over_cap_count
@@ -119,14 +119,15 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.arguments(DeliveryQuerySchema, location="query")
     @routes.response(200, DeliveryListSchema)
     def list_deliveries(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
-        """List who got what, and who did not and why, by push and user."""
-        after = read_cursor(query["cursor"], int, UUID)
+        """List who got what, and who did not and why, by push, batch and user."""
+        read = read_cursor(query["cursor"], _read_batch, UUID)
+        after = Place(*read[0], read[1]) if read else None
         with database.transaction() as connection:
             select_execution(connection, execution_id)
             found = select_deliveries(connection, execution_id, after, query["limit"])
         is_full = len(found) == query["limit"]
-        last = write_cursor(found[-1]["position"], found[-1]["user_id"]) if is_full else None
-        return {"deliveries": found, "next_cursor": last}
+        last = write_cursor("{position}.{batch}".format(**found[-1]), found[-1]["user_id"])
+        return {"deliveries": found, "next_cursor": last if is_full else None}
 
     @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
     @asks_for(Role.OPERATOR)
@@ -249,3 +250,8 @@ def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> 
         "forecast": progress.forecast,
         "funnel": progress.funnel or read_funnel(progress, counted),
     }
+
+
+def _read_batch(text: str) -> tuple[int, int]:
+    position, _, batch = text.partition(".")
+    return int(position), int(batch)

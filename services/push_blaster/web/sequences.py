@@ -10,7 +10,7 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.delivery_ledger import select_funnels
+from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_view import (
     count_by_phase,
     select_execution,

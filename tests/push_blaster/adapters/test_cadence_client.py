@@ -13,11 +13,11 @@ import requests
 import responses
 
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
-from tests.people import ALICE, BOB
+from tests.people import ALICE
 
 URL = "http://cadence.test"
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-GOOD = {"eligibleUserIds": [str(ALICE)], "excludedCount": 0, "failedOpen": False}
+GOOD = {"eligibleCount": 1, "excludedPositions": {}, "failedOpen": False}
 
 
 @pytest.fixture
@@ -36,10 +36,11 @@ def client() -> CadenceClient:
         ({"body": "<html>"}, "answered nonsense"),
         ({"body": "[]"}, "answered nonsense"),
         ({"json": {}}, "answered nonsense"),
-        ({"json": {**GOOD, "eligibleUserIds": "everybody"}}, "answered nonsense"),
-        ({"json": {**GOOD, "eligibleUserIds": ["everybody"]}}, "answered nonsense"),
-        ({"json": {**GOOD, "eligibleUserIds": [str(BOB)]}}, "users who were not asked for"),
-        ({"json": {**GOOD, "eligibleUserIds": []}}, "counts do not add up"),
+        ({"json": {**GOOD, "eligibleCount": "everybody"}}, "answered nonsense"),
+        ({"json": {**GOOD, "excludedPositions": {"cap": ["first"]}}}, "answered nonsense"),
+        ({"json": {**GOOD, "excludedPositions": {"cap": [-1]}}}, "answered nonsense"),
+        ({"json": {**GOOD, "excludedPositions": {"cap": [1]}}}, "users who were not asked for"),
+        ({"json": {**GOOD, "excludedPositions": {"cap": [0]}}}, "counts do not add up"),
     ],
 )
 def test_an_outage_is_one_error_whatever_its_cause(

@@ -13,7 +13,7 @@ from push_blaster.adapters.automation_document import complete_document, read_au
 from push_blaster.adapters.automation_files import StoredAutomation
 from push_blaster.adapters.batch_table import hand_out_batches
 from push_blaster.adapters.cadence_client import CadenceClient
-from push_blaster.adapters.delivery_ledger import select_deliveries, select_funnels
+from push_blaster.adapters.delivery_report import select_deliveries, select_funnels
 from push_blaster.adapters.execution_log import select_log
 from push_blaster.adapters.execution_table import hand_out_executions
 from push_blaster.adapters.execution_view import select_execution, select_executions

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from chassis.clock import utc_now
 from chassis.health import check_parts
 from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.delivery_ledger import select_funnels
+from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.engine_table import select_engines
 from push_blaster.adapters.execution_view import select_executions
 from push_blaster.adapters.violation_table import ViolationQuery, select_violations

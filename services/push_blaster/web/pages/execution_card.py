@@ -18,6 +18,8 @@ STATIONS: Final = (
     (Phase.LIVE_EXECUTION, "Live"),
 )
 
+#: Whoever has no outcome yet: had no turn, is being sent to, or is tried again later.
+TO_GO: Final = ("notSent", "inFlight", "deferred")
 #: What became of those who got no message, in the order of the funnel.
 LOSSES: Final = (
     ("noToken", "No device"),
@@ -72,7 +74,7 @@ class Card:
     @property
     def decided(self) -> int:
         """How many of them have their outcome."""
-        return self.audience - self.total("notSent") - self.total("inFlight")
+        return self.audience - sum(self.total(name) for name in TO_GO)
 
     def total(self, name: str) -> int:
         """Return a count of the funnel, of all pushes together."""
@@ -103,7 +105,7 @@ class Card:
         bars += [bar(label, funnel[name], "bad") for name, label in LOSSES]
         bars += [
             bar("In doubt", funnel["inDoubt"], "bad"),
-            bar("Not sent", funnel["notSent"] + funnel["inFlight"], "calm"),
+            bar("Not sent", sum(funnel.get(name, 0) for name in TO_GO), "calm"),
         ]
         return [b for b in bars if b.users or b.label in {"Sent", "Would be sent"}]
 

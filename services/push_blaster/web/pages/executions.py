@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from push_blaster.adapters.approval_table import select_approval
-from push_blaster.adapters.delivery_ledger import select_funnels
+from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_log import select_log_end
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
 from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent

@@ -1,0 +1,83 @@
+"""What the ledger tells: counts by outcome, the usual reasons, and who got what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from chassis.postgres import Connection
+from push_blaster.adapters.delivery_ledger import LedgerPage, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the ledger of an execution a reader stands."""
+
+    position: int
+    batch: int
+    user_id: UUID
+
+
+def select_funnels(connection: Connection, execution_id: str) -> dict[int, dict[str, Any]]:
+    """Return the live counts of each push: users by state, held back by rule, resent in doubt."""
+    funnels: dict[int, dict[str, Any]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT position, state, CASE WHEN state = 'held_back' THEN reason END,
+                   count(*), count(*) FILTER (WHERE was_in_doubt)
+              FROM deliveries
+             WHERE execution_id = %(id)s AND NOT is_test
+             GROUP BY 1, 2, 3
+            """,
+            {"id": execution_id},
+        )
+        for position, state, rule, users, doubtful in cursor:
+            funnel = funnels.setdefault(position, {"states": {}, "rules": {}, "in_doubt": 0})
+            funnel["states"][state] = funnel["states"].get(state, 0) + users
+            funnel["in_doubt"] += doubtful
+            if rule is not None:
+                funnel["rules"][rule] = users
+    return funnels
+
+
+def select_reasons(connection: Connection, page: LedgerPage, limit: int = 5) -> list[str]:
+    """Return the most frequent reasons why sends on this page's push failed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT reason FROM deliveries
+             WHERE execution_id = %(execution_id)s AND position = %(position)s
+               AND is_test = %(is_test)s AND state <> 'sent' AND reason IS NOT NULL
+             GROUP BY reason ORDER BY count(*) DESC, reason LIMIT %(limit)s
+            """,
+            {**key_of(page), "limit": limit},
+        )
+        return [row[0] for row in cursor]
+
+
+def select_deliveries(
+    connection: Connection, execution_id: str, after: Place | None, limit: int
+) -> list[Mapping[str, Any]]:
+    """Return the execution's ledger by push, batch and user: who got what, and why not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT position, batch, user_id, state, reason, provider_id, was_in_doubt, claimed_at,
+                   settled_at
+              FROM deliveries
+             WHERE execution_id = %(id)s AND NOT is_test
+               AND (position, batch, user_id) > (%(position)s, %(batch)s, %(user)s::uuid)
+             ORDER BY position, batch, user_id
+             LIMIT %(limit)s
+            """,
+            {
+                "id": execution_id,
+                "position": after.position if after else 0,
+                "batch": after.batch if after else 0,
+                "user": after.user_id if after else UUID(int=0),
+                "limit": limit,
+            },
+        )
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]

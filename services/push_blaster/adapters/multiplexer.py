@@ -1,0 +1,248 @@
+"""Requests over HTTP/2, many on each of a few connections: one thread of libcurl for all callers.
+
+The thread does nothing but move bytes: what a message is and what an answer means is worked out by
+the threads that call.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import pycurl
+
+CONNECTIONS: Final = 16
+STREAMS: Final = 100
+#: How many requests are in flight at most; the others wait until a stream is free.
+WINDOW: Final = CONNECTIONS * STREAMS
+CONNECT_TIMEOUT_S: Final = 10
+#: How long answers gather before they are read: a thread woken for each would cost four times more.
+TICK_S: Final = 0.005
+#: How long an idle thread waits for work before it looks whether it is still wanted.
+IDLE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for a request.
+
+    Shape: a `fault` of libcurl stands in place of an answer; then `has_begun` says whether any of
+    the request may have left. `is_cut_off` says that its caller had stopped waiting.
+    Units: `retry_after_s` is 0 where the answer names none.
+    """
+
+    request: "Request"
+    status: int = 0
+    body: bytes = b""
+    retry_after_s: float = 0.0
+    fault: int = 0
+    text: str = ""
+    has_begun: bool = True
+    is_cut_off: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A request: what it is about, its headers, and its body."""
+
+    about: Any
+    headers: Sequence[str]
+    body: bytes
+    tries: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """The requests of one caller, and where their answers are put."""
+
+    answers: SimpleQueue[list[Answer]] = field(default_factory=SimpleQueue)
+    #: From when on nothing more is begun, and until when what is in flight is waited for.
+    stops_at: float | None = None
+
+    def stop(self, drain_s: float) -> None:
+        """Begin nothing more, and cut off after `drain_s` what has not been answered."""
+        if self.stops_at is None:
+            self.stops_at = time.monotonic() + drain_s
+
+
+class Multiplexer:
+    """POSTs to one URL; any number of threads may hand in requests at once."""
+
+    def __init__(self, url: str, answer_timeout_s: float, ca_file: Path | None) -> None:
+        """Take where to, how long an answer may take, and a CA of one's own."""
+        self._url = url
+        self._timeout_ms = int(answer_timeout_s * 1_000)
+        self._ca_file = ca_file
+        self._handed_in: SimpleQueue[tuple[Call, Sequence[Request]]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._is_closing = False
+
+    def hand_in(self, call: Call, requests: Sequence[Request]) -> None:
+        """Let `requests` be sent; each of them gets one answer in `call.answers`."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="multiplexer", daemon=True)
+                self._thread.start()
+        self._handed_in.put((call, requests))
+
+    def close(self) -> None:
+        """Close every connection; what is in flight is cut off."""
+        self._is_closing = True
+        if self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        loop = _Loop(self._new_handle)
+        while not self._is_closing:
+            wait_s = None if loop.is_busy else IDLE_S
+            with suppress(Empty):
+                while True:
+                    loop.take(*self._handed_in.get(wait_s is not None, wait_s))
+                    wait_s = None
+            loop.turn()
+            if loop.is_busy:
+                time.sleep(TICK_S)
+        loop.close()
+
+    def _new_handle(self, flight: "_Flight") -> Any:
+        handle = pycurl.Curl()
+        handle.setopt(pycurl.URL, self._url)
+        handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        handle.setopt(pycurl.PIPEWAIT, 1)
+        handle.setopt(pycurl.NOSIGNAL, 1)
+        handle.setopt(pycurl.FOLLOWLOCATION, 0)
+        handle.setopt(pycurl.CONNECTTIMEOUT, CONNECT_TIMEOUT_S)
+        handle.setopt(pycurl.TIMEOUT_MS, self._timeout_ms)
+        handle.setopt(pycurl.POST, 1)
+        # Read by a function that cannot go back to the start, or libcurl would by itself send a
+        # message twice whose connection broke before the answer.
+        handle.setopt(pycurl.READFUNCTION, flight.read)
+        handle.setopt(pycurl.WRITEFUNCTION, flight.pieces.append)
+        if self._ca_file:
+            handle.setopt(pycurl.CAINFO, str(self._ca_file))
+        return handle
+
+
+class _Flight:
+    """One handle of libcurl, used again and again, and the request that it carries."""
+
+    __slots__ = ("call", "handle", "has_begun", "headers", "pieces", "request")
+
+    def __init__(self) -> None:
+        self.handle: Any = None
+        self.call: Call
+        self.request: Request
+        self.pieces: list[bytes] = []
+        self.headers: Sequence[str] | None = None
+        self.has_begun = False
+
+    def load(self, call: Call, request: Request) -> None:
+        self.call, self.request, self.has_begun = call, request, False
+        self.pieces.clear()
+        request.tries += 1
+        self.handle.setopt(pycurl.POSTFIELDSIZE, len(request.body))
+        if request.headers is not self.headers:
+            self.headers = request.headers
+            self.handle.setopt(pycurl.HTTPHEADER, request.headers)
+
+    def read(self, _size: int) -> bytes:
+        """Return the whole body: it fits libcurl's buffer."""
+        self.has_begun = True
+        return self.request.body
+
+
+class _Loop:
+    """What the thread has in its hands."""
+
+    def __init__(self, new_handle: Any) -> None:
+        self._new_handle = new_handle
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, CONNECTIONS)
+        self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, STREAMS)
+        self._waiting: deque[tuple[Call, Request]] = deque()
+        self._spare: list[_Flight] = []
+        self._flights: dict[Any, _Flight] = {}
+        self._calls: set[Call] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._waiting or self._flights)
+
+    def take(self, call: Call, requests: Sequence[Request]) -> None:
+        self._calls.add(call)
+        self._waiting.extend((call, request) for request in requests)
+
+    def turn(self) -> None:
+        """Begin what there is room for, read what has been answered, and hand the answers out."""
+        while self._waiting and len(self._flights) < WINDOW:
+            self._begin(*self._waiting.popleft())
+        self._multi.perform()
+        self._hand_out(self._collect())
+        for call in [call for call in self._calls if call.stops_at is not None]:
+            self._stop(call, call.stops_at or 0.0)
+        if not self.is_busy:
+            self._calls.clear()
+
+    def close(self) -> None:
+        for call in self._calls:
+            self._stop(call, 0.0)
+        self._multi.close()
+
+    def _begin(self, call: Call, request: Request) -> None:
+        flight = self._spare.pop() if self._spare else _Flight()
+        if flight.handle is None:
+            flight.handle = self._new_handle(flight)
+        flight.load(call, request)
+        self._flights[flight.handle] = flight
+        self._multi.add_handle(flight.handle)
+
+    def _end(self, handle: Any) -> _Flight:
+        self._multi.remove_handle(handle)
+        flight = self._flights.pop(handle)
+        self._spare.append(flight)
+        return flight
+
+    def _collect(self) -> list[tuple[Call, Answer]]:
+        found: list[tuple[Call, Answer]] = []
+        left = 1
+        while left:
+            left, done, failed = self._multi.info_read(WINDOW)
+            for handle in done:
+                status = handle.getinfo(pycurl.RESPONSE_CODE)
+                pause = 0.0 if status == 200 else float(handle.getinfo(pycurl.RETRY_AFTER))
+                flight = self._end(handle)
+                body = b"".join(flight.pieces)
+                found.append((flight.call, Answer(flight.request, status, body, pause)))
+            for handle, fault, text in failed:
+                flight = self._end(handle)
+                answer = Answer(flight.request, fault=fault, text=text, has_begun=flight.has_begun)
+                found.append((flight.call, answer))
+        return found
+
+    def _hand_out(self, found: list[tuple[Call, Answer]]) -> None:
+        by_call: dict[Call, list[Answer]] = {}
+        for call, answer in found:
+            by_call.setdefault(call, []).append(answer)
+        for call, answers in by_call.items():
+            call.answers.put(answers)
+
+    def _stop(self, call: Call, cut_off_at: float) -> None:
+        """Give back what had no turn yet; from `cut_off_at` on, what is in flight as well."""
+        left: list[tuple[Call, Answer]] = []
+        if any(waiting is call for waiting, _ in self._waiting):
+            mine = [request for waiting, request in self._waiting if waiting is call]
+            self._waiting = deque(pair for pair in self._waiting if pair[0] is not call)
+            left += [(call, Answer(r, has_begun=False, is_cut_off=True)) for r in mine]
+        if time.monotonic() >= cut_off_at:
+            handles = [handle for handle, f in self._flights.items() if f.call is call]
+            for flight in map(self._end, handles):
+                answer = Answer(flight.request, has_begun=flight.has_begun, is_cut_off=True)
+                left.append((call, answer))
+        self._hand_out(left)

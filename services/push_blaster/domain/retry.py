@@ -1,0 +1,44 @@
+"""When a message is tried again that the provider did not take."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+#: The longest pause that we choose ourselves.
+LONGEST: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """How often a message was tried before, and since when."""
+
+    times: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How patient we are.
+
+    Units: `backoff` is the longest first pause, and doubles with every try; `budget` is how long
+    after its first try a message may be tried at all.
+    """
+
+    backoff: timedelta = timedelta(seconds=20)
+    budget: timedelta = timedelta(minutes=10)
+
+    def next_try(
+        self, tried: Tried, now: datetime, asked_s: float | None, dice: float
+    ) -> datetime | None:
+        """Return when to try again after `tried`, or None if its time is up.
+
+        Shape: what the provider asks for is honoured, and up to a tenth is added; else it is half
+        the backoff at the least. `dice` is between 0 and 1, so that not all come back at once.
+        """
+        if asked_s:
+            pause = timedelta(seconds=asked_s * (1 + dice / 10))
+        else:
+            longest = min(LONGEST, self.backoff * 2 ** min(tried.times - 1, 20))
+            pause = longest * (1 + dice) / 2
+        due_at = now + pause
+        return due_at if due_at - tried.since <= self.budget else None
