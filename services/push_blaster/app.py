@@ -34,6 +34,7 @@ from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.recipes import recipe_routes
 from push_blaster.web.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.scripts import script_routes
+from push_blaster.web.send_push import send_push_routes
 from push_blaster.web.sequences import sequence_routes
 from push_blaster.web.session import Sessions
 from push_blaster.web.templates import template_routes
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         monitor_routes(parts, adapters.files, settings.engine.concurrent_executions),
         migration_routes(parts, adapters.files),
         scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),
+        send_push_routes(parts, settings.send_wait),
         script_routes(adapters.scripts),
         device_routes(database),
         device_upkeep_routes(database),

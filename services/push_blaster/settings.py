@@ -52,6 +52,7 @@ class Settings:
     alert_webhook_url: str | None
     engine: EngineSettings
     filter_script: str | None = None
+    send_wait: timedelta = timedelta(seconds=10)
 
     @classmethod
     def from_environ(cls) -> "Settings":
@@ -72,6 +73,7 @@ class Settings:
             alert_webhook_url=read_secret(env, "PUSH_ALERT_WEBHOOK_URL"),
             engine=_engine(env),
             filter_script=env.str("PUSH_FILTER_SCRIPT", None),
+            send_wait=read_seconds(env, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
         )
 
 
@@ -126,6 +128,7 @@ def _engine(env: Env) -> EngineSettings:
             min_window=read_seconds(
                 env, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True
             ),
+            max_manual_users=read_count(env, "PUSH_MAX_MANUAL_USER_IDS", 5),
             push_time_limit=read_seconds(env, "PUSH_TIME_LIMIT_SECONDS", 14_400),
             approval_above=env.int("PUSH_APPROVAL_ABOVE_USERS", None),
             script_time_limit=read_seconds(env, "PUSH_SCRIPT_TIMEOUT_SECONDS", 300),

@@ -38,6 +38,7 @@ def settings_for(database_url: str, data_folder: Path) -> Settings:
         log_format="json",
         delivery=DeliverySettings(),
         alert_webhook_url=None,
+        send_wait=timedelta(0),
         engine=EngineSettings(
             concurrent_executions=2,
             concurrent_batches=2,

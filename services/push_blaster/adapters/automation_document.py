@@ -9,6 +9,7 @@ from marshmallow import ValidationError
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automation_schema import AutomationSchema
 from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
+from push_blaster.domain.audience import Upload
 from push_blaster.domain.automation import (
     Automation,
     FailPolicy,
@@ -66,6 +67,7 @@ def read_automation(document: Mapping[str, Any]) -> Automation:
         script_id=script.get("scriptId"),
         script_parameters={k: str(v) for k, v in (script.get("parameters") or {}).items()},
         manual_user_ids=tuple(criteria.get("manualUserIds") or ()),
+        upload=_read_upload(criteria.get("uploadedFile")),
         settings=_read_settings(document["settings"]),
     )
 
@@ -75,6 +77,10 @@ def read_draft(draft: Mapping[str, Any], now: datetime) -> Automation:
     stamp = now.isoformat()
     missing = {"id": "draft", "version": 1, "createdAt": stamp, "updatedAt": stamp}
     return read_automation(complete_document({**missing, **draft}))
+
+
+def _read_upload(upload: Mapping[str, Any] | None) -> Upload | None:
+    return Upload(upload["name"], upload["sha256"]) if upload else None
 
 
 def _read_schedule(schedule: Mapping[str, Any]) -> Schedule:

@@ -28,6 +28,8 @@ MAX_PUSHES: Final = 20
 #: Characters that neither PostgreSQL nor UTF-8 can keep.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 DAY_MINUTES: Final = 24 * 60
+#: What an audience may come from.
+SOURCES: Final = ("customScript", "manualUserIds", "uploadedFile")
 TYPES: Final = ("single_push", "sequence", "recurring", "triggered", "script_based")
 STATUSES: Final = (
     "draft",
@@ -245,11 +247,21 @@ _CustomScript = KeptSchema.from_dict(
 )
 
 
+_UploadedFile = KeptSchema.from_dict(
+    {
+        "name": fields.String(required=True, validate=validate.Length(max=255)),
+        "sha256": fields.String(required=True, validate=validate.Regexp(r"[0-9a-f]{64}\Z")),
+    },
+    name="UploadedFile",
+)
+
+
 class _Criteria(
     KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
         {
             "customScript": optional(fields.Nested, nested=_CustomScript),
             "manualUserIds": optional(fields.List, cls_or_instance=fields.String()),
+            "uploadedFile": optional(fields.Nested, nested=_UploadedFile),
         },
         name="AudienceCriteriaFields",
     )
@@ -258,10 +270,10 @@ class _Criteria(
 
     @validates_schema
     def _has_one_source(self, data: dict[str, Any], **_: object) -> None:
-        if data.get("customScript") and data.get("manualUserIds"):
+        given = [name for name in SOURCES if data.get(name)]
+        if len(given) > 1:
             raise ValidationError(
-                "An audience has one source: leave out customScript, or manualUserIds.",
-                "manualUserIds",
+                f"An audience has one source: leave out {', or '.join(given)}.", given[-1]
             )
 
 

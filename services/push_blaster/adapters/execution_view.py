@@ -33,6 +33,16 @@ def select_execution(connection: Connection, execution_id: str) -> Execution:
     return _select_one(connection, "WHERE id = %(key)s", execution_id)
 
 
+def select_snapshot(connection: Connection, execution_id: str) -> dict[str, Any]:
+    """Return the automation's document as the execution took it; ExecutionNotFoundError."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT snapshot FROM executions WHERE id = %(id)s", {"id": execution_id})
+        row = cursor.fetchone()
+    if row is None:
+        raise ExecutionNotFoundError(f"There is no execution {execution_id!r}.")
+    return dict(row[0])
+
+
 def select_execution_by_key(connection: Connection, idempotency_key: str) -> Execution | None:
     """Return the execution that was started under `idempotency_key`, or None."""
     try:

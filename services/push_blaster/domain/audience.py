@@ -14,6 +14,14 @@ class AudienceBindingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A CSV that somebody uploaded: what they call it, and the hash that it is kept under."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class AudienceFile:
     """A CSV that a script wrote: its file name, the audience that it is, live or TEST."""
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
+from push_blaster.domain.audience import Upload
+
 
 class Frequency(StrEnum):
     """How often an automation sends."""
@@ -105,7 +107,8 @@ class Automation:
     """One automation as its document says, complete with defaults; see automation_document.py.
 
     Shape: since `activated_at` it has been scheduled; slots before then are nobody's loss. Its
-    audience is written by the script `script_id`, or is `manual_user_ids`; never both.
+    audience is written by the script `script_id`, or is `manual_user_ids`, or the `upload`; one of
+    them at most.
     """
 
     id: str
@@ -120,6 +123,7 @@ class Automation:
     script_id: str | None = None
     script_parameters: Mapping[str, str] = field(default_factory=dict)
     manual_user_ids: tuple[str, ...] = ()
+    upload: Upload | None = None
     settings: Settings = field(default_factory=Settings)
 
     @property

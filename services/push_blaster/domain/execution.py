@@ -15,6 +15,7 @@ class Trigger(StrEnum):
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    AD_HOC = "ad_hoc"
 
 
 class PushStatus(StrEnum):

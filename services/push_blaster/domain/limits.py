@@ -14,6 +14,7 @@ class Limits:
     batch_size: int = 5_000
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_audience_size: int = 100_000
+    max_manual_users: int = 5
     min_window: timedelta = timedelta(minutes=5)
     push_time_limit: timedelta = timedelta(minutes=240)
     approval_above: int | None = None

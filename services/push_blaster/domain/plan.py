@@ -124,7 +124,8 @@ def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fin
 
 
 def _no_audience(automation: Automation) -> Iterator[Finding]:
-    if automation.script_id is None and not automation.manual_user_ids:
+    has_users = automation.manual_user_ids or automation.upload
+    if automation.script_id is None and not has_users:
         yield Finding(
             FindingKind.NO_AUDIENCE,
             "audienceCriteria.customScript.scriptId is missing: there is no audience.",

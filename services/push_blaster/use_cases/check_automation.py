@@ -100,6 +100,8 @@ def _configuration(subject: _Subject) -> Seen:
     version, script_id = subject.automation.version, subject.automation.script_id
     if subject.automation.manual_user_ids:
         return Seen(well=f"Version {version}, users named one by one.")
+    if subject.automation.upload:
+        return Seen(well=f"Version {version}, users of {subject.automation.upload.name}.")
     if script_id is None:
         return Seen(["audienceCriteria.customScript.scriptId is missing: there is no audience."])
     return Seen(well=f"Version {version}, script {script_id}.")
@@ -160,6 +162,12 @@ def _audience_criteria(subject: _Subject) -> Seen:
         good, bad = read_user_ids(subject.automation.manual_user_ids)
         odd += [f"audienceCriteria.manualUserIds: {text!r} is no user id (a UUID)." for text in bad]
         return Seen((), odd, f"{len(good)} users are named.")
+    if subject.automation.upload:
+        return Seen((), odd, f"The users of {subject.automation.upload.name}.")
+    return _script(subject, odd)
+
+
+def _script(subject: _Subject, odd: list[str]) -> Seen:
     if subject.automation.script_id is None:
         return Seen(["There is no audience script."], odd)
     try:

@@ -22,6 +22,7 @@ from push_blaster.adapters.frozen_audiences import (
     freeze_rows,
 )
 from push_blaster.adapters.script_folder import ScriptNotFoundError
+from push_blaster.adapters.uploads import UploadGoneError, copy_upload
 from push_blaster.domain.audience import (
     AudienceBindingError,
     AudienceFile,
@@ -59,6 +60,7 @@ FAULTS = (
     MalformedPlaceholderError,
     ScriptFailedError,
     ScriptNotFoundError,
+    UploadGoneError,
 )
 
 
@@ -92,11 +94,14 @@ def attempt_folder(execution: Execution) -> Path:
 
 
 def _write_csvs(parts: Parts, execution: Execution, output_folder: Path) -> None:
-    """Fill the folder from the automation's source: its users named one by one, or its script."""
+    """Fill the folder from the automation's source: users named one by one, a file, or a script."""
     automation = execution.automation
     if automation.manual_user_ids:
         output_folder.mkdir(parents=True)
         write_user_ids(output_folder / "manual_user_ids.csv", automation.manual_user_ids)
+    elif automation.upload:
+        output_folder.mkdir(parents=True)
+        copy_upload(parts.data_folder, automation.upload, output_folder / "uploaded.csv")
     elif automation.script_id:
         _run_script(parts, execution, automation.script_id, output_folder)
     else:

@@ -22,6 +22,7 @@ from push_blaster.domain.execution import (
     LogLevel,
     PushProgress,
     PushStatus,
+    Trigger,
 )
 from push_blaster.domain.message import Message, TransportUnavailableError
 from push_blaster.domain.modes import Mode, delivers, is_test_only, next_phase
@@ -65,7 +66,8 @@ def send_test(parts: Parts, execution: Execution) -> Execution:
 
 def _window(parts: Parts, execution: Execution) -> timedelta:
     own, least = execution.automation.settings.cancellation_window, parts.limits.min_window
-    if own >= least or execution.mode is not Mode.LIVE:
+    is_free = execution.mode is not Mode.LIVE or execution.trigger is Trigger.AD_HOC
+    if own >= least or is_free:
         return own
     text = (
         f"The window of {own.total_seconds():g} s is made {least.total_seconds():g} s "

@@ -45,6 +45,7 @@ class StartRequest:
 
     document: Mapping[str, Any]
     mode: Mode
+    trigger: Trigger = Trigger.MANUAL
     idempotency_key: str | None = None
     window: timedelta | None = None
     slot: datetime | None = None
@@ -77,7 +78,7 @@ def _plan(request: StartRequest, limits: Limits, now: datetime) -> NewExecution:
         id=execution_id(request.document["id"], slot, request.mode),
         document=_for_this_run(request, limits),
         mode=request.mode,
-        trigger=Trigger.MANUAL,
+        trigger=request.trigger,
         slot=slot,
         begins_at=begins_at,
         idempotency_key=request.idempotency_key,

@@ -26,6 +26,7 @@ from push_blaster.use_cases.schedule_push import (
     BadScheduledPushError,
     PushHasBegunError,
 )
+from push_blaster.use_cases.send_ad_hoc import NoDryRunError
 from push_blaster.use_cases.start_execution import (
     AlreadyRunningError,
     BadSlotError,
@@ -55,6 +56,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
     LinkNotAllowedError: Problem(422, "Deep link not allowed"),
     NewerExecutionError: Problem(409, "Written by a newer version"),
+    NoDryRunError: Problem(409, "No dry run"),
     NoOriginalError: Problem(404, "Nothing to migrate"),
     NothingToDoError: Problem(409, "Nothing to do"),
     PushHasBegunError: Problem(409, "Has begun"),

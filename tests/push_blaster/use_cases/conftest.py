@@ -154,7 +154,7 @@ def an_automation_document(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
-    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts").mkdir(exist_ok=True)
     made: list[Bench] = []
     parts = Parts(
         database=database,

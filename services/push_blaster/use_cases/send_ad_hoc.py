@@ -1,0 +1,80 @@
+"""Send one push ad hoc: by an execution as any other, of an automation that is written nowhere."""
+
+import time
+from datetime import timedelta
+from typing import Final
+
+from push_blaster.adapters.ad_hoc_document import AdHocPush, write_ad_hoc
+from push_blaster.adapters.execution_view import select_execution, select_snapshot
+from push_blaster.adapters.uploads import keep_upload
+from push_blaster.domain.execution import Execution, Trigger
+from push_blaster.domain.modes import Mode
+from push_blaster.domain.phase import Phase
+from push_blaster.use_cases.check_ad_hoc import AdHocRequest, check_ad_hoc
+from push_blaster.use_cases.find_test_users import read_user_ids
+from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.start_execution import StartRequest, start_execution
+
+_LOOK_EVERY_S: Final = 0.2
+
+
+class NoDryRunError(Exception):
+    """There is no completed dry run of an ad hoc push to be sent."""
+
+
+def send_ad_hoc(parts: Parts, asked: AdHocRequest, mode: Mode, key: str | None) -> Execution:
+    """Start the execution that sends the push, or tries it out; the same key starts it once.
+
+    Raises: BadAdHocPushError, in the order of the checks; IdempotencyConflictError.
+    """
+    layer_id = check_ad_hoc(asked, parts.limits)
+    users, _ = read_user_ids(asked.user_ids)
+    file = asked.file
+    push = AdHocPush(
+        title=asked.title,
+        body=asked.body,
+        layer_id=layer_id,
+        deep_link=asked.deep_link,
+        user_ids=tuple(str(user_id) for user_id in users),
+        upload=keep_upload(parts.data_folder, file.content, file.name) if file else None,
+        audience_description=asked.audience_description,
+        window=asked.window,
+    )
+    now = parts.clock()
+    request = StartRequest(
+        document=write_ad_hoc(push, key, now),
+        mode=mode,
+        trigger=Trigger.AD_HOC,
+        idempotency_key=key,
+    )
+    return start_execution(parts.database, request, parts.limits, now)
+
+
+def send_what_was_tried(parts: Parts, dry_run_id: str) -> Execution:
+    """Send what a dry run of an ad hoc push has tried out; however often it is asked, once.
+
+    Raises: ExecutionNotFoundError; NoDryRunError if it was none, or has not completed.
+    """
+    with parts.database.transaction() as connection:
+        tried = select_execution(connection, dry_run_id)
+        document = select_snapshot(connection, dry_run_id)
+    is_dry = tried.trigger is Trigger.AD_HOC and tried.mode is Mode.REAL_DRY_RUN
+    if not is_dry or tried.phase is not Phase.COMPLETED:
+        raise NoDryRunError(f"{dry_run_id!r} is no completed dry run of an ad hoc push.")
+    request = StartRequest(
+        document=document,
+        mode=Mode.LIVE,
+        trigger=Trigger.AD_HOC,
+        idempotency_key=f"live:{dry_run_id}",
+    )
+    return start_execution(parts.database, request, parts.limits, parts.clock())
+
+
+def wait_for_end(parts: Parts, execution: Execution, limit: timedelta) -> Execution:
+    """Return the execution once it has ended, or as it stands after `limit`."""
+    until = time.monotonic() + limit.total_seconds()
+    while not execution.has_ended and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY_S)
+        with parts.database.transaction() as connection:
+            execution = select_execution(connection, execution.id)
+    return execution
