@@ -4,9 +4,11 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from push_blaster.domain.automation import Automation, Frequency, Push, Schedule
+from push_blaster.domain.device import Address, DeadDevice
 from push_blaster.domain.execution import Execution, PushProgress, PushStatus, Trigger
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
+from tests.people import ALICE
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -56,6 +58,10 @@ def an_execution(**changes: Any) -> Execution:
         **changes,
     }
     return Execution(**values)
+
+
+def died(token: str, reason: str) -> DeadDevice:
+    return DeadDevice(ALICE, Address(token), reason)
 
 
 def a_document(**changes: Any) -> dict[str, Any]:

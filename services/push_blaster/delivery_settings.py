@@ -9,7 +9,8 @@ from typing import Final
 
 from environs import Env
 
-from chassis.settings import SettingsError, read_seconds, read_secret, require_secret
+from chassis.settings import SettingsError, read_count, read_seconds, read_secret, require_secret
+from push_blaster.adapters.device_source import FIELDS, SourceOptions
 from push_blaster.adapters.vapid import Vapid
 from push_blaster.adapters.webhook_transport import BadSecretError, read_secret_key
 from push_blaster.adapters.webpush_encryption import BadKeyError
@@ -53,6 +54,7 @@ class DeliverySettings:
     webhook_schemes: Sequence[str] = ("https",)
     private_networks: Sequence[Network] = ()
     ca_file: Path | None = None
+    device_source: SourceOptions | None = None
 
 
 def read_delivery_settings(env: Env) -> DeliverySettings:
@@ -73,6 +75,7 @@ def read_delivery_settings(env: Env) -> DeliverySettings:
         webhook_schemes=env.list("WEBHOOK_SCHEMES", ["https"]),
         private_networks=_networks(env.list("PUSH_PRIVATE_NETWORKS", [])),
         ca_file=Path(ca_file) if ca_file else None,
+        device_source=_device_source(env),
     )
 
 
@@ -116,6 +119,34 @@ def _webhook_secret(env: Env) -> bytes | None:
         raise SettingsError(
             f'WEBHOOK_SECRET {error}. Make one: echo "whsec_$(openssl rand -base64 32)".'
         ) from error
+
+
+def _device_source(env: Env) -> SourceOptions | None:
+    url = env.str("PUSH_DEVICE_SOURCE_URL", None)
+    if not url:
+        return None
+    secret = read_secret(env, "PUSH_DEVICE_SOURCE_SECRET")
+    header = env.str("PUSH_DEVICE_SOURCE_SECRET_HEADER", "Authorization")
+    return SourceOptions(
+        url=url,
+        headers={header: secret} if secret else {},
+        query=env.str("PUSH_DEVICE_SOURCE_QUERY", None) or None,
+        list_path=env.str("PUSH_DEVICE_SOURCE_LIST", "devices"),
+        fields=_source_fields(env.list("PUSH_DEVICE_SOURCE_FIELDS", [])),
+        batch_size=read_count(env, "PUSH_DEVICE_SOURCE_BATCH_SIZE", 100),
+        timeout=read_seconds(env, "PUSH_DEVICE_SOURCE_TIMEOUT_SECONDS", 10),
+    )
+
+
+def _source_fields(texts: Sequence[str]) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    wrong = [name for name, path in pairs.items() if name not in FIELDS or not path]
+    if wrong:
+        raise SettingsError(
+            f"PUSH_DEVICE_SOURCE_FIELDS: {wrong[0]!r} is not one of {', '.join(FIELDS)}, with '=' "
+            "and a path behind it."
+        )
+    return {**FIELDS, **pairs}
 
 
 def _networks(texts: Sequence[str]) -> tuple[Network, ...]:

@@ -9,6 +9,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.checked_posts import PostOptions
+from push_blaster.adapters.device_source import DeviceSource
 from push_blaster.adapters.dry_run_transport import DryRunTransport
 from push_blaster.adapters.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.file_transport import FileTransport
@@ -59,6 +60,7 @@ def make_parts(
     engine_id: str = "",
 ) -> Parts:
     """Make what the engine's steps work with."""
+    source = settings.delivery.device_source
     return Parts(
         database=adapters.database,
         transport=connect_transport(
@@ -73,6 +75,7 @@ def make_parts(
         clock=utc_now,
         is_shutting_down=is_shutting_down,
         engine_id=engine_id,
+        device_source=DeviceSource(source) if source else None,
     )
 
 

@@ -78,6 +78,10 @@ def test_vapid_keys_fit_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
             "push-blaster vapid-keys",
         ),
         ({"WEBHOOK_SECRET": "secret"}, "WEBHOOK_SECRET is"),
+        (
+            {"PUSH_DEVICE_SOURCE_URL": "http://a.test", "PUSH_DEVICE_SOURCE_FIELDS": "id=x"},
+            "PUSH_DEVICE_SOURCE_FIELDS: 'id' is not one of userId, token",
+        ),
         ({"PUSH_PRIVATE_NETWORKS": "10.0.0.1/8"}, "PUSH_PRIVATE_NETWORKS: "),
     ],
 )
@@ -86,6 +90,25 @@ def test_what_does_not_fit_is_named_with_its_fix(
 ) -> None:
     with pytest.raises(SettingsError, match=said):
         read(monkeypatch, **environ)
+
+
+def test_a_device_source_is_read_with_its_query_and_its_fields(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = read(
+        monkeypatch,
+        PUSH_DEVICE_SOURCE_URL="http://source.test",
+        PUSH_DEVICE_SOURCE_SECRET="s3cret",
+        PUSH_DEVICE_SOURCE_SECRET_HEADER="X-Admin-Secret",
+        PUSH_DEVICE_SOURCE_QUERY="query($ids: [uuid!]!) { users { id } }",
+        PUSH_DEVICE_SOURCE_LIST="data.users",
+        PUSH_DEVICE_SOURCE_FIELDS="userId=id,token=devices.0.token",
+    ).device_source
+
+    assert source
+    assert source.headers == {"X-Admin-Secret": "s3cret"}
+    assert (source.list_path, source.fields["userId"]) == ("data.users", "id")
+    assert source.fields["platform"] == "platform"
 
 
 def test_fcm_of_a_key_that_is_none_is_refused(

@@ -17,6 +17,7 @@ from push_blaster.domain.automation import (
     InDoubtPolicy,
     MissedRunPolicy,
     Push,
+    ReachedDevices,
     Schedule,
     Settings,
 )
@@ -136,6 +137,7 @@ def _read_settings(settings: Mapping[str, Any]) -> Settings:
         emergency_contacts=tuple(safeguards.get("emergencyContacts") or ()),
         in_doubt=InDoubtPolicy(settings.get("inDoubt") or "resend"),
         fail_policy=FailPolicy(settings.get("failPolicy") or "open"),
+        devices=ReachedDevices(settings.get("devices") or "newest"),
     )
 
 

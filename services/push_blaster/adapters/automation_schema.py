@@ -22,7 +22,13 @@ from marshmallow import (
 from push_blaster.adapters.cron_fields import BadCronError, check_cron
 from push_blaster.adapters.document_files import ID_PATTERN
 from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
-from push_blaster.domain.automation import FailPolicy, Frequency, InDoubtPolicy, MissedRunPolicy
+from push_blaster.domain.automation import (
+    FailPolicy,
+    Frequency,
+    InDoubtPolicy,
+    MissedRunPolicy,
+    ReachedDevices,
+)
 
 MAX_PUSHES: Final = 20
 #: Characters that neither PostgreSQL nor UTF-8 can keep.
@@ -233,6 +239,9 @@ SettingsSchema = KeptSchema.from_dict(
         ),
         "failPolicy": optional(
             fields.String, validate=validate.OneOf([p.value for p in FailPolicy])
+        ),
+        "devices": optional(
+            fields.String, validate=validate.OneOf([d.value for d in ReachedDevices])
         ),
     },
     name="AutomationSettings",

@@ -77,7 +77,7 @@ def select_deferred(connection: Connection, page: LedgerPage) -> dict[UUID, tupl
 def insert_refusals(
     connection: Connection, page: LedgerPage, refusals: Sequence[Refusal], now: datetime
 ) -> None:
-    """Write down who gets no message, and why; safe to repeat."""
+    """Write down who gets no message, or none any more, and why; safe to repeat."""
     if not refusals:
         return
     with connection.cursor() as cursor:
@@ -87,7 +87,10 @@ def insert_refusals(
             INSERT INTO deliveries (execution_id, position, is_test, batch, user_id, state, reason,
                                     claimed_at, settled_at)
             VALUES %s
-                ON CONFLICT DO NOTHING
+                ON CONFLICT (user_id, execution_id, position, is_test) DO UPDATE
+               SET state = EXCLUDED.state, reason = EXCLUDED.reason,
+                   settled_at = EXCLUDED.settled_at
+             WHERE deliveries.state = 'deferred'
             """,
             [(*key_of(page).values(), r.user_id, r.state, r.reason, now, now) for r in refusals],
             page_size=1_000,

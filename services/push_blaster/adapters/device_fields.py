@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from push_blaster.adapters.webpush_encryption import BadKeyError, read_keys
-from push_blaster.domain.device import DeviceKind, find_url_fault
+from push_blaster.domain.device import Address, DeviceKind, find_url_fault
 
 MAX_TOKEN: Final = 2_048
 #: How far ahead of ours a client's clock may be.
@@ -39,6 +39,11 @@ class Device:
     timezone: str | None = None
     app_version: str | None = None
     last_seen_at: datetime | None = None
+
+    @property
+    def address(self) -> Address:
+        """What a message to it needs."""
+        return Address(self.token, self.kind, self.keys or "")
 
 
 class DeviceRefusedError(Exception):

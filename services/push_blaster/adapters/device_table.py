@@ -1,6 +1,6 @@
 """The table `devices`: what reaches whom, and which ones the provider called dead."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -9,19 +9,48 @@ from psycopg2.extras import RealDictCursor
 
 from chassis.postgres import Connection
 from push_blaster.adapters.device_fields import Device
+from push_blaster.domain.device import Address, DeadDevice
+
+#: How many devices of one user are reached at the most: whoever registers more, registers in vain.
+MOST_DEVICES: Final = 20
 
 
-def select_newest_tokens(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Return the living token that was seen last of each user who has one."""
+def select_addresses(
+    connection: Connection, user_ids: Sequence[UUID], *, every: bool
+) -> dict[UUID, list[Address]]:
+    """Return the living device that was seen last of each user who has one, or all of them.
+
+    Shape: the one seen last comes first.
+    """
+    found: dict[UUID, list[Address]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT DISTINCT ON (user_id) user_id, token
-              FROM devices
-             WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL
-             ORDER BY user_id, last_seen_at DESC, token
+            SELECT user_id, token, kind, coalesce(keys, '')
+              FROM (SELECT user_id, token, kind, keys,
+                           row_number() OVER (PARTITION BY user_id
+                                              ORDER BY last_seen_at DESC, token) AS place
+                      FROM devices
+                     WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL) d
+             WHERE place <= %(most)s
+             ORDER BY user_id, place
             """,
-            {"users": list(user_ids)},
+            {"users": list(user_ids), "most": MOST_DEVICES if every else 1},
+        )
+        for user_id, token, kind, keys in cursor:
+            found.setdefault(user_id, []).append(Address(token, kind, keys))
+    return found
+
+
+def select_deaths(connection: Connection, tokens: Sequence[str]) -> dict[str, datetime]:
+    """Return when each of `tokens` that is dead died."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT token, dead_at FROM devices
+             WHERE token = ANY(%(tokens)s) AND dead_at IS NOT NULL
+            """,
+            {"tokens": list(tokens)},
         )
         return dict(cursor.fetchall())
 
@@ -82,18 +111,29 @@ def _row(d: Device, now: datetime) -> tuple[object, ...]:
     return (d.token, d.user_id, d.kind, d.platform, d.keys, d.timezone, d.app_version, seen)
 
 
-def mark_tokens_dead(connection: Connection, tokens: Mapping[str, str], now: datetime) -> None:
-    """Mark tokens that the provider called dead, each with its reason; they are not tried again."""
-    if not tokens:
+def mark_devices_dead(connection: Connection, dead: Sequence[DeadDevice], now: datetime) -> None:
+    """Remember which devices the provider called dead, registered ones or not; safe to repeat."""
+    if not dead:
         return
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE devices d SET dead_at = %(now)s, dead_reason = v.reason
-              FROM unnest(%(tokens)s, %(reasons)s) AS v (token, reason)
-             WHERE d.token = v.token AND d.dead_at IS NULL
+            INSERT INTO devices AS d (token, user_id, kind, created_at, last_seen_at, dead_at,
+                                      dead_reason)
+            SELECT DISTINCT ON (token) token, user_id, kind, %(now)s, %(now)s, %(now)s, reason
+              FROM unnest(%(tokens)s::text[], %(users)s::uuid[], %(kinds)s::text[],
+                          %(reasons)s::text[]) AS v (token, user_id, kind, reason)
+                ON CONFLICT (token) DO UPDATE
+               SET dead_at = EXCLUDED.dead_at, dead_reason = EXCLUDED.dead_reason
+             WHERE d.dead_at IS NULL
             """,
-            {"now": now, "tokens": list(tokens), "reasons": list(tokens.values())},
+            {
+                "now": now,
+                "tokens": [d.address.token for d in dead],
+                "users": [d.user_id for d in dead],
+                "kinds": [d.address.kind for d in dead],
+                "reasons": [d.reason for d in dead],
+            },
         )
 
 

@@ -39,6 +39,13 @@ class FailPolicy(StrEnum):
     CLOSED = "closed"
 
 
+class ReachedDevices(StrEnum):
+    """Which of a user's devices get a push."""
+
+    NEWEST = "newest"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When an automation sends: T, the live send time, in a zone, and how long before it begins.
@@ -100,6 +107,7 @@ class Settings:
     emergency_contacts: tuple[str, ...] = ()
     in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND
     fail_policy: FailPolicy = FailPolicy.OPEN
+    devices: ReachedDevices = ReachedDevices.NEWEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
-Address = IPv4Address | IPv6Address
+IpAddress = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 #: A URL that no two parsers read differently: no user, no backslash, nothing but plain ASCII.
@@ -26,6 +28,27 @@ class DeviceKind(StrEnum):
     WEBPUSH = "webpush"  # by a browser's subscription: its endpoint, and two keys
     WEBHOOK = "webhook"  # by a URL that takes the message as JSON
     FILE = "file"  # by a line of the file of sent messages
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What reaches one device.
+
+    Shape: `keys` are a web push subscription's: p256dh, a full stop, auth.
+    """
+
+    token: str
+    kind: str = DeviceKind.FCM
+    keys: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadDevice:
+    """A device that the provider called dead, and why."""
+
+    user_id: UUID
+    address: Address
+    reason: str
 
 
 def find_url_fault(url: str, schemes: Sequence[str]) -> str | None:
@@ -56,7 +79,7 @@ def may_reach(address: str, allowed: Sequence[Network]) -> bool:
     )
 
 
-def _meant_by(address: Address) -> list[Address]:
+def _meant_by(address: IpAddress) -> list[IpAddress]:
     """Return the IPv4 addresses that an IPv6 one stands for, or else itself."""
     if isinstance(address, IPv4Address):
         return [address]

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from push_blaster.domain.device import Address, DeadDevice
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One push for one user's device, with its placeholders filled in.
 
-    Shape: `device_keys` are a web push subscription's: p256dh, a full stop, auth.
+    Shape: `other_devices` are the user's further ones, if it is for all of them. With a `fault`
+    it could not be found out where the user is reached, and a later try may help.
     """
 
     user_id: UUID
@@ -22,6 +25,8 @@ class Message:
     display_tag: str
     device_kind: str = "fcm"
     device_keys: str = ""
+    other_devices: tuple[Address, ...] = ()
+    fault: str | None = None
 
 
 class Outcome(StrEnum):
@@ -43,6 +48,7 @@ class Delivery:
     `NOT_SENT` means the send never began (a stop came first), so the claim may be given back;
     `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out;
     `DEFERRED`, that the provider surely did not take it, and that it is to be tried again.
+    Whoever has several devices may have dead ones among them, whatever the outcome.
     Units: `retry_after_s` is how long the provider asks to be left alone.
     """
 
@@ -51,6 +57,7 @@ class Delivery:
     provider_id: str | None = None
     reason: str | None = None
     retry_after_s: float | None = None
+    dead_devices: tuple[DeadDevice, ...] = ()
 
 
 def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:

@@ -13,9 +13,9 @@ from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
-from push_blaster.adapters.device_table import select_newest_tokens
 from push_blaster.adapters.engine_table import select_engines
 from push_blaster.adapters.execution_view import select_executions, select_phases
+from push_blaster.adapters.frozen_audiences import AudienceRow
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.domain.automation import Automation, Push
 from push_blaster.domain.deep_link import find_link_fault
@@ -27,6 +27,7 @@ from push_blaster.domain.plan import find_timing
 from push_blaster.domain.push_template import compile_push
 from push_blaster.domain.schedule import next_slots
 from push_blaster.domain.template import MalformedPlaceholderError
+from push_blaster.use_cases.find_devices import find_devices
 from push_blaster.use_cases.find_test_users import read_user_ids
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
@@ -221,9 +222,9 @@ def _test_users(subject: _Subject) -> list[str]:
         return ["settings.testUserIds is empty: nobody gets the test."]
     good, bad = read_user_ids(users)
     broken = [f"settings.testUserIds: {text!r} is no user id (a UUID)." for text in bad]
-    with subject.parts.database.transaction() as connection:
-        reached = select_newest_tokens(connection, good)
-    if not reached:
+    reach = find_devices(subject.parts, [AudienceRow(user, {}) for user in good], every=False)
+    broken += sorted(set(reach.unknown.values()))
+    if not reach.devices:
         broken.append("None of settings.testUserIds has a device: nobody gets the test.")
     return broken
 

@@ -11,8 +11,8 @@ from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
 from push_blaster.domain.audience import AudienceBindingError, bind_audience
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.phase import Phase
+from push_blaster.use_cases.find_devices import KIND_COLUMN, TOKEN_COLUMN
 from push_blaster.use_cases.parts import Parts, note
-from push_blaster.use_cases.personalise import TOKEN_COLUMN
 
 #: How many of the script's TEST rows are used when the automation names no test users.
 MAX_TEST_ROWS: Final = 20
@@ -25,7 +25,8 @@ def find_test_rows(
     users = _read_users(parts, execution)
     if users:
         real = read_batch(audience, 0, 1)[0].variables
-        variables = {name: value for name, value in real.items() if name != TOKEN_COLUMN}
+        reach = {TOKEN_COLUMN, KIND_COLUMN}
+        variables = {name: value for name, value in real.items() if name not in reach}
         return [AudienceRow(user_id, variables) for user_id in users]
     wanted = execution.automation.pushes[position - 1].audience_name
     return _read_test_rows(audience.parent / "output", wanted)

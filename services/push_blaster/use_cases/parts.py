@@ -8,6 +8,7 @@ from typing import Protocol
 
 from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.cadence_client import CadenceClient
+from push_blaster.adapters.device_source import DeviceSource
 from push_blaster.adapters.dry_run_transport import DryRunTransport
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.script_folder import ScriptFolder
@@ -57,6 +58,7 @@ class Parts:
     is_shutting_down: Callable[[], bool]
     engine_id: str = ""
     dry_run_transport: PushTransport = DryRunTransport()  # noqa: RUF009 - it holds nothing
+    device_source: DeviceSource | None = None
 
 
 def fit_to_mode(parts: Parts, mode: Mode) -> Parts:

@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import Final
 
 from push_blaster.adapters.delivery_ledger import Refusal
-from push_blaster.adapters.device_table import select_newest_tokens
 from push_blaster.adapters.frozen_audiences import AudienceRow
-from push_blaster.domain.automation import Push
+from push_blaster.domain.automation import Push, ReachedDevices
 from push_blaster.domain.deep_link import find_link_fault
+from push_blaster.domain.device import Address
+from push_blaster.domain.execution import Execution
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.message import Message, display_tag
 from push_blaster.domain.push_template import PushTemplate, PushTexts, compile_push
 from push_blaster.domain.template import MissingVariableError
+from push_blaster.use_cases.find_devices import find_devices
 from push_blaster.use_cases.parts import Parts
-
-#: The audience column that, if there is one, says where a row's user is reached.
-TOKEN_COLUMN = "device_token"  # noqa: S105 - a column's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,45 +27,44 @@ class Personal:
 
 
 def personalise(
-    parts: Parts, execution_id: str, push: Push, rows: Sequence[AudienceRow]
+    parts: Parts, execution: Execution, push: Push, rows: Sequence[AudienceRow]
 ) -> Personal:
     """Return a message for each row that can have one, in the order of the rows."""
-    tokens = _find_tokens(parts, rows)
+    every = execution.automation.settings.devices is ReachedDevices.ALL
+    reach = find_devices(parts, rows, every=every)
     template = compile_push(push)
     personal = Personal()
     for row in rows:
-        texts = _render(parts.limits, template, row, has_token=row.user_id in tokens)
+        texts = _render(parts.limits, template, row, is_reached=reach.is_known(row.user_id))
         if isinstance(texts, Refusal):
             personal.refusals.append(texts)
             continue
+        newest, *others = reach.devices.get(row.user_id, _NOWHERE)
         personal.messages.append(
             Message(
                 user_id=row.user_id,
-                device_token=tokens[row.user_id],
+                device_token=newest.token,
                 title=texts.title,
                 body=texts.body,
                 deep_link=texts.deep_link,
-                display_tag=display_tag(execution_id, push.id, row.user_id),
+                display_tag=display_tag(execution.id, push.id, row.user_id),
+                device_kind=newest.kind,
+                device_keys=newest.keys,
+                other_devices=tuple(others),
+                fault=reach.unknown.get(row.user_id),
             )
         )
     return personal
 
 
-def _find_tokens(parts: Parts, rows: Sequence[AudienceRow]) -> dict[UUID, str]:
-    given = {
-        row.user_id: token for row in rows if (token := row.variables.get(TOKEN_COLUMN, "").strip())
-    }
-    others = [row.user_id for row in rows if row.user_id not in given]
-    if not others:
-        return given
-    with parts.database.transaction() as connection:
-        return {**select_newest_tokens(connection, others), **given}
+#: Stands for the devices of a user whose devices could not be found out.
+_NOWHERE: Final = (Address("", kind=""),)
 
 
 def _render(
-    limits: Limits, template: PushTemplate, row: AudienceRow, *, has_token: bool
+    limits: Limits, template: PushTemplate, row: AudienceRow, *, is_reached: bool
 ) -> PushTexts | Refusal:
-    if not has_token:
+    if not is_reached:
         return Refusal(row.user_id, "no_token", "no living device token")
     try:
         texts = template.render(row.variables)

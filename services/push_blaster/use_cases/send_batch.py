@@ -165,7 +165,7 @@ def _prepare(
     eligible, held_back = _filter(parts, execution, page, rows, states)
     again = [row for row in rows if row.user_id in left.in_doubt or row.user_id in left.deferred]
     push = execution.automation.pushes[batch.position - 1]
-    personal = personalise(parts, execution.id, push, [*again, *eligible])
+    personal = personalise(parts, execution, push, [*again, *eligible])
     with parts.database.transaction() as connection:
         insert_refusals(connection, page, [*held_back, *personal.refusals], parts.clock())
     return personal.messages

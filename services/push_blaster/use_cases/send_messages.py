@@ -20,10 +20,11 @@ from push_blaster.adapters.delivery_ledger import (
     release_claims,
     settle,
 )
-from push_blaster.adapters.device_table import mark_tokens_dead
+from push_blaster.adapters.device_table import mark_devices_dead
 from push_blaster.domain.message import Delivery, Message, Outcome
 from push_blaster.domain.retry import Tried
 from push_blaster.use_cases.parts import Parts, StepStoppedError
+from push_blaster.use_cases.reach_devices import reach_devices
 
 T = TypeVar("T")
 
@@ -133,11 +134,11 @@ def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> lis
     begun_at = parts.clock()
     deliveries: list[Delivery] = []
     try:
-        for group in _groups(parts.transport.send(messages, task.should_stop)):
+        for group in _groups(reach_devices(parts.transport, messages, task.should_stop)):
             deferrals, given_up = _put_off(parts, task, group, begun_at)
             final = [d for d in group if d.outcome in _FINAL] + given_up
             _settle(parts, task.page, final, deferrals)
-            _bury_tokens(parts, messages, group)
+            _bury_devices(parts, group)
             deliveries += [d for d in group if d.outcome is not Outcome.DEFERRED] + given_up
             deliveries += [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
     finally:
@@ -196,13 +197,11 @@ def _settle(
         defer(connection, page, deferrals, now)
 
 
-def _bury_tokens(parts: Parts, messages: Sequence[Message], deliveries: Iterable[Delivery]) -> None:
-    reasons = {d.user_id: d.reason for d in deliveries if d.outcome is Outcome.TOKEN_DEAD}
-    if not reasons:
-        return
-    dead = {m.device_token: reasons[m.user_id] or "dead" for m in messages if m.user_id in reasons}
-    with parts.database.transaction() as connection:
-        mark_tokens_dead(connection, dead, parts.clock())
+def _bury_devices(parts: Parts, deliveries: Iterable[Delivery]) -> None:
+    dead = [device for delivery in deliveries for device in delivery.dead_devices]
+    if dead:
+        with parts.database.transaction() as connection:
+            mark_devices_dead(connection, dead, parts.clock())
 
 
 def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:

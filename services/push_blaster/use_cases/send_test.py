@@ -108,7 +108,7 @@ def _send(
     push = execution.automation.pushes[page.position - 1]
     with parts.database.transaction() as connection:
         states = select_states(connection, page)
-    personal = personalise(parts, execution.id, push, [r for r in rows if _is_open(r, states)])
+    personal = personalise(parts, execution, push, [r for r in rows if _is_open(r, states)])
     with parts.database.transaction() as connection:
         insert_refusals(connection, page, personal.refusals, parts.clock())
     task = SendTask(

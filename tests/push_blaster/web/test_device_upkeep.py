@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 
 from chassis.postgres import Database
-from push_blaster.adapters.device_table import mark_tokens_dead, select_devices_of
+from push_blaster.adapters.device_table import mark_devices_dead, select_devices_of
 from push_blaster.cli import main
-from tests.builders import NOON
+from tests.builders import NOON, died
 from tests.fakes.browser import Browser
 from tests.people import ALICE, BOB
 
@@ -127,7 +127,7 @@ def test_the_report_counts_the_living_and_the_dead(client: FlaskClient, database
     rows = ["userId,token,kind,platform", *(f"{ALICE},a{n},fcm,ios" for n in range(3))]
     send_csv(client, "\n".join([*rows, f"{BOB},https://b.test,webhook,"]))
     with database.transaction() as connection:
-        mark_tokens_dead(connection, {"a0": "404 UNREGISTERED", "a1": "410"}, NOON)
+        mark_devices_dead(connection, [died("a0", "404 UNREGISTERED"), died("a1", "410")], NOON)
 
     report = client.get("/api/devices/report?days=3650").get_json()
 
@@ -151,8 +151,8 @@ def test_a_clean_up_removes_who_died_before_then_and_nobody_else(
 ) -> None:
     send_csv(client, f"userId,token\n{ALICE},early\n{ALICE},late\n{ALICE},alive\n")
     with database.transaction() as connection:
-        mark_tokens_dead(connection, {"early": "404"}, NOON.replace(hour=11))
-        mark_tokens_dead(connection, {"late": "404"}, NOON)
+        mark_devices_dead(connection, [died("early", "404")], NOON.replace(hour=11))
+        mark_devices_dead(connection, [died("late", "404")], NOON)
 
     answer = client.post("/api/devices/clean-up", json={"deadBefore": NOON.isoformat()}).get_json()
 

@@ -1,19 +1,25 @@
 """Routes about devices."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
-from chassis.postgres import Database
-from push_blaster.adapters.device_table import mark_tokens_dead, select_newest_tokens
-from tests.builders import NOON
+from chassis.postgres import Connection, Database
+from push_blaster.adapters.device_table import mark_devices_dead, select_addresses
+from tests.builders import NOON, died
 from tests.fakes.browser import Browser
 from tests.people import ALICE, BOB
 
 
 def register(client: FlaskClient, **body: Any) -> Any:
     return client.post("/api/devices", json=body)
+
+
+def tokens_of(connection: Connection) -> dict[UUID, str]:
+    found = select_addresses(connection, [ALICE, BOB], every=False)
+    return {user_id: newest.token for user_id, (newest,) in found.items()}
 
 
 def test_a_device_is_registered_listed_and_forgotten(client: FlaskClient) -> None:
@@ -51,11 +57,11 @@ def test_the_device_seen_last_is_reached_and_dead_ones_never(
         register(client, token=token, userId=str(ALICE))
 
     with database.transaction() as connection:
-        newest = select_newest_tokens(connection, [ALICE, BOB])
-        mark_tokens_dead(connection, {"new": "404 UNREGISTERED"}, NOON)
-        after = select_newest_tokens(connection, [ALICE, BOB])
-        mark_tokens_dead(connection, {"old": "404 UNREGISTERED"}, NOON)
-        nobody = select_newest_tokens(connection, [ALICE, BOB])
+        newest = tokens_of(connection)
+        mark_devices_dead(connection, [died("new", "404 UNREGISTERED")], NOON)
+        after = tokens_of(connection)
+        mark_devices_dead(connection, [died("old", "404 UNREGISTERED")], NOON)
+        nobody = tokens_of(connection)
 
     assert (newest, after, nobody) == ({ALICE: "new"}, {ALICE: "old"}, {})
     (first, _) = client.get(f"/api/devices?userId={ALICE}").get_json()["devices"]
@@ -67,7 +73,7 @@ def test_a_dead_token_that_is_registered_again_lives(
 ) -> None:
     register(client, token="t1", userId=str(ALICE))
     with database.transaction() as connection:
-        mark_tokens_dead(connection, {"t1": "404"}, NOON)
+        mark_devices_dead(connection, [died("t1", "404")], NOON)
 
     register(client, token="t1", userId=str(ALICE))
 
@@ -156,7 +162,7 @@ def test_devices_are_listed_by_kind_and_by_life(client: FlaskClient, database: D
     register(client, token="b", userId=str(ALICE), kind="fid")
     register(client, token="https://hook.test/c", userId=str(ALICE), kind="webhook")
     with database.transaction() as connection:
-        mark_tokens_dead(connection, {"a": "404"}, NOON)
+        mark_devices_dead(connection, [died("a", "404")], NOON)
 
     def listed(query: str) -> list[str]:
         answer = client.get(f"/api/devices?userId={ALICE}&{query}").get_json()
@@ -187,7 +193,7 @@ def test_what_was_seen_earlier_changes_nothing(client: FlaskClient, database: Da
     register(client, token="moved", userId=str(ALICE), lastSeenAt="2026-10-02T00:00:00Z")
     register(client, token="died", userId=str(ALICE), lastSeenAt="2026-10-02T00:00:00Z")
     with database.transaction() as connection:
-        mark_tokens_dead(connection, {"died": "404"}, NOON)
+        mark_devices_dead(connection, [died("died", "404")], NOON)
     old = {"userId": str(BOB), "lastSeenAt": "2026-10-01T00:00:00Z"}
     before_death = {"userId": str(BOB), "lastSeenAt": "2026-10-03T00:00:00Z"}
 
