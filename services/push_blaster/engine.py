@@ -55,11 +55,16 @@ def run_engine(settings: Settings) -> None:
     parts = make_parts(settings, adapters, stopping.is_set, engine_id)
     parts.database.wait_until_there(sleep=stopping.wait)
     engine = _Engine(settings, parts, adapters.files, stopping)
-    asyncio.new_event_loop().run_until_complete(engine.run())
-    log.info("engine_stopped")
-    # Threads that still hold a script or a send must not keep a stopped engine alive: what they
-    # hold is in the database, and is taken up again.
-    os._exit(0)
+    code = 0
+    try:
+        asyncio.new_event_loop().run_until_complete(engine.run())
+        log.info("engine_stopped")
+    except Exception:
+        log.exception("engine_crashed")
+        code = 1
+    # Threads that still hold a script or a send must not keep an engine alive that has stopped or
+    # crashed: what they hold is in the database, and is taken up again.
+    os._exit(code)
 
 
 @dataclass(slots=True)

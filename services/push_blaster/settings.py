@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 from environs import Env
@@ -84,6 +85,14 @@ def _data_folder(env: Env) -> Path:
     path = Path(folder)
     if not path.is_absolute():
         raise SettingsError(f"PUSH_DATA_DIR is {folder!r}; it must be an absolute path.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise SettingsError(
+            f"PUSH_DATA_DIR is {folder!r}, where nothing can be written ({error.strerror}). "
+            "Give it a folder that lasts, and that web and engine may write to."
+        ) from error
     return path
 
 

@@ -129,7 +129,7 @@ def _read_settings(settings: Mapping[str, Any]) -> Settings:
         require_test_first=safeguards.get("requireTestFirst") is not False,
         cancellation_window=_minutes(settings.get("cancellationWindowMinutes"), 30),
         max_audience_size=min((size for size in sizes if size is not None), default=None),
-        alert_audience_size=thresholds.get("audienceSize"),
+        alert_audience_size=thresholds.get("audienceSize") or None,
         failure_rate=thresholds.get("failureRate"),
         drift_factor=drift.get("sizeFactor") or 3.0,
         least_overlap=drift.get("leastOverlap"),

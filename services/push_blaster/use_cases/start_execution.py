@@ -128,9 +128,19 @@ def _find_earlier(connection: Connection, request: StartRequest) -> Execution | 
     if request.idempotency_key is None:
         return None
     earlier = select_execution_by_key(connection, request.idempotency_key)
-    if earlier and (earlier.automation.id, earlier.mode) != (request.document["id"], request.mode):
+    if earlier and not _is_asked_again(earlier, request):
         raise IdempotencyConflictError(
             f"The Idempotency-Key was used before, for the execution {earlier.id!r}; "
             "send a new key for a new execution."
         )
     return earlier
+
+
+def _is_asked_again(earlier: Execution, request: StartRequest) -> bool:
+    """Return whether `request` asks for what `earlier` was started as."""
+    automation = earlier.automation
+    return (
+        (automation.id, earlier.mode) == (request.document["id"], request.mode)
+        and request.slot in {None, earlier.slot}
+        and request.window in {None, automation.settings.cancellation_window}
+    )
