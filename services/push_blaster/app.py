@@ -18,6 +18,7 @@ from push_blaster.use_cases.watch_clock import ClockWatch
 from push_blaster.web.automation_tests import automation_test_routes
 from push_blaster.web.clock import clock_routes
 from push_blaster.web.control import control_routes
+from push_blaster.web.deliveries import delivery_routes
 from push_blaster.web.device_upkeep import device_upkeep_routes
 from push_blaster.web.devices import device_routes
 from push_blaster.web.execute import execute_routes
@@ -31,6 +32,8 @@ from push_blaster.web.pages.frame import install_page_frame
 from push_blaster.web.pages.site import Site
 from push_blaster.web.plans import plan_routes
 from push_blaster.web.problems import PROBLEMS
+from push_blaster.web.push_logs import push_log_routes
+from push_blaster.web.query_audience import query_audience_routes
 from push_blaster.web.recipes import recipe_routes
 from push_blaster.web.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.scripts import script_routes
@@ -83,6 +86,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         monitor_routes(parts, adapters.files, settings.engine.concurrent_executions),
         migration_routes(parts, adapters.files),
         scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),
+        delivery_routes(database),
+        push_log_routes(database),
+        query_audience_routes(),
         send_push_routes(parts, settings.send_wait),
         script_routes(adapters.scripts),
         device_routes(database),

@@ -1,6 +1,6 @@
 """The automation's document, complete with defaults, and the typed view of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -71,6 +71,11 @@ def read_automation(document: Mapping[str, Any]) -> Automation:
         upload=_read_upload(criteria.get("uploadedFile")),
         settings=_read_settings(document["settings"]),
     )
+
+
+def pick_push(pushes: Sequence[Mapping[str, Any]], position: int) -> Mapping[str, Any]:
+    """Return the push at `position`, from 1 on, of a complete document's `pushSequence`."""
+    return sorted(pushes, key=lambda push: push["sequenceOrder"])[position - 1]
 
 
 def read_draft(draft: Mapping[str, Any], now: datetime) -> Automation:

@@ -57,9 +57,13 @@ def select_reasons(connection: Connection, page: LedgerPage, limit: int = 5) -> 
 
 
 def select_deliveries(
-    connection: Connection, execution_id: str, after: Place | None, limit: int
+    connection: Connection,
+    execution_id: str,
+    after: Place | None,
+    limit: int,
+    user_id: UUID | None = None,
 ) -> list[Mapping[str, Any]]:
-    """Return the execution's ledger by push, batch and user: who got what, and why not."""
+    """Return the execution's ledger by push, batch and user, or one user's part of it."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -67,6 +71,7 @@ def select_deliveries(
                    settled_at
               FROM deliveries
              WHERE execution_id = %(id)s AND NOT is_test
+               AND (%(of)s::uuid IS NULL OR user_id = %(of)s::uuid)
                AND (position, batch, user_id) > (%(position)s, %(batch)s, %(user)s::uuid)
              ORDER BY position, batch, user_id
              LIMIT %(limit)s
@@ -76,6 +81,7 @@ def select_deliveries(
                 "position": after.position if after else 0,
                 "batch": after.batch if after else 0,
                 "user": after.user_id if after else UUID(int=0),
+                "of": user_id,
                 "limit": limit,
             },
         )

@@ -81,6 +81,12 @@ class DeliveryQuerySchema(Schema):
     cursor = fields.String(load_default=None)
 
 
+class LedgerQuerySchema(DeliveryQuerySchema):
+    """Query of an execution's deliveries, of all users or of one."""
+
+    user_id = fields.UUID(data_key="userId", load_default=None)
+
+
 class FunnelSchema(Schema):
     """Counts of users of one push, from what the script generated to what was sent."""
 

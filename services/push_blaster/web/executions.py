@@ -1,9 +1,8 @@
-"""Routes about executions: start, list, read, log, cancel, stop, and who got what."""
+"""Routes about executions: start, list, read, log, approve, cancel, stop."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from flask import request
 from flask.typing import ResponseReturnValue
@@ -14,7 +13,7 @@ from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.delivery_report import Place, select_deliveries, select_funnels
+from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_log import select_log
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
 from push_blaster.adapters.over_cap_table import select_over_cap_count
@@ -29,8 +28,6 @@ from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, sto
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.execution_schemas import (
     ApproveSchema,
-    DeliveryListSchema,
-    DeliveryQuerySchema,
     ExecutionListSchema,
     ExecutionQuerySchema,
     ExecutionSchema,
@@ -114,20 +111,6 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
             return stream_log(database, execution_id, after, LOG_STREAM)
         last = entries[-1]["id"] if entries else query["after"]
         return {"entries": entries, "next_after": last}
-
-    @routes.route("/api/executions/<execution_id>/deliveries", methods=["GET"])
-    @routes.arguments(DeliveryQuerySchema, location="query")
-    @routes.response(200, DeliveryListSchema)
-    def list_deliveries(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
-        """List who got what, and who did not and why, by push, batch and user."""
-        read = read_cursor(query["cursor"], _read_batch, UUID)
-        after = Place(*read[0], read[1]) if read else None
-        with database.transaction() as connection:
-            select_execution(connection, execution_id)
-            found = select_deliveries(connection, execution_id, after, query["limit"])
-        is_full = len(found) == query["limit"]
-        last = write_cursor("{position}.{batch}".format(**found[-1]), found[-1]["user_id"])
-        return {"deliveries": found, "next_cursor": last if is_full else None}
 
     @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
     @asks_for(Role.OPERATOR)
@@ -250,8 +233,3 @@ def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> 
         "forecast": progress.forecast,
         "funnel": progress.funnel or read_funnel(progress, counted),
     }
-
-
-def _read_batch(text: str) -> tuple[int, int]:
-    position, _, batch = text.partition(".")
-    return int(position), int(batch)
