@@ -147,7 +147,7 @@ def settle(
 ) -> None:
     """Write the outcomes of claimed users; an outcome once written stays.
 
-    Failed after an attempt whose outcome is unknown is still in doubt: that one may have arrived.
+    Refused after an attempt whose outcome is unknown is still in doubt: that one may have arrived.
     """
     settled = list(deliveries)
     if not settled:
@@ -156,8 +156,8 @@ def settle(
         cursor.execute(
             f"""
             UPDATE deliveries d
-               SET state = CASE WHEN was_in_doubt AND v.state = 'failed' THEN 'in_doubt'
-                                ELSE v.state END,
+               SET state = CASE WHEN was_in_doubt AND v.state IN ('failed', 'token_dead')
+                                THEN 'in_doubt' ELSE v.state END,
                    provider_id = v.provider_id, reason = v.reason, settled_at = %(now)s,
                    was_in_doubt = was_in_doubt OR v.state = 'in_doubt'
               FROM unnest(%(users)s::uuid[], %(states)s::text[], %(provider_ids)s::text[],
@@ -216,12 +216,34 @@ def release_claims(connection: Connection, page: LedgerPage, user_ids: Sequence[
 
 
 def delete_deferred(connection: Connection, page: LedgerPage) -> None:
-    """Forget who was deferred: nothing of it was sent, and nothing will be."""
+    """Forget who was deferred, as nothing more will be sent; what was in doubt before, stays so."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM deliveries WHERE {_ON_PAGE} AND state = 'deferred'",  # noqa: S608
+            f"""
+            UPDATE deliveries SET state = 'in_doubt'
+             WHERE {_ON_PAGE} AND state = 'deferred' AND was_in_doubt;
+            DELETE FROM deliveries WHERE {_ON_PAGE} AND state = 'deferred'
+            """,  # noqa: S608 - a constant
             key_of(page),
         )
+
+
+def select_open_tests(
+    connection: Connection, ended_before: datetime, limit: int
+) -> list[LedgerPage]:
+    """Return tests that were being sent when their executions ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT d.execution_id, d.position, d.is_test, d.batch
+              FROM deliveries d
+              JOIN executions e ON e.id = d.execution_id AND e.ended_at <= %(before)s
+             WHERE d.is_test AND d.tracked_at IS NULL AND d.state IN ('claimed', 'deferred')
+             LIMIT %(limit)s
+            """,
+            {"before": ended_before, "limit": limit},
+        )
+        return [LedgerPage(*row) for row in cursor]
 
 
 def array_of(user_ids: Iterable[UUID]) -> str:

@@ -54,7 +54,7 @@ def mark_tracked(connection: Connection, page: LedgerPage, now: datetime) -> Non
             """
             UPDATE deliveries SET tracked_at = %(now)s
              WHERE execution_id = %(execution_id)s AND position = %(position)s
-               AND batch = %(batch)s AND is_test
+               AND batch = %(batch)s AND is_test AND state NOT IN ('claimed', 'deferred')
             """
             if page.is_test
             else """

@@ -1,4 +1,4 @@
-"""Close the batches of executions that ended without them: stopped, or failed, or killed then."""
+"""Close the batches and tests of executions that ended without them: stopped, failed, or killed."""
 
 from datetime import timedelta
 from typing import Final
@@ -7,6 +7,7 @@ from push_blaster.adapters.batch_table import close_batch, close_untouched, sele
 from push_blaster.adapters.delivery_ledger import (
     LedgerPage,
     delete_deferred,
+    select_open_tests,
     select_states,
 )
 from push_blaster.adapters.execution_view import select_execution
@@ -24,14 +25,19 @@ AT_ONCE: Final = 50
 def close_batches(parts: Parts) -> int:
     """Settle what is in doubt, tell cadence who was sent to, give back the slots of the others.
 
-    Returns how many batches were closed. What cadence cannot be told now is told another time.
+    Returns how many batches and tests were closed. What cadence cannot be told now is told later.
     """
     ended_before = parts.clock() - WORKERS_ARE_DONE
     with parts.database.transaction() as connection:
         close_untouched(connection, parts.clock())
-        left_open = select_left_open(connection, ended_before, AT_ONCE)
-    for execution_id, position, number in left_open:
-        page = LedgerPage(execution_id, position, is_test=False, batch=number)
+        left_open = [
+            LedgerPage(execution_id, position, is_test=False, batch=number)
+            for execution_id, position, number in select_left_open(
+                connection, ended_before, AT_ONCE
+            )
+        ]
+        left_open += select_open_tests(connection, ended_before, AT_ONCE)
+    for page in left_open:
         if not _close(parts, page):
             return 0
     return len(left_open)
@@ -50,6 +56,8 @@ def _close(parts: Parts, page: LedgerPage) -> bool:
         delete_deferred(connection, page)
     if not track_page(parts, execution, page):
         return False
+    if page.is_test:
+        return True
     with parts.database.transaction() as connection:
         close_batch(connection, page.execution_id, page.position, page.batch, parts.clock())
     return True

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
+from push_blaster.adapters.delivery_ledger import LedgerPage, claim_users
 from push_blaster.adapters.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.google_tokens import GoogleTokens
 from push_blaster.domain.phase import Phase
@@ -102,6 +104,38 @@ def test_whoever_is_never_taken_is_given_up_within_the_budget(bench: Bench, fcm:
         2: ("sent", None),
     }
     assert tries > 2
+
+
+def test_a_stop_leaves_who_waits_in_doubt_if_an_earlier_attempt_may_have_arrived(
+    bench: Bench, fcm: FcmServer
+) -> None:
+    execution_id = start(bench, "down", "ok-1")
+    bench.work()
+    with bench.database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE deliveries SET was_in_doubt = true WHERE state = 'deferred'")
+
+    stop_execution(bench.database, execution_id, "Wrong text", utc_now())
+    bench.now = utc_now() + timedelta(minutes=1)
+    close_batches(bench.parts)
+
+    funnel = bench.funnel(execution_id)
+    assert (funnel["sent"], funnel["inDoubt"], funnel["notSent"]) == (1, 1, 0)
+
+
+def test_a_device_that_is_gone_when_sent_to_again_leaves_its_user_in_doubt(
+    bench: Bench, fcm: FcmServer
+) -> None:
+    execution_id = start(bench, "unregistered", "ok-1")
+    with bench.database.transaction() as connection:
+        page = LedgerPage(execution_id, 1, is_test=False)
+        claim_users(connection, page, [UUID(int=1)], utc_now())
+
+    bench.run(execution_id)
+
+    assert {d["user_id"].int: d["state"] for d in bench.deliveries(execution_id)} == {
+        1: "in_doubt",
+        2: "sent",
+    }
 
 
 def test_a_stop_leaves_who_waits_unsent(bench: Bench, fcm: FcmServer) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from chassis.postgres import Database
 from push_blaster.adapters.cadence_client import CadenceClient
-from push_blaster.adapters.delivery_ledger import LedgerPage, claim_users
+from push_blaster.adapters.delivery_ledger import LedgerPage, claim_users, select_states
 from push_blaster.adapters.device_fields import Device
 from push_blaster.adapters.device_table import upsert_devices
 from push_blaster.adapters.file_transport import FileTransport
@@ -386,6 +386,24 @@ def test_a_stopped_send_gives_its_slots_back(bench: Bench, cadence_database: Dat
     sent = [m["userId"] for m in messages(bench)]
     assert len(sent) == len(set(sent)) == 40
     assert sum(count for _, _, count in history(cadence_database)) == 40
+
+
+def test_a_test_that_a_crash_and_a_stop_left_claimed_ends_in_doubt_and_is_told(
+    bench: Bench, cadence_database: Database
+) -> None:
+    execution_id = bench.start(settings={"testUserIds": [str(ALICE)]})
+    with bench.database.transaction() as connection:
+        page = LedgerPage(execution_id, 1, is_test=True)
+        claim_users(connection, page, [ALICE], NOON)
+    stop_execution(bench.database, execution_id, "Enough", bench.now)
+    bench.now += MINUTE
+
+    assert close_batches(bench.parts) == 1
+
+    with bench.database.transaction() as connection:
+        assert select_states(connection, page) == {ALICE: "in_doubt"}
+    assert history(cadence_database) == [(4, bench.now, 1)]
+    assert close_batches(bench.parts) == 0
 
 
 def test_two_automations_at_once_share_one_cap(bench: Bench) -> None:
