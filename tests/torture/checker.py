@@ -76,7 +76,7 @@ def _find_forgotten(evidence: Evidence) -> Iterator[tuple[str, str]]:
     known: dict[tuple[str, int], set[int]] = defaultdict(set)
     for row in evidence.ledger:
         where = row.address
-        if row.state == "claimed":
+        if row.state in {"claimed", "deferred"}:
             yield where.execution_id, f"user {where.user}, push {where.position}: no outcome"
         if not where.is_test:
             known[where.execution_id, where.position].add(where.user)
