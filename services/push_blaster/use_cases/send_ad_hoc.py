@@ -65,9 +65,14 @@ def send_what_was_tried(parts: Parts, dry_run_id: str) -> Execution:
         document=document,
         mode=Mode.LIVE,
         trigger=Trigger.AD_HOC,
-        idempotency_key=f"live:{dry_run_id}",
+        idempotency_key=key_of_live(dry_run_id),
     )
     return start_execution(parts.database, request, parts.limits, parts.clock())
+
+
+def key_of_live(dry_run_id: str) -> str:
+    """Return the idempotency key under which the push of a dry run is sent."""
+    return f"live:{dry_run_id}"
 
 
 def wait_for_end(parts: Parts, execution: Execution, limit: timedelta) -> Execution:

@@ -33,11 +33,12 @@ def read_samples(connection: Connection, data_folder: Path, automation: Automati
         path = data_folder / last[0] if last else None
         rows = read_batch(path, 0, ROWS) if path and path.exists() else []
         columns = last[1] if last else ()
-        samples.append(_fill(push, [row.variables for row in rows], columns))
+        samples.append(fill_sample(push, [row.variables for row in rows], columns))
     return samples
 
 
-def _fill(push: Push, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> Sample:
+def fill_sample(push: Push, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> Sample:
+    """Return the push as the first of `rows` that has all its variables would get it."""
     bare = PushTexts(push.title, push.body, push.deep_link)
     try:
         template = compile_push(push)

@@ -51,6 +51,8 @@ NAVIGATION: Final = (
     NavEntry("pages_dashboard.show", "Dashboard"),
     NavEntry("pages_automations.list_all", "Automations"),
     NavEntry("pages_executions.list_all", "Executions"),
+    NavEntry("pages_send.write", "Send", Role.OPERATOR),
+    NavEntry("pages_deliveries.search", "Who got what"),
     NavEntry("pages_cadence.rules", "Cadence"),
     NavEntry("pages_templates.list_all", "Templates"),
 )

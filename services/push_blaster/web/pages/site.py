@@ -11,8 +11,10 @@ from push_blaster.use_cases.parts import Parts
 from push_blaster.web.pages.automations import automation_pages
 from push_blaster.web.pages.cadence import cadence_pages
 from push_blaster.web.pages.dashboard import dashboard_pages
+from push_blaster.web.pages.deliveries import delivery_pages
 from push_blaster.web.pages.edit_automation import edit_automation_pages
 from push_blaster.web.pages.executions import execution_pages
+from push_blaster.web.pages.send import send_pages
 from push_blaster.web.pages.sign_in import sign_in_pages
 from push_blaster.web.pages.start_from_template import template_pages
 from push_blaster.web.pages.tests import test_pages
@@ -39,6 +41,8 @@ class Site:
             edit_automation_pages(parts, files),
             test_pages(parts, files),
             execution_pages(parts),
+            send_pages(parts),
+            delivery_pages(parts),
             cadence_pages(parts, files, self.records),
             template_pages(self.templates, files, parts.limits),
         ]

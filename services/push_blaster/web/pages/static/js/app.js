@@ -6,6 +6,7 @@ import { followLogs } from "./log.js";
 import { listenToKeys } from "./keys.js";
 import { dismissToasts } from "./toasts.js";
 import { edit } from "./editor.js";
+import { compose } from "./compose.js";
 
 if (window.innerWidth < 832) document.querySelector(".menu")?.removeAttribute("open");
 keepTimes();
@@ -15,3 +16,4 @@ followLogs();
 listenToKeys();
 dismissToasts();
 edit();
+compose();

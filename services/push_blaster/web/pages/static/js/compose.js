@@ -1,0 +1,29 @@
+// The form of one push: its looks follow as one types, and a chosen file tells its variables.
+const WAIT_MS = 300;
+const HEADER_BYTES = 64 * 1024;
+const IDS = /^(user[_ ]?id|id|user)$/i;
+
+async function tellColumns(file, told) {
+  const header = file ? (await file.slice(0, HEADER_BYTES).text()).replace(/^\ufeff/, "").split(/[\r\n]/)[0] : "";
+  const names = header.split(",").map((name) => name.trim().replace(/^"|"$/g, "")).filter((name) => /^[A-Za-z_]\w*$/.test(name) && !IDS.test(name));
+  told.textContent = `Variables: ${names.map((name) => `[[var:${name}]]`).join(" ")}`;
+  told.hidden = !names.length;
+}
+
+export function compose() {
+  const form = document.querySelector("form.composer");
+  if (!form) return;
+  let waiting = 0;
+
+  const preview = async () => {
+    const written = new FormData(form);
+    written.delete("file");
+    const answer = await fetch(form.dataset.preview, { method: "POST", body: written }).catch(() => null);
+    if (answer?.ok) form.querySelector("[data-preview-here]").innerHTML = await answer.text();
+  };
+  form.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(preview, WAIT_MS);
+  });
+  form.elements.file.addEventListener("change", () => tellColumns(form.elements.file.files[0], form.querySelector("[data-columns]")));
+}
