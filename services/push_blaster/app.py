@@ -90,7 +90,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         push_log_routes(database),
         query_audience_routes(),
         send_push_routes(parts, settings.send_wait),
-        script_routes(adapters.scripts),
+        script_routes(adapters.scripts, parts.limits.script),
         device_routes(database),
         device_upkeep_routes(database),
         clock_routes(database, adapters.files, watch),

@@ -20,7 +20,7 @@ from chassis.settings import (
     require_secret,
 )
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
-from push_blaster.domain.limits import Limits
+from push_blaster.domain.limits import Limits, ScriptLimits
 from push_blaster.domain.retry import RetryPolicy
 
 
@@ -116,9 +116,15 @@ def _log_format(env: Env) -> LogFormat:
 SCRIPTS_SEE: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
-def _script_environment(env: Env) -> dict[str, str]:
+def _script_limits(env: Env) -> ScriptLimits:
     named = (*SCRIPTS_SEE, *env.list("PUSH_SCRIPT_ENVIRONMENT", []))
-    return {name: os.environ[name] for name in named if name in os.environ}
+    return ScriptLimits(
+        time=read_seconds(env, "PUSH_SCRIPT_TIMEOUT_SECONDS", 300),
+        memory_mb=read_count(env, "PUSH_SCRIPT_MEMORY_MB", 2_048),
+        output_mb=read_count(env, "PUSH_SCRIPT_OUTPUT_MB", 4_096),
+        output_files=read_count(env, "PUSH_SCRIPT_OUTPUT_FILES", 1_000),
+        environment={name: os.environ[name] for name in named if name in os.environ},
+    )
 
 
 def _engine(env: Env) -> EngineSettings:
@@ -140,9 +146,7 @@ def _engine(env: Env) -> EngineSettings:
             max_manual_users=read_count(env, "PUSH_MAX_MANUAL_USER_IDS", 5),
             push_time_limit=read_seconds(env, "PUSH_TIME_LIMIT_SECONDS", 14_400),
             approval_above=env.int("PUSH_APPROVAL_ABOVE_USERS", None),
-            script_time_limit=read_seconds(env, "PUSH_SCRIPT_TIMEOUT_SECONDS", 300),
-            script_memory_mb=read_count(env, "PUSH_SCRIPT_MEMORY_MB", 2_048),
-            script_environment=_script_environment(env),
+            script=_script_limits(env),
             test_lead=read_seconds(env, "PUSH_TEST_LEAD_SECONDS", 180),
             test_window=read_seconds(env, "PUSH_TEST_WINDOW_SECONDS", 120),
             test_gap=read_seconds(env, "PUSH_TEST_GAP_SECONDS", 10),

@@ -1,10 +1,13 @@
 # description: Users of the garden app who were active in the last 48 hours, by what they did.
 # category: behaviour
 # runtime: 2
-# audiences: recent_offerers, recent_planters, recent_wishers
+# audience recent_offerers: Whoever offered a plant.
+# audience recent_planters: Whoever put a plant on the shelf, and offered none.
+# audience recent_wishers: Whoever wished for a plant, and did neither.
+# parameter lookback_hours (integer, default 48): How far to look back.
 """Write three audiences, each user in the first that fits: offers, then shelf, then wishes.
 
-Parameters: `lookback_hours` (48). Data: the tables in ../data, beside the scripts folder.
+Data: the tables in ../data, beside the scripts folder.
 """
 
 import argparse

@@ -2,9 +2,11 @@
 # category: onboarding
 # runtime: 2
 # audiences: no_plant_level_1, no_photo_level_2, no_offer_level_3, no_wish_level_4, settled_level_5
+# parameter min_hours (integer, default 12): Users younger than this are left in peace.
+# parameter max_days (integer, default 14): How long a user is new.
 """Write five audiences that exclude one another and together hold every new user.
 
-Parameters: `min_hours` (12), `max_days` (14). Data: the tables in ../data.
+Data: the tables in ../data.
 """
 
 import argparse

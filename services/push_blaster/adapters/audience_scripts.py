@@ -6,31 +6,43 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Final
 
 from push_blaster.adapters.script_folder import Script
+from push_blaster.adapters.script_output import OnLine, OutputLines
 from push_blaster.domain.audience import AudienceFile, read_file_name
+from push_blaster.domain.limits import ScriptLimits
 
 LAUNCHER: Final = Path(__file__).with_name("script_launcher.py")
+#: What a script is told by its environment, beside what it may see of ours.
+GIVEN: Final = ("EXECUTION_ID", "OUTPUT_PATH", "PARAM_<NAME>", "PYTHONUNBUFFERED", "SCRIPT_FOLDER")
+#: Each process of a script may use so many times its time limit of CPU time.
+CPU_FACTOR: Final = 4
 #: How often a running script is looked at.
 LOOK_S: Final = 0.1
 #: After the script's end, how long what it started may go on to hold its output open.
 LINGER_S: Final = 0.5
-MAX_LINE: Final = 2_000
-MAX_LINES: Final = 1_000
-TAIL_LINES: Final = 15
-
-OnLine = Callable[[str, str], None]
+#: How often it is looked at how much a running script has written.
+MEASURE_S: Final = 1.0
+#: After being told to end, how long the launcher may take to end all that the script started.
+END_S: Final = 6.0
 
 
 class ScriptFailedError(Exception):
-    """The script ended with an error; the message holds the end of what it said."""
+    """The script ended with an error; the message holds the end of what it said.
+
+    Shape: `code` is its exit code, negative for a signal; None if we ended it.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        """Take the message and how the script ended."""
+        super().__init__(message)
+        self.code = code
 
 
 class ScriptStoppedError(Exception):
@@ -41,49 +53,14 @@ class ScriptStoppedError(Exception):
 class ScriptRun:
     """One run of a script: where it writes, with which parameters, within which limits.
 
-    Shape: `environment` is all that it sees of ours; parameters reach it as `PARAM_<NAME>`, and
-    as arguments where it knows them.
+    Shape: `limits.environment` is all that it sees of ours; parameters reach it as `PARAM_<NAME>`,
+    and as arguments where it knows them.
     """
 
     execution_id: str
     output_folder: Path
     parameters: Mapping[str, str]
-    time_limit: timedelta
-    memory_mb: int
-    environment: Mapping[str, str]
-
-
-@dataclass(slots=True)
-class _Stream:
-    """One output of the script, cut into lines."""
-
-    name: str
-    on_line: OnLine
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    _rest: bytes = b""
-    _told: int = 0
-
-    def feed(self, piece: bytes) -> None:
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            self._tell(line)
-        if len(self._rest) > MAX_LINE:
-            self._tell(self._rest)
-            self._rest = b""
-
-    def close(self) -> None:
-        if self._rest:
-            self._tell(self._rest)
-            self._rest = b""
-
-    def _tell(self, line: bytes) -> None:
-        text = line.decode(errors="replace").rstrip("\r")[:MAX_LINE]
-        self.tail.append(text)
-        self._told += 1
-        if self._told <= MAX_LINES:
-            self.on_line(self.name, text)
-        elif self._told == MAX_LINES + 1:
-            self.on_line(self.name, f"… more than {MAX_LINES} lines; the rest is not kept.")
+    limits: ScriptLimits
 
 
 def run_script(
@@ -91,7 +68,7 @@ def run_script(
 ) -> None:
     """Run the script to its end, in an output folder that is its own and empty.
 
-    Whatever happens, nothing of its process group is left running afterwards.
+    Whatever happens, nothing that it started is left running afterwards.
     Raises: ScriptFailedError, ScriptStoppedError.
     """
     run.output_folder.mkdir(parents=True, exist_ok=False)
@@ -104,15 +81,16 @@ def run_script(
         env=_environment(script, run),
         start_new_session=True,
     )
-    out, err = _Stream("stdout", on_line), _Stream("stderr", on_line)
+    out, err = OutputLines("stdout", on_line), OutputLines("stderr", on_line)
     try:
-        code = _watch(process, {"stdout": out, "stderr": err}, run.time_limit, should_stop)
+        code = _watch(process, (out, err), run, should_stop)
     finally:
-        _end_group(process)
+        _end(process)
+        for output in (out, err):
+            output.close()
     if code:
-        raise ScriptFailedError(
-            f"The script {script.id!r} {_describe(code)}. Its last words:\n{_last_words(err, out)}"
-        )
+        said = f"The script {script.id!r} {_describe(code)}. {_last_words(err, out)}"
+        raise ScriptFailedError(said, code)
 
 
 def list_output(folder: Path) -> dict[str, AudienceFile]:
@@ -129,15 +107,17 @@ def _command(script: Script, run: ScriptRun) -> list[str]:
         if name in script.arguments
         for part in (f"--{name}", value)
     ]
-    own_pid = str(os.getpid())
-    launch = [sys.executable, "-I", str(LAUNCHER), own_pid, str(run.memory_mb)]
+    limits = run.limits
+    cpu_s = CPU_FACTOR * ceil(limits.time.total_seconds())
+    numbers = (os.getpid(), limits.memory_mb, limits.output_mb, cpu_s)
+    launch = [sys.executable, "-I", str(LAUNCHER), *map(str, numbers)]
     return [*launch, str(script.path), *arguments]
 
 
 def _environment(script: Script, run: ScriptRun) -> dict[str, str]:
     parameters = {f"PARAM_{name.upper()}": value for name, value in run.parameters.items()}
     return {
-        **run.environment,
+        **run.limits.environment,
         **parameters,
         "EXECUTION_ID": run.execution_id,
         "OUTPUT_PATH": str(run.output_folder),
@@ -148,33 +128,56 @@ def _environment(script: Script, run: ScriptRun) -> dict[str, str]:
 
 def _watch(
     process: subprocess.Popen[bytes],
-    streams: Mapping[str, _Stream],
-    time_limit: timedelta,
+    outputs: tuple[OutputLines, OutputLines],
+    run: ScriptRun,
     should_stop: Callable[[], bool],
 ) -> int:
-    """Return the exit code; raise when the script is stopped or takes too long."""
-    give_up_at = time.monotonic() + time_limit.total_seconds()
+    """Return the exit code; raise when the script is stopped, takes too long, writes too much."""
+    begun = time.monotonic()
+    measured_at = begun
     with selectors.DefaultSelector() as selector:
-        for name, stream in streams.items():
-            selector.register(getattr(process, name), selectors.EVENT_READ, stream)
+        for output in outputs:
+            selector.register(getattr(process, output.name), selectors.EVENT_READ, output)
         while process.poll() is None:
             _read_ready(selector)
+            now = time.monotonic()
             if should_stop():
                 raise ScriptStoppedError("The script was ended because its execution was stopped.")
-            if time.monotonic() > give_up_at:
-                raise ScriptFailedError(_too_slow(streams, time_limit))
+            if now - begun > run.limits.time.total_seconds():
+                raise ScriptFailedError(_too_slow(outputs, run.limits))
+            if now - measured_at > MEASURE_S:
+                measured_at = now
+                _check_output(run)
         _read_rest(selector)
-    for stream in streams.values():
-        stream.close()
+    _check_output(run)
     return process.returncode
 
 
-def _too_slow(streams: Mapping[str, _Stream], time_limit: timedelta) -> str:
-    words = _last_words(streams["stderr"], streams["stdout"])
+def _too_slow(outputs: tuple[OutputLines, OutputLines], limits: ScriptLimits) -> str:
+    out, err = outputs
     return (
-        f"The script did not end within {time_limit.total_seconds():g} s "
-        f"(PUSH_SCRIPT_TIMEOUT_SECONDS). Its last words:\n{words}"
+        f"The script did not end within {limits.time.total_seconds():g} s "
+        f"(PUSH_SCRIPT_TIMEOUT_SECONDS). {_last_words(err, out)}"
     )
+
+
+def _check_output(run: ScriptRun) -> None:
+    """Raise ScriptFailedError if there are too many files, or too large ones."""
+    sizes = []
+    for path in run.output_folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            sizes.append(path.lstat().st_size)
+    megabytes = sum(sizes) / 1024 / 1024
+    if len(sizes) > run.limits.output_files:
+        raise ScriptFailedError(
+            f"The script wrote {len(sizes)} files, more than the {run.limits.output_files} of "
+            "PUSH_SCRIPT_OUTPUT_FILES."
+        )
+    if megabytes > run.limits.output_mb:
+        raise ScriptFailedError(
+            f"The script wrote {megabytes:.0f} MB, more than the {run.limits.output_mb} of "
+            "PUSH_SCRIPT_OUTPUT_MB."
+        )
 
 
 def _read_ready(selector: selectors.BaseSelector) -> bool:
@@ -198,7 +201,11 @@ def _read_rest(selector: selectors.BaseSelector) -> None:
         _read_ready(selector)
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the launcher, which ends everything else; its group, should it not."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(END_S)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -213,5 +220,6 @@ def _describe(code: int) -> str:
     return f"was ended by the signal {signal.Signals(-code).name}"
 
 
-def _last_words(err: _Stream, out: _Stream) -> str:
-    return "\n".join(err.tail or out.tail) or "(it said nothing)"
+def _last_words(err: OutputLines, out: OutputLines) -> str:
+    words = "\n".join(err.tail or out.tail) or "(it said nothing)"
+    return f"Its last words:\n{words}"

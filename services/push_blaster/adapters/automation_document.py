@@ -66,7 +66,7 @@ def read_automation(document: Mapping[str, Any]) -> Automation:
             _read_instant(document["activatedAt"]) if document.get("activatedAt") else None
         ),
         script_id=script.get("scriptId"),
-        script_parameters={k: str(v) for k, v in (script.get("parameters") or {}).items()},
+        script_parameters=script.get("parameters") or {},
         manual_user_ids=tuple(criteria.get("manualUserIds") or ()),
         upload=_read_upload(criteria.get("uploadedFile")),
         settings=_read_settings(document["settings"]),

@@ -1,16 +1,13 @@
 """The folder of audience scripts: what there is, as their own headers describe it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
-#: How many lines of a script are searched for its description.
-HEADER_LINES: Final = 40
-_FIELD: Final = re.compile(
-    r"^[#\s\"']*(description|category|runtime|audiences):\s*(.+?)[\s\"']*$", re.IGNORECASE
-)
+from push_blaster.adapters.script_header import read_header
+from push_blaster.domain.script import Parameter
 
 
 class ScriptNotFoundError(Exception):
@@ -21,7 +18,8 @@ class ScriptNotFoundError(Exception):
 class Script:
     """An audience script.
 
-    Shape: `audiences` are the names that its header lists; `arguments` the `--names` in its source.
+    Shape: `audiences` are descriptions by name; without `parameters` it takes whatever it is given;
+    `arguments` are the `--names` in its source, `faults` lines of its header that mean nothing.
     Units: `estimated_runtime` in seconds.
     """
 
@@ -32,8 +30,10 @@ class Script:
     category: str
     estimated_runtime: int
     last_modified: datetime
-    audiences: tuple[str, ...]
+    audiences: Mapping[str, str]
+    parameters: tuple[Parameter, ...]
     arguments: frozenset[str]
+    faults: tuple[str, ...]
 
 
 class ScriptFolder:
@@ -61,17 +61,18 @@ class ScriptFolder:
 
 def _read_script(path: Path) -> Script:
     source = path.read_text(encoding="utf-8", errors="replace")
-    found = (_FIELD.match(line) for line in source.splitlines()[:HEADER_LINES])
-    fields = {match[1].lower(): match[2] for match in found if match}
-    runtime = re.match(r"\d+", fields.get("runtime", ""))
+    header = read_header(source)
+    runtime = re.match(r"\d+", header.fields.get("runtime", ""))
     return Script(
         id=re.sub(r"[^a-z0-9]", "_", path.stem.lower()),
         name=path.stem.replace("_", " ").replace("-", " ").title(),
         path=path,
-        description=fields.get("description", "Audience generation script"),
-        category=fields.get("category", "general"),
+        description=header.fields.get("description", "Audience generation script"),
+        category=header.fields.get("category", "general"),
         estimated_runtime=int(runtime[0]) if runtime else 60,
         last_modified=datetime.fromtimestamp(path.stat().st_mtime, UTC),
-        audiences=tuple(re.findall(r"[\w-]+", fields.get("audiences", ""))),
+        audiences=header.audiences,
+        parameters=tuple(header.parameters),
         arguments=frozenset(re.findall(r"--([A-Za-z][\w-]*)", source)),
+        faults=tuple(header.faults),
     )

@@ -1,29 +1,115 @@
-"""Run as a program: bind ourselves to the engine's life and to a memory limit, become the script.
+"""Run as a program: start the script within its limits, and outlive nothing that it started.
 
-It is a program of its own because neither may be done between fork and exec of a process with
-threads. Arguments: the engine's pid, megabytes, the script, the script's own arguments.
+It is a program of its own because limits may not be set between fork and exec of a process with
+threads, and because orphans of the script become its children: whatever the script starts,
+in whatever session, is ended when the script ends, when we are told to end (SIGTERM), and when
+the engine dies. Arguments: the engine's pid, megabytes of memory and of a file, seconds of CPU
+time, the script, the script's own arguments.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
 import sys
+import time
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+MEGABYTE = 1024 * 1024
+OPEN_FILES = 256
+#: How long we go on killing what begets faster than it dies.
+PATIENCE_S = 5.0
 
 
 def main() -> None:
-    """Set the limits, then replace this process by the script."""
-    engine_pid, megabytes, *command = sys.argv[1:]
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    """Run the script; end as it ended."""
+    engine_pid, memory, file_size, cpu_s, *command = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != int(engine_pid):
         sys.exit("The engine that started this script is gone.")
-    limit = int(megabytes) * 1024 * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    script = os.fork()
+    if script == 0:
+        _become(command, int(memory) * MEGABYTE, int(file_size) * MEGABYTE, int(cpu_s))
+    try:
+        status = _wait_for(script)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _end_descendants()
+    _end_like(status)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, int(value))
+
+
+def _become(command: list[str], memory: int, file_size: int, cpu_s: int) -> None:
+    """Replace this process by the script, within its limits; it dies with the launcher."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # SIGXCPU first, then SIGKILL
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.execv(sys.executable, [sys.executable, "-u", "-X", "faulthandler", *command])  # noqa: S606
+
+
+def _wait_for(script: int) -> int:
+    """Return how the script ended, burying orphans of its meanwhile."""
+    while True:
+        pid, status = os.wait()
+        if pid == script:
+            return status
+
+
+def _end_descendants() -> None:
+    """Kill until nothing is left: the orphans of what is killed become our children."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_at:
+        for pid in _descendants():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.01)
+
+
+def _descendants() -> set[int]:
+    parents = dict(map(_read_parent, Path("/proc").glob("[0-9]*")))
+    found: set[int] = set()
+    newest = {os.getpid()}
+    while newest:
+        newest = {pid for pid, parent in parents.items() if parent in newest} - found
+        found |= newest
+    return found
+
+
+def _read_parent(process: Path) -> tuple[int, int]:
+    """Return a process and its parent; the name, in brackets, may hold anything."""
+    try:
+        state = (process / "stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return int(process.name), 0
+    return int(process.name), int(state[1])
+
+
+def _end_like(status: int) -> None:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        with contextlib.suppress(OSError):
+            signal.signal(number, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.kill(os.getpid(), number)
+    os._exit(os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class Automation:
     pushes: tuple[Push, ...]
     activated_at: datetime | None = None
     script_id: str | None = None
-    script_parameters: Mapping[str, str] = field(default_factory=dict)
+    script_parameters: Mapping[str, object] = field(default_factory=dict)
     manual_user_ids: tuple[str, ...] = ()
     upload: Upload | None = None
     settings: Settings = field(default_factory=Settings)

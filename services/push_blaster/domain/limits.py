@@ -8,6 +8,17 @@ from push_blaster.domain.retry import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptLimits:
+    """What an audience script may use, and what it may see of our environment."""
+
+    time: timedelta = timedelta(minutes=5)
+    memory_mb: int = 2_048
+    output_mb: int = 4_096
+    output_files: int = 1_000
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Sizes, times and destinations that hold for every automation."""
 
@@ -18,9 +29,7 @@ class Limits:
     min_window: timedelta = timedelta(minutes=5)
     push_time_limit: timedelta = timedelta(minutes=240)
     approval_above: int | None = None
-    script_time_limit: timedelta = timedelta(minutes=5)
-    script_memory_mb: int = 2_048
-    script_environment: Mapping[str, str] = field(default_factory=dict)
+    script: ScriptLimits = ScriptLimits()
     test_lead: timedelta = timedelta(minutes=3)
     test_window: timedelta = timedelta(minutes=2)
     test_gap: timedelta = timedelta(seconds=10)

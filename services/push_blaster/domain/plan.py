@@ -22,6 +22,7 @@ class FindingKind(StrEnum):
     SKIPS_SLOTS = "skips_slots"
     TIME_PASSED = "time_passed"
     NO_AUDIENCE = "no_audience"
+    BAD_PARAMETERS = "bad_parameters"
     NO_TEST_USERS = "no_test_users"
     NEEDS_APPROVAL = "needs_approval"
     CROWDED = "crowded"

@@ -26,9 +26,11 @@ from push_blaster.domain.phase import Phase
 from push_blaster.domain.plan import find_timing
 from push_blaster.domain.push_template import compile_push
 from push_blaster.domain.schedule import next_slots
+from push_blaster.domain.script import ParametersError
 from push_blaster.domain.template import MalformedPlaceholderError
 from push_blaster.use_cases.find_devices import find_devices
 from push_blaster.use_cases.find_test_users import read_user_ids
+from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 
@@ -172,10 +174,11 @@ def _script(subject: _Subject, odd: list[str]) -> Seen:
     if subject.automation.script_id is None:
         return Seen(["There is no audience script."], odd)
     try:
-        script = subject.parts.scripts.find(subject.automation.script_id)
-    except ScriptNotFoundError as error:
+        check_parameters(subject.parts.scripts, subject.automation)
+    except (ScriptNotFoundError, ParametersError) as error:
         return Seen([str(error)], odd)
-    return Seen((), odd, f"The script {script.id} is there.")
+    text = f"The script {subject.automation.script_id} is there, and its parameters fit."
+    return Seen((), odd, text)
 
 
 def _timeline(subject: _Subject) -> Seen:

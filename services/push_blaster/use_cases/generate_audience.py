@@ -39,9 +39,11 @@ from push_blaster.domain.execution import (
 from push_blaster.domain.modes import Mode, next_phase
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.push_template import compile_push
+from push_blaster.domain.script import ParametersError
 from push_blaster.domain.template import MalformedPlaceholderError
 from push_blaster.use_cases.check_safeguards import check_audiences, find_audience_violation
 from push_blaster.use_cases.find_test_users import find_test_rows
+from push_blaster.use_cases.fit_parameters import fit_parameters
 from push_blaster.use_cases.forecast_execution import forecast_execution
 from push_blaster.use_cases.parts import (
     Parts,
@@ -58,6 +60,7 @@ FAULTS = (
     AudienceTooLargeError,
     EmptyAudienceError,
     MalformedPlaceholderError,
+    ParametersError,
     ScriptFailedError,
     ScriptNotFoundError,
     UploadGoneError,
@@ -118,10 +121,8 @@ def _run_script(parts: Parts, execution: Execution, script_id: str, output_folde
     run = ScriptRun(
         execution_id=execution.id,
         output_folder=output_folder,
-        parameters=automation.script_parameters,
-        time_limit=parts.limits.script_time_limit,
-        memory_mb=parts.limits.script_memory_mb,
-        environment=parts.limits.script_environment,
+        parameters=fit_parameters(script, automation.script_parameters),
+        limits=parts.limits.script,
     )
 
     def tell(stream: str, line: str) -> None:

@@ -12,6 +12,8 @@ from push_blaster.domain.crowding import find_crowding
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.plan import Finding, FindingKind, find_gaps, find_timing
 from push_blaster.domain.schedule import Slot, next_slots
+from push_blaster.domain.script import ParametersError
+from push_blaster.use_cases.fit_parameters import check_parameters
 
 #: Returns the cadence rules in force; CadenceUnavailableError.
 ReadRules = Callable[[], Sequence[CadenceRule]]
@@ -44,18 +46,21 @@ def plan_automation(
     findings = [
         *find_timing(automation, slots, around.limits),
         *find_gaps(automation, around.limits),
-        *_find_missing_script(automation, around.scripts),
+        *_find_script_faults(automation, around.scripts),
         *_find_crowding(automation, slots, around),
     ]
     return Plan(automation, slots, findings)
 
 
-def _find_missing_script(automation: Automation, scripts: ScriptFolder | None) -> list[Finding]:
-    if scripts and automation.script_id:
-        try:
-            scripts.find(automation.script_id)
-        except ScriptNotFoundError as error:
-            return [Finding(FindingKind.NO_AUDIENCE, str(error))]
+def _find_script_faults(automation: Automation, scripts: ScriptFolder | None) -> list[Finding]:
+    if scripts is None:
+        return []
+    try:
+        check_parameters(scripts, automation)
+    except ScriptNotFoundError as error:
+        return [Finding(FindingKind.NO_AUDIENCE, str(error))]
+    except ParametersError as error:
+        return [Finding(FindingKind.BAD_PARAMETERS, str(error))]
     return []
 
 

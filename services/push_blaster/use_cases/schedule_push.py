@@ -30,6 +30,7 @@ from push_blaster.use_cases.change_automation import (
     delete_automation,
     edit_automation,
 )
+from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.stop_execution import cancel_pending
 
@@ -171,8 +172,7 @@ class ScheduledPushes:
             write_document(complete, self.parts.limits.min_window), self.parts.clock()
         )
         _check_texts(automation, self.parts.limits)
-        if automation.script_id:
-            self.parts.scripts.find(automation.script_id)
+        check_parameters(self.parts.scripts, automation)
         return complete
 
     def _cancel_running(

@@ -12,12 +12,14 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.service import Routes
+from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.execution_view import select_execution, select_executions
 from push_blaster.domain.execution import Execution
 from push_blaster.domain.modes import TEST_MODES, Mode, delivers
 from push_blaster.domain.phase import RUNNING, Phase
 from push_blaster.use_cases.check_automation import CheckResult, Verdict, check_automation
+from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import CannotStopError, stop_execution
@@ -89,6 +91,7 @@ class _Tests:
         self, automation_id: str, mode: Mode, slot: datetime | None, key: str | None
     ) -> Execution:
         document = self.files.load(automation_id)
+        check_parameters(self.parts.scripts, read_automation(document))
         asked = StartRequest(document=document, mode=mode, slot=slot, idempotency_key=key)
         return start_execution(self.parts.database, asked, self.parts.limits, utc_now())
 

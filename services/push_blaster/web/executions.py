@@ -12,6 +12,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.approval_table import select_approval
+from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_log import select_log
@@ -21,6 +22,7 @@ from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.execution import Execution
 from push_blaster.domain.phase import BEFORE_LIVE, Phase
 from push_blaster.use_cases.approve_execution import approve_execution
+from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
@@ -61,8 +63,10 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
     def start(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
         """Start an automation now; the same Idempotency-Key starts it once."""
         minutes = body["window_minutes"]
+        document = files.load(body["automation_id"])
+        check_parameters(parts.scripts, read_automation(document))
         asked = StartRequest(
-            document=files.load(body["automation_id"]),
+            document=document,
             mode=body["mode"],
             idempotency_key=headers["idempotency_key"],
             window=None if minutes is None else timedelta(minutes=minutes),

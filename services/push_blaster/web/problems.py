@@ -18,6 +18,7 @@ from push_blaster.adapters.execution_view import ExecutionNotFoundError, NewerEx
 from push_blaster.adapters.original_files import NoOriginalError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.adapters.template_files import SystemTemplateError
+from push_blaster.domain.script import ParametersError
 from push_blaster.use_cases.approve_execution import CannotApproveError
 from push_blaster.use_cases.control_automation import NothingToDoError
 from push_blaster.use_cases.control_sequence import CannotDeleteError, CannotPauseError
@@ -60,6 +61,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     NoOriginalError: Problem(404, "Nothing to migrate"),
     NothingToDoError: Problem(409, "Nothing to do"),
     PushHasBegunError: Problem(409, "Has begun"),
+    ParametersError: Problem(422, "Parameters do not fit"),
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
     SystemTemplateError: Problem(409, "System template"),

@@ -5,7 +5,10 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from chassis.service import Routes
+from push_blaster.adapters.audience_scripts import GIVEN
 from push_blaster.adapters.script_folder import Script, ScriptFolder
+from push_blaster.domain.limits import ScriptLimits
+from push_blaster.domain.script import ParameterType
 
 
 class AudienceNameSchema(Schema):
@@ -13,6 +16,17 @@ class AudienceNameSchema(Schema):
 
     name = fields.String()
     description = fields.String()
+
+
+class ParameterSchema(Schema):
+    """A parameter that a script declares."""
+
+    name = fields.String()
+    type = fields.Enum(ParameterType, by_value=True)
+    required = fields.Boolean()
+    default = fields.String(allow_none=True)
+    description = fields.String()
+    choices = fields.List(fields.String())
 
 
 class ScriptSchema(Schema):
@@ -26,7 +40,18 @@ class ScriptSchema(Schema):
     estimatedRuntime = fields.Integer(metadata={"description": "seconds"})  # noqa: N815
     lastModified = fields.AwareDateTime()  # noqa: N815
     audiences = fields.List(fields.Nested(AudienceNameSchema))
+    parameters = fields.List(fields.Nested(ParameterSchema))
     requiresParameters = fields.List(fields.String())  # noqa: N815
+    headerFaults = fields.List(fields.String())  # noqa: N815
+
+
+class ScriptLimitsSchema(Schema):
+    """What a script may use."""
+
+    time = fields.TimeDelta(data_key="timeSeconds")
+    memory_mb = fields.Integer(data_key="memoryMb")
+    output_mb = fields.Integer(data_key="outputMb")
+    output_files = fields.Integer(data_key="outputFiles")
 
 
 class ScriptListSchema(Schema):
@@ -35,9 +60,13 @@ class ScriptListSchema(Schema):
     success = fields.Boolean()
     data = fields.List(fields.Nested(ScriptSchema))
     message = fields.String()
+    environment = fields.List(
+        fields.String(), metadata={"description": "the variables that a script sees, all of them"}
+    )
+    limits = fields.Nested(ScriptLimitsSchema)
 
 
-def script_routes(scripts: ScriptFolder) -> Routes:
+def script_routes(scripts: ScriptFolder, limits: ScriptLimits) -> Routes:
     """Return the routes about audience scripts."""
     routes = Routes("scripts", __name__, description="Audience scripts")
 
@@ -46,7 +75,13 @@ def script_routes(scripts: ScriptFolder) -> Routes:
     def list_all() -> dict[str, Any]:
         """List the audience scripts that there are."""
         found = [_show(script) for script in scripts.list_all()]
-        return {"success": True, "data": found, "message": f"{len(found)} scripts."}
+        return {
+            "success": True,
+            "data": found,
+            "message": f"{len(found)} scripts.",
+            "environment": sorted([*limits.environment, *GIVEN]),
+            "limits": limits,
+        }
 
     @routes.route("/api/scripts/<script_id>", methods=["GET"])
     @routes.response(200, ScriptSchema)
@@ -67,7 +102,16 @@ def _show(script: Script) -> dict[str, Any]:
         "estimatedRuntime": script.estimated_runtime,
         "lastModified": script.last_modified,
         "audiences": [
-            {"name": name, "description": name.replace("_", " ")} for name in script.audiences
+            {"name": name, "description": text} for name, text in script.audiences.items()
         ],
-        "requiresParameters": sorted(script.arguments & {"product_id"}),
+        "parameters": script.parameters,
+        "requiresParameters": _required(script),
+        "headerFaults": script.faults,
     }
+
+
+def _required(script: Script) -> list[str]:
+    """Return what has to be given; of a script that declares nothing, what its source hints at."""
+    if script.parameters:
+        return [parameter.name for parameter in script.parameters if parameter.required]
+    return sorted(script.arguments & {"product_id"})

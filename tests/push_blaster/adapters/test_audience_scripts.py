@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from push_blaster.adapters.audience_scripts import (
     run_script,
 )
 from push_blaster.adapters.script_folder import ScriptFolder, ScriptNotFoundError
+from push_blaster.domain.limits import ScriptLimits
 
 LONG = timedelta(seconds=30)
 
@@ -31,18 +33,15 @@ class Runner:
         source: str,
         *,
         parameters: Mapping[str, str] | None = None,
-        time_limit: timedelta = LONG,
-        memory_mb: int = 2_048,
         stop_after_s: float | None = None,
+        **limits: Any,
     ) -> None:
         (self.scripts.folder / "script.py").write_text(source)
         run = ScriptRun(
             execution_id="news@1",
             output_folder=self.output,
             parameters=parameters or {},
-            time_limit=time_limit,
-            memory_mb=memory_mb,
-            environment={"PATH": os.defpath},
+            limits=ScriptLimits(**{"time": LONG, "environment": {"PATH": os.defpath}, **limits}),
         )
         begun = time.monotonic()
 
@@ -121,7 +120,7 @@ def test_a_script_that_hangs_is_ended_with_its_children(runner: Runner) -> None:
             "import subprocess, sys, time\n"
             "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)', __file__])\n"
             "print('started', flush=True)\ntime.sleep(60)",
-            time_limit=timedelta(seconds=1.5),
+            time=timedelta(seconds=1.5),
         )
 
     assert ("stdout", "started") in runner.lines
@@ -151,11 +150,93 @@ def test_a_stop_ends_it_and_its_children(runner: Runner) -> None:
 
 
 def test_a_flood_of_words_is_cut_and_a_long_line_too(runner: Runner) -> None:
-    runner.run("print('x' * 10_000)\nfor n in range(50_000): print(n)")
+    runner.run("print('x' * 10_000_000)\nfor n in range(100_000): print(n)")
 
     assert len(runner.lines) == 1_001
-    assert "the rest is not kept" in runner.lines[-1][1]
-    assert max(len(line) for _, line in runner.lines) == 2_000
+    assert runner.lines[0][1] == "x" * 2_000 + " … (10000000 bytes in all)"
+    assert runner.lines[1][1] == "0"
+    assert runner.lines[-1][1] == "… 99001 more lines were said and are not kept."
+
+
+def test_a_line_is_heard_while_the_script_goes_on(runner: Runner) -> None:
+    heard: list[float] = []
+    runner.lines = _Timed(heard)
+
+    runner.run("import time\nprint('now')\ntime.sleep(1.5)\nprint('later')")
+
+    assert heard[1] - heard[0] > 1
+
+
+class _Timed(list[tuple[str, str]]):
+    def __init__(self, heard: list[float]) -> None:
+        super().__init__()
+        self._heard = heard
+
+    def append(self, line: tuple[str, str]) -> None:
+        self._heard.append(time.monotonic())
+        super().append(line)
+
+
+DOUBLE_FORK = """
+import os, subprocess, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        sleeper = [sys.executable, "-c", "import time; time.sleep(60)", __file__]
+        subprocess.Popen(sleeper, env={}, start_new_session=True)
+        time.sleep(60)
+    os._exit(0)
+time.sleep(0.5)
+"""
+
+
+def test_what_forked_twice_into_a_session_of_its_own_does_not_outlive_the_script(
+    runner: Runner,
+) -> None:
+    runner.run(DOUBLE_FORK)
+
+    assert runner.leftovers() == []
+
+
+def test_what_forked_twice_is_ended_with_a_script_that_takes_too_long(runner: Runner) -> None:
+    with pytest.raises(ScriptFailedError, match="did not end within 2 s"):
+        runner.run(f"{DOUBLE_FORK}\ntime.sleep(60)", time=timedelta(seconds=2))
+
+    assert runner.leftovers() == []
+
+
+def test_a_fork_bomb_of_daemons_is_swept_up(runner: Runner) -> None:
+    with pytest.raises(ScriptStoppedError):
+        runner.run(
+            "import os, time\n"
+            "for n in range(40):\n"
+            "    if os.fork() == 0:\n"
+            "        os.setsid()\n"
+            "        os.fork()\n"
+            "        time.sleep(60)\n"
+            "time.sleep(60)",
+            stop_after_s=1,
+        )
+
+    assert runner.leftovers() == []
+
+
+def test_too_large_and_too_many_files_end_it(runner: Runner) -> None:
+    with pytest.raises(ScriptFailedError, match="File too large"):
+        runner.run("open('a', 'w').write('x' * 3_000_000)", output_mb=2)
+    runner.output = runner.output.with_name("second")
+    with pytest.raises(ScriptFailedError, match="more than the 2 of PUSH_SCRIPT_OUTPUT_MB"):
+        runner.run("for n in range(3): open(str(n), 'w').write('x' * 1_000_000)", output_mb=2)
+    runner.output = runner.output.with_name("third")
+    with pytest.raises(ScriptFailedError, match="more than the 5 of PUSH_SCRIPT_OUTPUT_FILES"):
+        runner.run(
+            "import time\nfor n in range(6): open(str(n), 'w')\ntime.sleep(60)", output_files=5
+        )
+
+
+def test_it_may_not_hold_more_than_256_files_open(runner: Runner) -> None:
+    with pytest.raises(ScriptFailedError, match="Too many open files"):
+        runner.run("kept = [open('/dev/null') for _ in range(300)]")
 
 
 def test_a_memory_hog_fails_alone(runner: Runner) -> None:
@@ -187,6 +268,6 @@ def test_an_unknown_script_lists_the_known_ones(tmp_path: Path) -> None:
         "sales",
         12,
     )
-    assert script.audiences == ("a_b", "c")
+    assert list(script.audiences) == ["a_b", "c"]
     with pytest.raises(ScriptNotFoundError, match="Known: recent_buyers"):
         folder.find("../recent_buyers")

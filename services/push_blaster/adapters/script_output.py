@@ -1,0 +1,57 @@
+"""What a script says, cut into lines as it comes; what is too much is cut off, and that is said."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+MAX_LINE: Final = 2_000
+MAX_LINES: Final = 1_000
+TAIL_LINES: Final = 15
+
+OnLine = Callable[[str, str], None]
+
+
+class OutputLines:
+    """One output of a script: each line is told when it ends, the first `MAX_LINES` of them.
+
+    Shape: `tail` holds the last lines, told or not. Memory does not grow with what is said.
+    """
+
+    def __init__(self, name: str, on_line: OnLine) -> None:
+        """Take the output's name, and what is told of every line."""
+        self.name = name
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._on_line = on_line
+        self._line = b""
+        self._length = 0
+        self._lines = 0
+
+    def feed(self, piece: bytes) -> None:
+        """Take what came next."""
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            self._add(end)
+            self._tell()
+        self._add(rest)
+
+    def close(self) -> None:
+        """Tell the last line, if no end came, and how many were not told."""
+        if self._length:
+            self._tell()
+        if self._lines > MAX_LINES:
+            text = f"… {self._lines - MAX_LINES} more lines were said and are not kept."
+            self._on_line(self.name, text)
+
+    def _add(self, piece: bytes) -> None:
+        self._length += len(piece)
+        self._line += piece[: 4 * MAX_LINE - len(self._line)]
+
+    def _tell(self) -> None:
+        text = self._line.decode(errors="replace").rstrip("\r")
+        if self._length > len(self._line) or len(text) > MAX_LINE:
+            text = f"{text[:MAX_LINE]} … ({self._length} bytes in all)"
+        self._line, self._length = b"", 0
+        self.tail.append(text)
+        self._lines += 1
+        if self._lines <= MAX_LINES:
+            self._on_line(self.name, text)

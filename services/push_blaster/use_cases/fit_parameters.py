@@ -1,0 +1,23 @@
+"""Fit an automation's parameters to its script: as texts, with defaults, or a complaint each."""
+
+from collections.abc import Mapping
+
+from push_blaster.adapters.script_folder import Script, ScriptFolder
+from push_blaster.domain.automation import Automation
+from push_blaster.domain.script import ParametersError, read_parameters
+
+
+def fit_parameters(script: Script, given: Mapping[str, object]) -> dict[str, str]:
+    """Return the texts that the script will see; ParametersError if they do not fit it."""
+    if script.faults:
+        raise ParametersError(script.id, {"its header": " ".join(script.faults)})
+    return read_parameters(script.id, script.parameters, given)
+
+
+def check_parameters(scripts: ScriptFolder, automation: Automation) -> None:
+    """Look whether the automation's script is there, and its parameters fit.
+
+    Raises: ScriptNotFoundError, ParametersError.
+    """
+    if automation.script_id and not automation.manual_user_ids:
+        fit_parameters(scripts.find(automation.script_id), automation.script_parameters)
