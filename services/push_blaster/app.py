@@ -36,6 +36,7 @@ from push_blaster.web.push_logs import push_log_routes
 from push_blaster.web.query_audience import query_audience_routes
 from push_blaster.web.recipes import recipe_routes
 from push_blaster.web.scheduled_pushes import scheduled_push_routes
+from push_blaster.web.script_runs import script_run_routes
 from push_blaster.web.scripts import script_routes
 from push_blaster.web.send_push import send_push_routes
 from push_blaster.web.sequences import sequence_routes
@@ -90,6 +91,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         push_log_routes(database),
         query_audience_routes(),
         send_push_routes(parts, settings.send_wait),
+        script_run_routes(parts),
         script_routes(adapters.scripts, parts.limits.script),
         device_routes(database),
         device_upkeep_routes(database),

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -24,7 +25,8 @@ from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.batch_table import hand_out_batches
 from push_blaster.adapters.engine_table import beat, delete_engines
 from push_blaster.adapters.execution_table import hand_out_executions
-from push_blaster.adapters.job_queue import BatchKey, JobQueue, Work
+from push_blaster.adapters.job_queue import CONCURRENT_TRIALS, BatchKey, JobQueue, Work
+from push_blaster.adapters.script_run_table import hand_out_trials
 from push_blaster.settings import Settings
 from push_blaster.use_cases.advance_execution import advance_execution
 from push_blaster.use_cases.close_batches import close_batches
@@ -34,6 +36,7 @@ from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.send_batch import send_batch
 from push_blaster.use_cases.tell_contacts import tell_contacts
 from push_blaster.use_cases.track_sends import track_sends
+from push_blaster.use_cases.try_script import run_trial, tidy_runs
 from push_blaster.wiring import connect_adapters, make_parts
 
 log = structlog.get_logger()
@@ -71,6 +74,7 @@ def run_engine(settings: Settings) -> None:
 class _Due:
     executions: list[str]
     batches: list[BatchKey]
+    trials: list[str]
 
 
 class _Engine:
@@ -89,7 +93,10 @@ class _Engine:
         url = settings.alert_webhook_url
         self._webhook = AlertWebhook(url) if url else None
         self._threads = (
-            settings.engine.concurrent_executions + settings.engine.concurrent_batches + 4
+            settings.engine.concurrent_executions
+            + settings.engine.concurrent_batches
+            + CONCURRENT_TRIALS
+            + 4
         )
         self._nudge = asyncio.Event()
         self._queue = JobQueue(
@@ -97,6 +104,7 @@ class _Engine:
             Work(
                 advance=self._advance,
                 send_batch=self._send_batch,
+                run_trial=self._run_trial,
                 concurrent_executions=settings.engine.concurrent_executions,
                 concurrent_batches=settings.engine.concurrent_batches,
                 dead_after_s=settings.engine.dead_after.total_seconds(),
@@ -149,6 +157,7 @@ class _Engine:
         due = await asyncio.to_thread(self._find_due)
         await self._queue.hand_out_executions(due.executions)
         await self._queue.hand_out_batches(due.batches)
+        await self._queue.hand_out_trials(due.trials)
 
     def _find_due(self) -> _Due:
         now = utc_now()
@@ -159,6 +168,7 @@ class _Engine:
             return _Due(
                 executions=hand_out_executions(connection, now, again_before),
                 batches=hand_out_batches(connection, now, again_before, BATCHES_OUT),
+                trials=hand_out_trials(connection, now, again_before),
             )
 
     async def _go_round(self) -> None:
@@ -171,6 +181,7 @@ class _Engine:
         close_batches(self._parts)
         track_sends(self._parts)
         count_over_cap(self._parts)
+        tidy_runs(self._parts)
         if self._webhook:
             tell_contacts(self._parts, self._webhook)
 
@@ -181,3 +192,6 @@ class _Engine:
     def _send_batch(self, execution_id: str, position: int, batch: int) -> None:
         send_batch(self._parts, execution_id, position, batch)
         self._loop.call_soon_threadsafe(self._nudge.set)
+
+    def _run_trial(self, run_id: str) -> None:
+        run_trial(self._parts, UUID(run_id))

@@ -55,7 +55,7 @@ def _is_sent_away(answer: TestResponse) -> bool:
 
 def _filled(rule: str) -> str:
     """Return a path that the rule fits."""
-    path = rule.replace("<uuid:user_id>", "a11ce000-0000-4000-8000-000000000001")
+    path = re.sub(r"<uuid:[^>]+>", "a11ce000-0000-4000-8000-000000000001", rule)
     path = re.sub(r"<any\((\w+)[^>]*>", r"\1", path)
     return re.sub(r"<[^>]+>", "x", re.sub(r"<int:[^>]+>", "1", path))
 

@@ -391,3 +391,17 @@ def _running_scripts(stack: Stack) -> list[int]:
         for process in psutil.process_iter(["cmdline"])
         if folder in " ".join(process.info["cmdline"] or [])
     ]
+
+
+def test_a_script_is_tried_out_by_an_engine_and_nobody_is_sent_to(stack: Stack) -> None:
+    before = len(stack.messages())
+    body = {"scriptId": "users", "parameters": {"first": 1, "users": 7, "sleep": 1}}
+
+    answer = stack.ask("POST", "/api/scripts", body, token=OPERATOR)
+
+    assert answer["data"]["audienceSize"] == 7
+    assert answer["data"]["executionTime"] >= 1_000
+    (run,) = (r for r in stack.ask("GET", "/api/scripts/users/runs")["runs"] if r["isTrial"])
+    assert (run["id"], run["exitCode"]) == (answer["data"]["runId"], 0)
+    assert [a["rows"] for a in run["audiences"]] == [7]
+    assert len(stack.messages()) == before

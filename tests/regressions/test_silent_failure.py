@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from chassis.postgres import BulkDatabase, Database
 from push_blaster.app import create_app
-from push_blaster.domain.limits import Limits
+from push_blaster.domain.limits import Limits, ScriptLimits
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.track_sends import track_sends
 from push_blaster.web import log_stream
@@ -189,7 +189,7 @@ def test_defect_35_a_scripts_traceback_is_the_reason_of_the_failure(
 
 
 def test_defect_35_a_time_limit_names_the_setting_that_it_is(bench: Bench) -> None:
-    bench.change(limits=Limits(script_time_limit=timedelta(seconds=1)))
+    bench.change(limits=Limits(script=ScriptLimits(time=timedelta(seconds=1))))
     bench.write_script("import time\nprint('still waiting', flush=True)\ntime.sleep(60)")
 
     reason = bench.run(bench.start()).reason or ""

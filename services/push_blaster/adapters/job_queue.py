@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,8 +18,12 @@ GRACE_S: Final = 3.0
 
 ADVANCE: Final = "advance_execution"
 SEND_BATCH: Final = "send_batch"
+RUN_TRIAL: Final = "run_trial"
 EXECUTIONS: Final = "executions"
 BATCHES: Final = "batches"
+TRIALS: Final = "trials"
+#: How many scripts are tried out at once.
+CONCURRENT_TRIALS: Final = 2
 
 BatchKey = tuple[str, int, int]
 
@@ -32,6 +37,7 @@ class Work:
 
     advance: Callable[[str], None]
     send_batch: Callable[[str, int, int], None]
+    run_trial: Callable[[str], None]
     concurrent_executions: int
     concurrent_batches: int
     dead_after_s: float
@@ -50,6 +56,7 @@ class JobQueue:
         )
         self._app.task(name=ADVANCE, queue=EXECUTIONS)(work.advance)
         self._app.task(name=SEND_BATCH, queue=BATCHES)(work.send_batch)
+        self._app.task(name=RUN_TRIAL, queue=TRIALS)(work.run_trial)
 
     def opened(self) -> Any:
         """Return the context in which the queue may be used."""
@@ -61,10 +68,8 @@ class JobQueue:
             deferrer = self._app.configure_task(
                 ADVANCE, queue=EXECUTIONS, lock=execution_id, queueing_lock=execution_id
             )
-            try:
+            with suppress(AlreadyEnqueued):
                 await deferrer.defer_async(execution_id=execution_id)
-            except AlreadyEnqueued:
-                log.debug("step_already_queued", execution=execution_id)
 
     async def hand_out_batches(self, keys: Sequence[BatchKey]) -> None:
         """Give each batch to a worker; one worker at a time."""
@@ -73,6 +78,15 @@ class JobQueue:
                 SEND_BATCH, queue=BATCHES, lock=f"{execution_id}/{position}/{batch}"
             )
             await deferrer.defer_async(execution_id=execution_id, position=position, batch=batch)
+
+    async def hand_out_trials(self, run_ids: Sequence[str]) -> None:
+        """Give each trial of a script to a worker."""
+        for run_id in run_ids:
+            deferrer = self._app.configure_task(
+                RUN_TRIAL, queue=TRIALS, lock=run_id, queueing_lock=run_id
+            )
+            with suppress(AlreadyEnqueued):
+                await deferrer.defer_async(run_id=run_id)
 
     async def bury_dead(self) -> None:
         """Drop the jobs of workers that died; what they did is due still, and handed out again."""
@@ -87,6 +101,7 @@ class JobQueue:
         workers = [
             self._keep_working(stop, EXECUTIONS, self._work.concurrent_executions),
             self._keep_working(stop, BATCHES, self._work.concurrent_batches),
+            self._keep_working(stop, TRIALS, CONCURRENT_TRIALS),
         ]
         await asyncio.gather(*workers)
 

@@ -19,5 +19,7 @@ def check_parameters(scripts: ScriptFolder, automation: Automation) -> None:
 
     Raises: ScriptNotFoundError, ParametersError.
     """
-    if automation.script_id and not automation.manual_user_ids:
+    if automation.manual_user_ids or automation.upload:
+        return
+    if automation.script_id:
         fit_parameters(scripts.find(automation.script_id), automation.script_parameters)

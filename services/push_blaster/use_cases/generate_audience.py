@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from push_blaster.adapters.audience_csv import AudienceCsvError, write_user_ids
 from push_blaster.adapters.audience_scripts import (
@@ -11,7 +12,6 @@ from push_blaster.adapters.audience_scripts import (
     ScriptRun,
     ScriptStoppedError,
     list_output,
-    run_script,
 )
 from push_blaster.adapters.execution_table import holds_execution
 from push_blaster.adapters.frozen_audiences import (
@@ -22,6 +22,7 @@ from push_blaster.adapters.frozen_audiences import (
     freeze_rows,
 )
 from push_blaster.adapters.script_folder import ScriptNotFoundError
+from push_blaster.adapters.script_run_table import insert_run
 from push_blaster.adapters.uploads import UploadGoneError, copy_upload
 from push_blaster.domain.audience import (
     AudienceBindingError,
@@ -40,6 +41,7 @@ from push_blaster.domain.modes import Mode, next_phase
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.push_template import compile_push
 from push_blaster.domain.script import ParametersError
+from push_blaster.domain.script_run import RunRecord, RunState
 from push_blaster.domain.template import MalformedPlaceholderError
 from push_blaster.use_cases.check_safeguards import check_audiences, find_audience_violation
 from push_blaster.use_cases.find_test_users import find_test_rows
@@ -50,8 +52,8 @@ from push_blaster.use_cases.parts import (
     StepFailedError,
     StepStoppedError,
     note,
-    watch_for_stop,
 )
+from push_blaster.use_cases.record_script_run import run_and_record
 
 #: Why an audience cannot be used; each says itself what is wrong and what would mend it.
 FAULTS = (
@@ -118,19 +120,27 @@ def _run_script(parts: Parts, execution: Execution, script_id: str, output_folde
     automation = execution.automation
     script = parts.scripts.find(script_id)
     note(parts, execution.id, Phase.AUDIENCE_GENERATION, f"The script {script.id} runs.")
+    record = RunRecord(
+        id=uuid4(),
+        script_id=script.id,
+        execution_id=execution.id,
+        is_trial=False,
+        parameters=fit_parameters(script, automation.script_parameters),
+        folder=str(output_folder.relative_to(parts.data_folder)),
+        state=RunState.RUNNING,
+        asked_at=parts.clock(),
+        started_at=parts.clock(),
+    )
     run = ScriptRun(
         execution_id=execution.id,
         output_folder=output_folder,
-        parameters=fit_parameters(script, automation.script_parameters),
+        parameters=record.parameters,
         limits=parts.limits.script,
     )
 
-    def tell(stream: str, line: str) -> None:
-        level = LogLevel.WARNING if stream == "stderr" else LogLevel.INFO
-        note(parts, execution.id, "script", line, level)
-
-    should_stop = watch_for_stop(parts, lambda connection: holds_execution(connection, execution))
-    run_script(script, run, should_stop, tell)
+    with parts.database.transaction() as connection:
+        insert_run(connection, record)
+    run_and_record(parts, script, run, record, lambda c: holds_execution(c, execution))
 
 
 def _freeze(

@@ -17,6 +17,7 @@ from push_blaster.adapters.document_files import (
 from push_blaster.adapters.execution_view import ExecutionNotFoundError, NewerExecutionError
 from push_blaster.adapters.original_files import NoOriginalError
 from push_blaster.adapters.script_folder import ScriptNotFoundError
+from push_blaster.adapters.script_run_table import RunNotFoundError
 from push_blaster.adapters.template_files import SystemTemplateError
 from push_blaster.domain.script import ParametersError
 from push_blaster.use_cases.approve_execution import CannotApproveError
@@ -35,6 +36,7 @@ from push_blaster.use_cases.start_execution import (
 )
 from push_blaster.use_cases.start_from_template import LinkNotAllowedError
 from push_blaster.use_cases.stop_execution import CannotStopError
+from push_blaster.use_cases.try_script import CannotStopRunError, NoEngineError
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AlreadyRunningError: Problem(409, "Already running"),
@@ -47,6 +49,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     CannotApproveError: Problem(409, "Cannot be approved"),
     CannotDeleteError: Problem(409, "Cannot be deleted"),
     CannotPauseError: Problem(409, "Cannot be paused"),
+    CannotStopRunError: Problem(409, "Cannot be stopped"),
     CannotStopError: Problem(409, "Cannot be stopped"),
     DeviceCsvError: Problem(400, "No CSV of devices"),
     ValueRefusedError: Problem(400, "A value does not fit"),
@@ -59,9 +62,11 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     NewerExecutionError: Problem(409, "Written by a newer version"),
     NoDryRunError: Problem(409, "No dry run"),
     NoOriginalError: Problem(404, "Nothing to migrate"),
+    NoEngineError: Problem(503, "No engine at work"),
     NothingToDoError: Problem(409, "Nothing to do"),
     PushHasBegunError: Problem(409, "Has begun"),
     ParametersError: Problem(422, "Parameters do not fit"),
+    RunNotFoundError: Problem(404, "No such run"),
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
     SystemTemplateError: Problem(409, "System template"),

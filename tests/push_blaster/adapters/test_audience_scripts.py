@@ -1,6 +1,8 @@
 """Running scripts: real processes that fail, hang, fork, flood and hoard."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -201,6 +203,39 @@ def test_what_forked_twice_into_a_session_of_its_own_does_not_outlive_the_script
 def test_what_forked_twice_is_ended_with_a_script_that_takes_too_long(runner: Runner) -> None:
     with pytest.raises(ScriptFailedError, match="did not end within 2 s"):
         runner.run(f"{DOUBLE_FORK}\ntime.sleep(60)", time=timedelta(seconds=2))
+
+    assert runner.leftovers() == []
+
+
+ENGINE = """
+import sys
+from pathlib import Path
+from push_blaster.adapters.audience_scripts import ScriptRun, run_script
+from push_blaster.adapters.script_folder import ScriptFolder
+from push_blaster.domain.limits import ScriptLimits
+
+folder = Path(sys.argv[1])
+run = ScriptRun(
+    execution_id="news@1", output_folder=folder / "output", parameters={}, limits=ScriptLimits()
+)
+script = ScriptFolder(folder / "scripts").find("script")
+run_script(script, run, lambda: False, lambda *line: print(*line, flush=True))
+"""
+
+
+def test_what_forked_twice_does_not_outlive_an_engine_that_is_killed(
+    runner: Runner, tmp_path: Path
+) -> None:
+    source = f"{DOUBLE_FORK}\nprint('begun')\ntime.sleep(60)"
+    (runner.scripts.folder / "script.py").write_text(source)
+    with subprocess.Popen(
+        [sys.executable, "-c", ENGINE, tmp_path], stdout=subprocess.PIPE
+    ) as engine:
+        assert engine.stdout
+        assert engine.stdout.readline() == b"stdout begun\n"
+        assert len(runner.leftovers()) >= 3
+
+        engine.kill()
 
     assert runner.leftovers() == []
 

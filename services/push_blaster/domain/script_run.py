@@ -1,0 +1,72 @@
+"""A run of an audience script: for an execution, or as a trial that sends nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class RunState(StrEnum):
+    """How a run stands; a trial waits for an engine first."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundAudience:
+    """A CSV file that a script wrote.
+
+    Shape: `sample` holds its first usable rows; `problem` says why it is no audience, if so.
+    """
+
+    name: str
+    file: str
+    is_test: bool
+    rows: int = 0
+    valid: int = 0
+    columns: tuple[str, ...] = ()
+    sample: Sequence[Mapping[str, str]] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run of a script, as it is remembered.
+
+    Shape: `execution_id` is whose audience it made, or the name that a trial was given; `folder`,
+    relative to the data folder, is where it wrote. A negative `exit_code` is a signal.
+    """
+
+    id: UUID
+    script_id: str
+    execution_id: str | None
+    is_trial: bool
+    parameters: Mapping[str, str]
+    folder: str
+    state: RunState
+    asked_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    error: str | None = None
+    audiences: tuple[FoundAudience, ...] = ()
+
+    @property
+    def log_id(self) -> str:
+        """Under which id its words are kept: those for an execution stand in that one's log."""
+        return str(self.id) if self.is_trial or self.execution_id is None else self.execution_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended."""
+
+    state: RunState
+    exit_code: int | None = None
+    error: str | None = None
+    audiences: tuple[FoundAudience, ...] = ()
