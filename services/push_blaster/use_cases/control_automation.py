@@ -11,7 +11,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.document_files import StaleVersionError
-from push_blaster.adapters.execution_table import select_running_automations, select_running_ids
+from push_blaster.adapters.execution_table import select_running_ids
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.use_cases.change_automation import edit_automation
@@ -19,6 +19,7 @@ from push_blaster.use_cases.stop_execution import (
     CannotStopError,
     Receipt,
     cancel_pending,
+    end_everything,
     stop_execution,
 )
 
@@ -90,32 +91,25 @@ class Control:
 
     def emergency_stop(self, automation_id: str, reason: str, now: datetime) -> Controlled:
         """Stop every execution in whatever phase it is, and pause the automation."""
-        is_scheduled = read_automation(self.files.load(automation_id)).is_scheduled
-        # Paused first, so that the clock opens nothing new behind our back; and stopped even if
-        # the file cannot be written.
-        status = {"status": "paused"} if is_scheduled else {}
-        try:
-            paused = self._set_status(automation_id, status, reason, now)
-        finally:
-            stopped = self._stop_running(automation_id, reason, now)
-        return Controlled(paused.document, paused.cancelled, stopped)
+        return self._emergency_stop(automation_id, reason, now, ())
 
     def stop_everything(self, reason: str, now: datetime) -> list[Controlled]:
         """Stop and pause every automation that runs or is scheduled; safe to repeat.
 
         What still runs of an automation whose file is gone or broken is stopped, too.
         """
+        # Everything is ended before the first receipt or file is written: those take their time.
+        running = end_everything(self.database, reason, now)
         known = self.files.read_all()
         scheduled = [id_ for id_, stored in known.items() if stored.automation.is_scheduled]
-        with self.database.transaction() as connection:
-            running = select_running_automations(connection)
         done = []
-        for automation_id in dict.fromkeys([*scheduled, *running]):
+        for automation_id in dict.fromkeys([*running, *scheduled]):
             if automation_id in known:
-                done.append(self.emergency_stop(automation_id, reason, now))
+                ended = running.get(automation_id, ())
+                done.append(self._emergency_stop(automation_id, reason, now, ended))
             else:
                 lost = {"id": automation_id, "status": "lost"}
-                stopped = self._stop_running(automation_id, reason, now)
+                stopped = self._stop_running(automation_id, reason, now, running[automation_id])
                 done.append(Controlled(lost, stopped=stopped))
         return done
 
@@ -123,6 +117,19 @@ class Control:
         """Return the ids of the automation's executions in one of `phases`, oldest first."""
         with self.database.transaction() as connection:
             return select_running_ids(connection, automation_id, phases)
+
+    def _emergency_stop(
+        self, automation_id: str, reason: str, now: datetime, ended: Collection[str]
+    ) -> Controlled:
+        is_scheduled = read_automation(self.files.load(automation_id)).is_scheduled
+        # Paused first, so that the clock opens nothing new behind our back; and stopped even if
+        # the file cannot be written.
+        status = {"status": "paused"} if is_scheduled else {}
+        try:
+            paused = self._set_status(automation_id, status, reason, now)
+        finally:
+            stopped = self._stop_running(automation_id, reason, now, ended)
+        return Controlled(paused.document, paused.cancelled, stopped)
 
     def _set_status(
         self, automation_id: str, changes: Mapping[str, Any], reason: str, now: datetime
@@ -143,9 +150,12 @@ class Control:
         change = edit_automation(self.files, automation_id, changes, cancel, now)
         return Controlled(change.document, tuple(cancelled))
 
-    def _stop_running(self, automation_id: str, reason: str, now: datetime) -> tuple[Receipt, ...]:
+    def _stop_running(
+        self, automation_id: str, reason: str, now: datetime, ended: Collection[str]
+    ) -> tuple[Receipt, ...]:
+        """Stop what still runs; of that, and of what has just been `ended`, return the receipts."""
         receipts = []
-        for execution_id in self.running(automation_id, RUNNING):
+        for execution_id in [*ended, *self.running(automation_id, RUNNING)]:
             try:
                 receipts.append(stop_execution(self.database, execution_id, reason, now))
             except CannotStopError:

@@ -9,7 +9,11 @@ from typing import Any, Final
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_log import append_log
-from push_blaster.adapters.execution_table import end_execution, select_running_ids
+from push_blaster.adapters.execution_table import (
+    end_execution,
+    select_running_automations,
+    select_running_ids,
+)
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.execution import Execution, LogLevel, Trigger
@@ -74,6 +78,17 @@ def cancel_off_schedule(connection: Connection, automation: Automation, now: dat
 
 def _has_slot(automation: Automation, slot: datetime) -> bool:
     return bool(slots_between(automation.schedule, slot - timedelta(microseconds=1), slot))
+
+
+def end_everything(database: Database, reason: str, now: datetime) -> dict[str, list[str]]:
+    """End every execution in whatever phase, and return the ids of what ended by automation."""
+    ended: dict[str, list[str]] = {}
+    with database.transaction() as connection:
+        for automation_id in select_running_automations(connection):
+            for execution_id in select_running_ids(connection, automation_id, RUNNING):
+                if _end(connection, execution_id, RUNNING, reason, now):
+                    ended.setdefault(automation_id, []).append(execution_id)
+    return ended
 
 
 def _stop(

@@ -139,6 +139,22 @@ def test_everything_can_be_stopped_at_once_even_what_has_no_file(
     assert client.post("/api/automation/emergency-stop").get_json()["automations"] == []
 
 
+def test_everything_that_runs_ends_even_if_no_automation_can_be_paused(
+    client: FlaskClient, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        scheduled(client, name)
+    running = started(client, "a"), started(client, "b")
+    lock = tmp_path / "automations" / ".lock"
+    lock.unlink()
+    lock.mkdir()
+
+    failed = client.post("/api/automation/emergency-stop")
+
+    assert failed.status_code == 500
+    assert [phase(client, one) for one in running] == ["cancelled"] * 2
+
+
 def test_what_can_be_done_is_told(client: FlaskClient, database: Database) -> None:
     def look() -> dict[str, Any]:
         data: dict[str, Any] = client.get(f"{CONTROL}?id=news").get_json()["data"]
