@@ -16,8 +16,10 @@ USERS ?= 1000000
 # make bench-send MESSAGES=1000000 ENGINES=2 sends so many, from so many engines.
 MESSAGES ?= 200000
 ENGINES ?= 1
+AUTOMATIONS ?= 10000
+ROUNDS ?= 20
 
-.PHONY: help install run test check lint types layers format torture bench bench-cadence bench-send fuzz migrate lock
+.PHONY: help install run test check lint types layers format torture bench bench-cadence bench-send bench-engine bench-stops fuzz migrate lock
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -62,10 +64,16 @@ fuzz: install ## Throw CASES= generated bodies at each route; none may make a se
 torture: install ## kill -9 of KILLS= parts at random, and much else; nothing may be lost (SEED=)
 	@$(BIN)/python -m tests.torture --kills $(KILLS) --seed $(SEED)
 
-bench: bench-cadence bench-send ## Measure, and print ratios taken side by side in one run
+bench: bench-cadence bench-send bench-engine bench-stops ## Measure, and print ratios taken side by side in one run
 
 bench-cadence: install ## Measure the cadence service beside the original (ROWS=, USERS=)
-	@$(BIN)/python -m tests.bench --rows $(ROWS) --users $(USERS)
+	@$(BIN)/python -m tests.bench cadence --rows $(ROWS) --users $(USERS)
+
+bench-engine: install ## Measure the engine with AUTOMATIONS= active automations
+	@$(BIN)/python -m tests.bench engine --automations $(AUTOMATIONS)
+
+bench-stops: install ## Measure how soon stops take effect, ROUNDS= of each kind
+	@$(BIN)/python -m tests.bench stops --rounds $(ROUNDS)
 
 bench-send: install ## Measure the send path beside firebase-admin (MESSAGES=, ENGINES=)
 	@test -e /usr/lib/nginx/modules/ngx_http_echo_module.so \

@@ -1,20 +1,35 @@
-"""Measure: `python -m tests.bench --rows 20000000 --users 10000000`."""
+"""Measure one thing: `python -m tests.bench cadence --rows 20000000 --users 10000000`."""
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from tests.bench.cadence import measure_cadence
+from tests.bench.engine import measure_engine
+from tests.bench.stops import measure_stops
+
+#: What can be measured, and what sets its size.
+BENCHES: Final[dict[str, tuple[Callable[..., None], dict[str, int]]]] = {
+    "cadence": (measure_cadence, {"rows": 2_000_000, "users": 1_000_000}),
+    "engine": (measure_engine, {"automations": 10_000}),
+    "stops": (measure_stops, {"rounds": 20}),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--users", type=int, default=1_000_000)
-    given = parser.parse_args()
+    things = parser.add_subparsers(dest="thing", required=True)
+    for name, (_, sizes) in BENCHES.items():
+        thing = things.add_parser(name)
+        for size, usual in sizes.items():
+            thing.add_argument(f"--{size}", type=int, default=usual)
+    given = vars(parser.parse_args())
+    measure, _ = BENCHES[given.pop("thing")]
     with tempfile.TemporaryDirectory(prefix="push-bench-") as folder:
         Path(folder).chmod(0o711)
-        measure_cadence(Path(folder), given.rows, given.users)
+        measure(Path(folder), **given)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,162 @@
+"""The engine with ten thousand automations: at rest, when slots begin, and their list over HTTP."""
+
+import json
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import requests
+
+from chassis.clock import utc_now
+from local_stack.embedded_postgres import run_postgres
+from push_blaster.adapters.automation_document import complete_document
+from push_blaster.adapters.json_files import write_json
+from tests.journeys.stack import TOKEN, Stack, a_journey_automation, running_stack, wait_until
+
+#: How long the engine is watched at rest.
+REST_S: Final = 30
+#: Slots that begin one after the other, so many a second for so long, and then all at one instant.
+STEADY_PER_S: Final = 4
+STEADY_S: Final = 60
+AT_ONCE: Final = 100
+#: A script takes a process; slots are given this long before the first of them begins.
+AHEAD: Final = timedelta(seconds=20)
+PAGE: Final = 100
+
+
+def measure_engine(folder: Path, automations: int) -> None:
+    """Print what so many active automations cost, and how late their slots begin."""
+    stack_folder = folder / "stack"
+    _write_automations(stack_folder / "automations", automations)
+    with run_postgres(folder / "engine") as postgres:
+        begun = time.perf_counter()
+        with running_stack(postgres, stack_folder, {"PUSH_WEB_WORKERS": "1"}) as stack:
+            _wait_until_learned(stack, automations)
+            print(f"\n{automations:,} active automations")
+            known = time.perf_counter() - begun
+            print(f"  first start of everything, until each schedule is known: {known:.1f} s")
+            _measure_rest(stack)
+            _measure_lists(stack)
+            begins = [AHEAD + timedelta(seconds=n / STEADY_PER_S) for n in range(_steady())]
+            _measure_lateness(stack, f"{STEADY_PER_S} a second", begins)
+            _measure_lateness(stack, f"{AT_ONCE} at one instant", [AHEAD] * AT_ONCE)
+
+
+def _steady() -> int:
+    return STEADY_PER_S * STEADY_S
+
+
+def _write_automations(folder: Path, automations: int) -> None:
+    """Write automations of every frequency, none of which begins before tomorrow."""
+    dice = random.Random(1)  # noqa: S311 - a sample, no secret
+    tomorrow = (utc_now() + timedelta(days=2)).date()
+    folder.mkdir(parents=True)
+    for number in range(automations):
+        schedule: dict[str, Any] = {
+            "timezone": dice.choice(("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata")),
+            "frequency": dice.choice(("daily", "weekly", "monthly", "custom")),
+            "startDate": tomorrow.isoformat(),
+            "executionTime": f"{dice.randrange(24):02}:{dice.randrange(60):02}",
+        }
+        if schedule["frequency"] == "custom":
+            schedule["cronExpression"] = f"{dice.randrange(60)} {dice.randrange(24)} * * MON-FRI"
+        document = _document(f"resting-{number:05}", schedule)
+        (folder / f"{document['id']}.json").write_text(json.dumps(document, indent=2))
+
+
+def _document(automation_id: str, schedule: dict[str, Any]) -> dict[str, Any]:
+    stamp = utc_now().isoformat()
+    body = a_journey_automation(
+        automation_id,
+        status="active",
+        isActive=True,
+        schedule=schedule,
+        updatedAt=stamp,
+        activatedAt=stamp,
+    )
+    return complete_document(body)
+
+
+def _wait_until_learned(stack: Stack, automations: int) -> None:
+    wait_until(
+        lambda: stack.ledger("SELECT count(*) FROM schedule_marks")[0][0], automations.__eq__, 300
+    )
+
+
+def _measure_rest(stack: Stack) -> None:
+    engine = psutil.Process(stack.engines[0].pid)
+    time.sleep(2)
+    before, begun = engine.cpu_times(), time.perf_counter()
+    time.sleep(REST_S)
+    after, took = engine.cpu_times(), time.perf_counter() - begun
+    share = (after.user + after.system - before.user - before.system) / took
+    memory = engine.memory_info().rss / 1e6
+    print(f"  engine at rest: {share:.1%} of a core, {memory:.0f} MB", flush=True)
+
+
+def _measure_lists(stack: Stack) -> None:
+    for name, query in {"all": "", f"a page of {PAGE}": f"?limit={PAGE}"}.items():
+        answers = [_get(stack, f"/api/automation/recipes{query}") for _ in range(12)]
+        taken = [took for took, _ in answers[2:]]
+        print(
+            f"  list of {name}: at first {answers[0][0]:.3f} s, then {statistics.median(taken):.3f}"
+            f" s (worst {max(taken):.3f}), {answers[0][1] / 1e6:.1f} MB",
+            flush=True,
+        )
+
+
+def _get(stack: Stack, path: str) -> tuple[float, int]:
+    begun = time.perf_counter()
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = requests.get(f"{stack.push_url}{path}", headers=headers, timeout=60)
+    answer.raise_for_status()
+    return time.perf_counter() - begun, len(answer.content)
+
+
+def _measure_lateness(stack: Stack, name: str, begins: Sequence[timedelta]) -> None:
+    """Add automations whose only slots begin at `begins` from now, and print how late they did."""
+    lead = timedelta(minutes=30)
+    now = utc_now().replace(microsecond=0)
+    prefix = f"due-{time.monotonic_ns()}"
+    for number, begin in enumerate(begins):
+        document = _document(f"{prefix}-{number}", _once(now + begin + lead, lead))
+        write_json(stack.folder / "automations" / f"{document['id']}.json", document)
+    late = wait_until(
+        lambda: _lateness(stack, prefix), lambda found: len(found) == len(begins), 300
+    )
+    p99 = late[min(len(late) - 1, int(len(late) * 0.99))]
+    print(
+        f"  slots that begin, {name} ({len(begins)}): late by p50 {statistics.median(late):.3f} s,"
+        f" p99 {p99:.3f} s, worst {late[-1]:.3f} s",
+        flush=True,
+    )
+
+
+def _once(at: datetime, lead: timedelta) -> dict[str, Any]:
+    return {
+        "timezone": "UTC",
+        "frequency": "once",
+        "startDate": at.date().isoformat(),
+        "executionTime": at.strftime("%H:%M:%S"),
+        "leadTimeMinutes": lead / timedelta(minutes=1),
+    }
+
+
+def _lateness(stack: Stack, prefix: str) -> list[float]:
+    """Return, in order, how many seconds after its planned beginning each execution began."""
+    found = stack.ledger(
+        """
+        SELECT extract(epoch FROM p.entered_at - e.begins_at)
+          FROM executions e
+          JOIN execution_phases p ON p.execution_id = e.id AND p.phase = 'audience_generation'
+         WHERE e.automation_id LIKE %s
+         ORDER BY 1
+        """,
+        f"{prefix}%",
+    )
+    return [float(seconds) for (seconds,) in found]
