@@ -54,6 +54,7 @@ NAVIGATION: Final = (
     NavEntry("pages_send.write", "Send", Role.OPERATOR),
     NavEntry("pages_deliveries.search", "Who got what"),
     NavEntry("pages_cadence.rules", "Cadence"),
+    NavEntry("pages_devices.show", "Devices"),
     NavEntry("pages_templates.list_all", "Templates"),
 )
 

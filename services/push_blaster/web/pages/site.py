@@ -12,6 +12,7 @@ from push_blaster.web.pages.automations import automation_pages
 from push_blaster.web.pages.cadence import cadence_pages
 from push_blaster.web.pages.dashboard import dashboard_pages
 from push_blaster.web.pages.deliveries import delivery_pages
+from push_blaster.web.pages.devices import device_pages
 from push_blaster.web.pages.edit_automation import edit_automation_pages
 from push_blaster.web.pages.executions import execution_pages
 from push_blaster.web.pages.send import send_pages
@@ -44,5 +45,6 @@ class Site:
             send_pages(parts),
             delivery_pages(parts),
             cadence_pages(parts, files, self.records),
+            device_pages(parts.database),
             template_pages(self.templates, files, parts.limits),
         ]
