@@ -5,7 +5,7 @@ BIN := .venv/bin
 # make test T=tests/push_blaster runs a part; J=0 runs it in one process.
 T ?= tests
 J ?= 2
-# make fuzz CASES=1000 tries so many bodies for each route.
+# make fuzz screenshots CASES=1000 tries so many bodies for each route.
 CASES ?= 1000
 # make torture KILLS=1000 SEED=7 does so much, and the same again.
 KILLS ?= 1000
@@ -57,6 +57,9 @@ layers: install ## import-linter: the architecture as a test
 format: install ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
+
+screenshots: install ## Draw every page, by day, by night and on a phone, into screenshots/
+	@$(BIN)/python -m tests.browser.screenshots
 
 fuzz: install ## Throw CASES= generated bodies at each route; none may make a service fail
 	@FUZZ_CASES=$(CASES) $(BIN)/pytest -q -n $(J) tests/cadence_service/web/test_fuzz.py

@@ -114,7 +114,9 @@ def test_nothing_of_ours_is_ignored() -> None:
         text=True,
         check=True,
     )
-    made = re.compile(r"^(\.venv|var|build|dist)/|__pycache__/|_cache/|\.egg-info/|\.hypothesis/")
+    made = re.compile(
+        r"^(\.venv|var|screenshots|build|dist)/|__pycache__/|_cache/|\.egg-info/|\.hypothesis/"
+    )
 
     assert [path for path in done.stdout.splitlines() if not made.search(path)] == []
 

@@ -5,14 +5,16 @@ machine, fails the test.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tests.browser.pages import sign_in
 from tests.local_stack.conftest import LocalStack, make_stack, stop_whatever
 
 #: Without the network that a browser of its own accord looks for.
@@ -23,6 +25,11 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+def find_chromium() -> str | None:
+    """Return the system's Chromium, or None."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="package")
@@ -36,7 +43,7 @@ def stack(open_folder: Path) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = find_chromium()
     if chromium is None:
         if os.environ.get("REQUIRE_BROWSER") == "1":
             pytest.fail("Chromium is missing, and REQUIRE_BROWSER=1 asks for it.")
@@ -53,15 +60,19 @@ def page(browser: Browser, stack: LocalStack) -> Iterator[Page]:
     context = browser.new_context(base_url=stack.push_url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
     faults: list[str] = []
-    page.on("console", lambda m: faults.append(m.text) if m.type in {"error", "warning"} else None)
+    page.on("console", lambda m: faults.append(m.text) if _is_fault(m) else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda r: None if _stays(r.url) else faults.append(f"asked {r.url}"))
-    page.goto("/")
-    page.get_by_label("Token").fill(stack.token)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, stack)
     yield page
     context.close()
     assert faults == []
+
+
+def _is_fault(message: ConsoleMessage) -> bool:
+    """Return whether the console complains, but for forms that were refused as they should be."""
+    is_refusal = re.search(r"status of (400|409) ", message.text)
+    return message.type in {"error", "warning"} and not is_refusal
 
 
 def _stays(url: str) -> bool:

@@ -1,0 +1,51 @@
+"""`make screenshots`: every page by day, by night and on a phone, of a stack with the example."""
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.browser.conftest import QUIET, find_chromium
+from tests.browser.pages import pages_of, sign_in
+from tests.local_stack.conftest import make_stack, stop_whatever
+
+FOLDER = Path(__file__).parents[2] / "screenshots"
+VIEWS = {"desktop": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
+
+
+def main() -> None:
+    """Draw every page into `screenshots/`, which git ignores."""
+    chromium = find_chromium()
+    if chromium is None:
+        raise SystemExit("Chromium is not installed.")
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="push-screenshots-") as folder:
+        Path(folder).chmod(0o711)
+        stack = make_stack(Path(folder) / "pages")
+        stack.start()
+        try:
+            stack.wait_to_say("completed")
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
+                for view, (scheme, width) in VIEWS.items():
+                    page = browser.new_context(
+                        base_url=stack.push_url,
+                        color_scheme="dark" if scheme == "dark" else "light",
+                        viewport={"width": width, "height": 860},
+                    ).new_page()
+                    sign_in(page, stack)
+                    for path in pages_of(stack):
+                        page.goto(path)
+                        name = (
+                            path.partition("?")[0].strip("/").partition("@")[0].replace("/", "-")
+                            or "dashboard"
+                        )
+                        page.screenshot(path=FOLDER / f"{name}-{view}.png", full_page=True)
+                browser.close()
+        finally:
+            stop_whatever([stack])
+    print(f"{len(list(FOLDER.glob('*.png')))} pictures in {FOLDER.name}/")
+
+
+if __name__ == "__main__":
+    main()

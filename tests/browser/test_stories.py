@@ -1,0 +1,123 @@
+"""What product and operations people come for, from the first click to the last."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.local_stack.conftest import LocalStack
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+HISTORY = """user_id,layer_id,push_title,sent_at
+7e57ab1e-0000-4000-8000-0000000000aa,3,Old news,2026-11-01T10:00:00Z
+nobody,3,Old news,2026-11-01T10:00:00Z
+"""
+
+
+def somebody(stack: LocalStack) -> str:
+    """Return a user whom the example's first execution sent to."""
+    text = (stack.folder / "sent" / "messages.jsonl").read_text()
+    return re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", text)[-1]  # type: ignore[no-any-return]
+
+
+def fill_in_offers(page: Page) -> None:
+    page.get_by_label("Name", exact=True).fill("Spring offers")
+    page.get_by_label("How often").select_option("weekly")
+    page.get_by_label("Tue").check()
+    page.get_by_label("Live send time, T").fill("18:30")
+    page.get_by_label("Time zone").fill("Europe/Berlin")
+    page.get_by_label("Audience script").select_option("garden_activity")
+    page.get_by_label("Its parameters").fill("lookback_hours = 24")
+    page.get_by_label("Title").fill("[[var:first_name|Hello]], offers near you")
+    page.get_by_label("Text").fill("Somebody gives away [[var:plant]].")
+    page.get_by_label("Audience of the script").fill("recent_offerers")
+
+
+def test_an_automation_is_made_by_hand_tried_out_and_paused(page: Page) -> None:
+    page.goto("/automations")
+    page.get_by_role("link", name="New automation").click()
+    fill_in_offers(page)
+    expect(page.locator(".slots li")).to_have_count(5)
+    expect(page.locator(".android")).to_contain_text("offers near you")
+    expect(page.locator(".android")).not_to_contain_text("[[var:")
+    page.get_by_role("button", name="Save and schedule").click()
+
+    expect(page.get_by_role("heading", name="Spring offers")).to_contain_text("Scheduled")
+    expect(page.get_by_text("Every Tuesday at 18:30, Europe/Berlin")).to_be_visible()
+    page.get_by_role("link", name="Try out").click()
+    page.locator("form", has_text="Dry run").first.get_by_role("button", name="Start").click()
+    expect(page.locator(".head-run")).to_contain_text("Completed", timeout=30_000)
+    page.reload()
+    expect(page.locator("[data-log-lines]")).to_contain_text("nothing was sent")
+    page.goto("/automations?q=spring")
+    page.get_by_role("link", name="Spring offers").click()
+    page.wait_for_url("**/automations/*")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("Control+p")
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("heading", name="Spring offers")).to_contain_text("Paused")
+
+
+def test_what_two_people_change_at_once_is_compared(page: Page) -> None:
+    page.goto("/automations/new-gardeners/edit")
+    other = page.context.new_page()
+    other.goto("/automations/new-gardeners/edit")
+    other.get_by_label("Description").fill("Theirs")
+    other.get_by_role("button", name="Save").click()
+    expect(other.get_by_text("is saved.")).to_be_visible()
+    page.get_by_label("Description").fill("Mine")
+    page.get_by_role("button", name="Save").click()
+
+    row = page.get_by_role("row", name="description")
+    expect(row).to_contain_text("Mine")
+    expect(row).to_contain_text("Theirs")
+
+
+def test_a_fault_is_shown_beside_its_field(page: Page) -> None:
+    page.goto("/automations/new")
+    page.get_by_label("Name", exact=True).fill("Half done")
+    page.get_by_role("button", name="Save as draft").click()
+
+    field = page.get_by_label("Title")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("alert")).to_contain_text("pushSequence.0.title")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Half done")
+
+
+def test_a_user_who_is_held_back_is_explained(page: Page, stack: LocalStack) -> None:
+    page.goto("/cadence/users")
+    page.get_by_label("User id").fill(somebody(stack))
+    page.get_by_role("button", name="Explain").click()
+
+    row = page.get_by_role("row", name="3 · Behaviour-responsive")
+    expect(row).to_contain_text("layer_3_cooldown_hours")
+    expect(row).to_contain_text(re.compile(r"in 2 d"))
+
+
+def test_a_rule_is_changed_after_its_effect_was_seen(page: Page) -> None:
+    page.goto("/cadence")
+    page.get_by_label("In any, hours").nth(2).fill("48")
+    page.get_by_role("button", name="See what that would have done").click()
+    expect(page.get_by_role("heading", name="Replayed over")).to_be_visible()
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Put these rules in force").click()
+
+    expect(page.get_by_text("version 2", exact=False).first).to_be_visible()
+    expect(page.get_by_label("In any, hours").nth(2)).to_have_value("48")
+    expect(page.get_by_role("row", name="Ann").first).to_be_visible()
+
+
+def test_history_is_brought_with_its_faults_told_and_taken_back(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "history.csv"
+    file.write_text(HISTORY)
+    page.goto("/cadence/imports")
+    for button in ("Look at it first", "Import"):
+        page.get_by_label("File").set_input_files(file)
+        page.get_by_role("button", name=button, exact=True).click()
+        expect(page.get_by_role("status").first).to_contain_text("1 notifications")
+        expect(page.get_by_text("Bad row")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+
+    expect(page.get_by_text("1 notifications are removed.")).to_be_visible()
