@@ -23,11 +23,12 @@ def collect(crowd: Crowd) -> Evidence:
     stack = crowd.stack
     snapshots = dict(stack.ledger("SELECT id, snapshot FROM executions"))
     executions = _read_executions(stack, snapshots)
-    ledger = tuple(_read_ledger(stack, snapshots))
-    recorded, unexplained = _read_recorded(stack, executions, [row.address for row in ledger])
+    rows = list(_read_ledger(stack, snapshots))
+    batches = {row.address: batch for row, batch in rows}
+    recorded, unexplained = _read_recorded(stack, executions, batches)
     return Evidence(
         executions=executions,
-        ledger=ledger,
+        ledger=tuple(row for row, _ in rows),
         accepted=tuple(crowd.world.accepted),
         recorded=recorded,
         unexplained=unexplained,
@@ -99,36 +100,45 @@ def _minutes(value: float) -> timedelta:
     return timedelta(minutes=value)
 
 
-def _read_ledger(stack: Stack, snapshots: Mapping[str, Mapping[str, Any]]) -> Iterable[Row]:
-    for id_, position, is_test, user_id, state, was_in_doubt in stack.ledger(
-        "SELECT execution_id, position, is_test, user_id, state, was_in_doubt FROM deliveries"
+def _read_ledger(
+    stack: Stack, snapshots: Mapping[str, Mapping[str, Any]]
+) -> Iterable[tuple[Row, int]]:
+    """Yield each row of the ledger, and its batch."""
+    for id_, position, is_test, user_id, state, was_in_doubt, batch in stack.ledger(
+        "SELECT execution_id, position, is_test, user_id, state, was_in_doubt, batch"
+        " FROM deliveries"
     ):
         push_id = snapshots[id_]["pushSequence"][position - 1]["id"]
         address = Address(id_, position, is_test, user_id.int)
-        yield Row(address, state, was_in_doubt, display_tag(id_, push_id, user_id))
+        yield Row(address, state, was_in_doubt, display_tag(id_, push_id, user_id)), batch
 
 
 def _read_recorded(
-    stack: Stack, executions: Mapping[str, ExecutionSeen], addresses: Iterable[Address]
+    stack: Stack, executions: Mapping[str, ExecutionSeen], batches: Mapping[Address, int]
 ) -> tuple[dict[Address, datetime], dict[tuple[int, int], int]]:
-    """Return when each message counts: its key was taken, and a row stands for it; other rows."""
-    keys = {
+    """Return when each message counts, and what counts besides, by user and layer.
+
+    A message is recorded under its own key, or in the slot that was held for it with its batch;
+    and a row of the history stands for each.
+    """
+    counted = {
         (user_id.int, bytes(key)): sent_at
         for user_id, key, sent_at in stack.history(
             "SELECT user_id, key, sent_at FROM notification_keys"
         )
     }
-    left = Counter(
-        {
-            (user_id.int, layer): count
-            for user_id, layer, count in stack.history(
-                "SELECT user_id, layer_id, count(*) FROM user_notifications GROUP BY 1, 2"
-            )
-        }
-    )
+    held: dict[tuple[int, str], datetime] = {}
+    left: Counter[tuple[int, int]] = Counter()
+    for user_id, layer, sent_at, key in stack.history(
+        "SELECT n.user_id, n.layer_id, n.sent_at, r.key FROM user_notifications n"
+        " LEFT JOIN reservations r ON r.id = n.reservation_id"
+    ):
+        left[user_id.int, layer] += 1
+        held[user_id.int, key] = sent_at
     recorded: dict[Address, datetime] = {}
-    for address in addresses:
-        sent_at = keys.get((address.user, _key(address)))
+    for address, batch in batches.items():
+        slot = f"{address.execution_id}/{address.position}/{batch}"
+        sent_at = counted.get((address.user, _key(address))) or held.get((address.user, slot))
         layer = _layer(executions[address.execution_id], address)
         if sent_at is not None and left[address.user, layer]:
             left[address.user, layer] -= 1
