@@ -42,7 +42,9 @@ class SendPushSchema(Schema):
     user_ids = fields.List(fields.String(), data_key="userIds", load_default=list)
     dry_run = fields.Boolean(data_key="dryRun", load_default=False)
     job_id = fields.String(
-        data_key="jobId", load_default=None, validate=validate.Length(min=1, max=200)
+        data_key="jobId",
+        load_default=None,
+        validate=validate.Regexp(r"[ -~]{1,200}\Z", error="Use 1 to 200 letters of ASCII."),
     )
     audience_description = fields.String(
         data_key="audienceDescription", load_default="", validate=validate.Length(max=1_000)
@@ -73,13 +75,23 @@ class SentSchema(Schema):
     failed_tokens = fields.List(fields.String(), data_key="failedTokens")
 
 
+def _form_field(name: str) -> dict[str, str]:
+    return {"type": "string", "format": "binary"} if name == "file" else {"type": "string"}
+
+
 _BODY: Final = {
     "content": {
         "application/json": {"schema": SendPushSchema},
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "properties": {"file": {"type": "string", "format": "binary"}},
+                "properties": {
+                    name: _form_field(name)
+                    for name in (
+                        "file",
+                        *(f.data_key or n for n, f in SendPushSchema().fields.items()),
+                    )
+                },
             }
         },
     }

@@ -1,5 +1,6 @@
 """Ad hoc pushes go the way of every push: audience, cadence, ledger, and all the stops."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -14,7 +15,12 @@ from push_blaster.domain.execution import Execution, Trigger
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.check_ad_hoc import AdHocRequest, AudienceUpload, BadAdHocPushError
-from push_blaster.use_cases.send_ad_hoc import NoDryRunError, send_ad_hoc, send_what_was_tried
+from push_blaster.use_cases.send_ad_hoc import (
+    NoDryRunError,
+    send_ad_hoc,
+    send_what_was_tried,
+    wait_for_end,
+)
 from push_blaster.use_cases.start_execution import IdempotencyConflictError
 from push_blaster.use_cases.stop_execution import stop_execution
 from tests.people import ALICE, BOB, CAROL
@@ -158,6 +164,18 @@ def test_the_same_key_sends_once_and_for_another_push_it_is_refused(bench: Bench
     assert receivers(bench) == [ALICE]
     with pytest.raises(IdempotencyConflictError):
         send(bench, key="job-1", user_ids=[str(BOB)], layer_id=1)
+
+
+def test_a_sender_waits_for_the_outcome_and_no_longer_than_the_limit(bench: Bench) -> None:
+    started = send_ad_hoc(bench.parts, ask(user_ids=[str(ALICE)]), Mode.LIVE, None)
+
+    early = wait_for_end(bench.parts, started, timedelta(seconds=0.3))
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(wait_for_end, bench.parts, started, timedelta(seconds=20))
+        bench.run(started.id)
+
+    assert early.phase is Phase.WAITING
+    assert waiting.result().phase is Phase.COMPLETED
 
 
 def test_it_is_stopped_as_everything_is(bench: Bench) -> None:

@@ -1,12 +1,14 @@
 """One push, sent ad hoc over HTTP, in the original's shapes."""
 
+import gc
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
 
 from chassis.postgres import Database
 from push_blaster.adapters.device_fields import Device
@@ -150,6 +152,7 @@ def test_a_job_id_is_a_key_and_names_no_file(client: FlaskClient, tmp_path: Path
         ({"layerId": "many"}, "layerId: Not a valid integer."),
         ({"userIds": []}, "file: is missing"),
         ({"userIds": [str(ALICE)] * 3 + ["bob"]}, "userIds: 'bob' is no user id"),
+        ({"jobId": "a\u0007"}, "jobId: Use 1 to 200"),
         ({"deeplink": "https://example.com"}, "deeplink: Unknown field."),
     ],
 )
@@ -184,6 +187,9 @@ def test_a_viewer_may_not(client: FlaskClient) -> None:
 
 
 def test_a_file_may_be_larger_than_any_other_body(client: FlaskClient) -> None:
-    content = f"user_id\n{ALICE}\n" + "\n" * 33 * 1024 * 1024
+    file = FileStorage(BytesIO(f"user_id\n{ALICE}\n".encode() + b"\n" * 33 * 1024**2), "a.csv")
+    boundary, body = encode_multipart({**a_push(userIds=None), "file": file})
 
-    assert post_file(client, content).status_code == 202
+    form = {"data": body, "content_type": f"multipart/form-data; boundary={boundary}"}
+    assert client.post(PATH, **form).status_code == 202
+    gc.collect()  # a spooled file that was left open would be told of now

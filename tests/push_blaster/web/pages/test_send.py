@@ -42,6 +42,7 @@ def test_the_first_button_tries_out_and_the_second_sends_once(
     assert "line 5 invalid_uuid" in page
     assert "Hi Name 0" in page
     assert messages(bench) == []
+    assert "ad hoc" in operator.get("/executions")
     first, again = (operator.post(tried.location) for _ in "ab")
     assert first.location == again.location
     bench.run(first.location.removeprefix("/executions/"))
