@@ -13,6 +13,7 @@ from tests.push_blaster.clock.wall_clocks import slots_of
 
 #: Found so soon after its send time, a slot is on time.
 ON_TIME: Final = timedelta(seconds=30)
+SECOND: Final = timedelta(seconds=1)
 #: How long executions take: mostly minutes, now and then past the next day or week.
 DURATIONS: Final = (*[timedelta(minutes=5)] * 8, timedelta(hours=26), timedelta(days=9))
 
@@ -82,7 +83,7 @@ def _sights(life: Sequence[Version], outages: Sequence[Outage], end: datetime) -
     seen = [(_next_up(version.at, outages), version) for version in life]
     last = dict(seen)
     learned: _Sight | None = None
-    for (at, version), (until, _) in pairwise([*last.items(), (end + ON_TIME, None)]):
+    for (at, version), (until, _) in pairwise([*last.items(), (end + SECOND, None)]):
         if version and version.is_scheduled:
             floor, is_moved = _floor(version, at, learned), _is_moved(version, learned)
             learned = _Sight(at, until, floor, version, is_moved and learned is not None)
