@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
-from environs import Env
+from environs import Env, EnvError, validate
 
 from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
@@ -152,8 +152,17 @@ def _engine(env: Env) -> EngineSettings:
             test_gap=read_seconds(env, "PUSH_TEST_GAP_SECONDS", 10),
             deep_link_schemes=frozenset(env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
             deep_link_hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),
+            holdout_percent=read_percent(env, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
         ),
     )
+
+
+def read_percent(env: Env, name: str) -> float:
+    """Return the percentage `name`, 0 if it is not set; SettingsError if it is none."""
+    try:
+        return env.float(name, 0.0, validate=validate.Range(min=0, max=100))
+    except EnvError as error:
+        raise SettingsError(f"{name} is {env.str(name)!r}; use a number from 0 to 100.") from error
 
 
 def read_cadence_access() -> tuple[str, str] | None:

@@ -21,6 +21,7 @@ from push_blaster.domain.automation import (
     Schedule,
     Settings,
 )
+from push_blaster.domain.experiment import Variant
 
 #: Made once: making a schema takes four times as long as loading a document by it.
 _SCHEMA: Final = AutomationSchema()
@@ -120,6 +121,17 @@ def _read_push(push: Mapping[str, Any], zone: str) -> Push:
         audience_name=push.get("audienceName") or "default",
         delay=_minutes(timing.get("delayAfterPrevious"), 0),
         absolute_time=read_absolute_time(absolute, zone) if absolute else None,
+        variants=tuple(_read_variant(variant) for variant in push.get("variants") or ()),
+    )
+
+
+def _read_variant(variant: Mapping[str, Any]) -> Variant:
+    return Variant(
+        id=variant["id"],
+        weight=variant["weight"],
+        title=variant.get("title"),
+        body=variant.get("body"),
+        deep_link=variant.get("deepLink"),
     )
 
 
@@ -143,6 +155,7 @@ def _read_settings(settings: Mapping[str, Any]) -> Settings:
         in_doubt=InDoubtPolicy(settings.get("inDoubt") or "resend"),
         fail_policy=FailPolicy(settings.get("failPolicy") or "open"),
         devices=ReachedDevices(settings.get("devices") or "newest"),
+        holdout_percent=settings.get("holdoutPercent") or 0.0,
     )
 
 

@@ -31,6 +31,7 @@ from push_blaster.domain.automation import (
 )
 
 MAX_PUSHES: Final = 20
+MAX_VARIANTS: Final = 20
 #: Characters that neither PostgreSQL nor UTF-8 can keep.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 DAY_MINUTES: Final = 24 * 60
@@ -126,6 +127,28 @@ TimingSchema = KeptSchema.from_dict(
     name="PushTiming",
 )
 
+_Variant = KeptSchema.from_dict(
+    {
+        "id": fields.String(required=True, validate=validate.Length(min=1, max=100)),
+        "weight": optional(
+            fields.Float,
+            load_default=1,
+            validate=validate.Range(min=0, min_inclusive=False, max=1_000_000),
+        ),
+        "title": optional(fields.String, validate=validate.Length(min=1, max=1_000)),
+        "body": optional(fields.String, validate=validate.Length(max=4_000)),
+        "deepLink": optional(fields.String),
+    },
+    name="PushVariant",
+)
+
+
+def _are_told_apart(variants: list[dict[str, Any]]) -> None:
+    ids = [variant["id"] for variant in variants]
+    if len(set(ids)) < len(ids):
+        raise ValidationError("Each variant of a push has an id of its own.")
+
+
 _Push = KeptSchema.from_dict(
     {
         "id": optional(fields.String, load_default=""),
@@ -140,6 +163,11 @@ _Push = KeptSchema.from_dict(
         ),
         "timing": fields.Nested(TimingSchema, load_default=lambda: {"delayAfterPrevious": 0}),
         "audienceName": optional(fields.String),
+        "variants": optional(
+            fields.List,
+            cls_or_instance=fields.Nested(_Variant),
+            validate=[validate.Length(max=MAX_VARIANTS), _are_told_apart],
+        ),
         "status": optional(fields.String, load_default="pending"),
     },
     name="AutomationPush",
@@ -243,6 +271,7 @@ SettingsSchema = KeptSchema.from_dict(
         "devices": optional(
             fields.String, validate=validate.OneOf([d.value for d in ReachedDevices])
         ),
+        "holdoutPercent": optional(fields.Float, validate=validate.Range(min=0, max=100)),
     },
     name="AutomationSettings",
 )

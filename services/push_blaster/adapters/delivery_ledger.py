@@ -98,20 +98,29 @@ def insert_refusals(
 
 
 def claim_users(
-    connection: Connection, page: LedgerPage, user_ids: Sequence[UUID], now: datetime
+    connection: Connection, page: LedgerPage, users: Mapping[UUID, str | None], now: datetime
 ) -> set[UUID]:
-    """Claim `user_ids` for a send that begins now; return those whom nobody had claimed."""
+    """Claim `users` for a send that begins now; return those whom nobody had claimed.
+
+    Shape: by user, the variant that is sent, if there are several.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO deliveries (execution_id, position, is_test, batch, user_id, state,
-                                    claimed_at)
-            SELECT %(execution_id)s, %(position)s, %(is_test)s, %(batch)s, u, 'claimed', %(now)s
-              FROM unnest(%(users)s::uuid[]) u
+                                    variant, claimed_at)
+            SELECT %(execution_id)s, %(position)s, %(is_test)s, %(batch)s, v.user_id, 'claimed',
+                   v.variant, %(now)s
+              FROM unnest(%(users)s::uuid[], %(variants)s::text[]) AS v (user_id, variant)
                 ON CONFLICT DO NOTHING
             RETURNING user_id
             """,
-            {**key_of(page), "users": array_of(user_ids), "now": now},
+            {
+                **key_of(page),
+                "users": array_of(users),
+                "variants": list(users.values()),
+                "now": now,
+            },
         )
         return {row[0] for row in cursor}
 

@@ -19,26 +19,35 @@ class Place:
 
 
 def select_funnels(connection: Connection, execution_id: str) -> dict[int, dict[str, Any]]:
-    """Return the live counts of each push: users by state, held back by rule, resent in doubt."""
+    """Return the live counts of each push: users by state, by variant and state, held back by rule.
+
+    Shape: `in_doubt` counts who was in doubt at any time.
+    """
     funnels: dict[int, dict[str, Any]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT position, state, CASE WHEN state = 'held_back' THEN reason END,
+            SELECT position, state, CASE WHEN state = 'held_back' THEN reason END, variant,
                    count(*), count(*) FILTER (WHERE was_in_doubt)
               FROM deliveries
              WHERE execution_id = %(id)s AND NOT is_test
-             GROUP BY 1, 2, 3
+             GROUP BY 1, 2, 3, 4
             """,
             {"id": execution_id},
         )
-        for position, state, rule, users, doubtful in cursor:
-            funnel = funnels.setdefault(position, {"states": {}, "rules": {}, "in_doubt": 0})
+        for position, state, rule, variant, users, doubtful in cursor:
+            funnel = funnels.setdefault(position, _empty())
             funnel["states"][state] = funnel["states"].get(state, 0) + users
             funnel["in_doubt"] += doubtful
             if rule is not None:
                 funnel["rules"][rule] = users
+            if variant is not None:
+                funnel["variants"].setdefault(variant, {})[state] = users
     return funnels
+
+
+def _empty() -> dict[str, Any]:
+    return {"states": {}, "rules": {}, "variants": {}, "in_doubt": 0}
 
 
 def select_reasons(connection: Connection, page: LedgerPage, limit: int = 5) -> list[str]:
@@ -67,8 +76,8 @@ def select_deliveries(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT position, batch, user_id, state, reason, provider_id, was_in_doubt, claimed_at,
-                   settled_at
+            SELECT position, batch, user_id, state, reason, provider_id, variant, was_in_doubt,
+                   claimed_at, settled_at
               FROM deliveries
              WHERE execution_id = %(id)s AND NOT is_test
                AND (%(of)s::uuid IS NULL OR user_id = %(of)s::uuid)

@@ -52,8 +52,9 @@ def select_deliveries_of(
             """
             SELECT * FROM (
             SELECT d.execution_id, e.automation_id, e.automation_name, e.mode, d.position,
-                   d.is_test, d.user_id, d.state, d.reason, d.provider_id, d.was_in_doubt,
-                   d.claimed_at, d.settled_at, e.snapshot -> 'pushSequence' AS pushes,
+                   d.is_test, d.user_id, d.state, d.reason, d.provider_id, d.variant,
+                   d.was_in_doubt, d.claimed_at, d.settled_at,
+                   e.snapshot -> 'pushSequence' AS pushes,
                    concat_ws('/', d.execution_id, d.position, d.is_test) AS entry
               FROM deliveries d
               JOIN executions e ON e.id = d.execution_id
@@ -78,13 +79,14 @@ def select_deliveries_of(
 def stream_deliveries(connection: Connection, execution_id: str) -> Iterator[tuple[Any, ...]]:
     """Yield the execution's whole ledger, by push and batch, in constant memory.
 
-    Shape: position, user, state, reason, provider's id, whether it was in doubt, claimed, settled.
+    Shape: position, user, state, reason, provider's id, variant, whether it was in doubt, claimed,
+    settled.
     """
     with connection.cursor("ledger") as cursor:
         cursor.itersize = ROWS_AT_ONCE
         cursor.execute(
             """
-            SELECT position, user_id, state, reason, provider_id, was_in_doubt, claimed_at,
+            SELECT position, user_id, state, reason, provider_id, variant, was_in_doubt, claimed_at,
                    settled_at
               FROM deliveries
              WHERE execution_id = %(id)s AND NOT is_test

@@ -1,11 +1,12 @@
 """An automation: what people decided about who gets which push sequence, when."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
 from push_blaster.domain.audience import Upload
+from push_blaster.domain.experiment import Variant
 
 
 class Frequency(StrEnum):
@@ -73,6 +74,7 @@ class Push:
     """One message of an automation's sequence.
 
     Shape: `absolute_time` is a wall time of the live day or an instant; it wins over the delay.
+    With `variants` each user of the audience gets the texts of one of them.
     Units: `delay` counts from the previous push's planned instant; the first push's from T.
     """
 
@@ -84,6 +86,18 @@ class Push:
     audience_name: str = "default"
     delay: timedelta = timedelta(0)
     absolute_time: time | datetime | None = None
+    variants: tuple[Variant, ...] = ()
+
+    def worded(self, variant: Variant | None) -> "Push":
+        """Return the push with the texts of `variant`."""
+        own = variant or Variant(id="")
+        return replace(
+            self,
+            variants=(),
+            title=self.title if own.title is None else own.title,
+            body=self.body if own.body is None else own.body,
+            deep_link=self.deep_link if own.deep_link is None else own.deep_link,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +105,7 @@ class Settings:
     """How an automation sends.
 
     Units: `failure_rate` and `least_overlap` are shares from 0 to 1; an audience drifts when it is
-    `drift_factor` times larger or smaller than usual.
+    `drift_factor` times larger or smaller than usual. `holdout_percent` of the users get nothing.
     """
 
     test_user_ids: tuple[str, ...] = ()
@@ -108,6 +122,7 @@ class Settings:
     in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND
     fail_policy: FailPolicy = FailPolicy.OPEN
     devices: ReachedDevices = ReachedDevices.NEWEST
+    holdout_percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,3 +35,4 @@ class Limits:
     test_gap: timedelta = timedelta(seconds=10)
     deep_link_schemes: frozenset[str] = frozenset({"https"})
     deep_link_hosts: frozenset[str] = frozenset()
+    holdout_percent: float = 0.0

@@ -14,7 +14,8 @@ class Message:
     """One push for one user's device, with its placeholders filled in.
 
     Shape: `other_devices` are the user's further ones, if it is for all of them. With a `fault`
-    it could not be found out where the user is reached, and a later try may help.
+    it could not be found out where the user is reached, and a later try may help. `variant` is
+    which wording of the push it is, if there are several.
     """
 
     user_id: UUID
@@ -27,6 +28,7 @@ class Message:
     device_keys: str = ""
     other_devices: tuple[Address, ...] = ()
     fault: str | None = None
+    variant: str | None = None
 
 
 class Outcome(StrEnum):

@@ -46,6 +46,11 @@ def delivers(mode: Mode) -> bool:
     return mode not in _DRY
 
 
+def goes_to_audience(mode: Mode) -> bool:
+    """Return whether it is the audience that is sent to, and not test users."""
+    return mode in {Mode.LIVE, Mode.REAL_DRY_RUN}
+
+
 def is_test_only(mode: Mode) -> bool:
     """Return whether the execution ends with its test, so that the test has to reach somebody."""
     return mode in _TEST_ONLY

@@ -55,6 +55,19 @@ def compile_push(push: Push) -> PushTemplate:
     )
 
 
+def compile_wordings(push: Push) -> dict[str | None, PushTemplate]:
+    """Compile every wording of a push by its variant's id, or by None if it has no variants."""
+    if not push.variants:
+        return {None: compile_push(push)}
+    wordings: dict[str | None, PushTemplate] = {}
+    for variant in push.variants:
+        try:
+            wordings[variant.id] = compile_push(push.worded(variant))
+        except MalformedPlaceholderError as error:
+            raise MalformedPlaceholderError(f"variant {variant.id!r}: {error}") from error
+    return wordings
+
+
 def _compile(name: str, text: str) -> Template:
     try:
         return compile_template(text)

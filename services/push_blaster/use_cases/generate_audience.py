@@ -39,7 +39,7 @@ from push_blaster.domain.execution import (
 )
 from push_blaster.domain.modes import Mode, next_phase
 from push_blaster.domain.phase import Phase
-from push_blaster.domain.push_template import compile_push
+from push_blaster.domain.push_template import compile_wordings
 from push_blaster.domain.script import ParametersError
 from push_blaster.domain.script_run import RunRecord, RunState
 from push_blaster.domain.template import MalformedPlaceholderError
@@ -77,7 +77,7 @@ def generate_audience(parts: Parts, execution: Execution) -> Execution:
     attempt = parts.data_folder / attempt_folder(execution)
     try:
         for push in execution.automation.pushes:
-            compile_push(push)
+            compile_wordings(push)
         _write_csvs(parts, execution, attempt / "output")
         files = list_output(attempt / "output")
         pushes = tuple(
@@ -181,7 +181,8 @@ def _max_size(parts: Parts, automation: Automation) -> int:
 
 
 def _check_placeholders(push: Push, position: int, columns: tuple[str, ...]) -> None:
-    unknown = compile_push(push).find_unknown(columns)
+    templates = compile_wordings(push).values()
+    unknown = sorted({name for template in templates for name in template.find_unknown(columns)})
     if unknown:
         raise StepFailedError(
             f"Push {position} uses {', '.join(f'[[var:{name}]]' for name in unknown)}, and its "

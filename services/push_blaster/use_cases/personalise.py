@@ -10,9 +10,10 @@ from push_blaster.domain.automation import Push, ReachedDevices
 from push_blaster.domain.deep_link import find_link_fault
 from push_blaster.domain.device import Address
 from push_blaster.domain.execution import Execution
+from push_blaster.domain.experiment import choose_variant
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.message import Message, display_tag
-from push_blaster.domain.push_template import PushTemplate, PushTexts, compile_push
+from push_blaster.domain.push_template import PushTemplate, PushTexts, compile_wordings
 from push_blaster.domain.template import MissingVariableError
 from push_blaster.use_cases.find_devices import find_devices
 from push_blaster.use_cases.parts import Parts
@@ -32,10 +33,12 @@ def personalise(
     """Return a message for each row that can have one, in the order of the rows."""
     every = execution.automation.settings.devices is ReachedDevices.ALL
     reach = find_devices(parts, rows, every=every)
-    template = compile_push(push)
+    wordings = compile_wordings(push)
     personal = Personal()
     for row in rows:
-        texts = _render(parts.limits, template, row, is_reached=reach.is_known(row.user_id))
+        variant = choose_variant(push.variants, execution.automation.id, push.id, row.user_id)
+        name = variant.id if variant else None
+        texts = _render(parts.limits, wordings[name], row, is_reached=reach.is_known(row.user_id))
         if isinstance(texts, Refusal):
             personal.refusals.append(texts)
             continue
@@ -52,6 +55,7 @@ def personalise(
                 device_keys=newest.keys,
                 other_devices=tuple(others),
                 fault=reach.unknown.get(row.user_id),
+                variant=name,
             )
         )
     return personal

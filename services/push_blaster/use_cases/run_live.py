@@ -1,6 +1,6 @@
 """The short steps: begin, go live, start and watch a push, complete."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -113,17 +113,19 @@ def complete(_: Parts, execution: Execution) -> Execution:
 def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str, Any]:
     """Return the funnel of a push: who was generated, valid, distinct, eligible, … and sent.
 
-    Shape: counts of users; `exclusionBreakdown` by cadence rule; `notSent` had no turn yet.
+    Shape: counts of users; `exclusionBreakdown` by cadence rule, `variants` by variant's id;
+    `notSent` had no turn yet.
     """
     states = (counted or {}).get("states", {})
     distinct = push.audience.distinct if push.audience else 0
     decided = sum(states.values())
-    held_back = states.get("held_back", 0)
-    eligible = decided - held_back
+    held_back, held_out = states.get("held_back", 0), states.get("holdout", 0)
+    eligible = decided - held_back - held_out
     return {
         "generated": push.audience.generated if push.audience else 0,
         "valid": push.audience.valid if push.audience else 0,
         "distinct": distinct,
+        "holdout": held_out,
         "eligible": eligible,
         "excluded": held_back,
         "exclusionBreakdown": (counted or {}).get("rules", {}),
@@ -133,13 +135,21 @@ def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str,
         "badDeepLink": states.get("bad_deep_link", 0),
         "sent": states.get("sent", 0),
         "wouldSend": states.get("dry_run", 0),
-        "failed": states.get("failed", 0) + states.get("token_dead", 0),
+        "failed": _failed(states),
+        "variants": {
+            name: {"sent": own.get("sent", 0), "failed": _failed(own)}
+            for name, own in sorted((counted or {}).get("variants", {}).items())
+        },
         "inFlight": states.get("claimed", 0),
         "deferred": states.get("deferred", 0),
         "inDoubt": states.get("in_doubt", 0),
         "resentInDoubt": (counted or {}).get("in_doubt", 0) - states.get("in_doubt", 0),
         "notSent": distinct - decided,
     }
+
+
+def _failed(states: Mapping[str, int]) -> int:
+    return states.get("failed", 0) + states.get("token_dead", 0)
 
 
 def _note_end(
@@ -158,6 +168,8 @@ def _note_end(
     )
     if funnel["wouldSend"]:
         text += f" A dry run: {funnel['wouldSend']} would have been sent."
+    if funnel["holdout"]:
+        text += f" Held out: {funnel['holdout']}."
     if funnel["exclusionBreakdown"]:
         rules = ", ".join(f"{rule} {n}" for rule, n in funnel["exclusionBreakdown"].items())
         text += f" Held back by cadence: {rules}."

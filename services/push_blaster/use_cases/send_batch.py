@@ -32,7 +32,7 @@ from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.message import Message, Outcome
-from push_blaster.domain.modes import delivers
+from push_blaster.domain.modes import delivers, goes_to_audience
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.safeguards import (
     Severity,
@@ -41,6 +41,7 @@ from push_blaster.domain.safeguards import (
     exceeds_failure_rate,
 )
 from push_blaster.use_cases.ask_cadence import HeldSlots, ask_cadence
+from push_blaster.use_cases.hold_out import find_held_out
 from push_blaster.use_cases.parts import (
     Parts,
     StepFailedError,
@@ -162,12 +163,16 @@ def _prepare(
         raise StepFailedError(f"Push {batch.position} has no audience.")
     rows = read_batch(parts.data_folder / audience.file, batch.offset, batch.rows)
     page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
-    eligible, held_back = _filter(parts, execution, page, rows, states)
+    held_out = find_held_out(parts.limits, execution, rows, states)
+    asked = [row for row in rows if row.user_id not in held_out]
+    eligible, held_back = _filter(parts, execution, page, asked, states)
     again = [row for row in rows if row.user_id in left.in_doubt or row.user_id in left.deferred]
     push = execution.automation.pushes[batch.position - 1]
+    push = push if goes_to_audience(execution.mode) else push.worded(None)
     personal = personalise(parts, execution, push, [*again, *eligible])
+    refusals = [*held_out.values(), *held_back, *personal.refusals]
     with parts.database.transaction() as connection:
-        insert_refusals(connection, page, [*held_back, *personal.refusals], parts.clock())
+        insert_refusals(connection, page, refusals, parts.clock())
     return personal.messages
 
 
@@ -180,7 +185,8 @@ def _filter(
 ) -> tuple[list[AudienceRow], list[Refusal]]:
     """Return who may be sent to of those without a state, and who is held back by which rule.
 
-    The question is always the whole batch, so that a second attempt gets the verdict of the first.
+    The question is always the whole batch but those held out, so that a second attempt gets the
+    verdict of the first.
     """
     fresh = [row for row in rows if row.user_id not in states]
     if not fresh:

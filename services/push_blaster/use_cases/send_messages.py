@@ -104,7 +104,8 @@ def _claim(parts: Parts, task: SendTask, chunk: Sequence[Message]) -> list[Messa
     with parts.database.transaction() as connection:
         if not task.may_send(connection):
             raise StepStoppedError("no leave to send any more")
-        claimed = claim_users(connection, task.page, wanted, parts.clock())
+        variants = {message.user_id: message.variant for message in chunk}
+        claimed = claim_users(connection, task.page, variants, parts.clock())
         if deferred:
             claimed |= claim_deferred(connection, task.page, deferred)
         if again:

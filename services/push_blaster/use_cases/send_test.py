@@ -105,7 +105,7 @@ def _send(
     def may_send(connection: Connection) -> bool:
         return holds_execution(connection, execution)
 
-    push = execution.automation.pushes[page.position - 1]
+    push = execution.automation.pushes[page.position - 1].worded(None)
     with parts.database.transaction() as connection:
         states = select_states(connection, page)
     personal = personalise(parts, execution, push, [r for r in rows if _is_open(r, states)])

@@ -30,7 +30,7 @@ from push_blaster.web.execution_schemas import (
 PIECE: Final = 1_000
 COLUMNS: Final = (
     *("position", "pushId", "title", "layerId", "userId", "outcome", "reason", "providerId"),
-    *("wasInDoubt", "claimedAt", "settledAt"),
+    *("variant", "wasInDoubt", "claimedAt", "settledAt"),
 )
 
 
@@ -135,10 +135,10 @@ def _write(database: Database, execution: Execution) -> Iterator[str]:
 
 
 def _row(row: tuple[Any, ...], pushes: Mapping[int, tuple[object, ...]]) -> tuple[object, ...]:
-    position, user_id, state, reason, provider_id, was_in_doubt, claimed_at, settled_at = row
+    position, user_id, state, reason, provider_id, variant, was_in_doubt, *instants = row
     return (
         *(position, *pushes[position], user_id, state, guard(reason), guard(provider_id)),
-        *(str(was_in_doubt).lower(), _instant(claimed_at), _instant(settled_at)),
+        *(guard(variant), str(was_in_doubt).lower(), *map(_instant, instants)),
     )
 
 

@@ -87,12 +87,20 @@ class LedgerQuerySchema(DeliveryQuerySchema):
     user_id = fields.UUID(data_key="userId", load_default=None)
 
 
+class VariantCountSchema(Schema):
+    """Counts of users of one variant of a push."""
+
+    sent = fields.Integer()
+    failed = fields.Integer()
+
+
 class FunnelSchema(Schema):
     """Counts of users of one push, from what the script generated to what was sent."""
 
     generated = fields.Integer()
     valid = fields.Integer()
     distinct = fields.Integer()
+    holdout = fields.Integer()
     eligible = fields.Integer()
     excluded = fields.Integer()
     exclusionBreakdown = fields.Dict(keys=fields.String(), values=fields.Integer())  # noqa: N815
@@ -103,6 +111,7 @@ class FunnelSchema(Schema):
     sent = fields.Integer()
     wouldSend = fields.Integer()  # noqa: N815
     failed = fields.Integer()
+    variants = fields.Dict(keys=fields.String(), values=fields.Nested(VariantCountSchema))
     inFlight = fields.Integer()  # noqa: N815
     deferred = fields.Integer()
     inDoubt = fields.Integer()  # noqa: N815
@@ -243,6 +252,7 @@ class DeliverySchema(Schema):
     state = fields.String()
     reason = fields.String(allow_none=True)
     provider_id = fields.String(data_key="providerId", allow_none=True)
+    variant = fields.String(allow_none=True)
     was_in_doubt = fields.Boolean(data_key="wasInDoubt")
     claimed_at = fields.AwareDateTime(data_key="claimedAt")
     settled_at = fields.AwareDateTime(data_key="settledAt", allow_none=True)

@@ -128,7 +128,7 @@ def test_a_device_that_is_gone_when_sent_to_again_leaves_its_user_in_doubt(
     execution_id = start(bench, "unregistered", "ok-1")
     with bench.database.transaction() as connection:
         page = LedgerPage(execution_id, 1, is_test=False)
-        claim_users(connection, page, [UUID(int=1)], utc_now())
+        claim_users(connection, page, {UUID(int=1): None}, utc_now())
 
     bench.run(execution_id)
 

@@ -196,7 +196,7 @@ def test_a_stopped_dry_run_leaves_nothing_in_doubt(
     execution_id = bench.start(Mode.REAL_DRY_RUN)
     with bench.database.transaction() as connection:
         page = LedgerPage(execution_id, 1, is_test=False)
-        claim_users(connection, page, [UUID(int=2)], NOON)
+        claim_users(connection, page, {UUID(int=2): None}, NOON)
     bench.is_shutting_down = lambda: bench.execution(execution_id).pushes[0].started_at is not None
     bench.work()
     bench.is_shutting_down = lambda: False

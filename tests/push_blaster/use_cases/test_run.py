@@ -130,7 +130,7 @@ def _left_in_doubt_by_a_crash(bench: Bench, settings: dict[str, Any]) -> str:
     execution_id = bench.start(settings=settings)
     with bench.database.transaction() as connection:
         page = LedgerPage(execution_id, 1, is_test=False)
-        claim_users(connection, page, [UUID(int=n) for n in (2, 5, 7)], NOON)
+        claim_users(connection, page, {UUID(int=n): None for n in (2, 5, 7)}, NOON)
     return execution_id
 
 
@@ -394,7 +394,7 @@ def test_a_test_that_a_crash_and_a_stop_left_claimed_ends_in_doubt_and_is_told(
     execution_id = bench.start(settings={"testUserIds": [str(ALICE)]})
     with bench.database.transaction() as connection:
         page = LedgerPage(execution_id, 1, is_test=True)
-        claim_users(connection, page, [ALICE], NOON)
+        claim_users(connection, page, {ALICE: None}, NOON)
     stop_execution(bench.database, execution_id, "Enough", bench.now)
     bench.now += MINUTE
 

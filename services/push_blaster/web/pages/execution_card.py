@@ -100,8 +100,11 @@ class Card:
 
         delivered = "wouldSend" if funnel["wouldSend"] else "sent"
         bars = [bar("Would be sent" if funnel["wouldSend"] else "Sent", funnel[delivered], "good")]
+        variants = funnel.get("variants", {}).items()
+        bars += [bar(f"Variant {name}: sent", own["sent"], "good") for name, own in variants]
         rules = sorted(funnel["exclusionBreakdown"].items(), key=lambda item: -item[1])
         bars += [bar(f"Held back by {rule}", users, "held") for rule, users in rules]
+        bars.append(bar("Held out", funnel.get("holdout", 0), "held"))
         bars += [bar(label, funnel[name], "bad") for name, label in LOSSES]
         bars += [
             bar("In doubt", funnel["inDoubt"], "bad"),
