@@ -23,6 +23,8 @@ PAGES = (
     "/cadence/reach?automation=garden-activity",
     "/cadence/imports",
     "/devices",
+    "/scripts",
+    "/scripts/garden_activity",
     "/templates",
     "/templates/onboarding_funnel",
 )

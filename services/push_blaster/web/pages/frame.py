@@ -55,6 +55,7 @@ NAVIGATION: Final = (
     NavEntry("pages_deliveries.search", "Who got what"),
     NavEntry("pages_cadence.rules", "Cadence"),
     NavEntry("pages_devices.show", "Devices"),
+    NavEntry("pages_scripts.list_all", "Scripts"),
     NavEntry("pages_templates.list_all", "Templates"),
 )
 

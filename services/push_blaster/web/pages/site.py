@@ -15,6 +15,7 @@ from push_blaster.web.pages.deliveries import delivery_pages
 from push_blaster.web.pages.devices import device_pages
 from push_blaster.web.pages.edit_automation import edit_automation_pages
 from push_blaster.web.pages.executions import execution_pages
+from push_blaster.web.pages.scripts import script_pages
 from push_blaster.web.pages.send import send_pages
 from push_blaster.web.pages.sign_in import sign_in_pages
 from push_blaster.web.pages.start_from_template import template_pages
@@ -46,5 +47,6 @@ class Site:
             delivery_pages(parts),
             cadence_pages(parts, files, self.records),
             device_pages(parts.database),
+            script_pages(parts),
             template_pages(self.templates, files, parts.limits),
         ]
