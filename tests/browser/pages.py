@@ -1,11 +1,13 @@
 """Every page there is, of the example; and the way in."""
 
+from typing import Any
+
 import requests
 from playwright.sync_api import Page
 
 from tests.local_stack.conftest import LocalStack
 
-#: `{execution}` is the example's first one.
+#: `{execution}` is the example's first one, `{run}` that of its script.
 PAGES = (
     "/sign-in",
     "/",
@@ -18,6 +20,9 @@ PAGES = (
     "/executions",
     "/executions/{execution}",
     "/executions/{execution}/stop",
+    "/send",
+    "/send/{execution}",
+    "/deliveries",
     "/cadence",
     "/cadence/users?user=7e57ab1e-0000-4000-8000-000000000001",
     "/cadence/reach?automation=garden-activity",
@@ -25,6 +30,7 @@ PAGES = (
     "/devices",
     "/scripts",
     "/scripts/garden_activity",
+    "/scripts/garden_activity/runs/{run}",
     "/templates",
     "/templates/onboarding_funnel",
 )
@@ -40,10 +46,11 @@ def sign_in(page: Page, stack: LocalStack) -> None:
 
 def pages_of(stack: LocalStack) -> list[str]:
     """Return the path of every page of this stack."""
-    answer = requests.get(
-        f"{stack.push_url}/api/executions",
-        headers={"Authorization": f"Bearer {stack.token}"},
-        timeout=10,
-    )
-    execution = answer.json()["executions"][-1]["id"]
-    return [path.format(execution=execution) for path in PAGES]
+    execution = _ask(stack, "/api/executions")["executions"][-1]["id"]
+    run = _ask(stack, "/api/scripts/garden_activity/runs")["runs"][-1]["id"]
+    return [path.format(execution=execution, run=run) for path in PAGES]
+
+
+def _ask(stack: LocalStack, path: str) -> Any:
+    headers = {"Authorization": f"Bearer {stack.token}"}
+    return requests.get(stack.push_url + path, headers=headers, timeout=30).json()

@@ -37,7 +37,10 @@ def main() -> None:
                     for path in pages_of(stack):
                         page.goto(path)
                         name = (
-                            path.partition("?")[0].strip("/").partition("@")[0].replace("/", "-")
+                            path.partition("?")[0]
+                            .strip("/")
+                            .partition("@")[0]
+                            .replace("/", "-")[:40]
                             or "dashboard"
                         )
                         page.screenshot(path=FOLDER / f"{name}-{view}.png", full_page=True)
