@@ -61,7 +61,7 @@ class Settings:
         env = Env()
         return cls(
             database_url=require_secret(env, "PUSH_BLASTER_DATABASE_URL"),
-            database_pool_size=read_count(env, "PUSH_DATABASE_POOL_SIZE", 10),
+            database_pool_size=read_count(env, "PUSH_DATABASE_POOL_SIZE", 16),
             data_folder=_data_folder(env),
             cadence_url=env.str("CADENCE_SERVICE_URL", "http://127.0.0.1:3002"),
             cadence_token=require_secret(env, "CADENCE_API_TOKEN"),
@@ -130,11 +130,11 @@ def _script_limits(env: Env) -> ScriptLimits:
 def _engine(env: Env) -> EngineSettings:
     return EngineSettings(
         concurrent_executions=read_count(env, "PUSH_MAX_CONCURRENT_EXECUTIONS", 10),
-        concurrent_batches=read_count(env, "PUSH_MAX_CONCURRENT_BATCHES", 4),
+        concurrent_batches=read_count(env, "PUSH_MAX_CONCURRENT_BATCHES", 8),
         rate_per_minute=read_count(env, "PUSH_RATE_PER_MINUTE", 570_000),
         dead_after=read_seconds(env, "PUSH_ENGINE_DEAD_AFTER_SECONDS", 6),
         limits=Limits(
-            batch_size=read_count(env, "PUSH_BATCH_SIZE", 5_000),
+            batch_size=read_count(env, "PUSH_BATCH_SIZE", 2_500),
             retry=RetryPolicy(
                 backoff=read_seconds(env, "PUSH_RETRY_BACKOFF_SECONDS", 20),
                 budget=read_seconds(env, "PUSH_RETRY_BUDGET_SECONDS", 600),

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from push_blaster.adapters.audience_csv import AudienceCsv, CsvRow, open_audience, open_text
+from push_blaster.adapters.audience_csv import AudienceCsv, open_audience, open_text
+from push_blaster.adapters.user_spool import UserSpool
 
 #: How many bad rows are kept to be shown.
 BAD_ROWS_SHOWN: Final = 20
@@ -63,8 +66,13 @@ class Batch:
 class _Counts:
     generated: int = 0
     valid: int = 0
+    repeats: int = 0
+    looked_at: int = 0
     bad_rows: list[Mapping[str, object]] = field(default_factory=list)
-    seen: set[bytes] = field(default_factory=set)
+
+    @property
+    def distinct(self) -> int:
+        return self.valid - self.repeats
 
 
 def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudience:
@@ -76,7 +84,8 @@ def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudien
     counts = _Counts()
     draft = target.with_suffix(".draft")
     try:
-        columns, sha256 = _write_draft(csv_path, draft, counts, max_size)
+        columns = _write_draft(csv_path, draft, counts, max_size)
+        sha256 = _hash(draft)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -85,7 +94,7 @@ def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudien
         columns=columns,
         generated=counts.generated,
         valid=counts.valid,
-        distinct=len(counts.seen),
+        distinct=counts.distinct,
         bad_rows=tuple(counts.bad_rows),
     )
 
@@ -109,27 +118,55 @@ def freeze_rows(
     )
 
 
-def _write_draft(
-    csv_path: Path, draft: Path, counts: _Counts, max_size: int
-) -> tuple[tuple[str, ...], str]:
-    digest = hashlib.sha256()
-    with open_text(csv_path) as file, draft.open("wb") as frozen:
-        audience = open_audience(file, csv_path.name)
-        for line in _distinct_lines(audience, counts):
-            digest.update(line)
-            frozen.write(line)
-            _check_size(counts, max_size, csv_path.name)
-        _check_not_empty(counts, csv_path.name)
-        frozen.flush()
-        os.fsync(frozen.fileno())
-    return audience.columns, digest.hexdigest()
+def _write_draft(csv_path: Path, draft: Path, counts: _Counts, max_size: int) -> tuple[str, ...]:
+    spool = UserSpool(draft.with_suffix(".users"))
+    try:
+        with open_text(csv_path) as file, draft.open("wb") as frozen:
+            audience = open_audience(file, csv_path.name)
+            for line in _valid_lines(audience, counts, spool):
+                frozen.write(line)
+                _check_size(counts, spool, max_size, csv_path.name)
+            _check_not_empty(counts, csv_path.name)
+            frozen.flush()
+            os.fsync(frozen.fileno())
+        _drop_repeats(draft, counts, spool.find_repeats())
+        _refuse_too_many(counts, max_size, csv_path.name)
+    finally:
+        spool.close()
+    return audience.columns
+
+
+def _drop_repeats(draft: Path, counts: _Counts, repeats: NDArray[Any]) -> None:
+    """Leave out the rows of users who had come before; the first row of a user wins."""
+    counts.repeats = len(repeats)
+    if not len(repeats):
+        return
+    is_repeat = np.zeros(counts.valid, dtype=bool)
+    is_repeat[repeats["place"].astype(np.int64)] = True
+    csv_lines = iter(repeats["line"].tolist())
+    thinned = draft.with_suffix(".thinned")
+    with draft.open("rb") as file, thinned.open("wb") as kept:
+        for line, is_left_out in zip(file, is_repeat, strict=True):
+            if is_left_out:
+                user_id = _read_line(line).user_id
+                _keep_bad(counts, next(csv_lines), f"duplicate: {user_id}")
+            else:
+                kept.write(line)
+        kept.flush()
+        os.fsync(kept.fileno())
+    counts.bad_rows.sort(key=lambda bad: int(str(bad["line"])))
+    thinned.replace(draft)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(path: Path, sha256: str) -> bool:
     """Return whether the frozen audience is there and still what it was."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        return _hash(path) == sha256
     except OSError:
         return False
 
@@ -187,18 +224,14 @@ def _read_line(line: bytes) -> AudienceRow:
     return AudienceRow(UUID(row["userId"]), row["variables"])
 
 
-def _distinct_lines(audience: AudienceCsv, counts: _Counts) -> Iterator[bytes]:
+def _valid_lines(audience: AudienceCsv, counts: _Counts, spool: UserSpool) -> Iterator[bytes]:
     for row in audience.rows:
         counts.generated += 1
         if row.problem:
-            _keep_bad(counts, row, row.problem)
+            _keep_bad(counts, row.line, row.problem)
             continue
         counts.valid += 1
-        key = UUID(row.user_id).bytes
-        if key in counts.seen:
-            _keep_bad(counts, row, f"duplicate: {row.user_id}")
-            continue
-        counts.seen.add(key)
+        spool.add(UUID(row.user_id).bytes, row.line)
         yield _line(row.user_id, row.variables)
 
 
@@ -206,13 +239,22 @@ def _line(user_id: str, variables: Mapping[str, str]) -> bytes:
     return orjson.dumps({"userId": user_id, "variables": variables}) + b"\n"
 
 
-def _keep_bad(counts: _Counts, row: CsvRow, problem: str) -> None:
+def _keep_bad(counts: _Counts, line: int, problem: str) -> None:
     if len(counts.bad_rows) < BAD_ROWS_SHOWN:
-        counts.bad_rows.append({"line": row.line, "problem": problem})
+        counts.bad_rows.append({"line": line, "problem": problem})
 
 
-def _check_size(counts: _Counts, max_size: int, name: str) -> None:
-    if len(counts.seen) > max_size:
+def _check_size(counts: _Counts, spool: UserSpool, max_size: int, name: str) -> None:
+    """Stop a script that writes too many users soon after there is one too many."""
+    if counts.valid <= max(max_size, counts.looked_at * 1.1):
+        return
+    counts.looked_at = counts.valid
+    counts.repeats = len(spool.find_repeats())
+    _refuse_too_many(counts, max_size, name)
+
+
+def _refuse_too_many(counts: _Counts, max_size: int, name: str) -> None:
+    if counts.distinct > max_size:
         raise AudienceTooLargeError(
             f"{name} has more than the {max_size} users allowed. Narrow the script's audience, or "
             "raise the automation's maxAudienceSize and PUSH_MAX_AUDIENCE_SIZE."
@@ -220,7 +262,7 @@ def _check_size(counts: _Counts, max_size: int, name: str) -> None:
 
 
 def _check_not_empty(counts: _Counts, name: str) -> None:
-    if counts.seen:
+    if counts.valid:
         return
     if not counts.generated:
         raise EmptyAudienceError(f"{name} has a header and no row: the audience is empty.")

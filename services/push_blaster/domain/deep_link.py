@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 _SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
+#: What comes before path, query and fragment.
+_ORIGIN: Final = re.compile(r"[^/?#]*(?://[^/?#]*)?")
 
 
 def find_link_fault(link: str, schemes: Collection[str], hosts: Collection[str]) -> str | None:
@@ -17,8 +20,14 @@ def find_link_fault(link: str, schemes: Collection[str], hosts: Collection[str])
         return None
     if _SUSPICIOUS.search(link):
         return "has blanks, backslashes, control characters or letters that are not ASCII"
+    origin = _ORIGIN.match(link)
+    return _find_origin_fault(origin[0] if origin else "", frozenset(schemes), frozenset(hosts))
+
+
+@lru_cache(maxsize=1_024)  # the links of a push lead to one origin, as a rule
+def _find_origin_fault(origin: str, schemes: frozenset[str], hosts: frozenset[str]) -> str | None:
     try:
-        parts = urlsplit(link)
+        parts = urlsplit(origin)
     except ValueError:
         return "is no URL"
     return _find_target_fault(parts, schemes, hosts)

@@ -22,7 +22,7 @@ class ScriptLimits:
 class Limits:
     """Sizes, times and destinations that hold for every automation."""
 
-    batch_size: int = 5_000
+    batch_size: int = 2_500
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_audience_size: int = 100_000
     max_manual_users: int = 5

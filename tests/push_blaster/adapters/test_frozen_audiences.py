@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from push_blaster.adapters import user_spool
 from push_blaster.adapters.audience_csv import AudienceCsvError
 from push_blaster.adapters.frozen_audiences import (
     AudienceTooLargeError,
@@ -142,3 +144,18 @@ def test_a_million_rows(tmp_path: Path) -> None:
 
     assert frozen.distinct == 1_000_000
     assert len(index_batches(tmp_path / "a.jsonl", 1_000)) == 1_000
+
+
+def test_users_who_come_again_far_apart_are_found_whatever_the_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_spool, "BUCKET", 50)
+    monkeypatch.setattr(user_spool, "CHUNK", 70)
+    ids = [str(UUID(int=n % 900)) for n in range(1_000)]
+
+    frozen = freeze(tmp_path, "user_id,n\n" + "".join(f"{i},{n}\n" for n, i in enumerate(ids)), 900)
+
+    assert (frozen.valid, frozen.distinct) == (1_000, 900)
+    assert [row["n"] for _, row in users(tmp_path)] == [str(n) for n in range(900)]
+    assert [bad["line"] for bad in frozen.bad_rows] == list(range(902, 922))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".jsonl"}, "nothing is left"
