@@ -23,7 +23,7 @@ from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.alert_webhook import AlertWebhook
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.batch_table import hand_out_batches
-from push_blaster.adapters.engine_table import beat, delete_engines
+from push_blaster.adapters.engine_table import beat, delete_engines, select_engines
 from push_blaster.adapters.execution_table import hand_out_executions
 from push_blaster.adapters.job_queue import CONCURRENT_TRIALS, BatchKey, JobQueue, Work
 from push_blaster.adapters.script_run_table import hand_out_trials
@@ -37,6 +37,7 @@ from push_blaster.use_cases.send_batch import send_batch
 from push_blaster.use_cases.tell_contacts import tell_contacts
 from push_blaster.use_cases.track_sends import track_sends
 from push_blaster.use_cases.try_script import run_trial, tidy_runs
+from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 from push_blaster.wiring import connect_adapters, make_parts
 
 log = structlog.get_logger()
@@ -160,10 +161,11 @@ class _Engine:
         await self._queue.hand_out_trials(due.trials)
 
     def _find_due(self) -> _Due:
-        now = utc_now()
+        now, pacer = utc_now(), self._parts.pacer
         self._clock.tick(self._files.read_all(), now)
         with self._parts.database.transaction() as connection:
-            beat(connection, self._parts.engine_id, self._started_at, now)
+            beat(connection, self._parts.engine_id, self._started_at, now, pacer.describe())
+            pacer.share(len(select_engines(connection, now - ALIVE_WITHIN)))
             again_before = now - HAND_OUT_AGAIN
             return _Due(
                 executions=hand_out_executions(connection, now, again_before),

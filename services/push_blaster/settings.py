@@ -31,6 +31,7 @@ class EngineSettings:
     concurrent_executions: int
     concurrent_batches: int
     rate_per_minute: int
+    ramp: timedelta
     dead_after: timedelta
     limits: Limits
 
@@ -132,6 +133,7 @@ def _engine(env: Env) -> EngineSettings:
         concurrent_executions=read_count(env, "PUSH_MAX_CONCURRENT_EXECUTIONS", 10),
         concurrent_batches=read_count(env, "PUSH_MAX_CONCURRENT_BATCHES", 8),
         rate_per_minute=read_count(env, "PUSH_RATE_PER_MINUTE", 570_000),
+        ramp=read_seconds(env, "PUSH_RAMP_SECONDS", 60, may_be_zero=True),
         dead_after=read_seconds(env, "PUSH_ENGINE_DEAD_AFTER_SECONDS", 6),
         limits=Limits(
             batch_size=read_count(env, "PUSH_BATCH_SIZE", 2_500),

@@ -70,7 +70,9 @@ def make_parts(
         cadence=adapters.cadence,
         scripts=adapters.scripts,
         data_folder=settings.data_folder,
-        pacer=TokenBucket(settings.engine.rate_per_minute),
+        pacer=TokenBucket(
+            settings.engine.rate_per_minute, ramp_s=settings.engine.ramp.total_seconds()
+        ),
         limits=settings.engine.limits,
         clock=utc_now,
         is_shutting_down=is_shutting_down,

@@ -60,6 +60,7 @@ def running_pipeline(
         "FCM_BASE_URL": fcm.url,
         "FCM_CA_FILE": str(fcm.ca_file),
         "PUSH_RATE_PER_MINUTE": "6000000",
+        "PUSH_RAMP_SECONDS": "0",
         "PUSH_MAX_AUDIENCE_SIZE": "100000000",
         "PUSH_WEB_WORKERS": "1",
         "PUSH_SCRIPT_TIMEOUT_SECONDS": "3600",

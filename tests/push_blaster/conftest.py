@@ -43,6 +43,7 @@ def settings_for(database_url: str, data_folder: Path) -> Settings:
             concurrent_executions=2,
             concurrent_batches=2,
             rate_per_minute=6_000_000,
+            ramp=timedelta(0),
             dead_after=timedelta(seconds=5),
             limits=Limits(),
         ),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from queue import Empty
 from typing import Final
@@ -146,7 +147,13 @@ class _Sending:
     def _deliver(self, answer: Answer, judged: Judgement, user_id: UUID) -> Delivery:
         if not isinstance(judged.meaning, Outcome):
             pause_s = answer.retry_after_s or judged.pause_s
-            return Delivery(user_id, Outcome.DEFERRED, None, judged.reason, pause_s)
+            return Delivery(
+                user_id,
+                Outcome.DEFERRED,
+                reason=judged.reason,
+                retry_after_s=pause_s,
+                is_over_quota=answer.status == HTTPStatus.TOO_MANY_REQUESTS,
+            )
         is_rehearsed = judged.meaning is Outcome.SENT and self._options.validate_only
         outcome = Outcome.DRY_RUN if is_rehearsed else judged.meaning
         return Delivery(user_id, outcome, judged.provider_id, judged.reason)

@@ -117,6 +117,7 @@ class PostTransport:
             outcome,
             reason=f"{attempt.status}: {hint}" if hint else str(attempt.status),
             retry_after_s=read_retry_after(headers.get("retry-after", "")),
+            is_over_quota=attempt.status == 429,
         )
 
 

@@ -51,7 +51,8 @@ class Delivery:
     `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out;
     `DEFERRED`, that the provider surely did not take it, and that it is to be tried again.
     Whoever has several devices may have dead ones among them, whatever the outcome.
-    Units: `retry_after_s` is how long the provider asks to be left alone.
+    Units: `retry_after_s` is how long the provider asks to be left alone; `is_over_quota` says that
+    it is because we send too much.
     """
 
     user_id: UUID
@@ -59,6 +60,7 @@ class Delivery:
     provider_id: str | None = None
     reason: str | None = None
     retry_after_s: float | None = None
+    is_over_quota: bool = False
     dead_devices: tuple[DeadDevice, ...] = ()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.cadence_client import CadenceClient
@@ -39,8 +39,17 @@ class StepStoppedError(Exception):
 class Pacer(Protocol):
     """What keeps all senders of this process below the provider's quota."""
 
-    def take(self, messages: int, should_stop: Callable[[], bool]) -> None:
-        """Return when so many messages may be sent, or as soon as the sender should stop."""
+    def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
+        """Return how many of `messages` may be sent now, once it is any; 0 if it should stop."""
+
+    def note(self, well: int, failed: int, over_quota: int) -> None:
+        """Take what became of messages: taken by the provider, failed by it, over its quota."""
+
+    def share(self, engines: int) -> None:
+        """Take how many engines send: each has an equal part of the rate."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what people are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +78,19 @@ def fit_to_mode(parts: Parts, mode: Mode) -> Parts:
 
 
 class _Unpaced:
-    def take(self, messages: int, should_stop: Callable[[], bool]) -> None:
-        """A dry run uses up nothing of the provider's quota."""
+    """A dry run uses up nothing of the provider's quota."""
+
+    def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
+        return 0 if should_stop() else messages
+
+    def note(self, well: int, failed: int, over_quota: int) -> None:
+        """Nothing was sent."""
+
+    def share(self, engines: int) -> None:
+        """There is nothing to share."""
+
+    def describe(self) -> dict[str, Any]:
+        return {}
 
 
 def note(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 from chassis.postgres import Connection
@@ -25,8 +25,6 @@ from push_blaster.domain.message import Delivery, Message, Outcome
 from push_blaster.domain.retry import Tried
 from push_blaster.use_cases.parts import Parts, StepStoppedError
 from push_blaster.use_cases.reach_devices import reach_devices
-
-T = TypeVar("T")
 
 #: Messages claimed at once: what a crash can leave in doubt at the most, for each worker.
 CLAIM: Final = 500
@@ -71,8 +69,11 @@ def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> 
 
     Raises: StepStoppedError when the leave to send is gone; TransportUnavailableError.
     """
-    for chunk in slices(messages, CLAIM):
-        parts.pacer.take(len(chunk), task.should_stop)
+    begun = 0
+    while begun < len(messages):
+        allowed = parts.pacer.take(min(CLAIM, len(messages) - begun), task.should_stop)
+        chunk = messages[begun : begun + allowed]
+        begun += allowed
         task.keep_slots()
         claimed = _claim(parts, task, chunk)
         task.tally(_send_claimed(parts, task, claimed))
@@ -89,12 +90,6 @@ def leave_in_doubt(parts: Parts, page: LedgerPage, user_ids: Iterable[UUID], rea
 def leave_tried_out(parts: Parts, page: LedgerPage, user_ids: Iterable[UUID]) -> None:
     """Settle claims of a dry run: nothing of it can be in doubt, as nothing was sent."""
     _settle(parts, page, [Delivery(user_id, Outcome.DRY_RUN) for user_id in user_ids])
-
-
-def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Yield `items` in runs of `size`."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _claim(parts: Parts, task: SendTask, chunk: Sequence[Message]) -> list[Message]:
@@ -139,6 +134,7 @@ def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> lis
             deferrals, given_up = _put_off(parts, task, group, begun_at)
             final = [d for d in group if d.outcome in _FINAL] + given_up
             _settle(parts, task.page, final, deferrals)
+            _tell_pacer(parts, group)
             _bury_devices(parts, group)
             deliveries += [d for d in group if d.outcome is not Outcome.DEFERRED] + given_up
             deliveries += [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
@@ -170,6 +166,14 @@ def _put_off(
         else:
             deferrals.append(Deferral(user_id, delivery.reason, tried.times, due_at))
     return deferrals, given_up
+
+
+def _tell_pacer(parts: Parts, group: Sequence[Delivery]) -> None:
+    outcomes = Counter(delivery.outcome for delivery in group)
+    over_quota = sum(delivery.is_over_quota for delivery in group)
+    failed = outcomes[Outcome.DEFERRED] + outcomes[Outcome.IN_DOUBT] - over_quota
+    well = sum(outcomes[outcome] for outcome in _FINAL)
+    parts.pacer.note(well, failed, over_quota)
 
 
 def _give_back(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:

@@ -214,6 +214,13 @@ class ExecutionSchema(Schema):
     uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
     over_cap = fields.Nested(OverCapCountSchema, data_key="overCap", allow_none=True)
     approval = fields.Nested(ApprovalSchema, allow_none=True)
+    pace = fields.List(
+        fields.Dict(),
+        metadata={
+            "description": "While it is live, of each engine: ratePerMinute, breaker (closed, "
+            "open, half_open), slowedTo (after answers over quota), engines that share the rate."
+        },
+    )
     can_cancel = fields.Boolean(data_key="canCancel")
     can_stop = fields.Boolean(data_key="canStop")
     phases = fields.List(fields.Nested(PhaseSchema))

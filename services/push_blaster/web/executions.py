@@ -9,12 +9,13 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.postgres import Database
+from chassis.postgres import Connection, Database
 from chassis.service import Routes
 from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_report import select_funnels
+from push_blaster.adapters.engine_table import select_paces
 from push_blaster.adapters.execution_log import select_log
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
 from push_blaster.adapters.over_cap_table import select_over_cap_count
@@ -27,6 +28,7 @@ from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
+from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.execution_schemas import (
     ApproveSchema,
@@ -153,8 +155,21 @@ def _show(database: Database, execution: Execution) -> dict[str, Any]:
         counted = select_funnels(connection, execution.id)
         approval = select_approval(connection, execution.id)
         over_cap = select_over_cap_count(connection, execution.id)
+        paces = _select_paces(connection, execution)
     shown = _execution(execution, phases.get(execution.id, []), counted)
-    return {**shown, "approval": _show_approval(execution, approval), "over_cap": over_cap}
+    return {
+        **shown,
+        "approval": _show_approval(execution, approval),
+        "over_cap": over_cap,
+        "pace": paces,
+    }
+
+
+def _select_paces(connection: Connection, execution: Execution) -> list[dict[str, Any]]:
+    """Return at which pace each engine sends, while the execution is live."""
+    if execution.phase is not Phase.LIVE_EXECUTION:
+        return []
+    return select_paces(connection, utc_now() - ALIVE_WITHIN)
 
 
 def _show_approval(execution: Execution, approval: Approval | None) -> dict[str, Any] | None:

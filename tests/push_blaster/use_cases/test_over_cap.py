@@ -1,7 +1,6 @@
 """A send that nobody checked is accounted for: who got more than the rules allow, exactly."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from flask.testing import FlaskClient
 
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence_client import CadenceClient
+from push_blaster.adapters.pacing import TokenBucket
 from push_blaster.app import create_app
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases import count_over_cap as counting
@@ -41,14 +41,16 @@ def client(bench: Bench, push_url: str, tmp_path: Path) -> FlaskClient:
     return client
 
 
-@dataclass
-class Outage:
+class Outage(TokenBucket):
     """A pacer before whose first messages the first batch has been checked; then cadence goes."""
 
-    proxy: FickleProxy
+    def __init__(self, proxy: FickleProxy) -> None:
+        super().__init__(60_000_000)
+        self.proxy = proxy
 
-    def take(self, messages: int, should_stop: Callable[[], bool]) -> None:
+    def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
         self.proxy.mood = Mood.AWAY
+        return messages
 
 
 def an_unchecked_send(bench: Bench, proxy: FickleProxy, database: BulkDatabase) -> str:
