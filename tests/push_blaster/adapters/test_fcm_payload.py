@@ -4,7 +4,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import pytest
 from firebase_admin import messaging
+from firebase_admin._messaging_encoder import MessageEncoder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +14,7 @@ from push_blaster.adapters.fcm_payload import TTL_S, encode_message
 from push_blaster.domain.message import Message
 
 TEXTS = st.text(max_size=60)
-ENCODER = messaging._messaging_utils.MessageEncoder()
+ENCODER = MessageEncoder()
 
 
 def by_google(message: Message) -> Any:
@@ -37,6 +39,7 @@ def by_google(message: Message) -> Any:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Message.token is deprecated")  # both kinds are registered
 @given(
     token=st.text(min_size=1, max_size=60),
     title=TEXTS,
