@@ -29,7 +29,7 @@ from push_blaster.use_cases.reach_devices import reach_devices
 #: Messages claimed at once: what a crash can leave in doubt at the most, for each worker.
 CLAIM: Final = 500
 #: Outcomes written at once, and for how long they gather.
-SETTLE: Final = 250
+SETTLE: Final = 500
 GATHER_S: Final = 0.2
 #: How often a message is begun again whose outcome stays unknown.
 ROUNDS: Final = 3
