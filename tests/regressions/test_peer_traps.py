@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests.people import ALICE
 from tests.push_blaster.use_cases.conftest import EVER, Bench
 from tests.push_blaster.use_cases.test_run import messages
 from tests.push_blaster.use_cases.test_safeguards import violations
+from tests.push_blaster.use_cases.test_user_time import ZONES
 from tests.regressions.conftest import RECIPES, create, daily_in, tick_files
 
 DAY = timedelta(days=1)
@@ -270,3 +271,39 @@ def test_trap_a_memory_of_one_day(bench: Bench, client: FlaskClient) -> None:
         cursor.execute("UPDATE executions SET created_at = created_at - interval '40 days'")
     again = client.post("/api/executions", json=asked, headers=key).get_json()["id"]
     assert first == again
+
+
+def test_trap_quiet_hours_at_a_fixed_offset_from_utc(bench: Bench) -> None:
+    bench.write_script(ZONES)
+    settings = {"quietHours": {"start": "22:00", "end": "08:00"}, "deliverWithinMinutes": 720}
+
+    def held_from(evening: str, name: str) -> str:
+        bench.now = datetime.fromisoformat(evening)
+        parameters = {"zones": "Europe/Berlin Asia/Tokyo"}
+        return bench.start(id=name, parameters=parameters, settings=settings)
+
+    for evening, minute_before, morning in [
+        ("2027-03-27T21:30Z", "2027-03-28T05:59Z", "2027-03-28T06:00Z"),  # the clocks go forward
+        ("2027-10-30T21:30Z", "2027-10-31T06:59Z", "2027-10-31T07:00Z"),  # and back
+    ]:
+        execution_id = held_from(evening, f"night-of-{evening[:10]}")
+        bench.work()
+        bench.now = datetime.fromisoformat(minute_before)
+        bench.work()
+        states = {d["user_id"].int: d["state"] for d in bench.deliveries(execution_id)}
+        assert states == {1: "deferred", 2: "sent"}, "eight o'clock where each of them is"
+        bench.now = datetime.fromisoformat(morning)
+        bench.work()
+        assert bench.funnel(execution_id)["sent"] == 2
+
+
+def test_trap_one_users_zone_that_is_none_and_stops_all(bench: Bench) -> None:
+    bench.write_script(ZONES)
+    names = "UTC Mars/Olympus America ../../etc/passwd +25:00 Europe/Berlin"
+    settings = {"quietHours": {"start": "22:00", "end": "08:00"}, "localTime": True}
+
+    execution = bench.run(bench.start(parameters={"zones": names}, settings=settings))
+
+    assert execution.phase is Phase.COMPLETED
+    states = [d["state"] for d in bench.deliveries(execution.id)]
+    assert states == ["sent"] * 6, "a zone that is none is the automation's own"

@@ -17,9 +17,11 @@ from push_blaster.domain.automation import (
     InDoubtPolicy,
     MissedRunPolicy,
     Push,
+    QuietHours,
     ReachedDevices,
     Schedule,
     Settings,
+    WhenQuiet,
 )
 from push_blaster.domain.experiment import Variant
 
@@ -139,6 +141,7 @@ def _read_settings(settings: Mapping[str, Any]) -> Settings:
     safeguards = settings.get("safeguards") or {}
     thresholds = safeguards.get("alertThresholds") or {}
     drift = safeguards.get("drift") or {}
+    within = settings.get("deliverWithinMinutes")
     sizes = [settings.get("maxAudienceSize"), safeguards.get("maxAudienceSize")]
     return Settings(
         test_user_ids=tuple(settings.get("testUserIds") or ()),
@@ -156,6 +159,20 @@ def _read_settings(settings: Mapping[str, Any]) -> Settings:
         fail_policy=FailPolicy(settings.get("failPolicy") or "open"),
         devices=ReachedDevices(settings.get("devices") or "newest"),
         holdout_percent=settings.get("holdoutPercent") or 0.0,
+        quiet_hours=_read_quiet_hours(settings.get("quietHours")),
+        local_time=bool(settings.get("localTime")),
+        deliver_within=_minutes(within, 0) if within else None,
+    )
+
+
+def _read_quiet_hours(quiet: Mapping[str, Any] | None) -> QuietHours | None:
+    if quiet is None:
+        return None
+    return QuietHours(
+        start=read_time(quiet["start"]),
+        end=read_time(quiet["end"]),
+        when_quiet=WhenQuiet(quiet.get("whenQuiet") or "hold"),
+        timezone=quiet.get("timezone"),
     )
 
 

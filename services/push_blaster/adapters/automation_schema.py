@@ -7,7 +7,6 @@ what real files hold beyond the types (empty push ids, `scheduledDate`, dates as
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from marshmallow import (
     INCLUDE,
@@ -28,13 +27,17 @@ from push_blaster.domain.automation import (
     InDoubtPolicy,
     MissedRunPolicy,
     ReachedDevices,
+    WhenQuiet,
 )
+from push_blaster.domain.user_time import find_zone
 
 MAX_PUSHES: Final = 20
 MAX_VARIANTS: Final = 20
 #: Characters that neither PostgreSQL nor UTF-8 can keep.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 DAY_MINUTES: Final = 24 * 60
+#: A day, and the two hours by which the longest of days and the slowest of sends exceed it.
+LONGEST_HOLD_MINUTES: Final = 26 * 60
 #: What an audience may come from.
 SOURCES: Final = ("customScript", "manualUserIds", "uploadedFile")
 TYPES: Final = ("single_push", "sequence", "recurring", "triggered", "script_based")
@@ -76,12 +79,8 @@ def _is_date(value: str) -> None:
 
 
 def _is_zone(value: str) -> None:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValidationError(
-            f"{value!r} is no time zone; use a name such as Europe/Berlin."
-        ) from error
+    if find_zone(value) is None:
+        raise ValidationError(f"{value!r} is no time zone; use a name such as Europe/Berlin.")
 
 
 def _is_cron(value: str) -> None:
@@ -249,6 +248,28 @@ _Safeguards = KeptSchema.from_dict(
     name="Safeguards",
 )
 
+
+class _QuietHours(
+    KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
+        {
+            "start": fields.String(required=True, validate=_is_time),
+            "end": fields.String(required=True, validate=_is_time),
+            "whenQuiet": optional(
+                fields.String, validate=validate.OneOf([w.value for w in WhenQuiet])
+            ),
+            "timezone": optional(fields.String, validate=_is_zone),
+        },
+        name="QuietHoursFields",
+    )
+):
+    """When no message comes, by each user's clock."""
+
+    @validates_schema
+    def _are_hours(self, data: dict[str, Any], **_: object) -> None:
+        if read_time(data["start"]) == read_time(data["end"]):
+            raise ValidationError("Quiet hours that end when they begin are none.", "end")
+
+
 SettingsSchema = KeptSchema.from_dict(
     {
         "testUserIds": optional(fields.List, cls_or_instance=fields.String(), load_default=list),
@@ -272,6 +293,12 @@ SettingsSchema = KeptSchema.from_dict(
             fields.String, validate=validate.OneOf([d.value for d in ReachedDevices])
         ),
         "holdoutPercent": optional(fields.Float, validate=validate.Range(min=0, max=100)),
+        "quietHours": optional(fields.Nested, nested=_QuietHours),
+        "localTime": optional(fields.Boolean),
+        "deliverWithinMinutes": optional(
+            fields.Float,
+            validate=validate.Range(min=0, min_inclusive=False, max=LONGEST_HOLD_MINUTES),
+        ),
     },
     name="AutomationSettings",
 )

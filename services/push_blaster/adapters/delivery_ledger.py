@@ -2,7 +2,7 @@
 
 A row is claimed before the send and settled after it. What is claimed and never settled is in
 doubt: the send began, and a crash hid its outcome. What is deferred was surely not taken by the
-provider, and is claimed again when it is due.
+provider, or never tried because its user is held; it is claimed when it is due.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +47,18 @@ class Deferral:
     not_before: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A user who is put off by the user's own time, and never tried before.
+
+    Shape: `held_until` is the instant for which cadence will be asked; None: with the whole batch.
+    """
+
+    user_id: UUID
+    not_before: datetime
+    held_until: datetime | None
+
+
 _ON_PAGE: Final = """execution_id = %(execution_id)s AND position = %(position)s
                AND is_test = %(is_test)s AND batch = %(batch)s"""
 
@@ -72,6 +84,51 @@ def select_deferred(connection: Connection, page: LedgerPage) -> dict[UUID, tupl
             key_of(page),
         )
         return {row[0]: (Tried(row[1], row[2]), row[3]) for row in cursor}
+
+
+def select_held(connection: Connection, page: LedgerPage) -> dict[UUID, datetime]:
+    """Return who was ever held on this page, and until when."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT user_id, held_until FROM deliveries
+             WHERE {_ON_PAGE} AND held_until IS NOT NULL
+            """,  # noqa: S608 - a constant
+            key_of(page),
+        )
+        return dict(cursor.fetchall())
+
+
+def hold(connection: Connection, page: LedgerPage, holds: Sequence[Hold], now: datetime) -> None:
+    """Put off users who have no state yet, or who were held already and never tried."""
+    if not holds:
+        return
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            """
+            INSERT INTO deliveries (execution_id, position, is_test, batch, user_id, state, reason,
+                                    claimed_at, settled_at, not_before, held_until)
+            VALUES %s
+                ON CONFLICT (user_id, execution_id, position, is_test) DO UPDATE
+               SET not_before = EXCLUDED.not_before, held_until = EXCLUDED.held_until,
+                   reason = EXCLUDED.reason
+             WHERE deliveries.state = 'deferred' AND deliveries.tries = 0
+            """,
+            [
+                (*key_of(page).values(), h.user_id, "deferred", _why(h), now, now, *_when(h))
+                for h in holds
+            ],
+            page_size=1_000,
+        )
+
+
+def _why(hold: Hold) -> str:
+    return f"held until {hold.not_before.isoformat(timespec='minutes')}"
+
+
+def _when(hold: Hold) -> tuple[datetime, datetime | None]:
+    return hold.not_before, hold.held_until
 
 
 def insert_refusals(
@@ -125,16 +182,29 @@ def claim_users(
         return {row[0] for row in cursor}
 
 
-def claim_deferred(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]) -> set[UUID]:
-    """Claim deferred `user_ids` for a send that begins now; return those who were deferred."""
+def claim_deferred(
+    connection: Connection, page: LedgerPage, users: Mapping[UUID, str | None], now: datetime
+) -> set[UUID]:
+    """Claim deferred `users` for a send that begins now; return those who were deferred.
+
+    Shape: by user, the variant that is sent, if there are several.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            UPDATE deliveries SET state = 'claimed', settled_at = NULL
-             WHERE {_ON_PAGE} AND user_id = ANY(%(users)s::uuid[]) AND state = 'deferred'
-            RETURNING user_id
+            UPDATE deliveries d
+               SET state = 'claimed', settled_at = NULL, variant = v.variant,
+                   claimed_at = CASE WHEN tries = 0 THEN %(now)s ELSE claimed_at END
+              FROM unnest(%(users)s::uuid[], %(variants)s::text[]) AS v (user_id, variant)
+             WHERE {_ON_PAGE} AND d.user_id = v.user_id AND d.state = 'deferred'
+            RETURNING d.user_id
             """,  # noqa: S608 - a constant
-            {**key_of(page), "users": array_of(user_ids)},
+            {
+                **key_of(page),
+                "users": array_of(users),
+                "variants": list(users.values()),
+                "now": now,
+            },
         )
         return {row[0] for row in cursor}
 
@@ -212,8 +282,16 @@ def defer(
 
 
 def release_claims(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]) -> None:
-    """Give back claims whose send surely never began."""
+    """Give back claims whose send surely never began; whoever was held is due as before."""
     with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE deliveries SET state = 'deferred', settled_at = claimed_at
+             WHERE {_ON_PAGE} AND user_id = ANY(%(users)s::uuid[])
+               AND state = 'claimed' AND NOT was_in_doubt AND held_until IS NOT NULL
+            """,  # noqa: S608 - a constant
+            {**key_of(page), "users": array_of(user_ids)},
+        )
         cursor.execute(
             f"""
             DELETE FROM deliveries

@@ -21,13 +21,16 @@ class Place:
 def select_funnels(connection: Connection, execution_id: str) -> dict[int, dict[str, Any]]:
     """Return the live counts of each push: users by state, by variant and state, held back by rule.
 
-    Shape: `in_doubt` counts who was in doubt at any time.
+    Shape: `held` is who is deferred by the user's own time; `in_doubt` counts who was in doubt at
+    any time.
     """
     funnels: dict[int, dict[str, Any]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT position, state, CASE WHEN state = 'held_back' THEN reason END, variant,
+            SELECT position,
+                   CASE WHEN state = 'deferred' AND tries = 0 THEN 'held' ELSE state END,
+                   CASE WHEN state = 'held_back' THEN reason END, variant,
                    count(*), count(*) FILTER (WHERE was_in_doubt)
               FROM deliveries
              WHERE execution_id = %(id)s AND NOT is_test

@@ -42,6 +42,21 @@ def select_addresses(
     return found
 
 
+def select_timezones(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the zone of the living device that was seen last, of each user who has one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT ON (user_id) user_id, timezone
+              FROM devices
+             WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL AND timezone IS NOT NULL
+             ORDER BY user_id, last_seen_at DESC, token
+            """,
+            {"users": list(user_ids)},
+        )
+        return dict(cursor.fetchall())
+
+
 def select_deaths(connection: Connection, tokens: Sequence[str]) -> dict[str, datetime]:
     """Return when each of `tokens` that is dead died."""
     with connection.cursor() as cursor:

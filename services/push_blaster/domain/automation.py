@@ -47,6 +47,26 @@ class ReachedDevices(StrEnum):
     ALL = "all"
 
 
+class WhenQuiet(StrEnum):
+    """What becomes of a message whose user is in quiet hours."""
+
+    HOLD = "hold"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """From when until when no message comes, by the user's clock.
+
+    Shape: `end` before `start` is the next morning's; `timezone` is the zone of whoever has none.
+    """
+
+    start: time
+    end: time
+    when_quiet: WhenQuiet = WhenQuiet.HOLD
+    timezone: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When an automation sends: T, the live send time, in a zone, and how long before it begins.
@@ -106,6 +126,7 @@ class Settings:
 
     Units: `failure_rate` and `least_overlap` are shares from 0 to 1; an audience drifts when it is
     `drift_factor` times larger or smaller than usual. `holdout_percent` of the users get nothing.
+    `deliver_within` is for how long users may be held by their own time.
     """
 
     test_user_ids: tuple[str, ...] = ()
@@ -123,6 +144,9 @@ class Settings:
     fail_policy: FailPolicy = FailPolicy.OPEN
     devices: ReachedDevices = ReachedDevices.NEWEST
     holdout_percent: float = 0.0
+    quiet_hours: QuietHours | None = None
+    local_time: bool = False
+    deliver_within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

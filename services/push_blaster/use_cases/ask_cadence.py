@@ -1,6 +1,7 @@
 """Ask the cadence service whom a push may go to; if it cannot be asked, follow the policy."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -24,15 +25,20 @@ HOLD_AGAIN_AFTER: Final = HOLD / 3
 
 
 def ask_cadence(
-    parts: Parts, execution: Execution, page: LedgerPage, user_ids: Sequence[UUID]
+    parts: Parts,
+    execution: Execution,
+    page: LedgerPage,
+    user_ids: Sequence[UUID],
+    held_until: datetime | None = None,
 ) -> Verdict:
     """Return the verdict on the users of one batch, and hold the eligible ones' slots.
 
-    Asked again for the same batch it is the same. One that let everybody through unchecked marks
+    Asked again for the same users it is the same. One that let everybody through unchecked marks
     the execution. A dry run holds nothing.
+    Shape: users who were held are asked about in a question of their own, for that instant.
     Raises: StepFailedError if nobody could be checked and the automation's policy is `closed`.
     """
-    verdict = _judge(parts, execution, page, user_ids)
+    verdict = _judge(parts, execution, page, user_ids, held_until)
     if not verdict.failed_open:
         return verdict
     if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
@@ -47,11 +53,11 @@ def ask_cadence(
 class HeldSlots:
     """The slots that cadence holds for one batch, for as long as the batch is worked on."""
 
-    def __init__(self, parts: Parts, execution: Execution, page: LedgerPage) -> None:
-        """Take whose slots they are; they have been held from about now on."""
+    def __init__(self, parts: Parts, execution: Execution, keys: Collection[str]) -> None:
+        """Take the keys of the reservations; they have been held from about now on."""
         self._are_held = delivers(execution.mode)
         self._parts = parts
-        self._key = reservation_key(page)
+        self._keys = keys
         self._held_at = parts.clock()
 
     def keep(self) -> None:
@@ -60,21 +66,27 @@ class HeldSlots:
         if not self._are_held or now - self._held_at < HOLD_AGAIN_AFTER:
             return
         self._held_at = now
-        try:
-            self._parts.cadence.hold_longer(self._key)
-        except CadenceUnavailableError as error:
-            log.info("slots_left_to_run_out", key=self._key, reason=str(error))
+        for key in self._keys:
+            try:
+                self._parts.cadence.hold_longer(key)
+            except CadenceUnavailableError as error:
+                log.info("slots_left_to_run_out", key=key, reason=str(error))
 
 
 def _judge(
-    parts: Parts, execution: Execution, page: LedgerPage, user_ids: Sequence[UUID]
+    parts: Parts,
+    execution: Execution,
+    page: LedgerPage,
+    user_ids: Sequence[UUID],
+    held_until: datetime | None,
 ) -> Verdict:
     layer_id = execution.automation.pushes[page.position - 1].layer_id
-    at = counted_instant(execution, page.position) or parts.clock()
+    at = held_until or counted_instant(execution, page.position) or parts.clock()
     try:
         if not delivers(execution.mode):
             return parts.cadence.filter_audience(user_ids, layer_id, at)
-        return parts.cadence.reserve_audience(user_ids, layer_id, at, reservation_key(page))
+        key = reservation_key(page, held_until)
+        return parts.cadence.reserve_audience(user_ids, layer_id, at, key)
     except CadenceUnavailableError as error:
         return Verdict(frozenset(user_ids), {}, failed_open=True, reason=str(error))
 

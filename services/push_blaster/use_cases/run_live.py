@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from push_blaster.adapters.batch_table import count_open_batches, insert_batches
 from push_blaster.adapters.delivery_ledger import LedgerPage
@@ -20,6 +20,7 @@ from push_blaster.domain.modes import next_phase
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.safeguards import Severity, Violation, ViolationType
 from push_blaster.domain.timeline import find_current_push, plan_pushes
+from push_blaster.domain.user_time import stop_limit
 from push_blaster.use_cases.approve_execution import find_missing_approval
 from push_blaster.use_cases.parts import Parts, StepFailedError, note
 
@@ -85,7 +86,7 @@ def watch_push(parts: Parts, execution: Execution) -> Execution:
 
 
 def _still_in_time(parts: Parts, execution: Execution, push: PushProgress) -> Execution:
-    limit = parts.limits.push_time_limit
+    limit = stop_limit(execution.automation.settings, parts.limits.push_time_limit)
     if push.started_at is None or parts.clock() - push.started_at <= limit:
         return execution
     text = (
@@ -119,13 +120,17 @@ def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str,
     states = (counted or {}).get("states", {})
     distinct = push.audience.distinct if push.audience else 0
     decided = sum(states.values())
-    held_back, held_out = states.get("held_back", 0), states.get("holdout", 0)
-    eligible = decided - held_back - held_out
+    held_back = states.get("held_back", 0)
+    eligible = decided - held_back - sum(states.get(state, 0) for state in _NEVER_ASKED)
     return {
         "generated": push.audience.generated if push.audience else 0,
         "valid": push.audience.valid if push.audience else 0,
         "distinct": distinct,
-        "holdout": held_out,
+        "holdout": states.get("holdout", 0),
+        "held": states.get("held", 0),
+        "quietHours": states.get("quiet_hours", 0),
+        "localTimePassed": states.get("local_time_passed", 0),
+        "notInTime": states.get("not_in_time", 0),
         "eligible": eligible,
         "excluded": held_back,
         "exclusionBreakdown": (counted or {}).get("rules", {}),
@@ -148,6 +153,17 @@ def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str,
     }
 
 
+#: The states of users about whom cadence was not asked, or not yet.
+_NEVER_ASKED: Final = ("holdout", "held", "quiet_hours", "local_time_passed", "not_in_time")
+#: How the log tells of them, by their names in the funnel.
+_TOLD: Final = (
+    ("holdout", "held out"),
+    ("quietHours", "in their quiet hours"),
+    ("localTimePassed", "for whom the time had passed"),
+    ("notInTime", "whose turn came too late"),
+)
+
+
 def _failed(states: Mapping[str, int]) -> int:
     return states.get("failed", 0) + states.get("token_dead", 0)
 
@@ -168,8 +184,9 @@ def _note_end(
     )
     if funnel["wouldSend"]:
         text += f" A dry run: {funnel['wouldSend']} would have been sent."
-    if funnel["holdout"]:
-        text += f" Held out: {funnel['holdout']}."
+    others = [f"{funnel[name]} {what}" for name, what in _TOLD if funnel[name]]
+    if others:
+        text += f" Not sent to: {', '.join(others)}."
     if funnel["exclusionBreakdown"]:
         rules = ", ".join(f"{rule} {n}" for rule, n in funnel["exclusionBreakdown"].items())
         text += f" Held back by cadence: {rules}."

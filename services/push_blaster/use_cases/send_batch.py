@@ -1,10 +1,10 @@
 """Send one batch of a push: ask cadence, find tokens, personalise, send, settle, track."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 import structlog
 
@@ -20,28 +20,29 @@ from push_blaster.adapters.batch_table import (
 )
 from push_blaster.adapters.delivery_ledger import (
     LedgerPage,
-    Refusal,
     insert_refusals,
     select_deferred,
+    select_held,
     select_states,
 )
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution
 from push_blaster.adapters.execution_view import NewerExecutionError, select_execution
-from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
+from push_blaster.adapters.frozen_audiences import read_batch
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.message import Message, Outcome
 from push_blaster.domain.modes import delivers, goes_to_audience
 from push_blaster.domain.phase import Phase
+from push_blaster.domain.retry import Tried
 from push_blaster.domain.safeguards import (
     Severity,
     Violation,
     ViolationType,
     exceeds_failure_rate,
 )
-from push_blaster.use_cases.ask_cadence import HeldSlots, ask_cadence
-from push_blaster.use_cases.hold_out import find_held_out
+from push_blaster.use_cases.ask_cadence import HeldSlots
+from push_blaster.use_cases.choose_receivers import Standing, choose_receivers
 from push_blaster.use_cases.parts import (
     Parts,
     StepFailedError,
@@ -57,12 +58,14 @@ from push_blaster.use_cases.send_messages import (
     leave_in_doubt,
     send_messages,
 )
-from push_blaster.use_cases.track_sends import track_page, track_so_far
+from push_blaster.use_cases.track_sends import reservation_key, track_page, track_so_far
 
 log = structlog.get_logger()
 
 #: Unexpected errors of one batch after which the whole execution is given up.
 MAX_FAILURES: Final = 5
+#: When cadence is told again of what it could not be told.
+TELL_AGAIN: Final = timedelta(minutes=1)
 
 
 def send_batch(parts: Parts, execution_id: str, position: int, number: int) -> None:
@@ -98,12 +101,12 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
     page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
     in_doubt = execution.automation.settings.in_doubt
     resend = in_doubt is InDoubtPolicy.RESEND or not delivers(execution.mode)
-    states, left = _read_page(parts, page)
+    standing, left = _read_page(parts, batch, page)
     if not resend:
         reason = "its send began before a crash; the policy is to skip"
         leave_in_doubt(parts, page, left.in_doubt, reason)
         left = replace(left, in_doubt=frozenset())
-    messages = _prepare(parts, execution, batch, states, left)
+    messages, keys = _prepare(parts, execution, batch, standing, left)
 
     def may_send(connection: Connection) -> bool:
         return keep_batch(connection, batch, parts.clock())
@@ -113,7 +116,7 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
         may_send=may_send,
         should_stop=watch_for_stop(parts, may_send, every_s=0.5),
         resend_in_doubt=resend,
-        keep_slots=HeldSlots(parts, execution, page).keep,
+        keep_slots=HeldSlots(parts, execution, keys).keep,
         tally=lambda outcomes: _tally(parts, execution, batch, outcomes),
         left=left,
     )
@@ -125,80 +128,82 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
     _finish(parts, execution, batch, page)
 
 
-def _read_page(parts: Parts, page: LedgerPage) -> tuple[Mapping[UUID, str], Leftovers]:
-    """Return the state of each user who has one, and whom earlier attempts left open."""
+def _read_page(parts: Parts, batch: TakenBatch, page: LedgerPage) -> tuple[Standing, Leftovers]:
+    """Return how users stand, and whom earlier attempts left open."""
     with parts.database.transaction() as connection:
         states = select_states(connection, page)
         deferred = select_deferred(connection, page) if "deferred" in states.values() else {}
+        held_until = select_held(connection, page) if states else {}
     now = parts.clock()
-    return states, Leftovers(
+    due = {user_id: tried for user_id, (tried, due_at) in deferred.items() if due_at <= now}
+    untried = frozenset(user_id for user_id, tried in due.items() if not tried.times)
+    left = Leftovers(
         in_doubt=frozenset(user_id for user_id, state in states.items() if state == "claimed"),
-        deferred={user: tried for user, (tried, due_at) in deferred.items() if due_at <= now},
+        deferred=due | dict.fromkeys(untried, Tried(0, now)),
     )
+    is_first = batch.fence == 1
+    standing = Standing(states=states, held_until=held_until, due=untried, is_first=is_first)
+    return standing, left
 
 
 def _finish(parts: Parts, execution: Execution, batch: TakenBatch, page: LedgerPage) -> None:
     """Put the batch off until the first of its deferred messages is due, or end it."""
     with parts.database.transaction() as connection:
         deferred = select_deferred(connection, page)
-        if deferred:
-            put_off_batch(connection, batch, min(due_at for _, due_at in deferred.values()))
-            return
+    if deferred:
+        _put_off(parts, execution, batch, page, deferred.values())
+        return
     is_told = track_page(parts, execution, page)
     now = parts.clock()
     with parts.database.transaction() as connection:
         finish_batch(connection, batch, now, tracked_at=now if is_told else None)
 
 
+def _put_off(
+    parts: Parts,
+    execution: Execution,
+    batch: TakenBatch,
+    page: LedgerPage,
+    deferred: Collection[tuple[Tried, datetime]],
+) -> None:
+    """Put the batch off; if users are held for longer than slots are, who was sent to is told now.
+
+    What cadence cannot be told is tried again soon, with the batch.
+    """
+    due_at = min(due_at for _, due_at in deferred)
+    is_held = any(not tried.times for tried, _ in deferred)
+    if is_held and not track_so_far(parts, execution, page):
+        due_at = min(due_at, parts.clock() + TELL_AGAIN)
+    with parts.database.transaction() as connection:
+        put_off_batch(connection, batch, due_at)
+
+
 def _prepare(
     parts: Parts,
     execution: Execution,
     batch: TakenBatch,
-    states: Mapping[UUID, str],
+    standing: Standing,
     left: Leftovers,
-) -> list[Message]:
-    """Return the messages still to be sent, writing down who gets none and why."""
+) -> tuple[list[Message], set[str]]:
+    """Return the messages still to be sent, writing down who gets none and why.
+
+    With them the keys of the reservations that hold their slots.
+    """
     audience = execution.pushes[batch.position - 1].audience
     if audience is None:
         raise StepFailedError(f"Push {batch.position} has no audience.")
     rows = read_batch(parts.data_folder / audience.file, batch.offset, batch.rows)
     page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
-    held_out = find_held_out(parts.limits, execution, rows, states)
-    asked = [row for row in rows if row.user_id not in held_out]
-    eligible, held_back = _filter(parts, execution, page, asked, states)
-    again = [row for row in rows if row.user_id in left.in_doubt or row.user_id in left.deferred]
+    receivers, standing = choose_receivers(parts, execution, page, rows, standing)
+    begun = (left.in_doubt | left.deferred.keys()) - standing.due
+    again = [row for row in rows if row.user_id in begun]
     push = execution.automation.pushes[batch.position - 1]
     push = push if goes_to_audience(execution.mode) else push.worded(None)
-    personal = personalise(parts, execution, push, [*again, *eligible])
-    refusals = [*held_out.values(), *held_back, *personal.refusals]
+    personal = personalise(parts, execution, push, [*again, *receivers])
     with parts.database.transaction() as connection:
-        insert_refusals(connection, page, refusals, parts.clock())
-    return personal.messages
-
-
-def _filter(
-    parts: Parts,
-    execution: Execution,
-    page: LedgerPage,
-    rows: list[AudienceRow],
-    states: Mapping[UUID, str],
-) -> tuple[list[AudienceRow], list[Refusal]]:
-    """Return who may be sent to of those without a state, and who is held back by which rule.
-
-    The question is always the whole batch but those held out, so that a second attempt gets the
-    verdict of the first.
-    """
-    fresh = [row for row in rows if row.user_id not in states]
-    if not fresh:
-        return [], []
-    verdict = ask_cadence(parts, execution, page, [row.user_id for row in rows])
-    eligible = [row for row in fresh if row.user_id in verdict.eligible]
-    held_back = [
-        Refusal(row.user_id, "held_back", verdict.held_back.get(row.user_id, "cadence"))
-        for row in fresh
-        if row.user_id not in verdict.eligible
-    ]
-    return eligible, held_back
+        insert_refusals(connection, page, personal.refusals, parts.clock())
+    turns = {standing.held_until.get(message.user_id) for message in personal.messages}
+    return personal.messages, {reservation_key(page, turn) for turn in turns}
 
 
 def _tally(

@@ -102,7 +102,8 @@ def _claim(parts: Parts, task: SendTask, chunk: Sequence[Message]) -> list[Messa
         variants = {message.user_id: message.variant for message in chunk}
         claimed = claim_users(connection, task.page, variants, parts.clock())
         if deferred:
-            claimed |= claim_deferred(connection, task.page, deferred)
+            due = {user_id: variants[user_id] for user_id in deferred}
+            claimed |= claim_deferred(connection, task.page, due, parts.clock())
         if again:
             claim_again(connection, task.page, again)
             claimed.update(again)

@@ -1,14 +1,14 @@
 """Tell the cadence service who was sent to; what it could not be told is told later."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
 
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
-from push_blaster.adapters.delivery_ledger import LedgerPage
+from push_blaster.adapters.delivery_ledger import LedgerPage, select_held
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.untracked_pages import (
     mark_tracked,
@@ -57,9 +57,12 @@ def track_page(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
     return _tell(parts, execution, page, is_done=True)
 
 
-def track_so_far(parts: Parts, execution: Execution, page: LedgerPage) -> None:
-    """Tell of this page's sends, while whoever goes on with it goes on with its slots."""
-    _tell(parts, execution, page, is_done=False)
+def track_so_far(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
+    """Tell of this page's sends, while whoever goes on with it goes on with its slots.
+
+    False: they could not be told.
+    """
+    return _tell(parts, execution, page, is_done=False)
 
 
 def counted_instant(execution: Execution, position: int) -> datetime | None:
@@ -81,9 +84,10 @@ def counted_at(nominal: datetime, started_at: datetime) -> datetime:
     return nominal if abs(started_at - nominal) <= ON_TIME else started_at
 
 
-def reservation_key(page: LedgerPage) -> str:
-    """Return the key under which cadence holds the slots of a batch."""
-    return f"{page.execution_id}/{page.position}/{page.batch}"
+def reservation_key(page: LedgerPage, held_until: datetime | None = None) -> str:
+    """Return the key under which cadence holds the slots of a batch, or of its users held so."""
+    whole = f"{page.execution_id}/{page.position}/{page.batch}"
+    return f"{whole}/{held_until.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}" if held_until else whole
 
 
 def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool) -> bool:
@@ -91,8 +95,11 @@ def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool
         return True
     with parts.database.transaction() as connection:
         sends = select_sends(connection, page)
+        held_until = {} if page.is_test else select_held(connection, page)
     try:
-        if page.is_test or not is_done or not _settle(parts, execution, page, sends):
+        if held_until:
+            _tell_by_turn(parts, execution, page, sends, held_until, is_done=is_done)
+        elif page.is_test or not is_done or not _settle(parts, execution, page, sends):
             key = None if page.is_test else reservation_key(page)
             tracked = [_tracked(execution, page, *send) for send in sends.items()]
             parts.cadence.track(tracked, key)
@@ -105,6 +112,27 @@ def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool
     return True
 
 
+def _tell_by_turn(
+    parts: Parts,
+    execution: Execution,
+    page: LedgerPage,
+    sends: Mapping[UUID, datetime],
+    held_until: Mapping[UUID, datetime],
+    *,
+    is_done: bool,
+) -> None:
+    """Tell of the sends one by one, each under the reservation of its turn; give back the rest.
+
+    Some were told of long ago, and their reservations have run out: one by one none counts twice.
+    """
+    for turn in {None, *held_until.values()}:
+        key = reservation_key(page, turn)
+        own = [send for send in sends.items() if held_until.get(send[0]) == turn]
+        parts.cadence.track([_tracked(execution, page, *send, turn) for send in own], key)
+        if is_done:
+            parts.cadence.settle(key, _sent_push(execution, page), parts.clock(), [])
+
+
 def _settle(
     parts: Parts, execution: Execution, page: LedgerPage, sends: Mapping[UUID, datetime]
 ) -> bool:
@@ -115,7 +143,11 @@ def _settle(
 
 
 def _tracked(
-    execution: Execution, page: LedgerPage, user_id: UUID, settled_at: datetime
+    execution: Execution,
+    page: LedgerPage,
+    user_id: UUID,
+    settled_at: datetime,
+    held_until: datetime | None = None,
 ) -> TrackedSend:
     counted_at = None if page.is_test else counted_instant(execution, page.position)
     kind = "test" if page.is_test else "live"
@@ -124,7 +156,7 @@ def _tracked(
         user_id=user_id,
         layer_id=TEST_LAYER if page.is_test else layer_id,
         push=_sent_push(execution, page),
-        sent_at=counted_at or settled_at,
+        sent_at=held_until or counted_at or settled_at,
         actually_sent_at=settled_at,
         idempotency_key=f"{execution.id}/{page.position}/{kind}/{user_id}",
     )

@@ -101,6 +101,10 @@ class FunnelSchema(Schema):
     valid = fields.Integer()
     distinct = fields.Integer()
     holdout = fields.Integer()
+    held = fields.Integer()
+    quietHours = fields.Integer()  # noqa: N815
+    localTimePassed = fields.Integer()  # noqa: N815
+    notInTime = fields.Integer()  # noqa: N815
     eligible = fields.Integer()
     excluded = fields.Integer()
     exclusionBreakdown = fields.Dict(keys=fields.String(), values=fields.Integer())  # noqa: N815

@@ -19,9 +19,12 @@ STATIONS: Final = (
 )
 
 #: Whoever has no outcome yet: had no turn, is being sent to, or is tried again later.
-TO_GO: Final = ("notSent", "inFlight", "deferred")
+TO_GO: Final = ("notSent", "inFlight", "deferred", "held")
 #: What became of those who got no message, in the order of the funnel.
 LOSSES: Final = (
+    ("quietHours", "In quiet hours"),
+    ("localTimePassed", "The time had passed there"),
+    ("notInTime", "The turn came too late"),
     ("noToken", "No device"),
     ("missingVariable", "A variable was missing"),
     ("badDeepLink", "Deep link not allowed"),
@@ -105,7 +108,7 @@ class Card:
         rules = sorted(funnel["exclusionBreakdown"].items(), key=lambda item: -item[1])
         bars += [bar(f"Held back by {rule}", users, "held") for rule, users in rules]
         bars.append(bar("Held out", funnel.get("holdout", 0), "held"))
-        bars += [bar(label, funnel[name], "bad") for name, label in LOSSES]
+        bars += [bar(label, funnel.get(name, 0), "bad") for name, label in LOSSES]
         bars += [
             bar("In doubt", funnel["inDoubt"], "bad"),
             bar("Not sent", sum(funnel.get(name, 0) for name in TO_GO), "calm"),
