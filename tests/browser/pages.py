@@ -1,13 +1,15 @@
 """Every page there is, of the example; and the way in."""
 
 from typing import Any
+from uuid import UUID
 
 import requests
 from playwright.sync_api import Page
 
 from tests.local_stack.conftest import LocalStack
 
-#: `{execution}` is the example's first one, `{run}` that of its script.
+#: `{execution}` is the example's first one, `{run}` that of its script, and `{dry_run}` tries
+#: a push to a single user out.
 PAGES = (
     "/sign-in",
     "/",
@@ -21,8 +23,8 @@ PAGES = (
     "/executions/{execution}",
     "/executions/{execution}/stop",
     "/send",
-    "/send/{execution}",
-    "/deliveries",
+    "/send/{dry_run}",
+    "/deliveries?user=7e57ab1e-0000-4000-8000-000000000001",
     "/cadence",
     "/cadence/users?user=7e57ab1e-0000-4000-8000-000000000001",
     "/cadence/reach?automation=garden-activity",
@@ -48,7 +50,20 @@ def pages_of(stack: LocalStack) -> list[str]:
     """Return the path of every page of this stack."""
     execution = _ask(stack, "/api/executions")["executions"][-1]["id"]
     run = _ask(stack, "/api/scripts/garden_activity/runs")["runs"][-1]["id"]
-    return [path.format(execution=execution, run=run) for path in PAGES]
+    dry_run = _try_out(stack)
+    return [path.format(execution=execution, run=run, dry_run=dry_run) for path in PAGES]
+
+
+def _try_out(stack: LocalStack) -> str:
+    answer = requests.post(
+        f"{stack.push_url}/api/send-push?dryRun=true",
+        headers={"Authorization": f"Bearer {stack.token}"},
+        data={"title": "Hello", "body": "There is news.", "layerId": 1, "jobId": "every-page"},
+        files={"file": f"user_id,device_token\n{UUID(int=1)},token\n"},
+        timeout=30,
+    )
+    job_id: str = answer.json()["jobId"]
+    return job_id
 
 
 def _ask(stack: LocalStack, path: str) -> Any:

@@ -58,8 +58,7 @@ def send_what_was_tried(parts: Parts, dry_run_id: str) -> Execution:
     with parts.database.transaction() as connection:
         tried = select_execution(connection, dry_run_id)
         document = select_snapshot(connection, dry_run_id)
-    is_dry = tried.trigger is Trigger.AD_HOC and tried.mode is Mode.REAL_DRY_RUN
-    if not is_dry or tried.phase is not Phase.COMPLETED:
+    if not is_ad_hoc_dry_run(tried) or tried.phase is not Phase.COMPLETED:
         raise NoDryRunError(f"{dry_run_id!r} is no completed dry run of an ad hoc push.")
     request = StartRequest(
         document=document,
@@ -68,6 +67,11 @@ def send_what_was_tried(parts: Parts, dry_run_id: str) -> Execution:
         idempotency_key=key_of_live(dry_run_id),
     )
     return start_execution(parts.database, request, parts.limits, parts.clock())
+
+
+def is_ad_hoc_dry_run(execution: Execution) -> bool:
+    """Return whether the execution tries an ad hoc push out."""
+    return execution.trigger is Trigger.AD_HOC and execution.mode is Mode.REAL_DRY_RUN
 
 
 def key_of_live(dry_run_id: str) -> str:

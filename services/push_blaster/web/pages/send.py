@@ -21,7 +21,12 @@ from push_blaster.domain.execution import Execution
 from push_blaster.domain.modes import Mode
 from push_blaster.use_cases.check_ad_hoc import BadAdHocPushError
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.send_ad_hoc import key_of_live, send_ad_hoc, send_what_was_tried
+from push_blaster.use_cases.send_ad_hoc import (
+    is_ad_hoc_dry_run,
+    key_of_live,
+    send_ad_hoc,
+    send_what_was_tried,
+)
 from push_blaster.web.pages.automation_samples import ROWS, Sample, fill_sample
 from push_blaster.web.pages.execution_card import make_card
 from push_blaster.web.pages.frame import page_routes
@@ -71,8 +76,11 @@ def send_pages(parts: Parts) -> Blueprint:
     @pages.get("/send/<execution_id>")
     @asks_for(Role.OPERATOR)
     def result(execution_id: str) -> ResponseReturnValue:
-        """Show what the dry run found."""
-        return render_template("send_result.html", **_read(parts, execution_id))
+        """Show what the dry run found; anything else has a page of its own."""
+        read = _read(parts, execution_id)
+        if not is_ad_hoc_dry_run(read["execution"]):
+            return redirect(url_for("pages_executions.show", execution_id=execution_id), 303)
+        return render_template("send_result.html", **read)
 
     @pages.get("/live/send/<execution_id>")
     @asks_for(Role.OPERATOR)

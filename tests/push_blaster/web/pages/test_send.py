@@ -117,6 +117,8 @@ def test_a_live_send_is_no_dry_run_to_be_sent(operator: Visitor, bench: Bench) -
     bench.run(execution_id)
 
     assert operator.post(f"/send/{execution_id}").status_code == 409
+    shown = operator.client.get(f"/send/{execution_id}")
+    assert shown.location == f"/executions/{execution_id}"
 
 
 def test_a_user_is_searched_for_in_one_execution_and_in_all(viewer: Visitor, bench: Bench) -> None:
