@@ -22,6 +22,7 @@ from cadence_service.web.problems import PROBLEMS
 from cadence_service.web.reservations import reservation_routes
 from cadence_service.web.rules import rule_routes
 from cadence_service.web.users import user_routes
+from chassis.bearer_auth import knows
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import BulkDatabase
@@ -52,7 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         title="Cadence service",
         version="1",
         openapi_path="/openapi.json",
-        tokens=settings.tokens,
+        find_caller=knows(settings.tokens),
         problems=PROBLEMS,
     )
     api = frame_service(app, frame)

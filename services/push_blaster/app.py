@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flask import Flask
 
+from chassis.bearer_auth import knows
 from chassis.clock import utc_now
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
@@ -15,6 +16,8 @@ from push_blaster.settings import Settings
 from push_blaster.use_cases.schedule_push import ScheduledPushes
 from push_blaster.use_cases.stop_execution import cancel_pending
 from push_blaster.use_cases.watch_clock import ClockWatch
+from push_blaster.web.audit import install_audit
+from push_blaster.web.audit_log import audit_log_routes
 from push_blaster.web.automation_tests import automation_test_routes
 from push_blaster.web.clock import clock_routes
 from push_blaster.web.control import control_routes
@@ -64,11 +67,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         title="Push blaster",
         version="1",
         openapi_path="/api/openapi.json",
-        tokens=settings.tokens,
+        find_caller=knows(settings.tokens),
         problems=PROBLEMS,
         side_door=sessions.door,
     )
     api = frame_service(app, frame)
+    install_audit(app, database)
     for routes in (
         recipe_routes(
             adapters.files,
@@ -96,10 +100,11 @@ def create_app(settings: Settings | None = None) -> Flask:
         device_routes(database),
         device_upkeep_routes(database),
         clock_routes(database, adapters.files, watch),
+        audit_log_routes(database),
         health_routes(database, adapters.files, adapters.cadence, watch),
     ):
         api.register_blueprint(routes)
-    install_page_frame(app, sessions.read_role)
+    install_page_frame(app)
     site = Site(
         sessions=sessions,
         parts=parts,

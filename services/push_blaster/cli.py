@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,7 @@ from push_blaster.domain.cadence import CadenceRule
 from push_blaster.domain.limits import Limits
 from push_blaster.engine import run_engine
 from push_blaster.settings import Settings, read_cadence_access
+from push_blaster.use_cases.audit_command import audited_command
 from push_blaster.use_cases.import_devices import import_devices as import_device_rows
 from push_blaster.use_cases.migrate_original import (
     Migration,
@@ -125,13 +127,21 @@ def bring_over(folder: Path, dry_run: bool) -> None:
         looked_at = look_at_original(folder, target, utc_now())
     except NoOriginalError as error:
         raise click.ClickException(str(error)) from error
-    migrations = looked_at if dry_run else migrate_original(looked_at, target)
+    migrations = looked_at if dry_run else _migrate(settings, folder, looked_at, target)
     for migration in migrations:
         _print_migration(migration)
     counted = Counter(migration.outcome for migration in migrations)
     click.echo("\n" + ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome) + ".")
     for name, count in count_records(folder).items():
         click.echo(f"{count} {name} stay where they are.")
+
+
+def _migrate(
+    settings: Settings, folder: Path, looked_at: Sequence[Migration], target: Target
+) -> list[Migration]:
+    database = Database(settings.database_url, max_connections=1)
+    with _audited(database, {"folder": str(folder)}):
+        return migrate_original(looked_at, target)
 
 
 def _print_migration(migration: Migration) -> None:
@@ -176,7 +186,10 @@ def import_devices(file: Path, *, dry_run: bool) -> None:
     """Register the devices of the CSV FILE; safe to repeat. Ends with 1 if a row is bad."""
     database = Database(_settings().database_url, max_connections=1)
     try:
-        with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+        with (
+            _audited(database, {"file": str(file), "dryRun": dry_run}),
+            file.open(encoding="utf-8-sig", errors="replace", newline="") as text,
+        ):
             rows = read_devices(text, utc_now())
             done = import_device_rows(database, rows, utc_now(), dry_run=dry_run)
     except DeviceCsvError as error:
@@ -195,6 +208,11 @@ def vapid_keys() -> None:
     private, public = make_key_pair()
     click.echo(f"WEBPUSH_PRIVATE_KEY={private}")
     click.echo(f"# For pushManager.subscribe({{applicationServerKey: …}}): {public}")
+
+
+def _audited(database: Database, what: Mapping[str, object]) -> AbstractContextManager[None]:
+    """Return what writes down the command that runs, before it changes anything."""
+    return audited_command(database, click.get_current_context().info_name or "", what)
 
 
 def _settings() -> Settings:

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NoReturn, TypeVar
 
+import structlog
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
+log = structlog.get_logger()
+
+_CALLER: Final = "chassis.caller"
 _CHALLENGE: Final = WWWAuthenticate("bearer")
 
 View = TypeVar("View", bound=Callable[..., object])
@@ -28,17 +32,28 @@ class Role(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SideDoor:
-    """Another way in than by bearer token: whose role the request has, and how one is sent away.
+class Caller:
+    """Whoever sends a request: what their token is called, and what it may do."""
 
-    Shape: `turn_away` may answer the request of somebody without a role; None leaves it at 401.
+    name: str
+    role: Role
+
+
+FindCaller = Callable[[str], Caller | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SideDoor:
+    """Another way in than by bearer token: who sends the request, and how one is sent away.
+
+    Shape: `turn_away` may answer the request of somebody unknown; None leaves it at 401.
     """
 
-    find_role: Callable[[], Role | None]
+    find_caller: Callable[[], Caller | None]
     turn_away: Callable[[], ResponseReturnValue | None]
 
 
-NO_SIDE_DOOR: Final = SideDoor(find_role=lambda: None, turn_away=lambda: None)
+NO_SIDE_DOOR: Final = SideDoor(find_caller=lambda: None, turn_away=lambda: None)
 
 
 def asks_for(role: Role) -> Callable[[View], View]:
@@ -57,11 +72,11 @@ def needs_no_token(view: View) -> View:
     return view
 
 
-def require_token(app: Flask, roles: Mapping[str, Role], side_door: SideDoor) -> None:
+def require_token(app: Flask, find_caller: FindCaller, side_door: SideDoor) -> None:
     """Refuse every request without a token of a sufficient role, except to open views.
 
-    Shape: `roles` maps a token to its role. A route that says nothing asks for viewer when it
-    reads (GET, HEAD) and for admin when it does anything else.
+    A route that says nothing asks for viewer when it reads (GET, HEAD) and for admin when it does
+    anything else.
     """
 
     @app.before_request
@@ -69,23 +84,51 @@ def require_token(app: Flask, roles: Mapping[str, Role], side_door: SideDoor) ->
         if request.endpoint is None or is_open(app, request.endpoint):
             return None
         header = request.headers.get("Authorization", "")
-        role = _role_of(header, roles) if header else side_door.find_role()
-        if role is None:
+        caller = _read_bearer(header, find_caller) if header else side_door.find_caller()
+        if caller is None:
             return side_door.turn_away() or _challenge()
+        remember_caller(caller)
         needed = required_role(app, request.endpoint, request.method)
-        if role < needed:
+        if caller.role < needed:
+            log.warning("request_forbidden", by=caller.name, endpoint=request.endpoint)
             raise Forbidden(
-                f"This token is a {role.name.lower()}'s; {needed.name.lower()} is asked."
+                f"This token is a {caller.role.name.lower()}'s; {needed.name.lower()} is asked."
             )
         return None
 
 
-def find_role(token: str, roles: Mapping[str, Role]) -> Role | None:
-    """Return the role of `token`, in a time that tells nothing of the known ones."""
-    found = [
-        role for known, role in roles.items() if hmac.compare_digest(known.encode(), token.encode())
-    ]
-    return max(found, default=None)
+def remember_caller(caller: Caller) -> None:
+    """Keep who sends this request, for whoever asks later on."""
+    request.environ[_CALLER] = caller
+
+
+def the_caller() -> Caller | None:
+    """Return who sends this request; None where everybody may."""
+    caller: Caller | None = request.environ.get(_CALLER)
+    return caller
+
+
+def caller_name() -> str:
+    """Return how whoever sends this request is called."""
+    caller = the_caller()
+    return caller.name if caller else "somebody unknown"
+
+
+def knows(roles: Mapping[str, Role]) -> FindCaller:
+    """Return what finds the caller of a token among `roles`, each called as its role is.
+
+    It takes a time that tells nothing of the known tokens.
+    """
+
+    def find(token: str) -> Caller | None:
+        found = [
+            role
+            for known, role in roles.items()
+            if hmac.compare_digest(known.encode(), token.encode())
+        ]
+        return Caller(max(found).name.lower(), max(found)) if found else None
+
+    return find
 
 
 def is_open(app: Flask, endpoint: str) -> bool:
@@ -106,6 +149,6 @@ def _challenge() -> NoReturn:
     )
 
 
-def _role_of(header: str, roles: Mapping[str, Role]) -> Role | None:
+def _read_bearer(header: str, find_caller: FindCaller) -> Caller | None:
     scheme, _, given = header.partition(" ")
-    return find_role(given.strip(), roles) if scheme.lower() == "bearer" else None
+    return find_caller(given.strip()) if scheme.lower() == "bearer" else None

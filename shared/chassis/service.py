@@ -11,9 +11,16 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from chassis.abandoned import AbandonedRequests, ClientGoneError
-from chassis.bearer_auth import NO_SIDE_DOOR, Role, SideDoor, needs_no_token, require_token
+from chassis.bearer_auth import (
+    NO_SIDE_DOOR,
+    FindCaller,
+    SideDoor,
+    needs_no_token,
+    require_token,
+)
 from chassis.gzip_bodies import GzipBodies
 from chassis.problems import Problem, answer_http_exception, install_problem_handlers
+from chassis.request_ids import number_requests
 
 #: As nginx writes it down; nobody reads it.
 _GONE: Final = Problem(499, "Client gone")
@@ -46,7 +53,7 @@ class ServiceFrame:
     title: str
     version: str
     openapi_path: str
-    tokens: Mapping[str, Role]
+    find_caller: FindCaller
     problems: Mapping[type[Exception], Problem]
     side_door: SideDoor = NO_SIDE_DOOR
 
@@ -67,10 +74,11 @@ def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
             },
         },
     )
+    number_requests(app)
     api = ProblemApi(app)
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
-    require_token(app, frame.tokens, frame.side_door)
+    require_token(app, frame.find_caller, frame.side_door)
     app.wsgi_app = GzipBodies(app.wsgi_app, app.config["MAX_CONTENT_LENGTH"])  # type: ignore[method-assign]  # Flask's own way
     app.wsgi_app = AbandonedRequests(app.wsgi_app)  # type: ignore[method-assign]  # likewise
     app.before_request(_refuse_nul)

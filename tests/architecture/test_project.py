@@ -36,7 +36,7 @@ def test_every_route_asks_for_a_token_or_is_meant_to_be_open(
     rules = list(app.url_map.iter_rules())
 
     answers = {
-        (rule.rule, method): stranger.open(_filled(rule.rule), method=method)
+        (rule.rule, method): stranger.open(fill_rule(rule.rule), method=method)
         for rule in rules
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if not is_open(app, rule.endpoint) and rule.endpoint != "static"
@@ -53,7 +53,7 @@ def _is_sent_away(answer: TestResponse) -> bool:
     return answer.status_code == 401 or is_shown_the_door
 
 
-def _filled(rule: str) -> str:
+def fill_rule(rule: str) -> str:
     """Return a path that the rule fits."""
     path = re.sub(r"<uuid:[^>]+>", "a11ce000-0000-4000-8000-000000000001", rule)
     path = re.sub(r"<any\((\w+)[^>]*>", r"\1", path)

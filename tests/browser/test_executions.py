@@ -38,7 +38,7 @@ def test_an_execution_is_watched_through_its_window_and_stopped(
     dialog.get_by_role("button", name="Stop now").click()
 
     expect(page.get_by_text("Receipt:")).to_contain_text(re.compile(r"0 were sent to, 1.\d+ will"))
-    expect(page.locator("[data-log-lines]")).to_contain_text("Stopped by an operator.")
+    expect(page.locator("[data-log-lines]")).to_contain_text("Stopped by admin.")
 
 
 def test_one_is_cancelled_from_the_dashboard(page: Page, stack: LocalStack) -> None:

@@ -23,6 +23,7 @@ from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import CannotStopError, stop_execution
+from push_blaster.web.audit import stops
 from push_blaster.web.execution_schemas import StartHeadersSchema
 from push_blaster.web.log_stream import StreamShape, sse, stream_log
 
@@ -171,6 +172,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return stream_log(parts.database, execution.id, after, shape)
 
     @routes.route(f"{one}/kill", methods=["POST"])
+    @stops()
     @asks_for(Role.OPERATOR)
     @routes.arguments(KillTestSchema)
     def kill(body: dict[str, Any], automation_id: str) -> ResponseReturnValue:

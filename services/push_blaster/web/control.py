@@ -6,7 +6,7 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, fields, validate
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_document import read_automation
@@ -18,6 +18,7 @@ from push_blaster.domain.phase import BEFORE_LIVE, RUNNING
 from push_blaster.use_cases.control_automation import Action, Control, Controlled, find_actions
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from push_blaster.web.audit import stops
 from push_blaster.web.execution_schemas import StartHeadersSchema
 
 #: The later version's action that controls nothing but starts an execution.
@@ -59,6 +60,7 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
     control = Control(files, database)
 
     @routes.route("/api/automation/control", methods=["POST"])
+    @stops(Action.PAUSE, Action.CANCEL, Action.EMERGENCY_STOP)
     @asks_for(Role.OPERATOR)
     @routes.arguments(ControlSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
@@ -67,7 +69,7 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
         if body["action"] == EXECUTE_NOW:
             return _execute_now(parts, files.load(body["automation_id"]), **headers)
         action = Action(body["action"])
-        reason = body["reason"] or f"{action} by an operator."
+        reason = body["reason"] or f"{action} by {caller_name()}."
         done = control.act(action, body["automation_id"], reason, utc_now())
         return jsonify(success=True, executionId=body["automation_id"], **_tell(done))
 
@@ -91,11 +93,12 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return jsonify(success=True, data=data, message="Found.")
 
     @routes.route("/api/automation/emergency-stop", methods=["POST"])
+    @stops()
     @asks_for(Role.OPERATOR)
     @routes.arguments(EmergencyStopSchema, required=False)
     def stop_everything(body: dict[str, Any]) -> ResponseReturnValue:
         """Stop every execution in any phase, and pause every automation that is scheduled."""
-        reason = body["reason"] or "Emergency stop of everything by an operator."
+        reason = body["reason"] or f"Emergency stop of everything by {caller_name()}."
         done = control.stop_everything(reason, utc_now())
         return jsonify(
             success=True,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from chassis.service import Routes
@@ -29,6 +29,7 @@ from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
 from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
+from push_blaster.web.audit import stops
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.execution_schemas import (
     ApproveSchema,
@@ -119,12 +120,13 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return {"entries": entries, "next_after": last}
 
     @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
+    @stops()
     @asks_for(Role.OPERATOR)
     @routes.arguments(StopSchema, required=False)
     @routes.response(200, ReceiptSchema)
     def cancel(body: dict[str, Any], execution_id: str) -> dict[str, Any]:
         """Cancel an execution that is not yet live."""
-        reason = body["reason"] or "Cancelled by an operator."
+        reason = body["reason"] or f"Cancelled by {caller_name()}."
         return _receipt(database, cancel_execution(database, execution_id, reason, utc_now()))
 
     @routes.route("/api/executions/<execution_id>/approve", methods=["POST"])
@@ -134,16 +136,17 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
     def approve(body: dict[str, Any], execution_id: str) -> dict[str, Any]:
         """Approve an execution in its window, so that it may go live; a change voids it."""
         seen = Hashes(body["content"], body["audience"])
-        approval = Approval(by=body["by"] or "an operator", at=utc_now(), hashes=seen)
+        approval = Approval(by=body["by"] or caller_name(), at=utc_now(), hashes=seen)
         return _show(database, approve_execution(database, cadence, execution_id, approval))
 
     @routes.route("/api/executions/<execution_id>/stop", methods=["POST"])
+    @stops()
     @asks_for(Role.OPERATOR)
     @routes.arguments(StopSchema, required=False)
     @routes.response(200, ReceiptSchema)
     def stop(body: dict[str, Any], execution_id: str) -> dict[str, Any]:
         """Stop an execution in any phase; nothing more is sent once this has answered."""
-        reason = body["reason"] or "Stopped by an operator."
+        reason = body["reason"] or f"Stopped by {caller_name()}."
         return _receipt(database, stop_execution(database, execution_id, reason, utc_now()))
 
     return routes

@@ -37,6 +37,7 @@ from push_blaster.use_cases.start_execution import (
 from push_blaster.use_cases.start_from_template import LinkNotAllowedError
 from push_blaster.use_cases.stop_execution import CannotStopError
 from push_blaster.use_cases.try_script import CannotStopRunError, NoEngineError
+from push_blaster.web.audit import NotAuditedError
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AlreadyRunningError: Problem(409, "Already running"),
@@ -63,6 +64,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     NoDryRunError: Problem(409, "No dry run"),
     NoOriginalError: Problem(404, "Nothing to migrate"),
     NoEngineError: Problem(503, "No engine at work"),
+    NotAuditedError: Problem(503, "Not audited"),
     NothingToDoError: Problem(409, "Nothing to do"),
     PushHasBegunError: Problem(409, "Has begun"),
     ParametersError: Problem(422, "Parameters do not fit"),

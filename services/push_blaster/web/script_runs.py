@@ -22,6 +22,7 @@ from push_blaster.use_cases.try_script import (
     stop_trial,
     wait_for_run,
 )
+from push_blaster.web.audit import stops
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.execution_schemas import LogQuerySchema, LogSchema, StartHeadersSchema
 
@@ -152,6 +153,7 @@ def script_run_routes(parts: Parts) -> Routes:
         return {"entries": entries, "next_after": entries[-1]["id"] if entries else query["after"]}
 
     @routes.route(f"{one}/stop", methods=["POST"])
+    @stops()
     @asks_for(Role.OPERATOR)
     @routes.response(200, RunSchema)
     def stop(script_id: str, run_id: UUID) -> RunRecord:

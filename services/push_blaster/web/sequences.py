@@ -6,7 +6,7 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, fields, validate
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_files import AutomationFiles
@@ -25,6 +25,7 @@ from push_blaster.use_cases.control_sequence import (
 )
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from push_blaster.web.audit import stops
 from push_blaster.web.execution_schemas import StartHeadersSchema
 from push_blaster.web.sequence_shapes import show_brief, show_result, show_stats, show_whole
 
@@ -114,12 +115,13 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return _tell(parts, execution_id)
 
     @routes.route(one, methods=["POST"])
+    @stops(SequenceAction.CANCEL, SequenceAction.EMERGENCY_STOP)
     @asks_for(Role.OPERATOR)
     @routes.arguments(SequenceActionSchema)
     def act(body: dict[str, Any], execution_id: str) -> ResponseReturnValue:
         """Cancel an execution between two pushes, or stop it in the middle of one."""
         action: SequenceAction = body["action"]
-        reason = body["reason"] or f"{action} by an operator."
+        reason = body["reason"] or f"{action} by {caller_name()}."
         receipt = control_sequence(database, execution_id, action, reason, utc_now())
         sent = sum(funnel["sent"] for funnel in receipt.funnels.values())
         in_doubt = sum(funnel["inDoubt"] for funnel in receipt.funnels.values())

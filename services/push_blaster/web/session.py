@@ -11,7 +11,7 @@ from flask import Flask, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from chassis.bearer_auth import Role, SideDoor, find_role
+from chassis.bearer_auth import Caller, Role, SideDoor, knows, remember_caller
 
 #: How long a session lasts without being used.
 LASTS: Final = timedelta(hours=12)
@@ -29,8 +29,8 @@ class Sessions:
 
     def __init__(self, app: Flask, tokens: Mapping[str, Role]) -> None:
         """Take the app whose cookie it is, and the tokens that open it."""
-        self._tokens = tokens
-        self._by_fingerprint = {_fingerprint(token): role for token, role in tokens.items()}
+        self._find_caller = knows(tokens)
+        self._by_fingerprint = {_fingerprint(token): self._find_caller(token) for token in tokens}
         app.secret_key = hashlib.sha256("\n".join(["session", *sorted(tokens)]).encode()).digest()
         app.config.update(
             SESSION_COOKIE_NAME="push_session",
@@ -42,30 +42,32 @@ class Sessions:
     @property
     def door(self) -> SideDoor:
         """The way in for browsers."""
-        return SideDoor(find_role=self.find_role, turn_away=_turn_away)
+        return SideDoor(find_caller=self.find_caller, turn_away=_turn_away)
 
     def sign_in(self, token: str) -> bool:
         """Begin a session with `token`; False if nobody knows it."""
-        if find_role(token, self._tokens) is None:
+        caller = self._find_caller(token)
+        if caller is None:
             return False
+        remember_caller(caller)
         session.clear()
         session.permanent = True
         session["token"] = _fingerprint(token)
         session["csrf"] = secrets.token_urlsafe(24)
         return True
 
-    def find_role(self) -> Role | None:
-        """Return the role of this request's session; None without one.
+    def find_caller(self) -> Caller | None:
+        """Return whose session this request belongs to; None without one.
 
         Raises: Forbidden when a page of another site sends what only ours may send.
         """
-        role = self.read_role()
-        if role is not None and request.method not in SAFE:
+        caller = self.read_caller()
+        if caller and request.method not in SAFE:
             _check_csrf()
-        return role
+        return caller
 
-    def read_role(self) -> Role | None:
-        """Return the role of whoever looks at this page."""
+    def read_caller(self) -> Caller | None:
+        """Return who looks at this page."""
         return self._by_fingerprint.get(session.get("token", ""))
 
 

@@ -209,13 +209,13 @@ def test_a_folder_without_the_original_is_refused(tmp_path: Path, target: Target
 
 
 def test_the_command_reports_and_a_dry_run_writes_nothing(
-    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    original: Path, tmp_path: Path, push_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_original(original, an_original_automation(), an_original_push(status="sent"))
     (original / ".push-logs").mkdir()
     (original / ".push-logs" / "job.json").write_text("{}")
     for name, value in {
-        "PUSH_BLASTER_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
+        "PUSH_BLASTER_DATABASE_URL": push_url,
         "PUSH_DATA_DIR": str(tmp_path / "data"),
         "CADENCE_API_TOKEN": "t",
         "PUSH_ADMIN_TOKEN": "admin",

@@ -7,7 +7,7 @@ from typing import Any, Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
@@ -21,6 +21,7 @@ from push_blaster.use_cases.control_automation import Action, Control, find_acti
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.plan_automation import Surroundings, plan_automation
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from push_blaster.web.audit import stops
 from push_blaster.web.pages.automation_samples import read_samples
 from push_blaster.web.pages.execution_card import make_card
 from push_blaster.web.pages.frame import page_routes
@@ -120,10 +121,11 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
     @pages.post("/automations/<automation_id>/<any(pause,resume):action>")
+    @stops("pause")
     @asks_for(Role.OPERATOR)
     def act(automation_id: str, action: str) -> ResponseReturnValue:
         """Pause or resume it."""
-        reason = request.form.get("reason", "").strip() or f"{action} by an operator."
+        reason = request.form.get("reason", "").strip() or f"{action} by {caller_name()}."
         done = control.act(Action(action), automation_id, reason, utc_now())
         text = f"The automation is {done.document['status']}."
         flash(

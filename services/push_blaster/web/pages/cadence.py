@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_name
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_records import CadenceRecords, CadenceRefusedError
@@ -52,9 +52,9 @@ def cadence_pages(parts: Parts, files: AutomationFiles, records: CadenceRecords)
         """Put the rules of the form in force."""
         sent = read_rules_form(request.form)
         version = request.form.get("version", "")
-        by, note = request.form.get("by", "").strip(), request.form.get("note", "").strip()
+        by, note = (request.form.get(name, "").strip() for name in ("by", "note"))
         try:
-            saved = records.replace_rules(sent, version, by, note)
+            saved = records.replace_rules(sent, version, by or caller_name(), note)
         except CadenceRefusedError as refusal:
             return _show_rules(sent, version, fault=str(refusal), status=409)
         flash(f"In force at once, on every replica: version {saved['version']}.", "success")

@@ -6,7 +6,7 @@ from typing import Any, Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.delivery_report import select_funnels
@@ -17,6 +17,7 @@ from push_blaster.domain.phase import ENDED, RUNNING, Phase
 from push_blaster.use_cases.approve_execution import approve_execution
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
+from push_blaster.web.audit import stops
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.pages.execution_card import make_card
 from push_blaster.web.pages.frame import page_routes
@@ -77,17 +78,19 @@ def execution_pages(parts: Parts) -> Blueprint:
         return render_template("execution_confirm.html", action=action, word=WORD, **read)
 
     @pages.post("/executions/<execution_id>/cancel")
+    @stops()
     @asks_for(Role.OPERATOR)
     def cancel(execution_id: str) -> ResponseReturnValue:
         """Cancel it before it goes live."""
         return _end(
             execution_id,
             lambda reason: cancel_execution(
-                database, execution_id, reason or "Cancelled by an operator.", utc_now()
+                database, execution_id, reason or f"Cancelled by {caller_name()}.", utc_now()
             ),
         )
 
     @pages.post("/executions/<execution_id>/stop")
+    @stops()
     @asks_for(Role.OPERATOR)
     def stop(execution_id: str) -> ResponseReturnValue:
         """Stop it in any phase."""
@@ -98,7 +101,7 @@ def execution_pages(parts: Parts) -> Blueprint:
         return _end(
             execution_id,
             lambda reason: stop_execution(
-                database, execution_id, reason or "Stopped by an operator.", utc_now()
+                database, execution_id, reason or f"Stopped by {caller_name()}.", utc_now()
             ),
         )
 
@@ -107,7 +110,7 @@ def execution_pages(parts: Parts) -> Blueprint:
     def approve(execution_id: str) -> ResponseReturnValue:
         """Approve what the form showed."""
         seen = Hashes(request.form.get("content", ""), request.form.get("audience", ""))
-        by = request.form.get("by", "").strip() or "an operator"
+        by = request.form.get("by", "").strip() or caller_name()
         approval = Approval(by=by, at=utc_now(), hashes=seen)
         approve_execution(database, parts.cadence, execution_id, approval)
         flash("Approved: it goes live at its time, unless something changes.", "success")

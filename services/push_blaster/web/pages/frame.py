@@ -1,6 +1,5 @@
 """What all pages share: their frame, their words, and what a browser may load."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_urlsafe
@@ -12,7 +11,7 @@ from flask_bootstrap import Bootstrap5
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from chassis.bearer_auth import Role, needs_no_token
+from chassis.bearer_auth import Role, needs_no_token, the_caller
 from chassis.clock import utc_now
 from chassis.problems import Problem, find_problem, flatten_messages
 from push_blaster.web.pages import words
@@ -57,10 +56,11 @@ NAVIGATION: Final = (
     NavEntry("pages_devices.show", "Devices"),
     NavEntry("pages_scripts.list_all", "Scripts"),
     NavEntry("pages_templates.list_all", "Templates"),
+    NavEntry("pages_audit_log.show", "Audit log", Role.ADMIN),
 )
 
 
-def install_page_frame(app: Flask, read_role: Callable[[], Role | None]) -> None:
+def install_page_frame(app: Flask) -> None:
     """Give every template its frame: navigation, role, words; and every page its headers."""
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     Bootstrap5(app)
@@ -71,9 +71,10 @@ def install_page_frame(app: Flask, read_role: Callable[[], Role | None]) -> None
 
     @app.context_processor
     def frame() -> dict[str, Any]:
-        role = read_role()
+        caller = the_caller()
+        role = caller.role if caller else None
         return {
-            "role": role,
+            "caller": caller,
             "may": partial(_may, role),
             "navigation": [e for e in NAVIGATION if _may(role, e.needs.name)],
             "csrf_token": csrf_token,

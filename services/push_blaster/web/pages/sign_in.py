@@ -16,7 +16,7 @@ def sign_in_pages(sessions: Sessions) -> Blueprint:
     @needs_no_token
     def show() -> ResponseReturnValue:
         """Ask for a token."""
-        if sessions.read_role():
+        if sessions.read_caller():
             return redirect(_wanted())
         return render_template("sign_in.html", wanted=_wanted())
 

@@ -8,6 +8,7 @@ from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_records import CadenceRecords
 from push_blaster.adapters.template_files import TemplateFiles
 from push_blaster.use_cases.parts import Parts
+from push_blaster.web.pages.audit_log import audit_log_pages
 from push_blaster.web.pages.automations import automation_pages
 from push_blaster.web.pages.cadence import cadence_pages
 from push_blaster.web.pages.dashboard import dashboard_pages
@@ -48,5 +49,6 @@ class Site:
             cadence_pages(parts, files, self.records),
             device_pages(parts.database),
             script_pages(parts),
+            audit_log_pages(parts),
             template_pages(self.templates, files, parts.limits),
         ]
