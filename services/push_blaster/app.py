@@ -34,6 +34,7 @@ from push_blaster.web.over_cap import over_cap_routes
 from push_blaster.web.pages.frame import install_page_frame
 from push_blaster.web.pages.site import Site
 from push_blaster.web.plans import plan_routes
+from push_blaster.web.previews import preview_routes
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.push_logs import push_log_routes
 from push_blaster.web.query_audience import query_audience_routes
@@ -80,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             read_statistics=lambda ids: _read_statistics(database, ids),
         ),
         plan_routes(adapters.files, parts),
+        preview_routes(parts, adapters.files),
         template_routes(adapters.templates, adapters.files, parts.limits),
         control_routes(parts, adapters.files),
         automation_test_routes(parts, adapters.files),

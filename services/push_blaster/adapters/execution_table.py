@@ -312,7 +312,8 @@ def _update_push(connection: Connection, execution_id: str, push: PushProgress) 
                    audience_file = %(file)s, audience_hash = %(sha256)s,
                    audience_columns = %(columns)s, source_file = %(source_file)s,
                    generated = %(generated)s, valid = %(valid)s, distinct_users = %(distinct)s,
-                   bad_rows = %(bad_rows)s, forecast = %(forecast)s
+                   bad_rows = %(bad_rows)s, forecast = %(forecast)s,
+                   audience_check = %(audience_check)s
              WHERE execution_id = %(id)s AND position = %(position)s
             """,
             {
@@ -332,6 +333,7 @@ def _update_push(connection: Connection, execution_id: str, push: PushProgress) 
                 "distinct": audience and audience.distinct,
                 "bad_rows": Json(list(audience.bad_rows)) if audience else None,
                 "forecast": Json(push.forecast) if push.forecast is not None else None,
+                "audience_check": Json(push.audience_check) if push.audience_check else None,
             },
         )
 

@@ -165,6 +165,27 @@ def select_last_audience(
     return (row[0], tuple(row[1])) if row else None
 
 
+def select_last_own_audience(
+    connection: Connection, automation_id: str, position: int
+) -> tuple[str, tuple[str, ...]] | None:
+    """Return file and columns of the newest whole audience of this push of the automation."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT p.audience_file, p.audience_columns
+              FROM executions e
+              JOIN execution_pushes p ON p.execution_id = e.id AND p.audience_file IS NOT NULL
+             WHERE e.automation_id = %(id)s AND p.position = %(position)s
+               AND e.mode <> 'test-scheduled-send'
+             ORDER BY e.created_at DESC
+             LIMIT 1
+            """,
+            {"id": automation_id, "position": position},
+        )
+        row = cursor.fetchone()
+    return (row[0], tuple(row[1])) if row else None
+
+
 def select_latest(
     connection: Connection, automation_ids: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
@@ -291,6 +312,7 @@ def _push(row: Mapping[str, Any]) -> PushProgress:
         audience=_audience(row) if row["audience_file"] else None,
         funnel=row["funnel"],
         forecast=row["forecast"],
+        audience_check=row["audience_check"],
     )
 
 

@@ -211,6 +211,12 @@ def read_users(path: Path, size: int) -> Iterator[list[UUID]]:
             yield [_read_line(line).user_id for line in lines]
 
 
+def read_rows(path: Path) -> Iterator[AudienceRow]:
+    """Yield every row of the frozen audience."""
+    with path.open("rb") as file:
+        yield from map(_read_line, file)
+
+
 def read_batch(path: Path, offset: int, rows: int) -> list[AudienceRow]:
     """Return `rows` rows from the byte `offset` on, or as many as there are."""
     with path.open("rb") as file:

@@ -49,7 +49,8 @@ def make_webpush_transport(
     return PostTransport(recipe, options)
 
 
-def _encrypted(message: Message) -> bytes:
+def encode_notification(message: Message) -> bytes:
+    """Return what a browser gets, before it is encrypted."""
     link = message.deep_link
     content: dict[str, Any] = {
         "notification": {
@@ -59,7 +60,11 @@ def _encrypted(message: Message) -> bytes:
         },
         "data": {"click_action": link, "url": link} if link else {},
     }
-    plain = orjson.dumps(content)
+    return orjson.dumps(content)
+
+
+def _encrypted(message: Message) -> bytes:
+    plain = encode_notification(message)
     if len(plain) > MAX_PLAIN:
         raise UnsendableError(f"the message has {len(plain)} bytes; Web Push takes {MAX_PLAIN}")
     try:

@@ -68,6 +68,7 @@ class PushProgress:
     audience: PushAudience | None = None
     funnel: Mapping[str, object] | None = None
     forecast: Mapping[str, object] | None = None
+    audience_check: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,16 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
+from uuid import UUID
 
 from push_blaster.domain.automation import Push
-from push_blaster.domain.template import MalformedPlaceholderError, Template, compile_template
+from push_blaster.domain.experiment import Variant, choose_variant
+from push_blaster.domain.template import (
+    MalformedPlaceholderError,
+    Placeholder,
+    Template,
+    compile_template,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +34,12 @@ class PushTemplate:
 
     def find_unknown(self, columns: Collection[str]) -> list[str]:
         """Return the names of placeholders that no column of the audience can fill."""
-        names = {
-            placeholder.name
-            for template in (self.title, self.body, self.deep_link)
-            for placeholder in template.placeholders
-        }
-        return sorted(names - set(columns))
+        return sorted({placeholder.name for placeholder in self._placeholders()} - set(columns))
+
+    def find_missing(self, variables: Mapping[str, str]) -> list[str]:
+        """Return the names of placeholders for which a row has no value, and which need one."""
+        needed = {p.name for p in self._placeholders() if p.fallback is None}
+        return sorted(name for name in needed if not variables.get(name, "").strip())
 
     def render(self, variables: Mapping[str, str]) -> PushTexts:
         """Return the texts for one row; in the link values are percent-encoded.
@@ -45,6 +52,9 @@ class PushTemplate:
             deep_link=self.deep_link.render(variables, lambda value: quote(value, safe="")),
         )
 
+    def _placeholders(self) -> tuple[Placeholder, ...]:
+        return (*self.title.placeholders, *self.body.placeholders, *self.deep_link.placeholders)
+
 
 def compile_push(push: Push) -> PushTemplate:
     """Compile a push's texts; MalformedPlaceholderError says in which one the fault is."""
@@ -55,17 +65,35 @@ def compile_push(push: Push) -> PushTemplate:
     )
 
 
-def compile_wordings(push: Push) -> dict[str | None, PushTemplate]:
-    """Compile every wording of a push by its variant's id, or by None if it has no variants."""
-    if not push.variants:
-        return {None: compile_push(push)}
-    wordings: dict[str | None, PushTemplate] = {}
-    for variant in push.variants:
-        try:
-            wordings[variant.id] = compile_push(push.worded(variant))
-        except MalformedPlaceholderError as error:
-            raise MalformedPlaceholderError(f"variant {variant.id!r}: {error}") from error
-    return wordings
+class Wordings:
+    """Every wording of a push, compiled once, and which user gets which."""
+
+    def __init__(self, automation_id: str, push: Push) -> None:
+        """Compile them; MalformedPlaceholderError says in which one the fault is."""
+        self._automation_id = automation_id
+        self._push = push
+        self._templates: dict[str | None, PushTemplate] = {
+            variant.id: _compile_variant(push, variant) for variant in push.variants
+        } or {None: compile_push(push)}
+
+    def choose(self, user_id: UUID) -> tuple[str | None, PushTemplate]:
+        """Return the id of the user's variant, if there are any, and its texts."""
+        push = self._push
+        variant = choose_variant(push.variants, self._automation_id, push.id, user_id)
+        name = variant.id if variant else None
+        return name, self._templates[name]
+
+    def find_unknown(self, columns: Collection[str]) -> list[str]:
+        """Return the names of placeholders, of any wording, that no column can fill."""
+        templates = self._templates.values()
+        return sorted({name for template in templates for name in template.find_unknown(columns)})
+
+
+def _compile_variant(push: Push, variant: Variant) -> PushTemplate:
+    try:
+        return compile_push(push.worded(variant))
+    except MalformedPlaceholderError as error:
+        raise MalformedPlaceholderError(f"variant {variant.id!r}: {error}") from error
 
 
 def _compile(name: str, text: str) -> Template:

@@ -24,7 +24,7 @@ from push_blaster.domain.message import TransportUnavailableError
 from push_blaster.domain.modes import TEST_MODES, delivers
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.plan import find_timing
-from push_blaster.domain.push_template import compile_wordings
+from push_blaster.domain.push_template import Wordings
 from push_blaster.domain.schedule import next_slots
 from push_blaster.domain.script import ParametersError
 from push_blaster.domain.template import MalformedPlaceholderError
@@ -145,7 +145,7 @@ def _push(push: Push, limits: Limits) -> Seen:
 
 def _push_faults(push: Push, limits: Limits) -> list[str]:
     try:
-        compile_wordings(push)
+        Wordings("", push)
     except MalformedPlaceholderError as error:
         return [str(error)]
     if "[[" in push.deep_link:

@@ -39,10 +39,11 @@ from push_blaster.domain.execution import (
 )
 from push_blaster.domain.modes import Mode, next_phase
 from push_blaster.domain.phase import Phase
-from push_blaster.domain.push_template import compile_wordings
+from push_blaster.domain.push_template import Wordings
 from push_blaster.domain.script import ParametersError
 from push_blaster.domain.script_run import RunRecord, RunState
 from push_blaster.domain.template import MalformedPlaceholderError
+from push_blaster.use_cases.check_audience import check_audience, tell_check
 from push_blaster.use_cases.check_safeguards import check_audiences, find_audience_violation
 from push_blaster.use_cases.find_test_users import find_test_rows
 from push_blaster.use_cases.fit_parameters import fit_parameters
@@ -77,7 +78,7 @@ def generate_audience(parts: Parts, execution: Execution) -> Execution:
     attempt = parts.data_folder / attempt_folder(execution)
     try:
         for push in execution.automation.pushes:
-            compile_wordings(push)
+            Wordings(execution.automation.id, push)
         _write_csvs(parts, execution, attempt / "output")
         files = list_output(attempt / "output")
         pushes = tuple(
@@ -158,6 +159,8 @@ def _freeze(
     frozen = freeze_audience(attempt / "output" / source.file_name, path, max_size)
     _check_placeholders(push, position, frozen.columns)
     _note_audience(parts, execution, position, source.file_name, frozen)
+    check = check_audience(parts.limits, execution.automation, push, path)
+    _note_check(parts, execution, position, check)
     if execution.mode is Mode.TEST_SCHEDULED_SEND:
         rows = find_test_rows(parts, execution, position, path)
         path = attempt / f"test-audience-{position}.jsonl"
@@ -172,7 +175,8 @@ def _freeze(
         distinct=frozen.distinct,
         bad_rows=frozen.bad_rows,
     )
-    return replace(progress, status=PushStatus.AUDIENCE_READY, audience=audience)
+    ready = replace(progress, status=PushStatus.AUDIENCE_READY, audience=audience)
+    return replace(ready, audience_check=check)
 
 
 def _max_size(parts: Parts, automation: Automation) -> int:
@@ -181,8 +185,7 @@ def _max_size(parts: Parts, automation: Automation) -> int:
 
 
 def _check_placeholders(push: Push, position: int, columns: tuple[str, ...]) -> None:
-    templates = compile_wordings(push).values()
-    unknown = sorted({name for template in templates for name in template.find_unknown(columns)})
+    unknown = Wordings("", push).find_unknown(columns)
     if unknown:
         raise StepFailedError(
             f"Push {position} uses {', '.join(f'[[var:{name}]]' for name in unknown)}, and its "
@@ -202,3 +205,12 @@ def _note_audience(
         text += " Not used: " + "; ".join(f"line {b['line']} {b['problem']}" for b in shown[:5])
     level = LogLevel.WARNING if shown else LogLevel.INFO
     note(parts, execution.id, Phase.AUDIENCE_GENERATION, text, level)
+
+
+def _note_check(
+    parts: Parts, execution: Execution, position: int, check: Mapping[str, Any]
+) -> None:
+    found = tell_check(check)
+    if found:
+        text = f"Push {position}: some will get no message, or not at their own time. {found}"
+        note(parts, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)

@@ -6,14 +6,14 @@ from typing import Final
 
 from push_blaster.adapters.delivery_ledger import Refusal
 from push_blaster.adapters.frozen_audiences import AudienceRow
+from push_blaster.adapters.message_size import find_excess
 from push_blaster.domain.automation import Push, ReachedDevices
 from push_blaster.domain.deep_link import find_link_fault
 from push_blaster.domain.device import Address
 from push_blaster.domain.execution import Execution
-from push_blaster.domain.experiment import choose_variant
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.message import Message, display_tag
-from push_blaster.domain.push_template import PushTemplate, PushTexts, compile_wordings
+from push_blaster.domain.push_template import PushTemplate, PushTexts, Wordings
 from push_blaster.domain.template import MissingVariableError
 from push_blaster.use_cases.find_devices import find_devices
 from push_blaster.use_cases.parts import Parts
@@ -33,31 +33,37 @@ def personalise(
     """Return a message for each row that can have one, in the order of the rows."""
     every = execution.automation.settings.devices is ReachedDevices.ALL
     reach = find_devices(parts, rows, every=every)
-    wordings = compile_wordings(push)
+    wordings = Wordings(execution.automation.id, push)
     personal = Personal()
     for row in rows:
-        variant = choose_variant(push.variants, execution.automation.id, push.id, row.user_id)
-        name = variant.id if variant else None
-        texts = _render(parts.limits, wordings[name], row, is_reached=reach.is_known(row.user_id))
+        variant, template = wordings.choose(row.user_id)
+        if not reach.is_known(row.user_id):
+            refusal = Refusal(row.user_id, "no_token", "no living device token")
+            personal.refusals.append(refusal)
+            continue
+        texts = word(parts.limits, template, row)
         if isinstance(texts, Refusal):
             personal.refusals.append(texts)
             continue
         newest, *others = reach.devices.get(row.user_id, _NOWHERE)
-        personal.messages.append(
-            Message(
-                user_id=row.user_id,
-                device_token=newest.token,
-                title=texts.title,
-                body=texts.body,
-                deep_link=texts.deep_link,
-                display_tag=display_tag(execution.id, push.id, row.user_id),
-                device_kind=newest.kind,
-                device_keys=newest.keys,
-                other_devices=tuple(others),
-                fault=reach.unknown.get(row.user_id),
-                variant=name,
-            )
+        message = Message(
+            user_id=row.user_id,
+            device_token=newest.token,
+            title=texts.title,
+            body=texts.body,
+            deep_link=texts.deep_link,
+            display_tag=display_tag(execution.id, push.id, row.user_id),
+            device_kind=newest.kind,
+            device_keys=newest.keys,
+            other_devices=tuple(others),
+            fault=reach.unknown.get(row.user_id),
+            variant=variant,
         )
+        excess = find_excess(message)
+        if excess:
+            personal.refusals.append(Refusal(row.user_id, "too_long", excess))
+        else:
+            personal.messages.append(message)
     return personal
 
 
@@ -65,11 +71,8 @@ def personalise(
 _NOWHERE: Final = (Address("", kind=""),)
 
 
-def _render(
-    limits: Limits, template: PushTemplate, row: AudienceRow, *, is_reached: bool
-) -> PushTexts | Refusal:
-    if not is_reached:
-        return Refusal(row.user_id, "no_token", "no living device token")
+def word(limits: Limits, template: PushTemplate, row: AudienceRow) -> PushTexts | Refusal:
+    """Return the texts for a row, or why there are none."""
     try:
         texts = template.render(row.variables)
     except MissingVariableError as missing:

@@ -112,6 +112,7 @@ class FunnelSchema(Schema):
     noToken = fields.Integer()  # noqa: N815
     missingVariable = fields.Integer()  # noqa: N815
     badDeepLink = fields.Integer()  # noqa: N815
+    tooLong = fields.Integer()  # noqa: N815
     sent = fields.Integer()
     wouldSend = fields.Integer()  # noqa: N815
     failed = fields.Integer()
@@ -139,6 +140,22 @@ class ForecastSchema(Schema):
     reason = fields.String(allow_none=True)
 
 
+class AudienceCheckSchema(Schema):
+    """What a look at every row of the frozen audience found; counts of rows."""
+
+    missingVariables = fields.Dict(  # noqa: N815
+        keys=fields.String(), values=fields.Integer(), metadata={"description": "by variable"}
+    )
+    badDeepLinks = fields.Integer()  # noqa: N815
+    tooLong = fields.Integer()  # noqa: N815
+    invalidTimezone = fields.Integer()  # noqa: N815
+    longest = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        metadata={"description": "bytes of the longest message, by kind of device"},
+    )
+
+
 class ExecutionPushSchema(Schema):
     """One push of an execution."""
 
@@ -154,6 +171,7 @@ class ExecutionPushSchema(Schema):
     source_file = fields.String(data_key="sourceFile", allow_none=True)
     audience_sha256 = fields.String(data_key="audienceSha256", allow_none=True)
     bad_rows = fields.List(fields.Dict(), data_key="badRows")
+    audience_check = fields.Nested(AudienceCheckSchema, data_key="audienceCheck", allow_none=True)
     forecast = fields.Nested(ForecastSchema, allow_none=True)
     funnel = fields.Nested(FunnelSchema)
 

@@ -253,5 +253,6 @@ def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> 
         "audience_sha256": audience.sha256 if audience else None,
         "bad_rows": list(audience.bad_rows) if audience else [],
         "forecast": progress.forecast,
+        "audience_check": progress.audience_check,
         "funnel": progress.funnel or read_funnel(progress, counted),
     }

@@ -183,7 +183,7 @@ def tell_outcome(funnel: Mapping[str, Any]) -> str:
         if funnel["wouldSend"]
         else f"{funnel['sent']} of {distinct} users were sent to."
     )
-    others = [f"{funnel[name]} {what}" for name, what in _OTHERS if funnel[name]]
+    others = [f"{funnel[name]} {what}" for name, what in _OTHERS if funnel.get(name)]
     return f"{text} Not: {', '.join(others)}." if others else text
 
 
@@ -192,6 +192,7 @@ _OTHERS: Final = (
     ("noToken", "without a device"),
     ("missingVariable", "for want of a variable"),
     ("badDeepLink", "whose deep link is not allowed"),
+    ("tooLong", "whose message is too long"),
     ("failed", "refused by the provider"),
     ("inDoubt", "in doubt"),
     ("notSent", "had no turn"),

@@ -28,6 +28,7 @@ LOSSES: Final = (
     ("noToken", "No device"),
     ("missingVariable", "A variable was missing"),
     ("badDeepLink", "Deep link not allowed"),
+    ("tooLong", "Too long for the device"),
     ("failed", "Refused by the provider"),
 )
 
