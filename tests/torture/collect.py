@@ -134,7 +134,8 @@ def _read_recorded(
         " LEFT JOIN reservations r ON r.id = n.reservation_id"
     ):
         left[user_id.int, layer] += 1
-        held[user_id.int, key] = sent_at
+        # Whoever was held until an instant of their own has it in their key, after the batch's.
+        held[user_id.int, "/".join((key or "").split("/")[:3])] = sent_at
     recorded: dict[Address, datetime] = {}
     for address, batch in batches.items():
         slot = f"{address.execution_id}/{address.position}/{batch}"

@@ -134,7 +134,10 @@ def _when(hold: Hold) -> tuple[datetime, datetime | None]:
 def insert_refusals(
     connection: Connection, page: LedgerPage, refusals: Sequence[Refusal], now: datetime
 ) -> None:
-    """Write down who gets no message, or none any more, and why; safe to repeat."""
+    """Write down who gets no message, or none any more, and why; safe to repeat.
+
+    Whoever may have the message from an earlier attempt stays in doubt.
+    """
     if not refusals:
         return
     with connection.cursor() as cursor:
@@ -145,8 +148,9 @@ def insert_refusals(
                                     claimed_at, settled_at)
             VALUES %s
                 ON CONFLICT (user_id, execution_id, position, is_test) DO UPDATE
-               SET state = EXCLUDED.state, reason = EXCLUDED.reason,
-                   settled_at = EXCLUDED.settled_at
+               SET state = CASE WHEN deliveries.was_in_doubt THEN 'in_doubt'
+                                ELSE EXCLUDED.state END,
+                   reason = EXCLUDED.reason, settled_at = EXCLUDED.settled_at
              WHERE deliveries.state = 'deferred'
             """,
             [(*key_of(page).values(), r.user_id, r.state, r.reason, now, now) for r in refusals],

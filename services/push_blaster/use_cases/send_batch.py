@@ -20,7 +20,6 @@ from push_blaster.adapters.batch_table import (
 )
 from push_blaster.adapters.delivery_ledger import (
     LedgerPage,
-    insert_refusals,
     select_deferred,
     select_held,
     select_states,
@@ -56,6 +55,7 @@ from push_blaster.use_cases.send_messages import (
     Leftovers,
     SendTask,
     leave_in_doubt,
+    leave_unreachable,
     send_messages,
 )
 from push_blaster.use_cases.track_sends import reservation_key, track_page, track_so_far
@@ -200,8 +200,7 @@ def _prepare(
     push = execution.automation.pushes[batch.position - 1]
     push = push if goes_to_audience(execution.mode) else push.worded(None)
     personal = personalise(parts, execution, push, [*again, *receivers])
-    with parts.database.transaction() as connection:
-        insert_refusals(connection, page, personal.refusals, parts.clock())
+    leave_unreachable(parts, page, left, personal.refusals)
     turns = {standing.held_until.get(message.user_id) for message in personal.messages}
     return personal.messages, {reservation_key(page, turn) for turn in turns}
 

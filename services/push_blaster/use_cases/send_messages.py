@@ -13,10 +13,12 @@ from chassis.postgres import Connection
 from push_blaster.adapters.delivery_ledger import (
     Deferral,
     LedgerPage,
+    Refusal,
     claim_again,
     claim_deferred,
     claim_users,
     defer,
+    insert_refusals,
     release_claims,
     settle,
 )
@@ -85,6 +87,16 @@ def leave_in_doubt(parts: Parts, page: LedgerPage, user_ids: Iterable[UUID], rea
     """Settle claims whose send began as in doubt for good."""
     deliveries = [Delivery(user_id, Outcome.IN_DOUBT, reason=reason) for user_id in user_ids]
     _settle(parts, page, deliveries)
+
+
+def leave_unreachable(
+    parts: Parts, page: LedgerPage, left: Leftovers, refusals: Sequence[Refusal]
+) -> None:
+    """Write down who gets no message and why; what an earlier attempt began stays in doubt."""
+    begun = left.in_doubt & {refusal.user_id for refusal in refusals}
+    leave_in_doubt(parts, page, begun, "its send began before a crash, and cannot begin again")
+    with parts.database.transaction() as connection:
+        insert_refusals(connection, page, refusals, parts.clock())
 
 
 def leave_tried_out(parts: Parts, page: LedgerPage, user_ids: Iterable[UUID]) -> None:

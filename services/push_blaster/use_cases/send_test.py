@@ -10,7 +10,6 @@ from uuid import UUID
 from chassis.postgres import Connection
 from push_blaster.adapters.delivery_ledger import (
     LedgerPage,
-    insert_refusals,
     select_deferred,
     select_states,
 )
@@ -30,9 +29,19 @@ from push_blaster.domain.phase import Phase
 from push_blaster.domain.timeline import live_instant
 from push_blaster.use_cases.check_safeguards import find_approval_reason
 from push_blaster.use_cases.find_test_users import find_test_rows
-from push_blaster.use_cases.parts import Parts, StepFailedError, note, watch_for_stop
+from push_blaster.use_cases.parts import (
+    Parts,
+    StepFailedError,
+    note,
+    watch_for_stop,
+)
 from push_blaster.use_cases.personalise import personalise
-from push_blaster.use_cases.send_messages import Leftovers, SendTask, send_messages
+from push_blaster.use_cases.send_messages import (
+    Leftovers,
+    SendTask,
+    leave_unreachable,
+    send_messages,
+)
 from push_blaster.use_cases.track_sends import track_page
 
 #: The states of a test user who has the message, or would have it.
@@ -109,13 +118,13 @@ def _send(
     with parts.database.transaction() as connection:
         states = select_states(connection, page)
     personal = personalise(parts, execution, push, [r for r in rows if _is_open(r, states)])
-    with parts.database.transaction() as connection:
-        insert_refusals(connection, page, personal.refusals, parts.clock())
+    left = Leftovers(in_doubt=frozenset(u for u, s in states.items() if s == "claimed"))
+    leave_unreachable(parts, page, left, personal.refusals)
     task = SendTask(
         page=page,
         may_send=may_send,
         should_stop=watch_for_stop(parts, may_send),
-        left=Leftovers(in_doubt=frozenset(u for u, s in states.items() if s == "claimed")),
+        left=left,
     )
     try:
         _send_patiently(parts, task, personal.messages)

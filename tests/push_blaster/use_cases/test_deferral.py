@@ -139,6 +139,23 @@ def test_a_device_that_is_gone_when_sent_to_again_leaves_its_user_in_doubt(
     }
 
 
+def test_whoever_was_claimed_in_a_crash_and_has_no_device_any_more_stays_in_doubt(
+    bench: Bench, fcm: FcmServer
+) -> None:
+    bench.run(start(bench, "unregistered"))
+    execution_id = start(bench, "unregistered")
+    with bench.database.transaction() as connection:
+        page = LedgerPage(execution_id, 1, is_test=False)
+        claim_users(connection, page, {UUID(int=1): None}, utc_now())
+
+    assert bench.run(execution_id).phase is Phase.COMPLETED
+
+    (delivery,) = bench.deliveries(execution_id)
+    assert delivery["state"] == "in_doubt"
+    assert "cannot begin again" in delivery["reason"]
+    assert fcm.attempts["unregistered"] == 1
+
+
 def test_a_stop_leaves_who_waits_unsent(bench: Bench, fcm: FcmServer) -> None:
     execution_id = start(bench, "down", "ok-1")
     bench.work()
