@@ -16,6 +16,7 @@ from psycopg import Connection as BulkConnection
 from psycopg2.extensions import connection as Connection  # noqa: N812 - the type's public name
 
 from chassis.abandoned import ClientGoneError, working_for_client
+from chassis.doubted_connections import replace_dead_connections
 
 log = structlog.get_logger()
 
@@ -60,11 +61,13 @@ class Pool(Generic[AnyConnection]):
         max_connections: int = 10,
         statement_timeout: timedelta = timedelta(seconds=30),
         patience: timedelta = timedelta(seconds=5),
+        trusted_for: timedelta = timedelta(seconds=5),
         application_name: str = "push-automation",
     ) -> None:
         """Take the database's URL, how many connections there may be, and how long things may take.
 
-        Units: `patience` is how long a connection, a new one or a lent one, is waited for.
+        Units: `patience` is how long a connection, a new one or a lent one, is waited for;
+        `trusted_for` is how long one may lie idle and still be lent without a ping.
         """
         self.url = url
         self._options = {
@@ -81,8 +84,8 @@ class Pool(Generic[AnyConnection]):
             pool_size=max_connections,
             max_overflow=0,
             pool_timeout=patience.total_seconds(),
-            pool_pre_ping=True,
         )
+        replace_dead_connections(self._engine, trusted_for)
         weakref.finalize(self, self._engine.dispose)
 
     def connect(self) -> AnyConnection:

@@ -21,9 +21,9 @@ def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     database.close()
 
 
-def read_one(database: Database, sql: str) -> object:
+def read_one(database: Database, sql: str, *values: object) -> object:
     with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql, values)
         row = cursor.fetchone()
     return row[0] if row else None
 
@@ -95,6 +95,35 @@ def test_a_killed_server_is_away_and_back_without_anybodys_help(place: Path) -> 
         assert server.restart_if_dead()
         assert read_one(database, "SELECT 1") == 1
         database.close()
+
+
+def test_a_connection_that_was_closed_while_it_lay_idle_is_never_lent(
+    postgres: EmbeddedPostgres, database: Database
+) -> None:
+    other = Database(postgres.url("postgres"), max_connections=1)
+    backend = read_one(database, "SELECT pg_backend_pid()")
+
+    assert read_one(other, "SELECT pg_terminate_backend(%s, 5000)", backend) is True
+
+    assert read_one(database, "SELECT pg_backend_pid()") != backend
+    other.close()
+
+
+@pytest.mark.parametrize(("trusted_s", "is_pinged"), [(60, False), (0, True)])
+def test_only_a_connection_that_lay_idle_for_long_is_pinged(
+    postgres: EmbeddedPostgres, trusted_s: int, is_pinged: bool
+) -> None:
+    trusting = Database(postgres.url("postgres"), trusted_for=timedelta(seconds=trusted_s))
+    other = Database(postgres.url("postgres"), max_connections=1)
+    backend = read_one(trusting, "SELECT pg_backend_pid()")
+
+    with trusting.transaction() as connection:
+        assert connection.get_backend_pid() == backend
+        last = read_one(other, "SELECT query FROM pg_stat_activity WHERE pid = %s", backend)
+
+    assert (last != "COMMIT") == is_pinged, last
+    trusting.close()
+    other.close()
 
 
 def test_waiting_for_a_database_ends_when_it_is_there(place: Path) -> None:
