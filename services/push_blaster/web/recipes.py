@@ -1,7 +1,9 @@
 """Routes about automations, under the original's name for them: recipes."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
@@ -12,6 +14,7 @@ from chassis.service import Routes
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.automation_schema import AutomationSchema
+from push_blaster.adapters.document_files import DocumentNotFoundError
 from push_blaster.use_cases.change_automation import (
     CancelPending,
     Change,
@@ -20,6 +23,7 @@ from push_blaster.use_cases.change_automation import (
     edit_automation,
 )
 from push_blaster.use_cases.list_automations import AutomationLists, ReadStatistics
+from push_blaster.web.execution_schemas import StartHeadersSchema
 from push_blaster.web.versions import check_if_match, tag
 
 
@@ -107,10 +111,18 @@ def recipe_routes(
 
     @routes.route(path, methods=["POST"])
     @routes.arguments(RecipeChangeSchema, example={"name": "…", "type": "recurring"})
+    @routes.arguments(StartHeadersSchema, location="headers")
     @routes.alt_response(201, schema=RecipeAnswerSchema)
-    def create(body: dict[str, Any]) -> ResponseReturnValue:
-        """Create an automation; it gets an id if it brings none."""
-        return _answer(create_automation(files, body, utc_now()), "created", 201)
+    def create(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+        """Create an automation; one without an id gets one, the same for an Idempotency-Key."""
+        key = headers["idempotency_key"]
+        if not key or body.get("id"):
+            return _answer(create_automation(files, body, utc_now()), "created", 201)
+        automation_id = str(uuid5(NAMESPACE_URL, key))
+        with suppress(DocumentNotFoundError):
+            return _answer(Change(files.load(automation_id)), "created", 201)
+        named = {**body, "id": automation_id}
+        return _answer(create_automation(files, named, utc_now()), "created", 201)
 
     @routes.route(path, methods=["PUT"])
     @routes.arguments(RecipeChangeSchema)

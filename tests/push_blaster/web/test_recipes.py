@@ -220,3 +220,18 @@ def test_a_long_list_comes_in_pages(client: FlaskClient) -> None:
     assert first["total"] == second["total"] == 4
     assert len(client.get(PATH).get_json()["data"]) == 4
     assert client.get(f"{PATH}?limit=0").status_code == 400
+
+
+def test_a_create_that_is_repeated_under_its_key_makes_one(client: FlaskClient) -> None:
+    document = a_document(status="active", isActive=True)
+    document.pop("id")
+    headers = {"Idempotency-Key": "spring"}
+
+    first = client.post("/api/automation/recipes", json=document, headers=headers)
+    again = client.post("/api/automation/recipes", json=document, headers=headers)
+    other = client.post("/api/automation/recipes", json=document)
+
+    assert [r.status_code for r in (first, again, other)] == [201, 201, 201]
+    made = [r.get_json()["data"]["id"] for r in (first, again, other)]
+    assert made[0] == made[1] != made[2]
+    assert len(client.get("/api/automation/recipes").get_json()["data"]) == 2
