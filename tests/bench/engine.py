@@ -100,11 +100,18 @@ def _measure_rest(stack: Stack) -> None:
 
 
 def _measure_lists(stack: Stack) -> None:
-    for name, query in {"all": "", f"a page of {PAGE}": f"?limit={PAGE}"}.items():
-        answers = [_get(stack, f"/api/automation/recipes{query}") for _ in range(12)]
+    paths = {
+        "list of all": "/api/automation/recipes",
+        f"list of a page of {PAGE}": f"/api/automation/recipes?limit={PAGE}",
+        "page of automations": "/automations",
+        "page of automations, searched": "/automations?q=77",
+        "dashboard": "/",
+    }
+    for name, path in paths.items():
+        answers = [_get(stack, path) for _ in range(12)]
         taken = [took for took, _ in answers[2:]]
         print(
-            f"  list of {name}: at first {answers[0][0]:.3f} s, then {statistics.median(taken):.3f}"
+            f"  {name}: at first {answers[0][0]:.3f} s, then {statistics.median(taken):.3f}"
             f" s (worst {max(taken):.3f}), {answers[0][1] / 1e6:.1f} MB",
             flush=True,
         )
