@@ -35,6 +35,7 @@ class NewExecution:
     phase: Phase = Phase.WAITING
     reason: str | None = None
     idempotency_key: str | None = None
+    resumes: str | None = None
 
 
 def insert_execution(connection: Connection, new: NewExecution, now: datetime) -> bool:
@@ -45,11 +46,11 @@ def insert_execution(connection: Connection, new: NewExecution, now: datetime) -
             """
             INSERT INTO executions
                    (id, automation_id, automation_name, automation_version, mode, trigger,
-                    idempotency_key, slot, begins_at, phase, due_at, reason, snapshot,
+                    idempotency_key, resumes, slot, begins_at, phase, due_at, reason, snapshot,
                     created_at, ended_at)
             VALUES (%(id)s, %(automation_id)s, %(name)s, %(version)s, %(mode)s, %(trigger)s,
-                    %(idempotency_key)s, %(slot)s, %(begins_at)s, %(phase)s, %(due_at)s,
-                    %(reason)s, %(snapshot)s, %(now)s, %(ended_at)s)
+                    %(idempotency_key)s, %(resumes)s, %(slot)s, %(begins_at)s, %(phase)s,
+                    %(due_at)s, %(reason)s, %(snapshot)s, %(now)s, %(ended_at)s)
                 ON CONFLICT DO NOTHING
             """,
             {
@@ -60,6 +61,7 @@ def insert_execution(connection: Connection, new: NewExecution, now: datetime) -
                 "mode": new.mode,
                 "trigger": new.trigger,
                 "idempotency_key": new.idempotency_key,
+                "resumes": new.resumes,
                 "slot": new.slot,
                 "begins_at": new.begins_at,
                 "phase": new.phase,

@@ -24,7 +24,7 @@ class NewerExecutionError(Exception):
 
 EXECUTION_COLUMNS: Final = """
     id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
-    uncapped_reason, approval_reason, snapshot, created_at, ended_at
+    uncapped_reason, approval_reason, resumes, snapshot, created_at, ended_at
 """
 
 
@@ -281,6 +281,7 @@ def _read(row: Mapping[str, Any], pushes: Sequence[Mapping[str, Any]]) -> Execut
         live_at=row["live_at"],
         reason=row["reason"],
         approval_reason=row["approval_reason"],
+        resumes=row["resumes"],
         uncapped_reason=row["uncapped_reason"],
         created_at=row["created_at"],
         ended_at=row["ended_at"],

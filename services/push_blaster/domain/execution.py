@@ -91,12 +91,20 @@ class Execution:
     reason: str | None = None
     approval_reason: str | None = None
     uncapped_reason: str | None = None
+    resumes: str | None = None
     pushes: tuple[PushProgress, ...] = ()
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing will happen to it any more."""
         return self.phase in ENDED
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it was a live send that ended on its way, so that somebody may be left."""
+        ended_early = self.phase in {Phase.CANCELLED, Phase.FAILED}
+        has_begun = any(push.started_at for push in self.pushes)
+        return self.mode is Mode.LIVE and ended_early and has_begun
 
 
 def execution_id(automation_id: str, slot: datetime, mode: Mode = Mode.LIVE) -> str:

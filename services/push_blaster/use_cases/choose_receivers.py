@@ -1,4 +1,4 @@
-"""Who of a batch is sent to now: whose turn it is, and who is neither held out nor held back."""
+"""Who of a batch is sent to now: whose turn it is, and who is neither left out nor held back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +18,7 @@ from push_blaster.use_cases.ask_cadence import ask_cadence
 from push_blaster.use_cases.find_turns import find_turns
 from push_blaster.use_cases.hold_out import find_held_out
 from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.resume_execution import find_sent_before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +50,17 @@ def choose_receivers(
 
     The standing that is returned knows who is held.
     """
-    held_out = find_held_out(parts.limits, execution, rows, standing.states)
-    mine = [row for row in rows if row.user_id not in held_out]
+    left_out = {
+        **find_held_out(parts.limits, execution, rows, standing.states),
+        **find_sent_before(parts, execution, page.position, rows, standing.states),
+    }
+    mine = [row for row in rows if row.user_id not in left_out]
     turns = find_turns(
         parts, execution, page.position, [row for row in mine if standing.is_open(row.user_id)]
     )
     holds = [_hold(standing, user_id, until) for user_id, until in turns.later.items()]
     with parts.database.transaction() as connection:
-        insert_refusals(connection, page, [*held_out.values(), *turns.never], parts.clock())
+        insert_refusals(connection, page, [*left_out.values(), *turns.never], parts.clock())
         hold(connection, page, holds, parts.clock())
     moved = {h.user_id: h.held_until for h in holds if h.held_until}
     standing = replace(standing, held_until={**standing.held_until, **moved})

@@ -55,6 +55,7 @@ from push_blaster.use_cases.parts import (
     note,
 )
 from push_blaster.use_cases.record_script_run import run_and_record
+from push_blaster.use_cases.resume_execution import take_over_audiences
 
 #: Why an audience cannot be used; each says itself what is wrong and what would mend it.
 FAULTS = (
@@ -73,8 +74,11 @@ FAULTS = (
 def generate_audience(parts: Parts, execution: Execution) -> Execution:
     """Have the automation's audience written in a folder of this attempt; freeze it for each push.
 
-    Nothing of an earlier attempt, or of another execution, is ever looked at.
+    Nothing of an earlier attempt, or of another execution, is ever looked at, but for one that
+    this execution goes on with.
     """
+    if execution.resumes:
+        return _generated(parts, execution, take_over_audiences(parts, execution))
     attempt = parts.data_folder / attempt_folder(execution)
     try:
         for push in execution.automation.pushes:
@@ -88,6 +92,10 @@ def generate_audience(parts: Parts, execution: Execution) -> Execution:
         raise StepFailedError(str(fault), find_audience_violation(fault)) from fault
     except ScriptStoppedError as stopped:
         raise StepStoppedError(str(stopped)) from stopped
+    return _generated(parts, execution, pushes)
+
+
+def _generated(parts: Parts, execution: Execution, pushes: tuple[PushProgress, ...]) -> Execution:
     following = next_phase(execution.mode, Phase.AUDIENCE_GENERATION)
     generated = replace(execution, phase=following, pushes=pushes)
     check_audiences(parts, generated)

@@ -127,6 +127,7 @@ def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str,
         "valid": push.audience.valid if push.audience else 0,
         "distinct": distinct,
         "holdout": states.get("holdout", 0),
+        "sentBefore": states.get("sent_before", 0),
         "held": states.get("held", 0),
         "quietHours": states.get("quiet_hours", 0),
         "localTimePassed": states.get("local_time_passed", 0),
@@ -155,10 +156,18 @@ def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str,
 
 
 #: The states of users about whom cadence was not asked, or not yet.
-_NEVER_ASKED: Final = ("holdout", "held", "quiet_hours", "local_time_passed", "not_in_time")
+_NEVER_ASKED: Final = (
+    "holdout",
+    "sent_before",
+    "held",
+    "quiet_hours",
+    "local_time_passed",
+    "not_in_time",
+)
 #: How the log tells of them, by their names in the funnel.
 _TOLD: Final = (
     ("holdout", "held out"),
+    ("sentBefore", "sent to before the stop"),
     ("quietHours", "in their quiet hours"),
     ("localTimePassed", "for whom the time had passed"),
     ("notInTime", "whose turn came too late"),

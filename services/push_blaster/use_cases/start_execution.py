@@ -40,7 +40,8 @@ class BadSlotError(Exception):
 class StartRequest:
     """Who wants what to run.
 
-    Shape: `slot` is only for a test of the whole timeline, and then its send time.
+    Shape: `slot` is only for a test of the whole timeline, and then its send time; `resumes` is the
+    stopped execution whose audience is gone on with.
     """
 
     document: Mapping[str, Any]
@@ -49,6 +50,7 @@ class StartRequest:
     idempotency_key: str | None = None
     window: timedelta | None = None
     slot: datetime | None = None
+    resumes: str | None = None
 
 
 def start_execution(
@@ -82,6 +84,7 @@ def _plan(request: StartRequest, limits: Limits, now: datetime) -> NewExecution:
         slot=slot,
         begins_at=begins_at,
         idempotency_key=request.idempotency_key,
+        resumes=request.resumes,
     )
 
 
@@ -142,5 +145,6 @@ def _is_asked_again(earlier: Execution, request: StartRequest) -> bool:
     return (
         (automation.id, earlier.mode) == (request.document["id"], request.mode)
         and request.slot in {None, earlier.slot}
+        and request.resumes == earlier.resumes
         and request.window in {None, automation.settings.cancellation_window}
     )

@@ -35,6 +35,17 @@ class StartHeadersSchema(Schema):
     )
 
 
+class ResumeSchema(Schema):
+    """Body of POST /api/executions/<id>/resume."""
+
+    window_minutes = fields.Float(
+        data_key="cancellationWindowMinutes",
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(min=0, max=240),
+    )
+
+
 class ExecutionQuerySchema(Schema):
     """Query of GET /api/executions."""
 
@@ -105,6 +116,7 @@ class FunnelSchema(Schema):
     quietHours = fields.Integer()  # noqa: N815
     localTimePassed = fields.Integer()  # noqa: N815
     notInTime = fields.Integer()  # noqa: N815
+    sentBefore = fields.Integer()  # noqa: N815
     eligible = fields.Integer()
     excluded = fields.Integer()
     exclusionBreakdown = fields.Dict(keys=fields.String(), values=fields.Integer())  # noqa: N815
@@ -245,6 +257,10 @@ class ExecutionSchema(Schema):
     )
     can_cancel = fields.Boolean(data_key="canCancel")
     can_stop = fields.Boolean(data_key="canStop")
+    can_resume = fields.Boolean(data_key="canResume")
+    resumes = fields.String(
+        allow_none=True, metadata={"description": "the stopped execution that it goes on with"}
+    )
     phases = fields.List(fields.Nested(PhaseSchema))
     pushes = fields.List(fields.Nested(ExecutionPushSchema))
 

@@ -25,6 +25,7 @@ from push_blaster.domain.phase import BEFORE_LIVE, Phase
 from push_blaster.use_cases.approve_execution import approve_execution
 from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.resume_execution import resume_execution
 from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
@@ -40,6 +41,7 @@ from push_blaster.web.execution_schemas import (
     LogQuerySchema,
     LogSchema,
     ReceiptSchema,
+    ResumeSchema,
     StartExecutionSchema,
     StartHeadersSchema,
     StopSchema,
@@ -149,6 +151,18 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
         reason = body["reason"] or f"Stopped by {caller_name()}."
         return _receipt(database, stop_execution(database, execution_id, reason, utc_now()))
 
+    @routes.route("/api/executions/<execution_id>/resume", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ResumeSchema, required=False)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.response(202, ExecutionSchema)
+    def resume(body: dict[str, Any], headers: dict[str, Any], execution_id: str) -> dict[str, Any]:
+        """Go on with a stopped live send: a new execution, to whoever was not sent to."""
+        minutes = body["window_minutes"]
+        window = None if minutes is None else timedelta(minutes=minutes)
+        asked = (headers["idempotency_key"], window)
+        return _show(database, resume_execution(database, execution_id, asked, limits, utc_now()))
+
     return routes
 
 
@@ -227,6 +241,8 @@ def _execution(
         "uncapped_reason": execution.uncapped_reason,
         "can_cancel": execution.phase in BEFORE_LIVE,
         "can_stop": not execution.has_ended,
+        "can_resume": execution.can_resume,
+        "resumes": execution.resumes,
         "phases": [{"phase": phase, "at": at} for phase, at in phases],
         "pushes": [
             _push(execution, number, counted.get(progress.position))

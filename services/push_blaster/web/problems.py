@@ -23,6 +23,7 @@ from push_blaster.domain.script import ParametersError
 from push_blaster.use_cases.approve_execution import CannotApproveError
 from push_blaster.use_cases.control_automation import NothingToDoError
 from push_blaster.use_cases.control_sequence import CannotDeleteError, CannotPauseError
+from push_blaster.use_cases.resume_execution import CannotResumeError
 from push_blaster.use_cases.schedule_push import (
     AlreadySentError,
     BadScheduledPushError,
@@ -51,6 +52,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     CannotDeleteError: Problem(409, "Cannot be deleted"),
     CannotPauseError: Problem(409, "Cannot be paused"),
     CannotStopRunError: Problem(409, "Cannot be stopped"),
+    CannotResumeError: Problem(409, "Cannot be gone on with"),
     CannotStopError: Problem(409, "Cannot be stopped"),
     DeviceCsvError: Problem(400, "No CSV of devices"),
     ValueRefusedError: Problem(400, "A value does not fit"),

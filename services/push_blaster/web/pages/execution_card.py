@@ -109,6 +109,7 @@ class Card:
         rules = sorted(funnel["exclusionBreakdown"].items(), key=lambda item: -item[1])
         bars += [bar(f"Held back by {rule}", users, "held") for rule, users in rules]
         bars.append(bar("Held out", funnel.get("holdout", 0), "held"))
+        bars.append(bar("Sent before the stop", funnel.get("sentBefore", 0), "good"))
         bars += [bar(label, funnel.get(name, 0), "bad") for name, label in LOSSES]
         bars += [
             bar("In doubt", funnel["inDoubt"], "bad"),

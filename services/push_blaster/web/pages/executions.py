@@ -16,6 +16,7 @@ from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.phase import ENDED, RUNNING, Phase
 from push_blaster.use_cases.approve_execution import approve_execution
 from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.resume_execution import resume_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
 from push_blaster.web.audit import stops
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
@@ -70,7 +71,7 @@ def execution_pages(parts: Parts) -> Blueprint:
         """Return what changes on its page."""
         return render_template("parts/execution.html", **_read(parts, execution_id))
 
-    @pages.get("/executions/<execution_id>/<any(cancel,stop,approve):action>")
+    @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume):action>")
     @asks_for(Role.OPERATOR)
     def confirm(execution_id: str, action: str) -> ResponseReturnValue:
         """Ask whether that is meant; shown as a dialogue where there is JavaScript."""
@@ -115,6 +116,15 @@ def execution_pages(parts: Parts) -> Blueprint:
         approve_execution(database, parts.cadence, execution_id, approval)
         flash("Approved: it goes live at its time, unless something changes.", "success")
         return redirect(url_for(".show", execution_id=execution_id), 303)
+
+    @pages.post("/executions/<execution_id>/resume")
+    @asks_for(Role.OPERATOR)
+    def resume(execution_id: str) -> ResponseReturnValue:
+        """Go on with it: a new execution, to whoever was not sent to."""
+        asked = (f"page/{request.form['once']}", None)
+        started = resume_execution(database, execution_id, asked, parts.limits, utc_now())
+        flash("Started: it goes to those only who were not sent to.", "success")
+        return redirect(url_for(".show", execution_id=started.id), 303)
 
     return pages
 
