@@ -16,6 +16,7 @@ from cadence_service.web.history_tools import (
     answer_refused,
     history_tool_routes,
 )
+from cadence_service.web.metrics import read_gauges_from
 from cadence_service.web.notifications import notification_routes
 from cadence_service.web.over_cap import over_cap_routes
 from cadence_service.web.problems import PROBLEMS
@@ -26,6 +27,7 @@ from chassis.bearer_auth import knows
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import BulkDatabase
+from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
 
 #: How long a filter waits for a connection before it fails open.
@@ -59,6 +61,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     api = frame_service(app, frame)
     app.register_error_handler(HistoryCsvError, answer_bad_file)
     app.register_error_handler(ImportRefusedError, answer_refused)
+    api.register_blueprint(
+        probe_routes(
+            {"database": database.ping},
+            read_gauges_from(database),
+            metrics_open=settings.metrics_open,
+        )
+    )
     for routes in (
         audience_routes(database),
         notification_routes(database),

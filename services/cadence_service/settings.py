@@ -8,7 +8,7 @@ from environs import Env
 
 from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
-from chassis.settings import read_count, read_seconds, read_secret, require_secret
+from chassis.settings import read_count, read_flag, read_seconds, read_secret, require_secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class Settings:
     keep_days: int
     statement_timeout: timedelta
     log_format: LogFormat
+    metrics_open: bool = False
 
     @classmethod
     def from_environ(cls) -> "Settings":
@@ -43,4 +44,5 @@ class Settings:
             statement_timeout=read_seconds(env, "CADENCE_STATEMENT_TIMEOUT_SECONDS", 30),
             keep_days=read_count(env, "CADENCE_KEEP_DAYS", 90),
             log_format="console" if env.str("LOG_FORMAT", "json") == "console" else "json",
+            metrics_open=read_flag(env, "METRICS_OPEN"),
         )

@@ -9,6 +9,7 @@ from chassis.clock import utc_now
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import Database
+from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
 from push_blaster.adapters.cadence_records import CadenceRecords
 from push_blaster.adapters.execution_view import select_statistics
@@ -28,6 +29,7 @@ from push_blaster.web.execute import execute_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
 from push_blaster.web.history import history_routes
+from push_blaster.web.metrics import read_gauges_from
 from push_blaster.web.migration import migration_routes
 from push_blaster.web.monitor import monitor_routes
 from push_blaster.web.over_cap import over_cap_routes
@@ -104,6 +106,11 @@ def create_app(settings: Settings | None = None) -> Flask:
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         health_routes(database, adapters.files, adapters.cadence, watch),
+        probe_routes(
+            {"database": database.ping},
+            read_gauges_from(database, adapters.files, adapters.cadence, watch),
+            metrics_open=settings.metrics_open,
+        ),
     ):
         api.register_blueprint(routes)
     install_page_frame(app)

@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 
 from chassis.clock import utc_now
+from chassis.correlation import working_on
 from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.alert_webhook import AlertWebhook
 from push_blaster.adapters.automation_files import AutomationFiles
@@ -38,6 +39,7 @@ from push_blaster.use_cases.tell_contacts import tell_contacts
 from push_blaster.use_cases.track_sends import track_sends
 from push_blaster.use_cases.try_script import run_trial, tidy_runs
 from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
+from push_blaster.web.engine_probes import make_engine_probes, serve_probes
 from push_blaster.wiring import connect_adapters, make_parts
 
 log = structlog.get_logger()
@@ -57,6 +59,11 @@ def run_engine(settings: Settings) -> None:
     adapters = connect_adapters(settings)
     engine_id = f"{socket.gethostname()}:{os.getpid()}"
     parts = make_parts(settings, adapters, stopping.is_set, engine_id)
+    if settings.engine.metrics_port:
+        probes = make_engine_probes(
+            settings.tokens, parts.database, metrics_open=settings.metrics_open
+        )
+        serve_probes(probes, settings.host, settings.engine.metrics_port)
     parts.database.wait_until_there(sleep=stopping.wait)
     engine = _Engine(settings, parts, adapters.files, stopping)
     code = 0
@@ -188,11 +195,14 @@ class _Engine:
             tell_contacts(self._parts, self._webhook)
 
     def _advance(self, execution_id: str) -> None:
-        if advance_execution(self._parts, execution_id):
+        with working_on(execution_id):
+            advanced = advance_execution(self._parts, execution_id)
+        if advanced:
             self._loop.call_soon_threadsafe(self._nudge.set)
 
     def _send_batch(self, execution_id: str, position: int, batch: int) -> None:
-        send_batch(self._parts, execution_id, position, batch)
+        with working_on(execution_id):
+            send_batch(self._parts, execution_id, position, batch)
         self._loop.call_soon_threadsafe(self._nudge.set)
 
     def _run_trial(self, run_id: str) -> None:

@@ -15,6 +15,7 @@ from chassis.logs import LogFormat
 from chassis.settings import (
     SettingsError,
     read_count,
+    read_flag,
     read_seconds,
     read_secret,
     require_secret,
@@ -34,6 +35,7 @@ class EngineSettings:
     ramp: timedelta
     dead_after: timedelta
     limits: Limits
+    metrics_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Settings:
     engine: EngineSettings
     filter_script: str | None = None
     send_wait: timedelta = timedelta(seconds=10)
+    metrics_open: bool = False
 
     @classmethod
     def from_environ(cls) -> "Settings":
@@ -76,6 +79,7 @@ class Settings:
             engine=_engine(env),
             filter_script=env.str("PUSH_FILTER_SCRIPT", None),
             send_wait=read_seconds(env, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
+            metrics_open=read_flag(env, "METRICS_OPEN"),
         )
 
 
@@ -135,6 +139,7 @@ def _engine(env: Env) -> EngineSettings:
         rate_per_minute=read_count(env, "PUSH_RATE_PER_MINUTE", 570_000),
         ramp=read_seconds(env, "PUSH_RAMP_SECONDS", 60, may_be_zero=True),
         dead_after=read_seconds(env, "PUSH_ENGINE_DEAD_AFTER_SECONDS", 6),
+        metrics_port=env.int("PUSH_ENGINE_METRICS_PORT", None),
         limits=Limits(
             batch_size=read_count(env, "PUSH_BATCH_SIZE", 2_500),
             retry=RetryPolicy(

@@ -8,13 +8,14 @@ import structlog
 
 LogFormat = Literal["json", "console"]
 
-QUIET_LIBRARIES = ("procrastinate", "alembic", "urllib3", "google.auth")
+QUIET_LIBRARIES = ("procrastinate", "alembic", "urllib3", "google.auth", "werkzeug")
 
 
 def configure_logs(service: str, log_format: LogFormat = "json") -> None:
     """Send our events and those of libraries to standard error, marked with `service`."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _mark(service),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -38,7 +39,13 @@ def configure_logs(service: str, log_format: LogFormat = "json") -> None:
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
-    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _mark(service: str) -> structlog.types.Processor:
+    def mark(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        return {**event, "service": service}
+
+    return mark
 
 
 def _renderer(log_format: LogFormat) -> structlog.types.Processor:

@@ -18,9 +18,10 @@ from chassis.bearer_auth import (
     needs_no_token,
     require_token,
 )
+from chassis.correlation import trace_requests
 from chassis.gzip_bodies import GzipBodies
+from chassis.metrics import time_requests
 from chassis.problems import Problem, answer_http_exception, install_problem_handlers
-from chassis.request_ids import number_requests
 
 #: As nginx writes it down; nobody reads it.
 _GONE: Final = Problem(499, "Client gone")
@@ -74,7 +75,8 @@ def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
             },
         },
     )
-    number_requests(app)
+    trace_requests(app)
+    time_requests(app)
     api = ProblemApi(app)
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)

@@ -38,6 +38,14 @@ def read_count(env: Env, name: str, default: int) -> int:
         ) from error
 
 
+def read_flag(env: Env, name: str) -> bool:
+    """Return whether `name` is set to true; SettingsError if it is neither true nor false."""
+    try:
+        return env.bool(name, False)
+    except EnvError as error:
+        raise SettingsError(f"{name} is {env.str(name)!r}; use true or false.") from error
+
+
 def read_seconds(env: Env, name: str, default: float, *, may_be_zero: bool = False) -> timedelta:
     """Return the time `name`, given in seconds, more than 0; SettingsError if it is none."""
     try:

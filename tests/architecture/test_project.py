@@ -18,6 +18,7 @@ SERVICES = sorted((ROOT / "services").glob("*/migrations/versions"))
 #: Answers to everybody: health, the API's description of itself, the way in, style and scripts.
 OPEN = {
     *("/health", "/api/health", "/openapi.json", "/api/openapi.json"),
+    *("/health/live", "/health/ready"),
     *("/sign-in", "/static/<path:filename>", "/bootstrap/static/<path:filename>"),
 }
 

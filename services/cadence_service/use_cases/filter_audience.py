@@ -14,6 +14,7 @@ import structlog
 from numpy.typing import NDArray
 
 from cadence_service.adapters.cap_check import CapQuestion, find_suspects
+from cadence_service.adapters.check_metrics import FAILED_OPEN
 from cadence_service.adapters.exclusion_table import Exclusion
 from cadence_service.adapters.notification_history import select_sends
 from cadence_service.adapters.reservation_table import Reservation
@@ -175,6 +176,7 @@ def fail_open(question: Question, reason: str) -> FilteredAudience:
 
 def warn_open(question: Question, reason: str) -> None:
     """Log that everybody was let through."""
+    FAILED_OPEN.inc()
     users = len(question.asked.users)
     log.warning("cadence_failed_open", layer=question.layer_id, users=users, reason=reason)
 

@@ -28,6 +28,7 @@ from cadence_contract import (
     RuleSetSchema,
     TrackedSchema,
 )
+from chassis.correlation import correlation_headers
 from push_blaster.domain.cadence import (
     CadenceRule,
     OverCap,
@@ -203,7 +204,7 @@ class CadenceClient:
                 method,
                 self._base_url + path,
                 data=body,
-                headers=self._octets if path.startswith(FILTER_AUDIENCE_PATH) else self._headers,
+                headers=self._headers_for(path),
                 timeout=self._timeout_s,
                 allow_redirects=False,
                 stream=True,
@@ -221,6 +222,10 @@ class CadenceClient:
                 f"the cadence service answered {response.status_code}: {said}"
             )
         return content
+
+    def _headers_for(self, path: str) -> dict[str, str]:
+        own = self._octets if path.startswith(FILTER_AUDIENCE_PATH) else self._headers
+        return own | correlation_headers()
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 import requests
 
+from chassis.correlation import correlation_headers
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
 
 #: Replaying months of history, or reading a file of a million rows, takes its time.
@@ -84,12 +85,14 @@ class CadenceRecords:
     def _ask(
         self, method: str, path: str, *, patience: timedelta = QUICK, **what: Any
     ) -> dict[str, Any]:
+        headers = correlation_headers() | what.pop("headers", {})
         try:
             answer = self._session.request(
                 method,
                 self._base_url + path,
                 timeout=(QUICK.total_seconds(), patience.total_seconds()),
                 allow_redirects=False,
+                headers=headers,
                 **what,
             )
             body: dict[str, Any] = answer.json()

@@ -10,6 +10,7 @@ import structlog
 from push_blaster.adapters.cadence_client import HOLD, CadenceUnavailableError
 from push_blaster.adapters.delivery_ledger import LedgerPage
 from push_blaster.adapters.execution_table import mark_uncapped
+from push_blaster.adapters.send_metrics import timing_cap_check
 from push_blaster.domain.automation import FailPolicy
 from push_blaster.domain.cadence import Verdict
 from push_blaster.domain.execution import Execution, LogLevel
@@ -83,10 +84,11 @@ def _judge(
     layer_id = execution.automation.pushes[page.position - 1].layer_id
     at = held_until or counted_instant(execution, page.position) or parts.clock()
     try:
-        if not delivers(execution.mode):
-            return parts.cadence.filter_audience(user_ids, layer_id, at)
-        key = reservation_key(page, held_until)
-        return parts.cadence.reserve_audience(user_ids, layer_id, at, key)
+        with timing_cap_check():
+            if not delivers(execution.mode):
+                return parts.cadence.filter_audience(user_ids, layer_id, at)
+            key = reservation_key(page, held_until)
+            return parts.cadence.reserve_audience(user_ids, layer_id, at, key)
     except CadenceUnavailableError as error:
         return Verdict(frozenset(user_ids), {}, failed_open=True, reason=str(error))
 

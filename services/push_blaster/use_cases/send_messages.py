@@ -23,6 +23,7 @@ from push_blaster.adapters.delivery_ledger import (
     settle,
 )
 from push_blaster.adapters.device_table import mark_devices_dead
+from push_blaster.adapters.send_metrics import count_outcomes
 from push_blaster.domain.message import Delivery, Message, Outcome
 from push_blaster.domain.retry import Tried
 from push_blaster.use_cases.parts import Parts, StepStoppedError
@@ -147,6 +148,7 @@ def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> lis
             deferrals, given_up = _put_off(parts, task, group, begun_at)
             final = [d for d in group if d.outcome in _FINAL] + given_up
             _settle(parts, task.page, final, deferrals)
+            count_outcomes(group)
             _tell_pacer(parts, group)
             _bury_devices(parts, group)
             deliveries += [d for d in group if d.outcome is not Outcome.DEFERRED] + given_up

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from chassis.correlation import working_on
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
 from push_blaster.adapters.delivery_ledger import LedgerPage, select_held
 from push_blaster.adapters.execution_view import select_execution
@@ -42,7 +43,9 @@ def track_sends(parts: Parts) -> int:
         for page in pages:
             with parts.database.transaction() as connection:
                 execution = select_execution(connection, page.execution_id)
-            if not track_page(parts, execution, page):
+            with working_on(execution.id):
+                is_told = track_page(parts, execution, page)
+            if not is_told:
                 return tracked
             tracked += 1
         if not pages:

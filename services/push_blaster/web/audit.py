@@ -11,8 +11,8 @@ from flask import Flask, Response, request
 
 from chassis.bearer_auth import View, the_caller
 from chassis.clock import utc_now
+from chassis.correlation import request_id
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
-from chassis.request_ids import request_id
 from push_blaster.adapters.audit_table import insert_change, update_answer
 from push_blaster.domain.audit import MASK, Change, describe
 

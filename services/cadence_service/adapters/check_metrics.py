@@ -1,0 +1,9 @@
+"""What only the process that checked an audience knows."""
+
+from typing import Final
+
+from prometheus_client import Counter
+
+FAILED_OPEN: Final = Counter(
+    "cadence_failed_open", "Questions that were answered by letting everybody through."
+)

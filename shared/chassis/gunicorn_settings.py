@@ -1,0 +1,23 @@
+"""How gunicorn serves both services; `serve` adds where, and with how many workers."""
+
+import os
+import shutil
+from typing import Any, Final
+
+from prometheus_client import multiprocess
+
+worker_class: Final = "gthread"
+threads: Final = 8
+timeout: Final = 120
+graceful_timeout: Final = 30
+loglevel: Final = "warning"
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the gauges of a worker that ended; what it counted stays counted."""
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # missing there
+
+
+def on_exit(_server: Any) -> None:
+    """Tidy up what the workers counted."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
