@@ -260,6 +260,21 @@ def count_open_batches(connection: Connection, execution_id: str, position: int)
     return int(row[0]) if row else 0
 
 
+def select_rest(connection: Connection, execution_id: str, now: datetime) -> datetime:
+    """Return until when every open batch of the execution is put off; `now` if one is not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT min(coalesce(not_before, %(now)s)) FROM send_batches
+             WHERE execution_id = %(id)s AND done_at IS NULL
+            """,
+            {"id": execution_id, "now": now},
+        )
+        row = cursor.fetchone()
+    rest: datetime = (row and row[0]) or now
+    return rest
+
+
 def _key(batch: TakenBatch) -> dict[str, object]:
     return {
         "id": batch.execution_id,

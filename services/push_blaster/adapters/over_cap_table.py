@@ -42,12 +42,15 @@ def select_uncounted(connection: Connection, limit: int) -> list[str]:
 
 def select_reached(
     connection: Connection, execution_id: str, position: int, after: UUID | None, limit: int
-) -> list[UUID]:
-    """Return users whom a push was sent to, or may have been, in order, from after `after` on."""
+) -> list[tuple[UUID, datetime | None]]:
+    """Return users whom a push was sent to, or may have been, in order, from after `after` on.
+
+    Shape: with until when each was held, if at all.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT user_id FROM deliveries
+            SELECT user_id, held_until FROM deliveries
              WHERE execution_id = %(id)s AND position = %(position)s AND NOT is_test
                AND state IN ('sent', 'in_doubt')
                AND (%(after)s::uuid IS NULL OR user_id > %(after)s::uuid)
@@ -56,7 +59,7 @@ def select_reached(
             """,
             {"id": execution_id, "position": position, "after": after, "limit": limit},
         )
-        return [row[0] for row in cursor]
+        return list(cursor.fetchall())
 
 
 def insert_over_cap(

@@ -96,7 +96,7 @@ def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fi
     """Tell of the first slot that begins while the one before it is still being sent."""
     zone = automation.schedule.timezone
     for slot, following in pairwise(slots):
-        ends_at = plan_pushes(automation.pushes, slot.at, zone)[-1]
+        ends_at = plan_pushes(automation.pushes, slot.at, zone)[-1] + _longest_hold(automation)
         begins_at = following.at - automation.schedule.lead_time
         if begins_at <= ends_at:
             yield Finding(
@@ -106,6 +106,13 @@ def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fi
                 "Send less often, or shorten leadTimeMinutes or the sequence.",
             )
             return
+
+
+def _longest_hold(automation: Automation) -> timedelta:
+    """Return for how much longer than usual a push may go out, by the users' own time."""
+    settings = automation.settings
+    is_wished = settings.quiet_hours or settings.local_time
+    return (settings.deliver_within if is_wished else None) or timedelta(0)
 
 
 def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:

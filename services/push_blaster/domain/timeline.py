@@ -27,6 +27,8 @@ from push_blaster.domain.schedule import place_in_zone
 
 #: How often a push that is sending is looked at.
 WATCH_INTERVAL: Final = timedelta(milliseconds=500)
+#: And how often if nobody's turn comes before.
+REST_INTERVAL: Final = timedelta(seconds=30)
 
 
 class Step(StrEnum):

@@ -7,14 +7,15 @@ from typing import Final
 
 import structlog
 
-from chassis.postgres import DatabaseAwayError
+from chassis.postgres import Connection, DatabaseAwayError
+from push_blaster.adapters.batch_table import select_rest
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import FencedError, save_execution, take_execution
 from push_blaster.adapters.execution_view import NewerExecutionError
 from push_blaster.domain.execution import Execution, LogLevel, PushStatus
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
-from push_blaster.domain.timeline import WATCH_INTERVAL, Step, find_due_step
+from push_blaster.domain.timeline import REST_INTERVAL, WATCH_INTERVAL, Step, find_due_step
 from push_blaster.use_cases.generate_audience import generate_audience
 from push_blaster.use_cases.parts import (
     Parts,
@@ -86,12 +87,19 @@ def _run(parts: Parts, execution: Execution, step: Step) -> Execution:
 
 def _save(parts: Parts, before: Execution, after: Execution) -> None:
     now = parts.clock()
-    again_at = now + WATCH_INTERVAL if after.phase is before.phase and _is_waiting(after) else None
+    is_waiting = after.phase is before.phase and _is_waiting(after)
     with parts.database.transaction() as connection:
+        again_at = _watch_again(connection, after, now) if is_waiting else None
         save_execution(connection, before, after, now, due_at=again_at)
         if after.phase is not before.phase:
             level = LogLevel.ERROR if after.phase is Phase.FAILED else LogLevel.INFO
             append_log(connection, before.id, after.phase, _announce(after), now, level)
+
+
+def _watch_again(connection: Connection, execution: Execution, now: datetime) -> datetime:
+    """Return when to look again: soon, or less often while everybody who is left is held."""
+    rest = select_rest(connection, execution.id, now)
+    return min(max(now + WATCH_INTERVAL, rest), now + REST_INTERVAL)
 
 
 _COMPLETED: Final[Mapping[Mode, str]] = {

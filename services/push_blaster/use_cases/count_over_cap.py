@@ -55,13 +55,16 @@ def _count_push(parts: Parts, execution: Execution, position: int) -> None:
     last: UUID | None = None
     while True:
         with parts.database.transaction() as connection:
-            users = select_reached(connection, execution.id, position, last, SLICE)
-        if not users:
+            reached = select_reached(connection, execution.id, position, last, SLICE)
+        if not reached:
             return
-        found = parts.cadence.find_over_cap(users, layer_id, sent_at)
+        found = []
+        for turn in {held_until for _, held_until in reached}:
+            users = [user_id for user_id, held_until in reached if held_until == turn]
+            found += parts.cadence.find_over_cap(users, layer_id, turn or sent_at)
         with parts.database.transaction() as connection:
             insert_over_cap(connection, execution.id, position, found)
-        last = users[-1]
+        last, _ = reached[-1]
 
 
 def _finish(parts: Parts, execution_id: str) -> None:

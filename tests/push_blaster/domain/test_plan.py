@@ -96,6 +96,17 @@ def test_a_sequence_that_ends_just_before_the_next_slot_begins_skips_nothing() -
     assert timing(an_hourly(lead=59 * MINUTE)) == []
 
 
+@pytest.mark.parametrize(("wishes", "skips"), [({"local_time": True}, True), ({}, False)])
+def test_users_who_are_held_for_a_day_keep_the_next_days_slot_from_beginning(
+    wishes: dict[str, Any], skips: bool
+) -> None:
+    daily = an_automation(settings=Settings(deliver_within=24 * HOUR, **wishes))
+
+    found = {finding.kind for finding in timing(daily)}
+
+    assert (FindingKind.SKIPS_SLOTS in found) is skips
+
+
 @pytest.mark.parametrize(
     ("at", "passed_at", "goes_out_at"),
     [

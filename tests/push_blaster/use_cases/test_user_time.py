@@ -9,13 +9,19 @@ from marshmallow import ValidationError
 
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
+from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.adapters.device_fields import Device
 from push_blaster.adapters.device_table import upsert_devices
+from push_blaster.adapters.over_cap_table import select_over_cap_count
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.close_batches import close_batches
+from push_blaster.use_cases.count_over_cap import count_over_cap
 from push_blaster.use_cases.stop_execution import stop_execution
+from push_blaster.use_cases.track_sends import track_sends
 from tests.builders import NOON
+from tests.conftest import CADENCE_TOKEN
+from tests.fakes.fickle_proxy import Mood, run_proxy
 from tests.push_blaster.use_cases.conftest import Bench
 from tests.push_blaster.use_cases.test_run import messages
 
@@ -229,6 +235,46 @@ def test_a_local_time_comes_in_each_zone_and_has_passed_where_it_is_over(zoned: 
 
     assert states(zoned, execution_id)[3] == "sent"
     assert zoned.funnel(execution_id)["localTimePassed"] == 1
+
+
+def test_what_was_held_and_went_out_unchecked_is_accounted_for(
+    zoned: Bench, cadence_service: str
+) -> None:
+    with run_proxy() as proxy:
+        proxy.target = cadence_service
+        zoned.change(cadence=CadenceClient(proxy.url, CADENCE_TOKEN))
+        held = start(zoned, "UTC Asia/Tokyo", QUIET)
+        zoned.work()
+        zoned.now += HOUR
+        start(zoned, "UTC UTC", {}, id="meanwhile")
+        zoned.work()
+
+        proxy.mood = Mood.AWAY
+        zoned.now = MORNING
+        zoned.work()
+        assert states(zoned, held)[2] == "sent", "failPolicy is open"
+        zoned.now += MINUTE
+        zoned.run(held)
+        proxy.mood = Mood.WELL
+        zoned.now += MINUTE
+        assert track_sends(zoned.parts) == 1
+        assert count_over_cap(zoned.parts) == 1
+
+    with zoned.database.transaction() as connection:
+        count = select_over_cap_count(connection, held)
+    assert count
+    assert count.by_rule == {"layer_3_cooldown_hours": 1}
+
+
+def test_an_execution_whose_users_are_all_held_is_looked_at_seldom(zoned: Bench) -> None:
+    execution_id = start(zoned, "UTC Asia/Tokyo", QUIET)
+    zoned.work()
+    zoned.now += timedelta(seconds=1)
+    zoned.work()
+
+    due_at = zoned.execution(execution_id).due_at
+    assert due_at
+    assert due_at - zoned.now == timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("mode", [Mode.REAL_DRY_RUN, Mode.TEST_DRY_RUN])
