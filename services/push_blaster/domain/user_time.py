@@ -84,7 +84,9 @@ def hold_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
 
 def stop_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
     """Return for how long a push may go out before it is stopped."""
-    return max(push_time_limit, hold_limit(settings, push_time_limit) + LAST_CALL)
+    if settings.deliver_within is None:
+        return push_time_limit
+    return max(push_time_limit, settings.deliver_within + LAST_CALL)
 
 
 @lru_cache(maxsize=2_048)

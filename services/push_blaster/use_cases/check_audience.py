@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 from push_blaster.adapters.delivery_ledger import Refusal
 from push_blaster.adapters.frozen_audiences import AudienceRow, read_rows
@@ -12,7 +11,7 @@ from push_blaster.adapters.message_size import MOST_BYTES, find_excess, measure
 from push_blaster.domain.automation import Automation, Push
 from push_blaster.domain.device import DeviceKind
 from push_blaster.domain.limits import Limits
-from push_blaster.domain.message import Message, display_tag
+from push_blaster.domain.message import Message
 from push_blaster.domain.push_template import PushTexts, Wordings
 from push_blaster.domain.user_time import find_zone
 from push_blaster.use_cases.find_devices import KIND_COLUMN, TOKEN_COLUMN
@@ -21,6 +20,7 @@ from push_blaster.use_cases.personalise import word
 
 #: Stands for the device token of a user whose row has none: as long as they are.
 _SOME_TOKEN: Final = "0" * 163
+_SOME_TAG: Final = "0" * 22
 
 
 def check_audience(
@@ -65,7 +65,7 @@ def preview_message(row: AudienceRow, texts: PushTexts) -> Message:
         title=texts.title,
         body=texts.body,
         deep_link=texts.deep_link,
-        display_tag=display_tag("", "", UUID(int=0)),
+        display_tag=_SOME_TAG,
         device_kind=row.variables.get(KIND_COLUMN) or DeviceKind.FCM,
     )
 

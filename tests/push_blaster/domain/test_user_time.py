@@ -176,6 +176,11 @@ def test_whoever_is_late_is_still_sent_to_after_the_time_has_closed() -> None:
     assert find_turn(wishes, BERLIN, now) == now
 
 
+def test_a_push_with_little_time_holds_nobody_and_has_no_more_time_for_it() -> None:
+    assert hold_limit(Settings(), 10 * MINUTE) == 0 * MINUTE
+    assert stop_limit(Settings(), 10 * MINUTE) == 10 * MINUTE
+
+
 @pytest.mark.parametrize(
     ("within", "held", "stopped"), [(None, 225, 240), (60, 60, 240), (600, 600, 615)]
 )
