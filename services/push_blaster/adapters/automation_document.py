@@ -162,6 +162,7 @@ def _read_settings(settings: Mapping[str, Any]) -> Settings:
         quiet_hours=_read_quiet_hours(settings.get("quietHours")),
         local_time=bool(settings.get("localTime")),
         deliver_within=_minutes(within, 0) if within else None,
+        rate_per_minute=settings.get("ratePerMinute"),
     )
 
 

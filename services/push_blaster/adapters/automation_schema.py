@@ -299,6 +299,7 @@ SettingsSchema = KeptSchema.from_dict(
             fields.Float,
             validate=validate.Range(min=0, min_inclusive=False, max=LONGEST_HOLD_MINUTES),
         ),
+        "ratePerMinute": optional(fields.Integer, strict=True, validate=validate.Range(min=1)),
     },
     name="AutomationSettings",
 )

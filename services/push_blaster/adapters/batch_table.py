@@ -8,6 +8,7 @@ from psycopg2.extras import execute_values
 
 from chassis.postgres import Connection
 from push_blaster.adapters.frozen_audiences import Batch
+from push_blaster.domain.own_rate import PER_BATCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +47,38 @@ def hand_out_batches(
     """Return open batches of live executions as (execution, position, batch), marking them.
 
     Units: one handed out before `again_before` and not done is handed out again; at most `limit`
-    are out at a time, so that no execution keeps the others waiting.
+    are out at a time, so that no execution keeps the others waiting. Of an execution with a rate
+    of its own only so many are out as share it; see domain/own_rate.py.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             """
+            WITH live AS MATERIALIZED (
+                 SELECT id, ceil((snapshot #>> '{settings,ratePerMinute}')::numeric
+                                 / %(per_batch)s) AS at_once
+                   FROM executions
+                  WHERE phase = 'live_execution'),
+                 paced AS MATERIALIZED (
+                 SELECT b.execution_id, b.position, b.batch, live.at_once,
+                        row_number() OVER (
+                            PARTITION BY b.execution_id
+                            ORDER BY coalesce(b.handed_out_at >= %(again_before)s, false) DESC,
+                                     b.position, b.batch) AS turn
+                   FROM send_batches b
+                   JOIN live ON live.id = b.execution_id AND live.at_once IS NOT NULL
+                  WHERE b.done_at IS NULL AND (b.not_before IS NULL OR b.not_before <= %(now)s))
             UPDATE send_batches
                SET handed_out_at = %(now)s
              WHERE (execution_id, position, batch) IN (
                    SELECT b.execution_id, b.position, b.batch
                      FROM send_batches b
-                     JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
+                     JOIN live ON live.id = b.execution_id
                     WHERE b.done_at IS NULL
+                      AND (live.at_once IS NULL
+                           OR (b.execution_id, b.position, b.batch) IN (
+                              SELECT execution_id, position, batch
+                                FROM paced
+                               WHERE turn <= at_once))
                       AND (b.handed_out_at IS NULL OR b.handed_out_at < %(again_before)s)
                       AND (b.not_before IS NULL OR b.not_before <= %(now)s)
                     ORDER BY b.batch, b.execution_id
@@ -67,7 +88,12 @@ def hand_out_batches(
                       FOR UPDATE OF b SKIP LOCKED)
             RETURNING execution_id, position, batch
             """,
-            {"now": now, "again_before": again_before, "limit": limit},
+            {
+                "now": now,
+                "again_before": again_before,
+                "limit": limit,
+                "per_batch": PER_BATCH,
+            },
         )
         return sorted(cursor.fetchall(), key=lambda row: row[2])
 

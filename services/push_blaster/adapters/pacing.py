@@ -9,6 +9,8 @@ from push_blaster.domain.breaker import Breaker
 
 #: How much of a second's rate may go out at once.
 BURST_S: Final = 0.05
+#: How much of an automation's own rate goes at once.
+LUMP_S: Final = 1.0
 #: How often a waiting sender asks whether it should stop.
 LOOK_S: Final = 0.1
 #: After so long without a message the rate begins low again, at this share.
@@ -51,8 +53,7 @@ class TokenBucket:
             if not allowed:
                 time.sleep(LOOK_S)
                 continue
-            while (wait := starts_at - self._clock()) > 0 and not should_stop():
-                time.sleep(min(wait, LOOK_S))
+            _wait_until(starts_at, self._clock, should_stop)
             return allowed
         return 0
 
@@ -100,3 +101,36 @@ class TokenBucket:
         risen = (now - self._ramp_from) / self._ramp_s if self._ramp_s else 1.0
         ramp = min(1.0, FIRST_SHARE + (1 - FIRST_SHARE) * risen)
         return self._per_second * ramp * self._slowed / self._engines
+
+
+class OwnRate:
+    """Below everybody's pace an automation's own: messages wait before they go.
+
+    Who has waited for all of a batch took as long as its rate asks, whoever sends the next one.
+    """
+
+    def __init__(
+        self,
+        per_minute: float,
+        should_stop: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the rate of one batch, and what ends the waiting."""
+        self._per_second = per_minute / 60
+        self._should_stop = should_stop
+        self._clock = clock
+        self._free_at = clock()
+
+    def take(self, messages: int) -> int:
+        """Return how many of `messages` go next, a second's worth at the most, once they may."""
+        lump = min(messages, max(1, int(self._per_second * LUMP_S)))
+        self._free_at = max(self._free_at, self._clock() - LUMP_S) + lump / self._per_second
+        _wait_until(self._free_at, self._clock, self._should_stop)
+        return lump
+
+
+def _wait_until(
+    instant: float, clock: Callable[[], float], should_stop: Callable[[], bool]
+) -> None:
+    while (wait := instant - clock()) > 0 and not should_stop():
+        time.sleep(min(wait, LOOK_S))

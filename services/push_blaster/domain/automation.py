@@ -126,7 +126,8 @@ class Settings:
 
     Units: `failure_rate` and `least_overlap` are shares from 0 to 1; an audience drifts when it is
     `drift_factor` times larger or smaller than usual. `holdout_percent` of the users get nothing.
-    `deliver_within` is for how long users may be held by their own time.
+    `deliver_within` is for how long users may be held by their own time. `rate_per_minute` is how
+    many messages of a push may go out in a minute, where that is less than everybody's rate.
     """
 
     test_user_ids: tuple[str, ...] = ()
@@ -147,6 +148,7 @@ class Settings:
     quiet_hours: QuietHours | None = None
     local_time: bool = False
     deliver_within: timedelta | None = None
+    rate_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Send one batch of a push: ask cadence, find tokens, personalise, send, settle, track."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -28,10 +28,12 @@ from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution
 from push_blaster.adapters.execution_view import NewerExecutionError, select_execution
 from push_blaster.adapters.frozen_audiences import read_batch
+from push_blaster.adapters.pacing import OwnRate
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.message import Message, Outcome
 from push_blaster.domain.modes import delivers, goes_to_audience
+from push_blaster.domain.own_rate import rate_of_each
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.retry import Tried
 from push_blaster.domain.safeguards import (
@@ -111,10 +113,12 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
     def may_send(connection: Connection) -> bool:
         return keep_batch(connection, batch, parts.clock())
 
+    should_stop = watch_for_stop(parts, may_send, every_s=0.5)
     task = SendTask(
         page=page,
         may_send=may_send,
-        should_stop=watch_for_stop(parts, may_send, every_s=0.5),
+        should_stop=should_stop,
+        slow_down=_slow_down(execution, should_stop),
         resend_in_doubt=resend,
         keep_slots=HeldSlots(parts, execution, keys).keep,
         tally=lambda outcomes: _tally(parts, execution, batch, outcomes),
@@ -126,6 +130,13 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
         track_so_far(parts, execution, page)
         raise
     _finish(parts, execution, batch, page)
+
+
+def _slow_down(execution: Execution, should_stop: Callable[[], bool]) -> Callable[[int], int]:
+    rate = execution.automation.settings.rate_per_minute
+    if rate is None or not delivers(execution.mode):
+        return lambda messages: messages
+    return OwnRate(rate_of_each(rate), should_stop).take
 
 
 def _read_page(parts: Parts, batch: TakenBatch, page: LedgerPage) -> tuple[Standing, Leftovers]:

@@ -252,7 +252,8 @@ class ExecutionSchema(Schema):
         fields.Dict(),
         metadata={
             "description": "While it is live, of each engine: ratePerMinute, breaker (closed, "
-            "open, half_open), slowedTo (after answers over quota), engines that share the rate."
+            "open, half_open), slowedTo (after answers over quota), engines that share the rate; "
+            "ownRatePerMinute, which all of them share, where the automation has one."
         },
     )
     can_cancel = fields.Boolean(data_key="canCancel")

@@ -186,7 +186,14 @@ def _select_paces(connection: Connection, execution: Execution) -> list[dict[str
     """Return at which pace each engine sends, while the execution is live."""
     if execution.phase is not Phase.LIVE_EXECUTION:
         return []
-    return select_paces(connection, utc_now() - ALIVE_WITHIN)
+    paces = select_paces(connection, utc_now() - ALIVE_WITHIN)
+    own = execution.automation.settings.rate_per_minute
+    return [_slow_down(pace, own) for pace in paces] if own else paces
+
+
+def _slow_down(pace: dict[str, Any], own: int) -> dict[str, Any]:
+    rate = min(own, pace["ratePerMinute"])
+    return {**pace, "ratePerMinute": rate, "ownRatePerMinute": own}
 
 
 def _show_approval(execution: Execution, approval: Approval | None) -> dict[str, Any] | None:

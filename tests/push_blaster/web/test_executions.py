@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from chassis.clock import utc_now
 from chassis.postgres import Database
+from push_blaster.adapters.engine_table import beat
 from push_blaster.adapters.execution_log import append_log
 from tests.builders import NOON, a_document
 
@@ -164,3 +166,30 @@ def test_only_a_live_send_that_was_stopped_on_its_way_is_gone_on_with(client: Fl
     assert (refused.status_code, unknown.status_code) == (409, 404)
     assert "Start the automation anew" in refused.get_json()["error"]
     assert client.get(f"/api/executions/{started['id']}").get_json()["canResume"] is False
+
+
+@pytest.mark.parametrize(("own", "shown"), [(600, 600), (400_000, 285_000)])
+def test_the_pace_of_a_live_execution_is_the_smaller_of_the_engines_and_its_own(
+    client: FlaskClient, database: Database, own: int, shown: int
+) -> None:
+    client.post(
+        "/api/automation/recipes", json=a_document(id="slow", settings={"ratePerMinute": own})
+    )
+    started = client.post("/api/executions", json={"automationId": "slow"}).get_json()
+    now = utc_now()
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE executions SET phase = 'live_execution'")
+        beat(connection, "an engine", now, now, {"ratePerMinute": 285_000})
+
+    pace = client.get(f"/api/executions/{started['id']}").get_json()["pace"]
+
+    assert pace == [{"engine": "an engine", "ratePerMinute": shown, "ownRatePerMinute": own}]
+
+
+def test_a_rate_is_a_whole_number_from_1_on(client: FlaskClient) -> None:
+    for rate in (0, 1.5, "many"):
+        document = a_document(settings={"ratePerMinute": rate})
+        response = client.post("/api/automation/recipes", json=document)
+
+        assert response.status_code == 400
+        assert "settings.ratePerMinute" in response.get_json()["error"]
