@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from flask import Flask
 
-from chassis.bearer_auth import knows
 from chassis.clock import utc_now
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
@@ -29,6 +28,7 @@ from push_blaster.web.execute import execute_routes
 from push_blaster.web.executions import execution_routes
 from push_blaster.web.health import health_routes
 from push_blaster.web.history import history_routes
+from push_blaster.web.known_callers import KnownCallers
 from push_blaster.web.metrics import read_gauges_from
 from push_blaster.web.migration import migration_routes
 from push_blaster.web.monitor import monitor_routes
@@ -48,6 +48,7 @@ from push_blaster.web.send_push import send_push_routes
 from push_blaster.web.sequences import sequence_routes
 from push_blaster.web.session import Sessions
 from push_blaster.web.templates import template_routes
+from push_blaster.web.tokens import token_routes
 from push_blaster.wiring import connect_adapters, make_parts
 
 MAX_BODY = 32 * 1024 * 1024
@@ -65,16 +66,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder="web/pages/static", template_folder="web/pages/templates")
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    sessions = Sessions(app, settings.tokens)
+    callers = KnownCallers(settings.tokens, database)
+    sessions = Sessions(app, settings.tokens, callers, only_by_https=settings.cookie_secure)
     frame = ServiceFrame(
         title="Push blaster",
         version="1",
         openapi_path="/api/openapi.json",
-        find_caller=knows(settings.tokens),
+        find_caller=callers.find,
         problems=PROBLEMS,
         side_door=sessions.door,
     )
-    api = frame_service(app, frame)
+    api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
     install_audit(app, database)
     for routes in (
         recipe_routes(
@@ -105,6 +107,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         device_upkeep_routes(database),
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
+        token_routes(database),
         health_routes(database, adapters.files, adapters.cadence, watch),
         probe_routes(
             {"database": database.ping},

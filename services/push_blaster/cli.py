@@ -2,8 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,7 +18,6 @@ from chassis.migrations import migrate as migrate_database
 from chassis.postgres import Database
 from chassis.problems import flatten_messages
 from chassis.serving import serve as serve_app
-from chassis.settings import SettingsError
 from push_blaster.adapters.automation_document import read_draft
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
@@ -27,12 +25,13 @@ from push_blaster.adapters.device_csv import DeviceCsvError, read_devices
 from push_blaster.adapters.original_files import NoOriginalError, count_records
 from push_blaster.adapters.script_folder import ScriptFolder
 from push_blaster.adapters.vapid import make_key_pair
+from push_blaster.cli_frame import audited, read_settings
+from push_blaster.cli_tokens import token
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.cadence import CadenceRule
 from push_blaster.domain.limits import Limits
 from push_blaster.engine import run_engine
 from push_blaster.settings import Settings, read_cadence_access
-from push_blaster.use_cases.audit_command import audited_command
 from push_blaster.use_cases.import_devices import import_devices as import_device_rows
 from push_blaster.use_cases.migrate_original import (
     Migration,
@@ -51,10 +50,13 @@ def main() -> None:
     """Push automations: who gets which push sequence, when."""
 
 
+main.add_command(token)
+
+
 @main.command()
 def serve() -> None:
     """Serve the API (gunicorn); it never fires and never sends."""
-    settings = _settings()
+    settings = read_settings()
     serve_app(
         "push_blaster.app:create_app()",
         host=settings.host,
@@ -66,7 +68,7 @@ def serve() -> None:
 @main.command()
 def engine() -> None:
     """Run the clock, and the executions whose steps are due."""
-    settings = _settings()
+    settings = read_settings()
     configure_logs("push-engine", settings.log_format)
     run_engine(settings)
 
@@ -74,7 +76,7 @@ def engine() -> None:
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date; waits for the database, safe to repeat."""
-    settings = _settings()
+    settings = read_settings()
     configure_logs("push-migrate", settings.log_format)
     database = Database(settings.database_url, max_connections=1)
     database.wait_until_there(sleep=time.sleep)
@@ -117,7 +119,7 @@ def bring_over(folder: Path, dry_run: bool) -> None:
 
     Nothing is overwritten, nothing is sent, and it is safe to repeat.
     """
-    settings = _settings()
+    settings = read_settings()
     target = Target(
         files=AutomationFiles(settings.data_folder / "automations"),
         scripts=ScriptFolder(settings.data_folder / "scripts"),
@@ -140,7 +142,7 @@ def _migrate(
     settings: Settings, folder: Path, looked_at: Sequence[Migration], target: Target
 ) -> list[Migration]:
     database = Database(settings.database_url, max_connections=1)
-    with _audited(database, {"folder": str(folder)}):
+    with audited(database, {"folder": str(folder)}):
         return migrate_original(looked_at, target)
 
 
@@ -184,10 +186,10 @@ def _print_plan(plan: Plan) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
 def import_devices(file: Path, *, dry_run: bool) -> None:
     """Register the devices of the CSV FILE; safe to repeat. Ends with 1 if a row is bad."""
-    database = Database(_settings().database_url, max_connections=1)
+    database = Database(read_settings().database_url, max_connections=1)
     try:
         with (
-            _audited(database, {"file": str(file), "dryRun": dry_run}),
+            audited(database, {"file": str(file), "dryRun": dry_run}),
             file.open(encoding="utf-8-sig", errors="replace", newline="") as text,
         ):
             rows = read_devices(text, utc_now())
@@ -208,15 +210,3 @@ def vapid_keys() -> None:
     private, public = make_key_pair()
     click.echo(f"WEBPUSH_PRIVATE_KEY={private}")
     click.echo(f"# For pushManager.subscribe({{applicationServerKey: …}}): {public}")
-
-
-def _audited(database: Database, what: Mapping[str, object]) -> AbstractContextManager[None]:
-    """Return what writes down the command that runs, before it changes anything."""
-    return audited_command(database, click.get_current_context().info_name or "", what)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environ()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error

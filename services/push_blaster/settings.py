@@ -55,6 +55,8 @@ class Settings:
     delivery: DeliverySettings
     alert_webhook_url: str | None
     engine: EngineSettings
+    cookie_secure: bool = False
+    trusted_proxies: int = 0
     filter_script: str | None = None
     send_wait: timedelta = timedelta(seconds=10)
     metrics_open: bool = False
@@ -73,6 +75,8 @@ class Settings:
             host=env.str("PUSH_HOST", "127.0.0.1"),
             port=read_count(env, "PUSH_PORT", 3001),
             web_workers=read_count(env, "PUSH_WEB_WORKERS", 2),
+            cookie_secure=env.bool("PUSH_COOKIE_SECURE", False),
+            trusted_proxies=env.int("PUSH_TRUSTED_PROXIES", 0),
             log_format=_log_format(env),
             delivery=read_delivery_settings(env),
             alert_webhook_url=read_secret(env, "PUSH_ALERT_WEBHOOK_URL"),

@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 from flask_smorest import Api, Blueprint
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis.abandoned import AbandonedRequests, ClientGoneError
 from chassis.bearer_auth import (
@@ -59,8 +60,11 @@ class ServiceFrame:
     side_door: SideDoor = NO_SIDE_DOOR
 
 
-def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
-    """Put tokens, problems and OpenAPI around `app`; register blueprints on the answer."""
+def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> ProblemApi:
+    """Put tokens, problems and OpenAPI around `app`; register blueprints on the answer.
+
+    Shape: `behind_proxies` is how many proxies in front are believed about address and scheme.
+    """
     folder, _, name = frame.openapi_path.rpartition("/")
     app.config.update(
         API_TITLE=frame.title,
@@ -82,6 +86,8 @@ def frame_service(app: Flask, frame: ServiceFrame) -> ProblemApi:
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
     require_token(app, frame.find_caller, frame.side_door)
     app.wsgi_app = GzipBodies(app.wsgi_app, app.config["MAX_CONTENT_LENGTH"])  # type: ignore[method-assign]  # Flask's own way
+    n = behind_proxies
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]  # likewise
     app.wsgi_app = AbandonedRequests(app.wsgi_app)  # type: ignore[method-assign]  # likewise
     app.before_request(_refuse_nul)
     install_problem_handlers(app, {**frame.problems, ClientGoneError: _GONE})

@@ -20,7 +20,7 @@ from push_blaster.settings import EngineSettings, Settings
 
 TABLES = (
     "executions, execution_phases, execution_pushes, send_batches, deliveries, execution_log,"
-    " schedule_marks, engines, devices, violations, over_cap, script_runs"
+    " schedule_marks, engines, devices, violations, over_cap, tokens, sign_in_failures, script_runs"
 )
 
 

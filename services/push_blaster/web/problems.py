@@ -23,6 +23,7 @@ from push_blaster.domain.script import ParametersError
 from push_blaster.use_cases.approve_execution import CannotApproveError
 from push_blaster.use_cases.control_automation import NothingToDoError
 from push_blaster.use_cases.control_sequence import CannotDeleteError, CannotPauseError
+from push_blaster.use_cases.manage_tokens import BadTokenError, TokenExistsError, TokenNotFoundError
 from push_blaster.use_cases.resume_execution import CannotResumeError
 from push_blaster.use_cases.schedule_push import (
     AlreadySentError,
@@ -44,6 +45,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AlreadyRunningError: Problem(409, "Already running"),
     AlreadySentError: Problem(400, "Sent already"),
     BadScheduledPushError: Problem(400, "Cannot be scheduled"),
+    BadTokenError: Problem(400, "No such token"),
+    TokenExistsError: Problem(409, "Name given out before"),
+    TokenNotFoundError: Problem(404, "No such token"),
     BadSlotError: Problem(400, "No such send time"),
     BrokenDocumentError: Problem(409, "Broken file"),
     CadenceRefusedError: Problem(409, "Cadence refuses"),

@@ -3,15 +3,18 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
 from flask import Flask, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from chassis.bearer_auth import Caller, Role, SideDoor, knows, remember_caller
+from chassis.bearer_auth import Caller, SideDoor, remember_caller
+from push_blaster.domain.token import fingerprint
+from push_blaster.web.known_callers import KnownCallers
 
 #: How long a session lasts without being used.
 LASTS: Final = timedelta(hours=12)
@@ -20,24 +23,35 @@ CSRF_FIELD: Final = "csrf_token"
 CSRF_HEADER: Final = "X-CSRF-Token"
 
 
-class Sessions:
-    """Sessions of whoever signed in with one of `tokens`; a token that is gone ends its sessions.
+class _Cookies(SecureCookieSessionInterface):
+    """Cookies that go over https only, where the request came so or the settings ask for it."""
 
-    The cookie is signed with a key made of the tokens, so that every web worker knows it and no
-    setting is needed; it holds a fingerprint of the token and never the token.
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Return whether the cookie is marked Secure."""
+        return request.is_secure or super().get_cookie_secure(app)
+
+
+class Sessions:
+    """Sessions of whoever signed in with a token; a token that is gone ends its sessions.
+
+    The cookie is signed with a key made of the environment's tokens, so that every web worker knows
+    it and no setting is needed; it holds a fingerprint of the token and never the token.
     """
 
-    def __init__(self, app: Flask, tokens: Mapping[str, Role]) -> None:
-        """Take the app whose cookie it is, and the tokens that open it."""
-        self._find_caller = knows(tokens)
-        self._by_fingerprint = {_fingerprint(token): self._find_caller(token) for token in tokens}
+    def __init__(
+        self, app: Flask, tokens: Iterable[str], callers: KnownCallers, *, only_by_https: bool
+    ) -> None:
+        """Take the app whose cookie it is, the environment's tokens, and what knows all tokens."""
+        self._callers = callers
         app.secret_key = hashlib.sha256("\n".join(["session", *sorted(tokens)]).encode()).digest()
         app.config.update(
             SESSION_COOKIE_NAME="push_session",
             SESSION_COOKIE_HTTPONLY=True,
             SESSION_COOKIE_SAMESITE="Lax",
             PERMANENT_SESSION_LIFETIME=LASTS,
+            SESSION_COOKIE_SECURE=only_by_https,
         )
+        app.session_interface = _Cookies()
 
     @property
     def door(self) -> SideDoor:
@@ -46,13 +60,13 @@ class Sessions:
 
     def sign_in(self, token: str) -> bool:
         """Begin a session with `token`; False if nobody knows it."""
-        caller = self._find_caller(token)
+        caller = self._callers.find(token)
         if caller is None:
             return False
         remember_caller(caller)
         session.clear()
         session.permanent = True
-        session["token"] = _fingerprint(token)
+        session["token"] = fingerprint(token)
         session["csrf"] = secrets.token_urlsafe(24)
         return True
 
@@ -68,7 +82,7 @@ class Sessions:
 
     def read_caller(self) -> Caller | None:
         """Return who looks at this page."""
-        return self._by_fingerprint.get(session.get("token", ""))
+        return self._callers.find_by_fingerprint(session.get("token", ""))
 
 
 def csrf_token() -> str:
@@ -88,7 +102,3 @@ def _turn_away() -> ResponseReturnValue | None:
         return None
     wanted = request.full_path.rstrip("?") if request.method in SAFE else "/"
     return redirect(url_for("pages_sign_in.show", next=wanted), 303)
-
-
-def _fingerprint(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()[:32]

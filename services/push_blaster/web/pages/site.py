@@ -21,6 +21,7 @@ from push_blaster.web.pages.send import send_pages
 from push_blaster.web.pages.sign_in import sign_in_pages
 from push_blaster.web.pages.start_from_template import template_pages
 from push_blaster.web.pages.tests import test_pages
+from push_blaster.web.pages.tokens import token_pages
 from push_blaster.web.session import Sessions
 
 
@@ -38,7 +39,7 @@ class Site:
         """Return every page, in groups."""
         parts, files = self.parts, self.files
         return [
-            sign_in_pages(self.sessions),
+            sign_in_pages(self.sessions, parts.database),
             dashboard_pages(parts, files),
             automation_pages(parts, files),
             edit_automation_pages(parts, files),
@@ -50,5 +51,6 @@ class Site:
             device_pages(parts.database),
             script_pages(parts),
             audit_log_pages(parts),
+            token_pages(parts.database),
             template_pages(self.templates, files, parts.limits),
         ]

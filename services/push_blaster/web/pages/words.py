@@ -49,6 +49,9 @@ TONES: Final[Mapping[str, str]] = {
     "warning": "held",
     "error": "bad",
     "success": "good",
+    "valid": "good",
+    "expired": "held",
+    "revoked": "calm",
     "healthy": "good",
     "degraded": "held",
 }

@@ -1,0 +1,25 @@
+"""What commands share: their settings, and the audit of what they change."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+import click
+
+from chassis.postgres import Database
+from chassis.settings import SettingsError
+from push_blaster.settings import Settings
+from push_blaster.use_cases.audit_command import audited_command
+
+
+def read_settings() -> Settings:
+    """Return the settings; a command ends with what is wrong with them."""
+    try:
+        return Settings.from_environ()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def audited(database: Database, what: Mapping[str, object]) -> AbstractContextManager[None]:
+    """Return what writes down the command that runs, before it changes anything."""
+    path = click.get_current_context().command_path
+    return audited_command(database, path.partition(" ")[2], what)

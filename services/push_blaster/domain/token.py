@@ -1,0 +1,45 @@
+"""A token with a name: what opens the API and the pages, beside those of the environment."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class TokenState(StrEnum):
+    """Whether a token opens anything."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token, without its secret, of which nothing but a hash is kept.
+
+    Shape: `role` is viewer, operator or admin; until `previous_until` the secret before the last
+    rotation opens too.
+    """
+
+    name: str
+    role: str
+    is_test: bool
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    previous_until: datetime | None = None
+
+    def state(self, now: datetime) -> TokenState:
+        """Return whether the token opens anything at `now`."""
+        if self.revoked_at:
+            return TokenState.REVOKED
+        has_expired = self.expires_at is not None and self.expires_at <= now
+        return TokenState.EXPIRED if has_expired else TokenState.VALID
+
+
+def fingerprint(secret: str) -> str:
+    """Return what is kept of a secret, and what finds its token again."""
+    return hashlib.sha256(secret.encode()).hexdigest()
