@@ -47,6 +47,7 @@ from push_blaster.web.scripts import script_routes
 from push_blaster.web.send_push import send_push_routes
 from push_blaster.web.sequences import sequence_routes
 from push_blaster.web.session import Sessions
+from push_blaster.web.simulations import guard_deliveries
 from push_blaster.web.templates import template_routes
 from push_blaster.web.tokens import token_routes
 from push_blaster.wiring import connect_adapters, make_parts
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         side_door=sessions.door,
     )
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
+    guard_deliveries(app, database)
     install_audit(app, database)
     for routes in (
         recipe_routes(

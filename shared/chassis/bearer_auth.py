@@ -17,6 +17,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 
 log = structlog.get_logger()
 
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CALLER: Final = "chassis.caller"
 _CHALLENGE: Final = WWWAuthenticate("bearer")
 
@@ -33,10 +34,14 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sends a request: what their token is called, and what it may do."""
+    """Whoever sends a request: what their token is called, and what it may do.
+
+    Shape: who `only_simulates` may change nothing, except by views that are marked `simulates`.
+    """
 
     name: str
     role: Role
+    only_simulates: bool = False
 
 
 FindCaller = Callable[[str], Caller | None]
@@ -64,6 +69,12 @@ def asks_for(role: Role) -> Callable[[View], View]:
         return view
 
     return mark
+
+
+def simulates(view: View) -> View:
+    """Mark a view by which a test token may start a simulation, or act on one."""
+    view.simulates = True  # type: ignore[attr-defined]  # read by _refuse_changes() below
+    return view
 
 
 def needs_no_token(view: View) -> View:
@@ -94,6 +105,8 @@ def require_token(app: Flask, find_caller: FindCaller, side_door: SideDoor) -> N
             raise Forbidden(
                 f"This token is a {caller.role.name.lower()}'s; {needed.name.lower()} is asked."
             )
+        if caller.only_simulates and request.method not in _READS:
+            _refuse_changes(app, request.endpoint)
         return None
 
 
@@ -112,6 +125,12 @@ def caller_name() -> str:
     """Return how whoever sends this request is called."""
     caller = the_caller()
     return caller.name if caller else "somebody unknown"
+
+
+def caller_only_simulates() -> bool:
+    """Return whether whatever this request starts is to be simulated."""
+    caller = the_caller()
+    return caller is not None and caller.only_simulates
 
 
 def knows(roles: Mapping[str, Role]) -> FindCaller:
@@ -138,8 +157,13 @@ def is_open(app: Flask, endpoint: str) -> bool:
 
 def required_role(app: Flask, endpoint: str, method: str) -> Role:
     """Return the role that `method` of `endpoint` asks for."""
-    usual = Role.VIEWER if method in {"GET", "HEAD", "OPTIONS"} else Role.ADMIN
+    usual = Role.VIEWER if method in _READS else Role.ADMIN
     return getattr(app.view_functions[endpoint], "required_role", usual)
+
+
+def _refuse_changes(app: Flask, endpoint: str) -> None:
+    if not getattr(app.view_functions[endpoint], "simulates", False):
+        raise Forbidden("A test token starts simulations, and changes nothing else.")
 
 
 def _challenge() -> NoReturn:

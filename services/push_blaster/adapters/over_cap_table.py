@@ -28,7 +28,7 @@ def select_uncounted(connection: Connection, limit: int) -> list[str]:
             """
             SELECT e.id FROM executions e
              WHERE e.uncapped_reason IS NOT NULL AND e.over_cap_at IS NULL
-               AND e.ended_at IS NOT NULL
+               AND e.ended_at IS NOT NULL AND e.mode <> 'simulation'
                AND NOT EXISTS (
                    SELECT 1 FROM send_batches b
                     WHERE b.execution_id = e.id AND b.tracked_at IS NULL)

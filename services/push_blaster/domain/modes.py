@@ -7,6 +7,10 @@
 | test-live-send      | test users, as layer 4 | yes      | test                                   |
 | test-dry-run        | test users             | no       | test                                   |
 | real-dry-run        | the audience           | no       | live, at once                          |
+| simulation          | the audience           | no       | test, window, live at T                |
+
+A simulation walks the whole path of a live execution with a transport that answers as a provider
+would, and keeps its messages to itself.
 """
 
 from collections.abc import Mapping
@@ -24,12 +28,19 @@ class Mode(StrEnum):
     TEST_LIVE_SEND = "test-live-send"
     TEST_DRY_RUN = "test-dry-run"
     REAL_DRY_RUN = "real-dry-run"
+    SIMULATION = "simulation"
 
 
 #: The modes that try an automation out; none of them ever reaches its audience.
 TEST_MODES: Final = frozenset(Mode) - {Mode.LIVE}
 
 _DRY: Final = frozenset({Mode.TEST_DRY_RUN, Mode.REAL_DRY_RUN})
+#: What becomes of a mode that whoever only simulates asks for.
+_SIMULATED: Final[Mapping[Mode, Mode]] = {
+    Mode.LIVE: Mode.SIMULATION,
+    Mode.TEST_LIVE_SEND: Mode.TEST_DRY_RUN,
+    Mode.TEST_SCHEDULED_SEND: Mode.SIMULATION,
+}
 _TEST_ONLY: Final = frozenset({Mode.TEST_DRY_RUN, Mode.TEST_LIVE_SEND})
 
 _WHOLE_PATH: Final[Mapping[Phase, Phase]] = {
@@ -43,12 +54,27 @@ _WHOLE_PATH: Final[Mapping[Phase, Phase]] = {
 
 def delivers(mode: Mode) -> bool:
     """Return whether messages leave the machine."""
-    return mode not in _DRY
+    return mode not in _DRY and mode is not Mode.SIMULATION
+
+
+def is_dry(mode: Mode) -> bool:
+    """Return whether messages are only tried out, so that no outcome is told of any."""
+    return mode in _DRY
+
+
+def walks_as_live(mode: Mode) -> bool:
+    """Return whether everything that holds a live execution up holds this one up too."""
+    return mode in {Mode.LIVE, Mode.SIMULATION}
+
+
+def simulate(mode: Mode) -> Mode:
+    """Return the mode by which `mode` is walked without anything leaving the machine."""
+    return _SIMULATED.get(mode, mode)
 
 
 def goes_to_audience(mode: Mode) -> bool:
     """Return whether it is the audience that is sent to, and not test users."""
-    return mode in {Mode.LIVE, Mode.REAL_DRY_RUN}
+    return mode in {Mode.LIVE, Mode.REAL_DRY_RUN, Mode.SIMULATION}
 
 
 def is_test_only(mode: Mode) -> bool:

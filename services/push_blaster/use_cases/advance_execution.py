@@ -106,6 +106,7 @@ _COMPLETED: Final[Mapping[Mode, str]] = {
     Mode.TEST_LIVE_SEND: "The test has gone out; nobody else was sent to.",
     Mode.TEST_DRY_RUN: "The test was tried out; nothing was sent.",
     Mode.REAL_DRY_RUN: "All pushes were tried out; nothing was sent.",
+    Mode.SIMULATION: "Simulated to the end; nothing has left the machine.",
     Mode.TEST_SCHEDULED_SEND: "All pushes have gone out, to the test users only.",
 }
 

@@ -9,7 +9,7 @@ from push_blaster.adapters.frozen_audiences import (
     measure_overlap,
 )
 from push_blaster.domain.execution import Execution, PushProgress
-from push_blaster.domain.modes import Mode
+from push_blaster.domain.modes import walks_as_live
 from push_blaster.domain.safeguards import (
     Severity,
     Violation,
@@ -50,7 +50,7 @@ def find_approval_reason(parts: Parts, execution: Execution) -> str | None:
 
     An audience that has drifted is reported, and waits for approval.
     """
-    if execution.mode is not Mode.LIVE:
+    if not walks_as_live(execution.mode):
         return None
     reasons = []
     if execution.automation.settings.require_approval:

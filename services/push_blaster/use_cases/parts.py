@@ -12,10 +12,11 @@ from push_blaster.adapters.device_source import DeviceSource
 from push_blaster.adapters.dry_run_transport import DryRunTransport
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.script_folder import ScriptFolder
+from push_blaster.adapters.simulated_transport import SimulatedTransport
 from push_blaster.adapters.violation_table import insert_violation
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.limits import Limits
-from push_blaster.domain.modes import Mode, delivers
+from push_blaster.domain.modes import Mode, delivers, is_dry
 from push_blaster.domain.safeguards import Violation
 from push_blaster.domain.transport import PushTransport
 
@@ -71,14 +72,15 @@ class Parts:
 
 
 def fit_to_mode(parts: Parts, mode: Mode) -> Parts:
-    """Return the parts for an execution of `mode`: a dry run gets none that could deliver."""
+    """Return the parts for an execution of `mode`: none that could deliver, unless it does."""
     if delivers(mode):
         return parts
-    return replace(parts, transport=parts.dry_run_transport, pacer=_Unpaced())
+    transport = parts.dry_run_transport if is_dry(mode) else SimulatedTransport()
+    return replace(parts, transport=transport, pacer=_Unpaced())
 
 
 class _Unpaced:
-    """A dry run uses up nothing of the provider's quota."""
+    """What does not deliver uses up nothing of the provider's quota."""
 
     def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
         return 0 if should_stop() else messages

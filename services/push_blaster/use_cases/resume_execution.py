@@ -46,6 +46,7 @@ def resume_execution(
     request = StartRequest(
         document=document,
         mode=Mode.LIVE,
+        is_simulated=False,
         idempotency_key=key,
         window=window,
         resumes=execution_id,

@@ -22,7 +22,9 @@ class NoDryRunError(Exception):
     """There is no completed dry run of an ad hoc push to be sent."""
 
 
-def send_ad_hoc(parts: Parts, asked: AdHocRequest, mode: Mode, key: str | None) -> Execution:
+def send_ad_hoc(
+    parts: Parts, asked: AdHocRequest, mode: Mode, key: str | None, *, is_simulated: bool
+) -> Execution:
     """Start the execution that sends the push, or tries it out; the same key starts it once.
 
     Raises: BadAdHocPushError, in the order of the checks; IdempotencyConflictError.
@@ -44,13 +46,14 @@ def send_ad_hoc(parts: Parts, asked: AdHocRequest, mode: Mode, key: str | None) 
     request = StartRequest(
         document=write_ad_hoc(push, key, now),
         mode=mode,
+        is_simulated=is_simulated,
         trigger=Trigger.AD_HOC,
         idempotency_key=key,
     )
     return start_execution(parts.database, request, parts.limits, now)
 
 
-def send_what_was_tried(parts: Parts, dry_run_id: str) -> Execution:
+def send_what_was_tried(parts: Parts, dry_run_id: str, *, is_simulated: bool) -> Execution:
     """Send what a dry run of an ad hoc push has tried out; however often it is asked, once.
 
     Raises: ExecutionNotFoundError; NoDryRunError if it was none, or has not completed.
@@ -63,8 +66,9 @@ def send_what_was_tried(parts: Parts, dry_run_id: str) -> Execution:
     request = StartRequest(
         document=document,
         mode=Mode.LIVE,
+        is_simulated=is_simulated,
         trigger=Trigger.AD_HOC,
-        idempotency_key=key_of_live(dry_run_id),
+        idempotency_key=f"simulated:{dry_run_id}" if is_simulated else key_of_live(dry_run_id),
     )
     return start_execution(parts.database, request, parts.limits, parts.clock())
 

@@ -32,7 +32,7 @@ from push_blaster.adapters.pacing import OwnRate
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.message import Message, Outcome
-from push_blaster.domain.modes import delivers, goes_to_audience
+from push_blaster.domain.modes import delivers, goes_to_audience, is_dry
 from push_blaster.domain.own_rate import rate_of_each
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.retry import Tried
@@ -221,7 +221,7 @@ def _tally(
 ) -> None:
     """Count the outcomes, and end the execution if too many messages of the push fail."""
     limit = execution.automation.settings.failure_rate
-    if limit is None or not delivers(execution.mode):
+    if limit is None or is_dry(execution.mode):
         return
     with parts.database.transaction() as connection:
         sent, failed = add_to_tally(

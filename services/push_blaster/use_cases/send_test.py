@@ -24,7 +24,7 @@ from push_blaster.domain.execution import (
     Trigger,
 )
 from push_blaster.domain.message import Message, TransportUnavailableError
-from push_blaster.domain.modes import Mode, delivers, is_test_only, next_phase
+from push_blaster.domain.modes import delivers, is_test_only, next_phase, walks_as_live
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.timeline import live_instant
 from push_blaster.use_cases.check_safeguards import find_approval_reason
@@ -75,7 +75,7 @@ def send_test(parts: Parts, execution: Execution) -> Execution:
 
 def _window(parts: Parts, execution: Execution) -> timedelta:
     own, least = execution.automation.settings.cancellation_window, parts.limits.min_window
-    is_free = execution.mode is not Mode.LIVE or execution.trigger is Trigger.AD_HOC
+    is_free = not walks_as_live(execution.mode) or execution.trigger is Trigger.AD_HOC
     if own >= least or is_free:
         return own
     text = (

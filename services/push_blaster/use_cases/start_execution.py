@@ -1,7 +1,7 @@
 """Start an execution by hand: live now, or one of the test modes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from push_blaster.adapters.execution_table import (
 from push_blaster.adapters.execution_view import select_execution, select_execution_by_key
 from push_blaster.domain.execution import Execution, Trigger, execution_id
 from push_blaster.domain.limits import Limits
-from push_blaster.domain.modes import Mode
+from push_blaster.domain.modes import Mode, simulate
 from push_blaster.domain.phase import RUNNING, Phase
 from push_blaster.use_cases.track_sends import TEST_LAYER
 
@@ -40,12 +40,14 @@ class BadSlotError(Exception):
 class StartRequest:
     """Who wants what to run.
 
-    Shape: `slot` is only for a test of the whole timeline, and then its send time; `resumes` is the
-    stopped execution whose audience is gone on with.
+    Shape: what `is_simulated` delivers nothing, whatever its mode; `slot` is only for a test of the
+    whole timeline, and then its send time; `resumes` is the stopped execution whose audience is
+    gone on with.
     """
 
     document: Mapping[str, Any]
     mode: Mode
+    is_simulated: bool
     trigger: Trigger = Trigger.MANUAL
     idempotency_key: str | None = None
     window: timedelta | None = None
@@ -61,6 +63,8 @@ def start_execution(
     The same idempotency key gives the same execution, however often it is sent.
     Raises: AlreadyRunningError, IdempotencyConflictError, BadSlotError.
     """
+    if request.is_simulated:
+        request = replace(request, mode=simulate(request.mode))
     new = _plan(request, limits, now)
     with database.transaction() as connection:
         lock_automation(connection, new.document["id"])

@@ -1,4 +1,7 @@
-"""Tell the emergency contacts' webhook what safeguards found, until it has taken it."""
+"""Tell the emergency contacts' webhook what safeguards found, until it has taken it.
+
+What a simulation found stays here.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,6 +12,7 @@ import structlog
 from push_blaster.adapters.alert_webhook import AlertWebhook, WebhookUnavailableError
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.violation_table import mark_told, take_untold
+from push_blaster.domain.modes import Mode
 from push_blaster.use_cases.parts import Parts
 
 log = structlog.get_logger()
@@ -34,7 +38,10 @@ def tell_contacts(parts: Parts, webhook: AlertWebhook) -> int:
 
 def _tell(parts: Parts, webhook: AlertWebhook, violation: Mapping[str, Any]) -> bool:
     with parts.database.transaction() as connection:
-        automation = select_execution(connection, violation["execution_id"]).automation
+        execution = select_execution(connection, violation["execution_id"])
+    if execution.mode is Mode.SIMULATION:
+        return True
+    automation = execution.automation
     contacts = automation.settings.emergency_contacts
     text = f"{violation['severity'].upper()} {automation.name}: {violation['message']}"
     body = {

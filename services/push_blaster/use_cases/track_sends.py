@@ -95,7 +95,7 @@ def reservation_key(page: LedgerPage, held_until: datetime | None = None) -> str
 
 def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool) -> bool:
     if not delivers(execution.mode):
-        return True
+        return _leave_untold(parts, page, is_done=is_done)
     with parts.database.transaction() as connection:
         sends = select_sends(connection, page)
         held_until = {} if page.is_test else select_held(connection, page)
@@ -134,6 +134,14 @@ def _tell_by_turn(
         parts.cadence.track([_tracked(execution, page, *send, turn) for send in own], key)
         if is_done:
             parts.cadence.settle(key, _sent_push(execution, page), parts.clock(), [])
+
+
+def _leave_untold(parts: Parts, page: LedgerPage, *, is_done: bool) -> bool:
+    """Note that there is nothing to tell of this page: cadence counts what was delivered."""
+    if is_done:
+        with parts.database.transaction() as connection:
+            mark_tracked(connection, page, parts.clock())
+    return True
 
 
 def _settle(

@@ -9,7 +9,7 @@ from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_document import read_automation
@@ -93,7 +93,13 @@ class _Tests:
     ) -> Execution:
         document = self.files.load(automation_id)
         check_parameters(self.parts.scripts, read_automation(document))
-        asked = StartRequest(document=document, mode=mode, slot=slot, idempotency_key=key)
+        asked = StartRequest(
+            document=document,
+            mode=mode,
+            is_simulated=caller_only_simulates(),
+            slot=slot,
+            idempotency_key=key,
+        )
         return start_execution(self.parts.database, asked, self.parts.limits, utc_now())
 
     def running(self, automation_id: str, modes: Sequence[Mode]) -> list[Execution]:
@@ -140,6 +146,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
     one = "/api/automation/test/<automation_id>"
 
     @routes.route("/api/automation/test", methods=["POST"])
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(SuiteSchema)
     def run_suite(body: dict[str, Any]) -> ResponseReturnValue:
@@ -149,6 +156,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return jsonify(success=True, data=_report(document, results), message="Looked at.")
 
     @routes.route(one, methods=["POST"])
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(StartTestSchema)
     @routes.arguments(StartHeadersSchema, location="headers")

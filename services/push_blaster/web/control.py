@@ -6,7 +6,7 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, fields, validate
 
-from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_document import read_automation
@@ -112,7 +112,12 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
 def _execute_now(
     parts: Parts, document: dict[str, Any], idempotency_key: str | None
 ) -> ResponseReturnValue:
-    asked = StartRequest(document=document, mode=Mode.LIVE, idempotency_key=idempotency_key)
+    asked = StartRequest(
+        document=document,
+        mode=Mode.LIVE,
+        is_simulated=caller_only_simulates(),
+        idempotency_key=idempotency_key,
+    )
     execution = start_execution(parts.database, asked, parts.limits, utc_now())
     message = (
         f"{execution.id} is started, and nothing is sent yet: it goes through audience, test and "

@@ -6,7 +6,7 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, fields, validate
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_files import AutomationFiles
@@ -45,6 +45,7 @@ def execute_routes(parts: Parts, files: AutomationFiles) -> Routes:
     database = parts.database
 
     @routes.route("/api/automation/execute-start", methods=["POST"])
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(ExecuteStartSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
@@ -53,6 +54,7 @@ def execute_routes(parts: Parts, files: AutomationFiles) -> Routes:
         asked = StartRequest(
             document=files.load(body["automation_id"]),
             mode=Mode.LIVE,
+            is_simulated=caller_only_simulates(),
             idempotency_key=headers["idempotency_key"],
         )
         execution = start_execution(database, asked, parts.limits, utc_now())

@@ -234,6 +234,9 @@ class ExecutionSchema(Schema):
     automation_name = fields.String(data_key="automationName")
     automation_version = fields.Integer(data_key="automationVersion")
     mode = fields.String()
+    simulated = fields.Boolean(
+        metadata={"description": "Whether it walks the whole path, and nothing is delivered."}
+    )
     trigger = fields.String()
     slot = fields.AwareDateTime()
     begins_at = fields.AwareDateTime(data_key="beginsAt")

@@ -7,7 +7,7 @@ from typing import Any, Final
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from chassis.service import Routes
@@ -21,6 +21,7 @@ from push_blaster.adapters.execution_view import select_execution, select_execut
 from push_blaster.adapters.over_cap_table import select_over_cap_count
 from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.execution import Execution
+from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import BEFORE_LIVE, Phase
 from push_blaster.use_cases.approve_execution import approve_execution
 from push_blaster.use_cases.fit_parameters import check_parameters
@@ -61,6 +62,7 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
     database, cadence, limits = parts.database, parts.cadence, parts.limits
 
     @routes.route("/api/executions", methods=["POST"])
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(StartExecutionSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
@@ -73,6 +75,7 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
         asked = StartRequest(
             document=document,
             mode=body["mode"],
+            is_simulated=caller_only_simulates(),
             idempotency_key=headers["idempotency_key"],
             window=None if minutes is None else timedelta(minutes=minutes),
             slot=body["slot"],
@@ -123,6 +126,7 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
 
     @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
     @stops()
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(StopSchema, required=False)
     @routes.response(200, ReceiptSchema)
@@ -132,6 +136,7 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return _receipt(database, cancel_execution(database, execution_id, reason, utc_now()))
 
     @routes.route("/api/executions/<execution_id>/approve", methods=["POST"])
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(ApproveSchema, required=False)
     @routes.response(200, ExecutionSchema)
@@ -143,6 +148,7 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
 
     @routes.route("/api/executions/<execution_id>/stop", methods=["POST"])
     @stops()
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(StopSchema, required=False)
     @routes.response(200, ReceiptSchema)
@@ -234,6 +240,7 @@ def _execution(
         "automation_name": execution.automation.name,
         "automation_version": execution.automation.version,
         "mode": execution.mode,
+        "simulated": execution.mode is Mode.SIMULATION,
         "trigger": execution.trigger,
         "slot": execution.slot,
         "begins_at": execution.begins_at,

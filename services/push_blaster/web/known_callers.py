@@ -37,4 +37,4 @@ class KnownCallers:
 
 
 def _as_caller(token: Token) -> Caller:
-    return Caller(token.name, Role[token.role.upper()])
+    return Caller(token.name, Role[token.role.upper()], token.is_test)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import INCLUDE, Schema, fields, validate
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_document import read_automation, read_draft
@@ -83,6 +83,7 @@ def plan_routes(files: AutomationFiles, parts: Parts) -> Routes:
         return plan(read_automation(files.load(automation_id)), query)
 
     @routes.route("/api/automation/plan", methods=["POST"])
+    @simulates
     @asks_for(Role.VIEWER)
     @routes.arguments(PlanQuerySchema, location="query")
     @routes.arguments(DraftSchema)

@@ -8,7 +8,7 @@ from flask import send_file
 from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.audience_csv import AudienceCsvError
@@ -39,6 +39,7 @@ def query_audience_routes() -> Routes:
     routes = Routes("query_audience", __name__, description="Audiences, cut into parts")
 
     @routes.route("/api/query-audience", methods=["POST"])
+    @simulates
     @asks_for(Role.VIEWER)
     @routes.arguments(QueryAudienceSchema)
     @routes.alt_response(200, content_type="application/zip")

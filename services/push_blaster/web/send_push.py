@@ -9,7 +9,7 @@ from flask import jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.problems import problem_response
 from chassis.service import Routes
 from push_blaster.adapters.delivery_search import select_failed_tokens
@@ -103,6 +103,7 @@ def send_push_routes(parts: Parts, wait: timedelta) -> Routes:
     routes = Routes("send_push", __name__, description="One push, now")
 
     @routes.route("/api/send-push", methods=["POST"])
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.doc(requestBody=_BODY)
     @routes.arguments(StartHeadersSchema, location="headers")
@@ -118,7 +119,9 @@ def send_push_routes(parts: Parts, wait: timedelta) -> Routes:
         mode = Mode.REAL_DRY_RUN if body["dry_run"] else Mode.LIVE
         key = headers["idempotency_key"] or body["job_id"]
         try:
-            execution = send_ad_hoc(parts, read_request(body), mode, key)
+            execution = send_ad_hoc(
+                parts, read_request(body), mode, key, is_simulated=caller_only_simulates()
+            )
         except BadAdHocPushError as error:
             errors = [f"{error.field}: {error.text}"]
             return problem_response(400, "Bad Request", str(error), errors, error.details)

@@ -8,7 +8,7 @@ from typing import Any
 from chassis.clock import utc_now
 from push_blaster.domain.automation import Push
 from push_blaster.domain.execution import Execution, PushProgress, PushStatus
-from push_blaster.domain.modes import delivers
+from push_blaster.domain.modes import Mode, delivers
 from push_blaster.domain.phase import RUNNING, Phase
 from push_blaster.domain.safeguards import Severity
 from push_blaster.use_cases.control_sequence import SequenceAction, find_sequence_actions
@@ -25,6 +25,7 @@ def show_brief(execution: Execution) -> dict[str, Any]:
         "automationId": execution.automation.id,
         "automationName": execution.automation.name,
         "isDryRun": not delivers(execution.mode),
+        "simulated": execution.mode is Mode.SIMULATION,
         "status": execution.phase if execution.has_ended else "running",
         "phase": execution.phase,
         "startTime": execution.created_at,

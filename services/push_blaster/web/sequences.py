@@ -6,7 +6,7 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, fields, validate
 
-from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from chassis.service import Routes
 from push_blaster.adapters.automation_files import AutomationFiles
@@ -30,7 +30,7 @@ from push_blaster.web.execution_schemas import StartHeadersSchema
 from push_blaster.web.sequence_shapes import show_brief, show_result, show_stats, show_whole
 
 #: What the original called sequences; the test modes have routes of their own.
-MODES: Final = (Mode.LIVE, Mode.REAL_DRY_RUN)
+MODES: Final = (Mode.LIVE, Mode.REAL_DRY_RUN, Mode.SIMULATION)
 
 
 class StartSequenceSchema(Schema):
@@ -75,6 +75,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
     database = parts.database
 
     @routes.route(path, methods=["POST"])
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(StartSequenceSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
@@ -83,6 +84,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
         asked = StartRequest(
             document=files.load(body["automation_id"]),
             mode=Mode.REAL_DRY_RUN if body["is_dry_run"] else Mode.LIVE,
+            is_simulated=caller_only_simulates(),
             idempotency_key=headers["idempotency_key"],
         )
         execution = start_execution(database, asked, parts.limits, utc_now())
@@ -116,6 +118,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
 
     @routes.route(one, methods=["POST"])
     @stops(SequenceAction.CANCEL, SequenceAction.EMERGENCY_STOP)
+    @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(SequenceActionSchema)
     def act(body: dict[str, Any], execution_id: str) -> ResponseReturnValue:

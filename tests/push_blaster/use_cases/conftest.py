@@ -56,7 +56,7 @@ class Bench:
     def start(self, mode: Mode = Mode.LIVE, slot: datetime | None = None, **changes: Any) -> str:
         """Start an automation over the script `users`, and return the execution's id."""
         document = complete_document(an_automation_document(**changes))
-        asked = StartRequest(document=document, mode=mode, slot=slot)
+        asked = StartRequest(document=document, mode=mode, is_simulated=False, slot=slot)
         return start_execution(self.database, asked, self.parts.limits, self.now).id
 
     def tick(self, *documents: dict[str, Any], clock: int = 0) -> list[str]:

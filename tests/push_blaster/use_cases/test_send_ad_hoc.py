@@ -29,6 +29,8 @@ from tests.push_blaster.use_cases.test_run import messages
 
 PEOPLE = (ALICE, BOB, CAROL)
 
+REAL = {"is_simulated": False}
+
 
 @pytest.fixture
 def bench(bench: Bench) -> Bench:
@@ -57,7 +59,7 @@ def ask(**changes: Any) -> AdHocRequest:
 
 
 def send(bench: Bench, mode: Mode = Mode.LIVE, key: str | None = None, **changes: Any) -> Execution:
-    return bench.run(send_ad_hoc(bench.parts, ask(**changes), mode, key).id)
+    return bench.run(send_ad_hoc(bench.parts, ask(**changes), mode, key, **REAL).id)
 
 
 def receivers(bench: Bench) -> list[UUID]:
@@ -115,7 +117,9 @@ def test_a_file_is_kept_under_its_hash_and_never_under_its_name(bench: Bench) ->
 
 
 def test_a_file_that_was_changed_meanwhile_is_not_sent_to(bench: Bench) -> None:
-    started = send_ad_hoc(bench.parts, ask(file=a_file("user_id", str(ALICE))), Mode.LIVE, None)
+    started = send_ad_hoc(
+        bench.parts, ask(file=a_file("user_id", str(ALICE))), Mode.LIVE, None, is_simulated=False
+    )
     (kept,) = (bench.folder / FOLDER).iterdir()
     kept.write_text(f"user_id\n{BOB}\n")
 
@@ -131,10 +135,10 @@ def test_a_dry_run_sends_nothing_and_is_then_sent_once(bench: Bench) -> None:
 
     assert messages(bench) == []
     assert bench.funnel(tried.id)["wouldSend"] == 2
-    meant = send_what_was_tried(bench.parts, tried.id)
-    again = send_what_was_tried(bench.parts, tried.id)
+    meant = send_what_was_tried(bench.parts, tried.id, **REAL)
+    again = send_what_was_tried(bench.parts, tried.id, **REAL)
     bench.run(meant.id)
-    assert meant.id == again.id == send_what_was_tried(bench.parts, tried.id).id
+    assert meant.id == again.id == send_what_was_tried(bench.parts, tried.id, **REAL).id
     assert receivers(bench) == sorted([ALICE, BOB])
 
 
@@ -142,7 +146,7 @@ def test_what_was_sent_is_no_dry_run(bench: Bench) -> None:
     sent = send(bench, user_ids=[str(ALICE)])
 
     with pytest.raises(NoDryRunError):
-        send_what_was_tried(bench.parts, sent.id)
+        send_what_was_tried(bench.parts, sent.id, **REAL)
 
 
 def test_cadence_holds_users_back_but_not_on_layer_4(bench: Bench) -> None:
@@ -167,7 +171,9 @@ def test_the_same_key_sends_once_and_for_another_push_it_is_refused(bench: Bench
 
 
 def test_a_sender_waits_for_the_outcome_and_no_longer_than_the_limit(bench: Bench) -> None:
-    started = send_ad_hoc(bench.parts, ask(user_ids=[str(ALICE)]), Mode.LIVE, None)
+    started = send_ad_hoc(
+        bench.parts, ask(user_ids=[str(ALICE)]), Mode.LIVE, None, is_simulated=False
+    )
 
     early = wait_for_end(bench.parts, started, timedelta(seconds=0.3))
     with ThreadPoolExecutor() as threads:
@@ -181,7 +187,9 @@ def test_a_sender_waits_for_the_outcome_and_no_longer_than_the_limit(bench: Benc
 def test_it_is_stopped_as_everything_is(bench: Bench) -> None:
     rows = [str(UUID(int=n)) for n in range(1, 101)]
     file = a_file("user_id,device_token", *[f"{row},token-{row}" for row in rows])
-    started = send_ad_hoc(bench.parts, ask(file=file, layer_id=1), Mode.LIVE, None)
+    started = send_ad_hoc(
+        bench.parts, ask(file=file, layer_id=1), Mode.LIVE, None, is_simulated=False
+    )
     bench.work_until_sent(40)
 
     stop_execution(bench.database, started.id, "Wrong text.", bench.now)
@@ -213,7 +221,7 @@ def test_the_first_fault_is_told_by_its_field(
     asked = ask(**{"user_ids": [] if "file" in changes else [str(ALICE)], **changes})
 
     with pytest.raises(BadAdHocPushError, match=says) as refused:
-        send_ad_hoc(bench.parts, asked, Mode.LIVE, None)
+        send_ad_hoc(bench.parts, asked, Mode.LIVE, None, **REAL)
 
     assert refused.value.field == field
     assert bench.executions() == []

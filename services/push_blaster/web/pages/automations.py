@@ -7,7 +7,7 @@ from typing import Any, Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
@@ -108,12 +108,14 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         )
 
     @pages.post("/automations/<automation_id>/run")
+    @simulates
     @asks_for(Role.OPERATOR)
     def run(automation_id: str) -> ResponseReturnValue:
         """Start it now; the same form sent twice starts it once."""
         asked = StartRequest(
             document=files.load(automation_id),
             mode=Mode.LIVE,
+            is_simulated=caller_only_simulates(),
             idempotency_key=f"page/{request.form['once']}",
         )
         execution = start_execution(parts.database, asked, parts.limits, utc_now())

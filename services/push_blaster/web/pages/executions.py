@@ -6,7 +6,7 @@ from typing import Any, Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.bearer_auth import Role, asks_for, caller_name, simulates
 from chassis.clock import utc_now
 from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.delivery_report import select_funnels
@@ -80,6 +80,7 @@ def execution_pages(parts: Parts) -> Blueprint:
 
     @pages.post("/executions/<execution_id>/cancel")
     @stops()
+    @simulates
     @asks_for(Role.OPERATOR)
     def cancel(execution_id: str) -> ResponseReturnValue:
         """Cancel it before it goes live."""
@@ -92,6 +93,7 @@ def execution_pages(parts: Parts) -> Blueprint:
 
     @pages.post("/executions/<execution_id>/stop")
     @stops()
+    @simulates
     @asks_for(Role.OPERATOR)
     def stop(execution_id: str) -> ResponseReturnValue:
         """Stop it in any phase."""
@@ -107,6 +109,7 @@ def execution_pages(parts: Parts) -> Blueprint:
         )
 
     @pages.post("/executions/<execution_id>/approve")
+    @simulates
     @asks_for(Role.OPERATOR)
     def approve(execution_id: str) -> ResponseReturnValue:
         """Approve what the form showed."""

@@ -7,7 +7,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.problems import flatten_messages
 from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_view import (
@@ -53,13 +53,16 @@ def send_pages(parts: Parts) -> Blueprint:
         return _form(parts, _read_like(parts, like) if like else BLANK)
 
     @pages.post("/send")
+    @simulates
     @asks_for(Role.OPERATOR)
     def try_out() -> ResponseReturnValue:
         """Start the dry run."""
         form = _read_form()
         try:
             asked = read_request(SendPushSchema().load(form))
-            execution = send_ad_hoc(parts, asked, Mode.REAL_DRY_RUN, None)
+            execution = send_ad_hoc(
+                parts, asked, Mode.REAL_DRY_RUN, None, is_simulated=caller_only_simulates()
+            )
         except BadAdHocPushError as error:
             return _form(parts, form, {error.field: error.text})
         except ValidationError as error:
@@ -89,10 +92,11 @@ def send_pages(parts: Parts) -> Blueprint:
         return render_template("parts/send_result.html", **_read(parts, execution_id))
 
     @pages.post("/send/<execution_id>")
+    @simulates
     @asks_for(Role.OPERATOR)
     def send(execution_id: str) -> ResponseReturnValue:
         """Send what was tried out, once."""
-        execution = send_what_was_tried(parts, execution_id)
+        execution = send_what_was_tried(parts, execution_id, is_simulated=caller_only_simulates())
         flash("It is on its way.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 

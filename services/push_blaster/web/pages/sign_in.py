@@ -6,7 +6,7 @@ from math import ceil
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, needs_no_token
+from chassis.bearer_auth import Role, asks_for, needs_no_token, simulates
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.use_cases.limit_sign_ins import find_pause, note_failure
@@ -42,6 +42,7 @@ def sign_in_pages(sessions: Sessions, database: Database) -> Blueprint:
         return render_template("sign_in.html", wanted=_wanted(), fault=fault), 401
 
     @pages.post("/sign-out")
+    @simulates
     @asks_for(Role.VIEWER)
     def end() -> ResponseReturnValue:
         """End the session of this browser."""

@@ -5,7 +5,7 @@ from typing import Final
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
@@ -54,6 +54,7 @@ def test_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         )
 
     @pages.post("/automations/<automation_id>/test")
+    @simulates
     @asks_for(Role.OPERATOR)
     def start(automation_id: str) -> ResponseReturnValue:
         """Start a test, and go to its log; a live send is none."""
@@ -61,6 +62,7 @@ def test_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         asked = StartRequest(
             document=files.load(automation_id),
             mode=mode if mode in TEST_MODES else Mode.TEST_DRY_RUN,
+            is_simulated=caller_only_simulates(),
             idempotency_key=f"page/{request.form['once']}",
         )
         execution = start_execution(parts.database, asked, parts.limits, utc_now())

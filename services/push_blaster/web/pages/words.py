@@ -61,6 +61,7 @@ MODES: Final[Mapping[str, str]] = {
     "test-dry-run": "Test, dry run",
     "test-live-send": "Test send",
     "real-dry-run": "Dry run",
+    "simulation": "Simulation",
     "test-scheduled-send": "Scheduled test",
 }
 
