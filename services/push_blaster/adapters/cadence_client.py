@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -29,6 +30,7 @@ from cadence_contract import (
     TrackedSchema,
 )
 from chassis.correlation import correlation_headers
+from push_blaster.adapters.patience import Patience
 from push_blaster.domain.cadence import (
     CadenceRule,
     OverCap,
@@ -53,17 +55,29 @@ class NoReservationError(CadenceUnavailableError):
 
 
 class CadenceClient:
-    """Asks the cadence service; one session for each thread that does."""
+    """Asks the cadence service; one session for each thread that does.
+
+    When it keeps a send waiting in vain, again and again, the next questions of sends fail at once
+    for a while, so that a send does not wait for each of its batches.
+    """
 
     def __init__(
-        self, base_url: str, token: str, timeout: timedelta = timedelta(seconds=5)
+        self,
+        base_url: str,
+        token: str,
+        timeout: timedelta = timedelta(seconds=5),
+        rest: timedelta = timedelta(seconds=5),
     ) -> None:
-        """Take where the service is, the token for it, and how long an answer may take."""
+        """Take where the service is, the token for it, and how long an answer may take.
+
+        Units: `rest` is for how long it is left alone once it has kept us waiting too often.
+        """
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._octets = {**self._headers, "Content-Type": "application/octet-stream"}
         self._timeout_s = timeout.total_seconds()
         self._local = threading.local()
+        self._patience = Patience("cadence", rest)
 
     def filter_audience(
         self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
@@ -98,7 +112,8 @@ class CadenceClient:
             **_texts(push),
         }
         try:
-            self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
+            with self._patiently():
+                self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
         except NoReservationError:
             return False
         return True
@@ -153,12 +168,14 @@ class CadenceClient:
                 "notifications": [_notification(send) for send in page],
                 "reservationKey": reservation_key,
             }
-            self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
+            with self._patiently():
+                self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
 
     def hold_longer(self, key: str) -> None:
         """Hold the slots of `key` for `HOLD` from now on; CadenceUnavailableError."""
         body = {"key": key, "ttlSeconds": HOLD.total_seconds()}
-        self._request("POST", EXTEND_RESERVATION_PATH, orjson.dumps(body))
+        with self._patiently():
+            self._request("POST", EXTEND_RESERVATION_PATH, orjson.dumps(body))
 
     def read_rules(self) -> list[CadenceRule]:
         """Return the active rules, in order of precedence; CadenceUnavailableError."""
@@ -182,8 +199,25 @@ class CadenceClient:
     def _judge(self, user_ids: Sequence[UUID], question: Mapping[str, str]) -> Verdict:
         octets = b"".join(user_id.bytes for user_id in user_ids)
         path = f"{FILTER_AUDIENCE_PATH}?{urlencode(question)}"
-        answer = self._ask(path, octets, CompactVerdictSchema())
+        with self._patiently():
+            answer = self._ask(path, octets, CompactVerdictSchema())
         return _read_verdict(answer, user_ids)
+
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
+        """Fail at once while the service is left alone; else note whether we waited in vain."""
+        if not self._patience.lets_ask():
+            raise CadenceUnavailableError(
+                "the cadence service did not answer several times, and is left alone for a moment"
+            )
+        begun_at = time.monotonic()
+        try:
+            yield
+        except CadenceUnavailableError:
+            waited_s = time.monotonic() - begun_at
+            self._patience.note(waited_in_vain=waited_s >= self._timeout_s)
+            raise
+        self._patience.note(waited_in_vain=False)
 
     def _ask(self, path: str, body: Mapping[str, Any] | bytes, schema: Schema) -> dict[str, Any]:
         content = body if isinstance(body, bytes) else orjson.dumps(body)

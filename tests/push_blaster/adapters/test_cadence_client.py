@@ -11,8 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 import responses
+from structlog.testing import capture_logs
 
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
+from tests.conftest import CADENCE_TOKEN
+from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
 from tests.people import ALICE
 
 URL = "http://cadence.test"
@@ -74,6 +77,74 @@ def test_a_service_that_drips_its_answer_is_given_up(dripping_server: str) -> No
 
     with pytest.raises(CadenceUnavailableError, match="did not answer in time"):
         client.reserve_audience([ALICE], 3, NOON, "k")
+
+
+@pytest.fixture
+def proxy(cadence_service: str) -> Iterator[FickleProxy]:
+    with run_proxy() as proxy:
+        proxy.target, proxy.slowness_s = cadence_service, 1.0
+        yield proxy
+
+
+def an_impatient_client(proxy: FickleProxy) -> CadenceClient:
+    return CadenceClient(
+        proxy.url, CADENCE_TOKEN, timeout=timedelta(seconds=0.3), rest=timedelta(seconds=0.6)
+    )
+
+
+def wait_in_vain(client: CadenceClient) -> tuple[float, str]:
+    """Return how long a question took that was not answered, and why it was not."""
+    begun = time.monotonic()
+    with pytest.raises(CadenceUnavailableError) as caught:
+        client.filter_audience([ALICE], 3, NOON)
+    return time.monotonic() - begun, str(caught.value)
+
+
+def test_a_service_that_keeps_us_waiting_is_left_alone_and_then_asked_by_one(
+    proxy: FickleProxy,
+) -> None:
+    client = an_impatient_client(proxy)
+    proxy.mood = Mood.SLOW
+    with capture_logs() as logs:
+        waits = [wait_in_vain(client) for _ in range(3)]
+        refusals = [wait_in_vain(client) for _ in range(5)]
+        time.sleep(0.6)
+        probe = threading.Thread(target=wait_in_vain, args=(client,))
+        probe.start()
+        time.sleep(0.1)
+        meanwhile = wait_in_vain(client)
+        probe.join()
+
+    assert all(took_s >= 0.6 for took_s, _ in waits), "each waits for two answers"
+    assert all("left alone" in said and took_s < 0.1 for took_s, said in [*refusals, meanwhile])
+    assert [e["event"] for e in logs if e.get("neighbour") == "cadence"] == ["left_alone"]
+
+
+def test_a_service_that_is_well_again_is_asked_again_and_its_verdict_holds(
+    proxy: FickleProxy,
+) -> None:
+    client = an_impatient_client(proxy)
+    before = client.filter_audience([ALICE], 3, NOON)
+    proxy.mood = Mood.SLOW
+    for _ in range(4):
+        wait_in_vain(client)
+
+    proxy.mood = Mood.WELL
+    time.sleep(0.6)
+
+    for _ in range(5):
+        assert client.filter_audience([ALICE], 3, NOON) == before
+
+
+def test_a_service_that_refuses_at_once_may_be_asked_again_at_once(proxy: FickleProxy) -> None:
+    client = an_impatient_client(proxy)
+    proxy.mood = Mood.AWAY
+    for _ in range(10):
+        wait_in_vain(client)
+
+    proxy.mood = Mood.WELL
+
+    assert client.filter_audience([ALICE], 3, NOON).eligible == {ALICE}
 
 
 @pytest.fixture

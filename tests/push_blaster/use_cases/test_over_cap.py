@@ -1,5 +1,6 @@
 """A send that nobody checked is accounted for: who got more than the rules allow, exactly."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -176,3 +177,23 @@ def test_what_cadence_cannot_count_now_is_counted_another_time(
     for mood, counted in ((Mood.AWAY, 0), (Mood.NONSENSE, 0), (Mood.WELL, 1)):
         proxy.mood = mood
         assert count_over_cap(bench.parts) == counted
+
+
+def test_a_send_does_not_wait_for_a_silent_cadence_batch_by_batch(
+    bench: Bench, proxy: FickleProxy
+) -> None:
+    second = timedelta(seconds=1)
+    bench.change(cadence=CadenceClient(proxy.url, CADENCE_TOKEN, timeout=second / 4, rest=second))
+    proxy.mood, proxy.slowness_s = Mood.SLOW, 1.0
+    begun = time.monotonic()
+
+    execution = bench.run(bench.start(parameters={"users": 400}))
+
+    assert time.monotonic() - begun < 10, "20 batches that wait for half a second, twice each"
+    assert execution.phase is Phase.COMPLETED
+    assert "did not answer" in (execution.uncapped_reason or "")
+    assert bench.funnel(execution.id)["sent"] == 400
+    proxy.mood = Mood.WELL
+    time.sleep(1.1)
+    bench.now += MINUTE
+    assert track_sends(bench.parts) == 20, "all of it is told, late"
