@@ -12,7 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -26,19 +26,23 @@ from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.batch_table import hand_out_batches
 from push_blaster.adapters.engine_table import beat, delete_engines, select_engines
 from push_blaster.adapters.execution_table import hand_out_executions
+from push_blaster.adapters.heartbeat_url import ping_heartbeat
 from push_blaster.adapters.job_queue import CONCURRENT_TRIALS, BatchKey, JobQueue, Work
 from push_blaster.adapters.script_run_table import hand_out_trials
+from push_blaster.domain.modes import TEST_MODES, Mode
 from push_blaster.settings import Settings
 from push_blaster.use_cases.advance_execution import advance_execution
 from push_blaster.use_cases.close_batches import close_batches
 from push_blaster.use_cases.count_over_cap import count_over_cap
 from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.send_alerts import Channel, send_alerts
 from push_blaster.use_cases.send_batch import send_batch
+from push_blaster.use_cases.show_life import SignOfLife
 from push_blaster.use_cases.tell_contacts import tell_contacts
 from push_blaster.use_cases.track_sends import track_sends
 from push_blaster.use_cases.try_script import run_trial, tidy_runs
-from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
+from push_blaster.use_cases.watch_clock import ALIVE_WITHIN, ClockWatch
 from push_blaster.web.engine_probes import make_engine_probes, serve_probes
 from push_blaster.wiring import connect_adapters, make_parts
 
@@ -80,6 +84,7 @@ def run_engine(settings: Settings) -> None:
 
 @dataclass(slots=True)
 class _Due:
+    at: datetime
     executions: list[str]
     batches: list[BatchKey]
     trials: list[str]
@@ -98,8 +103,8 @@ class _Engine:
         self._stopping = stopping
         self._started_at = utc_now()
         self._clock = Clock(parts.database)
-        url = settings.alert_webhook_url
-        self._webhook = AlertWebhook(url) if url else None
+        self._alerts = settings.alerts
+        self._life = SignOfLife(ClockWatch(files, parts.database), self._ping)
         self._threads = (
             settings.engine.concurrent_executions
             + settings.engine.concurrent_batches
@@ -131,6 +136,7 @@ class _Engine:
                 self._queue.work_until(stop),
                 self._repeat(stop, TICK_S, self._tick),
                 self._repeat(stop, ROUNDS_S, self._go_round),
+                self._repeat(stop, ROUNDS_S, self._tell),
             )
 
     def _stop(self, stop: asyncio.Event) -> None:
@@ -166,6 +172,7 @@ class _Engine:
         await self._queue.hand_out_executions(due.executions)
         await self._queue.hand_out_batches(due.batches)
         await self._queue.hand_out_trials(due.trials)
+        self._life.note_tick(due.at)
 
     def _find_due(self) -> _Due:
         now, pacer = utc_now(), self._parts.pacer
@@ -175,6 +182,7 @@ class _Engine:
             pacer.share(len(select_engines(connection, now - ALIVE_WITHIN)))
             again_before = now - HAND_OUT_AGAIN
             return _Due(
+                at=now,
                 executions=hand_out_executions(connection, now, again_before),
                 batches=hand_out_batches(connection, now, again_before, BATCHES_OUT),
                 trials=hand_out_trials(connection, now, again_before),
@@ -191,8 +199,24 @@ class _Engine:
         track_sends(self._parts)
         count_over_cap(self._parts)
         tidy_runs(self._parts)
-        if self._webhook:
-            tell_contacts(self._parts, self._webhook)
+
+    async def _tell(self) -> None:
+        """Tell the world outside; however slowly it listens, nothing else waits for it."""
+        await asyncio.to_thread(self._tell_outside)
+
+    def _tell_outside(self) -> None:
+        self._life.show(utc_now())
+        if self._alerts.url:
+            webhook = AlertWebhook(self._alerts.url)
+            tell_contacts(self._parts, webhook)
+            send_alerts(self._parts, Channel(webhook, self._alerts.events, {Mode.LIVE}))
+        if self._alerts.test_url:
+            webhook = AlertWebhook(self._alerts.test_url)
+            send_alerts(self._parts, Channel(webhook, self._alerts.events, TEST_MODES))
+
+    def _ping(self) -> bool:
+        url = self._alerts.heartbeat_url
+        return ping_heartbeat(url) if url else True
 
     def _advance(self, execution_id: str) -> None:
         with working_on(execution_id):

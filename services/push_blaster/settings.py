@@ -21,6 +21,7 @@ from chassis.settings import (
     require_secret,
 )
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
+from push_blaster.domain.alert import USUAL, AlertEvent
 from push_blaster.domain.limits import Limits, ScriptLimits
 from push_blaster.domain.retry import RetryPolicy
 
@@ -39,6 +40,16 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """Where people are told of what happens, of which events, and where signs of life go."""
+
+    url: str | None = None
+    test_url: str | None = None
+    events: frozenset[AlertEvent] = USUAL
+    heartbeat_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of push_blaster."""
 
@@ -53,7 +64,7 @@ class Settings:
     web_workers: int
     log_format: LogFormat
     delivery: DeliverySettings
-    alert_webhook_url: str | None
+    alerts: AlertSettings
     engine: EngineSettings
     cookie_secure: bool = False
     trusted_proxies: int = 0
@@ -79,7 +90,7 @@ class Settings:
             trusted_proxies=env.int("PUSH_TRUSTED_PROXIES", 0),
             log_format=_log_format(env),
             delivery=read_delivery_settings(env),
-            alert_webhook_url=read_secret(env, "PUSH_ALERT_WEBHOOK_URL"),
+            alerts=_alerts(env),
             engine=_engine(env),
             filter_script=env.str("PUSH_FILTER_SCRIPT", None),
             send_wait=read_seconds(env, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
@@ -133,6 +144,21 @@ def _script_limits(env: Env) -> ScriptLimits:
         output_mb=read_count(env, "PUSH_SCRIPT_OUTPUT_MB", 4_096),
         output_files=read_count(env, "PUSH_SCRIPT_OUTPUT_FILES", 1_000),
         environment={name: os.environ[name] for name in named if name in os.environ},
+    )
+
+
+def _alerts(env: Env) -> AlertSettings:
+    named = env.list("PUSH_ALERT_ON", sorted(USUAL))
+    unknown = [name for name in named if name not in list(AlertEvent)]
+    if unknown:
+        raise SettingsError(
+            f"PUSH_ALERT_ON names {unknown[0]!r}; use some of {', '.join(AlertEvent)}."
+        )
+    return AlertSettings(
+        url=read_secret(env, "PUSH_ALERT_WEBHOOK_URL"),
+        test_url=read_secret(env, "PUSH_ALERT_TEST_WEBHOOK_URL"),
+        events=frozenset(map(AlertEvent, named)),
+        heartbeat_url=read_secret(env, "PUSH_HEARTBEAT_URL"),
     )
 
 

@@ -16,11 +16,12 @@ from push_blaster.app import create_app
 from push_blaster.cli import MIGRATIONS
 from push_blaster.delivery_settings import DeliverySettings
 from push_blaster.domain.limits import Limits
-from push_blaster.settings import EngineSettings, Settings
+from push_blaster.settings import AlertSettings, EngineSettings, Settings
 
 TABLES = (
     "executions, execution_phases, execution_pushes, send_batches, deliveries, execution_log,"
-    " schedule_marks, engines, devices, violations, over_cap, tokens, sign_in_failures, script_runs"
+    " schedule_marks, engines, devices, violations, over_cap, alerts, tokens, sign_in_failures,"
+    " script_runs"
 )
 
 
@@ -37,7 +38,7 @@ def settings_for(database_url: str, data_folder: Path) -> Settings:
         web_workers=1,
         log_format="json",
         delivery=DeliverySettings(),
-        alert_webhook_url=None,
+        alerts=AlertSettings(),
         send_wait=timedelta(0),
         engine=EngineSettings(
             concurrent_executions=2,

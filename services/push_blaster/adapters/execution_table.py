@@ -8,7 +8,9 @@ from typing import Any
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
+from push_blaster.adapters.alert_table import insert_alert
 from push_blaster.adapters.execution_view import select_execution
+from push_blaster.domain.alert import EVENT_OF
 from push_blaster.domain.execution import Execution, PushProgress, PushStatus, Trigger
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
@@ -350,3 +352,5 @@ def _insert_phase(connection: Connection, execution_id: str, phase: Phase, now: 
             """,
             {"id": execution_id, "phase": phase, "now": now},
         )
+    if phase in EVENT_OF:
+        insert_alert(connection, execution_id, EVENT_OF[phase], now)

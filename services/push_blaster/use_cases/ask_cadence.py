@@ -7,10 +7,12 @@ from uuid import UUID
 
 import structlog
 
+from push_blaster.adapters.alert_table import insert_alert
 from push_blaster.adapters.cadence_client import HOLD, CadenceUnavailableError
 from push_blaster.adapters.delivery_ledger import LedgerPage
 from push_blaster.adapters.execution_table import mark_uncapped
 from push_blaster.adapters.send_metrics import timing_cap_check
+from push_blaster.domain.alert import AlertEvent
 from push_blaster.domain.automation import FailPolicy
 from push_blaster.domain.cadence import Verdict
 from push_blaster.domain.execution import Execution, LogLevel
@@ -96,6 +98,8 @@ def _judge(
 def _mark(parts: Parts, execution: Execution, position: int, reason: str) -> None:
     with parts.database.transaction() as connection:
         is_first = mark_uncapped(connection, execution.id, reason)
+        if is_first:
+            insert_alert(connection, execution.id, AlertEvent.FAIL_OPEN, parts.clock())
     if is_first:
         text = f"Push {position} goes out without its cadence check: {reason}"
         note(parts, execution.id, Phase.LIVE_EXECUTION, text, LogLevel.WARNING)
