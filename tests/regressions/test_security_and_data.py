@@ -15,8 +15,9 @@ from flask.testing import FlaskClient
 
 import cadence_service
 import push_blaster
-from chassis.clock import utc_now
+from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
+from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from tests.builders import a_document
 from tests.people import ALICE, BOB
 from tests.push_blaster.use_cases.conftest import Bench
@@ -84,11 +85,14 @@ def test_defect_39_a_script_outside_of_the_scripts_folder_is_none(
 ) -> None:
     criteria = {"customScript": {"scriptId": script_id}}
     client.put(f"{RECIPES}/news", json={"audienceCriteria": criteria})
-    started = client.post("/api/executions", json={"automationId": "news"}).get_json()["id"]
-    bench.now = utc_now()
+    document = client.get(f"{RECIPES}/news").get_json()["data"]
+    asked = StartRequest(document=document, mode=Mode.LIVE)
+    started = start_execution(bench.database, asked, bench.parts.limits, bench.now).id
 
+    refused = client.post("/api/executions", json={"automationId": "news"})
     execution = bench.run(started)
 
+    assert refused.status_code == 404
     assert execution.phase is Phase.FAILED
     assert "There is no audience script" in (execution.reason or "")
 

@@ -99,9 +99,10 @@ def select_phases(
         cursor.execute(
             """
             SELECT execution_id, phase, entered_at FROM execution_phases
-             WHERE execution_id = ANY(%(ids)s) ORDER BY entered_at
+             WHERE execution_id = ANY(%(ids)s)
+             ORDER BY entered_at, array_position(%(order)s::text[], phase)
             """,
-            {"ids": list(execution_ids)},
+            {"ids": list(execution_ids), "order": list(Phase)},
         )
         for execution_id, phase, at in cursor:
             entered.setdefault(execution_id, []).append((Phase(phase), at))
