@@ -21,7 +21,12 @@ from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.serving import serving
 
 #: Tests may lose their data in a power cut.
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",  # of all the stacks that a process of tests has running
+}
 
 CADENCE_TOKEN = "cadence-admin"
 

@@ -50,16 +50,19 @@ from push_blaster.web.session import Sessions
 from push_blaster.web.simulations import guard_deliveries
 from push_blaster.web.templates import template_routes
 from push_blaster.web.tokens import token_routes
-from push_blaster.wiring import connect_adapters, make_parts
+from push_blaster.wiring import Adapters, connect_adapters, make_parts
 
 MAX_BODY = 32 * 1024 * 1024
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Build the web; gunicorn calls this as `push_blaster.app:create_app()`."""
+def create_app(settings: Settings | None = None, adapters: Adapters | None = None) -> Flask:
+    """Build the web; gunicorn calls this as `push_blaster.app:create_app()`.
+
+    Whoever brings `adapters` of those settings may close them afterwards.
+    """
     settings = settings or Settings.from_environ()
     configure_logs("push-web", settings.log_format)
-    adapters = connect_adapters(settings)
+    adapters = adapters or connect_adapters(settings)
     database = adapters.database
     parts = make_parts(settings, adapters, is_shutting_down=lambda: False)
     watch = ClockWatch(adapters.files, database)

@@ -16,6 +16,8 @@ def replace_dead_connections(engine: sqlalchemy.Engine, trusted_for: timedelta) 
     One is doubted that has lain idle for longer than `trusted_for`, or on which something waits
     to be read: a server that went down has closed it, and that costs no round trip to see.
     """
+    # The registry of events keeps what listens for good: it must not hold on to the engine.
+    dialect = engine.dialect
 
     def remember(_: object, record: Any) -> None:
         record.info["used_at"] = time.monotonic()
@@ -24,11 +26,11 @@ def replace_dead_connections(engine: sqlalchemy.Engine, trusted_for: timedelta) 
         used_at = record.info.get("used_at")
         if used_at is None:  # just made
             return
-        errors = engine.dialect.loaded_dbapi.Error
+        errors = dialect.loaded_dbapi.Error
         try:
             is_rested = time.monotonic() - used_at > trusted_for.total_seconds()
             if is_rested or _has_something_to_read(connection):
-                engine.dialect.do_ping(connection)
+                dialect.do_ping(connection)
         except errors as error:
             raise DisconnectionError(str(error)) from error
 

@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import psycopg
@@ -70,7 +71,7 @@ class Pool(Generic[AnyConnection]):
         `trusted_for` is how long one may lie idle and still be lent without a ping.
         """
         self.url = url
-        self._options = {
+        options = {
             "connect_timeout": max(2, int(patience.total_seconds())),  # libpq takes no less
             "application_name": application_name,
             "keepalives_idle": 30,
@@ -78,9 +79,11 @@ class Pool(Generic[AnyConnection]):
             "options": f"-c statement_timeout={int(statement_timeout.total_seconds() * 1000)}"
             " -c timezone=UTC",
         }
+        # Nothing that the engine holds may hold the pool, or it would live for good.
+        self._connect = partial(self.driver.connect, url, **options)
         self._engine = sqlalchemy.create_engine(
             f"{self.dialect}://",
-            creator=self.connect,
+            creator=self._connect,
             pool_size=max_connections,
             max_overflow=0,
             pool_timeout=patience.total_seconds(),
@@ -90,7 +93,7 @@ class Pool(Generic[AnyConnection]):
 
     def connect(self) -> AnyConnection:
         """Return a connection outside the pool; the driver's OperationalError if there is none."""
-        return self.driver.connect(self.url, **self._options)  # type: ignore[no-any-return]  # by its dialect
+        return self._connect()  # type: ignore[no-any-return]  # by its dialect
 
     @contextmanager
     def transaction(self) -> Iterator[AnyConnection]:

@@ -1,5 +1,6 @@
 """The pool: bounded, honest about a database that is away, and well again when it is back."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,6 +13,7 @@ from chassis.migrations import migrate
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.conftest import FAST
+from tests.journeys.stack import wait_until
 
 
 @pytest.fixture
@@ -167,3 +169,26 @@ def _kill(server: EmbeddedPostgres) -> None:
     assert process
     process.kill()
     process.wait()
+
+
+def test_a_pool_that_nobody_holds_lets_go_of_its_connections(postgres: EmbeddedPostgres) -> None:
+    watcher = Database(postgres.url("postgres"), max_connections=1)
+    forgotten = Database(postgres.url("postgres"), application_name="forgotten")
+    with forgotten.transaction():
+        assert count_of(watcher, "forgotten") == 1
+
+    del forgotten
+    gc.collect()
+
+    wait_until(lambda: count_of(watcher, "forgotten"), lambda n: n == 0, limit_s=10)
+    watcher.close()
+
+
+def count_of(database: Database, application_name: str) -> int:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s",
+            (application_name,),
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0

@@ -17,6 +17,7 @@ from push_blaster.cli import MIGRATIONS
 from push_blaster.delivery_settings import DeliverySettings
 from push_blaster.domain.limits import Limits
 from push_blaster.settings import AlertSettings, EngineSettings, Settings
+from push_blaster.wiring import connect_adapters
 
 TABLES = (
     "executions, execution_phases, execution_pushes, send_batches, deliveries, execution_log,"
@@ -70,8 +71,11 @@ def database(push_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def app(push_url: str, database: Database, tmp_path: Path) -> Flask:
-    return create_app(settings_for(push_url, tmp_path))
+def app(push_url: str, database: Database, tmp_path: Path) -> Iterator[Flask]:
+    settings = settings_for(push_url, tmp_path)
+    adapters = connect_adapters(settings)
+    yield create_app(settings, adapters)
+    adapters.database.close()
 
 
 @pytest.fixture
