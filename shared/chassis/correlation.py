@@ -19,6 +19,11 @@ _BOUND: Final = {REQUEST_ID: "request_id", EXECUTION_ID: "execution_id"}
 _SOUND: Final = re.compile(r"[\w.:@+/=-]{1,200}", re.ASCII)
 
 
+_MASK: Final = "***"
+#: What is so long is the token of a device, also where it leads to no route.
+_SECRET_PART: Final = re.compile(r"[^/]{100,}")
+
+
 @contextmanager
 def working_on(execution_id: str) -> Iterator[None]:
     """Mark log lines, and requests to our services, with the execution that they serve."""
@@ -59,7 +64,7 @@ def trace_requests(app: Flask) -> None:
             log.info(
                 "request_answered",
                 method=request.method,
-                path=request.path,
+                path=shown_path(),
                 status=response.status_code,
                 seconds=round(time.monotonic() - g.begun_at, 4),
             )
@@ -69,6 +74,13 @@ def trace_requests(app: Flask) -> None:
 def request_id() -> str:
     """Return the id of this request."""
     return str(g.request_id)
+
+
+def shown_path() -> str:
+    """Return the path of this request as it may be written down: a token in it is masked."""
+    token = (request.view_args or {}).get("token")
+    path = request.path.replace(token, _MASK) if token else request.path
+    return _SECRET_PART.sub(_MASK, path)
 
 
 def _taken_over(header: str) -> str | None:

@@ -23,6 +23,7 @@ from chassis.correlation import trace_requests
 from chassis.gzip_bodies import GzipBodies
 from chassis.metrics import time_requests
 from chassis.problems import Problem, answer_http_exception, install_problem_handlers
+from chassis.security_headers import install_security_headers
 
 #: As nginx writes it down; nobody reads it.
 _GONE: Final = Problem(499, "Client gone")
@@ -79,6 +80,7 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
             },
         },
     )
+    install_security_headers(app)
     trace_requests(app)
     time_requests(app)
     api = ProblemApi(app)

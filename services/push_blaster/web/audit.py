@@ -11,10 +11,10 @@ from flask import Flask, Response, request
 
 from chassis.bearer_auth import View, the_caller
 from chassis.clock import utc_now
-from chassis.correlation import request_id
+from chassis.correlation import request_id, shown_path
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from push_blaster.adapters.audit_table import insert_change, update_answer
-from push_blaster.domain.audit import MASK, Change, describe
+from push_blaster.domain.audit import Change, describe
 
 log = structlog.get_logger()
 
@@ -86,16 +86,11 @@ def _read_change(endpoint: str) -> Change:
         actor=caller.name if caller else None,
         role=caller.role.name.lower() if caller else None,
         method=request.method,
-        path=_path(),
+        path=shown_path(),
         endpoint=endpoint,
         what=describe(_content()),
         request_id=request_id(),
     )
-
-
-def _path() -> str:
-    token = (request.view_args or {}).get("token")
-    return request.path.replace(token, MASK) if token else request.path
 
 
 def _content() -> dict[str, Any]:

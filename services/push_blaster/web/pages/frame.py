@@ -85,8 +85,6 @@ def install_page_frame(app: Flask) -> None:
 
     @app.after_request
     def guard(response: Response) -> Response:
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"
         if response.mimetype == "text/html":
             response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
             response.headers.setdefault("Cache-Control", "no-store")

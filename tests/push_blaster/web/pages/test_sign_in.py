@@ -1,10 +1,17 @@
 """Signing in: a session that stands for a token, and for nothing else."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from push_blaster.app import create_app
+from tests.push_blaster.conftest import settings_for
 from tests.push_blaster.web.pages.conftest import Visitor
+
+HTTPS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
 
 
 def test_whoever_is_not_signed_in_is_sent_to_sign_in_and_back(app: Flask) -> None:
@@ -88,3 +95,27 @@ def test_a_page_that_is_not_there_says_so_as_a_page(viewer: Visitor) -> None:
     assert response.status_code == 404
     assert response.mimetype == "text/html"
     assert "There is no execution &#39;none&#39;" in response.text
+
+
+def _cookie(app: Flask, **options: object) -> str:
+    return (
+        app.test_client()
+        .post("/sign-in", data={"token": "viewer"}, **options)
+        .headers["Set-Cookie"]
+    )
+
+
+def test_the_cookie_goes_over_https_only_where_it_came_so_or_always_by_setting(
+    push_url: str, tmp_path: Path
+) -> None:
+    settings = settings_for(push_url, tmp_path)
+    usual, strict, behind = (
+        create_app(replace(settings, **changes))
+        for changes in ({}, {"cookie_secure": True}, {"trusted_proxies": 1})
+    )
+
+    assert "Secure" not in _cookie(usual)
+    assert "Secure" in _cookie(usual, base_url="https://push.example")
+    assert "Secure" in _cookie(strict)
+    assert "Secure" in _cookie(behind, headers=HTTPS)
+    assert "Secure" not in _cookie(usual, headers=HTTPS)

@@ -1,0 +1,52 @@
+"""What every answer of both services carries, and how large a request may be."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from push_blaster.app import MAX_BODY, create_app
+from tests.push_blaster.conftest import settings_for
+
+
+@pytest.fixture
+def app(postgres: object, tmp_path: Path) -> Flask:
+    return create_app(settings_for("postgresql://127.0.0.1:9/none", tmp_path))
+
+
+@pytest.mark.parametrize("name", ["app", "cadence_app"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/openapi.json", "/api/executions", "/rules", "/none", "/sign-in", "/"]
+)
+def test_every_answer_says_what_a_browser_may_do_with_it(
+    name: str, path: str, request: pytest.FixtureRequest
+) -> None:
+    app: Flask = request.getfixturevalue(name)
+
+    headers = app.test_client().get(path).headers
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("name", ["app", "cadence_app"])
+def test_over_https_browsers_are_told_to_stay_there(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    client = request.getfixturevalue(name).test_client()
+
+    secure = client.get("/health", base_url="https://push.example")
+
+    assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert "Strict-Transport-Security" not in client.get("/health").headers
+
+
+def test_a_body_beyond_the_limit_is_refused(app: Flask) -> None:
+    headers = {"Authorization": "Bearer admin", "Content-Type": "application/json"}
+
+    answer = app.test_client().post("/api/devices", data=b" " * (MAX_BODY + 1), headers=headers)
+
+    assert answer.status_code == 413
