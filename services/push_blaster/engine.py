@@ -42,7 +42,7 @@ from push_blaster.use_cases.show_life import SignOfLife
 from push_blaster.use_cases.tell_contacts import tell_contacts
 from push_blaster.use_cases.track_sends import track_sends
 from push_blaster.use_cases.try_script import run_trial, tidy_runs
-from push_blaster.use_cases.watch_clock import ALIVE_WITHIN, ClockWatch
+from push_blaster.use_cases.watch_clock import ClockWatch
 from push_blaster.web.engine_probes import make_engine_probes, serve_probes
 from push_blaster.wiring import connect_adapters, make_parts
 
@@ -102,6 +102,7 @@ class _Engine:
         self._files = files
         self._stopping = stopping
         self._started_at = utc_now()
+        self._dead_after = settings.engine.dead_after
         self._clock = Clock(parts.database)
         self._alerts = settings.alerts
         self._life = SignOfLife(ClockWatch(files, parts.database), self._ping)
@@ -179,7 +180,7 @@ class _Engine:
         self._clock.tick(self._files.read_all(), now)
         with self._parts.database.transaction() as connection:
             beat(connection, self._parts.engine_id, self._started_at, now, pacer.describe())
-            pacer.share(len(select_engines(connection, now - ALIVE_WITHIN)))
+            pacer.share(len(select_engines(connection, now - self._dead_after)))
             again_before = now - HAND_OUT_AGAIN
             return _Due(
                 at=now,

@@ -31,13 +31,14 @@ OPERATOR = "journey-operator"
 SCRIPT = """
 import csv, os, time, uuid
 first, users = int(os.environ["PARAM_FIRST"]), int(os.environ["PARAM_USERS"])
+token = os.environ.get("PARAM_TOKEN", "token")
 time.sleep(float(os.environ.get("PARAM_SLEEP", "0")))
 for audience in os.environ.get("PARAM_AUDIENCES", "everybody").split():
     with open(os.path.join(os.environ["OUTPUT_PATH"], audience + ".csv"), "w", newline="") as f:
         table = csv.writer(f)
         table.writerow(["user_id", "first_name", "device_token"])
         for n in range(first, first + users):
-            table.writerow([uuid.UUID(int=n), f"Name {n}", f"token-{n}"])
+            table.writerow([uuid.UUID(int=n), f"Name {n}", f"{token}-{n}"])
 print("wrote", users)
 """
 
