@@ -20,6 +20,7 @@ def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     # 250 messages a second for each engine: the send takes a while, and two are faster than one.
     settings = {
         "PUSH_RATE_PER_MINUTE": "15000",
+        "PUSH_RAMP_SECONDS": "0",
         "PUSH_BATCH_SIZE": "50",
         "PUSH_WEB_WORKERS": "1",
     }

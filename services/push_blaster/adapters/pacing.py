@@ -9,8 +9,9 @@ from push_blaster.domain.breaker import Breaker
 
 #: How much of a second's rate may go out at once.
 BURST_S: Final = 0.05
-#: How much of an automation's own rate goes at once.
-LUMP_S: Final = 1.0
+#: How much of a second's rate is waited for in one piece: whoever waits for more than that would
+#: not hear of a rate that has risen meanwhile.
+LUMP_S: Final = 0.25
 #: How often a waiting sender asks whether it should stop.
 LOOK_S: Final = 0.1
 #: After so long without a message the rate begins low again, at this share.
@@ -48,7 +49,8 @@ class TokenBucket:
         """Return how many of `messages` may be sent now, once it is any; 0 if it should stop."""
         while not should_stop():
             with self._lock:
-                allowed = self._breaker.allow(messages, self._clock())
+                lump = _lump(messages, self._rate(self._clock()))
+                allowed = self._breaker.allow(lump, self._clock())
                 starts_at = self._book(allowed)
             if not allowed:
                 time.sleep(LOOK_S)
@@ -122,11 +124,15 @@ class OwnRate:
         self._free_at = clock()
 
     def take(self, messages: int) -> int:
-        """Return how many of `messages` go next, a second's worth at the most, once they may."""
-        lump = min(messages, max(1, int(self._per_second * LUMP_S)))
+        """Return how many of `messages` go next, a part of a second's worth, once they may."""
+        lump = _lump(messages, self._per_second)
         self._free_at = max(self._free_at, self._clock() - LUMP_S) + lump / self._per_second
         _wait_until(self._free_at, self._clock, self._should_stop)
         return lump
+
+
+def _lump(messages: int, per_second: float) -> int:
+    return min(messages, max(1, int(per_second * LUMP_S)))
 
 
 def _wait_until(

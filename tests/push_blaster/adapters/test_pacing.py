@@ -43,6 +43,15 @@ def test_the_rate_rises_within_a_minute_after_idling() -> None:
     assert rate(bucket) == 60_000
 
 
+def test_nobody_waits_for_long_at_the_low_rate_of_a_beginning() -> None:
+    clock = Clock()
+    bucket = TokenBucket(60_000, ramp_s=60, clock=clock)
+
+    assert bucket.take(500, lambda: False) == 25, "a quarter of a second, at 100 a second"
+    clock.now += 60
+    assert bucket.take(500, lambda: False) == 250
+
+
 def test_answers_over_quota_slow_down_and_clean_seconds_speed_up() -> None:
     clock = Clock()
     bucket = TokenBucket(600_000, clock=clock)
@@ -80,7 +89,7 @@ def test_an_own_rate_is_waited_for_before_the_messages_go() -> None:
     assert 0.4 <= time.monotonic() - begun < 2, "40 messages at 100 a second"
 
 
-def test_an_own_rate_gives_a_second_s_worth_at_the_most_and_hears_a_stop() -> None:
+def test_an_own_rate_goes_in_small_lumps_and_hears_a_stop() -> None:
     clock = Clock()
     own = OwnRate(60, lambda: True, clock)
 
