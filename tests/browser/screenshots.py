@@ -1,5 +1,6 @@
 """`make screenshots`: every page by day, by night and on a phone, of a stack with the example."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from tests.local_stack.conftest import make_stack, stop_whatever
 
 FOLDER = Path(__file__).parents[2] / "screenshots"
 VIEWS = {"desktop": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
+
+
+def _name(path: str) -> str:
+    """Return what a page's picture is called, without the ids of this stack."""
+    bare = re.sub(r"@[^/]*|[0-9a-f]{8}-[0-9a-f-]{27}", "", path.partition("?")[0])
+    return bare.strip("/").replace("/", "-").strip("-") or "dashboard"
 
 
 def main() -> None:
@@ -36,13 +43,7 @@ def main() -> None:
                     sign_in(page, stack)
                     for path in pages_of(stack):
                         page.goto(path)
-                        name = (
-                            path.partition("?")[0]
-                            .strip("/")
-                            .partition("@")[0]
-                            .replace("/", "-")[:40]
-                            or "dashboard"
-                        )
+                        name = _name(path)
                         page.screenshot(path=FOLDER / f"{name}-{view}.png", full_page=True)
                 browser.close()
         finally:
