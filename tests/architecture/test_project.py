@@ -97,6 +97,15 @@ def test_no_migration_takes_away_what_an_older_version_still_uses(folder: Path) 
     assert found <= TAKEN_AWAY
 
 
+@pytest.mark.parametrize("folder", SERVICES, ids=lambda folder: folder.parts[-3])
+def test_no_migration_asks_for_a_column_that_an_older_version_does_not_write(folder: Path) -> None:
+    added = re.compile(r"\bADD COLUMN\b[^,;]*\bNOT NULL\b[^,;]*")
+
+    found = [line for path in folder.glob("*.py") for line in added.findall(path.read_text())]
+
+    assert [line for line in found if "DEFAULT" not in line] == []
+
+
 def test_make_says_what_it_can_do() -> None:
     done = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True)
 

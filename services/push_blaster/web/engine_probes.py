@@ -6,16 +6,17 @@ from threading import Thread
 from flask import Flask
 from werkzeug.serving import make_server
 
-from chassis.bearer_auth import Role, knows
+from chassis.bearer_auth import Role
 from chassis.fast_json import FastJson
 from chassis.postgres import Database
 from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
+from push_blaster.web.known_callers import KnownCallers
 from push_blaster.web.problems import PROBLEMS
 
 
 def make_engine_probes(
-    tokens: Mapping[str, Role], database: Database, *, metrics_open: bool
+    roles: Mapping[str, Role], database: Database, *, metrics_open: bool
 ) -> Flask:
     """Return the app; what all engines know together is told by the web."""
     app = Flask(__name__, static_folder=None)
@@ -25,7 +26,7 @@ def make_engine_probes(
         title="Push engine",
         version="1",
         openapi_path="/openapi.json",
-        find_caller=knows(tokens),
+        find_caller=KnownCallers(roles, database).find,
         problems=PROBLEMS,
     )
     api = frame_service(app, frame)

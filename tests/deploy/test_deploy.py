@@ -1,0 +1,168 @@
+"""What lies under deploy/ fits the system: it names what exists, and its tools accept it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from flask import Flask
+from prometheus_client import generate_latest
+
+from cadence_service.web.metrics import read_gauges_from as read_cadence
+from chassis.metrics import write_metrics
+from chassis.postgres import BulkDatabase, Database
+from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.cadence_client import CadenceClient
+from push_blaster.app import create_app
+from push_blaster.use_cases.watch_clock import ClockWatch
+from push_blaster.web.metrics import read_gauges_from
+from tests.push_blaster.conftest import settings_for
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+RULES = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
+DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())
+METRIC = re.compile(r"\b(?:push|cadence|http)_[a-z_]+")
+
+
+def expressions() -> set[str]:
+    shown = {target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]}
+    return shown | {rule["expr"] for rule in RULES}
+
+
+def test_every_metric_that_is_watched_is_exported(
+    database: Database, cadence_database: BulkDatabase, tmp_path: Path
+) -> None:
+    files = AutomationFiles(tmp_path / "automations")
+    cadence = CadenceClient("http://127.0.0.1:9", "t")
+    web = read_gauges_from(database, files, cadence, ClockWatch(files, database))
+    told = (write_metrics(web()) + write_metrics(read_cadence(cadence_database)())).decode()
+    exported = set(re.findall(r"^# TYPE (\w+) \w+$", told, re.MULTILINE))
+    histograms = set(re.findall(r"^# TYPE (\w+) histogram$", told, re.MULTILINE))
+    exported |= {f"{name}_{part}" for name in histograms for part in ("bucket", "count", "sum")}
+
+    watched = {name for text in expressions() for name in METRIC.findall(text)}
+
+    assert len(watched) > 15
+    assert watched <= exported
+    assert b"push_provider_outcomes" in generate_latest()
+
+
+def test_every_alert_says_what_is_wrong_and_has_its_section_in_the_operations_manual() -> None:
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    titles = re.findall("^## (.+)$", manual, re.MULTILINE)
+    sections = {title.lower().replace(" ", "-") for title in titles}
+
+    for rule in RULES:
+        page, _, section = rule["annotations"]["runbook"].partition("#")
+        assert page == "docs/operations.md"
+        assert section in sections, rule["alert"]
+        assert rule["alert"] in manual
+        assert rule["annotations"]["summary"].endswith(".")
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+
+
+def test_every_route_that_the_operations_manual_names_is_there(
+    cadence_app: Flask, tmp_path: Path
+) -> None:
+    push_app = create_app(settings_for("postgresql://127.0.0.1:9/none", tmp_path))
+    rules = [rule.rule for app in (push_app, cadence_app) for rule in app.url_map.iter_rules()]
+    known = {re.sub(r"<[^>]+>", "<id>", rule) for rule in rules}
+    manual = (ROOT / "docs" / "operations.md").read_text()
+
+    named = re.findall(r"(?:GET |POST |PUT\s|\$PUSH|\$CADENCE)\s*(/[\w/<>-]+)", manual)
+
+    assert len(named) > 10
+    assert set(named) <= known
+
+
+def test_what_the_image_copies_is_there() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE)
+    copied = [names.split() for names in copies]
+
+    assert copied
+    for source in (name for names in copied for name in names):
+        assert (ROOT / source).exists(), source
+
+
+def test_compose_and_units_start_commands_that_exist() -> None:
+    compose: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    commands = [str(service.get("command", "")) for service in compose["services"].values()]
+    units = [unit.read_text() for unit in (DEPLOY / "systemd").glob("*.service")]
+    started = {
+        tuple(found)
+        for text in [*commands, *units]
+        for found in re.findall(r"(cadence-service|push-blaster|push-backup) (\w+)", text)
+    }
+
+    assert len(started) >= 7
+    for program, command in started:
+        done = subprocess.run([_ours(program), command, "--help"], capture_output=True, check=False)
+        assert done.returncode == 0, (program, command)
+
+
+def test_compose_mounts_what_is_there() -> None:
+    compose: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    mounted = [v for s in compose["services"].values() for v in s.get("volumes", []) if v[0] == "."]
+
+    assert mounted
+    assert [v for v in mounted if not (DEPLOY / v.split(":")[0]).is_file()] == []
+
+
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    analyze = _tool("systemd-analyze")
+    for unit in (DEPLOY / "systemd").iterdir():
+        text = unit.read_text().replace("/opt/push/bin", str(_ours("push-blaster").parent))
+        (tmp_path / unit.name).write_text(text)
+
+    units = sorted(tmp_path.iterdir())
+    done = subprocess.run([analyze, "verify", *units], capture_output=True, text=True, check=False)
+
+    ours = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "push" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "servers"), [("push.conf", "push-web.conf"), ("cadence.conf", "cadence-replicas.conf")]
+)
+def test_nginx_accepts_its_configuration(name: str, servers: str, tmp_path: Path) -> None:
+    nginx = _tool("nginx")
+    port = "3001" if name == "push.conf" else "3002"
+    (tmp_path / servers).write_text(f"server 127.0.0.1:{port};")
+    shutil.copy(DEPLOY / "nginx" / name, tmp_path)
+    (tmp_path / "nginx.conf").write_text(
+        f"pid nginx.pid; error_log stderr; events {{}} http {{ access_log off; include {name}; }}"
+    )
+
+    done = subprocess.run(
+        [nginx, "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_promtool_accepts_the_alerts() -> None:
+    subprocess.run(
+        [_tool("promtool"), "check", "rules", DEPLOY / "prometheus" / "alerts.yml"], check=True
+    )
+
+
+def _ours(program: str) -> Path:
+    return Path(sys.executable).with_name(program)
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name, path=f"{os.defpath}:/usr/sbin:/usr/local/bin")
+    if found is None:
+        pytest.skip(f"not run: {name} is not installed")
+    return found
