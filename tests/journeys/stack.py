@@ -182,6 +182,7 @@ def running_stack(
             "PUSH_WEB_WORKERS": "3",
             "PUSH_MIN_CANCELLATION_WINDOW_SECONDS": "0",
             "PUSH_ENGINE_DEAD_AFTER_SECONDS": "3",
+            "PUSH_RAMP_SECONDS": "0",  # at full rate from the first message on
             **(settings or {}),
         },
     )
