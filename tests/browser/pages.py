@@ -33,6 +33,9 @@ PAGES = (
     "/scripts",
     "/scripts/garden_activity",
     "/scripts/garden_activity/runs/{run}",
+    "/audit-log",
+    "/tokens",
+    "/tokens/somebody/revoke",
     "/templates",
     "/templates/onboarding_funnel",
 )
