@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from cadence_service.adapters.partitions import EPOCH
 from chassis.postgres import BulkConnection
 
 
@@ -199,3 +200,14 @@ def _read(row: Any) -> Reservation:
         created_at=row[7],
         body_digest=bytes(row[8]),
     )
+
+
+def find_end_of_holds(connection: BulkConnection) -> datetime:
+    """Return an instant after which no running reservation holds a slot."""
+    row = connection.execute(
+        """
+        SELECT max(scheduled_for) FROM reservations
+         WHERE state = 'reserved' AND expires_at > clock_timestamp()
+        """
+    ).fetchone()
+    return row[0] + timedelta(microseconds=1) if row and row[0] else EPOCH

@@ -23,6 +23,7 @@ from cadence_service.adapters.reservation_table import (
     Reservation,
     ReservationState,
     end_expired,
+    find_end_of_holds,
     insert_part,
     is_decided,
     open_reservation,
@@ -78,7 +79,7 @@ class _Part:
 class _Case:
     """What is decided: which question, for which reservation, by which rules.
 
-    Shape: there is no notification after `end_of_history`.
+    Shape: there is no notification after `end_of_history`, and no slot is held after it.
     """
 
     question: Question
@@ -99,7 +100,7 @@ def reserve_audience(database: BulkDatabase, question: Question, wish: Wish) -> 
                 give_back(connection, ended)
             in_force = read_rules(connection, question.layer_id)
             reservation = _open(connection, question, wish, in_force)
-            end_of_history = find_end(connection)
+            end_of_history = max(find_end(connection), find_end_of_holds(connection))
         if reservation is None:
             return fail_open(question, in_force.fault or "there are no cadence rules at all")
         case = _Case(question, reservation, in_force, end_of_history)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cadence_service.adapters.notification_record import (
@@ -213,6 +213,11 @@ HISTORIES = st.lists(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=HISTORIES, layer_id=st.sampled_from([2, 3, 5]), merges=st.booleans())
+@example(  # a slot that is held later than anything recorded
+    history=[(ALICE, 5, timedelta(0), False), (ALICE, 5, timedelta(hours=132), True)],
+    layer_id=5,
+    merges=False,
+)
 def test_the_set_based_statements_are_the_pure_rule(
     database: BulkDatabase,
     history: list[tuple[UUID, int, timedelta, bool]],
