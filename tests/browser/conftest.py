@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
@@ -34,7 +35,7 @@ def find_chromium() -> str | None:
 
 @pytest.fixture(scope="package")
 def stack(open_folder: Path) -> Iterator[LocalStack]:
-    stack = make_stack(open_folder / "pages")
+    stack = make_stack(open_folder / f"pages {uuid4().hex}")
     stack.start()
     stack.wait_to_say("completed")
     yield stack

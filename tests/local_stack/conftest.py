@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -108,7 +109,7 @@ def stop_whatever(stacks: Sequence[LocalStack]) -> None:
 
 @pytest.fixture(scope="package")
 def local_stack(open_folder: Path) -> Iterator[LocalStack]:
-    stack = make_stack(open_folder / "a stack")
+    stack = make_stack(open_folder / f"a stack {uuid4().hex}")
     stack.start()
     yield stack
     stop_whatever([stack])

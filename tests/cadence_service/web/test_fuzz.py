@@ -17,7 +17,7 @@ from chassis.postgres import BulkDatabase
 from tests.conftest import CADENCE_TOKEN
 
 CASES: Final = int(getenv("FUZZ_CASES", "25"))
-ROUTES: Final = 27
+ROUTES: Final = 30
 
 
 def operations(app: Flask) -> list[Any]:
