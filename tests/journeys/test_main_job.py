@@ -196,7 +196,8 @@ def test_a_killed_test_ends_its_script_with_all_that_it_started(stack: Stack) ->
     stack.ask("POST", "/api/automation/recipes", automation)
     mode = {"mode": "real-dry-run"}
     started = stack.ask("POST", "/api/automation/test/killed", mode)["executionId"]
-    wait_until(lambda: _running_scripts(stack), lambda scripts: len(scripts) == 2, 20)
+    # The launcher, the script, and what the script started.
+    wait_until(lambda: _running_scripts(stack), lambda scripts: len(scripts) == 3, 20)
 
     killed = stack.ask("POST", "/api/automation/test/killed/kill", mode)
 
