@@ -72,7 +72,9 @@ def start_execution(
         if earlier:
             return earlier
         _check_alone(connection, request)
-        insert_execution(connection, new, now)
+        if not insert_execution(connection, new, now):
+            _find_earlier(connection, request)  # another automation may just have used the key
+            raise BadSlotError(f"There was an execution of {new.slot.isoformat()} before.")
         append_log(connection, new.id, Phase.WAITING, "Started by hand.", now)
         return select_execution(connection, new.id)
 

@@ -181,6 +181,14 @@ def test_a_scheduled_test_is_neither_past_nor_far_away(bench: Bench, at: object)
         bench.start(Mode.TEST_SCHEDULED_SEND, at)  # type: ignore[arg-type]
 
 
+def test_a_send_time_that_was_tested_before_is_not_taken_for_a_new_test(bench: Bench) -> None:
+    first = bench.start(Mode.TEST_SCHEDULED_SEND, NOON + MINUTE)
+    stop_execution(bench.database, first, "a second look", NOON)
+
+    with pytest.raises(BadSlotError, match="before"):
+        bench.start(Mode.TEST_SCHEDULED_SEND, NOON + MINUTE)
+
+
 def test_a_dry_run_is_marked_when_cadence_is_away(bench: Bench) -> None:
     bench.change(cadence=AWAY)
 
