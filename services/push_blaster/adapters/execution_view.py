@@ -162,8 +162,7 @@ def select_last_audience(
             """,
             {"script_id": script_id, "name": audience_name},
         )
-        row = cursor.fetchone()
-    return (row[0], tuple(row[1])) if row else None
+        return _file_and_columns(cursor.fetchone())
 
 
 def select_last_own_audience(
@@ -183,8 +182,7 @@ def select_last_own_audience(
             """,
             {"id": automation_id, "position": position},
         )
-        row = cursor.fetchone()
-    return (row[0], tuple(row[1])) if row else None
+        return _file_and_columns(cursor.fetchone())
 
 
 def select_latest(
@@ -235,6 +233,10 @@ def select_statistics(
             }
             for row in cursor
         }
+
+
+def _file_and_columns(row: Sequence[Any] | None) -> tuple[str, tuple[str, ...]] | None:
+    return (row[0], tuple(row[1])) if row else None
 
 
 def _select_one(connection: Connection, where: str, key: str) -> Execution:
