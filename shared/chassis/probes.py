@@ -22,14 +22,15 @@ def probe_routes(
 
     @routes.route("/health/live", methods=["GET"])
     @needs_no_token
-    @routes.response(200)
+    @routes.answers()
     def read_live() -> Response:
         """Tell that this process answers; if it does not, restart it."""
         return jsonify({"status": "alive"})
 
     @routes.route("/health/ready", methods=["GET"])
     @needs_no_token
-    @routes.response(200)
+    @routes.answers()
+    @routes.answers(503)
     def read_ready() -> Response:
         """Tell whether what every request needs is there; 503 while it is not."""
         found = check_parts(needed)
@@ -38,7 +39,7 @@ def probe_routes(
         response.status_code = 200 if is_ready else 503
         return response
 
-    @routes.response(200)
+    @routes.answers(content_type="text/plain")
     def read_metrics() -> Response:
         """Tell Prometheus what this service counts and knows."""
         return Response(write_metrics(read_gauges()), content_type=CONTENT_TYPE_LATEST)

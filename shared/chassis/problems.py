@@ -2,14 +2,30 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from flask import Flask, Response, json
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError, fields
 from werkzeug.exceptions import HTTPException
 
+PROBLEM_JSON: Final = "application/problem+json"
+
 log = structlog.get_logger()
+
+
+class ProblemSchema(Schema):
+    """What `problem_response` answers, as OpenAPI tells of it."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    error = fields.String(required=True)
+    message = fields.String(required=True)
+    success = fields.Boolean(required=True)
+    errors = fields.List(fields.String())
+    details = fields.Dict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +89,7 @@ def problem_response(
         body["errors"] = errors
     if details:
         body["details"] = details
-    return Response(json.dumps(body), status, content_type="application/problem+json")
+    return Response(json.dumps(body), status, content_type=PROBLEM_JSON)
 
 
 def flatten_messages(messages: object, path: str = "") -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The frame of a service: OpenAPI, problems and tokens around its blueprints."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,17 +16,27 @@ from chassis.bearer_auth import (
     NO_SIDE_DOOR,
     FindCaller,
     SideDoor,
+    View,
     needs_no_token,
     require_token,
 )
 from chassis.correlation import trace_requests
 from chassis.gzip_bodies import GzipBodies
 from chassis.metrics import time_requests
-from chassis.problems import Problem, answer_http_exception, install_problem_handlers
+from chassis.problems import (
+    PROBLEM_JSON,
+    Problem,
+    ProblemSchema,
+    answer_http_exception,
+    install_problem_handlers,
+)
 from chassis.security_headers import install_security_headers
 
 #: As nginx writes it down; nobody reads it.
 _GONE: Final = Problem(499, "Client gone")
+
+
+_PLAIN: Final = {"text/csv", "text/plain"}
 
 
 class StrictParser(FlaskParser):
@@ -40,9 +50,25 @@ class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
 
     ARGUMENTS_PARSER = StrictParser()
 
+    def answers(
+        self, status: int = 200, content_type: str = "application/json"
+    ) -> Callable[[View], View]:
+        """Tell in OpenAPI of an answer that the route makes itself, whatever is in it."""
+        shape = {"type": "string" if content_type in _PLAIN else "object"}
+        told: Callable[[View], View]
+        told = self.alt_response(status, schema=shape, content_type=content_type)
+        return told
+
 
 class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
-    """flask-smorest, with its errors told as problem+json."""
+    """flask-smorest, with its errors told, and told of in OpenAPI, as problem+json."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def _register_responses(self) -> None:
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON
+        super()._register_responses()
+        del self.DEFAULT_RESPONSE_CONTENT_TYPE
 
     def handle_http_exception(self, error: HTTPException) -> Response:
         """Answer as the rest of the service does."""

@@ -19,7 +19,8 @@ def health_routes(database: BulkDatabase) -> Routes:
 
     @routes.route(HEALTH_PATH, methods=["GET"])
     @needs_no_token
-    @routes.response(200)
+    @routes.answers()
+    @routes.answers(503)
     def read_health() -> Response:
         """Tell how the service is; 503 while its database is away."""
         state = check_parts({"database": database.ping})["database"]

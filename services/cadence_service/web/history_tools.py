@@ -151,6 +151,7 @@ def history_tool_routes(database: BulkDatabase) -> Routes:
 
     @routes.route("/find-matching-logs", methods=["POST"])
     @routes.arguments(MatchSchema)
+    @routes.answers()
     def match(body: dict[str, Any]) -> ResponseReturnValue:
         """Find the push logs whose audience is nearest in size."""
         found = find_matching_logs(body["csv_audience_size"], body["logs"], utc_now())
@@ -158,6 +159,7 @@ def history_tool_routes(database: BulkDatabase) -> Routes:
 
     @routes.route("/update-deep-links", methods=["POST"])
     @routes.arguments(LinkLogsSchema)
+    @routes.answers()
     def update_links(body: dict[str, Any]) -> ResponseReturnValue:
         """Give deep links to recorded notifications that have none, from push logs."""
         logs, errors = read_link_logs(body["logs"])

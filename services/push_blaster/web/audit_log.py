@@ -15,6 +15,7 @@ from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.audit_table import COLUMNS, AuditQuery, select_changes, stream_changes
 from push_blaster.use_cases.export_execution import guard
+from push_blaster.web.instants import InstantField
 
 PIECE: Final = 1_000
 
@@ -24,8 +25,8 @@ class AuditFilterSchema(Schema):
 
     actor = fields.String(load_default=None)
     path = fields.String(load_default=None, metadata={"description": "A part of the path."})
-    since = fields.AwareDateTime(data_key="from", load_default=None)
-    until = fields.AwareDateTime(load_default=None)
+    since = InstantField(data_key="from", load_default=None)
+    until = InstantField(load_default=None)
 
     @post_load
     def _build(self, data: dict[str, Any], **_: object) -> dict[str, Any]:

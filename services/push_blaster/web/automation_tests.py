@@ -25,6 +25,7 @@ from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import CannotStopError, stop_execution
 from push_blaster.web.audit import stops
 from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.instants import InstantField
 from push_blaster.web.log_stream import StreamShape, sse, stream_log
 
 
@@ -64,7 +65,7 @@ class StartTestSchema(Schema):
             sorted(TEST_MODES), error="To send live, POST /api/executions with the mode 'live'."
         ),
     )
-    slot = fields.AwareDateTime(load_default=None, allow_none=True)
+    slot = InstantField(load_default=None, allow_none=True)
 
 
 class FollowTestSchema(Schema):
@@ -149,6 +150,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(SuiteSchema)
+    @routes.answers()
     def run_suite(body: dict[str, Any]) -> ResponseReturnValue:
         """Look at everything that a live send will need; nothing is run, sent or saved."""
         document = files.load(body["automation_id"])
@@ -160,6 +162,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @asks_for(Role.OPERATOR)
     @routes.arguments(StartTestSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers(202)
     def start(
         body: dict[str, Any], headers: dict[str, Any], automation_id: str
     ) -> ResponseReturnValue:
@@ -172,6 +175,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.route(one, methods=["GET"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(FollowTestSchema, location="query")
+    @routes.answers(content_type="text/event-stream")
     def follow(query: dict[str, Any], automation_id: str) -> Response:
         """Follow a test's log as events; a dry mode is started by this, one that sends is not."""
         mode: Mode = query["mode"]
@@ -183,6 +187,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @stops()
     @asks_for(Role.OPERATOR)
     @routes.arguments(KillTestSchema)
+    @routes.answers()
     def kill(body: dict[str, Any], automation_id: str) -> ResponseReturnValue:
         """End a running test: its script with all that it started, its messages."""
         killed = []
@@ -196,6 +201,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return jsonify(success=bool(killed), message=message)
 
     @routes.route(f"{one}/kill", methods=["GET"])
+    @routes.answers()
     def list_running(automation_id: str) -> ResponseReturnValue:
         """List the tests of an automation that are running."""
         running = tests.running(automation_id, sorted(TEST_MODES))

@@ -42,6 +42,7 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
     routes = Routes("clock", __name__, description="What the clock watches")
 
     @routes.route("/api/automation/audit", methods=["GET"])
+    @routes.answers()
     def audit() -> ResponseReturnValue:
         """Tell which engines and jobs there are, and which real risks."""
         now = utc_now()
@@ -51,6 +52,7 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
         return jsonify(success=True, data=data, timestamp=now, message="Looked at.")
 
     @routes.route("/api/automation/debug", methods=["GET"])
+    @routes.answers()
     def debug() -> ResponseReturnValue:
         """Tell every job with its next slot, and every execution that has not ended."""
         report, running = watch.look(utc_now()), _select_running(database)
@@ -66,6 +68,7 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
     @routes.route("/api/automation/debug/reschedule", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(RescheduleSchema)
+    @routes.answers()
     def reschedule(body: dict[str, Any]) -> ResponseReturnValue:
         """Save the automation anew, so that every clock takes it up; nothing is decided twice."""
         now = utc_now()
@@ -84,6 +87,7 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
 
     @routes.route("/api/automation/restore", methods=["POST"])
     @asks_for(Role.OPERATOR)
+    @routes.answers()
     def restore() -> ResponseReturnValue:
         """Compare what should be watched with what is, until both agree or seconds have passed."""
         before = watch.look(utc_now())

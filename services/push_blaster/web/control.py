@@ -64,6 +64,8 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @asks_for(Role.OPERATOR)
     @routes.arguments(ControlSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers()
+    @routes.answers(202)
     def act(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Pause, resume, cancel, stop or run an automation; it answers with what that did."""
         if body["action"] == EXECUTE_NOW:
@@ -75,6 +77,7 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
 
     @routes.route("/api/automation/control", methods=["GET"])
     @routes.arguments(ControlQuerySchema, location="query")
+    @routes.answers()
     def read(query: dict[str, Any]) -> ResponseReturnValue:
         """Tell what runs of an automation, and what can be done to it."""
         document = files.load(query["id"])
@@ -96,6 +99,7 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @stops()
     @asks_for(Role.OPERATOR)
     @routes.arguments(EmergencyStopSchema, required=False)
+    @routes.answers()
     def stop_everything(body: dict[str, Any]) -> ResponseReturnValue:
         """Stop every execution in any phase, and pause every automation that is scheduled."""
         reason = body["reason"] or f"Emergency stop of everything by {caller_name()}."

@@ -15,6 +15,7 @@ from chassis.service import Routes
 from push_blaster.adapters.device_csv import read_devices
 from push_blaster.adapters.device_report import delete_dead_devices, select_device_report
 from push_blaster.use_cases.import_devices import Imported, import_devices
+from push_blaster.web.instants import InstantField
 
 #: A million devices have about 250 MB.
 MAX_FILE: Final = 1024**3
@@ -64,7 +65,7 @@ class ReportSchema(Schema):
 class CleanUpSchema(Schema):
     """Body of a clean-up."""
 
-    dead_before = fields.AwareDateTime(required=True, data_key="deadBefore")
+    dead_before = InstantField(required=True, data_key="deadBefore")
 
 
 class CleanedUpSchema(Schema):
@@ -97,6 +98,7 @@ def device_upkeep_routes(database: Database) -> Routes:
     @routes.route("/api/devices/import", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.doc(requestBody=_FILE)
+    @routes.answers()
     def import_file() -> ResponseReturnValue:
         """Register the devices of a CSV (`text/csv`, or multipart `file`); `dryRun` only looks."""
         request.max_content_length = MAX_FILE

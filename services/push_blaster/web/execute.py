@@ -49,6 +49,7 @@ def execute_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @asks_for(Role.OPERATOR)
     @routes.arguments(ExecuteStartSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers(202)
     def execute_start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Start an automation now, live; the same Idempotency-Key starts it once."""
         asked = StartRequest(
@@ -63,6 +64,7 @@ def execute_routes(parts: Parts, files: AutomationFiles) -> Routes:
 
     @routes.route("/api/automation/execute-poll", methods=["GET"])
     @routes.arguments(ExecutePollSchema, location="query")
+    @routes.answers()
     def execute_poll(query: dict[str, Any]) -> ResponseReturnValue:
         """Tell how far an execution is, and its log from a cursor; the newest, if none is named."""
         asked = HistoryQuery(automation_id=query["automation_id"], limit=1)

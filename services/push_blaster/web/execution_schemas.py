@@ -4,6 +4,7 @@ from marshmallow import Schema, fields, validate
 
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
+from push_blaster.web.instants import InstantField
 
 
 class StartExecutionSchema(Schema):
@@ -20,7 +21,7 @@ class StartExecutionSchema(Schema):
         validate=validate.Range(min=0, max=240),
         metadata={"description": "For this run only, instead of the automation's own window."},
     )
-    slot = fields.AwareDateTime(
+    slot = InstantField(
         load_default=None,
         allow_none=True,
         metadata={"description": "The send time of a test-scheduled-send; else it begins at once."},

@@ -32,7 +32,8 @@ def health_routes(
     @routes.route("/health", methods=["GET"])
     @routes.route("/api/health", methods=["GET"])
     @needs_no_token
-    @routes.response(200)
+    @routes.answers()
+    @routes.answers(503)
     def read_health() -> Response:
         """Tell how the service is; 503 when automations cannot run."""
         began = time.monotonic()

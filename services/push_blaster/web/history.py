@@ -54,6 +54,7 @@ def history_routes(database: Database) -> Routes:
 
     @routes.route("/api/automation/<automation_id>/history", methods=["GET"])
     @routes.arguments(HistoryQuerySchema, location="query")
+    @routes.answers()
     def history(query: dict[str, Any], automation_id: str) -> ResponseReturnValue:
         """List an automation's executions by page, live and tests, also of one that is gone."""
         page, limit = query["page"], query["limit"]
@@ -75,6 +76,7 @@ def history_routes(database: Database) -> Routes:
         "/api/automation/<automation_id>/executions/<execution_id>/export", methods=["GET"]
     )
     @routes.arguments(ExportQuerySchema, location="query")
+    @routes.answers(content_type="text/csv")
     def export(query: dict[str, Any], automation_id: str, execution_id: str) -> Response:
         """Export an execution as a CSV file that is safe to open in a spreadsheet."""
         with database.transaction() as connection:
@@ -89,6 +91,7 @@ def history_routes(database: Database) -> Routes:
 
     @routes.route("/api/automation/executions", methods=["GET"])
     @routes.arguments(RecentQuerySchema, location="query")
+    @routes.answers()
     def recent(query: dict[str, Any]) -> ResponseReturnValue:
         """List an automation's newest executions, and how they went."""
         automation_id = query["automation_id"]

@@ -62,6 +62,7 @@ def monitor_routes(parts: Parts, files: AutomationFiles, max_concurrent: int) ->
 
     @routes.route(path, methods=["GET"])
     @routes.arguments(MonitorQuerySchema, location="query")
+    @routes.answers()
     def watch(query: dict[str, Any]) -> ResponseReturnValue:
         """Tell the overview, the violations, the running executions, or the health."""
         read = {
@@ -76,6 +77,7 @@ def monitor_routes(parts: Parts, files: AutomationFiles, max_concurrent: int) ->
     @routes.route(path, methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(ResolveSchema)
+    @routes.answers()
     def resolve(body: dict[str, Any]) -> ResponseReturnValue:
         """Mark a violation as seen to."""
         with parts.database.transaction() as connection:

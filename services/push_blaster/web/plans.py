@@ -1,6 +1,5 @@
 """Routes that tell what an automation would send next: one that there is, or a draft."""
 
-from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,18 +14,16 @@ from push_blaster.domain.automation import Automation
 from push_blaster.domain.plan import FindingKind
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.plan_automation import Plan, Surroundings, plan_automation
+from push_blaster.web.instants import InstantField
 
 
 class PlanQuerySchema(Schema):
     """Query of a plan."""
 
     count = fields.Integer(load_default=5, validate=validate.Range(min=1, max=100))
-    start = fields.AwareDateTime(
+    start = InstantField(
         load_default=None,
         data_key="from",
-        validate=validate.Range(
-            datetime.fromisoformat("1970-01-01T00:00Z"), datetime.fromisoformat("2200-01-01T00:00Z")
-        ),
         metadata={"description": "slots after this instant; default: now"},
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -13,11 +13,10 @@ from push_blaster.adapters.document_files import DocumentNotFoundError
 from push_blaster.adapters.scheduled_push_document import ScheduledPush
 from push_blaster.use_cases.schedule_push import PushState, ScheduledPushes, Standing
 from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.instants import InstantField
 
 #: What a parameter of a script may be called.
 NAME: Final = validate.Regexp(r"[A-Za-z][A-Za-z0-9_]*\Z", error="Use letters, digits and '_'.")
-#: Instants beyond are slips of the pen; near year 1 and 9999 they cannot even be told in UTC.
-BEFORE_2200: Final = validate.Range(*(datetime(year, 1, 1, tzinfo=UTC) for year in (1970, 2200)))
 
 
 class ScriptChoiceSchema(Schema):
@@ -48,7 +47,7 @@ class PushChangeSchema(Schema):
     class Meta:
         unknown = RAISE
 
-    scheduled_for = fields.AwareDateTime(data_key="scheduledFor", validate=BEFORE_2200)
+    scheduled_for = InstantField(data_key="scheduledFor")
     title = fields.String(validate=validate.Length(min=1, max=1_000))
     body = fields.String(validate=validate.Length(min=1, max=4_000))
     deep_link = fields.String(data_key="deepLink", validate=validate.Length(max=2_000))
@@ -67,9 +66,7 @@ class NewPushSchema(PushChangeSchema):
         unknown = RAISE
         exclude = ("status",)
 
-    scheduled_for = fields.AwareDateTime(
-        data_key="scheduledFor", required=True, validate=BEFORE_2200
-    )
+    scheduled_for = InstantField(data_key="scheduledFor", required=True)
     title = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
     body = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
     layer_id = fields.Integer(

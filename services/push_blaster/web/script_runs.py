@@ -110,6 +110,10 @@ def script_run_routes(parts: Parts) -> Routes:
     @asks_for(Role.OPERATOR)
     @routes.arguments(NamedTrialSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers()
+    @routes.answers(202)
+    @routes.answers(500)
+    @routes.alt_response(503, "SERVICE_UNAVAILABLE")
     def run_and_wait(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Try a script out and wait for it, up to a minute; nobody is sent to."""
         run = ask_for_trial(parts, TrialRequest(**body, **headers))
@@ -120,6 +124,7 @@ def script_run_routes(parts: Parts) -> Routes:
     @routes.arguments(TrialSchema, required=False)
     @routes.arguments(StartHeadersSchema, location="headers")
     @routes.response(202, RunSchema)
+    @routes.alt_response(503, "SERVICE_UNAVAILABLE")
     def start(body: dict[str, Any], headers: dict[str, Any], script_id: str) -> RunRecord:
         """Try a script out; follow the run by its id. The same Idempotency-Key starts it once."""
         return ask_for_trial(parts, TrialRequest(script_id=script_id, **body, **headers))

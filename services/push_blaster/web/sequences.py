@@ -79,6 +79,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @asks_for(Role.OPERATOR)
     @routes.arguments(StartSequenceSchema)
     @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers(202)
     def start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Start an automation's sequence, live or dry; it is answered before it has run."""
         asked = StartRequest(
@@ -94,6 +95,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
 
     @routes.route(path, methods=["GET"])
     @routes.arguments(SequenceQuerySchema, location="query")
+    @routes.answers()
     def list_all(query: dict[str, Any]) -> ResponseReturnValue:
         """List executions, live and dry, newest first; with `executionId`, tell all of one."""
         if query["execution_id"]:
@@ -112,6 +114,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return jsonify(success=True, data=data, message=f"{len(found)} executions.")
 
     @routes.route(one, methods=["GET"])
+    @routes.answers()
     def read_one(execution_id: str) -> ResponseReturnValue:
         """Tell of one execution: its pushes, its audiences, its safety, what can be done."""
         return _tell(parts, execution_id)
@@ -121,6 +124,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(SequenceActionSchema)
+    @routes.answers()
     def act(body: dict[str, Any], execution_id: str) -> ResponseReturnValue:
         """Cancel an execution between two pushes, or stop it in the middle of one."""
         action: SequenceAction = body["action"]
@@ -133,6 +137,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return jsonify(success=True, data=data, message=message)
 
     @routes.route(one, methods=["DELETE"])
+    @routes.answers()
     def delete(execution_id: str) -> ResponseReturnValue:
         """Delete a dry run that has ended; what was sent live stays on record."""
         delete_sequence(database, parts.data_folder, execution_id)

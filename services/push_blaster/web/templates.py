@@ -82,6 +82,7 @@ def template_routes(templates: TemplateFiles, files: AutomationFiles, limits: Li
         return _answer(edit_template(templates, template_id, sent, utc_now()), "saved")
 
     @routes.route(one, methods=["DELETE"])
+    @routes.answers()
     def delete(template_id: str) -> ResponseReturnValue:
         """Delete a template; what was started from it stays."""
         templates.delete(template_id, check_if_match(templates, template_id))

@@ -19,6 +19,7 @@ from push_blaster.use_cases.manage_tokens import (
     revoke_token,
     rotate_token,
 )
+from push_blaster.web.instants import InstantField
 
 ROLES: Final = tuple(role.name.lower() for role in Role)
 _ToldOnce = tuple[dict[str, Any], None, dict[str, str]]
@@ -35,7 +36,7 @@ class NewTokenSchema(Schema):
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(ROLES))
     is_test = fields.Boolean(data_key="isTest", load_default=False)
-    expires_at = fields.AwareDateTime(data_key="expiresAt", load_default=None)
+    expires_at = InstantField(data_key="expiresAt", load_default=None)
 
 
 class RotateSchema(Schema):

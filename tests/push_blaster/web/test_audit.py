@@ -269,6 +269,17 @@ def test_the_log_is_exported_without_formulas(client: FlaskClient, number: str) 
 
 
 @pytest.mark.parametrize("path", ["/api/audit-log", "/api/audit-log/export.csv"])
+def test_an_instant_may_have_an_offset_that_postgresql_does_not_know(
+    client: FlaskClient, path: str
+) -> None:
+    answer = client.get(path, query_string={"from": "2026-11-24T12:00:00+19:32"})
+
+    assert answer.status_code == 200
+    assert answer.text
+    assert client.get(path, query_string={"from": "9743-07-03T06:00:00Z"}).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/api/audit-log", "/api/audit-log/export.csv"])
 def test_only_an_admin_reads_the_log(client: FlaskClient, path: str) -> None:
     assert client.get(path, headers={"Authorization": "Bearer operator"}).status_code == 403
 
