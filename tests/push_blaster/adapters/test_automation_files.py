@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from marshmallow import ValidationError
 
 from push_blaster.adapters.automation_document import complete_document
 from push_blaster.adapters.automation_files import AutomationFiles
@@ -61,6 +62,29 @@ def test_one_broken_file_never_hides_the_others_and_is_never_written_over(tmp_pa
     with pytest.raises(BrokenDocumentError):
         files.replace(a_complete(id="torn"), expected_version=1)
     assert (tmp_path / "torn.json").read_text() == '{"id": "torn", '
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", "a\0b", float("nan")])
+def test_what_no_answer_could_tell_is_broken_or_refused_and_hides_nothing(
+    tmp_path: Path, value: object
+) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete())
+    (tmp_path / "odd.json").write_text(json.dumps(a_document(id="odd", note=value)))
+
+    listing = files.list_all()
+
+    assert [document["id"] for document in listing.documents] == ["news"]
+    assert [broken.name for broken in listing.broken] == ["odd.json"]
+    with pytest.raises(ValidationError):
+        files.create(a_complete(id="other", note=value))
+
+
+def test_a_backslash_before_u0000_is_no_nul(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete(note="\\u0000"))
+
+    assert files.load("news")["note"] == "\\u0000"
 
 
 def test_a_change_by_hand_is_seen_and_only_changed_files_are_read(tmp_path: Path) -> None:
