@@ -16,6 +16,8 @@ from chassis.postgres import BulkConnection
 
 #: A probe of the index costs about as much as merging so many rows of history.
 ROWS_A_PROBE: Final = 12
+#: How much room a row of history takes up, where PostgreSQL has not counted the rows yet.
+BYTES_A_ROW: Final = 85
 #: What stands for a user with later sends, whom only the pure rule can judge.
 _UNCLEAR: Final = -1
 
@@ -136,25 +138,54 @@ def is_full(number: int) -> str:
 
 def counted_sends(plan: Plan) -> str:
     """Return the query of all sends that may count: (position, user_id, layer_id, sent_at)."""
-    # The range lets a merge read no more of an index than it must; a probe it would mislead.
-    within = "AND {}.user_id BETWEEN %(first_user)s AND %(last_user)s" if plan.merges else ""
-    recorded = f"""
-        SELECT a.position, a.user_id, n.layer_id, n.sent_at
-          FROM unnest(%(users)s::uuid[]) WITH ORDINALITY a (user_id, position)
-          JOIN user_notifications n ON n.user_id = a.user_id {within.format("n")}
-         WHERE n.sent_at > %(from)s AND n.sent_at < %(until)s
-           AND n.layer_id = ANY(%(layers)s::smallint[])
-    """  # noqa: S608 - made of constants
-    held = f"""
-        SELECT a.position, a.user_id, r.layer_id, r.scheduled_for
-          FROM unnest(%(users)s::uuid[]) WITH ORDINALITY a (user_id, position)
-          JOIN held_slots h ON h.user_id = a.user_id {within.format("h")}
-          JOIN reservations r ON r.id = h.reservation_id
-         WHERE r.state = 'reserved' AND r.expires_at > clock_timestamp()
-           AND r.scheduled_for > %(from)s AND r.scheduled_for < %(until)s
-           AND r.layer_id = ANY(%(layers)s::smallint[]) AND r.id <> %(own_reservation)s
-    """  # noqa: S608 - made of constants
+    recorded, held = _MERGED if plan.merges else _PROBED
     return f"{recorded} UNION ALL {held}" if plan.has_holds else recorded
+
+
+_ASKED: Final = "unnest(%(users)s::uuid[]) WITH ORDINALITY a (user_id, position)"
+_IN_TIME: Final = """
+    n.sent_at > %(from)s AND n.sent_at < %(until)s AND n.layer_id = ANY(%(layers)s::smallint[])
+"""
+_HOLDS: Final = """
+    r.state = 'reserved' AND r.expires_at > clock_timestamp()
+    AND r.scheduled_for > %(from)s AND r.scheduled_for < %(until)s
+    AND r.layer_id = ANY(%(layers)s::smallint[]) AND r.id <> %(own_reservation)s
+"""
+# The range lets a merge read no more of an index than it must.
+_MERGED: Final = (
+    f"""
+    SELECT a.position, a.user_id, n.layer_id, n.sent_at
+      FROM {_ASKED}
+      JOIN user_notifications n ON n.user_id = a.user_id
+           AND n.user_id BETWEEN %(first_user)s AND %(last_user)s
+     WHERE {_IN_TIME}
+    """,  # noqa: S608 - made of constants
+    f"""
+    SELECT a.position, a.user_id, r.layer_id, r.scheduled_for
+      FROM {_ASKED}
+      JOIN held_slots h ON h.user_id = a.user_id
+           AND h.user_id BETWEEN %(first_user)s AND %(last_user)s
+      JOIN reservations r ON r.id = h.reservation_id
+     WHERE {_HOLDS}
+    """,  # noqa: S608 - made of constants
+)
+# OFFSET 0 keeps PostgreSQL to it: user by user, even where a new week's rows are not counted yet.
+_PROBED: Final = (
+    f"""
+    SELECT a.position, a.user_id, n.layer_id, n.sent_at
+      FROM {_ASKED}
+     CROSS JOIN LATERAL (SELECT n.layer_id, n.sent_at FROM user_notifications n
+                          WHERE n.user_id = a.user_id AND {_IN_TIME} OFFSET 0) n
+    """,  # noqa: S608 - made of constants
+    f"""
+    SELECT a.position, a.user_id, r.layer_id, r.scheduled_for
+      FROM {_ASKED}
+     CROSS JOIN LATERAL (SELECT h.reservation_id FROM held_slots h
+                          WHERE h.user_id = a.user_id OFFSET 0) h
+     CROSS JOIN LATERAL (SELECT r.layer_id, r.scheduled_for FROM reservations r
+                          WHERE r.id = h.reservation_id AND {_HOLDS} OFFSET 0) r
+    """,  # noqa: S608 - made of constants
+)
 
 
 def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
@@ -170,7 +201,9 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
                set_config('enable_mergejoin', merges::text, true),
                set_config('enable_nestloop', (NOT merges)::text, true)
           FROM (SELECT %(asked)s::float8 * %(rows_a_probe)s > %(spread)s::float8
-                       * coalesce(sum(greatest(c.reltuples, 0)), 0) AS merges
+                       * coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
+                                           ELSE pg_relation_size(c.oid) / %(bytes_a_row)s END), 0)
+                       AS merges
                   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                  WHERE i.inhparent = 'user_notifications'::regclass
                    AND c.relname BETWEEN %(first)s AND %(last)s) AS plan,
@@ -183,6 +216,7 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
         {
             "asked": len(question.users),
             "rows_a_probe": ROWS_A_PROBE,
+            "bytes_a_row": BYTES_A_ROW,
             "spread": question.users.spread,
             "first": partition_name(question.start),
             "last": partition_name(question.end),

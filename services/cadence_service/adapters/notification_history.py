@@ -1,9 +1,14 @@
-"""The table `user_notifications`: every notification that every user got; and what is held."""
+"""The table `user_notifications`: every notification that every user got; and what is held.
+
+Users of an array are looked up one by one, each by the index: OFFSET 0 keeps PostgreSQL, which
+knows nothing of an array's ids, from reading the whole history for a few of them.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from cadence_service.adapters import id_arrays as id_arrays  # lets UserIds be sent as a uuid[]
 from cadence_service.adapters.partitions import FOREVER
 from cadence_service.domain.cadence import CadenceRule, Send
 from cadence_service.domain.user_ids import UserIds
@@ -14,18 +19,20 @@ def select_sends(
     connection: BulkConnection, users: UserIds, after: datetime, before: datetime | None = None
 ) -> dict[UUID, list[Send]]:
     """Return the sends of each of `users` between two instants, held slots too."""
-    _probe_for_each(connection)
     rows = connection.execute(
         """
-        SELECT n.user_id, n.layer_id, n.sent_at
-          FROM unnest(%(users)s::uuid[]) u JOIN user_notifications n ON n.user_id = u
-         WHERE n.sent_at > %(after)s AND n.sent_at < %(before)s
-        UNION ALL
-        SELECT h.user_id, r.layer_id, r.scheduled_for
-          FROM unnest(%(users)s::uuid[]) u JOIN held_slots h ON h.user_id = u
-          JOIN reservations r ON r.id = h.reservation_id
-         WHERE r.scheduled_for > %(after)s AND r.scheduled_for < %(before)s
-           AND r.state = 'reserved' AND r.expires_at > clock_timestamp()
+        SELECT u, sends.layer_id, sends.sent_at
+          FROM unnest(%(users)s::uuid[]) u CROSS JOIN LATERAL (
+               SELECT n.layer_id, n.sent_at
+                 FROM user_notifications n
+                WHERE n.user_id = u AND n.sent_at > %(after)s AND n.sent_at < %(before)s
+               UNION ALL
+               SELECT r.layer_id, r.scheduled_for
+                 FROM (SELECT reservation_id FROM held_slots WHERE user_id = u OFFSET 0) h
+                 JOIN reservations r ON r.id = h.reservation_id
+                WHERE r.scheduled_for > %(after)s AND r.scheduled_for < %(before)s
+                  AND r.state = 'reserved' AND r.expires_at > clock_timestamp()
+               OFFSET 0) sends
         """,
         {"users": users, "after": after, "before": before or FOREVER},
     )
@@ -42,18 +49,21 @@ def select_over_cap(
 
     Slots that are only held do not count. `find_overruns` is what this means.
     """
-    _probe_for_each(connection)
     rows = connection.execute(
         """
         WITH counted AS (
-          SELECT n.user_id, n.sent_at, 1 AS sends, false AS is_own
-            FROM unnest(%(users)s::uuid[]) u JOIN user_notifications n ON n.user_id = u
-           WHERE n.sent_at > %(after)s AND n.sent_at < %(before)s
-             AND n.layer_id = ANY(%(layers)s::smallint[])
+          SELECT u AS user_id, n.sent_at, 1 AS sends, false AS is_own
+            FROM unnest(%(users)s::uuid[]) u CROSS JOIN LATERAL (
+                 SELECT n.sent_at FROM user_notifications n
+                  WHERE n.user_id = u AND n.sent_at > %(after)s AND n.sent_at < %(before)s
+                    AND n.layer_id = ANY(%(layers)s::smallint[])
+                 OFFSET 0) n
           UNION ALL  -- at the instant of our own send, which itself is not to count
-          SELECT DISTINCT n.user_id, n.sent_at, %(own_sends)s::int, true
-            FROM unnest(%(users)s::uuid[]) u JOIN user_notifications n ON n.user_id = u
-           WHERE n.sent_at = %(at)s AND n.layer_id = %(own_layer)s
+          SELECT DISTINCT u, %(at)s::timestamptz, %(own_sends)s::int, true
+            FROM unnest(%(users)s::uuid[]) u CROSS JOIN LATERAL (
+                 SELECT FROM user_notifications n
+                  WHERE n.user_id = u AND n.sent_at = %(at)s AND n.layer_id = %(own_layer)s
+                 OFFSET 0) n
         ), windows AS (
           SELECT user_id, sent_at, bool_or(is_own) OVER (PARTITION BY user_id) AS has_own,
                  sum(sends) OVER (PARTITION BY user_id ORDER BY sent_at
@@ -101,15 +111,3 @@ def stream_history(
             {"start": start, "end": end, "share": share},
         )
         yield from cursor
-
-
-def _probe_for_each(connection: BulkConnection) -> None:
-    """Let the next statements probe the index for each user of an array.
-
-    PostgreSQL knows nothing of an array's ids and would hash the whole history for a few of them.
-    """
-    connection.execute(
-        "SELECT set_config('enable_hashjoin', 'off', true),"
-        " set_config('join_collapse_limit', '1', true),"
-        " set_config('enable_mergejoin', 'off', true), set_config('enable_nestloop', 'on', true)"
-    )
