@@ -1,5 +1,6 @@
 """What the two services say to each other: paths, messages and their schemas."""
 
+from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -81,6 +82,19 @@ class UserIdsField(fields.Field[list[str]]):
             wrong = next(i for i, item in enumerate(value) if type(item) is not str)
             raise ValidationError({wrong: ["Not a text."]})
         return value
+
+
+class UserBytesField(fields.Field[bytes]):
+    """Ids of 16 bytes each, one after the other, in base64."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bytes:
+        try:
+            octets = b64decode(value, validate=True)
+        except (TypeError, ValueError) as error:
+            raise ValidationError("Not a text in base64.") from error
+        if len(octets) % 16 or len(octets) > 16 * MAX_IDS:
+            raise ValidationError(f"Not 16 bytes an id, or more than {MAX_IDS} ids.")
+        return octets
 
 
 class ReservationWishSchema(Schema):
@@ -335,19 +349,23 @@ class NotificationsSchema(Schema):
 class SettlementSchema(SentPushSchema):
     """Body of POST TRACK_NOTIFICATION_PATH that settles a reservation.
 
-    Either `sentUserIds`, and the others are released; or `failedUserIds`, and the others were sent.
+    Either `sentUserIds` or `sentUserBytes`, and the others are released; or `failedUserIds`, and
+    the others were sent.
     """
 
     reservation_key = fields.String(
         required=True, data_key="reservationKey", validate=validate.Length(min=1, max=MAX_KEY)
     )
     sent_user_ids = UserIdsField(data_key="sentUserIds", validate=validate.Length(max=MAX_IDS))
+    sent_user_bytes = UserBytesField(data_key="sentUserBytes")
     failed_user_ids = UserIdsField(data_key="failedUserIds", validate=validate.Length(max=MAX_IDS))
 
     @validates_schema
     def _says_who(self, data: dict[str, Any], **_: object) -> None:
-        if ("sent_user_ids" in data) == ("failed_user_ids" in data):
-            raise ValidationError("Send sentUserIds or failedUserIds, one of them.", "sentUserIds")
+        if len(data.keys() & {"sent_user_ids", "sent_user_bytes", "failed_user_ids"}) != 1:
+            raise ValidationError(
+                "Send sentUserIds, sentUserBytes or failedUserIds, one of them.", "sentUserIds"
+            )
 
 
 class TrackedSchema(Schema):

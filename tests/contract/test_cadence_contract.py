@@ -90,8 +90,8 @@ def test_a_settled_batch_is_confirmed_and_its_other_slots_are_given_back(
 
     client.hold_longer(key)
     client.track([a_send()], key)
-    assert client.settle(key, a_send().push, NOON, [ALICE])
-    assert client.settle(key, a_send().push, NOON, [ALICE]), "safe to repeat"
+    assert client.settle(key, a_send().push, NOON, ALICE.bytes)
+    assert client.settle(key, a_send().push, NOON, ALICE.bytes), "safe to repeat"
 
     assert client.reserve_audience([ALICE, BOB], 3, NOON, "third").eligible == {BOB}
     with cadence_database.transaction() as connection, connection.cursor() as cursor:
@@ -102,7 +102,7 @@ def test_a_settled_batch_is_confirmed_and_its_other_slots_are_given_back(
 
 
 def test_what_was_never_reserved_cannot_be_settled(client: CadenceClient) -> None:
-    assert not client.settle("none", a_send().push, NOON, [ALICE])
+    assert not client.settle("none", a_send().push, NOON, ALICE.bytes)
 
 
 def test_slots_that_nobody_holds_cannot_be_held_longer(client: CadenceClient) -> None:

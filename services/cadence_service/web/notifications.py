@@ -14,7 +14,7 @@ from cadence_contract import (
     TrackedSchema,
 )
 from cadence_service.adapters.notification_record import MessageTexts, Notification
-from cadence_service.domain.user_ids import UserIds, read_texts
+from cadence_service.domain.user_ids import UserIds, read_bytes, read_texts
 from cadence_service.use_cases.record_notifications import record_notifications
 from cadence_service.use_cases.settle_reservation import Settlement, settle_reservation
 from chassis.bearer_auth import Role, asks_for
@@ -59,7 +59,7 @@ def _settle(database: BulkDatabase, loaded: dict[str, Any]) -> ResponseReturnVal
     settlement = Settlement(
         texts=_texts(loaded),
         actually_sent_at=loaded["sent_at"] or utc_now(),
-        sent=_read_users(loaded, "sent_user_ids", "sentUserIds"),
+        sent=_read_sent(loaded),
         failed=_read_users(loaded, "failed_user_ids", "failedUserIds"),
     )
     with database.transaction() as connection:
@@ -72,6 +72,13 @@ def _settle(database: BulkDatabase, loaded: dict[str, Any]) -> ResponseReturnVal
         released=done.released,
         late=done.late,
     )
+
+
+def _read_sent(loaded: dict[str, Any]) -> UserIds | None:
+    octets = loaded.get("sent_user_bytes")
+    if octets is not None:
+        return read_bytes(octets).users
+    return _read_users(loaded, "sent_user_ids", "sentUserIds")
 
 
 def _read_users(loaded: dict[str, Any], name: str, shown_name: str) -> UserIds | None:

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -99,15 +100,16 @@ class CadenceClient:
         wish = {"reservationKey": key, "ttlSeconds": f"{HOLD.total_seconds():g}"}
         return self._judge(user_ids, _question(layer_id, scheduled_for) | wish)
 
-    def settle(self, key: str, push: SentPush, sent_at: datetime, user_ids: Iterable[UUID]) -> bool:
+    def settle(self, key: str, push: SentPush, sent_at: datetime, users: bytes) -> bool:
         """Let the service remember who was sent to, and give back every other slot of `key`.
 
         Safe to repeat. False means that there is no such reservation, and nothing was remembered.
+        Shape: `users` are the ids of who was sent to, 16 bytes each.
         Raises: CadenceUnavailableError.
         """
         body = {
             "reservationKey": key,
-            "sentUserIds": [str(user_id) for user_id in user_ids],
+            "sentUserBytes": b64encode(users).decode(),
             "sentAt": sent_at.isoformat(),
             **_texts(push),
         }

@@ -1,6 +1,7 @@
 """Which pages of the ledger the cadence service has not been told of yet."""
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from chassis.postgres import Connection
@@ -31,20 +32,34 @@ def select_untracked_pages(
         return [LedgerPage(*row) for row in cursor]
 
 
-def select_sends(connection: Connection, page: LedgerPage) -> dict[UUID, datetime]:
-    """Return who of this page has a message, or may have one, and since when."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT user_id, settled_at
+#: Who of a page has a message, or may have one.
+_SENT: Final = """
               FROM deliveries
              WHERE execution_id = %(execution_id)s AND position = %(position)s
                AND is_test = %(is_test)s AND batch = %(batch)s
                AND state IN ('sent', 'in_doubt')
-            """,
+"""
+
+
+def select_sends(connection: Connection, page: LedgerPage) -> dict[UUID, datetime]:
+    """Return who of this page has a message, or may have one, and since when."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT user_id, settled_at {_SENT}", key_of(page))
+        return dict(cursor.fetchall())
+
+
+def select_sent_users(connection: Connection, page: LedgerPage) -> tuple[bytes, datetime | None]:
+    """Return who of this page has a message, or may have one, and when the last one got it.
+
+    Shape: ids of 16 bytes, one after the other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT string_agg(uuid_send(user_id), ''::bytea), max(settled_at) {_SENT}",
             key_of(page),
         )
-        return dict(cursor.fetchall())
+        users, last = cursor.fetchone() or (None, None)
+    return bytes(users or b""), last
 
 
 def mark_tracked(connection: Connection, page: LedgerPage, now: datetime) -> None:

@@ -14,6 +14,7 @@ from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.untracked_pages import (
     mark_tracked,
     select_sends,
+    select_sent_users,
     select_untracked_pages,
 )
 from push_blaster.domain.cadence import SentPush, TrackedSend
@@ -97,17 +98,16 @@ def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool
     if not delivers(execution.mode):
         return _leave_untold(parts, page, is_done=is_done)
     with parts.database.transaction() as connection:
-        sends = select_sends(connection, page)
         held_until = {} if page.is_test else select_held(connection, page)
     try:
         if held_until:
-            _tell_by_turn(parts, execution, page, sends, held_until, is_done=is_done)
-        elif page.is_test or not is_done or not _settle(parts, execution, page, sends):
-            key = None if page.is_test else reservation_key(page)
-            tracked = [_tracked(execution, page, *send) for send in sends.items()]
-            parts.cadence.track(tracked, key)
+            _tell_by_turn(parts, execution, page, held_until, is_done=is_done)
+        elif page.is_test or not is_done or not _settle(parts, execution, page):
+            _tell_one_by_one(parts, execution, page)
     except CadenceUnavailableError as error:
-        log.warning("tracking_postponed", execution=execution.id, n=len(sends), reason=str(error))
+        log.warning(
+            "tracking_postponed", execution=execution.id, batch=page.batch, reason=str(error)
+        )
         return False
     if is_done:
         with parts.database.transaction() as connection:
@@ -115,11 +115,17 @@ def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool
     return True
 
 
+def _tell_one_by_one(parts: Parts, execution: Execution, page: LedgerPage) -> None:
+    with parts.database.transaction() as connection:
+        sends = select_sends(connection, page)
+    key = None if page.is_test else reservation_key(page)
+    parts.cadence.track([_tracked(execution, page, *send) for send in sends.items()], key)
+
+
 def _tell_by_turn(
     parts: Parts,
     execution: Execution,
     page: LedgerPage,
-    sends: Mapping[UUID, datetime],
     held_until: Mapping[UUID, datetime],
     *,
     is_done: bool,
@@ -128,12 +134,14 @@ def _tell_by_turn(
 
     Some were told of long ago, and their reservations have run out: one by one none counts twice.
     """
+    with parts.database.transaction() as connection:
+        sends = select_sends(connection, page)
     for turn in {None, *held_until.values()}:
         key = reservation_key(page, turn)
         own = [send for send in sends.items() if held_until.get(send[0]) == turn]
         parts.cadence.track([_tracked(execution, page, *send, turn) for send in own], key)
         if is_done:
-            parts.cadence.settle(key, _sent_push(execution, page), parts.clock(), [])
+            parts.cadence.settle(key, _sent_push(execution, page), parts.clock(), b"")
 
 
 def _leave_untold(parts: Parts, page: LedgerPage, *, is_done: bool) -> bool:
@@ -144,13 +152,12 @@ def _leave_untold(parts: Parts, page: LedgerPage, *, is_done: bool) -> bool:
     return True
 
 
-def _settle(
-    parts: Parts, execution: Execution, page: LedgerPage, sends: Mapping[UUID, datetime]
-) -> bool:
+def _settle(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
     """Settle the reservation of this page; return whether there is one."""
-    push = _sent_push(execution, page)
-    sent_at = max(sends.values(), default=parts.clock())
-    return parts.cadence.settle(reservation_key(page), push, sent_at, sends)
+    with parts.database.transaction() as connection:
+        users, last_sent_at = select_sent_users(connection, page)
+    key, push = reservation_key(page), _sent_push(execution, page)
+    return parts.cadence.settle(key, push, last_sent_at or parts.clock(), users)
 
 
 def _tracked(

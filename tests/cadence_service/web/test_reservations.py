@@ -1,6 +1,7 @@
 """Reservations, over a real PostgreSQL."""
 
 import csv
+from base64 import b64encode
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
@@ -125,6 +126,18 @@ def test_a_settlement_confirms_who_was_sent_to_and_releases_the_rest(
     assert reserve(cadence, "a", ALICE, BOB, CAROL).status_code == 409
 
 
+def test_a_settlement_may_say_who_was_sent_to_in_bytes(
+    cadence: FlaskClient, database: BulkDatabase
+) -> None:
+    reserve(cadence, "a", ALICE, BOB)
+
+    for nonsense in (7, "not base64", b64encode(ALICE.bytes[1:]).decode()):
+        assert settle(cadence, "a", sentUserBytes=nonsense).status_code == 400
+    settle(cadence, "a", sentUserBytes=b64encode(BOB.bytes + ALICE.bytes).decode())
+
+    assert rows(database) == [(ALICE, 1), (BOB, 1)]
+
+
 def test_a_settlement_may_name_who_failed_instead(
     cadence: FlaskClient, database: BulkDatabase
 ) -> None:
@@ -142,7 +155,7 @@ def test_a_settlement_that_says_nothing_or_both_is_refused(cadence: FlaskClient)
     for who in ({}, {"sentUserIds": nobody, "failedUserIds": nobody}):
         refused = settle(cadence, "a", **who)
         assert refused.status_code == 400
-        assert "sentUserIds or failedUserIds" in refused.get_json()["error"]
+        assert "sentUserBytes or failedUserIds" in refused.get_json()["error"]
     assert settle(cadence, "none", sentUserIds=[]).status_code == 404
 
 
