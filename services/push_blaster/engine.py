@@ -5,6 +5,7 @@ the next, goes on. Several may run: the database makes a slot fire once.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -59,6 +60,7 @@ ROUNDS_S: Final = 2.0
 
 def run_engine(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; take no new work then, and be gone within seconds."""
+    _collect_seldom()
     stopping = threading.Event()
     adapters = connect_adapters(settings)
     engine_id = f"{socket.gethostname()}:{os.getpid()}"
@@ -80,6 +82,12 @@ def run_engine(settings: Settings) -> None:
     # Threads that still hold a script or a send must not keep an engine alive that has stopped or
     # crashed: what they hold is in the database, and is taken up again.
     os._exit(code)
+
+
+def _collect_seldom() -> None:
+    """Look for circles of garbage seldom: messages are in none, and looking at them takes time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @dataclass(slots=True)

@@ -168,13 +168,15 @@ def claim_users(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO deliveries (execution_id, position, is_test, batch, user_id, state,
-                                    variant, claimed_at)
-            SELECT %(execution_id)s, %(position)s, %(is_test)s, %(batch)s, v.user_id, 'claimed',
-                   v.variant, %(now)s
-              FROM unnest(%(users)s::uuid[], %(variants)s::text[]) AS v (user_id, variant)
-                ON CONFLICT DO NOTHING
-            RETURNING user_id
+            WITH claimed AS (
+                 INSERT INTO deliveries (execution_id, position, is_test, batch, user_id, state,
+                                         variant, claimed_at)
+                 SELECT %(execution_id)s, %(position)s, %(is_test)s, %(batch)s, v.user_id,
+                        'claimed', v.variant, %(now)s
+                   FROM unnest(%(users)s::uuid[], %(variants)s::text[]) AS v (user_id, variant)
+                     ON CONFLICT DO NOTHING
+                 RETURNING user_id)
+            SELECT u FROM unnest(%(users)s::uuid[]) u EXCEPT ALL SELECT user_id FROM claimed
             """,
             {
                 **key_of(page),
@@ -183,7 +185,7 @@ def claim_users(
                 "now": now,
             },
         )
-        return {row[0] for row in cursor}
+        return users.keys() - {row[0] for row in cursor}
 
 
 def claim_deferred(
@@ -338,8 +340,8 @@ def select_open_tests(
 
 
 def array_of(user_ids: Iterable[UUID]) -> str:
-    """Return ids as PostgreSQL writes an array: one short text, and not a value for each."""
-    return "{" + ",".join(map(str, user_ids)) + "}"
+    """Return ids as PostgreSQL reads an array: one short text, and not a value for each."""
+    return "{" + ",".join([user_id.hex for user_id in user_ids]) + "}"
 
 
 def key_of(page: LedgerPage) -> Mapping[str, object]:

@@ -27,7 +27,7 @@ TICK_S: Final = 0.005
 IDLE_S: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Answer:
     """What came back for a request.
 
@@ -58,8 +58,9 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """The requests of one caller, and where their answers are put."""
+    """The requests of one caller, how many are open, and where their answers are put."""
 
+    open: int = 0
     answers: SimpleQueue[list[Answer]] = field(default_factory=SimpleQueue)
     #: From when on nothing more is begun, and until when what is in flight is waited for.
     stops_at: float | None = None
@@ -177,6 +178,7 @@ class _Loop:
 
     def take(self, call: Call, requests: Sequence[Request]) -> None:
         self._calls.add(call)
+        call.open += len(requests)
         self._waiting.extend((call, request) for request in requests)
 
     def turn(self) -> None:
@@ -187,8 +189,7 @@ class _Loop:
         self._hand_out(self._collect())
         for call in [call for call in self._calls if call.stops_at is not None]:
             self._stop(call, call.stops_at or 0.0)
-        if not self.is_busy:
-            self._calls.clear()
+        self._calls = {call for call in self._calls if call.open}
 
     def close(self) -> None:
         for call in self._calls:
@@ -231,10 +232,13 @@ class _Loop:
         for call, answer in found:
             by_call.setdefault(call, []).append(answer)
         for call, answers in by_call.items():
+            call.open -= len(answers)
             call.answers.put(answers)
 
     def _stop(self, call: Call, cut_off_at: float) -> None:
         """Give back what had no turn yet; from `cut_off_at` on, what is in flight as well."""
+        if not call.open:
+            return
         left: list[tuple[Call, Answer]] = []
         if any(waiting is call for waiting, _ in self._waiting):
             mine = [request for waiting, request in self._waiting if waiting is call]

@@ -44,8 +44,10 @@ class Template:
         An empty cell is no value. Raises: MissingVariableError.
         """
         return "".join(
-            piece if isinstance(piece, str) else escape(_find_value(piece, variables))
-            for piece in self.pieces
+            [
+                piece if isinstance(piece, str) else escape(_find_value(piece, variables))
+                for piece in self.pieces
+            ]
         )
 
 
