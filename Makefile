@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# What some measurements put before the services, or in the provider's place.
+NGINX := /usr/lib/nginx/modules/ngx_http_echo_module.so
 # make test T=tests/push_blaster runs a part; J=0 runs it in one process.
 T ?= tests
 J ?= 2
@@ -10,6 +12,8 @@ CASES ?= 100000
 # make torture KILLS=1000 SEED=7 does so much, and the same again.
 KILLS ?= 1000
 SEED ?= 1
+# make day MINUTES=60 compresses a day into so many, with a fault a minute.
+MINUTES ?= 60
 # make bench ROWS=20000000 USERS=10000000 measures at the size that docs/benchmarks.md tells of.
 ROWS ?= 2000000
 USERS ?= 1000000
@@ -17,9 +21,11 @@ USERS ?= 1000000
 MESSAGES ?= 200000
 ENGINES ?= 1
 AUTOMATIONS ?= 10000
+# make scaling SECONDS=20 measures each stage for so long.
+SECONDS ?= 20
 ROUNDS ?= 20
 
-.PHONY: help install run test check lint types layers format torture bench bench-cadence bench-send bench-engine bench-stops fuzz migrate lock
+.PHONY: help install run test check lint types layers format torture day scaling bench bench-cadence bench-send bench-engine bench-stops fuzz migrate lock
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -67,6 +73,9 @@ fuzz: install ## Throw CASES= generated cases at all routes; each is answered as
 torture: install ## kill -9 of KILLS= parts at random, and much else; nothing may be lost (SEED=)
 	@$(BIN)/python -m tests.torture --kills $(KILLS) --seed $(SEED)
 
+day: install $(NGINX) ## A day in an hour, with a fault a minute; nothing may stay unexplained (MINUTES=)
+	@$(BIN)/python -m tests.day --minutes $(MINUTES) --plot docs/images/day-memory.svg
+
 bench: bench-cadence bench-send bench-engine bench-stops ## Measure, and print ratios taken side by side in one run
 
 bench-cadence: install ## Measure the cadence service beside the original (ROWS=, USERS=)
@@ -78,10 +87,14 @@ bench-engine: install ## Measure the engine with AUTOMATIONS= active automations
 bench-stops: install ## Measure how soon stops take effect, ROUNDS= of each kind
 	@$(BIN)/python -m tests.bench stops --rounds $(ROUNDS)
 
-bench-send: install ## Measure the send path beside firebase-admin (MESSAGES=, ENGINES=)
-	@test -e /usr/lib/nginx/modules/ngx_http_echo_module.so \
-	  || apt-get install -qq -y nginx-light libnginx-mod-http-echo >/dev/null
+scaling: install $(NGINX) ## Measure 1, 2, 3 cadence replicas and 2 engines while each is killed in turn
+	@$(BIN)/python -m tests.bench scaling --seconds $(SECONDS)
+
+bench-send: install $(NGINX) ## Measure the send path beside firebase-admin (MESSAGES=, ENGINES=)
 	@$(BIN)/python -m tests.bench.send --messages $(MESSAGES) --engines $(ENGINES)
+
+$(NGINX):
+	@apt-get install -qq -y nginx-light libnginx-mod-http-echo >/dev/null
 
 lock: install ## Write requirements.lock anew from pyproject.toml
 	@$(BIN)/pip-compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras \

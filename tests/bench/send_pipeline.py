@@ -47,7 +47,12 @@ class Pipeline:
 
 @contextmanager
 def running_pipeline(
-    postgres: EmbeddedPostgres, folder: Path, fcm: FakeFcm, token_uri: str, engines: int = 1
+    postgres: EmbeddedPostgres,
+    folder: Path,
+    fcm: FakeFcm,
+    token_uri: str,
+    engines: int = 1,
+    replicas: int = 1,
 ) -> Iterator[Stack]:
     """Run cadence, web and engines as they are run, sending to the fake FCM."""
     account = an_account(token_uri)
@@ -65,18 +70,14 @@ def running_pipeline(
         "PUSH_WEB_WORKERS": "1",
         "PUSH_SCRIPT_TIMEOUT_SECONDS": "3600",
     }
-    with running_stack(postgres, folder, settings, engines) as stack:
+    with running_stack(postgres, folder, settings, engines, replicas) as stack:
         (folder / "scripts" / "users.py").write_text(SCRIPT)
         yield stack
 
 
 def send_through(stack: Stack, users: int) -> Pipeline:
     """Send one push to `users` users, and measure from its beginning to its end."""
-    name = f"bench-{time.monotonic_ns()}"
-    document = a_journey_automation(name, pushes=[TEXTS], parameters={"users": users})
-    document["settings"]["safeguards"]["maxAudienceSize"] = users
-    stack.ask("POST", "/api/automation/recipes", document)
-    execution_id = stack.ask("POST", "/api/executions", {"automationId": name})["id"]
+    execution_id = start_send(stack, users)
     stack.wait_for(execution_id, ["live_execution"], LIMIT_S)
     before = _count_cpu(stack)
     ended = stack.wait_for(execution_id, ["completed", "failed", "cancelled"], LIMIT_S)
@@ -92,6 +93,15 @@ def send_through(stack: Stack, users: int) -> Pipeline:
         memory_mb=max(_peak_memory_mb(engine.pid) for engine in stack.engines),
         funnel=push["funnel"],
     )
+
+
+def start_send(stack: Stack, users: int) -> str:
+    """Start a push to `users` users; return its execution's id."""
+    name = f"bench-{time.monotonic_ns()}"
+    document = a_journey_automation(name, pushes=[TEXTS], parameters={"users": users})
+    document["settings"]["safeguards"]["maxAudienceSize"] = users
+    stack.ask("POST", "/api/automation/recipes", document)
+    return str(stack.ask("POST", "/api/executions", {"automationId": name})["id"])
 
 
 def _count_cpu(stack: Stack) -> dict[str, float]:

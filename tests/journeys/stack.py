@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ import requests
 from chassis.clock import utc_now
 from local_stack.embedded_postgres import EmbeddedPostgres
 from local_stack.processes import die_with_parent, stop_processes
+from tests.journeys.nginx import running_nginx
 
 TOKEN = "journey-admin"
 VIEWER = "journey-viewer"
@@ -58,22 +59,34 @@ class Stack:
     folder: Path
     push_url: str
     cadence_url: str
+    cadence_ports: list[int]
     database_url: str
     cadence_database_url: str
     environment: dict[str, str]
     engines: list[subprocess.Popen[bytes]] = field(default_factory=list)
     services: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    engine_ports: dict[int, int] = field(default_factory=dict)
 
     def start_engine(self) -> subprocess.Popen[bytes]:
-        engine = self.spawn("push-blaster", "engine")
+        engine = self.spawn_engine(len(self.engines))
         self.engines.append(engine)
         return engine
 
-    def spawn(self, name: str, command: str) -> subprocess.Popen[bytes]:
+    def spawn_engine(self, number: int) -> subprocess.Popen[bytes]:
+        """Start the engine of this number; it tells of itself on a port of its own."""
+        port = self.engine_ports.setdefault(number, free_port())
+        return self.spawn("push-blaster", "engine", PUSH_ENGINE_METRICS_PORT=str(port))
+
+    def spawn_cadence(self, number: int) -> subprocess.Popen[bytes]:
+        """Start the replica of this number of the cadence service."""
+        port = str(self.cadence_ports[number])
+        return self.spawn("cadence-service", "serve", CADENCE_PORT=port)
+
+    def spawn(self, name: str, command: str, **settings: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}-{command}.log").open("ab") as log:
             return subprocess.Popen(
                 [str(Path(sys.executable).with_name(name)), command],
-                env=self.environment,
+                env=self.environment | settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -155,15 +168,22 @@ def running_stack(
     folder: Path,
     settings: Mapping[str, str] | None = None,
     engines: int = 1,
+    replicas: int = 1,
 ) -> Iterator[Stack]:
-    """Start everything over fresh databases; stop all of it at the end."""
+    """Start everything over fresh databases; stop all of it at the end.
+
+    Where there are several replicas of the cadence service, nginx stands before them.
+    """
     name = f"j{os.getpid()}_{time.monotonic_ns()}"
-    push_port, cadence_port = free_port(), free_port()
+    push_port = free_port()
+    cadence_ports = [free_port() for _ in range(replicas)]
+    cadence_port = cadence_ports[0] if replicas == 1 else free_port()
     urls = postgres.create_database(f"push_{name}"), postgres.create_database(f"cadence_{name}")
     stack = Stack(
         folder=folder,
         push_url=f"http://127.0.0.1:{push_port}",
         cadence_url=f"http://127.0.0.1:{cadence_port}",
+        cadence_ports=cadence_ports,
         database_url=urls[0],
         cadence_database_url=urls[1],
         environment={
@@ -172,7 +192,6 @@ def running_stack(
             "PUSH_CADENCE_DATABASE_URL": urls[1],
             "PUSH_DATA_DIR": str(folder),
             "PUSH_PORT": str(push_port),
-            "CADENCE_PORT": str(cadence_port),
             "CADENCE_SERVICE_URL": f"http://127.0.0.1:{cadence_port}",
             "CADENCE_API_TOKEN": "journey-cadence",
             "CADENCE_WORKERS": "1",
@@ -188,16 +207,19 @@ def running_stack(
     )
     (folder / "scripts").mkdir(parents=True)
     (folder / "scripts" / "users.py").write_text(SCRIPT)
-    try:
-        for service in ("cadence-service", "push-blaster"):
-            assert stack.spawn(service, "migrate").wait(60) == 0
-        stack.services = [stack.spawn(s, "serve") for s in ("cadence-service", "push-blaster")]
-        for _ in range(engines):
-            stack.start_engine()
-        wait_until(lambda: _is_well(stack, engines), bool, 60)
-        yield stack
-    finally:
-        stack.stop()
+    has_front = replicas > 1
+    with running_nginx(folder, cadence_ports, cadence_port) if has_front else nullcontext():
+        try:
+            for service in ("cadence-service", "push-blaster"):
+                assert stack.spawn(service, "migrate").wait(60) == 0
+            stack.services = [stack.spawn_cadence(number) for number in range(replicas)]
+            stack.services.append(stack.spawn("push-blaster", "serve"))
+            for _ in range(engines):
+                stack.start_engine()
+            wait_until(lambda: _is_well(stack, engines), bool, 60)
+            yield stack
+        finally:
+            stack.stop()
 
 
 def a_journey_automation(automation_id: str, **changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 from local_stack.embedded_postgres import EmbeddedPostgres
-from tests.journeys.stack import VIEWER, a_journey_automation, free_port, running_stack, wait_until
+from tests.journeys.stack import VIEWER, a_journey_automation, running_stack, wait_until
 
 AS_VIEWER = {"Authorization": f"Bearer {VIEWER}"}
 
@@ -15,8 +15,7 @@ AS_VIEWER = {"Authorization": f"Bearer {VIEWER}"}
 def test_what_workers_count_is_added_up_and_an_execution_is_followed_through_the_logs(
     postgres: EmbeddedPostgres, place: Path
 ) -> None:
-    port = free_port()
-    with running_stack(postgres, place, {"PUSH_ENGINE_METRICS_PORT": str(port)}) as stack:
+    with running_stack(postgres, place) as stack:
         stack.ask("POST", "/api/automation/recipes", a_journey_automation("watched"))
         for _ in range(30):
             requests.get(f"{stack.push_url}/api/scripts", headers=AS_VIEWER, timeout=10)
@@ -25,7 +24,7 @@ def test_what_workers_count_is_added_up_and_an_execution_is_followed_through_the
         stack.wait_for(execution_id, ["completed"])
 
         seen = wait_until(lambda: _scrape(stack.push_url), lambda t: "completed" in t, 10)
-        engine = _scrape(f"http://127.0.0.1:{port}")
+        engine = _scrape(f"http://127.0.0.1:{stack.engine_ports[0]}")
 
         assert 'push_executions_ended{phase="completed"} 1.0' in seen
         assert 'route="/api/scripts",status="200"} 30.0' in seen

@@ -11,16 +11,17 @@ from cadence_service.domain.cadence import CadenceRule
 from chassis.clock import utc_now
 from push_blaster.domain.message import display_tag
 from tests.journeys.stack import Stack
-from tests.torture.crowd import Crowd
 from tests.torture.evidence import Address, Evidence, ExecutionSeen, PushSeen, Row
+from tests.torture.journal import Journal
+from tests.torture.world import World
 
 #: The layer on which cadence records tests.
 TEST_LAYER: Final = 4
 
 
-def collect(crowd: Crowd) -> Evidence:
+def collect(world: World, journal: Journal) -> Evidence:
     """Return everything that is known when all has come to rest."""
-    stack = crowd.stack
+    stack = world.stack
     snapshots = dict(stack.ledger("SELECT id, snapshot FROM executions"))
     executions = _read_executions(stack, snapshots)
     rows = list(_read_ledger(stack, snapshots))
@@ -29,14 +30,14 @@ def collect(crowd: Crowd) -> Evidence:
     return Evidence(
         executions=executions,
         ledger=tuple(row for row, _ in rows),
-        accepted=tuple(crowd.world.accepted),
+        accepted=tuple(world.accepted),
         recorded=recorded,
         unexplained=unexplained,
         rules=tuple(_read_rules(stack)),
-        answered=frozenset(crowd.journal.answered),
-        slots=tuple(crowd.journal.find_owed(utc_now())),
-        one_slot=dict(crowd.journal.one_slot),
-        stopped=dict(crowd.journal.stopped),
+        answered=frozenset(journal.answered),
+        slots=tuple(journal.find_owed(utc_now())),
+        one_slot=dict(journal.one_slot),
+        stopped=dict(journal.stopped),
     )
 
 
@@ -67,20 +68,23 @@ def _read_executions(
             is_uncapped=row[4],
             slot=row[5],
             has_ended=row[6],
+            reason=row[7],
             window=_minutes(snapshots[row[0]]["settings"]["cancellationWindowMinutes"]),
-            users=_users(snapshots[row[0]]),
+            users=_users(row[0], snapshots[row[0]]),
             pushes=tuple(_pushes(snapshots[row[0]], statuses.get(row[0], []))),
         )
         for row in stack.ledger(
             "SELECT id, automation_id, phase, trigger, uncapped_reason IS NOT NULL, slot,"
-            " ended_at IS NOT NULL FROM executions"
+            " ended_at IS NOT NULL, reason FROM executions"
         )
     }
 
 
-def _users(snapshot: Mapping[str, Any]) -> range:
+def _users(execution_id: str, snapshot: Mapping[str, Any]) -> range:
+    """Return whom the script of the world means, worked out again."""
     parameters = snapshot["audienceCriteria"]["customScript"]["parameters"]
-    first = int(parameters["first"])
+    digest = hashlib.sha256(execution_id.encode()).hexdigest()
+    first = int(parameters["first"]) + int(digest[:8], 16) % int(parameters.get("span", 1))
     return range(first, first + int(parameters["users"]))
 
 

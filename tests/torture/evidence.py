@@ -29,6 +29,7 @@ class ExecutionSeen:
     slot: datetime
     window: timedelta
     has_ended: bool
+    reason: str | None
     users: range
     pushes: tuple[PushSeen, ...]
 

@@ -47,6 +47,7 @@ def an_execution(**changes: Any) -> ExecutionSeen:
         slot=T,
         window=WINDOW,
         has_ended=True,
+        reason=None,
         users=range(1, 3),
         pushes=(FIRST, SECOND),
     )

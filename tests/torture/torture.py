@@ -50,13 +50,13 @@ def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
         say("nothing more is done to it; it comes to rest")
         world.supervise(everything=True)
         crowd.leave()
-        _rest(world)
+        rest(world)
         return Told(
             seed=seed,
             blows=blows,
             took_s=took_s,
             left_by_themselves=tuple(world.left_by_themselves),
-            evidence=collect(crowd),
+            evidence=collect(world, crowd.journal),
             logs=read_logs(crowd.stack),
         )
 
@@ -101,7 +101,7 @@ SELECT (SELECT count(*) FROM executions WHERE ended_at IS NULL)
 """
 
 
-def _rest(world: World) -> None:
+def rest(world: World) -> None:
     """Wait until nothing is left to do, or for as long as anything may take."""
     give_up_at = time.monotonic() + REST_S
     while time.monotonic() < give_up_at:

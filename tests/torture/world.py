@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -47,23 +47,28 @@ SETTINGS: Final = {
 FIRST_CHANGE: Final = timedelta(seconds=50)
 CHANGES_EVERY: Final = timedelta(minutes=3)
 
+#: Whom it means is moved within PARAM_SPAN by the execution's id, as collect.py works out again.
 #: One in a hundred devices is gone; a few misbehave once; see tests/fakes/fcm_server.py.
 SCRIPT: Final = """
-import csv, os, sys, time, uuid
+import csv, hashlib, os, sys, time, uuid
 first, users = int(os.environ["PARAM_FIRST"]), int(os.environ["PARAM_USERS"])
+digest = hashlib.sha256(os.environ["EXECUTION_ID"].encode()).hexdigest()
+first += int(digest[:8], 16) % int(os.environ.get("PARAM_SPAN", "1"))
 mood = os.environ["PARAM_MOOD"]
 print("this script is", mood, flush=True)
 if mood == "failing":
     sys.exit("out of order")
-time.sleep({"slow": 2, "hanging": 3600}.get(mood, 0))
+time.sleep({"slow": float(os.environ.get("PARAM_SLOW_S", "2")), "hanging": 3600}.get(mood, 0))
 words = {10: "cut-1", 11: "goaway-1", 12: "down-2", 13: "busy-1", 14: "hang-1", 15: "slow-1"}
-with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w", newline="") as f:
-    table = csv.writer(f)
-    table.writerow(["user_id", "first_name", "device_token"])
-    for n in range(first, first + users):
-        lot = n * 7919 % 1000
-        word = "unregistered-x" if lot < 10 else words.get(lot, "ok")
-        table.writerow([uuid.UUID(int=n), f"Name {n}", f"{word}-{n}"])
+for audience in os.environ.get("PARAM_AUDIENCES", "everybody").split():
+    path = os.path.join(os.environ["OUTPUT_PATH"], audience + ".csv")
+    with open(path, "w", newline="") as f:
+        table = csv.writer(f)
+        table.writerow(["user_id", "first_name", "device_token"])
+        for n in range(first, first + users):
+            lot = n * 7919 % 1000
+            word = "unregistered-x" if lot < 10 else words.get(lot, "ok")
+            table.writerow([uuid.UUID(int=n), f"Name {n}", f"{word}-{n}"])
 """
 
 
@@ -76,46 +81,72 @@ class World:
     fcm: FcmServer
     cadence: FickleProxy
     changes: list[Change]
+    replicas: int = 1
     accepted: list[Accepted] = field(default_factory=list)
     left_by_themselves: list[str] = field(default_factory=list)
-    _back_at: dict[tuple[Blow, int], float] = field(default_factory=dict)
-    _calm_at: dict[Blow, float] = field(default_factory=dict)
+    #: What makes a part well again, and when.
+    _cures: dict[tuple[Blow, int], tuple[float, Callable[[], None]]] = field(default_factory=dict)
 
-    def kill(self, blow: Blow, target: int, for_s: float) -> None:
+    def kill(
+        self, blow: Blow, target: int, for_s: float, how: signal.Signals = signal.SIGKILL
+    ) -> None:
         """End a part by kill -9, with all its children, and let it lie for a while."""
-        number = target % ENGINES if blow is Blow.KILL_ENGINE else 0
-        if (blow, number) in self._back_at:
-            self._revive(blow, number)
-        pid = self.postgres.pid if blow is Blow.KILL_POSTGRES else self._process(blow, number).pid
-        assert pid
+        number = target % self.count(blow)
+        if (blow, number) in self._cures:
+            self._cure(blow, number)
+        pid = self.pid(blow, number)
         # PostgreSQL's own children notice by themselves; killing them would hide whether they do.
         end = os.kill if blow is Blow.KILL_POSTGRES else os.killpg
-        end(pid, signal.SIGKILL)
-        self._back_at[blow, number] = time.monotonic() + for_s
+        end(pid, how)
+        self._cure_in(for_s, blow, number, lambda: self._revive(blow, number))
+
+    def freeze(self, blow: Blow, number: int, for_s: float) -> None:
+        """Let a part stand still for a while, as a machine does that is out of memory."""
+        pid = self.pid(blow, number)
+        os.killpg(pid, signal.SIGSTOP)
+        self._cure_in(for_s, blow, number, lambda: os.killpg(pid, signal.SIGCONT))
+
+    def count(self, blow: Blow) -> int:
+        """Return how many there are of the part that `blow` kills."""
+        return {Blow.KILL_ENGINE: ENGINES, Blow.KILL_CADENCE: self.replicas}.get(blow, 1)
+
+    def parts(self) -> list[tuple[Blow, int]]:
+        """Return every part that is a program of ours."""
+        ours = (Blow.KILL_ENGINE, Blow.KILL_WEB, Blow.KILL_CADENCE)
+        return [(blow, number) for blow in ours for number in range(self.count(blow))]
+
+    def pid(self, blow: Blow, number: int) -> int:
+        """Return the process id of a part, or of what is left of it."""
+        pid = self.postgres.pid if blow is Blow.KILL_POSTGRES else self._process(blow, number).pid
+        assert pid
+        return pid
 
     def set_weather(self, word: str, for_s: float) -> None:
         """Let the provider behave so to everybody, for a while."""
         self.fcm.weather = word
-        self._calm_at[Blow.WEATHER] = time.monotonic() + for_s
+        self._cure_in(for_s, Blow.WEATHER, 0, self._calm_provider)
 
     def set_mood(self, mood: str, for_s: float) -> None:
         """Let the cadence service behave so, for a while."""
         self.cadence.mood = Mood[mood]
-        self._calm_at[Blow.MOOD] = time.monotonic() + for_s
+        self._cure_in(for_s, Blow.MOOD, 0, self._calm_cadence)
 
     def supervise(self, *, everything: bool = False) -> None:
         """Start again what has lain long enough, or has left by itself; let moods pass."""
         now = time.monotonic()
-        for (blow, number), back_at in list(self._back_at.items()):
-            if everything or back_at <= now:
-                self._revive(blow, number)
-        for blow, calm_at in list(self._calm_at.items()):
-            if everything or calm_at <= now:
-                self._calm(blow)
+        for part, (at, _) in list(self._cures.items()):
+            if everything or at <= now:
+                self._cure(*part)
         self._look_for_leavers()
 
+    def _cure_in(self, for_s: float, blow: Blow, number: int, cure: Callable[[], None]) -> None:
+        self._cures[blow, number] = (time.monotonic() + for_s, cure)
+
+    def _cure(self, blow: Blow, number: int) -> None:
+        _, cure = self._cures.pop((blow, number))
+        cure()
+
     def _revive(self, blow: Blow, number: int) -> None:
-        del self._back_at[blow, number]
         if blow is Blow.KILL_POSTGRES:
             self.postgres.restart_if_dead()
             return
@@ -123,10 +154,13 @@ class World:
         self._start(blow, number)
 
     def _start(self, blow: Blow, number: int) -> None:
-        command = "engine" if blow is Blow.KILL_ENGINE else "serve"
-        program = "cadence-service" if blow is Blow.KILL_CADENCE else "push-blaster"
         row, place = self._place(blow, number)
-        row[place] = self.stack.spawn(program, command)
+        if blow is Blow.KILL_ENGINE:
+            row[place] = self.stack.spawn_engine(number)
+        elif blow is Blow.KILL_CADENCE:
+            row[place] = self.stack.spawn_cadence(number)
+        else:
+            row[place] = self.stack.spawn("push-blaster", "serve")
 
     def _process(self, blow: Blow, number: int) -> subprocess.Popen[bytes]:
         row, place = self._place(blow, number)
@@ -135,26 +169,26 @@ class World:
     def _place(self, blow: Blow, number: int) -> tuple[list[subprocess.Popen[bytes]], int]:
         if blow is Blow.KILL_ENGINE:
             return self.stack.engines, number
-        return self.stack.services, 0 if blow is Blow.KILL_CADENCE else 1
+        return self.stack.services, number if blow is Blow.KILL_CADENCE else -1
 
-    def _calm(self, blow: Blow) -> None:
-        del self._calm_at[blow]
-        if blow is Blow.WEATHER:
-            self.fcm.weather = None
-        else:
-            self.cadence.mood = Mood.WELL
+    def _calm_provider(self) -> None:
+        self.fcm.weather = None
+
+    def _calm_cadence(self) -> None:
+        self.cadence.mood = Mood.WELL
 
     def _look_for_leavers(self) -> None:
-        parts = [(Blow.KILL_ENGINE, n) for n in range(ENGINES)]
-        for blow, number in [*parts, (Blow.KILL_WEB, 0), (Blow.KILL_CADENCE, 0)]:
+        for blow, number in self.parts():
             code = self._process(blow, number).poll()
-            if code is not None and (blow, number) not in self._back_at:
+            if code is not None and (blow, number) not in self._cures:
                 self.left_by_themselves.append(f"{blow} {number}: exit {code}")
                 self._start(blow, number)
 
 
 @contextmanager
-def running_world(folder: Path) -> Iterator[World]:
+def running_world(
+    folder: Path, changed: Mapping[str, str] | None = None, replicas: int = 1
+) -> Iterator[World]:
     """Start all of it in `folder`; stop all of it at the end."""
     private, public = make_key()
     first = utc_now().replace(microsecond=0) + FIRST_CHANGE
@@ -174,12 +208,13 @@ def running_world(folder: Path) -> Iterator[World]:
             "FCM_BASE_URL": fcm.url,
             "FCM_TOKEN_URI": google.url,
             "FCM_CA_FILE": str(fcm.ca_file),
+            **(changed or {}),
         }
-        with running_stack(postgres, folder / "data", settings, engines=ENGINES) as stack:
+        with running_stack(postgres, folder / "data", settings, ENGINES, replicas) as stack:
             cadence.target = stack.cadence_url
             (stack.folder / "scripts" / "users.py").write_text(SCRIPT)
             stack.ask("POST", "/api/devices", {"userId": user(TESTER), "token": f"ok-{TESTER}"})
-            world = World(stack, postgres, fcm, cadence, changes)
+            world = World(stack, postgres, fcm, cadence, changes, replicas)
             fcm.on_accept = lambda message: world.accepted.append(_read(message, utc_now()))
             yield world
 
