@@ -12,6 +12,7 @@ from typing import Final
 from chassis.clock import utc_now
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.bench.fake_fcm import run_fake_fcm
+from tests.bench.scaling_sizes import print_sizes
 from tests.bench.send_pipeline import running_pipeline, start_send
 from tests.fakes.token_server import run_token_server
 from tests.journeys.stack import Stack
@@ -42,6 +43,7 @@ def measure_engines(postgres: EmbeddedPostgres, folder: Path, seconds: int) -> N
                 _measure(stack, PACE * seconds, [])
                 if engines > 1:
                     _measure(stack, PACE * seconds, _kills(stack))
+                    print_sizes(stack)
 
 
 def _measure(stack: Stack, users: int, kills: Sequence[Kill]) -> None:
