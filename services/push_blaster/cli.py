@@ -26,6 +26,7 @@ from push_blaster.adapters.original_files import NoOriginalError, count_records
 from push_blaster.adapters.script_folder import ScriptFolder
 from push_blaster.adapters.vapid import make_key_pair
 from push_blaster.cli_frame import audited, read_settings
+from push_blaster.cli_prune import prune
 from push_blaster.cli_tokens import token
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.cadence import CadenceRule
@@ -51,6 +52,7 @@ def main() -> None:
 
 
 main.add_command(token)
+main.add_command(prune)
 
 
 @main.command()

@@ -23,6 +23,7 @@ from chassis.settings import (
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
 from push_blaster.domain.alert import USUAL, AlertEvent
 from push_blaster.domain.limits import Limits, ScriptLimits
+from push_blaster.domain.retention import KEPT, LEAST_AUDIT, Retention
 from push_blaster.domain.retry import RetryPolicy
 
 
@@ -71,6 +72,7 @@ class Settings:
     filter_script: str | None = None
     send_wait: timedelta = timedelta(seconds=10)
     metrics_open: bool = False
+    retention: Retention = KEPT
 
     @classmethod
     def from_environ(cls) -> "Settings":
@@ -95,6 +97,7 @@ class Settings:
             filter_script=env.str("PUSH_FILTER_SCRIPT", None),
             send_wait=read_seconds(env, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
             metrics_open=read_flag(env, "METRICS_OPEN"),
+            retention=_retention(env),
         )
 
 
@@ -191,6 +194,20 @@ def _engine(env: Env) -> EngineSettings:
             deep_link_hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),
             holdout_percent=read_percent(env, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
         ),
+    )
+
+
+def _retention(env: Env) -> Retention:
+    audit_days = read_count(env, "PUSH_KEEP_AUDIT_DAYS", KEPT.audit_log.days)
+    if audit_days < LEAST_AUDIT.days:
+        raise SettingsError(
+            f"PUSH_KEEP_AUDIT_DAYS is {audit_days}; the audit log is kept for {LEAST_AUDIT.days} "
+            "days at the least."
+        )
+    return Retention(
+        executions=timedelta(days=read_count(env, "PUSH_KEEP_DAYS", KEPT.executions.days)),
+        audiences=timedelta(days=read_count(env, "PUSH_KEEP_AUDIENCES_DAYS", KEPT.audiences.days)),
+        audit_log=timedelta(days=audit_days),
     )
 
 

@@ -1,4 +1,4 @@
-"""JSON files that are never torn: a draft, fsync, rename, fsync of the folder."""
+"""Files that are never torn, JSON first of all: a draft, fsync, rename, fsync of the folder."""
 
 import json
 import os
@@ -13,10 +13,15 @@ DRAFT_SUFFIX: Final = ".draft"
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Replace the file at `path` by `document`, whole or not at all."""
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace the file at `path` by `content`, whole or not at all."""
     descriptor, draft = tempfile.mkstemp(DRAFT_SUFFIX, f".{path.name}.", path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(draft).replace(path)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
@@ -74,6 +75,12 @@ def copy_upload(data_folder: Path, upload: Upload, target: Path) -> None:
             raise UploadGoneError(
                 f"The uploaded file {upload.name!r} is not what it was; upload it again."
             )
+
+
+def list_uploads(data_folder: Path, kept_before: datetime) -> list[Path]:
+    """Return the files that were kept before then, and drafts that a killed process left."""
+    files = list((data_folder / FOLDER).glob("*"))
+    return [file for file in files if file.stat().st_mtime < kept_before.timestamp()]
 
 
 def _path(data_folder: Path, upload: Upload) -> Path:
