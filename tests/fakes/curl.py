@@ -1,4 +1,4 @@
-"""As much of curl as the README uses, for machines that have none."""
+"""As much of curl as the documents use, for machines that have none."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ def main() -> int:
     parser.add_argument("-d", dest="data")
     parser.add_argument("-s", action="store_true")
     parser.add_argument("-S", action="store_true")
+    parser.add_argument("-N", action="store_true")
     parser.add_argument("--fail-with-body", action="store_true")
     given = parser.parse_args()
     method = given.method or ("POST" if given.data else "GET")

@@ -1,0 +1,63 @@
+"""The documents have every command and every target of make, and name no other."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from cadence_service.cli import main as cadence_service
+from local_stack.cli import main as local_stack
+from push_backup.cli import main as push_backup
+from push_blaster.cli import main as push_blaster
+from tests.documents import ALL_TEXT, ROOT, find_code, read_tables
+
+PROGRAMS: Final = {
+    "push-blaster": push_blaster,
+    "cadence-service": cadence_service,
+    "push-backup": push_backup,
+    "local-stack": local_stack,
+}
+
+
+def find_commands() -> Iterator[tuple[str, click.Command]]:
+    for program, group in PROGRAMS.items():
+        for name, command in group.commands.items():
+            if isinstance(command, click.Group):
+                yield from ((f"{program} {name} {n}", c) for n, c in command.commands.items())
+            else:
+                yield f"{program} {name}", command
+
+
+COMMANDS: Final = dict(find_commands())
+
+
+def test_the_manual_has_every_command_and_no_other() -> None:
+    rows = read_tables("docs/operations.md", "command", "what it does")
+
+    assert {row["command"].strip("`") for row in rows} == COMMANDS.keys()
+
+
+def test_every_command_that_a_page_names_is_there_with_its_options() -> None:
+    call = re.compile(rf"\b({'|'.join(PROGRAMS)}) (token )?([a-z][a-z-]*)([^`\n&#|]*)")
+    named = [
+        (f"{program} {group}{name}", set(re.findall(r"--[a-z-]+", rest)))
+        for program, group, name, rest in call.findall(ALL_TEXT)
+        if name != "token"
+    ]
+
+    assert len(named) > 30
+    for name, options in named:
+        assert name in COMMANDS
+        assert options <= {option for p in COMMANDS[name].params for option in p.opts}, name
+
+
+def test_the_page_for_developers_has_every_target_and_no_other() -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    told = {
+        row["target"].strip("`")
+        for row in read_tables("docs/development.md", "target", "what it does")
+    }
+
+    assert told == {f"make {target}" for target in targets}
+    assert {code for code in find_code(ALL_TEXT) if re.fullmatch("make [a-z-]+", code)} <= told
