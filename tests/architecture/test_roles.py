@@ -58,6 +58,9 @@ POST   /scripts/<script_id>/runs/<uuid:run_id>/stop
 GET    /live/send/<execution_id>
 GET    /send
 GET    /send/<execution_id>
+GET    /stop-everything
+POST   /stop-everything
+POST   /violations/<uuid:violation_id>/resolve
 POST   /send
 POST   /send/<execution_id>
 POST   /send/preview

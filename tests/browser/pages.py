@@ -22,6 +22,7 @@ PAGES = (
     "/executions",
     "/executions/{execution}",
     "/executions/{execution}/stop",
+    "/stop-everything",
     "/send",
     "/send/{dry_run}",
     "/deliveries?user=7e57ab1e-0000-4000-8000-000000000001",

@@ -1,11 +1,27 @@
 """The table `execution_log`: what a person reads to see how an execution went."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from chassis.postgres import Connection
 from push_blaster.domain.execution import LogLevel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    """Which events of a log.
+
+    Shape: `find` is text of their stage or message, whatever its case; `after` and `before` are ids
+    of events.
+    """
+
+    limit: int
+    levels: Collection[LogLevel] = tuple(LogLevel)
+    find: str = ""
+    after: int | None = None
+    before: int | None = None
 
 
 def append_log(
@@ -46,23 +62,36 @@ def select_log(
             """,
             {"id": execution_id, "after": after, "limit": limit},
         )
-        return [
-            {"id": row[0], "timestamp": row[1], "level": row[2], "stage": row[3], "message": row[4]}
-            for row in cursor
-        ]
+        return [_event(row) for row in cursor]
 
 
-def select_log_end(
-    connection: Connection, execution_id: str, limit: int
+def select_log_page(
+    connection: Connection, execution_id: str, query: LogQuery
 ) -> list[Mapping[str, Any]]:
-    """Return the last events, in order."""
+    """Return events that fit, in order: the first ones after a place, or else the last ones."""
+    goes_down = query.after is not None
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT greatest(0, seq - 1) FROM execution_log
-             WHERE execution_id = %(id)s ORDER BY seq DESC OFFSET %(skipped)s LIMIT 1
-            """,
-            {"id": execution_id, "skipped": limit - 1},
+            f"""
+            SELECT seq, at, level, stage, message FROM execution_log
+             WHERE execution_id = %(id)s AND level = ANY(%(levels)s)
+               AND (%(after)s::bigint IS NULL OR seq > %(after)s)
+               AND (%(before)s::bigint IS NULL OR seq < %(before)s)
+               AND position(lower(%(find)s) IN lower(stage || ' ' || message)) > 0
+             ORDER BY seq {"ASC" if goes_down else "DESC"} LIMIT %(limit)s
+            """,  # noqa: S608 - one of two words
+            {
+                "id": execution_id,
+                "levels": list(query.levels),
+                "after": query.after,
+                "before": query.before,
+                "find": query.find,
+                "limit": query.limit,
+            },
         )
-        row = cursor.fetchone()
-    return select_log(connection, execution_id, row[0] if row else 0, limit)
+        found = [_event(row) for row in cursor]
+    return found if goes_down else found[::-1]
+
+
+def _event(row: Sequence[Any]) -> Mapping[str, Any]:
+    return dict(zip(("id", "timestamp", "level", "stage", "message"), row, strict=True))

@@ -188,11 +188,12 @@ def select_last_own_audience(
 def select_latest(
     connection: Connection, automation_ids: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return id, phase and slot of each automation's newest live execution that began."""
+    """Return the newest live execution of each automation: its id, phase, slot, and its marks."""
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(
             """
-            SELECT DISTINCT ON (automation_id) automation_id, id, phase, slot
+            SELECT DISTINCT ON (automation_id) automation_id, id, phase, slot, mode, trigger,
+                   uncapped_reason
               FROM executions
              WHERE automation_id = ANY(%(ids)s) AND mode = 'live'
              ORDER BY automation_id, slot DESC

@@ -1,10 +1,15 @@
 """What a person on call asks of the database: what runs, what waits, what went out lately."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from psycopg2.extras import RealDictCursor
 
 from chassis.postgres import Connection
+
+#: An automation whose last run failed, and that has not run since, is told of for so long.
+TROUBLE_LASTS: Final = timedelta(days=7)
 
 
 def count_running_phases(connection: Connection) -> dict[str, int]:
@@ -42,6 +47,31 @@ def sum_funnels(connection: Connection, since: datetime) -> dict[str, int]:
         """,
         since=since,
     )
+
+
+def select_troubled(connection: Connection, since: datetime, limit: int) -> list[dict[str, Any]]:
+    """Return automations whose last live run failed, was missed or went unchecked; newest first.
+
+    Shape: of runs since `since`; what was sent ad hoc is watched by whoever sent it.
+    """
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            """
+            SELECT e.automation_id, e.automation_name, e.id AS execution_id, e.phase, e.reason,
+                   e.uncapped_reason, coalesce(e.ended_at, e.slot) AS at
+              FROM executions e
+             WHERE e.mode = 'live' AND e.created_at >= %(since)s AND e.trigger <> 'ad_hoc'
+               AND (e.phase IN ('failed', 'missed') OR e.uncapped_reason IS NOT NULL)
+               AND NOT EXISTS (
+                   SELECT FROM executions later
+                    WHERE later.automation_id = e.automation_id AND later.slot > e.slot
+                      AND later.mode = 'live' AND later.phase IN ('completed', 'failed', 'missed'))
+             ORDER BY e.created_at DESC
+             LIMIT %(limit)s
+            """,
+            {"since": since, "limit": limit},
+        )
+        return [dict(row) for row in cursor]
 
 
 def count_open_violations(connection: Connection) -> dict[str, int]:

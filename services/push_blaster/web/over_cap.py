@@ -6,7 +6,7 @@ from io import StringIO
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Response, request
+from flask import Response
 from flask.typing import ResponseReturnValue
 
 from chassis.postgres import Database
@@ -28,8 +28,8 @@ def over_cap_routes(database: Database) -> Routes:
     @routes.route("/api/executions/<execution_id>/over-cap", methods=["GET"])
     @routes.arguments(DeliveryQuerySchema, location="query")
     @routes.response(200, OverCapSchema)
-    def read(query: dict[str, Any], execution_id: str) -> ResponseReturnValue:
-        """Tell who got more than the cadence rules allow, of an unchecked send; as text/csv too.
+    def read(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
+        """Tell who got more than the cadence rules allow, of an unchecked send.
 
         It is known once the execution has ended and cadence has recorded all that was sent.
         """
@@ -38,8 +38,6 @@ def over_cap_routes(database: Database) -> Routes:
             execution = select_execution(connection, execution_id)
             count = select_over_cap_count(connection, execution_id)
             found = select_over_cap(connection, execution_id, after, query["limit"])
-        if request.accept_mimetypes.best == "text/csv":
-            return Response(_table(database, execution_id), mimetype="text/csv")
         is_full = len(found) == query["limit"]
         return {
             "execution_id": execution_id,
@@ -51,6 +49,18 @@ def over_cap_routes(database: Database) -> Routes:
             if is_full
             else None,
         }
+
+    @routes.route("/api/executions/<execution_id>/over-cap.csv", methods=["GET"])
+    @routes.alt_response(200, content_type="text/csv")
+    def export(execution_id: str) -> ResponseReturnValue:
+        """Export the whole list: which push, who, and the rules that allow less."""
+        with database.transaction() as connection:
+            select_execution(connection, execution_id)
+        return Response(
+            _table(database, execution_id),
+            mimetype="text/csv",
+            headers={"Content-Disposition": 'attachment; filename="over-cap.csv"'},
+        )
 
     return routes
 

@@ -130,7 +130,7 @@ def test_the_list_comes_in_pages_and_as_csv(
 
     first = over_cap(client, execution_id, "?limit=10")
     rest = over_cap(client, execution_id, f"?limit=10&cursor={first['nextCursor']}")
-    table = client.get(f"/api/executions/{execution_id}/over-cap", headers={"Accept": "text/csv"})
+    table = client.get(f"/api/executions/{execution_id}/over-cap.csv")
 
     users = [user["userId"] for user in first["users"] + rest["users"]]
     assert users == [str(UUID(int=n)) for n in range(21, 36)]

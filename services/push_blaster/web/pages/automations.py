@@ -13,6 +13,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.execution_view import select_executions, select_latest
+from push_blaster.adapters.operation_view import TROUBLE_LASTS, select_troubled
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import RUNNING
@@ -29,6 +30,7 @@ from push_blaster.web.pages.frame import page_routes
 PAGE: Final = 50
 RUNS: Final = 10
 SLOTS: Final = 5
+MOST_TROUBLED: Final = 1_000
 
 STATES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
     "all": lambda _: True,
@@ -36,6 +38,8 @@ STATES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
     "paused": lambda d: d["status"] == "paused",
     "draft": lambda d: d["status"] == "draft",
 }
+#: Those whose last live run failed, was missed or went unchecked: the database tells.
+TROUBLED: Final = "in trouble"
 
 QUESTIONS: Final = {
     "run": ("Run it now?", "Run now"),
@@ -56,6 +60,9 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         first = max(0, request.args.get("from", 0, type=int))
         listing = files.list_all()
         fitting = [d for d in listing.documents if _fits(d, text.lower(), state)]
+        if state == TROUBLED:
+            troubled = _find_troubled(parts.database, utc_now())
+            fitting = [d for d in fitting if d["id"] in troubled]
         fitting.sort(key=lambda d: str(d["name"]).lower())
         return render_template(
             "automations.html",
@@ -66,7 +73,7 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
             page=PAGE,
             q=text,
             show=state,
-            shows=list(STATES),
+            shows=[*STATES, TROUBLED],
         )
 
     @pages.get("/automations/<automation_id>")
@@ -141,6 +148,12 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
 def _fits(document: Mapping[str, Any], text: str, state: str) -> bool:
     found = f"{document['id']} {document['name']} {document.get('description') or ''}".lower()
     return text in found and STATES.get(state, STATES["all"])(document)
+
+
+def _find_troubled(database: Database, now: datetime) -> set[str]:
+    with database.transaction() as connection:
+        found = select_troubled(connection, now - TROUBLE_LASTS, limit=MOST_TROUBLED)
+    return {one["automation_id"] for one in found}
 
 
 def _rows(

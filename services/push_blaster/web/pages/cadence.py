@@ -12,6 +12,7 @@ from chassis.bearer_auth import Role, asks_for, caller_name
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_records import CadenceRecords, CadenceRefusedError
+from push_blaster.adapters.delivery_search import select_deliveries_of
 from push_blaster.adapters.execution_view import select_last_audience
 from push_blaster.adapters.frozen_audiences import read_users
 from push_blaster.use_cases.parts import Parts
@@ -20,6 +21,8 @@ from push_blaster.web.pages.rule_form import read_rules_form
 from push_blaster.web.pages.words import LAYERS
 
 WEEK_HOURS: Final = 168
+#: So many of a user's last pushes are shown beside what cadence says.
+HISTORY: Final = 20
 #: So many users of an audience are asked about; more would not change the curve.
 SAMPLE: Final = 200_000
 
@@ -64,15 +67,17 @@ def cadence_pages(parts: Parts, files: AutomationFiles, records: CadenceRecords)
     def user() -> ResponseReturnValue:
         """Explain one user: what blocks, which sends counted, when free again."""
         asked = request.args.get("user", "").strip()
-        standing, fault = None, None
+        standing, found, fault = None, [], None
         if asked:
             try:
                 standing = records.explain_user(UUID(asked))
+                with parts.database.transaction() as connection:
+                    found = select_deliveries_of(connection, UUID(asked), None, HISTORY)
             except ValueError:
                 fault = f"{asked!r} is no user id; ids are UUIDs."
         status = 400 if fault else 200
         page = render_template(
-            "cadence_user.html", asked=asked, standing=standing, fault=fault, layers=LAYERS
+            "cadence_user.html", asked=asked, standing=standing, found=found, fault=fault
         )
         return page, status
 
@@ -90,6 +95,11 @@ def cadence_pages(parts: Parts, files: AutomationFiles, records: CadenceRecords)
     def imports() -> ResponseReturnValue:
         """List the imports of history."""
         return render_template("cadence_imports.html", imports=_imports(records), found=None)
+
+    @pages.get("/live/cadence/imports")
+    def live_imports() -> ResponseReturnValue:
+        """Return the list of them, as it grows."""
+        return render_template("parts/cadence_imports.html", imports=_imports(records))
 
     @pages.post("/cadence/imports")
     def bring() -> ResponseReturnValue:

@@ -1,18 +1,27 @@
 """The dashboard: what needs a person, what runs, what comes, what was."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
-from flask import Blueprint, render_template
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.health import check_parts
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_report import select_funnels
-from push_blaster.adapters.engine_table import select_engines
+from push_blaster.adapters.engine_table import select_engines, select_paces
 from push_blaster.adapters.execution_view import select_executions
-from push_blaster.adapters.violation_table import ViolationQuery, select_violations
+from push_blaster.adapters.operation_view import TROUBLE_LASTS, select_troubled
+from push_blaster.adapters.violation_table import (
+    ViolationQuery,
+    resolve_violation,
+    select_violations,
+)
+from push_blaster.domain.breaker import BreakerState
 from push_blaster.domain.phase import ENDED, RUNNING
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
@@ -21,6 +30,8 @@ from push_blaster.web.pages.frame import page_routes
 from push_blaster.web.pages.upcoming import AHEAD, UpcomingSends
 
 SHOWN: Final = 8
+#: More marks than that no eye tells apart on the strip of a day.
+MARKS: Final = 300
 
 
 def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
@@ -38,7 +49,7 @@ def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
             "automations": len(listing.documents),
             "planned": planned[:SHOWN],
             "planned_in_all": len(planned),
-            "marks": [_mark(p.slot.at, now) for p in planned[:500]],
+            "marks_of_day": [(_mark(p.slot.at, now), p) for p in planned[:MARKS]],
             "hours": [(h, h * 100 / 24) for h in range(0, 24, 3)],
             **_read_database(parts, now),
         }
@@ -53,6 +64,15 @@ def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         """Return what changes on it."""
         return render_template("parts/dashboard.html", **read())
 
+    @pages.post("/violations/<uuid:violation_id>/resolve")
+    @asks_for(Role.OPERATOR)
+    def resolve(violation_id: UUID) -> ResponseReturnValue:
+        """Mark what a safeguard found as seen to."""
+        with parts.database.transaction() as connection:
+            resolve_violation(connection, violation_id, f"Seen to by {caller_name()}.", utc_now())
+        flash("Seen to: it is no longer shown here.", "success")
+        return redirect(url_for(".show"), 303)
+
     return pages
 
 
@@ -62,14 +82,18 @@ def _read_database(parts: Parts, now: datetime) -> dict[str, Any]:
         ended = select_executions(connection, phases=ENDED, limit=SHOWN)
         counted = {e.id: select_funnels(connection, e.id) for e in running}
         engines = select_engines(connection, now - ALIVE_WITHIN)
+        paces = select_paces(connection, now - ALIVE_WITHIN)
         violations = select_violations(connection, ViolationQuery(resolved=False, limit=5))
+        troubled = select_troubled(connection, now - TROUBLE_LASTS, SHOWN)
     cards = [make_card(e, counted[e.id]) for e in running]
     return {
         "running": cards,
         "held": [card for card in cards if card.execution.approval_reason],
         "ended": [make_card(e) for e in ended],
         "engines": engines,
+        "provider": _judge_provider(paces) if engines else None,
         "violations": violations,
+        "troubled": troubled,
         "health": check_parts({"cadence": parts.cadence.ping}),
     }
 
@@ -77,3 +101,13 @@ def _read_database(parts: Parts, now: datetime) -> dict[str, Any]:
 def _mark(at: datetime, now: datetime) -> float:
     """Return where on a strip of a day an instant stands, from 0 to 100."""
     return round((at - now) / AHEAD * 100, 2)
+
+
+def _judge_provider(paces: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return how the provider is, as the engines see it, and what that means."""
+    if any(pace["breaker"] != BreakerState.CLOSED for pace in paces):
+        return "critical", "It fails most messages: they wait until it is back."
+    slowed = min((pace["slowedTo"] for pace in paces), default=1)
+    if slowed < 1:
+        return "degraded", f"It says that we are over its quota: slowed to {slowed:.0%}."
+    return "healthy", ""

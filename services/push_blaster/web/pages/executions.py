@@ -1,6 +1,6 @@
 """The pages about executions: the list, one with its log, and its stops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -10,9 +10,11 @@ from chassis.bearer_auth import Role, asks_for, caller_name, simulates
 from chassis.clock import utc_now
 from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.delivery_report import select_funnels
-from push_blaster.adapters.execution_log import select_log_end
+from push_blaster.adapters.execution_log import LogQuery, select_log_page
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
+from push_blaster.adapters.over_cap_table import select_over_cap_count
 from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent
+from push_blaster.domain.execution import LogLevel
 from push_blaster.domain.phase import ENDED, RUNNING, Phase
 from push_blaster.use_cases.approve_execution import approve_execution
 from push_blaster.use_cases.parts import Parts
@@ -22,10 +24,16 @@ from push_blaster.web.audit import stops
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.pages.execution_card import make_card
 from push_blaster.web.pages.frame import page_routes
+from push_blaster.web.pages.phase_axis import lay_out
 
 PAGE: Final = 50
-#: How much of the end of a log is in the page itself; what comes later follows live.
+#: So many lines of a log are shown at once; earlier and later ones are asked for.
 LOG_LINES: Final = 200
+LEVELS: Final = {
+    "": tuple(LogLevel),
+    "warning": (LogLevel.WARNING, LogLevel.ERROR),
+    "error": (LogLevel.ERROR,),
+}
 #: What has to be typed to stop a live send.
 WORD: Final = "STOP"
 
@@ -64,12 +72,26 @@ def execution_pages(parts: Parts) -> Blueprint:
     @pages.get("/executions/<execution_id>")
     def show(execution_id: str) -> ResponseReturnValue:
         """Show one execution."""
-        return render_template("execution.html", **_read(parts, execution_id, with_log=True))
+        return render_template(
+            "execution.html",
+            **_read(parts, execution_id),
+            log=_read_log(parts, execution_id),
+            asked=request.args,
+            log_lines=LOG_LINES,
+        )
 
     @pages.get("/live/executions/<execution_id>")
     def live(execution_id: str) -> ResponseReturnValue:
         """Return what changes on its page."""
         return render_template("parts/execution.html", **_read(parts, execution_id))
+
+    @pages.get("/live/executions/<execution_id>/log")
+    def log(execution_id: str) -> ResponseReturnValue:
+        """Return lines of its log: the last ones, or those beside a line that is shown."""
+        with database.transaction() as connection:
+            zone = select_execution(connection, execution_id).automation.schedule.timezone
+        lines = _read_log(parts, execution_id)
+        return render_template("parts/log_lines.html", log=lines, zone=zone)
 
     @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume):action>")
     @asks_for(Role.OPERATOR)
@@ -143,19 +165,33 @@ def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValu
     return redirect(url_for(".show", execution_id=execution_id), 303)
 
 
-def _read(parts: Parts, execution_id: str, *, with_log: bool = False) -> dict[str, Any]:
+def _read(parts: Parts, execution_id: str) -> dict[str, Any]:
     with parts.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
         counted = select_funnels(connection, execution_id)
         phases = select_phases(connection, [execution_id]).get(execution_id, [])
         approval = select_approval(connection, execution_id)
-        log = select_log_end(connection, execution_id, LOG_LINES) if with_log else []
+        over_cap = select_over_cap_count(connection, execution_id)
+    now = utc_now()
     return {
-        "now": utc_now(),
+        "now": now,
         "card": make_card(execution, counted),
         "execution": execution,
-        "phases": phases,
+        "axis": lay_out(phases, execution, now),
+        "over_cap": over_cap,
         "approval": approval,
         "hashes": hash_what_is_sent(execution.automation.pushes, execution.pushes),
-        "log": log,
     }
+
+
+def _read_log(parts: Parts, execution_id: str) -> list[Mapping[str, Any]]:
+    """Return the lines that the request asks for."""
+    asked = LogQuery(
+        limit=LOG_LINES,
+        levels=LEVELS.get(request.args.get("level", ""), LEVELS[""]),
+        find=request.args.get("find", "").strip(),
+        after=request.args.get("after", type=int),
+        before=request.args.get("before", type=int),
+    )
+    with parts.database.transaction() as connection:
+        return select_log_page(connection, execution_id, asked)

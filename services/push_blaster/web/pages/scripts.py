@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from push_blaster.adapters.audience_scripts import GIVEN
-from push_blaster.adapters.execution_log import select_log_end
+from push_blaster.adapters.execution_log import LogQuery, select_log_page
 from push_blaster.adapters.script_run_table import select_runs
 from push_blaster.domain.script import ParametersError
 from push_blaster.use_cases.parts import Parts
@@ -94,5 +94,5 @@ def _show(
 def _read(parts: Parts, script_id: str, run_id: UUID) -> dict[str, object]:
     found = find_run(parts, script_id, run_id)
     with parts.database.transaction() as connection:
-        log = select_log_end(connection, found.log_id, LOG_LINES)
+        log = select_log_page(connection, found.log_id, LogQuery(limit=LOG_LINES))
     return {"script": parts.scripts.find(script_id), "run": found, "log": log}

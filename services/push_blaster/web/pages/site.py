@@ -20,6 +20,7 @@ from push_blaster.web.pages.scripts import script_pages
 from push_blaster.web.pages.send import send_pages
 from push_blaster.web.pages.sign_in import sign_in_pages
 from push_blaster.web.pages.start_from_template import template_pages
+from push_blaster.web.pages.stop_everything import stop_everything_pages
 from push_blaster.web.pages.tests import test_pages
 from push_blaster.web.pages.tokens import token_pages
 from push_blaster.web.session import Sessions
@@ -45,6 +46,7 @@ class Site:
             edit_automation_pages(parts, files),
             test_pages(parts, files),
             execution_pages(parts),
+            stop_everything_pages(parts, files),
             send_pages(parts),
             delivery_pages(parts),
             cadence_pages(parts, files, self.records),

@@ -8,13 +8,18 @@ async function refresh(part) {
   if (answer?.redirected || answer?.status === 401) return location.reload();
   if (!answer?.ok) return;
   const html = await answer.text();
-  if (html === part.lastHtml || part.contains(document.activeElement) && isTyping()) return;
+  if (html === part.lastHtml || part.contains(document.activeElement) && isTyping() || isSelecting(part)) return;
   const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   part.lastHtml = html;
   part.innerHTML = html;
   if (focused) part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   tellOwnTimes(part);
   if (part.querySelector("[data-ended]")) part.dataset.ended = "";
+}
+
+function isSelecting(part) {
+  const selection = getSelection();
+  return !selection.isCollapsed && part.contains(selection.anchorNode);
 }
 
 function isTyping() {

@@ -1,48 +1,83 @@
-// A log that is followed as it grows, with levels and a search; of a long one the newest lines stay.
-const KEPT = 5000;
-const TONES = { info: "calm", success: "good", warning: "held", error: "bad" };
+// A log of any length: a window of its lines is on the page, the others come as one scrolls to them.
+const KEPT = 600; // lines in the window
+const NEAR_PX = 160; // so close to an edge of the window, more lines are fetched
+const EVERY_MS = 1000;
+const TYPED_MS = 250;
 
-function line(entry) {
-  const item = document.createElement("li");
-  item.className = TONES[entry.level] ?? "calm";
-  item.dataset.level = entry.level;
-  const at = document.createElement("span");
-  at.textContent = new Date(entry.timestamp).toTimeString().slice(0, 8);
-  const stage = document.createElement("b");
-  stage.textContent = entry.stage;
-  item.append(at, " ", stage, " ", entry.message);
-  return item;
+async function read(log, form, place) {
+  const asked = new URLSearchParams({ ...Object.fromEntries(new FormData(form)), ...place });
+  const answer = await fetch(`${log.dataset.log}?${asked}`).catch(() => null);
+  if (!answer?.ok || answer.redirected) return null;
+  const found = document.createElement("template");
+  found.innerHTML = await answer.text();
+  return [...found.content.children];
 }
 
 function follow(log) {
+  const form = log.querySelector("form");
   const lines = log.querySelector("[data-log-lines]");
-  const level = log.querySelector("[data-log-level]");
-  const find = log.querySelector("[data-log-find]");
-  let waiting = [];
+  const isFull = (found) => found.length === Number(log.dataset.page);
+  const below = () => lines.scrollHeight - lines.scrollTop - lines.clientHeight;
+  let isFirst = !isFull([...lines.children]); // the window holds the first line that fits,
+  let isLast = !new URLSearchParams(location.search).has("after"); // … and the last one
+  let queue = Promise.resolve();
+  let waiting = 0;
 
-  const fits = (item) => {
-    const isOfLevel = !level.value || level.value.split(" ").includes(item.dataset.level);
-    return isOfLevel && item.textContent.toLowerCase().includes(find.value.toLowerCase());
+  const ask = (place, show) => {
+    waiting += 1;
+    queue = queue.then(async () => {
+      const found = await read(log, form, place());
+      if (found) show(found);
+      log.querySelector("[data-log-none]").hidden = lines.children.length > 0;
+      waiting -= 1;
+    });
+    return queue;
   };
-  const sift = () => { for (const item of lines.children) item.hidden = !fits(item); };
-  const show = () => {
-    if (!waiting.length) return;
-    const isAtEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;
-    const items = waiting.slice(-KEPT).map(line);
-    for (const item of items) item.hidden = !fits(item);
-    waiting = [];
-    lines.append(...items);
-    while (lines.children.length > KEPT) lines.firstElementChild.remove();
-    if (isAtEnd) lines.scrollTop = lines.scrollHeight;
+  const showLast = () => ask(() => ({}), (found) => {
+    lines.replaceChildren(...found);
+    [isFirst, isLast] = [!isFull(found), true];
+    lines.scrollTop = lines.scrollHeight;
+  });
+  const showFirst = () => ask(() => ({ after: 0 }), (found) => {
+    lines.replaceChildren(...found);
+    [isFirst, isLast] = [true, !isFull(found)];
+    lines.scrollTop = 0;
+  });
+  const goUp = () => ask(() => ({ before: lines.firstElementChild?.dataset.id ?? 0 }), (found) => {
+    const height = lines.scrollHeight;
+    lines.prepend(...found);
+    lines.scrollTop += lines.scrollHeight - height;
+    isFirst = !isFull(found);
+    for (const line of [...lines.children].slice(KEPT)) { line.remove(); isLast = false; }
+  });
+  const goDown = () => ask(() => ({ after: lines.lastElementChild?.dataset.id ?? 0 }), (found) => {
+    const wasAtEnd = below() < 40;
+    lines.append(...found);
+    isLast = !isFull(found);
+    const height = lines.scrollHeight;
+    for (const line of [...lines.children].slice(0, -KEPT)) { line.remove(); isFirst = false; }
+    lines.scrollTop = wasAtEnd && isLast ? lines.scrollHeight : lines.scrollTop + lines.scrollHeight - height;
+  });
+  const repeat = async () => {
+    const hasEnded = document.querySelector("[data-live][data-ended]") !== null;
+    if (lines.children.length >= KEPT && below() > NEAR_PX) isLast = false; // nothing that is read goes away
+    if (isLast && !document.hidden) await goDown();
+    if (!hasEnded) setTimeout(repeat, EVERY_MS);
   };
 
-  level.addEventListener("change", sift);
-  find.addEventListener("input", sift);
-  lines.scrollTop = lines.scrollHeight;
-  setInterval(show, 250);
-  const events = new EventSource(`${log.dataset.log}?after=${log.dataset.after}`);
-  events.onmessage = (event) => waiting.push(JSON.parse(event.data));
-  events.addEventListener("end", () => events.close());
+  lines.addEventListener("scroll", () => {
+    if (waiting) return;
+    if (!isFirst && lines.scrollTop < NEAR_PX) goUp();
+    else if (!isLast && below() < NEAR_PX) goDown();
+  });
+  let typed;
+  form.addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(showLast, TYPED_MS); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); showLast(); });
+  for (const [name, show] of [["first", showFirst], ["last", showLast]]) {
+    log.querySelector(`[data-log-${name}]`).addEventListener("click", (event) => { event.preventDefault(); show(); });
+  }
+  if (isLast) lines.scrollTop = lines.scrollHeight;
+  repeat();
 }
 
 export function followLogs() {

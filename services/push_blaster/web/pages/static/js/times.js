@@ -19,7 +19,17 @@ function tick() {
   }
 }
 
+const clock = (timeZone) => new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit", timeZone });
+
+function tellBeside(element) {
+  const at = new Date(element.dateTime);
+  const here = clock().format(at);
+  element.hidden = here === clock(element.dataset.ownBeside).format(at);
+  element.textContent = `${here} your time`;
+}
+
 export function tellOwnTimes(root = document) {
+  root.querySelectorAll("[data-own-beside]").forEach(tellBeside);
   for (const element of root.querySelectorAll("time")) {
     element.title = `${own.format(new Date(element.dateTime))}, your time`;
   }

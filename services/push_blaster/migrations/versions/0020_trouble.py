@@ -1,0 +1,13 @@
+"""What went wrong lately is found without reading every execution."""
+
+from chassis.migrations import run_sql
+
+revision = "0020"
+down_revision = "0019"
+
+
+def upgrade() -> None:
+    run_sql("""
+CREATE INDEX executions_troubled ON executions (created_at DESC)
+  WHERE phase IN ('failed', 'missed') OR uncapped_reason IS NOT NULL;
+""")
