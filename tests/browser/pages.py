@@ -52,8 +52,8 @@ def sign_in(page: Page, stack: LocalStack) -> None:
 
 def pages_of(stack: LocalStack) -> list[str]:
     """Return the path of every page of this stack."""
-    execution = _ask(stack, "/api/executions")["executions"][-1]["id"]
-    run = _ask(stack, "/api/scripts/garden_activity/runs")["runs"][-1]["id"]
+    execution = ask(stack, "/api/executions")["executions"][-1]["id"]
+    run = ask(stack, "/api/scripts/garden_activity/runs")["runs"][-1]["id"]
     dry_run = _try_out(stack)
     return [path.format(execution=execution, run=run, dry_run=dry_run) for path in PAGES]
 
@@ -70,6 +70,6 @@ def _try_out(stack: LocalStack) -> str:
     return job_id
 
 
-def _ask(stack: LocalStack, path: str) -> Any:
+def ask(stack: LocalStack, path: str) -> Any:
     headers = {"Authorization": f"Bearer {stack.token}"}
     return requests.get(stack.push_url + path, headers=headers, timeout=30).json()

@@ -8,6 +8,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import QUIET, find_chromium
 from tests.browser.pages import pages_of, sign_in
+from tests.browser.scene import set_scene
 from tests.local_stack.conftest import make_stack, stop_whatever
 
 FOLDER = Path(__file__).parents[2] / "screenshots"
@@ -16,7 +17,7 @@ VIEWS = {"desktop": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 
 
 def _name(path: str) -> str:
     """Return what a page's picture is called, without the ids of this stack."""
-    bare = re.sub(r"@[^/]*|[0-9a-f]{8}-[0-9a-f-]{27}", "", path.partition("?")[0])
+    bare = re.sub(r"@[^/]*|[0-9a-f]{8}-[0-9a-f-]{27}|-[0-9a-f]{16}", "", path.partition("?")[0])
     return bare.strip("/").replace("/", "-").strip("-") or "dashboard"
 
 
@@ -32,6 +33,7 @@ def main() -> None:
         stack.start()
         try:
             stack.wait_to_say("completed")
+            happening = [f"/executions/{id_}" for id_ in set_scene(stack).values()]
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
                 for view, (scheme, width) in VIEWS.items():
@@ -41,7 +43,7 @@ def main() -> None:
                         viewport={"width": width, "height": 860},
                     ).new_page()
                     sign_in(page, stack)
-                    for path in pages_of(stack):
+                    for path in [*pages_of(stack), *happening]:
                         page.goto(path)
                         name = _name(path)
                         page.screenshot(path=FOLDER / f"{name}-{view}.png", full_page=True)

@@ -23,6 +23,14 @@ def start(stack: LocalStack, window_minutes: float) -> str:
     return execution_id
 
 
+def cancel(stack: LocalStack, execution_id: str) -> None:
+    requests.post(
+        f"{stack.push_url}/api/executions/{execution_id}/cancel",
+        headers={"Authorization": f"Bearer {stack.token}"},
+        timeout=30,
+    ).raise_for_status()
+
+
 def test_an_execution_is_watched_through_its_window_and_stopped(
     page: Page, stack: LocalStack
 ) -> None:
@@ -74,3 +82,19 @@ def test_rows_are_walked_by_keys_and_help_is_a_key_away(page: Page, stack: Local
     page.keyboard.press("Enter")
 
     expect(page).to_have_url(re.compile(r"/executions/garden-activity"))
+
+
+def test_everything_is_stopped_from_wherever_one_is(page: Page, stack: LocalStack) -> None:
+    start(stack, 5)
+    page.goto("/scripts")
+    page.get_by_role("link", name="Stop everything…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Type STOP ALL to confirm").fill("STOP ALL")
+    dialog.get_by_role("button", name="Stop everything").click()
+
+    expect(page.get_by_text("Executions stopped: 1.")).to_be_visible()
+    expect(page.get_by_text("Nothing runs.")).to_be_visible()
+    page.goto("/automations/garden-activity")
+    page.get_by_role("link", name="Resume…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("heading", name="Garden activity")).to_contain_text("Scheduled")

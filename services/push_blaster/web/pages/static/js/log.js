@@ -18,6 +18,7 @@ function follow(log) {
   const lines = log.querySelector("[data-log-lines]");
   const isFull = (found) => found.length === Number(log.dataset.page);
   const below = () => lines.scrollHeight - lines.scrollTop - lines.clientHeight;
+  const isAtEnd = () => below() < 40;
   let isFirst = !isFull([...lines.children]); // the window holds the first line that fits,
   let isLast = !new URLSearchParams(location.search).has("after"); // … and the last one
   let queue = Promise.resolve();
@@ -51,17 +52,22 @@ function follow(log) {
     for (const line of [...lines.children].slice(KEPT)) { line.remove(); isLast = false; }
   });
   const goDown = () => ask(() => ({ after: lines.lastElementChild?.dataset.id ?? 0 }), (found) => {
-    const wasAtEnd = below() < 40;
+    const wasAtEnd = isAtEnd();
     lines.append(...found);
     isLast = !isFull(found);
     const height = lines.scrollHeight;
     for (const line of [...lines.children].slice(0, -KEPT)) { line.remove(); isFirst = false; }
     lines.scrollTop = wasAtEnd && isLast ? lines.scrollHeight : lines.scrollTop + lines.scrollHeight - height;
   });
+  const followEnd = async () => {
+    const wasAtEnd = isAtEnd();
+    await goDown();
+    if (wasAtEnd && !isLast) await showLast(); // more came than a page: the end is what is followed
+  };
   const repeat = async () => {
     const hasEnded = document.querySelector("[data-live][data-ended]") !== null;
     if (lines.children.length >= KEPT && below() > NEAR_PX) isLast = false; // nothing that is read goes away
-    if (isLast && !document.hidden) await goDown();
+    if (isLast && !document.hidden) await followEnd();
     if (!hasEnded) setTimeout(repeat, EVERY_MS);
   };
 
