@@ -1,9 +1,14 @@
 """Serving a Flask app by gunicorn."""
 
 import os
+import shutil
 import sys
-from tempfile import mkdtemp
-from typing import NoReturn
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+from typing import Final, NoReturn
+
+#: Before the id of the process whose workers count there.
+_PREFIX: Final = "push-metrics-"
 
 
 def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
@@ -11,7 +16,8 @@ def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
 
     Its workers count into a new folder, so that any of them can tell what all have counted.
     """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(prefix="metrics-")  # noqa: TID251 - for the workers
+    folder = make_metrics_folder(Path(gettempdir()))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # noqa: TID251 - for the workers
     arguments = [
         "gunicorn",
         app,
@@ -20,3 +26,23 @@ def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
         f"--workers={workers}",
     ]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - our own process
+
+
+def make_metrics_folder(parent: Path) -> Path:
+    """Return a new folder of this process, having removed those of processes that were killed."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not _lives_on(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
+
+
+def _lives_on(pid: int) -> bool:
+    """Return whether another process has this id; our own has only just begun."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()

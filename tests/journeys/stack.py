@@ -188,6 +188,7 @@ def running_stack(
         cadence_database_url=urls[1],
         environment={
             "PATH": os.environ["PATH"],
+            "TMPDIR": str(folder),  # whoever is killed leaves nothing elsewhere
             "PUSH_BLASTER_DATABASE_URL": urls[0],
             "PUSH_CADENCE_DATABASE_URL": urls[1],
             "PUSH_DATA_DIR": str(folder),
