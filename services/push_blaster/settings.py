@@ -1,6 +1,7 @@
 """What push_blaster can be told by its environment; read once, at the start."""
 
 import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -147,7 +148,20 @@ def _script_limits(env: Env) -> ScriptLimits:
         output_mb=read_count(env, "PUSH_SCRIPT_OUTPUT_MB", 4_096),
         output_files=read_count(env, "PUSH_SCRIPT_OUTPUT_FILES", 1_000),
         environment={name: os.environ[name] for name in named if name in os.environ},
+        user=_script_user(env),
     )
+
+
+def _script_user(env: Env) -> str | None:
+    name = env.str("PUSH_SCRIPT_USER", None) or None
+    try:
+        if name:
+            pwd.getpwnam(name)
+    except KeyError as error:
+        raise SettingsError(
+            f"PUSH_SCRIPT_USER is {name!r}; this machine has no such user."
+        ) from error
+    return name
 
 
 def _alerts(env: Env) -> AlertSettings:

@@ -3,13 +3,14 @@
 It is a program of its own because limits may not be set between fork and exec of a process with
 threads, and because orphans of the script become its children: whatever the script starts,
 in whatever session, is ended when the script ends, when we are told to end (SIGTERM), and when
-the engine dies. Arguments: the engine's pid, megabytes of memory and of a file, seconds of CPU
-time, the script, the script's own arguments.
+the engine dies. Arguments: the engine's pid, the user that the script runs as ("" for ours),
+megabytes of memory and of a file, seconds of CPU time, the script, the script's own arguments.
 """
 
 import contextlib
 import ctypes
 import os
+import pwd
 import resource
 import signal
 import sys
@@ -18,6 +19,9 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
 MEGABYTE = 1024 * 1024
 OPEN_FILES = 256
 #: How long we go on killing what begets faster than it dies.
@@ -26,7 +30,7 @@ PATIENCE_S = 5.0
 
 def main() -> None:
     """Run the script; end as it ended."""
-    engine_pid, memory, file_size, cpu_s, *command = sys.argv[1:]
+    engine_pid, user, memory, file_size, cpu_s, *command = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -34,7 +38,8 @@ def main() -> None:
         sys.exit("The engine that started this script is gone.")
     script = os.fork()
     if script == 0:
-        _become(command, int(memory) * MEGABYTE, int(file_size) * MEGABYTE, int(cpu_s))
+        _limit(int(memory) * MEGABYTE, int(file_size) * MEGABYTE, int(cpu_s))
+        _become(command, user)
     try:
         status = _wait_for(script)
     finally:
@@ -45,19 +50,51 @@ def main() -> None:
 
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, int(value))
+        ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)
 
 
-def _become(command: list[str], memory: int, file_size: int, cpu_s: int) -> None:
-    """Replace this process by the script, within its limits; it dies with the launcher."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _limit(memory: int, file_size: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # SIGXCPU first, then SIGKILL
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _become(command: list[str], user: str) -> None:
+    """Replace this process by the script; it dies with the launcher."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if user:
+        _change_to(user, Path(command[0]))
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)  # what let us change users ends here,
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)  # and no program of another user's gives it back
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the last of all: a change of user forgets it
     os.execv(sys.executable, [sys.executable, "-u", "-X", "faulthandler", *command])  # noqa: S606
+
+
+def _change_to(name: str, script: Path) -> None:
+    """Become that user for good, or end with what is in the way."""
+    account = pwd.getpwnam(name)
+    try:
+        os.initgroups(name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+    except PermissionError:
+        sys.exit(
+            f"The script may not run as {name!r} (PUSH_SCRIPT_USER): run the engine as root, or "
+            "give it CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_KILL."
+        )
+    python = Path(sys.executable)
+    for verb, path, mode in (
+        ("run", python, os.X_OK),
+        ("read", script, os.R_OK),
+        ("write to", Path.cwd(), os.W_OK),
+    ):
+        if not os.access(path, mode):
+            sys.exit(
+                f"{name!r} (PUSH_SCRIPT_USER) may not {verb} {path}; let it, and let it pass "
+                "through the folders above."
+            )
 
 
 def _wait_for(script: int) -> int:

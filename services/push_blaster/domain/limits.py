@@ -9,13 +9,14 @@ from push_blaster.domain.retry import RetryPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptLimits:
-    """What an audience script may use, and what it may see of our environment."""
+    """What an audience script may use, what it may see of our environment, and as whom it runs."""
 
     time: timedelta = timedelta(minutes=5)
     memory_mb: int = 2_048
     output_mb: int = 4_096
     output_files: int = 1_000
     environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from push_blaster.adapters.audience_scripts import (
     ScriptFailedError,
     ScriptRun,
     ScriptStoppedError,
+    list_output,
     run_script,
 )
 from push_blaster.adapters.script_folder import ScriptFolder, ScriptNotFoundError
@@ -277,6 +278,58 @@ def test_it_may_not_hold_more_than_256_files_open(runner: Runner) -> None:
 def test_a_memory_hog_fails_alone(runner: Runner) -> None:
     with pytest.raises(ScriptFailedError, match="MemoryError"):
         runner.run("x = bytearray(1 << 30)", memory_mb=300)
+
+
+def test_each_of_its_processes_may_use_four_times_its_time_on_a_core(runner: Runner) -> None:
+    runner.run("import resource\nprint(resource.getrlimit(resource.RLIMIT_CPU))")
+
+    assert runner.lines == [("stdout", "(120, 121)")]
+
+
+#: Says who it is, writes an audience, and looks for secrets of ours.
+CURIOUS = (
+    "import os, pwd\n"
+    "status = open('/proc/self/status').read()\n"
+    "print(pwd.getpwuid(os.getuid()).pw_name, 'NoNewPrivs:\\t1' in status, 0 in os.getgroups())\n"
+    "open('everybody.csv', 'w').write('user_id\\n')\n"
+    "open(f'/proc/{os.getppid()}/environ').read()\n"
+)
+
+
+@pytest.fixture
+def passable(place: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """A runner in a folder that others may pass through, with a Python that they may run."""
+    place.mkdir(mode=0o711)
+    known = [Path(name) for name in (sys.executable, "/usr/bin/python3") if Path(name).exists()]
+    python = next(path for path in known if is_passable(path.resolve()))
+    monkeypatch.setattr(sys, "executable", str(python))
+    return Runner(place)
+
+
+def is_passable(path: Path) -> bool:
+    return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
+
+
+@pytest.mark.parametrize("is_root", [os.geteuid() == 0])
+def test_as_another_user_it_writes_its_files_and_our_secrets_are_closed_to_it(
+    passable: Runner, is_root: bool
+) -> None:
+    said = "Permission denied: '/proc/" if is_root else "may not run as 'nobody'"
+
+    with pytest.raises(ScriptFailedError, match=said):
+        passable.run(CURIOUS, user="nobody")
+
+    words = [line for stream, line in passable.lines if stream == "stdout"]
+    assert words == (["nobody True False"] if is_root else [])
+    assert list(list_output(passable.output)) == (["everybody.csv"] if is_root else [])
+    assert passable.leftovers() == []
+
+
+def test_another_user_who_may_not_pass_is_told_of(runner: Runner) -> None:
+    with pytest.raises(ScriptFailedError, match="PUSH_SCRIPT_USER"):
+        runner.run(CURIOUS, user="nobody")
+
+    assert list_output(runner.output) == {}
 
 
 def test_words_that_are_no_text_are_heard_all_the_same(runner: Runner) -> None:
