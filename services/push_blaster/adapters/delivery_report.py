@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from chassis.postgres import Connection
 from push_blaster.adapters.delivery_ledger import LedgerPage, key_of
+
+#: So many reasons show which ones are the most frequent.
+REASONS_LOOKED_AT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,32 @@ class Place:
     user_id: UUID
 
 
+#: The users of the batch `b`, counted: deferred by the user's own time is `held`.
+_COUNTED: Final = """
+    SELECT CASE WHEN d.state = 'deferred' AND d.tries = 0 THEN 'held' ELSE d.state END AS state,
+           CASE WHEN d.state = 'held_back' THEN d.reason END AS rule, d.variant,
+           count(*) AS users, count(*) FILTER (WHERE d.was_in_doubt) AS doubtful
+      FROM deliveries d
+     WHERE d.execution_id = b.execution_id AND NOT d.is_test AND d.position = b.position
+       AND d.batch = b.batch
+     GROUP BY 1, 2, 3
+"""
+
+
+def keep_counts(connection: Connection, page: LedgerPage) -> None:
+    """Keep the counts of a batch, if it is done: nothing about its users changes any more."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE send_batches b
+               SET counts = (SELECT coalesce(jsonb_agg(c), '[]') FROM ({_COUNTED}) c)
+             WHERE execution_id = %(execution_id)s AND position = %(position)s
+               AND batch = %(batch)s AND done_at IS NOT NULL
+            """,  # noqa: S608 - a constant
+            key_of(page),
+        )
+
+
 def select_funnels(connection: Connection, execution_id: str) -> dict[int, dict[str, Any]]:
     """Return the live counts of each push: users by state, by variant and state, held back by rule.
 
@@ -27,15 +56,18 @@ def select_funnels(connection: Connection, execution_id: str) -> dict[int, dict[
     funnels: dict[int, dict[str, Any]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT position,
-                   CASE WHEN state = 'deferred' AND tries = 0 THEN 'held' ELSE state END,
-                   CASE WHEN state = 'held_back' THEN reason END, variant,
-                   count(*), count(*) FILTER (WHERE was_in_doubt)
-              FROM deliveries
-             WHERE execution_id = %(id)s AND NOT is_test
+            f"""
+            SELECT position, state, rule, variant, sum(users)::int, sum(doubtful)::int
+              FROM (SELECT b.position, c.*
+                      FROM send_batches b, jsonb_to_recordset(b.counts)
+                           AS c (state text, rule text, variant text, users int, doubtful int)
+                     WHERE b.execution_id = %(id)s AND b.counts IS NOT NULL
+                     UNION ALL
+                    SELECT b.position, c.*
+                      FROM send_batches b, LATERAL ({_COUNTED}) c
+                     WHERE b.execution_id = %(id)s AND b.counts IS NULL AND b.fence > 0) counted
              GROUP BY 1, 2, 3, 4
-            """,
+            """,  # noqa: S608 - a constant
             {"id": execution_id},
         )
         for position, state, rule, variant, users, doubtful in cursor:
@@ -54,16 +86,18 @@ def _empty() -> dict[str, Any]:
 
 
 def select_reasons(connection: Connection, page: LedgerPage, limit: int = 5) -> list[str]:
-    """Return the most frequent reasons why sends on this page's push failed."""
+    """Return the most frequent reasons why sends on this page's push failed; of many, a part."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT reason FROM deliveries
-             WHERE execution_id = %(execution_id)s AND position = %(position)s
-               AND is_test = %(is_test)s AND state <> 'sent' AND reason IS NOT NULL
+            SELECT reason
+              FROM (SELECT reason FROM deliveries
+                     WHERE execution_id = %(execution_id)s AND position = %(position)s
+                       AND is_test = %(is_test)s AND state <> 'sent' AND reason IS NOT NULL
+                     LIMIT %(looked_at)s) reasons
              GROUP BY reason ORDER BY count(*) DESC, reason LIMIT %(limit)s
             """,
-            {**key_of(page), "limit": limit},
+            {**key_of(page), "limit": limit, "looked_at": REASONS_LOOKED_AT},
         )
         return [row[0] for row in cursor]
 

@@ -10,6 +10,7 @@ from push_blaster.adapters.delivery_ledger import (
     select_open_tests,
     select_states,
 )
+from push_blaster.adapters.delivery_report import keep_counts
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.modes import delivers
 from push_blaster.use_cases.parts import Parts
@@ -60,4 +61,5 @@ def _close(parts: Parts, page: LedgerPage) -> bool:
         return True
     with parts.database.transaction() as connection:
         close_batch(connection, page.execution_id, page.position, page.batch, parts.clock())
+        keep_counts(connection, page)
     return True

@@ -76,10 +76,11 @@ def watch_push(parts: Parts, execution: Execution) -> Execution:
         if count_open_batches(connection, execution.id, push.position):
             return _still_in_time(parts, execution, push)
         counted = select_funnels(connection, execution.id).get(push.position)
+        funnel = read_funnel(push, counted)
+        status = PushStatus.FAILED if _reached_nobody(funnel) else PushStatus.SENT
         page = LedgerPage(execution.id, push.position, is_test=False)
-        reasons = select_reasons(connection, page)
-    funnel = read_funnel(push, counted)
-    status = PushStatus.FAILED if _reached_nobody(funnel) else PushStatus.SENT
+        is_failed = status is PushStatus.FAILED
+        reasons = select_reasons(connection, page) if is_failed else []
     _note_end(parts, execution, push, funnel, status, reasons)
     ended = replace(push, status=status, ended_at=parts.clock(), funnel=funnel)
     return _with_push(execution, ended)
@@ -200,7 +201,7 @@ def _note_end(
     if funnel["exclusionBreakdown"]:
         rules = ", ".join(f"{rule} {n}" for rule, n in funnel["exclusionBreakdown"].items())
         text += f" Held back by cadence: {rules}."
-    if status is PushStatus.FAILED and reasons:
+    if reasons:
         text += f" Nobody was reached: {'; '.join(reasons)}."
     level = LogLevel.ERROR if status is PushStatus.FAILED else LogLevel.SUCCESS
     note(parts, execution.id, Phase.LIVE_EXECUTION, text, level)

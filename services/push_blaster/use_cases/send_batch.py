@@ -24,6 +24,7 @@ from push_blaster.adapters.delivery_ledger import (
     select_held,
     select_states,
 )
+from push_blaster.adapters.delivery_report import keep_counts
 from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution
 from push_blaster.adapters.execution_view import NewerExecutionError, select_execution
@@ -168,6 +169,7 @@ def _finish(parts: Parts, execution: Execution, batch: TakenBatch, page: LedgerP
     now = parts.clock()
     with parts.database.transaction() as connection:
         finish_batch(connection, batch, now, tracked_at=now if is_told else None)
+        keep_counts(connection, page)
 
 
 def _put_off(

@@ -429,3 +429,17 @@ def test_an_execution_keeps_the_automation_that_it_started_with(bench: Bench) ->
     execution_id = bench.start(settings={"cancellationWindowMinutes": 5}, name="As it was")
 
     assert bench.run(execution_id).automation.name == "As it was"
+
+
+def test_what_a_done_batch_came_to_is_kept_with_it_and_not_counted_again(
+    bench: Bench, cadence_database: Database
+) -> None:
+    execution_id = bench.start()
+    bench.run(execution_id)
+    counted = bench.funnel(execution_id)
+
+    with bench.database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM deliveries WHERE execution_id = %s", [execution_id])
+
+    assert counted["sent"] == 10
+    assert bench.funnel(execution_id) == counted
