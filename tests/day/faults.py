@@ -84,7 +84,7 @@ EFFECTS: Final = {
     Kind.ENGINE: Effect(3),
     Kind.REPLICA: Effect(5),
     Kind.SCRIPT_FAILS: Effect(raises=FAILED),
-    Kind.PROVIDER_BUSY: Effect(20, LATE, echo_s=120),
+    Kind.PROVIDER_BUSY: Effect(20, LATE, echo_s=180),
     Kind.EDIT: Effect(),
     Kind.CADENCE_AWAY: Effect(20, UNCHECKED, _names("CadenceAway fail_open")),
     Kind.WEB: Effect(15, raises=_names("WebAway")),

@@ -3,9 +3,11 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import psutil
 import requests
@@ -43,41 +45,50 @@ class Observer:
     alerts: Alerts = field(default_factory=read_alerts)
     alarms: list[Alarm] = field(default_factory=list)
     weights: list[Weighed] = field(default_factory=list)
+    _seen: dict[str, Samples] = field(default_factory=dict)
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        """Begin to look."""
-        self._thread = threading.Thread(target=self._look_on)
-        self._thread.start()
+        """Begin to look; a process that hangs keeps nobody from looking at the others."""
+        stack = self.world.stack
+        targets = [("push-web", stack.push_url)]
+        targets += [("push-engine", _local(port)) for port in stack.engine_ports.values()]
+        targets += [("cadence", _local(port)) for port in stack.cadence_ports]
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(partial(self._scrape, job, url),))
+            for job, url in targets
+        ]
+        self._threads.append(threading.Thread(target=self._repeat, args=(self._look,)))
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Look no more."""
         self._stopping.set()
-        if self._thread:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _look_on(self) -> None:
+    def _repeat(self, duty: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             begun = time.monotonic()
-            self.alarms += self.alerts.look(self._scrape(), utc_now())
-            self.weights += self._weigh(utc_now())
+            duty()
             self._stopping.wait(max(0.1, EVERY_S - (time.monotonic() - begun)))
 
-    def _scrape(self) -> Samples:
-        stack = self.world.stack
-        targets = [("push-web", stack.push_url)]
-        for job, ports in (
-            ("push-engine", stack.engine_ports.values()),
-            ("cadence", stack.cadence_ports),
-        ):
-            targets += [(job, f"http://127.0.0.1:{port}") for port in ports]
-        samples: dict[str, Vector] = {}
-        for job, url in targets:
-            for name, labels, value in _read(url):
-                of = frozenset({**labels, "job": job, "instance": url}.items())
-                samples.setdefault(name, {})[of] = value
-        return samples
+    def _scrape(self, job: str, url: str) -> None:
+        found: dict[str, Vector] = {}
+        for name, labels, value in _read(url):
+            of = frozenset({**labels, "job": job, "instance": url}.items())
+            found.setdefault(name, {})[of] = value
+        self._seen[url] = found
+
+    def _look(self) -> None:
+        together: dict[str, Vector] = defaultdict(dict)
+        for samples in list(self._seen.values()):
+            for name, vector in samples.items():
+                together[name] |= vector
+        self.alarms += self.alerts.look(together, utc_now())
+        self.weights += self._weigh(utc_now())
 
     def _weigh(self, now: datetime) -> Iterator[Weighed]:
         for blow, number in [*self.world.parts(), (Blow.KILL_POSTGRES, 0)]:
@@ -85,6 +96,10 @@ class Observer:
             weight = _weigh(pid, is_shared=blow is Blow.KILL_POSTGRES)
             if weight is not None:
                 yield Weighed(f"{blow} {number + 1}", pid, now, weight)
+
+
+def _local(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 def _read(url: str) -> Iterator[tuple[str, dict[str, str], float]]:
