@@ -14,8 +14,8 @@ from chassis.postgres import Pool
 LOCK: Final = 7_304_218_511
 
 
-def migrate(database: Pool[Any], folder: Path) -> None:
-    """Bring the schema of `database` to the newest migration in `folder`; safe to repeat."""
+def migrate(database: Pool[Any], folder: Path, to: str = "head") -> None:
+    """Bring the schema of `database` up to a migration in `folder`, the newest; safe to repeat."""
     engine = sqlalchemy.create_engine(
         f"{database.dialect}://", creator=_unhurried(database), poolclass=sqlalchemy.NullPool
     )
@@ -26,7 +26,7 @@ def migrate(database: Pool[Any], folder: Path) -> None:
         config.set_main_option("script_location", str(folder))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
         connection.commit()
 
 
