@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -92,6 +93,48 @@ def test_what_the_image_copies_is_there() -> None:
     assert copied
     for source in (name for names in copied for name in names):
         assert (ROOT / source).exists(), source
+
+
+def test_the_images_pg_dump_is_no_older_than_the_server() -> None:
+    client = re.search(r"postgresql-client-(\d+)", (DEPLOY / "Dockerfile").read_text())
+    server = re.search(r"image: postgres:(\d+)", (DEPLOY / "compose.yaml").read_text())
+
+    assert client
+    assert server
+    assert int(client[1]) >= int(server[1])
+
+
+def test_the_image_installs_as_everybody_does() -> None:
+    """What `make install` does on every clean clone, but for --editable and where."""
+    dockerfile, makefile = (DEPLOY / "Dockerfile").read_text(), (ROOT / "Makefile").read_text()
+
+    def installs(text: str) -> list[set[str]]:
+        lines = re.findall(r"pip install (.+)$", text, re.MULTILINE)
+        quiet = {"-qq", "--disable-pip-version-check", "--no-cache-dir", "--editable"}
+        return [set(line.split()) - quiet for line in lines]
+
+    assert installs(dockerfile) == installs(makefile) != []
+
+
+def test_what_is_installed_has_every_file_that_the_code_needs(tmp_path: Path) -> None:
+    """An image has no checkout: pages, templates and migrations must be in the package."""
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in ("services", "shared"):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
+    needed = {
+        str(path.relative_to(path.parents[len(path.relative_to(source).parts) - 2]))
+        for path in source.glob("s*/**/*")
+        if path.is_file() and path.name != "README.md"
+    }
+
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
+    subprocess.run([*build, "-w", tmp_path, source], check=True, capture_output=True)
+
+    (wheel,) = tmp_path.glob("*.whl")
+    assert needed <= set(ZipFile(wheel).namelist())
 
 
 def test_compose_and_units_start_commands_that_exist() -> None:
@@ -181,6 +224,9 @@ def _ours(program: str) -> Path:
 
 def _tool(name: str) -> str:
     found = shutil.which(name, path=f"{os.defpath}:/usr/sbin:/usr/local/bin")
+    required = f"REQUIRE_{name.partition('-')[0].upper()}"
+    if found is None and os.environ.get(required) == "1":  # noqa: TID251 - .ci/run sets it
+        pytest.fail(f"{name} is missing, and {required}=1 asks for it.")
     if found is None:
         pytest.skip(f"not run: {name} is not installed")
     return found

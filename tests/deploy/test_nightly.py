@@ -1,0 +1,81 @@
+"""What every night does where there is no systemd: a backup, and old history dropped."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from cadence_service.cli import MIGRATIONS as CADENCE_MIGRATIONS
+from chassis.migrations import migrate
+from chassis.postgres import BulkDatabase, Database
+from local_stack.embedded_postgres import EmbeddedPostgres, find_binaries
+from push_blaster.cli import MIGRATIONS
+
+NIGHTLY = Path(__file__).parents[2] / "deploy" / "nightly.sh"
+
+
+@pytest.fixture
+def settings(postgres: EmbeddedPostgres, tmp_path: Path) -> Mapping[str, str]:
+    push, cadence = (
+        postgres.create_database(f"{name}_{uuid4().hex[:8]}") for name in ("push", "cadence")
+    )
+    migrate(Database(push, max_connections=1), MIGRATIONS)
+    migrate(BulkDatabase(cadence, max_connections=1), CADENCE_MIGRATIONS)
+    return {
+        "PATH": os.pathsep.join(
+            [str(Path(sys.executable).parent), str(find_binaries()), os.defpath]
+        ),
+        "PUSH_BLASTER_DATABASE_URL": push,
+        "PUSH_CADENCE_DATABASE_URL": cadence,
+        "PUSH_DATA_DIR": str(tmp_path / "data"),
+        "CADENCE_API_TOKEN": "t",
+    }
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> Path:
+    """A folder with a backup of a month ago in it, and one of yesterday."""
+    (tmp_path / "data").mkdir()
+    for name, days in (("old", 30), ("recent", 1)):
+        folder = tmp_path / "backups" / name
+        folder.mkdir(parents=True)
+        at = time.time() - days * 86_400  # noqa: TID251 - the age of a file
+        os.utime(folder, (at, at))
+    return tmp_path / "backups"
+
+
+def run(settings: Mapping[str, str], backups: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [NIGHTLY, backups], env=settings, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_night_makes_a_backup_lets_go_of_old_ones_and_prunes(
+    settings: Mapping[str, str], backups: Path
+) -> None:
+    done = run(settings, backups)
+
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in backups.iterdir())
+    assert len(names) == 2
+    assert names[1] == "recent"
+    program = Path(sys.executable).with_name("push-backup")
+    subprocess.run([program, "check", backups / names[0]], env=settings, check=True)
+    assert "Dropped 0 weeks" in done.stdout
+
+
+def test_without_a_new_backup_the_old_ones_stay_and_history_is_pruned_all_the_same(
+    settings: Mapping[str, str], backups: Path
+) -> None:
+    away = {**settings, "PUSH_BLASTER_DATABASE_URL": "postgresql://127.0.0.1:9/none"}
+
+    done = run(away, backups)
+
+    assert done.returncode == 1
+    assert (backups / "old").exists()
+    assert "Dropped 0 weeks" in done.stdout
