@@ -1,7 +1,7 @@
 """PostgreSQL: bounded pools of connections that heal when the server comes back."""
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -54,6 +54,8 @@ class Pool(Generic[AnyConnection]):
     dialect: ClassVar[str]
     #: The driver's module: both follow the database API of Python in the names of their errors.
     driver: ClassVar[Any]
+    #: What the driver is told beside what every connection of ours is.
+    own_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Pool(Generic[AnyConnection]):
             "tcp_user_timeout": 30_000,
             "options": f"-c statement_timeout={int(statement_timeout.total_seconds() * 1000)}"
             " -c timezone=UTC",
+            **self.own_options,
         }
         # Nothing that the engine holds may hold the pool, or it would live for good.
         self._connect = partial(self.driver.connect, url, **options)
@@ -180,12 +183,7 @@ class BulkDatabase(Pool[BulkConnection]):
 
     dialect: ClassVar[str] = "postgresql+psycopg"
     driver: ClassVar[Any] = psycopg
-
-    def connect(self) -> BulkConnection:
-        """Return a connection outside the pool."""
-        connection = super().connect()
-        connection.prepare_threshold = None
-        return connection
+    own_options: ClassVar[Mapping[str, Any]] = {"prepare_threshold": None}
 
 
 def _first_line(error: BaseException) -> str:

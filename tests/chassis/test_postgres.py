@@ -10,7 +10,7 @@ import pytest
 
 from cadence_service.cli import MIGRATIONS
 from chassis.migrations import migrate
-from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
+from chassis.postgres import BulkDatabase, Database, DatabaseAwayError, DatabaseFaultError
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.conftest import FAST
 from tests.journeys.stack import wait_until
@@ -42,6 +42,20 @@ def test_a_transaction_that_raises_changes_nothing(database: Database) -> None:
     with pytest.raises(RuntimeError):
         fail_half_way()
     assert read_one(database, "SELECT count(*) FROM marks") == 0
+
+
+def test_no_statement_stays_on_a_connection_so_that_pgbouncer_may_lend_it_to_others(
+    postgres: EmbeddedPostgres,
+) -> None:
+    bulk = BulkDatabase(postgres.create_database("chassis_tests"), max_connections=1)
+    counts: list[object] = []
+    for _ in range(10):
+        with bulk.transaction() as connection:
+            asked = connection.execute("SELECT count(*) FROM pg_prepared_statements")
+            counts.append(asked.fetchone())
+    bulk.close()
+
+    assert counts == [(0,)] * 10
 
 
 def test_there_are_never_more_connections_than_allowed(database: Database) -> None:

@@ -43,17 +43,21 @@ class Work:
     dead_after_s: float
 
 
+def make_connector(database_url: str) -> procrastinate.PsycopgConnector:
+    """Return the queue's own connections; as of every pool of ours, PgBouncer may stand between."""
+    nothing_prepared = {"prepare_threshold": None}
+    return procrastinate.PsycopgConnector(
+        conninfo=database_url, min_size=1, max_size=8, timeout=5, kwargs=nothing_prepared
+    )
+
+
 class JobQueue:
     """The queue of one engine process, inside an event loop: `async with queue.opened()`."""
 
     def __init__(self, database_url: str, work: Work) -> None:
         """Take the database that holds the jobs, and what they do."""
         self._work = work
-        self._app = procrastinate.App(
-            connector=procrastinate.PsycopgConnector(
-                conninfo=database_url, min_size=1, max_size=8, timeout=5
-            )
-        )
+        self._app = procrastinate.App(connector=make_connector(database_url))
         self._app.task(name=ADVANCE, queue=EXECUTIONS)(work.advance)
         self._app.task(name=SEND_BATCH, queue=BATCHES)(work.send_batch)
         self._app.task(name=RUN_TRIAL, queue=TRIALS)(work.run_trial)
