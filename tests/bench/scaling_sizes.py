@@ -26,4 +26,6 @@ def print_sizes(stack: Stack) -> None:
     for name, rows, indexes in [*stack.ledger(SIZES), *stack.history(SIZES)]:
         print(f"| {name} | {rows / sent:.0f} | {indexes / sent:.0f} |")
     frozen = sum(f.stat().st_size for f in stack.folder.glob("executions/**/*") if f.is_file())
-    print(f"| files of executions | {frozen / sent:.0f} | |", flush=True)
+    print(f"| files of executions | {frozen / sent:.0f} | |")
+    ((wal,),) = stack.ledger("SELECT wal_bytes::bigint FROM pg_stat_wal")
+    print(f"| the log of all writes, since the server's start | {wal / sent:.0f} | |", flush=True)

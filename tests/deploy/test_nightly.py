@@ -34,6 +34,7 @@ def settings(postgres: EmbeddedPostgres, tmp_path: Path) -> Mapping[str, str]:
         "PUSH_CADENCE_DATABASE_URL": cadence,
         "PUSH_DATA_DIR": str(tmp_path / "data"),
         "CADENCE_API_TOKEN": "t",
+        "PUSH_ADMIN_TOKEN": "t",
     }
 
 
@@ -66,6 +67,7 @@ def test_a_night_makes_a_backup_lets_go_of_old_ones_and_prunes(
     assert names[1] == "recent"
     program = Path(sys.executable).with_name("push-backup")
     subprocess.run([program, "check", backups / names[0]], env=settings, check=True)
+    assert "Removed " in done.stdout
     assert "Dropped 0 weeks" in done.stdout
 
 
