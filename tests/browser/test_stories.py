@@ -29,10 +29,10 @@ def fill_in_offers(page: Page) -> None:
     page.get_by_label("Live send time, T").fill("18:30")
     page.get_by_label("Time zone").fill("Europe/Berlin")
     page.get_by_label("Audience script").select_option("garden_activity")
-    page.get_by_label("Its parameters").fill("lookback_hours = 24")
+    page.get_by_label("lookback_hours").fill("24")
     page.get_by_label("Title").fill("[[var:first_name|Hello]], offers near you")
     page.get_by_label("Text").fill("Somebody gives away [[var:plant]].")
-    page.get_by_label("Audience of the script").fill("recent_offerers")
+    page.get_by_label("Audience of the script").select_option("recent_offerers")
 
 
 def test_an_automation_is_made_by_hand_tried_out_and_paused(page: Page) -> None:
@@ -82,7 +82,7 @@ def test_a_fault_is_shown_beside_its_field(page: Page) -> None:
 
     field = page.get_by_label("Title")
     expect(field).to_have_attribute("aria-invalid", "true")
-    expect(page.get_by_role("alert")).to_contain_text("pushSequence.0.title")
+    expect(page.get_by_role("alert")).to_contain_text("Push 1: Title: Give 1 to 1000 characters.")
     expect(page.get_by_label("Name", exact=True)).to_have_value("Half done")
 
 

@@ -4,7 +4,7 @@
 # audience recent_offerers: Whoever offered a plant.
 # audience recent_planters: Whoever put a plant on the shelf, and offered none.
 # audience recent_wishers: Whoever wished for a plant, and did neither.
-# parameter lookback_hours (integer, default 48): How far to look back.
+# parameter lookback_hours (integer, default 48, at least 1, at most 720): How far to look back.
 """Write three audiences, each user in the first that fits: offers, then shelf, then wishes.
 
 Data: the tables in ../data, beside the scripts folder.

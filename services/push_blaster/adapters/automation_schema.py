@@ -104,6 +104,11 @@ def _is_absolute_time(value: str) -> None:
         ) from error
 
 
+def worded(most: int) -> validate.Validator:
+    """Return the check of a text that may not be empty."""
+    return validate.Length(min=1, max=most, error="Give 1 to {max} characters.")
+
+
 def optional(field: type[fields.Field[Any]], **options: Any) -> fields.Field[Any]:
     """Return a field that may be null."""
     return field(allow_none=True, **options)
@@ -126,6 +131,23 @@ TimingSchema = KeptSchema.from_dict(
     name="PushTiming",
 )
 
+#: What a push and a template of one have in common: their texts' lengths, and their places.
+TITLE_LENGTH: Final = worded(1_000)
+BODY_LENGTH: Final = validate.Length(max=4_000)
+SEQUENCE_LENGTH: Final = validate.Length(
+    min=1, max=MAX_PUSHES, error="A sequence has {min} to {max} pushes."
+)
+PLACE_FIELDS: Final[Mapping[str, fields.Field[Any]]] = {
+    "sequenceOrder": optional(fields.Integer),
+    "layerId": fields.Integer(
+        strict=True,
+        load_default=1,
+        validate=validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} is none."),
+    ),
+    "timing": fields.Nested(TimingSchema, load_default=lambda: {"delayAfterPrevious": 0}),
+    "audienceName": optional(fields.String),
+}
+
 _Variant = KeptSchema.from_dict(
     {
         "id": fields.String(required=True, validate=validate.Length(min=1, max=100)),
@@ -134,8 +156,8 @@ _Variant = KeptSchema.from_dict(
             load_default=1,
             validate=validate.Range(min=0, min_inclusive=False, max=1_000_000),
         ),
-        "title": optional(fields.String, validate=validate.Length(min=1, max=1_000)),
-        "body": optional(fields.String, validate=validate.Length(max=4_000)),
+        "title": optional(fields.String, validate=TITLE_LENGTH),
+        "body": optional(fields.String, validate=BODY_LENGTH),
         "deepLink": optional(fields.String),
     },
     name="PushVariant",
@@ -151,17 +173,10 @@ def _are_told_apart(variants: list[dict[str, Any]]) -> None:
 _Push = KeptSchema.from_dict(
     {
         "id": optional(fields.String, load_default=""),
-        "sequenceOrder": optional(fields.Integer),
-        "title": fields.String(required=True, validate=validate.Length(min=1, max=1_000)),
-        "body": fields.String(required=True, validate=validate.Length(max=4_000)),
+        "title": fields.String(required=True, validate=TITLE_LENGTH),
+        "body": fields.String(required=True, validate=BODY_LENGTH),
         "deepLink": optional(fields.String, load_default=""),
-        "layerId": fields.Integer(
-            strict=True,
-            load_default=1,
-            validate=validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} is none."),
-        ),
-        "timing": fields.Nested(TimingSchema, load_default=lambda: {"delayAfterPrevious": 0}),
-        "audienceName": optional(fields.String),
+        **PLACE_FIELDS,
         "variants": optional(
             fields.List,
             cls_or_instance=fields.Nested(_Variant),
@@ -347,7 +362,7 @@ class AutomationSchema(
     KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
         {
             "id": fields.String(required=True, validate=is_id),
-            "name": fields.String(required=True, validate=validate.Length(min=1, max=255)),
+            "name": fields.String(required=True, validate=worded(255)),
             "description": optional(fields.String, load_default=""),
             "type": fields.String(required=True, validate=validate.OneOf(TYPES)),
             "status": fields.String(load_default="draft", validate=validate.OneOf(STATUSES)),
@@ -358,9 +373,7 @@ class AutomationSchema(
             "pushSequence": fields.List(
                 fields.Nested(_Push),
                 required=True,
-                validate=validate.Length(
-                    min=1, max=MAX_PUSHES, error="A sequence has {min} to {max} pushes."
-                ),
+                validate=SEQUENCE_LENGTH,
             ),
             "audienceCriteria": optional(fields.Nested, nested=_Criteria, load_default=dict),
             "settings": fields.Nested(

@@ -5,13 +5,12 @@ category: behaviour
 runtime: 30
 audiences: recent_offerers, recent_wishers
 audience recent_offerers: Whoever made an offer.
-parameter lookback_hours (integer, default 48): How far to look back.
+parameter lookback_hours (integer, default 48, at least 1, at most 720): How far to look back.
 parameter product_id (string, required): The product that is shown.
 parameter tone (choice of short|long, default short): Which text is meant.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -77,24 +76,35 @@ def _read_parameter(name: str, terms: str, description: str) -> Parameter:
     names = [known.value for known in ParameterType]
     if word.lower() not in names:
         raise ValueError(f"{word!r} is no type. Types: {', '.join(names)}.")
+    given = dict(_read_term(term) for term in others)
     parameter = Parameter(
         name=name,
         type=ParameterType(word.lower()),
         description=description,
-        required="required" in others,
-        default=_find_default(others),
+        required="required" in given,
+        default=given.get("default"),
         choices=tuple(choice.strip() for choice in choices.split("|") if choice.strip()),
+        least=_read_bound(word.lower(), given.get("at least")),
+        most=_read_bound(word.lower(), given.get("at most")),
     )
     if parameter.default is not None:
         read_value(parameter, parameter.default)
     return parameter
 
 
-def _find_default(terms: Sequence[str]) -> str | None:
-    for term in terms:
-        word, _, value = term.partition(" ")
-        if word == "default":
-            return value.strip()
-        if word != "required":
-            raise ValueError(f"{term!r} is neither 'required' nor 'default …'.")
-    return None
+def _read_term(term: str) -> tuple[str, str]:
+    """Return what a term is about, and its value; ValueError if it is about nothing known."""
+    for word in ("default", "at least", "at most"):
+        if term.startswith(f"{word} "):
+            return word, term.removeprefix(word).strip()
+    if term == "required":
+        return term, ""
+    raise ValueError(f"{term!r} is none of: required, default …, at least …, at most ….")
+
+
+def _read_bound(kind: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    if kind not in {ParameterType.INTEGER, ParameterType.NUMBER}:
+        raise ValueError(f"only numbers have bounds, and {kind} is none.")
+    return float(text)

@@ -169,6 +169,22 @@ def select_runs(
         return [_run(row) for row in cursor]
 
 
+def select_last_written(connection: Connection, script_id: str) -> tuple[FoundAudience, ...]:
+    """Return what the script wrote when it last ran well; nothing if it never has."""
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            """
+            SELECT * FROM script_runs
+             WHERE script_id = %(script_id)s AND state = 'succeeded'
+             ORDER BY asked_at DESC, id DESC
+             LIMIT 1
+            """,
+            {"script_id": script_id},
+        )
+        row = cursor.fetchone()
+    return _run(row).audiences if row else ()
+
+
 def _select_one(connection: Connection, column: str, value: object) -> RunRecord:
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(

@@ -14,13 +14,16 @@ from marshmallow import (
 )
 
 from push_blaster.adapters.automation_schema import (
-    MAX_PUSHES,
+    BODY_LENGTH,
+    PLACE_FIELDS,
+    SEQUENCE_LENGTH,
+    TITLE_LENGTH,
     KeptSchema,
     ScheduleSchema,
     SettingsSchema,
-    TimingSchema,
     is_id,
     optional,
+    worded,
 )
 from push_blaster.domain.automation_template import (
     DELAY_HOURS,
@@ -100,17 +103,10 @@ class _Variable(
 
 _Push = KeptSchema.from_dict(
     {
-        "sequenceOrder": optional(fields.Integer),
-        "titleTemplate": fields.String(required=True, validate=validate.Length(min=1, max=1_000)),
-        "bodyTemplate": fields.String(required=True, validate=validate.Length(max=4_000)),
+        "titleTemplate": fields.String(required=True, validate=TITLE_LENGTH),
+        "bodyTemplate": fields.String(required=True, validate=BODY_LENGTH),
         "deepLinkTemplate": optional(fields.String, load_default=""),
-        "layerId": fields.Integer(
-            strict=True,
-            load_default=1,
-            validate=validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} is none."),
-        ),
-        "timing": fields.Nested(TimingSchema, load_default=lambda: {"delayAfterPrevious": 0}),
-        "audienceName": optional(fields.String),
+        **PLACE_FIELDS,
         "variables": fields.List(fields.String(), dump_only=True),
     },
     name="PushTemplate",
@@ -121,7 +117,7 @@ class TemplateSchema(
     KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
         {
             "id": fields.String(required=True, validate=is_id),
-            "name": fields.String(required=True, validate=validate.Length(min=1, max=255)),
+            "name": fields.String(required=True, validate=worded(255)),
             "description": optional(fields.String),
             "category": fields.String(load_default="custom", validate=validate.OneOf(CATEGORIES)),
             "isSystemTemplate": fields.Boolean(load_default=False),
@@ -131,9 +127,7 @@ class TemplateSchema(
             "pushTemplates": fields.List(
                 fields.Nested(_Push),
                 required=True,
-                validate=validate.Length(
-                    min=1, max=MAX_PUSHES, error="A sequence has {min} to {max} pushes."
-                ),
+                validate=SEQUENCE_LENGTH,
             ),
             "audienceTemplate": optional(fields.Dict, load_default=dict),
             "defaultSettings": fields.Nested(

@@ -26,7 +26,7 @@ class Parameter:
     """A parameter that a script declares.
 
     Shape: `default` is the text that the script sees when nothing is given; `choices` only where
-    the type is choice.
+    the type is choice; numbers lie from `least` to `most`, where given.
     """
 
     name: str
@@ -35,6 +35,8 @@ class Parameter:
     required: bool = False
     default: str | None = None
     choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
 
 
 class ParametersError(Exception):
@@ -76,7 +78,16 @@ def read_value(parameter: Parameter, value: object) -> str:
         if text not in parameter.choices:
             raise ValueError(f"{text!r} is none of {', '.join(parameter.choices)}.")
         return text
-    return _READERS[parameter.type](value)
+    text = _READERS[parameter.type](value)
+    _check_range(parameter, text)
+    return text
+
+
+def _check_range(parameter: Parameter, text: str) -> None:
+    if parameter.least is not None and float(text) < parameter.least:
+        raise ValueError(f"{text} is too little; give {parameter.least:g} or more.")
+    if parameter.most is not None and float(text) > parameter.most:
+        raise ValueError(f"{text} is too much; give {parameter.most:g} or less.")
 
 
 def _find_unknown(declared: Sequence[Parameter], given: Mapping[str, object]) -> dict[str, str]:

@@ -27,6 +27,8 @@ class ParameterSchema(Schema):
     default = fields.String(allow_none=True)
     description = fields.String()
     choices = fields.List(fields.String())
+    least = fields.Float(data_key="min", allow_none=True)
+    most = fields.Float(data_key="max", allow_none=True)
 
 
 class ScriptSchema(Schema):

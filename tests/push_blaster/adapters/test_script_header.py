@@ -14,7 +14,7 @@ category: sales
 runtime: 30 s
 audiences: new_buyers, old_buyers
 audience old_buyers: Bought before this year.
-parameter hours (integer, default 48): How far to look back.
+parameter hours (integer, default 48, at least 1, at most 720): How far to look back.
 parameter product (string, required): Which product.
 parameter tone (choice of short|long, default short): Which text.
 parameter since (date)
@@ -24,6 +24,8 @@ PARAMETERS = [
         name="hours",
         type=ParameterType.INTEGER,
         default="48",
+        least=1,
+        most=720,
         description="How far to look back.",
     ),
     Parameter(
@@ -74,7 +76,10 @@ def test_code_that_looks_like_a_header_is_none() -> None:
         ("flot", "'flot' is no type. Types: string, number"),
         ("integer, default many", "'many' is no whole number"),
         ("choice of a|b, default c", "'c' is none of a, b"),
-        ("string, optional", "'optional' is neither"),
+        ("string, optional", "'optional' is none of: required, default …"),
+        ("integer, default 0, at least 1", "0 is too little; give 1 or more."),
+        ("integer, at most many", "could not convert string to float: 'many'"),
+        ("date, at least 1", "only numbers have bounds, and date is none."),
     ],
 )
 def test_a_parameter_that_cannot_be_understood_is_a_fault(terms: str, said: str) -> None:

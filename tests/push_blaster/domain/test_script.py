@@ -69,6 +69,17 @@ def test_a_choice_lists_what_there_is() -> None:
         read_parameters("s", [TONE], {"wanted": "loud"})
 
 
+def test_a_number_lies_within_its_bounds() -> None:
+    share = a_parameter(ParameterType.NUMBER, least=0, most=1)
+
+    for fitting in (0, "0.5", 1):
+        read_parameters("s", [share], {"wanted": fitting})
+    with pytest.raises(ParametersError, match=r"-0\.5 is too little; give 0 or more\."):
+        read_parameters("s", [share], {"wanted": -0.5})
+    with pytest.raises(ParametersError, match=r"2 is too much; give 1 or less\."):
+        read_parameters("s", [share], {"wanted": 2})
+
+
 def test_defaults_are_filled_in_and_what_is_optional_may_be_left_out() -> None:
     declared = [
         a_parameter(ParameterType.INTEGER, name="hours", default="48"),

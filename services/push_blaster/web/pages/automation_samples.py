@@ -1,6 +1,6 @@
 """What messages look like: a push filled in with rows of the last audience that it had."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -8,48 +8,112 @@ from typing import Any, Final
 from chassis.postgres import Connection
 from push_blaster.adapters.execution_view import select_last_audience
 from push_blaster.adapters.frozen_audiences import read_batch
+from push_blaster.adapters.script_run_table import select_last_written
+from push_blaster.domain.audience import normalise
 from push_blaster.domain.automation import Automation, Push
-from push_blaster.domain.push_template import PushTexts, compile_push
-from push_blaster.domain.template import MalformedPlaceholderError, MissingVariableError
+from push_blaster.domain.experiment import Variant
+from push_blaster.domain.push_template import PushTemplate, PushTexts, compile_push
+from push_blaster.domain.template import MalformedPlaceholderError
 
-ROWS: Final = 3
+#: How many rows are looked at.
+ROWS: Final = 20
+#: About how many characters of a title and of a text a locked phone shows before it cuts them.
+VISIBLE: Final = {"Android": (65, 240), "iOS": (50, 178)}
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One wording of a push as one user would get it.
+
+    Units: `share` of the users, from 0 to 1, who get this variant.
+    """
+
+    texts: PushTexts
+    variant: Variant | None
+    share: float
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A push as one user would get it; `fault` says why nobody would."""
+    """A push in each of its wordings; `fault` says why nobody would get it."""
 
     push: Push
-    texts: PushTexts
+    looks: tuple[Look, ...]
     columns: tuple[str, ...]
     fault: str | None = None
 
 
 def read_samples(connection: Connection, data_folder: Path, automation: Automation) -> list[Sample]:
     """Return every push of `automation`, with a real row where there has been one."""
-    samples = []
-    for push in automation.pushes:
-        last = select_last_audience(connection, automation.script_id or "", push.audience_name)
-        path = data_folder / last[0] if last else None
-        rows = read_batch(path, 0, ROWS) if path and path.exists() else []
-        columns = last[1] if last else ()
-        samples.append(fill_sample(push, [row.variables for row in rows], columns))
-    return samples
+    return [
+        fill_sample(push, *_find_rows(connection, data_folder, automation.script_id or "", push))
+        for push in automation.pushes
+    ]
 
 
-def fill_sample(push: Push, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> Sample:
+def fill_sample(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Sample:
     """Return the push as the first of `rows` that has all its variables would get it."""
-    bare = PushTexts(push.title, push.body, push.deep_link)
-    try:
-        template = compile_push(push)
-    except MalformedPlaceholderError as error:
-        return Sample(push, bare, columns, str(error))
-    unknown = template.find_unknown(columns) if columns else []
-    if unknown:
-        return Sample(push, bare, columns, f"The audience has no column {', '.join(unknown)}.")
-    for row in rows:
+    looks: list[Look] = []
+    fault: str | None = None
+    whole = sum(variant.weight for variant in push.variants) or 1
+    for variant in push.variants or (None,):
+        worded = push.worded(variant)
+        texts = PushTexts(worded.title, worded.body, worded.deep_link)
+        warnings: list[str] = []
         try:
-            return Sample(push, template.render(row), columns)
-        except MissingVariableError:
-            continue
-    return Sample(push, bare, columns)
+            template = compile_push(worded)
+            fault = fault or _find_unknown(template, columns)
+            texts, warnings = _fill_in(template, rows, texts)
+        except MalformedPlaceholderError as error:
+            fault = str(error)
+        share = variant.weight / whole if variant else 1
+        looks.append(Look(texts, variant, share, (*warnings, *_find_cuts(texts))))
+    return Sample(push, tuple(looks), columns, fault)
+
+
+def _find_rows(
+    connection: Connection, data_folder: Path, script_id: str, push: Push
+) -> tuple[Sequence[Row], tuple[str, ...]]:
+    """Return rows and columns of the push's last audience, or of what its script last wrote."""
+    last = select_last_audience(connection, script_id, push.audience_name)
+    path = data_folder / last[0] if last else None
+    if last and path and path.exists():
+        return [row.variables for row in read_batch(path, 0, ROWS)], last[1]
+    written = [a for a in select_last_written(connection, script_id) if not a.is_test]
+    for audience in written:
+        is_only_one = push.audience_name == "default" and len(written) == 1
+        if is_only_one or audience.name == normalise(push.audience_name):
+            return audience.sample, audience.columns
+    return (), ()
+
+
+def _find_unknown(template: PushTemplate, columns: tuple[str, ...]) -> str | None:
+    unknown = template.find_unknown(columns) if columns else []
+    return f"The audience has no column {', '.join(unknown)}." if unknown else None
+
+
+def _fill_in(
+    template: PushTemplate, rows: Sequence[Row], bare: PushTexts
+) -> tuple[PushTexts, list[str]]:
+    """Return the texts of the first row that lacks nothing, and who would get no message."""
+    if not rows:
+        return bare, []
+    lacks = [template.find_missing(row) for row in rows]
+    row, missing = min(zip(rows, lacks, strict=True), key=lambda pair: len(pair[1]))
+    texts = template.render({**row, **{name: f"‹no {name}›" for name in missing}})
+    lacking = [names for names in lacks if names]
+    names = ", ".join(dict.fromkeys(name for found in lacking for name in found))
+    told = f"{len(lacking)} of {len(rows)} sample rows have no {names}: those users get nothing."
+    return texts, [told] if lacking else []
+
+
+def _find_cuts(texts: PushTexts) -> Iterator[str]:
+    for phone, most in VISIBLE.items():
+        for name, text, limit in zip(
+            ("title", "text"), (texts.title, texts.body), most, strict=True
+        ):
+            if len(text) > limit:
+                yield f"{phone} shows about {limit} characters of the {name}; it has {len(text)}."

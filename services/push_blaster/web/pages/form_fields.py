@@ -1,5 +1,13 @@
 """Texts of a form as the values that they stand for."""
 
+from collections.abc import Callable
+
+from werkzeug.datastructures import MultiDict
+
+Form = MultiDict[str, str]
+#: Returns the value of the field of this name; None if it is left empty.
+Read = Callable[[Form, str], object]
+
 
 def read_number(given: str) -> int | float | str:
     """Return a number; what is none stays as it was typed, so that its field can say so."""
@@ -7,3 +15,40 @@ def read_number(given: str) -> int | float | str:
         return int(given) if given.lstrip("-").isdigit() else float(given)
     except ValueError:
         return given
+
+
+def text(form: Form, name: str) -> object:
+    """Return a text, which may be empty."""
+    return form.get(name, "").strip()
+
+
+def optional(form: Form, name: str) -> object:
+    """Return a text."""
+    return form.get(name, "").strip() or None
+
+
+def number(form: Form, name: str) -> object:
+    """Return a number."""
+    given = form.get(name, "").strip()
+    return read_number(given) if given else None
+
+
+def percentage(form: Form, name: str) -> object:
+    """Return a percentage as a share of 1."""
+    given = number(form, name)
+    return given / 100 if isinstance(given, int | float) else given
+
+
+def flag(form: Form, name: str) -> object:
+    """Return whether a box is ticked."""
+    return name in form
+
+
+def days(form: Form, name: str) -> object:
+    """Return the days of the week that are ticked."""
+    return [int(day) for day in form.getlist(name) if day.isdigit()] or None
+
+
+def lines(form: Form, name: str) -> object:
+    """Return each line that holds anything."""
+    return [line.strip() for line in form.get(name, "").splitlines() if line.strip()]

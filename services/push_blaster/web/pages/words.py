@@ -171,6 +171,17 @@ def _day_of_month(schedule: Schedule) -> str:
     return f"{day}{ending}"
 
 
+def told(value: object) -> str:
+    """Return any value of a document as a person reads it."""
+    if isinstance(value, list):
+        return ", ".join(map(told, value)) or "—"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {told(part)}" for name, part in value.items()) or "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "—" if value in (None, "") else str(value)
+
+
 def pair_up(name: str) -> tuple[str, str]:
     """Return an option of a choice: what is sent, and what is shown."""
     return name, name
@@ -189,5 +200,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "tone": tone,
     "schedule_words": schedule_words,
     "pair_up": pair_up,
+    "told": told,
     "parsed": datetime.fromisoformat,
 }

@@ -22,7 +22,11 @@ def news(client: FlaskClient) -> dict[str, Any]:
 
 def fields_of(page: str) -> dict[str, list[str]]:
     """Return what the editor's form would send, as a browser reads it."""
-    form = page[page.index('<form method="post" class="editor"') : page.index("<template")]
+    form = page[
+        page.index('<form method="post" class="editor"') : page.index(
+            "</form>", page.index("editor-side")
+        )
+    ]
     found: dict[str, list[str]] = {}
     for tag, attributes, inside in re.findall(
         r"<(input|textarea|select)\b([^>]*)>(?:([^<]*)</textarea>)?", form

@@ -1,55 +1,64 @@
-// The automation's form: pushes are added, moved and removed; its plan and looks follow as one types.
+// The automation's form: its buttons change it in place, its plan and looks follow as one types.
+import { offerPlaceholders, takePlaceholders } from "./placeholders.js";
+import { tellOwnTimes } from "./times.js";
+
 const WAIT_MS = 500;
 
-function number(pushes) {
-  pushes.querySelectorAll("[data-push]").forEach((push, at) => {
-    push.querySelector("legend").textContent = `Push ${at + 1}`;
-  });
+function showFitting(form) {
+  const frequency = form.elements["schedule.frequency"].value;
+  for (const part of form.querySelectorAll("[data-only]")) part.hidden = part.dataset.only !== frequency;
+  for (const part of form.querySelectorAll("[data-but]")) part.hidden = part.dataset.but === frequency;
 }
 
-function add(pushes) {
-  const template = document.querySelector("#push-fields");
-  const taken = [...pushes.querySelectorAll("[name=order]")].map((input) => Number(input.value));
-  const index = Math.max(-1, ...taken) + 1;
-  const holder = document.createElement("div");
-  holder.innerHTML = template.innerHTML.replaceAll("__new__", index);
-  const push = holder.firstElementChild;
-  pushes.querySelector("[data-add-push]").before(push);
-  push.querySelector("input:not([type=hidden])").focus();
+function prepare(form) {
+  form.querySelector("[data-script]").hidden = true;
+  offerPlaceholders(form);
 }
 
-function change(pushes, event) {
-  const push = event.target.closest("[data-push]");
-  if (event.target.matches("[data-add-push]")) add(pushes);
-  if (event.target.matches("[data-remove]")) push.remove();
-  if (event.target.matches("[data-up]")) push.previousElementSibling?.matches("[data-push]") && push.previousElementSibling.before(push);
-  if (event.target.matches("[data-down]")) push.nextElementSibling?.matches("[data-push]") && push.nextElementSibling.after(push);
-  number(pushes);
-}
-
-function showFitting(schedule) {
-  const frequency = schedule.querySelector("[name='schedule.frequency']").value;
-  for (const part of schedule.querySelectorAll("[data-only]")) part.hidden = part.dataset.only !== frequency;
+async function rearrange(form, change) {
+  const body = new FormData(form);
+  body.set("change", change);
+  const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
+  if (!answer?.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of form.querySelectorAll("[data-part]")) part.replaceWith(page.querySelector(`[data-part="${part.dataset.part}"]`));
+  prepare(form);
+  document.getElementById(page.querySelector("form.editor").dataset.focus)?.focus();
 }
 
 export function edit() {
   const form = document.querySelector("form.editor");
   if (!form) return;
-  const pushes = form.querySelector("[data-pushes]");
-  const schedule = form.querySelector("[data-schedule]");
   let waiting = 0;
 
   const preview = async () => {
     const answer = await fetch(form.dataset.preview, { method: "POST", body: new FormData(form) }).catch(() => null);
-    if (answer?.ok) form.querySelector("[data-preview-here]").innerHTML = await answer.text();
+    if (!answer?.ok) return;
+    const here = form.querySelector("[data-preview-here]");
+    here.innerHTML = await answer.text();
+    tellOwnTimes(here);
   };
   const soon = () => {
     clearTimeout(waiting);
     waiting = setTimeout(preview, WAIT_MS);
   };
-  pushes.addEventListener("click", (event) => { change(pushes, event); soon(); });
-  schedule.addEventListener("change", () => showFitting(schedule));
+  const take = async (change) => {
+    await rearrange(form, change);
+    soon();
+  };
+  form.addEventListener("submit", (event) => {
+    if (event.submitter?.name !== "change") return;
+    event.preventDefault();
+    take(event.submitter.value);
+  });
+  form.addEventListener("change", ({ target }) => {
+    if (target.name === "schedule.frequency") showFitting(form);
+    if (target.name.endsWith(".scriptId")) take("script");
+    if (target.name.endsWith(".audienceName")) take(`audience:${target.name.split(".")[1]}`);
+  });
   form.addEventListener("input", soon);
-  number(pushes);
-  showFitting(schedule);
+  prepare(form);
+  takePlaceholders(form);
+  showFitting(form);
+  document.querySelector("[data-summary]")?.focus();
 }
