@@ -169,10 +169,12 @@ def running_stack(
     settings: Mapping[str, str] | None = None,
     engines: int = 1,
     replicas: int = 1,
+    through: Callable[[str], str] = str,
 ) -> Iterator[Stack]:
     """Start everything over fresh databases; stop all of it at the end.
 
-    Where there are several replicas of the cadence service, nginx stands before them.
+    Where there are several replicas of the cadence service, nginx stands before them. Once all is
+    migrated, services are told what `through` makes of a database's URL.
     """
     name = f"j{os.getpid()}_{time.monotonic_ns()}"
     push_port = free_port()
@@ -213,6 +215,8 @@ def running_stack(
         try:
             for service in ("cadence-service", "push-blaster"):
                 assert stack.spawn(service, "migrate").wait(60) == 0
+            for name in ("PUSH_BLASTER_DATABASE_URL", "PUSH_CADENCE_DATABASE_URL"):
+                stack.environment[name] = through(stack.environment[name])
             stack.services = [stack.spawn_cadence(number) for number in range(replicas)]
             stack.services.append(stack.spawn("push-blaster", "serve"))
             for _ in range(engines):

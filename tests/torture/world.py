@@ -39,8 +39,6 @@ SETTINGS: Final = {
     "PUSH_TRANSPORT": "fcm",
     "FIREBASE_PROJECT_ID": "garden",
     "FIREBASE_CLIENT_EMAIL": "push@garden.test",
-    "FCM_RETRY_BUDGET_SECONDS": "2",
-    "FCM_BACKOFF_SECONDS": "0.1",
     "FCM_ANSWER_TIMEOUT_SECONDS": "3",
 }
 #: The clocks change so soon after the start, and again and again.
