@@ -75,9 +75,9 @@ def _names(text: str) -> frozenset[str]:
 
 #: What goes unchecked is told of; with `failPolicy: closed` the execution fails instead.
 UNCHECKED: Final = _names("SentUnchecked fail_open failure ExecutionsFail CapChecksSlow skipped")
-#: What goes out slowly, or again, may still go out when the next slot comes.
-LATE: Final = _names("ProviderDefers skipped")
 FAILED: Final = _names("ExecutionsFail failure")
+#: What goes out late may still go out when the next slot comes; and a test waits for nobody.
+LATE: Final = FAILED | _names("ProviderDefers skipped")
 NO_DATABASE: Final = UNCHECKED | _names("CadenceAway CadenceFailsOpen RequestsFail EngineDown")
 DATABASES: Final = _names("PushDatabaseAway CadenceDatabaseAway")
 EFFECTS: Final = {

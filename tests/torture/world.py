@@ -46,7 +46,8 @@ FIRST_CHANGE: Final = timedelta(seconds=50)
 CHANGES_EVERY: Final = timedelta(minutes=3)
 
 #: Whom it means is moved within PARAM_SPAN by the execution's id, as collect.py works out again.
-#: One in a hundred devices is gone; a few misbehave once; see tests/fakes/fcm_server.py.
+#: One in a hundred devices is gone; a few misbehave once, unless PARAM_CALM is set: see
+#: tests/fakes/fcm_server.py.
 SCRIPT: Final = """
 import csv, hashlib, os, sys, time, uuid
 first, users = int(os.environ["PARAM_FIRST"]), int(os.environ["PARAM_USERS"])
@@ -58,6 +59,8 @@ if mood == "failing":
     sys.exit("out of order")
 time.sleep({"slow": float(os.environ.get("PARAM_SLOW_S", "2")), "hanging": 3600}.get(mood, 0))
 words = {10: "cut-1", 11: "goaway-1", 12: "down-2", 13: "busy-1", 14: "hang-1", 15: "slow-1"}
+if os.environ.get("PARAM_CALM"):
+    words = {}
 for audience in os.environ.get("PARAM_AUDIENCES", "everybody").split():
     path = os.path.join(os.environ["OUTPUT_PATH"], audience + ".csv")
     with open(path, "w", newline="") as f:
