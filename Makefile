@@ -24,8 +24,9 @@ AUTOMATIONS ?= 10000
 # make scaling SECONDS=20 measures each stage for so long.
 SECONDS ?= 20
 ROUNDS ?= 20
+LINES ?= 100000
 
-.PHONY: help install run test check lint types layers format torture day scaling bench bench-cadence bench-send bench-engine bench-stops fuzz migrate lock
+.PHONY: help install run test check lint types layers format torture day scaling bench bench-cadence bench-send bench-engine bench-pages bench-stops fuzz migrate lock
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -76,13 +77,16 @@ torture: install ## kill -9 of KILLS= parts at random, and much else; nothing ma
 day: install $(NGINX) ## A day in an hour, with a fault a minute; nothing may stay unexplained (MINUTES=)
 	@$(BIN)/python -m tests.day --minutes $(MINUTES) --plot docs/images/day-memory.svg
 
-bench: bench-cadence bench-send bench-engine bench-stops ## Measure, and print ratios taken side by side in one run
+bench: bench-cadence bench-send bench-engine bench-pages bench-stops ## Measure, and print ratios taken side by side in one run
 
 bench-cadence: install ## Measure the cadence service beside the original (ROWS=, USERS=)
 	@$(BIN)/python -m tests.bench cadence --rows $(ROWS) --users $(USERS)
 
 bench-engine: install ## Measure the engine with AUTOMATIONS= active automations
 	@$(BIN)/python -m tests.bench engine --automations $(AUTOMATIONS)
+
+bench-pages: install ## Measure the live pages in Chromium, with a log of LINES= lines
+	@$(BIN)/python -m tests.bench pages --lines $(LINES)
 
 bench-stops: install ## Measure how soon stops take effect, ROUNDS= of each kind
 	@$(BIN)/python -m tests.bench stops --rounds $(ROUNDS)

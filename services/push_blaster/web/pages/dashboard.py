@@ -42,7 +42,8 @@ def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     def read() -> dict[str, Any]:
         now = utc_now()
         listing = files.list_all()
-        planned = upcoming.list_all(listing.documents, now)
+        known = files.read_all().values()
+        planned = upcoming.list_all((one.automation for one in known), now)
         return {
             "now": now,
             "broken": listing.broken,

@@ -1,17 +1,17 @@
 """The planned live sends of the next hours, of all automations together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Any, Final
+from typing import Final
+from zlib import crc32
 
-from push_blaster.adapters.automation_document import read_automation
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.schedule import Slot, slots_between
 
 AHEAD: Final = timedelta(hours=24)
-#: Slots are found for so much longer than is shown, so that they are found seldom.
+#: Slots are found for so much longer than is shown, at most, so that they are found seldom.
 RESERVE: Final = timedelta(hours=6)
 
 
@@ -25,7 +25,6 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    version: int
     automation: Automation
     until: datetime
     slots: list[Slot]
@@ -33,18 +32,18 @@ class _Found:
 
 @dataclass(slots=True)
 class UpcomingSends:
-    """What is planned, remembered per automation until its version changes."""
+    """What is planned, remembered of each automation for as long as it is the same one."""
 
     _found: dict[str, _Found] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def list_all(self, documents: Iterable[Mapping[str, Any]], now: datetime) -> list[Upcoming]:
-        """Return the slots of active automations within a day, soonest first."""
+    def list_all(self, automations: Iterable[Automation], now: datetime) -> list[Upcoming]:
+        """Return the slots of scheduled automations within a day, soonest first."""
         with self._lock:
             self._found = {
-                document["id"]: self._look_at(document, now)
-                for document in documents
-                if document["isActive"]
+                automation.id: self._look_at(automation, now)
+                for automation in automations
+                if automation.is_scheduled
             }
             found = list(self._found.values())
         return sorted(
@@ -57,13 +56,11 @@ class UpcomingSends:
             key=lambda upcoming: upcoming.slot.at,
         )
 
-    def _look_at(self, document: Mapping[str, Any], now: datetime) -> _Found:
-        known = self._found.get(document["id"])
-        is_fresh = known and known.version == document["version"] and known.until >= now + AHEAD
-        if known and is_fresh:
+    def _look_at(self, automation: Automation, now: datetime) -> _Found:
+        known = self._found.get(automation.id)
+        if known and known.automation is automation and known.until >= now + AHEAD:
             return known
-        automation = read_automation(document)
-        until = now + AHEAD + RESERVE
-        is_planned = automation.is_scheduled
-        slots = slots_between(automation.schedule, now, until) if is_planned else []
-        return _Found(automation.version, automation, until, slots)
+        # Each for another while, or ten thousand would be looked at again all at once.
+        share = (1 + crc32(automation.id.encode()) / 2**32) / 2
+        until = now + AHEAD + RESERVE * share
+        return _Found(automation, until, slots_between(automation.schedule, now, until))

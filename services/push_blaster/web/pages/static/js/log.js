@@ -31,6 +31,7 @@ function follow(log) {
       if (found) show(found);
       log.querySelector("[data-log-none]").hidden = lines.children.length > 0;
       waiting -= 1;
+      setTimeout(look, found ? 0 : EVERY_MS);
     });
     return queue;
   };
@@ -52,13 +53,18 @@ function follow(log) {
     for (const line of [...lines.children].slice(KEPT)) { line.remove(); isLast = false; }
   });
   const goDown = () => ask(() => ({ after: lines.lastElementChild?.dataset.id ?? 0 }), (found) => {
-    const wasAtEnd = isAtEnd();
+    const [wasAtEnd, top, height] = [isAtEnd(), lines.scrollTop, lines.scrollHeight];
+    for (const line of [...lines.children].slice(0, found.length - KEPT)) { line.remove(); isFirst = false; }
+    const removed = height - lines.scrollHeight;
     lines.append(...found);
     isLast = !isFull(found);
-    const height = lines.scrollHeight;
-    for (const line of [...lines.children].slice(0, -KEPT)) { line.remove(); isFirst = false; }
-    lines.scrollTop = wasAtEnd && isLast ? lines.scrollHeight : lines.scrollTop + lines.scrollHeight - height;
+    lines.scrollTop = wasAtEnd && isLast ? lines.scrollHeight : top - removed;
   });
+  const look = () => {
+    if (waiting) return;
+    if (!isFirst && lines.scrollTop < NEAR_PX) goUp();
+    else if (!isLast && below() < NEAR_PX) goDown();
+  };
   const followEnd = async () => {
     const wasAtEnd = isAtEnd();
     await goDown();
@@ -71,11 +77,7 @@ function follow(log) {
     if (!hasEnded) setTimeout(repeat, EVERY_MS);
   };
 
-  lines.addEventListener("scroll", () => {
-    if (waiting) return;
-    if (!isFirst && lines.scrollTop < NEAR_PX) goUp();
-    else if (!isLast && below() < NEAR_PX) goDown();
-  });
+  lines.addEventListener("scroll", look);
   let typed;
   form.addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(showLast, TYPED_MS); });
   form.addEventListener("submit", (event) => { event.preventDefault(); showLast(); });
