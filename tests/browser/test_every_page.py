@@ -30,14 +30,19 @@ def view(request: pytest.FixtureRequest, browser: Browser, stack: LocalStack) ->
     context.close()
 
 
+def find_faults(page: Page) -> list[tuple[str, list[str]]]:
+    """Return what bars somebody from the page, and where."""
+    found = AXE.run(page).response["violations"]
+    grave = [v for v in found if v["impact"] in {"serious", "critical"}]
+    return [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in grave]
+
+
 def test_nothing_bars_anybody_from_any_page(view: Page, stack: LocalStack) -> None:
     faults = {}
     sign_in(view, stack)
     for path in pages_of(stack):
         view.goto(path)
-        found = AXE.run(view).response["violations"]
-        grave = [v for v in found if v["impact"] in {"serious", "critical"}]
-        faults[path] = [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in grave]
+        faults[path] = find_faults(view)
 
     assert {path: found for path, found in faults.items() if found} == {}
 

@@ -94,6 +94,16 @@ def test_a_user_who_is_held_back_is_explained(page: Page, stack: LocalStack) -> 
     row = page.get_by_role("row", name="3 · Behaviour-responsive")
     expect(row).to_contain_text("layer_3_cooldown_hours")
     expect(row).to_contain_text(re.compile(r"in 2 d"))
+    expect(page.get_by_role("region", name="Last pushes").get_by_text("Sent")).to_be_visible()
+
+
+def test_how_many_an_audience_reaches_is_seen_over_the_next_week(page: Page) -> None:
+    page.goto("/cadence/reach")
+    page.get_by_label("Last audience of").select_option("garden-activity")
+    page.get_by_role("button", name="Show its reach").click()
+
+    expect(page.get_by_role("img", name="Reach over the next seven days")).to_be_visible()
+    expect(page.get_by_text("in the last audience")).to_contain_text("437")
 
 
 def test_a_rule_is_changed_after_its_effect_was_seen(page: Page) -> None:

@@ -90,5 +90,11 @@ def _show(
     now = utc_now()
     rows = [(token, token.state(now)) for token in found]
     return render_template(
-        "tokens.html", rows=rows, told=told, fault=fault, roles=ROLES, days=DAYS.items()
+        "tokens.html",
+        rows=rows,
+        told=told,
+        fault=fault,
+        given=request.form if fault else {},
+        roles=ROLES,
+        days=DAYS.items(),
     )
