@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from push_blaster.app import MAX_BODY, create_app
+from tests.conftest import CADENCE_TOKEN
 from tests.push_blaster.conftest import settings_for
 
 
@@ -50,3 +51,13 @@ def test_a_body_beyond_the_limit_is_refused(app: Flask) -> None:
     answer = app.test_client().post("/api/devices", data=b" " * (MAX_BODY + 1), headers=headers)
 
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("body", [b'{"\\ud800": 1}', b'{"a": NaN}', b"\xff", b"{"])
+def test_a_body_that_is_no_json_is_refused_with_the_reason(cadence_app: Flask, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {CADENCE_TOKEN}", "Content-Type": "application/json"}
+
+    answer = cadence_app.test_client().post("/filter-audience", data=body, headers=headers)
+
+    assert answer.status_code == 400
+    assert "Invalid JSON body: " in answer.get_json()["detail"]

@@ -94,9 +94,9 @@ def test_what_can_be_saved_is_read_back_as_it_was(document: dict[str, Any]) -> N
         files = AutomationFiles(Path(folder))
         try:
             complete = complete_document(document)
-            files.create(complete)
         except ValidationError:
             return
+        files.create(complete)
         loaded = files.load(complete["id"])
 
         files.replace({**loaded}, loaded["version"])

@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from os import getenv
 from typing import Any, Final
 
@@ -23,8 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from chassis.problems import PROBLEM_JSON
 
-CADENCE_ROUTES: Final = 30
-PUSH_ROUTES: Final = 90
+#: Of both services together; a route gets its part of those of its service.
 CASES: Final = int(getenv("FUZZ_CASES", "1800"))
 CHECKS: Final = [
     status_code_conformance,
@@ -45,21 +45,28 @@ def operations(app: Flask, path: str) -> list[Any]:
     return [operation.ok() for operation in found if isinstance(operation, Ok)]
 
 
-def throw_at(
-    operation: Any, token: str, known: Mapping[str, str], request: pytest.FixtureRequest
-) -> None:
-    """Throw this route's part of all cases at it, and note how it answered.
+@dataclass(frozen=True, slots=True)
+class Thrown:
+    """How cases are thrown: how many at a route, with which token, and with which ids by name.
 
-    Shape: `known` are ids by name; every second case asks for what is there.
+    Shape: every second case asks for what is `known`.
     """
+
+    cases: int
+    token: str
+    known: Mapping[str, str]
+
+
+def throw_at(operation: Any, thrown: Thrown, request: pytest.FixtureRequest) -> None:
+    """Throw this route's cases at it, and note how it answered."""
     answers: Counter[str] = Counter()
 
-    @settings(CALM, max_examples=max(1, CASES // (CADENCE_ROUTES + PUSH_ROUTES)))
+    @settings(CALM, max_examples=max(1, thrown.cases))
     @given(case=_cases(operation), asks_for_known=st.booleans())
     def throw(case: Any, *, asks_for_known: bool) -> None:
         if asks_for_known:
-            _name_known(operation, case, known)
-        response = case.call(headers={"Authorization": f"Bearer {token}"})
+            _name_known(operation, case, thrown.known)
+        response = case.call(headers={"Authorization": f"Bearer {thrown.token}"})
         case.validate_response(response, checks=CHECKS)
         _check_told(operation, response)
         answers[f"{response.status_code // 100}xx"] += 1

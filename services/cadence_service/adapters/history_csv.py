@@ -12,6 +12,9 @@ from cadence_service.adapters.notification_record import MessageTexts
 
 REQUIRED_COLUMNS: Final = ("user_id", "layer_id", "push_title", "sent_at")
 ID_COLUMNS: Final = ("user_id", "userid", "id", "user id", "user")
+#: Within these years windows can be reckoned from an instant.
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _UUID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
 )
@@ -88,7 +91,10 @@ def read_audience(file: TextIO, send: OneSend) -> Iterator[HistoryRow]:
 
 
 def _read_header(reader: Iterator[list[str]]) -> list[str]:
-    header = [cell.strip().lower() for cell in next(reader, [])]
+    try:
+        header = [cell.strip().lower() for cell in next(reader, [])]
+    except csv.Error as error:
+        raise HistoryCsvError(f"The header is no CSV: {error}.") from error
     if not any(header):
         raise HistoryCsvError("The file is empty: it needs a header and at least one row.")
     return header
@@ -107,13 +113,21 @@ def _read_rows(
         except csv.Error as error:
             yield HistoryRow(number, None, (str(error),))
             continue
-        if len(cells) != len(header):
-            error_text = f"{len(cells)} cells, {len(header)} columns"
-            yield HistoryRow(number, None, (error_text,))
+        if fault := _find_fault(cells, header):
+            yield HistoryRow(number, None, (fault,))
             continue
         trimmed = (cell.strip() for cell in cells)
         send, errors = read_cells(dict(zip(header, trimmed, strict=True)))
         yield HistoryRow(number, send, tuple(errors))
+
+
+def _find_fault(cells: Sequence[str], header: Sequence[str]) -> str | None:
+    """Return why nothing can be made of a row, whatever its columns mean."""
+    if len(cells) != len(header):
+        return f"{len(cells)} cells, {len(header)} columns"
+    if any("\0" in cell for cell in cells):
+        return "it holds the character NUL (U+0000)"
+    return None
 
 
 def _read_past_send(cells: Mapping[str, str]) -> tuple[PastSend | None, list[str]]:
@@ -156,4 +170,8 @@ def _read_instant(text: str, errors: list[str]) -> datetime | None:
         fault = f"{text[:40]!r} is no instant (ISO 8601)" if text else "is missing"
         errors.append(f"sent_at {fault}")
         return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    if not EARLIEST <= instant <= LATEST:
+        errors.append(f"sent_at {text[:40]!r} is not between 1970 and 2200")
+        return None
+    return instant.astimezone(UTC)

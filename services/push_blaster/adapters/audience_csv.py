@@ -42,7 +42,10 @@ def open_audience(file: TextIO, name: str) -> AudienceCsv:
     Raises: AudienceCsvError if there is no header, or no column with user ids in it.
     """
     reader = csv.reader(file)
-    header = [cell.strip() for cell in next(reader, [])]
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+    except csv.Error as error:
+        raise AudienceCsvError(f"The header of {name} is no CSV: {error}.") from error
     position = next((i for i, cell in enumerate(header) if cell.lower() in ID_COLUMNS), None)
     if position is None:
         found = ", ".join(header) or "none: the file is empty"

@@ -8,6 +8,7 @@ from marshmallow import ValidationError
 
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automation_schema import AutomationSchema
+from push_blaster.adapters.json_values import check_can_be_told
 from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
 from push_blaster.domain.audience import Upload
 from push_blaster.domain.automation import (
@@ -38,6 +39,7 @@ def complete_document(raw: Mapping[str, Any]) -> dict[str, Any]:
     for number, push in enumerate(document["pushSequence"], start=1):
         push["id"] = push["id"] or f"push-{number}"
         push["sequenceOrder"] = push.get("sequenceOrder") or number
+    check_can_be_told(document)
     return document
 
 

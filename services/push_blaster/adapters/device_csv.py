@@ -40,7 +40,10 @@ class DeviceRow:
 def read_devices(file: TextIO, now: datetime) -> Iterator[DeviceRow]:
     """Yield the rows of `file`, opened with newline=""; DeviceCsvError if columns are missing."""
     reader = csv.reader(file)
-    header = [cell.strip() for cell in next(reader, [])]
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+    except csv.Error as error:
+        raise DeviceCsvError(f"The header is no CSV: {error}.") from error
     names = [ALIASES.get(_bare(cell)) for cell in header]
     for name, usual in (("token", "token"), ("userId", "user_id")):
         if names.count(name) != 1:

@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-import orjson
 from marshmallow import ValidationError
 
 from chassis.problems import flatten_messages
@@ -20,8 +19,6 @@ from push_blaster.adapters.folder_watch import FolderWatch
 from push_blaster.adapters.json_files import sync_folder, write_json
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-#: As JSON writes the one character that PostgreSQL keeps in no text.
-_NUL: Final = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
 class DocumentNotFoundError(Exception):
@@ -132,7 +129,6 @@ class DocumentFiles:
     def create(self, document: Mapping[str, Any]) -> None:
         """Write a new document; DocumentExistsError if its id is taken."""
         path = self._path(document["id"])
-        _check_can_be_told(document)
         with self._locked():
             if path.exists():
                 raise DocumentExistsError(
@@ -142,7 +138,6 @@ class DocumentFiles:
 
     def replace(self, document: Mapping[str, Any], expected_version: int) -> None:
         """Write over a document still at `expected_version`; StaleVersionError if it is not."""
-        _check_can_be_told(document)
         with self._locked():
             self._check_version(document["id"], expected_version)
             write_json(self._path(document["id"]), document)
@@ -210,7 +205,6 @@ class DocumentFiles:
     def _read(self, path: Path) -> dict[str, Any]:
         try:
             document = self._kind.complete(json.loads(path.read_text(encoding="utf-8-sig")))
-            _check_can_be_told(document)
         except ValidationError as error:
             reasons = "; ".join(flatten_messages(error.messages))
             raise BrokenDocumentError(f"{path.name}: {reasons}") from error
@@ -219,20 +213,6 @@ class DocumentFiles:
         if f"{document['id']}.json" != path.name:
             raise BrokenDocumentError(f"{path.name} holds the id {document['id']!r}; rename it.")
         return document
-
-
-def _check_can_be_told(document: Mapping[str, Any]) -> None:
-    """Refuse what a file may hold, and no answer and no database: one would hide all the others.
-
-    Raises: marshmallow's ValidationError.
-    """
-    try:
-        orjson.dumps(document)  # neither lone surrogates nor integers beyond 64 bits
-        written = json.dumps(document, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValidationError(f"It cannot be told as JSON: {error}.") from error
-    if _NUL.search(written):
-        raise ValidationError("Texts may not hold the character NUL (U+0000); leave it out.")
 
 
 def _stamp(entry: os.DirEntry[str]) -> _Stamp:

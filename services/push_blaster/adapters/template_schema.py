@@ -25,6 +25,7 @@ from push_blaster.adapters.automation_schema import (
     optional,
     worded,
 )
+from push_blaster.adapters.json_values import check_can_be_told
 from push_blaster.domain.automation_template import (
     DELAY_HOURS,
     Scalar,
@@ -169,6 +170,7 @@ def complete_template(raw: Mapping[str, Any]) -> dict[str, Any]:
     for number, push in enumerate(template["pushTemplates"], start=1):
         push["sequenceOrder"] = push.get("sequenceOrder") or number
         push["variables"] = find_names(" ".join(push[field] or "" for field in TEXTS))
+    check_can_be_told(template)
     return template
 
 

@@ -32,6 +32,38 @@ def count(database: BulkDatabase) -> int:
     return int(row[0]) if row else 0
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (f"{BOB},3,a\0b,2026-11-24", "NUL"),
+        (f"{BOB},3,a,0001-01-01T00:00+14:00", "between 1970 and 2200"),
+        (f"{BOB},3,a,9999-12-31T23:00-12:00", "between 1970 and 2200"),
+    ],
+)
+def test_a_row_that_no_database_keeps_is_bad_and_the_others_are_there(
+    cadence: FlaskClient, database: BulkDatabase, row: str, said: str
+) -> None:
+    details = restore(cadence, "\n".join([HEADER, a_row(ALICE), row])).get_json()["details"]
+
+    assert (details["validRows"], details["invalidCount"]) == (1, 1)
+    assert details["errors"][0].startswith("Row 3: ")
+    assert said in details["errors"][0]
+    assert count(database) == 1
+
+
+def test_an_instant_may_have_an_offset_that_postgresql_does_not_know(cadence: FlaskClient) -> None:
+    answer = restore(cadence, f"{HEADER}\n{ALICE},3,Seeds,2026-11-20T12:00+19:00")
+
+    assert answer.get_json()["details"]["insertedRows"] == 1
+
+
+def test_a_header_that_is_no_csv_is_told_of(cadence: FlaskClient) -> None:
+    answer = restore(cadence, HEADER + "," + "x" * 140_000)
+
+    assert answer.status_code == 400
+    assert "The header is no CSV" in answer.get_json()["error"]
+
+
 def test_a_restored_history_counts_at_once(cadence: FlaskClient) -> None:
     answer = restore(cadence, "\n".join([HEADER, a_row(ALICE), a_row(BOB, hours_ago=100)]))
 

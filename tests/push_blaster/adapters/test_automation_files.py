@@ -77,7 +77,7 @@ def test_what_no_answer_could_tell_is_broken_or_refused_and_hides_nothing(
     assert [document["id"] for document in listing.documents] == ["news"]
     assert [broken.name for broken in listing.broken] == ["odd.json"]
     with pytest.raises(ValidationError):
-        files.create(a_complete(id="other", note=value))
+        a_complete(note=value)
 
 
 def test_a_backslash_before_u0000_is_no_nul(tmp_path: Path) -> None:
