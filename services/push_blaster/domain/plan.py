@@ -11,6 +11,7 @@ from push_blaster.domain.automation import Automation, Frequency
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.schedule import Slot
 from push_blaster.domain.timeline import absolute_instant, plan_pushes
+from push_blaster.domain.user_time import stop_limit
 
 
 class FindingKind(StrEnum):
@@ -21,6 +22,7 @@ class FindingKind(StrEnum):
     WINDOW_RAISED = "window_raised"
     SKIPS_SLOTS = "skips_slots"
     TIME_PASSED = "time_passed"
+    TOO_SLOW = "too_slow"
     NO_AUDIENCE = "no_audience"
     BAD_PARAMETERS = "bad_parameters"
     NO_TEST_USERS = "no_test_users"
@@ -46,6 +48,7 @@ def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -
         *_late_by_window(automation, limits),
         *_skipped_slots(automation, slots),
         *_passed_times(automation, slots),
+        *_too_slow(automation, limits),
     ]
 
 
@@ -129,6 +132,25 @@ def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fin
                     f"when its turn comes: it goes out at {_local(planned, zone)}.",
                 )
                 break
+
+
+def _too_slow(automation: Automation, limits: Limits) -> Iterator[Finding]:
+    """Tell of a rate at which the largest audience allowed would not go out in time."""
+    settings = automation.settings
+    if settings.rate_per_minute is None:
+        return
+    users = min(limits.max_audience_size, settings.max_audience_size or limits.max_audience_size)
+    users = len(automation.manual_user_ids) or users
+    takes = timedelta(minutes=users / settings.rate_per_minute)
+    limit = stop_limit(settings, limits.push_time_limit)
+    if takes > limit:
+        yield Finding(
+            FindingKind.TOO_SLOW,
+            f"At a ratePerMinute of {settings.rate_per_minute}, {users} users take "
+            f"{_minutes(takes)}; a push that has not gone out within {_minutes(limit)} "
+            "(PUSH_TIME_LIMIT_SECONDS) is stopped. Raise the rate, or lower maxAudienceSize to "
+            "the users that there are.",
+        )
 
 
 def _no_audience(automation: Automation) -> Iterator[Finding]:

@@ -133,6 +133,27 @@ def test_a_push_whose_own_time_has_passed_is_told(
     )
 
 
+@pytest.mark.parametrize(
+    ("rate", "most", "told"),
+    [
+        (1_000, 240_000, []),
+        (1_000, 240_001, [FindingKind.TOO_SLOW]),
+        (100, None, [FindingKind.TOO_SLOW]),
+        (None, None, []),
+    ],
+    ids=["just in time", "one user too many", "as many as anybody may have", "everybody's rate"],
+)
+def test_a_rate_at_which_the_largest_audience_does_not_go_out_in_time_is_told(
+    rate: int | None, most: int | None, told: list[FindingKind]
+) -> None:
+    automation = an_automation(settings=Settings(rate_per_minute=rate, max_audience_size=most))
+    limits = Limits(max_audience_size=300_000)
+
+    found = find_timing(automation, next_slots(automation.schedule, NOON, 5), limits)
+
+    assert [finding.kind for finding in found] == told
+
+
 def test_what_an_execution_would_find_missing_is_told() -> None:
     settings = Settings(require_approval=True, cancellation_window=45 * MINUTE)
 
