@@ -108,8 +108,8 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
         send_push_routes(parts, settings.send_wait),
         script_run_routes(parts),
         script_routes(adapters.scripts, parts.limits.script),
-        device_routes(database),
-        device_upkeep_routes(database),
+        device_routes(database, settings.delivery.push_hosts),
+        device_upkeep_routes(database, settings.delivery.push_hosts),
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
@@ -128,6 +128,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
         files=adapters.files,
         templates=adapters.templates,
         records=CadenceRecords(settings.cadence_url, settings.cadence_token),
+        push_hosts=settings.delivery.push_hosts,
     )
     for pages in site.pages():
         app.register_blueprint(pages)

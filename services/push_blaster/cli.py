@@ -188,13 +188,14 @@ def _print_plan(plan: Plan) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
 def import_devices(file: Path, *, dry_run: bool) -> None:
     """Register the devices of the CSV FILE; safe to repeat. Ends with 1 if a row is bad."""
-    database = Database(read_settings().database_url, max_connections=1)
+    settings = read_settings()
+    database = Database(settings.database_url, max_connections=1)
     try:
         with (
             audited(database, {"file": str(file), "dryRun": dry_run}),
             file.open(encoding="utf-8-sig", errors="replace", newline="") as text,
         ):
-            rows = read_devices(text, utc_now())
+            rows = read_devices(text, utc_now(), settings.delivery.push_hosts)
             done = import_device_rows(database, rows, utc_now(), dry_run=dry_run)
     except DeviceCsvError as error:
         raise click.ClickException(str(error)) from error

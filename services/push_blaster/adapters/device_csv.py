@@ -1,9 +1,10 @@
 """The CSV of devices, row by row: good rows, and bad ones with their reasons."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TextIO
 
 from push_blaster.adapters.device_fields import Device, DeviceRefusedError, read_device
@@ -37,7 +38,7 @@ class DeviceRow:
     fault: str = ""
 
 
-def read_devices(file: TextIO, now: datetime) -> Iterator[DeviceRow]:
+def read_devices(file: TextIO, now: datetime, push_hosts: Sequence[str]) -> Iterator[DeviceRow]:
     """Yield the rows of `file`, opened with newline=""; DeviceCsvError if columns are missing."""
     reader = csv.reader(file)
     try:
@@ -49,7 +50,7 @@ def read_devices(file: TextIO, now: datetime) -> Iterator[DeviceRow]:
         if names.count(name) != 1:
             found = ", ".join(header) or "none: the file is empty"
             raise DeviceCsvError(f"There must be one column {usual}. The columns: {found}.")
-    return _read_rows(reader, names, now)
+    return _read_rows(reader, names, partial(read_device, now=now, push_hosts=push_hosts))
 
 
 def _bare(cell: str) -> str:
@@ -59,7 +60,7 @@ def _bare(cell: str) -> str:
 def _read_rows(
     reader: "csv._reader",  # type: ignore[name-defined,unused-ignore]  # has no public name
     names: Sequence[str | None],
-    now: datetime,
+    read: Callable[[Mapping[Any, Any]], Device],
 ) -> Iterator[DeviceRow]:
     while True:
         try:
@@ -70,11 +71,14 @@ def _read_rows(
             yield DeviceRow(reader.line_num, None, str(error))
             continue
         if cells:
-            yield _read_row(reader.line_num, cells, names, now)
+            yield _read_row(reader.line_num, cells, names, read)
 
 
 def _read_row(
-    line: int, cells: Sequence[str], names: Sequence[str | None], now: datetime
+    line: int,
+    cells: Sequence[str],
+    names: Sequence[str | None],
+    read: Callable[[Mapping[Any, Any]], Device],
 ) -> DeviceRow:
     if len(cells) != len(names):
         return DeviceRow(line, None, f"{len(cells)} cells, {len(names)} columns")
@@ -85,6 +89,6 @@ def _read_row(
     if p256dh or auth:
         fields["keys"] = {"p256dh": p256dh, "auth": auth}
     try:
-        return DeviceRow(line, read_device(fields, now))
+        return DeviceRow(line, read(fields))
     except DeviceRefusedError as refused:
         return DeviceRow(line, None, str(refused))

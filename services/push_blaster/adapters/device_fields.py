@@ -1,7 +1,7 @@
 """A device as clients write it, in JSON or as a row of a CSV: read, or refused by name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -10,7 +10,12 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from push_blaster.adapters.webpush_encryption import BadKeyError, read_keys
-from push_blaster.domain.device import Address, DeviceKind, find_url_fault
+from push_blaster.domain.device import (
+    Address,
+    DeviceKind,
+    find_push_host_fault,
+    find_url_fault,
+)
 
 MAX_TOKEN: Final = 2_048
 #: How far ahead of ours a client's clock may be.
@@ -59,11 +64,11 @@ class _Fault(Exception):  # noqa: N818 - it never leaves this module
     pass
 
 
-def read_device(fields: object, now: datetime) -> Device:
+def read_device(fields: object, now: datetime, push_hosts: Sequence[str] | None = None) -> Device:
     """Return the device that `fields` describe, under the names of the wire.
 
-    Shape: a browser's subscription may stand as it is under `subscription`.
-    Raises: DeviceRefusedError.
+    Shape: a browser's subscription may stand as it is under `subscription`; it leads to one of
+    `push_hosts`, if they are given. Raises: DeviceRefusedError.
     """
     if not isinstance(fields, Mapping):
         raise DeviceRefusedError({"device": "is no JSON object."})
@@ -75,7 +80,7 @@ def read_device(fields: object, now: datetime) -> Device:
             read[name] = reader(given.get(name))
         except _Fault as fault:
             faults[name] = str(fault)
-    faults = faults or _find_faults(read, now)
+    faults = faults or _find_faults(read, now) or _find_push_faults(read, push_hosts)
     if faults:
         raise DeviceRefusedError(faults)
     return Device(
@@ -104,15 +109,21 @@ def _find_faults(read: Mapping[str, Any], now: datetime) -> dict[str, str]:
         return {"lastSeenAt": "lies in the future."}
     schemes = _SCHEMES.get(read["kind"])
     fault = find_url_fault(read["token"], schemes) if schemes else None
-    if fault:
-        return {"token": f"{fault}."}
-    return _find_key_faults(read["keys"]) if read["kind"] == DeviceKind.WEBPUSH else {}
+    return {"token": f"{fault}."} if fault else {}
 
 
 _SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
     DeviceKind.WEBPUSH: ("https",),
     DeviceKind.WEBHOOK: ("https", "http"),
 }
+
+
+def _find_push_faults(read: Mapping[str, Any], push_hosts: Sequence[str] | None) -> dict[str, str]:
+    """Return what is wrong with a web push subscription whose endpoint is a URL."""
+    if read["kind"] != DeviceKind.WEBPUSH:
+        return {}
+    fault = None if push_hosts is None else find_push_host_fault(read["token"], push_hosts)
+    return {"token": f"{fault}."} if fault else _find_key_faults(read["keys"])
 
 
 def _find_key_faults(keys: str | None) -> dict[str, str]:

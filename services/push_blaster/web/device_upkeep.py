@@ -1,5 +1,6 @@
 """Routes about all devices: their import from a file, their report, the removal of the dead."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from io import BufferedReader, TextIOWrapper
 from typing import Any, BinaryIO, Final, cast
@@ -91,7 +92,7 @@ _FILE: Final = {
 }
 
 
-def device_upkeep_routes(database: Database) -> Routes:
+def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
     """Return the routes about all devices."""
     routes = Routes("device_upkeep", __name__, description="Device tokens")
 
@@ -104,7 +105,7 @@ def device_upkeep_routes(database: Database) -> Routes:
         request.max_content_length = MAX_FILE
         file = _open_body()
         asked = ImportQuerySchema().load({**request.args, **request.form})
-        rows = read_devices(file, utc_now())
+        rows = read_devices(file, utc_now(), push_hosts)
         done = import_devices(database, rows, utc_now(), dry_run=asked["dry_run"])
         return jsonify(_shown(done, dry_run=asked["dry_run"]))
 

@@ -1,5 +1,6 @@
 """Routes about devices: which token reaches whom."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -100,8 +101,8 @@ class ForgottenSchema(Schema):
     deleted = fields.Integer()
 
 
-def device_routes(database: Database) -> Routes:
-    """Return the routes about devices."""
+def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
+    """Return the routes about devices; subscriptions of browsers lead to `push_hosts`."""
     routes = Routes("devices", __name__, description="Device tokens")
 
     @routes.route("/api/devices", methods=["GET"])
@@ -121,9 +122,9 @@ def device_routes(database: Database) -> Routes:
     def register(body: dict[str, Any]) -> ResponseReturnValue:
         """Register one device, or the good ones of a list; safe to repeat."""
         if "devices" in body:
-            return _register_list(database, body["devices"])
+            return _register_list(database, body["devices"], push_hosts)
         try:
-            device = read_device(body, utc_now())
+            device = read_device(body, utc_now(), push_hosts)
         except DeviceRefusedError as refused:
             faults = {name: [fault] for name, fault in refused.faults.items()}
             raise ValidationError(faults) from refused
@@ -156,13 +157,15 @@ def device_routes(database: Database) -> Routes:
     return routes
 
 
-def _register_list(database: Database, rows: list[Any]) -> ResponseReturnValue:
+def _register_list(
+    database: Database, rows: list[Any], push_hosts: Sequence[str]
+) -> ResponseReturnValue:
     now = utc_now()
     good: list[Device] = []
     errors: list[dict[str, Any]] = []
     for index, row in enumerate(rows):
         try:
-            good.append(read_device(row, now))
+            good.append(read_device(row, now, push_hosts))
         except DeviceRefusedError as refused:
             lines = [f"{name}: {fault}" for name, fault in refused.faults.items()]
             errors.append({"index": index, "errors": lines})

@@ -100,10 +100,17 @@ def test_a_dead_token_that_is_registered_again_lives(
         ({"token": "t", "userId": str(ALICE), "lastSeenAt": "2199-01-01"}, "lies in the future"),
         ({"token": "ftp://a", "userId": str(ALICE), "kind": "webhook"}, "token: is no plain URL"),
         ({"token": "http://a", "userId": str(ALICE), "kind": "webpush"}, "use https"),
-        ({"token": "https://a", "userId": str(ALICE), "kind": "webpush"}, "keys: A web push"),
+        (
+            {"token": "https://push.example.com/a", "userId": str(ALICE), "kind": "webpush"},
+            "token: leads to push.example.com, which is none of the push services in WEBPUSH_HOSTS",
+        ),
+        (
+            {"token": "https://web.push.apple.com/a", "userId": str(ALICE), "kind": "webpush"},
+            "keys: A web push",
+        ),
         (
             {
-                "token": "https://a",
+                "token": "https://web.push.apple.com/a",
                 "userId": str(ALICE),
                 "kind": "webpush",
                 "keys": {"p256dh": "AAAA", "auth": "AAAAAAAAAAAAAAAAAAAAAA"},

@@ -1,5 +1,6 @@
 """The page about devices: one user's, all of them in numbers, their import, the dead."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from io import TextIOWrapper
 from typing import Any, BinaryIO, Final, cast
@@ -23,7 +24,7 @@ REPORTED: Final = timedelta(days=30)
 KEPT: Final = timedelta(days=30)
 
 
-def device_pages(database: Database) -> Blueprint:
+def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
     """Return the page about devices."""
     pages = page_routes("devices")
 
@@ -57,7 +58,7 @@ def device_pages(database: Database) -> Blueprint:
             return page(400, asked="", import_fault="Choose a CSV file first.")
         text = TextIOWrapper(cast("BinaryIO", file.stream), "utf-8-sig", "replace", newline="")
         try:
-            rows = read_devices(text, utc_now())
+            rows = read_devices(text, utc_now(), push_hosts)
             done = import_devices(database, rows, utc_now(), dry_run=is_trial)
         except DeviceCsvError as error:
             return page(400, asked="", import_fault=str(error))

@@ -1,5 +1,6 @@
 """Every page there is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint
@@ -35,6 +36,7 @@ class Site:
     files: AutomationFiles
     templates: TemplateFiles
     records: CadenceRecords
+    push_hosts: Sequence[str]
 
     def pages(self) -> list[Blueprint]:
         """Return every page, in groups."""
@@ -50,7 +52,7 @@ class Site:
             send_pages(parts),
             delivery_pages(parts),
             cadence_pages(parts, files, self.records),
-            device_pages(parts.database),
+            device_pages(parts.database, self.push_hosts),
             script_pages(parts),
             audit_log_pages(parts),
             token_pages(parts.database),
