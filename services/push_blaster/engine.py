@@ -87,7 +87,7 @@ def run_engine(settings: Settings) -> None:
 def _collect_seldom() -> None:
     """Look for circles of garbage seldom: messages are in none, and looking at them takes time."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 10, 10)
 
 
 @dataclass(slots=True)
@@ -121,6 +121,7 @@ class _Engine:
             + 4
         )
         self._nudge = asyncio.Event()
+        self._sending: set[BatchKey] = set()
         self._queue = JobQueue(
             settings.database_url,
             Work(
@@ -234,9 +235,15 @@ class _Engine:
             self._loop.call_soon_threadsafe(self._nudge.set)
 
     def _send_batch(self, execution_id: str, position: int, batch: int) -> None:
-        with working_on(execution_id):
-            send_batch(self._parts, execution_id, position, batch)
-        self._loop.call_soon_threadsafe(self._nudge.set)
+        key = (execution_id, position, batch)
+        self._sending.add(key)
+        try:
+            with working_on(execution_id):
+                send_batch(self._parts, *key)
+        finally:
+            self._sending.discard(key)
+        if not self._sending:  # the others are followed by what has been handed out ahead
+            self._loop.call_soon_threadsafe(self._nudge.set)
 
     def _run_trial(self, run_id: str) -> None:
         run_trial(self._parts, UUID(run_id))

@@ -76,12 +76,15 @@ class JobQueue:
                 await deferrer.defer_async(execution_id=execution_id)
 
     async def hand_out_batches(self, keys: Sequence[BatchKey]) -> None:
-        """Give each batch to a worker; one worker at a time."""
-        for execution_id, position, batch in keys:
-            deferrer = self._app.configure_task(
+        """Give each batch to a worker, one worker at a time; all of them in one statement."""
+        jobs = [
+            self._app.configure_task(
                 SEND_BATCH, queue=BATCHES, lock=f"{execution_id}/{position}/{batch}"
-            )
-            await deferrer.defer_async(execution_id=execution_id, position=position, batch=batch)
+            ).make_new_job(execution_id=execution_id, position=position, batch=batch)
+            for execution_id, position, batch in keys
+        ]
+        if jobs:
+            await self._app.job_manager.batch_defer_jobs_async(jobs)
 
     async def hand_out_trials(self, run_ids: Sequence[str]) -> None:
         """Give each trial of a script to a worker."""
