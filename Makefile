@@ -17,6 +17,7 @@ MINUTES ?= 60
 # make bench ROWS=20000000 USERS=10000000 measures at the size that docs/benchmarks.md tells of.
 ROWS ?= 2000000
 USERS ?= 1000000
+# make bench-rows ROWS=10000000 sends to so many users.
 # make bench-send MESSAGES=1000000 ENGINES=2 sends so many, from so many engines.
 MESSAGES ?= 200000
 ENGINES ?= 1
@@ -26,7 +27,7 @@ SECONDS ?= 20
 ROUNDS ?= 20
 LINES ?= 100000
 
-.PHONY: help install run test check lint types layers format torture day scaling bench bench-cadence bench-send bench-engine bench-pages bench-stops fuzz migrate lock
+.PHONY: help install run test check lint types layers format torture day scaling bench bench-cadence bench-send bench-rows bench-engine bench-pages bench-stops fuzz migrate lock
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -96,6 +97,9 @@ scaling: install $(NGINX) ## Measure 1, 2, 3 cadence replicas and 2 engines whil
 
 bench-send: install $(NGINX) ## Measure the send path beside firebase-admin (MESSAGES=, ENGINES=)
 	@$(BIN)/python -m tests.bench.send --messages $(MESSAGES) --engines $(ENGINES)
+
+bench-rows: install $(NGINX) ## Send to ROWS= users: speed, memory of every process, disk
+	@$(BIN)/python -m tests.bench.rows --rows $(ROWS)
 
 $(NGINX):
 	@apt-get install -qq -y nginx-light libnginx-mod-http-echo >/dev/null

@@ -1,8 +1,8 @@
 """The whole pipeline: script, audience, cadence, ledger, send, all in the real processes."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,18 @@ TEXTS: Final = {
     "body": "Somebody near you offers [[var:seeds]] seeds of what you wished for; have a look.",
     "deepLink": "https://garden.example.com/offers?plant=[[var:plant|any]]&seeds=[[var:seeds]]",
 }
-LIMIT_S: Final = 3_600
+LIMIT_S: Final = 14_400
+#: How often the execution is looked at meanwhile.
+LOOK_S: Final = 0.5
+#: The kinds of processes besides engines, by a word of their command lines; what PostgreSQL does
+#: for cadence is cadence's.
+KINDS: Final = {
+    "cadence": "cadence",
+    "postgres": "postgres",
+    "nginx": "nginx",
+    "script": "users.py",
+    "web": "push_blaster",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,12 @@ class Pipeline:
     cpu_s: dict[str, float]
     memory_mb: float
     funnel: dict[str, Any]
+    phases_s: dict[str, float]
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.sent / self.taken_s
 
 
 @contextmanager
@@ -78,9 +95,9 @@ def running_pipeline(
 def send_through(stack: Stack, users: int) -> Pipeline:
     """Send one push to `users` users, and measure from its beginning to its end."""
     execution_id = start_send(stack, users)
-    stack.wait_for(execution_id, ["live_execution"], LIMIT_S)
+    stack.wait_for(execution_id, ["live_execution"], LIMIT_S, LOOK_S)
     before = _count_cpu(stack)
-    ended = stack.wait_for(execution_id, ["completed", "failed", "cancelled"], LIMIT_S)
+    ended = stack.wait_for(execution_id, ["completed", "failed", "cancelled"], LIMIT_S, LOOK_S)
     after = _count_cpu(stack)
     push = ended["pushes"][0]
     if ended["phase"] != "completed":
@@ -89,9 +106,10 @@ def send_through(stack: Stack, users: int) -> Pipeline:
     return Pipeline(
         sent=push["funnel"]["sent"],
         taken_s=taken.total_seconds(),
-        cpu_s={kind: after[kind] - before[kind] for kind in after},
+        cpu_s={kind: spent - before.get(kind, 0.0) for kind, spent in after.items()},
         memory_mb=max(_peak_memory_mb(engine.pid) for engine in stack.engines),
         funnel=push["funnel"],
+        phases_s=dict(_time_phases(ended["phases"])),
     )
 
 
@@ -104,20 +122,35 @@ def start_send(stack: Stack, users: int) -> str:
     return str(stack.ask("POST", "/api/executions", {"automationId": name})["id"])
 
 
-def _count_cpu(stack: Stack) -> dict[str, float]:
-    """Return the CPU seconds spent so far, by kind of process."""
-    used = dict.fromkeys(("engine", "cadence", "postgres", "nginx"), 0.0)
+def list_processes(stack: Stack) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield every process that takes part, with its kind."""
     engines = {engine.pid for engine in stack.engines}
     for process in psutil.Process().children(recursive=True):
         try:
-            times, line = process.cpu_times(), " ".join(process.cmdline())
+            line = " ".join(process.cmdline())
         except psutil.Error:
             continue
-        kinds = (kind for kind in used if kind in line)
+        kinds = (kind for kind, word in KINDS.items() if word in line)
         kind = "engine" if process.pid in engines else next(kinds, None)
         if kind:
-            used[kind] += times.user + times.system
+            yield kind, process
+
+
+def _count_cpu(stack: Stack) -> dict[str, float]:
+    """Return the CPU seconds spent so far, by kind of process."""
+    used: dict[str, float] = {}
+    for kind, process in list_processes(stack):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            used[kind] = used.get(kind, 0.0) + times.user + times.system
     return used
+
+
+def _time_phases(phases: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, float]]:
+    """Yield how long each phase took, but for the last."""
+    instants = [datetime.fromisoformat(phase["at"]) for phase in phases]
+    for phase, begun_at, ended_at in zip(phases, instants, instants[1:], strict=False):
+        yield phase["phase"], (ended_at - begun_at).total_seconds()
 
 
 def _peak_memory_mb(pid: int) -> float:

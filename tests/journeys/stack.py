@@ -119,7 +119,7 @@ class Stack:
         return found
 
     def wait_for(
-        self, execution_id: str, phases: Sequence[str], limit_s: float = 60
+        self, execution_id: str, phases: Sequence[str], limit_s: float = 60, every_s: float = 0.1
     ) -> dict[str, Any]:
         """Return the execution once it stands in one of `phases`."""
         automation_id = execution_id.partition("@")[0]
@@ -128,7 +128,9 @@ class Stack:
             found = [e["id"] for e in self.executions(automation_id)]
             return self.execution(execution_id) if execution_id in found else {"phase": "absent"}
 
-        seen: dict[str, Any] = wait_until(look, lambda seen: seen["phase"] in phases, limit_s)
+        seen: dict[str, Any] = wait_until(
+            look, lambda seen: seen["phase"] in phases, limit_s, every_s
+        )
         return seen
 
     def log(self, execution_id: str) -> list[str]:
@@ -151,13 +153,15 @@ class Stack:
         stop_processes([*self.engines, *self.services], patience_s=10)
 
 
-def wait_until(look: Callable[[], Any], is_there: Callable[[Any], bool], limit_s: float) -> Any:
+def wait_until(
+    look: Callable[[], Any], is_there: Callable[[Any], bool], limit_s: float, every_s: float = 0.1
+) -> Any:
     """Look again and again until `is_there`; fail after `limit_s`, showing what was seen last."""
     give_up_at = time.monotonic() + limit_s
     seen = look()
     while not is_there(seen):
         assert time.monotonic() < give_up_at, f"not within {limit_s} s; last seen: {seen}"
-        time.sleep(0.1)
+        time.sleep(every_s)
         seen = look()
     return seen
 
