@@ -78,7 +78,7 @@ torture: install ## kill -9 of KILLS= parts at random, and much else; nothing ma
 day: install $(NGINX) ## A day in an hour, with a fault a minute; nothing may stay unexplained (MINUTES=)
 	@$(BIN)/python -m tests.day --minutes $(MINUTES) --plot docs/images/day-memory.svg
 
-bench: bench-cadence bench-send bench-engine bench-pages bench-stops ## Measure, and print ratios taken side by side in one run
+bench: bench-cadence bench-send bench-rows bench-engine bench-pages bench-stops ## Measure, and print ratios taken side by side in one run
 
 bench-cadence: install ## Measure the cadence service beside the original (ROWS=, USERS=)
 	@$(BIN)/python -m tests.bench cadence --rows $(ROWS) --users $(USERS)
