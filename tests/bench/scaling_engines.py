@@ -21,8 +21,9 @@ REPLICAS: Final = 3
 #: So many messages for each second that a stage is measured.
 PACE: Final = 8_000
 #: How long a killed part lies, and until when after a kill its cost is looked for.
-LIES_S: Final = 3.0
-AFTER_S: Final = 8.0
+LIES_S: Final = 3
+AFTER_S: Final = 8
+KILL_EVERY_S: Final = 10
 #: Settled messages are counted in steps of a tenth of a second.
 STEPS: Final = 10
 ENDED: Final = ("completed", "failed", "cancelled")
@@ -34,30 +35,59 @@ Kill = tuple[str, Callable[[], None]]
 def measure_engines(postgres: EmbeddedPostgres, folder: Path, seconds: int) -> None:
     """Print what one and two engines send a second, and what is left of it after each kill."""
     print(f"\nA push to {PACE * seconds:,} users; {REPLICAS} cadence replicas behind nginx")
-    print("| engines | messages/s | a kill of | messages/s in the 8 s after | longest lull |")
-    print("|---|---|---|---|---|")
+    print("| engines | messages/s | a kill of | messages/s after | longest lull | well again |")
+    print("|---|---|---|---|---|---|")
     with run_fake_fcm(folder / "fcm") as fcm, run_token_server(None) as google:
         for engines in (1, 2):
             place = folder / f"data-{engines}"
             with running_pipeline(postgres, place, fcm, google.url, engines, REPLICAS) as stack:
-                _measure(stack, PACE * seconds, [])
+                usual = _measure(stack, PACE * seconds)
+                print(f"| {engines} | {usual:,.0f} | | | | |", flush=True)
                 if engines > 1:
-                    _measure(stack, PACE * seconds, _kills(stack))
+                    _measure_kills(stack, PACE * len(_kills(stack)) * KILL_EVERY_S, usual)
                     print_sizes(stack)
 
 
-def _measure(stack: Stack, users: int, kills: Sequence[Kill]) -> None:
+def _measure(stack: Stack, users: int) -> float:
+    """Return how many messages a second are settled while nothing is done to the system."""
+    execution_id = start_send(stack, users)
+    _await_end(stack, execution_id, users)
+    steps = _count_settled(stack, execution_id)
+    return steps.total() / (max(steps) - min(steps) + 1) * STEPS
+
+
+def _measure_kills(stack: Stack, users: int, usual: float) -> None:
     execution_id = start_send(stack, users)
     stack.wait_for(execution_id, ["live_execution"], LIMIT_S)
     killed: list[tuple[str, float]] = []
-    for part, kill in kills:
-        time.sleep(2)
+    for part, kill in _kills(stack):
+        time.sleep(KILL_EVERY_S - AFTER_S)
         killed.append((part, utc_now().timestamp()))
         kill()
         time.sleep(AFTER_S - LIES_S)
-    phase = stack.wait_for(execution_id, ENDED, LIMIT_S)["phase"]
-    _print_rates(stack, execution_id, killed)
-    _print_outcome(stack, execution_id, users, phase)
+    outcome = _await_end(stack, execution_id, users)
+    steps = _count_settled(stack, execution_id)
+    for part, at in killed:
+        print(f"| {len(stack.engines)} | | {part} {_describe(steps, int(at * STEPS), usual)}")
+    print(outcome, flush=True)
+
+
+def _describe(steps: "Counter[int]", killed_at: int, usual: float) -> str:
+    """Return what a kill cost: the rate after it, the longest lull, and until when it lasted."""
+    until = min(killed_at + AFTER_S * STEPS, max(steps))
+    within = [steps[step] for step in range(killed_at, until)]
+    if not within:
+        return "| all was sent | | |"
+    rate = sum(within) / len(within) * STEPS
+    return f"| {rate:,.0f} | {_lull_s(within):.1f} s | {_find_recovery(steps, killed_at, usual)} |"
+
+
+def _find_recovery(steps: "Counter[int]", killed_at: int, usual: float) -> str:
+    """Return after how long a whole second was as good as usual, but for a fifth."""
+    for step in range(killed_at + STEPS, max(steps)):
+        if sum(steps[before] for before in range(step - STEPS, step)) >= 0.8 * usual:
+            return f"after {(step - STEPS - killed_at) / STEPS:.1f} s"
+    return "not before the end"
 
 
 def _kills(stack: Stack) -> list[Kill]:
@@ -88,21 +118,6 @@ def _end(pid: int) -> None:
     time.sleep(LIES_S)
 
 
-def _print_rates(stack: Stack, execution_id: str, killed: Sequence[tuple[str, float]]) -> None:
-    steps = _count_settled(stack, execution_id)
-    begun, ended = min(steps), max(steps)
-    usual = sum(steps.values()) / (ended - begun + 1) * STEPS
-    engines = len(stack.engines)
-    if not killed:
-        print(f"| {engines} | {usual:,.0f} | | | |", flush=True)
-    for part, at in killed:
-        first, after = int(at * STEPS), int(AFTER_S * STEPS)
-        within = [steps[step] for step in range(first, min(first + after, ended))]
-        if within:
-            rate = sum(within) / len(within) * STEPS
-            print(f"| {engines} | {usual:,.0f} | {part} | {rate:,.0f} | {_lull_s(within):.1f} s |")
-
-
 def _count_settled(stack: Stack, execution_id: str) -> "Counter[int]":
     """Return how many messages were settled in each step of time."""
     rows = stack.ledger(
@@ -120,20 +135,14 @@ def _lull_s(counts: Sequence[int]) -> float:
     return max(lulls, default=0) / STEPS
 
 
-def _print_outcome(stack: Stack, execution_id: str, users: int, phase: str) -> None:
-    """Print what became of every user; RuntimeError if somebody was forgotten."""
-    states = Counter(
-        dict(
-            stack.ledger(
-                "SELECT state, count(*) FROM deliveries WHERE execution_id = %s GROUP BY state",
-                execution_id,
-            )
-        )
+def _await_end(stack: Stack, execution_id: str, users: int) -> str:
+    """Return what became of every user at the end; RuntimeError if somebody was forgotten."""
+    phase = stack.wait_for(execution_id, ENDED, LIMIT_S)["phase"]
+    ((sent, others, again),) = stack.ledger(
+        "SELECT count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state <> 'sent'),"
+        " count(*) FILTER (WHERE was_in_doubt) FROM deliveries WHERE execution_id = %s",
+        execution_id,
     )
-    (in_doubt,) = stack.ledger(
-        "SELECT count(*) FROM deliveries WHERE execution_id = %s AND was_in_doubt", execution_id
-    )
-    told = ", ".join(f"{state} {count:,}" for state, count in states.most_common())
-    print(f"  {phase}: {told}; in doubt at some time and sent again {in_doubt[0]:,}", flush=True)
-    if phase != "completed" or states.total() != users or states["sent"] != users:
-        raise RuntimeError(f"Not everybody was sent to: {states}")
+    if (phase, sent, others) != ("completed", users, 0):
+        raise RuntimeError(f"{phase}: {sent} were sent to, {others} not, of {users}")
+    return f"sent to all {sent:,}, to {again:,} of them again, as they were in doubt"
