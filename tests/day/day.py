@@ -1,7 +1,6 @@
 """One day from beginning to end."""
 
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from tests.day.alarms import Alarm
 from tests.day.automations import Planned, plan_day
 from tests.day.faults import EFFECTS, Kind, Struck
 from tests.day.observer import Observer, Weighed
-from tests.day.visitors import BY_HAND, Visitors
+from tests.day.strikes import strike
+from tests.day.visitors import Visitors
 from tests.fakes.post_receiver import PostReceiver, run_post_receiver
 from tests.torture.collect import collect
 from tests.torture.evidence import Evidence
 from tests.torture.journal import SURELY_OPENED, Journal
-from tests.torture.schedule import Blow
 from tests.torture.torture import LOOK_S, rest
 from tests.torture.world import World, running_world
 
@@ -106,7 +105,7 @@ def _inject(visitors: Visitors, faults: Sequence[Kind], every: timedelta, say: S
         _let_pass(visitors.world, every.total_seconds())
         load = os.getloadavg()[0]
         say(f"{utc_now():%H:%M:%S} {number}/{len(faults)} {kind} (load {load:.0f})")
-        struck.append(_strike(visitors, kind))
+        struck.append(strike(visitors, kind))
     _let_pass(visitors.world, max(every.total_seconds(), EFFECTS[faults[-1]].lasts_s + 5))
     return struck
 
@@ -116,88 +115,6 @@ def _let_pass(world: World, seconds: float) -> None:
     while time.monotonic() < until:
         world.supervise()
         time.sleep(LOOK_S)
-
-
-def _strike(visitors: Visitors, kind: Kind) -> Struck:
-    since, lasts_s = utc_now(), EFFECTS[kind].lasts_s
-    automation_id = None
-    if kind in BLOWS:
-        _strike_parts(visitors.world, kind, lasts_s)
-    elif kind in ACTS:
-        automation_id = ACTS[kind](visitors, lasts_s)
-    elif kind in WEATHERS:
-        visitors.world.set_weather(WEATHERS[kind], lasts_s)
-    else:
-        visitors.world.set_mood(MOODS[kind], lasts_s)
-    return Struck(kind, since, since + timedelta(seconds=lasts_s), automation_id)
-
-
-#: The parts that a fault ends, by their number, and how; the first engine and the first replica
-#: are never killed, so that their memory is seen for the whole run.
-BLOWS: Final[dict[Kind, tuple[Blow, int, signal.Signals]]] = {
-    Kind.ENGINE: (Blow.KILL_ENGINE, 1, signal.SIGKILL),
-    Kind.ENGINES: (Blow.KILL_ENGINE, 1, signal.SIGKILL),
-    Kind.REPLICA: (Blow.KILL_CADENCE, 1, signal.SIGKILL),
-    Kind.WEB: (Blow.KILL_WEB, 0, signal.SIGKILL),
-    Kind.POSTGRES: (Blow.KILL_POSTGRES, 0, signal.SIGKILL),
-    Kind.RESTART: (Blow.KILL_POSTGRES, 0, signal.SIGINT),
-}
-WEATHERS: Final = {
-    Kind.PROVIDER_BUSY: "busy",
-    Kind.PROVIDER_DOWN: "down",
-    Kind.PROVIDER_SLOW: "slow",
-    Kind.PROVIDER_AWAY: "cut",
-}
-MOODS: Final = {
-    Kind.CADENCE_AWAY: "AWAY",
-    Kind.CADENCE_SLOW: "SLOW",
-    Kind.CADENCE_NONSENSE: "NONSENSE",
-}
-
-
-def _strike_parts(world: World, kind: Kind, lasts_s: float) -> None:
-    blow, number, how = BLOWS[kind]
-    world.kill(blow, number, lasts_s, how)
-    if kind is Kind.ENGINES:
-        world.freeze(Blow.KILL_ENGINE, 0, lasts_s)
-
-
-def _start_failing(visitors: Visitors, _: float) -> str:
-    visitors.start("script-fails")
-    return "script-fails"
-
-
-def _start_hanging(visitors: Visitors, _: float) -> str:
-    visitors.start("script-hangs")
-    return "script-hangs"
-
-
-def _stop_one(visitors: Visitors, _: float) -> str:
-    visitors.end("is-stopped", "stop", "live_execution")
-    return "is-stopped"
-
-
-def _cancel_one(visitors: Visitors, _: float) -> str:
-    visitors.end("is-cancelled", "cancel", "cancellation_window")
-    return "is-cancelled"
-
-
-def _fill_queue(visitors: Visitors, _: float) -> None:
-    for name in BY_HAND:
-        if name.startswith("crowd-"):
-            visitors.start(name)
-
-
-ACTS: Final[dict[Kind, Callable[[Visitors, float], str | None]]] = {
-    Kind.SCRIPT_FAILS: _start_failing,
-    Kind.SCRIPT_HANGS: _start_hanging,
-    Kind.STOP: _stop_one,
-    Kind.CANCEL: _cancel_one,
-    Kind.FULL_QUEUE: _fill_queue,
-    Kind.EDIT: lambda visitors, _: visitors.edit_at_once(),
-    Kind.STOP_EVERYTHING: lambda visitors, for_s: visitors.stop_everything(for_s),
-    Kind.BROKEN_FILE: lambda visitors, for_s: visitors.break_file(for_s),
-}
 
 
 def _read_messages(webhook: PostReceiver) -> list[Message]:

@@ -1,7 +1,7 @@
 """The people of the day: they start, stop, cancel, edit at once, and break a file."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,8 +20,8 @@ BY_HAND: Final[dict[str, dict[str, Any]]] = {
     "is-cancelled": {"slow_s": "1", "mood": "slow"},
     **{f"crowd-{number}": {"mood": "slow", "slow_s": "12"} for number in range(1, 13)},
 }
-#: The layer of what is started by hand is exempt, so that caps leave it something to send.
-EXEMPT: Final = [{"layerId": 1}]
+#: What they push: on a layer that is exempt, so that caps leave them something to send.
+PUSH: Final = {"title": "Hi [[var:first_name]]", "body": "News", "layerId": 1}
 #: How long somebody waits for a phase before turning away.
 PATIENCE_S: Final = 60.0
 
@@ -36,7 +36,7 @@ class Visitors:
     odd: list[str] = field(default_factory=list)
     edits: int = 0
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16))
-    _acts: list[Future[None]] = field(default_factory=list)
+    _acts: list[Future[object]] = field(default_factory=list)
 
     @property
     def stack(self) -> Stack:
@@ -49,7 +49,7 @@ class Visitors:
             self._create(dict(planned.document))
             self.journal.switched_on(planned.id, utc_now())
         for name, script in BY_HAND.items():
-            document = an_automation(name, 1, **script) | {"pushSequence": _exempt()}
+            document = an_automation(name, 1, **script) | {"pushSequence": [PUSH]}
             if name == "is-cancelled":
                 document["settings"]["cancellationWindowMinutes"] = 0.5
             self._create(document)
@@ -62,9 +62,10 @@ class Visitors:
         for act in self._acts:
             act.result()
 
-    def start(self, automation_id: str) -> None:
-        """Start one by hand."""
-        self._act(self._start, automation_id)
+    def start(self, *automation_ids: str) -> None:
+        """Start them by hand, all at once."""
+        for automation_id in automation_ids:
+            self._act(self._start, automation_id)
 
     def end(self, automation_id: str, word: str, phase: str) -> None:
         """Start one by hand, and stop or cancel it once it is in this phase."""
@@ -83,7 +84,7 @@ class Visitors:
         """Put a file among the automations that is none, and take it away later."""
         self._act(self._break_file, for_s)
 
-    def _act(self, act: Any, *arguments: object) -> None:
+    def _act(self, act: Callable[..., object], *arguments: object) -> None:
         self._acts.append(self._threads.submit(act, *arguments))
 
     def _create(self, document: dict[str, Any]) -> None:
@@ -163,7 +164,3 @@ class Visitors:
         broken.write_text('{"id": "half-written", ')
         time.sleep(for_s)
         broken.unlink()
-
-
-def _exempt() -> list[dict[str, object]]:
-    return [{"title": "Hi [[var:first_name]]", "body": "News", **push} for push in EXEMPT]
