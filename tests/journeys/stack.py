@@ -68,7 +68,7 @@ class Stack:
     engine_ports: dict[int, int] = field(default_factory=dict)
 
     def start_engine(self) -> subprocess.Popen[bytes]:
-        engine = self.spawn_engine(len(self.engines))
+        engine = self.spawn_engine(len(self.engine_ports))
         self.engines.append(engine)
         return engine
 

@@ -50,6 +50,7 @@ def template_routes(templates: TemplateFiles, files: AutomationFiles, limits: Li
 
     @routes.route(path, methods=["POST"])
     @routes.arguments(TemplateBodySchema)
+    @routes.alt_response(200, schema=StartAnswerSchema)
     @routes.alt_response(201, schema=StartAnswerSchema)
     def create_or_start(body: dict[str, Any]) -> ResponseReturnValue:
         """Start from the template `templateId`; with `pushTemplates` instead, make a new one."""
@@ -67,6 +68,7 @@ def template_routes(templates: TemplateFiles, files: AutomationFiles, limits: Li
 
     @routes.route(one, methods=["POST"])
     @routes.arguments(StartSchema)
+    @routes.alt_response(200, schema=StartAnswerSchema)
     @routes.alt_response(201, schema=StartAnswerSchema)
     def start(body: dict[str, Any], template_id: str) -> ResponseReturnValue:
         """Start from a template: an automation, as a draft; with `preview`, saved nowhere."""
