@@ -48,7 +48,8 @@ def hand_out_batches(
 
     Units: one handed out before `again_before` and not done is handed out again; at most `limit`
     are out at a time, so that no execution keeps the others waiting. Of an execution with a rate
-    of its own only so many are out as share it; see domain/own_rate.py.
+    of its own only so many are out, or rest between their turns, as share it; see
+    domain/own_rate.py.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -62,11 +63,13 @@ def hand_out_batches(
                  SELECT b.execution_id, b.position, b.batch, live.at_once,
                         row_number() OVER (
                             PARTITION BY b.execution_id
-                            ORDER BY coalesce(b.handed_out_at >= %(again_before)s, false) DESC,
+                            ORDER BY b.rests OR coalesce(b.handed_out_at >= %(again_before)s,
+                                                         false) DESC,
                                      b.position, b.batch) AS turn
                    FROM send_batches b
                    JOIN live ON live.id = b.execution_id AND live.at_once IS NOT NULL
-                  WHERE b.done_at IS NULL AND (b.not_before IS NULL OR b.not_before <= %(now)s))
+                  WHERE b.done_at IS NULL
+                    AND (b.rests OR b.not_before IS NULL OR b.not_before <= %(now)s))
             UPDATE send_batches
                SET handed_out_at = %(now)s
              WHERE (execution_id, position, batch) IN (
@@ -198,16 +201,22 @@ def finish_batch(
         )
 
 
-def put_off_batch(connection: Connection, batch: TakenBatch, not_before: datetime) -> None:
-    """Let the batch be handed out again from `not_before` on, if it still is ours."""
+def put_off_batch(
+    connection: Connection, batch: TakenBatch, not_before: datetime, *, rests: bool
+) -> None:
+    """Let the batch be handed out again from `not_before` on, if it still is ours.
+
+    One that `rests` until then, by its automation's own rate, keeps others from going before it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE send_batches SET not_before = %(not_before)s, handed_out_at = NULL
+            UPDATE send_batches
+               SET not_before = %(not_before)s, rests = %(rests)s, handed_out_at = NULL
              WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
                AND fence = %(fence)s
             """,
-            {**_key(batch), "not_before": not_before},
+            {**_key(batch), "not_before": not_before, "rests": rests},
         )
 
 

@@ -105,32 +105,6 @@ class TokenBucket:
         return self._per_second * ramp * self._slowed / self._engines
 
 
-class OwnRate:
-    """Below everybody's pace an automation's own: messages wait before they go.
-
-    Who has waited for all of a batch took as long as its rate asks, whoever sends the next one.
-    """
-
-    def __init__(
-        self,
-        per_minute: float,
-        should_stop: Callable[[], bool],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Take the rate of one batch, and what ends the waiting."""
-        self._per_second = per_minute / 60
-        self._should_stop = should_stop
-        self._clock = clock
-        self._free_at = clock()
-
-    def take(self, messages: int) -> int:
-        """Return how many of `messages` go next, a part of a second's worth, once they may."""
-        lump = _lump(messages, self._per_second)
-        self._free_at = max(self._free_at, self._clock() - LUMP_S) + lump / self._per_second
-        _wait_until(self._free_at, self._clock, self._should_stop)
-        return lump
-
-
 def _lump(messages: int, per_second: float) -> int:
     return min(messages, max(1, int(per_second * LUMP_S)))
 

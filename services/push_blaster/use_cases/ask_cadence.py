@@ -56,12 +56,14 @@ def ask_cadence(
 class HeldSlots:
     """The slots that cadence holds for one batch, for as long as the batch is worked on."""
 
-    def __init__(self, parts: Parts, execution: Execution, keys: Collection[str]) -> None:
-        """Take the keys of the reservations; they have been held from about now on."""
+    def __init__(
+        self, parts: Parts, execution: Execution, keys: Collection[str], *, is_new: bool
+    ) -> None:
+        """Take the keys of the reservations, and whether they have been held from now on only."""
         self._are_held = delivers(execution.mode)
         self._parts = parts
         self._keys = keys
-        self._held_at = parts.clock()
+        self._held_at = parts.clock() if is_new else parts.clock() - HOLD_AGAIN_AFTER
 
     def keep(self) -> None:
         """Hold them longer, if a good part of their time has gone."""

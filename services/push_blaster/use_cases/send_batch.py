@@ -1,7 +1,7 @@
 """Send one batch of a push: ask cadence, find tokens, personalise, send, settle, track."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,12 +29,11 @@ from push_blaster.adapters.execution_log import append_log
 from push_blaster.adapters.execution_table import end_execution
 from push_blaster.adapters.execution_view import NewerExecutionError, select_execution
 from push_blaster.adapters.frozen_audiences import read_batch
-from push_blaster.adapters.pacing import OwnRate
 from push_blaster.domain.automation import InDoubtPolicy
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.message import Message, Outcome
 from push_blaster.domain.modes import delivers, goes_to_audience, is_dry
-from push_blaster.domain.own_rate import rate_of_each
+from push_blaster.domain.own_rate import messages_a_turn, rest_after
 from push_blaster.domain.phase import Phase
 from push_blaster.domain.retry import Tried
 from push_blaster.domain.safeguards import (
@@ -109,7 +108,9 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
         reason = "its send began before a crash; the policy is to skip"
         leave_in_doubt(parts, page, left.in_doubt, reason)
         left = replace(left, in_doubt=frozenset())
+    begun_at = parts.clock()
     messages, keys = _prepare(parts, execution, batch, standing, left)
+    messages, rests_until = _take_turn(execution, messages, begun_at)
 
     def may_send(connection: Connection) -> bool:
         return keep_batch(connection, batch, parts.clock())
@@ -119,9 +120,8 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
         page=page,
         may_send=may_send,
         should_stop=should_stop,
-        slow_down=_slow_down(execution, should_stop),
         resend_in_doubt=resend,
-        keep_slots=HeldSlots(parts, execution, keys).keep,
+        keep_slots=HeldSlots(parts, execution, keys, is_new=standing.is_first).keep,
         tally=lambda outcomes: _tally(parts, execution, batch, outcomes),
         left=left,
     )
@@ -130,14 +130,24 @@ def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
     except BaseException:
         track_so_far(parts, execution, page)
         raise
-    _finish(parts, execution, batch, page)
+    if rests_until:
+        _rest(parts, batch, rests_until)
+    else:
+        _finish(parts, execution, batch, page)
 
 
-def _slow_down(execution: Execution, should_stop: Callable[[], bool]) -> Callable[[int], int]:
+def _take_turn(
+    execution: Execution, messages: list[Message], now: datetime
+) -> tuple[list[Message], datetime | None]:
+    """Return the messages that may go now, and until when the batch rests after them, if it does.
+
+    An automation with a rate of its own keeps no worker waiting for it.
+    """
     rate = execution.automation.settings.rate_per_minute
-    if rate is None or not delivers(execution.mode):
-        return lambda messages: messages
-    return OwnRate(rate_of_each(rate), should_stop).take
+    if rate is None or not messages or not delivers(execution.mode):
+        return messages, None
+    turn = messages[: messages_a_turn(rate)]
+    return turn, now + rest_after(rate, len(turn))
 
 
 def _read_page(parts: Parts, batch: TakenBatch, page: LedgerPage) -> tuple[Standing, Leftovers]:
@@ -156,6 +166,11 @@ def _read_page(parts: Parts, batch: TakenBatch, page: LedgerPage) -> tuple[Stand
     is_first = batch.fence == 1
     standing = Standing(states=states, held_until=held_until, due=untried, is_first=is_first)
     return standing, left
+
+
+def _rest(parts: Parts, batch: TakenBatch, until: datetime) -> None:
+    with parts.database.transaction() as connection:
+        put_off_batch(connection, batch, until, rests=True)
 
 
 def _finish(parts: Parts, execution: Execution, batch: TakenBatch, page: LedgerPage) -> None:
@@ -188,7 +203,7 @@ def _put_off(
     if is_held and not track_so_far(parts, execution, page):
         due_at = min(due_at, parts.clock() + TELL_AGAIN)
     with parts.database.transaction() as connection:
-        put_off_batch(connection, batch, due_at)
+        put_off_batch(connection, batch, due_at, rests=False)
 
 
 def _prepare(

@@ -55,8 +55,7 @@ class SendTask:
 
     Shape: `may_send` holds the leave to send for as long as its transaction lasts; `keep_slots`
     is called before every claim, so that a slow send does not lose the slots held for it;
-    `tally` after it, with the outcomes, and may raise StepFailedError. `slow_down` is told how many
-    messages are next, waits as the automation's own rate asks, and says how many of them may go.
+    `tally` after it, with the outcomes, and may raise StepFailedError.
     """
 
     page: LedgerPage
@@ -64,7 +63,6 @@ class SendTask:
     should_stop: Callable[[], bool]
     keep_slots: Callable[[], None] = lambda: None
     tally: Callable[[Counter[Outcome]], None] = lambda _: None
-    slow_down: Callable[[int], int] = lambda messages: messages
     resend_in_doubt: bool = True
     left: Leftovers = Leftovers()
 
@@ -76,7 +74,7 @@ def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> 
     """
     begun = 0
     while begun < len(messages):
-        wanted = task.slow_down(min(CLAIM, len(messages) - begun))
+        wanted = min(CLAIM, len(messages) - begun)
         allowed = parts.pacer.take(wanted, task.should_stop)
         chunk = messages[begun : begun + allowed]
         begun += allowed

@@ -1,9 +1,8 @@
 """Pacing, by the clock of a test."""
 
-import time
 from dataclasses import dataclass
 
-from push_blaster.adapters.pacing import OwnRate, TokenBucket
+from push_blaster.adapters.pacing import TokenBucket
 
 
 @dataclass
@@ -77,20 +76,3 @@ def test_while_the_provider_fails_nobody_sends_and_a_stop_is_heard() -> None:
     clock.now += 11
     assert bucket.take(100, lambda: False) == 10
     assert bucket.describe()["breaker"] == "half_open"
-
-
-def test_an_own_rate_is_waited_for_before_the_messages_go() -> None:
-    own = OwnRate(6_000, lambda: False)
-    begun = time.monotonic()
-
-    taken = [own.take(20), own.take(20)]
-
-    assert taken == [20, 20]
-    assert 0.4 <= time.monotonic() - begun < 2, "40 messages at 100 a second"
-
-
-def test_an_own_rate_goes_in_small_lumps_and_hears_a_stop() -> None:
-    clock = Clock()
-    own = OwnRate(60, lambda: True, clock)
-
-    assert own.take(500) == 1

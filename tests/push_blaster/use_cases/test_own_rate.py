@@ -1,13 +1,17 @@
 """An automation with a rate of its own sends no faster, whoever sends its batches."""
 
 import time
+from datetime import datetime, timedelta
 
 import pytest
 
+from chassis.postgres import BulkDatabase
 from push_blaster.adapters.batch_table import hand_out_batches
 from push_blaster.domain.modes import Mode
+from push_blaster.domain.own_rate import messages_a_turn, rest_after
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.advance_execution import advance_execution
+from tests.builders import NOON
 from tests.journeys.stack import user
 from tests.push_blaster.use_cases.conftest import Bench
 from tests.push_blaster.use_cases.test_run import messages
@@ -42,15 +46,47 @@ def test_only_so_many_batches_are_out_as_share_the_rate(
     assert again == [], "the others wait for their turn"
 
 
-def test_messages_go_at_the_automation_s_own_rate(bench: Bench) -> None:
-    execution_id = begin(bench, ratePerMinute=6_000)
-    begun = time.monotonic()
+def test_a_batch_rests_between_its_turns_and_no_other_goes_before_it(bench: Bench) -> None:
+    execution_id = begin(bench, ratePerMinute=60)
+    begun_at, sent = bench.now, []
 
-    execution = bench.run(execution_id)
+    for seconds in (0, 9, 10, 20, 30):
+        bench.now = begun_at + timedelta(seconds=seconds)
+        bench.work()
+        sent.append(len(messages(bench)))
 
-    assert execution.phase is Phase.COMPLETED
-    assert time.monotonic() - begun >= 0.6, "60 messages at 100 a second"
+    assert sent == [10, 10, 20, 30, 40], "one a second, ten at a time"
+    assert bench.run(execution_id).phase is Phase.COMPLETED
+    assert bench.now - begun_at >= timedelta(seconds=60)
     assert sorted(m["userId"] for m in messages(bench)) == [user(n) for n in range(1, 61)]
+
+
+def test_the_slots_of_a_batch_that_rests_are_held_longer(
+    bench: Bench, cadence_database: BulkDatabase
+) -> None:
+    def held_until() -> datetime:
+        with cadence_database.transaction() as connection:
+            row = connection.execute("SELECT max(expires_at) FROM reservations").fetchone()
+        return row[0] if row else NOON
+
+    begin(bench, ratePerMinute=60)
+    bench.work()
+    first = held_until()
+    bench.now += timedelta(seconds=10)
+    bench.work()
+
+    assert held_until() > first
+
+
+@pytest.mark.parametrize(
+    ("rate", "messages_each", "rest"),
+    [(1, 1, 60), (6, 1, 10), (60, 10, 10), (60_000, 10_000, 10), (90_000, 7_500, 10)],
+)
+def test_a_turn_is_ten_seconds_worth_or_one_message(
+    rate: int, messages_each: int, rest: int
+) -> None:
+    assert messages_a_turn(rate) == messages_each
+    assert rest_after(rate, messages_each) == timedelta(seconds=rest)
 
 
 def test_a_dry_run_waits_for_no_rate(bench: Bench) -> None:
