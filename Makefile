@@ -27,7 +27,7 @@ SECONDS ?= 20
 ROUNDS ?= 20
 LINES ?= 100000
 
-.PHONY: help install run test check lint types layers format torture day scaling bench bench-cadence bench-send bench-rows bench-engine bench-pages bench-stops fuzz migrate lock
+.PHONY: help install run test check lint types layers format torture day scaling bench bench-cadence bench-send bench-rows bench-engine bench-pages bench-stops fuzz audit load migrate lock
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -71,6 +71,14 @@ screenshots: install ## Draw every page, by day, by night and on a phone, into s
 
 fuzz: install ## Throw CASES= generated cases at all routes; each is answered as OpenAPI tells
 	@FUZZ_CASES=$(CASES) $(BIN)/pytest -q -n $(J) tests/fuzz
+
+audit: install ## Ask the package index what is known against requirements.lock, and lint for safety
+	@$(BIN)/ruff check --quiet --select S . && echo "ruff S: nothing found."
+	@$(BIN)/python -m tests.audit
+
+load: install ## Ask the real processes for SECONDS= at a time, from 16 callers at once (wrk)
+	@command -v wrk >/dev/null || apt-get install -qq -y wrk >/dev/null
+	@$(BIN)/python -m tests.bench load --seconds $(SECONDS)
 
 torture: install ## kill -9 of KILLS= parts at random, and much else; nothing may be lost (SEED=)
 	@$(BIN)/python -m tests.torture --kills $(KILLS) --seed $(SEED)

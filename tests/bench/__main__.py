@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.bench.cadence import measure_cadence
 from tests.bench.engine import measure_engine
+from tests.bench.load import measure_load
 from tests.bench.pages import measure_pages
 from tests.bench.scaling import measure_scaling
 from tests.bench.stops import measure_stops
@@ -16,6 +17,7 @@ from tests.bench.stops import measure_stops
 BENCHES: Final[dict[str, tuple[Callable[..., None], dict[str, int]]]] = {
     "cadence": (measure_cadence, {"rows": 2_000_000, "users": 1_000_000}),
     "engine": (measure_engine, {"automations": 10_000}),
+    "load": (measure_load, {"seconds": 15}),
     "scaling": (measure_scaling, {"seconds": 20}),
     "pages": (measure_pages, {"lines": 100_000}),
     "stops": (measure_stops, {"rounds": 20}),
