@@ -21,6 +21,7 @@ PAGES = (
     "/automations/new",
     "/executions",
     "/executions/{execution}",
+    "/executions/{execution}/failures",
     "/executions/{execution}/stop",
     "/stop-everything",
     "/send",

@@ -12,6 +12,7 @@ from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_log import LogQuery, select_log_page
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
+from push_blaster.adapters.failure_view import select_failures
 from push_blaster.adapters.over_cap_table import select_over_cap_count
 from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.execution import LogLevel
@@ -92,6 +93,14 @@ def execution_pages(parts: Parts) -> Blueprint:
             zone = select_execution(connection, execution_id).automation.schedule.timezone
         lines = _read_log(parts, execution_id)
         return render_template("parts/log_lines.html", log=lines, zone=zone)
+
+    @pages.get("/executions/<execution_id>/failures")
+    def failures(execution_id: str) -> ResponseReturnValue:
+        """Show why users got no message, or may have got none."""
+        with database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+            found = select_failures(connection, execution_id, PAGE)
+        return render_template("failures.html", execution=execution, found=found)
 
     @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume):action>")
     @asks_for(Role.OPERATOR)

@@ -36,6 +36,7 @@ TONES: Final[Mapping[str, str]] = {
     "held_back": "held",
     "in_doubt": "bad",
     "token_dead": "bad",
+    "no_token": "held",
     "missing_variable": "bad",
     "bad_deep_link": "bad",
     "too_long": "bad",

@@ -174,6 +174,27 @@ def test_a_provider_that_fails_is_told_of(viewer: Visitor, database: Database) -
     assert "It fails most messages" in seen(breaker="open")
 
 
+def test_why_users_got_nothing_is_counted_by_reason(
+    viewer: Visitor, started: str, database: Database
+) -> None:
+    outcomes = [("no_token", "no device"), ("no_token", "no device"), ("in_doubt", "time-out")]
+    outcomes += [("sent", None), ("held_back", "a_rule")]
+    page = f"/executions/{started}/failures"
+    before = viewer.get(page)
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO deliveries (execution_id, position, is_test, user_id, state, reason,"
+            " batch, claimed_at) VALUES (%s, 1, false, gen_random_uuid(), %s, %s, 0, now())",
+            [(started, state, reason) for state, reason in outcomes],
+        )
+
+    after = viewer.get(page)
+
+    assert "None: everybody" in before
+    rows = re.findall(r"</span></td>.*?<td>(.+?)</td>.*?>(\d+)</td>", after)
+    assert rows == [("no device", "2"), ("time-out", "1")]
+
+
 def test_everything_is_stopped_once_that_is_typed(operator: Visitor, started: str) -> None:
     asked = operator.get("/stop-everything")
     careless = operator.post("/stop-everything", word="stop")
