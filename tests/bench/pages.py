@@ -99,7 +99,7 @@ def _open(browser: Browser, stack: Stack, path: str) -> tuple[Page, CDPSession]:
     page.add_init_script(NOTE_TASKS)
     page.goto(path)
     session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
     return page, session
 
 
@@ -109,10 +109,10 @@ def _measure_dashboard(browser: Browser, stack: Stack) -> None:
     before = _read_metrics(session)
     page.wait_for_timeout(WATCHED_S * 1_000)
     taken = page.evaluate(REQUESTS)
-    spent = (_read_metrics(session)["TaskDuration"] - before["TaskDuration"]) * 1_000
+    spent = _work_since(session, before)
     print(f"\nDashboard with {EXECUTIONS} live executions, {len(taken)} updates in {WATCHED_S} s")
     _tell("an update's request", taken)
-    print(f"  the browser's own work: {spent / len(taken):.0f} ms an update")
+    print(f"  the page's own work: {spent / len(taken):.0f} ms of a core an update")
     _tell_page(page, session)
 
 
@@ -123,12 +123,15 @@ def _measure_log(browser: Browser, stack: Stack, execution_id: str, lines: int) 
     print(f"\nA log of {lines:,} lines, of a live execution")
     print(f"  until the page is drawn, with its last lines: {page.evaluate(PAINTED):.0f} ms")
     _tell_page(page, session)
+    before = _read_metrics(session)
     up = [page.evaluate(UNTIL_MOVED, ["firstElementChild", 0]) for _ in range(SCROLLS)]
     _tell("scrolled up by a page", up)
     # The first pages upwards only filled the window: so many fewer lead back to the end.
     back = SCROLLS - 2
     down = [page.evaluate(UNTIL_MOVED, ["lastElementChild", -1]) for _ in range(back)]
     _tell("scrolled down by a page", down)
+    spent = _work_since(session, before) / (SCROLLS + back)
+    print(f"  the page's own work: {spent:.0f} ms of a core a page of lines")
     found = [page.evaluate(UNTIL_FOUND, f"line {n * lines // 10 + 7} of") for n in range(10)]
     _tell("searched in all of it", found)
     _tell_page(page, session)
@@ -158,6 +161,11 @@ def _write(database: Any, execution_id: str, lines: int) -> None:
 def _read_metrics(session: CDPSession) -> dict[str, float]:
     found = session.send("Performance.getMetrics")["metrics"]
     return {one["name"]: one["value"] for one in found}
+
+
+def _work_since(session: CDPSession, before: dict[str, float]) -> float:
+    """Return for how many milliseconds the page has kept a core busy since `before`."""
+    return (_read_metrics(session)["TaskDuration"] - before["TaskDuration"]) * 1_000
 
 
 def _tell(name: str, taken: Sequence[float]) -> None:
