@@ -12,7 +12,14 @@ from tests.browser.scene import set_scene
 from tests.local_stack.conftest import make_stack, stop_whatever
 
 FOLDER = Path(__file__).parents[2] / "screenshots"
-VIEWS = {"desktop": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
+#: The scheme and the width of each view; of those for documents the upper part is enough.
+VIEWS = {
+    "desktop": ("light", 1280),
+    "dark": ("dark", 1280),
+    "phone": ("light", 390),
+    "document": ("light", 1120),
+}
+HEIGHT = 760
 
 
 def _name(path: str) -> str:
@@ -40,13 +47,15 @@ def main() -> None:
                     page = browser.new_context(
                         base_url=stack.push_url,
                         color_scheme="dark" if scheme == "dark" else "light",
-                        viewport={"width": width, "height": 860},
+                        viewport={"width": width, "height": HEIGHT},
                     ).new_page()
                     sign_in(page, stack)
                     for path in [*pages_of(stack), *happening]:
                         page.goto(path)
                         name = _name(path)
-                        page.screenshot(path=FOLDER / f"{name}-{view}.png", full_page=True)
+                        page.screenshot(
+                            path=FOLDER / f"{name}-{view}.png", full_page=view != "document"
+                        )
                 browser.close()
         finally:
             stop_whatever([stack])

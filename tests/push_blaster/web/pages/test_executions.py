@@ -178,7 +178,7 @@ def test_why_users_got_nothing_is_counted_by_reason(
     viewer: Visitor, started: str, database: Database
 ) -> None:
     outcomes = [("no_token", "no device"), ("no_token", "no device"), ("in_doubt", "time-out")]
-    outcomes += [("sent", None), ("held_back", "a_rule")]
+    outcomes += [("sent", ""), ("held_back", "a_rule")]
     page = f"/executions/{started}/failures"
     before = viewer.get(page)
     with database.transaction() as connection, connection.cursor() as cursor:
