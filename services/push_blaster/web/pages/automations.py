@@ -11,7 +11,7 @@ from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulat
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
-from push_blaster.adapters.automation_files import AutomationFiles
+from push_blaster.adapters.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.execution_view import select_executions, select_latest
 from push_blaster.adapters.operation_view import TROUBLE_LASTS, select_troubled
 from push_blaster.domain.automation import Automation
@@ -58,16 +58,16 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         """List automations, by name."""
         text, state = request.args.get("q", "").strip(), request.args.get("show", "all")
         first = max(0, request.args.get("from", 0, type=int))
-        listing = files.list_all()
-        fitting = [d for d in listing.documents if _fits(d, text.lower(), state)]
+        found = files.read_all().values()
+        fitting = [one for one in found if _fits(one.document, text.lower(), state)]
         if state == TROUBLED:
             troubled = _find_troubled(parts.database, utc_now())
-            fitting = [d for d in fitting if d["id"] in troubled]
-        fitting.sort(key=lambda d: str(d["name"]).lower())
+            fitting = [one for one in fitting if one.automation.id in troubled]
+        fitting.sort(key=lambda one: one.automation.name.lower())
         return render_template(
             "automations.html",
             rows=_rows(parts.database, fitting[first : first + PAGE], utc_now()),
-            broken=listing.broken,
+            broken=files.list_all().broken,
             found=len(fitting),
             first=first,
             page=PAGE,
@@ -146,8 +146,10 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
 
 
 def _fits(document: Mapping[str, Any], text: str, state: str) -> bool:
-    found = f"{document['id']} {document['name']} {document.get('description') or ''}".lower()
-    return text in found and STATES.get(state, STATES["all"])(document)
+    if not STATES.get(state, STATES["all"])(document):
+        return False
+    found = f"{document['id']} {document['name']} {document.get('description') or ''}"
+    return not text or text in found.lower()
 
 
 def _find_troubled(database: Database, now: datetime) -> set[str]:
@@ -157,11 +159,11 @@ def _find_troubled(database: Database, now: datetime) -> set[str]:
 
 
 def _rows(
-    database: Database, documents: Sequence[Mapping[str, Any]], now: datetime
+    database: Database, shown: Sequence[StoredAutomation], now: datetime
 ) -> list[dict[str, Any]]:
+    automations = [one.automation for one in shown]
     with database.transaction() as connection:
-        latest = select_latest(connection, [document["id"] for document in documents])
-    automations = [read_automation(document) for document in documents]
+        latest = select_latest(connection, [automation.id for automation in automations])
     return [{"automation": a, "next": _next(a, now), "last": latest.get(a.id)} for a in automations]
 
 
