@@ -83,7 +83,7 @@ class ApprovalSchema(Schema):
 class LogQuerySchema(Schema):
     """Query of an execution's log."""
 
-    after = fields.Integer(load_default=0, validate=validate.Range(min=0))
+    after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**62))
 
 
 class DeliveryQuerySchema(Schema):

@@ -154,6 +154,8 @@ def test_a_log_is_read_in_parts(client: FlaskClient, database: Database) -> None
         "zero\N{REPLACEMENT CHARACTER}byte",
     ]
     assert rest == {"entries": [], "nextAfter": first["nextAfter"]}
+    beyond = client.get(f"/api/executions/{execution_id}/log?after={10**20}")
+    assert (beyond.status_code, beyond.get_json()["errors"][0][:6]) == (400, "after:")
 
 
 def test_only_a_live_send_that_was_stopped_on_its_way_is_gone_on_with(client: FlaskClient) -> None:
