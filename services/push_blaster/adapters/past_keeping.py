@@ -10,8 +10,8 @@ from push_blaster.adapters.audit_table import COLUMNS
 #: How many rows go in one transaction.
 PIECE: Final = 10_000
 
-#: Executions that run or may be gone on with, those whose audiences such a one took over, and of
-#: each automation the last, which its next one is compared with.
+#: Executions that run or may be gone on with (as Execution.can_resume has it), and those whose
+#: audiences such a one took over or is about to.
 _NEEDED: Final = """
     SELECT unnest(ARRAY[e.id, e.resumes, split_part(p.audience_file, '/', 2)])
       FROM executions e
@@ -22,6 +22,7 @@ _NEEDED: Final = """
             AND EXISTS (SELECT FROM execution_pushes begun
                          WHERE begun.execution_id = e.id AND begun.started_at IS NOT NULL))
 """
+#: Of each automation the last, which its next one is compared with.
 _LAST: Final = """
     SELECT id FROM (SELECT DISTINCT ON (automation_id) id FROM executions
                      WHERE mode = 'live' AND phase = 'completed'
