@@ -40,6 +40,13 @@ def set_scene(stack: LocalStack) -> dict[str, str]:
     return started
 
 
+def clear_scene(stack: LocalStack, started: Mapping[str, str]) -> None:
+    """Stop what still runs of it."""
+    for execution_id in started.values():
+        if ask(stack, f"/api/executions/{execution_id}")["canStop"]:
+            _post(stack, f"/api/executions/{execution_id}/stop", {})
+
+
 def start(stack: LocalStack, name: str) -> str:
     """Make an automation of the cast, and start it; return the execution."""
     changes = CAST[name]
@@ -57,7 +64,8 @@ def start(stack: LocalStack, name: str) -> str:
         "pushSequence": [{**example["pushSequence"][0], **changes.get("push", {})}],
         "settings": {**example["settings"], **changes.get("settings", {})},
     }
-    _post(stack, "/api/automation/recipes", document)
+    if not ask(stack, f"/api/automation/recipes/{name}")["success"]:
+        _post(stack, "/api/automation/recipes", document)
     body = {"automationId": name, "cancellationWindowMinutes": changes["window"]}
     execution_id: str = _post(stack, "/api/executions", body)["id"]
     return execution_id
