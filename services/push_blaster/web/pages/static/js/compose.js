@@ -25,5 +25,7 @@ export function compose() {
     clearTimeout(waiting);
     waiting = setTimeout(preview, WAIT_MS);
   });
+  // What was typed before this ran is shown, too.
+  if (form.elements.title.value !== form.elements.title.defaultValue) preview();
   form.elements.file.addEventListener("change", () => tellColumns(form.elements.file.files[0], form.querySelector("[data-columns]")));
 }
