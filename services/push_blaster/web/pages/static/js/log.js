@@ -20,7 +20,7 @@ function follow(log) {
   const below = () => lines.scrollHeight - lines.scrollTop - lines.clientHeight;
   const isAtEnd = () => below() < 40;
   let isFirst = !isFull([...lines.children]); // the window holds the first line that fits,
-  let isLast = !new URLSearchParams(location.search).has("after"); // … and the last one
+  let isLast = !/[?&](after|before)=/.test(location.search); // … and the last one
   let queue = Promise.resolve();
   let waiting = 0;
 
