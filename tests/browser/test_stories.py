@@ -11,6 +11,9 @@ from tests.local_stack.conftest import LocalStack
 
 pytestmark = pytest.mark.xdist_group("browser")
 
+#: Whom the example tests on; they have devices.
+TESTERS = ("cbf27734-ac10-4525-8b66-402800e03d2c", "e0a3a91f-2346-4c13-bc27-ed12b10877a9")
+
 HISTORY = """user_id,layer_id,push_title,sent_at
 7e57ab1e-0000-4000-8000-0000000000aa,3,Old news,2026-11-01T10:00:00Z
 nobody,3,Old news,2026-11-01T10:00:00Z
@@ -61,6 +64,59 @@ def test_an_automation_is_made_by_hand_tried_out_and_paused(page: Page) -> None:
     page.keyboard.press("Control+p")
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
     expect(page.get_by_role("heading", name="Spring offers")).to_contain_text("Paused")
+
+
+def make_offers_for_everybody(page: Page) -> str:
+    """Make an automation whose users no cadence rule holds back; return its page."""
+    page.goto("/automations/new")
+    fill_in_offers(page)
+    page.get_by_label("Name", exact=True).fill("Offers for everybody")
+    page.get_by_label("Layer").select_option("1")
+    page.get_by_label("Test users").fill("\n".join(TESTERS))
+    page.get_by_label("Window to cancel").fill("5")
+    page.get_by_role("button", name="Save as draft").click()
+    expect(page.get_by_text("is saved.")).to_be_visible()
+    return page.url
+
+
+def change(page: Page, automation: str, label: str, value: str) -> None:
+    page.goto(f"{automation}/edit")
+    page.get_by_text("Delivery", exact=True).click()
+    page.get_by_label(label).fill(value)
+    page.get_by_role("complementary").get_by_role("button", name="Save", exact=True).click()
+
+
+def run_now(page: Page) -> None:
+    """Start it; the question is a dialogue, or a page where scripts are not there yet."""
+    page.get_by_role("link", name="Run now…").click()
+    page.get_by_role("button", name="Run now").click()
+
+
+def test_one_is_made_tested_watched_cancelled_let_go_live_and_stopped(page: Page) -> None:
+    automation = make_offers_for_everybody(page)
+    phase, receipt = page.locator(".head-run .badge-dot").first, page.get_by_text("Receipt:")
+    page.get_by_role("link", name="Try out").click()
+    page.locator("form", has_text="Test send").get_by_role("button", name="Send the test").click()
+    expect(phase).to_have_text("Completed", timeout=30_000)
+
+    page.goto(automation)
+    run_now(page)
+    expect(page.get_by_text("Goes live in 4 min")).to_be_visible(timeout=30_000)
+    page.get_by_role("link", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel the execution").click()
+    expect(receipt).to_contain_text("0 were sent to")
+
+    change(page, automation, "Window to cancel", "0")
+    run_now(page)
+    expect(phase).to_have_text("Completed", timeout=60_000)
+
+    change(page, automation, "Messages a minute", "60")
+    run_now(page)
+    expect(phase).to_have_text("Live execution", timeout=30_000)
+    page.get_by_role("link", name="Emergency stop…").click()
+    page.get_by_label("Type STOP to confirm").fill("STOP")
+    page.get_by_role("button", name="Stop now").click()
+    expect(receipt).to_contain_text(re.compile(r"were sent to, [1-9]\d* will not be"))
 
 
 def test_what_two_people_change_at_once_is_compared(page: Page) -> None:

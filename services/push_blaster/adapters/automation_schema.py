@@ -264,11 +264,14 @@ _Safeguards = KeptSchema.from_dict(
 )
 
 
+_BOTH_HOURS: Final = {"required": "Give the start and the end, both as HH:MM."}
+
+
 class _QuietHours(
     KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
         {
-            "start": fields.String(required=True, validate=_is_time),
-            "end": fields.String(required=True, validate=_is_time),
+            "start": fields.String(required=True, validate=_is_time, error_messages=_BOTH_HOURS),
+            "end": fields.String(required=True, validate=_is_time, error_messages=_BOTH_HOURS),
             "whenQuiet": optional(
                 fields.String, validate=validate.OneOf([w.value for w in WhenQuiet])
             ),

@@ -20,6 +20,8 @@ from push_blaster.web.pages.automation_samples import Sample, read_samples
 from push_blaster.web.pages.document_paths import find
 
 SLOTS: Final = 5
+#: The parts of a document in the order in which the form has them.
+_PARTS: Final = ("name", "description", "schedule", "audienceCriteria", "pushSequence", "settings")
 _NOT_WRITTEN_YET: Final = "…"
 
 
@@ -51,14 +53,19 @@ def look_at_draft(
 
 
 def find_faults(document: Mapping[str, Any], declared: Declared) -> dict[str, str]:
-    """Return every complaint about a draft, by the path of its field."""
+    """Return every complaint about a draft, by the path of its field, as the form has them."""
     faults = _find_parameter_faults(document, declared)
     try:
         read_draft(document, utc_now())
     except ValidationError as error:
         lines = (line.partition(": ") for line in flatten_messages(error.messages))
         faults |= {path.replace("[", ".").replace("]", ""): text for path, _, text in lines}
-    return faults
+    return dict(sorted(faults.items(), key=_place))
+
+
+def _place(fault: tuple[str, str]) -> int:
+    part = fault[0].partition(".")[0]
+    return _PARTS.index(part) if part in _PARTS else len(_PARTS)
 
 
 def _find_parameter_faults(document: Mapping[str, Any], declared: Declared) -> dict[str, str]:

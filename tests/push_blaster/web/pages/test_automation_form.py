@@ -1,5 +1,6 @@
 """The form of an automation: every setting, typed parameters, variants, and its buttons."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,18 @@ def test_half_of_the_quiet_hours_is_refused_beside_the_other_half(
     assert refused.status_code == 400
     assert 'href="#settings.quietHours.end">Quiet until</a>' in refused.text
     assert 'id="settings.quietHours.end-said"' in refused.text
+    assert "Give the start and the end, both as HH:MM." in refused.text
+
+
+def test_what_does_not_fit_is_listed_in_the_order_of_the_form(
+    admin: Visitor, news: dict[str, Any]
+) -> None:
+    wrong = {"pushSequence.0.title": "", "name": "", f"{PARAMETERS}.days": "0"}
+
+    refused = save(admin, CHANGED, **wrong).text
+
+    listed = re.findall(r'<li><a href="#([^"]+)"', refused[: refused.index("<form method")])
+    assert listed == ["name", f"{PARAMETERS}.days", "pushSequence.0.title"]
 
 
 def test_parameters_are_fields_of_their_own_and_keep_their_types(

@@ -15,15 +15,32 @@ function prepare(form) {
   offerPlaceholders(form);
 }
 
+const written = (form) => new URLSearchParams(new FormData(form)).toString();
+
+// Asks for the form as it is after a change, and again if something was typed meanwhile.
+async function fetchChanged(form, change) {
+  for (;;) {
+    const sent = written(form);
+    const body = new FormData(form);
+    body.set("change", change);
+    const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
+    if (!answer?.ok) return null;
+    const page = await answer.text();
+    if (written(form) === sent) return new DOMParser().parseFromString(page, "text/html");
+  }
+}
+
 async function rearrange(form, change) {
-  const body = new FormData(form);
-  body.set("change", change);
-  const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
-  if (!answer?.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const began = document.activeElement;
+  const page = await fetchChanged(form, change);
+  if (!page) return;
+  const { id, selectionStart, selectionEnd } = document.activeElement;
+  const hasGoneOn = document.activeElement !== began;
   for (const part of form.querySelectorAll("[data-part]")) part.replaceWith(page.querySelector(`[data-part="${part.dataset.part}"]`));
   prepare(form);
-  document.getElementById(page.querySelector("form.editor").dataset.focus)?.focus();
+  const next = document.getElementById(hasGoneOn ? id : page.querySelector("form.editor").dataset.focus);
+  next?.focus();
+  if (hasGoneOn && selectionStart != null) next?.setSelectionRange(selectionStart, selectionEnd);
 }
 
 export function edit() {
@@ -43,7 +60,10 @@ export function edit() {
     waiting = setTimeout(preview, WAIT_MS);
   };
   const take = async (change) => {
+    if (form.ariaBusy) return;
+    form.ariaBusy = "true";
     await rearrange(form, change);
+    form.ariaBusy = null;
     soon();
   };
   form.addEventListener("submit", (event) => {
