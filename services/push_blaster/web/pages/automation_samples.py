@@ -1,7 +1,7 @@
 """What messages look like: a push filled in with rows of the last audience that it had."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from push_blaster.adapters.script_run_table import select_last_written
 from push_blaster.domain.audience import normalise
 from push_blaster.domain.automation import Automation, Push
 from push_blaster.domain.experiment import Variant
-from push_blaster.domain.push_template import PushTemplate, PushTexts, compile_push
+from push_blaster.domain.push_template import PushTexts, compile_push
 from push_blaster.domain.template import MalformedPlaceholderError
 
 #: How many rows are looked at.
@@ -25,25 +25,24 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One wording of a push as one user would get it.
+    """One wording of a push as one user would get it; `fault` says why nobody would.
 
     Units: `share` of the users, from 0 to 1, who get this variant.
     """
 
     texts: PushTexts
-    variant: Variant | None
-    share: float
     warnings: tuple[str, ...]
+    fault: str | None
+    variant: Variant | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A push in each of its wordings; `fault` says why nobody would get it."""
+    """A push in each of its wordings."""
 
     push: Push
     looks: tuple[Look, ...]
-    columns: tuple[str, ...]
-    fault: str | None = None
 
 
 def read_samples(connection: Connection, data_folder: Path, automation: Automation) -> list[Sample]:
@@ -56,22 +55,14 @@ def read_samples(connection: Connection, data_folder: Path, automation: Automati
 
 def fill_sample(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Sample:
     """Return the push as the first of `rows` that has all its variables would get it."""
-    looks: list[Look] = []
-    fault: str | None = None
-    whole = sum(variant.weight for variant in push.variants) or 1
-    for variant in push.variants or (None,):
-        worded = push.worded(variant)
-        texts = PushTexts(worded.title, worded.body, worded.deep_link)
-        warnings: list[str] = []
-        try:
-            template = compile_push(worded)
-            fault = fault or _find_unknown(template, columns)
-            texts, warnings = _fill_in(template, rows, texts)
-        except MalformedPlaceholderError as error:
-            fault = str(error)
-        share = variant.weight / whole if variant else 1
-        looks.append(Look(texts, variant, share, (*warnings, *_find_cuts(texts))))
-    return Sample(push, tuple(looks), columns, fault)
+    if not push.variants:
+        return Sample(push, (_fill_in(push, rows, columns),))
+    whole = sum(variant.weight for variant in push.variants)
+    looks = [
+        replace(_fill_in(push.worded(v), rows, columns), variant=v, share=v.weight / whole)
+        for v in push.variants
+    ]
+    return Sample(push, tuple(looks))
 
 
 def _find_rows(
@@ -90,24 +81,28 @@ def _find_rows(
     return (), ()
 
 
-def _find_unknown(template: PushTemplate, columns: tuple[str, ...]) -> str | None:
-    unknown = template.find_unknown(columns) if columns else []
-    return f"The audience has no column {', '.join(unknown)}." if unknown else None
-
-
-def _fill_in(
-    template: PushTemplate, rows: Sequence[Row], bare: PushTexts
-) -> tuple[PushTexts, list[str]]:
-    """Return the texts of the first row that lacks nothing, and who would get no message."""
-    if not rows:
-        return bare, []
+def _fill_in(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Look:
+    texts = PushTexts(push.title, push.body, push.deep_link)
+    try:
+        template = compile_push(push)
+    except MalformedPlaceholderError as error:
+        return Look(texts, (), str(error))
     lacks = [template.find_missing(row) for row in rows]
-    row, missing = min(zip(rows, lacks, strict=True), key=lambda pair: len(pair[1]))
-    texts = template.render({**row, **{name: f"‹no {name}›" for name in missing}})
+    if rows:
+        row, missing = min(zip(rows, lacks, strict=True), key=lambda pair: len(pair[1]))
+        texts = template.render({**row, **{name: f"‹no {name}›" for name in missing}})
+    unknown = template.find_unknown(columns) if columns else []
+    fault = f"The audience has no column {', '.join(unknown)}." if unknown else None
+    return Look(texts, (*_tell_lacks([] if fault else lacks), *_find_cuts(texts)), fault)
+
+
+def _tell_lacks(lacks: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Tell how many rows would get no message, and which values they lack."""
     lacking = [names for names in lacks if names]
-    names = ", ".join(dict.fromkeys(name for found in lacking for name in found))
-    told = f"{len(lacking)} of {len(rows)} sample rows have no {names}: those users get nothing."
-    return texts, [told] if lacking else []
+    if lacking:
+        names = ", ".join(dict.fromkeys(name for found in lacking for name in found))
+        rows = f"{len(lacking)} of {len(lacks)} sample rows"
+        yield f"{rows} have no {names}: those users get nothing."
 
 
 def _find_cuts(texts: PushTexts) -> Iterator[str]:

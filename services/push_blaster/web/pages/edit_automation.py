@@ -1,6 +1,6 @@
 """The pages on which an automation is made and changed, with its plan and its looks beside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.document_files import StaleVersionError
+from push_blaster.domain.script import Parameter
 from push_blaster.use_cases.change_automation import Change, create_automation, edit_automation
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.stop_execution import cancel_pending
@@ -45,18 +46,21 @@ class Editor:
     parts: Parts
     files: AutomationFiles
 
+    def declared(self, script_id: str) -> Sequence[Parameter]:
+        """Return the parameters that a script declares."""
+        return find_declared(self.parts.scripts, script_id)
+
     def read(self, old: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the form that was sent holds, laid over `old`."""
-        return read_form(request.form, old, partial(find_declared, self.parts.scripts))
+        return read_form(request.form, old, self.declared)
 
     def find_faults(self, document: Mapping[str, Any]) -> dict[str, str]:
         """Return every complaint about a document, by path."""
-        return find_faults(document, partial(find_declared, self.parts.scripts))
+        return find_faults(document, self.declared)
 
     def look_at(self, document: Mapping[str, Any]) -> Outlook:
         """Return what the document would do."""
-        declared = partial(find_declared, self.parts.scripts)
-        return look_at_draft(document, self.parts, self.files, declared)
+        return look_at_draft(document, self.parts, self.files, self.declared)
 
     def show(self, document: Mapping[str, Any], remarks: Remarks | None = None) -> str:
         """Return the form, with complaints beside their fields."""

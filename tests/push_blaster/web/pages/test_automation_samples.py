@@ -37,9 +37,9 @@ def test_each_variant_is_shown_with_its_share() -> None:
 
 
 def test_a_column_that_the_audience_has_not_is_a_fault() -> None:
-    assert fill_sample(PLANT, [{"seed": "x"}], ("seed",)).fault == (
-        "The audience has no column plant."
-    )
+    (look,) = fill_sample(PLANT, [{"seed": "x"}], ("seed",)).looks
+
+    assert look.fault == "The audience has no column plant."
 
 
 def test_what_a_phone_cuts_is_told_for_each() -> None:
