@@ -41,12 +41,18 @@ def stops(*actions: str) -> Callable[[View], View]:
     return mark
 
 
+def only_reads(view: View) -> View:
+    """Mark a view that is asked by POST and changes nothing: it needs not be written down."""
+    view.only_reads = True  # type: ignore[attr-defined]  # read by _only_reads()
+    return view
+
+
 def install_audit(app: Flask, database: Database) -> None:
     """Write down every change that is asked of `app` and allowed, and how it was answered."""
 
     @app.before_request
     def write_down() -> None:
-        if request.endpoint is None or request.method in READS:
+        if request.endpoint is None or _only_reads(app, request.endpoint):
             return
         change = _read_change(request.endpoint)
         try:
@@ -103,6 +109,10 @@ def _content() -> dict[str, Any]:
     elif request.content_length:
         said["upload"] = {"type": request.mimetype, "bytes": request.content_length}
     return said
+
+
+def _only_reads(app: Flask, endpoint: str) -> bool:
+    return request.method in READS or getattr(app.view_functions[endpoint], "only_reads", False)
 
 
 def _is_stop(app: Flask) -> bool:

@@ -14,6 +14,7 @@ from push_blaster.domain.automation import Automation
 from push_blaster.domain.plan import FindingKind
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.plan_automation import Plan, Surroundings, plan_automation
+from push_blaster.web.audit import only_reads
 from push_blaster.web.instants import InstantField
 
 
@@ -80,6 +81,7 @@ def plan_routes(files: AutomationFiles, parts: Parts) -> Routes:
         return plan(read_automation(files.load(automation_id)), query)
 
     @routes.route("/api/automation/plan", methods=["POST"])
+    @only_reads
     @simulates
     @asks_for(Role.VIEWER)
     @routes.arguments(PlanQuerySchema, location="query")

@@ -13,6 +13,7 @@ from push_blaster.adapters.message_size import MOST_BYTES
 from push_blaster.domain.automation import Automation
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.preview_pushes import PreviewedMessage, PushPreview, preview_pushes
+from push_blaster.web.audit import only_reads
 
 MOST_USERS = 100
 
@@ -85,6 +86,7 @@ def preview_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return {"pushes": [_show(push) for push in found], "most_bytes": MOST_BYTES}
 
     @routes.route("/api/automation/recipes/<automation_id>/preview", methods=["POST"])
+    @only_reads
     @asks_for(Role.OPERATOR)
     @routes.arguments(PreviewSchema, required=False)
     @routes.response(200, PreviewAnswerSchema)
@@ -93,6 +95,7 @@ def preview_routes(parts: Parts, files: AutomationFiles) -> Routes:
         return preview(read_automation(files.load(automation_id)), body)
 
     @routes.route("/api/automation/preview", methods=["POST"])
+    @only_reads
     @asks_for(Role.OPERATOR)
     @routes.arguments(PreviewDraftSchema)
     @routes.response(200, PreviewAnswerSchema)

@@ -66,6 +66,17 @@ def _listed(client: FlaskClient, **query: str) -> list[dict[str, object]]:
     return changes
 
 
+#: Asked by POST because of what they are told; they change nothing.
+ONLY_READ = {
+    "pages_cadence.simulate",
+    "pages_edit_automation.preview",
+    "pages_send.preview",
+    "plans.plan_draft",
+    "previews.preview_draft",
+    "previews.preview_saved",
+}
+
+
 def _of_request(client: FlaskClient, number: str) -> dict[str, object]:
     (change,) = [c for c in _listed(client, limit="500") if c["requestId"] == number]
     return change
@@ -88,8 +99,10 @@ def test_every_route_that_may_change_something_is_written_down(
         number: (found[number]["endpoint"], found[number]["method"], found[number]["status"])
         for number in sent.keys() & found.keys()
     }
+    silent = {sent[number][0] for number in sent.keys() - found.keys()}
     assert len(sent) > 40
-    assert written == sent
+    assert silent == ONLY_READ
+    assert written.items() <= sent.items()
 
 
 def test_a_change_tells_who_what_when_and_how_it_was_answered(

@@ -16,6 +16,7 @@ from push_blaster.adapters.delivery_search import select_deliveries_of
 from push_blaster.adapters.execution_view import select_last_audience
 from push_blaster.adapters.frozen_audiences import read_users
 from push_blaster.use_cases.parts import Parts
+from push_blaster.web.audit import only_reads
 from push_blaster.web.pages.frame import page_routes
 from push_blaster.web.pages.rule_form import read_rules_form
 from push_blaster.web.pages.words import LAYERS
@@ -38,6 +39,7 @@ def cadence_pages(parts: Parts, files: AutomationFiles, records: CadenceRecords)
         return _show_rules(found["rules"], str(found["version"]), changes=records.list_changes())
 
     @pages.post("/cadence/simulate")
+    @only_reads
     @asks_for(Role.OPERATOR)
     def simulate() -> ResponseReturnValue:
         """Show what the rules of the form would have done with the last weeks."""

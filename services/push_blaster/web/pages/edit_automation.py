@@ -16,6 +16,7 @@ from push_blaster.domain.script import Parameter
 from push_blaster.use_cases.change_automation import Change, create_automation, edit_automation
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.stop_execution import cancel_pending
+from push_blaster.web.audit import only_reads
 from push_blaster.web.pages.automation_draft import Outlook, find_faults, look_at_draft
 from push_blaster.web.pages.automation_fields import PARAMETERS, describe, find_kept, label_of
 from push_blaster.web.pages.automation_form import (
@@ -118,6 +119,7 @@ def edit_automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         return editor.show(files.load(automation_id))
 
     @pages.post("/automations/preview")
+    @only_reads
     @asks_for(Role.ADMIN)
     def preview() -> ResponseReturnValue:
         """Return the plan and the looks of what the form holds; nothing is saved."""

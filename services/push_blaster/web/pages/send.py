@@ -27,6 +27,7 @@ from push_blaster.use_cases.send_ad_hoc import (
     send_ad_hoc,
     send_what_was_tried,
 )
+from push_blaster.web.audit import only_reads
 from push_blaster.web.pages.automation_samples import ROWS, Sample, fill_sample
 from push_blaster.web.pages.execution_card import make_card
 from push_blaster.web.pages.frame import page_routes
@@ -71,6 +72,7 @@ def send_pages(parts: Parts) -> Blueprint:
         return redirect(url_for(".result", execution_id=execution.id), 303)
 
     @pages.post("/send/preview")
+    @only_reads
     @asks_for(Role.OPERATOR)
     def preview() -> ResponseReturnValue:
         """Return what the message looks like; nothing is started."""
