@@ -12,7 +12,8 @@ from tests.day.faults import EFFECTS, Struck
 from tests.day.observer import Weighed
 from tests.torture.checker import find_faults
 
-#: What a process takes in until it has done each kind of work once is no leak.
+#: What a process takes in until it has done each kind of work once is no leak; and of a life that
+#: was not warm for as long again nobody can tell.
 WARM_UP: Final = timedelta(minutes=10)
 #: What may grow in a day: a tenth, or so many megabytes if that is more.
 GROWTH_SHARE: Final = 0.1
@@ -98,7 +99,7 @@ def find_unaccounted(day: Day) -> Iterator[str]:
 
 
 def measure_growth(day: Day, warm_up: timedelta = WARM_UP) -> list[Growth]:
-    """Return the growth of each part that lived for longer than it takes to warm up."""
+    """Return the growth of each part that lived for long enough to tell."""
     lives: dict[str, dict[int, list[Weighed]]] = defaultdict(lambda: defaultdict(list))
     for weighed in day.weights:
         if weighed.at <= day.ended_at:
@@ -108,8 +109,9 @@ def measure_growth(day: Day, warm_up: timedelta = WARM_UP) -> list[Growth]:
 
 
 def _measure(part: str, lives: list[list[Weighed]], day: Day, warm_up: timedelta) -> Growth | None:
-    """Fit one slope to all lives of a part, each with a level of its own, once it is warm."""
-    warm = [[w for w in life if w.at - life[0].at >= warm_up] for life in lives]
+    """Fit one slope to all long lives of a part, each with a level of its own, once it is warm."""
+    long = [life for life in lives if life[-1].at - life[0].at >= 2 * warm_up]
+    warm = [[w for w in life if w.at - life[0].at >= warm_up] for life in long]
     points = [point for life in warm for point in _centred(life)]
     spread = sum(seconds**2 for seconds, _ in points)
     if not spread:

@@ -126,6 +126,12 @@ def test_growth_is_that_of_warm_processes_whatever_was_killed() -> None:
     assert (growth.part, round(growth.grown_mb, 1), growth.is_flat) == ("engine 1", 6.0, True)
 
 
+def test_nobody_can_tell_of_a_part_that_was_killed_again_and_again() -> None:
+    young = [w for w in weights(5) if w.at - NOON < 19 * MINUTE]
+
+    assert measure_growth(a_day(weights=young)) == []
+
+
 def test_the_twenty_have_hundreds_of_slots_in_an_hour() -> None:
     planned = plan_day(NOON, 60 * MINUTE)
     slots = {p.id: list(p.find_slots(NOON, NOON + 60 * MINUTE)) for p in planned}
