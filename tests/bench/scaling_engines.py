@@ -9,13 +9,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+import requests
+
 from chassis.clock import utc_now
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.bench.fake_fcm import run_fake_fcm
 from tests.bench.scaling_sizes import print_sizes
 from tests.bench.send_pipeline import running_pipeline, start_send
 from tests.fakes.token_server import run_token_server
-from tests.journeys.stack import Stack
+from tests.journeys.stack import Stack, wait_until
 
 REPLICAS: Final = 3
 #: So many messages for each second that a stage is measured.
@@ -65,6 +67,7 @@ def _measure_kills(stack: Stack, users: int, usual: float) -> None:
         killed.append((part, utc_now().timestamp()))
         kill()
         time.sleep(AFTER_S - LIES_S)
+    wait_until(lambda: _is_there(stack), bool, LIMIT_S)
     outcome = _await_end(stack, execution_id, users)
     steps = _count_settled(stack, execution_id)
     for part, at in killed:
@@ -111,6 +114,14 @@ def _kills(stack: Stack) -> list[Kill]:
         ("cadence replica 1", cadence),
         ("web", web),
     ]
+
+
+def _is_there(stack: Stack) -> bool:
+    """Whether the web is back, of which the end is asked."""
+    try:
+        return stack.request("GET", "/health/ready").ok
+    except requests.RequestException:
+        return False
 
 
 def _end(pid: int) -> None:
