@@ -16,7 +16,7 @@ from chassis.postgres import BulkConnection
 
 #: A probe of the index costs about as much as merging so many rows of history.
 ROWS_A_PROBE: Final = 12
-#: How much room a row of history takes up, where PostgreSQL has not counted the rows yet.
+#: How much room a row of history takes up, where PostgreSQL has counted none yet.
 BYTES_A_ROW: Final = 85
 #: What stands for a user with later sends, whom only the pure rule can judge.
 _UNCLEAR: Final = -1
@@ -192,6 +192,7 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
     """Let the next statements probe the index for each id, or, for very many, merge with it.
 
     PostgreSQL knows nothing of an array's ids and would hash the whole history for a few of them.
+    It counts rows now and then only, so how many there are is told by the room that they take up.
     """
     row = connection.execute(
         """
@@ -201,8 +202,9 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
                set_config('enable_mergejoin', merges::text, true),
                set_config('enable_nestloop', (NOT merges)::text, true)
           FROM (SELECT %(asked)s::float8 * %(rows_a_probe)s > %(spread)s::float8
-                       * coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
-                                           ELSE pg_relation_size(c.oid) / %(bytes_a_row)s END), 0)
+                       * coalesce(sum(pg_relation_size(c.oid) / coalesce(
+                             nullif(c.relpages, 0) * current_setting('block_size')::float8
+                             / nullif(greatest(c.reltuples, 0), 0), %(bytes_a_row)s)), 0)
                        AS merges
                   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                  WHERE i.inhparent = 'user_notifications'::regclass

@@ -107,6 +107,8 @@ def test_the_api_shows_what_a_script_declares(client: FlaskClient) -> None:
         "default": "3",
         "description": "How many users.",
         "choices": [],
+        "min": None,
+        "max": None,
     }
     assert script["headerFaults"] == []
 
