@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
 from push_blaster.adapters.script_folder import ScriptFolder, ScriptNotFoundError
 from push_blaster.domain.automation import Automation
@@ -14,6 +15,7 @@ from push_blaster.domain.plan import Finding, FindingKind, find_gaps, find_timin
 from push_blaster.domain.schedule import Slot, next_slots
 from push_blaster.domain.script import ParametersError
 from push_blaster.use_cases.fit_parameters import check_parameters
+from push_blaster.use_cases.parts import Parts
 
 #: Returns the cadence rules in force; CadenceUnavailableError.
 ReadRules = Callable[[], Sequence[CadenceRule]]
@@ -36,6 +38,16 @@ class Surroundings:
     read_rules: ReadRules
     limits: Limits
     scripts: ScriptFolder | None = None
+
+
+def look_around(parts: Parts, files: AutomationFiles) -> Surroundings:
+    """Return what automations of this service are planned beside."""
+    return Surroundings(
+        others=[stored.automation for stored in files.read_all().values()],
+        read_rules=parts.cadence.read_rules,
+        limits=parts.limits,
+        scripts=parts.scripts,
+    )
 
 
 def plan_automation(

@@ -13,7 +13,7 @@ from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.plan import FindingKind
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.plan_automation import Plan, Surroundings, plan_automation
+from push_blaster.use_cases.plan_automation import Plan, look_around, plan_automation
 from push_blaster.web.audit import only_reads
 from push_blaster.web.instants import InstantField
 
@@ -64,13 +64,8 @@ def plan_routes(files: AutomationFiles, parts: Parts) -> Routes:
     routes = Routes("plans", __name__, description="What automations would send next")
 
     def plan(automation: Automation, query: dict[str, Any]) -> dict[str, Any]:
-        around = Surroundings(
-            others=[stored.automation for stored in files.read_all().values()],
-            read_rules=parts.cadence.read_rules,
-            limits=parts.limits,
-            scripts=parts.scripts,
-        )
         after = query["start"] or utc_now()
+        around = look_around(parts, files)
         return _show(plan_automation(automation, around, after, query["count"]))
 
     @routes.route("/api/automation/recipes/<automation_id>/plan", methods=["GET"])

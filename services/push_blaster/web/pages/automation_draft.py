@@ -8,12 +8,11 @@ from marshmallow import ValidationError
 
 from chassis.clock import utc_now
 from chassis.problems import flatten_messages
-from push_blaster.adapters.automation_document import read_automation, read_draft
+from push_blaster.adapters.automation_document import read_draft
 from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.domain.automation import Automation
 from push_blaster.domain.script import Parameter, ParametersError, read_parameters
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.plan_automation import Plan, Surroundings, plan_automation
+from push_blaster.use_cases.plan_automation import Plan, look_around, plan_automation
 from push_blaster.web.pages.automation_fields import PARAMETERS
 from push_blaster.web.pages.automation_form import Declared
 from push_blaster.web.pages.automation_samples import Sample, read_samples
@@ -49,7 +48,8 @@ def look_at_draft(
         return Outlook(faults)
     with parts.database.transaction() as connection:
         samples = read_samples(connection, parts.data_folder, automation)
-    return Outlook(faults, _plan(automation, parts, files), samples)
+    plan = plan_automation(automation, look_around(parts, files), utc_now(), SLOTS)
+    return Outlook(faults, plan, samples)
 
 
 def find_faults(document: Mapping[str, Any], declared: Declared) -> dict[str, str]:
@@ -90,14 +90,3 @@ def _with_some_texts(document: Mapping[str, Any]) -> dict[str, Any]:
     ]
     name = document.get("name") or _NOT_WRITTEN_YET
     return {**document, "name": name, "pushSequence": pushes}
-
-
-def _plan(automation: Automation, parts: Parts, files: AutomationFiles) -> Plan:
-    others = [read_automation(d) for d in files.list_all().documents if d["isActive"]]
-    around = Surroundings(
-        others=others,
-        read_rules=parts.cadence.read_rules,
-        limits=parts.limits,
-        scripts=parts.scripts,
-    )
-    return plan_automation(automation, around, utc_now(), SLOTS)

@@ -20,7 +20,7 @@ from push_blaster.domain.phase import RUNNING
 from push_blaster.domain.schedule import next_slots
 from push_blaster.use_cases.control_automation import Action, Control, find_actions
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.plan_automation import Surroundings, plan_automation
+from push_blaster.use_cases.plan_automation import look_around, plan_automation
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.web.audit import stops
 from push_blaster.web.pages.automation_samples import read_samples
@@ -81,13 +81,6 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         """Show one automation."""
         document = files.load(automation_id)
         automation = read_automation(document)
-        others = [read_automation(d) for d in files.list_all().documents if d["isActive"]]
-        around = Surroundings(
-            others=others,
-            read_rules=parts.cadence.read_rules,
-            limits=parts.limits,
-            scripts=parts.scripts,
-        )
         with parts.database.transaction() as connection:
             runs = select_executions(connection, automation_id=automation_id, limit=RUNS)
             samples = read_samples(connection, parts.data_folder, automation)
@@ -95,7 +88,7 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
             "automation.html",
             automation=automation,
             document=document,
-            plan=plan_automation(automation, around, utc_now(), SLOTS),
+            plan=plan_automation(automation, look_around(parts, files), utc_now(), SLOTS),
             cards=[make_card(run) for run in runs],
             samples=samples,
             actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
