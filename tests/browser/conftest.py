@@ -4,7 +4,6 @@ Every page that a test opens is watched: an error in its console, or a request t
 machine, fails the test.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.browser.pages import sign_in
 from tests.local_stack.conftest import LocalStack, make_stack, stop_whatever
+from tests.programs import or_not_run
 
 #: Without the network that a browser of its own accord looks for.
 QUIET = (
@@ -44,11 +44,7 @@ def stack(open_folder: Path) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail("Chromium is missing, and REQUIRE_BROWSER=1 asks for it.")
-        pytest.skip("Chromium is not installed.")
+    chromium = or_not_run(find_chromium(), "Chromium", "REQUIRE_BROWSER")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
         yield browser

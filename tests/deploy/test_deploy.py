@@ -1,7 +1,6 @@
 """What lies under deploy/ fits the system: it names what exists, and its tools accept it."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.use_cases.watch_clock import ClockWatch
 from push_blaster.web.metrics import read_gauges_from
 from tests.documents import read_tables
+from tests.programs import find_program
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -159,7 +159,7 @@ def test_compose_mounts_what_is_there() -> None:
 
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    analyze = _tool("systemd-analyze")
+    analyze = find_program("systemd-analyze", "REQUIRE_SYSTEMD")
     for unit in (DEPLOY / "systemd").iterdir():
         text = unit.read_text().replace("/opt/push/bin", str(_ours("push-blaster").parent))
         (tmp_path / unit.name).write_text(text)
@@ -175,7 +175,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     ("name", "servers"), [("push.conf", "push-web.conf"), ("cadence.conf", "cadence-replicas.conf")]
 )
 def test_nginx_accepts_its_configuration(name: str, servers: str, tmp_path: Path) -> None:
-    nginx = _tool("nginx")
+    nginx = find_program("nginx", "REQUIRE_NGINX")
     port = "3001" if name == "push.conf" else "3002"
     (tmp_path / servers).write_text(f"server 127.0.0.1:{port};")
     shutil.copy(DEPLOY / "nginx" / name, tmp_path)
@@ -217,13 +217,3 @@ def test_every_label_by_which_a_figure_is_picked_is_exported(exported: Exported)
 
 def _ours(program: str) -> Path:
     return Path(sys.executable).with_name(program)
-
-
-def _tool(name: str) -> str:
-    found = shutil.which(name, path=f"{os.defpath}:/usr/sbin:/usr/local/bin")
-    required = f"REQUIRE_{name.partition('-')[0].upper()}"
-    if found is None and os.environ.get(required) == "1":  # noqa: TID251 - .ci/run sets it
-        pytest.fail(f"{name} is missing, and {required}=1 asks for it.")
-    if found is None:
-        pytest.skip(f"not run: {name} is not installed")
-    return found

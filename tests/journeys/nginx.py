@@ -1,16 +1,13 @@
 """nginx before cadence replicas, as deploy/nginx/cadence.conf puts it there."""
 
-import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from local_stack.processes import die_with_parent, stop_processes
+from tests.programs import find_program
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
 NGINX_CONF = """
@@ -33,7 +30,8 @@ def running_nginx(folder: Path, ports: Sequence[int], port: int) -> Iterator[Non
     servers = [f"server 127.0.0.1:{p} max_fails=0;\n" for p in ports]
     (folder / "cadence-replicas.conf").write_text("".join(servers))
     (folder / "nginx.conf").write_text(NGINX_CONF.format(conf=folder / "cadence.conf"))
-    arguments = [_find_nginx(), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
+    program = find_program("nginx", "REQUIRE_NGINX")
+    arguments = [program, "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
     checked = subprocess.run([*arguments, "-t"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     front = subprocess.Popen(arguments, preexec_fn=die_with_parent(signal.SIGTERM))
@@ -41,12 +39,3 @@ def running_nginx(folder: Path, ports: Sequence[int], port: int) -> Iterator[Non
         yield
     finally:
         stop_processes([front], 5)
-
-
-def _find_nginx() -> str:
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if found is None and os.environ.get("REQUIRE_NGINX") == "1":
-        pytest.fail("nginx is missing, and REQUIRE_NGINX=1 asks for it.")
-    if found is None:
-        pytest.skip("not run: nginx is not installed")  # README: what `make test` needs for it
-    return found

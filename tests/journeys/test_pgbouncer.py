@@ -1,7 +1,6 @@
 """The real processes behind PgBouncer in transaction mode: no connection is anybody's own."""
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from tests.journeys.stack import (
     running_stack,
     wait_until,
 )
+from tests.programs import find_program
 
 #: As docs/scaling.md tells; a handful of connections for all that the processes ask for.
 INI = """
@@ -41,7 +41,7 @@ EXECUTIONS = 4
 @pytest.fixture
 def through(postgres: EmbeddedPostgres, place: Path) -> Iterator[Callable[[str], str]]:
     """PgBouncer before the tests' PostgreSQL: what makes the URL of a database lead through it."""
-    program = _find_pgbouncer()
+    program = find_program("pgbouncer", "REQUIRE_PGBOUNCER")
     server, own_port = urlsplit(postgres.url("postgres")), free_port()
     asked = parse_qs(server.query)
     place.mkdir(mode=0o711)
@@ -102,12 +102,3 @@ def _answers(port: int) -> bool:
     except psycopg2.OperationalError:
         return False
     return True
-
-
-def _find_pgbouncer() -> str:
-    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if found is None and os.environ.get("REQUIRE_PGBOUNCER") == "1":
-        pytest.fail("pgbouncer is missing, and REQUIRE_PGBOUNCER=1 asks for it.")
-    if found is None:
-        pytest.skip("not run: pgbouncer is not installed")
-    return found
