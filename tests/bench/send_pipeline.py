@@ -13,6 +13,7 @@ import psutil
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.bench.fake_fcm import FakeFcm
 from tests.bench.send_clients import an_account
+from tests.fakes.fcm_settings import fcm_settings
 from tests.journeys.stack import Stack, a_journey_automation, running_stack
 
 #: Writes PARAM_USERS users with what their messages say, in constant memory.
@@ -72,15 +73,8 @@ def running_pipeline(
     replicas: int = 1,
 ) -> Iterator[Stack]:
     """Run cadence, web and engines as they are run, sending to the fake FCM."""
-    account = an_account(token_uri)
     settings = {
-        "PUSH_TRANSPORT": "fcm",
-        "FIREBASE_PROJECT_ID": account["project_id"],
-        "FIREBASE_CLIENT_EMAIL": account["client_email"],
-        "FIREBASE_PRIVATE_KEY": account["private_key"],
-        "FCM_TOKEN_URI": account["token_uri"],
-        "FCM_BASE_URL": fcm.url,
-        "FCM_CA_FILE": str(fcm.ca_file),
+        **fcm_settings(fcm, token_uri, an_account(token_uri)["private_key"]),
         "PUSH_RATE_PER_MINUTE": "6000000",
         "PUSH_RAMP_SECONDS": "0",
         "PUSH_MAX_AUDIENCE_SIZE": "100000000",

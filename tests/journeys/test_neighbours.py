@@ -9,6 +9,7 @@ import pytest
 
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.fakes.fcm_server import FcmServer, run_fcm_server
+from tests.fakes.fcm_settings import fcm_settings
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
 from tests.fakes.token_server import make_key, run_token_server
 from tests.journeys.stack import Stack, a_journey_automation, running_stack, user, wait_until
@@ -48,13 +49,7 @@ def neighbours(
     ):
         settings = {
             "CADENCE_SERVICE_URL": cadence.url,
-            "PUSH_TRANSPORT": "fcm",
-            "FIREBASE_PROJECT_ID": "garden",
-            "FIREBASE_CLIENT_EMAIL": "push@garden.test",
-            "FIREBASE_PRIVATE_KEY": private.replace("\n", "\\n"),
-            "FCM_BASE_URL": fcm.url,
-            "FCM_TOKEN_URI": google.url,
-            "FCM_CA_FILE": str(fcm.ca_file),
+            **fcm_settings(fcm, google.url, private),
             "PUSH_RETRY_BUDGET_SECONDS": "3",
             "PUSH_RETRY_BACKOFF_SECONDS": "0.1",
             "FCM_ANSWER_TIMEOUT_SECONDS": "1",

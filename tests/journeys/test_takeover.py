@@ -12,6 +12,7 @@ import pytest
 
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.fakes.fcm_server import run_fcm_server
+from tests.fakes.fcm_settings import fcm_settings
 from tests.fakes.token_server import make_key, run_token_server
 from tests.journeys.stack import Stack, a_journey_automation, running_stack, wait_until
 
@@ -51,13 +52,7 @@ def stack(
     with run_fcm_server(folder) as fcm, run_token_server(public) as google:
         fcm.on_accept = seen.accept
         settings = {
-            "PUSH_TRANSPORT": "fcm",
-            "FIREBASE_PROJECT_ID": "garden",
-            "FIREBASE_CLIENT_EMAIL": "push@garden.test",
-            "FIREBASE_PRIVATE_KEY": private.replace("\n", "\\n"),
-            "FCM_BASE_URL": fcm.url,
-            "FCM_TOKEN_URI": google.url,
-            "FCM_CA_FILE": str(fcm.ca_file),
+            **fcm_settings(fcm, google.url, private),
             "PUSH_RATE_PER_MINUTE": str(RATE * 60),
             "PUSH_RAMP_SECONDS": "0",
             "PUSH_BATCH_SIZE": "50",

@@ -18,6 +18,7 @@ import requests
 from chassis.clock import utc_now
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.fakes.fcm_server import FcmServer, run_fcm_server
+from tests.fakes.fcm_settings import fcm_settings
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
 from tests.fakes.token_server import make_key, run_token_server
 from tests.journeys.stack import Stack, running_stack, user
@@ -36,9 +37,6 @@ SETTINGS: Final = {
     "PUSH_WEB_WORKERS": "1",
     "PUSH_ENGINE_DEAD_AFTER_SECONDS": "2",
     "PUSH_SCRIPT_TIMEOUT_SECONDS": "5",
-    "PUSH_TRANSPORT": "fcm",
-    "FIREBASE_PROJECT_ID": "garden",
-    "FIREBASE_CLIENT_EMAIL": "push@garden.test",
     "FCM_ANSWER_TIMEOUT_SECONDS": "3",
 }
 #: The clocks change so soon after the start, and again and again.
@@ -205,10 +203,7 @@ def running_world(
             **SETTINGS,
             "PYTHONTZPATH": str(folder / "zones"),
             "CADENCE_SERVICE_URL": cadence.url,
-            "FIREBASE_PRIVATE_KEY": private.replace("\n", "\\n"),
-            "FCM_BASE_URL": fcm.url,
-            "FCM_TOKEN_URI": google.url,
-            "FCM_CA_FILE": str(fcm.ca_file),
+            **fcm_settings(fcm, google.url, private),
             **(changed or {}),
         }
         with running_stack(postgres, folder / "data", settings, ENGINES, replicas) as stack:
