@@ -38,7 +38,9 @@ class PreviewDraftSchema(PreviewSchema):
     """Body of a preview of a draft, or of a saved automation by its id."""
 
     automation = fields.Dict(keys=fields.String(), load_default=None)
-    automation_id = fields.String(data_key="automationId", load_default=None)
+    automation_id = fields.String(
+        data_key="automationId", load_default=None, validate=validate.Length(min=1)
+    )
 
     @validates_schema
     def _is_one(self, data: dict[str, Any], **_: object) -> None:
@@ -101,7 +103,7 @@ def preview_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.response(200, PreviewAnswerSchema)
     def preview_draft(body: dict[str, Any]) -> dict[str, Any]:
         """Show the same of an automation that is not saved; nothing is changed."""
-        if body["automation_id"]:
+        if body["automation_id"] is not None:
             return preview(read_automation(files.load(body["automation_id"])), body)
         return preview(read_draft(body["automation"], utc_now()), body)
 

@@ -102,6 +102,7 @@ def test_without_an_audience_a_preview_says_how_to_get_one(client: FlaskClient) 
     [
         {},
         {"automation": {}, "automationId": "news"},
+        {"automation": None, "automationId": ""},
         {"automationId": "news", "limit": 0},
         {"automationId": "news", "userIds": ["Ada"]},
         {"automationId": "news", "userIds": [str(UUID(int=n)) for n in range(101)]},
