@@ -38,12 +38,12 @@ migrate: install ## Migrate both databases (their URLs from the environment)
 	@$(BIN)/push-blaster migrate
 
 ##@ Work on it
-install: .venv/installed ## Make .venv and install from requirements.lock
+install: .venv/installed ## Make .venv and install from requirements-dev.lock
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements-dev.lock pyproject.toml
 	@echo "Installing into .venv (a minute on a new machine) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -72,7 +72,7 @@ screenshots: install ## Draw every page, by day, by night and on a phone, into s
 fuzz: install ## Throw CASES= generated cases at all routes; each is answered as OpenAPI tells
 	@FUZZ_CASES=$(CASES) $(BIN)/pytest -q -n $(J) tests/fuzz
 
-audit: install ## Ask the package index what is known against requirements.lock, and lint for safety
+audit: install ## Ask the package index what is known against requirements-dev.lock, and lint for safety
 	@$(BIN)/ruff check --quiet --select S . && echo "ruff S: nothing found."
 	@$(BIN)/python -m tests.audit
 
@@ -112,10 +112,12 @@ bench-rows: install $(NGINX) ## Send to ROWS= users: speed, memory of every proc
 $(NGINX):
 	@apt-get install -qq -y nginx-light libnginx-mod-http-echo >/dev/null
 
-lock: install ## Write requirements.lock anew from pyproject.toml
-	@$(BIN)/pip-compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header \
-	  --output-file requirements.lock pyproject.toml
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra build \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
+lock: install ## Write both lock files anew from pyproject.toml
+	@$(LOCK) --output-file requirements.lock pyproject.toml
+	@$(LOCK) --extra dev --constraint requirements.lock \
+	  --output-file requirements-dev.lock pyproject.toml
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \

@@ -1,4 +1,4 @@
-"""`make audit`: what is known against the versions that requirements.lock pins.
+"""`make audit`: what is known against the versions that requirements-dev.lock pins.
 
 The package index tells of each version what is known; one that tells only of the newest version
 leaves open what an older one has, and the summary says so. Ends with 1 if something is known that
@@ -17,7 +17,8 @@ import click
 import requests
 from pip._internal.models.index import PyPI
 
-LOCK: Final = Path(__file__).parents[1] / "requirements.lock"
+#: All that requirements.lock pins for the image is in it, too.
+LOCK: Final = Path(__file__).parents[1] / "requirements-dev.lock"
 #: Faults that do not concern us: by id, why, and since when.
 EXCEPTIONS: Final[Mapping[str, str]] = {}
 TIMEOUT_S: Final = 30

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from chassis.bearer_auth import is_open
 from push_blaster.app import create_app
+from tests.audit import read_lock
 from tests.push_blaster.conftest import settings_for
 
 ROOT = Path(__file__).parents[2]
@@ -131,13 +132,23 @@ def test_nothing_of_ours_is_ignored() -> None:
     assert [path for path in done.stdout.splitlines() if not made.search(path)] == []
 
 
-def test_the_lock_file_names_no_host_and_every_hash() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
+LOCKS = {"requirements.lock": 40, "requirements-dev.lock": 100}
+
+
+@pytest.mark.parametrize(("name", "least"), LOCKS.items())
+def test_a_lock_file_names_no_host_and_every_hash(name: str, least: int) -> None:
+    lock = (ROOT / name).read_text()
 
     assert "://" not in lock
     pinned = re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE | re.IGNORECASE)
-    assert len(pinned) > 50
+    assert len(pinned) > least
     assert len(re.findall(r"^[a-z0-9._-]+==\S+ \\$", lock, re.MULTILINE)) == len(pinned)
+
+
+def test_what_the_image_has_is_what_was_tested() -> None:
+    shipped, tested = (set(read_lock((ROOT / name).read_text())) for name in LOCKS)
+
+    assert shipped < tested
 
 
 def test_every_dependency_has_its_reason() -> None:

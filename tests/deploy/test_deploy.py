@@ -1,11 +1,14 @@
 """What lies under deploy/ fits the system: it names what exists, and its tools accept it."""
 
+import ast
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -20,6 +23,7 @@ from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.use_cases.watch_clock import ClockWatch
 from push_blaster.web.metrics import read_gauges_from
+from tests.audit import read_lock
 from tests.documents import read_tables
 from tests.programs import find_program
 
@@ -105,15 +109,64 @@ def test_the_images_pg_dump_is_no_older_than_the_server() -> None:
 
 
 def test_the_image_installs_as_everybody_does() -> None:
-    """What `make install` does on every clean clone, but for --editable and where."""
+    """What `make install` does on every clean clone, without what only its developers need."""
     dockerfile, makefile = (DEPLOY / "Dockerfile").read_text(), (ROOT / "Makefile").read_text()
 
     def installs(text: str) -> list[set[str]]:
-        lines = re.findall(r"pip install (.+)$", text, re.MULTILINE)
+        lines = re.findall(r"pip install (.+)$", text.replace("-dev.lock", ".lock"), re.MULTILINE)
         quiet = {"-qq", "--disable-pip-version-check", "--no-cache-dir", "--editable"}
         return [set(line.split()) - quiet for line in lines]
 
     assert installs(dockerfile) == installs(makefile) != []
+    assert "requirements-dev.lock" not in dockerfile
+
+
+def test_the_image_has_whatever_its_code_imports() -> None:
+    shipped = {pinned.name for pinned in read_lock((ROOT / "requirements.lock").read_text())}
+    code = [path for folder in ("services", "shared") for path in (ROOT / folder).rglob("*.py")]
+    imported = {
+        name: path
+        for path in code
+        if "local_stack" not in path.parts
+        for name in _imports(ast.parse(path.read_text()))
+    }
+    by_module = packages_distributions()
+
+    others = {name: path for name, path in imported.items() if name in by_module}
+    lacking = {
+        name: str(path)
+        for name, path in others.items()
+        if shipped.isdisjoint(dist.lower().replace("_", "-") for dist in by_module[name])
+        and "push-automation-system" not in by_module[name]
+    }
+    assert len(others) > 15
+    assert lacking == {}
+
+
+def _imports(tree: ast.AST) -> set[str]:
+    """Return the packages that a module imports, wherever it does."""
+    names = {
+        name
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_image_runs_the_python_that_every_test_ran_on() -> None:
+    """The oldest that the project promises, which is the one that CI has."""
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    versions = set(re.findall(r"^FROM python:([\d.]+)-", dockerfile, re.MULTILINE))
+
+    assert versions == {project["requires-python"].removeprefix(">=")}
 
 
 def test_what_is_installed_has_every_file_that_the_code_needs(tmp_path: Path) -> None:
