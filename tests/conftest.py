@@ -1,7 +1,6 @@
 """One PostgreSQL for each test process, and the cadence service over it, for every test folder."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -12,12 +11,11 @@ from flask import Flask
 from cadence_service.adapters.partitions import make_partitions
 from cadence_service.app import create_app
 from cadence_service.cli import MIGRATIONS
-from cadence_service.settings import Settings
-from chassis.bearer_auth import Role
 from chassis.clock import utc_now
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
+from tests.cadence_service.settings import cadence_settings
 from tests.serving import serving
 
 #: Tests may lose their data in a power cut.
@@ -27,8 +25,6 @@ FAST = {
     "full_page_writes": "off",
     "max_connections": "300",  # of all the stacks that a process of tests has running
 }
-
-CADENCE_TOKEN = "cadence-admin"
 
 
 @pytest.fixture(scope="session")
@@ -59,19 +55,7 @@ def cadence_app(postgres: EmbeddedPostgres) -> Flask:
     with database.transaction() as connection:
         make_partitions(connection, utc_now())
     database.close()
-    return create_app(
-        Settings(
-            database_url=url,
-            database_pool_size=8,
-            tokens={CADENCE_TOKEN: Role.ADMIN, "narrow": Role.OPERATOR},
-            host="127.0.0.1",
-            port=0,
-            workers=1,
-            keep_days=90,
-            statement_timeout=timedelta(seconds=30),
-            log_format="json",
-        )
-    )
+    return create_app(cadence_settings(url))
 
 
 @pytest.fixture

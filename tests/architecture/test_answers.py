@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from push_blaster.app import MAX_BODY, create_app
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.push_blaster.conftest import settings_for
 
 

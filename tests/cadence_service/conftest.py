@@ -5,7 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.postgres import BulkDatabase
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 
 
 @pytest.fixture

@@ -13,11 +13,9 @@ import pytest
 import requests
 
 from cadence_service.app import create_app
-from cadence_service.settings import Settings
-from chassis.bearer_auth import Role
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
 from tests.serving import serving
 
 CALLERS = 16
@@ -29,17 +27,7 @@ AUDIENCE = 150
 
 @pytest.fixture
 def replicas(cadence_database: BulkDatabase) -> Iterator[list[str]]:
-    settings = Settings(
-        database_url=cadence_database.url,
-        database_pool_size=8,
-        tokens={CADENCE_TOKEN: Role.ADMIN},
-        host="127.0.0.1",
-        port=0,
-        workers=1,
-        keep_days=90,
-        statement_timeout=timedelta(seconds=30),
-        log_format="json",
-    )
+    settings = cadence_settings(cadence_database.url)
     with ExitStack() as stack:
         yield [stack.enter_context(serving(create_app(settings))) for _ in range(REPLICAS)]
 

@@ -7,7 +7,7 @@ import pytest
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
 from push_blaster.domain.cadence import SentPush, TrackedSend, Verdict
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE, BOB
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -1,6 +1,5 @@
 """A proxy before a neighbour that can be told to misbehave, and to be well again."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +8,8 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
+
+from tests.serving import running
 
 
 class Mood(Enum):
@@ -35,16 +36,9 @@ class FickleProxy:
 def run_proxy() -> Iterator[FickleProxy]:
     """Serve on a free port until the block ends."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
     server.proxy = FickleProxy(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]  # for the handler
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(server):
         yield server.proxy  # type: ignore[attr-defined]  # set above
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

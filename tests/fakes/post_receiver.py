@@ -14,6 +14,7 @@ from typing import Final
 import trustme
 
 from chassis.clock import utc_now
+from tests.serving import running
 
 #: What the first word of a path makes the peer answer.
 ANSWERS: Final[Mapping[str, tuple[int, dict[str, str]]]] = {
@@ -131,12 +132,8 @@ def run_post_receiver(folder: Path | None = None) -> Iterator[PostReceiver]:
         )
     peer = PostReceiver(server.server_port, ca_file)
     handler.peer = peer  # type: ignore[attr-defined]  # made two lines above
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield peer
-    finally:
-        peer.closing.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server):
+        try:
+            yield peer
+        finally:
+            peer.closing.set()

@@ -1,7 +1,6 @@
 """A local peer that hands out access tokens as Google does: for a signed assertion."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from urllib.parse import parse_qs
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
+
+from tests.serving import running
 
 
 def make_key() -> tuple[str, str]:
@@ -74,13 +75,6 @@ def run_token_server(public_key: str | None) -> Iterator[TokenServer]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.url = f"http://127.0.0.1:{http.server_port}/token"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        server.url = f"{url}/token"
         yield server
-    finally:
-        http.shutdown()
-        thread.join()
-        http.server_close()

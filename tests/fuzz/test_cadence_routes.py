@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from chassis.postgres import BulkDatabase
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fuzz.throwing import CASES, Thrown, operations, throw_at
 
 #: A test each, so that several processes share them.

@@ -19,7 +19,7 @@ from push_blaster.adapters.frozen_audiences import (
     read_rows,
 )
 from push_blaster.adapters.uploads import copy_upload, keep_upload, read_columns
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fuzz.values import THOROUGH, TOO_LONG, csv_files
 from tests.people import ALICE
 from tests.push_blaster.conftest import app, client, database, push_url

@@ -11,7 +11,7 @@ from chassis.postgres import Database
 from push_blaster.app import create_app
 from push_blaster.wiring import connect_adapters
 from tests.builders import a_document
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fuzz.throwing import CASES, Thrown, operations, throw_at
 from tests.people import ALICE
 from tests.push_blaster.conftest import database, push_url, settings_for

@@ -12,7 +12,7 @@ from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.use_cases.open_executions import Clock
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.journeys.stack import SCRIPT
 from tests.push_blaster.conftest import app, client, database, push_url
 from tests.push_blaster.use_cases.conftest import Bench, an_automation_document, bench

@@ -23,7 +23,7 @@ from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.advance_execution import advance_execution
 from push_blaster.use_cases.close_batches import close_batches
 from tests.builders import NOON
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.journeys.stack import user, wait_until
 from tests.people import ALICE
 from tests.push_blaster.use_cases.conftest import EVER, Bench
@@ -31,6 +31,7 @@ from tests.push_blaster.use_cases.test_run import messages
 from tests.push_blaster.use_cases.test_safeguards import violations
 from tests.push_blaster.use_cases.test_user_time import ZONES
 from tests.regressions.conftest import RECIPES, create, daily_in, tick_files
+from tests.serving import running
 
 DAY = timedelta(days=1)
 ENDED = ("completed", "failed", "cancelled", "missed", "skipped")
@@ -173,14 +174,8 @@ class _LoginPage(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def login_page() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _LoginPage)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), _LoginPage)) as url:
+        yield url
 
 
 def test_trap_a_redirect_taken_for_success(bench: Bench, login_page: str) -> None:

@@ -210,16 +210,7 @@ def _waiting(stored: StoredAutomation, slot: datetime) -> NewExecution:
 
 
 def _ended(stored: StoredAutomation, slot: datetime, phase: Phase, reason: str) -> NewExecution:
-    return NewExecution(
-        id=execution_id(stored.automation.id, slot),
-        document=stored.document,
-        mode=Mode.LIVE,
-        trigger=Trigger.SCHEDULE,
-        slot=slot,
-        begins_at=slot - stored.automation.schedule.lead_time,
-        phase=phase,
-        reason=reason,
-    )
+    return replace(_waiting(stored, slot), phase=phase, reason=reason)
 
 
 def _missed_reason(slot: datetime, now: datetime) -> str:

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +14,10 @@ from flask.testing import FlaskClient
 
 from cadence_service.app import create_app
 from cadence_service.cli import MIGRATIONS
-from cadence_service.settings import Settings
-from chassis.bearer_auth import Role
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
+from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
 from tests.people import ALICE, BOB
 
 ASKED = {"userIds": [str(ALICE), "nobody", str(BOB)], "layerId": 3}
@@ -44,23 +42,12 @@ def own_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 def an_app(url: str, **changes: Any) -> Flask:
-    settings = Settings(
-        database_url=url,
-        database_pool_size=4,
-        tokens={"t": Role.ADMIN},
-        host="127.0.0.1",
-        port=0,
-        workers=1,
-        keep_days=90,
-        statement_timeout=timedelta(seconds=30),
-        log_format="json",
-    )
-    return create_app(replace(settings, **changes))
+    return create_app(cadence_settings(url, **{"database_pool_size": 4, **changes}))
 
 
 def client_of(app: Flask) -> FlaskClient:
     client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = "Bearer t"
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {CADENCE_TOKEN}"
     return client
 
 

@@ -8,12 +8,11 @@ import pytest
 from cadence_service.adapters.partitions import make_partitions
 from cadence_service.app import create_app
 from cadence_service.cli import MIGRATIONS
-from cadence_service.settings import Settings
-from chassis.bearer_auth import Role
 from chassis.clock import utc_now
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
+from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
 
 SENT, HELD, FREE = (f"a11ce000-0000-4000-8000-00000000000{n}" for n in range(3))
 
@@ -45,24 +44,12 @@ def test_who_was_sent_to_or_held_before_an_upgrade_is_held_back_after_it(
     older: BulkDatabase,
 ) -> None:
     migrate(older, MIGRATIONS)
-    app = create_app(
-        Settings(
-            database_url=older.url,
-            database_pool_size=2,
-            tokens={"admin": Role.ADMIN},
-            host="127.0.0.1",
-            port=0,
-            workers=1,
-            keep_days=90,
-            statement_timeout=timedelta(seconds=30),
-            log_format="json",
-        )
-    )
+    app = create_app(cadence_settings(older.url))
 
     answer = app.test_client().post(
         "/filter-audience",
         json={"userIds": [SENT, HELD, FREE], "layerId": 3},
-        headers={"Authorization": "Bearer admin"},
+        headers={"Authorization": f"Bearer {CADENCE_TOKEN}"},
     )
 
     assert answer.get_json()["eligibleUserIds"] == [FREE]

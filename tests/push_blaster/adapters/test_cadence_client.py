@@ -14,9 +14,10 @@ import responses
 from structlog.testing import capture_logs
 
 from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
 from tests.people import ALICE
+from tests.serving import running
 
 URL = "http://cadence.test"
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -171,11 +172,5 @@ def dripping_server() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Drip)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Drip)) as url:
+        yield url

@@ -30,7 +30,7 @@ from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.send_batch import send_batch
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from tests.builders import NOON, a_document
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.journeys.stack import SCRIPT
 
 EVER = datetime.max.replace(tzinfo=NOON.tzinfo)

@@ -12,7 +12,7 @@ from push_blaster.adapters.cadence_client import CadenceClient
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases import forecast_execution
 from tests.builders import NOON
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
 from tests.push_blaster.use_cases.conftest import Bench
 

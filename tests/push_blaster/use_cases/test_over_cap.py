@@ -18,7 +18,7 @@ from push_blaster.domain.phase import Phase
 from push_blaster.use_cases import count_over_cap as counting
 from push_blaster.use_cases.count_over_cap import count_over_cap
 from push_blaster.use_cases.track_sends import track_sends
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
 from tests.push_blaster.conftest import settings_for
 from tests.push_blaster.use_cases.conftest import Bench

@@ -19,7 +19,7 @@ from push_blaster.use_cases.advance_execution import advance_execution
 from push_blaster.use_cases.approve_execution import CannotApproveError, approve_execution
 from push_blaster.use_cases.tell_contacts import MAX_TRIES, tell_contacts
 from tests.builders import NOON
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.push_blaster.use_cases.conftest import Bench
 from tests.push_blaster.use_cases.test_run import AWAY, a_script, messages
 

@@ -20,7 +20,7 @@ from push_blaster.use_cases.count_over_cap import count_over_cap
 from push_blaster.use_cases.stop_execution import stop_execution
 from push_blaster.use_cases.track_sends import track_sends
 from tests.builders import NOON
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import Mood, run_proxy
 from tests.push_blaster.use_cases.conftest import Bench
 from tests.push_blaster.use_cases.test_run import messages

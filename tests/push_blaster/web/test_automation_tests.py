@@ -18,7 +18,7 @@ from push_blaster.adapters.execution_table import end_execution
 from push_blaster.app import create_app
 from push_blaster.domain.phase import RUNNING, Phase
 from tests.builders import a_document
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE
 from tests.push_blaster.conftest import settings_for
 from tests.push_blaster.web.test_recipes import create

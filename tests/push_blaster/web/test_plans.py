@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from push_blaster.app import create_app
 from push_blaster.cli import main
 from tests.builders import a_document
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE as ALICE_ID
 from tests.push_blaster.conftest import settings_for
 from tests.push_blaster.web.test_recipes import PATH, create

@@ -13,7 +13,7 @@ import requests
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase, Database
 from push_blaster.app import create_app
-from tests.conftest import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE, BOB
 from tests.push_blaster.conftest import settings_for
 from tests.push_blaster.web.pages.conftest import Visitor
