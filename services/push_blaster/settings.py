@@ -221,6 +221,9 @@ def _retention(env: Env) -> Retention:
     return Retention(
         executions=timedelta(days=read_count(env, "PUSH_KEEP_DAYS", KEPT.executions.days)),
         audiences=timedelta(days=read_count(env, "PUSH_KEEP_AUDIENCES_DAYS", KEPT.audiences.days)),
+        dead_devices=timedelta(
+            days=read_count(env, "PUSH_KEEP_DEAD_DEVICES_DAYS", KEPT.dead_devices.days)
+        ),
         audit_log=timedelta(days=audit_days),
     )
 

@@ -42,8 +42,26 @@ def select_device_report(
         return report
 
 
-def delete_dead_devices(connection: Connection, dead_before: datetime) -> int:
-    """Forget the devices that died before then; return how many there were."""
+def count_dead_devices(connection: Connection, dead_before: datetime) -> int:
+    """Return how many devices died before then."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM devices WHERE dead_at < %(before)s", {"before": dead_before})
+        cursor.execute("SELECT count(*) FROM devices WHERE dead_at < %s", (dead_before,))
+        row = cursor.fetchone()
+    return row[0] if row else 0
+
+
+def delete_dead_devices(
+    connection: Connection, dead_before: datetime, most: int | None = None
+) -> int:
+    """Forget the devices that died before then, or `most` of them; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM devices
+             WHERE dead_at < %(before)s
+               AND token IN (
+                   SELECT token FROM devices WHERE dead_at < %(before)s LIMIT %(most)s)
+            """,
+            {"before": dead_before, "most": most},
+        )
         return int(cursor.rowcount)

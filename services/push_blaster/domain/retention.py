@@ -10,10 +10,11 @@ LEAST_AUDIT: Final = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long executions are kept, what they were sent from, and the audit log."""
+    """How long executions are kept, what they were sent from, dead devices, and the audit log."""
 
     executions: timedelta = timedelta(days=180)
     audiences: timedelta = timedelta(days=30)
+    dead_devices: timedelta = timedelta(days=180)
     audit_log: timedelta = timedelta(days=1_095)
 
 

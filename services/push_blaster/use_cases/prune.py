@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.audit_table import COLUMNS
+from push_blaster.adapters.device_report import count_dead_devices, delete_dead_devices
 from push_blaster.adapters.execution_removal import delete_execution
 from push_blaster.adapters.json_files import write_whole
 from push_blaster.adapters.past_keeping import (
+    PIECE,
     count_old_changes,
     count_old_runs,
     delete_changes,
@@ -46,12 +48,16 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruning:
-    """What is past keeping: executions, folders of audiences, uploads, runs of scripts, changes."""
+    """What is past keeping, of each kind of record.
+
+    Shape: `changes` are those of the audit log.
+    """
 
     executions: Sequence[str]
     folders: Sequence[Path]
     uploads: Sequence[Path]
     script_runs: int
+    dead_devices: int
     changes: int
 
 
@@ -64,6 +70,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         stay = select_kept_folders(connection, now - kept.retention.audiences, ended_before)
         awaited = select_awaited_uploads(connection)
         script_runs = count_old_runs(connection, ended_before)
+        dead_devices = count_dead_devices(connection, now - kept.retention.dead_devices)
         changes = count_old_changes(connection, _audited_before(kept, now))
     stay -= set(executions)
     return Pruning(
@@ -71,6 +78,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         folders=[folder for folder in folders if folder.name not in stay],
         uploads=_find_uploads(kept, awaited, now),
         script_runs=script_runs,
+        dead_devices=dead_devices,
         changes=changes,
     )
 
@@ -89,6 +97,9 @@ def prune(kept: Kept, now: datetime) -> Pruning:
         _delete_execution(kept.database, execution_id)
     ended_before = now - kept.retention.executions
     _until_none(kept.database, partial(delete_old_runs, ended_before=ended_before))
+    dead_before = now - kept.retention.dead_devices
+    forget = partial(delete_dead_devices, dead_before=dead_before, most=PIECE)
+    _until_none(kept.database, forget)
     archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE)
     _until_none(kept.database, partial(archive, before=_audited_before(kept, now)))
     return found

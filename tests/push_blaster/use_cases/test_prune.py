@@ -15,6 +15,12 @@ from chassis.clock import utc_now
 from chassis.postgres import Database, DatabaseFaultError
 from push_blaster.adapters.audit_table import AuditQuery, insert_change, select_changes
 from push_blaster.adapters.automation_document import complete_document
+from push_blaster.adapters.device_fields import Device
+from push_blaster.adapters.device_table import (
+    mark_devices_dead,
+    select_devices_of,
+    upsert_devices,
+)
 from push_blaster.adapters.execution_view import ExecutionNotFoundError
 from push_blaster.adapters.past_keeping import delete_changes
 from push_blaster.adapters.uploads import keep_upload
@@ -25,12 +31,13 @@ from push_blaster.domain.phase import Phase
 from push_blaster.domain.retention import Retention
 from push_blaster.use_cases.prune import Kept, plan_pruning, prune
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
-from tests.builders import NOON, a_document
+from tests.builders import NOON, a_document, died
+from tests.people import ALICE
 from tests.push_blaster.use_cases.conftest import Bench
 from tests.push_blaster.use_cases.test_resume import resume, sent, stopped_half_way
 
 DAY = timedelta(days=1)
-RETENTION = Retention(executions=100 * DAY, audiences=10 * DAY)
+RETENTION = Retention(executions=100 * DAY, audiences=10 * DAY, dead_devices=50 * DAY)
 #: Of executions of a dozen years ago there are no changes of others in the log.
 LONG_AGO = datetime(2012, 5, 20, 12, tzinfo=UTC)
 
@@ -202,6 +209,22 @@ def test_uploads_stay_while_they_are_young_named_by_a_file_or_awaited(
     assert all(path.exists() for path in (young, named, awaited))
 
 
+def test_devices_go_that_have_been_dead_for_long_and_no_other(bench: Bench, kept: Kept) -> None:
+    with bench.database.transaction() as connection:
+        alive = Device("alive", ALICE, last_seen_at=NOON - 500 * DAY)
+        upsert_devices(connection, [alive], NOON - 500 * DAY)
+        mark_devices_dead(connection, [died("early", "404")], NOON - 51 * DAY)
+        mark_devices_dead(connection, [died("late", "404")], NOON - 49 * DAY)
+
+    done = prune(kept, NOON)
+
+    assert done.dead_devices == 1
+    with bench.database.transaction() as connection:
+        left = select_devices_of(connection, ALICE)
+    assert {device["token"] for device in left} == {"alive", "late"}
+    assert plan_pruning(kept, NOON).dead_devices == 0
+
+
 def written_down(database: Database, *times: datetime) -> list[int]:
     changes = [
         Change(
@@ -272,7 +295,7 @@ def test_the_command_tells_and_with_dry_run_only_tells(
 
     counts = (
         "1 executions, 1 folders of audiences, 0 uploads, 1 runs of scripts, "
-        "0 entries of the audit log.\n"
+        "0 dead devices, 0 entries of the audit log.\n"
     )
     assert told.output == f"Would remove {counts}"
     assert there == [old]
