@@ -35,6 +35,7 @@ from push_blaster.settings import Settings
 from push_blaster.use_cases.advance_execution import advance_execution
 from push_blaster.use_cases.close_batches import close_batches
 from push_blaster.use_cases.count_over_cap import count_over_cap
+from push_blaster.use_cases.follow_files import FileFollower
 from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.send_alerts import Channel, send_alerts
@@ -112,6 +113,7 @@ class _Engine:
         self._started_at = utc_now()
         self._dead_after = settings.engine.dead_after
         self._clock = Clock(parts.database)
+        self._follower = FileFollower(files, parts.database)
         self._alerts = settings.alerts
         self._life = SignOfLife(ClockWatch(files, parts.database), self._ping)
         self._threads = (
@@ -209,6 +211,7 @@ class _Engine:
         track_sends(self._parts)
         count_over_cap(self._parts)
         tidy_runs(self._parts)
+        self._follower.look(utc_now())
 
     async def _tell(self) -> None:
         """Tell the world outside; however slowly it listens, nothing else waits for it."""

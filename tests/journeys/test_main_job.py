@@ -1,5 +1,6 @@
 """The main job on the real processes: from a slot coming due to the history in PostgreSQL."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -239,6 +240,22 @@ def test_switching_an_automation_off_cancels_what_is_pending(stack: Stack) -> No
 
     assert answer["cancelledExecutions"] == [execution_id]
     assert stack.execution(execution_id)["phase"] == "cancelled"
+
+
+def test_switching_it_off_in_its_file_cancels_what_is_pending(stack: Stack) -> None:
+    schedule, at = due_in(600)
+    automation = a_journey_automation("by-file", status="active", isActive=True, schedule=schedule)
+    stack.ask("POST", "/api/automation/recipes", automation)
+    execution_id = f"by-file@{at:%Y%m%dT%H%M%SZ}"
+    wait_until(lambda: stack.executions("by-file"), bool, 10)
+
+    file = stack.folder / "automations" / "by-file.json"
+    written = file.with_suffix(".new")
+    written.write_text(json.dumps({**json.loads(file.read_text()), "isActive": False}))
+    written.rename(file)
+
+    execution = stack.wait_for(execution_id, ("cancelled",), limit_s=30)
+    assert "switched off in its file" in execution["reason"]
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,19 @@ def select_running_ids(
         return [row[0] for row in cursor]
 
 
+def select_scheduled(connection: Connection, phases: Collection[Phase]) -> dict[str, str]:
+    """Return by execution the automation of what a schedule opened and stands in `phases`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, automation_id FROM executions
+             WHERE due_at IS NOT NULL AND trigger = %(trigger)s AND phase = ANY(%(phases)s)
+            """,
+            {"trigger": Trigger.SCHEDULE, "phases": list(phases)},
+        )
+        return dict(cursor.fetchall())
+
+
 def select_running_automations(connection: Connection) -> list[str]:
     """Return the ids of the automations of which an execution has not ended."""
     with connection.cursor() as cursor:
