@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import structlog
 
 from chassis.clock import utc_now
 from chassis.correlation import working_on
-from chassis.postgres import DatabaseAwayError
+from chassis.postgres import Connection, DatabaseAwayError
 from push_blaster.adapters.alert_webhook import AlertWebhook
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.batch_table import hand_out_batches
@@ -51,6 +52,8 @@ from push_blaster.wiring import connect_adapters, make_parts
 log = structlog.get_logger()
 
 TICK_S: Final = 0.25
+#: How often an engine says that it is alive, and asks how many others are.
+BEAT_S: Final = 1.0
 #: A step or batch that was handed out and shows no progress for so long is handed out again.
 HAND_OUT_AGAIN: Final = timedelta(seconds=5)
 #: Batches that may be in the hands of workers at once, of all executions together.
@@ -111,6 +114,7 @@ class _Engine:
         self._files = files
         self._stopping = stopping
         self._started_at = utc_now()
+        self._beaten_at = -BEAT_S
         self._dead_after = settings.engine.dead_after
         self._clock = Clock(parts.database)
         self._follower = FileFollower(files, parts.database)
@@ -187,11 +191,11 @@ class _Engine:
         self._life.note_tick(due.at)
 
     def _find_due(self) -> _Due:
-        now, pacer = utc_now(), self._parts.pacer
+        now = utc_now()
         self._clock.tick(self._files.read_all(), now)
         with self._parts.database.transaction() as connection:
-            beat(connection, self._parts.engine_id, self._started_at, now, pacer.describe())
-            pacer.share(len(select_engines(connection, now - self._dead_after)))
+            if time.monotonic() - self._beaten_at >= BEAT_S:
+                self._beat(connection, now)
             again_before = now - HAND_OUT_AGAIN
             return _Due(
                 at=now,
@@ -199,6 +203,12 @@ class _Engine:
                 batches=hand_out_batches(connection, now, again_before, BATCHES_OUT),
                 trials=hand_out_trials(connection, now, again_before),
             )
+
+    def _beat(self, connection: Connection, now: datetime) -> None:
+        pacer = self._parts.pacer
+        beat(connection, self._parts.engine_id, self._started_at, now, pacer.describe())
+        pacer.share(len(select_engines(connection, now - self._dead_after)))
+        self._beaten_at = time.monotonic()
 
     async def _go_round(self) -> None:
         await self._queue.bury_dead()

@@ -18,8 +18,9 @@ from push_blaster.adapters.automation_document import complete_document
 from push_blaster.adapters.json_files import write_json
 from tests.journeys.stack import TOKEN, Stack, a_journey_automation, running_stack, wait_until
 
-#: How long the engine is watched at rest.
-REST_S: Final = 30
+#: How long the engine is watched at rest, once the first look at everything is over.
+REST_S: Final = 60
+CALM_S: Final = 15
 #: Slots that begin one after the other, so many a second for so long, and then all at one instant.
 STEADY_PER_S: Final = 4
 STEADY_S: Final = 60
@@ -90,7 +91,7 @@ def _wait_until_learned(stack: Stack, automations: int) -> None:
 
 def _measure_rest(stack: Stack) -> None:
     engine = psutil.Process(stack.engines[0].pid)
-    time.sleep(2)
+    time.sleep(CALM_S)
     before, begun = engine.cpu_times(), time.perf_counter()
     time.sleep(REST_S)
     after, took = engine.cpu_times(), time.perf_counter() - begun
