@@ -50,7 +50,11 @@ def running(database_url: str, replicas: int = 1) -> Iterator[list[Service]]:
     program = Path(sys.executable).with_name("cadence-service")
     ports = [free_port() for _ in range(replicas)]
     processes = [
-        subprocess.Popen([program, "serve"], env=environment | {"CADENCE_PORT": str(port)})
+        subprocess.Popen(
+            [program, "serve"],
+            env=environment | {"CADENCE_PORT": str(port)},
+            stderr=subprocess.DEVNULL,  # a line a request
+        )
         for port in ports
     ]
     services = [Service(f"http://127.0.0.1:{port}", token) for port in ports]
