@@ -10,7 +10,7 @@ from typing import Final
 from chassis.clock import utc_now
 
 #: So much of the time looking may take where only looking shows a change.
-SHARE: Final = 0.01
+SHARE: Final = 0.005
 #: A folder's time stamp tells no two changes apart that come closer together.
 UNSETTLED: Final = timedelta(milliseconds=50)
 
@@ -20,7 +20,7 @@ class FolderWatch:
 
     A file that is replaced, added or removed changes the folder, and is told of at once. One that
     somebody writes in place does not: for its sake the files are to be looked at again and again,
-    as often as that takes a hundredth of the time.
+    as often as that takes a two-hundredth of the time.
     """
 
     def __init__(self, folder: Path) -> None:
