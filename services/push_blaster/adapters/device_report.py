@@ -42,14 +42,6 @@ def select_device_report(
         return report
 
 
-def count_dead_devices(connection: Connection, dead_before: datetime) -> int:
-    """Return how many devices died before then."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM devices WHERE dead_at < %s", (dead_before,))
-        row = cursor.fetchone()
-    return row[0] if row else 0
-
-
 def delete_dead_devices(
     connection: Connection, dead_before: datetime, most: int | None = None
 ) -> int:

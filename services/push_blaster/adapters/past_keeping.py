@@ -10,6 +10,9 @@ from push_blaster.adapters.audit_table import COLUMNS
 #: How many rows go in one transaction.
 PIECE: Final = 10_000
 
+#: By table, from which instant on a row is kept for so long.
+_SINCE: Final = {"script_runs": "ended_at", "devices": "dead_at", "audit_log": "at"}
+
 #: Executions that run or may be gone on with (as Execution.can_resume has it), and those whose
 #: audiences such a one took over or is about to.
 _NEEDED: Final = """
@@ -94,10 +97,13 @@ def delete_piece(connection: Connection, table: str, execution_id: str) -> int:
         return cursor.rowcount
 
 
-def count_old_runs(connection: Connection, ended_before: datetime) -> int:
-    """Return how many runs of scripts ended before then."""
+def count_old(connection: Connection, table: str, before: datetime) -> int:
+    """Return how many rows of a table of `_SINCE` have been kept since before then."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM script_runs WHERE ended_at < %s", (ended_before,))
+        cursor.execute(
+            f"SELECT count(*) FROM {table} WHERE {_SINCE[table]} < %s",  # noqa: S608 - our own names
+            (before,),
+        )
         row = cursor.fetchone()
     return row[0] if row else 0
 
@@ -117,14 +123,6 @@ def delete_old_runs(connection: Connection, ended_before: datetime) -> int:
             """,
             {"before": ended_before, "piece": PIECE // 100},
         )
-        row = cursor.fetchone()
-    return row[0] if row else 0
-
-
-def count_old_changes(connection: Connection, before: datetime) -> int:
-    """Return how many changes were written down before then."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM audit_log WHERE at < %s", (before,))
         row = cursor.fetchone()
     return row[0] if row else 0
 

@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.audit_table import COLUMNS
-from push_blaster.adapters.device_report import count_dead_devices, delete_dead_devices
+from push_blaster.adapters.device_report import delete_dead_devices
 from push_blaster.adapters.execution_removal import delete_execution
 from push_blaster.adapters.json_files import write_whole
 from push_blaster.adapters.past_keeping import (
     PIECE,
-    count_old_changes,
-    count_old_runs,
+    count_old,
     delete_changes,
     delete_old_runs,
     delete_piece,
@@ -69,9 +68,9 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         executions = select_old_executions(connection, ended_before)
         stay = select_kept_folders(connection, now - kept.retention.audiences, ended_before)
         awaited = select_awaited_uploads(connection)
-        script_runs = count_old_runs(connection, ended_before)
-        dead_devices = count_dead_devices(connection, now - kept.retention.dead_devices)
-        changes = count_old_changes(connection, _audited_before(kept, now))
+        script_runs = count_old(connection, "script_runs", ended_before)
+        dead_devices = count_old(connection, "devices", _dead_before(kept, now))
+        changes = count_old(connection, "audit_log", _audited_before(kept, now))
     stay -= set(executions)
     return Pruning(
         executions=executions,
@@ -97,12 +96,15 @@ def prune(kept: Kept, now: datetime) -> Pruning:
         _delete_execution(kept.database, execution_id)
     ended_before = now - kept.retention.executions
     _until_none(kept.database, partial(delete_old_runs, ended_before=ended_before))
-    dead_before = now - kept.retention.dead_devices
-    forget = partial(delete_dead_devices, dead_before=dead_before, most=PIECE)
+    forget = partial(delete_dead_devices, dead_before=_dead_before(kept, now), most=PIECE)
     _until_none(kept.database, forget)
     archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE)
     _until_none(kept.database, partial(archive, before=_audited_before(kept, now)))
     return found
+
+
+def _dead_before(kept: Kept, now: datetime) -> datetime:
+    return now - kept.retention.dead_devices
 
 
 def _audited_before(kept: Kept, now: datetime) -> datetime:
