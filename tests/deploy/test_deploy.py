@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -143,20 +144,13 @@ def test_the_image_has_whatever_its_code_imports() -> None:
     assert lacking == {}
 
 
-def _imports(tree: ast.AST) -> set[str]:
-    """Return the packages that a module imports, wherever it does."""
-    names = {
-        name
-        for node in ast.walk(tree)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    return {name.partition(".")[0] for name in names}
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """Yield the packages that a module imports, wherever it does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
 
 
 def test_the_image_runs_the_python_that_every_test_ran_on() -> None:

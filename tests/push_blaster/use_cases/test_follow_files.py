@@ -11,7 +11,6 @@ from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.json_files import write_json
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.follow_files import GONE_FOR, OFF_FOR, FileFollower
-from push_blaster.use_cases.open_executions import Clock
 from tests.builders import NOON
 from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
 
@@ -37,7 +36,7 @@ def waiting(bench: Bench, files: AutomationFiles) -> str:
     """An execution that the schedule opened; another automation's file is there, too."""
     save(files)
     save(files, id="other", schedule={**SCHEDULE, "executionTime": "20:00"})
-    (execution_id,) = Clock(bench.database).tick(files.read_all(), bench.now)
+    (execution_id,) = bench.tick(*files.list_all().documents)
     return execution_id
 
 
