@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from marshmallow import (
     EXCLUDE,
-    RAISE,
-    Schema,
     ValidationError,
     fields,
     post_load,
     validate,
     validates_schema,
 )
+
+from chassis.schemas import AnswerSchema, CamelSchema, StrictSchema
 
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
 FORECAST_PUSHES_PATH: Final = "/forecast-pushes"
@@ -97,61 +97,44 @@ class UserBytesField(fields.Field[bytes]):
         return octets
 
 
-class ReservationWishSchema(Schema):
+class ReservationWishSchema(StrictSchema):
     """Under which key, and for how long, slots are to be held."""
 
-    class Meta:
-        unknown = RAISE
-
     key = fields.String(required=True, validate=validate.Length(min=1, max=MAX_KEY))
-    ttl_seconds = fields.Float(
-        load_default=900.0, data_key="ttlSeconds", validate=validate.Range(min=1, max=86_400)
-    )
+    ttl_seconds = fields.Float(load_default=900.0, validate=validate.Range(min=1, max=86_400))
 
 
-class HeldSchema(Schema):
+class HeldSchema(AnswerSchema):
     """Slots that are held, and until when."""
 
-    class Meta:
-        unknown = EXCLUDE
-
     key = fields.String(required=True)
-    expires_at = InstantField(required=True, data_key="expiresAt")
+    expires_at = InstantField(required=True)
 
 
-class FilterAudienceSchema(Schema):
+class FilterAudienceSchema(StrictSchema):
     """Body of POST FILTER_AUDIENCE_PATH."""
 
-    class Meta:
-        unknown = RAISE
-
-    user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
-    layer_id = LayerField(required=True, data_key="layerId")
-    scheduled_for = InstantField(load_default=None, data_key="scheduledFor")
+    user_ids = UserIdsField(fewest=1, required=True)
+    layer_id = LayerField(required=True)
+    scheduled_for = InstantField(load_default=None)
     explain = fields.Boolean(load_default=False)
     reservation = fields.Nested(ReservationWishSchema, load_default=None)
 
 
-class CompactFilterSchema(Schema):
+class CompactFilterSchema(StrictSchema):
     """Query of POST FILTER_AUDIENCE_PATH where the body is ids of 16 bytes each."""
-
-    class Meta:
-        unknown = RAISE
 
     layer_id = fields.Integer(
         required=True,
-        data_key="layerId",
         validate=validate.Range(FIRST_LAYER, LAST_LAYER, error="Layers are 1 to 5."),
     )
-    scheduled_for = InstantField(load_default=None, data_key="scheduledFor")
+    scheduled_for = InstantField(load_default=None)
     key = fields.String(
         load_default=None,
         data_key="reservationKey",
         validate=validate.Length(min=1, max=MAX_KEY),
     )
-    ttl_seconds = fields.Float(
-        load_default=900.0, data_key="ttlSeconds", validate=validate.Range(min=1, max=86_400)
-    )
+    ttl_seconds = fields.Float(load_default=900.0, validate=validate.Range(min=1, max=86_400))
 
     @post_load
     def _wish(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
@@ -160,52 +143,38 @@ class CompactFilterSchema(Schema):
         return {**data, "reservation": wish}
 
 
-class ExcludedUserSchema(Schema):
+class ExcludedUserSchema(AnswerSchema):
     """Why a user is held back, and until when."""
 
-    class Meta:
-        unknown = EXCLUDE
-
-    user_id = fields.String(required=True, data_key="userId")
+    user_id = fields.String(required=True)
     rule = fields.String(required=True)
-    counted_sends = fields.List(InstantField(), data_key="countedSends")
-    next_eligible_at = InstantField(data_key="nextEligibleAt", allow_none=True)
+    counted_sends = fields.List(InstantField())
+    next_eligible_at = InstantField(allow_none=True)
 
 
-class FilteredAudienceSchema(Schema):
+class FilteredAudienceSchema(AnswerSchema):
     """Answer of POST FILTER_AUDIENCE_PATH."""
 
-    class Meta:
-        unknown = EXCLUDE
-
-    eligible_user_ids = fields.List(fields.String(), required=True, data_key="eligibleUserIds")
-    excluded_count = fields.Integer(required=True, data_key="excludedCount")
-    exclusion_breakdown = fields.Dict(
-        keys=fields.String(), values=fields.Integer(), data_key="exclusionBreakdown"
-    )
-    failed_open = fields.Boolean(required=True, data_key="failedOpen")
-    fail_open_reason = fields.String(data_key="failOpenReason")
+    eligible_user_ids = fields.List(fields.String(), required=True)
+    excluded_count = fields.Integer(required=True)
+    exclusion_breakdown = fields.Dict(keys=fields.String(), values=fields.Integer())
+    failed_open = fields.Boolean(required=True)
+    fail_open_reason = fields.String()
     excluded = fields.List(fields.Nested(ExcludedUserSchema))
     reservation = fields.Nested(HeldSchema)
 
 
-class PlannedPushSchema(Schema):
+class PlannedPushSchema(StrictSchema):
     """One push of a sequence, at its planned instant."""
 
-    class Meta:
-        unknown = RAISE
-
-    layer_id = LayerField(required=True, data_key="layerId")
-    scheduled_for = InstantField(required=True, data_key="scheduledFor")
+    layer_id = LayerField(required=True)
+    scheduled_for = InstantField(required=True)
 
 
-class ForecastPushesSchema(Schema):
+class ForecastPushesSchema(StrictSchema):
     """Body of POST FORECAST_PUSHES_PATH."""
 
-    class Meta:
-        unknown = RAISE
-
-    user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
+    user_ids = UserIdsField(fewest=1, required=True)
     pushes = fields.List(
         fields.Nested(PlannedPushSchema),
         required=True,
@@ -213,56 +182,41 @@ class ForecastPushesSchema(Schema):
     )
 
 
-class PushForecastSchema(Schema):
+class PushForecastSchema(AnswerSchema):
     """What would become of one push."""
 
-    class Meta:
-        unknown = EXCLUDE
-
     eligible = fields.Integer(required=True)
-    excluded_count = fields.Integer(required=True, data_key="excludedCount")
+    excluded_count = fields.Integer(required=True)
     exclusion_breakdown = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
         required=True,
-        data_key="exclusionBreakdown",
     )
-    failed_open = fields.Boolean(required=True, data_key="failedOpen")
-    fail_open_reason = fields.String(data_key="failOpenReason", allow_none=True)
+    failed_open = fields.Boolean(required=True)
+    fail_open_reason = fields.String(allow_none=True)
 
 
-class PushForecastsSchema(Schema):
+class PushForecastsSchema(AnswerSchema):
     """Answer of POST FORECAST_PUSHES_PATH: one for each push, in the order of the question."""
-
-    class Meta:
-        unknown = EXCLUDE
 
     pushes = fields.List(fields.Nested(PushForecastSchema), required=True)
 
 
-class OverCapQuestionSchema(Schema):
+class OverCapQuestionSchema(StrictSchema):
     """Body of POST OVER_CAP_PATH: which recorded send of which users is asked about."""
 
-    class Meta:
-        unknown = RAISE
-
-    user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
-    layer_id = LayerField(required=True, data_key="layerId")
-    sent_at = InstantField(required=True, data_key="sentAt")
+    user_ids = UserIdsField(fewest=1, required=True)
+    layer_id = LayerField(required=True)
+    sent_at = InstantField(required=True)
 
 
-class OverCapSchema(Schema):
+class OverCapSchema(AnswerSchema):
     """Answer of POST OVER_CAP_PATH: who got more than a rule allows; perhaps more than one."""
 
-    class Meta:
-        unknown = EXCLUDE
-
-    rules_version = fields.Integer(allow_none=True, data_key="rulesVersion")
+    rules_version = fields.Integer(allow_none=True)
     users = fields.Integer(required=True)
-    by_rule = fields.Dict(
-        keys=fields.String(), values=fields.List(fields.UUID()), required=True, data_key="byRule"
-    )
-    fail_open_reason = fields.String(allow_none=True, data_key="failOpenReason")
+    by_rule = fields.Dict(keys=fields.String(), values=fields.List(fields.UUID()), required=True)
+    fail_open_reason = fields.String(allow_none=True)
 
 
 class PositionsField(fields.Field[list[int]]):
@@ -278,59 +232,41 @@ class PositionsField(fields.Field[list[int]]):
         return value
 
 
-class CompactVerdictSchema(Schema):
+class CompactVerdictSchema(AnswerSchema):
     """Answer of POST FILTER_AUDIENCE_PATH where the body was ids of 16 bytes each."""
 
-    class Meta:
-        unknown = EXCLUDE
-
-    eligible_count = fields.Integer(required=True, strict=True, data_key="eligibleCount")
-    excluded_positions = fields.Dict(
-        keys=fields.String(), values=PositionsField(), required=True, data_key="excludedPositions"
-    )
-    failed_open = fields.Boolean(required=True, data_key="failedOpen")
-    fail_open_reason = fields.String(data_key="failOpenReason")
+    eligible_count = fields.Integer(required=True, strict=True)
+    excluded_positions = fields.Dict(keys=fields.String(), values=PositionsField(), required=True)
+    failed_open = fields.Boolean(required=True)
+    fail_open_reason = fields.String()
     reservation = fields.Nested(HeldSchema)
 
 
-class SentPushSchema(Schema):
+class SentPushSchema(StrictSchema):
     """What was sent, and when, whoever got it."""
 
-    class Meta:
-        unknown = RAISE
-
-    push_title = fields.String(
-        required=True, data_key="pushTitle", validate=validate.Length(min=1, max=4_000)
-    )
-    push_body = fields.String(
-        required=True, data_key="pushBody", validate=validate.Length(min=1, max=8_000)
-    )
-    audience_description = fields.String(
-        required=True, data_key="audienceDescription", validate=validate.Length(min=1, max=2_000)
-    )
-    deep_link = fields.String(load_default=None, allow_none=True, data_key="deepLink")
-    sent_at = InstantField(load_default=None, allow_none=True, data_key="sentAt")
+    push_title = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
+    push_body = fields.String(required=True, validate=validate.Length(min=1, max=8_000))
+    audience_description = fields.String(required=True, validate=validate.Length(min=1, max=2_000))
+    deep_link = fields.String(load_default=None, allow_none=True)
+    sent_at = InstantField(load_default=None, allow_none=True)
 
 
 class NotificationSchema(SentPushSchema):
     """One notification that was sent to one user."""
 
-    user_id = fields.UUID(required=True, data_key="userId")
-    layer_id = LayerField(required=True, data_key="layerId")
-    actually_sent_at = InstantField(load_default=None, allow_none=True, data_key="actuallySentAt")
+    user_id = fields.UUID(required=True)
+    layer_id = LayerField(required=True)
+    actually_sent_at = InstantField(load_default=None, allow_none=True)
     idempotency_key = fields.String(
         load_default=None,
         allow_none=True,
-        data_key="idempotencyKey",
         validate=validate.Length(min=1, max=500),
     )
 
 
-class NotificationsSchema(Schema):
+class NotificationsSchema(StrictSchema):
     """Body of POST TRACK_NOTIFICATION_PATH in its bulk form."""
-
-    class Meta:
-        unknown = RAISE
 
     notifications = fields.List(
         fields.Nested(NotificationSchema),
@@ -340,7 +276,6 @@ class NotificationsSchema(Schema):
     reservation_key = fields.String(
         load_default=None,
         allow_none=True,
-        data_key="reservationKey",
         validate=validate.Length(min=1, max=MAX_KEY),
         metadata={"description": "Each takes the slot held for its user under this key."},
     )
@@ -353,12 +288,10 @@ class SettlementSchema(SentPushSchema):
     the others were sent.
     """
 
-    reservation_key = fields.String(
-        required=True, data_key="reservationKey", validate=validate.Length(min=1, max=MAX_KEY)
-    )
-    sent_user_ids = UserIdsField(data_key="sentUserIds", validate=validate.Length(max=MAX_IDS))
-    sent_user_bytes = UserBytesField(data_key="sentUserBytes")
-    failed_user_ids = UserIdsField(data_key="failedUserIds", validate=validate.Length(max=MAX_IDS))
+    reservation_key = fields.String(required=True, validate=validate.Length(min=1, max=MAX_KEY))
+    sent_user_ids = UserIdsField(validate=validate.Length(max=MAX_IDS))
+    sent_user_bytes = UserBytesField()
+    failed_user_ids = UserIdsField(validate=validate.Length(max=MAX_IDS))
 
     @validates_schema
     def _says_who(self, data: dict[str, Any], **_: object) -> None:
@@ -368,11 +301,8 @@ class SettlementSchema(SentPushSchema):
             )
 
 
-class TrackedSchema(Schema):
+class TrackedSchema(AnswerSchema):
     """Answer of POST TRACK_NOTIFICATION_PATH."""
-
-    class Meta:
-        unknown = EXCLUDE
 
     success = fields.Boolean(required=True)
     message = fields.String(required=True)
@@ -382,52 +312,44 @@ class TrackedSchema(Schema):
     late = fields.Integer(metadata={"description": "sent, and the slot had run out before"})
 
 
-class ReservationSchema(Schema):
+class ReservationSchema(CamelSchema):
     """A reservation, as it was decided."""
 
     key = fields.String()
-    layer_id = fields.Integer(data_key="layerId")
-    scheduled_for = InstantField(data_key="scheduledFor")
-    rules_version = fields.Integer(data_key="rulesVersion")
+    layer_id = fields.Integer()
+    scheduled_for = InstantField()
+    rules_version = fields.Integer()
     state = fields.String()
-    created_at = InstantField(data_key="createdAt")
-    expires_at = InstantField(data_key="expiresAt")
-    eligible_count = fields.Integer(data_key="eligibleCount")
+    created_at = InstantField()
+    expires_at = InstantField()
+    eligible_count = fields.Integer()
     excluded = fields.List(fields.Nested(ExcludedUserSchema))
 
 
-class RuleSchema(Schema):
+class RuleSchema(StrictSchema):
     """A cadence rule: at most `maxCount` notifications in any trailing `windowHours`."""
-
-    class Meta:
-        unknown = RAISE
 
     name = fields.String(required=True, validate=validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$"))
     description = fields.String(load_default="", validate=validate.Length(max=1_000))
-    applies_to_layers = fields.List(
-        LayerField(), required=True, data_key="appliesToLayers", validate=validate.Length(min=1)
-    )
-    counted_layers = fields.List(
-        LayerField(), required=True, data_key="countedLayers", validate=validate.Length(min=1)
-    )
+    applies_to_layers = fields.List(LayerField(), required=True, validate=validate.Length(min=1))
+    counted_layers = fields.List(LayerField(), required=True, validate=validate.Length(min=1))
     window_hours = fields.Float(
         required=True,
-        data_key="windowHours",
         validate=validate.Range(
             min=1 / 3_600, max=24 * 366, error="A window lasts from a second to a leap year."
         ),
     )
     max_count = fields.Integer(
-        required=True, strict=True, data_key="maxCount", validate=validate.Range(min=1, max=10_000)
+        required=True, strict=True, validate=validate.Range(min=1, max=10_000)
     )
-    is_active = fields.Boolean(load_default=True, data_key="isActive")
+    is_active = fields.Boolean(load_default=True)
 
 
-class RulesSchema(Schema):
+class RulesSchema(CamelSchema):
     """Body of PUT /rules: the whole set, in order of precedence."""
 
     class Meta:
-        unknown = EXCLUDE
+        unknown = EXCLUDE  # an answer of GET /rules may be sent back as it is
 
     rules = fields.List(fields.Nested(RuleSchema), required=True)
 
@@ -443,4 +365,4 @@ class RuleSetSchema(RulesSchema):
     """The rules in force, and the version of their set."""
 
     version = fields.Integer()
-    created_at = InstantField(data_key="createdAt")
+    created_at = InstantField()

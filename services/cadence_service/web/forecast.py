@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from cadence_contract import (
     FORECAST_PUSHES_PATH,
@@ -26,27 +26,25 @@ from cadence_service.web.rule_shapes import read_rule
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
+from chassis.schemas import CamelSchema, StrictSchema
 from chassis.service import Routes
 
 #: What is replayed if nothing else is asked for.
 USUAL_SPAN: Final = timedelta(days=28)
 
 
-class ForecastBodySchema(Schema):
+class ForecastBodySchema(StrictSchema):
     """Body of POST /forecast."""
 
-    class Meta:
-        unknown = RAISE
-
-    user_ids = UserIdsField(fewest=1, required=True, data_key="userIds")
-    layer_id = LayerField(required=True, data_key="layerId")
+    user_ids = UserIdsField(fewest=1, required=True)
+    layer_id = LayerField(required=True)
     start = InstantField(load_default=None, data_key="from")
     hours = fields.Integer(
         strict=True, load_default=168, validate=validate.Range(min=0, max=24 * 31)
     )
 
 
-class ReachPointSchema(Schema):
+class ReachPointSchema(CamelSchema):
     """How many may be reached at an instant."""
 
     at = InstantField()
@@ -56,7 +54,7 @@ class ReachPointSchema(Schema):
     )
 
 
-class ForecastSchema(Schema):
+class ForecastSchema(CamelSchema):
     """The reach curve of an audience, if nothing more is sent meanwhile."""
 
     asked = fields.Integer(data_key="askedCount")
@@ -68,8 +66,8 @@ class ForecastSchema(Schema):
 class SimulationBodySchema(RulesSchema):
     """Body of POST /simulate."""
 
-    class Meta:
-        unknown = RAISE
+    class Meta(StrictSchema.Meta):
+        pass
 
     start = InstantField(load_default=None, data_key="from")
     end = InstantField(load_default=None, data_key="until")
@@ -81,24 +79,24 @@ class SimulationBodySchema(RulesSchema):
     )
 
 
-class OutcomeSchema(Schema):
+class OutcomeSchema(CamelSchema):
     """Sends that would have gone out, and that would have been held back."""
 
     allowed = fields.Integer()
-    heldBack = fields.Integer()  # noqa: N815 - the wire's own names, one to one
+    held_back = fields.Integer()
 
 
-class SimulationSchema(Schema):
+class SimulationSchema(CamelSchema):
     """What other rules would have done with recorded history."""
 
     start = InstantField(data_key="from")
     end = InstantField(data_key="until")
     total = fields.Nested(OutcomeSchema)
-    byLayer = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))  # noqa: N815
-    byDay = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))  # noqa: N815
-    byRule = fields.Dict(keys=fields.String(), values=fields.Integer())  # noqa: N815
+    by_layer = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))
+    by_day = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))
+    by_rule = fields.Dict(keys=fields.String(), values=fields.Integer())
     users = fields.Integer()
-    usersAffected = fields.Integer()  # noqa: N815
+    users_affected = fields.Integer()
 
 
 def forecast_routes(database: BulkDatabase) -> Routes:
@@ -164,12 +162,12 @@ def _span(body: dict[str, Any]) -> Span:
 
 
 def _show(span: Span, simulation: Simulation) -> dict[str, Any]:
-    total = {"allowed": 0, "heldBack": 0}
+    total = {"allowed": 0, "held_back": 0}
     by_layer: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(total, 0))
     by_day: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(total, 0))
     by_rule: defaultdict[str, int] = defaultdict(int)
     for (layer_id, day, rule), sends in sorted(simulation.outcomes.items(), key=str):
-        verdict = "allowed" if rule is None else "heldBack"
+        verdict = "allowed" if rule is None else "held_back"
         for counts in (total, by_layer[str(layer_id)], by_day[day.isoformat()]):
             counts[verdict] += sends
         if rule is not None:
@@ -178,9 +176,9 @@ def _show(span: Span, simulation: Simulation) -> dict[str, Any]:
         "start": span.start,
         "end": span.end,
         "total": total,
-        "byLayer": by_layer,
-        "byDay": by_day,
-        "byRule": by_rule,
+        "by_layer": by_layer,
+        "by_day": by_day,
+        "by_rule": by_rule,
         "users": simulation.users,
-        "usersAffected": simulation.users_affected,
+        "users_affected": simulation.users_affected,
     }

@@ -32,80 +32,71 @@ from cadence_service.use_cases.import_history import (
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from chassis.problems import problem_response
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 
 #: A million rows of history have about 200 MB.
 MAX_FILE: Final = 2 * 1024**3
 
 
-class ImportFormSchema(Schema):
+class ImportFormSchema(CamelSchema):
     """Form of an import, beside its file."""
 
     class Meta:
         unknown = INCLUDE
 
-    all_or_nothing = fields.Boolean(load_default=False, data_key="allOrNothing")
-    dry_run = fields.Boolean(load_default=False, data_key="dryRun")
+    all_or_nothing = fields.Boolean(load_default=False)
+    dry_run = fields.Boolean(load_default=False)
 
 
 class ConversionFormSchema(ImportFormSchema):
     """Form of a conversion: what all rows of the audience have in common."""
 
     # A form has only texts, so the layer is one here too.
-    layer_id = fields.Integer(
-        required=True, data_key="layerId", validate=validate.Range(min=1, max=5)
-    )
-    push_title = fields.String(
-        required=True, data_key="pushTitle", validate=validate.Length(min=1, max=4_000)
-    )
-    push_body = fields.String(
-        load_default="", data_key="pushBody", validate=validate.Length(max=8_000)
-    )
-    audience_description = fields.String(
-        required=True, data_key="audienceDescription", validate=validate.Length(min=1, max=2_000)
-    )
-    deep_link = fields.String(load_default=None, data_key="deepLink")
-    sent_at = InstantField(required=True, data_key="sentAt")
+    layer_id = fields.Integer(required=True, validate=validate.Range(min=1, max=5))
+    push_title = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
+    push_body = fields.String(load_default="", validate=validate.Length(max=8_000))
+    audience_description = fields.String(required=True, validate=validate.Length(min=1, max=2_000))
+    deep_link = fields.String(load_default=None)
+    sent_at = InstantField(required=True)
 
 
-class MatchSchema(Schema):
+class MatchSchema(CamelSchema):
     """Body of POST /find-matching-logs."""
 
-    csv_audience_size = fields.Integer(
-        required=True, data_key="csvAudienceSize", validate=validate.Range(min=1)
-    )
+    csv_audience_size = fields.Integer(required=True, validate=validate.Range(min=1))
     logs = fields.List(fields.Dict(), required=True, data_key="trackResultsLogs")
 
 
-class LinkLogsSchema(Schema):
+class LinkLogsSchema(CamelSchema):
     """Body of POST /update-deep-links."""
 
     logs = fields.List(fields.Dict(), required=True, data_key="trackResultsLogs")
 
 
-class ImportSchema(Schema):
+class ImportSchema(CamelSchema):
     """One import."""
 
     id = fields.Integer()
     kind = fields.String()
-    file_name = fields.String(data_key="fileName")
+    file_name = fields.String()
     state = fields.String()
-    started_at = InstantField(data_key="startedAt")
-    ended_at = InstantField(data_key="endedAt", allow_none=True)
-    total_rows = fields.Integer(data_key="totalRows")
-    valid_rows = fields.Integer(data_key="validRows")
+    started_at = InstantField()
+    ended_at = InstantField(allow_none=True)
+    total_rows = fields.Integer()
+    valid_rows = fields.Integer()
     inserted = fields.Integer(data_key="insertedRows")
     duplicates = fields.Integer(data_key="duplicatesSkipped")
     reason = fields.String(allow_none=True)
 
 
-class ImportsSchema(Schema):
+class ImportsSchema(CamelSchema):
     """Imports, newest first."""
 
     imports = fields.List(fields.Nested(ImportSchema))
 
 
-class UndoneSchema(Schema):
+class UndoneSchema(CamelSchema):
     """How many sends were removed."""
 
     removed = fields.Integer()

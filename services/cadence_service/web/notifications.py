@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, Schema, ValidationError
+from marshmallow import INCLUDE, ValidationError
 
 from cadence_contract import (
     TRACK_NOTIFICATION_PATH,
@@ -20,10 +20,11 @@ from cadence_service.use_cases.settle_reservation import Settlement, settle_rese
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 
 
-class TrackBodySchema(Schema):
+class TrackBodySchema(CamelSchema):
     """One notification, or `notifications`: a list of them."""
 
     class Meta:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from cadence_contract import (
     EXTEND_RESERVATION_PATH,
@@ -26,13 +26,14 @@ from cadence_service.use_cases.settle_reservation import (
 from cadence_service.web.audience import show_exclusion
 from chassis.bearer_auth import Role, asks_for
 from chassis.postgres import BulkDatabase
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 
 #: Keys may hold slashes, so they end a path, and come after what is to be done.
 ONE = f"{RESERVATIONS_PATH}/<path:key>"
 
 
-class ReleasedSchema(Schema):
+class ReleasedSchema(CamelSchema):
     """How many slots were given back."""
 
     released = fields.Integer()

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 from werkzeug.exceptions import PreconditionFailed
 
 from cadence_contract import InstantField, RuleSchema, RuleSetSchema, RulesSchema
@@ -24,19 +24,18 @@ from cadence_service.use_cases.change_rules import (
 from cadence_service.web.rule_shapes import read_rule as read_rule_body
 from cadence_service.web.rule_shapes import show_rule
 from chassis.postgres import BulkConnection, BulkDatabase
+from chassis.schemas import CamelSchema, StrictSchema
 from chassis.service import Routes
 
 
-class AuthorSchema(Schema):
+class AuthorSchema(CamelSchema):
     """Query of every change: who makes it, and why; both go into the audit trail."""
 
-    changed_by = fields.String(
-        load_default="", data_key="changedBy", validate=validate.Length(max=200)
-    )
+    changed_by = fields.String(load_default="", validate=validate.Length(max=200))
     note = fields.String(load_default="", validate=validate.Length(max=1_000))
 
 
-class RulesQuerySchema(Schema):
+class RulesQuerySchema(CamelSchema):
     """Query of GET /rules."""
 
     version = fields.Integer(
@@ -46,24 +45,21 @@ class RulesQuerySchema(Schema):
     )
 
 
-class LayerSchema(Schema):
+class LayerSchema(CamelSchema):
     """A layer of notifications."""
 
     id = fields.Integer(dump_only=True)
     name = fields.String()
     description = fields.String()
-    is_exempt = fields.Boolean(data_key="isExempt")
+    is_exempt = fields.Boolean()
 
 
-class LayerChangeSchema(Schema):
+class LayerChangeSchema(StrictSchema):
     """Body of PUT /layers/<id>: what is given replaces what was."""
-
-    class Meta:
-        unknown = RAISE
 
     name = fields.String(validate=validate.Length(min=1, max=100))
     description = fields.String(validate=validate.Length(max=1_000))
-    is_exempt = fields.Boolean(data_key="isExempt")
+    is_exempt = fields.Boolean()
 
 
 class RuleChangeBodySchema(RuleSchema):
@@ -72,34 +68,34 @@ class RuleChangeBodySchema(RuleSchema):
     name = fields.String()
 
 
-class LayersSchema(Schema):
+class LayersSchema(CamelSchema):
     """Every layer."""
 
     layers = fields.List(fields.Nested(LayerSchema))
 
 
-class HistoryQuerySchema(Schema):
+class HistoryQuerySchema(CamelSchema):
     """Query of GET /rules/history."""
 
     before = fields.Integer(load_default=None, validate=validate.Range(min=1))
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
 
 
-class RuleChangeSchema(Schema):
+class RuleChangeSchema(CamelSchema):
     """One entry of the audit trail."""
 
     id = fields.Integer()
-    changed_at = InstantField(data_key="changedAt")
+    changed_at = InstantField()
     action = fields.String()
     subject = fields.String()
     version = fields.Integer(allow_none=True)
-    changed_by = fields.String(data_key="changedBy")
+    changed_by = fields.String()
     note = fields.String()
     before = fields.Raw(allow_none=True)
     after = fields.Raw(allow_none=True)
 
 
-class HistorySchema(Schema):
+class HistorySchema(CamelSchema):
     """Changes of rules and layers, newest first."""
 
     changes = fields.List(fields.Nested(RuleChangeSchema))

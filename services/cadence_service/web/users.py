@@ -3,16 +3,17 @@
 from typing import Any
 from uuid import UUID
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from cadence_contract import ExcludedUserSchema, InstantField
 from cadence_service.use_cases.explain_user import LayerStanding, explain_user
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 
 
-class CadenceQuerySchema(Schema):
+class CadenceQuerySchema(CamelSchema):
     """Query of GET /users/<id>/cadence."""
 
     at = InstantField(load_default=None, metadata={"description": "default: now"})
@@ -24,16 +25,16 @@ class LayerStandingSchema(ExcludedUserSchema):
     class Meta:
         exclude = ("user_id",)
 
-    layer_id = fields.Integer(data_key="layerId")
+    layer_id = fields.Integer()
     eligible = fields.Boolean()
     rule = fields.String(allow_none=True)
-    fail_open_reason = fields.String(data_key="failOpenReason", allow_none=True)
+    fail_open_reason = fields.String(allow_none=True)
 
 
-class StandingSchema(Schema):
+class StandingSchema(CamelSchema):
     """How cadence stands with one user, layer by layer."""
 
-    user_id = fields.UUID(data_key="userId")
+    user_id = fields.UUID()
     at = InstantField()
     layers = fields.List(fields.Nested(LayerStandingSchema))
 

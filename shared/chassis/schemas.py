@@ -1,0 +1,41 @@
+"""The bases of all schemas: `snake_case` in Python, `camelCase` in JSON, forms and queries."""
+
+from typing import Any
+
+from marshmallow import EXCLUDE, RAISE, Schema
+from marshmallow.fields import Field
+
+
+class CamelSchema(Schema):
+    """A schema whose fields need no `data_key` for their names in camelCase.
+
+    A field that gives its own `data_key` keeps it. Unknown names are refused, as marshmallow does.
+    """
+
+    def on_bind_field(self, field_name: str, field_obj: Field[Any]) -> None:
+        """Give the field its name outside, where its declaration gives none."""
+        if field_obj.data_key is None:
+            field_obj.data_key = camel_case(field_name)
+
+
+class StrictSchema(CamelSchema):
+    """What a caller sends: unknown names are refused, and OpenAPI says so.
+
+    A child that has a `Meta` of its own writes `class Meta(StrictSchema.Meta)`.
+    """
+
+    class Meta:
+        unknown = RAISE
+
+
+class AnswerSchema(CamelSchema):
+    """What another service answers: a name that the schema does not know yet is ignored."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+def camel_case(name: str) -> str:
+    """Return `push_title` as `pushTitle`."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
