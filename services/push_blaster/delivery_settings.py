@@ -11,9 +11,9 @@ from environs import Env
 
 from chassis.settings import SettingsError, read_count, read_seconds, read_secret, require_secret
 from push_blaster.adapters.device_source import FIELDS, SourceOptions
+from push_blaster.adapters.subscription_keys import BadKeyError
 from push_blaster.adapters.vapid import Vapid
 from push_blaster.adapters.webhook_transport import BadSecretError, read_secret_key
-from push_blaster.adapters.webpush_encryption import BadKeyError
 from push_blaster.domain.device import Network
 
 #: The push services of Chrome, Firefox, Edge and Safari.

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from push_blaster.adapters.automation_document import complete_document
-from push_blaster.domain.audience import Upload
+from push_blaster.domain.automation import Upload
 
 MARK: Final = "adHocPush"
 

@@ -10,7 +10,6 @@ from chassis.problems import flatten_messages
 from push_blaster.adapters.automation_schema import AutomationSchema
 from push_blaster.adapters.json_values import check_can_be_told
 from push_blaster.adapters.schedule_fields import read_absolute_time, read_date, read_time
-from push_blaster.domain.audience import Upload
 from push_blaster.domain.automation import (
     Automation,
     FailPolicy,
@@ -22,6 +21,7 @@ from push_blaster.domain.automation import (
     ReachedDevices,
     Schedule,
     Settings,
+    Upload,
     WhenQuiet,
 )
 from push_blaster.domain.experiment import Variant

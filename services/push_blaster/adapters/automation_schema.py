@@ -29,7 +29,7 @@ from push_blaster.domain.automation import (
     ReachedDevices,
     WhenQuiet,
 )
-from push_blaster.domain.user_time import find_zone
+from push_blaster.domain.zones import find_zone
 
 MAX_PUSHES: Final = 20
 MAX_VARIANTS: Final = 20

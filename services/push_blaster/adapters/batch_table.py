@@ -7,7 +7,7 @@ from datetime import datetime
 from psycopg2.extras import execute_values
 
 from chassis.postgres import Connection
-from push_blaster.adapters.frozen_audiences import Batch
+from push_blaster.domain.audience import Batch
 from push_blaster.domain.own_rate import PER_BATCH
 
 

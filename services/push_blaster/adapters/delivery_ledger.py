@@ -7,7 +7,7 @@ provider, or never tried because its user is held; it is claimed when it is due.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -352,3 +352,9 @@ def key_of(page: LedgerPage) -> Mapping[str, object]:
         "is_test": page.is_test,
         "batch": page.batch,
     }
+
+
+def reservation_key(page: LedgerPage, held_until: datetime | None = None) -> str:
+    """Return the key under which cadence holds the slots of a batch, or of its users held so."""
+    whole = f"{page.execution_id}/{page.position}/{page.batch}"
+    return f"{whole}/{held_until.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}" if held_until else whole

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from push_blaster.adapters.webpush_encryption import BadKeyError, read_keys
+from push_blaster.adapters.subscription_keys import BadKeyError, read_keys
 from push_blaster.domain.device import (
     Address,
     DeviceKind,

@@ -1,12 +1,15 @@
 """The table `engines`: which engine processes are alive."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
+
+#: An engine that has been silent for longer is not counted as alive.
+ALIVE_WITHIN: Final = timedelta(seconds=15)
 
 
 def beat(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from push_blaster.adapters.audience_csv import AudienceCsv, open_audience, open_text
 from push_blaster.adapters.user_spool import UserSpool
+from push_blaster.domain.audience import AudienceRow, Batch
 
 #: How many bad rows are kept to be shown.
 BAD_ROWS_SHOWN: Final = 20
@@ -43,23 +44,6 @@ class FrozenAudience:
     valid: int
     distinct: int
     bad_rows: tuple[Mapping[str, object], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AudienceRow:
-    """One user of an audience, with the variables for this user's message."""
-
-    user_id: UUID
-    variables: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A run of `rows` lines from the byte `offset` on."""
-
-    number: int
-    offset: int
-    rows: int
 
 
 @dataclass(slots=True)

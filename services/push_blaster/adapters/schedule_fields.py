@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from push_blaster.domain.schedule import place_in_zone
+from push_blaster.domain.zones import place_in_zone
 
 #: Days beyond these are slips of the pen, and calendars end not far beyond them.
 FIRST_YEAR: Final = 1970

@@ -11,7 +11,7 @@ from typing import IO, BinaryIO, Final, cast
 
 from push_blaster.adapters.audience_csv import AudienceCsvError, open_audience
 from push_blaster.adapters.json_files import DRAFT_SUFFIX, sync_folder
-from push_blaster.domain.audience import Upload
+from push_blaster.domain.automation import Upload
 
 FOLDER: Final = "uploads"
 _PIECE: Final = 1024 * 1024

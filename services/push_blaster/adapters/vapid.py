@@ -8,7 +8,8 @@ from google.auth import jwt
 from google.auth.crypt.es256 import ES256Signer
 
 from chassis.clock import utc_now
-from push_blaster.adapters.webpush_encryption import BadKeyError, decode, encode, point_of
+from push_blaster.adapters.subscription_keys import BadKeyError, decode
+from push_blaster.adapters.webpush_encryption import encode, point_of
 
 #: How long a signature is good; push services take up to a day.
 LIFE: Final = timedelta(hours=12)

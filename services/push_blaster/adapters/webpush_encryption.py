@@ -3,42 +3,17 @@
 import base64
 import hmac
 import os
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from push_blaster.adapters.subscription_keys import _CURVE, SubscriptionKeys
+
 #: The largest message in plain text: RFC 8291 allows one record of 4,096 bytes.
 MAX_PLAIN: Final = 3_993
 _RECORD_AND_KEY_SIZE: Final = (4_096).to_bytes(4, "big") + bytes([65])
-_CURVE: Final = ec.SECP256R1()
-
-
-class BadKeyError(Exception):
-    """A key is none of Web Push; the message says which one and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionKeys:
-    """What a subscription's messages are encrypted for."""
-
-    p256dh: ec.EllipticCurvePublicKey
-    auth: bytes
-
-
-def read_keys(text: str) -> SubscriptionKeys:
-    """Return the keys of a subscription, `p256dh.auth` in base64url; BadKeyError."""
-    p256dh, _, auth = text.partition(".")
-    secret = decode(auth, "auth")
-    if len(secret) != 16:
-        raise BadKeyError(f"auth has {len(secret)} bytes, not 16")
-    try:
-        point = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, decode(p256dh, "p256dh"))
-    except ValueError as error:
-        raise BadKeyError("p256dh is no point of the curve P-256") from error
-    return SubscriptionKeys(point, secret)
 
 
 def encrypt(
@@ -69,15 +44,6 @@ def point_of(key: ec.EllipticCurvePublicKey) -> bytes:
 def encode(raw: bytes) -> str:
     """Return base64url without padding."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def decode(text: str, name: str) -> bytes:
-    """Return the bytes of base64url, padded or not; BadKeyError names what it is of."""
-    bare = text.rstrip("=")
-    try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
-    except ValueError as error:
-        raise BadKeyError(f"{name} is no base64url") from error
 
 
 def _derive(salt: bytes, secret: bytes, info: bytes) -> bytes:

@@ -8,8 +8,9 @@ import orjson
 
 from push_blaster.adapters.checked_posts import Post, PostOptions
 from push_blaster.adapters.post_transport import PostTransport, Recipe, UnsendableError
+from push_blaster.adapters.subscription_keys import BadKeyError, read_keys
 from push_blaster.adapters.vapid import Vapid
-from push_blaster.adapters.webpush_encryption import MAX_PLAIN, BadKeyError, encrypt, read_keys
+from push_blaster.adapters.webpush_encryption import MAX_PLAIN, encrypt
 from push_blaster.domain.device import find_push_host_fault, find_url_fault
 from push_blaster.domain.message import Message
 

@@ -1,9 +1,10 @@
 """Audiences: how a script's CSV files are told apart, and which one a push is bound to."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 _TIME_STAMP: Final = re.compile(r"_?\d{8}_?(t?\d{6}z?)?$")
 _TEST_MARK: Final = re.compile(r"(^|_)test(_|$)")
@@ -11,14 +12,6 @@ _TEST_MARK: Final = re.compile(r"(^|_)test(_|$)")
 
 class AudienceBindingError(Exception):
     """A push's audience is missing among the files that the script wrote, or ambiguous."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A CSV that somebody uploaded: what they call it, and the hash that it is kept under."""
-
-    name: str
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +64,32 @@ def bind_audience(
         f"The audience {wanted!r} is ambiguous: {several}. "
         "Let the script write one file for each audience, and name it in the push's audienceName."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceRow:
+    """One user of an audience, with the variables for this user's message."""
+
+    user_id: UUID
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A run of `rows` lines from the byte `offset` on."""
+
+    number: int
+    offset: int
+    rows: int
+
+
+def read_user_ids(texts: Iterable[str]) -> tuple[list[UUID], list[str]]:
+    """Return the distinct user ids among `texts`, and the texts that are none."""
+    users: dict[UUID, None] = {}
+    others: list[str] = []
+    for text in texts:
+        try:
+            users[UUID(text)] = None
+        except ValueError:
+            others.append(text)
+    return list(users), others

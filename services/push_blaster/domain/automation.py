@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
-from push_blaster.domain.audience import Upload
 from push_blaster.domain.experiment import Variant
 
 
@@ -149,6 +148,14 @@ class Settings:
     local_time: bool = False
     deliver_within: timedelta | None = None
     rate_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A CSV that somebody uploaded: what they call it, and the hash that it is kept under."""
+
+    name: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
+
+#: The layer of test sends.
+TEST_LAYER: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

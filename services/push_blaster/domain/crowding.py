@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.cadence import CadenceRule
 from push_blaster.domain.plan import Finding, FindingKind
-from push_blaster.domain.schedule import Slot, slots_between
+from push_blaster.domain.schedule import slots_between
 from push_blaster.domain.timeline import plan_pushes
+from push_blaster.domain.zones import Slot
 
 #: So many neighbours are told of one by one for each rule; the others as a number.
 MOST_TOLD: Final = 20

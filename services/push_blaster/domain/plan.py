@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from push_blaster.domain.automation import Automation, Frequency
 from push_blaster.domain.limits import Limits
-from push_blaster.domain.schedule import Slot
 from push_blaster.domain.timeline import absolute_instant, plan_pushes
 from push_blaster.domain.user_time import stop_limit
+from push_blaster.domain.zones import Slot
 
 
 class FindingKind(StrEnum):

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
 
+from push_blaster.adapters.delivery_ledger import Refusal
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.automation import Push
+from push_blaster.domain.deep_link import find_link_fault
 from push_blaster.domain.experiment import Variant, choose_variant
+from push_blaster.domain.limits import Limits
 from push_blaster.domain.template import (
     MalformedPlaceholderError,
+    MissingVariableError,
     Placeholder,
     Template,
     compile_template,
@@ -101,3 +106,15 @@ def _compile(name: str, text: str) -> Template:
         return compile_template(text)
     except MalformedPlaceholderError as error:
         raise MalformedPlaceholderError(f"{name}: {error}") from error
+
+
+def word(limits: Limits, template: PushTemplate, row: AudienceRow) -> PushTexts | Refusal:
+    """Return the texts for a row, or why there are none."""
+    try:
+        texts = template.render(row.variables)
+    except MissingVariableError as missing:
+        return Refusal(row.user_id, "missing_variable", str(missing))
+    fault = find_link_fault(texts.deep_link, limits.deep_link_schemes, limits.deep_link_hosts)
+    if fault:
+        return Refusal(row.user_id, "bad_deep_link", f"the deep link {fault}")
+    return texts

@@ -7,8 +7,7 @@ that comes twice runs once, at the first. Two wall times that fall on one instan
 
 import calendar
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import count as count_from
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -16,16 +15,9 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterBadDateError, croniter
 
 from push_blaster.domain.automation import Frequency, Schedule
+from push_blaster.domain.zones import Slot, place_in_zone
 
 _DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One planned live send: its instant, in UTC, and what the clocks do to it."""
-
-    at: datetime
-    remark: str | None = None
 
 
 def next_slots(schedule: Schedule, after: datetime, count: int) -> list[Slot]:
@@ -41,27 +33,6 @@ def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[
             break
         found.append(slot)
     return found
-
-
-def place_in_zone(local: datetime, zone: ZoneInfo) -> Slot:
-    """Return where the naive wall time `local` falls in `zone`."""
-    earlier = local.replace(tzinfo=zone)
-    later = earlier.replace(fold=1)
-    instant = earlier.astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) != local:
-        resumed = _gap_end(later.astimezone(UTC), instant, zone)
-        seen = resumed.astimezone(zone)
-        return Slot(
-            resumed,
-            f"{local:%Y-%m-%d %H:%M} does not exist (the clocks go forward): "
-            f"runs at {seen:%Y-%m-%d %H:%M}.",
-        )
-    if earlier.utcoffset() != later.utcoffset():
-        return Slot(
-            instant,
-            f"{local:%Y-%m-%d %H:%M} comes twice (the clocks go back): runs once, the first time.",
-        )
-    return Slot(instant)
 
 
 def _slots(schedule: Schedule, after: datetime) -> Iterator[Slot]:
@@ -132,19 +103,3 @@ def _month_days(schedule: Schedule, first: date) -> Iterator[date]:
         year, month = divmod(first.year * 12 + first.month - 1 + number, 12)
         last_day = calendar.monthrange(year, month + 1)[1]
         yield date(year, month + 1, min(wanted, last_day))
-
-
-def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
-    """Return the first instant with the offset of `after`, between `before` and `after`.
-
-    Units: whole seconds; the zone database knows nothing finer.
-    """
-    wanted = after.astimezone(zone).utcoffset()
-    low, high = 0, int((after - before).total_seconds())
-    while low < high:
-        middle = (low + high) // 2
-        if (before + timedelta(seconds=middle)).astimezone(zone).utcoffset() == wanted:
-            high = middle
-        else:
-            low = middle + 1
-    return before + timedelta(seconds=low)

@@ -23,7 +23,10 @@ from zoneinfo import ZoneInfo
 from push_blaster.domain.automation import Push
 from push_blaster.domain.execution import Execution, PushProgress
 from push_blaster.domain.phase import Phase
-from push_blaster.domain.schedule import place_in_zone
+from push_blaster.domain.zones import place_in_zone
+
+#: A send that began so close to its planned instant counts as sent at that instant.
+ON_TIME: Final = timedelta(minutes=15)
 
 #: How often a push that is sending is looked at.
 WATCH_INTERVAL: Final = timedelta(milliseconds=500)
@@ -109,3 +112,22 @@ def absolute_instant(push: Push, live_at: datetime, zone: str) -> datetime | Non
         day = live_at.astimezone(ZoneInfo(zone)).date()
         return place_in_zone(datetime.combine(day, push.absolute_time), ZoneInfo(zone)).at
     return push.absolute_time
+
+
+def counted_at(nominal: datetime, started_at: datetime) -> datetime:
+    """Return the instant at which a push counts that was planned at one and began at another."""
+    return nominal if abs(started_at - nominal) <= ON_TIME else started_at
+
+
+def counted_instant(execution: Execution, position: int) -> datetime | None:
+    """Return the instant at which the push's sends count: as planned, if it began on time.
+
+    Counting a send at its planned instant is what lets a daily 12:30 automation under a 72 hour
+    cooldown send on day 3, although no send ever begins at 12:30:00 exactly. A push that began
+    late counts from when it began; one that has not begun has no such instant.
+    """
+    automation = execution.automation
+    planned = plan_pushes(automation.pushes, execution.slot, automation.schedule.timezone)
+    nominal = planned[position - 1]
+    started_at = execution.pushes[position - 1].started_at
+    return None if started_at is None else counted_at(nominal, started_at)

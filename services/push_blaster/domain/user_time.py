@@ -17,12 +17,11 @@ Both are promises about wall clocks, placed in the user's zone as slots are. Wit
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from push_blaster.domain.automation import QuietHours, Settings, WhenQuiet
-from push_blaster.domain.schedule import place_in_zone
+from push_blaster.domain.zones import place_in_zone
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
@@ -87,15 +86,6 @@ def stop_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
     if settings.deliver_within is None:
         return push_time_limit
     return max(push_time_limit, settings.deliver_within + LAST_CALL)
-
-
-@lru_cache(maxsize=2_048)
-def find_zone(name: str) -> ZoneInfo | None:
-    """Return the zone of this name; None if there is no such zone."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def _end_of_night(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime | None:

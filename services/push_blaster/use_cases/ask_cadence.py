@@ -9,7 +9,7 @@ import structlog
 
 from push_blaster.adapters.alert_table import insert_alert
 from push_blaster.adapters.cadence_client import HOLD, CadenceUnavailableError
-from push_blaster.adapters.delivery_ledger import LedgerPage
+from push_blaster.adapters.delivery_ledger import LedgerPage, reservation_key
 from push_blaster.adapters.execution_table import mark_uncapped
 from push_blaster.adapters.send_metrics import timing_cap_check
 from push_blaster.domain.alert import AlertEvent
@@ -18,8 +18,8 @@ from push_blaster.domain.cadence import Verdict
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.modes import delivers
 from push_blaster.domain.phase import Phase
+from push_blaster.domain.timeline import counted_instant
 from push_blaster.use_cases.parts import Parts, StepFailedError, note
-from push_blaster.use_cases.track_sends import counted_instant, reservation_key
 
 log = structlog.get_logger()
 

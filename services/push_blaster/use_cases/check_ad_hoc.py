@@ -7,12 +7,12 @@ from typing import IO, Any, Final
 
 from push_blaster.adapters.audience_csv import AudienceCsvError
 from push_blaster.adapters.uploads import read_columns
+from push_blaster.domain.audience import read_user_ids
 from push_blaster.domain.automation import Push
 from push_blaster.domain.deep_link import find_link_fault
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.push_template import compile_push
 from push_blaster.domain.template import MalformedPlaceholderError, compile_template
-from push_blaster.use_cases.find_test_users import read_user_ids
 
 LAYERS: Final = range(1, 6)
 

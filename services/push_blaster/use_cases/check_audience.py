@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from push_blaster.adapters.delivery_ledger import Refusal
-from push_blaster.adapters.frozen_audiences import AudienceRow, read_rows
+from push_blaster.adapters.frozen_audiences import read_rows
 from push_blaster.adapters.message_size import MOST_BYTES, find_excess, measure
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.automation import Automation, Push
 from push_blaster.domain.device import DeviceKind
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.message import Message
-from push_blaster.domain.push_template import PushTexts, Wordings
-from push_blaster.domain.user_time import find_zone
+from push_blaster.domain.push_template import PushTexts, Wordings, word
+from push_blaster.domain.zones import find_zone
 from push_blaster.use_cases.find_devices import KIND_COLUMN, TOKEN_COLUMN
 from push_blaster.use_cases.find_turns import ZONE_COLUMN
-from push_blaster.use_cases.personalise import word
 
 #: Stands for the device token of a user whose row has none: as long as they are.
 _SOME_TOKEN: Final = "0" * 163

@@ -13,10 +13,10 @@ from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
-from push_blaster.adapters.engine_table import select_engines
+from push_blaster.adapters.engine_table import ALIVE_WITHIN, select_engines
 from push_blaster.adapters.execution_view import select_executions, select_phases
-from push_blaster.adapters.frozen_audiences import AudienceRow
 from push_blaster.adapters.script_folder import ScriptNotFoundError
+from push_blaster.domain.audience import AudienceRow, read_user_ids
 from push_blaster.domain.automation import Automation, Push
 from push_blaster.domain.deep_link import find_link_fault
 from push_blaster.domain.limits import Limits
@@ -29,10 +29,8 @@ from push_blaster.domain.schedule import next_slots
 from push_blaster.domain.script import ParametersError
 from push_blaster.domain.template import MalformedPlaceholderError
 from push_blaster.use_cases.find_devices import find_devices
-from push_blaster.use_cases.find_test_users import read_user_ids
 from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 
 MINUTE: Final = timedelta(minutes=1)
 LONG_TITLE: Final = 100

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from push_blaster.adapters.delivery_ledger import (
@@ -12,13 +13,16 @@ from push_blaster.adapters.delivery_ledger import (
     hold,
     insert_refusals,
 )
-from push_blaster.adapters.frozen_audiences import AudienceRow
+from push_blaster.adapters.resumed_sends import select_reached
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.execution import Execution
 from push_blaster.use_cases.ask_cadence import ask_cadence
 from push_blaster.use_cases.find_turns import find_turns
 from push_blaster.use_cases.hold_out import find_held_out
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.resume_execution import find_sent_before
+
+#: The state of whoever the stopped execution had reached.
+STATE: Final = "sent_before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +112,20 @@ def _ask(
                 rule = verdict.held_back.get(row.user_id, "cadence")
                 held_back.append(Refusal(row.user_id, "held_back", rule))
     return eligible, held_back
+
+
+def find_sent_before(
+    parts: Parts,
+    execution: Execution,
+    position: int,
+    rows: Sequence[AudienceRow],
+    states: Mapping[UUID, str],
+) -> dict[UUID, Refusal]:
+    """Return who of `rows` the stopped execution had reached, or may have reached."""
+    if execution.resumes is None:
+        return {}
+    users = [row.user_id for row in rows if states.get(row.user_id, STATE) == STATE]
+    with parts.database.transaction() as connection:
+        reached = select_reached(connection, execution.resumes, position, users)
+    reason = f"by {execution.resumes}"
+    return {user_id: Refusal(user_id, STATE, reason) for user_id in reached}

@@ -16,8 +16,8 @@ from push_blaster.adapters.over_cap_table import (
     select_uncounted,
 )
 from push_blaster.domain.execution import Execution, LogLevel
+from push_blaster.domain.timeline import counted_instant
 from push_blaster.use_cases.parts import Parts, note
-from push_blaster.use_cases.track_sends import counted_instant
 
 log = structlog.get_logger()
 

@@ -8,13 +8,12 @@ from enum import StrEnum
 from typing import Final
 
 from chassis.postgres import Database
+from push_blaster.adapters.csv_cells import guard
 from push_blaster.adapters.delivery_report import select_funnels
 from push_blaster.adapters.execution_view import select_phases
 from push_blaster.domain.execution import Execution
-from push_blaster.use_cases.run_live import read_funnel
+from push_blaster.domain.funnel import read_funnel
 
-#: What a spreadsheet takes for the beginning of a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _COUNTS: Final = (
     "generated",
     "valid",
@@ -57,12 +56,6 @@ def file_name(execution: Execution) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "-", execution.automation.name).strip("-") or "execution"
     mark = re.sub(r"[^A-Za-z0-9]+", "", execution.id)[-8:]
     return f"{name[:60]}_{execution.created_at:%Y-%m-%d}_{mark}.csv"
-
-
-def guard(cell: object) -> str:
-    """Return the cell as text that no spreadsheet runs: an apostrophe before what looks so."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _write(table: Table) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from push_blaster.adapters.device_table import MOST_DEVICES, select_addresses, select_deaths
-from push_blaster.adapters.frozen_audiences import AudienceRow
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.device import Address, DeviceKind
 from push_blaster.use_cases.parts import Parts
 

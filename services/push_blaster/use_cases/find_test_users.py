@@ -1,14 +1,18 @@
 """Who gets the tests of a push, with which variables."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from push_blaster.adapters.audience_csv import open_audience, open_text
 from push_blaster.adapters.audience_scripts import list_output
-from push_blaster.adapters.frozen_audiences import AudienceRow, read_batch
-from push_blaster.domain.audience import AudienceBindingError, bind_audience
+from push_blaster.adapters.frozen_audiences import read_batch
+from push_blaster.domain.audience import (
+    AudienceBindingError,
+    AudienceRow,
+    bind_audience,
+    read_user_ids,
+)
 from push_blaster.domain.execution import Execution, LogLevel
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.find_devices import KIND_COLUMN, TOKEN_COLUMN
@@ -30,18 +34,6 @@ def find_test_rows(
         return [AudienceRow(user_id, variables) for user_id in users]
     wanted = execution.automation.pushes[position - 1].audience_name
     return _read_test_rows(audience.parent / "output", wanted)
-
-
-def read_user_ids(texts: Iterable[str]) -> tuple[list[UUID], list[str]]:
-    """Return the distinct user ids among `texts`, and the texts that are none."""
-    users: dict[UUID, None] = {}
-    others: list[str] = []
-    for text in texts:
-        try:
-            users[UUID(text)] = None
-        except ValueError:
-            others.append(text)
-    return list(users), others
 
 
 def _read_users(parts: Parts, execution: Execution) -> list[UUID]:

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 from push_blaster.adapters.delivery_ledger import Refusal
 from push_blaster.adapters.device_table import select_timezones
-from push_blaster.adapters.frozen_audiences import AudienceRow
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.execution import Execution
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.timeline import plan_pushes
-from push_blaster.domain.user_time import NoTurn, Wishes, find_turn, find_zone, hold_limit
+from push_blaster.domain.user_time import NoTurn, Wishes, find_turn, hold_limit
+from push_blaster.domain.zones import find_zone
 from push_blaster.use_cases.parts import Parts
 
 #: The audience column that, if there is one, names a row's zone.

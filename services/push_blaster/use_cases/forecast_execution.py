@@ -12,9 +12,8 @@ from push_blaster.adapters.frozen_audiences import read_users
 from push_blaster.domain.cadence import PlannedSend, PushForecast
 from push_blaster.domain.execution import Execution, LogLevel, PushAudience, PushProgress
 from push_blaster.domain.phase import Phase
-from push_blaster.domain.timeline import live_instant, plan_pushes
+from push_blaster.domain.timeline import counted_at, live_instant, plan_pushes
 from push_blaster.use_cases.parts import Parts, StepStoppedError, note, watch_for_stop
-from push_blaster.use_cases.track_sends import counted_at
 
 #: Users asked about in one question, which has to be answered within the client's time limit.
 SLICE: Final = 10_000

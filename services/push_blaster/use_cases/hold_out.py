@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from push_blaster.adapters.delivery_ledger import Refusal
-from push_blaster.adapters.frozen_audiences import AudienceRow
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.execution import Execution, Trigger
 from push_blaster.domain.experiment import is_held_out
 from push_blaster.domain.limits import Limits

@@ -141,3 +141,7 @@ def _ask(database: Database, is_ours: Callable[[Connection], bool]) -> bool:
             return is_ours(connection)
     except DatabaseAwayError:
         return True
+
+
+class IdempotencyConflictError(Exception):
+    """The idempotency key was used before, for something else."""

@@ -5,16 +5,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from push_blaster.adapters.delivery_ledger import Refusal
-from push_blaster.adapters.frozen_audiences import AudienceRow
 from push_blaster.adapters.message_size import find_excess
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.automation import Push, ReachedDevices
-from push_blaster.domain.deep_link import find_link_fault
 from push_blaster.domain.device import Address
 from push_blaster.domain.execution import Execution
-from push_blaster.domain.limits import Limits
 from push_blaster.domain.message import Message, display_tag
-from push_blaster.domain.push_template import PushTemplate, PushTexts, Wordings
-from push_blaster.domain.template import MissingVariableError
+from push_blaster.domain.push_template import Wordings, word
 from push_blaster.use_cases.find_devices import find_devices
 from push_blaster.use_cases.parts import Parts
 
@@ -69,15 +66,3 @@ def personalise(
 
 #: Stands for the devices of a user whose devices could not be found out.
 _NOWHERE: Final = (Address("", kind=""),)
-
-
-def word(limits: Limits, template: PushTemplate, row: AudienceRow) -> PushTexts | Refusal:
-    """Return the texts for a row, or why there are none."""
-    try:
-        texts = template.render(row.variables)
-    except MissingVariableError as missing:
-        return Refusal(row.user_id, "missing_variable", str(missing))
-    fault = find_link_fault(texts.deep_link, limits.deep_link_schemes, limits.deep_link_hosts)
-    if fault:
-        return Refusal(row.user_id, "bad_deep_link", f"the deep link {fault}")
-    return texts

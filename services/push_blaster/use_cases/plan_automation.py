@@ -12,8 +12,9 @@ from push_blaster.domain.cadence import CadenceRule
 from push_blaster.domain.crowding import find_crowding
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.plan import Finding, FindingKind, find_gaps, find_timing
-from push_blaster.domain.schedule import Slot, next_slots
+from push_blaster.domain.schedule import next_slots
 from push_blaster.domain.script import ParametersError
+from push_blaster.domain.zones import Slot
 from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
 

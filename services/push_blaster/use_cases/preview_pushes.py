@@ -8,14 +8,14 @@ from uuid import UUID
 
 from push_blaster.adapters.delivery_ledger import Refusal
 from push_blaster.adapters.execution_view import select_last_audience, select_last_own_audience
-from push_blaster.adapters.frozen_audiences import AudienceRow, read_rows
+from push_blaster.adapters.frozen_audiences import read_rows
 from push_blaster.adapters.message_size import find_excess, measure
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.automation import Automation, Push
-from push_blaster.domain.push_template import PushTexts, Wordings
+from push_blaster.domain.push_template import PushTexts, Wordings, word
 from push_blaster.domain.template import MalformedPlaceholderError
 from push_blaster.use_cases.check_audience import preview_message
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.personalise import word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.audit_table import COLUMNS
+from push_blaster.adapters.csv_cells import guard
 from push_blaster.adapters.device_report import delete_dead_devices
 from push_blaster.adapters.execution_removal import delete_execution
 from push_blaster.adapters.json_files import write_whole
@@ -30,7 +31,6 @@ from push_blaster.adapters.past_keeping import (
 from push_blaster.adapters.uploads import list_uploads
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.retention import Retention
-from push_blaster.use_cases.export_execution import guard
 
 #: Where changes are written, before they are deleted from the audit log.
 ARCHIVE: Final = "audit-log"

@@ -1,24 +1,16 @@
 """Go on with a stopped live send: a new execution, to whoever of its audience was not sent to."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
-from uuid import UUID
 
 from chassis.postgres import Connection, Database
-from push_blaster.adapters.delivery_ledger import Refusal
 from push_blaster.adapters.execution_view import select_execution
-from push_blaster.adapters.frozen_audiences import AudienceRow
-from push_blaster.adapters.resumed_sends import is_wound_up, select_reached, select_snapshot
+from push_blaster.adapters.resumed_sends import is_wound_up, select_snapshot
 from push_blaster.domain.execution import Execution, PushProgress, PushStatus
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.modes import Mode
 from push_blaster.use_cases.parts import Parts, StepFailedError
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
-
-#: The state of whoever the stopped execution had reached.
-STATE: Final = "sent_before"
 
 
 class CannotResumeError(Exception):
@@ -67,23 +59,6 @@ def take_over_audiences(parts: Parts, execution: Execution) -> tuple[PushProgres
             )
         pushes.append(replace(own, status=PushStatus.AUDIENCE_READY, audience=old.audience))
     return tuple(pushes)
-
-
-def find_sent_before(
-    parts: Parts,
-    execution: Execution,
-    position: int,
-    rows: Sequence[AudienceRow],
-    states: Mapping[UUID, str],
-) -> dict[UUID, Refusal]:
-    """Return who of `rows` the stopped execution had reached, or may have reached."""
-    if execution.resumes is None:
-        return {}
-    users = [row.user_id for row in rows if states.get(row.user_id, STATE) == STATE]
-    with parts.database.transaction() as connection:
-        reached = select_reached(connection, execution.resumes, position, users)
-    reason = f"by {execution.resumes}"
-    return {user_id: Refusal(user_id, STATE, reason) for user_id in reached}
 
 
 def _check(connection: Connection, earlier: Execution) -> None:

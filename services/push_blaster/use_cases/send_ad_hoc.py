@@ -7,11 +7,11 @@ from typing import Final
 from push_blaster.adapters.ad_hoc_document import AdHocPush, write_ad_hoc
 from push_blaster.adapters.execution_view import select_execution, select_snapshot
 from push_blaster.adapters.uploads import keep_upload
+from push_blaster.domain.audience import read_user_ids
 from push_blaster.domain.execution import Execution, Trigger
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.check_ad_hoc import AdHocRequest, check_ad_hoc
-from push_blaster.use_cases.find_test_users import read_user_ids
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 

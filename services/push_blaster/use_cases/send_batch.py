@@ -20,6 +20,7 @@ from push_blaster.adapters.batch_table import (
 )
 from push_blaster.adapters.delivery_ledger import (
     LedgerPage,
+    reservation_key,
     select_deferred,
     select_held,
     select_states,
@@ -60,7 +61,7 @@ from push_blaster.use_cases.send_messages import (
     leave_unreachable,
     send_messages,
 )
-from push_blaster.use_cases.track_sends import reservation_key, track_page, track_so_far
+from push_blaster.use_cases.track_sends import track_page, track_so_far
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from push_blaster.adapters.delivery_ledger import (
 )
 from push_blaster.adapters.delivery_report import select_reasons
 from push_blaster.adapters.execution_table import holds_execution
-from push_blaster.adapters.frozen_audiences import AudienceRow
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.execution import (
     Execution,
     LogLevel,

@@ -14,11 +14,12 @@ from push_blaster.adapters.execution_table import (
     select_running_ids,
 )
 from push_blaster.adapters.execution_view import select_execution, select_execution_by_key
+from push_blaster.domain.cadence import TEST_LAYER
 from push_blaster.domain.execution import Execution, Trigger, execution_id
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.modes import Mode, simulate
 from push_blaster.domain.phase import RUNNING, Phase
-from push_blaster.use_cases.track_sends import TEST_LAYER
+from push_blaster.use_cases.parts import IdempotencyConflictError
 
 #: How far ahead a test may be planned.
 TEST_AHEAD: Final = timedelta(days=7)
@@ -26,10 +27,6 @@ TEST_AHEAD: Final = timedelta(days=7)
 
 class AlreadyRunningError(Exception):
     """Another execution of the automation, in the same mode, has not ended yet."""
-
-
-class IdempotencyConflictError(Exception):
-    """The idempotency key was used before, for something else."""
 
 
 class BadSlotError(Exception):

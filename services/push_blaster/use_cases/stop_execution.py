@@ -17,9 +17,9 @@ from push_blaster.adapters.execution_table import (
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.execution import Execution, LogLevel, Trigger
+from push_blaster.domain.funnel import read_funnel
 from push_blaster.domain.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.domain.schedule import slots_between
-from push_blaster.use_cases.run_live import read_funnel
 
 #: How long a stop waits for messages in flight to come to an end before it writes its receipt.
 DRAIN_S: Final = 1.0

@@ -1,7 +1,7 @@
 """Tell the cadence service who was sent to; what it could not be told is told later."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +9,7 @@ import structlog
 
 from chassis.correlation import working_on
 from push_blaster.adapters.cadence_client import CadenceUnavailableError
-from push_blaster.adapters.delivery_ledger import LedgerPage, select_held
+from push_blaster.adapters.delivery_ledger import LedgerPage, reservation_key, select_held
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.untracked_pages import (
     mark_tracked,
@@ -17,22 +17,18 @@ from push_blaster.adapters.untracked_pages import (
     select_sent_users,
     select_untracked_pages,
 )
-from push_blaster.domain.cadence import SentPush, TrackedSend
+from push_blaster.domain.cadence import TEST_LAYER, SentPush, TrackedSend
 from push_blaster.domain.execution import Execution
 from push_blaster.domain.modes import delivers
-from push_blaster.domain.timeline import plan_pushes
+from push_blaster.domain.timeline import counted_instant
 from push_blaster.use_cases.parts import Parts
 
 log = structlog.get_logger()
 
-#: A send that began so close to its planned instant counts as sent at that instant.
-ON_TIME: Final = timedelta(minutes=15)
 #: How many pages are looked for at once.
 PAGES: Final = 100
 #: What is so fresh is being tracked by its own batch.
 LEAVE_ALONE: Final = timedelta(seconds=10)
-#: The layer of test sends.
-TEST_LAYER: Final = 4
 
 
 def track_sends(parts: Parts) -> int:
@@ -67,31 +63,6 @@ def track_so_far(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
     False: they could not be told.
     """
     return _tell(parts, execution, page, is_done=False)
-
-
-def counted_instant(execution: Execution, position: int) -> datetime | None:
-    """Return the instant at which the push's sends count: as planned, if it began on time.
-
-    Counting a send at its planned instant is what lets a daily 12:30 automation under a 72 hour
-    cooldown send on day 3, although no send ever begins at 12:30:00 exactly. A push that began
-    late counts from when it began; one that has not begun has no such instant.
-    """
-    automation = execution.automation
-    planned = plan_pushes(automation.pushes, execution.slot, automation.schedule.timezone)
-    nominal = planned[position - 1]
-    started_at = execution.pushes[position - 1].started_at
-    return None if started_at is None else counted_at(nominal, started_at)
-
-
-def counted_at(nominal: datetime, started_at: datetime) -> datetime:
-    """Return the instant at which a push counts that was planned at one and began at another."""
-    return nominal if abs(started_at - nominal) <= ON_TIME else started_at
-
-
-def reservation_key(page: LedgerPage, held_until: datetime | None = None) -> str:
-    """Return the key under which cadence holds the slots of a batch, or of its users held so."""
-    whole = f"{page.execution_id}/{page.position}/{page.batch}"
-    return f"{whole}/{held_until.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}" if held_until else whole
 
 
 def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool) -> bool:

@@ -13,7 +13,7 @@ from push_blaster.adapters.audience_scripts import (
     ScriptRun,
     ScriptStoppedError,
 )
-from push_blaster.adapters.engine_table import select_engines
+from push_blaster.adapters.engine_table import ALIVE_WITHIN, select_engines
 from push_blaster.adapters.script_folder import ScriptNotFoundError
 from push_blaster.adapters.script_run_table import (
     RunNotFoundError,
@@ -27,10 +27,8 @@ from push_blaster.adapters.script_run_table import (
 )
 from push_blaster.domain.script_run import RunEnd, RunRecord, RunState
 from push_blaster.use_cases.fit_parameters import fit_parameters
-from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.parts import IdempotencyConflictError, Parts
 from push_blaster.use_cases.record_script_run import run_and_record
-from push_blaster.use_cases.start_execution import IdempotencyConflictError
-from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 
 #: A run of which nothing has been heard for so long has lost its engine.
 SILENT_FOR: Final = timedelta(seconds=30)

@@ -9,13 +9,12 @@ from chassis.postgres import Database
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.clock_view import EngineSeen, select_all_marks, select_engines_seen
+from push_blaster.adapters.engine_table import ALIVE_WITHIN
 from push_blaster.adapters.schedule_marks import ScheduleMark
 from push_blaster.domain.automation import Automation
 from push_blaster.domain.schedule import next_slots
 from push_blaster.use_cases.open_executions import fingerprint_of
 
-#: An engine that has been silent for longer is not counted as alive.
-ALIVE_WITHIN: Final = timedelta(seconds=15)
 #: How long the clock may take to notice an edit, or to open an execution that is due to begin.
 PATIENCE: Final = timedelta(seconds=15)
 

@@ -15,11 +15,11 @@ from chassis.correlation import request_id, shown_path
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from push_blaster.adapters.audit_table import insert_change, update_answer
 from push_blaster.domain.audit import Change, describe
+from push_blaster.web.csrf import READS
 
 log = structlog.get_logger()
 
 #: What changes nothing.
-READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM: Final = "application/x-www-form-urlencoded"
 _ROW: Final = "push_blaster.audit_row"
 

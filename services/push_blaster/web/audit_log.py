@@ -14,7 +14,7 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.audit_table import COLUMNS, AuditQuery, select_changes, stream_changes
-from push_blaster.use_cases.export_execution import guard
+from push_blaster.adapters.csv_cells import guard
 from push_blaster.web.instants import InstantField
 
 PIECE: Final = 1_000

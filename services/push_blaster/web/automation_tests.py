@@ -24,7 +24,7 @@ from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import CannotStopError, stop_execution
 from push_blaster.web.audit import stops
-from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.common_schemas import StartHeadersSchema
 from push_blaster.web.instants import InstantField
 from push_blaster.web.log_stream import StreamShape, sse, stream_log
 

@@ -19,7 +19,7 @@ from push_blaster.use_cases.control_automation import Action, Control, Controlle
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.web.audit import stops
-from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.common_schemas import StartHeadersSchema
 
 #: The later version's action that controls nothing but starts an execution.
 EXECUTE_NOW: Final = "execute_now"

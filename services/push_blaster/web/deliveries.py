@@ -14,17 +14,14 @@ from marshmallow import Schema, fields, validate
 
 from chassis.postgres import Database
 from chassis.service import Routes
+from push_blaster.adapters.csv_cells import guard
 from push_blaster.adapters.delivery_report import Place, select_deliveries
 from push_blaster.adapters.delivery_search import select_deliveries_of, stream_deliveries
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.execution import Execution
-from push_blaster.use_cases.export_execution import file_name, guard
+from push_blaster.use_cases.export_execution import file_name
+from push_blaster.web.common_schemas import DeliveryQuerySchema
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
-from push_blaster.web.execution_schemas import (
-    DeliveryListSchema,
-    DeliverySchema,
-    LedgerQuerySchema,
-)
 
 #: Rows that are written at once.
 PIECE: Final = 1_000
@@ -32,6 +29,33 @@ COLUMNS: Final = (
     *("position", "pushId", "title", "layerId", "userId", "outcome", "reason", "providerId"),
     *("variant", "wasInDoubt", "claimedAt", "settledAt"),
 )
+
+
+class DeliverySchema(Schema):
+    """What became of one user of one push."""
+
+    position = fields.Integer()
+    user_id = fields.UUID(data_key="userId")
+    state = fields.String()
+    reason = fields.String(allow_none=True)
+    provider_id = fields.String(data_key="providerId", allow_none=True)
+    variant = fields.String(allow_none=True)
+    was_in_doubt = fields.Boolean(data_key="wasInDoubt")
+    claimed_at = fields.AwareDateTime(data_key="claimedAt")
+    settled_at = fields.AwareDateTime(data_key="settledAt", allow_none=True)
+
+
+class DeliveryListSchema(Schema):
+    """A page of deliveries, by push and user."""
+
+    deliveries = fields.List(fields.Nested(DeliverySchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+
+
+class LedgerQuerySchema(DeliveryQuerySchema):
+    """Query of an execution's deliveries, of all users or of one."""
+
+    user_id = fields.UUID(data_key="userId", load_default=None)
 
 
 class UserDeliveryQuerySchema(Schema):

@@ -17,7 +17,7 @@ from push_blaster.domain.execution import Execution
 from push_blaster.domain.modes import Mode
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
-from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.common_schemas import StartHeadersSchema
 
 
 class ExecuteStartSchema(Schema):

@@ -5,6 +5,7 @@ from marshmallow import Schema, fields, validate
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
 from push_blaster.web.instants import InstantField
+from push_blaster.web.over_cap import OverCapCountSchema
 
 
 class StartExecutionSchema(Schema):
@@ -25,14 +26,6 @@ class StartExecutionSchema(Schema):
         load_default=None,
         allow_none=True,
         metadata={"description": "The send time of a test-scheduled-send; else it begins at once."},
-    )
-
-
-class StartHeadersSchema(Schema):
-    """Headers of POST /api/executions."""
-
-    idempotency_key = fields.String(
-        data_key="Idempotency-Key", load_default=None, validate=validate.Length(min=1, max=200)
     )
 
 
@@ -78,25 +71,6 @@ class ApprovalSchema(Schema):
     audience_hash = fields.String(data_key="audienceHash")
     approved_by = fields.String(data_key="approvedBy", allow_none=True)
     approved_at = fields.AwareDateTime(data_key="approvedAt", allow_none=True)
-
-
-class LogQuerySchema(Schema):
-    """Query of an execution's log."""
-
-    after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**62))
-
-
-class DeliveryQuerySchema(Schema):
-    """Query of an execution's deliveries."""
-
-    limit = fields.Integer(load_default=500, validate=validate.Range(min=1, max=5_000))
-    cursor = fields.String(load_default=None)
-
-
-class LedgerQuerySchema(DeliveryQuerySchema):
-    """Query of an execution's deliveries, of all users or of one."""
-
-    user_id = fields.UUID(data_key="userId", load_default=None)
 
 
 class VariantCountSchema(Schema):
@@ -196,37 +170,6 @@ class PhaseSchema(Schema):
     at = fields.AwareDateTime()
 
 
-class OverCapCountSchema(Schema):
-    """How many users of an unchecked send got more than the cadence rules allow."""
-
-    users = fields.Integer()
-    by_rule = fields.Dict(keys=fields.String(), values=fields.Integer(), data_key="byRule")
-    counted_at = fields.AwareDateTime(data_key="countedAt")
-
-
-class OverCapUserSchema(Schema):
-    """A user who got more than rules allow by one push."""
-
-    position = fields.Integer()
-    user_id = fields.UUID(data_key="userId")
-    rules = fields.List(fields.String())
-
-
-class OverCapSchema(Schema):
-    """Who got more than the cadence rules allow.
-
-    The state is `checked` where no push went out unchecked, `pending` until cadence has recorded
-    all that was sent, then `known`.
-    """
-
-    execution_id = fields.String(data_key="executionId")
-    state = fields.String()
-    uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
-    count = fields.Nested(OverCapCountSchema, allow_none=True)
-    users = fields.List(fields.Nested(OverCapUserSchema))
-    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
-
-
 class ExecutionSchema(Schema):
     """One execution."""
 
@@ -274,44 +217,6 @@ class ExecutionListSchema(Schema):
     """A page of executions, newest first."""
 
     executions = fields.List(fields.Nested(ExecutionSchema))
-    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
-
-
-class LogEntrySchema(Schema):
-    """One event of an execution's log."""
-
-    id = fields.Integer()
-    timestamp = fields.AwareDateTime()
-    level = fields.String()
-    stage = fields.String()
-    message = fields.String()
-
-
-class LogSchema(Schema):
-    """Events of an execution's log, and where to go on."""
-
-    entries = fields.List(fields.Nested(LogEntrySchema))
-    next_after = fields.Integer(data_key="nextAfter")
-
-
-class DeliverySchema(Schema):
-    """What became of one user of one push."""
-
-    position = fields.Integer()
-    user_id = fields.UUID(data_key="userId")
-    state = fields.String()
-    reason = fields.String(allow_none=True)
-    provider_id = fields.String(data_key="providerId", allow_none=True)
-    variant = fields.String(allow_none=True)
-    was_in_doubt = fields.Boolean(data_key="wasInDoubt")
-    claimed_at = fields.AwareDateTime(data_key="claimedAt")
-    settled_at = fields.AwareDateTime(data_key="settledAt", allow_none=True)
-
-
-class DeliveryListSchema(Schema):
-    """A page of deliveries, by push and user."""
-
-    deliveries = fields.List(fields.Nested(DeliverySchema))
     next_cursor = fields.String(data_key="nextCursor", allow_none=True)
 
 

@@ -15,36 +15,37 @@ from push_blaster.adapters.approval_table import select_approval
 from push_blaster.adapters.automation_document import read_automation
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_report import select_funnels
-from push_blaster.adapters.engine_table import select_paces
+from push_blaster.adapters.engine_table import ALIVE_WITHIN, select_paces
 from push_blaster.adapters.execution_log import select_log
 from push_blaster.adapters.execution_view import select_execution, select_executions, select_phases
 from push_blaster.adapters.over_cap_table import select_over_cap_count
 from push_blaster.domain.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.execution import Execution
+from push_blaster.domain.funnel import read_funnel
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import BEFORE_LIVE, Phase
 from push_blaster.use_cases.approve_execution import approve_execution
 from push_blaster.use_cases.fit_parameters import check_parameters
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.resume_execution import resume_execution
-from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.stop_execution import Receipt, cancel_execution, stop_execution
-from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 from push_blaster.web.audit import stops
+from push_blaster.web.common_schemas import (
+    LogEntrySchema,
+    LogQuerySchema,
+    LogSchema,
+    StartHeadersSchema,
+)
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.execution_schemas import (
     ApproveSchema,
     ExecutionListSchema,
     ExecutionQuerySchema,
     ExecutionSchema,
-    LogEntrySchema,
-    LogQuerySchema,
-    LogSchema,
     ReceiptSchema,
     ResumeSchema,
     StartExecutionSchema,
-    StartHeadersSchema,
     StopSchema,
 )
 from push_blaster.web.log_stream import StreamShape, stream_log

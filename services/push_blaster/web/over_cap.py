@@ -8,17 +8,49 @@ from uuid import UUID
 
 from flask import Response
 from flask.typing import ResponseReturnValue
+from marshmallow import Schema, fields
 
 from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.adapters.over_cap_table import select_over_cap, select_over_cap_count
 from push_blaster.domain.execution import Execution
+from push_blaster.web.common_schemas import DeliveryQuerySchema
 from push_blaster.web.cursors import read_cursor, write_cursor
-from push_blaster.web.execution_schemas import DeliveryQuerySchema, OverCapSchema
 
 #: Rows read at once for a table that is sent as a whole.
 PAGE: Final = 5_000
+
+
+class OverCapCountSchema(Schema):
+    """How many users of an unchecked send got more than the cadence rules allow."""
+
+    users = fields.Integer()
+    by_rule = fields.Dict(keys=fields.String(), values=fields.Integer(), data_key="byRule")
+    counted_at = fields.AwareDateTime(data_key="countedAt")
+
+
+class OverCapUserSchema(Schema):
+    """A user who got more than rules allow by one push."""
+
+    position = fields.Integer()
+    user_id = fields.UUID(data_key="userId")
+    rules = fields.List(fields.String())
+
+
+class OverCapSchema(Schema):
+    """Who got more than the cadence rules allow.
+
+    The state is `checked` where no push went out unchecked, `pending` until cadence has recorded
+    all that was sent, then `known`.
+    """
+
+    execution_id = fields.String(data_key="executionId")
+    state = fields.String()
+    uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
+    count = fields.Nested(OverCapCountSchema, allow_none=True)
+    users = fields.List(fields.Nested(OverCapUserSchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
 
 
 def over_cap_routes(database: Database) -> Routes:

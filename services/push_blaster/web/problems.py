@@ -24,6 +24,7 @@ from push_blaster.use_cases.approve_execution import CannotApproveError
 from push_blaster.use_cases.control_automation import NothingToDoError
 from push_blaster.use_cases.control_sequence import CannotDeleteError, CannotPauseError
 from push_blaster.use_cases.manage_tokens import BadTokenError, TokenExistsError, TokenNotFoundError
+from push_blaster.use_cases.parts import IdempotencyConflictError
 from push_blaster.use_cases.resume_execution import CannotResumeError
 from push_blaster.use_cases.schedule_push import (
     AlreadySentError,
@@ -31,11 +32,7 @@ from push_blaster.use_cases.schedule_push import (
     PushHasBegunError,
 )
 from push_blaster.use_cases.send_ad_hoc import NoDryRunError
-from push_blaster.use_cases.start_execution import (
-    AlreadyRunningError,
-    BadSlotError,
-    IdempotencyConflictError,
-)
+from push_blaster.use_cases.start_execution import AlreadyRunningError, BadSlotError
 from push_blaster.use_cases.start_from_template import LinkNotAllowedError
 from push_blaster.use_cases.stop_execution import CannotStopError
 from push_blaster.use_cases.try_script import CannotStopRunError, NoEngineError

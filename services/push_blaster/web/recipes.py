@@ -23,7 +23,7 @@ from push_blaster.use_cases.change_automation import (
     edit_automation,
 )
 from push_blaster.use_cases.list_automations import AutomationLists, ReadStatistics
-from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.common_schemas import BrokenFileSchema, StartHeadersSchema
 from push_blaster.web.versions import check_if_match, tag
 
 
@@ -64,13 +64,6 @@ class RecipeAnswerSchema(Schema):
     data = fields.Nested(AutomationSchema)
     message = fields.String()
     cancelledExecutions = fields.List(fields.String())  # noqa: N815 - the wire's name
-
-
-class BrokenFileSchema(Schema):
-    """A file that should be an automation and is not."""
-
-    file = fields.String()
-    error = fields.String()
 
 
 class RecipeListSchema(Schema):

@@ -12,7 +12,7 @@ from chassis.service import Routes
 from push_blaster.adapters.document_files import DocumentNotFoundError
 from push_blaster.adapters.scheduled_push_document import ScheduledPush
 from push_blaster.use_cases.schedule_push import PushState, ScheduledPushes, Standing
-from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.common_schemas import StartHeadersSchema
 from push_blaster.web.instants import InstantField
 
 #: What a parameter of a script may be called.

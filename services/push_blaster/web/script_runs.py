@@ -23,8 +23,8 @@ from push_blaster.use_cases.try_script import (
     wait_for_run,
 )
 from push_blaster.web.audit import stops
+from push_blaster.web.common_schemas import LogQuerySchema, LogSchema, StartHeadersSchema
 from push_blaster.web.cursors import read_cursor, read_instant, write_cursor
-from push_blaster.web.execution_schemas import LogQuerySchema, LogSchema, StartHeadersSchema
 
 #: How long the original's POST waits for a script's end before it answers where to look for it.
 PATIENCE: Final = timedelta(seconds=60)

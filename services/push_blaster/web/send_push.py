@@ -19,7 +19,7 @@ from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.check_ad_hoc import AdHocRequest, AudienceUpload, BadAdHocPushError
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.send_ad_hoc import send_ad_hoc, wait_for_end
-from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.common_schemas import StartHeadersSchema
 
 #: Ten million ids have about 370 MB.
 MAX_FILE: Final = 1024**3

@@ -8,11 +8,11 @@ from typing import Any
 from chassis.clock import utc_now
 from push_blaster.domain.automation import Push
 from push_blaster.domain.execution import Execution, PushProgress, PushStatus
+from push_blaster.domain.funnel import read_funnel
 from push_blaster.domain.modes import Mode, delivers
 from push_blaster.domain.phase import RUNNING, Phase
 from push_blaster.domain.safeguards import Severity
 from push_blaster.use_cases.control_sequence import SequenceAction, find_sequence_actions
-from push_blaster.use_cases.run_live import read_funnel
 
 #: What `select_funnels` counted, by a push's position.
 Counted = Mapping[int, dict[str, Any]]

@@ -26,7 +26,7 @@ from push_blaster.use_cases.control_sequence import (
 from push_blaster.use_cases.parts import Parts
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from push_blaster.web.audit import stops
-from push_blaster.web.execution_schemas import StartHeadersSchema
+from push_blaster.web.common_schemas import StartHeadersSchema
 from push_blaster.web.sequence_shapes import show_brief, show_result, show_stats, show_whole
 
 #: What the original called sequences; the test modes have routes of their own.

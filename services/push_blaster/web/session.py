@@ -14,12 +14,11 @@ from werkzeug.exceptions import Forbidden
 
 from chassis.bearer_auth import Caller, SideDoor, remember_caller
 from push_blaster.domain.token import fingerprint
+from push_blaster.web.csrf import CSRF_FIELD, READS, csrf_token
 from push_blaster.web.known_callers import KnownCallers
 
 #: How long a session lasts without being used.
 LASTS: Final = timedelta(hours=12)
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-CSRF_FIELD: Final = "csrf_token"
 CSRF_HEADER: Final = "X-CSRF-Token"
 
 
@@ -76,18 +75,13 @@ class Sessions:
         Raises: Forbidden when a page of another site sends what only ours may send.
         """
         caller = self.read_caller()
-        if caller and request.method not in SAFE:
+        if caller and request.method not in READS:
             _check_csrf()
         return caller
 
     def read_caller(self) -> Caller | None:
         """Return who looks at this page."""
         return self._callers.find_by_fingerprint(session.get("token", ""))
-
-
-def csrf_token() -> str:
-    """Return what this session's forms send along, so that no other site can send them."""
-    return str(session.get("csrf", ""))
 
 
 def _check_csrf() -> None:
@@ -100,5 +94,5 @@ def _turn_away() -> ResponseReturnValue | None:
     """Send somebody who wanted a page to the sign-in page, and back afterwards."""
     if not (request.blueprint or "").startswith("pages"):
         return None
-    wanted = request.full_path.rstrip("?") if request.method in SAFE else "/"
+    wanted = request.full_path.rstrip("?") if request.method in READS else "/"
     return redirect(url_for("pages_sign_in.show", next=wanted), 303)

@@ -7,7 +7,7 @@ from chassis.bearer_auth import caller_only_simulates
 from chassis.postgres import Database
 from push_blaster.adapters.execution_view import select_execution
 from push_blaster.domain.modes import delivers
-from push_blaster.web.audit import READS
+from push_blaster.web.csrf import READS
 
 
 def guard_deliveries(app: Flask, database: Database) -> None:

@@ -4,7 +4,7 @@ from marshmallow import INCLUDE, RAISE, Schema, fields, validate
 
 from push_blaster.adapters.automation_schema import AutomationSchema
 from push_blaster.adapters.template_schema import CATEGORIES, TemplateSchema
-from push_blaster.web.recipes import BrokenFileSchema
+from push_blaster.web.common_schemas import BrokenFileSchema
 
 
 class TemplateQuerySchema(Schema):

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chassis.clock import utc_now
 from push_blaster.adapters.checked_posts import PostOptions
 from push_blaster.adapters.post_transport import PostTransport
+from push_blaster.adapters.subscription_keys import BadKeyError, read_keys
 from push_blaster.adapters.vapid import Vapid, make_key_pair
-from push_blaster.adapters.webpush_encryption import BadKeyError, encrypt, read_keys
+from push_blaster.adapters.webpush_encryption import encrypt
 from push_blaster.adapters.webpush_transport import make_webpush_transport
 from push_blaster.domain.message import Delivery, Message, Outcome
 from tests.fakes.browser import Browser, read_vapid, unb64

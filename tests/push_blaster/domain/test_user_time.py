@@ -13,10 +13,10 @@ from push_blaster.domain.user_time import (
     Wishes,
     find_end_of_quiet,
     find_turn,
-    find_zone,
     hold_limit,
     stop_limit,
 )
+from push_blaster.domain.zones import find_zone
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -21,12 +21,12 @@ from push_blaster.adapters.file_transport import FileTransport
 from push_blaster.adapters.pacing import TokenBucket
 from push_blaster.adapters.script_folder import ScriptFolder
 from push_blaster.domain.execution import Execution
+from push_blaster.domain.funnel import read_funnel
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.modes import Mode
 from push_blaster.use_cases.advance_execution import advance_execution
 from push_blaster.use_cases.open_executions import Clock
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.run_live import read_funnel
 from push_blaster.use_cases.send_batch import send_batch
 from push_blaster.use_cases.start_execution import StartRequest, start_execution
 from tests.builders import NOON, a_document

@@ -6,7 +6,8 @@ from pathlib import Path
 from uuid import UUID
 
 from push_blaster.adapters.automation_document import complete_document, read_automation
-from push_blaster.adapters.frozen_audiences import AudienceRow, freeze_rows
+from push_blaster.adapters.frozen_audiences import freeze_rows
+from push_blaster.domain.audience import AudienceRow
 from push_blaster.domain.limits import Limits
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.check_audience import check_audience

@@ -15,13 +15,13 @@ from push_blaster.domain.execution import Execution, Trigger
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import Phase
 from push_blaster.use_cases.check_ad_hoc import AdHocRequest, AudienceUpload, BadAdHocPushError
+from push_blaster.use_cases.parts import IdempotencyConflictError
 from push_blaster.use_cases.send_ad_hoc import (
     NoDryRunError,
     send_ad_hoc,
     send_what_was_tried,
     wait_for_end,
 )
-from push_blaster.use_cases.start_execution import IdempotencyConflictError
 from push_blaster.use_cases.stop_execution import stop_execution
 from tests.people import ALICE, BOB, CAROL
 from tests.push_blaster.use_cases.conftest import Bench

@@ -16,7 +16,7 @@ from chassis.postgres import Database, DatabaseFaultError
 from push_blaster.adapters.audit_table import insert_change, update_answer
 from push_blaster.cli import main
 from push_blaster.domain.audit import Change
-from push_blaster.web.audit import READS
+from push_blaster.web.csrf import READS
 from tests.architecture.test_project import fill_rule
 from tests.people import ALICE
 

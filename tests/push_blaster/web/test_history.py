@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.use_cases.export_execution import guard
+from push_blaster.adapters.csv_cells import guard
 from tests.push_blaster.web.test_control import started
 from tests.push_blaster.web.test_recipes import create
 

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from push_blaster.web.audit import READS
+from push_blaster.web.csrf import READS
 from tests.architecture.test_project import fill_rule
 from tests.builders import a_document
 from tests.people import ALICE

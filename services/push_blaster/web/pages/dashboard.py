@@ -13,7 +13,7 @@ from chassis.clock import utc_now
 from chassis.health import check_parts
 from push_blaster.adapters.automation_files import AutomationFiles
 from push_blaster.adapters.delivery_report import select_funnels
-from push_blaster.adapters.engine_table import select_engines, select_paces
+from push_blaster.adapters.engine_table import ALIVE_WITHIN, select_engines, select_paces
 from push_blaster.adapters.execution_view import select_executions
 from push_blaster.adapters.operation_view import TROUBLE_LASTS, select_troubled
 from push_blaster.adapters.violation_table import (
@@ -24,7 +24,6 @@ from push_blaster.adapters.violation_table import (
 from push_blaster.domain.breaker import BreakerState
 from push_blaster.domain.phase import ENDED, RUNNING
 from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.watch_clock import ALIVE_WITHIN
 from push_blaster.web.pages.execution_card import make_card
 from push_blaster.web.pages.frame import page_routes
 from push_blaster.web.pages.upcoming import AHEAD, UpcomingSends

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from push_blaster.domain.execution import Execution
+from push_blaster.domain.funnel import read_funnel
 from push_blaster.domain.modes import Mode
 from push_blaster.domain.phase import BEFORE_LIVE, Phase
-from push_blaster.use_cases.run_live import read_funnel
 
 #: The phases that a live execution walks through, as people call them.
 STATIONS: Final = (

@@ -1,9 +1,10 @@
 """What all pages share: their frame, their words, and what a browser may load."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_urlsafe
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 from flask import Blueprint, Flask, Response, render_template, request
@@ -14,13 +15,13 @@ from werkzeug.exceptions import HTTPException
 from chassis.bearer_auth import Role, needs_no_token, the_caller
 from chassis.clock import utc_now
 from chassis.problems import Problem, find_problem, flatten_messages
+from push_blaster.web.csrf import csrf_token
 from push_blaster.web.pages import words
-from push_blaster.web.problems import PROBLEMS
-from push_blaster.web.session import csrf_token
 
 log = structlog.get_logger()
 
 UNEXPECTED: Final = 500
+Problems: TypeAlias = Mapping[type[Exception], Problem]
 #: Nothing but our own files; bootstrap's style sheet holds its icons as data.
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -92,24 +93,27 @@ def install_page_frame(app: Flask) -> None:
 
 
 def page_routes(name: str) -> Blueprint:
-    """Return a blueprint of pages, whose errors are pages too."""
-    pages = Blueprint(f"pages_{name}", __name__)
-    pages.register_error_handler(Exception, _show_problem)
-    return pages
+    """Return a blueprint of pages."""
+    return Blueprint(f"pages_{name}", __name__)
+
+
+def show_errors_as_pages(pages: Blueprint, problems: Problems) -> None:
+    """Let every error of these pages be a page too; `problems` says which error is which."""
+    pages.register_error_handler(Exception, partial(_show_problem, problems))
 
 
 def _may(role: Role | None, needed: str) -> bool:
     return role is not None and role >= Role[needed]
 
 
-def _show_problem(error: Exception) -> tuple[str, int]:
+def _show_problem(problems: Problems, error: Exception) -> tuple[str, int]:
     if isinstance(error, ValidationError):
         problem, text = Problem(400, "Bad Request"), "; ".join(flatten_messages(error.messages))
     elif isinstance(error, HTTPException):
         problem = Problem(error.code or 500, error.name)
         text = error.description or error.name
     else:
-        problem = find_problem(error, PROBLEMS)
+        problem = find_problem(error, problems)
         text = str(error)
     if problem.status == UNEXPECTED:
         log.error("page_crashed", exc_info=error)

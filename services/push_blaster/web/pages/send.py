@@ -28,12 +28,12 @@ from push_blaster.use_cases.send_ad_hoc import (
     send_what_was_tried,
 )
 from push_blaster.web.audit import only_reads
+from push_blaster.web.csrf import CSRF_FIELD
 from push_blaster.web.pages.automation_samples import ROWS, Sample, fill_sample
 from push_blaster.web.pages.execution_card import make_card
 from push_blaster.web.pages.frame import page_routes
 from push_blaster.web.pages.words import LAYERS, layer_words
 from push_blaster.web.send_push import MAX_FILE, SendPushSchema, read_request
-from push_blaster.web.session import CSRF_FIELD
 
 BLANK: Final = {"layerId": 3}
 

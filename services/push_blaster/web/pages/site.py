@@ -17,6 +17,7 @@ from push_blaster.web.pages.deliveries import delivery_pages
 from push_blaster.web.pages.devices import device_pages
 from push_blaster.web.pages.edit_automation import edit_automation_pages
 from push_blaster.web.pages.executions import execution_pages
+from push_blaster.web.pages.frame import show_errors_as_pages
 from push_blaster.web.pages.scripts import script_pages
 from push_blaster.web.pages.send import send_pages
 from push_blaster.web.pages.sign_in import sign_in_pages
@@ -24,6 +25,7 @@ from push_blaster.web.pages.start_from_template import template_pages
 from push_blaster.web.pages.stop_everything import stop_everything_pages
 from push_blaster.web.pages.tests import test_pages
 from push_blaster.web.pages.tokens import token_pages
+from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.session import Sessions
 
 
@@ -41,7 +43,7 @@ class Site:
     def pages(self) -> list[Blueprint]:
         """Return every page, in groups."""
         parts, files = self.parts, self.files
-        return [
+        groups = [
             sign_in_pages(self.sessions, parts.database),
             dashboard_pages(parts, files),
             automation_pages(parts, files),
@@ -58,3 +60,6 @@ class Site:
             token_pages(parts.database),
             template_pages(self.templates, files, parts.limits),
         ]
+        for pages in groups:
+            show_errors_as_pages(pages, PROBLEMS)
+        return groups

@@ -8,7 +8,8 @@ from typing import Final
 from zlib import crc32
 
 from push_blaster.domain.automation import Automation
-from push_blaster.domain.schedule import Slot, slots_between
+from push_blaster.domain.schedule import slots_between
+from push_blaster.domain.zones import Slot
 
 AHEAD: Final = timedelta(hours=24)
 #: Slots are found for so much longer than is shown, at most, so that they are found seldom.
