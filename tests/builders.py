@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from push_blaster.domain.automation import Automation, Frequency, Push, Schedule
-from push_blaster.domain.device import Address, DeadDevice
-from push_blaster.domain.execution import Execution, PushProgress, PushStatus, Trigger
-from push_blaster.domain.modes import Mode
-from push_blaster.domain.phase import Phase
+from push_blaster.domain.automations.automation import Automation, Frequency, Push, Schedule
+from push_blaster.domain.devices.device import Address, DeadDevice
+from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus, Trigger
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import Phase
 from tests.people import ALICE
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

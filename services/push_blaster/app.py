@@ -10,46 +10,46 @@ from chassis.logs import configure_logs
 from chassis.postgres import Database
 from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
-from push_blaster.adapters.cadence_records import CadenceRecords
-from push_blaster.adapters.execution_view import select_statistics
+from push_blaster.adapters.cadence.cadence_records import CadenceRecords
+from push_blaster.adapters.executions.execution_view import select_statistics
 from push_blaster.settings import Settings
-from push_blaster.use_cases.schedule_push import ScheduledPushes
-from push_blaster.use_cases.stop_execution import cancel_pending
-from push_blaster.use_cases.watch_clock import ClockWatch
-from push_blaster.web.audit import install_audit
-from push_blaster.web.audit_log import audit_log_routes
-from push_blaster.web.automation_tests import automation_test_routes
-from push_blaster.web.clock import clock_routes
-from push_blaster.web.control import control_routes
-from push_blaster.web.deliveries import delivery_routes
-from push_blaster.web.device_upkeep import device_upkeep_routes
-from push_blaster.web.devices import device_routes
-from push_blaster.web.execute import execute_routes
-from push_blaster.web.executions import execution_routes
-from push_blaster.web.health import health_routes
-from push_blaster.web.history import history_routes
-from push_blaster.web.known_callers import KnownCallers
-from push_blaster.web.metrics import read_gauges_from
-from push_blaster.web.migration import migration_routes
-from push_blaster.web.monitor import monitor_routes
-from push_blaster.web.over_cap import over_cap_routes
-from push_blaster.web.pages.frame import install_page_frame
-from push_blaster.web.pages.site import Site
-from push_blaster.web.plans import plan_routes
-from push_blaster.web.previews import preview_routes
+from push_blaster.use_cases.executions.stop_execution import cancel_pending
+from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
+from push_blaster.use_cases.schedule.watch_clock import ClockWatch
+from push_blaster.web.access.audit import install_audit
+from push_blaster.web.access.audit_log import audit_log_routes
+from push_blaster.web.access.known_callers import KnownCallers
+from push_blaster.web.access.session import Sessions
+from push_blaster.web.access.tokens import token_routes
+from push_blaster.web.audiences.previews import preview_routes
+from push_blaster.web.audiences.query_audience import query_audience_routes
+from push_blaster.web.audiences.script_runs import script_run_routes
+from push_blaster.web.audiences.scripts import script_routes
+from push_blaster.web.automations.automation_tests import automation_test_routes
+from push_blaster.web.automations.control import control_routes
+from push_blaster.web.automations.recipes import recipe_routes
+from push_blaster.web.automations.templates import template_routes
+from push_blaster.web.cadence.over_cap import over_cap_routes
+from push_blaster.web.delivery.deliveries import delivery_routes
+from push_blaster.web.devices.device_upkeep import device_upkeep_routes
+from push_blaster.web.devices.devices import device_routes
+from push_blaster.web.executions.executions import execution_routes
+from push_blaster.web.executions.history import history_routes
+from push_blaster.web.executions.monitor import monitor_routes
+from push_blaster.web.executions.simulations import guard_deliveries
+from push_blaster.web.frame.frame import install_page_frame
+from push_blaster.web.one_off.push_logs import push_log_routes
+from push_blaster.web.one_off.scheduled_pushes import scheduled_push_routes
+from push_blaster.web.one_off.send_push import send_push_routes
+from push_blaster.web.operations.health import health_routes
+from push_blaster.web.operations.metrics import read_gauges_from
+from push_blaster.web.original.execute import execute_routes
+from push_blaster.web.original.migration import migration_routes
+from push_blaster.web.original.sequences import sequence_routes
+from push_blaster.web.page_registry import Site
 from push_blaster.web.problems import PROBLEMS
-from push_blaster.web.push_logs import push_log_routes
-from push_blaster.web.query_audience import query_audience_routes
-from push_blaster.web.recipes import recipe_routes
-from push_blaster.web.scheduled_pushes import scheduled_push_routes
-from push_blaster.web.script_runs import script_run_routes
-from push_blaster.web.scripts import script_routes
-from push_blaster.web.send_push import send_push_routes
-from push_blaster.web.sequences import sequence_routes
-from push_blaster.web.session import Sessions
-from push_blaster.web.simulations import guard_deliveries
-from push_blaster.web.templates import template_routes
-from push_blaster.web.tokens import token_routes
+from push_blaster.web.schedule.clock import clock_routes
+from push_blaster.web.schedule.plans import plan_routes
 from push_blaster.wiring import Adapters, connect_adapters, make_parts
 
 MAX_BODY = 32 * 1024 * 1024
@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     parts = make_parts(settings, adapters, is_shutting_down=lambda: False)
     watch = ClockWatch(adapters.files, database)
 
-    app = Flask(__name__, static_folder="web/pages/static", template_folder="web/pages/templates")
+    app = Flask(__name__, static_folder="web/static", template_folder="web/templates")
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     callers = KnownCallers(settings.tokens, database)

@@ -18,30 +18,30 @@ from chassis.migrations import migrate as migrate_database
 from chassis.postgres import Database
 from chassis.problems import flatten_messages
 from chassis.serving import serve as serve_app
-from push_blaster.adapters.automation_document import read_draft
-from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
-from push_blaster.adapters.device_csv import DeviceCsvError, read_devices
-from push_blaster.adapters.original_files import NoOriginalError, count_records
-from push_blaster.adapters.script_folder import ScriptFolder
-from push_blaster.adapters.vapid import make_key_pair
+from push_blaster.adapters.audiences.script_folder import ScriptFolder
+from push_blaster.adapters.automations.automation_document import read_draft
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.cadence.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.adapters.devices.device_csv import DeviceCsvError, read_devices
+from push_blaster.adapters.original.original_files import NoOriginalError, count_records
+from push_blaster.adapters.transports.vapid import make_key_pair
 from push_blaster.cli_frame import audited, read_settings
 from push_blaster.cli_prune import prune
 from push_blaster.cli_tokens import token
-from push_blaster.domain.automation import Automation
-from push_blaster.domain.cadence import CadenceRule
-from push_blaster.domain.limits import Limits
+from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.cadence.cadence import CadenceRule
+from push_blaster.domain.executions.limits import Limits
 from push_blaster.engine import run_engine
 from push_blaster.settings import Settings, read_cadence_access
-from push_blaster.use_cases.import_devices import import_devices as import_device_rows
-from push_blaster.use_cases.migrate_original import (
+from push_blaster.use_cases.devices.import_devices import import_devices as import_device_rows
+from push_blaster.use_cases.original.migrate_original import (
     Migration,
     Outcome,
     Target,
     look_at_original,
     migrate_original,
 )
-from push_blaster.use_cases.plan_automation import Plan, Surroundings, plan_automation
+from push_blaster.use_cases.schedule.plan_automation import Plan, Surroundings, plan_automation
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 

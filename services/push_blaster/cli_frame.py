@@ -8,7 +8,7 @@ import click
 from chassis.postgres import Database
 from chassis.settings import SettingsError
 from push_blaster.settings import Settings
-from push_blaster.use_cases.audit_command import audited_command
+from push_blaster.use_cases.access.audit_command import audited_command
 
 
 def read_settings() -> Settings:

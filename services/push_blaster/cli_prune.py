@@ -9,8 +9,8 @@ from chassis.clock import utc_now
 from chassis.logs import configure_logs
 from chassis.postgres import Database
 from push_blaster.cli_frame import audited, read_settings
-from push_blaster.use_cases.prune import Kept, Pruning, plan_pruning
-from push_blaster.use_cases.prune import prune as remove_old
+from push_blaster.use_cases.operations.prune import Kept, Pruning, plan_pruning
+from push_blaster.use_cases.operations.prune import prune as remove_old
 
 
 @click.command()

@@ -6,11 +6,11 @@ import click
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.token_table import select_tokens
+from push_blaster.adapters.access.token_table import select_tokens
 from push_blaster.cli_frame import audited, read_settings
-from push_blaster.domain.token import Token
-from push_blaster.use_cases.audit_command import ACTOR
-from push_blaster.use_cases.manage_tokens import (
+from push_blaster.domain.access.token import Token
+from push_blaster.use_cases.access.audit_command import ACTOR
+from push_blaster.use_cases.access.manage_tokens import (
     BadTokenError,
     TokenExistsError,
     TokenNotFoundError,

@@ -10,11 +10,11 @@ from typing import Final
 from environs import Env
 
 from chassis.settings import SettingsError, read_count, read_seconds, read_secret, require_secret
-from push_blaster.adapters.device_source import FIELDS, SourceOptions
-from push_blaster.adapters.subscription_keys import BadKeyError
-from push_blaster.adapters.vapid import Vapid
-from push_blaster.adapters.webhook_transport import BadSecretError, read_secret_key
-from push_blaster.domain.device import Network
+from push_blaster.adapters.devices.device_source import FIELDS, SourceOptions
+from push_blaster.adapters.devices.subscription_keys import BadKeyError
+from push_blaster.adapters.transports.vapid import Vapid
+from push_blaster.adapters.transports.webhook_transport import BadSecretError, read_secret_key
+from push_blaster.domain.devices.device import Network
 
 #: The push services of Chrome, Firefox, Edge and Safari.
 PUSH_HOSTS: Final = (

@@ -23,30 +23,30 @@ import structlog
 from chassis.clock import utc_now
 from chassis.correlation import working_on
 from chassis.postgres import Connection, DatabaseAwayError
-from push_blaster.adapters.alert_webhook import AlertWebhook
-from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.batch_table import hand_out_batches
-from push_blaster.adapters.engine_table import beat, delete_engines, select_engines
-from push_blaster.adapters.execution_table import hand_out_executions
-from push_blaster.adapters.heartbeat_url import ping_heartbeat
-from push_blaster.adapters.job_queue import CONCURRENT_TRIALS, BatchKey, JobQueue, Work
-from push_blaster.adapters.script_run_table import hand_out_trials
-from push_blaster.domain.modes import TEST_MODES, Mode
+from push_blaster.adapters.audiences.script_run_table import hand_out_trials
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.delivery.batch_table import hand_out_batches
+from push_blaster.adapters.executions.execution_table import hand_out_executions
+from push_blaster.adapters.executions.job_queue import CONCURRENT_TRIALS, BatchKey, JobQueue, Work
+from push_blaster.adapters.operations.alert_webhook import AlertWebhook
+from push_blaster.adapters.operations.engine_table import beat, delete_engines, select_engines
+from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
+from push_blaster.domain.executions.modes import TEST_MODES, Mode
+from push_blaster.engine_probes import make_engine_probes, serve_probes
 from push_blaster.settings import Settings
-from push_blaster.use_cases.advance_execution import advance_execution
-from push_blaster.use_cases.close_batches import close_batches
-from push_blaster.use_cases.count_over_cap import count_over_cap
-from push_blaster.use_cases.follow_files import FileFollower
-from push_blaster.use_cases.open_executions import Clock
-from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.send_alerts import Channel, send_alerts
-from push_blaster.use_cases.send_batch import send_batch
-from push_blaster.use_cases.show_life import SignOfLife
-from push_blaster.use_cases.tell_contacts import tell_contacts
-from push_blaster.use_cases.track_sends import track_sends
-from push_blaster.use_cases.try_script import run_trial, tidy_runs
-from push_blaster.use_cases.watch_clock import ClockWatch
-from push_blaster.web.engine_probes import make_engine_probes, serve_probes
+from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
+from push_blaster.use_cases.automations.follow_files import FileFollower
+from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
+from push_blaster.use_cases.cadence.track_sends import track_sends
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.delivery.close_batches import close_batches
+from push_blaster.use_cases.delivery.send_batch import send_batch
+from push_blaster.use_cases.executions.advance_execution import advance_execution
+from push_blaster.use_cases.operations.notify_contacts import tell_contacts
+from push_blaster.use_cases.operations.send_alerts import Channel, send_alerts
+from push_blaster.use_cases.schedule.open_executions import Clock
+from push_blaster.use_cases.schedule.send_heartbeat import SignOfLife
+from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.wiring import connect_adapters, make_parts
 
 log = structlog.get_logger()

@@ -22,10 +22,11 @@ from chassis.settings import (
     require_secret,
 )
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
-from push_blaster.domain.alert import USUAL, AlertEvent
-from push_blaster.domain.limits import Limits, ScriptLimits
-from push_blaster.domain.retention import KEPT, LEAST_AUDIT, Retention
-from push_blaster.domain.retry import RetryPolicy
+from push_blaster.domain.delivery.deep_link import LinkPolicy
+from push_blaster.domain.delivery.retry import RetryPolicy
+from push_blaster.domain.executions.limits import Limits, ScriptLimits
+from push_blaster.domain.operations.alert import USUAL, AlertEvent
+from push_blaster.domain.operations.retention import KEPT, LEAST_AUDIT, Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +205,10 @@ def _engine(env: Env) -> EngineSettings:
             test_lead=read_seconds(env, "PUSH_TEST_LEAD_SECONDS", 180),
             test_window=read_seconds(env, "PUSH_TEST_WINDOW_SECONDS", 120),
             test_gap=read_seconds(env, "PUSH_TEST_GAP_SECONDS", 10),
-            deep_link_schemes=frozenset(env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
-            deep_link_hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),
+            links=LinkPolicy(
+                schemes=frozenset(env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
+                hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),
+            ),
             holdout_percent=read_percent(env, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
         ),
     )

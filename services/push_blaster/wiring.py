@@ -6,25 +6,25 @@ from pathlib import Path
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.cadence_client import CadenceClient
-from push_blaster.adapters.checked_posts import PostOptions
-from push_blaster.adapters.device_source import DeviceSource
-from push_blaster.adapters.dry_run_transport import DryRunTransport
-from push_blaster.adapters.fcm_transport import FcmOptions, FcmTransport
-from push_blaster.adapters.file_transport import FileTransport
-from push_blaster.adapters.google_tokens import GoogleTokens
-from push_blaster.adapters.pacing import TokenBucket
-from push_blaster.adapters.script_folder import ScriptFolder
-from push_blaster.adapters.template_files import TemplateFiles
-from push_blaster.adapters.transports_by_kind import TransportsByKind
-from push_blaster.adapters.webhook_transport import make_webhook_transport
-from push_blaster.adapters.webpush_transport import make_webpush_transport
+from push_blaster.adapters.audiences.script_folder import ScriptFolder
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.template_files import TemplateFiles
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.delivery.pacing import TokenBucket
+from push_blaster.adapters.devices.device_source import DeviceSource
+from push_blaster.adapters.transports.dry_run_transport import DryRunTransport
+from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
+from push_blaster.adapters.transports.file_transport import FileTransport
+from push_blaster.adapters.transports.google_tokens import GoogleTokens
+from push_blaster.adapters.transports.guarded_http import PostOptions
+from push_blaster.adapters.transports.transports_by_kind import TransportsByKind
+from push_blaster.adapters.transports.webhook_transport import make_webhook_transport
+from push_blaster.adapters.transports.webpush_transport import make_webpush_transport
 from push_blaster.delivery_settings import DeliverySettings, FcmSettings
-from push_blaster.domain.device import DeviceKind
-from push_blaster.domain.transport import PushTransport
+from push_blaster.domain.delivery.transport import PushTransport
+from push_blaster.domain.devices.device import DeviceKind
 from push_blaster.settings import Settings
-from push_blaster.use_cases.parts import Parts
+from push_blaster.use_cases.context import Parts
 
 
 @dataclass(frozen=True, slots=True)

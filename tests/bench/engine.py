@@ -14,8 +14,8 @@ import requests
 
 from chassis.clock import utc_now
 from local_stack.embedded_postgres import run_postgres
-from push_blaster.adapters.automation_document import complete_document
-from push_blaster.adapters.json_files import write_json
+from push_blaster.adapters.automations.automation_document import complete_document
+from push_blaster.adapters.automations.json_files import write_json
 from tests.journeys.stack import TOKEN, Stack, a_journey_automation, running_stack, wait_until
 
 #: How long the engine is watched at rest, once the first look at everything is over.

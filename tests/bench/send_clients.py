@@ -15,10 +15,10 @@ from uuid import UUID
 
 import requests
 
-from push_blaster.adapters.fcm_payload import encode_message
-from push_blaster.adapters.fcm_transport import FcmOptions, FcmTransport
-from push_blaster.adapters.google_tokens import GoogleTokens
-from push_blaster.domain.message import Message, Outcome
+from push_blaster.adapters.transports.fcm_payload import encode_message
+from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
+from push_blaster.adapters.transports.google_tokens import GoogleTokens
+from push_blaster.domain.delivery.message import Message, Outcome
 from tests.fakes.token_server import make_key
 
 #: As many as firebase-admin takes in one call.

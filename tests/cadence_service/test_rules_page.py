@@ -16,7 +16,7 @@ from cadence_service.domain.cadence import (
     find_next_eligible,
     find_rules,
 )
-from push_blaster.domain.timeline import counted_at
+from push_blaster.domain.executions.timeline import counted_at
 from tests.documents import read_tables
 from tests.people import ALICE
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chassis.postgres import BulkDatabase
-from push_blaster.adapters.cadence_client import CadenceClient, CadenceUnavailableError
-from push_blaster.domain.cadence import SentPush, TrackedSend, Verdict
+from push_blaster.adapters.cadence.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.domain.cadence.cadence import SentPush, TrackedSend, Verdict
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE, BOB
 

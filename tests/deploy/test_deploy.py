@@ -20,10 +20,10 @@ import yaml
 from cadence_service.web.metrics import read_gauges_from as read_cadence
 from chassis.metrics import write_metrics
 from chassis.postgres import BulkDatabase, Database
-from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.cadence_client import CadenceClient
-from push_blaster.use_cases.watch_clock import ClockWatch
-from push_blaster.web.metrics import read_gauges_from
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.use_cases.schedule.watch_clock import ClockWatch
+from push_blaster.web.operations.metrics import read_gauges_from
 from tests.audit import read_lock
 from tests.documents import read_tables
 from tests.programs import find_program

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from push_blaster.adapters.automation_document import complete_document
-from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.adapters.template_files import SYSTEM_TEMPLATES, TemplateFiles
+from push_blaster.adapters.automations.automation_document import complete_document
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.template_files import SYSTEM_TEMPLATES, TemplateFiles
 from tests.builders import a_document
 from tests.fuzz.values import THOROUGH, changed, json_values
 

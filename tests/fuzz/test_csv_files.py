@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from hypothesis import example, given
 
 from chassis.postgres import BulkDatabase, Database
-from push_blaster.adapters.audience_csv import AudienceCsvError
-from push_blaster.adapters.frozen_audiences import (
+from push_blaster.adapters.audiences.audience_csv import AudienceCsvError
+from push_blaster.adapters.audiences.frozen_audiences import (
     AudienceTooLargeError,
     EmptyAudienceError,
     FrozenAudience,
@@ -18,7 +18,7 @@ from push_blaster.adapters.frozen_audiences import (
     index_batches,
     read_rows,
 )
-from push_blaster.adapters.uploads import copy_upload, keep_upload, read_columns
+from push_blaster.adapters.audiences.uploads import copy_upload, keep_upload, read_columns
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fuzz.values import THOROUGH, TOO_LONG, csv_files
 from tests.people import ALICE

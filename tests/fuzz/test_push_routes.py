@@ -16,7 +16,7 @@ from tests.fuzz.throwing import CASES, Thrown, operations, throw_at
 from tests.people import ALICE
 from tests.push_blaster.conftest import database, push_url, settings_for
 from tests.push_blaster.use_cases.conftest import Bench, bench
-from tests.push_blaster.web.test_scheduled_pushes import scheduled
+from tests.push_blaster.web.one_off.test_scheduled_pushes import scheduled
 
 __all__ = ["bench", "database", "push_url"]
 

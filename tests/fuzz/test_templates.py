@@ -11,20 +11,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from push_blaster.adapters.automation_document import complete_document, read_automation
-from push_blaster.adapters.fcm_payload import encode_message
-from push_blaster.adapters.template_files import SYSTEM_TEMPLATES
-from push_blaster.adapters.template_schema import complete_template
-from push_blaster.domain.automation_template import BadVariablesError
-from push_blaster.domain.limits import Limits
-from push_blaster.domain.message import Message
-from push_blaster.domain.push_template import compile_push
-from push_blaster.domain.template import (
+from push_blaster.adapters.automations.automation_document import complete_document, read_automation
+from push_blaster.adapters.automations.template_files import SYSTEM_TEMPLATES
+from push_blaster.adapters.automations.template_schema import complete_template
+from push_blaster.adapters.transports.fcm_payload import encode_message
+from push_blaster.domain.automations.automation_template import BadVariablesError
+from push_blaster.domain.delivery.message import Message
+from push_blaster.domain.delivery.push_template import compile_push
+from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
     MissingVariableError,
     compile_template,
 )
-from push_blaster.use_cases.start_from_template import (
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.use_cases.automations.start_from_template import (
     LinkNotAllowedError,
     Start,
     draft_automation,

@@ -15,7 +15,7 @@ from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.app import create_app
 from push_blaster.cli import MIGRATIONS
 from push_blaster.delivery_settings import DeliverySettings
-from push_blaster.domain.limits import Limits
+from push_blaster.domain.executions.limits import Limits
 from push_blaster.settings import AlertSettings, EngineSettings, Settings
 from push_blaster.wiring import connect_adapters
 

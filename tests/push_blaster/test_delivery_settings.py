@@ -9,7 +9,7 @@ from environs import Env
 from chassis.settings import SettingsError
 from push_blaster.cli import main
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
-from push_blaster.domain.message import Message, Outcome, TransportUnavailableError
+from push_blaster.domain.delivery.message import Message, Outcome, TransportUnavailableError
 from push_blaster.wiring import connect_transport
 from tests.people import ALICE
 

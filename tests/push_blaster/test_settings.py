@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chassis.settings import SettingsError
-from push_blaster.domain.retention import KEPT
+from push_blaster.domain.operations.retention import KEPT
 from push_blaster.settings import Settings
 
 

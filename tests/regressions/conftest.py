@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from push_blaster.adapters.automation_files import AutomationFiles
-from push_blaster.use_cases.open_executions import Clock
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.use_cases.schedule.open_executions import Clock
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.journeys.stack import SCRIPT
 from tests.push_blaster.conftest import app, client, database, push_url

@@ -11,18 +11,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from push_blaster.adapters.device_fields import Device
-from push_blaster.adapters.device_table import upsert_devices
-from push_blaster.adapters.file_transport import FileTransport
-from push_blaster.domain.message import Delivery, Message
-from push_blaster.domain.modes import Mode, delivers
-from push_blaster.domain.phase import Phase
+from push_blaster.adapters.devices.device_fields import Device
+from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.adapters.transports.file_transport import FileTransport
+from push_blaster.domain.delivery.message import Delivery, Message
+from push_blaster.domain.executions.modes import Mode, delivers
+from push_blaster.domain.executions.phase import Phase
 from tests.builders import NOON
 from tests.journeys.stack import user
 from tests.people import ALICE
 from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.test_open_executions import daily
-from tests.push_blaster.use_cases.test_run import a_script, messages
+from tests.push_blaster.use_cases.executions.test_run import a_script, messages
+from tests.push_blaster.use_cases.schedule.test_open_executions import daily
 from tests.regressions.conftest import (
     COUNTING_SCRIPT,
     RECIPES,

@@ -14,22 +14,22 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from push_blaster.adapters.alert_webhook import AlertWebhook, WebhookUnavailableError
-from push_blaster.adapters.batch_table import hand_out_batches, take_batch
-from push_blaster.adapters.cadence_client import CadenceClient
-from push_blaster.adapters.pacing import TokenBucket
-from push_blaster.domain.limits import Limits
-from push_blaster.domain.phase import Phase
-from push_blaster.use_cases.advance_execution import advance_execution
-from push_blaster.use_cases.close_batches import close_batches
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.delivery.batch_table import hand_out_batches, take_batch
+from push_blaster.adapters.delivery.pacing import TokenBucket
+from push_blaster.adapters.operations.alert_webhook import AlertWebhook, WebhookUnavailableError
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.delivery.close_batches import close_batches
+from push_blaster.use_cases.executions.advance_execution import advance_execution
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.journeys.stack import user, wait_until
 from tests.people import ALICE
 from tests.push_blaster.use_cases.conftest import EVER, Bench
-from tests.push_blaster.use_cases.test_run import messages
-from tests.push_blaster.use_cases.test_safeguards import violations
-from tests.push_blaster.use_cases.test_user_time import ZONES
+from tests.push_blaster.use_cases.delivery.test_user_time import ZONES
+from tests.push_blaster.use_cases.executions.test_run import messages
+from tests.push_blaster.use_cases.executions.test_safeguards import violations
 from tests.regressions.conftest import RECIPES, create, daily_in, tick_files
 from tests.serving import running
 

@@ -15,13 +15,13 @@ from flask.testing import FlaskClient
 
 import cadence_service
 import push_blaster
-from push_blaster.domain.modes import Mode
-from push_blaster.domain.phase import Phase
-from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from tests.builders import a_document
 from tests.people import ALICE, BOB
 from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.test_run import messages
+from tests.push_blaster.use_cases.executions.test_run import messages
 from tests.regressions.conftest import RECIPES, create, paths_of
 
 ROOT = Path(__file__).parents[2]

@@ -11,15 +11,15 @@ from flask.testing import FlaskClient
 
 from chassis.postgres import BulkDatabase, Database
 from push_blaster.app import create_app
-from push_blaster.domain.limits import Limits, ScriptLimits
-from push_blaster.domain.phase import Phase
-from push_blaster.use_cases.track_sends import track_sends
-from push_blaster.web import log_stream
+from push_blaster.domain.executions.limits import Limits, ScriptLimits
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.cadence.track_sends import track_sends
+from push_blaster.web.executions import log_stream
 from tests.journeys.stack import user
 from tests.people import ALICE, BOB
 from tests.push_blaster.conftest import settings_for
 from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.test_run import a_script, history, messages
+from tests.push_blaster.use_cases.executions.test_run import a_script, history, messages
 from tests.regressions.conftest import RECIPES, create
 
 MONITOR = "/api/automation/monitor"

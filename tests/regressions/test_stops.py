@@ -9,12 +9,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from push_blaster.domain.execution import PushStatus
-from push_blaster.domain.phase import Phase
-from push_blaster.use_cases.advance_execution import advance_execution
+from push_blaster.domain.executions.execution import PushStatus
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.executions.advance_execution import advance_execution
 from tests.journeys.stack import user
 from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.test_run import messages
+from tests.push_blaster.use_cases.executions.test_run import messages
 from tests.regressions.conftest import RECIPES, create, daily_in, tick_files
 
 MINUTE = timedelta(minutes=1)

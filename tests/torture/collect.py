@@ -9,7 +9,7 @@ from uuid import UUID
 
 from cadence_service.domain.cadence import CadenceRule
 from chassis.clock import utc_now
-from push_blaster.domain.message import display_tag
+from push_blaster.domain.delivery.message import display_tag
 from tests.journeys.stack import Stack
 from tests.torture.evidence import Address, Evidence, ExecutionSeen, PushSeen, Row
 from tests.torture.journal import Journal

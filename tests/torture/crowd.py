@@ -9,7 +9,7 @@ from typing import Any, Final
 import requests
 
 from chassis.clock import utc_now
-from push_blaster.domain.execution import execution_id
+from push_blaster.domain.executions.execution import execution_id
 from tests.journeys.stack import Stack, a_journey_automation, user
 from tests.torture.changing_clock import ZONE, Change, find_repeated, find_skipped
 from tests.torture.journal import Journal

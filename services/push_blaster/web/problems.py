@@ -5,38 +5,45 @@ from typing import Final
 
 from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
-from push_blaster.adapters.cadence_client import CadenceUnavailableError
-from push_blaster.adapters.cadence_records import CadenceRefusedError
-from push_blaster.adapters.device_csv import DeviceCsvError
-from push_blaster.adapters.document_files import (
+from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
+from push_blaster.adapters.audiences.script_run_table import RunNotFoundError
+from push_blaster.adapters.automations.document_files import (
     BrokenDocumentError,
     DocumentExistsError,
     DocumentNotFoundError,
     StaleVersionError,
 )
-from push_blaster.adapters.execution_view import ExecutionNotFoundError, NewerExecutionError
-from push_blaster.adapters.original_files import NoOriginalError
-from push_blaster.adapters.script_folder import ScriptNotFoundError
-from push_blaster.adapters.script_run_table import RunNotFoundError
-from push_blaster.adapters.template_files import SystemTemplateError
-from push_blaster.domain.script import ParametersError
-from push_blaster.use_cases.approve_execution import CannotApproveError
-from push_blaster.use_cases.control_automation import NothingToDoError
-from push_blaster.use_cases.control_sequence import CannotDeleteError, CannotPauseError
-from push_blaster.use_cases.manage_tokens import BadTokenError, TokenExistsError, TokenNotFoundError
-from push_blaster.use_cases.parts import IdempotencyConflictError
-from push_blaster.use_cases.resume_execution import CannotResumeError
-from push_blaster.use_cases.schedule_push import (
+from push_blaster.adapters.automations.template_files import SystemTemplateError
+from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_records import CadenceRefusedError
+from push_blaster.adapters.devices.device_csv import DeviceCsvError
+from push_blaster.adapters.executions.execution_view import (
+    ExecutionNotFoundError,
+    NewerExecutionError,
+)
+from push_blaster.adapters.original.original_files import NoOriginalError
+from push_blaster.domain.audiences.script import ParametersError
+from push_blaster.use_cases.access.manage_tokens import (
+    BadTokenError,
+    TokenExistsError,
+    TokenNotFoundError,
+)
+from push_blaster.use_cases.audiences.try_script import CannotStopRunError, NoEngineError
+from push_blaster.use_cases.automations.control_automation import NothingToDoError
+from push_blaster.use_cases.automations.start_from_template import LinkNotAllowedError
+from push_blaster.use_cases.context import IdempotencyConflictError
+from push_blaster.use_cases.executions.approve_execution import CannotApproveError
+from push_blaster.use_cases.executions.resume_execution import CannotResumeError
+from push_blaster.use_cases.executions.start_execution import AlreadyRunningError, BadSlotError
+from push_blaster.use_cases.executions.stop_execution import CannotStopError
+from push_blaster.use_cases.one_off.schedule_push import (
     AlreadySentError,
     BadScheduledPushError,
     PushHasBegunError,
 )
-from push_blaster.use_cases.send_ad_hoc import NoDryRunError
-from push_blaster.use_cases.start_execution import AlreadyRunningError, BadSlotError
-from push_blaster.use_cases.start_from_template import LinkNotAllowedError
-from push_blaster.use_cases.stop_execution import CannotStopError
-from push_blaster.use_cases.try_script import CannotStopRunError, NoEngineError
-from push_blaster.web.audit import NotAuditedError
+from push_blaster.use_cases.one_off.send_ad_hoc import NoDryRunError
+from push_blaster.use_cases.original.control_sequence import CannotDeleteError, CannotPauseError
+from push_blaster.web.access.audit import NotAuditedError
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AlreadyRunningError: Problem(409, "Already running"),

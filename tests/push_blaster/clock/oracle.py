@@ -7,7 +7,7 @@ from itertools import groupby, pairwise
 from typing import Any, Final
 from zlib import crc32
 
-from push_blaster.domain.phase import Phase
+from push_blaster.domain.executions.phase import Phase
 from tests.push_blaster.clock.random_automations import Change, Version
 from tests.push_blaster.clock.wall_clocks import slots_of
 

@@ -9,26 +9,26 @@ from typing import Any
 import pytest
 
 from chassis.postgres import Database
-from push_blaster.adapters.automation_document import complete_document, read_automation
-from push_blaster.adapters.automation_files import StoredAutomation
-from push_blaster.adapters.batch_table import hand_out_batches
-from push_blaster.adapters.cadence_client import CadenceClient
-from push_blaster.adapters.delivery_report import select_deliveries, select_funnels
-from push_blaster.adapters.execution_log import select_log
-from push_blaster.adapters.execution_table import hand_out_executions
-from push_blaster.adapters.execution_view import select_execution, select_executions
-from push_blaster.adapters.file_transport import FileTransport
-from push_blaster.adapters.pacing import TokenBucket
-from push_blaster.adapters.script_folder import ScriptFolder
-from push_blaster.domain.execution import Execution
-from push_blaster.domain.funnel import read_funnel
-from push_blaster.domain.limits import Limits
-from push_blaster.domain.modes import Mode
-from push_blaster.use_cases.advance_execution import advance_execution
-from push_blaster.use_cases.open_executions import Clock
-from push_blaster.use_cases.parts import Parts
-from push_blaster.use_cases.send_batch import send_batch
-from push_blaster.use_cases.start_execution import StartRequest, start_execution
+from push_blaster.adapters.audiences.script_folder import ScriptFolder
+from push_blaster.adapters.automations.automation_document import complete_document, read_automation
+from push_blaster.adapters.automations.automation_files import StoredAutomation
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.delivery.batch_table import hand_out_batches
+from push_blaster.adapters.delivery.delivery_report import select_deliveries, select_funnels
+from push_blaster.adapters.delivery.pacing import TokenBucket
+from push_blaster.adapters.executions.execution_log import select_log
+from push_blaster.adapters.executions.execution_table import hand_out_executions
+from push_blaster.adapters.executions.execution_view import select_execution, select_executions
+from push_blaster.adapters.transports.file_transport import FileTransport
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.funnel import read_funnel
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.delivery.send_batch import send_batch
+from push_blaster.use_cases.executions.advance_execution import advance_execution
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.schedule.open_executions import Clock
 from tests.builders import NOON, a_document
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.journeys.stack import SCRIPT

@@ -1,0 +1,1 @@
+"""Tables of tokens, of the audit log and of failed sign-ins."""

@@ -1,0 +1,1 @@
+"""Scripts, their CSV files, and frozen audiences."""

@@ -1,0 +1,235 @@
+"""Running an audience script: a process group of its own, watched, limited, and surely ended."""
+
+import os
+import pwd
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Final
+
+from push_blaster.adapters.audiences.script_folder import Script
+from push_blaster.adapters.audiences.script_output import OnLine, OutputLines
+from push_blaster.domain.audiences.audience import AudienceFile, read_file_name
+from push_blaster.domain.executions.limits import ScriptLimits
+
+LAUNCHER: Final = Path(__file__).with_name("script_launcher.py")
+#: What a script is told by its environment, beside what it may see of ours.
+GIVEN: Final = ("EXECUTION_ID", "OUTPUT_PATH", "PARAM_<NAME>", "PYTHONUNBUFFERED", "SCRIPT_FOLDER")
+#: Each process of a script may use so many times its time limit of CPU time.
+CPU_FACTOR: Final = 4
+#: How often a running script is looked at.
+LOOK_S: Final = 0.1
+#: After the script's end, how long what it started may go on to hold its output open.
+LINGER_S: Final = 0.5
+#: How often it is looked at how much a running script has written.
+MEASURE_S: Final = 1.0
+#: After being told to end, how long the launcher may take to end all that the script started.
+END_S: Final = 6.0
+
+
+class ScriptFailedError(Exception):
+    """The script ended with an error; the message holds the end of what it said.
+
+    Shape: `code` is its exit code, negative for a signal; None if we ended it.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        """Take the message and how the script ended."""
+        super().__init__(message)
+        self.code = code
+
+
+class ScriptStoppedError(Exception):
+    """The script was stopped because its execution was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptRun:
+    """One run of a script: where it writes, with which parameters, within which limits.
+
+    Shape: `limits.environment` is all that it sees of ours; parameters reach it as `PARAM_<NAME>`,
+    and as arguments where it knows them.
+    """
+
+    execution_id: str
+    output_folder: Path
+    parameters: Mapping[str, str]
+    limits: ScriptLimits
+
+
+def run_script(
+    script: Script, run: ScriptRun, should_stop: Callable[[], bool], on_line: OnLine
+) -> None:
+    """Run the script to its end, in an output folder that is its own and empty.
+
+    Whatever happens, nothing that it started is left running afterwards.
+    Raises: ScriptFailedError, ScriptStoppedError.
+    """
+    run.output_folder.mkdir(parents=True, exist_ok=False)
+    if run.limits.user:
+        _share(run.output_folder, run.limits.user)
+    process = subprocess.Popen(  # noqa: S603 - scripts that the operators put there
+        _command(script, run),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=run.output_folder,
+        env=_environment(script, run),
+        start_new_session=True,
+    )
+    out, err = OutputLines("stdout", on_line), OutputLines("stderr", on_line)
+    try:
+        code = _watch(process, (out, err), run, should_stop)
+    finally:
+        _end(process)
+        for output in (out, err):
+            output.close()
+    if code:
+        said = f"The script {script.id!r} {_describe(code)}. {_last_words(err, out)}"
+        raise ScriptFailedError(said, code)
+
+
+def _share(folder: Path, user: str) -> None:
+    """Let the script's user write into its folder, which stays ours; the launcher says if not."""
+    with suppress(PermissionError):
+        os.chown(folder, -1, pwd.getpwnam(user).pw_gid)
+    folder.chmod(0o770)
+
+
+def list_output(folder: Path) -> dict[str, AudienceFile]:
+    """Return the CSV files that a script wrote into its output folder, by file name."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    return {name: read_file_name(name) for name in names}
+
+
+def _command(script: Script, run: ScriptRun) -> list[str]:
+    given = {**run.parameters, "output_dir": str(run.output_folder)}
+    arguments = [
+        part
+        for name, value in given.items()
+        if name in script.arguments
+        for part in (f"--{name}", value)
+    ]
+    limits = run.limits
+    cpu_s = CPU_FACTOR * ceil(limits.time.total_seconds())
+    told = (os.getpid(), limits.user or "", limits.memory_mb, limits.output_mb, cpu_s)
+    launch = [sys.executable, "-I", str(LAUNCHER), *map(str, told)]
+    return [*launch, str(script.path), *arguments]
+
+
+def _environment(script: Script, run: ScriptRun) -> dict[str, str]:
+    parameters = {f"PARAM_{name.upper()}": value for name, value in run.parameters.items()}
+    return {
+        **run.limits.environment,
+        **parameters,
+        "EXECUTION_ID": run.execution_id,
+        "OUTPUT_PATH": str(run.output_folder),
+        "SCRIPT_FOLDER": str(script.path.parent),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    outputs: tuple[OutputLines, OutputLines],
+    run: ScriptRun,
+    should_stop: Callable[[], bool],
+) -> int:
+    """Return the exit code; raise when the script is stopped, takes too long, writes too much."""
+    begun = time.monotonic()
+    measured_at = begun
+    with selectors.DefaultSelector() as selector:
+        for output in outputs:
+            selector.register(getattr(process, output.name), selectors.EVENT_READ, output)
+        while process.poll() is None:
+            _read_ready(selector)
+            now = time.monotonic()
+            if should_stop():
+                raise ScriptStoppedError("The script was ended because its execution was stopped.")
+            if now - begun > run.limits.time.total_seconds():
+                raise ScriptFailedError(_too_slow(outputs, run.limits))
+            if now - measured_at > MEASURE_S:
+                measured_at = now
+                _check_output(run)
+        _read_rest(selector)
+    _check_output(run)
+    return process.returncode
+
+
+def _too_slow(outputs: tuple[OutputLines, OutputLines], limits: ScriptLimits) -> str:
+    out, err = outputs
+    return (
+        f"The script did not end within {limits.time.total_seconds():g} s "
+        f"(PUSH_SCRIPT_TIMEOUT_SECONDS). {_last_words(err, out)}"
+    )
+
+
+def _check_output(run: ScriptRun) -> None:
+    """Raise ScriptFailedError if there are too many files, or too large ones."""
+    sizes = []
+    for path in run.output_folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            sizes.append(path.lstat().st_size)
+    megabytes = sum(sizes) / 1024 / 1024
+    if len(sizes) > run.limits.output_files:
+        raise ScriptFailedError(
+            f"The script wrote {len(sizes)} files, more than the {run.limits.output_files} of "
+            "PUSH_SCRIPT_OUTPUT_FILES."
+        )
+    if megabytes > run.limits.output_mb:
+        raise ScriptFailedError(
+            f"The script wrote {megabytes:.0f} MB, more than the {run.limits.output_mb} of "
+            "PUSH_SCRIPT_OUTPUT_MB."
+        )
+
+
+def _read_ready(selector: selectors.BaseSelector) -> bool:
+    if not selector.get_map():
+        time.sleep(LOOK_S)
+        return False
+    ready = selector.select(LOOK_S)
+    for key, _ in ready:
+        piece = os.read(key.fd, 65_536)
+        if piece:
+            key.data.feed(piece)
+        else:
+            selector.unregister(key.fileobj)
+    return bool(ready)
+
+
+def _read_rest(selector: selectors.BaseSelector) -> None:
+    """Read what is left; a child that holds the pipes open is not waited for."""
+    give_up_at = time.monotonic() + LINGER_S
+    while selector.get_map() and time.monotonic() < give_up_at:
+        _read_ready(selector)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the launcher, which ends everything else; its group, should it not."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(END_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by the signal {signal.Signals(-code).name}"
+
+
+def _last_words(err: OutputLines, out: OutputLines) -> str:
+    words = "\n".join(err.tail or out.tail) or "(it said nothing)"
+    return f"Its last words:\n{words}"

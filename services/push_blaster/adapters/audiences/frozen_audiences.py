@@ -1,0 +1,260 @@
+"""Frozen audiences: written once for an execution, with a hash, and read by test and live alike.
+
+A line is `{"userId": …, "variables": {…}}`; a batch is a run of lines from a byte offset on.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from push_blaster.adapters.audiences.audience_csv import AudienceCsv, open_audience, open_text
+from push_blaster.adapters.audiences.duplicate_finder import UserSpool
+from push_blaster.domain.audiences.audience import AudienceRow, Batch
+
+#: How many bad rows are kept to be shown.
+BAD_ROWS_SHOWN: Final = 20
+#: Audiences are compared whole up to this size, and by a sample beyond it.
+OVERLAP_BYTES: Final = 20_000_000
+
+
+class AudienceTooLargeError(Exception):
+    """The audience has more users than may be sent to."""
+
+
+class EmptyAudienceError(Exception):
+    """The audience has no usable row."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenAudience:
+    """What became of a CSV when it was frozen; counts of rows."""
+
+    sha256: str
+    columns: tuple[str, ...]
+    generated: int
+    valid: int
+    distinct: int
+    bad_rows: tuple[Mapping[str, object], ...]
+
+
+@dataclass(slots=True)
+class _Counts:
+    generated: int = 0
+    valid: int = 0
+    repeats: int = 0
+    looked_at: int = 0
+    bad_rows: list[Mapping[str, object]] = field(default_factory=list)
+
+    @property
+    def distinct(self) -> int:
+        return self.valid - self.repeats
+
+
+def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudience:
+    """Write the distinct users of the CSV to `target`, whole or not at all.
+
+    The first row of a user wins. Raises: AudienceCsvError, AudienceTooLargeError,
+    EmptyAudienceError; then there is no `target`.
+    """
+    counts = _Counts()
+    draft = target.with_suffix(".draft")
+    try:
+        columns = _write_draft(csv_path, draft, counts, max_size)
+        sha256 = _hash(draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return FrozenAudience(
+        sha256=sha256,
+        columns=columns,
+        generated=counts.generated,
+        valid=counts.valid,
+        distinct=counts.distinct,
+        bad_rows=tuple(counts.bad_rows),
+    )
+
+
+def freeze_rows(
+    rows: Sequence[AudienceRow], target: Path, columns: tuple[str, ...]
+) -> FrozenAudience:
+    """Write `rows` to `target`, one for each user; EmptyAudienceError if there is none."""
+    if not rows:
+        raise EmptyAudienceError("There is nobody to test on: name users in settings.testUserIds.")
+    users = {row.user_id: row.variables for row in rows}
+    content = b"".join(_line(str(user_id), variables) for user_id, variables in users.items())
+    target.write_bytes(content)
+    return FrozenAudience(
+        sha256=hashlib.sha256(content).hexdigest(),
+        columns=columns,
+        generated=len(rows),
+        valid=len(rows),
+        distinct=len(users),
+        bad_rows=(),
+    )
+
+
+def _write_draft(csv_path: Path, draft: Path, counts: _Counts, max_size: int) -> tuple[str, ...]:
+    spool = UserSpool(draft.with_suffix(".users"))
+    try:
+        with open_text(csv_path) as file, draft.open("wb") as frozen:
+            audience = open_audience(file, csv_path.name)
+            for line in _valid_lines(audience, counts, spool):
+                frozen.write(line)
+                _check_size(counts, spool, max_size, csv_path.name)
+            _check_not_empty(counts, csv_path.name)
+            frozen.flush()
+            os.fsync(frozen.fileno())
+        _drop_repeats(draft, counts, spool.find_repeats())
+        _refuse_too_many(counts, max_size, csv_path.name)
+    finally:
+        spool.close()
+    return audience.columns
+
+
+def _drop_repeats(draft: Path, counts: _Counts, repeats: NDArray[Any]) -> None:
+    """Leave out the rows of users who had come before; the first row of a user wins."""
+    counts.repeats = len(repeats)
+    if not len(repeats):
+        return
+    is_repeat = np.zeros(counts.valid, dtype=bool)
+    is_repeat[repeats["place"].astype(np.int64)] = True
+    csv_lines = iter(repeats["line"].tolist())
+    thinned = draft.with_suffix(".thinned")
+    with draft.open("rb") as file, thinned.open("wb") as kept:
+        for line, is_left_out in zip(file, is_repeat, strict=True):
+            if is_left_out:
+                user_id = _read_line(line).user_id
+                _keep_bad(counts, next(csv_lines), f"duplicate: {user_id}")
+            else:
+                kept.write(line)
+        kept.flush()
+        os.fsync(kept.fileno())
+    counts.bad_rows.sort(key=lambda bad: int(str(bad["line"])))
+    thinned.replace(draft)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, sha256: str) -> bool:
+    """Return whether the frozen audience is there and still what it was."""
+    try:
+        return _hash(path) == sha256
+    except OSError:
+        return False
+
+
+def index_batches(path: Path, size: int) -> list[Batch]:
+    """Return the batches of at most `size` rows that the frozen audience falls into."""
+    batches: list[Batch] = []
+    offset = start = rows = 0
+    with path.open("rb") as file:
+        for line in file:
+            offset += len(line)
+            rows += 1
+            if rows == size:
+                batches.append(Batch(len(batches), start, rows))
+                start, rows = offset, 0
+    if rows:
+        batches.append(Batch(len(batches), start, rows))
+    return batches
+
+
+def measure_overlap(path: Path, other: Path) -> float:
+    """Return which share of the users of `path` are in `other`, too; from 0 to 1.
+
+    Of large audiences a sample by user id is compared, the same users in both.
+    """
+    largest = max(file.stat().st_size for file in (path, other))
+    one_in = 1 + largest // OVERLAP_BYTES
+    users, others = (_sample_users(file, one_in) for file in (path, other))
+    return len(users & others) / len(users) if users else 1.0
+
+
+def _sample_users(path: Path, one_in: int) -> set[UUID]:
+    with path.open("rb") as file:
+        users = (_read_line(line).user_id for line in file)
+        return {user for user in users if user.int % one_in == 0}
+
+
+def read_users(path: Path, size: int) -> Iterator[list[UUID]]:
+    """Yield the users of the frozen audience, at most `size` at a time."""
+    with path.open("rb") as file:
+        while lines := list(islice(file, size)):
+            yield [_read_line(line).user_id for line in lines]
+
+
+def read_rows(path: Path) -> Iterator[AudienceRow]:
+    """Yield every row of the frozen audience."""
+    with path.open("rb") as file:
+        yield from map(_read_line, file)
+
+
+def read_batch(path: Path, offset: int, rows: int) -> list[AudienceRow]:
+    """Return `rows` rows from the byte `offset` on, or as many as there are."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        lines = [line for _, line in zip(range(rows), file, strict=False)]
+    return [_read_line(line) for line in lines]
+
+
+def _read_line(line: bytes) -> AudienceRow:
+    row = orjson.loads(line)
+    return AudienceRow(UUID(row["userId"]), row["variables"])
+
+
+def _valid_lines(audience: AudienceCsv, counts: _Counts, spool: UserSpool) -> Iterator[bytes]:
+    for row in audience.rows:
+        counts.generated += 1
+        if row.problem:
+            _keep_bad(counts, row.line, row.problem)
+            continue
+        counts.valid += 1
+        spool.add(UUID(row.user_id).bytes, row.line)
+        yield _line(row.user_id, row.variables)
+
+
+def _line(user_id: str, variables: Mapping[str, str]) -> bytes:
+    return orjson.dumps({"userId": user_id, "variables": variables}) + b"\n"
+
+
+def _keep_bad(counts: _Counts, line: int, problem: str) -> None:
+    if len(counts.bad_rows) < BAD_ROWS_SHOWN:
+        counts.bad_rows.append({"line": line, "problem": problem})
+
+
+def _check_size(counts: _Counts, spool: UserSpool, max_size: int, name: str) -> None:
+    """Stop a script that writes too many users soon after there is one too many."""
+    if counts.valid <= max(max_size, counts.looked_at * 1.1):
+        return
+    counts.looked_at = counts.valid
+    counts.repeats = len(spool.find_repeats())
+    _refuse_too_many(counts, max_size, name)
+
+
+def _refuse_too_many(counts: _Counts, max_size: int, name: str) -> None:
+    if counts.distinct > max_size:
+        raise AudienceTooLargeError(
+            f"{name} has more than the {max_size} users allowed. Narrow the script's audience, or "
+            "raise the automation's maxAudienceSize and PUSH_MAX_AUDIENCE_SIZE."
+        )
+
+
+def _check_not_empty(counts: _Counts, name: str) -> None:
+    if counts.valid:
+        return
+    if not counts.generated:
+        raise EmptyAudienceError(f"{name} has a header and no row: the audience is empty.")
+    first = "; ".join(f"line {bad['line']}: {bad['problem']}" for bad in counts.bad_rows[:5])
+    raise EmptyAudienceError(f"None of the {counts.generated} rows of {name} is usable. {first}")

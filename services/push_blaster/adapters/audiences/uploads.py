@@ -1,0 +1,87 @@
+"""Uploaded audiences: CSV files, kept under their own hash, so that none takes another's place."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from datetime import datetime
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, BinaryIO, Final, cast
+
+from push_blaster.adapters.audiences.audience_csv import AudienceCsvError, open_audience
+from push_blaster.adapters.automations.json_files import DRAFT_SUFFIX, sync_folder
+from push_blaster.domain.automations.automation import Upload
+
+FOLDER: Final = "uploads"
+_PIECE: Final = 1024 * 1024
+
+
+class UploadGoneError(Exception):
+    """The file is not there any more, or not what it was."""
+
+
+def read_columns(file: IO[bytes], name: str) -> tuple[str, ...]:
+    """Return the variables of an audience; AudienceCsvError if no row of it can be used."""
+    file.seek(0)
+    text = TextIOWrapper(cast("BinaryIO", file), encoding="utf-8-sig", errors="replace", newline="")
+    try:
+        audience = open_audience(text, name)
+        first = next(audience.rows, None)
+        if first is None:
+            raise AudienceCsvError(f"{name} has a header and no row: the audience is empty.")
+        if first.problem and all(row.problem for row in audience.rows):
+            raise AudienceCsvError(
+                f"No row of {name} can be used. Line {first.line}: {first.problem}"
+            )
+    finally:
+        text.detach()  # or it would close the file
+    return audience.columns
+
+
+def keep_upload(data_folder: Path, file: IO[bytes], name: str) -> Upload:
+    """Keep the file, whole or not at all; safe to repeat."""
+    folder = data_folder / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(DRAFT_SUFFIX, dir=folder)
+    digest = hashlib.sha256()
+    file.seek(0)
+    try:
+        with os.fdopen(descriptor, "wb") as kept:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                kept.write(piece)
+            kept.flush()
+            os.fsync(kept.fileno())
+        upload = Upload(name[:255], digest.hexdigest())
+        Path(draft).replace(_path(data_folder, upload))
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    sync_folder(folder)
+    return upload
+
+
+def copy_upload(data_folder: Path, upload: Upload, target: Path) -> None:
+    """Copy a kept file to `target`; UploadGoneError if it is not what it was."""
+    try:
+        shutil.copyfile(_path(data_folder, upload), target)
+    except FileNotFoundError as error:
+        raise UploadGoneError(
+            f"The uploaded file {upload.name!r} is no longer in the data folder; upload it again."
+        ) from error
+    with target.open("rb") as copy:
+        if hashlib.file_digest(copy, "sha256").hexdigest() != upload.sha256:
+            raise UploadGoneError(
+                f"The uploaded file {upload.name!r} is not what it was; upload it again."
+            )
+
+
+def list_uploads(data_folder: Path, kept_before: datetime) -> list[Path]:
+    """Return the files that were kept before then, and drafts that a killed process left."""
+    files = list((data_folder / FOLDER).glob("*"))
+    return [file for file in files if file.stat().st_mtime < kept_before.timestamp()]
+
+
+def _path(data_folder: Path, upload: Upload) -> Path:
+    return data_folder / FOLDER / f"{upload.sha256}.csv"

@@ -1,0 +1,1 @@
+"""Automations and templates as JSON files, and their schema."""

@@ -1,0 +1,53 @@
+"""The folder of automations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from push_blaster.adapters.automations.automation_document import complete_document, read_automation
+from push_blaster.adapters.automations.document_files import DocumentFiles, DocumentKind, Listing
+from push_blaster.domain.automations.automation import Automation
+
+#: Among its automations the original kept the file `migrations.json`, which is none.
+AUTOMATIONS: Final = DocumentKind(
+    noun="automation", complete=complete_document, others=frozenset({"migrations.json"})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAutomation:
+    """An automation, and the document that says it."""
+
+    automation: Automation
+    document: Mapping[str, Any]
+
+
+class AutomationFiles(DocumentFiles):
+    """The automations of one folder. Documents that it lends are not to be changed in place."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder; it is made if it is not there."""
+        super().__init__(folder, AUTOMATIONS)
+        self._stored = _Read(Listing((), ()), {})
+
+    def read_all(self) -> Mapping[str, StoredAutomation]:
+        """Return every automation by id; the same mapping while nothing has changed."""
+        read, listing = self._stored, self.list_all()
+        if listing is not read.listing:
+            read = _Read(listing, {d["id"]: _store(d, read.by_id) for d in listing.documents})
+            self._stored = read
+        return read.by_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    listing: Listing
+    by_id: Mapping[str, StoredAutomation]
+
+
+def _store(document: Mapping[str, Any], before: Mapping[str, StoredAutomation]) -> StoredAutomation:
+    known = before.get(document["id"])
+    if known and known.document is document:
+        return known
+    return StoredAutomation(read_automation(document), document)

@@ -1,0 +1,226 @@
+"""A folder of documents: one JSON file each, written whole, and checked by version."""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from marshmallow import ValidationError
+
+from chassis.problems import flatten_messages
+from push_blaster.adapters.automations.folder_watch import FolderWatch
+from push_blaster.adapters.automations.json_files import sync_folder, write_json
+
+ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class DocumentNotFoundError(Exception):
+    """There is no document of that id."""
+
+
+class DocumentExistsError(Exception):
+    """There is a document of that id already."""
+
+
+class BrokenDocumentError(Exception):
+    """The file cannot be read as what it should be; it is left as it is until a person mends it."""
+
+
+class StaleVersionError(Exception):
+    """The document was changed since the version that the change was made from."""
+
+    def __init__(self, document_id: str, sent: int, current: int) -> None:
+        """Take the version that the change was made from, and the present one."""
+        super().__init__(
+            f"{document_id!r} is at version {current}, the change was made from "
+            f"version {sent}. Read it again, and repeat the change."
+        )
+
+
+def next_version(old: Mapping[str, Any], sent: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return `old` with `sent` laid over it: a field given replaces the old one, empty ones too.
+
+    Shape: `id` and `createdAt` stay; a `version` in `sent` is what the change was made from.
+    Raises: StaleVersionError.
+    """
+    version = sent.get("version", old["version"])
+    if version != old["version"]:
+        raise StaleVersionError(old["id"], version, old["version"])
+    kept = {"id": old["id"], "createdAt": old.get("createdAt")}
+    return {**old, **sent, **kept, "version": version + 1, "updatedAt": now.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFile:
+    """A file of the folder that is no document of its kind, and why."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every document of the folder, and every file that should be one and is not."""
+
+    documents: tuple[dict[str, Any], ...]
+    broken: tuple[BrokenFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentKind:
+    """What a folder holds.
+
+    Shape: `complete` returns a document with its defaults, or raises marshmallow's ValidationError;
+    files named in `others` lie in the folder and are none of its documents.
+    """
+
+    noun: str
+    complete: Callable[[Any], dict[str, Any]]
+    others: frozenset[str] = frozenset()
+
+
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    stamp: _Stamp
+    document: dict[str, Any] | None
+    broken: BrokenFile | None
+
+
+class DocumentFiles:
+    """The documents of one folder. Those that it lends are not to be changed in place."""
+
+    def __init__(self, folder: Path, kind: DocumentKind) -> None:
+        """Take the folder, which is made if it is not there, and what it holds."""
+        self.folder = folder
+        self._kind = kind
+        self._known: dict[str, _Known] = {}
+        self._listing = Listing((), ())
+        self._watch = FolderWatch(folder)
+        self._lock = Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def list_all(self) -> Listing:
+        """Return every document by id, and every broken file; only changed files are read.
+
+        While nothing has changed, it is the same listing, and so is each document in it.
+        """
+        with self._lock:
+            if self._watch.may_have_changed():
+                self._look()
+            return self._listing
+
+    def load(self, document_id: str) -> dict[str, Any]:
+        """Return one document; DocumentNotFoundError, BrokenDocumentError."""
+        path = self._path(document_id)
+        if not path.exists():
+            raise self._missing(document_id)
+        return self._read(path)
+
+    def create(self, document: Mapping[str, Any]) -> None:
+        """Write a new document; DocumentExistsError if its id is taken."""
+        path = self._path(document["id"])
+        with self._locked():
+            if path.exists():
+                raise DocumentExistsError(
+                    f"There is a document {document['id']!r} already; choose another id."
+                )
+            write_json(path, document)
+
+    def replace(self, document: Mapping[str, Any], expected_version: int) -> None:
+        """Write over a document still at `expected_version`; StaleVersionError if it is not."""
+        with self._locked():
+            self._check_version(document["id"], expected_version)
+            write_json(self._path(document["id"]), document)
+
+    def delete(self, document_id: str, expected_version: int | None = None) -> None:
+        """Remove a document, if it is still at `expected_version` (None: whatever it is at)."""
+        with self._locked():
+            if expected_version is not None:
+                self._check_version(document_id, expected_version)
+            path = self._path(document_id)
+            if not path.exists():
+                raise self._missing(document_id)
+            path.unlink()
+            sync_folder(self.folder)
+
+    def _check_version(self, document_id: str, expected: int) -> None:
+        current = self.load(document_id)["version"]
+        if current != expected:
+            raise StaleVersionError(document_id, expected, current)
+
+    def _path(self, document_id: str) -> Path:
+        if not ID_PATTERN.fullmatch(document_id):
+            raise self._missing(document_id)
+        return self.folder / f"{document_id}.json"
+
+    def _missing(self, document_id: str) -> DocumentNotFoundError:
+        return DocumentNotFoundError(f"There is no {self._kind.noun} {document_id!r}.")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep every other process from writing between our look and our write."""
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _look(self) -> None:
+        with self._watch.looking():
+            stamps = dict(self._stamps())
+        found = {name: self._know(name, stamps[name]) for name in sorted(stamps)}
+        if found == self._known:
+            return
+        self._known = found
+        self._listing = Listing(
+            documents=tuple(k.document for k in found.values() if k.document),
+            broken=tuple(k.broken for k in found.values() if k.broken),
+        )
+
+    def _stamps(self) -> Iterator[tuple[str, _Stamp]]:
+        """Yield each file's name and stamp."""
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json") and entry.name not in self._kind.others:
+                    with suppress(FileNotFoundError):
+                        yield entry.name, _stamp(entry)
+
+    def _know(self, name: str, stamp: _Stamp) -> _Known:
+        known = self._known.get(name)
+        if known and known.stamp == stamp:
+            return known
+        try:
+            return _Known(stamp, self._read(self.folder / name), None)
+        except BrokenDocumentError as error:
+            return _Known(stamp, None, BrokenFile(name, str(error)))
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            document = self._kind.complete(json.loads(path.read_text(encoding="utf-8-sig")))
+        except ValidationError as error:
+            reasons = "; ".join(flatten_messages(error.messages))
+            raise BrokenDocumentError(f"{path.name}: {reasons}") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise BrokenDocumentError(f"{path.name} is no readable JSON: {error}") from error
+        if f"{document['id']}.json" != path.name:
+            raise BrokenDocumentError(f"{path.name} holds the id {document['id']!r}; rename it.")
+        return document
+
+
+def _stamp(entry: os.DirEntry[str]) -> _Stamp:
+    """Return what is another as soon as the file is written to; of a link to nowhere, nothing."""
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,207 @@
+"""The schema of a template: one for its JSON file and for the API, in the original's names."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from marshmallow import (
+    INCLUDE,
+    ValidationError,
+    fields,
+    pre_load,
+    validate,
+    validates_schema,
+)
+
+from push_blaster.adapters.automations.automation_schema import (
+    BODY_LENGTH,
+    PLACE_FIELDS,
+    SEQUENCE_LENGTH,
+    TITLE_LENGTH,
+    KeptSchema,
+    ScheduleSchema,
+    SettingsSchema,
+    is_id,
+    optional,
+    worded,
+)
+from push_blaster.adapters.automations.json_values import check_can_be_told
+from push_blaster.domain.automations.automation_template import (
+    DELAY_HOURS,
+    Scalar,
+    Variable,
+    VariableType,
+    find_fault,
+    find_malformed,
+    find_names,
+)
+
+CATEGORIES: Final = ("onboarding", "retention", "reactivation", "feature_announcement", "custom")
+TEXTS: Final = ("titleTemplate", "bodyTemplate", "deepLinkTemplate")
+
+
+def _is_pattern(value: str) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValidationError(f"{value!r} is no regular expression: {error}.") from error
+
+
+def _is_scalar(value: object) -> None:
+    if not isinstance(value, Scalar):
+        raise ValidationError("An option is a text, a number, true or false.")
+
+
+_Validation = KeptSchema.from_dict(
+    {
+        "min": optional(fields.Float),
+        "max": optional(fields.Float),
+        "pattern": optional(fields.String, validate=_is_pattern),
+        "options": optional(fields.List, cls_or_instance=fields.Raw(validate=_is_scalar)),
+    },
+    name="VariableValidation",
+)
+
+
+class _Variable(
+    KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
+        {
+            "name": fields.String(
+                required=True,
+                validate=validate.Regexp(
+                    r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z",
+                    error="Use letters, digits and '_', at most 64, no digit first.",
+                ),
+            ),
+            "type": fields.String(
+                required=True, validate=validate.OneOf([t.value for t in VariableType])
+            ),
+            "description": optional(fields.String),
+            "required": fields.Boolean(load_default=False),
+            "defaultValue": optional(fields.Raw),
+            "validation": optional(fields.Nested, nested=_Validation),
+            "wording": optional(
+                fields.Dict,
+                keys=fields.String(),
+                values=fields.String(),
+                metadata={"description": "What stands in texts for each of the values"},
+            ),
+        },
+        name="TemplateVariableFields",
+    )
+):
+    """A variable, whose default has to be one of its values."""
+
+    @validates_schema
+    def _fits_itself(self, data: dict[str, Any], **_: object) -> None:
+        variable = _read_variable(data)
+        fault = None if variable.default is None else find_fault(variable, variable.default)
+        if fault:
+            raise ValidationError(f"{fault}.", "defaultValue")
+        if variable.name == DELAY_HOURS and variable.type is not VariableType.NUMBER:
+            raise ValidationError("The delay between pushes, in hours, is a number.", "type")
+
+
+_Push = KeptSchema.from_dict(
+    {
+        "titleTemplate": fields.String(required=True, validate=TITLE_LENGTH),
+        "bodyTemplate": fields.String(required=True, validate=BODY_LENGTH),
+        "deepLinkTemplate": optional(fields.String, load_default=""),
+        **PLACE_FIELDS,
+        "variables": fields.List(fields.String(), dump_only=True),
+    },
+    name="PushTemplate",
+)
+
+
+class TemplateSchema(
+    KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
+        {
+            "id": fields.String(required=True, validate=is_id),
+            "name": fields.String(required=True, validate=worded(255)),
+            "description": optional(fields.String),
+            "category": fields.String(load_default="custom", validate=validate.OneOf(CATEGORIES)),
+            "isSystemTemplate": fields.Boolean(load_default=False),
+            "version": fields.Integer(strict=True, load_default=1, validate=validate.Range(min=1)),
+            "variables": fields.List(fields.Nested(_Variable), load_default=list),
+            "defaultSchedule": fields.Nested(ScheduleSchema, required=True),
+            "pushTemplates": fields.List(
+                fields.Nested(_Push),
+                required=True,
+                validate=SEQUENCE_LENGTH,
+            ),
+            "audienceTemplate": optional(fields.Dict, load_default=dict),
+            "defaultSettings": fields.Nested(
+                SettingsSchema, load_default=lambda: SettingsSchema().load({})
+            ),
+        },
+        name="AutomationTemplate",
+    )
+):
+    """A template of automations, as its file and the API show it."""
+
+    @pre_load
+    def _is_object(self, data: object, **_: object) -> object:
+        if not isinstance(data, Mapping):
+            raise ValidationError("A template is a JSON object.")
+        return data
+
+    @validates_schema
+    def _declares_what_it_uses(self, data: dict[str, Any], **_: object) -> None:
+        names = [variable["name"] for variable in data["variables"]]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValidationError(f"Declared twice: {', '.join(doubled)}.", "variables")
+        complaints = {
+            number: found
+            for number, push in enumerate(data["pushTemplates"])
+            if (found := dict(_find_complaints(push, names)))
+        }
+        if complaints:
+            raise ValidationError({"pushTemplates": complaints})
+
+
+def complete_template(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the template with every default filled in and everything unknown kept.
+
+    Raises: marshmallow's ValidationError, with the path of each field that does not fit.
+    """
+    template: dict[str, Any] = TemplateSchema(unknown=INCLUDE).load(raw)
+    for number, push in enumerate(template["pushTemplates"], start=1):
+        push["sequenceOrder"] = push.get("sequenceOrder") or number
+        push["variables"] = find_names(" ".join(push[field] or "" for field in TEXTS))
+    check_can_be_told(template)
+    return template
+
+
+def read_variables(template: Mapping[str, Any]) -> tuple[Variable, ...]:
+    """Return the typed view of a complete template's variables."""
+    return tuple(_read_variable(variable) for variable in template["variables"])
+
+
+def _read_variable(variable: Mapping[str, Any]) -> Variable:
+    rule = variable.get("validation") or {}
+    return Variable(
+        name=variable["name"],
+        type=VariableType(variable["type"]),
+        required=variable["required"],
+        default=variable.get("defaultValue"),
+        least=rule.get("min"),
+        most=rule.get("max"),
+        pattern=rule.get("pattern"),
+        options=tuple(rule.get("options") or ()),
+        wording=variable.get("wording") or {},
+    )
+
+
+def _find_complaints(
+    push: Mapping[str, Any], declared: list[str]
+) -> Iterator[tuple[str, list[str]]]:
+    for field in TEXTS:
+        text = push[field] or ""
+        malformed = find_malformed(text)
+        unknown = [name for name in find_names(text) if name not in declared]
+        if malformed:
+            yield field, [f"{malformed!r} is no placeholder; write {{{{name}}}}."]
+        elif unknown:
+            yield field, [f"Uses {', '.join(unknown)}; declare it among the variables."]

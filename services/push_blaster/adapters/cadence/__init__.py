@@ -1,0 +1,1 @@
+"""The client of the cadence service, and what is over a cap."""

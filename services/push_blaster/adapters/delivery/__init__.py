@@ -1,0 +1,1 @@
+"""The ledger, its batches, and the pace of sends."""

@@ -1,0 +1,116 @@
+"""Pacing: keeps all senders of this process below the provider's quota, and away while it fails."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from push_blaster.domain.delivery.breaker import Breaker
+
+#: How much of a second's rate may go out at once.
+BURST_S: Final = 0.05
+#: How much of a second's rate is waited for in one piece: whoever waits for more than that would
+#: not hear of a rate that has risen meanwhile.
+LUMP_S: Final = 0.25
+#: How often a waiting sender asks whether it should stop.
+LOOK_S: Final = 0.1
+#: After so long without a message the rate begins low again, at this share.
+IDLE_S: Final = 60.0
+FIRST_SHARE: Final = 0.1
+#: More than this share of a second over quota slows down; a second without speeds up.
+TOO_MANY: Final = 0.05
+SLOWER: Final = 0.7
+FASTER: Final = 1.02
+SLOWEST: Final = 0.05
+
+
+class TokenBucket:
+    """Lets `rate_per_minute` messages pass; whoever comes early waits, as all do while it fails."""
+
+    def __init__(
+        self,
+        rate_per_minute: int,
+        *,
+        ramp_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the rate, and in how long it is reached after idling."""
+        self._clock = clock
+        self._per_second = rate_per_minute / 60
+        self._ramp_s = ramp_s
+        self._breaker = Breaker()
+        self._lock = threading.Lock()
+        self._engines = 1
+        self._slowed = 1.0
+        self._free_at = self._ramp_from = clock()
+        self._second = (0.0, 0, 0)
+
+    def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
+        """Return how many of `messages` may be sent now, once it is any; 0 if it should stop."""
+        while not should_stop():
+            with self._lock:
+                lump = _lump(messages, self._rate(self._clock()))
+                allowed = self._breaker.allow(lump, self._clock())
+                starts_at = self._book(allowed)
+            if not allowed:
+                time.sleep(LOOK_S)
+                continue
+            _wait_until(starts_at, self._clock, should_stop)
+            return allowed
+        return 0
+
+    def note(self, well: int, failed: int, over_quota: int) -> None:
+        """Take what became of messages: taken by the provider, failed by it, over its quota."""
+        now = self._clock()
+        with self._lock:
+            self._breaker.note(well, failed, now)
+            since, all_, over = self._second
+            all_, over = all_ + well + failed + over_quota, over + over_quota
+            if now - since < 1:
+                self._second = (since, all_, over)
+                return
+            is_too_many = over > all_ * TOO_MANY
+            changed = self._slowed * (SLOWER if is_too_many else FASTER)
+            self._slowed = min(1.0, max(SLOWEST, changed))
+            self._second = (now, 0, 0)
+
+    def share(self, engines: int) -> None:
+        """Take how many engines send: each has an equal part of the rate."""
+        with self._lock:
+            self._engines = max(1, engines)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what people are shown: the rate at present, a minute, and the breaker's state."""
+        with self._lock:
+            return {
+                "ratePerMinute": round(self._rate(self._clock()) * 60),
+                "breaker": self._breaker.state.value,
+                "slowedTo": round(self._slowed, 2),
+                "engines": self._engines,
+            }
+
+    def _book(self, messages: int) -> float:
+        """Return when `messages` may begin, and keep the time that they take."""
+        now = self._clock()
+        if now - self._free_at > IDLE_S:
+            self._ramp_from = now
+        starts_at = max(self._free_at, now - BURST_S)
+        if messages:
+            self._free_at = starts_at + messages / self._rate(now)
+        return starts_at
+
+    def _rate(self, now: float) -> float:
+        risen = (now - self._ramp_from) / self._ramp_s if self._ramp_s else 1.0
+        ramp = min(1.0, FIRST_SHARE + (1 - FIRST_SHARE) * risen)
+        return self._per_second * ramp * self._slowed / self._engines
+
+
+def _lump(messages: int, per_second: float) -> int:
+    return min(messages, max(1, int(per_second * LUMP_S)))
+
+
+def _wait_until(
+    instant: float, clock: Callable[[], float], should_stop: Callable[[], bool]
+) -> None:
+    while (wait := instant - clock()) > 0 and not should_stop():
+        time.sleep(min(wait, LOOK_S))

@@ -1,0 +1,1 @@
+"""Devices: their table, their CSV, and sources outside."""

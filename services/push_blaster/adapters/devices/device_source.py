@@ -1,0 +1,166 @@
+"""A service of somebody else's that knows the devices of users: asked by REST or by GraphQL."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+import requests
+
+from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
+
+#: How long to wait before the second try.
+PAUSE_S: Final = 0.2
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+#: How the fields of a device are called unless the settings say otherwise.
+FIELDS: Final[Mapping[str, str]] = {
+    name: name for name in ("userId", "token", "kind", "platform", "keys", "timezone", "appVersion")
+} | {"lastSeenAt": "updatedAt"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Where the source is, how it is asked, and where in its answer the devices are.
+
+    Shape: `headers` hold the secret. `query` is GraphQL with `$ids`; None asks by REST.
+    `list_path` leads to the list of devices; `fields` say for each of our names the path within a
+    device. Paths are names, and places in lists, with full stops between: `data.users`, `tokens.0`.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: str | None = None
+    list_path: str = "devices"
+    fields: Mapping[str, str] = field(default_factory=lambda: FIELDS)
+    batch_size: int = 100
+    timeout: timedelta = timedelta(seconds=10)
+
+
+@dataclass(slots=True)
+class FoundDevices:
+    """The devices of each user who has one; and of whom it could not be found out, and why."""
+
+    devices: dict[UUID, list[Device]] = field(default_factory=dict)
+    unknown: dict[UUID, str] = field(default_factory=dict)
+
+
+class _Failure(Exception):  # noqa: N818 - it never leaves this module
+    def __init__(self, message: str, *, may_pass: bool) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+class DeviceSource:
+    """Asks the source; one session for each thread that does."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        """Take where the source is, and how it is asked."""
+        self._options = options
+        self._local = threading.local()
+
+    def find(self, user_ids: Sequence[UUID], now: datetime) -> FoundDevices:
+        """Return the users' devices; those of a question that failed are unknown, not none."""
+        found = FoundDevices()
+        for start in range(0, len(user_ids), self._options.batch_size):
+            page = user_ids[start : start + self._options.batch_size]
+            try:
+                self._read(self._ask(page), set(page), now, found)
+            except _Failure as failure:
+                found.unknown |= dict.fromkeys(page, f"the device source {failure}")
+        return found
+
+    def _ask(self, user_ids: Sequence[UUID]) -> list[Any]:
+        """Return the list that the source answers; what may pass is tried twice."""
+        try:
+            return self._ask_once(user_ids)
+        except _Failure as failure:
+            if not failure.may_pass:
+                raise
+        time.sleep(PAUSE_S)
+        return self._ask_once(user_ids)
+
+    def _ask_once(self, user_ids: Sequence[UUID]) -> list[Any]:
+        return self._find_list(self._request([str(user_id) for user_id in user_ids]))
+
+    def _request(self, ids: list[str]) -> Any:
+        options = self._options
+        body = {"query": options.query, "variables": {"ids": ids}} if options.query else None
+        try:
+            response = self._session().post(
+                options.url,
+                data=orjson.dumps(body or {"userIds": ids}),
+                headers={"Content-Type": "application/json", **options.headers},
+                timeout=options.timeout.total_seconds(),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise _Failure(f"gave no answer ({type(error).__name__})", may_pass=True) from error
+        if response.status_code != 200:
+            may_pass = response.status_code == 429 or response.status_code >= 500
+            raise _Failure(f"answered {response.status_code}", may_pass=may_pass)
+        try:
+            return orjson.loads(response.content)
+        except ValueError as error:
+            raise _Failure("answered no JSON", may_pass=True) from error
+
+    def _find_list(self, answer: Any) -> list[Any]:
+        if isinstance(answer, dict) and answer.get("errors"):
+            raise _Failure(f"answered with errors: {str(answer['errors'])[:200]}", may_pass=True)
+        path = self._options.list_path
+        found = _follow(answer, path)
+        if not isinstance(found, list):
+            raise _Failure(f"answered without a list under {path!r}", may_pass=False)
+        return found
+
+    def _read(self, items: list[Any], asked: set[UUID], now: datetime, found: FoundDevices) -> None:
+        """Add the devices of those who were asked for, the one seen last first."""
+        devices: dict[UUID, list[Device]] = {}
+        unknown: dict[UUID, str] = {}
+        for fields in self._rename(items):
+            user_id = _user_of(fields)
+            if user_id not in asked or not fields["token"]:
+                continue
+            try:
+                device = read_device(fields, now)
+            except DeviceRefusedError as refused:
+                unknown[user_id] = f"the device source answered a bad device: {refused}"
+            else:
+                devices.setdefault(user_id, []).append(device)
+        for own in devices.values():
+            own.sort(key=lambda device: device.last_seen_at or _NEVER, reverse=True)
+        found.devices |= devices
+        found.unknown |= {user: why for user, why in unknown.items() if user not in devices}
+
+    def _rename(self, items: list[Any]) -> Iterator[dict[str, Any]]:
+        paths = self._options.fields.items()
+        return ({name: _follow(item, path) for name, path in paths} for item in items)
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        return session
+
+
+def _user_of(fields: Mapping[str, Any]) -> UUID:
+    try:
+        return UUID(fields["userId"])
+    except (ValueError, TypeError, AttributeError) as error:
+        text = f"answered {str(fields['userId'])[:50]!r} for a user id"
+        raise _Failure(text, may_pass=False) from error
+
+
+def _follow(value: Any, path: str) -> Any:
+    """Return what is at the end of `path`, or None."""
+    for step in path.split("."):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit():
+            value = value[int(step)] if int(step) < len(value) else None
+        else:
+            return None
+    return value

@@ -1,0 +1,189 @@
+"""The table `devices`: what reaches whom, and which ones the provider called dead."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg2.extras import RealDictCursor
+
+from chassis.postgres import Connection
+from push_blaster.adapters.devices.device_fields import Device
+from push_blaster.domain.devices.device import Address, DeadDevice
+
+#: How many devices of one user are reached at the most: whoever registers more, registers in vain.
+MOST_DEVICES: Final = 20
+
+
+def select_addresses(
+    connection: Connection, user_ids: Sequence[UUID], *, every: bool
+) -> dict[UUID, list[Address]]:
+    """Return the living device that was seen last of each user who has one, or all of them.
+
+    Shape: the one seen last comes first.
+    """
+    found: dict[UUID, list[Address]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT user_id, token, kind, coalesce(keys, '')
+              FROM (SELECT user_id, token, kind, keys,
+                           row_number() OVER (PARTITION BY user_id
+                                              ORDER BY last_seen_at DESC, token) AS place
+                      FROM devices
+                     WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL) d
+             WHERE place <= %(most)s
+             ORDER BY user_id, place
+            """,
+            {"users": list(user_ids), "most": MOST_DEVICES if every else 1},
+        )
+        for user_id, token, kind, keys in cursor:
+            found.setdefault(user_id, []).append(Address(token, kind, keys))
+    return found
+
+
+def select_timezones(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the zone of the living device that was seen last, of each user who has one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT ON (user_id) user_id, timezone
+              FROM devices
+             WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL AND timezone IS NOT NULL
+             ORDER BY user_id, last_seen_at DESC, token
+            """,
+            {"users": list(user_ids)},
+        )
+        return dict(cursor.fetchall())
+
+
+def select_deaths(connection: Connection, tokens: Sequence[str]) -> dict[str, datetime]:
+    """Return when each of `tokens` that is dead died."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT token, dead_at FROM devices
+             WHERE token = ANY(%(tokens)s) AND dead_at IS NOT NULL
+            """,
+            {"tokens": list(tokens)},
+        )
+        return dict(cursor.fetchall())
+
+
+def upsert_devices(connection: Connection, devices: Sequence[Device], now: datetime) -> int:
+    """Register devices; return how many were new or changed anything.
+
+    A token that is known moves to its new user, and one that was dead lives again, unless it was
+    seen with another user, or called dead, later than this says. Of a token that comes twice,
+    what was seen last counts.
+    """
+    columns = zip(*[_row(device, now) for device in devices], strict=True)
+    values: dict[str, object] = {
+        name: list(column) for name, column in zip(_COLUMNS, columns, strict=False)
+    }
+    if not values:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO devices AS d (token, user_id, kind, platform, keys, timezone, app_version,
+                                      created_at, last_seen_at)
+            SELECT DISTINCT ON (token) token, user_id, kind, platform, keys, timezone, app_version,
+                   %(now)s, last_seen_at
+              FROM unnest(%(token)s::text[], %(user_id)s::uuid[], %(kind)s::text[],
+                          %(platform)s::text[], %(keys)s::text[], %(timezone)s::text[],
+                          %(app_version)s::text[], %(last_seen_at)s::timestamptz[])
+                   WITH ORDINALITY AS v (token, user_id, kind, platform, keys, timezone,
+                                         app_version, last_seen_at, number)
+             ORDER BY token, last_seen_at DESC, number DESC
+                ON CONFLICT (token) DO UPDATE
+               SET user_id = EXCLUDED.user_id, kind = EXCLUDED.kind,
+                   platform = EXCLUDED.platform, keys = EXCLUDED.keys,
+                   timezone = EXCLUDED.timezone, app_version = EXCLUDED.app_version,
+                   last_seen_at = EXCLUDED.last_seen_at, dead_at = NULL, dead_reason = NULL
+             WHERE EXCLUDED.last_seen_at >= d.last_seen_at
+               AND (d.dead_at IS NULL OR EXCLUDED.last_seen_at >= d.dead_at)
+            """,
+            {**values, "now": now},
+        )
+        return int(cursor.rowcount)
+
+
+_COLUMNS: Final = (
+    "token",
+    "user_id",
+    "kind",
+    "platform",
+    "keys",
+    "timezone",
+    "app_version",
+    "last_seen_at",
+)
+
+
+def _row(d: Device, now: datetime) -> tuple[object, ...]:
+    seen = d.last_seen_at or now
+    return (d.token, d.user_id, d.kind, d.platform, d.keys, d.timezone, d.app_version, seen)
+
+
+def mark_devices_dead(connection: Connection, dead: Sequence[DeadDevice], now: datetime) -> None:
+    """Remember which devices the provider called dead, registered ones or not; safe to repeat."""
+    if not dead:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO devices AS d (token, user_id, kind, created_at, last_seen_at, dead_at,
+                                      dead_reason)
+            SELECT DISTINCT ON (token) token, user_id, kind, %(now)s, %(now)s, %(now)s, reason
+              FROM unnest(%(tokens)s::text[], %(users)s::uuid[], %(kinds)s::text[],
+                          %(reasons)s::text[]) AS v (token, user_id, kind, reason)
+                ON CONFLICT (token) DO UPDATE
+               SET dead_at = EXCLUDED.dead_at, dead_reason = EXCLUDED.dead_reason
+             WHERE d.dead_at IS NULL
+            """,
+            {
+                "now": now,
+                "tokens": [d.address.token for d in dead],
+                "users": [d.user_id for d in dead],
+                "kinds": [d.address.kind for d in dead],
+                "reasons": [d.reason for d in dead],
+            },
+        )
+
+
+def select_devices_of(
+    connection: Connection, user_id: UUID, kind: str | None = None, dead: bool | None = None
+) -> list[dict[str, Any]]:
+    """Return the devices of the user, the one seen last first; of a kind, the dead or the living.
+
+    Shape: a row has no keys: nobody has to read them.
+    """
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            """
+            SELECT token, user_id, kind, platform, timezone, app_version, created_at,
+                   last_seen_at, dead_at, dead_reason
+              FROM devices
+             WHERE user_id = %(user)s
+               AND (%(kind)s IS NULL OR kind = %(kind)s)
+               AND (%(dead)s IS NULL OR (dead_at IS NOT NULL) = %(dead)s)
+             ORDER BY last_seen_at DESC, token
+            """,
+            {"user": user_id, "kind": kind, "dead": dead},
+        )
+        return [dict(row) for row in cursor]
+
+
+def delete_device(connection: Connection, token: str) -> int:
+    """Forget a device; return how many there were: one or none."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM devices WHERE token = %(token)s", {"token": token})
+        return int(cursor.rowcount)
+
+
+def delete_devices_of(connection: Connection, user_id: UUID) -> int:
+    """Forget every device of a user; return how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM devices WHERE user_id = %(user)s", {"user": user_id})
+        return int(cursor.rowcount)

@@ -1,0 +1,1 @@
+"""Executions: their table, views, log and job queue."""

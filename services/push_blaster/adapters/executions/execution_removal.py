@@ -1,0 +1,39 @@
+"""Removing an execution for good: its rows, and the folder of its audiences."""
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from chassis.postgres import Connection
+from push_blaster.domain.executions.modes import Mode
+
+#: The tables whose rows do not go by themselves with the execution's.
+_OF_THE_EXECUTION: Final = ("deliveries", "execution_log")
+
+
+def delete_execution(connection: Connection, execution_id: str, modes: Collection[Mode]) -> bool:
+    """Remove an execution of one of `modes` that has ended, with its last batch; else False."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM executions e
+             WHERE id = %(id)s AND ended_at IS NOT NULL AND mode = ANY(%(modes)s)
+               AND NOT EXISTS (SELECT 1 FROM send_batches b
+                                WHERE b.execution_id = e.id AND b.done_at IS NULL)
+            """,
+            {"id": execution_id, "modes": list(modes)},
+        )
+        if cursor.rowcount == 0:
+            return False
+        for table in _OF_THE_EXECUTION:
+            cursor.execute(
+                f"DELETE FROM {table} WHERE execution_id = %(id)s",  # noqa: S608 - a constant
+                {"id": execution_id},
+            )
+    return True
+
+
+def delete_execution_folder(data_folder: Path, execution_id: str) -> None:
+    """Remove what the execution's script wrote and what was frozen of it, if it is there."""
+    shutil.rmtree(data_folder / "executions" / execution_id, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""An ad hoc push, told as the document of an automation that lives in its execution alone.
+
+The document carries `adHocPush`; it is never written to a file, so no clock ever sees it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import uuid4
+
+from push_blaster.adapters.automations.automation_document import complete_document
+from push_blaster.domain.automations.automation import Upload
+
+MARK: Final = "adHocPush"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdHocPush:
+    """One push to send now, to users named one by one or to those of an uploaded file."""
+
+    title: str
+    body: str
+    layer_id: int
+    deep_link: str = ""
+    user_ids: tuple[str, ...] = ()
+    upload: Upload | None = None
+    audience_description: str = ""
+    window: timedelta = timedelta(0)
+
+
+def write_ad_hoc(push: AdHocPush, key: str | None, now: datetime) -> dict[str, Any]:
+    """Return the complete document of the push, under an id of its own.
+
+    The same push under the same idempotency key has the same id, another one has another.
+    """
+    criteria = _write_criteria(push)
+    texts = {"title": push.title, "body": push.body, "deepLink": push.deep_link}
+    minutes = push.window.total_seconds() / 60
+    content = [texts, push.layer_id, criteria, push.audience_description, minutes]
+    at = now.astimezone(UTC)
+    return complete_document(
+        {
+            "id": f"ad-hoc-{_name(content, key)}",
+            "name": push.title[:255],
+            "description": push.audience_description,
+            "type": "single_push",
+            "schedule": {
+                "timezone": "UTC",
+                "frequency": "once",
+                "startDate": f"{at:%Y-%m-%d}",
+                "executionTime": f"{at:%H:%M:%S}",
+                "leadTimeMinutes": 0,
+            },
+            "pushSequence": [{**texts, "layerId": push.layer_id}],
+            "audienceCriteria": criteria,
+            "settings": {
+                "dryRunFirst": False,
+                "cancellationWindowMinutes": minutes,
+                "safeguards": {"requireTestFirst": False},
+            },
+            "metadata": {"createdBy": "ad_hoc_push"},
+            "createdAt": at.isoformat(),
+            "updatedAt": at.isoformat(),
+            MARK: {"audienceDescription": push.audience_description},
+        }
+    )
+
+
+def is_ad_hoc(document: Mapping[str, Any]) -> bool:
+    """Return whether the document is an ad hoc push."""
+    return MARK in document
+
+
+def _write_criteria(push: AdHocPush) -> dict[str, Any]:
+    if push.upload:
+        return {"uploadedFile": {"name": push.upload.name, "sha256": push.upload.sha256}}
+    return {"manualUserIds": list(push.user_ids)}
+
+
+def _name(content: object, key: str | None) -> str:
+    if key is None:
+        return uuid4().hex[:16]
+    return hashlib.sha256(json.dumps([key, content]).encode()).hexdigest()[:16]

@@ -1,0 +1,140 @@
+"""The log of sends: every push of every execution, newest first, with its true outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg2.extras import RealDictCursor
+
+from chassis.postgres import Connection
+from push_blaster.adapters.automations.automation_document import pick_push
+from push_blaster.domain.executions.execution import PushStatus
+from push_blaster.domain.executions.modes import Mode, delivers, is_test_only
+from push_blaster.domain.executions.phase import ENDED, Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushLogEntry:
+    """One push of an execution; counts of users.
+
+    Shape: `status` is completed, failed, cancelled or in_progress; the texts are as written, with
+    their placeholders. `reached` have a device, and got the message if `sent`.
+    """
+
+    execution_id: str
+    automation_id: str
+    position: int
+    trigger: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    status: str
+    is_dry_run: bool
+    audience_description: str
+    audience_size: int
+    title: str
+    body: str
+    deep_link: str
+    layer_id: int
+    sent: int
+    failed: int
+    reached: int
+    reason: str | None
+
+
+def select_push_log(
+    connection: Connection, before: tuple[datetime, tuple[str, int]] | None, limit: int
+) -> list[PushLogEntry]:
+    """Return sends, newest first; the page after the one of `before`.
+
+    A push that has no funnel yet, or was stopped, is counted in the ledger.
+    """
+    created_at, (execution_id, position) = before or (None, (None, None))
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            """
+            SELECT e.id, e.automation_id, e.trigger, e.mode, e.phase, e.reason, e.created_at,
+                   e.snapshot -> 'pushSequence' AS pushes, p.position, p.status, p.started_at,
+                   p.ended_at, p.distinct_users, p.funnel, c.counted,
+                   coalesce(nullif(e.snapshot #>> '{adHocPush,audienceDescription}', ''),
+                            nullif(e.snapshot #>> '{scheduledPush,audienceDescription}', ''),
+                            nullif(e.snapshot ->> 'description', ''),
+                            e.automation_name) AS audience_description
+              FROM executions e
+              JOIN execution_pushes p ON p.execution_id = e.id
+              LEFT JOIN LATERAL (
+                   SELECT jsonb_object_agg(state, users) AS counted
+                     FROM (SELECT state, count(*) AS users
+                             FROM deliveries d
+                            WHERE d.execution_id = e.id AND d.position = p.position
+                              AND d.is_test = (e.mode = ANY(%(test_only)s))
+                            GROUP BY state) s) c ON p.funnel IS NULL
+             WHERE %(created_at)s::timestamptz IS NULL
+                OR (e.created_at, e.id, p.position)
+                   < (%(created_at)s::timestamptz, %(id)s, %(position)s)
+             ORDER BY e.created_at DESC, e.id DESC, p.position DESC
+             LIMIT %(limit)s
+            """,
+            {
+                "test_only": [mode.value for mode in Mode if is_test_only(mode)],
+                "created_at": created_at,
+                "id": execution_id,
+                "position": position,
+                "limit": limit,
+            },
+        )
+        return [_read(row) for row in cursor]
+
+
+def _read(row: Mapping[str, Any]) -> PushLogEntry:
+    push = pick_push(row["pushes"], row["position"])
+    status = _judge(PushStatus(row["status"]), Phase(row["phase"]))
+    funnel = row["funnel"] or _count(row["counted"] or {})
+    return PushLogEntry(
+        execution_id=row["id"],
+        automation_id=row["automation_id"],
+        position=row["position"],
+        trigger=row["trigger"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        status=status,
+        is_dry_run=not delivers(Mode(row["mode"])),
+        audience_description=row["audience_description"],
+        audience_size=row["distinct_users"] or 0,
+        title=push["title"],
+        body=push["body"],
+        deep_link=push.get("deepLink") or "",
+        layer_id=push["layerId"],
+        sent=funnel["sent"] + funnel["wouldSend"],
+        failed=funnel["failed"],
+        reached=funnel["withToken"],
+        reason=row["reason"] if status in {"failed", "cancelled"} else None,
+    )
+
+
+_ENDS: Final = {
+    PushStatus.SENT: "completed",
+    PushStatus.FAILED: "failed",
+    PushStatus.CANCELLED: "cancelled",
+}
+
+
+def _judge(status: PushStatus, phase: Phase) -> str:
+    """Say what became of a push; one whose execution has ended is never on its way."""
+    if status in _ENDS:
+        return _ENDS[status]
+    if phase not in ENDED:
+        return "in_progress"
+    return phase if phase in {Phase.COMPLETED, Phase.FAILED} else "cancelled"
+
+
+def _count(states: Mapping[str, int]) -> dict[str, int]:
+    without = states.get("held_back", 0) + states.get("no_token", 0)
+    return {
+        "sent": states.get("sent", 0),
+        "wouldSend": states.get("dry_run", 0),
+        "failed": states.get("failed", 0) + states.get("token_dead", 0),
+        "withToken": sum(states.values()) - without,
+    }

@@ -1,0 +1,1 @@
+"""Engines, alerts, retention and the heartbeat."""

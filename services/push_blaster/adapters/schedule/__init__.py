@@ -1,0 +1,1 @@
+"""What the clock keeps, and what it shows."""

@@ -1,0 +1,113 @@
+"""What FCM v1 is sent for a message, and what its answers mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+import orjson
+
+from push_blaster.domain.delivery.message import Message, Outcome
+
+#: The largest message that FCM takes, in bytes.
+MAX_BYTES: Final = 4_096
+TTL_S: Final = 86_400
+#: How long to wait after a 429 that does not say how long, by Google's advice.
+QUOTA_PAUSE_S: Final = 60.0
+_FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+
+
+class Advice(Enum):
+    """What to do about an answer that is not final."""
+
+    RETRY = auto()
+    RENEW_TOKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an answer of FCM means: a final outcome, or what to do; and the reason.
+
+    Units: `pause_s` is how long to wait where the answer itself does not say; None leaves it to us.
+    """
+
+    meaning: Outcome | Advice
+    reason: str | None = None
+    provider_id: str | None = None
+    pause_s: float | None = None
+
+
+def encode_message(message: Message, *, validate_only: bool = False) -> bytes:
+    """Return the body for one message; the display tag lets a second copy replace the first."""
+    link, tag = message.deep_link, message.display_tag
+    content: dict[str, Any] = {
+        "fid" if message.device_kind == "fid" else "token": message.device_token,
+        "notification": {"title": message.title, "body": message.body},
+        "android": {"priority": "high", "ttl": f"{TTL_S}s", "notification": {"tag": tag}},
+        "apns": {"headers": {"apns-collapse-id": tag, "apns-priority": "10"}},
+        "webpush": {"headers": {"TTL": str(TTL_S)}, "notification": {"tag": tag}},
+    }
+    if link:
+        content["data"] = {"click_action": link, "url": link}
+    body: dict[str, Any] = {"message": content}
+    if validate_only:
+        body["validate_only"] = True
+    return orjson.dumps(body)
+
+
+def read_answer(status: int, body: bytes) -> Judgement:
+    """Return what FCM's answer means, by its error code, else by the HTTP status."""
+    document = _parse(body)
+    if status == 200:
+        name = document.get("name")
+        return Judgement(Outcome.SENT, provider_id=name if isinstance(name, str) else None)
+    error = document.get("error")
+    error = error if isinstance(error, Mapping) else {}
+    code = _find_code(error)
+    reason = f"{status} {code or error.get('status') or 'no code'}"
+    pause_s = QUOTA_PAUSE_S if status == 429 else None
+    return Judgement(_meaning(status, code), reason, pause_s=pause_s)
+
+
+#: The codes that say for certain what became of a message, whatever the status.
+_BY_CODE: Final[Mapping[str, Outcome | Advice]] = {
+    "UNREGISTERED": Outcome.TOKEN_DEAD,
+    "INVALID_ARGUMENT": Outcome.TOKEN_DEAD,  # with an FcmError it is the token that is invalid
+    "SENDER_ID_MISMATCH": Outcome.FAILED,
+    "THIRD_PARTY_AUTH_ERROR": Outcome.FAILED,
+    "APNS_AUTH_ERROR": Outcome.FAILED,
+    "QUOTA_EXCEEDED": Advice.RETRY,
+    "UNAVAILABLE": Advice.RETRY,
+    "INTERNAL": Advice.RETRY,
+}
+_BY_STATUS: Final[Mapping[int, Outcome | Advice]] = {
+    401: Advice.RENEW_TOKEN,
+    403: Advice.RENEW_TOKEN,
+    404: Outcome.TOKEN_DEAD,
+    408: Advice.RETRY,
+    429: Advice.RETRY,
+}
+
+
+def _meaning(status: int, code: str | None) -> Outcome | Advice:
+    if code is not None and code in _BY_CODE:
+        return _BY_CODE[code]
+    if status >= 500:
+        return Advice.RETRY
+    return _BY_STATUS.get(status, Outcome.FAILED)
+
+
+def _find_code(error: Mapping[str, Any]) -> str | None:
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, Mapping) and detail.get("@type") == _FCM_ERROR:
+            return str(detail.get("errorCode"))
+    return None
+
+
+def _parse(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, Mapping) else {}

@@ -1,0 +1,79 @@
+"""The file transport: every message becomes a line of a file; nothing leaves the machine."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from chassis.clock import utc_now
+from push_blaster.domain.delivery.message import (
+    Delivery,
+    Message,
+    Outcome,
+    TransportUnavailableError,
+)
+
+
+class FileTransport:
+    """Appends messages to one JSONL file; several processes may append to it at once."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the file; its folder is made when the first message is sent."""
+        self._path = path
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        """Append one line for each message; TransportUnavailableError if the file cannot be had."""
+        descriptor = self._open()
+        try:
+            for message in messages:
+                if should_stop():
+                    yield Delivery(message.user_id, Outcome.NOT_SENT)
+                else:
+                    yield _append(descriptor, message)
+        finally:
+            os.close(descriptor)
+
+    def check(self) -> None:
+        """Raise TransportUnavailableError unless the file can be written."""
+        os.close(self._open())
+
+    def close(self) -> None:
+        """Nothing is kept open between sends."""
+
+    def _open(self) -> int:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise TransportUnavailableError(
+                f"Cannot write {self._path}: {error.strerror}."
+            ) from error
+
+
+def _append(descriptor: int, message: Message) -> Delivery:
+    # One write of an appending descriptor: lines of several processes never run into each other.
+    line = orjson.dumps(_line(message)) + b"\n"
+    try:
+        written = os.write(descriptor, line)
+    except OSError as error:
+        return Delivery(message.user_id, Outcome.FAILED, reason=f"file: {error.strerror}")
+    if written < len(line):
+        return Delivery(message.user_id, Outcome.FAILED, reason="file: the disk is full")
+    return Delivery(message.user_id, Outcome.SENT, provider_id=f"file:{message.display_tag}")
+
+
+def _line(message: Message) -> dict[str, Any]:
+    link = message.deep_link
+    return {
+        "sentAt": utc_now(),
+        "userId": message.user_id,
+        "deviceToken": message.device_token,
+        "displayTag": message.display_tag,
+        "title": message.title,
+        "body": message.body,
+        "data": {"click_action": link, "url": link} if link else {},
+    }

@@ -1,0 +1,60 @@
+"""Access tokens for FCM: asked for in one place, renewed before they end."""
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+from google.oauth2 import service_account
+
+from chassis.clock import utc_now
+from push_blaster.domain.delivery.message import TransportUnavailableError
+
+SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+RENEW_BEFORE: Final = timedelta(minutes=5)
+TIMEOUT_S: Final = 10
+
+
+class GoogleTokens:
+    """The token of one service account, for all threads."""
+
+    def __init__(self, account: Mapping[str, str], ca_file: Path | None) -> None:
+        """Take the service account's facts, and a CA of one's own if the token server has one."""
+        try:
+            self._credentials: Any = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]  # ships no types
+                account, scopes=[SCOPE]
+            )
+        except ValueError as error:
+            raise TransportUnavailableError(f"FIREBASE_PRIVATE_KEY is no key: {error}") from error
+        session = requests.Session()
+        session.verify = str(ca_file) if ca_file else True
+        self._request = partial(Request(session), timeout=TIMEOUT_S)
+        self._lock = threading.Lock()
+
+    def get(self) -> str:
+        """Return a token good for minutes to come; TransportUnavailableError if there is none."""
+        with self._lock:
+            if self._ends_soon():
+                self._refresh()
+            return str(self._credentials.token)
+
+    def renew(self, refused: str) -> None:
+        """Get a new token in place of `refused`, unless another thread has done so."""
+        with self._lock:
+            if self._credentials.token == refused:
+                self._refresh()
+
+    def _ends_soon(self) -> bool:
+        expiry: datetime | None = self._credentials.expiry
+        return expiry is None or expiry.replace(tzinfo=UTC) - utc_now() < RENEW_BEFORE
+
+    def _refresh(self) -> None:
+        try:
+            self._credentials.refresh(self._request)
+        except GoogleAuthError as error:
+            raise TransportUnavailableError(f"No access token for FCM: {error}") from error

@@ -1,0 +1,160 @@
+"""Messages posted to URLs that users gave us, and what the answers mean."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from chassis.clock import utc_now
+from push_blaster.adapters.transports.guarded_http import Attempt, Lane, Post, PostOptions
+from push_blaster.domain.delivery.message import Delivery, Message, Outcome
+
+#: Posts in flight of one call of `send`.
+WINDOW: Final = 200
+#: How long a stop waits for the answers of messages in flight.
+DRAIN_S: Final = 0.8
+
+
+class UnsendableError(Exception):
+    """The message can be posted to nobody; the reason says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a message becomes a post, and what statuses mean beside the usual.
+
+    Shape: `compose` may raise UnsendableError; `dead` are the statuses that say that the address
+    is no more; `hints` complete the reason of a status for people.
+    """
+
+    compose: Callable[[Message], Post]
+    dead: frozenset[int]
+    hints: Mapping[int, str] = field(default_factory=dict)
+
+
+class PostTransport:
+    """Posts messages; any number of threads may send at once."""
+
+    def __init__(self, recipe: Recipe, options: PostOptions) -> None:
+        """Take what is posted, and how."""
+        self._recipe = recipe
+        self._options = options
+        self._idle: list[Lane] = []
+        self._lock = threading.Lock()
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        """Yield the outcome of each message as it becomes known.
+
+        An address that cannot be reached is never the fault of the others: it is `DEFERRED`.
+        """
+        with self._lock:
+            lane = self._idle.pop() if self._idle else Lane(self._options)
+        try:
+            yield from self._send(lane, deque(messages), should_stop)
+        finally:
+            lane.abandon()
+            with self._lock:
+                self._idle.append(lane)
+
+    def check(self) -> None:
+        """There is nothing of ours that could be away."""
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        with self._lock:
+            for lane in self._idle:
+                lane.close()
+            self._idle.clear()
+
+    def _send(
+        self, lane: Lane, waiting: deque[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        while waiting or len(lane):
+            if should_stop():
+                yield from (
+                    Delivery(m.user_id, Outcome.NOT_SENT, reason="stopped") for m in waiting
+                )
+                yield from self._drain(lane)
+                return
+            while waiting and len(lane) < WINDOW:
+                yield from self._begin(lane, waiting.popleft())
+            yield from map(self._judge, lane.collect())
+
+    def _begin(self, lane: Lane, message: Message) -> Iterator[Delivery]:
+        try:
+            post = self._recipe.compose(message)
+        except UnsendableError as error:
+            yield Delivery(message.user_id, Outcome.FAILED, reason=str(error))
+        else:
+            lane.begin(post, message)
+
+    def _drain(self, lane: Lane) -> Iterator[Delivery]:
+        """Wait a little for what is in flight, and leave the rest in doubt."""
+        give_up_at = time.monotonic() + DRAIN_S
+        while len(lane) and time.monotonic() < give_up_at:
+            yield from map(self._judge, lane.collect())
+        for attempt in lane.abandon():
+            outcome = Outcome.IN_DOUBT if attempt.has_begun else Outcome.NOT_SENT
+            yield Delivery(attempt.message.user_id, outcome, reason="stopped")
+
+    def _judge(self, attempt: Attempt) -> Delivery:
+        if attempt.status < 200:
+            return _judge_silence(attempt)
+        # Whatever became of the rest of the answer, it is nobody's business.
+        outcome = _meaning(attempt.status, self._recipe.dead)
+        user_id, headers = attempt.message.user_id, attempt.headers
+        if outcome is Outcome.SENT:
+            return Delivery(user_id, outcome, headers.get("location", "")[:500] or None)
+        hint = self._recipe.hints.get(attempt.status, _HINTS.get(attempt.status, ""))
+        return Delivery(
+            user_id,
+            outcome,
+            reason=f"{attempt.status}: {hint}" if hint else str(attempt.status),
+            retry_after_s=read_retry_after(headers.get("retry-after", "")),
+            is_over_quota=attempt.status == 429,
+        )
+
+
+def read_retry_after(value: str) -> float | None:
+    """Return the seconds that `Retry-After` asks for, given as a number or as a date."""
+    if value.isdigit():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - utc_now()).total_seconds())
+
+
+_NOT_FOLLOWED: Final = "redirects are not followed"
+_HINTS: Final[Mapping[int, str]] = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _NOT_FOLLOWED),
+    413: "the message is too large",
+    429: "too many messages",
+}
+
+
+def _meaning(status: int, dead: frozenset[int]) -> Outcome:
+    if status < 300:
+        return Outcome.SENT
+    if status in dead:
+        return Outcome.TOKEN_DEAD
+    if status in {408, 425, 429} or status >= 500:
+        return Outcome.DEFERRED
+    return Outcome.FAILED
+
+
+def _judge_silence(attempt: Attempt) -> Delivery:
+    user_id = attempt.message.user_id
+    if attempt.refused:
+        reason = f"leads to {attempt.refused}, in no network that PUSH_PRIVATE_NETWORKS allows"
+        return Delivery(user_id, Outcome.FAILED, reason=reason)
+    if attempt.has_begun:
+        return Delivery(user_id, Outcome.IN_DOUBT, reason=f"no answer: {attempt.fault}")
+    return Delivery(user_id, Outcome.DEFERRED, reason=f"no connection: {attempt.fault}")

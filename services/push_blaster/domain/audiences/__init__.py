@@ -1,0 +1,1 @@
+"""Audiences, the scripts that write them, and their runs."""

@@ -1,0 +1,188 @@
+"""An automation: what people decided about who gets which push sequence, when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+
+from push_blaster.domain.automations.experiment import Variant
+
+
+class Frequency(StrEnum):
+    """How often an automation sends."""
+
+    ONCE = "once"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    CUSTOM = "custom"
+
+
+class MissedRunPolicy(StrEnum):
+    """What becomes of a slot that the engine could not begin in time."""
+
+    SKIP = "skip"
+    RUN_LATE = "run_late"
+
+
+class InDoubtPolicy(StrEnum):
+    """What becomes of a message whose send began and whose outcome is unknown."""
+
+    RESEND = "resend"
+    SKIP = "skip"
+
+
+class FailPolicy(StrEnum):
+    """What becomes of a push when the cadence service cannot be asked."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class ReachedDevices(StrEnum):
+    """Which of a user's devices get a push."""
+
+    NEWEST = "newest"
+    ALL = "all"
+
+
+class WhenQuiet(StrEnum):
+    """What becomes of a message whose user is in quiet hours."""
+
+    HOLD = "hold"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """From when until when no message comes, by the user's clock.
+
+    Shape: `end` before `start` is the next morning's; `timezone` is the zone of whoever has none.
+    """
+
+    start: time
+    end: time
+    when_quiet: WhenQuiet = WhenQuiet.HOLD
+    timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When an automation sends: T, the live send time, in a zone, and how long before it begins.
+
+    Shape: `days_of_week` counts 0 for Sunday to 6 for Saturday, as cron does; empty and a
+    `day_of_month` of None mean the start date's. `cron_expression` gives T and rules only when
+    `frequency` is custom.
+    """
+
+    timezone: str
+    frequency: Frequency
+    execution_time: time | None = None
+    start_date: date | None = None
+    end_date: date | None = None
+    days_of_week: tuple[int, ...] = ()
+    day_of_month: int | None = None
+    cron_expression: str | None = None
+    lead_time: timedelta = timedelta(minutes=30)
+    missed_run_policy: MissedRunPolicy = MissedRunPolicy.RUN_LATE
+    grace: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """One message of an automation's sequence.
+
+    Shape: `absolute_time` is a wall time of the live day or an instant; it wins over the delay.
+    With `variants` each user of the audience gets the texts of one of them.
+    Units: `delay` counts from the previous push's planned instant; the first push's from T.
+    """
+
+    id: str
+    title: str
+    body: str
+    deep_link: str = ""
+    layer_id: int = 1
+    audience_name: str = "default"
+    delay: timedelta = timedelta(0)
+    absolute_time: time | datetime | None = None
+    variants: tuple[Variant, ...] = ()
+
+    def worded(self, variant: Variant | None) -> "Push":
+        """Return the push with the texts of `variant`."""
+        own = variant or Variant(id="")
+        return replace(
+            self,
+            variants=(),
+            title=self.title if own.title is None else own.title,
+            body=self.body if own.body is None else own.body,
+            deep_link=self.deep_link if own.deep_link is None else own.deep_link,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How an automation sends.
+
+    Units: `failure_rate` and `least_overlap` are shares from 0 to 1; an audience drifts when it is
+    `drift_factor` times larger or smaller than usual. `holdout_percent` of the users get nothing.
+    `deliver_within` is for how long users may be held by their own time. `rate_per_minute` is how
+    many messages of a push may go out in a minute, where that is less than everybody's rate.
+    """
+
+    test_user_ids: tuple[str, ...] = ()
+    dry_run_first: bool = True
+    require_test_first: bool = True
+    cancellation_window: timedelta = timedelta(minutes=30)
+    max_audience_size: int | None = None
+    alert_audience_size: int | None = None
+    failure_rate: float | None = None
+    drift_factor: float = 3.0
+    least_overlap: float | None = None
+    require_approval: bool = False
+    emergency_contacts: tuple[str, ...] = ()
+    in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND
+    fail_policy: FailPolicy = FailPolicy.OPEN
+    devices: ReachedDevices = ReachedDevices.NEWEST
+    holdout_percent: float = 0.0
+    quiet_hours: QuietHours | None = None
+    local_time: bool = False
+    deliver_within: timedelta | None = None
+    rate_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A CSV that somebody uploaded: what they call it, and the hash that it is kept under."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Automation:
+    """One automation as its document says, complete with defaults; see automation_document.py.
+
+    Shape: since `activated_at` it has been scheduled; slots before then are nobody's loss. Its
+    audience is written by the script `script_id`, or is `manual_user_ids`, or the `upload`; one of
+    them at most.
+    """
+
+    id: str
+    name: str
+    version: int
+    status: str
+    is_active: bool
+    updated_at: datetime
+    schedule: Schedule
+    pushes: tuple[Push, ...]
+    activated_at: datetime | None = None
+    script_id: str | None = None
+    script_parameters: Mapping[str, object] = field(default_factory=dict)
+    manual_user_ids: tuple[str, ...] = ()
+    upload: Upload | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the clock opens executions for it."""
+        return self.is_active and self.status in {"active", "scheduled"}

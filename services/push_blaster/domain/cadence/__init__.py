@@ -1,0 +1,1 @@
+"""What the cadence service is asked, as values."""

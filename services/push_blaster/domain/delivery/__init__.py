@@ -1,0 +1,1 @@
+"""Messages: templates, links, rates, retries, and the user's own time."""

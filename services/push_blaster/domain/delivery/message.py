@@ -1,0 +1,77 @@
+"""A message: one push, personalised for one user, for one device; and what became of it."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from push_blaster.domain.devices.device import Address, DeadDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One push for one user's device, with its placeholders filled in.
+
+    Shape: `other_devices` are the user's further ones, if it is for all of them. With a `fault`
+    it could not be found out where the user is reached, and a later try may help. `variant` is
+    which wording of the push it is, if there are several.
+    """
+
+    user_id: UUID
+    device_token: str
+    title: str
+    body: str
+    deep_link: str
+    display_tag: str
+    device_kind: str = "fcm"
+    device_keys: str = ""
+    other_devices: tuple[Address, ...] = ()
+    fault: str | None = None
+    variant: str | None = None
+
+
+class Outcome(StrEnum):
+    """What became of a message."""
+
+    SENT = "sent"
+    TOKEN_DEAD = "token_dead"  # noqa: S105 - no password
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+    NOT_SENT = "not_sent"
+    DEFERRED = "deferred"
+    DRY_RUN = "dry_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The outcome of one message, the provider's id of it when sent, the reason when not.
+
+    `NOT_SENT` means the send never began (a stop came first), so the claim may be given back;
+    `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out;
+    `DEFERRED`, that the provider surely did not take it, and that it is to be tried again.
+    Whoever has several devices may have dead ones among them, whatever the outcome.
+    Units: `retry_after_s` is how long the provider asks to be left alone; `is_over_quota` says that
+    it is because we send too much.
+    """
+
+    user_id: UUID
+    outcome: Outcome
+    provider_id: str | None = None
+    reason: str | None = None
+    retry_after_s: float | None = None
+    is_over_quota: bool = False
+    dead_devices: tuple[DeadDevice, ...] = ()
+
+
+def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:
+    """Return the tag under which a device shows this message: sent twice, it replaces itself.
+
+    Shape: 22 characters of base64url, well under the 64 bytes that APNs allows.
+    """
+    seed = f"{execution_id}\n{push_id}\n{user_id}".encode()
+    return base64.urlsafe_b64encode(hashlib.sha256(seed).digest())[:22].decode()
+
+
+class TransportUnavailableError(Exception):
+    """Nothing can be sent at present, whatever the message; the reason blames no device."""

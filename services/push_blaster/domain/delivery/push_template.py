@@ -1,0 +1,119 @@
+"""A push's three texts, compiled once and filled in for each user."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+from uuid import UUID
+
+from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.automations.experiment import Variant, choose_variant
+from push_blaster.domain.delivery.deep_link import LinkPolicy
+from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.template import (
+    MalformedPlaceholderError,
+    MissingVariableError,
+    Placeholder,
+    Template,
+    compile_template,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PushTexts:
+    """The texts of a push as one user gets them."""
+
+    title: str
+    body: str
+    deep_link: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushTemplate:
+    """The texts of a push with their placeholders."""
+
+    title: Template
+    body: Template
+    deep_link: Template
+
+    def find_unknown(self, columns: Collection[str]) -> list[str]:
+        """Return the names of placeholders that no column of the audience can fill."""
+        return sorted({placeholder.name for placeholder in self._placeholders()} - set(columns))
+
+    def find_missing(self, variables: Mapping[str, str]) -> list[str]:
+        """Return the names of placeholders for which a row has no value, and which need one."""
+        needed = {p.name for p in self._placeholders() if p.fallback is None}
+        return sorted(name for name in needed if not variables.get(name, "").strip())
+
+    def render(self, variables: Mapping[str, str]) -> PushTexts:
+        """Return the texts for one row; in the link values are percent-encoded.
+
+        Encoded, no value can change the host or the scheme of a link. Raises: MissingVariableError.
+        """
+        return PushTexts(
+            title=self.title.render(variables),
+            body=self.body.render(variables),
+            deep_link=self.deep_link.render(variables, lambda value: quote(value, safe="")),
+        )
+
+    def _placeholders(self) -> tuple[Placeholder, ...]:
+        return (*self.title.placeholders, *self.body.placeholders, *self.deep_link.placeholders)
+
+
+def compile_push(push: Push) -> PushTemplate:
+    """Compile a push's texts; MalformedPlaceholderError says in which one the fault is."""
+    return PushTemplate(
+        title=_compile("title", push.title),
+        body=_compile("body", push.body),
+        deep_link=_compile("deepLink", push.deep_link),
+    )
+
+
+class Wordings:
+    """Every wording of a push, compiled once, and which user gets which."""
+
+    def __init__(self, automation_id: str, push: Push) -> None:
+        """Compile them; MalformedPlaceholderError says in which one the fault is."""
+        self._automation_id = automation_id
+        self._push = push
+        self._templates: dict[str | None, PushTemplate] = {
+            variant.id: _compile_variant(push, variant) for variant in push.variants
+        } or {None: compile_push(push)}
+
+    def choose(self, user_id: UUID) -> tuple[str | None, PushTemplate]:
+        """Return the id of the user's variant, if there are any, and its texts."""
+        push = self._push
+        variant = choose_variant(push.variants, self._automation_id, push.id, user_id)
+        name = variant.id if variant else None
+        return name, self._templates[name]
+
+    def find_unknown(self, columns: Collection[str]) -> list[str]:
+        """Return the names of placeholders, of any wording, that no column can fill."""
+        templates = self._templates.values()
+        return sorted({name for template in templates for name in template.find_unknown(columns)})
+
+
+def _compile_variant(push: Push, variant: Variant) -> PushTemplate:
+    try:
+        return compile_push(push.worded(variant))
+    except MalformedPlaceholderError as error:
+        raise MalformedPlaceholderError(f"variant {variant.id!r}: {error}") from error
+
+
+def _compile(name: str, text: str) -> Template:
+    try:
+        return compile_template(text)
+    except MalformedPlaceholderError as error:
+        raise MalformedPlaceholderError(f"{name}: {error}") from error
+
+
+def render_row(links: LinkPolicy, template: PushTemplate, row: AudienceRow) -> PushTexts | Refusal:
+    """Return the texts for a row, or why there are none."""
+    try:
+        texts = template.render(row.variables)
+    except MissingVariableError as missing:
+        return Refusal(row.user_id, "missing_variable", str(missing))
+    fault = links.find_fault(texts.deep_link)
+    if fault:
+        return Refusal(row.user_id, "bad_deep_link", f"the deep link {fault}")
+    return texts

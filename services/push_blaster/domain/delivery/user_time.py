@@ -1,0 +1,111 @@
+"""The user's own time: quiet hours, and a push that comes at the same wall time everywhere.
+
+Both are promises about wall clocks, placed in the user's zone as slots are. With quiet hours from
+22:00 to 08:00, in a zone whose clocks go forward from 02:00 to 03:00 or back from 03:00 to 02:00:
+
+| clock there                   | quiet hours      | what becomes of the message                  |
+|-------------------------------|------------------|----------------------------------------------|
+| 21:59, 08:00                  | 22:00 - 08:00    | sent                                         |
+| 22:00, 03:00, 07:59           | 22:00 - 08:00    | held until 08:00, or dropped                 |
+| 01:30, the night of spring    | 01:00 - 02:30    | held until 03:00: there is no 02:30          |
+| 02:15, the night of spring    |                  | there is no such time                        |
+| 02:15, the first of autumn's  | 01:00 - 02:30    | held until the second 02:30: never shorter   |
+| 02:45, between the two        | 01:00 - 02:30    | held until the second 02:30                  |
+| 02:45, after the second       | 01:00 - 02:30    | sent                                         |
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from push_blaster.domain.automations.automation import QuietHours, Settings, WhenQuiet
+from push_blaster.domain.zones import place_in_zone
+
+_DAY: Final = timedelta(days=1)
+_SECOND: Final = timedelta(seconds=1)
+#: A push at the user's wall time is still sent if that has passed by no more.
+STILL_SENT: Final = timedelta(minutes=60)
+#: What is left of a push's time for those whose turn comes last.
+LAST_CALL: Final = timedelta(minutes=15)
+
+
+class NoTurn(StrEnum):
+    """Why a user gets no message; these are states of the ledger."""
+
+    QUIET_HOURS = "quiet_hours"
+    LOCAL_TIME_PASSED = "local_time_passed"
+    NOT_IN_TIME = "not_in_time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """When a push may come to a user.
+
+    Shape: `wall_time` is when it comes in each zone; None sends it at once. What cannot be sent up
+    to `closes_at` is not sent.
+    """
+
+    quiet_hours: QuietHours | None
+    wall_time: datetime | None
+    closes_at: datetime
+
+
+def find_turn(wishes: Wishes, zone: ZoneInfo, now: datetime) -> datetime | NoTurn:
+    """Return when a user of `zone` gets the message, `now` at the earliest; or why never."""
+    at = now
+    if wishes.wall_time:
+        wanted = place_in_zone(wishes.wall_time, zone).at
+        if wanted < now - STILL_SENT:
+            return NoTurn.LOCAL_TIME_PASSED
+        at = max(now, wanted)
+    if wishes.quiet_hours:
+        ends_at = find_end_of_quiet(wishes.quiet_hours, zone, at)
+        if ends_at > at and wishes.quiet_hours.when_quiet is WhenQuiet.DROP:
+            return NoTurn.QUIET_HOURS
+        at = ends_at
+    return at if at <= max(now, wishes.closes_at) else NoTurn.NOT_IN_TIME
+
+
+def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime:
+    """Return when the quiet hours end that `at` falls into; `at` if it falls into none."""
+    ends_at = _end_of_night(quiet, zone, at)
+    while ends_at:
+        at, ends_at = ends_at, _end_of_night(quiet, zone, ends_at)
+    return at
+
+
+def hold_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
+    """Return for how long after a push's start users may be held."""
+    return settings.deliver_within or max(timedelta(0), push_time_limit - LAST_CALL)
+
+
+def stop_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
+    """Return for how long a push may go out before it is stopped."""
+    if settings.deliver_within is None:
+        return push_time_limit
+    return max(push_time_limit, settings.deliver_within + LAST_CALL)
+
+
+def _end_of_night(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime | None:
+    """Return the end of the one stretch of quiet hours that `at` falls into; None for none."""
+    today = at.astimezone(zone).date()
+    for day in (today - _DAY, today, today + _DAY):
+        begins_at = place_in_zone(datetime.combine(day, quiet.start), zone).at
+        last_day = day if quiet.start < quiet.end else day + _DAY
+        ends_at = _place_last(datetime.combine(last_day, quiet.end), zone)
+        if begins_at <= at < ends_at:
+            return ends_at
+    return None
+
+
+def _place_last(local: datetime, zone: ZoneInfo) -> datetime:
+    """Return where `local` falls in `zone`; of two such instants the second.
+
+    Where the clocks go back to `local` itself, nothing before it comes twice.
+    """
+    second = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    before = (second - _SECOND).astimezone(zone).replace(tzinfo=None)
+    first = place_in_zone(local, zone).at
+    return second if second > first and before + _SECOND == local else first

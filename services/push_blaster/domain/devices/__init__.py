@@ -1,0 +1,1 @@
+"""Devices: where a user can be reached."""

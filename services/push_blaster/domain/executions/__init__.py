@@ -1,0 +1,1 @@
+"""Executions: phases, timeline, modes, limits, safeguards, the funnel."""

@@ -1,0 +1,71 @@
+"""Approval: an operator's yes to exactly this content, for exactly these people and rules."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.cadence.cadence import CadenceRule
+from push_blaster.domain.executions.execution import PushProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """What an approval is bound to: the texts, the frozen audiences, the rules in force."""
+
+    content: str
+    audience: str
+    rules: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who said yes, when, and to what."""
+
+    by: str
+    at: datetime
+    hashes: Hashes
+
+
+def hash_what_is_sent(pushes: Sequence[Push], progress: Sequence[PushProgress]) -> Hashes:
+    """Return the hashes of the texts and of the audiences."""
+    return Hashes(
+        content=_hash([asdict(push) for push in pushes]),
+        audience=_hash([push.audience.sha256 if push.audience else None for push in progress]),
+    )
+
+
+def hash_rules(rules: Iterable[CadenceRule]) -> str:
+    """Return the hash of the cadence rules in force."""
+    return _hash(
+        [
+            [
+                r.name,
+                sorted(r.applies_to_layers),
+                sorted(r.counted_layers),
+                r.window.total_seconds(),
+                r.max_count,
+            ]
+            for r in rules
+        ]
+    )
+
+
+def find_change(approved: Hashes, current: Hashes) -> str | None:
+    """Return what has changed since the approval; None if nothing has.
+
+    Shape: rules that cannot be read now (None) count as unchanged; the fail policy judges that.
+    """
+    if approved.content != current.content:
+        return "the content"
+    if approved.audience != current.audience:
+        return "the audience"
+    if current.rules is not None and approved.rules != current.rules:
+        return "the cadence rules"
+    return None
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()

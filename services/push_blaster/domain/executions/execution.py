@@ -1,0 +1,118 @@
+"""An execution: the one run of one slot of an automation, or of a manual start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import ENDED, Phase
+
+
+class Trigger(StrEnum):
+    """What started an execution."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    AD_HOC = "ad_hoc"
+
+
+class PushStatus(StrEnum):
+    """Where one push of an execution stands."""
+
+    PENDING = "pending"
+    AUDIENCE_READY = "audience_ready"
+    TEST_SENT = "test_sent"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class LogLevel(StrEnum):
+    """How an event of an execution's log is to be read."""
+
+    INFO = "info"
+    SUCCESS = "success"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushAudience:
+    """The frozen audience of one push: where it lies, its hash, and how it came to its size.
+
+    Shape: `file` is relative to the data folder; `bad_rows` holds the first of them.
+    """
+
+    file: str
+    sha256: str
+    columns: tuple[str, ...]
+    source_file: str
+    generated: int
+    valid: int
+    distinct: int
+    bad_rows: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushProgress:
+    """How far one push of an execution has come."""
+
+    position: int
+    status: PushStatus
+    due_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    audience: PushAudience | None = None
+    funnel: Mapping[str, object] | None = None
+    forecast: Mapping[str, object] | None = None
+    audience_check: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One execution, with the automation as it was when it started."""
+
+    id: str
+    automation: Automation
+    mode: Mode
+    trigger: Trigger
+    slot: datetime
+    begins_at: datetime
+    phase: Phase
+    fence: int
+    created_at: datetime
+    due_at: datetime | None = None
+    live_at: datetime | None = None
+    ended_at: datetime | None = None
+    failures: int = 0
+    reason: str | None = None
+    approval_reason: str | None = None
+    uncapped_reason: str | None = None
+    resumes: str | None = None
+    pushes: tuple[PushProgress, ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self.phase in ENDED
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it was a live send that ended on its way, so that somebody may be left."""
+        ended_early = self.phase in {Phase.CANCELLED, Phase.FAILED}
+        has_begun = any(push.started_at for push in self.pushes)
+        return self.mode is Mode.LIVE and ended_early and has_begun
+
+
+def execution_id(automation_id: str, slot: datetime, mode: Mode = Mode.LIVE) -> str:
+    """Return the id of the execution of `slot`: the same slot is the same execution.
+
+    A test of a slot never takes the place of its live execution, so its mode is in its id.
+    """
+    instant = slot.astimezone(UTC)
+    fraction = f".{instant.microsecond:06d}" if instant.microsecond else ""
+    suffix = "" if mode is Mode.LIVE else f"-{mode}"
+    return f"{automation_id}@{instant:%Y%m%dT%H%M%S}{fraction}Z{suffix}"

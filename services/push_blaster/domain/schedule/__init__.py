@@ -1,0 +1,1 @@
+"""Schedules, plans, and conflicts of caps."""

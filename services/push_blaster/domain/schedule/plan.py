@@ -1,0 +1,190 @@
+"""What somebody should know about an automation before it sends."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from push_blaster.domain.automations.automation import Automation, Frequency
+from push_blaster.domain.delivery.user_time import stop_limit
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.executions.timeline import absolute_instant, plan_pushes
+from push_blaster.domain.zones import Slot
+
+
+class FindingKind(StrEnum):
+    """What a finding is about."""
+
+    NEVER_SENDS = "never_sends"
+    LATE_BY_WINDOW = "late_by_window"
+    WINDOW_RAISED = "window_raised"
+    SKIPS_SLOTS = "skips_slots"
+    TIME_PASSED = "time_passed"
+    TOO_SLOW = "too_slow"
+    NO_AUDIENCE = "no_audience"
+    BAD_PARAMETERS = "bad_parameters"
+    NO_TEST_USERS = "no_test_users"
+    NEEDS_APPROVAL = "needs_approval"
+    CROWDED = "crowded"
+    CROWDS = "crowds"
+    RULES_UNKNOWN = "rules_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that stands out in a plan, told in a sentence."""
+
+    kind: FindingKind
+    message: str
+
+
+def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -> list[Finding]:
+    """Return where schedule, lead time, window and sequence do not fit each other."""
+    return [
+        *_never(automation, slots),
+        *_short_window(automation, limits),
+        *_late_by_window(automation, limits),
+        *_skipped_slots(automation, slots),
+        *_passed_times(automation, slots),
+        *_too_slow(automation, limits),
+    ]
+
+
+def find_gaps(automation: Automation, limits: Limits) -> list[Finding]:
+    """Return what an execution would find missing: audience, test users, an operator's yes."""
+    return [*_no_audience(automation), *_no_test_users(automation), *_approval(automation, limits)]
+
+
+def _never(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
+    if slots:
+        return
+    start, end = automation.schedule.start_date, automation.schedule.end_date
+    if automation.schedule.frequency is Frequency.ONCE and start is None:
+        text = "It sends once, and nobody has said on which day: give schedule.startDate."
+    elif start and end and end < start:
+        text = f"endDate {end} lies before startDate {start}: it never sends."
+    else:
+        text = "No slot is left: its dates lie in the past, or hold no day of its schedule."
+    yield Finding(FindingKind.NEVER_SENDS, text)
+
+
+def _window(automation: Automation, limits: Limits) -> timedelta:
+    return max(automation.settings.cancellation_window, limits.min_window)
+
+
+def _short_window(automation: Automation, limits: Limits) -> Iterator[Finding]:
+    window = automation.settings.cancellation_window
+    if window < limits.min_window:
+        yield Finding(
+            FindingKind.WINDOW_RAISED,
+            f"cancellationWindowMinutes is {_minutes(window)}; a live send gets at least "
+            f"{_minutes(limits.min_window)} (PUSH_MIN_CANCELLATION_WINDOW_SECONDS).",
+        )
+
+
+def _late_by_window(automation: Automation, limits: Limits) -> Iterator[Finding]:
+    lead, window = automation.schedule.lead_time, _window(automation, limits)
+    if lead < window:
+        yield Finding(
+            FindingKind.LATE_BY_WINDOW,
+            f"It begins {_minutes(lead)} before its slot and leaves {_minutes(window)} to "
+            f"cancel: every send comes at least {_minutes(window - lead)} late. Set "
+            "leadTimeMinutes above cancellationWindowMinutes.",
+        )
+
+
+def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
+    """Tell of the first slot that begins while the one before it is still being sent."""
+    zone = automation.schedule.timezone
+    for slot, following in pairwise(slots):
+        ends_at = plan_pushes(automation.pushes, slot.at, zone)[-1] + _longest_hold(automation)
+        begins_at = following.at - automation.schedule.lead_time
+        if begins_at <= ends_at:
+            yield Finding(
+                FindingKind.SKIPS_SLOTS,
+                f"The slot of {_local(following.at, zone)} begins at {_local(begins_at, zone)}, "
+                f"while the one before it sends until {_local(ends_at, zone)}: it is skipped. "
+                "Send less often, or shorten leadTimeMinutes or the sequence.",
+            )
+            return
+
+
+def _longest_hold(automation: Automation) -> timedelta:
+    """Return for how much longer than usual a push may go out, by the users' own time."""
+    settings = automation.settings
+    is_wished = settings.quiet_hours or settings.local_time
+    return (settings.deliver_within if is_wished else None) or timedelta(0)
+
+
+def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
+    """Tell, for each push, of the first slot on which its own time has passed already."""
+    zone = automation.schedule.timezone
+    for number, push in enumerate(automation.pushes):
+        for slot in slots:
+            wanted = absolute_instant(push, slot.at, zone)
+            planned = plan_pushes(automation.pushes, slot.at, zone)[number]
+            if wanted and wanted < planned:
+                yield Finding(
+                    FindingKind.TIME_PASSED,
+                    f"Push {number + 1}: its absoluteTime, {_local(wanted, zone)}, has passed "
+                    f"when its turn comes: it goes out at {_local(planned, zone)}.",
+                )
+                break
+
+
+def _too_slow(automation: Automation, limits: Limits) -> Iterator[Finding]:
+    """Tell of a rate at which the largest audience allowed would not go out in time."""
+    settings = automation.settings
+    if settings.rate_per_minute is None:
+        return
+    users = min(limits.max_audience_size, settings.max_audience_size or limits.max_audience_size)
+    users = len(automation.manual_user_ids) or users
+    takes = timedelta(minutes=users / settings.rate_per_minute)
+    limit = stop_limit(settings, limits.push_time_limit)
+    if takes > limit:
+        yield Finding(
+            FindingKind.TOO_SLOW,
+            f"At a ratePerMinute of {settings.rate_per_minute}, {users} users take "
+            f"{_minutes(takes)}; a push that has not gone out within {_minutes(limit)} "
+            "(PUSH_TIME_LIMIT_SECONDS) is stopped. Raise the rate, or lower maxAudienceSize to "
+            "the users that there are.",
+        )
+
+
+def _no_audience(automation: Automation) -> Iterator[Finding]:
+    has_users = automation.manual_user_ids or automation.upload
+    if automation.script_id is None and not has_users:
+        yield Finding(
+            FindingKind.NO_AUDIENCE,
+            "audienceCriteria.customScript.scriptId is missing: there is no audience.",
+        )
+
+
+def _no_test_users(automation: Automation) -> Iterator[Finding]:
+    settings = automation.settings
+    if settings.require_test_first and not settings.test_user_ids:
+        yield Finding(
+            FindingKind.NO_TEST_USERS,
+            "A test is required (safeguards.requireTestFirst) and settings.testUserIds is empty: "
+            "unless the script writes TEST rows, every execution fails before its window.",
+        )
+
+
+def _approval(automation: Automation, limits: Limits) -> Iterator[Finding]:
+    if automation.settings.require_approval:
+        window = _minutes(_window(automation, limits))
+        yield Finding(
+            FindingKind.NEEDS_APPROVAL,
+            f"An operator must approve each execution between its test and its send, {window} or "
+            "more (settings.requireApproval); else it is skipped.",
+        )
+
+
+def _local(instant: datetime, zone: str) -> str:
+    return instant.astimezone(ZoneInfo(zone)).isoformat(sep=" ", timespec="minutes")
+
+
+def _minutes(duration: timedelta) -> str:
+    return f"{duration / timedelta(minutes=1):g} min"

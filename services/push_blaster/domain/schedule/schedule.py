@@ -1,0 +1,105 @@
+"""When an automation sends: its slots, as instants, whatever the clocks of its zone do.
+
+Slots are found in naive local time and then placed in the zone, because a schedule is a promise
+about wall clocks. A wall time that does not exist runs at the first instant after the gap; one
+that comes twice runs once, at the first. Two wall times that fall on one instant are one slot.
+"""
+
+import calendar
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import count as count_from
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from croniter import CroniterBadDateError, croniter
+
+from push_blaster.domain.automations.automation import Frequency, Schedule
+from push_blaster.domain.zones import Slot, place_in_zone
+
+_DAY = timedelta(days=1)
+
+
+def next_slots(schedule: Schedule, after: datetime, count: int) -> list[Slot]:
+    """Return the first `count` slots strictly after `after`; fewer when the schedule ends."""
+    return list(islice(_slots(schedule, after), count))
+
+
+def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[Slot]:
+    """Return every slot strictly after `after`, up to and including `until`."""
+    found: list[Slot] = []
+    for slot in _slots(schedule, after):
+        if slot.at > until:
+            break
+        found.append(slot)
+    return found
+
+
+def _slots(schedule: Schedule, after: datetime) -> Iterator[Slot]:
+    zone = ZoneInfo(schedule.timezone)
+    # Wall times up to this one have been placed at or before `after`, whatever the clocks did.
+    wall = after.astimezone(zone).replace(tzinfo=None)
+    latest = after
+    for local in _local_times(schedule, wall):
+        if schedule.end_date and local.date() > schedule.end_date:
+            return
+        slot = place_in_zone(local, zone)
+        if slot.at > latest:
+            latest = slot.at
+            yield slot
+
+
+def _local_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    """Yield wall times after `after`, in order, from the start date on."""
+    if schedule.start_date:
+        before_start = datetime.combine(schedule.start_date, time()) - timedelta(seconds=1)
+        after = max(after, before_start)
+    if schedule.frequency is Frequency.CUSTOM:
+        yield from _cron_times(schedule.cron_expression or "", after)
+        return
+    at = schedule.execution_time or time()
+    for day in _days(schedule, after.date()):
+        local = datetime.combine(day, at)
+        if local > after:
+            yield local
+
+
+def _cron_times(expression: str, after: datetime) -> Iterator[datetime]:
+    times = croniter(expression, after, ret_type=datetime)
+    try:
+        while True:
+            yield times.get_next()
+    except CroniterBadDateError:
+        return
+
+
+def _days(schedule: Schedule, first: date) -> Iterator[date]:
+    """Yield the days of the schedule's frequency, from `first` on."""
+    match schedule.frequency:
+        case Frequency.ONCE:
+            return iter([schedule.start_date] if schedule.start_date else [])
+        case Frequency.WEEKLY:
+            wanted = _weekdays(schedule)
+            return (day for day in _every_day(first) if day.isoweekday() % 7 in wanted)
+        case Frequency.MONTHLY:
+            return _month_days(schedule, first)
+        case _:
+            return _every_day(first)
+
+
+def _every_day(first: date) -> Iterator[date]:
+    return (first + number * _DAY for number in range((date.max - first).days))
+
+
+def _weekdays(schedule: Schedule) -> frozenset[int]:
+    if schedule.days_of_week:
+        return frozenset(schedule.days_of_week)
+    return frozenset({schedule.start_date.isoweekday() % 7 if schedule.start_date else 1})
+
+
+def _month_days(schedule: Schedule, first: date) -> Iterator[date]:
+    wanted = schedule.day_of_month or (schedule.start_date.day if schedule.start_date else 1)
+    for number in count_from():
+        year, month = divmod(first.year * 12 + first.month - 1 + number, 12)
+        last_day = calendar.monthrange(year, month + 1)[1]
+        yield date(year, month + 1, min(wanted, last_day))

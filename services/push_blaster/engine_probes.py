@@ -1,0 +1,41 @@
+"""What an engine answers on a port of its own: whether it lives, and what it has counted."""
+
+from collections.abc import Mapping
+from threading import Thread
+
+from flask import Flask
+from werkzeug.serving import make_server
+
+from chassis.bearer_auth import Role
+from chassis.fast_json import FastJson
+from chassis.postgres import Database
+from chassis.probes import probe_routes
+from chassis.service import ServiceFrame, frame_service
+from push_blaster.web.access.known_callers import KnownCallers
+from push_blaster.web.problems import PROBLEMS
+
+
+def make_engine_probes(
+    roles: Mapping[str, Role], database: Database, *, metrics_open: bool
+) -> Flask:
+    """Return the app; what all engines know together is told by the web."""
+    app = Flask(__name__, static_folder=None)
+    app.json = FastJson(app)
+    app.config["MAX_CONTENT_LENGTH"] = 1024
+    frame = ServiceFrame(
+        title="Push engine",
+        version="1",
+        openapi_path="/openapi.json",
+        find_caller=KnownCallers(roles, database).find,
+        problems=PROBLEMS,
+    )
+    api = frame_service(app, frame)
+    needed = {"database": database.ping}
+    api.register_blueprint(probe_routes(needed, list, metrics_open=metrics_open))
+    return app
+
+
+def serve_probes(app: Flask, host: str, port: int) -> None:
+    """Serve `app` from a thread, for as long as the process lives."""
+    server = make_server(host, port, app, threaded=True)
+    Thread(target=server.serve_forever, daemon=True, name="probes").start()

@@ -1,0 +1,41 @@
+"""Write down what a command of the command line is about to change, and how it ended."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import uuid4
+
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.access.audit_table import insert_change, update_answer
+from push_blaster.domain.access.audit import Change, describe
+
+#: How the audit log calls whoever may use the command line.
+ACTOR: Final = "command line"
+
+
+@contextmanager
+def audited_command(database: Database, name: str, what: object) -> Iterator[None]:
+    """Write the command down, run the block, and write down its exit code.
+
+    Raises: DatabaseAwayError before anything is changed.
+    """
+    change = Change(
+        at=utc_now(),
+        actor=ACTOR,
+        role=None,
+        method="COMMAND",
+        path=f"push-blaster {name}",
+        endpoint=name,
+        what=describe(what),
+        request_id=uuid4().hex,
+    )
+    with database.transaction() as connection:
+        row = insert_change(connection, change)
+    code = 1
+    try:
+        yield
+        code = 0
+    finally:
+        with database.transaction() as connection:
+            update_answer(connection, row, code, None, utc_now())

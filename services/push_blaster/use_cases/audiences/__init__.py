@@ -1,0 +1,1 @@
+"""From an audience script to checked users."""

@@ -1,0 +1,91 @@
+"""Look at every row of a frozen audience before anybody is sent to: who will get no message?"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from push_blaster.adapters.audiences.frozen_audiences import read_rows
+from push_blaster.adapters.delivery.message_size import MOST_BYTES, find_excess, measure
+from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.message import Message
+from push_blaster.domain.delivery.push_template import PushTexts, Wordings, render_row
+from push_blaster.domain.devices.device import DeviceKind
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.zones import find_zone
+from push_blaster.use_cases.delivery.find_send_windows import ZONE_COLUMN
+from push_blaster.use_cases.devices.find_devices import KIND_COLUMN, TOKEN_COLUMN
+
+#: Stands for the device token of a user whose row has none: as long as they are.
+_SOME_TOKEN: Final = "0" * 163
+_SOME_TAG: Final = "0" * 22
+
+
+def check_audience(
+    limits: Limits, automation: Automation, push: Push, path: Path
+) -> dict[str, Any]:
+    """Return counts of rows under the names that the API has for them, in constant memory.
+
+    Shape: `missingVariables` counts rows by the variable that they lack; `longest` is the longest
+    message in bytes, by the kind of device.
+    """
+    wordings = Wordings(automation.id, push)
+    missing: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    longest = dict.fromkeys(map(str, MOST_BYTES), 0)
+    for row in read_rows(path):
+        _, template = wordings.choose(row.user_id)
+        lacks = template.find_missing(row.variables)
+        missing.update(lacks)
+        others.update(_find_faults(automation, row))
+        texts = None if lacks else render_row(limits.links, template, row)
+        if isinstance(texts, Refusal):
+            others["badDeepLinks"] += 1
+        elif texts:
+            message = preview_message(row, texts)
+            sizes = measure(message)
+            longest = {kind: max(most, sizes[kind]) for kind, most in longest.items()}
+            others["tooLong"] += find_excess(message) is not None
+    return {
+        "missingVariables": dict(sorted(missing.items())),
+        "badDeepLinks": others["badDeepLinks"],
+        "tooLong": others["tooLong"],
+        "invalidTimezone": others["invalidTimezone"],
+        "longest": longest,
+    }
+
+
+def preview_message(row: AudienceRow, texts: PushTexts) -> Message:
+    """Return the message of a row as it would be, as far as is known before it is sent."""
+    return Message(
+        user_id=row.user_id,
+        device_token=row.variables.get(TOKEN_COLUMN, "").strip() or _SOME_TOKEN,
+        title=texts.title,
+        body=texts.body,
+        deep_link=texts.deep_link,
+        display_tag=_SOME_TAG,
+        device_kind=row.variables.get(KIND_COLUMN) or DeviceKind.FCM,
+    )
+
+
+def tell_check(check: Mapping[str, Any]) -> str | None:
+    """Return what was found as a sentence; None if every row gets its message."""
+    found = [f"{rows} lack {name}" for name, rows in check["missingVariables"].items()]
+    found += [f"{check[name]} {what}" for name, what in _WORDS.items() if check[name]]
+    return f"Rows: {', '.join(found)}." if found else None
+
+
+_WORDS: Final[Mapping[str, str]] = {
+    "badDeepLinks": "make a deep link that is not allowed",
+    "tooLong": "make a message that is too long",
+    "invalidTimezone": "name a zone that is none",
+}
+
+
+def _find_faults(automation: Automation, row: AudienceRow) -> Iterator[str]:
+    settings = automation.settings
+    zone = row.variables.get(ZONE_COLUMN, "").strip()
+    if (settings.quiet_hours or settings.local_time) and zone and find_zone(zone) is None:
+        yield "invalidTimezone"

@@ -1,0 +1,55 @@
+"""Who gets the tests of a push, with which variables."""
+
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from push_blaster.adapters.audiences.audience_csv import open_audience, open_text
+from push_blaster.adapters.audiences.audience_scripts import list_output
+from push_blaster.adapters.audiences.frozen_audiences import read_batch
+from push_blaster.domain.audiences.audience import (
+    AudienceBindingError,
+    AudienceRow,
+    bind_audience,
+    read_user_ids,
+)
+from push_blaster.domain.executions.execution import Execution, LogLevel
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.context import Parts, note
+from push_blaster.use_cases.devices.find_devices import KIND_COLUMN, TOKEN_COLUMN
+
+#: How many of the script's TEST rows are used when the automation names no test users.
+MAX_TEST_ROWS: Final = 20
+
+
+def find_test_rows(
+    parts: Parts, execution: Execution, position: int, audience: Path
+) -> list[AudienceRow]:
+    """Return the test users with the variables of the audience's first row; else the TEST rows."""
+    users = _read_users(parts, execution)
+    if users:
+        real = read_batch(audience, 0, 1)[0].variables
+        reach = {TOKEN_COLUMN, KIND_COLUMN}
+        variables = {name: value for name, value in real.items() if name not in reach}
+        return [AudienceRow(user_id, variables) for user_id in users]
+    wanted = execution.automation.pushes[position - 1].audience_name
+    return _read_test_rows(audience.parent / "output", wanted)
+
+
+def _read_users(parts: Parts, execution: Execution) -> list[UUID]:
+    users, others = read_user_ids(execution.automation.settings.test_user_ids)
+    for text in others:
+        complaint = f"settings.testUserIds: {text!r} is no user id (a UUID); left out."
+        note(parts, execution.id, Phase.TEST_SENDING, complaint, LogLevel.WARNING)
+    return users
+
+
+def _read_test_rows(output: Path, wanted: str) -> list[AudienceRow]:
+    try:
+        source = bind_audience(wanted, list(list_output(output).values()), is_test=True)
+    except AudienceBindingError:
+        return []
+    with open_text(output / source.file_name) as file:
+        rows = open_audience(file, source.file_name).rows
+        good = [AudienceRow(UUID(row.user_id), row.variables) for row in rows if not row.problem]
+    return good[:MAX_TEST_ROWS]

@@ -1,0 +1,25 @@
+"""Fit an automation's parameters to its script: as texts, with defaults, or a complaint each."""
+
+from collections.abc import Mapping
+
+from push_blaster.adapters.audiences.script_folder import Script, ScriptFolder
+from push_blaster.domain.audiences.script import ParametersError, read_parameters
+from push_blaster.domain.automations.automation import Automation
+
+
+def fit_parameters(script: Script, given: Mapping[str, object]) -> dict[str, str]:
+    """Return the texts that the script will see; ParametersError if they do not fit it."""
+    if script.faults:
+        raise ParametersError(script.id, {"its header": " ".join(script.faults)})
+    return read_parameters(script.id, script.parameters, given)
+
+
+def check_parameters(scripts: ScriptFolder, automation: Automation) -> None:
+    """Look whether the automation's script is there, and its parameters fit.
+
+    Raises: ScriptNotFoundError, ParametersError.
+    """
+    if automation.manual_user_ids or automation.upload:
+        return
+    if automation.script_id:
+        fit_parameters(scripts.find(automation.script_id), automation.script_parameters)

@@ -1,0 +1,126 @@
+"""What the pushes of an automation, saved or not, would say to real users; nothing is sent."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from uuid import UUID
+
+from push_blaster.adapters.audiences.frozen_audiences import read_rows
+from push_blaster.adapters.delivery.message_size import find_excess, measure
+from push_blaster.adapters.executions.execution_view import (
+    select_last_audience,
+    select_last_own_audience,
+)
+from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.push_template import PushTexts, Wordings, render_row
+from push_blaster.domain.delivery.template import MalformedPlaceholderError
+from push_blaster.use_cases.audiences.check_audience import preview_message
+from push_blaster.use_cases.context import Parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewedMessage:
+    """A push as one user would get it, or why the user would not.
+
+    Units: `sizes` are bytes, by the kind of device.
+    """
+
+    user_id: UUID
+    variant: str | None = None
+    texts: PushTexts | None = None
+    faults: tuple[str, ...] = ()
+    sizes: dict[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushPreview:
+    """A push, the columns of the audience that it was last frozen for, and its messages.
+
+    Shape: `faults` are those of the push itself, whoever gets it.
+    """
+
+    position: int
+    push: Push
+    columns: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    messages: tuple[PreviewedMessage, ...] = ()
+
+
+def preview_pushes(
+    parts: Parts, automation: Automation, user_ids: Sequence[UUID], limit: int
+) -> list[PushPreview]:
+    """Return each push as the users of its last frozen audience would get it.
+
+    Shape: of `user_ids`, or else of the first rows; `limit` users at the most.
+    """
+    return [
+        _preview(parts, automation, position, user_ids, limit)
+        for position in range(1, len(automation.pushes) + 1)
+    ]
+
+
+def _preview(
+    parts: Parts, automation: Automation, position: int, user_ids: Sequence[UUID], limit: int
+) -> PushPreview:
+    push = automation.pushes[position - 1]
+    try:
+        wordings = Wordings(automation.id, push)
+    except MalformedPlaceholderError as error:
+        return PushPreview(position=position, push=push, faults=(str(error),))
+    path, columns = _find_audience(parts, automation, position)
+    if path is None:
+        none = "There is no frozen audience yet; a run with the mode test-dry-run makes one."
+        return PushPreview(position=position, push=push, faults=(none,))
+    wanted = user_ids[:limit]
+    rows = list(islice(_pick(path, set(wanted)) if wanted else read_rows(path), limit))
+    strangers = [user_id for user_id in wanted if user_id not in {row.user_id for row in rows}]
+    unknown = [f"The audience has no column {name}." for name in wordings.find_unknown(columns)]
+    return PushPreview(
+        position=position,
+        push=push,
+        columns=columns,
+        faults=tuple(unknown),
+        messages=(
+            *(_fill_in(parts, wordings, row) for row in rows),
+            *(PreviewedMessage(user_id=u, faults=("is not in the audience",)) for u in strangers),
+        ),
+    )
+
+
+def _find_audience(
+    parts: Parts, automation: Automation, position: int
+) -> tuple[Path | None, tuple[str, ...]]:
+    name = automation.pushes[position - 1].audience_name
+    with parts.database.transaction() as connection:
+        last = select_last_own_audience(connection, automation.id, position)
+        last = last or select_last_audience(connection, automation.script_id or "", name)
+    path = parts.data_folder / last[0] if last else None
+    return (path, last[1]) if last and path and path.exists() else (None, ())
+
+
+def _pick(path: Path, wanted: Collection[UUID]) -> list[AudienceRow]:
+    """Return the rows of the wanted users, without holding the others."""
+    return list(islice((r for r in read_rows(path) if r.user_id in wanted), len(wanted)))
+
+
+def _fill_in(parts: Parts, wordings: Wordings, row: AudienceRow) -> PreviewedMessage:
+    variant, template = wordings.choose(row.user_id)
+    missing = template.find_missing(row.variables)
+    if missing:
+        faults = tuple(f"has no value for {name}" for name in missing)
+        return PreviewedMessage(user_id=row.user_id, variant=variant, faults=faults)
+    texts = render_row(parts.limits.links, template, row)
+    if isinstance(texts, Refusal):
+        return PreviewedMessage(user_id=row.user_id, variant=variant, faults=(texts.reason,))
+    message = preview_message(row, texts)
+    excess = find_excess(message)
+    return PreviewedMessage(
+        user_id=row.user_id,
+        variant=variant,
+        texts=texts,
+        faults=(f"is too long: {excess}",) if excess else (),
+        sizes=measure(message),
+    )

@@ -1,0 +1,1 @@
+"""Change, check, control and list automations."""

@@ -1,0 +1,84 @@
+"""Create, edit and delete automations."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from push_blaster.adapters.automations.automation_document import complete_document, read_automation
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.document_files import next_version
+
+#: Cancels what is pending of an automation, for a reason, and returns the ids of what it cancelled.
+CancelPending = Callable[[str, str], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A changed automation, and the executions that the change cancelled."""
+
+    document: dict[str, Any]
+    cancelled: tuple[str, ...] = ()
+
+
+def create_automation(files: AutomationFiles, sent: Mapping[str, Any], now: datetime) -> Change:
+    """Write a new automation; it gets an id if it brings none.
+
+    Raises: ValidationError, DocumentExistsError.
+    """
+    document = new_document(sent, now)
+    files.create(document)
+    return Change(document)
+
+
+def new_document(sent: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the first version of an automation, complete and written nowhere; ValidationError."""
+    stamp = now.isoformat()
+    draft = {**sent, "id": sent.get("id") or str(uuid4()), "version": 1}
+    draft["metadata"] = {"createdBy": "api", **(sent.get("metadata") or {})}
+    document = complete_document({**draft, "createdAt": stamp, "updatedAt": stamp})
+    if read_automation(document).is_scheduled:
+        document["activatedAt"] = stamp
+    return document
+
+
+def edit_automation(
+    files: AutomationFiles,
+    automation_id: str,
+    sent: Mapping[str, Any],
+    cancel_pending: CancelPending,
+    now: datetime,
+) -> Change:
+    """Lay `sent` over the automation, as its next version; `metadata` is merged one level deep.
+
+    Raises: ValidationError, DocumentNotFoundError, BrokenDocumentError, StaleVersionError.
+    """
+    old = files.load(automation_id)
+    metadata = {**(old.get("metadata") or {}), **(sent.get("metadata") or {})}
+    document = complete_document({**next_version(old, sent, now), "metadata": metadata})
+    if read_automation(document).is_scheduled and not read_automation(old).is_scheduled:
+        document["activatedAt"] = now.isoformat()
+    files.replace(document, expected_version=old["version"])
+    return Change(document, tuple(_cancel_if_unscheduled(old, document, cancel_pending)))
+
+
+def delete_automation(
+    files: AutomationFiles,
+    automation_id: str,
+    expected_version: int | None,
+    cancel_pending: CancelPending,
+) -> tuple[str, ...]:
+    """Remove the automation; return the ids of the executions that this cancelled."""
+    files.delete(automation_id, expected_version)
+    return tuple(cancel_pending(automation_id, "The automation was deleted."))
+
+
+def _cancel_if_unscheduled(
+    old: Mapping[str, Any], new: Mapping[str, Any], cancel_pending: CancelPending
+) -> list[str]:
+    was_scheduled, is_scheduled = (read_automation(d).is_scheduled for d in (old, new))
+    if was_scheduled and not is_scheduled:
+        reason = f"The automation was switched off (status {new['status']!r})."
+        return cancel_pending(new["id"], reason)
+    return []

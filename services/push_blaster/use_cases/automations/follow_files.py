@@ -1,0 +1,67 @@
+"""Cancel what waits for an automation whose file, changed by hand, says that it is switched off.
+
+What the API and the pages switch off they cancel themselves, at once.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from chassis.postgres import Database
+from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
+from push_blaster.adapters.executions.execution_table import select_scheduled
+from push_blaster.domain.executions.phase import BEFORE_LIVE
+from push_blaster.use_cases.executions.stop_execution import CannotStopError, cancel_execution
+
+#: How long a file must say so: engines see a change one after the other, and one that has seen an
+#: automation come back may have opened what another one still takes for switched off.
+OFF_FOR: Final = timedelta(seconds=10)
+#: How long a file must be gone: pipelines remove and bring back.
+GONE_FOR: Final = timedelta(minutes=1)
+
+
+@dataclass(slots=True)
+class FileFollower:
+    """Knows since when no file has wanted an execution any more."""
+
+    files: AutomationFiles
+    database: Database
+    _since: dict[str, datetime] = field(default_factory=dict)
+
+    def look(self, now: datetime) -> list[str]:
+        """Cancel what a schedule opened and no file wants; return the ids of the executions."""
+        unwanted = self._find_unwanted()
+        self._since = {id_: self._since.get(id_, now) for id_ in unwanted}
+        cancelled = []
+        for execution_id, (reason, patience) in unwanted.items():
+            if now - self._since[execution_id] >= patience:
+                with suppress(CannotStopError):  # it went live, or ended, meanwhile
+                    cancel_execution(self.database, execution_id, reason, now)
+                    cancelled.append(execution_id)
+        return cancelled
+
+    def _find_unwanted(self) -> dict[str, tuple[str, timedelta]]:
+        """Return by execution why it is not wanted, and how long that must hold."""
+        with self.database.transaction() as connection:
+            waiting = select_scheduled(connection, BEFORE_LIVE)
+        automations, broken = self.files.read_all(), self.files.list_all().broken
+        unreadable = {file.name.removesuffix(".json") for file in broken}
+        return {
+            execution_id: why
+            for execution_id, automation_id in waiting.items()
+            if automation_id not in unreadable and (why := _why_not(automations, automation_id))
+        }
+
+
+def _why_not(
+    automations: Mapping[str, StoredAutomation], automation_id: str
+) -> tuple[str, timedelta] | None:
+    stored = automations.get(automation_id)
+    if stored and not stored.automation.is_scheduled:
+        status = stored.automation.status
+        return f"The automation was switched off in its file (status {status!r}).", OFF_FOR
+    if not stored and automations:  # a folder without any file is a disk that is away
+        return "The automation's file was removed.", GONE_FOR
+    return None

@@ -1,0 +1,52 @@
+"""List automations as people see them: with what the engine knows of each."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from push_blaster.adapters.automations.automation_files import StoredAutomation
+from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.schedule.schedule import next_slots
+
+#: Returns, for each automation that ever ran, its counters under the document's names.
+ReadStatistics = Callable[[Sequence[str]], Mapping[str, dict[str, object]]]
+
+
+@dataclass(slots=True)
+class AutomationLists:
+    """Shows automations; remembers, until then, when each sends next."""
+
+    read_statistics: ReadStatistics
+    _next: dict[str, tuple[Automation, datetime | None]] = field(default_factory=dict)
+
+    def show(self, found: Iterable[StoredAutomation], now: datetime) -> list[dict[str, Any]]:
+        """Return the documents with counters from the engine's records, not their own old ones."""
+        stored = list(found)
+        statistics = self.read_statistics([one.automation.id for one in stored])
+        return [self._show(one, statistics.get(one.automation.id, {}), now) for one in stored]
+
+    def _show(
+        self, stored: StoredAutomation, statistics: Mapping[str, object], now: datetime
+    ) -> dict[str, Any]:
+        next_at = self._next_slot(stored.automation, now)
+        counters = {
+            "totalExecutions": 0,
+            "successfulExecutions": 0,
+            "failedExecutions": 0,
+            "lastExecutedAt": None,
+            "lastError": None,
+            "nextExecutionAt": next_at.isoformat() if next_at else None,
+        }
+        metadata = {**(stored.document.get("metadata") or {}), **counters, **statistics}
+        return {**stored.document, "metadata": metadata}
+
+    def _next_slot(self, automation: Automation, now: datetime) -> datetime | None:
+        if not automation.is_scheduled:
+            return None
+        known, next_at = self._next.get(automation.id, (None, None))
+        if known is not automation or (next_at and next_at <= now):
+            slots = next_slots(automation.schedule, now, 1)
+            next_at = slots[0].at if slots else None
+            self._next[automation.id] = automation, next_at
+        return next_at

@@ -1,0 +1,1 @@
+"""Ask the cadence service, and tell it what was sent."""

@@ -1,0 +1,147 @@
+"""What the steps of an execution work with, and how they say that they cannot go on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from chassis.postgres import Connection, Database, DatabaseAwayError
+from push_blaster.adapters.audiences.script_folder import ScriptFolder
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.devices.device_source import DeviceSource
+from push_blaster.adapters.executions.execution_log import append_log
+from push_blaster.adapters.executions.violation_table import insert_violation
+from push_blaster.adapters.transports.dry_run_transport import DryRunTransport
+from push_blaster.adapters.transports.simulated_transport import SimulatedTransport
+from push_blaster.domain.delivery.transport import PushTransport
+from push_blaster.domain.executions.execution import Execution, LogLevel
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.executions.modes import Mode, delivers, is_dry
+from push_blaster.domain.executions.safeguards import Violation
+
+
+class StepFailedError(Exception):
+    """The execution cannot go on; the message says why, and what would mend it.
+
+    Shape: `violation` is the safeguard's finding, if a safeguard ended it.
+    """
+
+    def __init__(self, message: str, violation: Violation | None = None) -> None:
+        """Take the message and the finding."""
+        super().__init__(message)
+        self.violation = violation
+
+
+class StepStoppedError(Exception):
+    """The step was stopped, taken over by another engine, or its engine is shutting down."""
+
+
+class Pacer(Protocol):
+    """What keeps all senders of this process below the provider's quota."""
+
+    def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
+        """Return how many of `messages` may be sent now, once it is any; 0 if it should stop."""
+
+    def note(self, well: int, failed: int, over_quota: int) -> None:
+        """Take what became of messages: taken by the provider, failed by it, over its quota."""
+
+    def share(self, engines: int) -> None:
+        """Take how many engines send: each has an equal part of the rate."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what people are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The outside as the steps see it; wiring.py makes it from the settings."""
+
+    database: Database
+    transport: PushTransport
+    cadence: CadenceClient
+    scripts: ScriptFolder
+    data_folder: Path
+    pacer: Pacer
+    limits: Limits
+    clock: Callable[[], datetime]
+    is_shutting_down: Callable[[], bool]
+    engine_id: str = ""
+    dry_run_transport: PushTransport = DryRunTransport()  # noqa: RUF009 - it holds nothing
+    device_source: DeviceSource | None = None
+
+
+def fit_to_mode(parts: Parts, mode: Mode) -> Parts:
+    """Return the parts for an execution of `mode`: none that could deliver, unless it does."""
+    if delivers(mode):
+        return parts
+    transport = parts.dry_run_transport if is_dry(mode) else SimulatedTransport()
+    return replace(parts, transport=transport, pacer=_Unpaced())
+
+
+class _Unpaced:
+    """What does not deliver uses up nothing of the provider's quota."""
+
+    def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
+        return 0 if should_stop() else messages
+
+    def note(self, well: int, failed: int, over_quota: int) -> None:
+        """Nothing was sent."""
+
+    def share(self, engines: int) -> None:
+        """There is nothing to share."""
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+def note(
+    parts: Parts, execution_id: str, stage: str, message: str, level: LogLevel = LogLevel.INFO
+) -> None:
+    """Write one event to the execution's log."""
+    with parts.database.transaction() as connection:
+        append_log(connection, execution_id, stage, message, parts.clock(), level)
+
+
+def report(parts: Parts, execution: Execution, violation: Violation) -> None:
+    """Write down what a safeguard found, once, for the log and for the contacts."""
+    now = parts.clock()
+    with parts.database.transaction() as connection:
+        if insert_violation(connection, execution, violation, now):
+            text, level = violation.message, LogLevel.WARNING
+            append_log(connection, execution.id, "safeguards", text, now, level)
+
+
+def watch_for_stop(
+    parts: Parts, is_ours: Callable[[Connection], bool], every_s: float = 0.25
+) -> Callable[[], bool]:
+    """Return a function that says whether to stop; it asks the database every `every_s` seconds.
+
+    While the database is away nobody can have stopped anything, so the step goes on.
+    """
+    asked_at = parts.clock()
+    stopped = False
+
+    def should_stop() -> bool:
+        nonlocal asked_at, stopped
+        if stopped or parts.is_shutting_down():
+            return True
+        now = parts.clock()
+        if (now - asked_at).total_seconds() >= every_s:
+            asked_at = now
+            stopped = not _ask(parts.database, is_ours)
+        return stopped
+
+    return should_stop
+
+
+def _ask(database: Database, is_ours: Callable[[Connection], bool]) -> bool:
+    try:
+        with database.transaction() as connection:
+            return is_ours(connection)
+    except DatabaseAwayError:
+        return True
+
+
+class IdempotencyConflictError(Exception):
+    """The idempotency key was used before, for something else."""

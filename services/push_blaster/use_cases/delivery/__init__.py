@@ -1,0 +1,1 @@
+"""Send the batches of a push."""

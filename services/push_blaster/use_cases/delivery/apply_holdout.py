@@ -1,0 +1,33 @@
+"""Who of an audience gets nothing, so that the others can be compared with them."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.automations.experiment import is_held_out
+from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.executions.execution import Execution, Trigger
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.executions.modes import goes_to_audience
+
+STATE = "holdout"
+
+
+def find_held_out(
+    limits: Limits, execution: Execution, rows: Sequence[AudienceRow], states: Mapping[UUID, str]
+) -> dict[UUID, Refusal]:
+    """Return who of `rows` is held out, and by which of the two: the automation's, or everyone's.
+
+    Tests and ad hoc pushes go to whom they name. Whoever has another state already keeps it.
+    """
+    if not goes_to_audience(execution.mode) or execution.trigger is Trigger.AD_HOC:
+        return {}
+    automation = execution.automation
+    own = automation.settings.holdout_percent
+    found = {}
+    for user_id in (row.user_id for row in rows if states.get(row.user_id, STATE) == STATE):
+        if is_held_out(limits.holdout_percent, user_id):
+            found[user_id] = Refusal(user_id, STATE, "held out of every automation")
+        elif is_held_out(own, user_id, automation.id):
+            found[user_id] = Refusal(user_id, STATE, "held out of this automation")
+    return found

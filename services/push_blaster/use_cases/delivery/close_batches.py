@@ -1,0 +1,69 @@
+"""Close the batches and tests of executions that ended without them: stopped, failed, or killed."""
+
+from datetime import timedelta
+from typing import Final
+
+from push_blaster.adapters.delivery.batch_table import (
+    close_batch,
+    close_untouched,
+    select_left_open,
+)
+from push_blaster.adapters.delivery.delivery_ledger import (
+    LedgerPage,
+    delete_deferred,
+    select_open_tests,
+    select_states,
+)
+from push_blaster.adapters.delivery.delivery_report import keep_counts
+from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.executions.modes import delivers
+from push_blaster.use_cases.cadence.track_sends import track_page
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.delivery.send_messages import leave_in_doubt, leave_tried_out
+
+#: A worker that was in the middle of a batch has noticed its end, and written down the rest.
+WORKERS_ARE_DONE: Final = timedelta(seconds=3)
+#: How many batches are closed in one round.
+AT_ONCE: Final = 50
+
+
+def close_batches(parts: Parts) -> int:
+    """Settle what is in doubt, tell cadence who was sent to, give back the slots of the others.
+
+    Returns how many batches and tests were closed. What cadence cannot be told now is told later.
+    """
+    ended_before = parts.clock() - WORKERS_ARE_DONE
+    with parts.database.transaction() as connection:
+        close_untouched(connection, parts.clock())
+        left_open = [
+            LedgerPage(execution_id, position, is_test=False, batch=number)
+            for execution_id, position, number in select_left_open(
+                connection, ended_before, AT_ONCE
+            )
+        ]
+        left_open += select_open_tests(connection, ended_before, AT_ONCE)
+    for page in left_open:
+        if not _close(parts, page):
+            return 0
+    return len(left_open)
+
+
+def _close(parts: Parts, page: LedgerPage) -> bool:
+    with parts.database.transaction() as connection:
+        execution = select_execution(connection, page.execution_id)
+        states = select_states(connection, page)
+    claimed = [user_id for user_id, state in states.items() if state == "claimed"]
+    if delivers(execution.mode):
+        leave_in_doubt(parts, page, claimed, "its send had begun when the execution ended")
+    else:
+        leave_tried_out(parts, page, claimed)
+    with parts.database.transaction() as connection:
+        delete_deferred(connection, page)
+    if not track_page(parts, execution, page):
+        return False
+    if page.is_test:
+        return True
+    with parts.database.transaction() as connection:
+        close_batch(connection, page.execution_id, page.position, page.batch, parts.clock())
+        keep_counts(connection, page)
+    return True

@@ -1,0 +1,92 @@
+"""When each user's turn is by the user's own clock: now, later, or never."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from push_blaster.adapters.devices.device_table import select_timezones
+from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.user_time import NoTurn, Wishes, find_turn, hold_limit
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.timeline import plan_pushes
+from push_blaster.domain.zones import find_zone
+from push_blaster.use_cases.context import Parts
+
+#: The audience column that, if there is one, names a row's zone.
+ZONE_COLUMN: Final = "timezone"
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Whose turn is now, whose comes later and when, and who never gets one, and why."""
+
+    now: list[AudienceRow] = field(default_factory=list)
+    later: dict[UUID, datetime] = field(default_factory=dict)
+    never: list[Refusal] = field(default_factory=list)
+
+
+def find_turns(
+    parts: Parts, execution: Execution, position: int, rows: Sequence[AudienceRow]
+) -> Turns:
+    """Return the turns of `rows`; without quiet hours and local times they are all now."""
+    wishes = _find_wishes(parts, execution, position)
+    if wishes is None or not rows:
+        return Turns(list(rows))
+    now, zones, turns = parts.clock(), _find_zones(parts, execution, rows), Turns()
+    by_zone = {zone: find_turn(wishes, zone, now) for zone in set(zones.values())}
+    for row in rows:
+        zone = zones[row.user_id]
+        turn = by_zone[zone]
+        if isinstance(turn, NoTurn):
+            turns.never.append(Refusal(row.user_id, turn, _WHY[turn].format(zone=zone.key)))
+        elif turn > now:
+            turns.later[row.user_id] = turn
+        else:
+            turns.now.append(row)
+    return turns
+
+
+_WHY: Final[Mapping[NoTurn, str]] = {
+    NoTurn.QUIET_HOURS: "quiet hours in {zone}",
+    NoTurn.LOCAL_TIME_PASSED: "the push's time has passed in {zone}",
+    NoTurn.NOT_IN_TIME: "the turn of {zone} comes too late (settings.deliverWithinMinutes)",
+}
+
+
+def _find_wishes(parts: Parts, execution: Execution, position: int) -> Wishes | None:
+    """Return what the automation wishes; None for nothing, and for what is no live send."""
+    automation, settings = execution.automation, execution.automation.settings
+    started_at = execution.pushes[position - 1].started_at
+    is_wished = settings.quiet_hours or settings.local_time
+    if execution.mode is not Mode.LIVE or started_at is None or not is_wished:
+        return None
+    zone = automation.schedule.timezone
+    planned = plan_pushes(automation.pushes, execution.slot, zone)[position - 1]
+    wall_time = planned.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    return Wishes(
+        quiet_hours=settings.quiet_hours,
+        wall_time=wall_time if settings.local_time else None,
+        closes_at=started_at + hold_limit(settings, parts.limits.push_time_limit),
+    )
+
+
+def _find_zones(
+    parts: Parts, execution: Execution, rows: Sequence[AudienceRow]
+) -> dict[UUID, ZoneInfo]:
+    """Return everybody's zone: the row's, else the device's, else the automation's."""
+    automation = execution.automation
+    quiet = automation.settings.quiet_hours
+    otherwise = ZoneInfo((quiet and quiet.timezone) or automation.schedule.timezone)
+    named = {row.user_id: find_zone(row.variables.get(ZONE_COLUMN, "").strip()) for row in rows}
+    nameless = [user_id for user_id, zone in named.items() if zone is None]
+    with parts.database.transaction() as connection:
+        of_devices = select_timezones(connection, nameless) if nameless else {}
+    return {
+        user_id: zone or find_zone(of_devices.get(user_id, "")) or otherwise
+        for user_id, zone in named.items()
+    }

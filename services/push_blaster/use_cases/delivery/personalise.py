@@ -1,0 +1,68 @@
+"""Turn rows of an audience into messages: find each user's device, fill in the texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from push_blaster.adapters.delivery.message_size import find_excess
+from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.automations.automation import Push, ReachedDevices
+from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.message import Message, display_tag
+from push_blaster.domain.delivery.push_template import Wordings, render_row
+from push_blaster.domain.devices.device import Address
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.devices.find_devices import find_devices
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """The messages, and who gets none and why."""
+
+    messages: list[Message] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+def personalise(
+    parts: Parts, execution: Execution, push: Push, rows: Sequence[AudienceRow]
+) -> Personal:
+    """Return a message for each row that can have one, in the order of the rows."""
+    every = execution.automation.settings.devices is ReachedDevices.ALL
+    reach = find_devices(parts, rows, every=every)
+    wordings = Wordings(execution.automation.id, push)
+    personal = Personal()
+    for row in rows:
+        variant, template = wordings.choose(row.user_id)
+        if not reach.is_known(row.user_id):
+            refusal = Refusal(row.user_id, "no_token", "no living device token")
+            personal.refusals.append(refusal)
+            continue
+        texts = render_row(parts.limits.links, template, row)
+        if isinstance(texts, Refusal):
+            personal.refusals.append(texts)
+            continue
+        newest, *others = reach.devices.get(row.user_id, _NOWHERE)
+        message = Message(
+            user_id=row.user_id,
+            device_token=newest.token,
+            title=texts.title,
+            body=texts.body,
+            deep_link=texts.deep_link,
+            display_tag=display_tag(execution.id, push.id, row.user_id),
+            device_kind=newest.kind,
+            device_keys=newest.keys,
+            other_devices=tuple(others),
+            fault=reach.unknown.get(row.user_id),
+            variant=variant,
+        )
+        excess = find_excess(message)
+        if excess:
+            personal.refusals.append(Refusal(row.user_id, "too_long", excess))
+        else:
+            personal.messages.append(message)
+    return personal
+
+
+#: Stands for the devices of a user whose devices could not be found out.
+_NOWHERE: Final = (Address("", kind=""),)

@@ -1,0 +1,94 @@
+"""Carry each message to every device that it is for, and tell one outcome of its user."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from push_blaster.domain.delivery.message import Delivery, Message, Outcome
+from push_blaster.domain.delivery.transport import PushTransport
+from push_blaster.domain.devices.device import Address, DeadDevice
+
+#: What counts of several devices, from the first on: a user is reached if one of them is.
+_BY_WEIGHT: Final = (
+    Outcome.SENT,
+    Outcome.DRY_RUN,
+    Outcome.IN_DOUBT,
+    Outcome.DEFERRED,
+    Outcome.NOT_SENT,
+    Outcome.FAILED,
+    Outcome.TOKEN_DEAD,
+)
+#: What stands even if a later device was never tried: the user has the message, or may have it.
+_STANDS: Final = frozenset({Outcome.SENT, Outcome.DRY_RUN, Outcome.IN_DOUBT})
+
+
+def reach_devices(
+    transport: PushTransport, messages: Sequence[Message], should_stop: Callable[[], bool]
+) -> Iterator[Delivery]:
+    """Yield one outcome for each message; of whom it is not known where to, `DEFERRED`.
+
+    Raises: TransportUnavailableError.
+    """
+    known = [message for message in messages if message.fault is None]
+    for message in messages:
+        if message.fault is not None:
+            yield Delivery(message.user_id, Outcome.DEFERRED, reason=message.fault)
+    yield from _Rounds(transport, should_stop).run(known)
+
+
+class _Rounds:
+    """First every user's newest device, then the next one of those who have more, and so on."""
+
+    def __init__(self, transport: PushTransport, should_stop: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._should_stop = should_stop
+        self._so_far: dict[UUID, Delivery] = {}
+
+    def run(self, messages: Sequence[Message]) -> Iterator[Delivery]:
+        try:
+            while messages:
+                yield from self._send(messages)
+                messages = [_for_next_device(m) for m in messages if m.other_devices]
+        except Exception:
+            # Whoever was reached by an earlier device must not be sent to again.
+            yield from (d for d in self._so_far.values() if d.outcome in _STANDS)
+            raise
+
+    def _send(self, messages: Sequence[Message]) -> Iterator[Delivery]:
+        """Send to one device of each user; yield the outcome of those who have no further one."""
+        by_user = {message.user_id: message for message in messages}
+        for delivery in self._transport.send(messages, self._should_stop):
+            message = by_user[delivery.user_id]
+            told = _with_dead_device(delivery, message)
+            before = self._so_far.pop(delivery.user_id, None)
+            folded = _fold(before, told) if before else told
+            if message.other_devices:
+                self._so_far[delivery.user_id] = folded
+            else:
+                yield folded
+
+
+def _for_next_device(message: Message) -> Message:
+    following, *others = message.other_devices
+    return replace(
+        message,
+        device_token=following.token,
+        device_kind=following.kind,
+        device_keys=following.keys,
+        other_devices=tuple(others),
+    )
+
+
+def _with_dead_device(delivery: Delivery, message: Message) -> Delivery:
+    if delivery.outcome is not Outcome.TOKEN_DEAD:
+        return delivery
+    address = Address(message.device_token, message.device_kind, message.device_keys)
+    dead = DeadDevice(message.user_id, address, delivery.reason or "dead")
+    return replace(delivery, dead_devices=(dead,))
+
+
+def _fold(one: Delivery, other: Delivery) -> Delivery:
+    """Return the weightier of two outcomes, with the dead devices of both."""
+    first = min(one, other, key=lambda delivery: _BY_WEIGHT.index(delivery.outcome))
+    return replace(first, dead_devices=(*one.dead_devices, *other.dead_devices))

@@ -1,0 +1,1 @@
+"""Import devices, and find those of a user."""

@@ -1,0 +1,79 @@
+"""Where users are reached: by their row, by somebody else's service, or by our registry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from push_blaster.adapters.devices.device_table import MOST_DEVICES, select_addresses, select_deaths
+from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.devices.device import Address, DeviceKind
+from push_blaster.use_cases.context import Parts
+
+#: The audience columns that, if there are any, say where a row's user is reached.
+TOKEN_COLUMN: Final = "device_token"  # noqa: S105 - a column's name
+KIND_COLUMN: Final = "device_kind"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The devices of users, the newest first; of whom it could not be found out, and why."""
+
+    devices: Mapping[UUID, Sequence[Address]]
+    unknown: Mapping[UUID, str] = field(default_factory=dict)
+
+    def is_known(self, user_id: UUID) -> bool:
+        """Return whether the user has a device, or may have one."""
+        return user_id in self.devices or user_id in self.unknown
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A device that we are told of, and when it was seen, if we are told that too."""
+
+    address: Address
+    seen_at: datetime | None = None
+
+
+def find_devices(parts: Parts, rows: Sequence[AudienceRow], *, every: bool) -> Reach:
+    """Return where the users of `rows` are reached: by the device seen last, or by every one.
+
+    What was called dead is left out, until it is seen again. Whom neither the row nor the source
+    tells of is looked up in the registry.
+    """
+    told = {
+        row.user_id: [_Candidate(Address(token, row.variables.get(KIND_COLUMN) or DeviceKind.FCM))]
+        for row in rows
+        if (token := row.variables.get(TOKEN_COLUMN, "").strip())
+    }
+    unknown: Mapping[UUID, str] = {}
+    if parts.device_source:
+        asked = [row.user_id for row in rows if row.user_id not in told]
+        found = parts.device_source.find(asked, parts.clock())
+        unknown = found.unknown
+        told |= {
+            user_id: [_Candidate(d.address, d.last_seen_at) for d in own]
+            for user_id, own in found.devices.items()
+        }
+    devices = _leave_out_dead(parts, told) if told else {}
+    others = [r.user_id for r in rows if r.user_id not in devices and r.user_id not in unknown]
+    with parts.database.transaction() as connection:
+        registered = select_addresses(connection, others, every=every) if others else {}
+    most = MOST_DEVICES if every else 1
+    return Reach({**registered, **{u: own[:most] for u, own in devices.items()}}, unknown)
+
+
+def _leave_out_dead(
+    parts: Parts, told: Mapping[UUID, Sequence[_Candidate]]
+) -> dict[UUID, list[Address]]:
+    tokens = [candidate.address.token for own in told.values() for candidate in own]
+    with parts.database.transaction() as connection:
+        deaths = select_deaths(connection, tokens)
+
+    def lives(candidate: _Candidate) -> bool:
+        died_at = deaths.get(candidate.address.token)
+        return not died_at or bool(candidate.seen_at and candidate.seen_at >= died_at)
+
+    living = {u: [c.address for c in own if lives(c)] for u, own in told.items()}
+    return {user_id: own for user_id, own in living.items() if own}

@@ -1,0 +1,56 @@
+"""Register the devices of a whole file: in pages, in one transaction, or only to try it out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+from chassis.postgres import Connection, Database
+from push_blaster.adapters.devices.device_csv import DeviceRow
+from push_blaster.adapters.devices.device_table import upsert_devices
+
+#: Rows that are held in memory at once.
+PAGE: Final = 5_000
+#: How many bad rows are listed; the others are counted.
+LISTED: Final = 1_000
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import found in its file, and did with it; counts of rows.
+
+    Shape: `unchanged` rows were good, and told nothing newer than what is known, or came twice.
+    """
+
+    rows: int = 0
+    registered: int = 0
+    unchanged: int = 0
+    bad: int = 0
+    bad_rows: list[DeviceRow] = field(default_factory=list)
+
+
+def import_devices(
+    database: Database, rows: Iterator[DeviceRow], now: datetime, *, dry_run: bool
+) -> Imported:
+    """Register every good row; a dry run does all of it and keeps nothing. Safe to repeat."""
+    done = Imported()
+    with database.transaction() as connection:
+        while page := list(islice(rows, PAGE)):
+            _import_page(connection, page, now, done)
+        if dry_run:
+            connection.rollback()
+    return done
+
+
+def _import_page(
+    connection: Connection, page: list[DeviceRow], now: datetime, done: Imported
+) -> None:
+    good = [row.device for row in page if row.device]
+    bad = [row for row in page if not row.device]
+    registered = upsert_devices(connection, good, now)
+    done.rows += len(page)
+    done.registered += registered
+    done.unchanged += len(good) - registered
+    done.bad += len(bad)
+    done.bad_rows += bad[: LISTED - len(done.bad_rows)]

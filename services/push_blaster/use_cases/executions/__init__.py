@@ -1,0 +1,1 @@
+"""Run an execution from its start to its end."""

@@ -1,0 +1,150 @@
+"""Move one execution forward by at most one step."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from chassis.postgres import Connection, DatabaseAwayError
+from push_blaster.adapters.delivery.batch_table import select_rest
+from push_blaster.adapters.executions.execution_log import append_log
+from push_blaster.adapters.executions.execution_table import (
+    FencedError,
+    save_execution,
+    take_execution,
+)
+from push_blaster.adapters.executions.execution_view import NewerExecutionError
+from push_blaster.domain.executions.execution import Execution, LogLevel, PushStatus
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.executions.timeline import (
+    REST_INTERVAL,
+    WATCH_INTERVAL,
+    Step,
+    find_due_step,
+)
+from push_blaster.use_cases.context import (
+    Parts,
+    StepFailedError,
+    StepStoppedError,
+    fit_to_mode,
+    report,
+)
+from push_blaster.use_cases.executions.generate_audience import generate_audience
+from push_blaster.use_cases.executions.run_live import (
+    begin,
+    complete,
+    go_live,
+    start_push,
+    watch_push,
+)
+from push_blaster.use_cases.executions.send_test import send_test
+
+log = structlog.get_logger()
+
+RunStep = Callable[[Parts, Execution], Execution]
+
+STEPS: Final[Mapping[Step, RunStep]] = {
+    Step.BEGIN: begin,
+    Step.GENERATE_AUDIENCE: generate_audience,
+    Step.SEND_TEST: send_test,
+    Step.GO_LIVE: go_live,
+    Step.START_PUSH: start_push,
+    Step.WATCH_PUSH: watch_push,
+    Step.COMPLETE: complete,
+}
+
+#: Unexpected errors in a row after which an execution is given up.
+MAX_FAILURES: Final = 3
+
+
+def advance_execution(parts: Parts, execution_id: str) -> bool:
+    """Run the step that is due and save what it made; return whether there was one.
+
+    Killed in between, the step runs again from its beginning: each is safe to repeat.
+    """
+    try:
+        with parts.database.transaction() as connection:
+            execution = take_execution(connection, execution_id)
+    except NewerExecutionError as newer:
+        log.info("left_to_a_newer_engine", reason=str(newer))
+        return False
+    step = find_due_step(execution, parts.clock()) if execution else None
+    if execution is None or step is None:
+        return False
+    try:
+        after = _run(parts, execution, step)
+        _save(parts, execution, after)
+    except (StepStoppedError, FencedError) as stopped:
+        log.info("step_given_up", execution=execution_id, step=step, reason=str(stopped))
+    return True
+
+
+def _run(parts: Parts, execution: Execution, step: Step) -> Execution:
+    try:
+        fitting = fit_to_mode(parts, execution.mode)
+        return replace(STEPS[step](fitting, execution), failures=0)
+    except StepFailedError as failure:
+        if failure.violation:
+            report(parts, execution, failure.violation)
+        return _failed(execution, str(failure), parts.clock())
+    except (StepStoppedError, FencedError, DatabaseAwayError):
+        raise
+    except Exception as error:
+        log.exception("step_crashed", execution=execution.id, step=step)
+        if execution.failures + 1 >= MAX_FAILURES:
+            reason = f"The step {step} failed {MAX_FAILURES} times: {error!r}"
+            return _failed(execution, reason, parts.clock())
+        return replace(execution, failures=execution.failures + 1)
+
+
+def _save(parts: Parts, before: Execution, after: Execution) -> None:
+    now = parts.clock()
+    is_waiting = after.phase is before.phase and _is_waiting(after)
+    with parts.database.transaction() as connection:
+        again_at = _watch_again(connection, after, now) if is_waiting else None
+        save_execution(connection, before, after, now, due_at=again_at)
+        if after.phase is not before.phase:
+            level = LogLevel.ERROR if after.phase is Phase.FAILED else LogLevel.INFO
+            append_log(connection, before.id, after.phase, _announce(after), now, level)
+
+
+def _watch_again(connection: Connection, execution: Execution, now: datetime) -> datetime:
+    """Return when to look again: soon, or less often while everybody who is left is held."""
+    rest = select_rest(connection, execution.id, now)
+    return min(max(now + WATCH_INTERVAL, rest), now + REST_INTERVAL)
+
+
+_COMPLETED: Final[Mapping[Mode, str]] = {
+    Mode.TEST_LIVE_SEND: "The test has gone out; nobody else was sent to.",
+    Mode.TEST_DRY_RUN: "The test was tried out; nothing was sent.",
+    Mode.REAL_DRY_RUN: "All pushes were tried out; nothing was sent.",
+    Mode.SIMULATION: "Simulated to the end; nothing has left the machine.",
+    Mode.TEST_SCHEDULED_SEND: "All pushes have gone out, to the test users only.",
+}
+
+
+def _announce(execution: Execution) -> str:
+    if execution.reason:
+        return execution.reason
+    if execution.phase is Phase.CANCELLATION_WINDOW and execution.live_at:
+        live_at = execution.live_at.isoformat(timespec="seconds")
+        return f"The window to cancel is open; live at {live_at}."
+    if execution.phase is Phase.COMPLETED:
+        return _COMPLETED.get(execution.mode, "All pushes have gone out.")
+    return f"Phase {execution.phase} begins."
+
+
+def _is_waiting(execution: Execution) -> bool:
+    is_sending = any(push.status is PushStatus.SENDING for push in execution.pushes)
+    return is_sending or execution.failures > 0
+
+
+def _failed(execution: Execution, reason: str, now: datetime) -> Execution:
+    pushes = tuple(
+        push if push.ended_at else replace(push, status=PushStatus.FAILED, ended_at=now)
+        for push in execution.pushes
+    )
+    return replace(execution, phase=Phase.FAILED, reason=reason, pushes=pushes)

@@ -1,0 +1,89 @@
+"""The safeguards that look at an audience before the window opens."""
+
+from pathlib import Path
+
+from push_blaster.adapters.audiences.frozen_audiences import (
+    AudienceTooLargeError,
+    EmptyAudienceError,
+    measure_overlap,
+)
+from push_blaster.adapters.executions.execution_view import select_earlier_audiences
+from push_blaster.domain.executions.execution import Execution, PushProgress
+from push_blaster.domain.executions.modes import walks_as_live
+from push_blaster.domain.executions.safeguards import (
+    Severity,
+    Violation,
+    ViolationType,
+    find_overlap_drift,
+    find_size_drift,
+)
+from push_blaster.use_cases.context import Parts, report
+
+
+def find_audience_violation(fault: Exception) -> Violation | None:
+    """Return the finding of the safeguard that refused an audience; None for other faults."""
+    kinds: dict[type[Exception], ViolationType] = {
+        AudienceTooLargeError: ViolationType.AUDIENCE_SIZE_EXCEEDED,
+        EmptyAudienceError: ViolationType.AUDIENCE_EMPTY,
+    }
+    kind = kinds.get(type(fault))
+    return Violation(kind, Severity.CRITICAL, str(fault)) if kind else None
+
+
+def check_audiences(parts: Parts, execution: Execution) -> None:
+    """Report audiences that are larger than the alert threshold."""
+    threshold = execution.automation.settings.alert_audience_size
+    for push in execution.pushes:
+        size = push.audience.distinct if push.audience else 0
+        if threshold is not None and size > threshold:
+            text = (
+                f"Push {push.position} has an audience of {size}, more than the {threshold} of "
+                "safeguards.alertThresholds.audienceSize."
+            )
+            data = {"size": size, "threshold": threshold}
+            kind = ViolationType.AUDIENCE_SIZE_EXCEEDED
+            report(parts, execution, Violation(kind, Severity.WARNING, text, data, push.position))
+
+
+def find_approval_reason(parts: Parts, execution: Execution) -> str | None:
+    """Return why the execution may go live only when an operator approves it; None if it may.
+
+    An audience that has drifted is reported, and waits for approval.
+    """
+    if not walks_as_live(execution.mode):
+        return None
+    reasons = []
+    if execution.automation.settings.require_approval:
+        reasons.append("The automation asks for approval (settings.requireApproval).")
+    above = parts.limits.approval_above
+    largest = max(push.audience.distinct if push.audience else 0 for push in execution.pushes)
+    if above is not None and largest > above:
+        reasons.append(f"Its audience of {largest} is over PUSH_APPROVAL_ABOVE_USERS ({above}).")
+    reasons += [text for push in execution.pushes for text in _check_drift(parts, execution, push)]
+    return " ".join(reasons) or None
+
+
+def _check_drift(parts: Parts, execution: Execution, push: PushProgress) -> list[str]:
+    if push.audience is None:
+        return []
+    settings = execution.automation.settings
+    with parts.database.transaction() as connection:
+        earlier = select_earlier_audiences(connection, execution, push.position)
+    sizes = [size for _, size in earlier]
+    found = find_size_drift(push.audience.distinct, sizes, settings.drift_factor)
+    if found is None and settings.least_overlap is not None and earlier:
+        last, here = (parts.data_folder / file for file in (earlier[0][0], push.audience.file))
+        found = _check_overlap(last, here, settings.least_overlap)
+    if found is None:
+        return []
+    text = f"Push {push.position} has drifted: {found}."
+    data = {"size": push.audience.distinct, "earlier": sizes}
+    kind = ViolationType.AUDIENCE_DRIFT
+    report(parts, execution, Violation(kind, Severity.WARNING, text, data, push.position))
+    return [text]
+
+
+def _check_overlap(last: Path, here: Path, least: float) -> str | None:
+    if not last.exists():
+        return None
+    return find_overlap_drift(measure_overlap(last, here), least)

@@ -1,0 +1,95 @@
+"""Export an execution as CSV, safe to be opened in a spreadsheet."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Final
+
+from chassis.postgres import Database
+from push_blaster.adapters.csv_cells import guard
+from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.executions.execution_view import select_phases
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.funnel import read_funnel
+
+_COUNTS: Final = (
+    "generated",
+    "valid",
+    "distinct",
+    "excluded",
+    "eligible",
+    "noToken",
+    "sent",
+    "wouldSend",
+    "failed",
+    "inDoubt",
+    "notSent",
+)
+
+Table = Iterable[Iterable[object]]
+
+
+class Part(StrEnum):
+    """What of an execution is exported."""
+
+    SUMMARY = "summary"
+    PHASES = "phases"
+    PUSHES = "pushes"
+    ALL = "all"
+
+
+def export_execution(database: Database, execution: Execution, part: Part) -> str:
+    """Return the CSV; all parts are one below the other, with an empty line between."""
+    tables: Mapping[Part, Callable[[], Table]] = {
+        Part.SUMMARY: lambda: _summary(execution),
+        Part.PHASES: lambda: _phases(database, execution),
+        Part.PUSHES: lambda: _pushes(database, execution),
+    }
+    wanted = tables.keys() if part is Part.ALL else [part]
+    return "\r\n".join(_write(tables[one]()) for one in wanted)
+
+
+def file_name(execution: Execution) -> str:
+    """Return a name for the file: automation, day, and the end of the id."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", execution.automation.name).strip("-") or "execution"
+    mark = re.sub(r"[^A-Za-z0-9]+", "", execution.id)[-8:]
+    return f"{name[:60]}_{execution.created_at:%Y-%m-%d}_{mark}.csv"
+
+
+def _write(table: Table) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows([guard(cell) for cell in row] for row in table)
+    return text.getvalue()
+
+
+def _summary(execution: Execution) -> Table:
+    yield "field", "value"
+    yield "executionId", execution.id
+    yield "automationId", execution.automation.id
+    yield "automationName", execution.automation.name
+    yield "mode", execution.mode
+    yield "status", execution.phase
+    yield "slot", execution.slot.isoformat()
+    yield "startTime", execution.created_at.isoformat()
+    yield "endTime", execution.ended_at.isoformat() if execution.ended_at else None
+    yield "reason", execution.reason
+
+
+def _phases(database: Database, execution: Execution) -> Table:
+    with database.transaction() as connection:
+        entered = select_phases(connection, [execution.id]).get(execution.id, [])
+    yield "phase", "enteredAt"
+    yield from ((phase, at.isoformat()) for phase, at in entered)
+
+
+def _pushes(database: Database, execution: Execution) -> Table:
+    with database.transaction() as connection:
+        counted = select_funnels(connection, execution.id)
+    yield "position", "title", "layerId", "audienceName", "status", *_COUNTS
+    for push, progress in zip(execution.automation.pushes, execution.pushes, strict=False):
+        funnel = progress.funnel or read_funnel(progress, counted.get(progress.position))
+        counts = (funnel.get(name, 0) for name in _COUNTS)
+        audience = push.audience_name
+        yield progress.position, push.title, push.layer_id, audience, progress.status, *counts

@@ -1,0 +1,124 @@
+"""Forecast, once the audience is frozen, whom cadence will hold back from each push."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from push_blaster.adapters.audiences.frozen_audiences import read_users
+from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.executions.execution_table import holds_execution
+from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
+from push_blaster.domain.executions.execution import Execution, LogLevel, PushAudience, PushProgress
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.executions.timeline import counted_at, live_instant, plan_pushes
+from push_blaster.use_cases.context import Parts, StepStoppedError, note, watch_for_stop
+
+#: Users asked about in one question, which has to be answered within the client's time limit.
+SLICE: Final = 10_000
+
+
+def forecast_execution(parts: Parts, execution: Execution) -> Execution:
+    """Return the execution with a forecast for each push; nothing is held for it.
+
+    Pushes to the same audience are asked about together, so that later ones count earlier ones.
+    Cadence away: the forecast says so, and the execution goes on.
+    """
+    planned = _planned_sends(execution, parts.clock())
+    forecasts: dict[int, PushForecast] = {}
+    for audience, positions in _group(execution.pushes):
+        sends = [planned[position] for position in positions]
+        found = _forecast(parts, execution, audience, sends)
+        forecasts.update(zip(positions, found, strict=True))
+    for position, forecast in sorted(forecasts.items()):
+        _note(parts, execution, position, forecast)
+    pushes = tuple(
+        replace(push, forecast=_show(forecasts[push.position]))
+        if push.position in forecasts
+        else push
+        for push in execution.pushes
+    )
+    return replace(execution, pushes=pushes)
+
+
+def _group(pushes: Sequence[PushProgress]) -> list[tuple[PushAudience, list[int]]]:
+    """Return the distinct audiences, each with the positions of the pushes that go to it."""
+    groups: dict[str, tuple[PushAudience, list[int]]] = {}
+    for push in pushes:
+        if push.audience is not None:
+            _, positions = groups.setdefault(push.audience.sha256, (push.audience, []))
+            positions.append(push.position)
+    return list(groups.values())
+
+
+def _planned_sends(execution: Execution, now: datetime) -> dict[int, PlannedSend]:
+    """Return layer and counted instant of each push, if all goes to plan from `now` on."""
+    automation = execution.automation
+    live_at = live_instant(execution.slot, now, automation.settings.cancellation_window)
+    nominal, expected = (
+        plan_pushes(automation.pushes, start, automation.schedule.timezone)
+        for start in (execution.slot, live_at)
+    )
+    return {
+        position: PlannedSend(push.layer_id, counted_at(*instants))
+        for position, (push, instants) in enumerate(
+            zip(automation.pushes, zip(nominal, expected, strict=True), strict=True), start=1
+        )
+    }
+
+
+def _forecast(
+    parts: Parts, execution: Execution, audience: PushAudience, sends: Sequence[PlannedSend]
+) -> list[PushForecast]:
+    should_stop = watch_for_stop(parts, lambda connection: holds_execution(connection, execution))
+    found = [PushForecast(at=send.at, eligible=0) for send in sends]
+    for users in read_users(parts.data_folder / audience.file, SLICE):
+        if should_stop():
+            raise StepStoppedError("stopped during the forecast")
+        try:
+            slice_ = parts.cadence.forecast_pushes(users, sends)
+        except CadenceUnavailableError as error:
+            return [PushForecast(at=send.at, reason=str(error)) for send in sends]
+        found = [_add(total, part) for total, part in zip(found, slice_, strict=True)]
+    return found
+
+
+def _add(total: PushForecast, part: PushForecast) -> PushForecast:
+    return replace(
+        part,
+        eligible=(total.eligible or 0) + (part.eligible or 0),
+        held_back=Counter(total.held_back) + Counter(part.held_back),
+    )
+
+
+def _note(parts: Parts, execution: Execution, position: int, forecast: PushForecast) -> None:
+    if forecast.eligible is None:
+        text = f"No forecast of push {position}: {forecast.reason}."
+        note(parts, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)
+    else:
+        note(parts, execution.id, Phase.AUDIENCE_GENERATION, _tell(position, forecast))
+
+
+def _show(forecast: PushForecast) -> dict[str, object]:
+    """Return the forecast as it is kept and shown, under the names of the funnel."""
+    is_known = forecast.eligible is not None
+    return {
+        "at": forecast.at.isoformat(),
+        "eligible": forecast.eligible,
+        "excluded": forecast.excluded if is_known else None,
+        "exclusionBreakdown": dict(forecast.held_back) if is_known else None,
+        "failedOpen": forecast.failed_open,
+        "reason": forecast.reason,
+    }
+
+
+def _tell(position: int, forecast: PushForecast) -> str:
+    at = forecast.at.isoformat(timespec="seconds")
+    text = f"Forecast of push {position}, at {at}: {forecast.eligible} eligible"
+    if forecast.held_back:
+        rules = ", ".join(f"{rule} {n}" for rule, n in sorted(forecast.held_back.items()))
+        text += f", {forecast.excluded} held back by cadence ({rules})"
+    if forecast.failed_open:
+        text += f", unchecked: {forecast.reason}"
+    return f"{text}."

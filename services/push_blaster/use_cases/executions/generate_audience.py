@@ -1,0 +1,218 @@
+"""Generate the audience, once: have it written, bind, freeze, check and forecast it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from push_blaster.adapters.audiences.audience_csv import AudienceCsvError, write_user_ids
+from push_blaster.adapters.audiences.audience_scripts import (
+    ScriptFailedError,
+    ScriptRun,
+    ScriptStoppedError,
+    list_output,
+)
+from push_blaster.adapters.audiences.frozen_audiences import (
+    AudienceTooLargeError,
+    EmptyAudienceError,
+    FrozenAudience,
+    freeze_audience,
+    freeze_rows,
+)
+from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
+from push_blaster.adapters.audiences.script_run_table import insert_run
+from push_blaster.adapters.audiences.uploads import UploadGoneError, copy_upload
+from push_blaster.adapters.executions.execution_table import holds_execution
+from push_blaster.domain.audiences.audience import AudienceBindingError, AudienceFile, bind_audience
+from push_blaster.domain.audiences.script import ParametersError
+from push_blaster.domain.audiences.script_run import RunRecord, RunState
+from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.delivery.push_template import Wordings
+from push_blaster.domain.delivery.template import MalformedPlaceholderError
+from push_blaster.domain.executions.execution import (
+    Execution,
+    LogLevel,
+    PushAudience,
+    PushProgress,
+    PushStatus,
+)
+from push_blaster.domain.executions.modes import Mode, next_phase
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.audiences.check_audience import check_audience, tell_check
+from push_blaster.use_cases.audiences.find_test_users import find_test_rows
+from push_blaster.use_cases.audiences.fit_parameters import fit_parameters
+from push_blaster.use_cases.audiences.record_script_run import run_and_record
+from push_blaster.use_cases.context import Parts, StepFailedError, StepStoppedError, note
+from push_blaster.use_cases.executions.check_safeguards import (
+    check_audiences,
+    find_audience_violation,
+)
+from push_blaster.use_cases.executions.forecast_execution import forecast_execution
+from push_blaster.use_cases.executions.resume_execution import take_over_audiences
+
+#: Why an audience cannot be used; each says itself what is wrong and what would mend it.
+FAULTS = (
+    AudienceBindingError,
+    AudienceCsvError,
+    AudienceTooLargeError,
+    EmptyAudienceError,
+    MalformedPlaceholderError,
+    ParametersError,
+    ScriptFailedError,
+    ScriptNotFoundError,
+    UploadGoneError,
+)
+
+
+def generate_audience(parts: Parts, execution: Execution) -> Execution:
+    """Have the automation's audience written in a folder of this attempt; freeze it for each push.
+
+    Nothing of an earlier attempt, or of another execution, is ever looked at, but for one that
+    this execution goes on with.
+    """
+    if execution.resumes:
+        return _generated(parts, execution, take_over_audiences(parts, execution))
+    attempt = parts.data_folder / attempt_folder(execution)
+    try:
+        for push in execution.automation.pushes:
+            Wordings(execution.automation.id, push)
+        _write_csvs(parts, execution, attempt / "output")
+        files = list_output(attempt / "output")
+        pushes = tuple(
+            _freeze(parts, execution, progress, files, attempt) for progress in execution.pushes
+        )
+    except FAULTS as fault:
+        raise StepFailedError(str(fault), find_audience_violation(fault)) from fault
+    except ScriptStoppedError as stopped:
+        raise StepStoppedError(str(stopped)) from stopped
+    return _generated(parts, execution, pushes)
+
+
+def _generated(parts: Parts, execution: Execution, pushes: tuple[PushProgress, ...]) -> Execution:
+    following = next_phase(execution.mode, Phase.AUDIENCE_GENERATION)
+    generated = replace(execution, phase=following, pushes=pushes)
+    check_audiences(parts, generated)
+    return forecast_execution(parts, generated)
+
+
+def attempt_folder(execution: Execution) -> Path:
+    """Return the folder of this attempt at the audience, relative to the data folder."""
+    return Path("executions") / execution.id / f"attempt-{execution.fence}"
+
+
+def _write_csvs(parts: Parts, execution: Execution, output_folder: Path) -> None:
+    """Fill the folder from the automation's source: users named one by one, a file, or a script."""
+    automation = execution.automation
+    if automation.manual_user_ids:
+        output_folder.mkdir(parents=True)
+        write_user_ids(output_folder / "manual_user_ids.csv", automation.manual_user_ids)
+    elif automation.upload:
+        output_folder.mkdir(parents=True)
+        copy_upload(parts.data_folder, automation.upload, output_folder / "uploaded.csv")
+    elif automation.script_id:
+        _run_script(parts, execution, automation.script_id, output_folder)
+    else:
+        raise StepFailedError(
+            "audienceCriteria.customScript.scriptId is missing: the automation has no audience "
+            "script. Choose one of GET /api/scripts, or name users in manualUserIds."
+        )
+
+
+def _run_script(parts: Parts, execution: Execution, script_id: str, output_folder: Path) -> None:
+    automation = execution.automation
+    script = parts.scripts.find(script_id)
+    note(parts, execution.id, Phase.AUDIENCE_GENERATION, f"The script {script.id} runs.")
+    record = RunRecord(
+        id=uuid4(),
+        script_id=script.id,
+        execution_id=execution.id,
+        is_trial=False,
+        parameters=fit_parameters(script, automation.script_parameters),
+        folder=str(output_folder.relative_to(parts.data_folder)),
+        state=RunState.RUNNING,
+        asked_at=parts.clock(),
+        started_at=parts.clock(),
+    )
+    run = ScriptRun(
+        execution_id=execution.id,
+        output_folder=output_folder,
+        parameters=record.parameters,
+        limits=parts.limits.script,
+    )
+
+    with parts.database.transaction() as connection:
+        insert_run(connection, record)
+    run_and_record(parts, script, run, record, lambda c: holds_execution(c, execution))
+
+
+def _freeze(
+    parts: Parts,
+    execution: Execution,
+    progress: PushProgress,
+    files: Mapping[str, AudienceFile],
+    attempt: Path,
+) -> PushProgress:
+    position = progress.position
+    push = execution.automation.pushes[position - 1]
+    source = bind_audience(push.audience_name, list(files.values()))
+    path = attempt / f"audience-{position}.jsonl"
+    max_size = _max_size(parts, execution.automation)
+    frozen = freeze_audience(attempt / "output" / source.file_name, path, max_size)
+    _check_placeholders(push, position, frozen.columns)
+    _note_audience(parts, execution, position, source.file_name, frozen)
+    check = check_audience(parts.limits, execution.automation, push, path)
+    _note_check(parts, execution, position, check)
+    if execution.mode is Mode.TEST_SCHEDULED_SEND:
+        rows = find_test_rows(parts, execution, position, path)
+        path = attempt / f"test-audience-{position}.jsonl"
+        frozen = freeze_rows(rows, path, frozen.columns)
+    audience = PushAudience(
+        file=str(attempt_folder(execution) / path.name),
+        sha256=frozen.sha256,
+        columns=frozen.columns,
+        source_file=source.file_name,
+        generated=frozen.generated,
+        valid=frozen.valid,
+        distinct=frozen.distinct,
+        bad_rows=frozen.bad_rows,
+    )
+    ready = replace(progress, status=PushStatus.AUDIENCE_READY, audience=audience)
+    return replace(ready, audience_check=check)
+
+
+def _max_size(parts: Parts, automation: Automation) -> int:
+    own = automation.settings.max_audience_size
+    return min(parts.limits.max_audience_size, own or parts.limits.max_audience_size)
+
+
+def _check_placeholders(push: Push, position: int, columns: tuple[str, ...]) -> None:
+    unknown = Wordings("", push).find_unknown(columns)
+    if unknown:
+        raise StepFailedError(
+            f"Push {position} uses {', '.join(f'[[var:{name}]]' for name in unknown)}, and its "
+            f"audience has no such column. Its columns: {', '.join(columns) or 'none'}."
+        )
+
+
+def _note_audience(
+    parts: Parts, execution: Execution, position: int, source: str, audience: FrozenAudience
+) -> None:
+    text = (
+        f"Push {position}: {source} has {audience.generated} rows, "
+        f"{audience.valid} valid, {audience.distinct} distinct users."
+    )
+    shown: Any = audience.bad_rows
+    if shown:
+        text += " Not used: " + "; ".join(f"line {b['line']} {b['problem']}" for b in shown[:5])
+    level = LogLevel.WARNING if shown else LogLevel.INFO
+    note(parts, execution.id, Phase.AUDIENCE_GENERATION, text, level)
+
+
+def _note_check(
+    parts: Parts, execution: Execution, position: int, check: Mapping[str, Any]
+) -> None:
+    found = tell_check(check)
+    if found:
+        text = f"Push {position}: some will get no message, or not at their own time. {found}"
+        note(parts, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)

@@ -1,0 +1,73 @@
+"""Go on with a stopped live send: a new execution, to whoever of its audience was not sent to."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from chassis.postgres import Connection, Database
+from push_blaster.adapters.delivery.resumed_sends import is_wound_up, select_snapshot
+from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.use_cases.context import Parts, StepFailedError
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+
+
+class CannotResumeError(Exception):
+    """There is nothing to go on with, or not yet."""
+
+
+def resume_execution(
+    database: Database,
+    execution_id: str,
+    asked: tuple[str | None, timedelta | None],
+    limits: Limits,
+    now: datetime,
+) -> Execution:
+    """Start an execution that goes on where a stopped one was; it has a test and a window, too.
+
+    It sends what the stopped one would have sent, from the audience that was frozen then.
+    Shape: `asked` are an idempotency key and a window, each or none.
+    Raises: ExecutionNotFoundError, CannotResumeError, and what start_execution raises.
+    """
+    key, window = asked
+    with database.transaction() as connection:
+        earlier = select_execution(connection, execution_id)
+        _check(connection, earlier)
+        document = select_snapshot(connection, execution_id)
+    request = StartRequest(
+        document=document,
+        mode=Mode.LIVE,
+        is_simulated=False,
+        idempotency_key=key,
+        window=window,
+        resumes=execution_id,
+    )
+    return start_execution(database, request, limits, now)
+
+
+def take_over_audiences(parts: Parts, execution: Execution) -> tuple[PushProgress, ...]:
+    """Return the pushes of an execution that resumes another, with the audiences of that one."""
+    with parts.database.transaction() as connection:
+        earlier = select_execution(connection, execution.resumes or "")
+    pushes = []
+    for own, old in zip(execution.pushes, earlier.pushes, strict=True):
+        if old.audience is None or not (parts.data_folder / old.audience.file).exists():
+            raise StepFailedError(
+                f"The audience of push {old.position} of {earlier.id!r} is gone; it cannot be gone "
+                "on with. Start the automation anew."
+            )
+        pushes.append(replace(own, status=PushStatus.AUDIENCE_READY, audience=old.audience))
+    return tuple(pushes)
+
+
+def _check(connection: Connection, earlier: Execution) -> None:
+    if not earlier.can_resume:
+        raise CannotResumeError(
+            f"The execution {earlier.id!r} is {earlier.phase}: only a live send that was stopped, "
+            "or failed, on its way is gone on with. Start the automation anew."
+        )
+    if not is_wound_up(connection, earlier.id):
+        raise CannotResumeError(
+            f"What was under way of {earlier.id!r} is still being wound up; try again in a moment."
+        )

@@ -1,0 +1,178 @@
+"""The short steps: begin, go live, start and watch a push, complete."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from push_blaster.adapters.audiences.frozen_audiences import index_batches, verify
+from push_blaster.adapters.delivery.batch_table import count_open_batches, insert_batches
+from push_blaster.adapters.delivery.delivery_ledger import LedgerPage
+from push_blaster.adapters.delivery.delivery_report import select_funnels, select_reasons
+from push_blaster.adapters.executions.execution_table import FencedError, holds_execution
+from push_blaster.domain.delivery.user_time import stop_limit
+from push_blaster.domain.executions.execution import (
+    Execution,
+    LogLevel,
+    PushAudience,
+    PushProgress,
+    PushStatus,
+)
+from push_blaster.domain.executions.funnel import read_funnel
+from push_blaster.domain.executions.modes import next_phase
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
+from push_blaster.domain.executions.timeline import find_current_push, plan_pushes
+from push_blaster.use_cases.context import Parts, StepFailedError, note
+from push_blaster.use_cases.executions.approve_execution import find_missing_approval
+
+
+def begin(_: Parts, execution: Execution) -> Execution:
+    """Leave the queue."""
+    return replace(execution, phase=next_phase(execution.mode, Phase.WAITING))
+
+
+def go_live(parts: Parts, execution: Execution) -> Execution:
+    """End the window, and fix once and for all when each push goes out."""
+    missing = find_missing_approval(parts, execution)
+    if missing:
+        return replace(execution, phase=Phase.SKIPPED, reason=missing)
+    live_at = execution.live_at or execution.slot
+    automation = execution.automation
+    planned = plan_pushes(automation.pushes, live_at, automation.schedule.timezone)
+    pushes = tuple(
+        replace(push, due_at=due_at) for push, due_at in zip(execution.pushes, planned, strict=True)
+    )
+    return replace(execution, phase=Phase.LIVE_EXECUTION, pushes=pushes)
+
+
+def start_push(parts: Parts, execution: Execution) -> Execution:
+    """Lay out the batches of the push that comes next; workers take it from there."""
+    push = _current(execution)
+    audience = _audience(push)
+    path = parts.data_folder / audience.file
+    if not verify(path, audience.sha256):
+        raise StepFailedError(
+            f"The frozen audience {audience.file} of push {push.position} has changed or is gone; "
+            "what was tested is no longer what would be sent. Start a new execution."
+        )
+    batches = index_batches(path, parts.limits.batch_size)
+    with parts.database.transaction() as connection:
+        if not holds_execution(connection, execution):
+            raise FencedError("stopped before the push began")
+        insert_batches(connection, execution.id, push.position, batches)
+    note(
+        parts,
+        execution.id,
+        Phase.LIVE_EXECUTION,
+        f"Push {push.position} goes out to an audience of {audience.distinct}.",
+    )
+    now = parts.clock()
+    return _with_push(execution, replace(push, status=PushStatus.SENDING, started_at=now))
+
+
+def watch_push(parts: Parts, execution: Execution) -> Execution:
+    """End the push once all its batches are done, and keep its funnel."""
+    push = _current(execution)
+    with parts.database.transaction() as connection:
+        if count_open_batches(connection, execution.id, push.position):
+            return _still_in_time(parts, execution, push)
+        counted = select_funnels(connection, execution.id).get(push.position)
+        funnel = read_funnel(push, counted)
+        status = PushStatus.FAILED if _reached_nobody(funnel) else PushStatus.SENT
+        page = LedgerPage(execution.id, push.position, is_test=False)
+        is_failed = status is PushStatus.FAILED
+        reasons = select_reasons(connection, page) if is_failed else []
+    _note_end(parts, execution, push, funnel, status, reasons)
+    ended = replace(push, status=status, ended_at=parts.clock(), funnel=funnel)
+    return _with_push(execution, ended)
+
+
+def _still_in_time(parts: Parts, execution: Execution, push: PushProgress) -> Execution:
+    limit = stop_limit(execution.automation.settings, parts.limits.push_time_limit)
+    if push.started_at is None or parts.clock() - push.started_at <= limit:
+        return execution
+    text = (
+        f"Push {push.position} was stopped: it had not gone out within "
+        f"{limit.total_seconds() / 60:g} minutes (PUSH_TIME_LIMIT_SECONDS)."
+    )
+    kind = ViolationType.EXECUTION_TIMEOUT
+    violation = Violation(kind, Severity.CRITICAL, text, {}, push.position)
+    raise StepFailedError(text, violation)
+
+
+def complete(_: Parts, execution: Execution) -> Execution:
+    """End the execution; it has failed if a push reached nobody whom it tried to reach."""
+    failed = [push.position for push in execution.pushes if push.status is PushStatus.FAILED]
+    if failed:
+        names = ", ".join(str(position) for position in failed)
+        return replace(
+            execution,
+            phase=Phase.FAILED,
+            reason=f"No message of push {names} was delivered; the log says why.",
+        )
+    return replace(execution, phase=Phase.COMPLETED)
+
+
+#: How the log tells of them, by their names in the funnel.
+_TOLD: Final = (
+    ("holdout", "held out"),
+    ("sentBefore", "sent to before the stop"),
+    ("quietHours", "in their quiet hours"),
+    ("localTimePassed", "for whom the time had passed"),
+    ("notInTime", "whose turn came too late"),
+)
+
+
+def _note_end(
+    parts: Parts,
+    execution: Execution,
+    push: PushProgress,
+    funnel: dict[str, Any],
+    status: PushStatus,
+    reasons: Sequence[str],
+) -> None:
+    text = (
+        f"Push {push.position}: {funnel['generated']} generated, {funnel['valid']} valid, "
+        f"{funnel['distinct']} distinct, {funnel['eligible']} eligible, "
+        f"{funnel['withToken']} with a token, {funnel['sent']} sent, {funnel['failed']} failed, "
+        f"{funnel['inDoubt']} in doubt."
+    )
+    if funnel["wouldSend"]:
+        text += f" A dry run: {funnel['wouldSend']} would have been sent."
+    others = [f"{funnel[name]} {what}" for name, what in _TOLD if funnel[name]]
+    if others:
+        text += f" Not sent to: {', '.join(others)}."
+    if funnel["exclusionBreakdown"]:
+        rules = ", ".join(f"{rule} {n}" for rule, n in funnel["exclusionBreakdown"].items())
+        text += f" Held back by cadence: {rules}."
+    if reasons:
+        text += f" Nobody was reached: {'; '.join(reasons)}."
+    level = LogLevel.ERROR if status is PushStatus.FAILED else LogLevel.SUCCESS
+    note(parts, execution.id, Phase.LIVE_EXECUTION, text, level)
+
+
+def _reached_nobody(funnel: dict[str, Any]) -> bool:
+    """Whether a push failed altogether; that caps hold back whoever has a device is no failure."""
+    if funnel["sent"] + funnel["inDoubt"] + funnel["wouldSend"]:
+        return False
+    return bool(funnel["withToken"] or (funnel["eligible"] and not funnel["excluded"]))
+
+
+def _current(execution: Execution) -> PushProgress:
+    push = find_current_push(execution.pushes)
+    if push is None:
+        raise StepFailedError("There is no push left to send.")
+    return push
+
+
+def _audience(push: PushProgress) -> PushAudience:
+    if push.audience is None:
+        raise StepFailedError(f"Push {push.position} has no audience.")
+    return push.audience
+
+
+def _with_push(execution: Execution, changed: PushProgress) -> Execution:
+    pushes = tuple(
+        changed if push.position == changed.position else push for push in execution.pushes
+    )
+    return replace(execution, pushes=pushes)

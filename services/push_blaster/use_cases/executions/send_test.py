@@ -1,0 +1,171 @@
+"""Send every push to the test users first, with the variables of a real row."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from chassis.postgres import Connection
+from push_blaster.adapters.delivery.delivery_ledger import (
+    LedgerPage,
+    select_deferred,
+    select_states,
+)
+from push_blaster.adapters.delivery.delivery_report import select_reasons
+from push_blaster.adapters.executions.execution_table import holds_execution
+from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.delivery.message import Message, TransportUnavailableError
+from push_blaster.domain.executions.execution import (
+    Execution,
+    LogLevel,
+    PushProgress,
+    PushStatus,
+    Trigger,
+)
+from push_blaster.domain.executions.modes import delivers, is_test_only, next_phase, walks_as_live
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.executions.timeline import live_instant
+from push_blaster.use_cases.audiences.find_test_users import find_test_rows
+from push_blaster.use_cases.cadence.track_sends import track_page
+from push_blaster.use_cases.context import Parts, StepFailedError, note, watch_for_stop
+from push_blaster.use_cases.delivery.personalise import personalise
+from push_blaster.use_cases.delivery.send_messages import (
+    Leftovers,
+    SendTask,
+    leave_unreachable,
+    send_messages,
+)
+from push_blaster.use_cases.executions.check_safeguards import find_approval_reason
+
+#: The states of a test user who has the message, or would have it.
+_REACHED: Final = frozenset({"sent", "dry_run"})
+#: How often a test that waits for the provider looks whether it was stopped.
+LOOK_S: Final = 0.1
+_OR_DO_WITHOUT: Final = ", or set settings.safeguards.requireTestFirst to false."
+
+
+def send_test(parts: Parts, execution: Execution) -> Execution:
+    """Send the tests, and open the cancellation window: live is at T, or a whole window later.
+
+    Raises: StepFailedError if a test is required and reached nobody.
+    """
+    settings = execution.automation.settings
+    pushes = execution.pushes
+    if settings.dry_run_first or _is_required(execution):
+        pushes = tuple(_test_push(parts, execution, progress) for progress in pushes)
+    following = next_phase(execution.mode, Phase.TEST_SENDING)
+    if following is not Phase.CANCELLATION_WINDOW:
+        return replace(execution, phase=following, pushes=pushes)
+    live_at = live_instant(execution.slot, parts.clock(), _window(parts, execution))
+    return replace(
+        execution,
+        phase=following,
+        live_at=live_at,
+        pushes=pushes,
+        approval_reason=find_approval_reason(parts, execution),
+    )
+
+
+def _window(parts: Parts, execution: Execution) -> timedelta:
+    own, least = execution.automation.settings.cancellation_window, parts.limits.min_window
+    is_free = not walks_as_live(execution.mode) or execution.trigger is Trigger.AD_HOC
+    if own >= least or is_free:
+        return own
+    text = (
+        f"The window of {own.total_seconds():g} s is made {least.total_seconds():g} s "
+        "(PUSH_MIN_CANCELLATION_WINDOW_SECONDS)."
+    )
+    note(parts, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)
+    return least
+
+
+def _is_required(execution: Execution) -> bool:
+    return execution.automation.settings.require_test_first or is_test_only(execution.mode)
+
+
+def _test_push(parts: Parts, execution: Execution, progress: PushProgress) -> PushProgress:
+    audience = progress.audience
+    if audience is None:
+        raise StepFailedError(f"Push {progress.position} has no audience.")
+    page = LedgerPage(execution.id, progress.position, is_test=True)
+    rows = find_test_rows(parts, execution, progress.position, parts.data_folder / audience.file)
+    sent = _send(parts, execution, page, rows)
+    if sent:
+        done = "sent to" if delivers(execution.mode) else "tried out for"
+        text = f"Push {progress.position}: test {done} {', '.join(sent)}."
+        note(parts, execution.id, Phase.TEST_SENDING, text, LogLevel.SUCCESS)
+        return replace(progress, status=PushStatus.TEST_SENT)
+    _judge_silence(parts, execution, page, tried=bool(rows))
+    return progress
+
+
+def _send(
+    parts: Parts, execution: Execution, page: LedgerPage, rows: list[AudienceRow]
+) -> list[str]:
+    """Send the tests that were not sent before; return who has one now."""
+
+    def may_send(connection: Connection) -> bool:
+        return holds_execution(connection, execution)
+
+    push = execution.automation.pushes[page.position - 1].worded(None)
+    with parts.database.transaction() as connection:
+        states = select_states(connection, page)
+    personal = personalise(parts, execution, push, [r for r in rows if _is_open(r, states)])
+    left = Leftovers(in_doubt=frozenset(u for u, s in states.items() if s == "claimed"))
+    leave_unreachable(parts, page, left, personal.refusals)
+    task = SendTask(
+        page=page,
+        may_send=may_send,
+        should_stop=watch_for_stop(parts, may_send),
+        left=left,
+    )
+    try:
+        _send_patiently(parts, task, personal.messages)
+    except TransportUnavailableError as error:
+        raise StepFailedError(f"The test of push {page.position} was not sent: {error}") from error
+    track_page(parts, execution, page)
+    with parts.database.transaction() as connection:
+        states = select_states(connection, page)
+    return sorted(str(user_id) for user_id, state in states.items() if state in _REACHED)
+
+
+def _is_open(row: AudienceRow, states: Mapping[UUID, str]) -> bool:
+    return states.get(row.user_id, "claimed") in {"claimed", "deferred"}
+
+
+def _send_patiently(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
+    """Send, and wait here for what the provider defers: a test ends with its outcome."""
+    while True:
+        with parts.database.transaction() as connection:
+            deferred = select_deferred(connection, task.page)
+        _wait_until(parts, task, max((due for _, due in deferred.values()), default=None))
+        tried = {user_id: before for user_id, (before, _) in deferred.items()}
+        send_messages(parts, replace(task, left=replace(task.left, deferred=tried)), messages)
+        with parts.database.transaction() as connection:
+            deferred = select_deferred(connection, task.page)
+        messages = [message for message in messages if message.user_id in deferred]
+        if not messages:
+            return
+
+
+def _wait_until(parts: Parts, task: SendTask, due_at: datetime | None) -> None:
+    left_s = (due_at - parts.clock()).total_seconds() if due_at else 0.0
+    give_up_at = time.monotonic() + left_s
+    while time.monotonic() < give_up_at and not task.should_stop():
+        time.sleep(LOOK_S)
+
+
+def _judge_silence(parts: Parts, execution: Execution, page: LedgerPage, *, tried: bool) -> None:
+    """Fail the execution, or warn, because the test of a push reached nobody."""
+    with parts.database.transaction() as connection:
+        reasons = select_reasons(connection, page)
+    why = "; ".join(reasons) if tried else "settings.testUserIds is empty, and so are TEST rows"
+    text = f"The test of push {page.position} reached nobody: {why}."
+    if _is_required(execution):
+        raise StepFailedError(
+            f"{text} Name test users who have a device in settings.testUserIds"
+            + ("." if is_test_only(execution.mode) else _OR_DO_WITHOUT)
+        )
+    note(parts, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)

@@ -1,0 +1,156 @@
+"""Start an execution by hand: live now, or one of the test modes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from chassis.postgres import Connection, Database
+from push_blaster.adapters.executions.execution_log import append_log
+from push_blaster.adapters.executions.execution_table import (
+    NewExecution,
+    insert_execution,
+    lock_automation,
+    select_running_ids,
+)
+from push_blaster.adapters.executions.execution_view import (
+    select_execution,
+    select_execution_by_key,
+)
+from push_blaster.domain.cadence.cadence import TEST_LAYER
+from push_blaster.domain.executions.execution import Execution, Trigger, execution_id
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.executions.modes import Mode, simulate
+from push_blaster.domain.executions.phase import RUNNING, Phase
+from push_blaster.use_cases.context import IdempotencyConflictError
+
+#: How far ahead a test may be planned.
+TEST_AHEAD: Final = timedelta(days=7)
+
+
+class AlreadyRunningError(Exception):
+    """Another execution of the automation, in the same mode, has not ended yet."""
+
+
+class BadSlotError(Exception):
+    """The send time asked for is not one that this mode can have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """Who wants what to run.
+
+    Shape: what `is_simulated` delivers nothing, whatever its mode; `slot` is only for a test of the
+    whole timeline, and then its send time; `resumes` is the stopped execution whose audience is
+    gone on with.
+    """
+
+    document: Mapping[str, Any]
+    mode: Mode
+    is_simulated: bool
+    trigger: Trigger = Trigger.MANUAL
+    idempotency_key: str | None = None
+    window: timedelta | None = None
+    slot: datetime | None = None
+    resumes: str | None = None
+
+
+def start_execution(
+    database: Database, request: StartRequest, limits: Limits, now: datetime
+) -> Execution:
+    """Open an execution whose slot is now, or the test's send time; the engine begins it.
+
+    The same idempotency key gives the same execution, however often it is sent.
+    Raises: AlreadyRunningError, IdempotencyConflictError, BadSlotError.
+    """
+    if request.is_simulated:
+        request = replace(request, mode=simulate(request.mode))
+    new = _plan(request, limits, now)
+    with database.transaction() as connection:
+        lock_automation(connection, new.document["id"])
+        earlier = _find_earlier(connection, request)
+        if earlier:
+            return earlier
+        _check_alone(connection, request)
+        if not insert_execution(connection, new, now):
+            _find_earlier(connection, request)  # another automation may just have used the key
+            raise BadSlotError(f"There was an execution of {new.slot.isoformat()} before.")
+        append_log(connection, new.id, Phase.WAITING, "Started by hand.", now)
+        return select_execution(connection, new.id)
+
+
+def _plan(request: StartRequest, limits: Limits, now: datetime) -> NewExecution:
+    slot = _read_slot(request, limits, now)
+    begins_at = max(now, slot - limits.test_lead)
+    return NewExecution(
+        id=execution_id(request.document["id"], slot, request.mode),
+        document=_for_this_run(request, limits),
+        mode=request.mode,
+        trigger=request.trigger,
+        slot=slot,
+        begins_at=begins_at,
+        idempotency_key=request.idempotency_key,
+        resumes=request.resumes,
+    )
+
+
+def _read_slot(request: StartRequest, limits: Limits, now: datetime) -> datetime:
+    if request.mode is not Mode.TEST_SCHEDULED_SEND:
+        if request.slot:
+            raise BadSlotError("Only test-scheduled-send has a send time of its own.")
+        return now
+    slot = request.slot or now + limits.test_lead
+    if not now <= slot <= now + TEST_AHEAD:
+        raise BadSlotError(f"The test's send time lies between now and {TEST_AHEAD.days} days on.")
+    return slot
+
+
+def _for_this_run(request: StartRequest, limits: Limits) -> dict[str, Any]:
+    """Return the document with what this run changes; a test of the timeline is a short one."""
+    document = dict(request.document)
+    window = request.window
+    if request.mode is Mode.TEST_SCHEDULED_SEND:
+        window = limits.test_window if window is None else window
+        document["pushSequence"] = [_for_test(p, limits) for p in document["pushSequence"]]
+    if window is not None:
+        minutes = window.total_seconds() / 60
+        document["settings"] = {**document["settings"], "cancellationWindowMinutes": minutes}
+    return document
+
+
+def _for_test(push: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    delay = push["timing"].get("delayAfterPrevious") or 0
+    gap = min(delay, limits.test_gap.total_seconds() / 60)
+    return {**push, "layerId": TEST_LAYER, "timing": {"delayAfterPrevious": gap}}
+
+
+def _check_alone(connection: Connection, request: StartRequest) -> None:
+    running = select_running_ids(connection, request.document["id"], RUNNING, request.mode)
+    if running:
+        raise AlreadyRunningError(
+            f"The execution {running[0]!r} of this automation still runs; "
+            "wait for its end, cancel it or stop it first."
+        )
+
+
+def _find_earlier(connection: Connection, request: StartRequest) -> Execution | None:
+    if request.idempotency_key is None:
+        return None
+    earlier = select_execution_by_key(connection, request.idempotency_key)
+    if earlier and not _is_asked_again(earlier, request):
+        raise IdempotencyConflictError(
+            f"The Idempotency-Key was used before, for the execution {earlier.id!r}; "
+            "send a new key for a new execution."
+        )
+    return earlier
+
+
+def _is_asked_again(earlier: Execution, request: StartRequest) -> bool:
+    """Return whether `request` asks for what `earlier` was started as."""
+    automation = earlier.automation
+    return (
+        (automation.id, earlier.mode) == (request.document["id"], request.mode)
+        and request.slot in {None, earlier.slot}
+        and request.resumes == earlier.resumes
+        and request.window in {None, automation.settings.cancellation_window}
+    )

@@ -1,0 +1,126 @@
+"""Check a push that somebody asks for ad hoc, in the order in which people fill it in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import IO, Any, Final
+
+from push_blaster.adapters.audiences.audience_csv import AudienceCsvError
+from push_blaster.adapters.audiences.uploads import read_columns
+from push_blaster.domain.audiences.audience import read_user_ids
+from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.delivery.push_template import compile_push
+from push_blaster.domain.delivery.template import MalformedPlaceholderError, compile_template
+from push_blaster.domain.executions.limits import Limits
+
+LAYERS: Final = range(1, 6)
+
+
+class BadAdHocPushError(Exception):
+    """What is asked for cannot be sent; the message names the field, and what would mend it.
+
+    Shape: `details` holds the placeholders that no column fills, and those that are malformed.
+    """
+
+    def __init__(self, field: str, text: str, details: dict[str, Any] | None = None) -> None:
+        """Take the field, the message, and perhaps details."""
+        super().__init__(f"{field}: {text}")
+        self.field = field
+        self.text = text
+        self.details = details
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceUpload:
+    """An uploaded CSV as it comes in."""
+
+    name: str
+    content: IO[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdHocRequest:
+    """A push as somebody asks for it: nothing of it is checked yet."""
+
+    title: str
+    body: str
+    deep_link: str
+    layer_id: int | None
+    user_ids: Sequence[str]
+    file: AudienceUpload | None
+    audience_description: str = ""
+    window: timedelta = timedelta(0)
+
+
+def check_ad_hoc(asked: AdHocRequest, limits: Limits) -> int:
+    """Return the layer of a push that can be sent; BadAdHocPushError tells the first fault."""
+    for name, text in (("title", asked.title), ("body", asked.body)):
+        if not text.strip():
+            raise BadAdHocPushError(name, "is missing; say what the message says.")
+    _check_link(asked.deep_link, limits)
+    if asked.layer_id is None or asked.layer_id not in LAYERS:
+        raise BadAdHocPushError("layerId", "is missing, or none of the layers 1 to 5.")
+    _check_source(asked, limits)
+    _check_placeholders(asked, _read_columns(asked))
+    return asked.layer_id
+
+
+def _check_link(link: str, limits: Limits) -> None:
+    if "[[" in link:
+        return  # what a placeholder makes of it is checked for each user
+    fault = limits.links.find_fault(link)
+    if fault:
+        raise BadAdHocPushError("deepLink", f"{fault}.")
+
+
+def _check_source(asked: AdHocRequest, limits: Limits) -> None:
+    if asked.file is None and not asked.user_ids:
+        raise BadAdHocPushError(
+            "file", "is missing: upload a CSV of users, or name some in userIds."
+        )
+    if asked.file and asked.user_ids:
+        raise BadAdHocPushError("userIds", "comes beside a file; leave out one of the two.")
+    if len(set(asked.user_ids)) > limits.max_manual_users:
+        raise BadAdHocPushError(
+            "userIds",
+            f"names {len(set(asked.user_ids))} users, and {limits.max_manual_users} is the most "
+            "(PUSH_MAX_MANUAL_USER_IDS); upload more of them as a CSV.",
+        )
+    _, strange = read_user_ids(asked.user_ids)
+    if strange:
+        raise BadAdHocPushError("userIds", f"{strange[0]!r} is no user id; ids are UUIDs.")
+
+
+def _read_columns(asked: AdHocRequest) -> tuple[str, ...]:
+    if asked.file is None:
+        return ()
+    try:
+        return read_columns(asked.file.content, asked.file.name)
+    except AudienceCsvError as error:
+        raise BadAdHocPushError("file", str(error)) from error
+
+
+def _check_placeholders(asked: AdHocRequest, columns: Sequence[str]) -> None:
+    push = Push(id="", title=asked.title, body=asked.body, deep_link=asked.deep_link)
+    malformed = _find_malformed(push)
+    missing = [] if malformed else compile_push(push).find_unknown(columns)
+    if malformed or missing:
+        text = malformed[0] if malformed else _tell_missing(missing, columns)
+        details = {"missingColumns": missing, "malformedVariables": malformed}
+        raise BadAdHocPushError("variables", text, details)
+
+
+def _tell_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
+    names = ", ".join(f"[[var:{name}]]" for name in missing)
+    there = f"Its columns: {', '.join(columns)}" if columns else "It has none"
+    return f"{names}: the audience has no such column. {there}; a CSV brings columns of its own."
+
+
+def _find_malformed(push: Push) -> list[str]:
+    faults = []
+    for name, text in (("title", push.title), ("body", push.body), ("deepLink", push.deep_link)):
+        try:
+            compile_template(text)
+        except MalformedPlaceholderError as error:
+            faults.append(f"{name}: {error}")
+    return faults

@@ -1,0 +1,268 @@
+"""Scheduled pushes: automations that send one push once, by the ordinary timeline."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from push_blaster.adapters.automations.automation_document import read_draft
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.document_files import DocumentNotFoundError
+from push_blaster.adapters.executions.execution_history import Run, select_runs
+from push_blaster.adapters.one_off.scheduled_push_document import (
+    ScheduledPush,
+    is_scheduled_push,
+    read_scheduled_push,
+    write_document,
+    write_fields,
+)
+from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.delivery.push_template import compile_push
+from push_blaster.domain.delivery.template import MalformedPlaceholderError
+from push_blaster.domain.executions.execution import execution_id
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED
+from push_blaster.use_cases.audiences.fit_parameters import check_parameters
+from push_blaster.use_cases.automations.change_automation import (
+    create_automation,
+    delete_automation,
+    edit_automation,
+)
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.stop_execution import cancel_pending
+
+
+class PushState(StrEnum):
+    """What is true of a scheduled push."""
+
+    SCHEDULED = "scheduled"
+    SENT = "sent"
+    CANCELLED = "cancelled"
+
+
+_STATUS: Final[Mapping[PushState, Mapping[str, Any]]] = {
+    PushState.SCHEDULED: {"status": "active", "isActive": True},
+    PushState.CANCELLED: {"status": "cancelled", "isActive": False},
+}
+
+NO_SOURCE: Final = (
+    "audienceCriteria says of nobody who it is: name users in manualUserIds, or a script of "
+    "GET /api/scripts in customScript.scriptId. Filters alone need a script of yours that is given "
+    "them: set PUSH_FILTER_SCRIPT to its id."
+)
+
+
+class BadScheduledPushError(Exception):
+    """What is asked for cannot be scheduled; the message names the field."""
+
+
+class AlreadySentError(Exception):
+    """The push has been sent: nothing of it can be changed any more."""
+
+
+class PushHasBegunError(Exception):
+    """The push's execution has begun; it goes out as it is, or is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A scheduled push, what is true of it, and its execution once there is one."""
+
+    push: ScheduledPush
+    state: PushState
+    run: Run | None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its execution is under way."""
+        return self.run is not None and self.run.phase not in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledPushes:
+    """The scheduled pushes among the automations of a folder.
+
+    Shape: `filter_script` is the id of the script that finds the users of filters, if there is one.
+    """
+
+    parts: Parts
+    files: AutomationFiles
+    filter_script: str | None
+
+    def find_all(self) -> list[Standing]:
+        """Return every scheduled push, the earliest first."""
+        documents = [d for d in self.files.list_all().documents if is_scheduled_push(d)]
+        return sorted(self._judge(documents), key=lambda one: one.push.scheduled_for)
+
+    def find(self, push_id: str) -> Standing:
+        """Return one; DocumentNotFoundError, also for an automation that is none."""
+        document = self.files.load(push_id)
+        if not is_scheduled_push(document):
+            raise DocumentNotFoundError(f"There is no scheduled push {push_id!r}.")
+        (standing,) = self._judge([document])
+        return standing
+
+    def schedule(self, push: ScheduledPush) -> Standing:
+        """Write a new one; BadScheduledPushError, ScriptNotFoundError, DocumentExistsError."""
+        complete = self._complete(push)
+        document = {
+            **write_document(complete, self.parts.limits.min_window),
+            **_STATUS[PushState.SCHEDULED],
+        }
+        create_automation(self.files, document, self.parts.clock())
+        return self.find(push.id)
+
+    def change(self, push_id: str, changes: Mapping[str, Any], state: PushState | None) -> Standing:
+        """Lay `changes` over the push, and schedule or cancel it, if `state` says so.
+
+        Raises: AlreadySentError, PushHasBegunError, BadScheduledPushError, ScriptNotFoundError.
+        """
+        before = self.find(push_id)
+        if before.state is PushState.SENT:
+            return _stay_sent(before, changes, state)
+        if state is PushState.SENT:
+            raise BadScheduledPushError(
+                "status: 'sent' is what sending makes of it; nobody sets it."
+            )
+        if before.is_running:
+            return self._cancel_running(before, changes, state)
+        push = replace(before.push, **changes)
+        wanted = state or before.state
+        if wanted is PushState.SCHEDULED:
+            push = self._complete(push)
+        self._save(push, wanted)
+        return self.find(push_id)
+
+    def delete(self, push_id: str) -> None:
+        """Remove it, and cancel what is pending of it; AlreadySentError, PushHasBegunError."""
+        before = self.find(push_id)
+        if before.state is PushState.SENT:
+            raise AlreadySentError(f"The push {push_id!r} has been sent; it stays on record.")
+        _check_not_live(before)
+        delete_automation(self.files, push_id, None, self._cancel_pending)
+
+    def earliest_live(self, push: ScheduledPush) -> datetime:
+        """Return when it goes out at the earliest, where people have a whole window to cancel."""
+        return max(push.scheduled_for, self.parts.clock() + self.parts.limits.min_window)
+
+    def _judge(self, documents: Sequence[Mapping[str, Any]]) -> list[Standing]:
+        pushes = [read_scheduled_push(document) for document in documents]
+        with self.parts.database.transaction() as connection:
+            runs = select_runs(connection, [_execution_of(push) for push in pushes])
+        return [
+            Standing(push, _find_state(document, run), run)
+            for document, push in zip(documents, pushes, strict=True)
+            for run in [runs.get(_execution_of(push))]
+        ]
+
+    def _complete(self, push: ScheduledPush) -> ScheduledPush:
+        """Return the push with a source for its audience, once all that it needs is there."""
+        if push.scheduled_for <= self.parts.clock():
+            raise BadScheduledPushError("scheduledFor lies in the past; choose an instant to come.")
+        with self.parts.database.transaction() as connection:
+            if select_runs(connection, [_execution_of(push)]):
+                raise PushHasBegunError(
+                    "What became of this scheduledFor is decided; choose another instant."
+                )
+        complete = replace(push, criteria=choose_source(push.criteria, self.filter_script))
+        automation = read_draft(
+            write_document(complete, self.parts.limits.min_window), self.parts.clock()
+        )
+        _check_texts(automation, self.parts.limits)
+        check_parameters(self.parts.scripts, automation)
+        return complete
+
+    def _cancel_running(
+        self, before: Standing, changes: Mapping[str, Any], state: PushState | None
+    ) -> Standing:
+        _check_not_live(before)
+        if changes or state is not PushState.CANCELLED:
+            raise PushHasBegunError(
+                "Its execution has begun and goes out as it is. To change it, set the status "
+                "'cancelled' first, then schedule it for another instant."
+            )
+        self._save(before.push, PushState.CANCELLED)
+        return self.find(before.push.id)
+
+    def _save(self, push: ScheduledPush, state: PushState) -> None:
+        fields = {**write_fields(push), **_STATUS[state]}
+        now = self.parts.clock()
+        edit_automation(self.files, push.id, fields, self._cancel_pending, now)
+        if self._cancel_pending(push.id, "The scheduled push was changed."):
+            raise PushHasBegunError(
+                "Its execution began at the moment of the change, and is cancelled; schedule it "
+                "for another instant."
+            )
+
+    def _cancel_pending(self, push_id: str, reason: str) -> list[str]:
+        return cancel_pending(self.parts.database, push_id, reason, self.parts.clock())
+
+
+def choose_source(criteria: Mapping[str, Any], filter_script: str | None) -> dict[str, Any]:
+    """Return the criteria with what makes the audience; a script is given filters and data packs.
+
+    Raises: BadScheduledPushError if nothing does.
+    """
+    if criteria.get("manualUserIds"):
+        return dict(criteria)
+    script = criteria.get("customScript")
+    if not script and criteria.get("filters") and filter_script:
+        script = {"scriptId": filter_script}
+    if not script:
+        raise BadScheduledPushError(NO_SOURCE)
+    asked = {**(criteria.get("filters") or {}), "dataPacks": criteria.get("dataPacks")}
+    texts = {name: _text(value) for name, value in asked.items() if value not in (None, "")}
+    given = script.get("parameters") or {}
+    return {**criteria, "customScript": {**script, "parameters": {**texts, **given}}}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _execution_of(push: ScheduledPush) -> str:
+    return execution_id(push.id, push.scheduled_for.astimezone(UTC))
+
+
+def _find_state(document: Mapping[str, Any], run: Run | None) -> PushState:
+    if run and run.has_sent:
+        return PushState.SENT
+    is_on = document["isActive"] and document["status"] in {"active", "scheduled"}
+    if (run and run.phase in ENDED) or not is_on:
+        return PushState.CANCELLED
+    return PushState.SCHEDULED
+
+
+def _stay_sent(before: Standing, changes: Mapping[str, Any], state: PushState | None) -> Standing:
+    if changes or state is not PushState.SENT:
+        raise AlreadySentError(
+            f"The push {before.push.id!r} has been sent; nothing of it can be changed."
+        )
+    return before
+
+
+def _check_not_live(standing: Standing) -> None:
+    if standing.run and standing.is_running and standing.run.phase not in BEFORE_LIVE:
+        raise PushHasBegunError(
+            f"It is being sent. To stop it: POST /api/executions/{standing.run.id}/stop."
+        )
+
+
+def _check_texts(automation: Automation, limits: Limits) -> None:
+    (push,) = automation.pushes
+    try:
+        unknown = compile_push(push).find_unknown(()) if automation.manual_user_ids else []
+    except MalformedPlaceholderError as error:
+        raise BadScheduledPushError(str(error)) from error
+    if unknown:
+        raise BadScheduledPushError(
+            f"{', '.join(f'[[var:{name}]]' for name in unknown)}: users of manualUserIds have no "
+            "variables; let a script write the audience, or take the placeholder out."
+        )
+    if "[[" in push.deep_link:
+        return  # what a placeholder makes of it is checked for each user
+    fault = limits.links.find_fault(push.deep_link)
+    if fault:
+        raise BadScheduledPushError(f"deepLink {fault}.")

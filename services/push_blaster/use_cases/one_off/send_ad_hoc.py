@@ -1,0 +1,93 @@
+"""Send one push ad hoc: by an execution as any other, of an automation that is written nowhere."""
+
+import time
+from datetime import timedelta
+from typing import Final
+
+from push_blaster.adapters.audiences.uploads import keep_upload
+from push_blaster.adapters.executions.execution_view import select_execution, select_snapshot
+from push_blaster.adapters.one_off.ad_hoc_document import AdHocPush, write_ad_hoc
+from push_blaster.domain.audiences.audience import read_user_ids
+from push_blaster.domain.executions.execution import Execution, Trigger
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.one_off.check_ad_hoc import AdHocRequest, check_ad_hoc
+
+_LOOK_EVERY_S: Final = 0.2
+
+
+class NoDryRunError(Exception):
+    """There is no completed dry run of an ad hoc push to be sent."""
+
+
+def send_ad_hoc(
+    parts: Parts, asked: AdHocRequest, mode: Mode, key: str | None, *, is_simulated: bool
+) -> Execution:
+    """Start the execution that sends the push, or tries it out; the same key starts it once.
+
+    Raises: BadAdHocPushError, in the order of the checks; IdempotencyConflictError.
+    """
+    layer_id = check_ad_hoc(asked, parts.limits)
+    users, _ = read_user_ids(asked.user_ids)
+    file = asked.file
+    push = AdHocPush(
+        title=asked.title,
+        body=asked.body,
+        layer_id=layer_id,
+        deep_link=asked.deep_link,
+        user_ids=tuple(str(user_id) for user_id in users),
+        upload=keep_upload(parts.data_folder, file.content, file.name) if file else None,
+        audience_description=asked.audience_description,
+        window=asked.window,
+    )
+    now = parts.clock()
+    request = StartRequest(
+        document=write_ad_hoc(push, key, now),
+        mode=mode,
+        is_simulated=is_simulated,
+        trigger=Trigger.AD_HOC,
+        idempotency_key=key,
+    )
+    return start_execution(parts.database, request, parts.limits, now)
+
+
+def send_what_was_tried(parts: Parts, dry_run_id: str, *, is_simulated: bool) -> Execution:
+    """Send what a dry run of an ad hoc push has tried out; however often it is asked, once.
+
+    Raises: ExecutionNotFoundError; NoDryRunError if it was none, or has not completed.
+    """
+    with parts.database.transaction() as connection:
+        tried = select_execution(connection, dry_run_id)
+        document = select_snapshot(connection, dry_run_id)
+    if not is_ad_hoc_dry_run(tried) or tried.phase is not Phase.COMPLETED:
+        raise NoDryRunError(f"{dry_run_id!r} is no completed dry run of an ad hoc push.")
+    request = StartRequest(
+        document=document,
+        mode=Mode.LIVE,
+        is_simulated=is_simulated,
+        trigger=Trigger.AD_HOC,
+        idempotency_key=f"simulated:{dry_run_id}" if is_simulated else key_of_live(dry_run_id),
+    )
+    return start_execution(parts.database, request, parts.limits, parts.clock())
+
+
+def is_ad_hoc_dry_run(execution: Execution) -> bool:
+    """Return whether the execution tries an ad hoc push out."""
+    return execution.trigger is Trigger.AD_HOC and execution.mode is Mode.REAL_DRY_RUN
+
+
+def key_of_live(dry_run_id: str) -> str:
+    """Return the idempotency key under which the push of a dry run is sent."""
+    return f"live:{dry_run_id}"
+
+
+def wait_for_end(parts: Parts, execution: Execution, limit: timedelta) -> Execution:
+    """Return the execution once it has ended, or as it stands after `limit`."""
+    until = time.monotonic() + limit.total_seconds()
+    while not execution.has_ended and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY_S)
+        with parts.database.transaction() as connection:
+            execution = select_execution(connection, execution.id)
+    return execution

@@ -1,0 +1,1 @@
+"""Alerts, contacts and retention."""

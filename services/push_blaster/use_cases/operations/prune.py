@@ -1,0 +1,163 @@
+"""Prune what is past keeping: what was sent from soon, executions later, the audit log last."""
+
+import csv
+import gzip
+import io
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from chassis.postgres import Connection, Database
+from push_blaster.adapters.access.audit_table import COLUMNS
+from push_blaster.adapters.audiences.uploads import list_uploads
+from push_blaster.adapters.automations.json_files import write_whole
+from push_blaster.adapters.csv_cells import guard
+from push_blaster.adapters.devices.device_report import delete_dead_devices
+from push_blaster.adapters.executions.execution_removal import delete_execution
+from push_blaster.adapters.operations.retention import (
+    PIECE,
+    count_old,
+    delete_changes,
+    delete_old_runs,
+    delete_piece,
+    select_awaited_uploads,
+    select_kept_folders,
+    select_old_changes,
+    select_old_executions,
+)
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.operations.retention import Retention
+
+#: Where changes are written, before they are deleted from the audit log.
+ARCHIVE: Final = "audit-log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Where the records are, and for how long."""
+
+    database: Database
+    data_folder: Path
+    retention: Retention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning:
+    """What is past keeping, of each kind of record.
+
+    Shape: `changes` are those of the audit log.
+    """
+
+    executions: Sequence[str]
+    folders: Sequence[Path]
+    uploads: Sequence[Path]
+    script_runs: int
+    dead_devices: int
+    changes: int
+
+
+def plan_pruning(kept: Kept, now: datetime) -> Pruning:
+    """Say what `prune` would remove: nothing that runs, or that may be gone on with."""
+    folders = list((kept.data_folder / "executions").glob("*"))  # before it is asked whose they are
+    ended_before = now - kept.retention.executions
+    with kept.database.transaction() as connection:
+        executions = select_old_executions(connection, ended_before)
+        stay = select_kept_folders(connection, now - kept.retention.audiences, ended_before)
+        awaited = select_awaited_uploads(connection)
+        script_runs = count_old(connection, "script_runs", ended_before)
+        dead_devices = count_old(connection, "devices", _dead_before(kept, now))
+        changes = count_old(connection, "audit_log", _audited_before(kept, now))
+    stay -= set(executions)
+    return Pruning(
+        executions=executions,
+        folders=[folder for folder in folders if folder.name not in stay],
+        uploads=_find_uploads(kept, awaited, now),
+        script_runs=script_runs,
+        dead_devices=dead_devices,
+        changes=changes,
+    )
+
+
+def prune(kept: Kept, now: datetime) -> Pruning:
+    """Remove what is past keeping, piece by piece; return what that was. Repeatable at any point.
+
+    An execution's audiences go before its ledger: nobody goes on with half of one.
+    """
+    found = plan_pruning(kept, now)
+    for folder in found.folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    for upload in found.uploads:
+        upload.unlink(missing_ok=True)
+    for execution_id in found.executions:
+        _delete_execution(kept.database, execution_id)
+    ended_before = now - kept.retention.executions
+    _until_none(kept.database, partial(delete_old_runs, ended_before=ended_before))
+    forget = partial(delete_dead_devices, dead_before=_dead_before(kept, now), most=PIECE)
+    _until_none(kept.database, forget)
+    archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE)
+    _until_none(kept.database, partial(archive, before=_audited_before(kept, now)))
+    return found
+
+
+def _dead_before(kept: Kept, now: datetime) -> datetime:
+    return now - kept.retention.dead_devices
+
+
+def _audited_before(kept: Kept, now: datetime) -> datetime:
+    """Return the beginning of a month: so that archives are few, one a month."""
+    before = now - kept.retention.audit_log
+    return before.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _find_uploads(kept: Kept, awaited: set[str], now: datetime) -> list[Path]:
+    """Return old uploads that no document names, be it broken, and no execution waits for."""
+    old = list_uploads(kept.data_folder, now - kept.retention.audiences)
+    documents = [
+        path.read_bytes()
+        for folder in ("automations", "templates")
+        for path in (kept.data_folder / folder).glob("*.json")
+    ]
+    return [
+        upload
+        for upload in old
+        if upload.stem not in awaited
+        and not any(upload.stem.encode() in document for document in documents)
+    ]
+
+
+def _delete_execution(database: Database, execution_id: str) -> None:
+    for table in ("deliveries", "execution_log"):
+        _until_none(database, partial(delete_piece, table=table, execution_id=execution_id))
+    with database.transaction() as connection:
+        delete_execution(connection, execution_id, tuple(Mode))
+
+
+def _archive_changes(connection: Connection, folder: Path, before: datetime) -> int:
+    """Move some changes into a compressed CSV; return how many."""
+    rows = select_old_changes(connection, before)
+    if rows:
+        folder.mkdir(exist_ok=True)
+        first, last = rows[0], rows[-1]
+        name = f"{first[1]:%Y-%m-%d}_{first[0]}-{last[0]}.csv.gz"
+        write_whole(folder / name, gzip.compress(_write_csv(rows).encode(), mtime=0))
+        delete_changes(connection, [row[0] for row in rows])
+    return len(rows)
+
+
+def _write_csv(rows: Sequence[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    table.writerows([guard(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _until_none(database: Database, remove: Callable[[Connection], int]) -> None:
+    while True:
+        with database.transaction() as connection:
+            if not remove(connection):
+                return

@@ -1,0 +1,1 @@
+"""What the original knew: its sequences and its files."""

@@ -1,0 +1,1 @@
+"""Open executions on time, and plan them."""

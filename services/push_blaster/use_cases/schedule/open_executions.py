@@ -1,0 +1,227 @@
+"""The clock: open an execution for each slot that is due to begin, once."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from chassis.postgres import Connection, Database, DatabaseAwayError
+from push_blaster.adapters.automations.automation_files import StoredAutomation
+from push_blaster.adapters.executions.execution_log import append_log
+from push_blaster.adapters.executions.execution_table import (
+    NewExecution,
+    insert_execution,
+    lock_automation,
+    select_running_ids,
+)
+from push_blaster.adapters.schedule.schedule_marks import ScheduleMark, save_mark, select_marks
+from push_blaster.domain.automations.automation import Automation, MissedRunPolicy, Schedule
+from push_blaster.domain.executions.execution import LogLevel, Trigger, execution_id
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import RUNNING, Phase
+from push_blaster.domain.schedule.schedule import next_slots, slots_between
+from push_blaster.use_cases.executions.stop_execution import cancel_off_schedule
+
+log = structlog.get_logger()
+
+#: A slot found so soon after its send time is on time, not missed.
+ON_TIME: Final = timedelta(seconds=30)
+
+#: So long an automation is left alone whose slot could not be opened.
+FAULT_PAUSE: Final = timedelta(minutes=1)
+
+#: How many missed slots of one automation are recorded one by one after a long outage.
+MAX_MISSED_RECORDED: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    stored: StoredAutomation
+    mark: ScheduleMark
+    due_at: datetime | None
+
+
+@dataclass(slots=True)
+class Clock:
+    """What the clock knows of each scheduled automation between two ticks."""
+
+    database: Database
+    _seen: Mapping[str, StoredAutomation] | None = None
+    _watched: dict[str, _Watched] = field(default_factory=dict)
+    _next_at: datetime | None = None
+
+    def tick(self, automations: Mapping[str, StoredAutomation], now: datetime) -> list[str]:
+        """Open what is due to begin at `now`; return the ids of the executions opened.
+
+        Shape: automations by id; what was given at the last tick is not gone through again.
+        """
+        if automations is not self._seen:
+            self._forget(automations)
+            self._learn([s for s in automations.values() if self._is_news(s)], now)
+            self._seen = automations
+        opened: list[str] = []
+        if self._next_at and self._next_at <= now:
+            due = [w for w in self._watched.values() if w.due_at and w.due_at <= now]
+            opened = [id_ for watched in due for id_ in self._open_alone(watched, now)]
+            self._plan()
+        return opened
+
+    def _forget(self, present: Mapping[str, StoredAutomation]) -> None:
+        for automation_id in list(self._watched):
+            current = present.get(automation_id)
+            if current is None or not current.automation.is_scheduled:
+                del self._watched[automation_id]
+
+    def _is_news(self, stored: StoredAutomation) -> bool:
+        watched = self._watched.get(stored.automation.id)
+        is_known = watched is not None and watched.stored == stored
+        return stored.automation.is_scheduled and not is_known
+
+    def _learn(self, news: Sequence[StoredAutomation], now: datetime) -> None:
+        marks: dict[str, ScheduleMark] = {}
+        with self.database.transaction() as connection:
+            before = select_marks(connection, [stored.automation.id for stored in news])
+            for automation in (stored.automation for stored in news):
+                known = before.get(automation.id)
+                marks[automation.id] = mark = _mark_of(automation, known, now)
+                if mark != known:
+                    save_mark(connection, automation.id, mark)
+                if known and mark.fingerprint != known.fingerprint:
+                    cancel_off_schedule(connection, automation, now)
+        for stored in news:
+            self._watch(stored, marks[stored.automation.id])
+        self._plan()
+
+    def _watch(self, stored: StoredAutomation, mark: ScheduleMark) -> None:
+        schedule = stored.automation.schedule
+        following = next_slots(schedule, mark.decided_until, 1)
+        due_at = following[0].at - schedule.lead_time if following else None
+        self._watched[stored.automation.id] = _Watched(stored, mark, due_at)
+
+    def _plan(self) -> None:
+        due = (watched.due_at for watched in self._watched.values() if watched.due_at)
+        self._next_at = min(due, default=None)
+
+    def _open_alone(self, watched: _Watched, now: datetime) -> list[str]:
+        """Open what is due of one automation; its fault is not the others'."""
+        try:
+            return self._open(watched, now)
+        except DatabaseAwayError:
+            raise
+        except Exception:
+            automation_id = watched.stored.automation.id
+            log.exception("slot_not_opened", automation=automation_id)
+            self._watched[automation_id] = replace(watched, due_at=now + FAULT_PAUSE)
+            return []
+
+    def _open(self, watched: _Watched, now: datetime) -> list[str]:
+        automation = watched.stored.automation
+        until = now + automation.schedule.lead_time
+        with self.database.transaction() as connection:
+            lock_automation(connection, automation.id)
+            mark = select_marks(connection, [automation.id]).get(automation.id, watched.mark)
+            if mark.fingerprint != watched.mark.fingerprint:
+                # Another engine has seen an edit that we have not; ours is no schedule any more.
+                self._watched[automation.id] = replace(watched, due_at=None)
+                return []
+            # Other engines may have decided some of them.
+            slots = [s.at for s in slots_between(automation.schedule, mark.decided_until, until)]
+            opened = [
+                new.id
+                for new in _decide(connection, watched.stored, slots, now)
+                if _insert(connection, new, now)
+            ]
+            mark = replace(mark, decided_until=max([mark.decided_until, *slots]))
+            save_mark(connection, automation.id, mark)
+        self._watch(watched.stored, mark)
+        return opened
+
+
+def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) -> ScheduleMark:
+    """Return from where on the automation's slots are to be decided.
+
+    A new or changed schedule counts from its last edit, so that a slot which fell due while no
+    engine ran is not lost; but not further back than the grace period, so that an old file which
+    comes back from a backup sends nothing old. What fell due while it was paused stays undone.
+    """
+    fingerprint = fingerprint_of(automation)
+    if known and known.fingerprint == fingerprint:
+        since = automation.activated_at or known.decided_until
+        return replace(known, decided_until=max(known.decided_until, min(since, now)))
+    edited_at = min(automation.updated_at, now)
+    is_recent = now - edited_at <= automation.schedule.grace
+    return ScheduleMark(fingerprint, edited_at if is_recent else now)
+
+
+def fingerprint_of(automation: Automation) -> str:
+    """Return what the clock knows an automation's schedule by."""
+    return hashlib.sha256(repr(automation.schedule).encode()).hexdigest()
+
+
+def _decide(
+    connection: Connection, stored: StoredAutomation, slots: Sequence[datetime], now: datetime
+) -> list[NewExecution]:
+    """Say of each due slot whether it runs, was missed, or is skipped; at most one of them runs."""
+    late = [slot for slot in slots if slot < now - ON_TIME]
+    runnable = [slot for slot in slots if slot >= now - ON_TIME]
+    if late and not runnable and _may_run_late(stored.automation.schedule, late[-1], now):
+        runnable = [late.pop()]
+    missed = [
+        _ended(stored, slot, Phase.MISSED, _missed_reason(slot, now))
+        for slot in late[-MAX_MISSED_RECORDED:]
+    ]
+    if len(late) > len(missed):
+        log.warning("missed_slots_unrecorded", automation=stored.automation.id, n=len(late))
+    running = select_running_ids(connection, stored.automation.id, RUNNING, Mode.LIVE)
+    return missed + _queue(stored, runnable, running)
+
+
+def _may_run_late(schedule: Schedule, slot: datetime, now: datetime) -> bool:
+    is_allowed = schedule.missed_run_policy is MissedRunPolicy.RUN_LATE
+    return is_allowed and now - slot <= schedule.grace
+
+
+def _queue(
+    stored: StoredAutomation, slots: Sequence[datetime], running: list[str]
+) -> list[NewExecution]:
+    queued: list[NewExecution] = []
+    for slot in slots:
+        if running:
+            reason = f"The execution {running[0]!r} of an earlier slot still ran."
+            queued.append(_ended(stored, slot, Phase.SKIPPED, reason))
+        else:
+            queued.append(_waiting(stored, slot))
+            running = [queued[-1].id]
+    return queued
+
+
+def _waiting(stored: StoredAutomation, slot: datetime) -> NewExecution:
+    return NewExecution(
+        id=execution_id(stored.automation.id, slot),
+        document=stored.document,
+        mode=Mode.LIVE,
+        trigger=Trigger.SCHEDULE,
+        slot=slot,
+        begins_at=slot - stored.automation.schedule.lead_time,
+    )
+
+
+def _ended(stored: StoredAutomation, slot: datetime, phase: Phase, reason: str) -> NewExecution:
+    return replace(_waiting(stored, slot), phase=phase, reason=reason)
+
+
+def _missed_reason(slot: datetime, now: datetime) -> str:
+    late = int((now - slot).total_seconds())
+    return f"No engine was there to begin it in time: it was found {late} s after its send time."
+
+
+def _insert(connection: Connection, new: NewExecution, now: datetime) -> bool:
+    if not insert_execution(connection, new, now):
+        return False
+    level = LogLevel.INFO if new.phase is Phase.WAITING else LogLevel.WARNING
+    text = new.reason or f"The slot {new.slot.isoformat()} is due to begin."
+    append_log(connection, new.id, new.phase, text, now, level)
+    return True

@@ -1,0 +1,87 @@
+"""Plan an automation: its next slots, and findings about it and its neighbours."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.domain.audiences.script import ParametersError
+from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.cadence.cadence import CadenceRule
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.schedule.cap_conflicts import find_crowding
+from push_blaster.domain.schedule.plan import Finding, FindingKind, find_gaps, find_timing
+from push_blaster.domain.schedule.schedule import next_slots
+from push_blaster.domain.zones import Slot
+from push_blaster.use_cases.audiences.fit_parameters import check_parameters
+from push_blaster.use_cases.context import Parts
+
+#: Returns the cadence rules in force; CadenceUnavailableError.
+ReadRules = Callable[[], Sequence[CadenceRule]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next slots of an automation, and what stands out about them."""
+
+    automation: Automation
+    slots: list[Slot]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What an automation is planned beside; without `scripts` nobody looks whether its is there."""
+
+    others: Iterable[Automation]
+    read_rules: ReadRules
+    limits: Limits
+    scripts: ScriptFolder | None = None
+
+
+def look_around(parts: Parts, files: AutomationFiles) -> Surroundings:
+    """Return what automations of this service are planned beside."""
+    return Surroundings(
+        others=[stored.automation for stored in files.read_all().values()],
+        read_rules=parts.cadence.read_rules,
+        limits=parts.limits,
+        scripts=parts.scripts,
+    )
+
+
+def plan_automation(
+    automation: Automation, around: Surroundings, after: datetime, count: int
+) -> Plan:
+    """Return the first `count` slots after `after`, whether or not the automation is active."""
+    slots = next_slots(automation.schedule, after, count)
+    findings = [
+        *find_timing(automation, slots, around.limits),
+        *find_gaps(automation, around.limits),
+        *_find_script_faults(automation, around.scripts),
+        *_find_crowding(automation, slots, around),
+    ]
+    return Plan(automation, slots, findings)
+
+
+def _find_script_faults(automation: Automation, scripts: ScriptFolder | None) -> list[Finding]:
+    if scripts is None:
+        return []
+    try:
+        check_parameters(scripts, automation)
+    except ScriptNotFoundError as error:
+        return [Finding(FindingKind.NO_AUDIENCE, str(error))]
+    except ParametersError as error:
+        return [Finding(FindingKind.BAD_PARAMETERS, str(error))]
+    return []
+
+
+def _find_crowding(
+    automation: Automation, slots: Sequence[Slot], around: Surroundings
+) -> list[Finding]:
+    try:
+        return find_crowding(automation, slots, around.others, around.read_rules())
+    except CadenceUnavailableError as error:
+        text = f"Whether caps are in the way could not be looked at: {error}."
+        return [Finding(FindingKind.RULES_UNKNOWN, text)]

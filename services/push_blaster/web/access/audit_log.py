@@ -1,0 +1,110 @@
+"""Routes about the audit log: who changed what, and when."""
+
+import csv
+from collections.abc import Iterator
+from io import StringIO
+from itertools import islice
+from typing import Any, Final
+
+from flask import Response
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, fields, post_load, validate
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.access.audit_table import (
+    COLUMNS,
+    AuditQuery,
+    select_changes,
+    stream_changes,
+)
+from push_blaster.adapters.csv_cells import guard
+from push_blaster.web.frame.instants import InstantField
+
+PIECE: Final = 1_000
+
+
+class AuditFilterSchema(Schema):
+    """Which changes: whose, on which paths, from when until when."""
+
+    actor = fields.String(load_default=None)
+    path = fields.String(load_default=None, metadata={"description": "A part of the path."})
+    since = InstantField(data_key="from", load_default=None)
+    until = InstantField(load_default=None)
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        asked = {name: data.get(name) for name in ("actor", "path", "since", "until")}
+        query = AuditQuery(**asked, before=data.get("cursor"))
+        return {"query": query, "limit": data.get("limit")}
+
+
+class AuditQuerySchema(AuditFilterSchema):
+    """Query of the audit log."""
+
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
+    cursor = fields.Integer(load_default=None, validate=validate.Range(min=1, max=2**62))
+
+
+class ChangeSchema(Schema):
+    """One change: who asked for what, and how it was answered; without an answer, `status` null."""
+
+    id = fields.Integer()
+    at = fields.AwareDateTime()
+    actor = fields.String(allow_none=True)
+    role = fields.String(allow_none=True)
+    method = fields.String()
+    path = fields.String()
+    endpoint = fields.String()
+    what = fields.String()
+    request_id = fields.String(data_key="requestId")
+    status = fields.Integer(allow_none=True)
+    answered_at = fields.AwareDateTime(data_key="answeredAt", allow_none=True)
+
+
+class AuditLogSchema(Schema):
+    """A page of the audit log, newest first."""
+
+    changes = fields.List(fields.Nested(ChangeSchema))
+    next_cursor = fields.Integer(data_key="nextCursor", allow_none=True)
+
+
+def audit_log_routes(database: Database) -> Routes:
+    """Return the routes about the audit log."""
+    routes = Routes("audit_log", __name__, description="Who changed what")
+
+    @routes.route("/api/audit-log", methods=["GET"])
+    @asks_for(Role.ADMIN)
+    @routes.arguments(AuditQuerySchema, location="query")
+    @routes.response(200, AuditLogSchema)
+    def read(asked: dict[str, Any]) -> dict[str, Any]:
+        """List what was changed or tried, newest first."""
+        with database.transaction() as connection:
+            found = select_changes(connection, asked["query"], asked["limit"])
+        is_full = len(found) == asked["limit"]
+        return {"changes": found, "next_cursor": found[-1]["id"] if is_full else None}
+
+    @routes.route("/api/audit-log/export.csv", methods=["GET"])
+    @asks_for(Role.ADMIN)
+    @routes.arguments(AuditFilterSchema, location="query")
+    @routes.alt_response(200, content_type="text/csv")
+    def export(asked: dict[str, Any]) -> ResponseReturnValue:
+        """Export the changes as a CSV that is safe to open in a spreadsheet."""
+        return Response(
+            _write(database, asked["query"]),
+            mimetype="text/csv",
+            headers={"Content-Disposition": 'attachment; filename="audit-log.csv"'},
+        )
+
+    return routes
+
+
+def _write(database: Database, query: AuditQuery) -> Iterator[str]:
+    yield ",".join(COLUMNS) + "\r\n"
+    with database.transaction() as connection:
+        rows = stream_changes(connection, query)
+        while piece := list(islice(rows, PIECE)):
+            text = StringIO()
+            csv.writer(text).writerows([guard(cell) for cell in row] for row in piece)
+            yield text.getvalue()

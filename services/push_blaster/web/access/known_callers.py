@@ -1,0 +1,40 @@
+"""Who a token stands for: those of the environment, and those of the database."""
+
+from collections.abc import Mapping
+
+from chassis.bearer_auth import Caller, Role
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.domain.access.token import Token, fingerprint
+from push_blaster.use_cases.access.manage_tokens import find_token
+
+
+class KnownCallers:
+    """Finds callers by their tokens, or by the fingerprints of these.
+
+    Those of the environment are known without the database. Secrets are compared by their hashes,
+    so how long that takes tells nothing of them.
+    """
+
+    def __init__(self, roles: Mapping[str, Role], database: Database) -> None:
+        """Take the tokens of the environment, and the database of the others."""
+        self._of_environment = {
+            fingerprint(token): Caller(role.name.lower(), role) for token, role in roles.items()
+        }
+        self._database = database
+
+    def find(self, token: str) -> Caller | None:
+        """Return who `token` stands for; DatabaseAwayError if that cannot be known now."""
+        return self.find_by_fingerprint(fingerprint(token))
+
+    def find_by_fingerprint(self, hash_: str) -> Caller | None:
+        """Return who the token with this fingerprint stands for; DatabaseAwayError."""
+        known = self._of_environment.get(hash_)
+        if known or not hash_:
+            return known
+        token = find_token(self._database, hash_, utc_now())
+        return _as_caller(token) if token else None
+
+
+def _as_caller(token: Token) -> Caller:
+    return Caller(token.name, Role[token.role.upper()], token.is_test)

@@ -1,0 +1,125 @@
+"""Routes about tokens: create, list, rotate, revoke."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.access.token_table import select_tokens
+from push_blaster.domain.access.token import Token
+from push_blaster.use_cases.access.manage_tokens import (
+    MOST_OVERLAP,
+    create_token,
+    revoke_token,
+    rotate_token,
+)
+from push_blaster.web.frame.instants import InstantField
+
+ROLES: Final = tuple(role.name.lower() for role in Role)
+_ToldOnce = tuple[dict[str, Any], None, dict[str, str]]
+
+MOST_OVERLAP_MINUTES: Final = int(MOST_OVERLAP.total_seconds() / 60)
+
+
+class NewTokenSchema(Schema):
+    """Body of POST /api/tokens."""
+
+    class Meta:
+        unknown = RAISE
+
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    is_test = fields.Boolean(data_key="isTest", load_default=False)
+    expires_at = InstantField(data_key="expiresAt", load_default=None)
+
+
+class RotateSchema(Schema):
+    """Body of POST /api/tokens/<name>/rotate."""
+
+    class Meta:
+        unknown = RAISE
+
+    overlap_minutes = fields.Float(
+        data_key="overlapMinutes",
+        load_default=60,
+        validate=validate.Range(min=0, max=MOST_OVERLAP_MINUTES),
+        metadata={"description": "How long the old secret opens beside the new one."},
+    )
+
+
+class TokenSchema(Schema):
+    """One token; `token` is its secret, and only in the answer that made it."""
+
+    name = fields.String()
+    role = fields.String()
+    is_test = fields.Boolean(data_key="isTest")
+    state = fields.String()
+    created_at = fields.AwareDateTime(data_key="createdAt")
+    created_by = fields.String(data_key="createdBy")
+    expires_at = fields.AwareDateTime(data_key="expiresAt", allow_none=True)
+    last_used_at = fields.AwareDateTime(data_key="lastUsedAt", allow_none=True)
+    revoked_at = fields.AwareDateTime(data_key="revokedAt", allow_none=True)
+    previous_until = fields.AwareDateTime(data_key="previousUntil", allow_none=True)
+    token = fields.String()
+
+
+class TokenListSchema(Schema):
+    """Every token, those that open something first."""
+
+    tokens = fields.List(fields.Nested(TokenSchema))
+
+
+def token_routes(database: Database) -> Routes:
+    """Return the routes about tokens."""
+    routes = Routes("tokens", __name__, description="Who may do what")
+    one = "/api/tokens/<name>"
+
+    @routes.route("/api/tokens", methods=["GET"])
+    @asks_for(Role.ADMIN)
+    @routes.response(200, TokenListSchema)
+    def list_all() -> dict[str, Any]:
+        """List the tokens; those of the environment are not among them."""
+        with database.transaction() as connection:
+            return {"tokens": [_show(token) for token in select_tokens(connection)]}
+
+    @routes.route("/api/tokens", methods=["POST"])
+    @routes.arguments(NewTokenSchema)
+    @routes.response(201, TokenSchema)
+    def create(body: dict[str, Any]) -> _ToldOnce:
+        """Create a token; its secret is told here and never again."""
+        token = Token(**body, created_at=utc_now(), created_by=caller_name())
+        return _tell_once(token, create_token(database, token))
+
+    @routes.route(f"{one}/rotate", methods=["POST"])
+    @routes.arguments(RotateSchema, required=False)
+    @routes.response(200, TokenSchema)
+    def rotate(body: dict[str, Any], name: str) -> _ToldOnce:
+        """Give a token a new secret; the old one opens for `overlapMinutes` more."""
+        overlap = timedelta(minutes=body["overlap_minutes"])
+        return _tell_once(*rotate_token(database, name, overlap, utc_now()))
+
+    @routes.route(one, methods=["DELETE"])
+    @routes.alt_response(200)
+    def delete(name: str) -> ResponseReturnValue:
+        """Revoke a token at once, with the sessions that began with it."""
+        revoke_token(database, name, utc_now())
+        return jsonify(success=True, message=f"{name!r} opens nothing any more.")
+
+    return routes
+
+
+def _show(token: Token) -> dict[str, Any]:
+    return {
+        **{name: getattr(token, name) for name in Token.__slots__},
+        "state": token.state(utc_now()),
+    }
+
+
+def _tell_once(token: Token, secret: str) -> _ToldOnce:
+    return {**_show(token), "token": secret}, None, {"Cache-Control": "no-store"}

@@ -1,0 +1,100 @@
+"""The page about tokens: who may do what, and since when."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.access.token_table import select_tokens
+from push_blaster.domain.access.token import Token
+from push_blaster.use_cases.access.manage_tokens import (
+    BadTokenError,
+    TokenExistsError,
+    create_token,
+    revoke_token,
+    rotate_token,
+)
+from push_blaster.web.access.tokens import ROLES
+from push_blaster.web.frame.frame import page_routes
+
+#: How long the old secret opens beside a new one; the API takes any time.
+OVERLAP: Final = timedelta(hours=1)
+#: What the form offers; 0 is for good.
+DAYS: Final = {"90": "90 days", "365": "a year", "7": "a week", "0": "for good"}
+
+
+def token_pages(database: Database) -> Blueprint:
+    """Return the page about tokens."""
+    pages = page_routes("tokens")
+
+    @pages.get("/tokens")
+    @asks_for(Role.ADMIN)
+    def list_all() -> ResponseReturnValue:
+        """List the tokens."""
+        return _show(database)
+
+    @pages.post("/tokens")
+    def create() -> ResponseReturnValue:
+        """Create a token, and show its secret this once."""
+        token = _read(request.form)
+        try:
+            secret = create_token(database, token)
+        except (BadTokenError, TokenExistsError) as error:
+            return _show(database, fault=str(error)), 400
+        return _show(database, told=(token.name, secret))
+
+    @pages.get("/tokens/<name>/<any(rotate,revoke):action>")
+    @asks_for(Role.ADMIN)
+    def confirm(name: str, action: str) -> ResponseReturnValue:
+        """Ask whether that is meant."""
+        return render_template("token_confirm.html", name=name, action=action, overlap=OVERLAP)
+
+    @pages.post("/tokens/<name>/rotate")
+    def rotate(name: str) -> ResponseReturnValue:
+        """Give it a new secret, and show that this once."""
+        _, secret = rotate_token(database, name, OVERLAP, utc_now())
+        return _show(database, told=(name, secret))
+
+    @pages.post("/tokens/<name>/revoke")
+    def revoke(name: str) -> ResponseReturnValue:
+        """Revoke it."""
+        revoke_token(database, name, utc_now())
+        flash(f"{name} opens nothing any more, nor do the sessions begun with it.", "success")
+        return redirect(url_for(".list_all"), 303)
+
+    return pages
+
+
+def _read(form: Any) -> Token:
+    now = utc_now()
+    days = int(form["days"]) if form.get("days") in DAYS else 90
+    return Token(
+        name=form.get("name", "").strip(),
+        role=form["role"] if form.get("role") in ROLES else "viewer",
+        is_test="is_test" in form,
+        created_at=now,
+        created_by=caller_name(),
+        expires_at=now + timedelta(days=days) if days else None,
+    )
+
+
+def _show(
+    database: Database, *, told: tuple[str, str] | None = None, fault: str | None = None
+) -> str:
+    with database.transaction() as connection:
+        found = select_tokens(connection)
+    now = utc_now()
+    rows = [(token, token.state(now)) for token in found]
+    return render_template(
+        "tokens.html",
+        rows=rows,
+        told=told,
+        fault=fault,
+        given=request.form if fault else {},
+        roles=ROLES,
+        days=DAYS.items(),
+    )

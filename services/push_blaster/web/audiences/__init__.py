@@ -1,0 +1,1 @@
+"""Audience scripts, their runs, previews and uploads."""

@@ -1,0 +1,137 @@
+"""Routes that show what messages would say to real users: of a saved automation, or of a draft."""
+
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_document import read_automation, read_draft
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.delivery.message_size import MOST_BYTES
+from push_blaster.domain.automations.automation import Automation
+from push_blaster.use_cases.audiences.preview_pushes import (
+    PreviewedMessage,
+    PushPreview,
+    preview_pushes,
+)
+from push_blaster.use_cases.context import Parts
+from push_blaster.web.access.audit import only_reads
+
+MOST_USERS = 100
+
+
+class PreviewSchema(Schema):
+    """Body of a preview: whom it is for; else the first rows of the audience."""
+
+    class Meta:
+        unknown = RAISE
+
+    user_ids = fields.List(
+        fields.UUID(),
+        load_default=list,
+        allow_none=True,
+        data_key="userIds",
+        validate=validate.Length(max=MOST_USERS),
+    )
+    limit = fields.Integer(load_default=10, validate=validate.Range(min=1, max=MOST_USERS))
+
+
+class PreviewDraftSchema(PreviewSchema):
+    """Body of a preview of a draft, or of a saved automation by its id."""
+
+    automation = fields.Dict(keys=fields.String(), load_default=None)
+    automation_id = fields.String(
+        data_key="automationId", load_default=None, validate=validate.Length(min=1)
+    )
+
+    @validates_schema
+    def _is_one(self, data: dict[str, Any], **_: object) -> None:
+        if (data["automation"] is None) == (data["automation_id"] is None):
+            raise ValidationError("Give either an automation or an automationId.", "automation")
+
+
+class MessageSchema(Schema):
+    """A push as one user would get it; with faults the user would not."""
+
+    user_id = fields.UUID(data_key="userId")
+    variant = fields.String(allow_none=True)
+    title = fields.String(allow_none=True)
+    body = fields.String(allow_none=True)
+    deep_link = fields.String(data_key="deepLink", allow_none=True)
+    faults = fields.List(fields.String())
+    sizes = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), data_key="bytes", allow_none=True
+    )
+
+
+class PushPreviewSchema(Schema):
+    """One push: its faults whoever gets it, the audience's columns, and its messages."""
+
+    position = fields.Integer()
+    push_id = fields.String(data_key="pushId")
+    columns = fields.List(fields.String())
+    faults = fields.List(fields.String())
+    messages = fields.List(fields.Nested(MessageSchema))
+
+
+class PreviewAnswerSchema(Schema):
+    """The pushes of an automation, and how many bytes each kind of device takes."""
+
+    pushes = fields.List(fields.Nested(PushPreviewSchema))
+    most_bytes = fields.Dict(keys=fields.String(), values=fields.Integer(), data_key="mostBytes")
+
+
+def preview_routes(parts: Parts, files: AutomationFiles) -> Routes:
+    """Return the routes that show messages; they send nothing, and show what users are like."""
+    routes = Routes("previews", __name__, description="What messages would say")
+
+    def preview(automation: Automation, body: dict[str, Any]) -> dict[str, Any]:
+        found = preview_pushes(parts, automation, body["user_ids"] or (), body["limit"])
+        return {"pushes": [_show(push) for push in found], "most_bytes": MOST_BYTES}
+
+    @routes.route("/api/automation/recipes/<automation_id>/preview", methods=["POST"])
+    @only_reads
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(PreviewSchema, required=False)
+    @routes.response(200, PreviewAnswerSchema)
+    def preview_saved(body: dict[str, Any], automation_id: str) -> dict[str, Any]:
+        """Show the messages of an automation for users of its last frozen audience."""
+        return preview(read_automation(files.load(automation_id)), body)
+
+    @routes.route("/api/automation/preview", methods=["POST"])
+    @only_reads
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(PreviewDraftSchema)
+    @routes.response(200, PreviewAnswerSchema)
+    def preview_draft(body: dict[str, Any]) -> dict[str, Any]:
+        """Show the same of an automation that is not saved; nothing is changed."""
+        if body["automation_id"] is not None:
+            return preview(read_automation(files.load(body["automation_id"])), body)
+        return preview(read_draft(body["automation"], utc_now()), body)
+
+    return routes
+
+
+def _show(preview: PushPreview) -> dict[str, Any]:
+    return {
+        "position": preview.position,
+        "push_id": preview.push.id,
+        "columns": preview.columns,
+        "faults": preview.faults,
+        "messages": [_show_message(message) for message in preview.messages],
+    }
+
+
+def _show_message(message: PreviewedMessage) -> dict[str, Any]:
+    texts = message.texts
+    return {
+        "user_id": message.user_id,
+        "variant": message.variant,
+        "title": texts.title if texts else None,
+        "body": texts.body if texts else None,
+        "deep_link": texts.deep_link if texts else None,
+        "faults": message.faults,
+        "sizes": message.sizes,
+    }

@@ -1,0 +1,201 @@
+"""Routes about runs of scripts: try one out, follow it, and what became of all of them."""
+
+import signal
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.service import Routes
+from push_blaster.adapters.audiences.script_run_table import select_runs
+from push_blaster.adapters.executions.execution_log import select_log
+from push_blaster.domain.audiences.script_run import RunRecord, RunState
+from push_blaster.use_cases.audiences.try_script import (
+    TrialRequest,
+    ask_for_trial,
+    find_run,
+    stop_trial,
+    wait_for_run,
+)
+from push_blaster.use_cases.context import Parts
+from push_blaster.web.access.audit import stops
+from push_blaster.web.frame.common_schemas import LogQuerySchema, LogSchema, StartHeadersSchema
+from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+
+#: How long the original's POST waits for a script's end before it answers where to look for it.
+PATIENCE: Final = timedelta(seconds=60)
+
+
+class TrialSchema(Schema):
+    """Body of POST /api/scripts/<id>/run."""
+
+    class Meta:
+        unknown = RAISE
+
+    parameters = fields.Dict(keys=fields.String(), load_default=dict)
+    execution_id = fields.String(
+        data_key="executionId",
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=200),
+        metadata={"description": "what the script is told as its EXECUTION_ID"},
+    )
+
+
+class NamedTrialSchema(TrialSchema):
+    """Body of POST /api/scripts, as the original has it."""
+
+    script_id = fields.String(
+        required=True, data_key="scriptId", validate=validate.Length(min=1, max=200)
+    )
+
+
+class RunQuerySchema(Schema):
+    """Query of a list of runs."""
+
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+    cursor = fields.String(load_default=None)
+
+
+class FoundAudienceSchema(Schema):
+    """An audience that a script wrote: its rows, and the first usable ones of them."""
+
+    name = fields.String()
+    file = fields.String()
+    is_test = fields.Boolean(data_key="isTest")
+    rows = fields.Integer()
+    valid = fields.Integer()
+    columns = fields.List(fields.String())
+    sample = fields.List(fields.Dict())
+    problem = fields.String(allow_none=True)
+
+
+class RunSchema(Schema):
+    """One run of a script: a trial, or for an execution."""
+
+    id = fields.UUID()
+    script_id = fields.String(data_key="scriptId")
+    execution_id = fields.String(data_key="executionId", allow_none=True)
+    is_trial = fields.Boolean(data_key="isTrial")
+    parameters = fields.Dict(keys=fields.String(), values=fields.String())
+    state = fields.Enum(RunState, by_value=True)
+    asked_at = fields.AwareDateTime(data_key="askedAt")
+    started_at = fields.AwareDateTime(data_key="startedAt", allow_none=True)
+    ended_at = fields.AwareDateTime(data_key="endedAt", allow_none=True)
+    exit_code = fields.Integer(data_key="exitCode", allow_none=True)
+    signal = fields.Function(
+        lambda run: _signal(run), metadata={"type": "string", "nullable": True}
+    )
+    error = fields.String(allow_none=True)
+    audiences = fields.List(fields.Nested(FoundAudienceSchema))
+
+
+class RunListSchema(Schema):
+    """A page of runs, newest first."""
+
+    runs = fields.List(fields.Nested(RunSchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+
+
+def script_run_routes(parts: Parts) -> Routes:
+    """Return the routes about runs of scripts."""
+    routes = Routes("script_runs", __name__, description="Runs of audience scripts")
+    one = "/api/scripts/<script_id>/runs/<uuid:run_id>"
+
+    @routes.route("/api/scripts", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(NamedTrialSchema)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers()
+    @routes.answers(202)
+    @routes.answers(500)
+    @routes.alt_response(503, "SERVICE_UNAVAILABLE")
+    def run_and_wait(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+        """Try a script out and wait for it, up to a minute; nobody is sent to."""
+        run = ask_for_trial(parts, TrialRequest(**body, **headers))
+        return _answer(parts, wait_for_run(parts, run, PATIENCE))
+
+    @routes.route("/api/scripts/<script_id>/run", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(TrialSchema, required=False)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.response(202, RunSchema)
+    @routes.alt_response(503, "SERVICE_UNAVAILABLE")
+    def start(body: dict[str, Any], headers: dict[str, Any], script_id: str) -> RunRecord:
+        """Try a script out; follow the run by its id. The same Idempotency-Key starts it once."""
+        return ask_for_trial(parts, TrialRequest(script_id=script_id, **body, **headers))
+
+    @routes.route("/api/scripts/<script_id>/runs", methods=["GET"])
+    @routes.arguments(RunQuerySchema, location="query")
+    @routes.response(200, RunListSchema)
+    def list_runs(query: dict[str, Any], script_id: str) -> dict[str, Any]:
+        """List the runs of a script, newest first: trials, and those for executions."""
+        before = read_cursor(query["cursor"], read_instant, UUID)
+        with parts.database.transaction() as connection:
+            found = select_runs(connection, script_id, before, query["limit"])
+        is_full = len(found) == query["limit"]
+        last = write_cursor(found[-1].asked_at.isoformat(), found[-1].id) if is_full else None
+        return {"runs": found, "next_cursor": last}
+
+    @routes.route(one, methods=["GET"])
+    @routes.response(200, RunSchema)
+    def read_one(script_id: str, run_id: UUID) -> RunRecord:
+        """Read one run: how it stands or ended, and the audiences that it wrote."""
+        return find_run(parts, script_id, run_id)
+
+    @routes.route(f"{one}/log", methods=["GET"])
+    @routes.arguments(LogQuerySchema, location="query")
+    @routes.response(200, LogSchema)
+    def read_log(query: dict[str, Any], script_id: str, run_id: UUID) -> dict[str, Any]:
+        """Read what the script says, while it says it; ask again for what follows `nextAfter`."""
+        run = find_run(parts, script_id, run_id)
+        with parts.database.transaction() as connection:
+            entries = select_log(connection, run.log_id, query["after"])
+        return {"entries": entries, "next_after": entries[-1]["id"] if entries else query["after"]}
+
+    @routes.route(f"{one}/stop", methods=["POST"])
+    @stops()
+    @asks_for(Role.OPERATOR)
+    @routes.response(200, RunSchema)
+    def stop(script_id: str, run_id: UUID) -> RunRecord:
+        """End a trial, with all that its script started."""
+        return stop_trial(parts, script_id, run_id)
+
+    return routes
+
+
+def _answer(parts: Parts, run: RunRecord) -> ResponseReturnValue:
+    """Return what became of a trial in the original's shape."""
+    taken = (run.ended_at or parts.clock()) - (run.started_at or run.asked_at)
+    data: dict[str, Any] = {
+        "runId": str(run.id),
+        "executionTime": round(taken.total_seconds() * 1_000),
+    }
+    if run.state is RunState.SUCCEEDED:
+        live = [audience for audience in run.audiences if not audience.is_test]
+        data["csvPath"] = f"{run.folder}/{live[0].file}" if live else None
+        data["audienceSize"] = sum(audience.rows for audience in live)
+        data["audiences"] = FoundAudienceSchema(many=True).dump(run.audiences)
+        return jsonify(success=True, data=data, message=f"It wrote {len(live)} audiences.")
+    if run.ended_at is None:
+        message = f"It still runs; see /api/scripts/{run.script_id}/runs/{run.id}."
+        return jsonify(success=True, data=data, message=message), 202
+    data["stdout"], data["stderr"] = _read_output(parts, run)
+    return jsonify(success=False, data=data, message=run.error, error=run.error), 500
+
+
+def _read_output(parts: Parts, run: RunRecord) -> tuple[str, str]:
+    with parts.database.transaction() as connection:
+        entries = select_log(connection, run.log_id, limit=2_500)
+    out = [entry["message"] for entry in entries if entry["level"] == "info"]
+    err = [entry["message"] for entry in entries if entry["level"] == "warning"]
+    return "\n".join(out), "\n".join(err)
+
+
+def _signal(run: RunRecord) -> str | None:
+    code = run.exit_code
+    return signal.Signals(-code).name if code is not None and code < 0 else None

@@ -1,0 +1,1 @@
+"""Automations and templates: their API, their form, their control."""

@@ -1,0 +1,182 @@
+"""The form of an automation as its document, and the buttons that rearrange its pushes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Final
+
+from push_blaster.domain.audiences.script import Parameter, ParameterType
+from push_blaster.web.automations.automation_fields import (
+    FIELDS,
+    PARAMETERS,
+    PUSH_FIELDS,
+    VARIANT_FIELDS,
+    Field,
+)
+from push_blaster.web.automations.document_paths import find, put
+from push_blaster.web.automations.form_fields import Form, read_number
+
+#: Where a new automation starts from.
+BLANK: Final[Mapping[str, Any]] = {
+    "name": "",
+    "type": "script_based",
+    "schedule": {"frequency": "daily", "timezone": "UTC", "executionTime": "12:00"},
+    "pushSequence": [{"title": "", "body": "", "layerId": 3, "timing": {}}],
+    "audienceCriteria": {},
+    "settings": {"dryRunFirst": True, "safeguards": {"requireTestFirst": True}},
+}
+_NEW_PUSH: Final = {"title": "", "body": "", "layerId": 3, "timing": {"delayAfterPrevious": 5}}
+#: Returns what a script declares.
+Declared = Callable[[str], Sequence[Parameter]]
+
+
+def read_form(form: Form, old: Mapping[str, Any], declared: Declared) -> dict[str, Any]:
+    """Return `old` with the form's fields laid over it; what the form does not show stays."""
+    document = deepcopy(dict(old))
+    _lay(document, FIELDS, form)
+    _choose_script(document, form, old, declared)
+    if not any(find(document, f"settings.quietHours.{name}") for name in ("start", "end")):
+        (document.get("settings") or {}).pop("quietHours", None)
+    document["pushSequence"] = [
+        _read_push(form, f"pushSequence.{place}", _known(old.get("pushSequence")), number)
+        for number, place in enumerate(form.getlist("order"), start=1)
+    ]
+    return document
+
+
+def rearrange(document: dict[str, Any], change: str) -> str:
+    """Do what a button of the form says, such as `up:2`; return the field to go on from."""
+    name, *places = change.split(":")
+    return _CHANGES[name](document["pushSequence"], *map(int, places))
+
+
+def text_of(value: object) -> str:
+    """Return a parameter as the form shows it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def find_other_parameters(document: Mapping[str, Any], declared: Sequence[Parameter]) -> list[str]:
+    """Return the parameters that the script does not declare, as lines of the form."""
+    given: Mapping[str, object] = find(document, PARAMETERS, {})
+    names = {parameter.name for parameter in declared}
+    return [f"{name} = {text_of(v)}" for name, v in given.items() if name not in names]
+
+
+def _lay(document: dict[str, Any], fields: Mapping[str, Field], form: Form, at: str = "") -> None:
+    for path, field in fields.items():
+        put(document, path, field.read(form, at + path))
+
+
+def _choose_script(
+    document: dict[str, Any], form: Form, old: Mapping[str, Any], declared: Declared
+) -> None:
+    """Take the script with its parameters; of another one than before, only those it declares."""
+    criteria = document.get("audienceCriteria") or {}
+    script = criteria.get("customScript") or {}
+    if not script.get("scriptId"):
+        criteria.pop("customScript", None)
+        return
+    before = find(old, "audienceCriteria.customScript", {})
+    parameters = _read_parameters(
+        form, before.get("parameters") or {}, declared(script["scriptId"])
+    )
+    if script["scriptId"] != before.get("scriptId"):
+        script.pop("scriptName", None)
+    if parameters or script.get("parameters"):
+        script["parameters"] = parameters
+
+
+def _read_parameters(
+    form: Form, before: Mapping[str, object], declared: Sequence[Parameter]
+) -> dict[str, object]:
+    types = {parameter.name: parameter.type for parameter in declared}
+    written = (line.partition("=") for line in form.get(PARAMETERS, "").splitlines())
+    given = {name.strip(): text.strip() for name, _, text in written}
+    prefix = f"{PARAMETERS}."
+    given |= {n.removeprefix(prefix): t.strip() for n, t in form.items() if n.startswith(prefix)}
+    is_another = form.get("parametersOf") != form.get("audienceCriteria.customScript.scriptId")
+    return {
+        name: before[name]
+        if name in before and text_of(before[name]) == text
+        else _typed(types.get(name), text)
+        for name, text in given.items()
+        if text and not (is_another and types and name not in types)
+    }
+
+
+def _typed(kind: ParameterType | None, text: str) -> object:
+    """Return a text as its type; what is none is refused by name later."""
+    if kind in {ParameterType.INTEGER, ParameterType.NUMBER}:
+        return read_number(text)
+    if kind is ParameterType.BOOLEAN:
+        return {"true": True, "false": False}.get(text, text)
+    return text
+
+
+def _read_push(
+    form: Form, prefix: str, known: Mapping[str, Mapping[str, Any]], number: int
+) -> dict[str, Any]:
+    known_push = known.get(form.get(f"{prefix}.id", ""), {})
+    push = deepcopy({"title": "", "body": "", **known_push})
+    _lay(push, PUSH_FIELDS, form, f"{prefix}.")
+    variants = [
+        _read_variant(form, f"{prefix}.variants.{place}.", _known(push.get("variants")))
+        for place in form.getlist(f"{prefix}.variants")
+    ]
+    put(push, "variants", variants)
+    return {**push, "sequenceOrder": number}
+
+
+def _read_variant(
+    form: Form, prefix: str, known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    variant = deepcopy(dict(known.get(form.get(f"{prefix}was", ""), {})))
+    _lay(variant, VARIANT_FIELDS, form, prefix)
+    return {"id": "", **variant}
+
+
+def _known(items: Sequence[Mapping[str, Any]] | None) -> dict[str, Mapping[str, Any]]:
+    return {item["id"]: item for item in items or () if item.get("id")}
+
+
+def _add(pushes: list[dict[str, Any]]) -> str:
+    pushes.append(deepcopy(_NEW_PUSH))
+    return f"pushSequence.{len(pushes) - 1}.title"
+
+
+def _remove(pushes: list[dict[str, Any]], place: int) -> str:
+    del pushes[place]
+    return f"pushSequence.{max(0, place - 1)}.title"
+
+
+def _move(pushes: list[dict[str, Any]], place: int, by: int) -> str:
+    """Move a push; its button stays in reach, unless the push is at an end now."""
+    to = place + by
+    pushes.insert(to, pushes.pop(place))
+    goes_on = to > 0 if by < 0 else to < len(pushes) - 1
+    return f"{'up' if (by < 0) is goes_on else 'down'}.{to}"
+
+
+def _add_variant(pushes: list[dict[str, Any]], place: int) -> str:
+    """Add a variant; the first one brings another, for it is compared with the push's own texts."""
+    variants = pushes[place].get("variants") or []
+    names = [name for name in "ABCDEFGHIJKLMNOPQRST" if name not in _known(variants)]
+    added = names[: 1 if variants else 2]
+    pushes[place]["variants"] = [*variants, *({"id": name, "weight": 1} for name in added)]
+    return f"pushSequence.{place}.variants.{len(variants) + len(added) - 1}.title"
+
+
+def _remove_variant(pushes: list[dict[str, Any]], place: int, variant: int) -> str:
+    del pushes[place]["variants"][variant]
+    return f"add-variant.{place}"
+
+
+_CHANGES: Final[Mapping[str, Callable[..., str]]] = {
+    "add": _add,
+    "remove": _remove,
+    "up": lambda pushes, place: _move(pushes, place, -1),
+    "down": lambda pushes, place: _move(pushes, place, 1),
+    "add-variant": _add_variant,
+    "remove-variant": _remove_variant,
+    "script": lambda _: "audienceCriteria.customScript.scriptId",
+    "audience": lambda _, place: f"pushSequence.{place}.audienceName",
+}

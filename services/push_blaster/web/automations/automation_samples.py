@@ -1,0 +1,114 @@
+"""What messages look like: a push filled in with rows of the last audience that it had."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from chassis.postgres import Connection
+from push_blaster.adapters.audiences.frozen_audiences import read_batch
+from push_blaster.adapters.audiences.script_run_table import select_last_written
+from push_blaster.adapters.executions.execution_view import select_last_audience
+from push_blaster.domain.audiences.audience import normalise
+from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.automations.experiment import Variant
+from push_blaster.domain.delivery.push_template import PushTexts, compile_push
+from push_blaster.domain.delivery.template import MalformedPlaceholderError
+
+#: How many rows are looked at.
+ROWS: Final = 20
+#: About how many characters of a title and of a text a locked phone shows before it cuts them.
+VISIBLE: Final = {"Android": (65, 240), "iOS": (50, 178)}
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One wording of a push as one user would get it; `fault` says why nobody would.
+
+    Units: `share` of the users, from 0 to 1, who get this variant.
+    """
+
+    texts: PushTexts
+    warnings: tuple[str, ...]
+    fault: str | None
+    variant: Variant | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A push in each of its wordings."""
+
+    push: Push
+    looks: tuple[Look, ...]
+
+
+def read_samples(connection: Connection, data_folder: Path, automation: Automation) -> list[Sample]:
+    """Return every push of `automation`, with a real row where there has been one."""
+    return [
+        fill_sample(push, *_find_rows(connection, data_folder, automation.script_id or "", push))
+        for push in automation.pushes
+    ]
+
+
+def fill_sample(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Sample:
+    """Return the push as the first of `rows` that has all its variables would get it."""
+    if not push.variants:
+        return Sample(push, (_fill_in(push, rows, columns),))
+    whole = sum(variant.weight for variant in push.variants)
+    looks = [
+        replace(_fill_in(push.worded(v), rows, columns), variant=v, share=v.weight / whole)
+        for v in push.variants
+    ]
+    return Sample(push, tuple(looks))
+
+
+def _find_rows(
+    connection: Connection, data_folder: Path, script_id: str, push: Push
+) -> tuple[Sequence[Row], tuple[str, ...]]:
+    """Return rows and columns of the push's last audience, or of what its script last wrote."""
+    last = select_last_audience(connection, script_id, push.audience_name)
+    path = data_folder / last[0] if last else None
+    if last and path and path.exists():
+        return [row.variables for row in read_batch(path, 0, ROWS)], last[1]
+    written = [a for a in select_last_written(connection, script_id) if not a.is_test]
+    for audience in written:
+        is_only_one = push.audience_name == "default" and len(written) == 1
+        if is_only_one or audience.name == normalise(push.audience_name):
+            return audience.sample, audience.columns
+    return (), ()
+
+
+def _fill_in(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Look:
+    texts = PushTexts(push.title, push.body, push.deep_link)
+    try:
+        template = compile_push(push)
+    except MalformedPlaceholderError as error:
+        return Look(texts, (), str(error))
+    lacks = [template.find_missing(row) for row in rows]
+    if rows:
+        row, missing = min(zip(rows, lacks, strict=True), key=lambda pair: len(pair[1]))
+        texts = template.render({**row, **{name: f"‹no {name}›" for name in missing}})
+    unknown = template.find_unknown(columns) if columns else []
+    fault = f"The audience has no column {', '.join(unknown)}." if unknown else None
+    return Look(texts, (*_tell_lacks([] if fault else lacks), *_find_cuts(texts)), fault)
+
+
+def _tell_lacks(lacks: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Tell how many rows would get no message, and which values they lack."""
+    lacking = [names for names in lacks if names]
+    if lacking:
+        names = ", ".join(dict.fromkeys(name for found in lacking for name in found))
+        rows = f"{len(lacking)} of {len(lacks)} sample rows"
+        yield f"{rows} have no {names}: those users get nothing."
+
+
+def _find_cuts(texts: PushTexts) -> Iterator[str]:
+    for phone, most in VISIBLE.items():
+        for name, text, limit in zip(
+            ("title", "text"), (texts.title, texts.body), most, strict=True
+        ):
+            if len(text) > limit:
+                yield f"{phone} shows about {limit} characters of the {name}; it has {len(text)}."

@@ -1,0 +1,287 @@
+"""Routes that try an automation out: the suite of checks, the test modes, their log, their end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from flask import Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.clock import utc_now
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_document import read_automation
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.executions.execution_view import select_execution, select_executions
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import TEST_MODES, Mode, delivers
+from push_blaster.domain.executions.phase import RUNNING, Phase
+from push_blaster.use_cases.audiences.fit_parameters import check_parameters
+from push_blaster.use_cases.automations.check_automation import (
+    CheckResult,
+    Verdict,
+    check_automation,
+)
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.executions.stop_execution import CannotStopError, stop_execution
+from push_blaster.web.access.audit import stops
+from push_blaster.web.executions.log_stream import StreamShape, sse, stream_log
+from push_blaster.web.frame.common_schemas import StartHeadersSchema
+from push_blaster.web.frame.instants import InstantField
+
+
+class SuiteSchema(Schema):
+    """Body of POST /api/automation/test."""
+
+    class Meta:
+        unknown = RAISE
+
+    automation_id = fields.String(
+        required=True, data_key="automationId", validate=validate.Length(min=1)
+    )
+
+
+class TestModeField(fields.Enum[Mode]):
+    """A mode that tries an automation out, or `live-send`, the original's name of live."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take marshmallow's usual options."""
+        super().__init__(Mode, by_value=True, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Mode:
+        if value == "live-send":
+            return Mode.LIVE
+        return super()._deserialize(value, attr, data, **options)
+
+
+class StartTestSchema(Schema):
+    """Body of POST /api/automation/test/<id>."""
+
+    class Meta:
+        unknown = RAISE
+
+    mode = TestModeField(
+        required=True,
+        validate=validate.OneOf(
+            sorted(TEST_MODES), error="To send live, POST /api/executions with the mode 'live'."
+        ),
+    )
+    slot = InstantField(load_default=None, allow_none=True)
+
+
+class FollowTestSchema(Schema):
+    """Query of GET /api/automation/test/<id>."""
+
+    mode = TestModeField(required=True)
+    execution_id = fields.String(data_key="executionId", load_default=None)
+
+
+class KillTestSchema(Schema):
+    """Body of POST /api/automation/test/<id>/kill."""
+
+    class Meta:
+        unknown = RAISE
+
+    mode = TestModeField(required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tests:
+    parts: Parts
+    files: AutomationFiles
+
+    def start(
+        self, automation_id: str, mode: Mode, slot: datetime | None, key: str | None
+    ) -> Execution:
+        document = self.files.load(automation_id)
+        check_parameters(self.parts.scripts, read_automation(document))
+        asked = StartRequest(
+            document=document,
+            mode=mode,
+            is_simulated=caller_only_simulates(),
+            slot=slot,
+            idempotency_key=key,
+        )
+        return start_execution(self.parts.database, asked, self.parts.limits, utc_now())
+
+    def running(self, automation_id: str, modes: Sequence[Mode]) -> list[Execution]:
+        with self.parts.database.transaction() as connection:
+            return select_executions(
+                connection, automation_id=automation_id, phases=RUNNING, modes=modes
+            )
+
+    def find(self, automation_id: str, execution_id: str, mode: Mode) -> Execution:
+        with self.parts.database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+        if (execution.automation.id, execution.mode) != (automation_id, mode):
+            complaint = f"{execution_id!r} is no {mode} of {automation_id!r}."
+            raise ValidationError({"executionId": [complaint]})
+        return execution
+
+    def find_or_start(
+        self, automation_id: str, execution_id: str | None, mode: Mode
+    ) -> tuple[Execution, int]:
+        """Return what is to be followed, and after which entry of its log.
+
+        An event stream is asked for again when the line breaks: it goes on where it was.
+        """
+        told, _, after = request.headers.get("Last-Event-ID", "").rpartition("|")
+        wanted = execution_id or told
+        if wanted:
+            is_resumed = wanted == told and after.isdigit()
+            found = self.find(automation_id, wanted, mode)
+            return found, int(after) if is_resumed else 0
+        if delivers(mode):
+            complaint = (
+                f"A GET sends nothing. Start it: POST /api/automation/test/{automation_id} with "
+                f'{{"mode": "{mode}"}}, then follow its executionId here.'
+            )
+            raise ValidationError({"executionId": [complaint]})
+        running = self.running(automation_id, [mode])
+        return running[0] if running else self.start(automation_id, mode, None, None), 0
+
+
+def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
+    """Return the routes that try automations out."""
+    routes = Routes("tests", __name__, description="Try an automation out")
+    tests = _Tests(parts, files)
+    one = "/api/automation/test/<automation_id>"
+
+    @routes.route("/api/automation/test", methods=["POST"])
+    @simulates
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(SuiteSchema)
+    @routes.answers()
+    def run_suite(body: dict[str, Any]) -> ResponseReturnValue:
+        """Look at everything that a live send will need; nothing is run, sent or saved."""
+        document = files.load(body["automation_id"])
+        results = check_automation(document, parts, files)
+        return jsonify(success=True, data=_report(document, results), message="Looked at.")
+
+    @routes.route(one, methods=["POST"])
+    @simulates
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(StartTestSchema)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers(202)
+    def start(
+        body: dict[str, Any], headers: dict[str, Any], automation_id: str
+    ) -> ResponseReturnValue:
+        """Start a test; follow it by its executionId. The same Idempotency-Key starts it once."""
+        key = headers["idempotency_key"]
+        execution = tests.start(automation_id, body["mode"], body["slot"], key)
+        message = f"The test {execution.id!r} is started."
+        return jsonify(success=True, executionId=execution.id, message=message), 202
+
+    @routes.route(one, methods=["GET"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(FollowTestSchema, location="query")
+    @routes.answers(content_type="text/event-stream")
+    def follow(query: dict[str, Any], automation_id: str) -> Response:
+        """Follow a test's log as events; a dry mode is started by this, one that sends is not."""
+        mode: Mode = query["mode"]
+        execution, after = tests.find_or_start(automation_id, query["execution_id"], mode)
+        shape = StreamShape(lambda n: f"{execution.id}|{n}", _log_event, _farewell)
+        return stream_log(parts.database, execution.id, after, shape)
+
+    @routes.route(f"{one}/kill", methods=["POST"])
+    @stops()
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(KillTestSchema)
+    @routes.answers()
+    def kill(body: dict[str, Any], automation_id: str) -> ResponseReturnValue:
+        """End a running test: its script with all that it started, its messages."""
+        killed = []
+        for execution in tests.running(automation_id, [body["mode"]]):
+            try:
+                stop_execution(parts.database, execution.id, "The test was killed.", utc_now())
+            except CannotStopError:
+                continue  # it has ended by itself in between
+            killed.append(execution.id)
+        message = f"Killed: {', '.join(killed)}." if killed else "No such test is running."
+        return jsonify(success=bool(killed), message=message)
+
+    @routes.route(f"{one}/kill", methods=["GET"])
+    @routes.answers()
+    def list_running(automation_id: str) -> ResponseReturnValue:
+        """List the tests of an automation that are running."""
+        running = tests.running(automation_id, sorted(TEST_MODES))
+        shown = [_show_running(execution) for execution in running]
+        return jsonify(success=True, automationId=automation_id, runningTests=shown)
+
+    return routes
+
+
+def _report(document: dict[str, Any], results: Sequence[CheckResult]) -> dict[str, Any]:
+    def count(verdict: Verdict) -> int:
+        return sum(result.seen.verdict is verdict for result in results)
+
+    failed, odd = count(Verdict.FAIL), count(Verdict.WARNING)
+    overall = Verdict.FAIL if failed else Verdict.WARNING if odd else Verdict.PASS
+    return {
+        "automationId": document["id"],
+        "automationName": document["name"],
+        "totalTests": len(results),
+        "passedTests": count(Verdict.PASS),
+        "failedTests": failed,
+        "warningTests": odd,
+        "overallStatus": overall,
+        "duration": round(sum(result.duration_s for result in results) * 1_000),
+        "results": [_show_result(result) for result in results],
+        "recommendations": [text for r in results for text in (*r.seen.broken, *r.seen.odd)],
+    }
+
+
+def _show_result(result: CheckResult) -> dict[str, Any]:
+    seen = result.seen
+    return {
+        "testName": result.name,
+        "status": seen.verdict,
+        "message": " ".join((*seen.broken, *seen.odd)) or seen.well,
+        "details": {"broken": list(seen.broken), "odd": list(seen.odd)},
+        "duration": round(result.duration_s * 1_000),
+    }
+
+
+_STAGES: Final = {
+    Phase.WAITING: "INIT",
+    Phase.AUDIENCE_GENERATION: "CONFIG",
+    "script": "SCRIPT",
+    Phase.TEST_SENDING: "EXECUTION",
+    Phase.CANCELLATION_WINDOW: "SCHEDULE",
+    Phase.LIVE_EXECUTION: "EXECUTION",
+    Phase.COMPLETED: "COMPLETE",
+    Phase.CANCELLED: "KILLED",
+    Phase.FAILED: "EXECUTION",
+}
+
+
+def _log_event(entry: Any) -> dict[str, Any]:
+    return {
+        "type": "log",
+        "timestamp": entry["timestamp"].isoformat(),
+        "level": entry["level"],
+        "message": entry["message"],
+        "stage": _STAGES.get(entry["stage"], "EXECUTION"),
+    }
+
+
+def _farewell(execution: Execution) -> str:
+    message = execution.reason or f"{execution.id} is {execution.phase}."
+    if execution.phase is Phase.FAILED:
+        return sse({"type": "error", "message": message})
+    success = execution.phase is Phase.COMPLETED
+    return sse({"type": "result", "success": success, "message": message})
+
+
+def _show_running(execution: Execution) -> dict[str, Any]:
+    return {
+        "key": f"{execution.automation.id}-{execution.mode}",
+        "mode": execution.mode,
+        "executionId": execution.id,
+        "duration": round((utc_now() - execution.created_at).total_seconds() * 1_000),
+        "hasProcess": execution.phase is Phase.AUDIENCE_GENERATION,
+    }

@@ -1,0 +1,165 @@
+"""The pages about automations: the list, one with its plan and runs, and what can be done to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.automations.automation_document import read_automation
+from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
+from push_blaster.adapters.executions.execution_view import select_executions, select_latest
+from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
+from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import RUNNING
+from push_blaster.domain.schedule.schedule import next_slots
+from push_blaster.use_cases.automations.control_automation import Action, Control, find_actions
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.schedule.plan_automation import look_around, plan_automation
+from push_blaster.web.access.audit import stops
+from push_blaster.web.automations.automation_samples import read_samples
+from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.frame.frame import page_routes
+
+PAGE: Final = 50
+RUNS: Final = 10
+SLOTS: Final = 5
+MOST_TROUBLED: Final = 1_000
+
+STATES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
+    "all": lambda _: True,
+    "scheduled": lambda d: d["isActive"] and d["status"] in {"active", "scheduled"},
+    "paused": lambda d: d["status"] == "paused",
+    "draft": lambda d: d["status"] == "draft",
+}
+#: Those whose last live run failed, was missed or went unchecked: the database tells.
+TROUBLED: Final = "in trouble"
+
+QUESTIONS: Final = {
+    "run": ("Run it now?", "Run now"),
+    "pause": ("Pause this automation?", "Pause"),
+    "resume": ("Resume this automation?", "Resume"),
+}
+
+
+def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+    """Return the pages about automations."""
+    pages = page_routes("automations")
+    control = Control(files, parts.database)
+
+    @pages.get("/automations")
+    def list_all() -> ResponseReturnValue:
+        """List automations, by name."""
+        text, state = request.args.get("q", "").strip(), request.args.get("show", "all")
+        first = max(0, request.args.get("from", 0, type=int))
+        found = files.read_all().values()
+        fitting = [one for one in found if _fits(one.document, text.lower(), state)]
+        if state == TROUBLED:
+            troubled = _find_troubled(parts.database, utc_now())
+            fitting = [one for one in fitting if one.automation.id in troubled]
+        fitting.sort(key=lambda one: one.automation.name.lower())
+        return render_template(
+            "automations.html",
+            rows=_rows(parts.database, fitting[first : first + PAGE], utc_now()),
+            broken=files.list_all().broken,
+            found=len(fitting),
+            first=first,
+            page=PAGE,
+            q=text,
+            show=state,
+            shows=[*STATES, TROUBLED],
+        )
+
+    @pages.get("/automations/<automation_id>")
+    def show(automation_id: str) -> ResponseReturnValue:
+        """Show one automation."""
+        document = files.load(automation_id)
+        automation = read_automation(document)
+        with parts.database.transaction() as connection:
+            runs = select_executions(connection, automation_id=automation_id, limit=RUNS)
+            samples = read_samples(connection, parts.data_folder, automation)
+        return render_template(
+            "automation.html",
+            automation=automation,
+            document=document,
+            plan=plan_automation(automation, look_around(parts, files), utc_now(), SLOTS),
+            cards=[make_card(run) for run in runs],
+            samples=samples,
+            actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
+        )
+
+    @pages.get("/automations/<automation_id>/<any(run,pause,resume):action>")
+    @asks_for(Role.OPERATOR)
+    def confirm(automation_id: str, action: str) -> ResponseReturnValue:
+        """Ask whether that is meant."""
+        question, button = QUESTIONS[action]
+        return render_template(
+            "automation_confirm.html",
+            automation=read_automation(files.load(automation_id)),
+            action=action,
+            question=question,
+            button=button,
+        )
+
+    @pages.post("/automations/<automation_id>/run")
+    @simulates
+    @asks_for(Role.OPERATOR)
+    def run(automation_id: str) -> ResponseReturnValue:
+        """Start it now; the same form sent twice starts it once."""
+        asked = StartRequest(
+            document=files.load(automation_id),
+            mode=Mode.LIVE,
+            is_simulated=caller_only_simulates(),
+            idempotency_key=f"page/{request.form['once']}",
+        )
+        execution = start_execution(parts.database, asked, parts.limits, utc_now())
+        flash("Started: nothing goes live before its window to cancel has passed.", "success")
+        return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
+
+    @pages.post("/automations/<automation_id>/<any(pause,resume):action>")
+    @stops("pause")
+    @asks_for(Role.OPERATOR)
+    def act(automation_id: str, action: str) -> ResponseReturnValue:
+        """Pause or resume it."""
+        reason = request.form.get("reason", "").strip() or f"{action} by {caller_name()}."
+        done = control.act(Action(action), automation_id, reason, utc_now())
+        text = f"The automation is {done.document['status']}."
+        flash(
+            f"{text} Cancelled: {', '.join(done.cancelled)}." if done.cancelled else text, "success"
+        )
+        return redirect(url_for(".show", automation_id=automation_id), 303)
+
+    return pages
+
+
+def _fits(document: Mapping[str, Any], text: str, state: str) -> bool:
+    if not STATES.get(state, STATES["all"])(document):
+        return False
+    found = f"{document['id']} {document['name']} {document.get('description') or ''}"
+    return not text or text in found.lower()
+
+
+def _find_troubled(database: Database, now: datetime) -> set[str]:
+    with database.transaction() as connection:
+        found = select_troubled(connection, now - TROUBLE_LASTS, limit=MOST_TROUBLED)
+    return {one["automation_id"] for one in found}
+
+
+def _rows(
+    database: Database, shown: Sequence[StoredAutomation], now: datetime
+) -> list[dict[str, Any]]:
+    automations = [one.automation for one in shown]
+    with database.transaction() as connection:
+        latest = select_latest(connection, [automation.id for automation in automations])
+    return [{"automation": a, "next": _next(a, now), "last": latest.get(a.id)} for a in automations]
+
+
+def _next(automation: Automation, now: datetime) -> datetime | None:
+    slots = next_slots(automation.schedule, now, 1) if automation.is_scheduled else []
+    return slots[0].at if slots else None

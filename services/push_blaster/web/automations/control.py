@@ -1,0 +1,182 @@
+"""Routes that control automations: pause, resume, cancel, emergency stop of one or of all."""
+
+from typing import Any, Final
+
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates
+from chassis.clock import utc_now
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_document import read_automation
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING
+from push_blaster.use_cases.automations.control_automation import (
+    Action,
+    Control,
+    Controlled,
+    find_actions,
+)
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.web.access.audit import stops
+from push_blaster.web.frame.common_schemas import StartHeadersSchema
+
+#: The later version's action that controls nothing but starts an execution.
+EXECUTE_NOW: Final = "execute_now"
+
+
+class ControlSchema(Schema):
+    """Body of POST /api/automation/control."""
+
+    class Meta:
+        unknown = RAISE
+
+    automation_id = fields.String(
+        required=True, data_key="automationId", validate=validate.Length(min=1)
+    )
+    action = fields.String(required=True, validate=validate.OneOf([*Action, EXECUTE_NOW]))
+    reason = fields.String(load_default="", validate=validate.Length(max=500))
+
+
+class EmergencyStopSchema(Schema):
+    """Body of POST /api/automation/emergency-stop."""
+
+    class Meta:
+        unknown = RAISE
+
+    reason = fields.String(load_default="", validate=validate.Length(max=500))
+
+
+class ControlQuerySchema(Schema):
+    """Query of GET /api/automation/control."""
+
+    id = fields.String(required=True, validate=validate.Length(min=1))
+
+
+def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
+    """Return the routes that control automations."""
+    database = parts.database
+    routes = Routes("control", __name__, description="Pause, resume, stop")
+    control = Control(files, database)
+
+    @routes.route("/api/automation/control", methods=["POST"])
+    @stops(Action.PAUSE, Action.CANCEL, Action.EMERGENCY_STOP)
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ControlSchema)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers()
+    @routes.answers(202)
+    def act(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+        """Pause, resume, cancel, stop or run an automation; it answers with what that did."""
+        if body["action"] == EXECUTE_NOW:
+            return _execute_now(parts, files.load(body["automation_id"]), **headers)
+        action = Action(body["action"])
+        reason = body["reason"] or f"{action} by {caller_name()}."
+        done = control.act(action, body["automation_id"], reason, utc_now())
+        return jsonify(success=True, executionId=body["automation_id"], **_tell(done))
+
+    @routes.route("/api/automation/control", methods=["GET"])
+    @routes.arguments(ControlQuerySchema, location="query")
+    @routes.answers()
+    def read(query: dict[str, Any]) -> ResponseReturnValue:
+        """Tell what runs of an automation, and what can be done to it."""
+        document = files.load(query["id"])
+        running = control.running(query["id"], RUNNING)
+        with database.transaction() as connection:
+            executions = [select_execution(connection, id_) for id_ in running]
+        actions = find_actions(read_automation(document), {e.phase for e in executions})
+        current = executions[0] if executions else None
+        data = {
+            "automation": {name: document[name] for name in ("id", "name", "status", "type")},
+            "executionStatus": _show(current) if current else None,
+            "cancellationInfo": _cancellation(current) if current else None,
+            "availableActions": actions,
+            "emergencyStopAlwaysAvailable": Action.EMERGENCY_STOP in actions,
+        }
+        return jsonify(success=True, data=data, message="Found.")
+
+    @routes.route("/api/automation/emergency-stop", methods=["POST"])
+    @stops()
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(EmergencyStopSchema, required=False)
+    @routes.answers()
+    def stop_everything(body: dict[str, Any]) -> ResponseReturnValue:
+        """Stop every execution in any phase, and pause every automation that is scheduled."""
+        reason = body["reason"] or f"Emergency stop of everything by {caller_name()}."
+        done = control.stop_everything(reason, utc_now())
+        return jsonify(
+            success=True,
+            message=f"{len(done)} automations stopped.",
+            automations=[{"id": one.document["id"], **_tell(one)} for one in done],
+        )
+
+    return routes
+
+
+def _execute_now(
+    parts: Parts, document: dict[str, Any], idempotency_key: str | None
+) -> ResponseReturnValue:
+    asked = StartRequest(
+        document=document,
+        mode=Mode.LIVE,
+        is_simulated=caller_only_simulates(),
+        idempotency_key=idempotency_key,
+    )
+    execution = start_execution(parts.database, asked, parts.limits, utc_now())
+    message = (
+        f"{execution.id} is started, and nothing is sent yet: it goes through audience, test and "
+        f"window first. How it goes, and how it ends: GET /api/executions/{execution.id}."
+    )
+    return jsonify(
+        success=True, executionId=execution.id, status=execution.phase, message=message
+    ), 202
+
+
+def _tell(done: Controlled) -> dict[str, Any]:
+    stopped = [
+        {
+            "id": receipt.execution.id,
+            "sent": sum(funnel["sent"] for funnel in receipt.funnels.values()),
+            "inDoubt": sum(funnel["inDoubt"] for funnel in receipt.funnels.values()),
+        }
+        for receipt in done.stopped
+    ]
+    status = done.document["status"]
+    parts = [f"The automation is {status}."]
+    parts += [f"Cancelled: {', '.join(done.cancelled)}."] if done.cancelled else []
+    parts += [f"Stopped: {s['id']}, {s['sent']} sent, {s['inDoubt']} in doubt." for s in stopped]
+    return {
+        "status": status,
+        "message": " ".join(parts),
+        "cancelledExecutions": done.cancelled,
+        "stoppedExecutions": stopped,
+    }
+
+
+def _show(execution: Execution) -> dict[str, Any]:
+    return {
+        "id": execution.id,
+        "phase": execution.phase,
+        "startTime": execution.created_at.isoformat(),
+        "canCancel": execution.phase in BEFORE_LIVE,
+        "cancellationDeadline": _deadline(execution),
+    }
+
+
+def _cancellation(execution: Execution) -> dict[str, Any]:
+    deadline = execution.live_at or execution.slot
+    left = (deadline - utc_now()).total_seconds() / 60
+    return {
+        "canCancel": execution.phase in BEFORE_LIVE,
+        "timeRemainingMinutes": max(0, round(left)) if execution.phase in BEFORE_LIVE else 0,
+        "deadline": _deadline(execution),
+    }
+
+
+def _deadline(execution: Execution) -> str:
+    return (execution.live_at or execution.slot).isoformat()

@@ -1,0 +1,187 @@
+"""The pages on which an automation is made and changed, with its plan and its looks beside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.document_files import StaleVersionError
+from push_blaster.domain.audiences.script import Parameter
+from push_blaster.use_cases.automations.change_automation import (
+    Change,
+    create_automation,
+    edit_automation,
+)
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.stop_execution import cancel_pending
+from push_blaster.web.access.audit import only_reads
+from push_blaster.web.automations.automation_draft import Outlook, find_faults, look_at_draft
+from push_blaster.web.automations.automation_fields import PARAMETERS, describe, find_kept, label_of
+from push_blaster.web.automations.automation_form import (
+    BLANK,
+    find_other_parameters,
+    read_form,
+    rearrange,
+    text_of,
+)
+from push_blaster.web.automations.document_paths import find, find_differences
+from push_blaster.web.automations.script_offer import find_declared, find_offer
+from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.template_filters import DAYS, LAYERS
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What the form says beyond its fields: complaints by path, and where to go on."""
+
+    errors: Mapping[str, str] = field(default_factory=dict)
+    focus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """What the form is read, shown and saved with."""
+
+    parts: Parts
+    files: AutomationFiles
+
+    def declared(self, script_id: str) -> Sequence[Parameter]:
+        """Return the parameters that a script declares."""
+        return find_declared(self.parts.scripts, script_id)
+
+    def read(self, old: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the form that was sent holds, laid over `old`."""
+        return read_form(request.form, old, self.declared)
+
+    def find_faults(self, document: Mapping[str, Any]) -> dict[str, str]:
+        """Return every complaint about a document, by path."""
+        return find_faults(document, self.declared)
+
+    def look_at(self, document: Mapping[str, Any]) -> Outlook:
+        """Return what the document would do."""
+        return look_at_draft(document, self.parts, self.files, self.declared)
+
+    def show(self, document: Mapping[str, Any], remarks: Remarks | None = None) -> str:
+        """Return the form, with complaints beside their fields."""
+        remarks = remarks or Remarks()
+        script_id = find(document, "audienceCriteria.customScript.scriptId", "")
+        offer = find_offer(self.parts, script_id)
+        return render_template(
+            "automation_form.html",
+            document=document,
+            is_new="version" not in document,
+            value=partial(find, document),
+            label=label_of,
+            describe=describe,
+            text_of=text_of,
+            errors=remarks.errors,
+            is_faulty=lambda *starts: any(path.startswith(starts) for path in remarks.errors),
+            focus=remarks.focus,
+            scripts=self.parts.scripts.list_all(),
+            offer=offer,
+            parameters=PARAMETERS,
+            other_parameters=find_other_parameters(document, offer.parameters),
+            kept=list(find_kept(document)),
+            days=DAYS,
+            layers=LAYERS,
+            outlook=self.look_at(document),
+        )
+
+    def save(self, automation_id: str | None, document: Mapping[str, Any]) -> Change:
+        """Write a new automation, or a new version of an old one; StaleVersionError."""
+        if automation_id is None:
+            return create_automation(self.files, document, utc_now())
+        database = self.parts.database
+
+        def cancel(id_: str, reason: str) -> list[str]:
+            return cancel_pending(database, id_, reason, utc_now())
+
+        return edit_automation(self.files, automation_id, document, cancel, utc_now())
+
+
+def edit_automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+    """Return the form's pages."""
+    pages = page_routes("edit_automation")
+    editor = Editor(parts, files)
+
+    @pages.get("/automations/new")
+    @asks_for(Role.ADMIN)
+    def new() -> ResponseReturnValue:
+        """Show an empty form."""
+        return editor.show(BLANK)
+
+    @pages.get("/automations/<automation_id>/edit")
+    @asks_for(Role.ADMIN)
+    def edit(automation_id: str) -> ResponseReturnValue:
+        """Show an automation in the form."""
+        return editor.show(files.load(automation_id))
+
+    @pages.post("/automations/preview")
+    @only_reads
+    @asks_for(Role.ADMIN)
+    def preview() -> ResponseReturnValue:
+        """Return the plan and the looks of what the form holds; nothing is saved."""
+        automation_id = request.form.get("id")
+        document = editor.read(files.load(automation_id) if automation_id else BLANK)
+        outlook = editor.look_at(document)
+        return render_template("parts/automation_preview.html", outlook=outlook, describe=describe)
+
+    @pages.post("/automations/new")
+    def create() -> ResponseReturnValue:
+        """Save a new automation, or show the form rearranged."""
+        return _take(editor, None, BLANK)
+
+    @pages.post("/automations/<automation_id>/edit")
+    def save(automation_id: str) -> ResponseReturnValue:
+        """Save a new version of an automation, or show the form rearranged."""
+        return _take(editor, automation_id, files.load(automation_id))
+
+    return pages
+
+
+def _take(editor: Editor, automation_id: str | None, old: Mapping[str, Any]) -> ResponseReturnValue:
+    document = editor.read(old)
+    if automation_id is not None:
+        document["version"] = request.form.get("version", 0, type=int)
+    if "change" in request.form:
+        return _rearrange(editor, document, request.form["change"])
+    if request.form.get("then") == "schedule":
+        document |= {"status": "active", "isActive": True}
+    errors = editor.find_faults(document)
+    if errors:
+        return editor.show(document, Remarks(errors)), 400
+    try:
+        change = editor.save(automation_id, document)
+    except StaleVersionError:
+        return _compare(document, old)
+    flash(f"{change.document['name']} is saved.", "success")
+    return redirect(url_for("pages_automations.show", automation_id=change.document["id"]), 303)
+
+
+def _rearrange(editor: Editor, document: dict[str, Any], change: str) -> ResponseReturnValue:
+    """Show the form with a push or a variant more, less or elsewhere; nothing is saved."""
+    try:
+        focus = rearrange(document, change)
+    except (KeyError, IndexError, ValueError, TypeError):
+        abort(400, f"The form has no button {change!r}.")
+    return editor.show(document, Remarks(focus=focus))
+
+
+def _compare(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> ResponseReturnValue:
+    """Show what somebody else saved meanwhile beside what was about to be saved over it."""
+    found = [d for d in find_differences(mine, theirs) if d[0] not in {"version", "updatedAt"}]
+    page = render_template(
+        "automation_conflict.html",
+        mine=mine,
+        theirs=theirs,
+        differences=found,
+        describe=describe,
+        form=request.form,
+    )
+    return page, 409

@@ -1,0 +1,199 @@
+"""Routes about automations, under the original's name for them: recipes."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from flask import Response, jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+
+from chassis.clock import utc_now
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_document import read_automation
+from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
+from push_blaster.adapters.automations.automation_schema import AutomationSchema
+from push_blaster.adapters.automations.document_files import DocumentNotFoundError
+from push_blaster.use_cases.automations.change_automation import (
+    CancelPending,
+    Change,
+    create_automation,
+    delete_automation,
+    edit_automation,
+)
+from push_blaster.use_cases.automations.list_automations import AutomationLists, ReadStatistics
+from push_blaster.web.automations.versions import check_if_match, tag
+from push_blaster.web.frame.common_schemas import BrokenFileSchema, StartHeadersSchema
+
+
+class RecipeQuerySchema(Schema):
+    """Query of GET /api/automation/recipes."""
+
+    status = fields.String(load_default=None)
+    type = fields.String(load_default=None)
+    template = fields.String(load_default=None)
+    limit = fields.Integer(
+        load_default=None,
+        validate=validate.Range(min=1),
+        metadata={"description": "so many at most; default: all"},
+    )
+    after = fields.String(
+        load_default="",
+        metadata={"description": "only those whose id follows this one: the last page's `next`"},
+    )
+
+
+class RecipeIdSchema(Schema):
+    """Query of DELETE /api/automation/recipes."""
+
+    id = fields.String(required=True, validate=validate.Length(min=1))
+
+
+class RecipeChangeSchema(Schema):
+    """Body of a change: any fields of an automation; those given replace the old ones."""
+
+    class Meta:
+        unknown = INCLUDE
+
+
+class RecipeAnswerSchema(Schema):
+    """An automation in the original's envelope."""
+
+    success = fields.Boolean()
+    data = fields.Nested(AutomationSchema)
+    message = fields.String()
+    cancelledExecutions = fields.List(fields.String())  # noqa: N815 - the wire's name
+
+
+class RecipeListSchema(Schema):
+    """Automations in the original's envelope, and the files that are broken."""
+
+    success = fields.Boolean()
+    data = fields.List(fields.Nested(AutomationSchema))
+    message = fields.String()
+    broken = fields.List(fields.Nested(BrokenFileSchema))
+    total = fields.Integer()
+    next = fields.String(allow_none=True)
+
+
+def recipe_routes(
+    files: AutomationFiles, cancel_pending: CancelPending, read_statistics: ReadStatistics
+) -> Routes:
+    """Return the routes about automations."""
+    routes = Routes("recipes", __name__, description="Automations")
+    lists = AutomationLists(read_statistics)
+    path, one = "/api/automation/recipes", "/api/automation/recipes/<automation_id>"
+
+    @routes.route(path, methods=["GET"])
+    @routes.arguments(RecipeQuerySchema, location="query")
+    @routes.response(200, RecipeListSchema)
+    def list_all(query: dict[str, Any]) -> ResponseReturnValue:
+        """List automations by id, all or a page of them; broken files are listed beside them."""
+        found = [one for one in files.read_all().values() if _fits(one.document, query)]
+        rest = sorted((o for o in found if o.automation.id > query["after"]), key=_id)
+        page = rest[: query["limit"]]
+        return jsonify(
+            success=True,
+            data=lists.show(page, utc_now()),
+            message=f"{len(found)} automations.",
+            broken=[{"file": b.name, "error": b.error} for b in files.list_all().broken],
+            total=len(found),
+            next=page[-1].automation.id if len(page) < len(rest) else None,
+        )
+
+    @routes.route(path, methods=["POST"])
+    @routes.arguments(RecipeChangeSchema, example={"name": "…", "type": "recurring"})
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.alt_response(201, schema=RecipeAnswerSchema)
+    def create(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+        """Create an automation; one without an id gets one, the same for an Idempotency-Key."""
+        key = headers["idempotency_key"]
+        if not key or body.get("id"):
+            return _answer(create_automation(files, body, utc_now()), "created", 201)
+        automation_id = str(uuid5(NAMESPACE_URL, key))
+        with suppress(DocumentNotFoundError):
+            return _answer(Change(files.load(automation_id)), "created", 201)
+        named = {**body, "id": automation_id}
+        return _answer(create_automation(files, named, utc_now()), "created", 201)
+
+    @routes.route(path, methods=["PUT"])
+    @routes.arguments(RecipeChangeSchema)
+    @routes.alt_response(200, schema=RecipeAnswerSchema)
+    def edit_by_body(body: dict[str, Any]) -> ResponseReturnValue:
+        """Change the automation whose id is in the body."""
+        if not isinstance(body.get("id"), str):
+            raise ValidationError({"id": ["Say which automation is to be changed."]})
+        return _edit(files, body["id"], body, cancel_pending)
+
+    @routes.route(path, methods=["DELETE"])
+    @routes.arguments(RecipeIdSchema, location="query")
+    @routes.alt_response(200, schema=RecipeAnswerSchema)
+    def delete_by_query(query: dict[str, Any]) -> ResponseReturnValue:
+        """Delete the automation whose id is in the query."""
+        return _delete(files, query["id"], cancel_pending)
+
+    @routes.route(one, methods=["GET"])
+    @routes.alt_response(200, schema=RecipeAnswerSchema)
+    def read_one(automation_id: str) -> ResponseReturnValue:
+        """Read one automation; its ETag is its version."""
+        document = files.load(automation_id)
+        stored = StoredAutomation(read_automation(document), document)
+        (shown,) = lists.show([stored], utc_now())
+        return tag(jsonify(success=True, data=shown, message="Found."), document)
+
+    @routes.route(one, methods=["PUT"])
+    @routes.arguments(RecipeChangeSchema)
+    @routes.alt_response(200, schema=RecipeAnswerSchema)
+    def edit(body: dict[str, Any], automation_id: str) -> ResponseReturnValue:
+        """Change an automation; send If-Match, or the version in the body, to lose no update."""
+        return _edit(files, automation_id, body, cancel_pending)
+
+    @routes.route(one, methods=["DELETE"])
+    @routes.alt_response(200, schema=RecipeAnswerSchema)
+    def delete(automation_id: str) -> ResponseReturnValue:
+        """Delete an automation."""
+        return _delete(files, automation_id, cancel_pending)
+
+    return routes
+
+
+def _edit(
+    files: AutomationFiles,
+    automation_id: str,
+    body: dict[str, Any],
+    cancel_pending: CancelPending,
+) -> Response:
+    version = check_if_match(files, automation_id)
+    sent = body if version is None else {**body, "version": version}
+    return _answer(edit_automation(files, automation_id, sent, cancel_pending, utc_now()), "saved")
+
+
+def _delete(files: AutomationFiles, automation_id: str, cancel_pending: CancelPending) -> Response:
+    version = check_if_match(files, automation_id)
+    cancelled = delete_automation(files, automation_id, version, cancel_pending)
+    return jsonify(success=True, message="Deleted.", cancelledExecutions=cancelled)
+
+
+def _answer(change: Change, done: str, status: int = 200) -> Response:
+    message = f"The automation {change.document['id']!r} is {done}."
+    if change.cancelled:
+        message += f" Cancelled with it: {', '.join(change.cancelled)}."
+    response = jsonify(
+        success=True, data=change.document, message=message, cancelledExecutions=change.cancelled
+    )
+    response.status_code = status
+    return tag(response, change.document)
+
+
+def _id(stored: StoredAutomation) -> str:
+    return stored.automation.id
+
+
+def _fits(document: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
+    shown = {
+        "status": document["status"],
+        "type": document["type"],
+        "template": (document.get("template") or {}).get("id"),
+    }
+    return all(query[name] in {None, value} for name, value in shown.items())

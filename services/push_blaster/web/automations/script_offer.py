@@ -1,0 +1,69 @@
+"""What a script offers to the form of an automation: parameters, audiences, columns to name."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from push_blaster.adapters.audiences.script_folder import Script, ScriptFolder, ScriptNotFoundError
+from push_blaster.adapters.audiences.script_run_table import select_last_written
+from push_blaster.domain.audiences.audience import normalise
+from push_blaster.domain.audiences.script import Parameter
+from push_blaster.domain.audiences.script_run import FoundAudience
+from push_blaster.use_cases.context import Parts
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptOffer:
+    """A script, and what it wrote when it last ran; None for one that is not there."""
+
+    script: Script | None = None
+    written: Sequence[FoundAudience] = ()
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """Return what it declares."""
+        return self.script.parameters if self.script else ()
+
+    @property
+    def audiences(self) -> Mapping[str, str]:
+        """Return its audiences with their descriptions, by name."""
+        found = {audience.name: "" for audience in self.written}
+        return {**found, **(self.script.audiences if self.script else {})}
+
+    def columns(self, audience_name: str | None) -> Mapping[str, str]:
+        """Return what messages to one of its audiences may name, each with a value of the last run.
+
+        Only what a placeholder can name; a push without an audience has the only one that there is.
+        """
+        name = normalise(audience_name or "")
+        for audience in self.written:
+            if audience.name == name or (not name and len(self.written) == 1):
+                names = filter(_VARIABLE.fullmatch, audience.columns)
+                return {name: _find_value(audience, name) for name in names}
+        return {}
+
+
+def find_declared(scripts: ScriptFolder, script_id: str) -> Sequence[Parameter]:
+    """Return the parameters that a script declares; none if it is not there."""
+    try:
+        return scripts.find(script_id).parameters
+    except ScriptNotFoundError:
+        return ()
+
+
+def find_offer(parts: Parts, script_id: str) -> ScriptOffer:
+    """Return what the script of this id offers; nothing if there is none."""
+    try:
+        script = parts.scripts.find(script_id)
+    except ScriptNotFoundError:
+        return ScriptOffer()
+    with parts.database.transaction() as connection:
+        written = select_last_written(connection, script_id)
+    return ScriptOffer(script, [a for a in written if not a.is_test and not a.problem])
+
+
+def _find_value(audience: FoundAudience, column: str) -> str:
+    return next((row[column] for row in audience.sample if row.get(column)), "")

@@ -1,0 +1,77 @@
+"""The pages about templates: what there is to start from, and the form of one's variables."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.template_files import TemplateFiles
+from push_blaster.domain.automations.automation_template import BadVariablesError
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.use_cases.automations.start_from_template import Start, draft_automation
+from push_blaster.web.automations.form_fields import read_number
+from push_blaster.web.frame.frame import page_routes
+
+
+def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Limits) -> Blueprint:
+    """Return the pages about templates."""
+    pages = page_routes("templates")
+
+    @pages.get("/templates")
+    def list_all() -> ResponseReturnValue:
+        """Show every template."""
+        listing = templates.list_all()
+        return render_template("templates.html", templates=listing.documents, broken=listing.broken)
+
+    @pages.get("/templates/<template_id>")
+    @asks_for(Role.ADMIN)
+    def show(template_id: str) -> ResponseReturnValue:
+        """Ask for the variables of one."""
+        template = templates.load(template_id)
+        return render_template("template.html", template=template, given={}, errors={})
+
+    @pages.post("/templates/<template_id>")
+    def start(template_id: str) -> ResponseReturnValue:
+        """Make an automation of it, as a draft, and go on in its form."""
+        template = templates.load(template_id)
+        given = _read_variables(template)
+        name = request.form.get("name", "").strip()
+        overrides = {"name": name} if name else {}
+        asked = Start(template=template, variables=given, overrides=overrides)
+        try:
+            automation = draft_automation(asked, limits, utc_now())
+        except BadVariablesError as error:
+            complaints = {k: " ".join(v) for k, v in dict(error.complaints).items()}
+            page = render_template(
+                "template.html", template=template, given=request.form, errors=complaints
+            )
+            return page, 400
+        files.create(automation)
+        flash(
+            "A draft is made of the template; it sends nothing before you schedule it.", "success"
+        )
+        edit = url_for("pages_edit_automation.edit", automation_id=automation["id"])
+        return redirect(edit, 303)
+
+    return pages
+
+
+def _read_variables(template: Mapping[str, Any]) -> dict[str, object]:
+    """Return what was given, by name; a variable left empty is not given."""
+    typed = {v["name"]: request.form.get(v["name"], "").strip() for v in template["variables"]}
+    kinds = {v["name"]: v["type"] for v in template["variables"]}
+    return {name: _typed(kinds[name], text) for name, text in typed.items() if text}
+
+
+def _typed(kind: str, text: str) -> object:
+    """Return a text of the form as its variable's type; what is none is refused by name later."""
+    reads: Mapping[str, Callable[[str], object]] = {
+        "array": lambda given: [part.strip() for part in given.split(",") if part.strip()],
+        "boolean": lambda given: {"yes": True, "no": False}.get(given, given),
+        "number": read_number,
+    }
+    return reads[kind](text) if kind in reads else text

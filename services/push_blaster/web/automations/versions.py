@@ -1,0 +1,27 @@
+"""Versions of documents on the wire: ETag on what is answered, If-Match on what is asked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, request
+from werkzeug.exceptions import PreconditionFailed
+
+from push_blaster.adapters.automations.document_files import DocumentFiles
+
+
+def check_if_match(files: DocumentFiles, document_id: str) -> int | None:
+    """Return the version that If-Match asks for; None without one; 412 when it is stale."""
+    if not request.if_match:
+        return None
+    current = files.load(document_id)["version"]
+    if not request.if_match.contains(str(current)):
+        raise PreconditionFailed(
+            f"{document_id!r} is at version {current}; read it again, and repeat the change."
+        )
+    return int(current)
+
+
+def tag(response: Response, document: Mapping[str, Any]) -> Response:
+    """Return `response` with the document's version as its ETag."""
+    response.set_etag(str(document["version"]))
+    return response

@@ -1,0 +1,1 @@
+"""Cadence rules on pages, and users over a cap."""

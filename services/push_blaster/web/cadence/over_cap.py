@@ -1,0 +1,112 @@
+"""The route that accounts for an unchecked send: who got more than the cadence rules allow."""
+
+import csv
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, fields
+
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.cadence.over_cap_table import select_over_cap, select_over_cap_count
+from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.web.frame.common_schemas import DeliveryQuerySchema, OverCapCountSchema
+from push_blaster.web.frame.cursors import read_cursor, write_cursor
+
+#: Rows read at once for a table that is sent as a whole.
+PAGE: Final = 5_000
+
+
+class OverCapUserSchema(Schema):
+    """A user who got more than rules allow by one push."""
+
+    position = fields.Integer()
+    user_id = fields.UUID(data_key="userId")
+    rules = fields.List(fields.String())
+
+
+class OverCapSchema(Schema):
+    """Who got more than the cadence rules allow.
+
+    The state is `checked` where no push went out unchecked, `pending` until cadence has recorded
+    all that was sent, then `known`.
+    """
+
+    execution_id = fields.String(data_key="executionId")
+    state = fields.String()
+    uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
+    count = fields.Nested(OverCapCountSchema, allow_none=True)
+    users = fields.List(fields.Nested(OverCapUserSchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+
+
+def over_cap_routes(database: Database) -> Routes:
+    """Return the route about users over their caps."""
+    routes = Routes("over_cap", __name__, description="Unchecked sends, accounted for")
+
+    @routes.route("/api/executions/<execution_id>/over-cap", methods=["GET"])
+    @routes.arguments(DeliveryQuerySchema, location="query")
+    @routes.response(200, OverCapSchema)
+    def read(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
+        """Tell who got more than the cadence rules allow, of an unchecked send.
+
+        It is known once the execution has ended and cadence has recorded all that was sent.
+        """
+        after = read_cursor(query["cursor"], int, UUID)
+        with database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+            count = select_over_cap_count(connection, execution_id)
+            found = select_over_cap(connection, execution_id, after, query["limit"])
+        is_full = len(found) == query["limit"]
+        return {
+            "execution_id": execution_id,
+            "state": _state(execution, is_known=count is not None),
+            "uncapped_reason": execution.uncapped_reason,
+            "count": count,
+            "users": found,
+            "next_cursor": write_cursor(found[-1]["position"], found[-1]["user_id"])
+            if is_full
+            else None,
+        }
+
+    @routes.route("/api/executions/<execution_id>/over-cap.csv", methods=["GET"])
+    @routes.alt_response(200, content_type="text/csv")
+    def export(execution_id: str) -> ResponseReturnValue:
+        """Export the whole list: which push, who, and the rules that allow less."""
+        with database.transaction() as connection:
+            select_execution(connection, execution_id)
+        return Response(
+            _table(database, execution_id),
+            mimetype="text/csv",
+            headers={"Content-Disposition": 'attachment; filename="over-cap.csv"'},
+        )
+
+    return routes
+
+
+def _state(execution: Execution, *, is_known: bool) -> str:
+    if execution.uncapped_reason is None:
+        return "checked"
+    return "known" if is_known else "pending"
+
+
+def _table(database: Database, execution_id: str) -> Iterator[str]:
+    """Yield the whole list as CSV, page by page."""
+    yield "position,userId,rules\r\n"
+    after: tuple[int, UUID] | None = None
+    while True:
+        with database.transaction() as connection:
+            found = select_over_cap(connection, execution_id, after, PAGE)
+        if not found:
+            return
+        text = StringIO()
+        csv.writer(text).writerows(
+            (row["position"], row["user_id"], " ".join(row["rules"])) for row in found
+        )
+        yield text.getvalue()
+        after = found[-1]["position"], found[-1]["user_id"]

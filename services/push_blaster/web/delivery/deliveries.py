@@ -1,0 +1,170 @@
+"""Routes about who got what: an execution's ledger as a CSV, and a user's over all executions."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from io import StringIO
+from itertools import islice
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, fields, validate
+
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.csv_cells import guard
+from push_blaster.adapters.delivery.delivery_report import Place, select_deliveries
+from push_blaster.adapters.delivery.delivery_search import select_deliveries_of, stream_deliveries
+from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.use_cases.executions.export_execution import file_name
+from push_blaster.web.frame.common_schemas import DeliveryQuerySchema
+from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+
+#: Rows that are written at once.
+PIECE: Final = 1_000
+COLUMNS: Final = (
+    *("position", "pushId", "title", "layerId", "userId", "outcome", "reason", "providerId"),
+    *("variant", "wasInDoubt", "claimedAt", "settledAt"),
+)
+
+
+class DeliverySchema(Schema):
+    """What became of one user of one push."""
+
+    position = fields.Integer()
+    user_id = fields.UUID(data_key="userId")
+    state = fields.String()
+    reason = fields.String(allow_none=True)
+    provider_id = fields.String(data_key="providerId", allow_none=True)
+    variant = fields.String(allow_none=True)
+    was_in_doubt = fields.Boolean(data_key="wasInDoubt")
+    claimed_at = fields.AwareDateTime(data_key="claimedAt")
+    settled_at = fields.AwareDateTime(data_key="settledAt", allow_none=True)
+
+
+class DeliveryListSchema(Schema):
+    """A page of deliveries, by push and user."""
+
+    deliveries = fields.List(fields.Nested(DeliverySchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+
+
+class LedgerQuerySchema(DeliveryQuerySchema):
+    """Query of an execution's deliveries, of all users or of one."""
+
+    user_id = fields.UUID(data_key="userId", load_default=None)
+
+
+class UserDeliveryQuerySchema(Schema):
+    """Query of a user's deliveries."""
+
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
+    cursor = fields.String(load_default=None)
+
+
+class UserDeliverySchema(DeliverySchema):
+    """What became of one push for the user; the texts are as written, with their placeholders."""
+
+    execution_id = fields.String(data_key="executionId")
+    automation_id = fields.String(data_key="automationId")
+    automation_name = fields.String(data_key="automationName")
+    mode = fields.String()
+    title = fields.String()
+    body = fields.String()
+    layer_id = fields.Integer(data_key="layerId")
+    is_test = fields.Boolean(data_key="isTest")
+
+
+class UserDeliveryListSchema(Schema):
+    """A page of a user's deliveries, newest first."""
+
+    deliveries = fields.List(fields.Nested(UserDeliverySchema))
+    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+
+
+def delivery_routes(database: Database) -> Routes:
+    """Return the routes about who got what."""
+    routes = Routes("deliveries", __name__, description="Who got what")
+
+    @routes.route("/api/executions/<execution_id>/deliveries", methods=["GET"])
+    @routes.arguments(LedgerQuerySchema, location="query")
+    @routes.response(200, DeliveryListSchema)
+    def list_of_execution(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
+        """List who got what, and who did not and why, by push, batch and user; or one user."""
+        limit, user_id = query["limit"], query["user_id"]
+        read = read_cursor(query["cursor"], _read_batch, UUID)
+        after = Place(*read[0], read[1]) if read else None
+        with database.transaction() as connection:
+            select_execution(connection, execution_id)
+            found = select_deliveries(connection, execution_id, after, limit, user_id)
+        return {"deliveries": found, "next_cursor": _next(found, limit)}
+
+    @routes.route("/api/executions/<execution_id>/export.csv", methods=["GET"])
+    @routes.alt_response(200, content_type="text/csv")
+    def export(execution_id: str) -> ResponseReturnValue:
+        """Export the whole ledger of an execution: who, what, and what became of it."""
+        with database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+        name = file_name(execution)
+        return Response(
+            _write(database, execution),
+            mimetype="text/csv",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+    @routes.route("/api/users/<uuid:user_id>/deliveries", methods=["GET"])
+    @routes.arguments(UserDeliveryQuerySchema, location="query")
+    @routes.response(200, UserDeliveryListSchema)
+    def list_of_user(query: dict[str, Any], user_id: UUID) -> dict[str, Any]:
+        """List what a user got, or did not get, and why: of all executions, newest first."""
+        before = read_cursor(query["cursor"], read_instant, str)
+        with database.transaction() as connection:
+            found = select_deliveries_of(connection, user_id, before, query["limit"])
+        is_full = len(found) == query["limit"]
+        last = write_cursor(found[-1]["claimed_at"], found[-1]["entry"]) if is_full else None
+        return {"deliveries": found, "next_cursor": last}
+
+    return routes
+
+
+def _next(found: Sequence[Mapping[str, Any]], limit: int) -> str | None:
+    """Return the cursor of what follows a full page."""
+    if len(found) < limit:
+        return None
+    last = found[-1]
+    return write_cursor(f"{last['position']}.{last['batch']}", last["user_id"])
+
+
+def _read_batch(text: str) -> tuple[int, int]:
+    position, _, batch = text.partition(".")
+    return int(position), int(batch)
+
+
+def _write(database: Database, execution: Execution) -> Iterator[str]:
+    """Yield the CSV (RFC 4180) piece by piece, from one snapshot of the ledger."""
+    pushes = {
+        progress.position: (push.id, guard(push.title), push.layer_id)
+        for progress, push in zip(execution.pushes, execution.automation.pushes, strict=True)
+    }
+    yield ",".join(COLUMNS) + "\r\n"
+    with database.transaction() as connection:
+        rows = stream_deliveries(connection, execution.id)
+        while piece := list(islice(rows, PIECE)):
+            text = StringIO()
+            csv.writer(text).writerows(_row(row, pushes) for row in piece)
+            yield text.getvalue()
+
+
+def _row(row: tuple[Any, ...], pushes: Mapping[int, tuple[object, ...]]) -> tuple[object, ...]:
+    position, user_id, state, reason, provider_id, variant, was_in_doubt, *instants = row
+    return (
+        *(position, *pushes[position], user_id, state, guard(reason), guard(provider_id)),
+        *(guard(variant), str(was_in_doubt).lower(), *map(_instant, instants)),
+    )
+
+
+def _instant(at: datetime | None) -> str:
+    return at.isoformat() if at else ""

@@ -1,0 +1,149 @@
+"""Routes about all devices: their import from a file, their report, the removal of the dead."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from io import BufferedReader, TextIOWrapper
+from typing import Any, BinaryIO, Final, cast
+
+from flask import jsonify, request
+from flask.typing import ResponseReturnValue
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.devices.device_csv import read_devices
+from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
+from push_blaster.use_cases.devices.import_devices import Imported, import_devices
+from push_blaster.web.frame.instants import InstantField
+
+#: A million devices have about 250 MB.
+MAX_FILE: Final = 1024**3
+
+
+class ImportQuerySchema(Schema):
+    """Query of an import, or its form beside the file."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    dry_run = fields.Boolean(load_default=False, data_key="dryRun")
+
+
+class ReportQuerySchema(Schema):
+    """Query of the report: how many days back the dead are counted by day."""
+
+    days = fields.Integer(load_default=30, validate=validate.Range(min=1, max=3_650))
+
+
+class CountSchema(Schema):
+    """Devices of a kind or a platform."""
+
+    kind = fields.String()
+    platform = fields.String(allow_none=True)
+    living = fields.Integer()
+    dead = fields.Integer()
+
+
+class DeadCountSchema(Schema):
+    """Dead devices of a reason or a day (UTC)."""
+
+    reason = fields.String(allow_none=True)
+    day = fields.Date()
+    devices = fields.Integer()
+
+
+class ReportSchema(Schema):
+    """How many devices live, and how many died, of what and when."""
+
+    by_kind = fields.List(fields.Nested(CountSchema), data_key="byKind")
+    by_platform = fields.List(fields.Nested(CountSchema), data_key="byPlatform")
+    dead_by_reason = fields.List(fields.Nested(DeadCountSchema), data_key="deadByReason")
+    dead_by_day = fields.List(fields.Nested(DeadCountSchema), data_key="deadByDay")
+
+
+class CleanUpSchema(Schema):
+    """Body of a clean-up."""
+
+    dead_before = InstantField(required=True, data_key="deadBefore")
+
+
+class CleanedUpSchema(Schema):
+    """How many dead devices were removed."""
+
+    deleted = fields.Integer()
+
+
+_FILE: Final = {
+    "content": {
+        "text/csv": {"schema": {"type": "string"}},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "file": {"type": "string", "format": "binary"},
+                    "dryRun": {"type": "string"},
+                },
+                "required": ["file"],
+            }
+        },
+    }
+}
+
+
+def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
+    """Return the routes about all devices."""
+    routes = Routes("device_upkeep", __name__, description="Device tokens")
+
+    @routes.route("/api/devices/import", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.doc(requestBody=_FILE)
+    @routes.answers()
+    def import_file() -> ResponseReturnValue:
+        """Register the devices of a CSV (`text/csv`, or multipart `file`); `dryRun` only looks."""
+        request.max_content_length = MAX_FILE
+        file = _open_body()
+        asked = ImportQuerySchema().load({**request.args, **request.form})
+        rows = read_devices(file, utc_now(), push_hosts)
+        done = import_devices(database, rows, utc_now(), dry_run=asked["dry_run"])
+        return jsonify(_shown(done, dry_run=asked["dry_run"]))
+
+    @routes.route("/api/devices/report", methods=["GET"])
+    @routes.arguments(ReportQuerySchema, location="query")
+    @routes.response(200, ReportSchema)
+    def report(query: dict[str, int]) -> dict[str, Any]:
+        """Count devices by kind and platform, and the dead by reason and day."""
+        with database.transaction() as connection:
+            return select_device_report(connection, utc_now() - timedelta(days=query["days"]))
+
+    @routes.route("/api/devices/clean-up", methods=["POST"])
+    @routes.arguments(CleanUpSchema)
+    @routes.response(200, CleanedUpSchema)
+    def clean_up(body: dict[str, datetime]) -> dict[str, int]:
+        """Remove the devices that died before an instant; safe to repeat."""
+        with database.transaction() as connection:
+            return {"deleted": delete_dead_devices(connection, body["dead_before"])}
+
+    return routes
+
+
+def _open_body() -> TextIOWrapper:
+    if request.mimetype == "text/csv":
+        binary = cast("BinaryIO", BufferedReader(request.stream))
+    elif upload := request.files.get("file"):
+        binary = cast("BinaryIO", upload.stream)
+    else:
+        raise ValidationError({"file": ["Send a CSV as text/csv, or as multipart/form-data."]})
+    return TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
+
+
+def _shown(done: Imported, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dryRun": dry_run,
+        "rows": done.rows,
+        "registered": done.registered,
+        "unchanged": done.unchanged,
+        "refused": done.bad,
+        "errors": [{"line": row.line, "error": row.fault} for row in done.bad_rows],
+    }

@@ -1,0 +1,75 @@
+"""The page about devices: one user's, all of them in numbers, their import, the dead."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from io import TextIOWrapper
+from typing import Any, BinaryIO, Final, cast
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.devices.device_csv import DeviceCsvError, read_devices
+from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
+from push_blaster.adapters.devices.device_table import select_devices_of
+from push_blaster.use_cases.devices.import_devices import import_devices
+from push_blaster.web.devices.device_upkeep import MAX_FILE
+from push_blaster.web.frame.frame import page_routes
+
+REPORTED: Final = timedelta(days=30)
+#: The dead are kept so long, for whoever asks why somebody is not reached.
+KEPT: Final = timedelta(days=30)
+
+
+def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
+    """Return the page about devices."""
+    pages = page_routes("devices")
+
+    def page(status: int = 200, **shown: Any) -> ResponseReturnValue:
+        with database.transaction() as connection:
+            report = select_device_report(connection, utc_now() - REPORTED)
+        return render_template("devices.html", report=report, kept=KEPT.days, **shown), status
+
+    @pages.get("/devices")
+    def show() -> ResponseReturnValue:
+        """Show the numbers, and the devices of a user who is asked for."""
+        asked = request.args.get("user", "").strip()
+        if not asked:
+            return page(asked="")
+        try:
+            user_id = UUID(asked)
+        except ValueError:
+            return page(400, asked=asked, fault=f"{asked!r} is no user id; ids are UUIDs.")
+        with database.transaction() as connection:
+            found = select_devices_of(connection, user_id)
+        return page(asked=asked, devices=found)
+
+    @pages.post("/devices/import")
+    @asks_for(Role.OPERATOR)
+    def bring() -> ResponseReturnValue:
+        """Look at a CSV of devices, or register them."""
+        request.max_content_length = MAX_FILE
+        file = request.files.get("file")
+        is_trial = request.form.get("then") != "import"
+        if file is None or not file.filename:
+            return page(400, asked="", import_fault="Choose a CSV file first.")
+        text = TextIOWrapper(cast("BinaryIO", file.stream), "utf-8-sig", "replace", newline="")
+        try:
+            rows = read_devices(text, utc_now(), push_hosts)
+            done = import_devices(database, rows, utc_now(), dry_run=is_trial)
+        except DeviceCsvError as error:
+            return page(400, asked="", import_fault=str(error))
+        return page(asked="", done=done, is_trial=is_trial)
+
+    @pages.post("/devices/clean-up")
+    def clean_up() -> ResponseReturnValue:
+        """Forget the devices that died long ago."""
+        with database.transaction() as connection:
+            deleted = delete_dead_devices(connection, utc_now() - KEPT)
+        flash(f"{deleted} dead devices are forgotten.", "success")
+        return redirect(url_for(".show"), 303)
+
+    return pages

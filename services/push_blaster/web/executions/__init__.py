@@ -1,0 +1,1 @@
+"""Executions: start, watch, stop, export."""

@@ -1,0 +1,214 @@
+"""The pages about executions: the list, one with its log, and its stops."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for, caller_name, simulates
+from chassis.clock import utc_now
+from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
+from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.delivery.failure_view import select_failures
+from push_blaster.adapters.executions.approval_table import select_approval
+from push_blaster.adapters.executions.execution_log import LogQuery, select_log_page
+from push_blaster.adapters.executions.execution_view import (
+    select_execution,
+    select_executions,
+    select_phases,
+)
+from push_blaster.domain.executions.approval import Approval, Hashes, hash_what_is_sent
+from push_blaster.domain.executions.execution import LogLevel
+from push_blaster.domain.executions.phase import ENDED, RUNNING, Phase
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.approve_execution import approve_execution
+from push_blaster.use_cases.executions.resume_execution import resume_execution
+from push_blaster.use_cases.executions.stop_execution import (
+    Receipt,
+    cancel_execution,
+    stop_execution,
+)
+from push_blaster.web.access.audit import stops
+from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.executions.phase_axis import lay_out
+from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.frame import page_routes
+
+PAGE: Final = 50
+#: So many lines of a log are shown at once; earlier and later ones are asked for.
+LOG_LINES: Final = 200
+LEVELS: Final = {
+    "": tuple(LogLevel),
+    "warning": (LogLevel.WARNING, LogLevel.ERROR),
+    "error": (LogLevel.ERROR,),
+}
+#: What has to be typed to stop a live send.
+WORD: Final = "STOP"
+
+FILTERS: Final = {"all": (), "running": RUNNING, "ended": ENDED, "failed": {Phase.FAILED}}
+
+
+def execution_pages(parts: Parts) -> Blueprint:
+    """Return the pages about executions."""
+    pages = page_routes("executions")
+    database = parts.database
+
+    @pages.get("/executions")
+    def list_all() -> ResponseReturnValue:
+        """List executions, newest first."""
+        show = request.args.get("show", "all")
+        automation_id = request.args.get("automation") or None
+        before = read_cursor(request.args.get("before"), read_instant, str)
+        with database.transaction() as connection:
+            found = select_executions(
+                connection,
+                automation_id=automation_id,
+                phases=FILTERS.get(show, ()),
+                before=before,
+                limit=PAGE,
+            )
+        older = write_cursor(found[-1].created_at, found[-1].id) if len(found) == PAGE else None
+        return render_template(
+            "executions.html",
+            cards=[make_card(e) for e in found],
+            show=show,
+            shows=list(FILTERS),
+            automation_id=automation_id,
+            older=older,
+        )
+
+    @pages.get("/executions/<execution_id>")
+    def show(execution_id: str) -> ResponseReturnValue:
+        """Show one execution."""
+        return render_template(
+            "execution.html",
+            **_read(parts, execution_id),
+            log=_read_log(parts, execution_id),
+            asked=request.args,
+            log_lines=LOG_LINES,
+        )
+
+    @pages.get("/live/executions/<execution_id>")
+    def live(execution_id: str) -> ResponseReturnValue:
+        """Return what changes on its page."""
+        return render_template("parts/execution.html", **_read(parts, execution_id))
+
+    @pages.get("/live/executions/<execution_id>/log")
+    def log(execution_id: str) -> ResponseReturnValue:
+        """Return lines of its log: the last ones, or those beside a line that is shown."""
+        with database.transaction() as connection:
+            zone = select_execution(connection, execution_id).automation.schedule.timezone
+        lines = _read_log(parts, execution_id)
+        return render_template("parts/log_lines.html", log=lines, zone=zone)
+
+    @pages.get("/executions/<execution_id>/failures")
+    def failures(execution_id: str) -> ResponseReturnValue:
+        """Show why users got no message, or may have got none."""
+        with database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+            found = select_failures(connection, execution_id, PAGE)
+        return render_template("failures.html", execution=execution, found=found)
+
+    @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume):action>")
+    @asks_for(Role.OPERATOR)
+    def confirm(execution_id: str, action: str) -> ResponseReturnValue:
+        """Ask whether that is meant; shown as a dialogue where there is JavaScript."""
+        read = _read(parts, execution_id)
+        return render_template("execution_confirm.html", action=action, word=WORD, **read)
+
+    @pages.post("/executions/<execution_id>/cancel")
+    @stops()
+    @simulates
+    @asks_for(Role.OPERATOR)
+    def cancel(execution_id: str) -> ResponseReturnValue:
+        """Cancel it before it goes live."""
+        return _end(
+            execution_id,
+            lambda reason: cancel_execution(
+                database, execution_id, reason or f"Cancelled by {caller_name()}.", utc_now()
+            ),
+        )
+
+    @pages.post("/executions/<execution_id>/stop")
+    @stops()
+    @simulates
+    @asks_for(Role.OPERATOR)
+    def stop(execution_id: str) -> ResponseReturnValue:
+        """Stop it in any phase."""
+        card = _read(parts, execution_id)["card"]
+        if card.is_live and request.form.get("word", "").strip().upper() != WORD:
+            flash(f"Nothing was stopped: type {WORD} to confirm.", "error")
+            return redirect(url_for(".confirm", execution_id=execution_id, action="stop"), 303)
+        return _end(
+            execution_id,
+            lambda reason: stop_execution(
+                database, execution_id, reason or f"Stopped by {caller_name()}.", utc_now()
+            ),
+        )
+
+    @pages.post("/executions/<execution_id>/approve")
+    @simulates
+    @asks_for(Role.OPERATOR)
+    def approve(execution_id: str) -> ResponseReturnValue:
+        """Approve what the form showed."""
+        seen = Hashes(request.form.get("content", ""), request.form.get("audience", ""))
+        by = request.form.get("by", "").strip() or caller_name()
+        approval = Approval(by=by, at=utc_now(), hashes=seen)
+        approve_execution(database, parts.cadence, execution_id, approval)
+        flash("Approved: it goes live at its time, unless something changes.", "success")
+        return redirect(url_for(".show", execution_id=execution_id), 303)
+
+    @pages.post("/executions/<execution_id>/resume")
+    @asks_for(Role.OPERATOR)
+    def resume(execution_id: str) -> ResponseReturnValue:
+        """Go on with it: a new execution, to whoever was not sent to."""
+        asked = (f"page/{request.form['once']}", None)
+        started = resume_execution(database, execution_id, asked, parts.limits, utc_now())
+        flash("Started: it goes to those only who were not sent to.", "success")
+        return redirect(url_for(".show", execution_id=started.id), 303)
+
+    return pages
+
+
+def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValue:
+    receipt = act(request.form.get("reason", "").strip())
+    funnels = receipt.funnels.values()
+    sent, doubtful, spared = (
+        sum(funnel[name] for funnel in funnels) for name in ("sent", "inDoubt", "notSent")
+    )
+    text = f"Stopped. {sent} were sent to, {spared} will not be, {doubtful} are in doubt."
+    flash(text, "success")
+    return redirect(url_for(".show", execution_id=execution_id), 303)
+
+
+def _read(parts: Parts, execution_id: str) -> dict[str, Any]:
+    with parts.database.transaction() as connection:
+        execution = select_execution(connection, execution_id)
+        counted = select_funnels(connection, execution_id)
+        phases = select_phases(connection, [execution_id]).get(execution_id, [])
+        approval = select_approval(connection, execution_id)
+        over_cap = select_over_cap_count(connection, execution_id)
+    now = utc_now()
+    return {
+        "now": now,
+        "card": make_card(execution, counted),
+        "execution": execution,
+        "axis": lay_out(phases, execution, now),
+        "over_cap": over_cap,
+        "approval": approval,
+        "hashes": hash_what_is_sent(execution.automation.pushes, execution.pushes),
+    }
+
+
+def _read_log(parts: Parts, execution_id: str) -> list[Mapping[str, Any]]:
+    """Return the lines that the request asks for."""
+    asked = LogQuery(
+        limit=LOG_LINES,
+        levels=LEVELS.get(request.args.get("level", ""), LEVELS[""]),
+        find=request.args.get("find", "").strip(),
+        after=request.args.get("after", type=int),
+        before=request.args.get("before", type=int),
+    )
+    with parts.database.transaction() as connection:
+        return select_log_page(connection, execution_id, asked)

@@ -1,0 +1,179 @@
+"""Routes about what automations did, as the original's later version had them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from flask import Response, jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, ValidationError, fields, validate
+
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.executions.execution_history import (
+    HistoryQuery,
+    Order,
+    PastRun,
+    select_history,
+)
+from push_blaster.adapters.executions.execution_view import (
+    ExecutionNotFoundError,
+    select_execution,
+    select_statistics,
+)
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import ENDED, Phase
+from push_blaster.use_cases.executions.export_execution import Part, export_execution, file_name
+
+STATUSES: Final = ("running", *sorted(ENDED))
+
+
+class HistoryQuerySchema(Schema):
+    """Query of GET /api/automation/<id>/history."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
+    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
+    status = fields.String(load_default=None, validate=validate.OneOf(STATUSES))
+    startDate = fields.String(load_default=None)  # noqa: N815 - the wire's own names
+    endDate = fields.String(load_default=None)  # noqa: N815
+    sortBy = fields.Enum(Order, by_value=True, load_default=Order.DATE)  # noqa: N815
+    sortOrder = fields.String(load_default="desc", validate=validate.OneOf(["asc", "desc"]))  # noqa: N815
+
+
+class ExportQuerySchema(Schema):
+    """Query of an execution's export."""
+
+    include = fields.Enum(Part, by_value=True, load_default=Part.ALL)
+
+
+class RecentQuerySchema(Schema):
+    """Query of GET /api/automation/executions."""
+
+    automation_id = fields.String(required=True, data_key="automationId")
+    limit = fields.Integer(load_default=10, validate=validate.Range(1, 100))
+
+
+def history_routes(database: Database) -> Routes:
+    """Return the routes about what automations did."""
+    routes = Routes("history", __name__, description="What automations did")
+
+    @routes.route("/api/automation/<automation_id>/history", methods=["GET"])
+    @routes.arguments(HistoryQuerySchema, location="query")
+    @routes.answers()
+    def history(query: dict[str, Any], automation_id: str) -> ResponseReturnValue:
+        """List an automation's executions by page, live and tests, also of one that is gone."""
+        page, limit = query["page"], query["limit"]
+        with database.transaction() as connection:
+            found, total = select_history(connection, _read_query(automation_id, query))
+        pages = -(-total // limit)
+        pagination = {
+            "page": page,
+            "limit": limit,
+            "total": total,
+            "totalPages": pages,
+            "hasNext": page < pages,
+            "hasPrev": page > 1,
+        }
+        data = {"executions": [_show(run) for run in found], "pagination": pagination}
+        return jsonify(success=True, data=data, message=f"{total} executions.")
+
+    @routes.route(
+        "/api/automation/<automation_id>/executions/<execution_id>/export", methods=["GET"]
+    )
+    @routes.arguments(ExportQuerySchema, location="query")
+    @routes.answers(content_type="text/csv")
+    def export(query: dict[str, Any], automation_id: str, execution_id: str) -> Response:
+        """Export an execution as a CSV file that is safe to open in a spreadsheet."""
+        with database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+        if execution.automation.id != automation_id:
+            raise ExecutionNotFoundError(f"{automation_id!r} has no execution {execution_id!r}.")
+        response = Response(
+            export_execution(database, execution, query["include"]), mimetype="text/csv"
+        )
+        response.headers["Content-Disposition"] = f'attachment; filename="{file_name(execution)}"'
+        return response
+
+    @routes.route("/api/automation/executions", methods=["GET"])
+    @routes.arguments(RecentQuerySchema, location="query")
+    @routes.answers()
+    def recent(query: dict[str, Any]) -> ResponseReturnValue:
+        """List an automation's newest executions, and how they went."""
+        automation_id = query["automation_id"]
+        asked = HistoryQuery(automation_id=automation_id, limit=query["limit"])
+        with database.transaction() as connection:
+            found, _ = select_history(connection, asked)
+            counted = select_statistics(connection, [automation_id]).get(automation_id, {})
+        data = {"history": [_show(run) for run in found], "stats": _count(found, counted)}
+        return jsonify(success=True, data=data, message="Found.")
+
+    return routes
+
+
+def _read_query(automation_id: str, query: dict[str, Any]) -> HistoryQuery:
+    return HistoryQuery(
+        automation_id=automation_id,
+        status=query["status"],
+        since=_read_instant("startDate", query["startDate"], timedelta(0)),
+        until=_read_instant("endDate", query["endDate"], timedelta(days=1)),
+        order=query["sortBy"],
+        ascending=query["sortOrder"] == "asc",
+        offset=(query["page"] - 1) * query["limit"],
+        limit=query["limit"],
+    )
+
+
+def _read_instant(name: str, text: str | None, of_day: timedelta) -> datetime | None:
+    """Return the instant; of a day, the instant `of_day` after its beginning in UTC."""
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant and len(text) <= len("2026-11-24"):
+        return instant.replace(tzinfo=UTC) + of_day
+    if instant is None or instant.tzinfo is None:
+        raise ValidationError({name: ["Write a day (2026-11-24), or an instant with its offset."]})
+    return instant
+
+
+def _show(run: PastRun) -> dict[str, Any]:
+    ended = run.ended_at
+    return {
+        "executionId": run.id,
+        "mode": run.mode,
+        "startTime": run.started_at,
+        "endTime": ended,
+        "status": run.phase if ended else "running",
+        "phase": run.phase,
+        "reason": run.reason,
+        "duration": round((ended - run.started_at).total_seconds() * 1_000) if ended else None,
+        "metrics": {
+            "totalSentCount": run.sent,
+            "totalAudienceSize": run.audience,
+            "failedPushes": run.pushes_failed,
+            "successfulPushes": run.pushes_sent,
+        },
+    }
+
+
+def _count(found: list[PastRun], counted: dict[str, object]) -> dict[str, Any]:
+    live = [run for run in found if run.mode == Mode.LIVE]
+    ended = [run for run in live if run.phase in (Phase.COMPLETED, Phase.FAILED)]
+    good = sum(run.phase == Phase.COMPLETED for run in ended)
+    last = live[0] if live else None
+    return {
+        "totalExecutions": counted.get("totalExecutions", 0),
+        "successfulExecutions": counted.get("successfulExecutions", 0),
+        "failedExecutions": counted.get("failedExecutions", 0),
+        "recentSuccessRate": good / len(ended) if ended else None,
+        "lastRunWithin24h": bool(last and utc_now() - last.started_at <= timedelta(hours=24)),
+        "lastExecution": {
+            "status": last.phase if last.ended_at else "running",
+            "completedAt": last.ended_at,
+            "audienceSize": last.audience,
+        }
+        if last
+        else None,
+    }

@@ -1,0 +1,61 @@
+"""An execution's log as server-sent events: followed to its end, resumable, never silent."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from flask import Response
+
+from chassis.postgres import Database
+from push_blaster.adapters.executions.execution_log import select_log
+from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.executions.execution import Execution
+
+#: How often a followed log is read, and how often a silent one says that it lives.
+FOLLOW_S: Final = 0.5
+HEARTBEAT_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamShape:
+    """How a stream looks on the wire: the id and data of an entry, and its last words."""
+
+    entry_id: Callable[[int], str]
+    entry: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    farewell: Callable[[Execution], str]
+
+
+def stream_log(database: Database, execution_id: str, after: int, shape: StreamShape) -> Response:
+    """Answer with the log's entries after `after`, as they come, until the execution has ended."""
+    return Response(
+        _follow(database, execution_id, after, shape),
+        mimetype="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def sse(data: Mapping[str, Any], event_id: str | None = None) -> str:
+    """Return one event on the wire."""
+    head = f"id: {event_id}\n" if event_id else ""
+    return f"{head}data: {orjson.dumps(data).decode()}\n\n"
+
+
+def _follow(database: Database, execution_id: str, after: int, shape: StreamShape) -> Iterator[str]:
+    silent_since = time.monotonic()
+    while True:
+        with database.transaction() as connection:
+            execution = select_execution(connection, execution_id)
+            entries = select_log(connection, execution_id, after)
+        for entry in entries:
+            after = entry["id"]
+            silent_since = time.monotonic()
+            yield sse(shape.entry(entry), shape.entry_id(after))
+        if execution.has_ended and not entries:
+            yield shape.farewell(execution)
+            return
+        if time.monotonic() - silent_since >= HEARTBEAT_S:
+            silent_since = time.monotonic()
+            yield ": still here\n\n"
+        time.sleep(0 if entries else FOLLOW_S)

@@ -1,0 +1,205 @@
+"""Routes that watch over all automations: what runs, what safeguards found, how healthy it is."""
+
+from typing import Any, Final
+
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.health import check_parts
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.executions.execution_log import select_log
+from push_blaster.adapters.executions.execution_view import select_executions
+from push_blaster.adapters.executions.violation_table import (
+    ViolationQuery,
+    count_violations,
+    resolve_violation,
+    select_violations,
+)
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.phase import RUNNING
+from push_blaster.domain.executions.safeguards import Severity
+from push_blaster.use_cases.context import Parts
+
+#: What an open violation takes from the health score of 100; resolving it gives that back.
+CRITICAL_COSTS: Final = 20
+WARNING_COSTS: Final = 5
+HEALTHY_ABOVE: Final = 80
+WARNING_ABOVE: Final = 60
+RECENT: Final = 5
+
+
+class MonitorQuerySchema(Schema):
+    """Query of GET /api/automation/monitor."""
+
+    type = fields.String(
+        load_default="overview",
+        validate=validate.OneOf(["overview", "violations", "executions", "health"]),
+    )
+    automation_id = fields.String(data_key="automationId", load_default=None)
+    severity = fields.Enum(Severity, by_value=True, load_default=None)
+    resolved = fields.Boolean(load_default=None)
+
+
+class ResolveSchema(Schema):
+    """Body of POST /api/automation/monitor."""
+
+    class Meta:
+        unknown = RAISE
+
+    action = fields.String(required=True, validate=validate.OneOf(["resolve_violation"]))
+    violation_id = fields.UUID(required=True, data_key="violationId")
+    resolution = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
+
+
+def monitor_routes(parts: Parts, files: AutomationFiles, max_concurrent: int) -> Routes:
+    """Return the routes that watch over automations; an engine runs `max_concurrent` at once."""
+    routes = Routes("monitor", __name__, description="What runs, and what safeguards found")
+    path = "/api/automation/monitor"
+
+    @routes.route(path, methods=["GET"])
+    @routes.arguments(MonitorQuerySchema, location="query")
+    @routes.answers()
+    def watch(query: dict[str, Any]) -> ResponseReturnValue:
+        """Tell the overview, the violations, the running executions, or the health."""
+        read = {
+            "overview": lambda: _overview(parts, files),
+            "violations": lambda: _violations(parts, query),
+            "executions": lambda: _executions(parts),
+            "health": lambda: _health(parts, max_concurrent),
+        }
+        data = read[query["type"]]()
+        return jsonify(success=True, data=data, message="Found.")
+
+    @routes.route(path, methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ResolveSchema)
+    @routes.answers()
+    def resolve(body: dict[str, Any]) -> ResponseReturnValue:
+        """Mark a violation as seen to."""
+        with parts.database.transaction() as connection:
+            done = resolve_violation(
+                connection, body["violation_id"], body["resolution"], utc_now()
+            )
+        message = "Resolved." if done else "There is no such open violation."
+        return jsonify(success=done, message=message)
+
+    return routes
+
+
+def _overview(parts: Parts, files: AutomationFiles) -> dict[str, Any]:
+    with parts.database.transaction() as connection:
+        counted = count_violations(connection)
+        running = select_executions(connection, phases=RUNNING, limit=200)
+        recent = select_violations(connection, ViolationQuery(limit=RECENT))
+    score = _score(counted)
+    return {
+        "metrics": {
+            "totalAutomations": len(files.list_all().documents),
+            "activeExecutions": len(running),
+            "totalViolations": counted["total"],
+            "criticalViolations": counted["critical"],
+            "lastViolationTime": counted["last_at"],
+            "systemHealthScore": score,
+        },
+        "activeExecutions": {"count": len(running), "executions": [_brief(e) for e in running]},
+        "recentViolations": [_show(violation) for violation in recent],
+        "systemStatus": {
+            "healthy": score > HEALTHY_ABOVE,
+            "healthScore": score,
+            "criticalIssues": counted["open_critical"],
+            "warningIssues": counted["open_warning"],
+        },
+    }
+
+
+def _violations(parts: Parts, query: dict[str, Any]) -> dict[str, Any]:
+    asked = ViolationQuery(
+        automation_id=query["automation_id"],
+        severity=query["severity"],
+        resolved=query["resolved"],
+    )
+    with parts.database.transaction() as connection:
+        found = select_violations(connection, asked)
+        counted = count_violations(connection)
+    names = ("total", "critical", "warning", "unresolved")
+    return {
+        "violations": [_show(violation) for violation in found],
+        "summary": {name: counted[name] for name in names},
+    }
+
+
+def _executions(parts: Parts) -> dict[str, Any]:
+    with parts.database.transaction() as connection:
+        running = select_executions(connection, phases=RUNNING, limit=200)
+        logs = {e.id: select_log(connection, e.id) for e in running}
+    shown = [{**_brief(e), "fullLog": logs[e.id]} for e in running]
+    return {"activeCount": len(running), "executions": shown}
+
+
+def _health(parts: Parts, max_concurrent: int) -> dict[str, Any]:
+    with parts.database.transaction() as connection:
+        counted = count_violations(connection)
+        running = select_executions(connection, phases=RUNNING, limit=200)
+    found = check_parts({"database": parts.database.ping, "cadence": parts.cadence.ping})
+    score = _score(counted)
+    return {
+        "overall": {"score": score, "status": _status(score)},
+        "components": {
+            "automation_engine": {
+                "activeExecutions": len(running),
+                "maxConcurrent": max_concurrent,
+            },
+            "safeguard_monitor": {"openViolations": counted["unresolved"]},
+            "storage_system": {"database": found["database"]},
+            "cadence_service": {"status": found["cadence"]},
+        },
+        "recommendations": _recommend(counted, found),
+        "metrics": {"totalViolations": counted["total"], "activeExecutions": len(running)},
+    }
+
+
+def _recommend(counted: Any, found: dict[str, str]) -> list[str]:
+    advice = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
+    if counted["unresolved"]:
+        advice.append(f"See to {counted['unresolved']} open violations, and resolve them.")
+    return advice
+
+
+def _score(counted: Any) -> int:
+    lost: int = CRITICAL_COSTS * counted["open_critical"] + WARNING_COSTS * counted["open_warning"]
+    return max(0, 100 - lost)
+
+
+def _status(score: int) -> str:
+    if score > HEALTHY_ABOVE:
+        return "healthy"
+    return "warning" if score > WARNING_ABOVE else "critical"
+
+
+def _brief(execution: Execution) -> dict[str, Any]:
+    return {
+        "executionId": execution.id,
+        "automationId": execution.automation.id,
+        "mode": execution.mode,
+        "phase": execution.phase,
+        "startTime": execution.created_at,
+    }
+
+
+def _show(violation: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": str(violation["id"]),
+        "automationId": violation["automation_id"],
+        "executionId": violation["execution_id"],
+        "type": violation["type"],
+        "severity": violation["severity"],
+        "message": violation["message"],
+        "data": violation["data"],
+        "timestamp": violation["at"],
+        "resolved": violation["resolved_at"] is not None,
+        "actionTaken": violation["resolution"],
+    }

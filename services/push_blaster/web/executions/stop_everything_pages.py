@@ -1,0 +1,53 @@
+"""The page that stops everything: one question away from wherever one is."""
+
+from typing import Final
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.clock import utc_now
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.executions.execution_table import count_running
+from push_blaster.use_cases.automations.control_automation import Control
+from push_blaster.use_cases.context import Parts
+from push_blaster.web.access.audit import stops
+from push_blaster.web.frame.frame import page_routes
+
+#: What has to be typed.
+WORD: Final = "STOP ALL"
+
+
+def stop_everything_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+    """Return the page."""
+    pages = page_routes("stop_everything")
+    control = Control(files, parts.database)
+
+    @pages.get("/stop-everything")
+    @asks_for(Role.OPERATOR)
+    def ask() -> ResponseReturnValue:
+        """Ask whether that is meant, and tell what it would end."""
+        with parts.database.transaction() as connection:
+            running = count_running(connection)
+        scheduled = sum(one.automation.is_scheduled for one in files.read_all().values())
+        return render_template(
+            "stop_everything.html", running=running, scheduled=scheduled, word=WORD
+        )
+
+    @pages.post("/stop-everything")
+    @stops()
+    @asks_for(Role.OPERATOR)
+    def act() -> ResponseReturnValue:
+        """Stop every execution, and pause every automation."""
+        if request.form.get("word", "").strip().upper() != WORD:
+            flash(f"Nothing was stopped: type {WORD} to confirm.", "error")
+            return redirect(url_for(".ask"), 303)
+        reason = request.form.get("reason", "").strip()
+        reason = reason or f"Emergency stop of everything by {caller_name()}."
+        done = control.stop_everything(reason, utc_now())
+        ended = sum(len(one.cancelled) + len(one.stopped) for one in done)
+        paused = sum(one.document["status"] == "paused" for one in done)
+        flash(f"Executions stopped: {ended}. Automations paused: {paused}.", "success")
+        return redirect(url_for("pages_dashboard.show"), 303)
+
+    return pages

@@ -1,0 +1,122 @@
+"""What all pages share: their frame, their words, and what a browser may load."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from secrets import token_urlsafe
+from typing import Any, Final, TypeAlias
+
+import structlog
+from flask import Blueprint, Flask, Response, render_template, request
+from flask_bootstrap import Bootstrap5
+from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from chassis.bearer_auth import Role, needs_no_token, the_caller
+from chassis.clock import utc_now
+from chassis.problems import Problem, find_problem, flatten_messages
+from push_blaster.web.frame import template_filters
+from push_blaster.web.frame.csrf import csrf_token
+
+log = structlog.get_logger()
+
+UNEXPECTED: Final = 500
+Problems: TypeAlias = Mapping[type[Exception], Problem]
+#: Nothing but our own files; bootstrap's style sheet holds its icons as data.
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NavEntry:
+    """One line of the navigation."""
+
+    endpoint: str
+    label: str
+    needs: Role = Role.VIEWER
+
+
+NAVIGATION: Final = (
+    NavEntry("pages_dashboard.show", "Dashboard"),
+    NavEntry("pages_automations.list_all", "Automations"),
+    NavEntry("pages_executions.list_all", "Executions"),
+    NavEntry("pages_send.write", "Send", Role.OPERATOR),
+    NavEntry("pages_deliveries.search", "Who got what"),
+    NavEntry("pages_cadence.rules", "Cadence"),
+    NavEntry("pages_devices.show", "Devices"),
+    NavEntry("pages_scripts.list_all", "Scripts"),
+    NavEntry("pages_templates.list_all", "Templates"),
+    NavEntry("pages_audit_log.show", "Audit log", Role.ADMIN),
+    NavEntry("pages_tokens.list_all", "Tokens", Role.ADMIN),
+)
+
+
+def install_page_frame(app: Flask) -> None:
+    """Give every template its frame: navigation, role, words; and every page its headers."""
+    app.config["BOOTSTRAP_SERVE_LOCAL"] = True
+    Bootstrap5(app)
+    for endpoint in ("static", "bootstrap.static"):
+        # Style and scripts are no secret; a bound method takes no mark, so it is wrapped.
+        app.view_functions[endpoint] = needs_no_token(partial(app.view_functions[endpoint]))
+    app.jinja_env.filters.update(template_filters.FILTERS)
+
+    @app.context_processor
+    def frame() -> dict[str, Any]:
+        caller = the_caller()
+        role = caller.role if caller else None
+        return {
+            "caller": caller,
+            "may": partial(_may, role),
+            "navigation": [e for e in NAVIGATION if _may(role, e.needs.name)],
+            "csrf_token": csrf_token,
+            "once": partial(token_urlsafe, 12),
+            "now": utc_now(),
+        }
+
+    @app.after_request
+    def guard(response: Response) -> Response:
+        if response.mimetype == "text/html":
+            response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def page_routes(name: str) -> Blueprint:
+    """Return a blueprint of pages."""
+    return Blueprint(f"pages_{name}", __name__)
+
+
+def show_errors_as_pages(pages: Blueprint, problems: Problems) -> None:
+    """Let every error of these pages be a page too; `problems` says which error is which."""
+    pages.register_error_handler(Exception, partial(_show_problem, problems))
+
+
+def _may(role: Role | None, needed: str) -> bool:
+    return role is not None and role >= Role[needed]
+
+
+def _show_problem(problems: Problems, error: Exception) -> tuple[str, int]:
+    if isinstance(error, ValidationError):
+        problem, text = Problem(400, "Bad Request"), "; ".join(flatten_messages(error.messages))
+    elif isinstance(error, HTTPException):
+        problem = Problem(error.code or 500, error.name)
+        text = error.description or error.name
+    else:
+        problem = find_problem(error, problems)
+        text = str(error)
+    if problem.status == UNEXPECTED:
+        log.error("page_crashed", exc_info=error)
+        text = "The service failed on this page; its log says why."
+    page = render_template("problem.html", problem=problem, text=text, wanted=request.path)
+    return page, problem.status

@@ -1,0 +1,206 @@
+"""How pages put things into words: instants with their zone, numbers, schedules, phases."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from push_blaster.domain.automations.automation import Frequency, Schedule
+
+DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+
+#: How a phase, a status or a level is coloured: see app.css.
+TONES: Final[Mapping[str, str]] = {
+    "waiting": "calm",
+    "audience_generation": "busy",
+    "test_sending": "busy",
+    "cancellation_window": "held",
+    "live_execution": "live",
+    "completed": "good",
+    "failed": "bad",
+    "cancelled": "calm",
+    "missed": "bad",
+    "skipped": "held",
+    "active": "good",
+    "scheduled": "good",
+    "paused": "held",
+    "broken": "bad",
+    "sending": "live",
+    "running": "live",
+    "succeeded": "good",
+    "stopped": "calm",
+    "sent": "good",
+    "audience_ready": "busy",
+    "held_back": "held",
+    "in_doubt": "bad",
+    "token_dead": "bad",
+    "no_token": "held",
+    "missing_variable": "bad",
+    "bad_deep_link": "bad",
+    "too_long": "bad",
+    "not_in_time": "bad",
+    "holdout": "held",
+    "deferred": "held",
+    "quiet_hours": "held",
+    "local_time_passed": "held",
+    "test_sent": "busy",
+    "critical": "bad",
+    "warning": "held",
+    "error": "bad",
+    "success": "good",
+    "valid": "good",
+    "expired": "held",
+    "revoked": "calm",
+    "healthy": "good",
+    "degraded": "held",
+}
+
+MODES: Final[Mapping[str, str]] = {
+    "live": "Live",
+    "test-dry-run": "Test, dry run",
+    "test-live-send": "Test send",
+    "real-dry-run": "Dry run",
+    "simulation": "Simulation",
+    "test-scheduled-send": "Scheduled test",
+}
+
+LAYERS: Final[Mapping[int, str]] = {
+    1: "Platform-wide moment",
+    2: "Product or trend trigger",
+    3: "Behaviour-responsive",
+    4: "Test",
+    5: "New-user series",
+}
+
+
+def instant(at: datetime | None, zone: str = "UTC", empty: str = "—") -> str | Markup:
+    """Return an instant in `zone`, which is named; app.js adds the viewer's own time."""
+    if at is None:
+        return empty
+    local = at.astimezone(ZoneInfo(zone))
+    text = f"{local:%a} {local.day} {local:%b %Y, %H:%M} {local:%Z}"
+    return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
+
+
+def clock_time(at: datetime, zone: str = "UTC") -> Markup:
+    """Return the time of day of an instant, to the second, in `zone`."""
+    local = at.astimezone(ZoneInfo(zone))
+    text = f"{local:%H:%M:%S}"
+    return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
+
+
+def countdown(at: datetime, now: datetime) -> Markup:
+    """Return how long it is until `at`, or how long ago it was; app.js keeps it running."""
+    text = span(abs(at - now))
+    text = f"in {text}" if at > now else f"{text} ago"
+    return Markup('<time datetime="{}" data-countdown>{}</time>').format(at.isoformat(), text)
+
+
+def span(length: timedelta) -> str:
+    """Return a length of time in its two largest units."""
+    seconds = int(length.total_seconds())
+    for size, large, per, small in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= size:
+            rest = seconds % size // per
+            return (
+                f"{seconds // size} {large} {rest} {small}"
+                if rest
+                else f"{seconds // size} {large}"
+            )
+    return f"{seconds} s"
+
+
+def number(value: float | None) -> str:
+    """Return a number with its thousands apart."""
+    return "—" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def plain(value: object) -> object:
+    """Return what a form shows: a whole number without its decimals."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def words(name: str) -> str:
+    """Return a name of the API as words: live_execution is Live execution."""
+    return name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def mode_words(mode: str) -> str:
+    """Return what a mode is called."""
+    return MODES.get(mode, mode)
+
+
+def layer_words(layer_id: int) -> str:
+    """Return a layer with its meaning."""
+    return f"{layer_id} · {LAYERS.get(layer_id, 'Unknown')}"
+
+
+def tone(name: str) -> str:
+    """Return the colour of a phase, status or level."""
+    return TONES.get(name, "calm")
+
+
+def schedule_words(schedule: Schedule) -> str:
+    """Return a schedule as a person would say it."""
+    at = f"{schedule.execution_time:%H:%M}" if schedule.execution_time else "00:00"
+    said: dict[Frequency, Callable[[], str]] = {
+        Frequency.ONCE: lambda: f"Once, on {schedule.start_date or 'no date'} at {at}",
+        Frequency.DAILY: lambda: f"Every day at {at}",
+        Frequency.WEEKLY: lambda: f"Every {_days(schedule)} at {at}",
+        Frequency.MONTHLY: lambda: f"Every month on the {_day_of_month(schedule)} at {at}",
+        Frequency.CUSTOM: lambda: f"Cron {schedule.cron_expression}",
+    }
+    return f"{said[schedule.frequency]()}, {schedule.timezone}"
+
+
+def _days(schedule: Schedule) -> str:
+    days = schedule.days_of_week
+    if not days and schedule.start_date:
+        days = (schedule.start_date.isoweekday() % 7,)
+    return " and ".join(DAYS[day] for day in sorted(days)) or "week"
+
+
+def _day_of_month(schedule: Schedule) -> str:
+    day = schedule.day_of_month or (schedule.start_date.day if schedule.start_date else 1)
+    ending = "th" if day in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{ending}"
+
+
+def told(value: object) -> str:
+    """Return any value of a document as a person reads it."""
+    if isinstance(value, list):
+        return ", ".join(map(told, value)) or "—"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {told(part)}" for name, part in value.items()) or "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "—" if value in (None, "") else str(value)
+
+
+def pair_up(name: str) -> tuple[str, str]:
+    """Return an option of a choice: what is sent, and what is shown."""
+    return name, name
+
+
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "instant": instant,
+    "clock_time": clock_time,
+    "countdown": countdown,
+    "span": span,
+    "number": number,
+    "plain": plain,
+    "words": words,
+    "mode_words": mode_words,
+    "layer_words": layer_words,
+    "tone": tone,
+    "schedule_words": schedule_words,
+    "pair_up": pair_up,
+    "told": told,
+    "parsed": datetime.fromisoformat,
+}

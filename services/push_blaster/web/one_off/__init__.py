@@ -1,0 +1,1 @@
+"""Pushes without an automation: sent now, or scheduled once."""

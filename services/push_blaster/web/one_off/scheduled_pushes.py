@@ -1,0 +1,212 @@
+"""Routes about scheduled pushes: one push, to one audience, at one instant."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from marshmallow import INCLUDE, RAISE, Schema, fields, validate
+
+from chassis.service import Routes
+from push_blaster.adapters.automations.document_files import DocumentNotFoundError
+from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush
+from push_blaster.use_cases.one_off.schedule_push import PushState, ScheduledPushes, Standing
+from push_blaster.web.frame.common_schemas import StartHeadersSchema
+from push_blaster.web.frame.instants import InstantField
+
+#: What a parameter of a script may be called.
+NAME: Final = validate.Regexp(r"[A-Za-z][A-Za-z0-9_]*\Z", error="Use letters, digits and '_'.")
+
+
+class ScriptChoiceSchema(Schema):
+    """The script that writes an audience."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    scriptId = fields.String(required=True, validate=validate.Length(min=1))  # noqa: N815
+    parameters = fields.Dict(keys=fields.String(validate=NAME))
+
+
+class CriteriaSchema(Schema):
+    """Who a scheduled push goes to."""
+
+    class Meta:
+        unknown = RAISE
+
+    filters = fields.Dict(keys=fields.String(validate=NAME))
+    dataPacks = fields.Raw(allow_none=True)  # noqa: N815 - the document's own names
+    manualUserIds = fields.List(fields.UUID())  # noqa: N815
+    customScript = fields.Nested(ScriptChoiceSchema)  # noqa: N815
+
+
+class PushChangeSchema(Schema):
+    """Body of PUT /api/scheduled-pushes/<id>: what is given replaces the old."""
+
+    class Meta:
+        unknown = RAISE
+
+    scheduled_for = InstantField(data_key="scheduledFor")
+    title = fields.String(validate=validate.Length(min=1, max=1_000))
+    body = fields.String(validate=validate.Length(min=1, max=4_000))
+    deep_link = fields.String(data_key="deepLink", validate=validate.Length(max=2_000))
+    layer_id = fields.Integer(strict=True, data_key="layerId", validate=validate.Range(1, 5))
+    criteria = fields.Nested(CriteriaSchema, data_key="audienceCriteria")
+    audience_description = fields.String(
+        data_key="audienceDescription", validate=validate.Length(min=1, max=1_000)
+    )
+    status = fields.Enum(PushState, by_value=True)
+
+
+class NewPushSchema(PushChangeSchema):
+    """Body of POST /api/scheduled-pushes."""
+
+    class Meta:
+        unknown = RAISE
+        exclude = ("status",)
+
+    scheduled_for = InstantField(data_key="scheduledFor", required=True)
+    title = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
+    body = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
+    layer_id = fields.Integer(
+        strict=True, data_key="layerId", load_default=3, validate=validate.Range(1, 5)
+    )
+    criteria = fields.Nested(CriteriaSchema, data_key="audienceCriteria", required=True)
+    audience_description = fields.String(
+        data_key="audienceDescription",
+        required=True,
+        validate=validate.Length(min=1, max=1_000),
+    )
+
+
+class PushRunSchema(Schema):
+    """The execution of a scheduled push."""
+
+    id = fields.String()
+    phase = fields.String()
+    reason = fields.String(allow_none=True)
+
+
+class ScheduledPushSchema(Schema):
+    """A scheduled push; it is the automation of the same id."""
+
+    id = fields.String()
+    created_at = fields.String(data_key="createdAt", allow_none=True)
+    scheduled_for = fields.AwareDateTime(data_key="scheduledFor")
+    title = fields.String()
+    body = fields.String()
+    deep_link = fields.String(data_key="deepLink")
+    layer_id = fields.Integer(data_key="layerId")
+    criteria = fields.Dict(data_key="audienceCriteria")
+    audience_description = fields.String(data_key="audienceDescription")
+    status = fields.Enum(PushState, by_value=True)
+    execution = fields.Nested(PushRunSchema, allow_none=True)
+
+
+class ScheduledPushListSchema(Schema):
+    """Scheduled pushes, the earliest first."""
+
+    success = fields.Boolean()
+    pushes = fields.List(fields.Nested(ScheduledPushSchema), data_key="scheduledPushes")
+
+
+class ScheduledPushAnswerSchema(Schema):
+    """One scheduled push in the original's envelope."""
+
+    success = fields.Boolean()
+    message = fields.String()
+    push = fields.Nested(ScheduledPushSchema, data_key="scheduledPush")
+
+
+class DoneSchema(Schema):
+    """That something was done."""
+
+    success = fields.Boolean()
+    message = fields.String()
+
+
+def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
+    """Return the routes about scheduled pushes."""
+    routes = Routes("scheduled_pushes", __name__, description="One push at one instant")
+    path, one = "/api/scheduled-pushes", "/api/scheduled-pushes/<push_id>"
+
+    @routes.route(path, methods=["GET"])
+    @routes.response(200, ScheduledPushListSchema)
+    def list_all() -> dict[str, Any]:
+        """List scheduled pushes, the earliest first."""
+        return {"success": True, "pushes": [_show(standing) for standing in pushes.find_all()]}
+
+    @routes.route(path, methods=["POST"])
+    @routes.arguments(NewPushSchema)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.response(200, ScheduledPushAnswerSchema)
+    def schedule(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
+        """Schedule a push; the engine sends it. The same Idempotency-Key schedules it once."""
+        key = headers["idempotency_key"]
+        push_id = str(uuid5(NAMESPACE_URL, key) if key else uuid4())
+        with suppress(DocumentNotFoundError):
+            return _answer(pushes.find(push_id), "This Idempotency-Key has scheduled it before.")
+        standing = pushes.schedule(ScheduledPush(id=push_id, **_typed(body)))
+        return _answer(standing, _tell_when(pushes, standing))
+
+    @routes.route(one, methods=["GET"])
+    @routes.response(200, ScheduledPushAnswerSchema)
+    def read_one(push_id: str) -> dict[str, Any]:
+        """Read one scheduled push."""
+        return _answer(pushes.find(push_id), "Found.")
+
+    @routes.route(one, methods=["PUT"])
+    @routes.arguments(PushChangeSchema)
+    @routes.response(200, ScheduledPushAnswerSchema)
+    def change(body: dict[str, Any], push_id: str) -> dict[str, Any]:
+        """Change what has not begun; cancel it, or schedule it again, by its status."""
+        state = body.pop("status", None)
+        return _answer(pushes.change(push_id, _typed(body), state), "Saved.")
+
+    @routes.route(one, methods=["DELETE"])
+    @routes.response(200, DoneSchema)
+    def delete(push_id: str) -> dict[str, Any]:
+        """Delete a push that has not been sent."""
+        pushes.delete(push_id)
+        return {"success": True, "message": "Deleted."}
+
+    return routes
+
+
+def _typed(body: Mapping[str, Any]) -> dict[str, Any]:
+    typed = dict(body)
+    if "scheduled_for" in typed:
+        typed["scheduled_for"] = typed["scheduled_for"].astimezone(UTC).replace(microsecond=0)
+    if "manualUserIds" in typed.get("criteria", {}):
+        users = [str(user_id) for user_id in typed["criteria"]["manualUserIds"]]
+        typed["criteria"] = {**typed["criteria"], "manualUserIds": users}
+    return typed
+
+
+def _tell_when(pushes: ScheduledPushes, standing: Standing) -> str:
+    at, earliest = standing.push.scheduled_for, pushes.earliest_live(standing.push)
+    if earliest > at:
+        return f"Scheduled; with its window to cancel it goes out at {earliest.isoformat()}."
+    return f"Scheduled for {at.isoformat()}."
+
+
+def _answer(standing: Standing, message: str) -> dict[str, Any]:
+    return {"success": True, "message": message, "push": _show(standing)}
+
+
+def _show(standing: Standing) -> dict[str, Any]:
+    push = standing.push
+    return {
+        "id": push.id,
+        "created_at": push.created_at,
+        "scheduled_for": push.scheduled_for,
+        "title": push.title,
+        "body": push.body,
+        "deep_link": push.deep_link,
+        "layer_id": push.layer_id,
+        "criteria": push.criteria,
+        "audience_description": push.audience_description,
+        "status": standing.state,
+        "execution": standing.run,
+    }

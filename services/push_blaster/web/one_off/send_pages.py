@@ -1,0 +1,169 @@
+"""The pages on which one push is written, tried out, and then sent to whom it would reach."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError
+
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.problems import flatten_messages
+from push_blaster.adapters.audiences.frozen_audiences import read_batch
+from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.executions.execution_view import (
+    select_execution,
+    select_execution_by_key,
+    select_snapshot,
+)
+from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.one_off.check_ad_hoc import BadAdHocPushError
+from push_blaster.use_cases.one_off.send_ad_hoc import (
+    is_ad_hoc_dry_run,
+    key_of_live,
+    send_ad_hoc,
+    send_what_was_tried,
+)
+from push_blaster.web.access.audit import only_reads
+from push_blaster.web.automations.automation_samples import ROWS, Sample, fill_sample
+from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.frame.csrf import CSRF_FIELD
+from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.template_filters import LAYERS, layer_words
+from push_blaster.web.one_off.send_push import MAX_FILE, SendPushSchema, read_request
+
+BLANK: Final = {"layerId": 3}
+
+
+def send_pages(parts: Parts) -> Blueprint:
+    """Return the pages about sending one push."""
+    pages = page_routes("send")
+
+    @pages.url_value_preprocessor
+    def let_files_in(*_: object) -> None:
+        request.max_content_length = MAX_FILE  # before the form is read for its CSRF token
+
+    @pages.get("/send")
+    @asks_for(Role.OPERATOR)
+    def write() -> ResponseReturnValue:
+        """Show the form; with `like`, filled in as an earlier push was."""
+        like = request.args.get("like")
+        return _form(parts, _read_like(parts, like) if like else BLANK)
+
+    @pages.post("/send")
+    @simulates
+    @asks_for(Role.OPERATOR)
+    def try_out() -> ResponseReturnValue:
+        """Start the dry run."""
+        form = _read_form()
+        try:
+            asked = read_request(SendPushSchema().load(form))
+            execution = send_ad_hoc(
+                parts, asked, Mode.REAL_DRY_RUN, None, is_simulated=caller_only_simulates()
+            )
+        except BadAdHocPushError as error:
+            return _form(parts, form, {error.field: error.text})
+        except ValidationError as error:
+            lines = [line.partition(": ") for line in flatten_messages(error.messages)]
+            return _form(parts, form, {name: text for name, _, text in lines})
+        return redirect(url_for(".result", execution_id=execution.id), 303)
+
+    @pages.post("/send/preview")
+    @only_reads
+    @asks_for(Role.OPERATOR)
+    def preview() -> ResponseReturnValue:
+        """Return what the message looks like; nothing is started."""
+        return render_template("parts/send_preview.html", sample=_sample(_read_form()))
+
+    @pages.get("/send/<execution_id>")
+    @asks_for(Role.OPERATOR)
+    def result(execution_id: str) -> ResponseReturnValue:
+        """Show what the dry run found; anything else has a page of its own."""
+        read = _read(parts, execution_id)
+        if not is_ad_hoc_dry_run(read["execution"]):
+            return redirect(url_for("pages_executions.show", execution_id=execution_id), 303)
+        return render_template("send_result.html", **read)
+
+    @pages.get("/live/send/<execution_id>")
+    @asks_for(Role.OPERATOR)
+    def live(execution_id: str) -> ResponseReturnValue:
+        """Return what changes on that page."""
+        return render_template("parts/send_result.html", **_read(parts, execution_id))
+
+    @pages.post("/send/<execution_id>")
+    @simulates
+    @asks_for(Role.OPERATOR)
+    def send(execution_id: str) -> ResponseReturnValue:
+        """Send what was tried out, once."""
+        execution = send_what_was_tried(parts, execution_id, is_simulated=caller_only_simulates())
+        flash("It is on its way.", "success")
+        return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
+
+    return pages
+
+
+def _form(
+    parts: Parts, form: Mapping[str, Any], errors: Mapping[str, str] | None = None
+) -> ResponseReturnValue:
+    page = render_template(
+        "send.html",
+        form=form,
+        errors=errors or {},
+        layers={layer: layer_words(layer) for layer in LAYERS},
+        sample=_sample(form),
+        most=parts.limits.max_manual_users,
+    )
+    return page, 400 if errors else 200
+
+
+def _read_form() -> dict[str, Any]:
+    return {name: text for name, text in request.form.items() if name != CSRF_FIELD}
+
+
+def _read_like(parts: Parts, execution_id: str) -> dict[str, Any]:
+    with parts.database.transaction() as connection:
+        document = select_snapshot(connection, execution_id)
+    push = document["pushSequence"][0]
+    users = (document.get("audienceCriteria") or {}).get("manualUserIds") or []
+    description = document.get("description") or ""
+    return {**push, "userIds": "\n".join(users), "audienceDescription": description}
+
+
+def _sample(form: Mapping[str, Any]) -> Sample | None:
+    """Return the message as it is written; None before it has a title."""
+    if not form.get("title"):
+        return None
+    layer = str(form.get("layerId", ""))
+    push = Push(
+        id="",
+        title=form["title"],
+        body=form.get("body", ""),
+        deep_link=form.get("deepLink", ""),
+        layer_id=int(layer) if layer.isdecimal() else 0,
+    )
+    return fill_sample(push, [], ())
+
+
+def _read(parts: Parts, execution_id: str) -> dict[str, Any]:
+    with parts.database.transaction() as connection:
+        execution = select_execution(connection, execution_id)
+        counted = select_funnels(connection, execution_id)
+        sent = select_execution_by_key(connection, key_of_live(execution_id))
+    return {
+        "card": make_card(execution, counted),
+        "execution": execution,
+        "sent": sent,
+        "sample": _read_sample(parts, execution),
+    }
+
+
+def _read_sample(parts: Parts, execution: Execution) -> Sample:
+    """Return the message as the first users of the frozen audience would get it."""
+    audience = execution.pushes[0].audience
+    path = parts.data_folder / audience.file if audience else None
+    rows = read_batch(path, 0, ROWS) if path and path.exists() else []
+    columns = audience.columns if audience else ()
+    return fill_sample(execution.automation.pushes[0], [row.variables for row in rows], columns)

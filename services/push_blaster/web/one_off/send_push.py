@@ -1,0 +1,206 @@
+"""The route that sends one push ad hoc, in the original's shapes."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from flask import jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
+
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.problems import problem_response
+from chassis.service import Routes
+from push_blaster.adapters.delivery.delivery_search import select_failed_tokens
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.one_off.check_ad_hoc import (
+    AdHocRequest,
+    AudienceUpload,
+    BadAdHocPushError,
+)
+from push_blaster.use_cases.one_off.send_ad_hoc import send_ad_hoc, wait_for_end
+from push_blaster.web.frame.common_schemas import StartHeadersSchema
+
+#: Ten million ids have about 370 MB.
+MAX_FILE: Final = 1024**3
+#: How many tokens of failed sends are answered; the execution's deliveries tell all.
+FAILED_SHOWN: Final = 1_000
+
+
+class SendPushSchema(Schema):
+    """Body of POST /api/send-push, as JSON or as a form beside `file`."""
+
+    class Meta:
+        unknown = RAISE
+
+    title = fields.String(load_default="", validate=validate.Length(max=1_000))
+    body = fields.String(load_default="", validate=validate.Length(max=4_000))
+    deep_link = fields.String(
+        data_key="deepLink", load_default="", validate=validate.Length(max=2_000)
+    )
+    layer_id = fields.Integer(data_key="layerId", load_default=None)
+    user_ids = fields.List(fields.String(), data_key="userIds", load_default=list)
+    dry_run = fields.Boolean(data_key="dryRun", load_default=False)
+    job_id = fields.String(
+        data_key="jobId",
+        load_default=None,
+        validate=validate.Regexp(r"[ -~]{1,200}\Z", error="Use 1 to 200 letters of ASCII."),
+    )
+    audience_description = fields.String(
+        data_key="audienceDescription", load_default="", validate=validate.Length(max=1_000)
+    )
+    window_minutes = fields.Float(
+        data_key="cancellationWindowMinutes",
+        load_default=0,
+        validate=validate.Range(min=0, max=240),
+    )
+
+    @pre_load
+    def _fit(self, data: object, **_: object) -> object:
+        """Take ids as a list or as one text, and an empty field as none."""
+        if not isinstance(data, Mapping):
+            raise ValidationError("Send a JSON object, or a form.")
+        given = {name: value for name, value in data.items() if value not in ("", None)}
+        if isinstance(given.get("userIds"), str):
+            given["userIds"] = [user for user in re.split(r"[\s,;]+", given["userIds"]) if user]
+        return given
+
+
+class SentSchema(Schema):
+    """What became of an ad hoc push; `jobId` is its execution's id."""
+
+    success = fields.Boolean()
+    message = fields.String()
+    job_id = fields.String(data_key="jobId")
+    failed_tokens = fields.List(fields.String(), data_key="failedTokens")
+
+
+def _form_field(name: str) -> dict[str, str]:
+    return {"type": "string", "format": "binary"} if name == "file" else {"type": "string"}
+
+
+_BODY: Final = {
+    "content": {
+        "application/json": {"schema": SendPushSchema},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    name: _form_field(name)
+                    for name in (
+                        "file",
+                        *(f.data_key or n for n, f in SendPushSchema().fields.items()),
+                    )
+                },
+            }
+        },
+    }
+}
+
+
+def send_push_routes(parts: Parts, wait: timedelta) -> Routes:
+    """Return the route that sends a push ad hoc, and waits so long for its outcome."""
+    routes = Routes("send_push", __name__, description="One push, now")
+
+    @routes.route("/api/send-push", methods=["POST"])
+    @simulates
+    @asks_for(Role.OPERATOR)
+    @routes.doc(requestBody=_BODY)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.alt_response(200, schema=SentSchema)
+    @routes.alt_response(202, schema=SentSchema)
+    def send(headers: dict[str, Any]) -> ResponseReturnValue:
+        """Send one push to `userIds`, or to the users of a CSV; `dryRun` tries it out.
+
+        The same Idempotency-Key, or `jobId`, sends once. What takes long is answered 202.
+        """
+        request.max_content_length = MAX_FILE
+        body = _read_body()
+        mode = Mode.REAL_DRY_RUN if body["dry_run"] else Mode.LIVE
+        key = headers["idempotency_key"] or body["job_id"]
+        try:
+            execution = send_ad_hoc(
+                parts, read_request(body), mode, key, is_simulated=caller_only_simulates()
+            )
+        except BadAdHocPushError as error:
+            errors = [f"{error.field}: {error.text}"]
+            return problem_response(400, "Bad Request", str(error), errors, error.details)
+        return _answer(parts, wait_for_end(parts, execution, wait))
+
+    return routes
+
+
+def read_request(body: Mapping[str, Any]) -> AdHocRequest:
+    """Return what a loaded body, and the file beside it, ask for."""
+    upload = request.files.get("file")
+    is_there = upload is not None and (upload.filename or upload.stream.read(1))
+    return AdHocRequest(
+        title=body["title"],
+        body=body["body"],
+        deep_link=body["deep_link"],
+        layer_id=body["layer_id"],
+        user_ids=body["user_ids"],
+        file=AudienceUpload(upload.filename or "the file", upload.stream)
+        if upload and is_there
+        else None,
+        audience_description=body["audience_description"],
+        window=timedelta(minutes=body["window_minutes"]),
+    )
+
+
+def _read_body() -> dict[str, Any]:
+    raw = request.get_json() if request.is_json else request.form.to_dict()
+    if isinstance(raw, dict):
+        dry_run = request.args.get("dryRun")
+        raw = {**raw, "dryRun": dry_run} if dry_run else raw
+    body: dict[str, Any] = SendPushSchema().load(raw)
+    return body
+
+
+def _answer(parts: Parts, execution: Execution) -> ResponseReturnValue:
+    where = url_for("executions.read_one", execution_id=execution.id)
+    if not execution.has_ended:
+        text = f"It is being sent; GET {where} tells how far it is."
+        answer = jsonify(success=True, message=text, jobId=execution.id)
+        answer.headers["Location"] = where
+        return answer, 202
+    funnel: Mapping[str, Any] = execution.pushes[0].funnel or {}
+    if funnel.get("eligible") and not funnel.get("withToken"):
+        text = f"None of the {funnel['eligible']} users to be sent to has a device."
+        return problem_response(404, "No device", text, details={"jobId": execution.id})
+    with parts.database.transaction() as connection:
+        failed = select_failed_tokens(connection, execution.id, FAILED_SHOWN)
+    done = execution.phase is Phase.COMPLETED
+    text = tell_outcome(funnel) if done else execution.reason or f"It ended as {execution.phase}."
+    shown = {"failedTokens": failed} if failed else {}
+    return jsonify(success=done, message=text, jobId=execution.id, **shown)
+
+
+def tell_outcome(funnel: Mapping[str, Any]) -> str:
+    """Return the counts of a push as a sentence: who was sent to, and why others were not."""
+    distinct = funnel["distinct"]
+    if funnel["excluded"] == distinct:
+        return f"Nobody was sent to: cadence holds back all {distinct} users."
+    text = (
+        f"A dry run: {funnel['wouldSend']} of {distinct} users would be sent to."
+        if funnel["wouldSend"]
+        else f"{funnel['sent']} of {distinct} users were sent to."
+    )
+    others = [f"{funnel[name]} {what}" for name, what in _OTHERS if funnel.get(name)]
+    return f"{text} Not: {', '.join(others)}." if others else text
+
+
+_OTHERS: Final = (
+    ("excluded", "held back by cadence"),
+    ("noToken", "without a device"),
+    ("missingVariable", "for want of a variable"),
+    ("badDeepLink", "whose deep link is not allowed"),
+    ("tooLong", "whose message is too long"),
+    ("failed", "refused by the provider"),
+    ("inDoubt", "in doubt"),
+    ("notSent", "had no turn"),
+)

@@ -1,0 +1,113 @@
+"""The dashboard: what needs a person, what runs, what comes, what was."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.clock import utc_now
+from chassis.health import check_parts
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.executions.execution_view import select_executions
+from push_blaster.adapters.executions.violation_table import (
+    ViolationQuery,
+    resolve_violation,
+    select_violations,
+)
+from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines, select_paces
+from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
+from push_blaster.domain.delivery.breaker import BreakerState
+from push_blaster.domain.executions.phase import ENDED, RUNNING
+from push_blaster.use_cases.context import Parts
+from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.schedule.upcoming import AHEAD, UpcomingSends
+
+SHOWN: Final = 8
+#: More marks than that no eye tells apart on the strip of a day.
+MARKS: Final = 300
+
+
+def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+    """Return the dashboard."""
+    pages = page_routes("dashboard")
+    upcoming = UpcomingSends()
+
+    def read() -> dict[str, Any]:
+        now = utc_now()
+        listing = files.list_all()
+        known = files.read_all().values()
+        planned = upcoming.list_all((one.automation for one in known), now)
+        return {
+            "now": now,
+            "broken": listing.broken,
+            "automations": len(listing.documents),
+            "planned": planned[:SHOWN],
+            "planned_in_all": len(planned),
+            "marks_of_day": [(_mark(p.slot.at, now), p) for p in planned[:MARKS]],
+            "hours": [(h, h * 100 / 24) for h in range(0, 24, 3)],
+            **_read_database(parts, now),
+        }
+
+    @pages.get("/")
+    def show() -> ResponseReturnValue:
+        """Show the dashboard."""
+        return render_template("dashboard.html", **read())
+
+    @pages.get("/live/dashboard")
+    def live() -> ResponseReturnValue:
+        """Return what changes on it."""
+        return render_template("parts/dashboard.html", **read())
+
+    @pages.post("/violations/<uuid:violation_id>/resolve")
+    @asks_for(Role.OPERATOR)
+    def resolve(violation_id: UUID) -> ResponseReturnValue:
+        """Mark what a safeguard found as seen to."""
+        with parts.database.transaction() as connection:
+            resolve_violation(connection, violation_id, f"Seen to by {caller_name()}.", utc_now())
+        flash("Seen to: it is no longer shown here.", "success")
+        return redirect(url_for(".show"), 303)
+
+    return pages
+
+
+def _read_database(parts: Parts, now: datetime) -> dict[str, Any]:
+    with parts.database.transaction() as connection:
+        running = select_executions(connection, phases=RUNNING, limit=50)
+        ended = select_executions(connection, phases=ENDED, limit=SHOWN)
+        counted = {e.id: select_funnels(connection, e.id) for e in running}
+        engines = select_engines(connection, now - ALIVE_WITHIN)
+        paces = select_paces(connection, now - ALIVE_WITHIN)
+        violations = select_violations(connection, ViolationQuery(resolved=False, limit=5))
+        troubled = select_troubled(connection, now - TROUBLE_LASTS, SHOWN)
+    cards = [make_card(e, counted[e.id]) for e in running]
+    return {
+        "running": cards,
+        "held": [card for card in cards if card.execution.approval_reason],
+        "ended": [make_card(e) for e in ended],
+        "engines": engines,
+        "provider": _judge_provider(paces) if engines else None,
+        "violations": violations,
+        "troubled": troubled,
+        "health": check_parts({"cadence": parts.cadence.ping}),
+    }
+
+
+def _mark(at: datetime, now: datetime) -> float:
+    """Return where on a strip of a day an instant stands, from 0 to 100."""
+    return round((at - now) / AHEAD * 100, 2)
+
+
+def _judge_provider(paces: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return how the provider is, as the engines see it, and what that means."""
+    if any(pace["breaker"] != BreakerState.CLOSED for pace in paces):
+        return "critical", "It fails most messages: they wait until it is back."
+    slowed = min((pace["slowedTo"] for pace in paces), default=1)
+    if slowed < 1:
+        return "degraded", f"It says that we are over its quota: slowed to {slowed:.0%}."
+    return "healthy", ""

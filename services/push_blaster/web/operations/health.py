@@ -1,0 +1,101 @@
+"""Whether push_blaster is well: its own parts, its engines, its clock, and its neighbours."""
+
+import resource
+import time
+from datetime import datetime
+from typing import Any, Final
+
+from flask import Response, jsonify
+
+from chassis.bearer_auth import needs_no_token
+from chassis.clock import utc_now
+from chassis.health import check_parts
+from chassis.postgres import Database, DatabaseAwayError
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.document_files import BrokenFile
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.executions.execution_table import count_running
+from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch
+
+#: With its database away, nothing is known of the engines.
+_UNKNOWN: Final = ClockReport((), (), ())
+
+
+def health_routes(
+    database: Database, files: AutomationFiles, cadence: CadenceClient, watch: ClockWatch
+) -> Routes:
+    """Return the route that tells, without a token, how push_blaster is."""
+    routes = Routes("health", __name__, description="Health")
+    started_at = utc_now()
+
+    @routes.route("/health", methods=["GET"])
+    @routes.route("/api/health", methods=["GET"])
+    @needs_no_token
+    @routes.answers()
+    @routes.answers(503)
+    def read_health() -> Response:
+        """Tell how the service is; 503 when automations cannot run."""
+        began = time.monotonic()
+        found = check_parts({"database": database.ping, "cadence": cadence.ping})
+        report, running = _look(watch, database)
+        broken = files.list_all().broken
+        status = _status(found, report, broken)
+        body = {
+            "status": status,
+            "service": "push-blaster",
+            "timestamp": utc_now(),
+            "uptime": (utc_now() - started_at).total_seconds(),
+            "automationEngine": _show_engine(report, running),
+            "brokenAutomations": [{"file": b.name, "error": b.error} for b in broken],
+            "dependencies": {
+                "database": "connected" if found["database"] == "ok" else "degraded",
+                "cadence": "healthy" if found["cadence"] == "ok" else "unreachable",
+            },
+            "problems": [
+                *[f"{name}: {state}" for name, state in found.items() if state != "ok"],
+                *[f"{job.automation.id}: {job.problem}" for job in report.divergent[:10]],
+            ],
+            "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
+            "responseTimeMs": round((time.monotonic() - began) * 1_000),
+        }
+        response = jsonify(body)
+        response.status_code = 503 if status == "critical" else 200
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Health-Status"] = status
+        return response
+
+    return routes
+
+
+def _look(watch: ClockWatch, database: Database) -> tuple[ClockReport, int]:
+    try:
+        with database.transaction() as connection:
+            running = count_running(connection)
+        return watch.look(utc_now()), running
+    except DatabaseAwayError:
+        return _UNKNOWN, 0
+
+
+def _status(found: dict[str, str], report: ClockReport, broken: tuple[BrokenFile, ...]) -> str:
+    if found["database"] != "ok" or not report.engines or report.divergent:
+        return "critical"
+    if found["cadence"] != "ok" or broken:
+        return "degraded"
+    return "healthy"
+
+
+def _show_engine(report: ClockReport, running: int) -> dict[str, Any]:
+    divergence = len(report.divergent)
+    restored_at: datetime | None = report.engines[0].started_at if report.engines else None
+    return {
+        "engines": [engine.id for engine in reversed(report.engines)],
+        "scheduledJobsCount": len(report.jobs) - divergence,
+        "expectedJobsCount": len(report.jobs),
+        "divergence": divergence,
+        # An engine takes up every schedule when it starts, and every change within a second.
+        "lastRestorationAttempt": restored_at,
+        "restorationSuccess": bool(report.engines) and not divergence,
+        "activeExecutionsCount": running,
+        "instanceId": report.engines[0].id if report.engines else None,
+    }

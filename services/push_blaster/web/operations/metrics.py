@@ -1,0 +1,86 @@
+"""What push_blaster knows at the instant it is asked, as Prometheus' gauges.
+
+They come from the database and the data folder, so that they are right whichever process answers.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from chassis.clock import utc_now
+from chassis.health import check_parts
+from chassis.metrics import Gauge
+from chassis.postgres import Database, DatabaseAwayError
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.operations.operation_view import (
+    count_ended_phases,
+    count_open_violations,
+    count_running_phases,
+    select_backlog,
+    sum_funnels,
+    sum_uncapped,
+)
+from push_blaster.domain.executions.phase import ENDED, RUNNING
+from push_blaster.domain.executions.safeguards import Severity
+from push_blaster.use_cases.schedule.watch_clock import ClockWatch
+
+#: What has ended is told of for so long.
+LATELY: Final = timedelta(hours=24)
+
+
+def read_gauges_from(
+    database: Database, files: AutomationFiles, cadence: CadenceClient, watch: ClockWatch
+) -> Callable[[], Iterator[Gauge]]:
+    """Return what reads every gauge; without the database, those that need none."""
+
+    def read() -> Iterator[Gauge]:
+        well = {name: state == "ok" for name, state in check_parts(pings).items()}
+        yield _one("push_database_up", "Whether the database answers.", well["database"])
+        yield _one("push_cadence_up", "Whether the cadence service is well.", well["cadence"])
+        broken = len(files.list_all().broken)
+        yield _one("push_broken_automations", "Files that are no automation.", broken)
+        try:
+            yield from [*_read_clock(watch), *_read_database(database)]
+        except DatabaseAwayError:
+            return
+
+    pings = {"database": database.ping, "cadence": cadence.ping}
+    return read
+
+
+def _read_clock(watch: ClockWatch) -> Iterator[Gauge]:
+    report = watch.look(utc_now())
+    yield _one("push_engines_alive", "Engines at work.", len(report.engines))
+    yield _one("push_automations_scheduled", "Automations with a schedule.", len(report.jobs))
+    late = "Automations that should have begun, or been taken up, and were not."
+    yield _one("push_slots_late", late, len(report.divergent))
+
+
+def _read_database(database: Database) -> Iterator[Gauge]:
+    now = utc_now()
+    since = now - LATELY
+    with database.transaction() as connection:
+        running = dict.fromkeys(RUNNING, 0) | count_running_phases(connection)
+        ended = dict.fromkeys(ENDED, 0) | count_ended_phases(connection, since)
+        backlog = select_backlog(connection, now, since)
+        funnel = {"sent": 0, "failed": 0} | sum_funnels(connection, since)
+        uncapped = sum_uncapped(connection, since)
+        violations = dict.fromkeys(Severity, 0) | count_open_violations(connection)
+    yield Gauge("push_executions_running", "Executions that have not ended.", running, "phase")
+    yield Gauge("push_executions_ended", "Live executions, of 24 hours.", ended, "phase")
+    yield Gauge("push_funnel_users", "Users of live pushes, of 24 hours.", funnel, "stage")
+    queue = {"steps": backlog["steps"], "batches": backlog["batches"]}
+    yield Gauge("push_queue_depth", "What is due and not done.", queue, "kind")
+    oldest = "How long the step has been due that has been due for longest."
+    yield _one("push_queue_oldest_seconds", oldest, backlog["oldest_step"])
+    unchecked = "Live executions that went out without their cap check, of 24 hours."
+    yield _one("push_executions_uncapped", unchecked, backlog["uncapped"])
+    yield _one("push_sends_uncapped", "Messages that they sent.", uncapped)
+    untracked = "Batches that the cadence service has not been told of."
+    yield _one("push_batches_untracked", untracked, backlog["untracked"])
+    yield Gauge("push_violations_open", "Findings to be seen to.", violations, "severity")
+
+
+def _one(name: str, text: str, figure: float) -> Gauge:
+    return Gauge(name, text, {"": figure})

@@ -1,0 +1,101 @@
+"""Routes that start an automation now and are then asked, again and again, how far it is."""
+
+from typing import Any
+
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.clock import utc_now
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.executions.execution_history import HistoryQuery, select_history
+from push_blaster.adapters.executions.execution_log import select_log
+from push_blaster.adapters.executions.execution_view import ExecutionNotFoundError, select_execution
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.web.frame.common_schemas import StartHeadersSchema
+
+
+class ExecuteStartSchema(Schema):
+    """Body of POST /api/automation/execute-start."""
+
+    class Meta:
+        unknown = RAISE
+
+    automation_id = fields.String(
+        required=True, data_key="automationId", validate=validate.Length(min=1)
+    )
+
+
+class ExecutePollSchema(Schema):
+    """Query of GET /api/automation/execute-poll."""
+
+    automation_id = fields.String(required=True, data_key="automationId")
+    execution_id = fields.String(data_key="executionId", load_default=None)
+    cursor = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**62))
+
+
+def execute_routes(parts: Parts, files: AutomationFiles) -> Routes:
+    """Return the routes that start an automation and tell how far it is."""
+    routes = Routes("execute", __name__, description="Run now, and ask how far it is")
+    database = parts.database
+
+    @routes.route("/api/automation/execute-start", methods=["POST"])
+    @simulates
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ExecuteStartSchema)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers(202)
+    def execute_start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+        """Start an automation now, live; the same Idempotency-Key starts it once."""
+        asked = StartRequest(
+            document=files.load(body["automation_id"]),
+            mode=Mode.LIVE,
+            is_simulated=caller_only_simulates(),
+            idempotency_key=headers["idempotency_key"],
+        )
+        execution = start_execution(database, asked, parts.limits, utc_now())
+        message = f"{execution.id} is started; the engine takes it up."
+        return jsonify(success=True, executionId=execution.id, message=message), 202
+
+    @routes.route("/api/automation/execute-poll", methods=["GET"])
+    @routes.arguments(ExecutePollSchema, location="query")
+    @routes.answers()
+    def execute_poll(query: dict[str, Any]) -> ResponseReturnValue:
+        """Tell how far an execution is, and its log from a cursor; the newest, if none is named."""
+        asked = HistoryQuery(automation_id=query["automation_id"], limit=1)
+        with database.transaction() as connection:
+            newest, _ = select_history(connection, asked)
+            execution_id = query["execution_id"] or (newest[0].id if newest else None)
+            if execution_id is None:
+                raise ExecutionNotFoundError(f"{query['automation_id']!r} has never run.")
+            execution = select_execution(connection, execution_id)
+            entries = select_log(connection, execution_id, query["cursor"], limit=200)
+        return jsonify(
+            success=True,
+            execution=_show_progress(execution),
+            logs=[{**entry, "phase": entry["stage"], "data": None} for entry in entries],
+            nextCursor=entries[-1]["id"] if entries else query["cursor"],
+        )
+
+    return routes
+
+
+def _show_progress(execution: Execution) -> dict[str, Any]:
+    total = len(execution.pushes)
+    done = sum(push.ended_at is not None for push in execution.pushes)
+    return {
+        "executionId": execution.id,
+        "status": execution.phase if execution.has_ended else "running",
+        "phase": execution.phase,
+        "progress": {
+            "current": done,
+            "total": total,
+            "percentage": round(100 * done / total) if total else 100,
+        },
+        "phaseMessage": execution.reason or f"{done} of {total} pushes are done.",
+    }

@@ -1,0 +1,186 @@
+"""Routes that bring over what the original stored, from `original` in the data folder."""
+
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.original.original_files import OriginalFile, OriginalKind, count_records
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.original.migrate_original import (
+    Migration,
+    Outcome,
+    Target,
+    look_at_original,
+    migrate_original,
+)
+
+
+class MigrateSchema(Schema):
+    """Body of POST /api/automation/migrate."""
+
+    class Meta:
+        unknown = RAISE
+
+    scheduled_push_ids = fields.List(
+        fields.String(), data_key="scheduledPushIds", load_default=list
+    )
+    automation_ids = fields.List(fields.String(), data_key="automationIds", load_default=list)
+    migrate_all = fields.Boolean(data_key="migrateAll", load_default=False)
+    dry_run = fields.Boolean(data_key="dryRun", load_default=False)
+
+    @validates_schema
+    def _wants_something(self, data: dict[str, Any], **_: object) -> None:
+        if not (data["migrate_all"] or data["scheduled_push_ids"] or data["automation_ids"]):
+            raise ValidationError("Name some, or set migrateAll.", "scheduledPushIds")
+
+
+class MigrationSchema(Schema):
+    """One file of the original, and what became, or would become, of it."""
+
+    file = fields.String()
+    scheduledPushId = fields.String(allow_none=True)  # noqa: N815 - the wire's own names
+    automationId = fields.String(allow_none=True)  # noqa: N815
+    migrationDate = fields.AwareDateTime()  # noqa: N815
+    preserveOriginal = fields.Boolean()  # noqa: N815
+    outcome = fields.String()
+    reason = fields.String(allow_none=True)
+    findings = fields.List(fields.String())
+
+
+class MigrationStatusSchema(Schema):
+    """Whether there is something to bring over."""
+
+    canMigrate = fields.Boolean()  # noqa: N815
+    recommendMigration = fields.Boolean()  # noqa: N815
+
+
+class AvailableSchema(Schema):
+    """What lies in the original's folders."""
+
+    counts = fields.Dict(keys=fields.String(), values=fields.Integer())
+    availableForMigration = fields.List(fields.Nested(MigrationSchema))  # noqa: N815
+    notAvailable = fields.List(fields.Nested(MigrationSchema))  # noqa: N815
+    migrationStatus = fields.Nested(MigrationStatusSchema)  # noqa: N815
+
+
+class MigratedSchema(Schema):
+    """What a migration made, or would make in a dry run."""
+
+    migratedCount = fields.Integer()  # noqa: N815
+    skippedCount = fields.Integer()  # noqa: N815
+    dryRun = fields.Boolean()  # noqa: N815
+    migrations = fields.List(fields.Nested(MigrationSchema))
+    skipped = fields.List(fields.Nested(MigrationSchema))
+    automations = fields.List(fields.Dict())
+
+
+class AvailableAnswerSchema(Schema):
+    """What lies there, in the original's envelope."""
+
+    success = fields.Boolean()
+    data = fields.Nested(AvailableSchema)
+    message = fields.String()
+
+
+class MigratedAnswerSchema(Schema):
+    """What was made, in the original's envelope."""
+
+    success = fields.Boolean()
+    data = fields.Nested(MigratedSchema)
+    message = fields.String()
+
+
+def migration_routes(parts: Parts, files: AutomationFiles) -> Routes:
+    """Return the routes that bring over what the original stored."""
+    routes = Routes("migration", __name__, description="From the original")
+    target = Target(files=files, scripts=parts.scripts, limits=parts.limits)
+    folder = parts.data_folder / "original"
+    path = "/api/automation/migrate"
+
+    @routes.route(path, methods=["GET"])
+    @routes.response(200, AvailableAnswerSchema)
+    def look() -> dict[str, Any]:
+        """Tell what can be brought over, and what cannot and why; 404 if nothing lies there."""
+        found = look_at_original(folder, target, utc_now())
+        available = [m for m in found if m.outcome is Outcome.AVAILABLE]
+        others = [m for m in found if m.outcome is not Outcome.AVAILABLE]
+        data = {
+            "counts": _count(found) | count_records(folder),
+            "availableForMigration": [_show(migration) for migration in available],
+            "notAvailable": [_show(migration) for migration in others],
+            "migrationStatus": {
+                "canMigrate": bool(available),
+                "recommendMigration": bool(available),
+            },
+        }
+        return {"success": True, "data": data, "message": f"{len(available)} to bring over."}
+
+    @routes.route(path, methods=["POST"])
+    @asks_for(Role.ADMIN)
+    @routes.arguments(MigrateSchema)
+    @routes.response(200, MigratedAnswerSchema)
+    def migrate(body: dict[str, Any]) -> dict[str, Any]:
+        """Bring over what is named, or everything, as drafts; nothing is overwritten or sent."""
+        found = look_at_original(folder, target, utc_now())
+        wanted = [migration for migration in found if _is_wanted(migration.file, body)]
+        _check_named(wanted, body)
+        done = wanted if body["dry_run"] else migrate_original(wanted, target)
+        made = [m for m in done if m.outcome in {Outcome.AVAILABLE, Outcome.MIGRATED}]
+        skipped = [m for m in done if m not in made]
+        data = {
+            "migratedCount": len(made),
+            "skippedCount": len(skipped),
+            "dryRun": body["dry_run"],
+            "migrations": [_show(migration) for migration in made],
+            "skipped": [_show(migration) for migration in skipped],
+            "automations": [migration.document for migration in made],
+        }
+        verb = "would be" if body["dry_run"] else "are"
+        message = f"{len(made)} {verb} brought over as drafts, {len(skipped)} skipped."
+        return {"success": True, "data": data, "message": message}
+
+    return routes
+
+
+def _is_wanted(file: OriginalFile, body: dict[str, Any]) -> bool:
+    is_push = file.kind is OriginalKind.SCHEDULED_PUSH
+    named = body["scheduled_push_ids"] if is_push else body["automation_ids"]
+    return body["migrate_all"] or file.id in named
+
+
+def _check_named(wanted: list[Migration], body: dict[str, Any]) -> None:
+    names = {*body["scheduled_push_ids"], *body["automation_ids"]}
+    unknown = sorted(names - {migration.file.id for migration in wanted})
+    if unknown:
+        complaint = f"The original has none of the id {', '.join(map(repr, unknown))}."
+        raise ValidationError({"scheduledPushIds": [complaint]})
+
+
+def _count(found: list[Migration]) -> dict[str, int]:
+    kinds = [migration.file.kind for migration in found]
+    outcomes = [migration.outcome for migration in found]
+    return {
+        "scheduledPushes": kinds.count(OriginalKind.SCHEDULED_PUSH),
+        "automations": kinds.count(OriginalKind.AUTOMATION),
+        "available": outcomes.count(Outcome.AVAILABLE),
+        "present": outcomes.count(Outcome.PRESENT),
+        "skipped": outcomes.count(Outcome.SKIPPED),
+    }
+
+
+def _show(migration: Migration) -> dict[str, Any]:
+    file = migration.file
+    return {
+        "file": f"{file.kind}/{file.name}",
+        "scheduledPushId": file.id if file.kind is OriginalKind.SCHEDULED_PUSH else None,
+        "automationId": migration.automation_id,
+        "migrationDate": utc_now(),
+        "preserveOriginal": True,
+        "outcome": migration.outcome,
+        "reason": migration.reason,
+        "findings": migration.findings,
+    }

@@ -1,0 +1,160 @@
+"""Routes about sequences: executions under the original's other name for them."""
+
+from typing import Any, Final
+
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
+from chassis.clock import utc_now
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.executions.execution_view import (
+    count_by_phase,
+    select_execution,
+    select_executions,
+)
+from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.original.control_sequence import (
+    SequenceAction,
+    control_sequence,
+    delete_sequence,
+)
+from push_blaster.web.access.audit import stops
+from push_blaster.web.frame.common_schemas import StartHeadersSchema
+from push_blaster.web.original.sequence_shapes import (
+    show_brief,
+    show_result,
+    show_stats,
+    show_whole,
+)
+
+#: What the original called sequences; the test modes have routes of their own.
+MODES: Final = (Mode.LIVE, Mode.REAL_DRY_RUN, Mode.SIMULATION)
+
+
+class StartSequenceSchema(Schema):
+    """Body of POST /api/automation/sequences."""
+
+    class Meta:
+        unknown = RAISE
+
+    automation_id = fields.String(
+        required=True, data_key="automationId", validate=validate.Length(min=1)
+    )
+    is_dry_run = fields.Boolean(data_key="isDryRun", load_default=False)
+    use_cache = fields.Boolean(
+        data_key="useCache",
+        metadata={"description": "Of no effect: each execution generates its audience once."},
+    )
+
+
+class SequenceQuerySchema(Schema):
+    """Query of GET /api/automation/sequences."""
+
+    execution_id = fields.String(data_key="executionId", load_default=None)
+    automation_id = fields.String(data_key="automationId", load_default=None)
+    include_stats = fields.Boolean(data_key="includeStats", load_default=False)
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+
+
+class SequenceActionSchema(Schema):
+    """Body of POST /api/automation/sequences/<id>."""
+
+    class Meta:
+        unknown = RAISE
+
+    action = fields.Enum(SequenceAction, by_value=True, required=True)
+    reason = fields.String(load_default="", validate=validate.Length(max=500))
+
+
+def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
+    """Return the routes about sequences."""
+    routes = Routes("sequences", __name__, description="Executions, as the original showed them")
+    path, one = "/api/automation/sequences", "/api/automation/sequences/<execution_id>"
+    database = parts.database
+
+    @routes.route(path, methods=["POST"])
+    @simulates
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(StartSequenceSchema)
+    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.answers(202)
+    def start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+        """Start an automation's sequence, live or dry; it is answered before it has run."""
+        asked = StartRequest(
+            document=files.load(body["automation_id"]),
+            mode=Mode.REAL_DRY_RUN if body["is_dry_run"] else Mode.LIVE,
+            is_simulated=caller_only_simulates(),
+            idempotency_key=headers["idempotency_key"],
+        )
+        execution = start_execution(database, asked, parts.limits, utc_now())
+        message = f"Started; follow it at {path}/{execution.id}."
+        data = {**show_brief(execution), "executionResult": show_result(execution, {})}
+        return jsonify(success=True, data=data, message=message), 202
+
+    @routes.route(path, methods=["GET"])
+    @routes.arguments(SequenceQuerySchema, location="query")
+    @routes.answers()
+    def list_all(query: dict[str, Any]) -> ResponseReturnValue:
+        """List executions, live and dry, newest first; with `executionId`, tell all of one."""
+        if query["execution_id"]:
+            return _tell(parts, query["execution_id"])
+        with database.transaction() as connection:
+            found = select_executions(
+                connection,
+                automation_id=query["automation_id"],
+                modes=MODES,
+                limit=query["limit"],
+            )
+            counts = count_by_phase(connection, MODES) if query["include_stats"] else None
+        data: dict[str, Any] = {"executions": [show_brief(execution) for execution in found]}
+        if counts is not None:
+            data["stats"] = show_stats(counts)
+        return jsonify(success=True, data=data, message=f"{len(found)} executions.")
+
+    @routes.route(one, methods=["GET"])
+    @routes.answers()
+    def read_one(execution_id: str) -> ResponseReturnValue:
+        """Tell of one execution: its pushes, its audiences, its safety, what can be done."""
+        return _tell(parts, execution_id)
+
+    @routes.route(one, methods=["POST"])
+    @stops(SequenceAction.CANCEL, SequenceAction.EMERGENCY_STOP)
+    @simulates
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(SequenceActionSchema)
+    @routes.answers()
+    def act(body: dict[str, Any], execution_id: str) -> ResponseReturnValue:
+        """Cancel an execution between two pushes, or stop it in the middle of one."""
+        action: SequenceAction = body["action"]
+        reason = body["reason"] or f"{action} by {caller_name()}."
+        receipt = control_sequence(database, execution_id, action, reason, utc_now())
+        sent = sum(funnel["sent"] for funnel in receipt.funnels.values())
+        in_doubt = sum(funnel["inDoubt"] for funnel in receipt.funnels.values())
+        message = f"Ended: {sent} were sent, {in_doubt} are in doubt; nobody else gets anything."
+        data = {**show_brief(receipt.execution), "sent": sent, "inDoubt": in_doubt}
+        return jsonify(success=True, data=data, message=message)
+
+    @routes.route(one, methods=["DELETE"])
+    @routes.answers()
+    def delete(execution_id: str) -> ResponseReturnValue:
+        """Delete a dry run that has ended; what was sent live stays on record."""
+        delete_sequence(database, parts.data_folder, execution_id)
+        return jsonify(success=True, message=f"{execution_id!r} is deleted.")
+
+    return routes
+
+
+def _tell(parts: Parts, execution_id: str) -> ResponseReturnValue:
+    with parts.database.transaction() as connection:
+        execution = select_execution(connection, execution_id)
+        counted = select_funnels(connection, execution_id)
+        violations = select_violations(connection, ViolationQuery(execution_id=execution_id))
+    data = show_whole(execution, counted, violations, parts.data_folder)
+    return jsonify(success=True, data=data, message="Found.")

@@ -1,0 +1,65 @@
+"""Every page there is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint
+
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.template_files import TemplateFiles
+from push_blaster.adapters.cadence.cadence_records import CadenceRecords
+from push_blaster.use_cases.context import Parts
+from push_blaster.web.access.audit_log_pages import audit_log_pages
+from push_blaster.web.access.session import Sessions
+from push_blaster.web.access.sign_in_pages import sign_in_pages
+from push_blaster.web.access.tokens_pages import token_pages
+from push_blaster.web.audiences.scripts_pages import script_pages
+from push_blaster.web.automations.automations_pages import automation_pages
+from push_blaster.web.automations.edit_automation_pages import edit_automation_pages
+from push_blaster.web.automations.start_from_template_pages import template_pages
+from push_blaster.web.automations.try_out_pages import test_pages
+from push_blaster.web.cadence.cadence_pages import cadence_pages
+from push_blaster.web.delivery.deliveries_pages import delivery_pages
+from push_blaster.web.devices.devices_pages import device_pages
+from push_blaster.web.executions.executions_pages import execution_pages
+from push_blaster.web.executions.stop_everything_pages import stop_everything_pages
+from push_blaster.web.frame.frame import show_errors_as_pages
+from push_blaster.web.one_off.send_pages import send_pages
+from push_blaster.web.operations.dashboard_pages import dashboard_pages
+from push_blaster.web.problems import PROBLEMS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the pages show and act on."""
+
+    sessions: Sessions
+    parts: Parts
+    files: AutomationFiles
+    templates: TemplateFiles
+    records: CadenceRecords
+    push_hosts: Sequence[str]
+
+    def pages(self) -> list[Blueprint]:
+        """Return every page, in groups."""
+        parts, files = self.parts, self.files
+        groups = [
+            sign_in_pages(self.sessions, parts.database),
+            dashboard_pages(parts, files),
+            automation_pages(parts, files),
+            edit_automation_pages(parts, files),
+            test_pages(parts, files),
+            execution_pages(parts),
+            stop_everything_pages(parts, files),
+            send_pages(parts),
+            delivery_pages(parts),
+            cadence_pages(parts, files, self.records),
+            device_pages(parts.database, self.push_hosts),
+            script_pages(parts),
+            audit_log_pages(parts),
+            token_pages(parts.database),
+            template_pages(self.templates, files, parts.limits),
+        ]
+        for pages in groups:
+            show_errors_as_pages(pages, PROBLEMS)
+        return groups

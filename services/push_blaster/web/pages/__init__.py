@@ -1,1 +1,0 @@
-"""The pages: server-rendered, readable without JavaScript, live with it."""

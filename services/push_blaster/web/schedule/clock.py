@@ -1,0 +1,213 @@
+"""Routes about the clock: what it watches, whether that is all, and looking again."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.service import Routes
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.executions.execution_view import select_executions, select_phases
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
+from push_blaster.use_cases.automations.change_automation import edit_automation
+from push_blaster.use_cases.executions.stop_execution import cancel_pending
+from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch, Job
+
+#: How long a restore waits for the clock to take up everything; it does so by itself, at once.
+RESTORE_WAITS: Final = timedelta(seconds=3)
+LOOK_S: Final = 0.25
+
+
+class RescheduleSchema(Schema):
+    """Body of POST /api/automation/debug/reschedule."""
+
+    class Meta:
+        unknown = RAISE
+
+    automation_id = fields.String(
+        required=True, data_key="automationId", validate=validate.Length(min=1)
+    )
+
+
+def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) -> Routes:
+    """Return the routes about the clock."""
+    routes = Routes("clock", __name__, description="What the clock watches")
+
+    @routes.route("/api/automation/audit", methods=["GET"])
+    @routes.answers()
+    def audit() -> ResponseReturnValue:
+        """Tell which engines and jobs there are, and which real risks."""
+        now = utc_now()
+        report = watch.look(now)
+        snapshot = {"timestamp": now, **_show_engines(report), "jobs": _show_jobs(report)}
+        data = {"snapshots": [snapshot], "analysis": _analyse(report)}
+        return jsonify(success=True, data=data, timestamp=now, message="Looked at.")
+
+    @routes.route("/api/automation/debug", methods=["GET"])
+    @routes.answers()
+    def debug() -> ResponseReturnValue:
+        """Tell every job with its next slot, and every execution that has not ended."""
+        report, running = watch.look(utc_now()), _select_running(database)
+        data = {
+            "instanceId": _instance(report),
+            "scheduledJobsCount": _count_scheduled(report),
+            "activeExecutionsCount": len(running),
+            "scheduledJobs": [_show_job(job, running) for job in report.jobs],
+            "activeExecutions": [_show_running(e, entered) for e, entered in running],
+        }
+        return jsonify(success=True, data=data, timestamp=utc_now(), message="Looked at.")
+
+    @routes.route("/api/automation/debug/reschedule", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(RescheduleSchema)
+    @routes.answers()
+    def reschedule(body: dict[str, Any]) -> ResponseReturnValue:
+        """Save the automation anew, so that every clock takes it up; nothing is decided twice."""
+        now = utc_now()
+
+        def cancel(id_: str, reason: str) -> list[str]:
+            return cancel_pending(database, id_, reason, now)
+
+        change = edit_automation(files, body["automation_id"], {}, cancel, now)
+        jobs = {job.automation.id: job for job in watch.look(now).jobs}
+        job = jobs.get(change.document["id"])
+        if job is None:
+            text = f"It is {change.document['status']!r}: the clock opens nothing for it."
+            return jsonify(success=False, message=text)
+        at = job.next_slot.isoformat() if job.next_slot else "never again"
+        return jsonify(success=True, message=f"Taken up anew. Its next slot: {at}.")
+
+    @routes.route("/api/automation/restore", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.answers()
+    def restore() -> ResponseReturnValue:
+        """Compare what should be watched with what is, until both agree or seconds have passed."""
+        before = watch.look(utc_now())
+        after = _wait_for_agreement(watch.look, before)
+        data = {
+            "expectedCount": len(after.jobs),
+            "beforeRestore": _show_engines(before),
+            "afterRestore": {**_show_engines(after), "scheduledJobs": _show_jobs(after)},
+            "validation": {
+                "restorationSuccess": not after.divergent,
+                "divergence": len(after.divergent),
+                "message": _judge(after),
+            },
+        }
+        return jsonify(success=not after.divergent, data=data, timestamp=utc_now())
+
+    return routes
+
+
+def _wait_for_agreement(
+    look: Callable[[datetime], ClockReport], report: ClockReport
+) -> ClockReport:
+    give_up_at = utc_now() + RESTORE_WAITS
+    while report.divergent and report.engines and utc_now() < give_up_at:
+        time.sleep(LOOK_S)
+        report = look(utc_now())
+    return report
+
+
+def _judge(report: ClockReport) -> str:
+    if not report.divergent:
+        return f"All {len(report.jobs)} scheduled automations are watched."
+    told = "; ".join(f"{job.automation.id}: {job.problem}" for job in report.divergent[:10])
+    return f"{len(report.divergent)} of {len(report.jobs)} are not. {told}"
+
+
+def _analyse(report: ClockReport) -> dict[str, Any]:
+    ids = [engine.id for engine in report.engines]
+    at_risk = bool(report.divergent) or not ids
+    return {
+        "uniqueInstancesFound": len(ids),
+        "instanceIds": ids,
+        "totalJobsAcrossInstances": len(report.jobs),
+        "maxJobsInSingleInstance": len(report.jobs) if ids else 0,
+        "potentialZombieRisk": False,
+        "silentEngines": [engine.id for engine in report.silent],
+        "risks": [
+            *([] if ids else ["No engine is at work: nothing is sent."]),
+            *[f"{job.automation.id}: {job.problem}" for job in report.divergent if ids],
+        ],
+        "recommendation": "Start an engine, or read its log."
+        if at_risk
+        else "Nothing to do. Several engines are no risk: the database opens a slot once.",
+    }
+
+
+def _show_engines(report: ClockReport) -> dict[str, Any]:
+    return {
+        "scheduledJobsCount": _count_scheduled(report),
+        "instanceId": _instance(report),
+        "engines": [
+            {"id": e.id, "startedAt": e.started_at, "lastSeenAt": e.seen_at} for e in report.engines
+        ],
+    }
+
+
+def _instance(report: ClockReport) -> str | None:
+    return report.engines[0].id if report.engines else None
+
+
+def _count_scheduled(report: ClockReport) -> int:
+    return len(report.jobs) - len(report.divergent)
+
+
+def _show_jobs(report: ClockReport) -> list[dict[str, Any]]:
+    return [
+        {
+            "automationId": job.automation.id,
+            "name": job.automation.name,
+            "nextExecution": job.next_slot,
+            "isWatched": job.problem is None,
+            "problem": job.problem,
+        }
+        for job in report.jobs
+    ]
+
+
+_Running = list[tuple[Execution, dict[Phase, datetime]]]
+
+
+def _select_running(database: Database) -> _Running:
+    with database.transaction() as connection:
+        running = select_executions(connection, phases=RUNNING, limit=200)
+        entered = select_phases(connection, [execution.id for execution in running])
+    return [(execution, dict(entered.get(execution.id, []))) for execution in running]
+
+
+def _show_job(job: Job, running: _Running) -> dict[str, Any]:
+    own = [(e, entered) for e, entered in running if e.automation.id == job.automation.id]
+    return {
+        "automationId": job.automation.id,
+        "isRunning": bool(own),
+        "nextExecution": job.next_slot,
+        "problem": job.problem,
+        "executionConfig": _show_running(*own[0]) if own else None,
+    }
+
+
+def _show_running(execution: Execution, entered: dict[Phase, datetime]) -> dict[str, Any]:
+    deadline = execution.live_at or execution.slot
+    return {
+        "executionId": execution.id,
+        "automationId": execution.automation.id,
+        "mode": execution.mode,
+        "currentPhase": execution.phase,
+        "startTime": execution.created_at,
+        "expectedEndTime": max((p.due_at for p in execution.pushes if p.due_at), default=deadline),
+        "audienceGenerated": all(push.audience for push in execution.pushes),
+        "testsSent": Phase.CANCELLATION_WINDOW in entered,
+        "cancellationDeadline": deadline,
+        "canCancel": execution.phase in BEFORE_LIVE,
+        "emergencyStopRequested": False,
+    }

@@ -1,0 +1,237 @@
+"""The document: original files with all their oddities, defaults, and what is refused."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+from marshmallow import ValidationError
+
+from chassis.problems import flatten_messages
+from push_blaster.adapters.automations.automation_document import complete_document, read_automation
+from push_blaster.domain.automations.automation import FailPolicy, InDoubtPolicy, MissedRunPolicy
+from tests.builders import a_document
+
+
+def original() -> dict[str, Any]:
+    """Return a document with the oddities that real files of the original have."""
+    return {
+        "id": "b1f0e7e2-0000-4000-8000-000000000001",
+        "name": "Layer 3",
+        "description": "",
+        "type": "script_based",
+        "status": "active",
+        "isActive": True,
+        "schedule": {
+            "timezone": "America/Chicago",
+            "frequency": "daily",
+            "startDate": "2025-08-18T05:00:00.000Z",
+            "executionTime": "12:30",
+            "leadTimeMinutes": 30,
+        },
+        "template": {"name": "x", "category": "manual", "config": {}},
+        "pushSequence": [
+            {
+                "id": "",
+                "automationId": "b1f0",
+                "sequenceOrder": 2,
+                "title": "Second",
+                "body": "B",
+                "deepLink": "",
+                "layerId": 3,
+                "timing": {"delayAfterPrevious": 5, "scheduledTime": "x", "sendTime": "y"},
+                "audienceName": "recent_closet_adders",
+                "status": "pending",
+            },
+            {"id": "", "sequenceOrder": 1, "title": "First", "body": "B", "layerId": 3},
+        ],
+        "audienceCriteria": {
+            "filters": {},
+            "dataPacks": {},
+            "manualUserIds": [],
+            "customScript": {"scriptId": "generate_layer_3_push_csvs"},
+        },
+        "settings": {
+            "testUserIds": [],
+            "isTest": False,
+            "originalAutomationId": "o",
+            "safeguards": {"requireConfirmation": True, "blockOverlapHours": 4},
+        },
+        "metadata": {"createdBy": "script_ui", "totalExecutions": 3},
+        "createdAt": "2025-08-18T05:00:00.000Z",
+        "updatedAt": "2025-08-18T05:00:00.000Z",
+    }
+
+
+def faults(document: dict[str, Any]) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        complete_document(document)
+    return list(flatten_messages(caught.value.messages))
+
+
+def test_an_original_file_loads_and_nothing_of_it_is_lost() -> None:
+    document = complete_document(original())
+
+    assert document["settings"]["safeguards"]["blockOverlapHours"] == 4
+    assert document["settings"]["isTest"] is False
+    assert document["pushSequence"][0]["timing"]["sendTime"] == "y"
+    assert document["audienceCriteria"]["manualUserIds"] == []
+    assert document["template"] == {"name": "x", "category": "manual", "config": {}}
+    assert document["version"] == 1
+    assert complete_document(document) == document
+
+
+def test_the_typed_view_of_an_original_file() -> None:
+    automation = read_automation(complete_document(original()))
+
+    assert automation.is_scheduled
+    assert [push.title for push in automation.pushes] == ["First", "Second"]
+    assert [push.audience_name for push in automation.pushes] == ["default", "recent_closet_adders"]
+    assert automation.pushes[1].delay == timedelta(minutes=5)
+    assert automation.schedule.start_date == date(2025, 8, 18)
+    assert automation.schedule.execution_time == time(12, 30)
+    assert automation.script_id == "generate_layer_3_push_csvs"
+    assert automation.updated_at == datetime(2025, 8, 18, 5, tzinfo=UTC)
+
+
+def test_defaults_are_the_originals_and_ours() -> None:
+    automation = read_automation(complete_document(a_document()))
+
+    assert not automation.is_scheduled
+    assert automation.schedule.lead_time == timedelta(minutes=30)
+    assert automation.schedule.missed_run_policy is MissedRunPolicy.RUN_LATE
+    assert automation.schedule.grace == timedelta(minutes=30)
+    assert automation.settings.cancellation_window == timedelta(minutes=30)
+    assert automation.settings.require_test_first
+    assert automation.settings.in_doubt is InDoubtPolicy.RESEND
+    assert automation.settings.fail_policy is FailPolicy.OPEN
+
+
+def test_zero_is_a_lead_time_and_a_window() -> None:
+    document = a_document(settings={"cancellationWindowMinutes": 0})
+    document["schedule"]["leadTimeMinutes"] = 0
+
+    automation = read_automation(complete_document(document))
+
+    assert automation.schedule.lead_time == timedelta(0)
+    assert automation.settings.cancellation_window == timedelta(0)
+
+
+def test_the_calendars_date_and_time_of_the_original_stand_in() -> None:
+    schedule = {"frequency": "once", "scheduledDate": "2026-02-01", "scheduledTime": "9:05"}
+
+    read = read_automation(complete_document(a_document(schedule=schedule)))
+
+    assert (read.schedule.start_date, read.schedule.execution_time) == (
+        date(2026, 2, 1),
+        time(9, 5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        (["id"], "../../etc/passwd", "id: Use letters, digits"),
+        (["id"], "", "id: Use letters"),
+        (["name"], "", "name: "),
+        (["type"], "odd", "type: Must be one of"),
+        (["status"], "odd", "status: Must be one of"),
+        (["schedule", "timezone"], "Mars/Base", "schedule.timezone: 'Mars/Base' is no time zone"),
+        (["schedule", "executionTime"], "25:00", "schedule.executionTime: '25:00' is no time of"),
+        (["schedule", "executionTime"], "noon", "schedule.executionTime: 'noon' is no time of day"),
+        (["schedule", "executionTime"], None, "schedule.executionTime: Give the live send time"),
+        (["schedule", "startDate"], "soon", "schedule.startDate: 'soon' is no date"),
+        (["schedule", "startDate"], "0001-01-01", "'0001-01-01' is no date from 1970 to 2200"),
+        (["schedule", "endDate"], "9999-12-31", "'9999-12-31' is no date from 1970 to 2200"),
+        (["schedule", "frequency"], "hourly", "schedule.frequency: Must be one of"),
+        (["schedule", "leadTimeMinutes"], -1, "schedule.leadTimeMinutes: "),
+        (["schedule", "daysOfWeek"], [7], "schedule.daysOfWeek[0]: 0 is Sunday, 6 Saturday."),
+        (["schedule", "dayOfMonth"], 32, "schedule.dayOfMonth: "),
+        (["pushSequence"], [], "pushSequence: A sequence has 1 to 20 pushes."),
+        (
+            ["pushSequence"],
+            [{"title": "T", "body": "B"}] * 21,
+            "pushSequence: A sequence has 1 to 20 pushes.",
+        ),
+        (["pushSequence", 0, "layerId"], 6, "pushSequence[0].layerId: Layers are 1 to 5"),
+        (["pushSequence", 0, "title"], "", "pushSequence[0].title: "),
+        (["pushSequence", 0, "timing"], {"delayAfterPrevious": -1}, "delayAfterPrevious: "),
+        (["pushSequence", 0, "timing"], {"absoluteTime": "x"}, "absoluteTime: 'x' is neither"),
+        (
+            ["pushSequence", 0, "timing"],
+            {"absoluteTime": "9999-12-31T23:59:59-12:00"},
+            "is neither a time of day (HH:MM) nor an instant (ISO 8601) from 1970 to 2200",
+        ),
+        (["name"], "A \x00", "Texts hold no NUL and no half of a surrogate pair."),
+        (["pushSequence", 0, "title"], "\ud83d", "Texts hold no NUL and no half of a surrogate"),
+        (["settings"], {"cancellationWindowMinutes": 999}, "settings.cancellationWindowMinutes"),
+        (["settings"], {"inDoubt": "maybe"}, "settings.inDoubt: Must be one of"),
+        (["settings"], {"testUserIds": "x"}, "settings.testUserIds: Not a valid list."),
+    ],
+)
+def test_what_does_not_fit_is_named(path: list[Any], value: object, fault: str) -> None:
+    document = a_document()
+    place: Any = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+
+    assert any(fault in line for line in faults(document)), faults(document)
+
+
+@pytest.mark.parametrize(
+    ("expression", "fault"),
+    [
+        ("", "A custom schedule needs a cron expression."),
+        ("61 * * * *", "is no cron expression"),
+        ("0 0 30 2 *", "is no cron expression that ever fires"),
+        ("whenever", "it has 1 fields, not 5 or 6"),
+        ("0 9 * * * 0 2027", "it has 7 fields, not 5 or 6"),
+        ("R 9 * * *", "R and H mean a time by chance"),
+        ("0 9 * * 1,R/2", "R and H mean a time by chance"),
+        ("0 9 1 * FRI#2", "the day 1 and the weekday FRI#2 cannot both be given"),
+        ("0 9 * * FRI#L", "is not acceptable"),
+    ],
+)
+def test_a_custom_schedule_needs_an_expression_that_fires(expression: str, fault: str) -> None:
+    schedule = {"frequency": "custom", "cronExpression": expression}
+
+    assert any(fault in line for line in faults(a_document(schedule=schedule)))
+
+
+def test_once_needs_a_day_as_soon_as_it_is_scheduled() -> None:
+    schedule = {"frequency": "once", "executionTime": "12:30"}
+
+    assert complete_document(a_document(schedule=schedule, status="active"))
+    assert faults(a_document(schedule=schedule, status="active", isActive=True)) == [
+        "schedule.startDate: Give the day of the send as YYYY-MM-DD."
+    ]
+
+
+@pytest.mark.parametrize("raw", [[], "x", None, 3])
+def test_what_is_no_object_is_refused(raw: Any) -> None:
+    with pytest.raises(ValidationError):
+        complete_document(raw)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("", None),
+        (None, None),
+        ("9:05", time(9, 5)),
+        ("2027-03-28T02:30:00+02:00", datetime(2027, 3, 28, 0, 30, tzinfo=UTC)),
+        ("2027-03-28T02:30:00", datetime(2027, 3, 28, 1, 0, tzinfo=UTC)),
+        ("2026-10-25T02:30:00", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+    ],
+    ids=["empty", "null", "time of day", "instant", "left out by the clocks", "comes twice"],
+)
+def test_an_absolute_time_is_none_a_time_of_day_or_an_instant(
+    written: str | None, read: time | datetime | None
+) -> None:
+    document = a_document()
+    document["schedule"]["timezone"] = "Europe/Berlin"
+    document["pushSequence"][0]["timing"] = {"absoluteTime": written}
+
+    (push,) = read_automation(complete_document(document)).pushes
+
+    assert push.absolute_time == read

@@ -1,0 +1,48 @@
+"""How long messages are: what is taken for short without a look is short."""
+
+import random
+from uuid import UUID
+
+import pytest
+
+from push_blaster.adapters.delivery.message_size import MOST_BYTES, find_excess, measure
+from push_blaster.domain.delivery.message import Message
+
+#: One to six bytes each, as JSON writes them.
+ALPHABETS = ("a", '"\\', "é", "木", "\N{SLEUTH OR SPY}", "\x01\x1f")
+
+
+def a_message(kind: str, dice: random.Random) -> Message:
+    def text(most: int) -> str:
+        return dice.choice(dice.choice(ALPHABETS)) * dice.randrange(most)
+
+    return Message(
+        user_id=UUID(int=dice.getrandbits(128)),
+        device_token=text(200),
+        title=text(800),
+        body=text(3_000),
+        deep_link=text(400),
+        display_tag="x" * 22,
+        device_kind=kind,
+    )
+
+
+@pytest.mark.parametrize("kind", ["fcm", "fid", "webpush"])
+def test_a_message_is_too_long_if_and_only_if_its_bytes_are(kind: str) -> None:
+    dice = random.Random(kind)  # noqa: S311 - repeatable, no secret
+    limit = "fcm" if kind == "fid" else kind
+
+    found = set()
+    for _ in range(3_000):
+        message = a_message(kind, dice)
+        is_too_long = measure(message)[limit] > MOST_BYTES[limit]
+        found.add(is_too_long)
+        assert (find_excess(message) is not None) is is_too_long
+
+    assert found == {True, False}
+
+
+def test_a_webhook_takes_whatever_there_is() -> None:
+    message = Message(UUID(int=1), "https://hook", "T", "x" * 10_000, "", "tag", "webhook")
+
+    assert find_excess(message) is None

@@ -1,0 +1,78 @@
+"""Pacing, by the clock of a test."""
+
+from dataclasses import dataclass
+
+from push_blaster.adapters.delivery.pacing import TokenBucket
+
+
+@dataclass
+class Clock:
+    now: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rate(bucket: TokenBucket) -> int:
+    found: int = bucket.describe()["ratePerMinute"]
+    return found
+
+
+def test_engines_have_equal_parts_of_the_rate() -> None:
+    clock = Clock()
+    bucket = TokenBucket(600_000, clock=clock)
+
+    bucket.share(4)
+
+    assert rate(bucket) == 150_000
+
+
+def test_the_rate_rises_within_a_minute_after_idling() -> None:
+    clock = Clock()
+    bucket = TokenBucket(600_000, ramp_s=60, clock=clock)
+
+    rates = []
+    for _ in range(3):
+        rates.append(rate(bucket))
+        clock.now += 30
+
+    assert rates == [60_000, 330_000, 600_000]
+    clock.now += 61
+    assert bucket.take(1, lambda: False) == 1
+    assert rate(bucket) == 60_000
+
+
+def test_nobody_waits_for_long_at_the_low_rate_of_a_beginning() -> None:
+    clock = Clock()
+    bucket = TokenBucket(60_000, ramp_s=60, clock=clock)
+
+    assert bucket.take(500, lambda: False) == 25, "a quarter of a second, at 100 a second"
+    clock.now += 60
+    assert bucket.take(500, lambda: False) == 250
+
+
+def test_answers_over_quota_slow_down_and_clean_seconds_speed_up() -> None:
+    clock = Clock()
+    bucket = TokenBucket(600_000, clock=clock)
+
+    clock.now += 1.1
+    bucket.note(well=90, failed=0, over_quota=10)
+    slowed = rate(bucket)
+    clock.now += 1.1
+    bucket.note(well=100, failed=0, over_quota=1)
+    faster = rate(bucket)
+
+    assert (slowed, faster) == (420_000, 428_400)
+
+
+def test_while_the_provider_fails_nobody_sends_and_a_stop_is_heard() -> None:
+    clock = Clock()
+    bucket = TokenBucket(600_000, clock=clock)
+    bucket.note(well=0, failed=60, over_quota=0)
+    looks = iter([False, False, True])
+
+    assert bucket.take(100, lambda: next(looks)) == 0
+    assert bucket.describe()["breaker"] == "open"
+    clock.now += 11
+    assert bucket.take(100, lambda: False) == 10
+    assert bucket.describe()["breaker"] == "half_open"

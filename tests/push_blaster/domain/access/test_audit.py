@@ -1,0 +1,41 @@
+"""What is written down of a change: enough to see what it was, and no secret."""
+
+import json
+
+import pytest
+
+from push_blaster.domain.access.audit import BYTES_KEPT, describe
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("token", "deviceToken", "tokens", "password", "csrf_token", "keys", "apiKey"),
+        *("p256dh", "auth", "clientSecret", "private_key", "Authorization"),
+    ],
+)
+def test_what_is_secret_by_its_name_is_masked_however_deep(name: str) -> None:
+    assert "hidden" not in describe({"devices": [{name: "hidden"}], name: ["hidden"]})
+
+
+@pytest.mark.parametrize("name", ["title", "automationId", "userId", "idempotencyKey", "author"])
+def test_what_is_no_secret_is_told(name: str) -> None:
+    assert "shown" in describe({name: "shown"})
+
+
+def test_long_content_is_cut_to_what_is_kept() -> None:
+    huge = {f"field {n}": "ä" * 10_000 for n in range(1_000)}
+
+    assert len(describe(huge).encode()) <= BYTES_KEPT
+
+
+def test_a_long_list_tells_how_much_is_left_out() -> None:
+    assert "… and 999950 more" in json.loads(describe(list(range(1_000_000))))
+
+
+def test_content_of_any_depth_is_described() -> None:
+    deep: list[object] = []
+    for _ in range(10_000):
+        deep = [deep]
+
+    assert "…" in describe(deep)

@@ -1,0 +1,75 @@
+"""Experiments: the same choice for a user every time, and shares as they were asked for."""
+
+import random
+from collections import Counter
+from uuid import UUID
+
+import pytest
+
+from push_blaster.domain.automations.experiment import Variant, choose_variant, is_held_out
+
+DICE = random.Random(20251125)  # noqa: S311 - repeatable, no secret
+USERS = [UUID(int=DICE.getrandbits(128)) for _ in range(100_000)]
+#: Four standard deviations of a share of 100,000 are less than this.
+CLOSE = 0.0064
+
+
+def share(users: list[UUID]) -> float:
+    return len(users) / len(USERS)
+
+
+def test_weights_are_shares_of_the_users() -> None:
+    variants = (Variant(id="a"), Variant(id="b", weight=2), Variant(id="c", weight=0.5))
+
+    chosen = Counter(
+        variant.id for u in USERS if (variant := choose_variant(variants, "daily", "push-1", u))
+    )
+
+    shares = {name: users / len(USERS) for name, users in chosen.items()}
+    assert shares == pytest.approx({"a": 2 / 7, "b": 4 / 7, "c": 1 / 7}, abs=CLOSE)
+
+
+def test_a_user_gets_the_same_variant_every_time_and_another_pushs_is_independent() -> None:
+    variants = (Variant(id="a"), Variant(id="b"))
+
+    first = [choose_variant(variants, "daily", "push-1", u) for u in USERS]
+    other = [choose_variant(variants, "daily", "push-2", u) for u in USERS]
+
+    assert first == [choose_variant(variants, "daily", "push-1", u) for u in USERS]
+    alike = sum(one is two for one, two in zip(first, other, strict=True))
+    assert alike / len(USERS) == pytest.approx(0.5, abs=CLOSE)
+
+
+def test_without_variants_there_is_nothing_to_choose() -> None:
+    assert choose_variant((), "daily", "push-1", USERS[0]) is None
+
+
+@pytest.mark.parametrize("percent", [0.5, 10, 50])
+def test_a_holdout_is_the_share_that_was_asked_for(percent: float) -> None:
+    everywhere = [u for u in USERS if is_held_out(percent, u)]
+    here = [u for u in USERS if is_held_out(percent, u, "daily")]
+
+    assert share(everywhere) == pytest.approx(percent / 100, abs=CLOSE)
+    assert share(here) == pytest.approx(percent / 100, abs=CLOSE)
+    both = set(everywhere) & set(here)
+    assert len(both) / len(USERS) == pytest.approx((percent / 100) ** 2, abs=CLOSE)
+
+
+def test_nobody_and_everybody_are_exact() -> None:
+    assert not any(is_held_out(0, u) for u in USERS)
+    assert all(is_held_out(100, u) for u in USERS)
+
+
+def test_raising_a_holdout_only_adds_users() -> None:
+    five = {u for u in USERS if is_held_out(5, u)}
+
+    assert five < {u for u in USERS if is_held_out(6, u)}
+
+
+def test_who_is_held_out_is_independent_of_the_variant() -> None:
+    variants = (Variant(id="a"), Variant(id="b"))
+    held_out = [u for u in USERS if is_held_out(20, u, "daily")]
+
+    of_a = sum(choose_variant(variants, "daily", "", u) is variants[0] for u in held_out)
+
+    assert of_a / len(held_out) == pytest.approx(0.5, abs=0.015)

@@ -1,0 +1,43 @@
+"""Where a message may lead."""
+
+import pytest
+
+from push_blaster.domain.delivery.deep_link import LinkPolicy
+
+SCHEMES, HOSTS = frozenset({"https", "app"}), frozenset({"example.com"})
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["", "https://example.com", "https://shop.example.com/a?b=c#d", "app://example.com/x"],
+)
+def test_these_are_allowed(link: str) -> None:
+    assert LinkPolicy(SCHEMES, HOSTS).find_fault(link) is None
+
+
+@pytest.mark.parametrize(
+    ("link", "fault"),
+    [
+        ("javascript://example.com/%0aalert(1)", "scheme 'javascript'"),
+        ("http://example.com", "scheme 'http'"),
+        ("//example.com", "scheme ''"),
+        ("https://example.com@evil.example", "a user before it"),
+        ("https://evil.example/example.com", "leads to 'evil.example'"),
+        ("https://notexample.com", "leads to 'notexample.com'"),
+        ("https://example.com.evil.example", "leads to"),
+        ("https://example.com\\@evil.example", "backslashes"),
+        ("https://exam\nple.com", "control characters"),
+        ("https://ex\u0430mple.com", "not ASCII"),
+        ("https:///path", "names no host"),
+        ("https://[::1", "is no URL"),
+    ],
+)
+def test_these_are_not(link: str, fault: str) -> None:
+    found = LinkPolicy(SCHEMES, HOSTS).find_fault(link)
+
+    assert found is not None
+    assert fault in found
+
+
+def test_without_a_list_of_hosts_every_host_is_allowed() -> None:
+    assert LinkPolicy(SCHEMES).find_fault("https://anywhere.example") is None

@@ -1,0 +1,171 @@
+"""Findings about an automation by itself: lateness, skipped slots, what is missing, an end."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from push_blaster.domain.automations.automation import Automation, Frequency, Settings
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.schedule.plan import Finding, FindingKind, find_gaps, find_timing
+from push_blaster.domain.schedule.schedule import next_slots
+from tests.builders import NOON, a_push, a_schedule, an_automation
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+def timing(automation: Automation) -> list[Finding]:
+    return find_timing(automation, next_slots(automation.schedule, NOON, 5), Limits())
+
+
+def an_hourly(**changes: Any) -> Automation:
+    hourly = a_schedule(
+        frequency=Frequency.CUSTOM, cron_expression="0 * * * *", lead_time=changes.pop("lead")
+    )
+    return an_automation(schedule=hourly, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"frequency": Frequency.ONCE, "start_date": date(2026, 1, 1)}, "No slot is left"),
+        ({"frequency": Frequency.ONCE}, "give schedule.startDate"),
+        ({"end_date": date(2026, 1, 1)}, "No slot is left"),
+        (
+            {"start_date": date(2027, 3, 2), "end_date": date(2027, 3, 1)},
+            "endDate 2027-03-01 lies before startDate 2027-03-02",
+        ),
+    ],
+)
+def test_a_schedule_without_a_slot_says_why(changes: dict[str, Any], told: str) -> None:
+    (never,) = timing(an_automation(schedule=a_schedule(**changes)))
+
+    assert never.kind is FindingKind.NEVER_SENDS
+    assert told in never.message
+
+
+def test_an_automation_that_fits_has_no_findings() -> None:
+    fits = an_automation(script_id="users", settings=Settings(test_user_ids=("u",)))
+
+    assert timing(fits) + find_gaps(fits, Limits()) == []
+
+
+def test_a_lead_time_shorter_than_the_window_is_told_with_how_late_it_makes_the_send() -> None:
+    (late,) = timing(
+        an_automation(
+            schedule=a_schedule(lead_time=20 * MINUTE, execution_time=time(12)),
+            settings=Settings(cancellation_window=50 * MINUTE),
+        )
+    )
+
+    assert late.kind is FindingKind.LATE_BY_WINDOW
+    assert "at least 30 min late" in late.message
+
+
+def test_a_window_below_the_least_one_is_raised_and_lateness_counts_from_there() -> None:
+    raised, late = timing(
+        an_automation(
+            schedule=a_schedule(lead_time=2 * MINUTE),
+            settings=Settings(cancellation_window=MINUTE),
+        )
+    )
+
+    assert (raised.kind, late.kind) == (FindingKind.WINDOW_RAISED, FindingKind.LATE_BY_WINDOW)
+    assert "is 1 min; a live send gets at least 5 min" in raised.message
+    assert "at least 3 min late" in late.message
+
+
+@pytest.mark.parametrize(
+    "automation",
+    [
+        an_hourly(lead=HOUR),
+        an_hourly(lead=40 * MINUTE, pushes=(a_push(), a_push(id="second", delay=20 * MINUTE))),
+    ],
+    ids=["by its lead time", "by its sequence"],
+)
+def test_a_slot_that_begins_while_the_one_before_it_sends_is_told(automation: Automation) -> None:
+    (skipped,) = timing(automation)
+
+    assert skipped.kind is FindingKind.SKIPS_SLOTS
+    assert "The slot of 2026-11-24 14:00+00:00 begins at" in skipped.message
+    assert "it is skipped" in skipped.message
+
+
+def test_a_sequence_that_ends_just_before_the_next_slot_begins_skips_nothing() -> None:
+    assert timing(an_hourly(lead=59 * MINUTE)) == []
+
+
+@pytest.mark.parametrize(("wishes", "skips"), [({"local_time": True}, True), ({}, False)])
+def test_users_who_are_held_for_a_day_keep_the_next_days_slot_from_beginning(
+    wishes: dict[str, Any], skips: bool
+) -> None:
+    daily = an_automation(settings=Settings(deliver_within=24 * HOUR, **wishes))
+
+    found = {finding.kind for finding in timing(daily)}
+
+    assert (FindingKind.SKIPS_SLOTS in found) is skips
+
+
+@pytest.mark.parametrize(
+    ("at", "passed_at", "goes_out_at"),
+    [
+        (time(9), "2026-11-24 09:00+00:00", "2026-11-24 12:30+00:00"),
+        (
+            datetime(2026, 11, 25, 13, tzinfo=UTC),
+            "2026-11-25 13:00+00:00",
+            "2026-11-26 12:30+00:00",
+        ),
+    ],
+    ids=["a time of day before T", "an instant that only the first slots can meet"],
+)
+def test_a_push_whose_own_time_has_passed_is_told(
+    at: time | datetime, passed_at: str, goes_out_at: str
+) -> None:
+    own = a_push(id="second", absolute_time=at)
+
+    found = timing(an_automation(pushes=(a_push(), own)))
+
+    (passed,) = [f for f in found if f.kind is FindingKind.TIME_PASSED]
+    assert passed.message == (
+        f"Push 2: its absoluteTime, {passed_at}, has passed when its turn comes: "
+        f"it goes out at {goes_out_at}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "most", "told"),
+    [
+        (1_000, 240_000, []),
+        (1_000, 240_001, [FindingKind.TOO_SLOW]),
+        (100, None, [FindingKind.TOO_SLOW]),
+        (None, None, []),
+    ],
+    ids=["just in time", "one user too many", "as many as anybody may have", "everybody's rate"],
+)
+def test_a_rate_at_which_the_largest_audience_does_not_go_out_in_time_is_told(
+    rate: int | None, most: int | None, told: list[FindingKind]
+) -> None:
+    automation = an_automation(settings=Settings(rate_per_minute=rate, max_audience_size=most))
+    limits = Limits(max_audience_size=300_000)
+
+    found = find_timing(automation, next_slots(automation.schedule, NOON, 5), limits)
+
+    assert [finding.kind for finding in found] == told
+
+
+def test_what_an_execution_would_find_missing_is_told() -> None:
+    settings = Settings(require_approval=True, cancellation_window=45 * MINUTE)
+
+    audience, test, approval = find_gaps(an_automation(settings=settings), Limits())
+
+    assert audience.kind is FindingKind.NO_AUDIENCE
+    assert find_gaps(an_automation(settings=settings, manual_user_ids=("u",)), Limits()) == [
+        test,
+        approval,
+    ]
+    assert "customScript.scriptId is missing" in audience.message
+    assert test.kind is FindingKind.NO_TEST_USERS
+    assert "settings.testUserIds is empty" in test.message
+    assert approval.kind is FindingKind.NEEDS_APPROVAL
+    assert "between its test and its send, 45 min or more" in approval.message

@@ -1,0 +1,129 @@
+"""The forecast of an execution: what cadence says beforehand is what it does."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.postgres import BulkDatabase, Database
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.executions import forecast_execution
+from tests.builders import NOON
+from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
+from tests.push_blaster.use_cases.conftest import Bench
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def proxy(bench: Bench, cadence_service: str) -> Iterator[FickleProxy]:
+    with run_proxy() as proxy:
+        proxy.target = cadence_service
+        bench.change(cadence=CadenceClient(proxy.url, CADENCE_TOKEN, timeout=timedelta(seconds=2)))
+        yield proxy
+
+
+def sent_before(database: Database | BulkDatabase, users: range, layer: int, hours: int) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO user_notifications (user_id, layer_id, sent_at) VALUES (%s, %s, %s)",
+            [(str(UUID(int=n)), layer, NOON - hours * HOUR) for n in users],
+        )
+
+
+def forecasts(bench: Bench, execution_id: str) -> list[dict[str, Any]]:
+    return [dict(push.forecast or {}) for push in bench.execution(execution_id).pushes]
+
+
+def test_what_is_forecast_is_what_is_held_back(
+    bench: Bench, cadence_database: BulkDatabase
+) -> None:
+    sent_before(cadence_database, range(1, 4), 3, hours=10)
+    sent_before(cadence_database, range(1, 6), 2, hours=20)
+    pushes: list[dict[str, Any]] = [
+        {},
+        {"layerId": 1, "timing": {"delayAfterPrevious": 30}},
+        {"layerId": 2, "timing": {"delayAfterPrevious": 60}},
+        {"timing": {"delayAfterPrevious": 60}},
+    ]
+    execution_id = bench.start(pushes=pushes)
+
+    bench.run(execution_id)
+
+    told = forecasts(bench, execution_id)
+    assert [push["eligible"] for push in told] == [7, 10, 10, 0]
+    assert told[0]["exclusionBreakdown"] == {"layer_3_cooldown_hours": 3}
+    assert [push["at"] for push in told] == [
+        (NOON + minutes * HOUR / 60).isoformat() for minutes in (0, 30, 90, 150)
+    ]
+    for position, push in enumerate(told, start=1):
+        funnel = bench.funnel(execution_id, position)
+        happened = funnel["eligible"], funnel["excluded"], funnel["exclusionBreakdown"]
+        assert happened == (push["eligible"], push["excluded"], push["exclusionBreakdown"])
+    assert "Forecast of push 1, at" in bench.log(execution_id)
+    assert "held back by cadence (layer_3_cooldown_hours 3)" in bench.log(execution_id)
+
+
+def test_a_window_that_makes_the_push_late_moves_its_forecast(bench: Bench) -> None:
+    execution_id = bench.start(settings={"cancellationWindowMinutes": 20})
+
+    bench.work()
+
+    assert forecasts(bench, execution_id)[0]["at"] == (NOON + HOUR / 3).isoformat()
+
+
+def test_a_forecast_takes_no_slots(bench: Bench, cadence_database: BulkDatabase) -> None:
+    bench.start(settings={"cancellationWindowMinutes": 20})
+
+    bench.work()
+
+    with cadence_database.transaction() as connection:
+        assert connection.execute("SELECT count(*) FROM reservations").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("mood", [Mood.AWAY, Mood.SLOW, Mood.FAILING, Mood.NONSENSE])
+def test_without_cadence_there_is_no_forecast_but_its_reason_and_the_execution_goes_on(
+    bench: Bench, proxy: FickleProxy, mood: Mood
+) -> None:
+    proxy.mood = mood
+    execution_id = bench.start(settings={"cancellationWindowMinutes": 20})
+
+    bench.work()
+
+    assert bench.execution(execution_id).phase is Phase.CANCELLATION_WINDOW
+    (told,) = forecasts(bench, execution_id)
+    assert (told["eligible"], told["excluded"], told["exclusionBreakdown"]) == (None, None, None)
+    assert "cadence service" in told["reason"]
+    assert "No forecast of push 1" in bench.log(execution_id)
+
+
+def test_rules_that_are_gone_are_forecast_as_open(
+    bench: Bench, cadence_database: BulkDatabase
+) -> None:
+    with cadence_database.transaction() as connection:
+        connection.execute("UPDATE cadence_rules SET is_active = false")
+    execution_id = bench.start(settings={"cancellationWindowMinutes": 20})
+
+    bench.work()
+
+    (told,) = forecasts(bench, execution_id)
+    assert (told["eligible"], told["failedOpen"]) == (10, True)
+    assert "no active cadence rule" in told["reason"]
+
+
+def test_a_large_audience_is_asked_about_in_slices_that_add_up(
+    bench: Bench, cadence_database: BulkDatabase
+) -> None:
+    users = 2 * forecast_execution.SLICE + 7
+    sent_before(cadence_database, range(9_990, 20_004), 3, hours=1)
+    window = {"cancellationWindowMinutes": 20}
+    execution_id = bench.start(parameters={"users": users}, settings=window)
+
+    bench.work()
+
+    (told,) = forecasts(bench, execution_id)
+    assert (told["eligible"], told["excluded"]) == (users - 10_014, 10_014)

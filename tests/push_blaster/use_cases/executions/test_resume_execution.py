@@ -1,0 +1,122 @@
+"""A stopped live send is gone on with only when somebody asks, and skips whoever was sent to."""
+
+import json
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.delivery.close_batches import close_batches
+from push_blaster.use_cases.executions.resume_execution import CannotResumeError, resume_execution
+from push_blaster.use_cases.executions.start_execution import AlreadyRunningError
+from push_blaster.use_cases.executions.stop_execution import stop_execution
+from tests.push_blaster.use_cases.conftest import Bench
+
+
+def sent(bench: Bench) -> Counter[str]:
+    lines = (bench.folder / "messages.jsonl").read_text().splitlines()
+    return Counter(json.loads(line)["userId"] for line in lines)
+
+
+def stopped_half_way(bench: Bench, users: int = 100) -> str:
+    execution_id = bench.start(parameters={"users": users})
+    bench.work_until_sent(users // 3)
+    stop(bench, execution_id)
+    return execution_id
+
+
+def stop(bench: Bench, execution_id: str) -> None:
+    """Stop it, and let the engine wind up what was under way."""
+    stop_execution(bench.database, execution_id, "Wrong hour", bench.now)
+    bench.now += timedelta(minutes=1)
+    close_batches(bench.parts)
+
+
+def resume(bench: Bench, execution_id: str, key: str | None = None) -> str:
+    limits = bench.parts.limits
+    return resume_execution(bench.database, execution_id, (key, None), limits, bench.now).id
+
+
+def test_whoever_was_not_sent_to_is_reached_and_nobody_twice(bench: Bench) -> None:
+    first = stopped_half_way(bench)
+    before = sum(sent(bench).values())
+
+    second = bench.run(resume(bench, first))
+
+    assert 0 < before < 100
+    assert second.phase is Phase.COMPLETED
+    assert set(sent(bench).values()) == {1}
+    assert len(sent(bench)) == 100
+    funnel = bench.funnel(second.id)
+    assert (funnel["sentBefore"], funnel["sent"]) == (before, 100 - before)
+
+
+def test_it_sends_what_was_to_be_sent_then_without_asking_the_script_again(bench: Bench) -> None:
+    first = stopped_half_way(bench)
+    bench.write_script("raise SystemExit('the warehouse is away')")
+
+    second = bench.run(resume(bench, first))
+
+    assert second.phase is Phase.COMPLETED
+    assert second.automation == bench.execution(first).automation
+    hashes = [e.pushes[0].audience.sha256 for e in (bench.execution(first), second)]  # type: ignore[union-attr]  # both have one
+    assert hashes[0] == hashes[1]
+
+
+def test_a_second_stop_is_gone_on_with_as_well(bench: Bench) -> None:
+    first = stopped_half_way(bench)
+    second = resume(bench, first)
+    bench.work_until_sent(sum(sent(bench).values()) + 30)
+    stop(bench, second)
+
+    third = bench.run(resume(bench, second))
+
+    assert third.phase is Phase.COMPLETED
+    assert set(sent(bench).values()) == {1}
+    assert len(sent(bench)) == 100
+
+
+def test_nothing_resumes_by_itself_and_a_key_resumes_once(bench: Bench) -> None:
+    first = stopped_half_way(bench)
+    before = sum(sent(bench).values())
+    bench.work()
+    assert sum(sent(bench).values()) == before
+
+    once = resume(bench, first, "again")
+
+    assert resume(bench, first, "again") == once
+    with pytest.raises(AlreadyRunningError):
+        resume(bench, first, "another")
+
+
+def test_what_is_still_being_wound_up_is_waited_for(bench: Bench) -> None:
+    execution_id = bench.start(parameters={"users": 100})
+    bench.work_until_sent(30)
+    stop_execution(bench.database, execution_id, "Wrong hour", bench.now)
+
+    with pytest.raises(CannotResumeError, match="try again in a moment"):
+        resume(bench, execution_id)
+
+
+def test_what_has_completed_or_never_began_is_not_gone_on_with(bench: Bench) -> None:
+    completed = bench.run(bench.start()).id
+    waiting = bench.start(settings={"cancellationWindowMinutes": 30})
+    bench.work()
+    stop(bench, waiting)
+
+    for execution_id in (completed, waiting):
+        with pytest.raises(CannotResumeError, match="Start the automation anew"):
+            resume(bench, execution_id)
+
+
+def test_an_audience_that_is_gone_ends_in_a_clear_message(bench: Bench) -> None:
+    first = stopped_half_way(bench)
+    audience = bench.execution(first).pushes[0].audience
+    assert audience
+    (bench.folder / audience.file).unlink()
+
+    second = bench.run(resume(bench, first))
+
+    assert second.phase is Phase.FAILED
+    assert "is gone; it cannot be gone on with" in (second.reason or "")

@@ -1,0 +1,262 @@
+"""Tokens with names: made, told once, rotated without a gap, and gone at once."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import time_machine
+from click.testing import CliRunner, Result
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.app import create_app
+from push_blaster.cli import main
+from push_blaster.web.access.tokens import ROLES
+from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.web.page_support import Visitor
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def _create(client: FlaskClient, name: str = "alice", **fields: object) -> str:
+    response = client.post("/api/tokens", json={"name": name, "role": "operator", **fields})
+    assert response.status_code == 201, response.text
+    return str(response.get_json()["token"])
+
+
+def _ask(client: FlaskClient, token: str, path: str = "/api/executions") -> int:
+    return client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def _listed(client: FlaskClient) -> dict[str, dict[str, object]]:
+    return {token["name"]: token for token in client.get("/api/tokens").get_json()["tokens"]}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_token_opens_what_its_role_may(client: FlaskClient, role: str) -> None:
+    headers = {"Authorization": f"Bearer {_create(client, role=role)}"}
+
+    assert client.get("/api/executions", headers=headers).status_code == 200
+    stop = client.post("/api/automation/emergency-stop", headers=headers).status_code
+    assert stop == (403 if role == "viewer" else 200)
+    assert client.get("/api/tokens", headers=headers).status_code == (
+        200 if role == "admin" else 403
+    )
+
+
+def test_a_secret_is_told_once_and_kept_nowhere(client: FlaskClient, database: Database) -> None:
+    made = client.post("/api/tokens", json={"name": "alice", "role": "viewer"})
+    secret = made.get_json()["token"]
+
+    assert secret.startswith("push_")
+    assert len(secret) >= len("push_") + 43
+    assert made.headers["Cache-Control"] == "no-store"
+    assert secret not in client.get("/api/tokens").text
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT string_agg(t::text, '') FROM tokens t")
+        assert secret not in str(cursor.fetchone())
+        cursor.execute("SELECT count(*) FROM audit_log a WHERE a::text LIKE %s", [f"%{secret}%"])
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_token_tells_whose_it_is_who_made_it_and_when_it_was_used(client: FlaskClient) -> None:
+    secret = _create(client)
+    before = _listed(client)["alice"]
+    _ask(client, secret)
+
+    after = _listed(client)["alice"]
+
+    assert (before["createdBy"], before["role"], before["state"]) == ("admin", "operator", "valid")
+    assert before["lastUsedAt"] is None
+    assert str(before["createdAt"]) <= str(after["lastUsedAt"])
+
+
+def test_its_use_is_written_down_once_a_minute_at_the_most(client: FlaskClient) -> None:
+    secret = _create(client)
+    uses = []
+    with time_machine.travel(NOON, tick=False) as clock:
+        for _ in range(3):
+            _ask(client, secret)
+            uses.append(_listed(client)["alice"]["lastUsedAt"])
+            clock.shift(timedelta(seconds=31))
+
+    assert uses[0] == uses[1] != uses[2]
+
+
+def test_whoever_changes_something_is_called_as_their_token(client: FlaskClient) -> None:
+    headers = {"Authorization": f"Bearer {_create(client, 'nightly-job')}"}
+    client.post("/api/automation/emergency-stop", headers=headers)
+
+    (change,) = client.get("/api/audit-log?actor=nightly-job&limit=1").get_json()["changes"]
+
+    assert change["path"] == "/api/automation/emergency-stop"
+
+
+def test_a_revoked_token_opens_nothing_from_then_on(client: FlaskClient) -> None:
+    secret = _create(client)
+
+    revoked = client.delete("/api/tokens/alice")
+
+    assert revoked.status_code == 200
+    assert _ask(client, secret) == 401
+    assert _listed(client)["alice"]["state"] == "revoked"
+    assert client.delete("/api/tokens/alice").status_code == 404
+
+
+def test_an_expired_token_opens_nothing(client: FlaskClient) -> None:
+    secret = _create(client, expiresAt=(utc_now() + timedelta(hours=1)).isoformat())
+
+    assert _ask(client, secret) == 200
+    with time_machine.travel(utc_now() + timedelta(hours=1)):
+        assert _ask(client, secret) == 401
+        assert _listed(client)["alice"]["state"] == "expired"
+
+
+def test_a_rotation_leaves_no_gap(client: FlaskClient) -> None:
+    old = _create(client)
+
+    new = client.post("/api/tokens/alice/rotate", json={"overlapMinutes": 5}).get_json()["token"]
+
+    assert (_ask(client, old), _ask(client, new)) == (200, 200)
+    with time_machine.travel(utc_now() + timedelta(minutes=5)):
+        assert (_ask(client, old), _ask(client, new)) == (401, 200)
+
+
+def test_a_rotation_without_overlap_ends_the_old_secret_at_once(client: FlaskClient) -> None:
+    old = _create(client)
+    client.post("/api/tokens/alice/rotate", json={"overlapMinutes": 0})
+
+    assert _ask(client, old) == 401
+
+
+def test_what_is_revoked_is_not_rotated(client: FlaskClient) -> None:
+    _create(client)
+    client.delete("/api/tokens/alice")
+
+    assert client.post("/api/tokens/alice/rotate", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "fault"),
+    [
+        ({"name": "admin"}, 400, "cannot be a token's name"),
+        ({"name": "Al ice"}, 400, "cannot be a token's name"),
+        ({"name": "engine"}, 400, "cannot be a token's name"),
+        ({"role": "root"}, 400, "role"),
+        ({"expiresAt": "2020-01-01T00:00:00Z"}, 400, "an instant to come"),
+        ({"isTest": True, "role": "admin"}, 400, "a test token is"),
+        ({"secret": "mine"}, 400, "secret"),
+    ],
+)
+def test_what_is_no_token_is_refused(
+    client: FlaskClient, fields: dict[str, object], status: int, fault: str
+) -> None:
+    body = {"name": "alice", "role": "viewer", **fields}
+    response = client.post("/api/tokens", json=body)
+
+    assert response.status_code == status
+    assert fault in response.get_json()["detail"]
+    assert _listed(client) == {}
+
+
+def test_a_name_is_given_out_once_even_after_its_token_is_revoked(client: FlaskClient) -> None:
+    _create(client)
+    client.delete("/api/tokens/alice")
+
+    again = client.post("/api/tokens", json={"name": "alice", "role": "viewer"})
+
+    assert again.status_code == 409
+
+
+def test_a_session_ends_with_its_token(app: Flask, client: FlaskClient) -> None:
+    visitor = Visitor(app, _create(client))
+    assert "Signed in as alice" in visitor.get("/executions")
+
+    client.delete("/api/tokens/alice")
+
+    assert visitor.client.get("/executions").status_code == 303
+
+
+def test_tokens_of_the_environment_open_without_the_database(tmp_path: Path) -> None:
+    client = create_app(
+        settings_for("postgresql://nobody@127.0.0.1:9/none", tmp_path)
+    ).test_client()
+
+    assert _ask(client, "viewer", "/api/scripts") == 200
+    assert _ask(client, "push_somebody-elses", "/api/scripts") == 503
+
+
+def _sign_in(app: Flask, token: str, address: str = "10.0.0.1") -> TestResponse:
+    client = app.test_client()
+    client.environ_base["REMOTE_ADDR"] = address
+    return client.post("/sign-in", data={"token": token})
+
+
+def test_after_ten_failures_nobody_signs_in_from_there_for_a_while(
+    app: Flask, push_url: str, tmp_path: Path
+) -> None:
+    failed = [_sign_in(app, f"guess {n}").status_code for n in range(10)]
+    another_worker = create_app(settings_for(push_url, tmp_path))
+
+    refused = _sign_in(another_worker, "admin")
+
+    assert failed == [401] * 10
+    assert refused.status_code == 429
+    assert 290 <= int(refused.headers["Retry-After"]) <= 300
+    assert _sign_in(app, "admin", "10.0.0.2").status_code == 303
+    with time_machine.travel(utc_now() + timedelta(minutes=5, seconds=1)):
+        assert _sign_in(app, "admin").status_code == 303
+
+
+def test_guesses_from_everywhere_are_limited_too(app: Flask, database: Database) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO sign_in_failures (at, address)"
+            " SELECT now(), '10.1.0.' || n FROM generate_series(1, 200) n"
+        )
+
+    assert _sign_in(app, "admin", "10.9.9.9").status_code == 429
+
+
+@pytest.fixture
+def command(push_url: str, database: Database, tmp_path: Path) -> CliRunner:
+    return CliRunner(
+        env={
+            "PUSH_BLASTER_DATABASE_URL": push_url,
+            "PUSH_DATA_DIR": str(tmp_path),
+            "PUSH_ADMIN_TOKEN": "admin",
+            "CADENCE_API_TOKEN": "cadence",
+        }
+    )
+
+
+def _run(command: CliRunner, *arguments: str) -> Result:
+    return command.invoke(main, ["token", *arguments])
+
+
+def test_the_command_line_creates_lists_and_revokes(
+    command: CliRunner, client: FlaskClient
+) -> None:
+    secret = _run(command, "create", "ci", "--role", "viewer", "--days", "7").output.strip()
+
+    assert _ask(client, secret) == 200
+    assert "ci  viewer  valid" in _run(command, "list").output
+    assert "opens nothing" in _run(command, "revoke", "ci").output
+    assert _ask(client, secret) == 401
+    assert "ci  viewer  revoked" in _run(command, "list").output
+
+
+def test_the_command_line_says_what_does_not_go(command: CliRunner, client: FlaskClient) -> None:
+    _run(command, "create", "ci", "--role", "viewer")
+
+    assert "given out before" in _run(command, "create", "ci", "--role", "viewer").output
+    assert "There is no token" in _run(command, "revoke", "nobody").output
+    changes = client.get("/api/audit-log?actor=command line&limit=3").get_json()["changes"]
+    assert [(c["path"], c["status"]) for c in changes] == [
+        ("push-blaster token revoke", 1),
+        ("push-blaster token create", 1),
+        ("push-blaster token create", 0),
+    ]

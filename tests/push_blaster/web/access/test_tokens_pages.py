@@ -1,0 +1,51 @@
+"""The page about tokens: a secret is shown once, and asked twice before one is gone."""
+
+import re
+
+from flask import Flask
+
+from tests.push_blaster.web.page_support import Visitor
+
+
+def _secret(page: str) -> str:
+    found = re.search(r"<code>(push_[\w-]+)</code>", page)
+    assert found
+    return found[1]
+
+
+def test_an_admin_creates_a_token_and_sees_its_secret_once(app: Flask, admin: Visitor) -> None:
+    made = admin.post("/tokens", name="alice", role="operator", days="90")
+
+    page = admin.get("/tokens")
+
+    assert made.headers["Cache-Control"] == "no-store"
+    assert "Signed in as alice" in Visitor(app, _secret(made.text)).get("/executions")
+    assert "alice" in page
+    assert "push_" not in page
+
+
+def test_a_faulty_token_is_told_in_the_form(admin: Visitor) -> None:
+    refused = admin.post("/tokens", name="No Good", role="viewer", days="7")
+
+    assert refused.status_code == 400
+    assert "cannot be a token" in refused.text
+
+
+def test_rotating_shows_the_new_secret_and_revoking_asks_first(app: Flask, admin: Visitor) -> None:
+    admin.post("/tokens", name="alice", role="viewer", days="0")
+    question = admin.get("/tokens/alice/rotate")
+    secret = _secret(admin.post("/tokens/alice/rotate").text)
+    asked = admin.get("/tokens/alice/revoke")
+    admin.post("/tokens/alice/revoke")
+
+    assert "The old one opens for 1 h more" in question
+    assert "every session begun with it ends" in asked
+    assert (
+        "Nobody knows this token" in app.test_client().post("/sign-in", data={"token": secret}).text
+    )
+    assert "Revoked" in admin.get("/tokens")
+
+
+def test_others_do_not_see_it(operator: Visitor) -> None:
+    assert operator.client.get("/tokens").status_code == 403
+    assert operator.post("/tokens", name="x", role="admin").status_code == 403

@@ -1,0 +1,301 @@
+"""The form of an automation: every setting, typed parameters, variants, and its buttons."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from marshmallow import Schema, fields
+
+from push_blaster.adapters.automations.automation_schema import AutomationSchema
+from push_blaster.web.automations.automation_fields import MANAGED, PARAMETERS, SHAPES, describe
+from tests.builders import a_document
+from tests.push_blaster.web.automations.test_automations_pages import fields_of, save
+from tests.push_blaster.web.page_support import Visitor
+
+CHANGED = "/automations/news/edit"
+SCRIPT = "audienceCriteria.customScript.scriptId"
+WATERERS = '''"""
+audience waterers: Everybody with a can
+parameter days (integer, default 2, at least 1, at most 30): How far to look back
+parameter tone (choice of short|long, required): Which text
+parameter all (boolean)
+"""
+'''
+
+#: What nobody fills in: it is listed on the page, and kept.
+KEPT = {
+    "type",
+    "template",
+    "metadata",
+    "audienceCriteria.uploadedFile.name",
+    "audienceCriteria.uploadedFile.sha256",
+    "settings.emergencyStopEnabled",
+}
+
+
+@pytest.fixture
+def news(client: FlaskClient, tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "scripts").mkdir(exist_ok=True)
+    (tmp_path / "scripts" / "waterers.py").write_text(WATERERS)
+    (tmp_path / "scripts" / "others.py").write_text("# parameter since (date): Since when\n")
+    document = a_document(id="news", name="News", colour="green")
+    document["audienceCriteria"] = {"customScript": {"scriptId": "waterers"}}
+    document["audienceCriteria"]["customScript"]["parameters"] = {"days": 3, "tone": "long"}
+    document["pushSequence"] = [
+        {"id": "a", "title": "First", "body": "One", "layerId": 2},
+        {"id": "b", "title": "Second", "body": "Two", "layerId": 3},
+    ]
+    created: dict[str, Any] = client.post("/api/automation/recipes", json=document).get_json()
+    return created["data"]  # type: ignore[no-any-return]
+
+
+def saved(client: FlaskClient) -> dict[str, Any]:
+    document: dict[str, Any] = client.get("/api/automation/recipes/news").get_json()["data"]
+    return document
+
+
+def parameters(client: FlaskClient) -> dict[str, Any]:
+    given: dict[str, Any] = saved(client)["audienceCriteria"]["customScript"]["parameters"]
+    return given
+
+
+def paths_of(schema: Schema, above: str = "") -> Iterator[str]:
+    for name, field in schema.fields.items():
+        path = f"{above}{field.data_key or name}"
+        inner = field
+        if isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
+            inner, path = field.inner, f"{path}.#"
+        if isinstance(inner, fields.Nested):
+            yield from paths_of(inner.schema, f"{path}.")
+        else:
+            yield path
+
+
+def test_every_setting_that_people_decide_is_in_the_form() -> None:
+    known = {*SHAPES, *MANAGED, *KEPT, PARAMETERS}
+
+    assert set(paths_of(AutomationSchema())) - known == set()
+
+
+def test_every_setting_is_saved_under_its_own_name(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    typed: dict[str, Any] = {
+        "settings.quietHours.start": "22:00",
+        "settings.quietHours.end": "08:00",
+        "settings.quietHours.whenQuiet": "drop",
+        "settings.localTime": "on",
+        "settings.deliverWithinMinutes": "600",
+        "settings.ratePerMinute": "250",
+        "settings.devices": "all",
+        "settings.holdoutPercent": "2.5",
+        "settings.cancellationWindowMinutes": "0",
+        "settings.safeguards.drift.leastOverlap": "40",
+        "schedule.missedRunPolicy": "skip",
+        "schedule.graceMinutes": "0",
+    }
+
+    assert save(admin, CHANGED, **typed).status_code == 303
+
+    settings = saved(client)["settings"]
+    assert settings["quietHours"] == {"start": "22:00", "end": "08:00", "whenQuiet": "drop"}
+    assert {name: settings[name] for name in ("localTime", "deliverWithinMinutes")} == {
+        "localTime": True,
+        "deliverWithinMinutes": 600,
+    }
+    assert (settings["ratePerMinute"], settings["devices"]) == (250, "all")
+    assert (settings["holdoutPercent"], settings["cancellationWindowMinutes"]) == (2.5, 0)
+    assert settings["safeguards"]["drift"] == {"leastOverlap": 0.4}
+    assert saved(client)["schedule"]["missedRunPolicy"] == "skip"
+    assert saved(client)["schedule"]["graceMinutes"] == 0
+    page = admin.get("/automations/news")
+    for words in ("22:00 to 08:00", "not sent", "250 a minute, to all devices", "2.5 % of users"):
+        assert words in page
+
+
+def test_quiet_hours_that_are_emptied_are_gone(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    hours = {"settings.quietHours.start": "22:00", "settings.quietHours.end": "08:00"}
+    save(admin, CHANGED, **hours)
+
+    save(admin, CHANGED, **dict.fromkeys(hours, ""))
+
+    assert "quietHours" not in saved(client)["settings"]
+
+
+def test_half_of_the_quiet_hours_is_refused_beside_the_other_half(
+    admin: Visitor, news: dict[str, Any]
+) -> None:
+    refused = save(admin, CHANGED, **{"settings.quietHours.start": "22:00"})
+
+    assert refused.status_code == 400
+    assert 'href="#settings.quietHours.end">Quiet until</a>' in refused.text
+    assert 'id="settings.quietHours.end-said"' in refused.text
+    assert "Give the start and the end, both as HH:MM." in refused.text
+
+
+def test_what_does_not_fit_is_listed_in_the_order_of_the_form(
+    admin: Visitor, news: dict[str, Any]
+) -> None:
+    wrong = {"pushSequence.0.title": "", "name": "", f"{PARAMETERS}.days": "0"}
+
+    refused = save(admin, CHANGED, **wrong).text
+
+    listed = re.findall(r'<li><a href="#([^"]+)"', refused[: refused.index('class="editor"')])
+    assert listed == ["name", f"{PARAMETERS}.days", "pushSequence.0.title"]
+
+
+def test_parameters_are_fields_of_their_own_and_keep_their_types(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    page = admin.get(CHANGED)
+
+    assert "At least 1, at most 30" in page
+    assert 'value="long" selected' in page
+    save(admin, CHANGED)
+    assert parameters(client) == {"days": 3, "tone": "long"}
+    save(admin, CHANGED, **{f"{PARAMETERS}.days": "", f"{PARAMETERS}.all": "true"})
+    assert parameters(client) == {"tone": "long", "all": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("days", "31", "31 is too much; give 30 or less."),
+        ("days", "two", "is no whole number; give one such as 48."),
+        ("tone", "", "is required, a choice: Which text"),
+    ],
+)
+def test_a_parameter_that_does_not_fit_is_refused_beside_its_field(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any], name: str, typed: str, said: str
+) -> None:
+    refused = save(admin, CHANGED, **{f"{PARAMETERS}.{name}": typed})
+
+    assert refused.status_code == 400
+    beside = refused.text[refused.text.index(f'id="{PARAMETERS}.{name}-said"') :]
+    assert said in beside[: beside.index("</p>")]
+    assert parameters(client) == {"days": 3, "tone": "long"}
+
+
+def test_another_script_brings_its_own_parameters(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    shown = save(admin, CHANGED, **{SCRIPT: "others", "change": "script"})
+
+    assert shown.status_code == 200
+    assert f'name="{PARAMETERS}.since"' in shown.text
+    assert f'name="{PARAMETERS}.days"' not in shown.text
+    assert saved(client)["version"] == 1
+    assert save(admin, CHANGED, **{SCRIPT: "others"}).status_code == 303
+    assert parameters(client) == {}
+
+
+def test_a_script_that_is_not_there_stays_chosen(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "scripts" / "waterers.py").unlink()
+
+    save(admin, CHANGED)
+
+    assert saved(client)["audienceCriteria"] == news["audienceCriteria"]
+
+
+def test_two_wordings_are_tried_against_each_other(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    shown = save(admin, CHANGED, change="add-variant:1").text
+    form: dict[str, Any] = {
+        **fields_of(shown),
+        "pushSequence.1.variants.1.title": "Other",
+        "pushSequence.1.variants.1.weight": "3",
+    }
+
+    assert admin.client.post(CHANGED, data=form).status_code == 303
+
+    first, second = saved(client)["pushSequence"][1]["variants"]
+    assert (first["id"], first["weight"], first.get("title")) == ("A", 1, None)
+    assert (second["id"], second["weight"], second["title"]) == ("B", 3, "Other")
+    page = admin.get("/automations/news")
+    assert "for 25 % of users" in page
+    assert "for 75 % of users" in page
+
+
+def test_variants_of_one_name_are_refused_at_their_push(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    form: dict[str, Any] = fields_of(save(admin, CHANGED, change="add-variant:0").text)
+
+    refused = admin.client.post(CHANGED, data={**form, "pushSequence.0.variants.1.id": "A"})
+
+    assert refused.status_code == 400
+    assert 'href="#pushSequence.0.variants">Push 1: variants</a>' in refused.text
+    assert "Each variant of a push has an id of its own." in refused.text
+
+
+@pytest.mark.parametrize(
+    ("change", "titles", "focus"),
+    [
+        ("up:1", ["Second", "First"], "down.0"),
+        ("down:0", ["Second", "First"], "up.1"),
+        ("remove:0", ["Second"], "pushSequence.0.title"),
+        ("add", ["First", "Second", ""], "pushSequence.2.title"),
+    ],
+)
+def test_buttons_rearrange_the_pushes_and_save_nothing(
+    admin: Visitor,
+    client: FlaskClient,
+    news: dict[str, Any],
+    change: str,
+    titles: list[str],
+    focus: str,
+) -> None:
+    shown = save(admin, CHANGED, change=change, name="Newer").text
+
+    form = fields_of(shown)
+    places = form["order"]
+    assert [form[f"pushSequence.{place}.title"][0] for place in places] == titles
+    assert f'data-focus="{focus}"' in shown
+    assert f'id="{focus}"' in shown
+    assert form["name"] == ["Newer"]
+    assert saved(client)["version"] == 1
+
+
+@pytest.mark.parametrize("change", ["up:7", "sideways:0", "add:1:2", "remove-variant:0:0"])
+def test_what_is_no_button_is_refused(admin: Visitor, news: dict[str, Any], change: str) -> None:
+    assert save(admin, CHANGED, change=change).status_code == 400
+
+
+def test_what_the_form_does_not_show_is_listed(admin: Visitor, news: dict[str, Any]) -> None:
+    page = admin.get(CHANGED)
+
+    kept = page[page.index("Kept as it is") :]
+    assert "<code>colour</code>" in kept
+    assert "green" in kept
+
+
+def test_a_conflict_names_fields_as_the_form_does(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    form: dict[str, Any] = {
+        **fields_of(admin.get(CHANGED)),
+        "settings.quietHours.start": "22:00",
+        "settings.quietHours.end": "08:00",
+        f"{PARAMETERS}.days": "5",
+    }
+    client.put("/api/automation/recipes/news", json={"description": "Theirs"})
+
+    page = admin.client.post(CHANGED, data=form).text
+
+    assert "<td>22:00</td><td>—</td>" in page
+    assert "<td>5</td><td>3</td>" in page
+    assert '<th scope="row">Quiet from</th>' in page
+
+
+def test_a_field_is_told_with_its_push() -> None:
+    assert describe("pushSequence.1.title") == "Push 2: Title"
+    assert describe("pushSequence.0.variants.1.weight") == "Push 1, variant 2: Share"
+    assert describe(f"{PARAMETERS}.days") == "days"

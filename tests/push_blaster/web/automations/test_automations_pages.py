@@ -1,0 +1,193 @@
+"""The pages about automations: found, looked at, made, changed, run, paused."""
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.builders import a_document
+from tests.push_blaster.web.page_support import Visitor
+
+CHANGED = "/automations/news/edit"
+
+
+@pytest.fixture
+def news(client: FlaskClient) -> dict[str, Any]:
+    document = a_document(id="news", name="News", status="active", isActive=True, colour="green")
+    created: dict[str, Any] = client.post("/api/automation/recipes", json=document).get_json()
+    return created["data"]  # type: ignore[no-any-return]
+
+
+def fields_of(page: str) -> dict[str, list[str]]:
+    """Return what the editor's form would send, as a browser reads it."""
+    form = page[
+        page.index('<form method="post" class="editor"') : page.index(
+            "</form>", page.index("editor-side")
+        )
+    ]
+    found: dict[str, list[str]] = {}
+    for tag, attributes, inside in re.findall(
+        r"<(input|textarea|select)\b([^>]*)>(?:([^<]*)</textarea>)?", form
+    ):
+        name = re.search(r'name="([^"]+)"', attributes)
+        value = re.search(r'value="([^"]*)"', attributes)
+        is_box = 'type="checkbox"' in attributes
+        if not name or (is_box and " checked" not in attributes):
+            continue
+        sent = inside if tag == "textarea" else value[1] if value else "on"
+        if tag == "select":
+            options = form[form.index(f'name="{name[1]}"') :].partition("</select>")[0]
+            chosen = re.search(r'<option value="([^"]*)" selected', options)
+            first = re.search(r'<option value="([^"]*)"', options)
+            sent = (chosen or first)[1]  # type: ignore[index]  # a choice has options
+        found.setdefault(unescape(name[1]), []).append(unescape(sent))
+    return found
+
+
+def save(visitor: Visitor, path: str, **changes: str) -> Any:
+    form: dict[str, Any] = {**fields_of(visitor.get(path)), **changes}
+    return visitor.client.post(path, data=form)
+
+
+def test_the_list_is_searched_and_sifted(
+    viewer: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    client.post("/api/automation/recipes", json=a_document(id="quiet", name="Quiet one"))
+
+    assert "Quiet one" in viewer.get("/automations")
+    assert "Quiet one" not in viewer.get("/automations?q=NEWS")
+    assert "Quiet one" not in viewer.get("/automations?show=scheduled")
+    assert "News" not in viewer.get("/automations?show=draft")
+    assert "No automation fits." in viewer.get("/automations?q=nothing+like+it")
+
+
+def test_a_long_list_comes_in_pages(viewer: Visitor, client: FlaskClient) -> None:
+    for number in range(51):
+        client.post(
+            "/api/automation/recipes", json=a_document(id=f"a{number:02}", name=f"N{number:02}")
+        )
+
+    first, second = viewer.get("/automations"), viewer.get("/automations?from=50")
+
+    assert "1 to 50 of 51" in first
+    assert "N50" not in first
+    assert "N50" in second
+
+
+def test_one_shows_when_and_how_it_sends(viewer: Visitor, news: dict[str, Any]) -> None:
+    page = viewer.get("/automations/news")
+
+    assert page.count("data-countdown") == 5
+    assert "sends, marked as uncapped" in page
+    assert "As on Android" in page
+    assert "/automations/news/run" not in page
+
+
+def test_saving_the_form_as_it_is_changes_nothing_but_the_version(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    saved = save(admin, CHANGED)
+
+    after = client.get("/api/automation/recipes/news").get_json()["data"]
+    assert saved.status_code == 303, saved.text
+    assert after["version"] == news["version"] + 1
+    for part in ("schedule", "pushSequence", "status", "isActive", "colour"):
+        assert {part: after[part]} == {part: news[part]}
+
+
+def test_what_does_not_fit_is_said_beside_its_field_and_nothing_is_lost(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    refused = save(
+        admin,
+        CHANGED,
+        **{"schedule.executionTime": "25:99", "pushSequence.0.title": "", "name": "Newer"},
+    )
+
+    assert refused.status_code == 400
+    assert 'id="schedule.executionTime-said"' in refused.text
+    assert "is no time of day" in refused.text
+    assert 'id="pushSequence.0.title-said"' in refused.text
+    assert 'value="Newer"' in refused.text
+    assert client.get("/api/automation/recipes/news").get_json()["data"]["name"] == "News"
+
+
+def test_a_lost_update_is_shown_and_not_overwritten(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    form: dict[str, Any] = {**fields_of(admin.get(CHANGED)), "name": "Mine"}
+    client.put("/api/automation/recipes/news", json={"name": "Theirs"})
+
+    conflict = admin.client.post(CHANGED, data=form)
+
+    assert conflict.status_code == 409
+    assert "<td>Mine</td><td>Theirs</td>" in conflict.text
+    assert client.get("/api/automation/recipes/news").get_json()["data"]["name"] == "Theirs"
+    meant = admin.client.post(CHANGED, data={**form, "version": ["2"]})
+    assert meant.status_code == 303
+    assert client.get("/api/automation/recipes/news").get_json()["data"]["name"] == "Mine"
+
+
+def test_a_new_one_is_made_with_its_pushes_in_order(admin: Visitor, client: FlaskClient) -> None:
+    page = "/automations/new"
+    form: dict[str, Any] = {
+        **fields_of(admin.get(page)),
+        "name": "Spring",
+        "then": "schedule",
+        "order": ["1", "0"],
+        "settings.safeguards.alertThresholds.failureRate": "12.5",
+    }
+    for number, title in ((0, "Second"), (1, "First")):
+        form |= {
+            f"pushSequence.{number}.title": title,
+            f"pushSequence.{number}.body": "Body",
+            f"pushSequence.{number}.layerId": "2",
+        }
+
+    made = admin.client.post(page, data=form)
+
+    assert made.status_code == 303, made.text
+    (document,) = client.get("/api/automation/recipes").get_json()["data"]
+    assert [push["title"] for push in document["pushSequence"]] == ["First", "Second"]
+    assert (document["status"], document["isActive"]) == ("active", True)
+    assert document["settings"]["safeguards"]["alertThresholds"]["failureRate"] == 0.125
+
+
+def test_the_preview_follows_what_is_typed_and_saves_nothing(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    form: dict[str, Any] = {
+        **fields_of(admin.get(CHANGED)),
+        "pushSequence.0.title": "Typed [[var:x",
+        "schedule.timezone": "Asia/Kathmandu",
+    }
+
+    shown = admin.client.post("/automations/preview", data=form).text
+
+    assert "Typed" in shown
+    assert "+0545" in shown
+    assert 'class="fault"' in shown
+    assert client.get("/api/automation/recipes/news").get_json()["data"]["version"] == 1
+
+
+def test_run_pause_and_resume_ask_first_and_act_once(
+    operator: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    once = re.search(r'name="once" value="([^"]+)"', operator.get("/automations/news/run"))
+    assert once
+    first = operator.post("/automations/news/run", once=once[1])
+    again = operator.post("/automations/news/run", once=once[1])
+
+    assert first.location == again.location
+    assert "Pause this automation?" in operator.get("/automations/news/pause")
+    operator.post("/automations/news/pause", reason="Holiday")
+    assert client.get("/api/automation/recipes/news").get_json()["data"]["status"] == "paused"
+    operator.post("/automations/news/resume")
+    assert client.get("/api/automation/recipes/news").get_json()["data"]["status"] == "active"
+
+
+def test_an_operator_does_not_edit(operator: Visitor, news: dict[str, Any]) -> None:
+    assert operator.client.get(CHANGED).status_code == 403
+    assert "/edit" not in operator.get("/automations/news")

@@ -1,0 +1,143 @@
+"""The pages about cadence, over the real cadence service."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from chassis.clock import utc_now
+from chassis.postgres import BulkDatabase, Database
+from push_blaster.app import create_app
+from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.people import ALICE, BOB
+from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.web.page_support import Visitor
+
+
+@pytest.fixture
+def admin(
+    push_url: str,
+    database: Database,
+    cadence_service: str,
+    cadence_database: BulkDatabase,
+    tmp_path: Path,
+) -> Visitor:
+    settings = settings_for(push_url, tmp_path)
+    beside = replace(settings, cadence_url=cadence_service, cadence_token=CADENCE_TOKEN)
+    for hours in (1, 80):
+        sent_at = (utc_now() - timedelta(hours=hours)).isoformat()
+        requests.post(
+            f"{cadence_service}/track-notification",
+            json={
+                "userId": str(ALICE),
+                "layerId": 3,
+                "pushTitle": "Seeds are in",
+                "pushBody": "Come and see",
+                "audienceDescription": "test",
+                "sentAt": sent_at,
+            },
+            headers={"Authorization": f"Bearer {CADENCE_TOKEN}"},
+            timeout=10,
+        ).raise_for_status()
+    return Visitor(create_app(beside), "admin")
+
+
+def rules_form(page: str, **changes: str | None) -> dict[str, Any]:
+    """Return what the rules' form would send."""
+    found: dict[str, list[str]] = {}
+    for tag in re.findall(r"<input\b[^>]*>", page):
+        name, value = (re.search(rf'\b{key}="([^"]*)"', tag) for key in ("name", "value"))
+        if name and not ('type="checkbox"' in tag and " checked" not in tag):
+            found.setdefault(name[1], []).append(value[1] if value else "on")
+    for name_, value_ in changes.items():
+        found.pop(name_, None)
+        if value_ is not None:
+            found[name_] = [value_]
+    return found
+
+
+def test_the_rules_are_shown_as_they_are_in_force(admin: Visitor) -> None:
+    form = rules_form(admin.get("/cadence"))
+
+    assert form["rule.0.name"] == ["layer_3_cooldown_hours"]
+    assert form["rule.1.appliesToLayers"] == ["2", "3"]
+    assert (form["rule.1.windowHours"], form["rule.1.maxCount"]) == (["168"], ["3"])
+
+
+def test_a_change_is_tried_over_history_before_it_is_in_force(admin: Visitor) -> None:
+    form = rules_form(admin.get("/cadence"), **{"rule.0.windowHours": "96"})
+
+    tried = admin.client.post("/cadence/simulate", data=form).text
+    still = rules_form(admin.get("/cadence"))
+    saved = admin.client.post("/cadence/rules", data={**form, "by": "Ann", "note": "Too many"})
+
+    assert "1 users would have got less" in tried
+    assert rules_form(tried)["rule.0.windowHours"] == ["96"]
+    assert still["rule.0.windowHours"] == ["72"]
+    assert saved.status_code == 303
+    page = admin.get("/cadence")
+    assert rules_form(page)["rule.0.windowHours"] == ["96"]
+    assert "Too many" in page
+
+
+def test_a_change_from_rules_that_are_no_longer_in_force_is_refused(admin: Visitor) -> None:
+    form = rules_form(admin.get("/cadence"), **{"rule.0.isActive": None})
+    admin.client.post("/cadence/rules", data=form)
+
+    stale = admin.client.post("/cadence/rules", data=form)
+
+    assert stale.status_code == 409
+    assert "read them again" in stale.text
+
+
+def test_what_is_no_rule_is_refused_in_the_services_words(admin: Visitor) -> None:
+    form = rules_form(admin.get("/cadence"), **{"rule.0.maxCount": "often"})
+
+    refused = admin.client.post("/cadence/simulate", data=form)
+
+    assert refused.status_code == 400
+    assert "maxCount" in refused.text
+
+
+def test_a_user_is_explained_layer_by_layer(admin: Visitor) -> None:
+    held, free = (admin.get(f"/cadence/users?user={user}") for user in (ALICE, BOB))
+
+    assert "layer_3_cooldown_hours" in held
+    assert held.count(">No<") == 1
+    assert ">No<" not in free
+    assert admin.client.get("/cadence/users?user=somebody").status_code == 400
+
+
+def test_history_is_looked_at_brought_and_taken_back(admin: Visitor) -> None:
+    def send(then: str) -> str:
+        file = (
+            BytesIO(
+                f"user_id,layer_id,push_title,sent_at\n{BOB},3,Old,2026-11-01T10:00:00Z\nx,3,Bad,2026-11-01T10:00:00Z\n".encode()
+            ),
+            "old.csv",
+        )
+        form = {"csrf_token": admin.csrf_token(), "then": then, "file": file}
+        return admin.client.post("/cadence/imports", data=form).text
+
+    looked = send("look")
+    brought = send("import")
+    undo = re.search(r'action="(/cadence/imports/\d+/undo)"', brought)
+
+    assert "It would bring 1 notifications" in looked
+    assert "Bad row" in looked
+    assert "It brought 1 notifications" in brought
+    assert undo
+    assert admin.post(undo[1]).status_code == 303
+    assert "1 notifications are removed" in admin.get("/cadence/imports")
+
+
+def test_without_the_cadence_service_the_pages_say_so(viewer: Visitor) -> None:
+    away = viewer.client.get("/cadence")
+
+    assert away.status_code == 503
+    assert "did not answer" in away.text

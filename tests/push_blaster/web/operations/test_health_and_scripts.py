@@ -1,0 +1,90 @@
+"""Routes about health, scripts and the API itself."""
+
+from pathlib import Path
+
+from flask.testing import FlaskClient
+
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.operations.engine_table import beat
+from push_blaster.app import create_app
+from tests.push_blaster.conftest import settings_for
+
+HEADER = '''"""Whoever was active.
+
+Name: Active users
+Category: activity
+Estimated runtime: 30
+Audiences: recent_buyers, recent_sellers
+"""
+'''
+
+
+def test_without_an_engine_health_is_critical_and_says_so(client: FlaskClient) -> None:
+    response = client.get("/api/health", headers={"Authorization": ""})
+
+    assert response.status_code == 503
+    assert response.get_json()["status"] == "critical"
+    assert response.get_json()["automationEngine"]["engines"] == []
+
+
+def test_with_an_engine_and_no_cadence_health_is_degraded(
+    client: FlaskClient, database: Database
+) -> None:
+    with database.transaction() as connection:
+        beat(connection, "here:1", utc_now(), utc_now())
+
+    response = client.get("/health")
+
+    assert response.status_code == 200
+    body = response.get_json()
+    assert body["status"] == "degraded"
+    assert body["automationEngine"]["engines"] == ["here:1"]
+    assert body["dependencies"]["database"] == "connected"
+    assert body["dependencies"]["cadence"] == "unreachable"
+    assert "did not answer" in body["problems"][0]
+
+
+def test_without_a_database_health_still_answers(tmp_path: Path) -> None:
+    app = create_app(settings_for("postgresql://nobody@127.0.0.1:9/none", tmp_path))
+
+    response = app.test_client().get("/health")
+
+    assert response.status_code == 503
+    assert response.get_json()["dependencies"]["database"] == "degraded"
+    assert "away" in response.get_json()["problems"][0]
+
+
+def test_without_a_database_requests_are_503_with_the_reason(tmp_path: Path) -> None:
+    app = create_app(settings_for("postgresql://nobody@127.0.0.1:9/none", tmp_path))
+
+    response = app.test_client().get("/api/executions", headers={"Authorization": "Bearer admin"})
+
+    assert response.status_code == 503
+    assert "The database is away" in response.get_json()["error"]
+
+
+def test_scripts_are_described_by_their_own_header(client: FlaskClient, tmp_path: Path) -> None:
+    (tmp_path / "scripts" / "active.py").write_text(HEADER)
+    (tmp_path / "scripts" / "broken.py").write_text("def (")
+
+    listing = client.get("/api/scripts").get_json()
+    one = client.get("/api/scripts/active").get_json()
+
+    assert [s["id"] for s in listing["data"]] == ["active", "broken"]
+    assert one in listing["data"]
+    assert one["scriptPath"] == "active.py"
+    assert client.get("/api/scripts/none").status_code == 404
+    assert client.get("/api/scripts/..%2Fsecrets").status_code == 404
+
+
+def test_the_api_describes_every_route_of_itself(client: FlaskClient) -> None:
+    document = client.get("/api/openapi.json", headers={"Authorization": ""}).get_json()
+
+    paths = document["paths"]
+    assert "/api/executions/{execution_id}/stop" in paths
+    assert "/api/automation/recipes/{automation_id}" in paths
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            if method != "parameters":
+                assert operation.get("summary"), f"{method} {path} says nothing of itself"

@@ -1,0 +1,117 @@
+"""What Prometheus is told: figures from the database, right whichever process answers."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.operations.engine_table import beat
+from push_blaster.app import create_app
+from push_blaster.engine_probes import make_engine_probes
+from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.web.conftest import Bench
+
+
+def read(client: FlaskClient) -> dict[tuple[str, str], float]:
+    """Return every figure by its name and the value of its label."""
+    answer = client.get("/metrics", headers={"Authorization": "Bearer viewer"})
+    assert answer.status_code == 200, answer.text
+    return {
+        (sample.name, [*sample.labels.values(), ""][0]): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_ask_for_a_token_unless_they_are_set_open(push_url: str, tmp_path: Path) -> None:
+    settings = settings_for(push_url, tmp_path)
+    closed, opened = (
+        create_app(replace(settings, metrics_open=flag)).test_client() for flag in (False, True)
+    )
+
+    assert closed.get("/metrics").status_code in {303, 401}
+    assert opened.get("/metrics").status_code == 200
+
+
+def test_an_execution_is_counted_and_its_funnel_added_up(client: FlaskClient, bench: Bench) -> None:
+    bench.now = utc_now() - timedelta(minutes=1)
+    bench.run(bench.start())
+    bench.run(bench.start(parameters={"first": 11}, id="other"))
+    bench.start()
+
+    found = read(client)
+
+    assert found["push_executions_ended", "completed"] == 2
+    assert found["push_executions_running", "waiting"] == 1
+    assert found["push_funnel_users", "generated"] == 20
+    assert found["push_funnel_users", "sent"] == 20
+    assert found["push_queue_depth", "steps"] == 1
+    assert 30 < found["push_queue_oldest_seconds", ""] < 90
+    assert found["push_executions_uncapped", ""] == 0
+    assert found["push_batches_untracked", ""] == 0
+
+
+def test_what_went_out_unchecked_is_counted(client: FlaskClient, bench: Bench) -> None:
+    bench.now = utc_now()
+    bench.run(bench.start())
+    with bench.database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE executions SET uncapped_reason = 'away'")
+
+    found = read(client)
+
+    assert found["push_executions_uncapped", ""] == 1
+    assert found["push_sends_uncapped", ""] == 10
+
+
+def test_engines_that_live_are_counted(client: FlaskClient, database: Database) -> None:
+    assert read(client)["push_engines_alive", ""] == 0
+
+    with database.transaction() as connection:
+        beat(connection, "here:1", utc_now(), utc_now(), {})
+
+    assert read(client)["push_engines_alive", ""] == 1
+    assert read(client)["push_cadence_up", ""] == 0
+
+
+def test_without_its_database_the_web_says_so(tmp_path: Path) -> None:
+    client = create_app(settings_for("postgresql://127.0.0.1:9/none", tmp_path)).test_client()
+
+    found = read(client)
+
+    assert found["push_database_up", ""] == 0
+    assert ("push_engines_alive", "") not in found
+
+
+def test_requests_are_timed_by_their_route(client: FlaskClient) -> None:
+    client.get("/api/scripts")
+
+    text = client.get("/metrics").text
+
+    assert 'http_request_seconds_count{method="GET",route="/api/scripts",status="200"}' in text
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_an_engine_answers_on_its_own_port(path: str, push_url: str, tmp_path: Path) -> None:
+    database = Database(push_url, max_connections=1)
+    tokens = settings_for(push_url, tmp_path).tokens
+    client = make_engine_probes(tokens, database, metrics_open=False).test_client()
+
+    assert client.get(path).status_code == 200
+    assert client.get("/metrics").status_code == 401
+    assert ("push_cap_check_seconds_count", "") in read(client)
+    database.close()
+
+
+def test_a_web_without_its_database_lives_and_is_not_ready(tmp_path: Path) -> None:
+    client = create_app(settings_for("postgresql://127.0.0.1:9/none", tmp_path)).test_client()
+
+    assert client.get("/health/live").status_code == 200
+    answer = client.get("/health/ready")
+
+    assert answer.status_code == 503
+    assert "away" in answer.get_json()["parts"]["database"]
