@@ -27,6 +27,14 @@ SECONDS ?= 20
 ROUNDS ?= 20
 LINES ?= 100000
 
+# One exact version formats CSS and JavaScript, where node is; REQUIRE_NODE=1 makes a missing node an error.
+PRETTIER := npx --yes prettier@3.10.1 --print-width 100
+DJLINT := $(BIN)/djlint --quiet
+STATIC := "services/**/static/**/*.{css,js}"
+where_node = if command -v npx >/dev/null; then $(1); \
+  elif test -n "$$REQUIRE_NODE"; then echo "Install nodejs and npm: REQUIRE_NODE is set." >&2; exit 1; \
+  else echo "CSS and JavaScript are left out: node is not installed."; fi
+
 .PHONY: help install run test check lint types layers format torture day scaling bench bench-cadence bench-send bench-rows bench-engine bench-pages bench-stops fuzz audit load migrate lock
 
 ##@ Use it
@@ -52,9 +60,11 @@ test: install ## Run every test on an embedded PostgreSQL
 
 check: lint types layers test ## Everything that must hold before a commit
 
-lint: install ## ruff: style and likely mistakes
+lint: install ## Style and likely mistakes: ruff; djlint for templates; prettier for CSS and JavaScript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(DJLINT) --check --lint services
+	@$(call where_node,$(PRETTIER) --log-level warn --check $(STATIC))
 
 types: install ## mypy --strict
 	@$(BIN)/mypy
@@ -62,9 +72,11 @@ types: install ## mypy --strict
 layers: install ## import-linter: the architecture as a test
 	@$(BIN)/lint-imports --no-cache
 
-format: install ## Let ruff mend what it can
+format: install ## Format Python, templates, CSS and JavaScript, and mend what ruff can
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
+	@$(DJLINT) --reformat services || $(DJLINT) --reformat services
+	@$(call where_node,$(PRETTIER) --log-level warn --write $(STATIC))
 
 screenshots: install ## Draw every page, by day, by night and on a phone, into screenshots/
 	@$(BIN)/python -m tests.browser.screenshots

@@ -6,6 +6,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.page_reader import form_values
+
 
 class Visitor:
     """Somebody who signed in with a token, and sends forms as the pages hold them."""
@@ -24,6 +26,10 @@ class Visitor:
 
     def post_bare(self, path: str, **form: str) -> TestResponse:
         return self.client.post(path, data=form)
+
+    def save(self, path: str, **changes: str) -> TestResponse:
+        """Send the editor of a page as it is, but for some changes."""
+        return self.client.post(path, data={**form_values(self.get(path), "editor"), **changes})
 
     def csrf_token(self) -> str:
         found = re.search(r'name="csrf-token" content="([^"]+)"', self.get("/executions"))

@@ -1,6 +1,5 @@
 """The pages about audience scripts."""
 
-import re
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from push_blaster.adapters.audiences.script_run_table import end_run, start_run
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.domain.audiences.script_run import FoundAudience, RunEnd, RunState
+from tests.page_reader import form_value
 from tests.push_blaster.web.page_support import Visitor
 
 SCRIPT = '''"""
@@ -36,12 +36,6 @@ def script(tmp_path: Path) -> None:
     (tmp_path / "scripts" / "waterers.py").write_text(SCRIPT)
 
 
-def once(page: str) -> str:
-    found = re.search(r'name="once" value="([^"]+)"', page)
-    assert found
-    return found[1]
-
-
 def test_scripts_are_shown_with_what_they_may_use(viewer: Visitor) -> None:
     page = viewer.get("/scripts")
 
@@ -55,7 +49,7 @@ def test_scripts_are_shown_with_what_they_may_use(viewer: Visitor) -> None:
 def test_a_trial_is_started_once_followed_and_shows_what_it_wrote(
     operator: Visitor, engine: str, database: Database
 ) -> None:
-    form = {"once": once(operator.get("/scripts/waterers")), "days": "3"}
+    form = {"once": form_value(operator.get("/scripts/waterers"), "once"), "days": "3"}
     first = operator.post("/scripts/waterers", **form)
     again = operator.post("/scripts/waterers", **form)
     assert first.location == again.location

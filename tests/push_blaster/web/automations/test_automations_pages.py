@@ -1,13 +1,13 @@
 """The pages about automations: found, looked at, made, changed, run, paused."""
 
 import re
-from html import unescape
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from tests.builders import a_document
+from tests.page_reader import form_values, table_rows
 from tests.push_blaster.web.page_support import Visitor
 
 CHANGED = "/automations/news/edit"
@@ -18,37 +18,6 @@ def news(client: FlaskClient) -> dict[str, Any]:
     document = a_document(id="news", name="News", status="active", isActive=True, colour="green")
     created: dict[str, Any] = client.post("/api/automation/recipes", json=document).get_json()
     return created["data"]  # type: ignore[no-any-return]
-
-
-def fields_of(page: str) -> dict[str, list[str]]:
-    """Return what the editor's form would send, as a browser reads it."""
-    form = page[
-        page.index('<form method="post" class="editor"') : page.index(
-            "</form>", page.index("editor-side")
-        )
-    ]
-    found: dict[str, list[str]] = {}
-    for tag, attributes, inside in re.findall(
-        r"<(input|textarea|select)\b([^>]*)>(?:([^<]*)</textarea>)?", form
-    ):
-        name = re.search(r'name="([^"]+)"', attributes)
-        value = re.search(r'value="([^"]*)"', attributes)
-        is_box = 'type="checkbox"' in attributes
-        if not name or (is_box and " checked" not in attributes):
-            continue
-        sent = inside if tag == "textarea" else value[1] if value else "on"
-        if tag == "select":
-            options = form[form.index(f'name="{name[1]}"') :].partition("</select>")[0]
-            chosen = re.search(r'<option value="([^"]*)" selected', options)
-            first = re.search(r'<option value="([^"]*)"', options)
-            sent = (chosen or first)[1]  # type: ignore[index]  # a choice has options
-        found.setdefault(unescape(name[1]), []).append(unescape(sent))
-    return found
-
-
-def save(visitor: Visitor, path: str, **changes: str) -> Any:
-    form: dict[str, Any] = {**fields_of(visitor.get(path)), **changes}
-    return visitor.client.post(path, data=form)
 
 
 def test_the_list_is_searched_and_sifted(
@@ -88,7 +57,7 @@ def test_one_shows_when_and_how_it_sends(viewer: Visitor, news: dict[str, Any]) 
 def test_saving_the_form_as_it_is_changes_nothing_but_the_version(
     admin: Visitor, client: FlaskClient, news: dict[str, Any]
 ) -> None:
-    saved = save(admin, CHANGED)
+    saved = admin.save(CHANGED)
 
     after = client.get("/api/automation/recipes/news").get_json()["data"]
     assert saved.status_code == 303, saved.text
@@ -100,8 +69,7 @@ def test_saving_the_form_as_it_is_changes_nothing_but_the_version(
 def test_what_does_not_fit_is_said_beside_its_field_and_nothing_is_lost(
     admin: Visitor, client: FlaskClient, news: dict[str, Any]
 ) -> None:
-    refused = save(
-        admin,
+    refused = admin.save(
         CHANGED,
         **{"schedule.executionTime": "25:99", "pushSequence.0.title": "", "name": "Newer"},
     )
@@ -117,13 +85,13 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_is_lost(
 def test_a_lost_update_is_shown_and_not_overwritten(
     admin: Visitor, client: FlaskClient, news: dict[str, Any]
 ) -> None:
-    form: dict[str, Any] = {**fields_of(admin.get(CHANGED)), "name": "Mine"}
+    form: dict[str, Any] = {**form_values(admin.get(CHANGED)), "name": "Mine"}
     client.put("/api/automation/recipes/news", json={"name": "Theirs"})
 
     conflict = admin.client.post(CHANGED, data=form)
 
     assert conflict.status_code == 409
-    assert "<td>Mine</td><td>Theirs</td>" in conflict.text
+    assert ["Name", "Mine", "Theirs"] in table_rows(conflict.text)
     assert client.get("/api/automation/recipes/news").get_json()["data"]["name"] == "Theirs"
     meant = admin.client.post(CHANGED, data={**form, "version": ["2"]})
     assert meant.status_code == 303
@@ -133,7 +101,7 @@ def test_a_lost_update_is_shown_and_not_overwritten(
 def test_a_new_one_is_made_with_its_pushes_in_order(admin: Visitor, client: FlaskClient) -> None:
     page = "/automations/new"
     form: dict[str, Any] = {
-        **fields_of(admin.get(page)),
+        **form_values(admin.get(page)),
         "name": "Spring",
         "then": "schedule",
         "order": ["1", "0"],
@@ -159,7 +127,7 @@ def test_the_preview_follows_what_is_typed_and_saves_nothing(
     admin: Visitor, client: FlaskClient, news: dict[str, Any]
 ) -> None:
     form: dict[str, Any] = {
-        **fields_of(admin.get(CHANGED)),
+        **form_values(admin.get(CHANGED)),
         "pushSequence.0.title": "Typed [[var:x",
         "schedule.timezone": "Asia/Kathmandu",
     }

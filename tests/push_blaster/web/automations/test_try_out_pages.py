@@ -5,13 +5,8 @@ import re
 from flask.testing import FlaskClient
 
 from tests.builders import a_document
+from tests.page_reader import form_value
 from tests.push_blaster.web.page_support import Visitor
-
-
-def once(page: str) -> str:
-    found = re.search(r'name="once" value="([^"]+)"', page)
-    assert found
-    return found[1]
 
 
 def test_the_checks_and_the_four_modes_are_offered(operator: Visitor, client: FlaskClient) -> None:
@@ -28,7 +23,10 @@ def test_a_test_is_started_once_and_leads_to_its_log(
     operator: Visitor, client: FlaskClient
 ) -> None:
     client.post("/api/automation/recipes", json=a_document(id="news"))
-    form = {"mode": "real-dry-run", "once": once(operator.get("/automations/news/test"))}
+    form = {
+        "mode": "real-dry-run",
+        "once": form_value(operator.get("/automations/news/test"), "once"),
+    }
 
     first = operator.post("/automations/news/test", **form)
     again = operator.post("/automations/news/test", **form)

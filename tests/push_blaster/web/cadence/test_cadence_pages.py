@@ -14,6 +14,7 @@ from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase, Database
 from push_blaster.app import create_app
 from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.page_reader import form_values
 from tests.people import ALICE, BOB
 from tests.push_blaster.conftest import settings_for
 from tests.push_blaster.web.page_support import Visitor
@@ -49,15 +50,11 @@ def admin(
 
 def rules_form(page: str, **changes: str | None) -> dict[str, Any]:
     """Return what the rules' form would send."""
-    found: dict[str, list[str]] = {}
-    for tag in re.findall(r"<input\b[^>]*>", page):
-        name, value = (re.search(rf'\b{key}="([^"]*)"', tag) for key in ("name", "value"))
-        if name and not ('type="checkbox"' in tag and " checked" not in tag):
-            found.setdefault(name[1], []).append(value[1] if value else "on")
-    for name_, value_ in changes.items():
-        found.pop(name_, None)
-        if value_ is not None:
-            found[name_] = [value_]
+    found = form_values(page)
+    for name, value in changes.items():
+        found.pop(name, None)
+        if value is not None:
+            found[name] = [value]
     return found
 
 

@@ -6,7 +6,11 @@ function showBusy(form) {
   said.textContent = form.dataset.busy;
   form.append(said);
   // Only afterwards, or the button that was pressed would not be sent.
-  setTimeout(() => form.querySelectorAll("button").forEach((button) => { button.disabled = true; }));
+  setTimeout(() =>
+    form.querySelectorAll("button").forEach((button) => {
+      button.disabled = true;
+    }),
+  );
 }
 
 export function tellOfWork() {

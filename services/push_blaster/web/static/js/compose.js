@@ -4,8 +4,13 @@ const HEADER_BYTES = 64 * 1024;
 const IDS = /^(user[_ ]?id|id|user)$/i;
 
 async function tellColumns(file, told) {
-  const header = file ? (await file.slice(0, HEADER_BYTES).text()).replace(/^\ufeff/, "").split(/[\r\n]/)[0] : "";
-  const names = header.split(",").map((name) => name.trim().replace(/^"|"$/g, "")).filter((name) => /^[A-Za-z_]\w*$/.test(name) && !IDS.test(name));
+  const header = file
+    ? (await file.slice(0, HEADER_BYTES).text()).replace(/^\ufeff/, "").split(/[\r\n]/)[0]
+    : "";
+  const names = header
+    .split(",")
+    .map((name) => name.trim().replace(/^"|"$/g, ""))
+    .filter((name) => /^[A-Za-z_]\w*$/.test(name) && !IDS.test(name));
   told.textContent = `Variables: ${names.map((name) => `[[var:${name}]]`).join(" ")}`;
   told.hidden = !names.length;
 }
@@ -18,7 +23,9 @@ export function compose() {
   const preview = async () => {
     const written = new FormData(form);
     written.delete("file");
-    const answer = await fetch(form.dataset.preview, { method: "POST", body: written }).catch(() => null);
+    const answer = await fetch(form.dataset.preview, { method: "POST", body: written }).catch(
+      () => null,
+    );
     if (answer?.ok) form.querySelector("[data-preview-here]").innerHTML = await answer.text();
   };
   form.addEventListener("input", () => {
@@ -27,5 +34,7 @@ export function compose() {
   });
   // What was typed before this ran is shown, too.
   if (form.elements.title.value !== form.elements.title.defaultValue) preview();
-  form.elements.file.addEventListener("change", () => tellColumns(form.elements.file.files[0], form.querySelector("[data-columns]")));
+  form.elements.file.addEventListener("change", () =>
+    tellColumns(form.elements.file.files[0], form.querySelector("[data-columns]")),
+  );
 }

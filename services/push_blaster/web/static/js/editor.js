@@ -6,8 +6,10 @@ const WAIT_MS = 500;
 
 function showFitting(form) {
   const frequency = form.elements["schedule.frequency"].value;
-  for (const part of form.querySelectorAll("[data-only]")) part.hidden = part.dataset.only !== frequency;
-  for (const part of form.querySelectorAll("[data-but]")) part.hidden = part.dataset.but === frequency;
+  for (const part of form.querySelectorAll("[data-only]"))
+    part.hidden = part.dataset.only !== frequency;
+  for (const part of form.querySelectorAll("[data-but]"))
+    part.hidden = part.dataset.but === frequency;
 }
 
 function prepare(form) {
@@ -36,9 +38,12 @@ async function rearrange(form, change) {
   if (!page) return;
   const { id, selectionStart, selectionEnd } = document.activeElement;
   const hasGoneOn = document.activeElement !== began;
-  for (const part of form.querySelectorAll("[data-part]")) part.replaceWith(page.querySelector(`[data-part="${part.dataset.part}"]`));
+  for (const part of form.querySelectorAll("[data-part]"))
+    part.replaceWith(page.querySelector(`[data-part="${part.dataset.part}"]`));
   prepare(form);
-  const next = document.getElementById(hasGoneOn ? id : page.querySelector("form.editor").dataset.focus);
+  const next = document.getElementById(
+    hasGoneOn ? id : page.querySelector("form.editor").dataset.focus,
+  );
   next?.focus();
   if (hasGoneOn && selectionStart != null) next?.setSelectionRange(selectionStart, selectionEnd);
 }
@@ -49,7 +54,10 @@ export function edit() {
   let waiting = 0;
 
   const preview = async () => {
-    const answer = await fetch(form.dataset.preview, { method: "POST", body: new FormData(form) }).catch(() => null);
+    const answer = await fetch(form.dataset.preview, {
+      method: "POST",
+      body: new FormData(form),
+    }).catch(() => null);
     if (!answer?.ok) return;
     const here = form.querySelector("[data-preview-here]");
     here.innerHTML = await answer.text();

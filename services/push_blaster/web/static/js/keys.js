@@ -21,7 +21,9 @@ function act(event) {
 }
 
 export function listenToKeys() {
-  document.querySelector("[data-help]")?.addEventListener("click", () => document.querySelector("#help").showModal());
+  document
+    .querySelector("[data-help]")
+    ?.addEventListener("click", () => document.querySelector("#help").showModal());
   document.addEventListener("keydown", (event) => {
     if (event.target.matches("input, textarea, select")) return;
     if (event.ctrlKey || event.metaKey) return act(event);

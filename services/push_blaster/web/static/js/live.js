@@ -3,16 +3,26 @@ import { tellOwnTimes } from "./times.js";
 
 async function refresh(part) {
   if (document.hidden || document.querySelector("dialog[open]")) return;
-  const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } }).catch(() => null);
+  const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } }).catch(
+    () => null,
+  );
   part.classList.toggle("stale", !answer?.ok);
   if (answer?.redirected || answer?.status === 401) return location.reload();
   if (!answer?.ok) return;
   const html = await answer.text();
-  if (html === part.lastHtml || part.contains(document.activeElement) && isTyping() || isSelecting(part)) return;
-  const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  if (
+    html === part.lastHtml ||
+    (part.contains(document.activeElement) && isTyping()) ||
+    isSelecting(part)
+  )
+    return;
+  const focused = part.contains(document.activeElement)
+    ? document.activeElement.getAttribute("href")
+    : null;
   part.lastHtml = html;
   part.innerHTML = html;
-  if (focused) part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  if (focused)
+    part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   tellOwnTimes(part);
   if (part.querySelector("[data-ended]")) part.dataset.ended = "";
 }

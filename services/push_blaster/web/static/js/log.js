@@ -35,31 +35,53 @@ function follow(log) {
     });
     return queue;
   };
-  const showLast = () => ask(() => ({}), (found) => {
-    lines.replaceChildren(...found);
-    [isFirst, isLast] = [!isFull(found), true];
-    lines.scrollTop = lines.scrollHeight;
-  });
-  const showFirst = () => ask(() => ({ after: 0 }), (found) => {
-    lines.replaceChildren(...found);
-    [isFirst, isLast] = [true, !isFull(found)];
-    lines.scrollTop = 0;
-  });
-  const goUp = () => ask(() => ({ before: lines.firstElementChild?.dataset.id ?? 0 }), (found) => {
-    const height = lines.scrollHeight;
-    lines.prepend(...found);
-    lines.scrollTop += lines.scrollHeight - height;
-    isFirst = !isFull(found);
-    for (const line of [...lines.children].slice(KEPT)) { line.remove(); isLast = false; }
-  });
-  const goDown = () => ask(() => ({ after: lines.lastElementChild?.dataset.id ?? 0 }), (found) => {
-    const [wasAtEnd, top, height] = [isAtEnd(), lines.scrollTop, lines.scrollHeight];
-    for (const line of [...lines.children].slice(0, found.length - KEPT)) { line.remove(); isFirst = false; }
-    const removed = height - lines.scrollHeight;
-    lines.append(...found);
-    isLast = !isFull(found);
-    lines.scrollTop = wasAtEnd && isLast ? lines.scrollHeight : top - removed;
-  });
+  const showLast = () =>
+    ask(
+      () => ({}),
+      (found) => {
+        lines.replaceChildren(...found);
+        [isFirst, isLast] = [!isFull(found), true];
+        lines.scrollTop = lines.scrollHeight;
+      },
+    );
+  const showFirst = () =>
+    ask(
+      () => ({ after: 0 }),
+      (found) => {
+        lines.replaceChildren(...found);
+        [isFirst, isLast] = [true, !isFull(found)];
+        lines.scrollTop = 0;
+      },
+    );
+  const goUp = () =>
+    ask(
+      () => ({ before: lines.firstElementChild?.dataset.id ?? 0 }),
+      (found) => {
+        const height = lines.scrollHeight;
+        lines.prepend(...found);
+        lines.scrollTop += lines.scrollHeight - height;
+        isFirst = !isFull(found);
+        for (const line of [...lines.children].slice(KEPT)) {
+          line.remove();
+          isLast = false;
+        }
+      },
+    );
+  const goDown = () =>
+    ask(
+      () => ({ after: lines.lastElementChild?.dataset.id ?? 0 }),
+      (found) => {
+        const [wasAtEnd, top, height] = [isAtEnd(), lines.scrollTop, lines.scrollHeight];
+        for (const line of [...lines.children].slice(0, found.length - KEPT)) {
+          line.remove();
+          isFirst = false;
+        }
+        const removed = height - lines.scrollHeight;
+        lines.append(...found);
+        isLast = !isFull(found);
+        lines.scrollTop = wasAtEnd && isLast ? lines.scrollHeight : top - removed;
+      },
+    );
   const look = () => {
     if (waiting) return;
     if (!isFirst && lines.scrollTop < NEAR_PX) goUp();
@@ -79,10 +101,22 @@ function follow(log) {
 
   lines.addEventListener("scroll", look);
   let typed;
-  form.addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(showLast, TYPED_MS); });
-  form.addEventListener("submit", (event) => { event.preventDefault(); showLast(); });
-  for (const [name, show] of [["first", showFirst], ["last", showLast]]) {
-    log.querySelector(`[data-log-${name}]`).addEventListener("click", (event) => { event.preventDefault(); show(); });
+  form.addEventListener("input", () => {
+    clearTimeout(typed);
+    typed = setTimeout(showLast, TYPED_MS);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    showLast();
+  });
+  for (const [name, show] of [
+    ["first", showFirst],
+    ["last", showLast],
+  ]) {
+    log.querySelector(`[data-log-${name}]`).addEventListener("click", (event) => {
+      event.preventDefault();
+      show();
+    });
   }
   if (isLast) lines.scrollTop = lines.scrollHeight;
   repeat();

@@ -18,7 +18,9 @@ function makeButton(code) {
 
 export function offerPlaceholders(form) {
   form.querySelectorAll("code[data-column]").forEach(makeButton);
-  form.querySelectorAll(".fallback").forEach((label) => { label.hidden = false; });
+  form.querySelectorAll(".fallback").forEach((label) => {
+    label.hidden = false;
+  });
 }
 
 export function takePlaceholders(form) {
@@ -30,6 +32,9 @@ export function takePlaceholders(form) {
     if (!target.matches("button[data-column]")) return;
     const push = target.closest("[data-push]");
     const fallback = push.querySelector("[data-fallback]").value.trim();
-    insert(last.get(push) ?? push.querySelector("textarea"), `[[var:${target.dataset.column}${fallback && `|${fallback}`}]]`);
+    insert(
+      last.get(push) ?? push.querySelector("textarea"),
+      `[[var:${target.dataset.column}${fallback && `|${fallback}`}]]`,
+    );
   });
 }

@@ -1,5 +1,7 @@
 // Dark or light as the system is, before anything is drawn.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const follow = () => { document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light"; };
+const follow = () => {
+  document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light";
+};
 dark.addEventListener("change", follow);
 follow();

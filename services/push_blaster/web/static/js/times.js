@@ -1,7 +1,11 @@
 // Instants in the viewer's own zone beside the page's, and countdowns that run.
 const own = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-const UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+const UNITS = [
+  [86400, "d", 3600, "h"],
+  [3600, "h", 60, "min"],
+  [60, "min", 1, "s"],
+];
 
 export function span(seconds) {
   const s = Math.floor(Math.abs(seconds));
@@ -9,7 +13,9 @@ export function span(seconds) {
   if (!unit) return `${s} s`;
   const [size, large, per, small] = unit;
   const rest = Math.floor((s % size) / per);
-  return rest ? `${Math.floor(s / size)} ${large} ${rest} ${small}` : `${Math.floor(s / size)} ${large}`;
+  return rest
+    ? `${Math.floor(s / size)} ${large} ${rest} ${small}`
+    : `${Math.floor(s / size)} ${large}`;
 }
 
 function tick() {
@@ -19,7 +25,13 @@ function tick() {
   }
 }
 
-const clock = (timeZone) => new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit", timeZone });
+const clock = (timeZone) =>
+  new Intl.DateTimeFormat(undefined, {
+    weekday: "short",
+    hour: "2-digit",
+    minute: "2-digit",
+    timeZone,
+  });
 
 function tellBeside(element) {
   const at = new Date(element.dateTime);
