@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-#: Every page that a reader may open; the changelog tells of what was.
+#: Every page that a reader may open, except the changelog, which describes earlier versions.
 PAGES: Final = [
     ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(ROOT.glob("services/*/README.md")),
 ]
 ALL_TEXT: Final = "\n".join(page.read_text() for page in PAGES)
@@ -33,5 +34,5 @@ def read_tables(page: str, *headers: str) -> list[dict[str, str]]:
 
 
 def find_code(text: str) -> list[str]:
-    """Return what stands between backticks within lines, blocks left out."""
+    """Return the texts between backticks within lines, without blocks."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
