@@ -30,7 +30,7 @@ INSTANT = r"(?:day (?P<day>\d+)|(?P<date>[\d-]{10})) (?P<time>[\d:]{5,8})"
 
 @dataclass(frozen=True)
 class Past:
-    """What a user got before the question, or what is held for the user."""
+    """What a user got before the question, or what is reserved for the user."""
 
     send: Send
     state: str
@@ -47,13 +47,13 @@ def read_instant(text: str) -> datetime:
 
 
 def read_past(text: str) -> Past:
-    found = re.fullmatch(r"(\d) (.+?)( held| given back)?", text)
+    found = re.fullmatch(r"(\d) (.+?)( reserved| released)?", text)
     assert found, text
     return Past(Send(int(found[1]), read_instant(found[2])), (found[3] or " sent").strip())
 
 
 def read_answer(text: str) -> tuple[str, datetime] | None:
-    found = re.fullmatch(r"held back by `(\w+)` until (.+)", text)
+    found = re.fullmatch(r"capped by `(\w+)` until (.+)", text)
     assert found or text == "goes out", text
     return (found[1], read_instant(found[2])) if found else None
 
@@ -96,7 +96,7 @@ def test_the_page_tells_the_rules_of_a_new_database(cadence: FlaskClient) -> Non
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_the_rules_mean_what_the_page_says(case: dict[str, str]) -> None:
     asked = read_past(case["asked"]).send
-    sends = [past.send for past in the_past(case) if past.state != "given back"]
+    sends = [past.send for past in the_past(case) if past.state != "released"]
     rules = find_rules(the_rules(), asked.layer_id)
 
     breach = find_breach(rules, sends, asked.sent_at)
@@ -129,7 +129,7 @@ def test_a_send_counts_at_the_instant_that_the_page_says(case: dict[str, str]) -
 
 
 def take(cadence: FlaskClient, past: Past, key: str) -> None:
-    """Record what was sent, or hold a slot and perhaps give it back."""
+    """Record a send, or reserve a slot and perhaps release it."""
     if past.state == "sent":
         body = {
             "userId": str(ALICE),
@@ -142,7 +142,7 @@ def take(cadence: FlaskClient, past: Past, key: str) -> None:
         assert cadence.post("/track-notification", json=body).status_code == 200
         return
     assert not ask(cadence, past.send, reservation={"key": key, "ttlSeconds": 900})["excluded"]
-    if past.state == "given back":
+    if past.state == "released":
         assert cadence.delete(f"/reservations/{key}").status_code == 200
 
 
