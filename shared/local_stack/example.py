@@ -1,4 +1,4 @@
-"""The example: installed on a first start, and run once so that the whole job is seen."""
+"""The example: a first start installs it and runs it once, so that every phase is seen."""
 
 import csv
 import json
@@ -25,9 +25,9 @@ class ExampleError(Exception):
 
 
 def install_example(data_folder: Path) -> bool:
-    """Copy the example into a data folder that never had it; return whether that was so.
+    """Copy the example into a data folder that never had it; return whether it was copied.
 
-    Its schedules begin tomorrow, so that no slot of today comes between its first runs by hand.
+    Its schedules begin tomorrow, so that no slot of today disturbs the first runs by hand.
     """
     marker = data_folder / "example.installed"
     if marker.exists():
@@ -53,7 +53,7 @@ def _begin_on(path: Path, day: str) -> None:
 
 
 def run_example(settings: Settings) -> None:
-    """Register the example's devices, start its first automation, and tell what happens."""
+    """Register the example's devices, start its first automation, and print what happens."""
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {settings.token_file.read_text().strip()}"
     try:
@@ -71,23 +71,25 @@ def _register_devices(session: requests.Session, settings: Settings) -> None:
         ]
     for start in range(0, len(devices), DEVICES_A_CALL):
         body = {"devices": devices[start : start + DEVICES_A_CALL]}
-        _check(session.post(f"{settings.push_url}/api/devices", json=body, timeout=30))
+        _read_answer(session.post(f"{settings.push_url}/api/devices", json=body, timeout=30))
 
 
 def _start(session: requests.Session, settings: Settings) -> str:
     body = {"automationId": AUTOMATION_ID, "cancellationWindowMinutes": WINDOW_MINUTES}
-    answer = _check(session.post(f"{settings.push_url}/api/executions", json=body, timeout=30))
+    answer = _read_answer(
+        session.post(f"{settings.push_url}/api/executions", json=body, timeout=30)
+    )
     print(f"The example automation {AUTOMATION_ID!r} runs: {answer['id']}", flush=True)
     return str(answer["id"])
 
 
 def _follow(session: requests.Session, settings: Settings, execution_id: str) -> None:
-    """Print the execution's log as it grows, and at the end each push's funnel."""
+    """Print the log of the execution as it grows, and at the end the funnel of each push."""
     url = f"{settings.push_url}/api/executions/{execution_id}"
     after = 0
     while True:
-        execution = _check(session.get(url, timeout=30))
-        log = _check(session.get(f"{url}/log", params={"after": after}, timeout=30))
+        execution = _read_answer(session.get(url, timeout=30))
+        log = _read_answer(session.get(f"{url}/log", params={"after": after}, timeout=30))
         for entry in log["entries"]:
             print(f"  {entry['timestamp'][11:19]}  {entry['stage']:<20} {entry['message']}")
         after = log["nextAfter"]
@@ -109,12 +111,12 @@ def _print_end(settings: Settings, execution: dict[str, Any]) -> None:
         )
         for rule, users in funnel["exclusionBreakdown"].items():
             print(f"        {users} held back by {rule}")
-    print(f"\nThe messages lie in {settings.data_folder / 'sent' / 'messages.jsonl'}")
-    print("Run it again with `.venv/bin/local-stack example`, and see whom cadence holds back.")
+    print(f"\nThe messages are in {settings.data_folder / 'sent' / 'messages.jsonl'}")
+    print("Run it again with `.venv/bin/local-stack example`, and see who is held back by cadence.")
     print(flush=True)
 
 
-def _check(response: requests.Response) -> dict[str, Any]:
+def _read_answer(response: requests.Response) -> dict[str, Any]:
     try:
         document: dict[str, Any] = response.json()
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""Child processes that do not outlive us."""
+"""Child processes that end with their parent."""
 
 import ctypes
 import signal
@@ -12,7 +12,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
-    """Return a `preexec_fn` that sends a child `number` when we die; None where only Linux can.
+    """Return a `preexec_fn` that sends a child `number` when its parent dies; None but on Linux.
 
     The kernel watches the thread that starts the child, so start children from the main thread.
     """
@@ -26,12 +26,12 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], Non
     return ask_kernel
 
 
-def stop_processes(processes: Sequence[subprocess.Popen[bytes]], patience_s: float) -> None:
-    """End `processes`: politely, and by force after `patience_s`."""
+def stop_processes(processes: Sequence[subprocess.Popen[bytes]], limit_s: float) -> None:
+    """Terminate `processes`, and kill the ones that still run after `limit_s`."""
     for process in processes:
         if process.poll() is None:
             process.terminate()
-    give_up_at = time.monotonic() + patience_s
+    give_up_at = time.monotonic() + limit_s
     for process in processes:
         try:
             process.wait(max(0.0, give_up_at - time.monotonic()))

@@ -22,10 +22,10 @@ from local_stack.settings import Settings
 
 #: How long the services may take until they answer.
 START_LIMIT_S: Final = 60.0
-STOP_PATIENCE_S: Final = 8.0
-#: A process that ends so often before all is well will not get well by being started again.
+STOP_LIMIT_S: Final = 8.0
+#: After so many deaths before the stack is healthy, another start does not help.
 MAX_DEATHS: Final = 3
-#: How long a process rests before it is started again.
+#: How long after its death a process is started again.
 RESTART_PAUSE_S: Final = 1.0
 
 
@@ -35,13 +35,22 @@ class LocalStackError(Exception):
 
 @dataclass(slots=True)
 class _Child:
-    """A process of the stack: what it is called, what starts it, and its present run."""
+    """A process of the stack: its name, its command, and its present run."""
 
     name: str
     command: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     down_since: float | None = None
     deaths: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Databases:
+    """The URLs of both databases, and the embedded server that has them, if one does."""
+
+    push_url: str
+    cadence_url: str
+    server: EmbeddedPostgres | None = None
 
 
 @dataclass(slots=True)
@@ -64,8 +73,8 @@ class _Stack:
             )
         child.down_since = None
 
-    def revive(self) -> None:
-        """Start again, after a rest, whatever has died."""
+    def restart_dead(self) -> None:
+        """Start each process that has died again, after a pause."""
         for child in self.children:
             if child.process is None or child.process.poll() is None:
                 continue
@@ -77,7 +86,7 @@ class _Stack:
                 self.start(child)
 
     def stop(self) -> None:
-        stop_processes([c.process for c in reversed(self.children) if c.process], STOP_PATIENCE_S)
+        stop_processes([c.process for c in reversed(self.children) if c.process], STOP_LIMIT_S)
 
 
 def run_stack(settings: Settings) -> None:
@@ -88,11 +97,11 @@ def run_stack(settings: Settings) -> None:
     _check_port("PUSH_PORT", settings.host, settings.push_port)
     _check_port("CADENCE_PORT", settings.host, settings.cadence_port)
     settings.data_folder.mkdir(parents=True, exist_ok=True)
-    with _databases(settings) as (postgres, urls):
-        stack = _Stack(_environment(settings, urls), _log_folder(settings))
+    with _databases(settings) as databases:
+        stack = _Stack(_environment(settings, databases), _log_folder(settings))
         try:
-            _start(stack, settings, stopping, postgres)
-            _watch(stack, postgres, stopping)
+            _start(stack, settings, stopping, databases.server)
+            _watch(stack, databases.server, stopping)
         finally:
             print("Stopping …", flush=True)
             stack.stop()
@@ -114,8 +123,8 @@ def _start(
     ]
     for child in stack.children:
         stack.start(child)
-    _wait_until_well(stack, settings, stopping)
-    _print_where(settings, postgres)
+    _wait_until_healthy(stack, settings, stopping)
+    _print_banner(settings, postgres)
     if is_first_start and not stopping.is_set():
         threading.Thread(target=run_example, args=(settings,), daemon=True).start()
 
@@ -124,35 +133,37 @@ def _watch(stack: _Stack, postgres: EmbeddedPostgres | None, stopping: threading
     while not stopping.wait(0.5):
         if postgres is not None and postgres.restart_if_dead():
             print("PostgreSQL had died; it runs again.", flush=True)
-        stack.revive()
+        stack.restart_dead()
 
 
 @contextmanager
 def _databases(
     settings: Settings,
-) -> Iterator[tuple[EmbeddedPostgres | None, tuple[str, str]]]:
-    """Lend the URLs of both databases: the ones that are set, or of an embedded server."""
+) -> Iterator[_Databases]:
+    """Lend both databases: the ones that the settings name, or two of an embedded server."""
     push, cadence = settings.push_database_url, settings.cadence_database_url
     if push and cadence:
-        yield None, (push, cadence)
+        yield _Databases(push, cadence)
         return
     if push or cadence:
         raise LocalStackError(
             "Set both PUSH_BLASTER_DATABASE_URL and PUSH_CADENCE_DATABASE_URL, or neither."
         )
     with run_postgres(settings.data_folder / "postgres") as server:
-        yield server, (server.create_database("push_blaster"), server.create_database("cadence"))
+        yield _Databases(
+            server.create_database("push_blaster"), server.create_database("cadence"), server
+        )
 
 
-def _environment(settings: Settings, urls: tuple[str, str]) -> dict[str, str]:
+def _environment(settings: Settings, databases: _Databases) -> dict[str, str]:
     token = _admin_token(settings.token_file)
     return {
         "LOG_FORMAT": "console",
-        # A stack to try things out on: its windows may be as short as one likes.
+        # This stack is for trying things out, so its windows may be as short as anybody likes.
         "PUSH_MIN_CANCELLATION_WINDOW_SECONDS": "0",
         **settings.environment,
-        "PUSH_BLASTER_DATABASE_URL": urls[0],
-        "PUSH_CADENCE_DATABASE_URL": urls[1],
+        "PUSH_BLASTER_DATABASE_URL": databases.push_url,
+        "PUSH_CADENCE_DATABASE_URL": databases.cadence_url,
         "PUSH_DATA_DIR": str(settings.data_folder),
         "PUSH_ADMIN_TOKEN": token,
         "PUSH_HOST": settings.host,
@@ -166,7 +177,7 @@ def _environment(settings: Settings, urls: tuple[str, str]) -> dict[str, str]:
 
 
 def _admin_token(path: Path) -> str:
-    """Return the token in the file; on a first start one is made for nobody else to read."""
+    """Return the token in the file; a first start makes one that only its owner may read."""
     if not path.exists():
         path.touch(0o600)
         path.write_text(secrets.token_urlsafe(32) + "\n")
@@ -208,12 +219,12 @@ def _check_port(setting: str, host: str, port: int) -> None:
             ) from error
 
 
-def _wait_until_well(stack: _Stack, settings: Settings, stopping: threading.Event) -> None:
+def _wait_until_healthy(stack: _Stack, settings: Settings, stopping: threading.Event) -> None:
     give_up_at = time.monotonic() + START_LIMIT_S
     while not stopping.is_set():
-        if _is_well(settings):
+        if _is_healthy(settings):
             return
-        stack.revive()
+        stack.restart_dead()
         dying = [child.name for child in stack.children if child.deaths >= MAX_DEATHS]
         if dying or time.monotonic() > give_up_at:
             who = f"{dying[0]} ends again and again" if dying else "The services do not answer"
@@ -221,7 +232,7 @@ def _wait_until_well(stack: _Stack, settings: Settings, stopping: threading.Even
         time.sleep(0.1)
 
 
-def _is_well(settings: Settings) -> bool:
+def _is_healthy(settings: Settings) -> bool:
     try:
         urls = (f"{settings.push_url}/health", f"{settings.cadence_url}/health")
         return all(requests.get(url, timeout=5).ok for url in urls)
@@ -229,17 +240,19 @@ def _is_well(settings: Settings) -> bool:
         return False
 
 
-def _print_where(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
+def _print_banner(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
     databases = postgres.folder if postgres else "as PUSH_*_DATABASE_URL say"
     print(
         f"""
-  push_blaster    {settings.push_url}      API description: {settings.push_url}/api/openapi.json
-  cadence service {settings.cadence_url}      API description: {settings.cadence_url}/openapi.json
-  admin token     {settings.token_file}
-  data and logs   {settings.data_folder}
-  PostgreSQL      {databases}
+  Open {settings.push_url} and sign in with the admin token in {settings.token_file}
 
-Ctrl-C stops all of it.
+  cadence service   {settings.cadence_url}
+  API descriptions  {settings.push_url}/api/openapi.json
+                    {settings.cadence_url}/openapi.json
+  data and logs     {settings.data_folder}
+  PostgreSQL        {databases}
+
+Ctrl-C stops everything.
 """,
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""As whom the embedded server runs, and where: PostgreSQL refuses root."""
+"""The account of the embedded server, and folders that it may read: PostgreSQL refuses root."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-#: Where a root's data goes when the unprivileged server cannot reach the folder wished for.
+#: Where the data goes if root runs this and the unprivileged server cannot reach the folder.
 ROOTS_PLACE: Final = Path("/var/lib/push-automation")
 
 
@@ -22,16 +22,16 @@ class Owner:
 
 
 def find_owner() -> Owner:
-    """Return ourselves, or as root an account without privileges."""
+    """Return the present account, or for root an account without privileges."""
     uid = os.geteuid()
     user = pwd.getpwuid(uid) if uid else pwd.getpwnam("nobody")
     return Owner(user.pw_uid, user.pw_gid)
 
 
 def find_reachable(folder: Path) -> Path:
-    """Return `folder`, or, as root, a place instead of it that the server can reach.
+    """Return `folder`, or for root another folder that the server can reach.
 
-    No permission of a parent folder is ever changed for it.
+    The permissions of parent folders stay as they are.
     """
     if os.geteuid() or _may_pass(folder.parent):
         return folder
@@ -39,9 +39,9 @@ def find_reachable(folder: Path) -> Path:
 
 
 def copy_reachable(folder: Path, parts: Sequence[str]) -> Path:
-    """Return `folder`, or, as root, a copy of these parts of it that the server can reach.
+    """Return `folder`, or for root a copy of these parts of it that the server can reach.
 
-    The copy's name is made of the path and its age, so that an upgrade gets a copy of its own.
+    The name of the copy is made of the path and its age, so that an upgrade gets its own copy.
     """
     if os.geteuid() or _may_pass(folder / parts[0]):
         return folder
@@ -62,7 +62,7 @@ def _digest(path: Path) -> str:
 
 
 def hand_over(path: Path, owner: Owner) -> None:
-    """Let nobody but `owner` read or enter `path`."""
+    """Give `path` to `owner`; nobody else may read or enter it."""
     path.chmod(0o700 if path.is_dir() else 0o600)
     if not os.geteuid():
         os.chown(path, owner.uid, owner.gid)

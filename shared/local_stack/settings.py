@@ -1,4 +1,4 @@
-"""What the local stack can be told by its environment."""
+"""The settings of the local stack, from its environment."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Ports, folders, and the databases if they are not to be embedded ones."""
+    """Ports, folders, and the URLs of databases that are not embedded."""
 
     data_folder: Path
     host: str
@@ -26,7 +26,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls) -> "Settings":
-        """Read the settings; the data folder becomes absolute here, once and for all."""
+        """Read the settings; the data folder becomes absolute here."""
         env = Env()
         folder = Path(env.str("PUSH_DATA_DIR", "") or CHECKOUT / "var")
         return cls(

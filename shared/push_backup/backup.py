@@ -1,7 +1,7 @@
 """A backup is a folder: a dump of each database, the data folder, and the checksums of all three.
 
-The ledger is dumped before the cadence service's history, so that the history knows of every send
-that the ledger does; and the data folder last, so that it holds every file that the ledger names.
+The ledger is dumped before the history of the cadence service, so that the history has every send
+of the ledger. The data folder comes last, so that it has every file that the ledger names.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 SUMS: Final = "SHA256SUMS"
 DATA: Final = "data.tar.gz"
-#: Within the data folder of `make run`, and made anew.
+#: Folders of `make run` that every start makes again.
 LEFT_OUT: Final = frozenset({"postgres", "logs"})
 _VARIABLES: Final = {
     "host": "PGHOST",
@@ -37,19 +37,19 @@ _VARIABLES: Final = {
 
 
 class BackupError(Exception):
-    """There is no backup, or nothing was restored; the message says why and what to do."""
+    """The backup failed, or nothing was restored; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """What is kept: the databases' URLs by the names of their dumps, and the data folder."""
+    """What is backed up: the URL of each database by the name of its dump; the data folder."""
 
     databases: Mapping[str, str]
     data_folder: Path
 
 
 def save(places: Places, target: Path) -> None:
-    """Write a backup to the new folder `target`, which bears its name only once it is complete.
+    """Write a backup to the new folder `target`, which gets its name once it is complete.
 
     Raises: BackupError.
     """
@@ -70,7 +70,7 @@ def save(places: Places, target: Path) -> None:
 
 
 def restore(source: Path, places: Places) -> None:
-    """Bring a backup back into empty databases and an empty data folder.
+    """Restore a backup into empty databases and an empty data folder.
 
     Raises: BackupError; each database is restored as a whole or not at all.
     """
@@ -115,9 +115,9 @@ def _require_empty(places: Places) -> None:
 
 
 def _run(program: str, url: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs; the password goes where no list of processes shows it."""
-    told = conninfo_to_dict(url)
-    environment = {_VARIABLES[key]: str(told[key]) for key in told if key in _VARIABLES}
+    """Run a program of PostgreSQL; the password is in its environment, not in its arguments."""
+    given = conninfo_to_dict(url)
+    environment = {_VARIABLES[key]: str(given[key]) for key in given if key in _VARIABLES}
     try:
         done = subprocess.run(  # noqa: S603 - our own arguments
             [program, *arguments],

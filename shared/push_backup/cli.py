@@ -14,13 +14,13 @@ from push_backup.backup import save as save_backup
 
 @click.group()
 def main() -> None:
-    """Backup and restore of both databases and the data folder; settings as the services'."""
+    """Back up and restore both databases and the data folder; settings as the services have."""
 
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def save(folder: Path) -> None:
-    """Write a backup to the new FOLDER; everything may go on running."""
+    """Write a backup to the new FOLDER; services and engines may run meanwhile."""
     try:
         save_backup(_places(), folder)
     except BackupError as error:
@@ -31,7 +31,7 @@ def save(folder: Path) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def check(folder: Path) -> None:
-    """Say whether the backup in FOLDER is complete and undamaged."""
+    """Check that the backup in FOLDER is complete and undamaged."""
     try:
         check_backup(folder, _places())
     except BackupError as error:
@@ -42,7 +42,7 @@ def check(folder: Path) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def restore(folder: Path) -> None:
-    """Bring the backup in FOLDER back into empty databases and an empty data folder."""
+    """Restore the backup in FOLDER into empty databases and an empty data folder."""
     try:
         restore_backup(folder, _places())
     except BackupError as error:

@@ -157,7 +157,7 @@ class Stack:
         return _select(self.database_url, sql, values)
 
     def stop(self) -> None:
-        stop_processes([*self.engines, *self.services], patience_s=10)
+        stop_processes([*self.engines, *self.services], limit_s=10)
 
 
 def wait_until(
