@@ -1,4 +1,4 @@
-"""The composition root: what this service is made of, on one screen."""
+"""The composition root: the parts of this service, on one screen."""
 
 from datetime import timedelta
 from typing import Final
@@ -31,8 +31,8 @@ from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
 
 #: How long a filter waits for a connection before it fails open.
-PATIENCE: Final = timedelta(seconds=1.5)
-#: A million ids in JSON are 39 MB.
+CONNECTION_TIMEOUT: Final = timedelta(seconds=1.5)
+#: A million ids are 39 MB of JSON.
 MAX_BODY = 64 * 1024 * 1024
 
 
@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings.database_url,
         max_connections=settings.database_pool_size,
         statement_timeout=settings.statement_timeout,
-        patience=PATIENCE,
+        patience=CONNECTION_TIMEOUT,
         application_name="cadence",
     )
 

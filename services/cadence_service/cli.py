@@ -23,7 +23,7 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 @click.group()
 def main() -> None:
-    """Decides whom we may push to, and remembers every push."""
+    """Decides which users may get a push, and records every push."""
 
 
 @main.command()
@@ -53,9 +53,9 @@ def migrate() -> None:
 
 @main.command()
 @click.option("--keep-days", type=click.IntRange(min=1), help="Instead of CADENCE_KEEP_DAYS.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be dropped.")
 def prune(keep_days: int | None, *, dry_run: bool) -> None:
-    """Drop weeks of history that are past keeping; never what an active rule still sees."""
+    """Drop weeks of history after their retention; never the window of an active rule."""
     settings = _settings()
     configure_logs("cadence-prune", settings.log_format)
     database = BulkDatabase(

@@ -1,4 +1,4 @@
-"""What the cadence service can be told by its environment; read once, at the start."""
+"""The settings of the cadence service, from its environment; read once, at the start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls) -> "Settings":
-        """Read every setting; SettingsError names the one that is missing or does not fit."""
+        """Read every setting; SettingsError names a setting that is missing or does not fit."""
         env = Env()
         narrow = read_secret(env, "CADENCE_SERVICE_TOKEN")
         return cls(

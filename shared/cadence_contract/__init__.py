@@ -1,4 +1,4 @@
-"""What the two services say to each other: paths, messages and their schemas."""
+"""The contract of the two services: paths, messages and their schemas."""
 
 from base64 import b64decode
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from marshmallow import (
     validates_schema,
 )
 
-from chassis.schemas import AnswerSchema, CamelSchema, StrictSchema
+from chassis.schemas import AnswerSchema, CamelSchema
 
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
 FORECAST_PUSHES_PATH: Final = "/forecast-pushes"
@@ -28,18 +28,18 @@ MAX_IDS: Final = 1_000_000
 MAX_NOTIFICATIONS: Final = 10_000
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-#: How many pushes of one sequence can be asked about at once.
+#: How many pushes of one sequence one forecast may have.
 MAX_PUSHES: Final = 100
 #: The longest key of a reservation, in characters.
 MAX_KEY: Final = 500
 FIRST_LAYER: Final = 1
 LAST_LAYER: Final = 5
-#: The name under which ids that are no UUIDs are counted among the excluded.
+#: The name under which the excluded count ids that are no UUIDs.
 INVALID_UUID: Final = "invalidUuid"
 
 
 class InstantField(fields.AwareDateTime):
-    """An instant with its offset, within the years that windows can be reckoned from."""
+    """An instant with its offset, in the years for which windows can be computed."""
 
     def __init__(self, **options: Any) -> None:
         """Take marshmallow's usual options."""
@@ -48,7 +48,7 @@ class InstantField(fields.AwareDateTime):
 
 
 class LayerField(fields.Integer):
-    """A layer: a whole number from 1 to 5, not a text or a boolean that looks like one."""
+    """A layer: a whole number from 1 to 5, and no text or boolean."""
 
     def __init__(self, **options: Any) -> None:
         """Take marshmallow's usual options."""
@@ -64,18 +64,18 @@ class LayerField(fields.Integer):
 
 
 class UserIdsField(fields.Field[list[str]]):
-    """A list of texts, at least `fewest`, checked without an object for each."""
+    """A list of texts, at least `min_count`, checked without an object for each."""
 
-    def __init__(self, *, fewest: int = 0, **options: Any) -> None:
-        """Take how many there must be, and marshmallow's usual options."""
+    def __init__(self, *, min_count: int = 0, **options: Any) -> None:
+        """Take the minimum, and the usual options of marshmallow."""
         super().__init__(**options)
-        self.fewest = fewest
+        self.min_count = min_count
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
-        if not isinstance(value, list) or len(value) < self.fewest:
+        if not isinstance(value, list) or len(value) < self.min_count:
             raise ValidationError(
                 "Send a list of at least one user id."
-                if self.fewest
+                if self.min_count
                 else "Send a list of user ids."
             )
         if set(map(type, value)) - {str}:
@@ -97,31 +97,31 @@ class UserBytesField(fields.Field[bytes]):
         return octets
 
 
-class ReservationWishSchema(StrictSchema):
-    """Under which key, and for how long, slots are to be held."""
+class ReservationRequestSchema(CamelSchema):
+    """The key under which to reserve slots, and how long they are held."""
 
     key = fields.String(required=True, validate=validate.Length(min=1, max=MAX_KEY))
     ttl_seconds = fields.Float(load_default=900.0, validate=validate.Range(min=1, max=86_400))
 
 
-class HeldSchema(AnswerSchema):
-    """Slots that are held, and until when."""
+class ReservedSlotsSchema(AnswerSchema):
+    """Reserved slots, and the instant until which they are held."""
 
     key = fields.String(required=True)
     expires_at = InstantField(required=True)
 
 
-class FilterAudienceSchema(StrictSchema):
+class FilterAudienceSchema(CamelSchema):
     """Body of POST FILTER_AUDIENCE_PATH."""
 
-    user_ids = UserIdsField(fewest=1, required=True)
+    user_ids = UserIdsField(min_count=1, required=True)
     layer_id = LayerField(required=True)
     scheduled_for = InstantField(load_default=None)
     explain = fields.Boolean(load_default=False)
-    reservation = fields.Nested(ReservationWishSchema, load_default=None)
+    reservation = fields.Nested(ReservationRequestSchema, load_default=None)
 
 
-class CompactFilterSchema(StrictSchema):
+class CompactFilterSchema(CamelSchema):
     """Query of POST FILTER_AUDIENCE_PATH where the body is ids of 16 bytes each."""
 
     layer_id = fields.Integer(
@@ -137,10 +137,10 @@ class CompactFilterSchema(StrictSchema):
     ttl_seconds = fields.Float(load_default=900.0, validate=validate.Range(min=1, max=86_400))
 
     @post_load
-    def _wish(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+    def _nest_reservation(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
         key, ttl_seconds = data.pop("key"), data.pop("ttl_seconds")
-        wish = {"key": key, "ttl_seconds": ttl_seconds} if key else None
-        return {**data, "reservation": wish}
+        reservation = {"key": key, "ttl_seconds": ttl_seconds} if key else None
+        return {**data, "reservation": reservation}
 
 
 class ExcludedUserSchema(AnswerSchema):
@@ -161,20 +161,20 @@ class FilteredAudienceSchema(AnswerSchema):
     failed_open = fields.Boolean(required=True)
     fail_open_reason = fields.String()
     excluded = fields.List(fields.Nested(ExcludedUserSchema))
-    reservation = fields.Nested(HeldSchema)
+    reservation = fields.Nested(ReservedSlotsSchema)
 
 
-class PlannedPushSchema(StrictSchema):
+class PlannedPushSchema(CamelSchema):
     """One push of a sequence, at its planned instant."""
 
     layer_id = LayerField(required=True)
     scheduled_for = InstantField(required=True)
 
 
-class ForecastPushesSchema(StrictSchema):
+class ForecastPushesSchema(CamelSchema):
     """Body of POST FORECAST_PUSHES_PATH."""
 
-    user_ids = UserIdsField(fewest=1, required=True)
+    user_ids = UserIdsField(min_count=1, required=True)
     pushes = fields.List(
         fields.Nested(PlannedPushSchema),
         required=True,
@@ -183,7 +183,7 @@ class ForecastPushesSchema(StrictSchema):
 
 
 class PushForecastSchema(AnswerSchema):
-    """What would become of one push."""
+    """The effect of one push."""
 
     eligible = fields.Integer(required=True)
     excluded_count = fields.Integer(required=True)
@@ -202,16 +202,16 @@ class PushForecastsSchema(AnswerSchema):
     pushes = fields.List(fields.Nested(PushForecastSchema), required=True)
 
 
-class OverCapQuestionSchema(StrictSchema):
-    """Body of POST OVER_CAP_PATH: which recorded send of which users is asked about."""
+class OverCapQuestionSchema(CamelSchema):
+    """Body of POST OVER_CAP_PATH: a recorded send, and the users to check."""
 
-    user_ids = UserIdsField(fewest=1, required=True)
+    user_ids = UserIdsField(min_count=1, required=True)
     layer_id = LayerField(required=True)
     sent_at = InstantField(required=True)
 
 
 class OverCapSchema(AnswerSchema):
-    """Answer of POST OVER_CAP_PATH: who got more than a rule allows; perhaps more than one."""
+    """Answer of POST OVER_CAP_PATH: the users who got more than each rule allows."""
 
     rules_version = fields.Integer(allow_none=True)
     users = fields.Integer(required=True)
@@ -239,11 +239,11 @@ class CompactVerdictSchema(AnswerSchema):
     excluded_positions = fields.Dict(keys=fields.String(), values=PositionsField(), required=True)
     failed_open = fields.Boolean(required=True)
     fail_open_reason = fields.String()
-    reservation = fields.Nested(HeldSchema)
+    reservation = fields.Nested(ReservedSlotsSchema)
 
 
-class SentPushSchema(StrictSchema):
-    """What was sent, and when, whoever got it."""
+class SentPushSchema(CamelSchema):
+    """The texts and the instant of a send."""
 
     push_title = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
     push_body = fields.String(required=True, validate=validate.Length(min=1, max=8_000))
@@ -265,7 +265,7 @@ class NotificationSchema(SentPushSchema):
     )
 
 
-class NotificationsSchema(StrictSchema):
+class NotificationsSchema(CamelSchema):
     """Body of POST TRACK_NOTIFICATION_PATH in its bulk form."""
 
     notifications = fields.List(
@@ -284,8 +284,8 @@ class NotificationsSchema(StrictSchema):
 class SettlementSchema(SentPushSchema):
     """Body of POST TRACK_NOTIFICATION_PATH that settles a reservation.
 
-    Either `sentUserIds` or `sentUserBytes`, and the others are released; or `failedUserIds`, and
-    the others were sent.
+    With `sentUserIds` or `sentUserBytes` all other slots are released; with `failedUserIds` all
+    other users were sent to.
     """
 
     reservation_key = fields.String(required=True, validate=validate.Length(min=1, max=MAX_KEY))
@@ -294,7 +294,7 @@ class SettlementSchema(SentPushSchema):
     failed_user_ids = UserIdsField(validate=validate.Length(max=MAX_IDS))
 
     @validates_schema
-    def _says_who(self, data: dict[str, Any], **_: object) -> None:
+    def _has_one_list_of_users(self, data: dict[str, Any], **_: object) -> None:
         if len(data.keys() & {"sent_user_ids", "sent_user_bytes", "failed_user_ids"}) != 1:
             raise ValidationError(
                 "Send sentUserIds, sentUserBytes or failedUserIds, one of them.", "sentUserIds"
@@ -326,7 +326,7 @@ class ReservationSchema(CamelSchema):
     excluded = fields.List(fields.Nested(ExcludedUserSchema))
 
 
-class RuleSchema(StrictSchema):
+class RuleSchema(CamelSchema):
     """A cadence rule: at most `maxCount` notifications in any trailing `windowHours`."""
 
     name = fields.String(required=True, validate=validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$"))

@@ -9,23 +9,17 @@ from marshmallow.fields import Field
 class CamelSchema(Schema):
     """A schema whose fields need no `data_key` for their names in camelCase.
 
-    A field that gives its own `data_key` keeps it. Unknown names are refused, as marshmallow does.
+    A field that gives its own `data_key` keeps it. Unknown names are refused, and OpenAPI says so;
+    a schema that keeps or ignores them says it by `unknown` in its `Meta`.
     """
+
+    class Meta:
+        unknown = RAISE
 
     def on_bind_field(self, field_name: str, field_obj: Field[Any]) -> None:
         """Give the field its name outside, where its declaration gives none."""
         if field_obj.data_key is None:
             field_obj.data_key = camel_case(field_name)
-
-
-class StrictSchema(CamelSchema):
-    """What a caller sends: unknown names are refused, and OpenAPI says so.
-
-    A child that has a `Meta` of its own writes `class Meta(StrictSchema.Meta)`.
-    """
-
-    class Meta:
-        unknown = RAISE
 
 
 class AnswerSchema(CamelSchema):

@@ -3,14 +3,14 @@
 import pytest
 from marshmallow import INCLUDE, ValidationError, fields
 
-from chassis.schemas import AnswerSchema, CamelSchema, StrictSchema, camel_case
+from chassis.schemas import AnswerSchema, CamelSchema, camel_case
 
 
 class Inner(CamelSchema):
     sent_at_ms = fields.Integer(required=True)
 
 
-class Outer(StrictSchema):
+class Outer(CamelSchema):
     push_title = fields.String(required=True)
     start = fields.String(data_key="from")
     inner_parts = fields.List(fields.Nested(Inner))

@@ -1,4 +1,4 @@
-"""The cap check: which users have no room for one more send, asked for all at once."""
+"""The cap check: finds the users who have no room for one more send, all at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +13,22 @@ from cadence_service.adapters.partitions import partition_name
 from cadence_service.domain.cadence import CadenceRule
 from cadence_service.domain.user_ids import UserIds
 from chassis.postgres import BulkConnection
+from chassis.rows import fetch_one, fetch_value
 
 #: A probe of the index costs about as much as merging so many rows of history.
 ROWS_A_PROBE: Final = 12
-#: How much room a row of history takes up, where PostgreSQL has counted none yet.
+#: The size of a row of history, where PostgreSQL has counted no rows yet.
 BYTES_A_ROW: Final = 85
-#: What stands for a user with later sends, whom only the pure rule can judge.
+#: Marks a user with later sends, who needs the pure rule.
 _UNCLEAR: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class CapQuestion:
-    """Who is asked about, by which rules, for a send at which instant.
+    """May these users get one more send at this instant, by these rules?
 
-    Shape: what the reservation `own_reservation` holds itself is left out; sends from `until` on,
-    if that is given, instead of from the longest window after `at` on.
+    Shape: slots of the reservation `own_reservation` do not count. Sends from `until` on do not
+    count either; the default of `until` is the longest window after `at`.
     """
 
     users: UserIds
@@ -52,7 +53,7 @@ class CapQuestion:
         return sorted(set().union(*(rule.counted_layers for rule in self.rules)))
 
     def parameters(self) -> dict[str, Any]:
-        """Return what statements about this question are given."""
+        """Return the parameters of a statement about this question."""
         given: dict[str, Any] = {
             "users": self.users,
             "first_user": self.users.uuid(0),
@@ -76,8 +77,8 @@ class CapQuestion:
 class Suspects:
     """Users who may break a rule, by their index among those who were asked for.
 
-    Shape: `blocked` has, for each rule, who is held back by it and by none before it; `unclear`
-    are users with later sends, whom only the pure rule can judge. All in ascending order.
+    Shape: `blocked` has, for each rule, the users who break it and no rule before it; `unclear`
+    are users with later sends, who need the pure rule. All are in ascending order.
     """
 
     blocked: Sequence[NDArray[np.int64]]
@@ -85,12 +86,13 @@ class Suspects:
 
 
 def find_suspects(connection: BulkConnection, question: CapQuestion) -> Suspects:
-    """Return who may break a rule; one statement for all."""
+    """Return who may break a rule, by one statement for all users."""
     rules, parameters = question.rules, question.parameters()
     plan = choose_plan(connection, question)
     full = [is_full(number) for number in range(len(rules))]
     whens = " ".join(f"WHEN {text} THEN {number}" for number, text in enumerate(full))
-    row = connection.execute(
+    raw = fetch_value(
+        connection,
         f"""
         SELECT string_agg(int8send(position) || int2send(verdict::int2), ''::bytea)
           FROM (SELECT position,
@@ -100,10 +102,8 @@ def find_suspects(connection: BulkConnection, question: CapQuestion) -> Suspects
                 HAVING bool_or(sent_at > %(at)s) OR {" OR ".join(full)}) AS suspects
         """,  # noqa: S608 - made of constants and numbers; every value is a parameter
         parameters,
-    ).fetchone()
-    found = np.frombuffer(
-        (row[0] if row else None) or b"", dtype=[("position", ">i8"), ("verdict", ">i2")]
     )
+    found = np.frombuffer(raw or b"", dtype=[("position", ">i8"), ("verdict", ">i2")])
     found = np.sort(found, order="position")
     positions = found["position"].astype(np.int64) - 1
     return Suspects(
@@ -113,14 +113,14 @@ def find_suspects(connection: BulkConnection, question: CapQuestion) -> Suspects
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How the sends of users are looked up: merged with their index, or probed one by one.
+class LookupPlan:
+    """How to look up the sends of users: by a merge with the index, or user by user.
 
-    Shape: `has_holds` says whether any running reservation may hold slots that count.
+    Shape: `has_reserved` says whether a running reservation may hold slots that count.
     """
 
     merges: bool
-    has_holds: bool
+    has_reserved: bool
 
 
 def counts_for(number: int) -> str:
@@ -136,17 +136,17 @@ def is_full(number: int) -> str:
     return f"count(*) FILTER (WHERE {counts_for(number)}) >= %(max_{number})s"
 
 
-def counted_sends(plan: Plan) -> str:
+def counted_sends(plan: LookupPlan) -> str:
     """Return the query of all sends that may count: (position, user_id, layer_id, sent_at)."""
     recorded, held = _MERGED if plan.merges else _PROBED
-    return f"{recorded} UNION ALL {held}" if plan.has_holds else recorded
+    return f"{recorded} UNION ALL {held}" if plan.has_reserved else recorded
 
 
 _ASKED: Final = "unnest(%(users)s::uuid[]) WITH ORDINALITY a (user_id, position)"
 _IN_TIME: Final = """
     n.sent_at > %(from)s AND n.sent_at < %(until)s AND n.layer_id = ANY(%(layers)s::smallint[])
 """
-_HOLDS: Final = """
+_RESERVED: Final = """
     r.state = 'reserved' AND r.expires_at > clock_timestamp()
     AND r.scheduled_for > %(from)s AND r.scheduled_for < %(until)s
     AND r.layer_id = ANY(%(layers)s::smallint[]) AND r.id <> %(own_reservation)s
@@ -166,7 +166,7 @@ _MERGED: Final = (
       JOIN held_slots h ON h.user_id = a.user_id
            AND h.user_id BETWEEN %(first_user)s AND %(last_user)s
       JOIN reservations r ON r.id = h.reservation_id
-     WHERE {_HOLDS}
+     WHERE {_RESERVED}
     """,  # noqa: S608 - made of constants
 )
 # OFFSET 0 keeps PostgreSQL to it: user by user, even where a new week's rows are not counted yet.
@@ -183,20 +183,21 @@ _PROBED: Final = (
      CROSS JOIN LATERAL (SELECT h.reservation_id FROM held_slots h
                           WHERE h.user_id = a.user_id OFFSET 0) h
      CROSS JOIN LATERAL (SELECT r.layer_id, r.scheduled_for FROM reservations r
-                          WHERE r.id = h.reservation_id AND {_HOLDS} OFFSET 0) r
+                          WHERE r.id = h.reservation_id AND {_RESERVED} OFFSET 0) r
     """,  # noqa: S608 - made of constants
 )
 
 
-def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
-    """Let the next statements probe the index for each id, or, for very many, merge with it.
+def choose_plan(connection: BulkConnection, question: CapQuestion) -> LookupPlan:
+    """Choose how the next statements look users up: each in the index, or very many by a merge.
 
-    PostgreSQL knows nothing of an array's ids and would hash the whole history for a few of them.
-    It counts rows now and then only, so how many there are is told by the room that they take up.
+    PostgreSQL knows nothing about the ids in an array, and would hash the whole history for a few
+    of them. It counts rows only now and then, so the number of rows is estimated from their size.
     """
-    row = connection.execute(
+    row = fetch_one(
+        connection,
         """
-        SELECT merges, has_holds,
+        SELECT merges, has_reserved,
                set_config('enable_hashjoin', 'off', true),
                set_config('join_collapse_limit', '1', true),  -- from users to slots to reservations
                set_config('enable_mergejoin', merges::text, true),
@@ -213,7 +214,7 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
                                 WHERE state = 'reserved' AND expires_at > clock_timestamp()
                                   AND scheduled_for > %(from)s AND scheduled_for < %(until)s
                                   AND layer_id = ANY(%(layers)s::smallint[])
-                                  AND id <> %(own_reservation)s) AS has_holds) AS holds
+                                  AND id <> %(own_reservation)s) AS has_reserved) AS holds
         """,
         {
             "asked": len(question.users),
@@ -227,5 +228,5 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> Plan:
             "layers": question.layers,
             "own_reservation": question.own_reservation,
         },
-    ).fetchone()
-    return Plan(*(row[:2] if row else (False, True)))
+    )
+    return LookupPlan(*(row[:2] if row else (False, True)))

@@ -1,4 +1,4 @@
-"""What only the process that checked an audience knows."""
+"""Metrics that only the process that checks an audience can count."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The table `reservation_exclusions`: whom a reservation held back, and why, as it was decided."""
+"""The table `reservation_exclusions`: the users that a reservation left out, and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from cadence_service.adapters.cap_check import (
 from cadence_service.adapters.id_arrays import read_sent_ids
 from cadence_service.domain.user_ids import UserIds
 from chassis.postgres import BulkConnection
+from chassis.rows import fetch_all, fetch_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,12 @@ class Exclusion:
 def insert_found(
     connection: BulkConnection, reservation_id: int, part: int, question: CapQuestion
 ) -> UserIds:
-    """Remember why each user of the question is held back; return whom.
+    """Write down why each user of the question is held back; return these users.
 
-    Shape: the question looks at all later sends, too.
-
-    Left out is whoever has come free meanwhile, and whoever has sends later than the reservation's
-    instant: for the others, a full rule has room again once its oldest send that matters is out of
-    its window, and nobody is free before the last of the rules has.
+    Shape: the question looks at all later sends, too. Users who have become free meanwhile are left
+    out, and users with sends after the instant of the reservation. For all others a full rule has
+    room again when the oldest send that matters leaves its window, and a user is free when the last
+    rule has room.
     """
     if not len(question.users):
         return question.users
@@ -45,7 +45,8 @@ def insert_found(
     rule = " ".join(f"WHEN {is_full(n)} THEN %(name_{n})s" for n in numbers)
     counted = " ".join(f"WHEN {is_full(n)} THEN {_counted(n, 'ASC')}" for n in numbers)
     freed = ", ".join(f"({_counted(n, 'DESC')})[%(max_{n})s] + %(window_{n})s" for n in numbers)
-    row = connection.execute(
+    raw = fetch_value(
+        connection,
         f"""
         WITH found AS (
           INSERT INTO reservation_exclusions (reservation_id, part, user_id, rule, counted_sends,
@@ -58,14 +59,14 @@ def insert_found(
         SELECT string_agg(uuid_send(user_id), ''::bytea) FROM found
         """,  # noqa: S608 - made of constants and numbers; every value is a parameter
         question.parameters() | {"id": reservation_id, "part": part},
-    ).fetchone()
-    return read_sent_ids(row[0] if row else None)
+    )
+    return read_sent_ids(raw)
 
 
 def insert_judged(
     connection: BulkConnection, reservation_id: int, part: int, exclusions: Sequence[Exclusion]
 ) -> None:
-    """Remember exclusions that the pure rule found."""
+    """Write down exclusions that the pure rule found."""
     with connection.cursor() as cursor:
         cursor.executemany(
             """
@@ -83,8 +84,9 @@ def insert_judged(
 def select_excluded(
     connection: BulkConnection, reservation_id: int, part: int
 ) -> dict[str, UserIds]:
-    """Return who of a part was held back, by rule."""
-    rows = connection.execute(
+    """Return which users of a part were held back, by rule."""
+    rows = fetch_all(
+        connection,
         """
         SELECT rule, string_agg(uuid_send(user_id), ''::bytea) FROM reservation_exclusions
          WHERE reservation_id = %(id)s AND part = %(part)s GROUP BY rule
@@ -95,16 +97,17 @@ def select_excluded(
 
 
 def select_exclusions(connection: BulkConnection, reservation_id: int) -> list[Exclusion]:
-    """Return everybody who was held back, by user, with why."""
-    rows = connection.execute(
+    """Return everybody who was held back, and why, in the order of users."""
+    return fetch_all(
+        connection,
         """
         SELECT user_id, rule, counted_sends, next_eligible_at FROM reservation_exclusions
          WHERE reservation_id = %(id)s
          ORDER BY user_id
         """,
         {"id": reservation_id},
+        make=lambda user, rule, sends, at: Exclusion(user, rule, tuple(sends), at),
     )
-    return [Exclusion(user_id, rule, tuple(sends), at) for user_id, rule, sends, at in rows]
 
 
 def _counted(number: int, order: str) -> str:

@@ -1,4 +1,4 @@
-"""User ids to PostgreSQL and back, in its binary form: nothing is said or read as text."""
+"""User ids to PostgreSQL and back, in its binary form."""
 
 from typing import Any, Final
 

@@ -1,14 +1,15 @@
-"""The table `imports`, and the history that each of them brought."""
+"""The table `imports`, and the history that each import brought."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from cadence_service.adapters.history_csv import PastSend
 from chassis.postgres import BulkConnection
+from chassis.rows import execute, fetch_all, fetch_value
 
-#: An advisory lock: imports run one after the other, so that none overlooks another's rows.
+#: An advisory lock: imports run one after the other, so that each sees the rows of the others.
 LOCK: Final = 7_304_218_512
 
 
@@ -29,67 +30,63 @@ class Import:
     reason: str | None
 
 
-_COLUMNS: Final = (
-    "id, kind, file_name, state, started_at, ended_at, total_rows, valid_rows, inserted,"
-    " duplicates, reason"
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportCounts:
+    """Rows of an import: in all, well-formed, added to the history, and there already."""
+
+    total: int
+    valid: int
+    inserted: int
+    duplicates: int
 
 
 def insert_import(connection: BulkConnection, kind: str, file_name: str, now: datetime) -> int:
     """Open an import; return its id."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO imports (kind, file_name, state, started_at)
-            VALUES (%(kind)s, %(name)s, 'running', %(now)s) RETURNING id
-            """,
-            {"kind": kind, "name": file_name, "now": now},
-        )
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    import_id: int = fetch_value(
+        connection,
+        """
+        INSERT INTO imports (kind, file_name, state, started_at)
+        VALUES (%(kind)s, %(name)s, 'running', %(now)s) RETURNING id
+        """,
+        {"kind": kind, "name": file_name, "now": now},
+    )
+    return import_id
 
 
 def save_progress(connection: BulkConnection, import_id: int, total: int) -> None:
-    """Say how many rows a running import has read."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE imports SET total_rows = %(total)s WHERE id = %(id)s AND state = 'running'",
-            {"id": import_id, "total": total},
-        )
+    """Write down how many rows a running import has read."""
+    execute(
+        connection,
+        "UPDATE imports SET total_rows = %(total)s WHERE id = %(id)s AND state = 'running'",
+        {"id": import_id, "total": total},
+    )
 
 
 def end_import(
     connection: BulkConnection,
     import_id: int,
     state: str,
-    counts: tuple[int, int, int, int],
+    counts: ImportCounts,
     now: datetime,
     reason: str | None = None,
 ) -> None:
-    """Say how an import ended; `counts` are rows in all, valid, inserted, duplicate."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE imports
-               SET state = %(state)s, ended_at = %(now)s, reason = %(reason)s,
-                   total_rows = %(total)s, valid_rows = %(valid)s, inserted = %(inserted)s,
-                   duplicates = %(duplicates)s
-             WHERE id = %(id)s
-            """,
-            {
-                "id": import_id,
-                "state": state,
-                "now": now,
-                "reason": reason,
-                **dict(zip(("total", "valid", "inserted", "duplicates"), counts, strict=True)),
-            },
-        )
+    """Write down how an import ended."""
+    execute(
+        connection,
+        """
+        UPDATE imports
+           SET state = %(state)s, ended_at = %(now)s, reason = %(reason)s,
+               total_rows = %(total)s, valid_rows = %(valid)s, inserted = %(inserted)s,
+               duplicates = %(duplicates)s
+         WHERE id = %(id)s
+        """,
+        {"id": import_id, "state": state, "now": now, "reason": reason, **asdict(counts)},
+    )
 
 
 def lock_imports(connection: BulkConnection) -> None:
     """Let only one transaction at a time import."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": LOCK})
+    execute(connection, "SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": LOCK})
 
 
 def insert_history(
@@ -100,7 +97,8 @@ def insert_history(
 ) -> int:
     """Add sends of the past, unless the user has one of the same instant; return how many."""
     ordered = sorted(sends, key=lambda send: send.user_id)
-    return connection.execute(
+    return execute(
+        connection,
         """
         INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, actually_sent_at,
                                         import_id)
@@ -117,29 +115,29 @@ def insert_history(
             "layers": [send.layer_id for send in ordered],
             "messages": [message_ids[send.texts.digest] for send in ordered],
         },
-    ).rowcount
+    )
 
 
 def select_imports(connection: BulkConnection, import_id: int | None = None) -> list[Import]:
     """Return the imports, newest first; or only the one of this id."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT {_COLUMNS} FROM imports
-             WHERE %(id)s::bigint IS NULL OR id = %(id)s::bigint
-             ORDER BY id DESC LIMIT 500
-            """,  # noqa: S608 - a constant list of columns
-            {"id": import_id},
-        )
-        names = [name.strip() for name in _COLUMNS.split(",")]
-        rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in cursor]
-    return [Import(**row) for row in rows]
+    return fetch_all(
+        connection,
+        """
+        SELECT id, kind, file_name, state, started_at, ended_at, total_rows, valid_rows, inserted,
+               duplicates, reason
+          FROM imports
+         WHERE %(id)s::bigint IS NULL OR id = %(id)s::bigint
+         ORDER BY id DESC LIMIT 500
+        """,
+        {"id": import_id},
+        make=Import,
+        by_name=True,
+    )
 
 
 def delete_history(connection: BulkConnection, import_id: int) -> int:
-    """Remove what an import brought; return how many sends that were."""
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM user_notifications WHERE import_id = %(id)s", {"id": import_id})
-        removed = int(cursor.rowcount)
-        cursor.execute("UPDATE imports SET state = 'undone' WHERE id = %(id)s", {"id": import_id})
+    """Remove the sends that an import brought; return how many there were."""
+    undone = {"id": import_id}
+    removed = execute(connection, "DELETE FROM user_notifications WHERE import_id = %(id)s", undone)
+    execute(connection, "UPDATE imports SET state = 'undone' WHERE id = %(id)s", undone)
     return removed

@@ -1,11 +1,12 @@
-"""The table `user_notifications`: every notification that every user got; and what is held.
+"""The table `user_notifications`: every notification that every user got; and reserved slots.
 
-Users of an array are looked up one by one, each by the index: OFFSET 0 keeps PostgreSQL, which
-knows nothing of an array's ids, from reading the whole history for a few of them.
+PostgreSQL knows nothing about the ids in an array, and would read the whole history for a few of
+them. OFFSET 0 makes it look up each user by the index instead.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from cadence_service.adapters import id_arrays as id_arrays  # lets UserIds be sent as a uuid[]
@@ -13,13 +14,23 @@ from cadence_service.adapters.partitions import FOREVER
 from cadence_service.domain.cadence import CadenceRule, Send
 from cadence_service.domain.user_ids import UserIds
 from chassis.postgres import BulkConnection
+from chassis.rows import fetch_all, fetch_values, stream_rows
+
+
+class PastSend(NamedTuple):
+    """A send in the history; light, because a simulation reads millions of them."""
+
+    user_id: UUID
+    layer_id: int
+    sent_at: datetime
 
 
 def select_sends(
     connection: BulkConnection, users: UserIds, after: datetime, before: datetime | None = None
 ) -> dict[UUID, list[Send]]:
     """Return the sends of each of `users` between two instants, held slots too."""
-    rows = connection.execute(
+    rows = fetch_all(
+        connection,
         """
         SELECT u, sends.layer_id, sends.sent_at
           FROM unnest(%(users)s::uuid[]) u CROSS JOIN LATERAL (
@@ -49,7 +60,8 @@ def select_over_cap(
 
     Slots that are only held do not count. `find_overruns` is what this means.
     """
-    rows = connection.execute(
+    return fetch_values(
+        connection,
         """
         WITH counted AS (
           SELECT u AS user_id, n.sent_at, 1 AS sends, false AS is_own
@@ -87,27 +99,25 @@ def select_over_cap(
             "max": rule.max_count,
         },
     )
-    return [row[0] for row in rows]
 
 
 def stream_history(
     connection: BulkConnection, start: datetime, end: datetime, share: float
-) -> Iterator[tuple[UUID, int, datetime]]:
-    """Yield (user, layer, instant) of what was sent from `start` to before `end`.
+) -> Iterator[PastSend]:
+    """Yield the sends from `start` to before `end`.
 
     Shape: by user, then by instant; a `share` below 1 takes that part of the users, always the
     same ones.
     """
-    with connection.cursor("history") as cursor:
-        cursor.itersize = 20_000
-        cursor.execute(
-            """
-            SELECT user_id, layer_id, sent_at
-              FROM user_notifications
-             WHERE sent_at >= %(start)s AND sent_at < %(end)s
-               AND (hashtextextended(user_id::text, 0) & 65535) < %(share)s * 65536
-             ORDER BY user_id, sent_at, layer_id
-            """,
-            {"start": start, "end": end, "share": share},
-        )
-        yield from cursor
+    rows = stream_rows(
+        connection,
+        """
+        SELECT user_id, layer_id, sent_at
+          FROM user_notifications
+         WHERE sent_at >= %(start)s AND sent_at < %(end)s
+           AND (hashtextextended(user_id::text, 0) & 65535) < %(share)s * 65536
+         ORDER BY user_id, sent_at, layer_id
+        """,
+        {"start": start, "end": end, "share": share},
+    )
+    return map(PastSend._make, rows)

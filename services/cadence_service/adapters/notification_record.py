@@ -7,11 +7,12 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.postgres import BulkConnection
+from chassis.rows import execute, fetch_all
 
 
 @dataclass(frozen=True, slots=True)
 class MessageTexts:
-    """The texts of a push, as they are remembered."""
+    """The texts of a push, as they are recorded."""
 
     push_title: str
     push_body: str
@@ -20,14 +21,14 @@ class MessageTexts:
 
     @property
     def digest(self) -> bytes:
-        """Return what tells these texts from others."""
+        """Return a value that differs for different texts."""
         texts = (self.push_title, self.push_body, self.audience_description, self.deep_link)
         return hashlib.sha256(repr(texts).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """A notification that was sent, to be remembered."""
+    """A notification that was sent, to be recorded."""
 
     user_id: UUID
     layer_id: int
@@ -38,16 +39,17 @@ class Notification:
 
     @property
     def key(self) -> bytes | None:
-        """Return the caller's key as it is stored, or None without one."""
+        """Return the key of the caller as it is stored, or None if there is no key."""
         if self.idempotency_key is None:
             return None
         return hashlib.sha256(self.idempotency_key.encode()).digest()
 
 
 def upsert_messages(connection: BulkConnection, texts: Iterable[MessageTexts]) -> dict[bytes, int]:
-    """Remember each of `texts` once; return the ids by digest."""
+    """Record each of `texts` once; return the ids by digest."""
     wanted = dict(sorted((text.digest, text) for text in set(texts)))
-    connection.execute(
+    execute(
+        connection,
         """
         INSERT INTO messages (digest, push_title, push_body, audience_description, deep_link)
         SELECT * FROM unnest(%(digests)s::bytea[], %(titles)s::text[], %(bodies)s::text[],
@@ -62,22 +64,20 @@ def upsert_messages(connection: BulkConnection, texts: Iterable[MessageTexts]) -
             "links": [text.deep_link for text in wanted.values()],
         },
     )
-    rows = connection.execute(
-        "SELECT digest, id FROM messages WHERE digest = ANY(%(digests)s::bytea[])",
-        {"digests": list(wanted)},
-    )
-    return dict(rows.fetchall())
+    known = "SELECT digest, id FROM messages WHERE digest = ANY(%(digests)s::bytea[])"
+    return dict(fetch_all(connection, known, {"digests": list(wanted)}))
 
 
 def claim_keys(
     connection: BulkConnection, notifications: Sequence[Notification]
 ) -> set[tuple[UUID, bytes]]:
-    """Claim the keys of `notifications`; return those that nobody had claimed before."""
+    """Claim the keys of `notifications`; return the keys that are new."""
     keyed = sorted({(n.user_id, n.key, n.sent_at) for n in notifications if n.key is not None})
     if not keyed:
         return set()
     users, keys, instants = zip(*keyed, strict=True)
-    rows = connection.execute(
+    rows = fetch_all(
+        connection,
         """
         INSERT INTO notification_keys (user_id, key, sent_at)
         SELECT * FROM unnest(%(users)s::uuid[], %(keys)s::bytea[], %(instants)s::timestamptz[])
@@ -86,7 +86,7 @@ def claim_keys(
         """,
         {"users": list(users), "keys": list(keys), "instants": list(instants)},
     )
-    return set(rows.fetchall())
+    return set(rows)
 
 
 def insert_notifications(
@@ -97,7 +97,8 @@ def insert_notifications(
 ) -> None:
     """Add `notifications` to the history, sorted by user so that its index grows in order."""
     ordered = sorted(notifications, key=lambda n: n.user_id)
-    connection.execute(
+    execute(
+        connection,
         """
         INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, actually_sent_at,
                                         rule_set)

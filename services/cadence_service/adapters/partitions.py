@@ -1,4 +1,4 @@
-"""The weekly partitions of the history: made ahead, and dropped when nobody sees them."""
+"""The weekly partitions of the history: made ahead, and dropped when no rule looks at them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from psycopg import sql
 
 from chassis.postgres import BulkConnection
+from chassis.rows import execute, fetch_one, fetch_value, fetch_values
 
 WEEK: Final = timedelta(days=7)
 EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday
@@ -16,9 +17,9 @@ WEEKS_AHEAD: Final = 9
 
 
 def make_partitions(connection: BulkConnection, now: datetime) -> None:
-    """Make the partitions around `now` that are not there yet.
+    """Make the missing partitions around `now`.
 
-    A week that already has strays in the default partition keeps them there.
+    A week whose rows are already in the default partition keeps them there.
     """
     this_week = EPOCH + (now - EPOCH) // WEEK * WEEK
     for number in range(-WEEKS_BACK, WEEKS_AHEAD + 1):
@@ -32,42 +33,39 @@ def partition_name(instant: datetime) -> str:
 
 
 def _make_partition(connection: BulkConnection, start: datetime) -> None:
-    name = sql.Identifier(partition_name(start))
-    end = start + WEEK
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%(name)s)", {"name": partition_name(start)})
-        row = cursor.fetchone()
-        if row and row[0] is not None:
-            return
-        cursor.execute(
-            """
-            SELECT 1 FROM user_notifications_strays
-             WHERE sent_at >= %(start)s AND sent_at < %(end)s LIMIT 1
-            """,
-            {"start": start, "end": end},
-        )
-        if cursor.fetchone() is not None:
-            return
-        cursor.execute(
-            sql.SQL(
-                "CREATE TABLE {} PARTITION OF user_notifications FOR VALUES FROM ({}) TO ({})"
-                # Vacuumed as it grows, so that cap checks need only look at the index.
-                " WITH (autovacuum_vacuum_insert_scale_factor = 0.02)"
-            ).format(name, sql.Literal(start.isoformat()), sql.Literal(end.isoformat()))
-        )
+    name, end = partition_name(start), start + WEEK
+    if fetch_value(connection, "SELECT to_regclass(%(name)s)", {"name": name}) is not None:
+        return
+    strays = """
+        SELECT 1 FROM user_notifications_strays
+         WHERE sent_at >= %(start)s AND sent_at < %(end)s LIMIT 1
+    """
+    if fetch_value(connection, strays, {"start": start, "end": end}) is not None:
+        return
+    execute(
+        connection,
+        sql.SQL(
+            "CREATE TABLE {} PARTITION OF user_notifications FOR VALUES FROM ({}) TO ({})"
+            # Vacuumed as it grows, so that cap checks need only look at the index.
+            " WITH (autovacuum_vacuum_insert_scale_factor = 0.02)"
+        ).format(
+            sql.Identifier(name), sql.Literal(start.isoformat()), sql.Literal(end.isoformat())
+        ),
+    )
 
 
 def find_end(connection: BulkConnection) -> datetime:
     """Return an instant after which there is no notification."""
-    row = connection.execute(
+    row = fetch_one(
+        connection,
         """
         SELECT max(c.relname) FILTER (WHERE c.relname ~ '_[0-9]{8}$'),
                bool_or(c.relname = 'user_notifications_strays')
           FROM pg_inherits i
           JOIN pg_class c ON c.oid = i.inhrelid
          WHERE i.inhparent = 'user_notifications'::regclass AND pg_relation_size(c.oid) > 0
-        """
-    ).fetchone()
+        """,
+    )
     newest, has_strays = row or (None, True)
     if has_strays:
         return FOREVER
@@ -76,39 +74,36 @@ def find_end(connection: BulkConnection) -> datetime:
 
 def select_old_partitions(connection: BulkConnection, ended_before: datetime) -> list[str]:
     """Return the names of the weeks that ended before then, oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT c.relname
-              FROM pg_inherits i
-              JOIN pg_class c ON c.oid = i.inhrelid
-             WHERE i.inhparent = 'user_notifications'::regclass
-               AND c.relname ~ '^user_notifications_[0-9]{8}$'
-             ORDER BY c.relname
-            """
-        )
-        names = [str(row[0]) for row in cursor]
+    names = fetch_values(
+        connection,
+        """
+        SELECT c.relname
+          FROM pg_inherits i
+          JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'user_notifications'::regclass
+           AND c.relname ~ '^user_notifications_[0-9]{8}$'
+         ORDER BY c.relname
+        """,
+    )
     return [name for name in names if _start_of(name) + WEEK <= ended_before]
 
 
 def drop_partition(connection: BulkConnection, name: str) -> int:
-    """Drop a week with all that is in it; return how many rows that were."""
+    """Drop a week with all its rows; return how many there were."""
     table = sql.Identifier(name)
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(table))
-        row = cursor.fetchone()
-        cursor.execute("SET LOCAL lock_timeout = '5s'")
-        cursor.execute(sql.SQL("DROP TABLE {}").format(table))
-    return int(row[0]) if row else 0
+    rows: int = fetch_value(connection, sql.SQL("SELECT count(*) FROM {}").format(table))
+    execute(connection, "SET LOCAL lock_timeout = '5s'")
+    execute(connection, sql.SQL("DROP TABLE {}").format(table))
+    return rows
 
 
 def delete_strays(connection: BulkConnection, before: datetime) -> int:
-    """Delete rows of before then that lie in no week of their own; return how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM user_notifications_strays WHERE sent_at < %(before)s", {"before": before}
-        )
-        return int(cursor.rowcount)
+    """Delete rows from before then that are in no week's partition; return how many."""
+    return execute(
+        connection,
+        "DELETE FROM user_notifications_strays WHERE sent_at < %(before)s",
+        {"before": before},
+    )
 
 
 def _start_of(name: str) -> datetime:

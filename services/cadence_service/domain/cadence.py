@@ -17,7 +17,7 @@ class Send:
 class CadenceRule:
     """At most `max_count` sends on `counted_layers`, to one user, in any trailing `window`.
 
-    It is checked when a push is on one of `applies_to_layers`. A cooldown is the rule whose
+    The rule is checked when a push is on one of `applies_to_layers`. A cooldown is a rule whose
     `max_count` is 1.
     """
 
@@ -61,8 +61,8 @@ def find_overruns(
 ) -> list[CadenceRule]:
     """Return the rules that `own`, one of a user's `sends`, has broken; none if it is not there.
 
-    It has broken a rule if others use up the cap of a trailing window that holds it, whichever of
-    them came first.
+    A send breaks a rule if other sends use up the cap of a trailing window around it, no matter
+    which of them came first.
     """
     others = list(sends)
     if own not in others:
@@ -103,7 +103,7 @@ def _find_full_window(
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """From `start` on, until the next stretch: held back by `rule`, or by none."""
+    """From `start` until the next stretch, the user is held back by `rule`, or by none."""
 
     start: datetime
     rule: str | None
@@ -112,10 +112,10 @@ class Stretch:
 def find_stretches(
     rules: Sequence[CadenceRule], sends: Sequence[Send], start: datetime, end: datetime
 ) -> list[Stretch]:
-    """Return how a user stands from `start` to `end`, if nothing more is sent meanwhile.
+    """Return which rule holds a user back from `start` to `end`, if nothing more is sent.
 
-    Shape: in order; neighbours differ. Later sends, such as reserved ones, hold back before them
-    too, so a user who is eligible now need not be so later.
+    Shape: in order; neighbours differ. Later sends, such as reserved ones, hold a user back before
+    their instant too, so a user who is eligible now may be held back later.
     """
     # A send counts for instants closer to it than the window, on both of its sides.
     instants = {
@@ -141,7 +141,7 @@ def replay(
 ) -> list[str | None]:
     """Return, for each of one user's `sends` in order, the rule that holds it back, or None.
 
-    Shape: `before` happened whatever the rules say; what is held back uses up nothing.
+    Shape: `before` happened, whatever the rules say; a send that is held back uses up nothing.
     """
     kept = list(before)
     verdicts: list[str | None] = []

@@ -1,4 +1,4 @@
-"""Which push logs an audience of the past may belong to."""
+"""Finds the push logs that an audience of the past may belong to."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,10 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 MAX_AGE: Final = timedelta(days=90)
-MOST: Final = 10
-#: How near a log's instant has to be to a send's.
+MAX_MATCHES: Final = 10
+#: How near the instant of a log must be to the instant of a send.
 NEAR: Final = timedelta(minutes=5)
 _QUALITY: Final = ((0.0, 100), (0.02, 95), (0.05, 85), (0.10, 70), (0.20, 50))
+
+
+#: A push log as its file has it.
+_Log = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,8 @@ class LinkLog:
 
 
 def find_matching_logs(
-    audience_size: int, logs: Iterable[Mapping[str, Any]], now: datetime
-) -> list[dict[str, Any]]:
+    audience_size: int, logs: Iterable[_Log], now: datetime
+) -> list[dict[str, object]]:
     """Return the logs whose audience is nearest in size, with the difference and its quality.
 
     Shape: up to 10, nearest first; only real, completed pushes of the last 90 days.
@@ -40,13 +44,13 @@ def find_matching_logs(
                     **log,
                     "audienceSize": size,
                     "audienceSizeDiff": difference,
-                    "matchQuality": next((q for most, q in _QUALITY if share <= most), 25),
+                    "matchQuality": next((q for limit, q in _QUALITY if share <= limit), 25),
                 }
             )
-    return sorted(found, key=lambda match: match["audienceSizeDiff"])[:MOST]
+    return sorted(found, key=lambda match: match["audienceSizeDiff"])[:MAX_MATCHES]
 
 
-def read_link_logs(logs: Iterable[Mapping[str, Any]]) -> tuple[list[LinkLog], list[str]]:
+def read_link_logs(logs: Iterable[_Log]) -> tuple[list[LinkLog], list[str]]:
     """Return the logs of real, completed pushes, in order, and what is wrong with the others."""
     good: list[LinkLog] = []
     errors: list[str] = []
@@ -63,7 +67,7 @@ def read_link_logs(logs: Iterable[Mapping[str, Any]]) -> tuple[list[LinkLog], li
     return good, errors
 
 
-def is_real(log: Mapping[str, Any]) -> bool:
+def is_real(log: _Log) -> bool:
     """Return whether the log is of a push that was completed and no dry run."""
     return log.get("status") == "completed" and not log.get("isDryRun")
 

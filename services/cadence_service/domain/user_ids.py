@@ -22,8 +22,8 @@ _UUID: Final = re.compile(
 class UserIds:
     """Distinct users in ascending order.
 
-    Shape: `keys` is n rows of 16 bytes; `positions` says where each id stood first in the list
-    that it was read from.
+    Shape: `keys` is n rows of 16 bytes; `positions` has the first position of each id in the list
+    that was read.
     """
 
     keys: NDArray[np.uint8]
@@ -34,19 +34,19 @@ class UserIds:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[UUID]:
-        """Yield an object for each; for a few."""
+        """Yield an object for each user; only for a few users."""
         return map(self.uuid, range(len(self)))
 
     def uuid(self, index: int) -> UUID:
-        """Return one of them as an object."""
+        """Return one user as an object."""
         return UUID(bytes=self.keys[index].tobytes())
 
     def __getitem__(self, chosen: slice | NDArray[Any]) -> "UserIds":
-        """Return those of a range, of a mask, or of indices in ascending order."""
+        """Return the users of a range, of a mask, or of indices in ascending order."""
         return UserIds(self.keys[chosen], self.positions[chosen])
 
     def find(self, others: "UserIds") -> NDArray[np.int64]:
-        """Return where each of `others`, all of them among these, stands in this order."""
+        """Return the index of each of `others` in this order; all of them are among these users."""
         return np.searchsorted(self.scalars, others.scalars).astype(np.int64)
 
     @property
@@ -56,7 +56,7 @@ class UserIds:
 
     @property
     def spread(self) -> float:
-        """Which share of all possible ids lies between the first of these and the last."""
+        """The share of all possible ids between the first and the last of these."""
         if not len(self):
             return 0.0
         heads = self.keys[[0, -1], :8].copy().view(">u8").ravel()
@@ -65,10 +65,10 @@ class UserIds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AskedIds:
-    """The users that somebody asked for.
+    """The users that a caller asks about.
 
-    Shape: `count` ids in all, some perhaps twice; `texts` is the list as it was sent, in the
-    caller's spelling, and empty if it came as bytes. `invalid` has the distinct texts that are no
+    Shape: `count` is the number of ids, with repeated ones; `texts` is the list in the spelling of
+    the caller, or empty if the ids came as bytes; `invalid` has the distinct texts that are no
     UUID.
     """
 
@@ -78,7 +78,7 @@ class AskedIds:
     invalid: Collection[str] = ()
 
     def find_repeated(self) -> NDArray[np.int64]:
-        """Return the positions of ids that had come before."""
+        """Return the positions of ids that stand earlier in the list, too."""
         is_repeated = np.ones(self.count, dtype=bool)
         is_repeated[self.users.positions] = False
         return np.flatnonzero(is_repeated)
@@ -133,7 +133,7 @@ def _read_at_once(texts: Sequence[str]) -> NDArray[np.uint8] | None:
 
 
 def _sort(keys: NDArray[np.uint8], positions: NDArray[np.int64]) -> UserIds:
-    """Return the distinct ids in order; of those that came twice, the first."""
+    """Return the distinct ids in order, each with its first position."""
     halves = np.ascontiguousarray(keys).view(">u8").astype(np.uint64)
     order = np.argsort(halves[:, 0])
     heads = halves[order, 0]

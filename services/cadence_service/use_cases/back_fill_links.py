@@ -10,9 +10,9 @@ from chassis.postgres import BulkConnection
 
 
 def back_fill_links(connection: BulkConnection, logs: Sequence[LinkLog]) -> int:
-    """Give each send without a link that of the first log of its title and instant; count them.
+    """Give each send without a link the link of the first log of its title and instant.
 
-    If that log has no link either, the send stays as it is.
+    A send stays as it is if that log has no link. Return how many sends got one.
     """
     without_link: dict[str, list[datetime]] = defaultdict(list)
     filled = 0

@@ -1,9 +1,8 @@
-"""Change rules and layers: one change at a time, each in force at once and in the audit trail."""
+"""Change rules and layers: one change at a time, in force at once and kept in the audit trail."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from cadence_service.adapters.rule_changes import RuleChange, insert_change, lock_rules
 from cadence_service.adapters.rule_table import (
@@ -32,7 +31,7 @@ class StaleRulesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who changes the rules, why, and from which version on (None: whatever is in force)."""
+    """Who changes the rules, and why; `expected_version` None means whatever is in force."""
 
     changed_by: str = ""
     note: str = ""
@@ -82,7 +81,7 @@ def remove_rule(connection: BulkConnection, name: str, author: Author) -> RuleSe
 
 
 def change_layer(
-    connection: BulkConnection, layer_id: int, author: Author, **changes: Any
+    connection: BulkConnection, layer_id: int, author: Author, **changes: str | bool
 ) -> Layer:
     """Change a layer's name, description or exemption; RuleNotFoundError."""
     lock_rules(connection)
@@ -90,7 +89,7 @@ def change_layer(
     if layer_id not in layers:
         raise RuleNotFoundError(f"There is no layer {layer_id}.")
     before = layers[layer_id]
-    after = replace(before, **changes)
+    after = replace(before, **changes)  # type: ignore[arg-type]  # LayerChangeSchema checked it
     if any(layer.name == after.name for layer in layers.values() if layer.id != layer_id):
         raise RuleExistsError(f"name: another layer is called {after.name!r} already.")
     update_layer(connection, after)
@@ -130,8 +129,8 @@ def _change(
         version=made,
         changed_by=author.changed_by,
         note=author.note,
-        before=[_plain(rule) for rule in old if subject in {"", rule.name}],
-        after=[_plain(rule) for rule in new if subject in {"", rule.name}],
+        before=[_as_json(rule) for rule in old if subject in {"", rule.name}],
+        after=[_as_json(rule) for rule in new if subject in {"", rule.name}],
     )
     insert_change(connection, change)
     in_force = select_rule_set(connection)
@@ -147,7 +146,7 @@ def _find(rules: Sequence[CadenceRule], name: str) -> CadenceRule:
     return found
 
 
-def _plain(rule: CadenceRule) -> dict[str, Any]:
+def _as_json(rule: CadenceRule) -> dict[str, object]:
     return {
         "name": rule.name,
         "appliesToLayers": sorted(rule.applies_to_layers),

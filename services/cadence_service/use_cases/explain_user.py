@@ -1,6 +1,7 @@
-"""Explain how cadence stands with one user."""
+"""Explain whether one user may get a push, layer by layer."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,20 +12,37 @@ from cadence_service.use_cases.filter_audience import explain, read_rules
 from chassis.postgres import BulkConnection
 
 
-@dataclass(frozen=True, slots=True)
-class LayerStanding:
-    """Why the user is held back on a layer, or None; and the fault by which nobody is checked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerEligibility:
+    """Whether a user may get a push on a layer; if not, by which rule, and until when.
+
+    Shape: `fail_open_reason` says why nobody is checked on this layer, if so.
+    """
 
     layer_id: int
-    exclusion: Exclusion | None
-    fault: str | None
+    fail_open_reason: str | None
+    eligible: bool = True
+    rule: str | None = None
+    counted_sends: Sequence[datetime] = ()
+    next_eligible_at: datetime | None = None
 
 
-def explain_user(connection: BulkConnection, user_id: UUID, at: datetime) -> list[LayerStanding]:
+def explain_user(connection: BulkConnection, user_id: UUID, at: datetime) -> list[LayerEligibility]:
     """Return, for each layer, whether a push at `at` would be held back, and why."""
-    standings = []
+    layers = []
     for layer in select_layers(connection):
         in_force = read_rules(connection, layer.id)
         exclusion = explain(connection, read_uuids([user_id]), in_force.rules, at).get(0)
-        standings.append(LayerStanding(layer.id, exclusion, in_force.fault))
-    return standings
+        open_layer = LayerEligibility(layer_id=layer.id, fail_open_reason=in_force.fault)
+        layers.append(_exclude(open_layer, exclusion) if exclusion else open_layer)
+    return layers
+
+
+def _exclude(layer: LayerEligibility, exclusion: Exclusion) -> LayerEligibility:
+    return replace(
+        layer,
+        eligible=False,
+        rule=exclusion.rule,
+        counted_sends=exclusion.counted_sends,
+        next_eligible_at=exclusion.next_eligible_at,
+    )

@@ -1,4 +1,4 @@
-"""Filter an audience: whom a push on a layer may go to at an instant."""
+"""Filter an audience: find the users that a push on a layer may go to at an instant."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +44,7 @@ SPLIT_FROM: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who is asked for, on which layer, at which instant, and whether reasons are wanted."""
+    """An audience, a layer, an instant, and whether the answer gives reasons."""
 
     asked: AskedIds
     layer_id: int
@@ -54,10 +54,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """What a layer is judged by at present.
+    """The rules that apply to a layer at present.
 
-    Shape: no `rules` means that everybody passes; that is as it should be where the layer is
-    exempt, and a `fault` where it is not.
+    Shape: without `rules` everybody passes; `fault` says why, unless the layer is exempt.
     """
 
     version: int | None
@@ -67,48 +66,48 @@ class RulesInForce:
 
 @dataclass(frozen=True, slots=True)
 class FilteredAudience:
-    """The answer: who is held back, by the rule that does it; everybody else may be sent to.
+    """The answer: the users that each rule holds back; everybody else may be sent to.
 
-    Shape: `held_back` has indexes into the users of `asked`; `exclusions` say why in full, by such
-    an index, where that was wanted.
+    Shape: `capped` has indexes into the users of `asked`; `exclusions` has the full reasons by such
+    an index, where the question asks for them.
     """
 
     asked: AskedIds
-    held_back: Mapping[str, Indexes] = field(default_factory=dict)
+    capped: Mapping[str, Indexes] = field(default_factory=dict)
     exclusions: Mapping[int, Exclusion] = field(default_factory=dict)
     fail_open_reason: str | None = None
     reservation: Reservation | None = None
 
     @property
     def breakdown(self) -> dict[str, int]:
-        """How many each rule holds back."""
-        return {rule: len(indexes) for rule, indexes in self.held_back.items()}
+        """How many users each rule holds back."""
+        return {rule: len(indexes) for rule, indexes in self.capped.items()}
 
     @property
     def eligible(self) -> list[str]:
-        """Who may be sent to, in the caller's spelling and order."""
+        """The users who may be sent to, in the spelling and order of the caller."""
         is_eligible = np.zeros(self.asked.count, dtype=bool)
         is_eligible[self.asked.users.positions] = True
-        for indexes in self.held_back.values():
+        for indexes in self.capped.values():
             is_eligible[self.asked.users.positions[indexes]] = False
         return list(compress(self.asked.texts, is_eligible.tolist()))
 
 
 def filter_audience(database: BulkDatabase, question: Question) -> FilteredAudience:
-    """Judge every user of the question; if that cannot be done, let everybody valid through.
+    """Judge every user of the question; if that fails, let every valid user through.
 
-    Failing open is told in the answer, and in the log.
+    The answer and the log say when the check failed open.
     """
     try:
         with database.transaction() as connection:
             in_force = read_rules(connection, question.layer_id)
         if in_force.fault:
             return fail_open(question, in_force.fault)
-        held_back = _judge_all(database, question, in_force.rules)
-        exclusions = _explain_all(database, question, in_force.rules, held_back)
+        capped = _judge_all(database, question, in_force.rules)
+        exclusions = _explain_all(database, question, in_force.rules, capped)
     except (DatabaseAwayError, DatabaseFaultError) as error:
-        return fail_open(question, say(error))
-    return FilteredAudience(question.asked, held_back, exclusions)
+        return fail_open(question, str(error))
+    return FilteredAudience(question.asked, capped, exclusions)
 
 
 def read_rules(connection: BulkConnection, layer_id: int) -> RulesInForce:
@@ -129,9 +128,9 @@ def read_rules(connection: BulkConnection, layer_id: int) -> RulesInForce:
 def explain(
     connection: BulkConnection, users: UserIds, rules: Sequence[CadenceRule], at: datetime
 ) -> dict[int, Exclusion]:
-    """Return why each of `users` who is held back is, by index; the others are left out.
+    """Return why users are held back, by their index in `users`; the others are left out.
 
-    Every later send is looked at: until when a user is held back may depend on it.
+    All later sends are read, because the end of a cap may depend on them.
     """
     if not len(users) or not rules:
         return {}
@@ -147,20 +146,20 @@ def explain(
     return exclusions
 
 
-def in_lanes(work: Callable[[_Given], _Found], given: Sequence[_Given]) -> list[_Found]:
-    """Return what `work` makes of each of `given`, a few of them at a time."""
+def run_in_lanes(work: Callable[[_Given], _Found], given: Sequence[_Given]) -> list[_Found]:
+    """Return what `work` makes of each of `given`, a few at a time."""
     if len(given) < LANES:
         return [work(one) for one in given]
-    # What is known of the request, such as who waits for its answer, is known in each lane.
+    # Each lane keeps the context of the request, such as the client that waits for the answer.
     contexts = [copy_context() for _ in given]
     with ThreadPoolExecutor(LANES) as lanes:
         return list(lanes.map(lambda context, one: context.run(work, one), contexts, given))
 
 
-def put_together(
+def merge_by_rule(
     rules: Sequence[CadenceRule], parts: Sequence[Mapping[str, Indexes]]
 ) -> dict[str, Indexes]:
-    """Return who is held back in any of `parts`, by rule; each of `rules` has an entry."""
+    """Return the users held back in any of `parts`, by rule; each of `rules` has an entry."""
     names = dict.fromkeys([rule.name for rule in rules] + [name for part in parts for name in part])
     return {
         name: np.concatenate([part[name] for part in parts if name in part] or [_NOBODY])
@@ -169,32 +168,29 @@ def put_together(
 
 
 def fail_open(question: Question, reason: str) -> FilteredAudience:
-    """Let everybody valid through, and say why in the answer and in the log."""
-    warn_open(question, reason)
+    """Let every valid user through; the answer and the log say why."""
+    log_failed_open(question, reason)
     return FilteredAudience(question.asked, fail_open_reason=reason)
 
 
-def warn_open(question: Question, reason: str) -> None:
+def log_failed_open(question: Question, reason: str) -> None:
     """Log that everybody was let through."""
     FAILED_OPEN.inc()
     users = len(question.asked.users)
     log.warning("cadence_failed_open", layer=question.layer_id, users=users, reason=reason)
 
 
-def say(error: Exception) -> str:
-    """Return the first line of what a database said."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def _judge_all(
     database: BulkDatabase, question: Question, rules: Sequence[CadenceRule]
 ) -> dict[str, Indexes]:
-    """Return who is held back by which rule; a large audience in ranges, on two connections."""
+    """Return the users that each rule holds back; a large audience is split into ranges."""
     users = question.asked.users
     ranges = 1 if len(users) < SPLIT_FROM else LANES
     edges = np.linspace(0, len(users), ranges + 1, dtype=np.int64).tolist()
     spans = [slice(a, b) for a, b in pairwise(edges)] if rules and len(users) else []
-    return put_together(rules, in_lanes(partial(_judge_range, database, question, rules), spans))
+    return merge_by_rule(
+        rules, run_in_lanes(partial(_judge_range, database, question, rules), spans)
+    )
 
 
 def _judge_range(
@@ -214,11 +210,11 @@ def _explain_all(
     database: BulkDatabase,
     question: Question,
     rules: Sequence[CadenceRule],
-    held_back: Mapping[str, Indexes],
+    capped: Mapping[str, Indexes],
 ) -> dict[int, Exclusion]:
-    if not question.explain or not held_back:
+    if not question.explain or not capped:
         return {}
-    indexes = np.sort(np.concatenate(list(held_back.values())))
+    indexes = np.sort(np.concatenate(list(capped.values())))
     with database.transaction() as connection:
         found = explain(connection, question.asked.users[indexes], rules, question.at)
     return {int(indexes[place]): exclusion for place, exclusion in found.items()}

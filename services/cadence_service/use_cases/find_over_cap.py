@@ -1,4 +1,4 @@
-"""Find who got more than the rules allow: after sends that nobody could check."""
+"""Find who got more pushes than the rules allow, after sends that nobody could check."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from chassis.postgres import BulkConnection
 class OverCap:
     """Who got more than a rule allows, by rule; a user may stand under several.
 
-    Shape: `fault` says why nobody can be over a cap, where the layer should have rules.
+    Shape: `fail_open_reason` says why no rule applies, where the layer should have rules.
     """
 
     rules_version: int | None
     by_rule: Mapping[str, Sequence[UUID]]
-    fault: str | None
+    fail_open_reason: str | None
 
     @property
     def users(self) -> int:
-        """How many users that is."""
+        """How many users these are."""
         return len(set().union(*self.by_rule.values()))
 
 

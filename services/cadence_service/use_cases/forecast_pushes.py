@@ -1,4 +1,4 @@
-"""Forecast a sequence of pushes to one audience: each counts those before it that go out."""
+"""Forecast a sequence of pushes to one audience: a push counts the pushes before it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ from chassis.postgres import BulkConnection
 
 @dataclass(frozen=True, slots=True)
 class PushForecast:
-    """How many a push would go to, and how many each rule would hold back.
+    """How many users a push would go to, and how many each rule would hold back.
 
     Shape: `fault` says why nobody is checked, if so.
     """
 
     eligible: int
-    held_back: dict[str, int]
+    capped: dict[str, int]
     fault: str | None
 
 
 def forecast_pushes(
     connection: BulkConnection, users: UserIds, pushes: Sequence[Send]
 ) -> list[PushForecast]:
-    """Return what would become of each of `pushes`, in their order, if they go to `users`.
+    """Return the effect of each of `pushes`, in their order, if they go to `users`.
 
-    What is recorded counts, what running reservations hold, and the pushes before it to whoever
-    would get them. Nothing is changed, and nothing held.
+    A push counts recorded sends, reserved slots, and earlier pushes to the users who would get
+    them. Nothing is changed, and nothing is reserved.
     """
     rule_set = select_rule_set(connection)
     rules = rule_set.rules if rule_set else ()
@@ -56,9 +56,9 @@ def forecast_pushes(
 def _count(
     verdicts: "Counter[tuple[str | None, ...]]", number: int, fault: str | None
 ) -> PushForecast:
-    held_back: Counter[str] = Counter()
+    capped: Counter[str] = Counter()
     for each, users in verdicts.items():
         rule = each[number]
         if rule is not None:
-            held_back[rule] += users
-    return PushForecast(verdicts.total() - held_back.total(), dict(held_back), fault)
+            capped[rule] += users
+    return PushForecast(verdicts.total() - capped.total(), dict(capped), fault)

@@ -1,4 +1,4 @@
-"""Forecast how many of an audience may be reached, now and in the hours to come."""
+"""Forecast how many users of an audience may be reached, now and in the next hours."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from cadence_service.use_cases.filter_audience import read_rules
 from chassis.postgres import BulkConnection
 
 HOUR: Final = timedelta(hours=1)
-#: Users whose history is looked at in one statement.
+#: How many users one statement reads the history of.
 PAGE: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReachPoint:
-    """How many may be reached at an instant, and how many each rule holds back."""
+    """How many users may be reached at an instant, and how many each rule holds back."""
 
     at: datetime
     eligible: int
-    held_back: dict[str, int]
+    capped: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def forecast_reach(
 ) -> Forecast:
     """Return the reach at `start` and at each full hour after it, if nothing more is sent.
 
-    What is recorded counts, and so does what running reservations hold.
+    Recorded sends count, and reserved slots.
     """
     in_force = read_rules(connection, layer_id)
     users = asked.users
@@ -62,7 +62,7 @@ def forecast_reach(
 def _count(
     changes: "Counter[tuple[int, str]]", stretches: Sequence[Stretch], start: datetime, hours: int
 ) -> None:
-    """Count for which full hours a user is held back by which rule: one in, one out."""
+    """Count the full hours for which each rule holds a user back: plus one in, minus one out."""
     for number, stretch in enumerate(stretches):
         if stretch.rule is None:
             continue
@@ -85,11 +85,11 @@ def _add_up(
     start: datetime,
     hours: int,
 ) -> list[ReachPoint]:
-    held_back = dict.fromkeys(rules, 0)
+    capped = dict.fromkeys(rules, 0)
     points = []
     for hour in range(hours + 1):
         for rule in rules:
-            held_back[rule] += changes[hour, rule]
-        eligible = users - sum(held_back.values())
-        points.append(ReachPoint(start + hour * HOUR, eligible, dict(held_back)))
+            capped[rule] += changes[hour, rule]
+        eligible = users - sum(capped.values())
+        points.append(ReachPoint(start + hour * HOUR, eligible, dict(capped)))
     return points

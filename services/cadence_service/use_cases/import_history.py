@@ -1,4 +1,4 @@
-"""Import history from a CSV: in pages, all of it or none of it, as a batch that can be undone."""
+"""Import history from a CSV: page by page, in one transaction, as a batch that can be undone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from uuid import UUID
 from cadence_service.adapters.history_csv import HistoryRow, PastSend
 from cadence_service.adapters.import_table import (
     Import,
+    ImportCounts,
     delete_history,
     end_import,
     insert_history,
@@ -24,15 +25,15 @@ from chassis.postgres import BulkConnection, BulkDatabase
 
 #: Rows that are held in memory at once.
 PAGE: Final = 5_000
-#: How many bad rows are listed; the others are counted.
-LISTED: Final = 1_000
+#: How many bad rows are listed; further ones are only counted.
+MAX_LISTED: Final = 1_000
 
 
 class ImportRefusedError(Exception):
-    """Nothing was imported, because rows are bad and it was to be all or nothing."""
+    """Nothing was imported, because a row is bad and the caller asked for all or nothing."""
 
-    def __init__(self, found: "Found") -> None:
-        """Take what was found in the file."""
+    def __init__(self, found: "ImportResult") -> None:
+        """Take the counts and the bad rows of the file."""
         super().__init__(
             f"{found.bad} of {found.total} rows are bad, and allOrNothing was asked for; "
             "nothing was imported."
@@ -46,7 +47,7 @@ class ImportNotFoundError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """What is to be imported, and how."""
+    """The kind and the file of an import, and its options."""
 
     kind: str
     file_name: str
@@ -55,8 +56,8 @@ class ImportRequest:
 
 
 @dataclass(slots=True)
-class Found:
-    """What an import found in its file and did with it; counts of rows."""
+class ImportResult:
+    """The counts and the bad rows of an import."""
 
     total: int = 0
     valid: int = 0
@@ -71,24 +72,24 @@ class Found:
         return self.total - self.valid
 
 
-class _Rehearsed(Exception):  # noqa: N818 - no error: it rolls a dry run back
+class _DryRunDone(Exception):  # noqa: N818 - no error: it rolls a dry run back
     pass
 
 
 def import_history(
     database: BulkDatabase, request: ImportRequest, rows: Iterator[HistoryRow]
-) -> Found:
-    """Import every good row, in one transaction; a dry run does all of it and keeps nothing.
+) -> ImportResult:
+    """Import every good row, in one transaction; a dry run does the same and is rolled back.
 
     A row whose user has a send of the very same instant is a duplicate: skipped and counted.
-    Raises: ImportRefusedError if it is to be all or nothing and a row is bad.
+    Raises: ImportRefusedError if the request says all or nothing and a row is bad.
     """
-    found = Found()
+    found = ImportResult()
     with database.transaction() as connection:
         import_id = insert_import(connection, request.kind, request.file_name, utc_now())
     try:
         _import(database, import_id, request, rows, found)
-    except _Rehearsed:
+    except _DryRunDone:
         _end(database, import_id, "undone", found, "It was a dry run.")
     except BaseException as error:
         _end(database, import_id, "failed", found, str(error))
@@ -108,7 +109,7 @@ def find_import(connection: BulkConnection, import_id: int) -> Import:
 
 
 def undo_import(connection: BulkConnection, import_id: int) -> int:
-    """Remove what the import brought; return how many sends that were. Safe to repeat."""
+    """Remove the sends that the import brought; return how many there were. Safe to repeat."""
     find_import(connection, import_id)
     return delete_history(connection, import_id)
 
@@ -118,7 +119,7 @@ def _import(
     import_id: int,
     request: ImportRequest,
     rows: Iterator[HistoryRow],
-    found: Found,
+    found: ImportResult,
 ) -> None:
     with database.transaction() as connection:
         lock_imports(connection)
@@ -129,17 +130,17 @@ def _import(
         if found.bad and request.all_or_nothing:
             raise ImportRefusedError(found)
         if request.dry_run:
-            raise _Rehearsed
+            raise _DryRunDone
 
 
 def _import_page(
-    connection: BulkConnection, import_id: int, page: list[HistoryRow], found: Found
+    connection: BulkConnection, import_id: int, page: list[HistoryRow], found: ImportResult
 ) -> None:
     distinct: dict[tuple[UUID, datetime], PastSend] = {}
     for row in page:
         found.total += 1
         if row.send is None:
-            if len(found.bad_rows) < LISTED:
+            if len(found.bad_rows) < MAX_LISTED:
                 found.bad_rows.append(row)
             continue
         found.valid += 1
@@ -152,9 +153,15 @@ def _import_page(
 
 
 def _end(
-    database: BulkDatabase, import_id: int, state: str, found: Found, reason: str | None = None
+    database: BulkDatabase,
+    import_id: int,
+    state: str,
+    found: ImportResult,
+    reason: str | None = None,
 ) -> None:
     kept = found.inserted if state == "done" else 0
-    counts = (found.total, found.valid, kept, found.duplicates)
+    counts = ImportCounts(
+        total=found.total, valid=found.valid, inserted=kept, duplicates=found.duplicates
+    )
     with database.transaction() as connection:
         end_import(connection, import_id, state, counts, utc_now(), reason)

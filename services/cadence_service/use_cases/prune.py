@@ -1,30 +1,30 @@
-"""Prune the history: drop whole weeks that are past keeping and that no rule sees."""
+"""Prune the history: drop whole weeks after their retention, unless a rule looks at them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from cadence_service.adapters.leftovers import (
-    delete_old_keys,
-    delete_old_reservations,
-    delete_unused_messages,
-)
 from cadence_service.adapters.partitions import (
     delete_strays,
     drop_partition,
     make_partitions,
     select_old_partitions,
 )
+from cadence_service.adapters.retention import (
+    delete_old_keys,
+    delete_old_reservations,
+    delete_unused_messages,
+)
 from cadence_service.adapters.rule_table import select_rule_set
 from chassis.postgres import BulkConnection, BulkDatabase
 
-#: Kept beyond what the longest rule sees.
+#: Kept beyond the window of the longest rule.
 MARGIN: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What was dropped, or would be; everything before `kept_from` is past keeping."""
+    """What was dropped, or would be; everything before `kept_from` is past its retention."""
 
     kept_from: datetime
     weeks: tuple[str, ...]
@@ -35,10 +35,9 @@ class Pruned:
 
 
 def plan_pruning(connection: BulkConnection, keep: timedelta, now: datetime) -> Pruned:
-    """Say what `prune` would drop: nothing that an active rule still sees, however little is kept.
+    """Return what `prune` would drop: nothing in the window of an active rule.
 
-    The two windows of a rule are looked at: a notification counts for a question asked for later
-    as long as it is within the rule's window of it.
+    A short retention never drops a notification that still counts for a rule.
     """
     rule_set = select_rule_set(connection)
     windows = [rule.window for rule in (rule_set.rules if rule_set else ()) if rule.is_active]
@@ -47,7 +46,7 @@ def plan_pruning(connection: BulkConnection, keep: timedelta, now: datetime) -> 
 
 
 def prune(database: BulkDatabase, keep: timedelta, now: datetime) -> Pruned:
-    """Drop what is past keeping, a week a transaction, and make the weeks to come; repeatable."""
+    """Drop what is past its retention, a week a transaction, and make weeks ahead; repeatable."""
     with database.transaction() as connection:
         make_partitions(connection, now)
         planned = plan_pruning(connection, keep, now)

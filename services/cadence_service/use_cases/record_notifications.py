@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cadence_service.adapters.held_slots import Told, confirm_slots
 from cadence_service.adapters.notification_record import (
     Notification,
     claim_keys,
@@ -11,6 +10,7 @@ from cadence_service.adapters.notification_record import (
     upsert_messages,
 )
 from cadence_service.adapters.reservation_table import select_reservation
+from cadence_service.adapters.reserved_slots import ReservedSends, confirm_slots
 from cadence_service.adapters.rule_table import select_rule_set
 from cadence_service.domain.user_ids import read_uuids
 from chassis.postgres import BulkConnection
@@ -31,8 +31,8 @@ def record_notifications(
 ) -> Recorded:
     """Record each of `notifications`, once for each key; all or none of them.
 
-    Without a key every call counts. Under a reservation a user's notification takes the slot that
-    is held for the user; the reservation's other slots stay held.
+    Without a key every call counts. Under a reservation a notification takes the slot of its user;
+    the other slots of the reservation stay reserved.
     """
     message_ids = upsert_messages(connection, (n.texts for n in notifications))
     fresh = claim_keys(connection, notifications)
@@ -58,16 +58,16 @@ def _take_slots(
     message_ids: dict[bytes, int],
     reservation_key: str | None,
 ) -> Sequence[Notification]:
-    """Turn slots that are held for these users into sends; return whose notification had none."""
+    """Turn the reserved slots of these users into sends; return notifications without a slot."""
     reservation = select_reservation(connection, reservation_key) if reservation_key else None
     if reservation is None or not notifications:
         return notifications
     first = {n.user_id: n for n in reversed(notifications)}
     ordered = sorted(first.values(), key=lambda n: n.user_id)
-    told = Told(
+    sends = ReservedSends(
         read_uuids(n.user_id for n in ordered),
         [message_ids[n.texts.digest] for n in ordered],
         [n.actually_sent_at for n in ordered],
     )
-    held = set(confirm_slots(connection, reservation, told))
+    held = set(confirm_slots(connection, reservation, sends))
     return [n for n in notifications if n.user_id not in held or n is not first[n.user_id]]

@@ -1,4 +1,4 @@
-"""Filter an audience and take the eligible users' slots, so that no other send can have them."""
+"""Filter an audience, and reserve a slot of each eligible user for one send."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,18 @@ from cadence_service.adapters.exclusion_table import (
     select_excluded,
     select_exclusions,
 )
-from cadence_service.adapters.held_slots import give_back, hold_slots, lock_users
 from cadence_service.adapters.partitions import find_end
 from cadence_service.adapters.reservation_table import (
     NewReservation,
     Reservation,
     ReservationState,
     end_expired,
-    find_end_of_holds,
+    find_end_of_reserved,
     insert_part,
     is_decided,
     open_reservation,
 )
+from cadence_service.adapters.reserved_slots import lock_users, release_slots, reserve_slots
 from cadence_service.domain.user_ids import UserIds, read_uuids, without
 from cadence_service.use_cases.filter_audience import (
     FilteredAudience,
@@ -36,17 +36,16 @@ from cadence_service.use_cases.filter_audience import (
     RulesInForce,
     explain,
     fail_open,
-    in_lanes,
-    put_together,
+    log_failed_open,
+    merge_by_rule,
     read_rules,
-    say,
-    warn_open,
+    run_in_lanes,
 )
 from chassis.postgres import BulkConnection, BulkDatabase, DatabaseAwayError, DatabaseFaultError
 
 #: About how many users are decided in one transaction.
 PART_SIZE: Final = 4_000
-#: Users are judged under one of 256 locks each, by the first byte of their id.
+#: The first byte of an id names the bucket of the user, one of 256; each bucket has a lock.
 _BUCKET_EDGES: Final = np.arange(257)
 
 
@@ -55,8 +54,8 @@ class ReservationConflictError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Under which key to reserve, and for how long."""
+class ReservationRequest:
+    """The key under which to reserve slots, and how long they are held."""
 
     key: str
     ttl: timedelta
@@ -64,22 +63,22 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Users who are decided together: those of a run of buckets, and their span among all."""
+    """Users who are decided together: a run of buckets, and their span among all users."""
 
     buckets: Sequence[int]
     span: slice
 
     @property
     def number(self) -> int:
-        """What tells this part from the others; the same users fall into the same part."""
+        """The name of this part; the same users are always in the same part."""
         return self.buckets[0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What is decided: which question, for which reservation, by which rules.
+    """A question, its reservation, and the rules that decide it.
 
-    Shape: there is no notification after `end_of_history`, and no slot is held after it.
+    Shape: there is no notification and no reserved slot after `end_of_history`.
     """
 
     question: Question
@@ -88,52 +87,57 @@ class _Case:
     end_of_history: datetime
 
 
-def reserve_audience(database: BulkDatabase, question: Question, wish: Wish) -> FilteredAudience:
-    """Judge every user of the question, and hold a slot of each eligible one under the key.
+def reserve_audience(
+    database: BulkDatabase, question: Question, wanted: ReservationRequest
+) -> FilteredAudience:
+    """Judge every user of the question, and reserve a slot of each eligible user under the key.
 
-    The same question under the same key gives the same verdict, and takes nothing more.
+    The same question under the same key gets the same answer, and reserves nothing more.
     Raises: ReservationConflictError.
     """
     try:
         with database.transaction() as connection:
             for ended in end_expired(connection):
-                give_back(connection, ended)
+                release_slots(connection, ended)
             in_force = read_rules(connection, question.layer_id)
-            reservation = _open(connection, question, wish, in_force)
-            end_of_history = max(find_end(connection), find_end_of_holds(connection))
+            reservation = _open(connection, question, wanted, in_force)
+            end_of_history = max(find_end(connection), find_end_of_reserved(connection))
         if reservation is None:
             return fail_open(question, in_force.fault or "there are no cadence rules at all")
         case = _Case(question, reservation, in_force, end_of_history)
-        decided = in_lanes(partial(_decide, database, case), _split(question.asked.users))
+        decided = run_in_lanes(partial(_decide, database, case), _split(question.asked.users))
         if in_force.fault:
-            warn_open(question, in_force.fault)
+            log_failed_open(question, in_force.fault)
         return _answer(database, case, decided)
     except (DatabaseAwayError, DatabaseFaultError) as error:
-        return fail_open(question, say(error))
+        return fail_open(question, str(error))
 
 
 def _open(
-    connection: BulkConnection, question: Question, wish: Wish, in_force: RulesInForce
+    connection: BulkConnection,
+    question: Question,
+    wanted: ReservationRequest,
+    in_force: RulesInForce,
 ) -> Reservation | None:
     if in_force.version is None:
         return None
     new = NewReservation(
-        key=wish.key,
+        key=wanted.key,
         layer_id=question.layer_id,
         scheduled_for=question.at,
         rule_set=in_force.version,
-        ttl=wish.ttl,
+        ttl=wanted.ttl,
         body_digest=_digest(question),
     )
     reservation = open_reservation(connection, new)
     if reservation.body_digest != new.body_digest:
         raise ReservationConflictError(
-            f"reservation.key: {wish.key!r} was used before, for another audience, layer or "
+            f"reservation.key: {wanted.key!r} was used before, for another audience, layer or "
             "instant. Send a new key for a new question."
         )
     if reservation.state in {ReservationState.CONFIRMED, ReservationState.RELEASED}:
         raise ReservationConflictError(
-            f"reservation.key: {wish.key!r} is {reservation.state} already. Send a new key."
+            f"reservation.key: {wanted.key!r} is {reservation.state} already. Send a new key."
         )
     return reservation
 
@@ -160,7 +164,7 @@ def _split(users: UserIds) -> list[_Part]:
 
 
 def _decide(database: BulkDatabase, case: _Case, part: _Part) -> dict[str, Indexes]:
-    """Return who of a part is held back by which rule, as it was decided now or before."""
+    """Return the users of a part that each rule holds back, as decided now or before."""
     users, reservation_id = case.question.asked.users[part.span], case.reservation.id
     with database.transaction() as connection:
         lock_users(connection, part.buckets)
@@ -168,25 +172,25 @@ def _decide(database: BulkDatabase, case: _Case, part: _Part) -> dict[str, Index
         if is_new and case.in_force.rules:
             _judge(connection, case, part.number, users)
         excluded = select_excluded(connection, reservation_id, part.number)
-        held_back = {rule: users.find(found) for rule, found in excluded.items()}
+        capped = {rule: users.find(found) for rule, found in excluded.items()}
         if is_new:
-            eligible = _leave_out(users, held_back)
-            hold_slots(connection, reservation_id, eligible)
+            eligible = _find_eligible(users, capped)
+            reserve_slots(connection, reservation_id, eligible)
             insert_part(connection, reservation_id, part.number, len(eligible))
-    return {rule: indexes + part.span.start for rule, indexes in held_back.items()}
+    return {rule: indexes + part.span.start for rule, indexes in capped.items()}
 
 
-def _leave_out(users: UserIds, held_back: Mapping[str, Indexes]) -> UserIds:
+def _find_eligible(users: UserIds, capped: Mapping[str, Indexes]) -> UserIds:
     is_eligible = np.ones(len(users), dtype=bool)
-    for indexes in held_back.values():
+    for indexes in capped.values():
         is_eligible[indexes] = False
     return users[is_eligible]
 
 
 def _judge(connection: BulkConnection, case: _Case, part: int, users: UserIds) -> None:
-    """Write down who is held back, and why. What is written is what is decided.
+    """Write down who is held back, and why; the written rows are the decision.
 
-    A slot that came free between finding a suspect and writing it down is free to take.
+    A slot that becomes free between the check and the writing may be reserved.
     """
     rules, at = case.in_force.rules, case.reservation.scheduled_for
     asked = CapQuestion(users, rules, at, own_reservation=case.reservation.id)
@@ -205,8 +209,8 @@ def _answer(
     asked, exclusions = case.question.asked, {}
     if case.question.explain:
         with database.transaction() as connection:
-            told = select_exclusions(connection, case.reservation.id)
-        places = asked.users.find(read_uuids(e.user_id for e in told))
-        exclusions = dict(zip(places.tolist(), told, strict=True))
-    held_back = put_together(case.in_force.rules, decided)
-    return FilteredAudience(asked, held_back, exclusions, case.in_force.fault, case.reservation)
+            found = select_exclusions(connection, case.reservation.id)
+        places = asked.users.find(read_uuids(e.user_id for e in found))
+        exclusions = dict(zip(places.tolist(), found, strict=True))
+    capped = merge_by_rule(case.in_force.rules, decided)
+    return FilteredAudience(asked, capped, exclusions, case.in_force.fault, case.reservation)

@@ -1,22 +1,22 @@
-"""Settle a reservation: confirm who was sent to, give back the other slots, or hold them longer."""
+"""Settle a reservation: confirm the sends, release the other slots, or keep the slots longer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from cadence_service.adapters.held_slots import (
-    Told,
-    confirm_slots,
-    give_back,
-    record_late,
-    select_held,
-)
 from cadence_service.adapters.notification_record import MessageTexts, upsert_messages
 from cadence_service.adapters.reservation_table import (
     Reservation,
     ReservationState,
     end_reservation,
-    extend_reservation,
     select_reservation,
+    update_expiry,
+)
+from cadence_service.adapters.reserved_slots import (
+    ReservedSends,
+    confirm_slots,
+    record_late,
+    release_slots,
+    select_reserved,
 )
 from cadence_service.domain.user_ids import UserIds, without
 from chassis.postgres import BulkConnection
@@ -27,14 +27,14 @@ class ReservationNotFoundError(Exception):
 
 
 class ReservationEndedError(Exception):
-    """The reservation holds nothing any more."""
+    """The reservation holds no slots any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a settlement did; counts of users.
+    """The effect of a settlement, as counts of users.
 
-    Shape: `late` of the confirmed had lost their slot, because the reservation had run out.
+    Shape: `late` of the confirmed users had lost their slot, because the reservation had run out.
     """
 
     confirmed: int
@@ -44,7 +44,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """With which texts, when, and who: `sent` to exactly these, or everybody held but `failed`."""
+    """The texts, the instant, and the users: exactly `sent`, or all reserved users but `failed`."""
 
     texts: MessageTexts
     actually_sent_at: datetime
@@ -61,32 +61,32 @@ def find_reservation(connection: BulkConnection, key: str) -> Reservation:
 
 
 def settle_reservation(connection: BulkConnection, key: str, settlement: Settlement) -> Settled:
-    """Confirm the slots of who was sent to, and release the rest; safe to repeat.
+    """Confirm the slots of users who were sent to, and release the rest; safe to repeat.
 
-    Who was sent to is recorded even if the reservation had run out: it happened.
+    Sends are recorded even if the reservation had run out, because they happened.
     """
     reservation = find_reservation(connection, key)
     sent = settlement.sent
     if sent is None:
-        sent = without(select_held(connection, reservation.id), settlement.failed)
+        sent = without(select_reserved(connection, reservation.id), settlement.failed)
     late = _confirm(connection, reservation, settlement, sent)
-    released = give_back(connection, reservation.id)
+    released = release_slots(connection, reservation.id)
     state = ReservationState.CONFIRMED if len(sent) else ReservationState.RELEASED
     end_reservation(connection, reservation.id, state)
     return Settled(len(sent), released, late)
 
 
 def release_reservation(connection: BulkConnection, key: str) -> int:
-    """Give back every slot that is still held; return how many. Safe to repeat."""
+    """Release every slot that is still reserved; return how many. Safe to repeat."""
     reservation = find_reservation(connection, key)
-    released = give_back(connection, reservation.id)
+    released = release_slots(connection, reservation.id)
     end_reservation(connection, reservation.id, ReservationState.RELEASED)
     return released
 
 
-def hold_longer(connection: BulkConnection, key: str, ttl: timedelta) -> Reservation:
-    """Hold the slots for `ttl` from now; ReservationNotFoundError, ReservationEndedError."""
-    extended = extend_reservation(connection, key, ttl)
+def extend_reservation(connection: BulkConnection, key: str, ttl: timedelta) -> Reservation:
+    """Keep the slots for `ttl` from now; ReservationNotFoundError, ReservationEndedError."""
+    extended = update_expiry(connection, key, ttl)
     if extended is None:
         reservation = find_reservation(connection, key)
         raise ReservationEndedError(
@@ -99,11 +99,12 @@ def hold_longer(connection: BulkConnection, key: str, ttl: timedelta) -> Reserva
 def _confirm(
     connection: BulkConnection, reservation: Reservation, settlement: Settlement, sent: UserIds
 ) -> int:
-    """Record that users were sent to; return how many of them had lost their slot."""
+    """Record the sends to users; return how many of the users had lost their slot."""
     if not len(sent):
         return 0
-    texts = settlement.texts
-    told = [upsert_messages(connection, [texts])[texts.digest]], [settlement.actually_sent_at]
-    held = confirm_slots(connection, reservation, Told(sent, *told))
-    rest = without(sent, held)
-    return len(record_late(connection, reservation, Told(rest, *told))) if len(rest) else 0
+    message_id = upsert_messages(connection, [settlement.texts])[settlement.texts.digest]
+    sends = ReservedSends(sent, [message_id], [settlement.actually_sent_at])
+    rest = without(sent, confirm_slots(connection, reservation, sends))
+    if not len(rest):
+        return 0
+    return len(record_late(connection, reservation, replace(sends, users=rest)))

@@ -1,14 +1,13 @@
-"""Simulate other rules: replay recorded history, and count what they would have held back."""
+"""Simulate other rules: replay recorded history, and count the sends that they hold back."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from operator import itemgetter
-from uuid import UUID
+from operator import attrgetter
 
-from cadence_service.adapters.notification_history import stream_history
+from cadence_service.adapters.notification_history import PastSend, stream_history
 from cadence_service.adapters.rule_table import select_layers
 from cadence_service.domain.cadence import CadenceRule, Send, replay
 from chassis.postgres import BulkConnection
@@ -16,7 +15,7 @@ from chassis.postgres import BulkConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Which part of history is replayed: from, until, and which share of the users."""
+    """The part of history to replay: from `start` to before `end`, for a share of the users."""
 
     start: datetime
     end: datetime
@@ -25,7 +24,7 @@ class Span:
 
 @dataclass(slots=True)
 class Simulation:
-    """What other rules would have done; counts of sends and of users.
+    """What other rules would have done, as counts of sends and of users.
 
     Shape: `outcomes` by (layer, day in UTC, rule that holds back or None).
     """
@@ -36,17 +35,18 @@ class Simulation:
 
 
 def simulate_rules(
-    connection: BulkConnection, rules: Sequence[CadenceRule], span: Span
+    connection: BulkConnection, rules: Iterable[CadenceRule], span: Span
 ) -> Simulation:
     """Replay the sends of the span, user by user, under `rules`; nothing is changed.
 
     Sends shortly before the span count as they happened. Memory does not grow with history.
     """
     exempt = [layer.id for layer in select_layers(connection) if layer.is_exempt]
+    rules = list(rules)
     longest = max((rule.window for rule in rules), default=timedelta(0))
     simulation = Simulation()
     rows = stream_history(connection, span.start - longest, span.end, span.share)
-    for _, history in groupby(rows, key=itemgetter(0)):
+    for _, history in groupby(rows, key=attrgetter("user_id")):
         _replay_user(simulation, rules, exempt, span, history)
     return simulation
 
@@ -56,9 +56,9 @@ def _replay_user(
     rules: Sequence[CadenceRule],
     exempt: Collection[int],
     span: Span,
-    history: Iterable[tuple[UUID, int, datetime]],
+    history: Iterable[PastSend],
 ) -> None:
-    sends = [Send(layer_id, sent_at) for _, layer_id, sent_at in history]
+    sends = [Send(past.layer_id, past.sent_at) for past in history]
     before = [send for send in sends if send.sent_at < span.start]
     within = sends[len(before) :]
     if not within:

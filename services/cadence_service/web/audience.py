@@ -1,12 +1,12 @@
-"""The route that says whom a push may go to: ids as JSON, or as bytes."""
+"""The route that answers which users a push may go to: ids as JSON, or as bytes."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Final
 
 import numpy as np
-from flask import jsonify, request
+from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -22,7 +22,7 @@ from cadence_contract import (
 from cadence_service.adapters.exclusion_table import Exclusion
 from cadence_service.domain.user_ids import AskedIds, read_bytes, read_texts
 from cadence_service.use_cases.filter_audience import FilteredAudience, Question, filter_audience
-from cadence_service.use_cases.reserve_audience import Wish, reserve_audience
+from cadence_service.use_cases.reserve_audience import ReservationRequest, reserve_audience
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
@@ -42,41 +42,31 @@ def audience_routes(database: BulkDatabase) -> Routes:
     """Return the route that filters an audience."""
     routes = Routes("audience", __name__, description="Whom a push may go to")
 
-    def ask(asked: AskedIds, told: dict[str, Any]) -> FilteredAudience:
-        check_size(asked)
-        at = told["scheduled_for"] or utc_now()
-        question = Question(asked, told["layer_id"], at, told.get("explain", False))
-        wish = told["reservation"]
-        if wish is None:
-            return filter_audience(database, question)
-        ttl = timedelta(seconds=wish["ttl_seconds"])
-        return reserve_audience(database, question, Wish(wish["key"], ttl))
-
     def post_octets() -> ResponseReturnValue:
-        told = CompactFilterSchema().load(request.args.to_dict())
+        question = CompactFilterSchema().load(request.args.to_dict())
         try:
             asked = read_bytes(request.get_data())
         except ValueError as error:
             raise ValidationError({"body": [str(error)]}) from error
         if not len(asked.users):
             raise ValidationError({"body": ["Send at least one user id of 16 bytes."]})
-        return jsonify(_answer_positions(ask(asked, told)))
+        return _answer_positions(_ask(database, asked, explain=False, **question))
 
     @routes.route(FILTER_AUDIENCE_PATH, methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.doc(requestBody=_BODY_DOC)
     @_or_octets(post_octets)
-    @routes.arguments(FilterAudienceSchema)
+    @routes.arguments(FilterAudienceSchema, as_kwargs=True)
     @routes.alt_response(200, schema=FilteredAudienceSchema)
-    def post_filter(body: dict[str, Any]) -> ResponseReturnValue:
+    def post_filter(*, user_ids: list[str], explain: bool, **question: Any) -> ResponseReturnValue:
         """Filter an audience by the cadence rules; if they cannot be read, all pass.
 
         Ids may come as application/octet-stream too, 16 bytes each, with `layerId`,
         `scheduledFor`, `reservationKey` and `ttlSeconds` in the query. The answer then names the
         positions that are held back.
         """
-        filtered = ask(read_texts(body["user_ids"]), body)
-        return jsonify(_answer_texts(filtered, explain=body["explain"]))
+        asked = read_texts(user_ids)
+        return _answer_texts(_ask(database, asked, explain=explain, **question), explain=explain)
 
     return routes
 
@@ -87,8 +77,8 @@ def check_size(asked: AskedIds) -> None:
         raise RequestEntityTooLarge(f"userIds: at most {MAX_IDS} ids a request.")
 
 
-def show_exclusion(user_id: str, exclusion: Exclusion) -> dict[str, Any]:
-    """Return why a user was held back, as it is told on the wire."""
+def show_exclusion(user_id: str, exclusion: Exclusion) -> dict[str, str | list[str]]:
+    """Return why a user was held back, as JSON says it."""
     return {
         "userId": user_id,
         "rule": exclusion.rule,
@@ -115,42 +105,60 @@ def _or_octets(post_octets: _View) -> Callable[[_View], _View]:
     return choose
 
 
-def _answer(filtered: FilteredAudience) -> dict[str, Any]:
+def _ask(
+    database: BulkDatabase,
+    asked: AskedIds,
+    *,
+    explain: bool,
+    layer_id: int,
+    scheduled_for: datetime | None,
+    reservation: Any,
+) -> FilteredAudience:
+    """Filter the audience, and reserve slots if a loaded ReservationRequestSchema asks for them."""
+    check_size(asked)
+    question = Question(asked, layer_id, scheduled_for or utc_now(), explain)
+    if reservation is None:
+        return filter_audience(database, question)
+    ttl = timedelta(seconds=reservation["ttl_seconds"])
+    return reserve_audience(database, question, ReservationRequest(reservation["key"], ttl))
+
+
+def _answer(filtered: FilteredAudience, **more: object) -> Response:
     breakdown = {**filtered.breakdown, INVALID_UUID: len(filtered.asked.invalid)}
-    answer: dict[str, Any] = {
-        "excludedCount": sum(breakdown.values()),
-        "exclusionBreakdown": breakdown,
-        "failedOpen": filtered.fail_open_reason is not None,
-    }
     if filtered.fail_open_reason is not None:
-        answer["failOpenReason"] = filtered.fail_open_reason
+        more["failOpenReason"] = filtered.fail_open_reason
     if filtered.reservation is not None:
-        answer["reservation"] = {
+        more["reservation"] = {
             "key": filtered.reservation.key,
             "expiresAt": filtered.reservation.expires_at.isoformat(),
         }
-    return answer
+    return jsonify(
+        excludedCount=sum(breakdown.values()),
+        exclusionBreakdown=breakdown,
+        failedOpen=filtered.fail_open_reason is not None,
+        **more,
+    )
 
 
-def _answer_texts(filtered: FilteredAudience, *, explain: bool) -> dict[str, Any]:
-    answer = {"eligibleUserIds": filtered.eligible, **_answer(filtered)}
-    if explain:
-        texts, positions = filtered.asked.texts, filtered.asked.users.positions
-        answer["excluded"] = [
-            show_exclusion(texts[positions[index]], exclusion)
-            for index, exclusion in filtered.exclusions.items()
-        ]
-    return answer
+def _answer_texts(filtered: FilteredAudience, *, explain: bool) -> Response:
+    if not explain:
+        return _answer(filtered, eligibleUserIds=filtered.eligible)
+    texts, positions = filtered.asked.texts, filtered.asked.users.positions
+    excluded = [
+        show_exclusion(texts[positions[index]], exclusion)
+        for index, exclusion in filtered.exclusions.items()
+    ]
+    return _answer(filtered, eligibleUserIds=filtered.eligible, excluded=excluded)
 
 
-def _answer_positions(filtered: FilteredAudience) -> dict[str, Any]:
-    """Return the answer about bytes: positions in the body, counted from 0."""
+def _answer_positions(filtered: FilteredAudience) -> Response:
+    """Answer a body of bytes: by positions in it, counted from 0."""
     positions = filtered.asked.users.positions
-    return {
-        **_answer(filtered),
-        "eligibleCount": len(positions) - sum(filtered.breakdown.values()),
-        "excludedPositions": {
-            rule: np.sort(positions[indexes]) for rule, indexes in filtered.held_back.items()
+    return _answer(
+        filtered,
+        eligibleCount=len(positions) - sum(filtered.breakdown.values()),
+        excludedPositions={
+            rule: np.sort(positions[indexes]) for rule, indexes in filtered.capped.items()
         },
-        "duplicatePositions": filtered.asked.find_repeated(),
-    }
+        duplicatePositions=filtered.asked.find_repeated(),
+    )

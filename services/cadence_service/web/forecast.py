@@ -1,10 +1,11 @@
-"""Routes that look ahead and back: the reach of an audience, and other rules over history."""
+"""Routes that forecast the reach of an audience, and simulate other rules over history."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import RAISE, ValidationError, fields, validate
 
 from cadence_contract import (
     FORECAST_PUSHES_PATH,
@@ -19,24 +20,24 @@ from cadence_contract import (
 from cadence_service.domain.cadence import Send
 from cadence_service.domain.user_ids import read_texts
 from cadence_service.use_cases.forecast_pushes import PushForecast, forecast_pushes
-from cadence_service.use_cases.forecast_reach import forecast_reach
+from cadence_service.use_cases.forecast_reach import Forecast, forecast_reach
 from cadence_service.use_cases.simulate_rules import Simulation, Span, simulate_rules
 from cadence_service.web.audience import check_size
 from cadence_service.web.rule_shapes import read_rule
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from chassis.schemas import CamelSchema, StrictSchema
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 
 #: What is replayed if nothing else is asked for.
 USUAL_SPAN: Final = timedelta(days=28)
 
 
-class ForecastBodySchema(StrictSchema):
+class ForecastBodySchema(CamelSchema):
     """Body of POST /forecast."""
 
-    user_ids = UserIdsField(fewest=1, required=True)
+    user_ids = UserIdsField(min_count=1, required=True)
     layer_id = LayerField(required=True)
     start = InstantField(load_default=None, data_key="from")
     hours = fields.Integer(
@@ -49,7 +50,7 @@ class ReachPointSchema(CamelSchema):
 
     at = InstantField()
     eligible = fields.Integer()
-    held_back = fields.Dict(
+    capped = fields.Dict(
         keys=fields.String(), values=fields.Integer(), data_key="exclusionBreakdown"
     )
 
@@ -66,8 +67,8 @@ class ForecastSchema(CamelSchema):
 class SimulationBodySchema(RulesSchema):
     """Body of POST /simulate."""
 
-    class Meta(StrictSchema.Meta):
-        pass
+    class Meta:
+        unknown = RAISE
 
     start = InstantField(load_default=None, data_key="from")
     end = InstantField(load_default=None, data_key="until")
@@ -83,7 +84,7 @@ class OutcomeSchema(CamelSchema):
     """Sends that would have gone out, and that would have been held back."""
 
     allowed = fields.Integer()
-    held_back = fields.Integer()
+    capped = fields.Integer(data_key="heldBack")
 
 
 class SimulationSchema(CamelSchema):
@@ -105,80 +106,90 @@ def forecast_routes(database: BulkDatabase) -> Routes:
 
     @routes.route("/forecast", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ForecastBodySchema)
+    @routes.arguments(ForecastBodySchema, as_kwargs=True)
     @routes.response(200, ForecastSchema)
-    def forecast(body: dict[str, Any]) -> Any:
-        """Tell how many of an audience may be reached, now and hour by hour."""
-        asked = read_texts(body["user_ids"])
+    def forecast(
+        user_ids: list[str], layer_id: int, start: datetime | None, hours: int
+    ) -> Forecast:
+        """Forecast how many of an audience may be reached, now and hour by hour."""
+        asked = read_texts(user_ids)
         check_size(asked)
-        start = body["start"] or utc_now()
         with database.transaction() as connection:
-            return forecast_reach(connection, asked, body["layer_id"], start, body["hours"])
+            return forecast_reach(connection, asked, layer_id, start or utc_now(), hours)
 
     @routes.route(FORECAST_PUSHES_PATH, methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ForecastPushesSchema)
+    @routes.arguments(ForecastPushesSchema, as_kwargs=True)
     @routes.response(200, PushForecastsSchema)
-    def forecast_sequence(body: dict[str, Any]) -> dict[str, Any]:
-        """Tell how many each push of a sequence would reach; a push counts those before it."""
-        asked = read_texts(body["user_ids"])
+    def forecast_sequence(user_ids: list[str], pushes: list[Any]) -> dict[str, list[_PushShape]]:
+        """Forecast how many each push of a sequence reaches; a push counts those before it."""
+        asked = read_texts(user_ids)
         check_size(asked)
-        pushes = [Send(push["layer_id"], push["scheduled_for"]) for push in body["pushes"]]
+        sends = [Send(push["layer_id"], push["scheduled_for"]) for push in pushes]
         with database.transaction() as connection:
-            found = forecast_pushes(connection, asked.users, pushes)
-        return {"pushes": [_show_push(push, len(asked.invalid)) for push in found]}
+            found = forecast_pushes(connection, asked.users, sends)
+        return {"pushes": [_shape_push(push, len(asked.invalid)) for push in found]}
 
     @routes.route("/simulate", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(SimulationBodySchema)
+    @routes.arguments(SimulationBodySchema, as_kwargs=True)
     @routes.response(200, SimulationSchema)
-    def simulate(body: dict[str, Any]) -> dict[str, Any]:
+    def simulate(
+        rules: list[Any], start: datetime | None, end: datetime | None, share: float
+    ) -> _SimulationShape:
         """Replay recorded history under other rules; nothing is changed."""
-        span = _span(body)
-        rules = [read_rule(sent) for sent in body["rules"]]
+        end = end or utc_now()
+        span = Span(start=start or end - USUAL_SPAN, end=end, share=share)
+        if span.start >= span.end:
+            raise ValidationError({"from": ["Has to be before `until`."]})
         with database.transaction() as connection:
-            return _show(span, simulate_rules(connection, rules, span))
+            return _SimulationShape(span, simulate_rules(connection, map(read_rule, rules), span))
 
     return routes
 
 
-def _show_push(push: PushForecast, invalid: int) -> dict[str, Any]:
-    breakdown = {**push.held_back, INVALID_UUID: invalid}
-    return {
-        "eligible": push.eligible,
-        "excluded_count": sum(breakdown.values()),
-        "exclusion_breakdown": breakdown,
-        "failed_open": push.fault is not None,
-        "fail_open_reason": push.fault,
-    }
+@dataclass(frozen=True, slots=True)
+class _PushShape:
+    """What PushForecastSchema shows."""
+
+    eligible: int
+    exclusion_breakdown: dict[str, int]
+    fail_open_reason: str | None
+
+    @property
+    def excluded_count(self) -> int:
+        return sum(self.exclusion_breakdown.values())
+
+    @property
+    def failed_open(self) -> bool:
+        return self.fail_open_reason is not None
 
 
-def _span(body: dict[str, Any]) -> Span:
-    end: datetime = body["end"] or utc_now()
-    start: datetime = body["start"] or end - USUAL_SPAN
-    if start >= end:
-        raise ValidationError({"from": ["Has to be before `until`."]})
-    return Span(start=start, end=end, share=body["share"])
+def _shape_push(push: PushForecast, invalid: int) -> _PushShape:
+    return _PushShape(push.eligible, {**push.capped, INVALID_UUID: invalid}, push.fault)
 
 
-def _show(span: Span, simulation: Simulation) -> dict[str, Any]:
-    total = {"allowed": 0, "held_back": 0}
-    by_layer: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(total, 0))
-    by_day: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(total, 0))
-    by_rule: defaultdict[str, int] = defaultdict(int)
-    for (layer_id, day, rule), sends in sorted(simulation.outcomes.items(), key=str):
-        verdict = "allowed" if rule is None else "held_back"
-        for counts in (total, by_layer[str(layer_id)], by_day[day.isoformat()]):
-            counts[verdict] += sends
-        if rule is not None:
-            by_rule[rule] += sends
-    return {
-        "start": span.start,
-        "end": span.end,
-        "total": total,
-        "by_layer": by_layer,
-        "by_day": by_day,
-        "by_rule": by_rule,
-        "users": simulation.users,
-        "users_affected": simulation.users_affected,
-    }
+@dataclass(slots=True)
+class _Outcome:
+    """What OutcomeSchema shows."""
+
+    allowed: int = 0
+    capped: int = 0
+
+
+class _SimulationShape:
+    """What SimulationSchema shows: the outcomes, added up in three ways."""
+
+    def __init__(self, span: Span, simulation: Simulation) -> None:
+        self.start, self.end = span.start, span.end
+        self.users, self.users_affected = simulation.users, simulation.users_affected
+        self.total = _Outcome()
+        self.by_layer: defaultdict[str, _Outcome] = defaultdict(_Outcome)
+        self.by_day: defaultdict[str, _Outcome] = defaultdict(_Outcome)
+        self.by_rule: Counter[str] = Counter()
+        for (layer_id, day, rule), sends in sorted(simulation.outcomes.items(), key=str):
+            for outcome in (self.total, self.by_layer[str(layer_id)], self.by_day[f"{day}"]):
+                outcome.allowed += sends if rule is None else 0
+                outcome.capped += 0 if rule is None else sends
+            if rule is not None:
+                self.by_rule[rule] += sends

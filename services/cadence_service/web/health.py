@@ -1,4 +1,4 @@
-"""Whether the cadence service is well."""
+"""The health of the cadence service."""
 
 import resource
 from typing import Any
@@ -14,7 +14,7 @@ from chassis.service import Routes
 
 
 def health_routes(database: BulkDatabase) -> Routes:
-    """Return the route that tells, without a token, how the service is."""
+    """Return the route that shows, without a token, how the service is."""
     routes = Routes("health", __name__, description="Health")
 
     @routes.route(HEALTH_PATH, methods=["GET"])
@@ -22,20 +22,20 @@ def health_routes(database: BulkDatabase) -> Routes:
     @routes.answers()
     @routes.answers(503)
     def read_health() -> Response:
-        """Tell how the service is; 503 while its database is away."""
+        """Show the health of the service; 503 while its database is away."""
         state = check_parts({"database": database.ping})["database"]
-        is_well = state == "ok"
+        is_healthy = state == "ok"
         body: dict[str, Any] = {
-            "status": "healthy" if is_well else "degraded",
+            "status": "healthy" if is_healthy else "degraded",
             "service": "push-cadence",
             "timestamp": utc_now().isoformat(),
-            "database": "connected" if is_well else "error",
+            "database": "connected" if is_healthy else "error",
             "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
         }
-        if not is_well:
+        if not is_healthy:
             body |= {"message": "Filters fail open until it is back.", "error": state}
         response = jsonify(body)
-        response.status_code = 200 if is_well else 503
+        response.status_code = 200 if is_healthy else 503
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Health-Status"] = body["status"]
         return response

@@ -1,30 +1,29 @@
-"""Routes of the historical-data tools, under the original's names, and about their imports."""
+"""Routes of the tools for historical data, as the original named them, and of their imports."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from io import TextIOWrapper
 from typing import Any, Final
 
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields, validate
 from werkzeug.datastructures import FileStorage
 
 from cadence_contract import InstantField
 from cadence_service.adapters.history_csv import (
     HistoryCsvError,
-    HistoryRow,
     OneSend,
     read_audience,
     read_history,
 )
-from cadence_service.adapters.import_table import select_imports
+from cadence_service.adapters.import_table import Import, select_imports
 from cadence_service.adapters.notification_record import MessageTexts
 from cadence_service.domain.log_match import find_matching_logs, read_link_logs
 from cadence_service.use_cases.back_fill_links import back_fill_links
 from cadence_service.use_cases.import_history import (
-    Found,
     ImportRefusedError,
     ImportRequest,
+    ImportResult,
     find_import,
     import_history,
     undo_import,
@@ -35,7 +34,7 @@ from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 
-#: A million rows of history have about 200 MB.
+#: A million rows of history are about 200 MB.
 MAX_FILE: Final = 2 * 1024**3
 
 
@@ -102,8 +101,8 @@ class UndoneSchema(CamelSchema):
     removed = fields.Integer()
 
 
-def _multipart(file_field: str, form: type[Schema]) -> dict[str, Any]:
-    """Return how OpenAPI tells of a form with a file."""
+def _multipart(file_field: str, form: type[CamelSchema]) -> dict[str, object]:
+    """Return the description of a form with a file for OpenAPI."""
     names = [field.data_key or name for name, field in form().fields.items()]
     texts = {name: {"type": "string"} for name in names}
     schema = {
@@ -117,15 +116,22 @@ def _multipart(file_field: str, form: type[Schema]) -> dict[str, Any]:
 def history_tool_routes(database: BulkDatabase) -> Routes:
     """Return the routes that import history, and complete it."""
     routes = Routes("history", __name__, description="Historical data")
+    _add_imports(routes, database)
+    _add_past_imports(routes, database)
+    _add_link_tools(routes, database)
+    return routes
 
+
+def _add_imports(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/restore-historical-data", methods=["POST"])
     @routes.doc(requestBody=_multipart("file", ImportFormSchema))
     def restore() -> ResponseReturnValue:
         """Import history from a CSV (multipart `file`); `dryRun` only validates."""
         request.max_content_length = MAX_FILE
         form = ImportFormSchema().load(request.form)
-        file = _file("file")
-        return _import(database, "restore", form, file, read_history(_text(file)))
+        file = _find_file("file")
+        asked = _make_request("restore", form, file)
+        return _answer_import(asked, import_history(database, asked, read_history(_text(file))))
 
     @routes.route("/convert-audience-to-history", methods=["POST"])
     @routes.doc(requestBody=_multipart("audienceFile", ConversionFormSchema))
@@ -133,36 +139,20 @@ def history_tool_routes(database: BulkDatabase) -> Routes:
         """Record a push of the past for everybody in a CSV (multipart `audienceFile`)."""
         request.max_content_length = MAX_FILE
         form = ConversionFormSchema().load(request.form)
-        file = _file("audienceFile")
+        file = _find_file("audienceFile")
         texts = MessageTexts(
             form["push_title"], form["push_body"], form["audience_description"], form["deep_link"]
         )
-        send = OneSend(form["layer_id"], form["sent_at"], texts)
-        return _import(database, "convert", form, file, read_audience(_text(file), send))
+        rows = read_audience(_text(file), OneSend(form["layer_id"], form["sent_at"], texts))
+        asked = _make_request("convert", form, file)
+        return _answer_import(asked, import_history(database, asked, rows))
 
-    @routes.route("/find-matching-logs", methods=["POST"])
-    @routes.arguments(MatchSchema)
-    @routes.answers()
-    def match(body: dict[str, Any]) -> ResponseReturnValue:
-        """Find the push logs whose audience is nearest in size."""
-        found = find_matching_logs(body["csv_audience_size"], body["logs"], utc_now())
-        return jsonify(success=True, matchingLogs=found, message=f"{len(found)} logs match.")
 
-    @routes.route("/update-deep-links", methods=["POST"])
-    @routes.arguments(LinkLogsSchema)
-    @routes.answers()
-    def update_links(body: dict[str, Any]) -> ResponseReturnValue:
-        """Give deep links to recorded notifications that have none, from push logs."""
-        logs, errors = read_link_logs(body["logs"])
-        with database.transaction() as connection:
-            updated = back_fill_links(connection, logs)
-        details = {"updatedCount": updated, "matchedLogs": updated, "errors": errors}
-        return jsonify(success=True, message=f"{updated} updated.", details=details)
-
+def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/imports", methods=["GET"])
     @routes.response(200, ImportsSchema)
-    def list_imports() -> dict[str, Any]:
-        """List imports, newest first; a running one says how far it is."""
+    def list_imports() -> dict[str, list[Import]]:
+        """List imports, newest first; a running one shows its progress."""
         with database.transaction() as connection:
             return {"imports": select_imports(connection)}
 
@@ -176,14 +166,33 @@ def history_tool_routes(database: BulkDatabase) -> Routes:
     @routes.route("/imports/<int:import_id>", methods=["DELETE"])
     @routes.response(200, UndoneSchema)
     def undo(import_id: int) -> dict[str, int]:
-        """Undo an import: remove what it brought."""
+        """Undo an import: remove the sends that it brought."""
         with database.transaction() as connection:
             return {"removed": undo_import(connection, import_id)}
 
-    return routes
+
+def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:
+    @routes.route("/find-matching-logs", methods=["POST"])
+    @routes.arguments(MatchSchema, as_kwargs=True)
+    @routes.answers()
+    def match(csv_audience_size: int, logs: list[Any]) -> ResponseReturnValue:
+        """Find the push logs whose audience is nearest in size."""
+        found = find_matching_logs(csv_audience_size, logs, utc_now())
+        return jsonify(success=True, matchingLogs=found, message=f"{len(found)} logs match.")
+
+    @routes.route("/update-deep-links", methods=["POST"])
+    @routes.arguments(LinkLogsSchema, as_kwargs=True)
+    @routes.answers()
+    def update_links(logs: list[Any]) -> ResponseReturnValue:
+        """Give deep links to recorded notifications that have none, from push logs."""
+        links, errors = read_link_logs(logs)
+        with database.transaction() as connection:
+            updated = back_fill_links(connection, links)
+        details = {"updatedCount": updated, "matchedLogs": updated, "errors": errors}
+        return jsonify(success=True, message=f"{updated} updated.", details=details)
 
 
-def _file(name: str) -> FileStorage:
+def _find_file(name: str) -> FileStorage:
     file = request.files.get(name)
     if file is None or not file.filename:
         raise ValidationError({name: ["Send a CSV file as multipart/form-data."]})
@@ -196,43 +205,35 @@ def _text(file: FileStorage) -> TextIOWrapper:
     return TextIOWrapper(file.stream, encoding="utf-8-sig", errors="replace", newline="")
 
 
-def _import(
-    database: BulkDatabase,
-    kind: str,
-    form: dict[str, Any],
-    file: FileStorage,
-    rows: Iterator[HistoryRow],
-) -> Response:
-    asked = ImportRequest(
+def _make_request(kind: str, form: Mapping[str, Any], file: FileStorage) -> ImportRequest:
+    return ImportRequest(
         kind=kind,
         file_name=file.filename or "",
         all_or_nothing=form["all_or_nothing"],
         dry_run=form["dry_run"],
     )
-    found = import_history(database, asked, rows)
+
+
+def _answer_import(asked: ImportRequest, found: ImportResult) -> Response:
     done = "would be imported" if asked.dry_run else "imported"
     return jsonify(
         success=True,
         message=f"{found.inserted} {done}, {found.duplicates} duplicates, {found.bad} bad.",
-        details=_details(found),
+        details={
+            "importId": found.import_id,
+            "totalRows": found.total,
+            "validRows": found.valid,
+            "insertedRows": found.inserted,
+            "insertedCount": found.inserted,
+            "duplicatesSkipped": found.duplicates,
+            "invalidCount": found.bad,
+            "errors": [f"Row {row.number}: {'; '.join(row.errors)}" for row in found.bad_rows],
+        },
     )
 
 
-def _details(found: Found) -> dict[str, Any]:
-    return {
-        "importId": found.import_id,
-        "totalRows": found.total,
-        "validRows": found.valid,
-        "insertedRows": found.inserted,
-        "insertedCount": found.inserted,
-        "duplicatesSkipped": found.duplicates,
-        "invalidCount": found.bad,
-        "errors": [f"Row {row.number}: {'; '.join(row.errors)}" for row in found.bad_rows],
-    }
-
-
 def answer_refused(error: ImportRefusedError) -> Response:
-    """Tell which rows are bad, in the original's shape."""
+    """Answer which rows are bad, in the shape of the original."""
     found = error.found
     rows = [{"rowIndex": row.number, "errors": list(row.errors)} for row in found.bad_rows]
     details = {"invalidRows": rows, "missingColumns": [], "totalRows": found.total}
@@ -240,6 +241,6 @@ def answer_refused(error: ImportRefusedError) -> Response:
 
 
 def answer_bad_file(error: HistoryCsvError) -> Response:
-    """Tell what the file lacks, in the original's shape."""
+    """Answer what the file lacks, in the shape of the original."""
     details = {"invalidRows": [], "missingColumns": error.missing_columns, "totalRows": 0}
     return problem_response(400, "Bad Request", str(error), details=details)

@@ -1,4 +1,4 @@
-"""What the cadence service knows at the instant it is asked, as Prometheus' gauges."""
+"""The gauges of the cadence service for Prometheus."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +8,7 @@ from chassis.postgres import BulkDatabase, DatabaseAwayError, DatabaseFaultError
 
 
 def read_gauges_from(database: BulkDatabase) -> Callable[[], Iterator[Gauge]]:
-    """Return what reads every gauge; without the database only that it is away."""
+    """Return a function that reads every gauge; while the database is away, only that one."""
 
     def read() -> Iterator[Gauge]:
         try:

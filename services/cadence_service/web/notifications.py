@@ -1,6 +1,9 @@
-"""The route that remembers what was sent."""
+"""The route that records what was sent."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
@@ -39,13 +42,17 @@ def notification_routes(database: BulkDatabase) -> Routes:
     @asks_for(Role.OPERATOR)
     @routes.arguments(TrackBodySchema)
     @routes.alt_response(200, schema=TrackedSchema)
-    def track(body: dict[str, Any]) -> ResponseReturnValue:
+    def track(body: Mapping[str, Any]) -> ResponseReturnValue:
         """Record one notification, or many, or settle a reservation; the same key counts once."""
         if "reservationKey" in body and "notifications" not in body:
-            return _settle(database, SettlementSchema().load(body))
-        loaded, reservation_key = _load(body)
+            return _settle(database, **SettlementSchema().load(body))
+        if "notifications" in body:
+            loaded = NotificationsSchema().load(body)
+        else:
+            loaded = {"notifications": [NotificationSchema().load(body)], "reservation_key": None}
+        sent = [_read_notification(**one) for one in loaded["notifications"]]
         with database.transaction() as connection:
-            done = record_notifications(connection, [_read(n) for n in loaded], reservation_key)
+            done = record_notifications(connection, sent, loaded["reservation_key"])
         return jsonify(
             success=True,
             message=f"{done.recorded} recorded, {done.duplicates} known before.",
@@ -56,15 +63,20 @@ def notification_routes(database: BulkDatabase) -> Routes:
     return routes
 
 
-def _settle(database: BulkDatabase, loaded: dict[str, Any]) -> ResponseReturnValue:
+def _settle(
+    database: BulkDatabase, *, reservation_key: str, sent_at: datetime | None, **loaded: Any
+) -> ResponseReturnValue:
+    octets = loaded.pop("sent_user_bytes", None)
+    sent = _read_users(loaded.pop("sent_user_ids", None), "sentUserIds")
+    failed = _read_users(loaded.pop("failed_user_ids", None), "failedUserIds")
     settlement = Settlement(
-        texts=_texts(loaded),
-        actually_sent_at=loaded["sent_at"] or utc_now(),
-        sent=_read_sent(loaded),
-        failed=_read_users(loaded, "failed_user_ids", "failedUserIds"),
+        texts=MessageTexts(**loaded),
+        actually_sent_at=sent_at or utc_now(),
+        sent=sent if octets is None else read_bytes(octets).users,
+        failed=failed,
     )
     with database.transaction() as connection:
-        done = settle_reservation(connection, loaded["reservation_key"], settlement)
+        done = settle_reservation(connection, reservation_key, settlement)
     return jsonify(
         success=True,
         message=f"{done.confirmed} confirmed, {done.released} released.",
@@ -75,48 +87,31 @@ def _settle(database: BulkDatabase, loaded: dict[str, Any]) -> ResponseReturnVal
     )
 
 
-def _read_sent(loaded: dict[str, Any]) -> UserIds | None:
-    octets = loaded.get("sent_user_bytes")
-    if octets is not None:
-        return read_bytes(octets).users
-    return _read_users(loaded, "sent_user_ids", "sentUserIds")
-
-
-def _read_users(loaded: dict[str, Any], name: str, shown_name: str) -> UserIds | None:
-    texts = loaded.get(name)
+def _read_users(texts: Sequence[str] | None, json_name: str) -> UserIds | None:
     if texts is None:
         return None
     asked = read_texts(texts)
     if asked.invalid:
         wrong = next(i for i, text in enumerate(texts) if text in asked.invalid)
-        raise ValidationError({shown_name: {wrong: [f"{texts[wrong][:60]!r} is no UUID."]}})
+        raise ValidationError({json_name: {wrong: [f"{texts[wrong][:60]!r} is no UUID."]}})
     return asked.users
 
 
-def _load(body: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-    if "notifications" in body:
-        loaded: dict[str, Any] = NotificationsSchema().load(body)
-        return loaded["notifications"], loaded["reservation_key"]
-    return [NotificationSchema().load(body)], None
-
-
-def _read(loaded: dict[str, Any]) -> Notification:
-    now = utc_now()
-    sent_at = loaded["sent_at"] or now
+def _read_notification(
+    *,
+    user_id: UUID,
+    layer_id: int,
+    sent_at: datetime | None,
+    actually_sent_at: datetime | None,
+    idempotency_key: str | None,
+    **texts: Any,
+) -> Notification:
+    sent_at = sent_at or utc_now()
     return Notification(
-        user_id=loaded["user_id"],
-        layer_id=loaded["layer_id"],
-        texts=_texts(loaded),
+        user_id=user_id,
+        layer_id=layer_id,
+        texts=MessageTexts(**texts),
         sent_at=sent_at,
-        actually_sent_at=loaded["actually_sent_at"] or sent_at,
-        idempotency_key=loaded["idempotency_key"],
-    )
-
-
-def _texts(loaded: dict[str, Any]) -> MessageTexts:
-    return MessageTexts(
-        loaded["push_title"],
-        loaded["push_body"],
-        loaded["audience_description"],
-        loaded["deep_link"],
+        actually_sent_at=actually_sent_at or sent_at,
+        idempotency_key=idempotency_key,
     )

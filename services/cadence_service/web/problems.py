@@ -1,4 +1,4 @@
-"""How our exceptions are told to clients."""
+"""How the exceptions of this service are answered."""
 
 from collections.abc import Mapping
 from typing import Final

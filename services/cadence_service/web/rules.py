@@ -1,6 +1,6 @@
 """Routes about layers and rules."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +10,8 @@ from marshmallow import ValidationError, fields, validate
 from werkzeug.exceptions import PreconditionFailed
 
 from cadence_contract import InstantField, RuleSchema, RuleSetSchema, RulesSchema
-from cadence_service.adapters.rule_changes import select_changes
-from cadence_service.adapters.rule_table import RuleSet, select_layers, select_rule_set
+from cadence_service.adapters.rule_changes import RuleChange, select_changes
+from cadence_service.adapters.rule_table import Layer, RuleSet, select_layers, select_rule_set
 from cadence_service.use_cases.change_rules import (
     Author,
     RuleNotFoundError,
@@ -21,10 +21,9 @@ from cadence_service.use_cases.change_rules import (
     remove_rule,
     replace_rules,
 )
-from cadence_service.web.rule_shapes import read_rule as read_rule_body
-from cadence_service.web.rule_shapes import show_rule
+from cadence_service.web.rule_shapes import RuleShape, read_rule, shape_rule
 from chassis.postgres import BulkConnection, BulkDatabase
-from chassis.schemas import CamelSchema, StrictSchema
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 
 
@@ -54,7 +53,7 @@ class LayerSchema(CamelSchema):
     is_exempt = fields.Boolean()
 
 
-class LayerChangeSchema(StrictSchema):
+class LayerChangeSchema(CamelSchema):
     """Body of PUT /layers/<id>: what is given replaces what was."""
 
     name = fields.String(validate=validate.Length(min=1, max=100))
@@ -104,119 +103,131 @@ class HistorySchema(CamelSchema):
 def rule_routes(database: BulkDatabase) -> Routes:
     """Return the routes about layers and rules."""
     routes = Routes("rules", __name__, description="Layers and cadence rules")
+    _add_layers(routes, database)
+    _add_rule_set(routes, database)
+    _add_single_rules(routes, database)
+    return routes
 
+
+def _add_layers(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/layers", methods=["GET"])
     @routes.response(200, LayersSchema)
-    def list_layers() -> dict[str, Any]:
+    def list_layers() -> dict[str, list[Layer]]:
         """List the layers."""
         with database.transaction() as connection:
             return {"layers": select_layers(connection)}
 
     @routes.route("/layers/<int:layer_id>", methods=["PUT"])
     @routes.arguments(LayerChangeSchema)
-    @routes.arguments(AuthorSchema, location="query")
+    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
     @routes.response(200, LayerSchema)
-    def edit_layer(body: dict[str, Any], author: dict[str, str], layer_id: int) -> dict[str, Any]:
+    def edit_layer(
+        changes: dict[str, str | bool], layer_id: int, changed_by: str, note: str
+    ) -> Layer:
         """Change a layer: its name, its description, whether it is exempt from every rule."""
         with database.transaction() as connection:
-            return asdict(change_layer(connection, layer_id, _author(connection, author), **body))
+            author = _find_author(connection, changed_by, note)
+            return change_layer(connection, layer_id, author, **changes)
 
+
+def _add_rule_set(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/rules", methods=["GET"])
-    @routes.arguments(RulesQuerySchema, location="query")
+    @routes.arguments(RulesQuerySchema, location="query", as_kwargs=True)
     @routes.alt_response(200, schema=RuleSetSchema)
-    def list_rules(query: dict[str, Any]) -> ResponseReturnValue:
+    def list_rules(version: int | None) -> ResponseReturnValue:
         """List the rules in force, or an earlier set, in order of precedence."""
         with database.transaction() as connection:
-            return _answer(_read(connection, query["version"]))
+            return _answer_rules(_read_rule_set(connection, version))
 
     @routes.route("/rules", methods=["PUT"])
-    @routes.arguments(RulesSchema)
-    @routes.arguments(AuthorSchema, location="query")
+    @routes.arguments(RulesSchema, as_kwargs=True)
+    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
     @routes.alt_response(200, schema=RuleSetSchema)
-    def replace_all(body: dict[str, Any], author: dict[str, str]) -> ResponseReturnValue:
+    def replace_all(rules: list[Any], changed_by: str, note: str) -> ResponseReturnValue:
         """Replace the whole set of rules; it is in force at once, and old sets are kept."""
-        rules = [read_rule_body(sent) for sent in body["rules"]]
         with database.transaction() as connection:
-            return _answer(replace_rules(connection, rules, _author(connection, author)))
+            author = _find_author(connection, changed_by, note)
+            return _answer_rules(replace_rules(connection, [*map(read_rule, rules)], author))
 
     @routes.route("/rules", methods=["POST"])
     @routes.arguments(RuleSchema)
-    @routes.arguments(AuthorSchema, location="query")
+    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
     @routes.alt_response(201, schema=RuleSetSchema)
-    def add(body: dict[str, Any], author: dict[str, str]) -> ResponseReturnValue:
+    def add(rule: Mapping[str, Any], changed_by: str, note: str) -> ResponseReturnValue:
         """Add a rule, last in the order of precedence."""
         with database.transaction() as connection:
-            made = add_rule(connection, read_rule_body(body), _author(connection, author))
-        return _answer(made, 201)
+            author = _find_author(connection, changed_by, note)
+            return _answer_rules(add_rule(connection, read_rule(rule), author), 201)
 
     @routes.route("/rules/history", methods=["GET"])
-    @routes.arguments(HistoryQuerySchema, location="query")
+    @routes.arguments(HistoryQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, HistorySchema)
-    def list_history(query: dict[str, Any]) -> dict[str, Any]:
+    def list_history(before: int | None, limit: int) -> dict[str, list[RuleChange]]:
         """List what was changed about rules and layers, newest first."""
         with database.transaction() as connection:
-            return {"changes": select_changes(connection, query["before"], query["limit"])}
+            return {"changes": select_changes(connection, before, limit)}
 
+
+def _add_single_rules(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/rules/<name>", methods=["GET"])
     @routes.response(200, RuleSchema)
-    def read_rule(name: str) -> dict[str, Any]:
+    def read_one_rule(name: str) -> RuleShape:
         """Read one rule."""
         with database.transaction() as connection:
-            rules = _read(connection, None).rules
+            rules = _read_rule_set(connection, None).rules
         found = next((rule for rule in rules if rule.name == name), None)
         if found is None:
             raise RuleNotFoundError(f"There is no rule {name!r}.")
-        return show_rule(found)
+        return shape_rule(found)
 
     @routes.route("/rules/<name>", methods=["PUT"])
     @routes.arguments(RuleChangeBodySchema)
-    @routes.arguments(AuthorSchema, location="query")
+    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
     @routes.alt_response(200, schema=RuleSetSchema)
-    def edit(body: dict[str, Any], author: dict[str, str], name: str) -> ResponseReturnValue:
+    def edit(rule: Mapping[str, Any], name: str, changed_by: str, note: str) -> ResponseReturnValue:
         """Change a rule in its place; If-Match with the version loses no update."""
-        if body.get("name", name) != name:
+        if rule.get("name", name) != name:
             raise ValidationError({"name": ["A rule keeps its name; add a new one instead."]})
         with database.transaction() as connection:
-            rule = read_rule_body({**body, "name": name})
-            return _answer(change_rule(connection, rule, _author(connection, author)))
+            author = _find_author(connection, changed_by, note)
+            changed = change_rule(connection, read_rule({**rule, "name": name}), author)
+            return _answer_rules(changed)
 
     @routes.route("/rules/<name>", methods=["DELETE"])
-    @routes.arguments(AuthorSchema, location="query")
+    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
     @routes.alt_response(200, schema=RuleSetSchema)
-    def remove(author: dict[str, str], name: str) -> ResponseReturnValue:
+    def remove(name: str, changed_by: str, note: str) -> ResponseReturnValue:
         """Remove a rule; a layer without any rule fails open."""
         with database.transaction() as connection:
-            return _answer(remove_rule(connection, name, _author(connection, author)))
+            author = _find_author(connection, changed_by, note)
+            return _answer_rules(remove_rule(connection, name, author))
 
-    return routes
 
-
-def _read(connection: BulkConnection, version: int | None) -> RuleSet:
+def _read_rule_set(connection: BulkConnection, version: int | None) -> RuleSet:
     rule_set = select_rule_set(connection, version)
     if rule_set is None and version is not None:
         raise RuleNotFoundError(f"There is no version {version} of the rules.")
     return rule_set or RuleSet(0, datetime.min.replace(tzinfo=UTC), ())
 
 
-def _author(connection: BulkConnection, sent: dict[str, str]) -> Author:
-    """Return who changes the rules, from the version that If-Match names."""
+def _find_author(connection: BulkConnection, changed_by: str, note: str) -> Author:
+    """Return who changes the rules, and the version that If-Match names."""
     expected: int | None = None
     if request.if_match:
-        expected = _read(connection, None).version
+        expected = _read_rule_set(connection, None).version
         if not request.if_match.contains(str(expected)):
             raise PreconditionFailed(
                 f"The rules are at version {expected}; read them again, and repeat the change."
             )
-    return Author(sent["changed_by"], sent["note"], expected)
+    return Author(changed_by, note, expected)
 
 
-def _answer(rule_set: RuleSet, status: int = 200) -> Response:
-    shown: dict[str, Any] = {
+def _answer_rules(rule_set: RuleSet, status: int = 200) -> Response:
+    shown = {
         "version": rule_set.version,
-        "rules": [show_rule(rule) for rule in rule_set.rules],
+        "rules": [shape_rule(rule) for rule in rule_set.rules],
+        **({"created_at": rule_set.created_at} if rule_set.version else {}),
     }
-    if rule_set.version:
-        shown["created_at"] = rule_set.created_at
     response = jsonify(RuleSetSchema().dump(shown))
     response.status_code = status
     response.set_etag(str(rule_set.version))

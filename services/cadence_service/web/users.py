@@ -1,12 +1,13 @@
-"""The route that tells how cadence stands with one user."""
+"""The route that explains the caps of one user."""
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from marshmallow import fields
 
 from cadence_contract import ExcludedUserSchema, InstantField
-from cadence_service.use_cases.explain_user import LayerStanding, explain_user
+from cadence_service.use_cases.explain_user import LayerEligibility, explain_user
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from chassis.schemas import CamelSchema
@@ -19,7 +20,7 @@ class CadenceQuerySchema(CamelSchema):
     at = InstantField(load_default=None, metadata={"description": "default: now"})
 
 
-class LayerStandingSchema(ExcludedUserSchema):
+class LayerEligibilitySchema(ExcludedUserSchema):
     """Whether the user may get a push on a layer; if not, why and until when."""
 
     class Meta:
@@ -31,12 +32,21 @@ class LayerStandingSchema(ExcludedUserSchema):
     fail_open_reason = fields.String(allow_none=True)
 
 
-class StandingSchema(CamelSchema):
-    """How cadence stands with one user, layer by layer."""
+class UserCadenceSchema(CamelSchema):
+    """Whether one user may get a push, layer by layer."""
 
     user_id = fields.UUID()
     at = InstantField()
-    layers = fields.List(fields.Nested(LayerStandingSchema))
+    layers = fields.List(fields.Nested(LayerEligibilitySchema))
+
+
+@dataclass(frozen=True, slots=True)
+class UserCadence:
+    """What UserCadenceSchema shows."""
+
+    user_id: UUID
+    at: datetime
+    layers: list[LayerEligibility]
 
 
 def user_routes(database: BulkDatabase) -> Routes:
@@ -44,25 +54,12 @@ def user_routes(database: BulkDatabase) -> Routes:
     routes = Routes("users", __name__, description="How cadence stands with one user")
 
     @routes.route("/users/<uuid:user_id>/cadence", methods=["GET"])
-    @routes.arguments(CadenceQuerySchema, location="query")
-    @routes.response(200, StandingSchema)
-    def read_cadence(query: dict[str, Any], user_id: UUID) -> dict[str, Any]:
-        """Tell, for each layer, whether the user may get a push, or why not and until when."""
-        at = query["at"] or utc_now()
+    @routes.arguments(CadenceQuerySchema, location="query", as_kwargs=True)
+    @routes.response(200, UserCadenceSchema)
+    def read_cadence(user_id: UUID, at: datetime | None) -> UserCadence:
+        """Answer for each layer whether the user may get a push; if not, why and until when."""
+        at = at or utc_now()
         with database.transaction() as connection:
-            standings = explain_user(connection, user_id, at)
-        return {"user_id": user_id, "at": at, "layers": [_show(one) for one in standings]}
+            return UserCadence(user_id, at, explain_user(connection, user_id, at))
 
     return routes
-
-
-def _show(standing: LayerStanding) -> dict[str, Any]:
-    exclusion = standing.exclusion
-    return {
-        "layer_id": standing.layer_id,
-        "eligible": exclusion is None,
-        "rule": exclusion.rule if exclusion else None,
-        "counted_sends": exclusion.counted_sends if exclusion else (),
-        "next_eligible_at": exclusion.next_eligible_at if exclusion else None,
-        "fail_open_reason": standing.fault,
-    }

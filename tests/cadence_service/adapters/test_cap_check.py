@@ -61,7 +61,7 @@ def test_a_few_users_are_looked_up_one_by_one_in_a_week_that_has_just_begun(
         ).fetchall()
 
     assert not plan.merges
-    assert plan.has_holds
+    assert plan.has_reserved
     steps = "\n".join(line for (line,) in explained)
     assert "Join Filter" not in steps, steps
     assert "Materialize" not in steps, steps

@@ -19,7 +19,7 @@ from cadence_service.adapters.rule_table import select_rule_set
 from cadence_service.domain.cadence import Send, find_breach, find_next_eligible, find_rules
 from cadence_service.domain.user_ids import read_texts
 from cadence_service.use_cases.filter_audience import Question, filter_audience
-from cadence_service.use_cases.reserve_audience import Wish, reserve_audience
+from cadence_service.use_cases.reserve_audience import ReservationRequest, reserve_audience
 from chassis.postgres import BulkDatabase
 from tests.people import ALICE, BOB, CAROL
 
@@ -253,7 +253,7 @@ def test_the_set_based_statements_are_the_pure_rule(
     asked = read_texts([str(user_id) for user_id in (CAROL, ALICE, BOB)])
     question = Question(asked, layer_id, NOON, explain=True)
     answers = [filter_audience(database, question)]
-    wish = Wish("k", timedelta(minutes=1))
+    wish = ReservationRequest("k", timedelta(minutes=1))
     answers += [reserve_audience(database, question, wish) for _ in range(2)]
 
     for answer in answers:
