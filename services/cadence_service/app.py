@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings.database_url,
         max_connections=settings.database_pool_size,
         statement_timeout=settings.statement_timeout,
-        patience=CONNECTION_TIMEOUT,
+        connection_timeout=CONNECTION_TIMEOUT,
         application_name="cadence",
     )
 

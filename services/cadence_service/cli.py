@@ -44,7 +44,7 @@ def migrate() -> None:
     settings = _settings()
     configure_logs("cadence-migrate", settings.log_format)
     database = BulkDatabase(settings.database_url, max_connections=1)
-    database.wait_until_there(sleep=time.sleep)
+    database.wait_until_available(sleep=time.sleep)
     migrate_database(database, MIGRATIONS)
     with database.transaction() as connection:
         make_partitions(connection, utc_now())

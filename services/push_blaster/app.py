@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
         openapi_path="/api/openapi.json",
         find_caller=callers.find,
         problems=PROBLEMS,
-        side_door=sessions.door,
+        sessions=sessions.authentication,
     )
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
     guard_deliveries(app, database)

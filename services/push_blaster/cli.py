@@ -81,7 +81,7 @@ def migrate() -> None:
     settings = read_settings()
     configure_logs("push-migrate", settings.log_format)
     database = Database(settings.database_url, max_connections=1)
-    database.wait_until_there(sleep=time.sleep)
+    database.wait_until_available(sleep=time.sleep)
     migrate_database(database, MIGRATIONS)
     click.echo("The push_blaster database is up to date.")
 

@@ -74,7 +74,7 @@ def run_engine(settings: Settings) -> None:
             settings.tokens, parts.database, metrics_open=settings.metrics_open
         )
         serve_probes(probes, settings.host, settings.engine.metrics_port)
-    parts.database.wait_until_there(sleep=stopping.wait)
+    parts.database.wait_until_available(sleep=stopping.wait)
     engine = _Engine(settings, parts, adapters.files, stopping)
     code = 0
     try:

@@ -1,1 +1,1 @@
-"""What any service here stands on: settings, logs, PostgreSQL, problems, tokens, health."""
+"""The base of every service: settings, logs, PostgreSQL, problems, tokens, health."""

@@ -1,6 +1,6 @@
-"""Tokens with roles: every route asks for one, unless it is named as open.
+"""Tokens with roles: every route needs one, unless it is marked as open.
 
-A token comes as a bearer header; a service may know another way in beside that, such as a session.
+A token comes as a bearer header; a service may accept sessions beside tokens.
 """
 
 import hmac
@@ -25,7 +25,7 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 class Role(IntEnum):
-    """What a token may do; each role may do all that the ones before it may."""
+    """What a token may do; each role may do everything that the roles before it may do."""
 
     VIEWER = 1
     OPERATOR = 2
@@ -34,9 +34,9 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sends a request: what their token is called, and what it may do.
+    """The sender of a request: the name and the role of the token.
 
-    Shape: who `only_simulates` may change nothing, except by views that are marked `simulates`.
+    Shape: a caller that `only_simulates` may only use views that read or are marked `simulates`.
     """
 
     name: str
@@ -48,21 +48,21 @@ FindCaller = Callable[[str], Caller | None]
 
 
 @dataclass(frozen=True, slots=True)
-class SideDoor:
-    """Another way in than by bearer token: who sends the request, and how one is sent away.
+class SessionAuthentication:
+    """Authentication by a session, for requests without a bearer token.
 
-    Shape: `turn_away` may answer the request of somebody unknown; None leaves it at 401.
+    Shape: `answer_unknown` may answer a request without a session; None answers 401.
     """
 
     find_caller: Callable[[], Caller | None]
-    turn_away: Callable[[], ResponseReturnValue | None]
+    answer_unknown: Callable[[], ResponseReturnValue | None]
 
 
-NO_SIDE_DOOR: Final = SideDoor(find_caller=lambda: None, turn_away=lambda: None)
+NO_SESSIONS: Final = SessionAuthentication(find_caller=lambda: None, answer_unknown=lambda: None)
 
 
 def asks_for(role: Role) -> Callable[[View], View]:
-    """Mark a view with the role it needs, where that is not the usual one of its method."""
+    """Mark a view with the role that it needs, if its method usually needs another one."""
 
     def mark(view: View) -> View:
         view.required_role = role  # type: ignore[attr-defined]  # read by required_role() below
@@ -72,22 +72,21 @@ def asks_for(role: Role) -> Callable[[View], View]:
 
 
 def simulates(view: View) -> View:
-    """Mark a view by which a test token may start a simulation, or act on one."""
+    """Mark a view that a test token may use to start a simulation, or to act on one."""
     view.simulates = True  # type: ignore[attr-defined]  # read by _refuse_changes() below
     return view
 
 
 def needs_no_token(view: View) -> View:
-    """Mark a view that answers to everybody."""
+    """Mark a view that answers without a token."""
     view.needs_no_token = True  # type: ignore[attr-defined]  # read by is_open() below
     return view
 
 
-def require_token(app: Flask, find_caller: FindCaller, side_door: SideDoor) -> None:
+def require_token(app: Flask, find_caller: FindCaller, sessions: SessionAuthentication) -> None:
     """Refuse every request without a token of a sufficient role, except to open views.
 
-    A route that says nothing asks for viewer when it reads (GET, HEAD) and for admin when it does
-    anything else.
+    A route without a mark needs a viewer when it reads (GET, HEAD) and an admin otherwise.
     """
 
     @app.before_request
@@ -95,15 +94,15 @@ def require_token(app: Flask, find_caller: FindCaller, side_door: SideDoor) -> N
         if request.endpoint is None or is_open(app, request.endpoint):
             return None
         header = request.headers.get("Authorization", "")
-        caller = _read_bearer(header, find_caller) if header else side_door.find_caller()
+        caller = _read_bearer(header, find_caller) if header else sessions.find_caller()
         if caller is None:
-            return side_door.turn_away() or _challenge()
+            return sessions.answer_unknown() or _challenge()
         remember_caller(caller)
         needed = required_role(app, request.endpoint, request.method)
         if caller.role < needed:
             log.warning("request_forbidden", by=caller.name, endpoint=request.endpoint)
             raise Forbidden(
-                f"This token is a {caller.role.name.lower()}'s; {needed.name.lower()} is asked."
+                f"This token is a {caller.role.name.lower()}'s; {needed.name.lower()} is needed."
             )
         if caller.only_simulates and request.method not in _READS:
             _refuse_changes(app, request.endpoint)
@@ -111,32 +110,32 @@ def require_token(app: Flask, find_caller: FindCaller, side_door: SideDoor) -> N
 
 
 def remember_caller(caller: Caller) -> None:
-    """Keep who sends this request, for whoever asks later on."""
+    """Keep the caller of this request for `the_caller`."""
     request.environ[_CALLER] = caller
 
 
 def the_caller() -> Caller | None:
-    """Return who sends this request; None where everybody may."""
+    """Return the caller of this request; None for a view that is open."""
     caller: Caller | None = request.environ.get(_CALLER)
     return caller
 
 
 def caller_name() -> str:
-    """Return how whoever sends this request is called."""
+    """Return the name of the caller of this request."""
     caller = the_caller()
     return caller.name if caller else "somebody unknown"
 
 
 def caller_only_simulates() -> bool:
-    """Return whether whatever this request starts is to be simulated."""
+    """Return whether everything that this request starts must be a simulation."""
     caller = the_caller()
     return caller is not None and caller.only_simulates
 
 
 def knows(roles: Mapping[str, Role]) -> FindCaller:
-    """Return what finds the caller of a token among `roles`, each called as its role is.
+    """Return a function that finds the caller of a token in `roles`, named as the role.
 
-    It takes a time that tells nothing of the known tokens.
+    Its time does not depend on how much of a token is right.
     """
 
     def find(token: str) -> Caller | None:
@@ -151,19 +150,19 @@ def knows(roles: Mapping[str, Role]) -> FindCaller:
 
 
 def is_open(app: Flask, endpoint: str) -> bool:
-    """Return whether the view of `endpoint` answers to everybody."""
+    """Return whether the view of `endpoint` answers without a token."""
     return getattr(app.view_functions[endpoint], "needs_no_token", False)
 
 
 def required_role(app: Flask, endpoint: str, method: str) -> Role:
-    """Return the role that `method` of `endpoint` asks for."""
+    """Return the role that `method` of `endpoint` needs."""
     usual = Role.VIEWER if method in _READS else Role.ADMIN
     return getattr(app.view_functions[endpoint], "required_role", usual)
 
 
 def _refuse_changes(app: Flask, endpoint: str) -> None:
     if not getattr(app.view_functions[endpoint], "simulates", False):
-        raise Forbidden("A test token starts simulations, and changes nothing else.")
+        raise Forbidden("A test token may start simulations, and change nothing else.")
 
 
 def _challenge() -> NoReturn:

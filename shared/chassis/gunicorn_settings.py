@@ -1,4 +1,4 @@
-"""How gunicorn serves both services; `serve` adds where, and with how many workers."""
+"""The settings of gunicorn for both services; `serve` adds the address and the workers."""
 
 import os
 import shutil
@@ -14,10 +14,10 @@ loglevel: Final = "warning"
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the gauges of a worker that ended; what it counted stays counted."""
+    """Forget the gauges of a worker that ended; its counters stay."""
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # missing there
 
 
 def on_exit(_server: Any) -> None:
-    """Tidy up what the workers counted."""
+    """Remove the counters of the workers."""
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Bodies that come compressed by gzip, unpacked as they are read."""
+"""Request bodies in gzip, unpacked as they are read."""
 
 import gzip
 import zlib
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class GzipBodies:
-    """WSGI middleware: the app reads what a client compressed, up to less than a limit in bytes."""
+    """WSGI middleware that unpacks request bodies, up to a limit in bytes."""
 
     def __init__(self, app: "WSGIApplication", limit: int) -> None:
-        """Take the app that is to see unpacked bodies, and how long they may be unpacked."""
+        """Take the app, and the limit of an unpacked body in bytes."""
         self._app = app
         self._limit = limit
 
@@ -35,7 +35,7 @@ class GzipBodies:
 
 
 class _Unpacked(RawIOBase):
-    """A body without its gzip; BadRequest if it is none or cut off, RequestEntityTooLarge."""
+    """An unpacked body; BadRequest if it is no whole gzip, RequestEntityTooLarge."""
 
     def __init__(self, packed: IO[bytes], limit: int) -> None:
         self._file = gzip.GzipFile(fileobj=packed)

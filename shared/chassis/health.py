@@ -1,4 +1,4 @@
-"""Health: each part brings its own ping; the route walks them."""
+"""Health: every part has a ping, and the route calls all of them."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,6 +13,6 @@ def check_parts(pings: Mapping[str, Ping]) -> dict[str, str]:
 def _check(ping: Ping) -> str:
     try:
         ping()
-    except Exception as error:  # noqa: BLE001 - health reports whatever is wrong, and goes on
+    except Exception as error:  # noqa: BLE001 - health reports every error, and goes on
         return str(error) or type(error).__name__
     return "ok"

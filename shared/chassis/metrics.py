@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' text format: what each process counts, and what a service knows."""
+"""Metrics in the text format of Prometheus: counters of each process, gauges of a service."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-#: Where the workers of one service keep what they count; `serve` sets it.
+#: The folder of the counters of all workers of one service; `serve` sets it.
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _LATENCIES: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -26,9 +26,9 @@ REQUESTS: Final = Histogram(
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A figure as it stands when it is asked for.
+    """A figure at the time of the request.
 
-    Shape: `values` by the value of `label`; one figure without a label stands under "".
+    Shape: `values` by the value of `label`; the key of a figure without a label is "".
     """
 
     name: str
@@ -38,7 +38,7 @@ class Gauge:
 
 
 def time_requests(app: Flask) -> None:
-    """Time every request of `app`, from where `trace_requests` let it begin."""
+    """Time every request of `app`, from the beginning that `trace_requests` notes."""
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -49,7 +49,7 @@ def time_requests(app: Flask) -> None:
 
 
 def write_metrics(gauges: Iterable[Gauge]) -> bytes:
-    """Return what all processes of this service have counted, then `gauges`."""
+    """Return the counters of all processes of this service, then `gauges`."""
     known = CollectorRegistry()
     known.register(_Known(gauges))
     return generate_latest(_counted()) + generate_latest(known)

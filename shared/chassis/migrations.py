@@ -1,4 +1,4 @@
-"""Migrations: alembic walks the numbered files of a service; the SQL in them is plain."""
+"""Migrations: alembic runs the numbered files of a service; their SQL is plain."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +10,16 @@ from alembic.config import Config
 
 from chassis.postgres import Pool
 
-#: One number for the advisory lock, so that two `migrate` at once run one after the other.
+#: The number of an advisory lock: two `migrate` at the same time run one after the other.
 LOCK: Final = 7_304_218_511
 
 
 def migrate(database: Pool[Any], folder: Path, to: str = "head") -> None:
     """Bring the schema of `database` up to a migration in `folder`, the newest; safe to repeat."""
     engine = sqlalchemy.create_engine(
-        f"{database.dialect}://", creator=_unhurried(database), poolclass=sqlalchemy.NullPool
+        f"{database.dialect}://",
+        creator=_without_time_limit(database),
+        poolclass=sqlalchemy.NullPool,
     )
     with engine.connect() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
@@ -46,7 +48,7 @@ def run_sql(sql: str) -> None:
     connection.connection.cursor().execute(sql)
 
 
-def _unhurried(database: Pool[Any]) -> Callable[[], Any]:
+def _without_time_limit(database: Pool[Any]) -> Callable[[], Any]:
     def connect() -> Any:
         raw = database.connect()
         with raw.cursor() as cursor:

@@ -16,8 +16,8 @@ import structlog
 from psycopg import Connection as BulkConnection
 from psycopg2.extensions import connection as Connection  # noqa: N812 - the type's public name
 
-from chassis.abandoned import ClientGoneError, working_for_client
-from chassis.doubted_connections import replace_dead_connections
+from chassis.client_disconnects import ClientGoneError, working_for_client
+from chassis.connection_check import check_before_lending
 
 log = structlog.get_logger()
 
@@ -36,25 +36,25 @@ AnyConnection = TypeVar("AnyConnection")
 
 
 class DatabaseAwayError(Exception):
-    """The database cannot be reached, or did not answer in time; trying again later helps."""
+    """The database cannot be reached, or did not answer in time; a later attempt may succeed."""
 
 
 class DatabaseFaultError(Exception):
-    """The database answered that a statement is wrong; its own error is the cause."""
+    """The database refused a statement; its own error is the cause."""
 
 
 class ValueRefusedError(DatabaseFaultError):
-    """The database answered that a value fits no column."""
+    """The database refused a value, because it does not fit."""
 
 
 class Pool(Generic[AnyConnection]):
-    """A pool of at most `max_connections` to one database; nothing connects before it is used."""
+    """A pool of at most `max_connections` to one database; it connects when it is first used."""
 
-    #: What SQLAlchemy calls the driver, whose pool this is.
+    #: The name of the driver in SQLAlchemy.
     dialect: ClassVar[str]
-    #: The driver's module: both follow the database API of Python in the names of their errors.
+    #: The module of the driver; both name their errors as the database API of Python does.
     driver: ClassVar[Any]
-    #: What the driver is told beside what every connection of ours is.
+    #: Options of this driver beside the options of every connection.
     own_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
@@ -63,18 +63,20 @@ class Pool(Generic[AnyConnection]):
         *,
         max_connections: int = 10,
         statement_timeout: timedelta = timedelta(seconds=30),
-        patience: timedelta = timedelta(seconds=5),
+        connection_timeout: timedelta = timedelta(seconds=5),
         trusted_for: timedelta = timedelta(seconds=5),
         application_name: str = "push-automation",
     ) -> None:
-        """Take the database's URL, how many connections there may be, and how long things may take.
+        """Take the URL of the database, the number of connections, and the time limits.
 
-        Units: `patience` is how long a connection, a new one or a lent one, is waited for;
-        `trusted_for` is how long one may lie idle and still be lent without a ping.
+        Units: `connection_timeout` is how long a caller waits for a connection, new or pooled;
+        `trusted_for` is how long a connection may be idle and still be lent without a ping.
         """
         self.url = url
         options = {
-            "connect_timeout": max(2, int(patience.total_seconds())),  # libpq takes no less
+            "connect_timeout": max(
+                2, int(connection_timeout.total_seconds())
+            ),  # libpq takes no less
             "application_name": application_name,
             "keepalives_idle": 30,
             "tcp_user_timeout": 30_000,
@@ -82,16 +84,16 @@ class Pool(Generic[AnyConnection]):
             " -c timezone=UTC",
             **self.own_options,
         }
-        # Nothing that the engine holds may hold the pool, or it would live for good.
+        # The engine must not hold the pool, or the pool would never be freed.
         self._connect = partial(self.driver.connect, url, **options)
         self._engine = sqlalchemy.create_engine(
             f"{self.dialect}://",
             creator=self._connect,
             pool_size=max_connections,
             max_overflow=0,
-            pool_timeout=patience.total_seconds(),
+            pool_timeout=connection_timeout.total_seconds(),
         )
-        replace_dead_connections(self._engine, trusted_for)
+        check_before_lending(self._engine, trusted_for)
         weakref.finalize(self, self._engine.dispose)
 
     def connect(self) -> AnyConnection:
@@ -103,8 +105,8 @@ class Pool(Generic[AnyConnection]):
         """Lend a connection; commit when the block ends, roll back when it raises.
 
         Raises: DatabaseAwayError if no connection could be had, or it was lost on the way;
-        ValueRefusedError, DatabaseFaultError if a statement failed; ClientGoneError if nobody
-        waits for what is done.
+        ValueRefusedError, DatabaseFaultError if a statement failed; ClientGoneError if the
+        client has hung up.
         """
         lent = self._lend()
         connection: Any = lent.driver_connection
@@ -113,10 +115,10 @@ class Pool(Generic[AnyConnection]):
                 yield connection
                 lent.commit()
         except BaseException as error:
-            told = self._undo(lent, error)
-            if told is None:
+            ours = self._undo(lent, error)
+            if ours is None:
                 raise
-            raise told from error
+            raise ours from error
         finally:
             lent.close()
 
@@ -129,7 +131,7 @@ class Pool(Generic[AnyConnection]):
     def _undo(
         self, lent: sqlalchemy.PoolProxiedConnection, error: BaseException
     ) -> Exception | None:
-        """Clean up after `error`; return what it is told as, or None if it stands for itself."""
+        """Clean up after `error`; return the error to raise in its place, or None to raise it."""
         driver = self.driver
         if isinstance(error, ClientGoneError):
             lent.invalidate()
@@ -147,8 +149,8 @@ class Pool(Generic[AnyConnection]):
         with self.transaction() as connection:
             connection.cursor().execute("SELECT 1")  # type: ignore[attr-defined]  # as every driver
 
-    def wait_until_there(self, sleep: Callable[[float], object]) -> None:
-        """Return when the database answers; until then say so in the log, every few seconds."""
+    def wait_until_available(self, sleep: Callable[[float], object]) -> None:
+        """Return when the database answers; log that it is away every few seconds."""
         while True:
             try:
                 self.ping()
@@ -164,7 +166,7 @@ class Pool(Generic[AnyConnection]):
 
 
 class Database(Pool[Connection]):
-    """A pool of psycopg2 connections, for statements with values here and there."""
+    """A pool of psycopg2 connections, for statements with few values."""
 
     dialect: ClassVar[str] = "postgresql+psycopg2"
     driver: ClassVar[Any] = psycopg2
@@ -178,7 +180,7 @@ class Database(Pool[Connection]):
 class BulkDatabase(Pool[BulkConnection]):
     """A pool of psycopg 3 connections, for statements with a million values in binary.
 
-    Nothing is prepared on the server, so that PgBouncer may stand between, in transaction mode.
+    No statement is prepared on the server, so that PgBouncer works in transaction mode.
     """
 
     dialect: ClassVar[str] = "postgresql+psycopg"

@@ -1,4 +1,4 @@
-"""What machines ask a process: does it live, is it ready, what has it counted."""
+"""The probes of a process: is it alive, is it ready, what are its metrics."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -14,9 +14,10 @@ from chassis.service import Routes
 def probe_routes(
     needed: Mapping[str, Ping], read_gauges: Callable[[], Iterable[Gauge]], *, metrics_open: bool
 ) -> Routes:
-    """Return the routes for whoever restarts a process, sends it requests, or watches it.
+    """Return the routes for supervisors, load balancers and monitoring.
 
-    Shape: `needed` is what every request needs; `read_gauges` is what the service knows.
+    Shape: `needed` has the pings of the parts that every request needs; `read_gauges` returns the
+    present figures of the service.
     """
     routes = Routes("probes", __name__, description="What machines ask")
 
@@ -24,7 +25,7 @@ def probe_routes(
     @needs_no_token
     @routes.answers()
     def read_live() -> Response:
-        """Tell that this process answers; if it does not, restart it."""
+        """Answer that this process is alive; without an answer, restart it."""
         return jsonify({"status": "alive"})
 
     @routes.route("/health/ready", methods=["GET"])
@@ -32,7 +33,7 @@ def probe_routes(
     @routes.answers()
     @routes.answers(503)
     def read_ready() -> Response:
-        """Tell whether what every request needs is there; 503 while it is not."""
+        """Answer whether the process can serve requests; 503 while it cannot."""
         found = check_parts(needed)
         is_ready = all(state == "ok" for state in found.values())
         response = jsonify({"status": "ready" if is_ready else "unready", "parts": found})
@@ -41,7 +42,7 @@ def probe_routes(
 
     @routes.answers(content_type="text/plain")
     def read_metrics() -> Response:
-        """Tell Prometheus what this service counts and knows."""
+        """Answer the metrics of this service for Prometheus."""
         return Response(write_metrics(read_gauges()), content_type=CONTENT_TYPE_LATEST)
 
     view = needs_no_token(read_metrics) if metrics_open else read_metrics

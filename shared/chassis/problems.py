@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class ProblemSchema(Schema):
-    """What `problem_response` answers, as OpenAPI tells of it."""
+    """The body of `problem_response`, for OpenAPI."""
 
     type = fields.String(required=True)
     title = fields.String(required=True)
@@ -30,7 +30,7 @@ class ProblemSchema(Schema):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """How one of our exceptions is told to a client."""
+    """How one of our exceptions is answered."""
 
     status: int
     title: str
@@ -51,13 +51,13 @@ def install_problem_handlers(app: Flask, problems: Mapping[type[Exception], Prob
 
 
 def find_problem(error: Exception, problems: Mapping[type[Exception], Problem]) -> Problem:
-    """Return how `error` is told; one that nobody expected is the service's own failure."""
+    """Return the problem of `error`; an unknown error is an internal one."""
     known = (problems[kind] for kind in type(error).__mro__ if kind in problems)
     return next(known, Problem(500, "Internal Server Error"))
 
 
 def answer_http_exception(error: HTTPException) -> Response:
-    """Answer what Flask and webargs raise; a refused body names every field."""
+    """Answer an exception of Flask or webargs; a refused body names every field."""
     messages = getattr(error, "data", {}).get("messages")
     if messages:
         return _invalid(messages)

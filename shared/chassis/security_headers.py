@@ -1,16 +1,16 @@
-"""Headers that every answer carries, so that a browser takes it for what it is."""
+"""Security headers of every answer."""
 
 from typing import Final
 
 from flask import Flask, Response, request
 
-#: Nothing is loaded, and nobody frames it; pages, which load something, say what themselves.
+#: Nothing may be loaded or framed; a page that loads something sets its own policy.
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
 _A_YEAR: Final = "max-age=31536000"
 
 
 def install_security_headers(app: Flask) -> None:
-    """Give each answer its headers, where its view has not given it stricter ones."""
+    """Give each answer its headers, unless its view has set stricter ones."""
 
     @app.after_request
     def guard(response: Response) -> Response:

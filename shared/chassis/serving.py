@@ -7,14 +7,14 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Final, NoReturn
 
-#: Before the id of the process whose workers count there.
+#: The start of the folder's name; the id of the process follows.
 _PREFIX: Final = "push-metrics-"
 
 
 def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
     """Become gunicorn, serving the factory `app` (`package.app:create_app()`).
 
-    Its workers count into a new folder, so that any of them can tell what all have counted.
+    Its workers count into one new folder, so that each worker can answer the metrics of all.
     """
     folder = make_metrics_folder(Path(gettempdir()))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # noqa: TID251 - for the workers
@@ -29,7 +29,7 @@ def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
 
 
 def make_metrics_folder(parent: Path) -> Path:
-    """Return a new folder of this process, having removed those of processes that were killed."""
+    """Return a new folder for this process; remove the folders of processes that were killed."""
     for folder in parent.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdigit() and not _lives_on(int(pid)):
@@ -38,7 +38,7 @@ def make_metrics_folder(parent: Path) -> Path:
 
 
 def _lives_on(pid: int) -> bool:
-    """Return whether another process has this id; our own has only just begun."""
+    """Return whether another process has this id; our own folder cannot exist yet."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

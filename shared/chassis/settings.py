@@ -29,7 +29,7 @@ def read_secret(env: Env, name: str) -> str | None:
 
 
 def read_count(env: Env, name: str, default: int) -> int:
-    """Return the whole number `name`, at least 1; SettingsError if it is none."""
+    """Return the whole number `name`, at least 1; SettingsError if it is not."""
     try:
         return env.int(name, default, validate=validate.Range(min=1))
     except EnvError as error:
@@ -39,7 +39,7 @@ def read_count(env: Env, name: str, default: int) -> int:
 
 
 def read_flag(env: Env, name: str) -> bool:
-    """Return whether `name` is set to true; SettingsError if it is neither true nor false."""
+    """Return whether `name` is true; SettingsError if it is neither true nor false."""
     try:
         return env.bool(name, False)
     except EnvError as error:
@@ -47,14 +47,14 @@ def read_flag(env: Env, name: str) -> bool:
 
 
 def read_seconds(env: Env, name: str, default: float, *, may_be_zero: bool = False) -> timedelta:
-    """Return the time `name`, given in seconds, more than 0; SettingsError if it is none."""
+    """Return the time `name`, given in seconds, more than 0; SettingsError if it is not."""
     try:
-        fitting = validate.Range(min=0, min_inclusive=may_be_zero)
-        return timedelta(seconds=env.float(name, default, validate=fitting))
+        limits = validate.Range(min=0, min_inclusive=may_be_zero)
+        return timedelta(seconds=env.float(name, default, validate=limits))
     except (EnvError, OverflowError, ValueError) as error:
-        least = "from 0 on" if may_be_zero else "above 0"
+        fitting_range = "from 0 on" if may_be_zero else "above 0"
         raise SettingsError(
-            f"{name} is {env.str(name)!r}; use a number of seconds {least}."
+            f"{name} is {env.str(name)!r}; use a number of seconds {fitting_range}."
         ) from error
 
 

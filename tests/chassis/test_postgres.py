@@ -147,7 +147,7 @@ def test_waiting_for_a_database_ends_when_it_is_there(place: Path) -> None:
         _kill(server)
         database = Database(server.url("postgres"))
 
-        database.wait_until_there(sleep=lambda _: server.restart_if_dead())
+        database.wait_until_available(sleep=lambda _: server.restart_if_dead())
 
         assert read_one(database, "SELECT 1") == 1
         database.close()

@@ -12,7 +12,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from chassis.bearer_auth import Caller, SideDoor, remember_caller
+from chassis.bearer_auth import Caller, SessionAuthentication, remember_caller
 from push_blaster.domain.access.token import fingerprint
 from push_blaster.web.access.known_callers import KnownCallers
 from push_blaster.web.frame.csrf import CSRF_FIELD, READS, csrf_token
@@ -53,9 +53,9 @@ class Sessions:
         app.session_interface = _Cookies()
 
     @property
-    def door(self) -> SideDoor:
+    def authentication(self) -> SessionAuthentication:
         """The way in for browsers."""
-        return SideDoor(find_caller=self.find_caller, turn_away=_turn_away)
+        return SessionAuthentication(find_caller=self.find_caller, answer_unknown=_answer_unknown)
 
     def sign_in(self, token: str) -> bool:
         """Begin a session with `token`; False if nobody knows it."""
@@ -90,7 +90,7 @@ def _check_csrf() -> None:
         raise Forbidden("This form is too old, or came from another site: reload the page.")
 
 
-def _turn_away() -> ResponseReturnValue | None:
+def _answer_unknown() -> ResponseReturnValue | None:
     """Send somebody who wanted a page to the sign-in page, and back afterwards."""
     if not (request.blueprint or "").startswith("pages"):
         return None

@@ -72,7 +72,7 @@ def test_a_role_sees_no_more_than_it_may(viewer: Visitor) -> None:
     refused = viewer.client.get("/executions/x/stop")
 
     assert refused.status_code == 403
-    assert "operator is asked" in refused.text
+    assert "operator is needed" in refused.text
 
 
 def test_signing_out_ends_the_session(viewer: Visitor) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask, Response, jsonify
 
-from chassis.abandoned import AbandonedRequests
+from chassis.client_disconnects import DisconnectWatch
 from chassis.postgres import BulkDatabase, Database
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.serving import serving
@@ -34,7 +34,7 @@ def served(request: pytest.FixtureRequest, postgres: EmbeddedPostgres) -> Iterat
             raise
         return jsonify(slept=seconds)
 
-    app.wsgi_app = AbandonedRequests(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = DisconnectWatch(app.wsgi_app)  # type: ignore[method-assign]
     with serving(app) as url:
         yield url, database, ended
     database.close()

@@ -1,4 +1,4 @@
-"""Connections that died in a pool: found before they are lent, seldom at the price of a ping."""
+"""The connection check of a pool (pre-ping): a dead connection is replaced before it is lent."""
 
 import select
 import time
@@ -10,16 +10,16 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 
 
-def replace_dead_connections(engine: sqlalchemy.Engine, trusted_for: timedelta) -> None:
-    """Let `engine` ping a connection before it lends it, if there is reason to doubt it.
+def check_before_lending(engine: sqlalchemy.Engine, trusted_for: timedelta) -> None:
+    """Let `engine` ping a connection before it lends it, if the connection may be dead.
 
-    One is doubted that has lain idle for longer than `trusted_for`, or on which something waits
-    to be read: a server that went down has closed it, and that costs no round trip to see.
+    A connection may be dead if it was idle for longer than `trusted_for`, or if its socket has
+    something to read: a server that went down has closed it, which costs no round trip to see.
     """
-    # The registry of events keeps what listens for good: it must not hold on to the engine.
+    # SQLAlchemy keeps its event listeners for good, so they must not hold the engine.
     dialect = engine.dialect
 
-    def remember(_: object, record: Any) -> None:
+    def note_use(_: object, record: Any) -> None:
         record.info["used_at"] = time.monotonic()
 
     def check(connection: Any, record: Any, _: object) -> None:
@@ -28,13 +28,13 @@ def replace_dead_connections(engine: sqlalchemy.Engine, trusted_for: timedelta) 
             return
         errors = dialect.loaded_dbapi.Error
         try:
-            is_rested = time.monotonic() - used_at > trusted_for.total_seconds()
-            if is_rested or _has_something_to_read(connection):
+            was_idle = time.monotonic() - used_at > trusted_for.total_seconds()
+            if was_idle or _has_something_to_read(connection):
                 dialect.do_ping(connection)
         except errors as error:
             raise DisconnectionError(str(error)) from error
 
-    event.listen(engine, "checkin", remember)
+    event.listen(engine, "checkin", note_use)
     event.listen(engine, "checkout", check)
 
 

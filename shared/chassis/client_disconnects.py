@@ -1,4 +1,4 @@
-"""Requests whose client has gone: their statements are ended, so that nobody waits in vain."""
+"""Client disconnects: when a client hangs up, the statements that work for it are cancelled."""
 
 import socket
 import threading
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: How often the sockets of running requests are looked at, in seconds.
-LOOK_EVERY: Final = 0.25
+#: How often the sockets of running requests are checked, in seconds.
+CHECK_EVERY_S: Final = 0.25
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """The client has hung up, so nobody waits for the answer."""
 
 
 class _Connection(Protocol):
@@ -24,66 +24,66 @@ class _Connection(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Request:
-    """A request that runs: its client's socket, and the database connections that work for it."""
+class RunningRequest:
+    """The socket of a client, and the database connections that work for its request."""
 
     socket: socket.socket
     connections: set[_Connection] = field(default_factory=set)
-    is_abandoned: bool = False
+    is_disconnected: bool = False
 
-    def look(self) -> None:
-        """End what works for the client if it has hung up."""
-        if not self.is_abandoned and _has_hung_up(self.socket):
-            self.is_abandoned = True
+    def cancel_if_disconnected(self) -> None:
+        """Cancel the statements of this request if its client has hung up."""
+        if not self.is_disconnected and _has_hung_up(self.socket):
+            self.is_disconnected = True
             for connection in list(self.connections):
                 connection.cancel()
 
 
-_current: ContextVar[Request | None] = ContextVar("request", default=None)
+_current: ContextVar[RunningRequest | None] = ContextVar("request", default=None)
 
 
 @contextmanager
 def working_for_client(connection: _Connection) -> Iterator[None]:
-    """Let statements of `connection` be ended if the client of the present request goes.
+    """Cancel statements of `connection` when the client of the present request hangs up.
 
-    Raises: ClientGoneError instead of whatever a statement raises because it was ended so.
+    Raises: ClientGoneError instead of the error of a statement that was cancelled so.
     """
     request = _current.get()
     if request is None:
         yield
         return
-    if request.is_abandoned:
+    if request.is_disconnected:
         raise ClientGoneError
     request.connections.add(connection)
     try:
         yield
     except Exception as error:
-        if request.is_abandoned:
+        if request.is_disconnected:
             raise ClientGoneError from error
         raise
     finally:
         request.connections.discard(connection)
 
 
-class AbandonedRequests:
-    """WSGI middleware that watches the clients of running requests, from one thread."""
+class DisconnectWatch:
+    """WSGI middleware that watches the clients of running requests, in one thread."""
 
     def __init__(self, app: "WSGIApplication") -> None:
-        """Take the app whose clients are to be watched."""
+        """Take the app whose clients are watched."""
         self._app = app
-        self._running: set[Request] = set()
+        self._running: set[RunningRequest] = set()
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Run the request, known to `working_for_client` until it has answered."""
+        """Run the request, and let `working_for_client` know its socket until it has answered."""
         client = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
         if client is None:
             return self._app(environ, start_response)
-        request = Request(client)
-        self._watch(request)
+        request = RunningRequest(client)
+        self._add(request)
         token = _current.set(request)
         try:
             return self._app(environ, start_response)
@@ -92,21 +92,21 @@ class AbandonedRequests:
             with self._lock:
                 self._running.discard(request)
 
-    def _watch(self, request: Request) -> None:
+    def _add(self, request: RunningRequest) -> None:
         with self._lock:
             self._running.add(request)
-            # Not before the first request: gunicorn forks its workers after the app is made.
+            # The first request starts the thread: gunicorn forks its workers after making the app.
             if self._watcher is None:
-                self._watcher = threading.Thread(target=self._look_on, daemon=True)
+                self._watcher = threading.Thread(target=self._watch, daemon=True)
                 self._watcher.start()
 
-    def _look_on(self) -> None:
+    def _watch(self) -> None:
         pause = threading.Event()
-        while not pause.wait(LOOK_EVERY):
+        while not pause.wait(CHECK_EVERY_S):
             with self._lock:
                 running = list(self._running)
             for request in running:
-                request.look()
+                request.cancel_if_disconnected()
 
 
 def _has_hung_up(client: socket.socket) -> bool:
