@@ -1,4 +1,4 @@
-"""Writes data/*.csv anew: the made-up users of a made-up garden app; the same every time."""
+"""Write data/*.csv: the invented users of an invented garden app, the same at every run."""
 
 import csv
 import random

@@ -1,11 +1,11 @@
 # description: Users of the garden app who were active in the last 48 hours, by what they did.
 # category: behaviour
 # runtime: 2
-# audience recent_offerers: Whoever offered a plant.
-# audience recent_planters: Whoever put a plant on the shelf, and offered none.
-# audience recent_wishers: Whoever wished for a plant, and did neither.
+# audience recent_offerers: Users who offered a plant.
+# audience recent_planters: Users who put a plant on the shelf, and offered none.
+# audience recent_wishers: Users who wished for a plant, and did neither of these.
 # parameter lookback_hours (integer, default 48, at least 1, at most 720): How far to look back.
-"""Write three audiences, each user in the first that fits: offers, then shelf, then wishes.
+"""Write three audiences. A user is in the first one that fits: offers, then shelf, then wishes.
 
 Data: the tables in ../data, beside the scripts folder.
 """

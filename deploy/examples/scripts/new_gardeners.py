@@ -2,9 +2,9 @@
 # category: onboarding
 # runtime: 2
 # audiences: no_plant_level_1, no_photo_level_2, no_offer_level_3, no_wish_level_4, settled_level_5
-# parameter min_hours (integer, default 12): Users younger than this are left in peace.
-# parameter max_days (integer, default 14): How long a user is new.
-"""Write five audiences that exclude one another and together hold every new user.
+# parameter min_hours (integer, default 12): Users who joined later than this get nothing yet.
+# parameter max_days (integer, default 14): How many days a user counts as new.
+"""Write five audiences. Every new user is in exactly one of them.
 
 Data: the tables in ../data.
 """
