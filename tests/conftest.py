@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from cadence_service.adapters.partitions import make_partitions
 from cadence_service.app import create_app
@@ -15,16 +16,11 @@ from chassis.clock import utc_now
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
-from tests.cadence_service.settings import cadence_settings
+from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
+from tests.databases import FAST
 from tests.serving import serving
 
-#: Tests may lose their data in a power cut.
-FAST = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "max_connections": "300",  # of all the stacks that a process of tests has running
-}
+pytest_plugins = ["tests.push_blaster.fixtures"]
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +72,13 @@ def cadence_database(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator
             "UPDATE notification_layers SET is_exempt = id IN (1, 4)"
         )
     database.close()
+
+
+@pytest.fixture
+def cadence(cadence_app: Flask, cadence_database: BulkDatabase) -> FlaskClient:
+    client = cadence_app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {CADENCE_TOKEN}"
+    return client
 
 
 @pytest.fixture

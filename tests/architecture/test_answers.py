@@ -7,7 +7,7 @@ from flask import Flask
 
 from push_blaster.app import MAX_BODY, create_app
 from tests.cadence_service.settings import CADENCE_TOKEN
-from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.settings import settings_for
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from flask import Flask
 from chassis.bearer_auth import is_open, required_role
 from push_blaster.app import create_app
 from tests.documents import ALL_TEXT, find_code, read_tables
-from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.settings import settings_for
 
 PAGE: Final = "docs/api.md"
 #: Of the original, and named because they are not there.

@@ -11,7 +11,8 @@ from werkzeug.test import TestResponse
 from chassis.bearer_auth import is_open
 from push_blaster.app import create_app
 from tests.audit import read_lock
-from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.settings import settings_for
+from tests.routes import fill_rule
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted((ROOT / "services").glob("*/migrations/versions"))
@@ -53,13 +54,6 @@ def test_every_route_asks_for_a_token_or_is_meant_to_be_open(
 def _is_sent_away(answer: TestResponse) -> bool:
     is_shown_the_door = answer.status_code == 303 and answer.location.startswith("/sign-in?next=")
     return answer.status_code == 401 or is_shown_the_door
-
-
-def fill_rule(rule: str) -> str:
-    """Return a path that the rule fits."""
-    path = re.sub(r"<uuid:[^>]+>", "a11ce000-0000-4000-8000-000000000001", rule)
-    path = re.sub(r"<any\((\w+)[^>]*>", r"\1", path)
-    return re.sub(r"<[^>]+>", "x", re.sub(r"<int:[^>]+>", "1", path))
 
 
 def test_every_setting_is_in_env_example_and_the_other_way_round() -> None:

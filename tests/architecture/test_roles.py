@@ -8,9 +8,9 @@ from flask import Flask
 
 from chassis.bearer_auth import Role, is_open, required_role
 from push_blaster.app import create_app
-from tests.architecture.test_project import fill_rule
 from tests.cadence_service.settings import CADENCE_TOKEN
-from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.settings import settings_for
+from tests.routes import fill_rule
 
 #: What starts, stops and tries out is an operator's.
 OPERATORS = """

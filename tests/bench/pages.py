@@ -9,7 +9,7 @@ import psycopg2
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from local_stack.embedded_postgres import run_postgres
-from tests.browser.conftest import QUIET, find_chromium
+from tests.browser.chromium import QUIET, find_chromium
 from tests.journeys.stack import TOKEN, Stack, a_journey_automation, running_stack
 
 EXECUTIONS: Final = 10

@@ -5,7 +5,6 @@ machine, fails the test.
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,23 +13,10 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tests.browser.chromium import QUIET, find_chromium
 from tests.browser.pages import sign_in
-from tests.local_stack.conftest import LocalStack, make_stack, stop_whatever
+from tests.local_stack.stack import LocalStack, make_stack, stop_whatever
 from tests.programs import or_not_run
-
-#: Without the network that a browser of its own accord looks for.
-QUIET = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def find_chromium() -> str | None:
-    """Return the system's Chromium, or None."""
-    return shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="package")

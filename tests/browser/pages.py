@@ -6,7 +6,7 @@ from uuid import UUID
 import requests
 from playwright.sync_api import Page
 
-from tests.local_stack.conftest import LocalStack
+from tests.local_stack.stack import LocalStack
 
 #: `{execution}` is the example's first one, `{run}` that of its script, and `{dry_run}` tries
 #: a push to a single user out.
@@ -74,3 +74,26 @@ def _try_out(stack: LocalStack) -> str:
 def ask(stack: LocalStack, path: str) -> Any:
     headers = {"Authorization": f"Bearer {stack.token}"}
     return requests.get(stack.push_url + path, headers=headers, timeout=30).json()
+
+
+def start_execution(stack: LocalStack, window_minutes: float) -> str:
+    response = requests.post(
+        f"{stack.push_url}/api/executions",
+        json={
+            "automationId": "garden-activity",
+            "cancellationWindowMinutes": window_minutes,
+        },
+        headers={"Authorization": f"Bearer {stack.token}"},
+        timeout=30,
+    )
+    assert response.ok, response.text
+    execution_id: str = response.json()["id"]
+    return execution_id
+
+
+def cancel_execution(stack: LocalStack, execution_id: str) -> None:
+    requests.post(
+        f"{stack.push_url}/api/executions/{execution_id}/cancel",
+        headers={"Authorization": f"Bearer {stack.token}"},
+        timeout=30,
+    ).raise_for_status()

@@ -10,7 +10,7 @@ import requests
 from chassis.clock import utc_now
 from tests.browser.pages import ask
 from tests.journeys.stack import wait_until
-from tests.local_stack.conftest import LocalStack
+from tests.local_stack.stack import LocalStack
 
 #: A pace at which a send of the example takes minutes; nobody is held back on layer 1.
 SLOWLY: Final = {"push": {"layerId": 1}, "settings": {"ratePerMinute": 120}, "window": 0}

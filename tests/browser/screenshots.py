@@ -6,10 +6,10 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import QUIET, find_chromium
+from tests.browser.chromium import QUIET, find_chromium
 from tests.browser.pages import pages_of, sign_in
 from tests.browser.scene import set_scene
-from tests.local_stack.conftest import make_stack, stop_whatever
+from tests.local_stack.stack import make_stack, stop_whatever
 
 FOLDER = Path(__file__).parents[2] / "screenshots"
 #: The scheme and the width of each view; of those for documents the upper part is enough.

@@ -7,7 +7,7 @@ import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.pages import ask, sign_in
-from tests.local_stack.conftest import LocalStack
+from tests.local_stack.stack import LocalStack
 
 pytestmark = pytest.mark.xdist_group("browser")
 

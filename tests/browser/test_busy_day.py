@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import find_faults
 from tests.browser.scene import clear_scene, set_scene
-from tests.browser.test_every_page import find_faults
-from tests.local_stack.conftest import LocalStack
+from tests.local_stack.stack import LocalStack
 
 pytestmark = pytest.mark.xdist_group("browser")
 

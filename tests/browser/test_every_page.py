@@ -4,18 +4,16 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser, Page
 
 from push_blaster.app import create_app
+from tests.browser.accessibility import find_faults
 from tests.browser.pages import PAGES, pages_of, sign_in
-from tests.local_stack.conftest import LocalStack
-from tests.push_blaster.conftest import settings_for
+from tests.local_stack.stack import LocalStack
+from tests.push_blaster.settings import settings_for
 
 pytestmark = pytest.mark.xdist_group("browser")
-
-AXE = Axe()
 
 
 @pytest.fixture(params=["light", "dark", "phone"])
@@ -28,13 +26,6 @@ def view(request: pytest.FixtureRequest, browser: Browser, stack: LocalStack) ->
     )
     yield context.new_page()
     context.close()
-
-
-def find_faults(page: Page) -> list[tuple[str, list[str]]]:
-    """Return what bars somebody from the page, and where."""
-    found = AXE.run(page).response["violations"]
-    grave = [v for v in found if v["impact"] in {"serious", "critical"}]
-    return [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in grave]
 
 
 def test_nothing_bars_anybody_from_any_page(view: Page, stack: LocalStack) -> None:

@@ -2,41 +2,18 @@
 
 import re
 
-import requests
 from playwright.sync_api import Page, expect
 
 from tests.browser import scene
-from tests.browser.test_every_page import find_faults
-from tests.local_stack.conftest import LocalStack
-
-
-def start(stack: LocalStack, window_minutes: float) -> str:
-    response = requests.post(
-        f"{stack.push_url}/api/executions",
-        json={
-            "automationId": "garden-activity",
-            "cancellationWindowMinutes": window_minutes,
-        },
-        headers={"Authorization": f"Bearer {stack.token}"},
-        timeout=30,
-    )
-    assert response.ok, response.text
-    execution_id: str = response.json()["id"]
-    return execution_id
-
-
-def cancel(stack: LocalStack, execution_id: str) -> None:
-    requests.post(
-        f"{stack.push_url}/api/executions/{execution_id}/cancel",
-        headers={"Authorization": f"Bearer {stack.token}"},
-        timeout=30,
-    ).raise_for_status()
+from tests.browser.accessibility import find_faults
+from tests.browser.pages import cancel_execution, start_execution
+from tests.local_stack.stack import LocalStack
 
 
 def test_an_execution_is_watched_through_its_window_and_stopped(
     page: Page, stack: LocalStack
 ) -> None:
-    start(stack, 5)
+    start_execution(stack, 5)
 
     card = page.locator("article", has_text="Garden activity")
     expect(card.get_by_text("Cancellation window")).to_be_visible(timeout=15_000)
@@ -53,7 +30,7 @@ def test_an_execution_is_watched_through_its_window_and_stopped(
 
 
 def test_one_is_cancelled_from_the_dashboard(page: Page, stack: LocalStack) -> None:
-    start(stack, 5)
+    start_execution(stack, 5)
 
     card = page.locator("article", has_text="Garden activity")
     card.get_by_role("link", name="Cancel…").click(timeout=15_000)
@@ -76,11 +53,11 @@ def test_one_that_is_held_is_approved(page: Page, stack: LocalStack) -> None:
     dialog.get_by_role("button", name="Approve").click()
 
     expect(page.locator(".head-run")).to_contain_text("Approved by Ann.")
-    cancel(stack, execution_id)
+    cancel_execution(stack, execution_id)
 
 
 def test_one_goes_live_while_its_page_is_open(page: Page, stack: LocalStack) -> None:
-    execution_id = start(stack, 0.05)
+    execution_id = start_execution(stack, 0.05)
 
     page.goto(f"/executions/{execution_id}")
 
@@ -103,7 +80,7 @@ def test_rows_are_walked_by_keys_and_help_is_a_key_away(page: Page, stack: Local
 
 
 def test_everything_is_stopped_from_wherever_one_is(page: Page, stack: LocalStack) -> None:
-    start(stack, 5)
+    start_execution(stack, 5)
     page.goto("/scripts")
     page.get_by_role("link", name="Stop everything…").click()
     dialog = page.get_by_role("dialog")

@@ -6,8 +6,8 @@ import psycopg2
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_executions import cancel, start
-from tests.local_stack.conftest import LocalStack
+from tests.browser.pages import cancel_execution, start_execution
+from tests.local_stack.stack import LocalStack
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -18,9 +18,9 @@ WINDOW = 600
 @pytest.fixture
 def waiting(stack: LocalStack) -> Iterator[str]:
     """Return an execution that waits in its window."""
-    execution_id = start(stack, 5)
+    execution_id = start_execution(stack, 5)
     yield execution_id
-    cancel(stack, execution_id)
+    cancel_execution(stack, execution_id)
 
 
 def write_log(stack: LocalStack, execution_id: str) -> None:

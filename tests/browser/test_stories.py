@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.pages import ask
-from tests.local_stack.conftest import LocalStack
+from tests.local_stack.stack import LocalStack
 
 pytestmark = pytest.mark.xdist_group("browser")
 

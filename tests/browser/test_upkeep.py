@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.local_stack.conftest import LocalStack
+from tests.local_stack.stack import LocalStack
 
 pytestmark = pytest.mark.xdist_group("browser")
 

@@ -12,7 +12,7 @@ from cadence_service.cli import MIGRATIONS
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase, Database, DatabaseAwayError, DatabaseFaultError
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
-from tests.conftest import FAST
+from tests.databases import FAST
 from tests.journeys.stack import wait_until
 
 

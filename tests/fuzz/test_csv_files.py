@@ -22,9 +22,6 @@ from push_blaster.adapters.audiences.uploads import copy_upload, keep_upload, re
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fuzz.values import THOROUGH, TOO_LONG, csv_files
 from tests.people import ALICE
-from tests.push_blaster.conftest import app, client, database, push_url
-
-__all__ = ["app", "client", "database", "push_url"]
 
 REFUSALS = (AudienceCsvError, EmptyAudienceError, AudienceTooLargeError)
 

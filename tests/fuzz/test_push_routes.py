@@ -14,11 +14,9 @@ from tests.builders import a_document
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fuzz.throwing import CASES, Thrown, operations, throw_at
 from tests.people import ALICE
-from tests.push_blaster.conftest import database, push_url, settings_for
-from tests.push_blaster.use_cases.conftest import Bench, bench
-from tests.push_blaster.web.one_off.test_scheduled_pushes import scheduled
-
-__all__ = ["bench", "database", "push_url"]
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.settings import settings_for
+from tests.push_blaster.web.one_off.scheduled_pushes import scheduled
 
 DOCUMENT = "/api/openapi.json"
 #: Each over a world of its own, in which what is known is deleted last.

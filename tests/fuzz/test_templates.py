@@ -32,9 +32,6 @@ from push_blaster.use_cases.automations.start_from_template import (
 from tests.builders import NOON, a_push
 from tests.fuzz.values import THOROUGH, anything, changed, json_values
 from tests.people import ALICE
-from tests.push_blaster.conftest import app, client, database, push_url
-
-__all__ = ["app", "client", "database", "push_url"]
 
 A_TEMPLATE = next(iter(SYSTEM_TEMPLATES.values()))
 PATH = f"/api/automation/templates/{A_TEMPLATE['id']}"

@@ -24,25 +24,11 @@ from chassis.clock import utc_now
 from local_stack.embedded_postgres import EmbeddedPostgres
 from local_stack.processes import die_with_parent, stop_processes
 from tests.journeys.nginx import running_nginx
+from tests.scripts import SCRIPT
 
 TOKEN = "journey-admin"
 VIEWER = "journey-viewer"
 OPERATOR = "journey-operator"
-
-#: Writes one CSV an audience: PARAM_USERS users from PARAM_FIRST on, after PARAM_SLEEP seconds.
-SCRIPT = """
-import csv, os, time, uuid
-first, users = int(os.environ["PARAM_FIRST"]), int(os.environ["PARAM_USERS"])
-token = os.environ.get("PARAM_TOKEN", "token")
-time.sleep(float(os.environ.get("PARAM_SLEEP", "0")))
-for audience in os.environ.get("PARAM_AUDIENCES", "everybody").split():
-    with open(os.path.join(os.environ["OUTPUT_PATH"], audience + ".csv"), "w", newline="") as f:
-        table = csv.writer(f)
-        table.writerow(["user_id", "first_name", "device_token"])
-        for n in range(first, first + users):
-            table.writerow([uuid.UUID(int=n), f"Name {n}", f"{token}-{n}"])
-print("wrote", users)
-"""
 
 
 _ANY = random.SystemRandom()

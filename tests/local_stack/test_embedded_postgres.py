@@ -19,7 +19,7 @@ from local_stack.embedded_postgres import (
     run_postgres,
 )
 from local_stack.server_account import copy_reachable, find_reachable
-from tests.conftest import FAST
+from tests.databases import FAST
 
 #: Runs a server in a process of its own, says its pid, and sleeps.
 RUNNER = """

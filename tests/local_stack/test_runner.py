@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.journeys.stack import wait_until
-from tests.local_stack.conftest import LocalStack, make_stack, stop_whatever
+from tests.local_stack.stack import LocalStack, make_stack, stop_whatever
 
 
 def is_well(stack: LocalStack) -> bool:

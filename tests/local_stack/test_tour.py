@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.documents import ROOT
-from tests.local_stack.conftest import LocalStack
+from tests.local_stack.stack import LocalStack
 
 CURL = ROOT / "tests" / "fakes" / "curl.py"
 #: In the order in which they are run; each begins anew.

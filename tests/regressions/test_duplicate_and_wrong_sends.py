@@ -20,18 +20,11 @@ from push_blaster.domain.executions.phase import Phase
 from tests.builders import NOON
 from tests.journeys.stack import user
 from tests.people import ALICE
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import a_script, messages
-from tests.push_blaster.use_cases.schedule.test_open_executions import daily
-from tests.regressions.conftest import (
-    COUNTING_SCRIPT,
-    RECIPES,
-    create,
-    daily_in,
-    paths_of,
-    runs,
-    tick_files,
-)
+from tests.push_blaster.bench import Bench, daily, messages
+from tests.push_blaster.web.recipes import RECIPES
+from tests.regressions.support import create, daily_in, runs, tick_files
+from tests.routes import paths_of
+from tests.scripts import COUNTING_SCRIPT, a_script
 
 MINUTE = timedelta(minutes=1)
 ENDED = ("completed", "failed", "cancelled", "missed", "skipped")

@@ -26,11 +26,10 @@ from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.journeys.stack import user, wait_until
 from tests.people import ALICE
-from tests.push_blaster.use_cases.conftest import EVER, Bench
-from tests.push_blaster.use_cases.delivery.test_user_time import ZONES
-from tests.push_blaster.use_cases.executions.test_run import messages
-from tests.push_blaster.use_cases.executions.test_safeguards import violations
-from tests.regressions.conftest import RECIPES, create, daily_in, tick_files
+from tests.push_blaster.bench import EVER, Bench, messages, violations
+from tests.push_blaster.web.recipes import RECIPES
+from tests.regressions.support import create, daily_in, tick_files
+from tests.scripts import ZONES
 from tests.serving import running
 
 DAY = timedelta(days=1)

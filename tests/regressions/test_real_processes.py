@@ -10,7 +10,8 @@ import pytest
 
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.journeys.stack import Stack, a_journey_automation, due_in, running_stack, user
-from tests.regressions.conftest import COUNTING_SCRIPT, RECIPES
+from tests.push_blaster.web.recipes import RECIPES
+from tests.scripts import COUNTING_SCRIPT
 
 ENDED = ("completed", "failed", "cancelled", "missed", "skipped")
 

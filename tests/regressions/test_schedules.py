@@ -20,11 +20,10 @@ from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
 from push_blaster.cli import main
 from tests.builders import NOON, a_document
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
-from tests.push_blaster.use_cases.schedule.test_open_executions import daily
-from tests.regressions.conftest import RECIPES, create, daily_in, tick_files
+from tests.push_blaster.bench import Bench, daily, messages
+from tests.push_blaster.settings import settings_for
+from tests.push_blaster.web.recipes import RECIPES
+from tests.regressions.support import create, daily_in, tick_files
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)

@@ -20,9 +20,10 @@ from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from tests.builders import a_document
 from tests.people import ALICE, BOB
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
-from tests.regressions.conftest import RECIPES, create, paths_of
+from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.web.recipes import RECIPES
+from tests.regressions.support import create
+from tests.routes import paths_of
 
 ROOT = Path(__file__).parents[2]
 SECRET = '{"secret": "nobody else may read this"}'

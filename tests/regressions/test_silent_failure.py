@@ -17,10 +17,12 @@ from push_blaster.use_cases.cadence.track_sends import track_sends
 from push_blaster.web.executions import log_stream
 from tests.journeys.stack import user
 from tests.people import ALICE, BOB
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import a_script, history, messages
-from tests.regressions.conftest import RECIPES, create
+from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.cadence_support import history
+from tests.push_blaster.settings import settings_for
+from tests.push_blaster.web.recipes import RECIPES
+from tests.regressions.support import create
+from tests.scripts import a_script
 
 MONITOR = "/api/automation/monitor"
 

@@ -13,9 +13,9 @@ from push_blaster.domain.executions.execution import PushStatus
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from tests.journeys.stack import user
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
-from tests.regressions.conftest import RECIPES, create, daily_in, tick_files
+from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.web.recipes import RECIPES
+from tests.regressions.support import create, daily_in, tick_files
 
 MINUTE = timedelta(minutes=1)
 

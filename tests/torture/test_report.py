@@ -2,10 +2,10 @@
 
 from collections import Counter
 
+from tests.torture.a_history import ACCEPTED, ID, a_history
 from tests.torture.checker import find_faults
 from tests.torture.report import report
 from tests.torture.schedule import Blow
-from tests.torture.test_checker import ACCEPTED, ID, a_history
 from tests.torture.torture import Told
 
 

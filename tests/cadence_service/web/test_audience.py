@@ -1,6 +1,6 @@
 """POST /filter-audience, over a real PostgreSQL."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,36 +9,14 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cadence_service.adapters.notification_record import (
-    MessageTexts,
-    Notification,
-    insert_notifications,
-    upsert_messages,
-)
 from cadence_service.adapters.rule_table import select_rule_set
 from cadence_service.domain.cadence import Send, find_breach, find_next_eligible, find_rules
 from cadence_service.domain.user_ids import read_texts
 from cadence_service.use_cases.filter_audience import Question, filter_audience
 from cadence_service.use_cases.reserve_audience import ReservationRequest, reserve_audience
 from chassis.postgres import BulkDatabase
+from tests.cadence_service.history import NOON, record
 from tests.people import ALICE, BOB, CAROL
-
-NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-TEXTS = MessageTexts("Title", "Body", "Audience", None)
-
-
-def record(database: BulkDatabase, user_id: Any, layer_id: int, at: datetime) -> None:
-    sent = Notification(
-        user_id=user_id,
-        layer_id=layer_id,
-        texts=TEXTS,
-        sent_at=at,
-        actually_sent_at=at,
-        idempotency_key=None,
-    )
-    with database.transaction() as connection:
-        ids = upsert_messages(connection, [TEXTS])
-        insert_notifications(connection, [sent], ids, 1)
 
 
 def ask(cadence: FlaskClient, *user_ids: object, layer_id: object = 3, **more: Any) -> Any:

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from cadence_contract import MAX_IDS
 from chassis.postgres import BulkDatabase
-from tests.cadence_service.web.test_audience import NOON, record
+from tests.cadence_service.history import NOON, record
 from tests.people import ALICE, BOB, CAROL
 
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Final
 
 from push_blaster.adapters.automations.automation_document import complete_document
-from tests.push_blaster.use_cases.conftest import an_automation_document
+from tests.push_blaster.bench import an_automation_document
 
 DAY: Final = timedelta(days=1)
 ZONES: Final = (

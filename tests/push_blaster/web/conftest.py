@@ -1,12 +1,9 @@
-"""People at the pages, and the bench for what an engine would have done."""
+"""People at the pages."""
 
 import pytest
 from flask import Flask
 
-from tests.push_blaster.use_cases.conftest import Bench, bench
 from tests.push_blaster.web.page_support import Visitor
-
-__all__ = ["Bench", "bench"]
 
 
 @pytest.fixture

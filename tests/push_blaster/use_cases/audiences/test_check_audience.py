@@ -12,8 +12,8 @@ from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.audiences.check_audience import check_audience
-from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
-from tests.push_blaster.use_cases.executions.test_run import a_script, messages
+from tests.push_blaster.bench import Bench, an_automation_document, messages
+from tests.scripts import a_script
 
 HEADER = "user_id,first_name,city,path,timezone,device_token"
 

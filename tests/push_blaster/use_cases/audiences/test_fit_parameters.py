@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 
 from push_blaster.app import create_app
 from push_blaster.domain.executions.phase import Phase
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
+from tests.push_blaster.bench import Bench, an_automation_document
+from tests.push_blaster.settings import settings_for
 
 DECLARED = """
 # parameter first (integer, required): The number of the first user.

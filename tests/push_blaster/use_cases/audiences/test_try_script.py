@@ -20,9 +20,9 @@ from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
 from push_blaster.web.audiences import script_runs
-from tests.journeys.stack import SCRIPT
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.use_cases.conftest import EVER, Bench
+from tests.push_blaster.bench import EVER, Bench
+from tests.push_blaster.settings import settings_for
+from tests.scripts import SCRIPT
 
 TEST_ROWS = """
 with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody_TEST.csv"), "w") as f:

@@ -12,7 +12,7 @@ from push_blaster.adapters.automations.json_files import write_json
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.automations.follow_files import GONE_FOR, OFF_FOR, FileFollower
 from tests.builders import NOON
-from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
+from tests.push_blaster.bench import Bench, an_automation_document
 
 Change = Callable[[AutomationFiles], None]
 

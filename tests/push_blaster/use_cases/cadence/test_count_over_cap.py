@@ -20,9 +20,9 @@ from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
 from push_blaster.use_cases.cadence.track_sends import track_sends
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_forecast_execution import sent_before
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.cadence_support import sent_before
+from tests.push_blaster.settings import settings_for
 
 MINUTE = timedelta(minutes=1)
 

@@ -19,7 +19,7 @@ from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.executions.stop_execution import stop_execution
 from tests.fakes.fcm_server import FcmServer, run_fcm_server
 from tests.fakes.token_server import make_key, run_token_server
-from tests.push_blaster.use_cases.conftest import Bench
+from tests.push_blaster.bench import Bench
 
 #: Writes one user for each of PARAM_WORDS; its device token is the word.
 WORDS = """

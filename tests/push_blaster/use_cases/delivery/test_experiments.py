@@ -16,8 +16,7 @@ from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from tests.builders import NOON
 from tests.journeys.stack import user
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
+from tests.push_blaster.bench import Bench, messages
 
 TWO = [{"id": "plain"}, {"id": "warm", "title": "Dear [[var:first_name]]", "weight": 2}]
 

@@ -13,8 +13,7 @@ from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from tests.builders import NOON
 from tests.journeys.stack import user
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
+from tests.push_blaster.bench import Bench, messages
 
 
 def begin(bench: Bench, **settings: object) -> str:

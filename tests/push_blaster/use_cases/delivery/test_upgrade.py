@@ -12,7 +12,7 @@ from chassis.migrations import migrate
 from chassis.postgres import Connection, Database
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.cli import MIGRATIONS
-from tests.push_blaster.use_cases.conftest import Bench
+from tests.push_blaster.bench import Bench
 
 #: The first version's migration, and the one before the newest.
 OLDER: Final = ("0001", sorted(MIGRATIONS.glob("versions/*.py"))[-2].stem[:4])

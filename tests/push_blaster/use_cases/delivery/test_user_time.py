@@ -22,8 +22,8 @@ from push_blaster.use_cases.executions.stop_execution import stop_execution
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import Mood, run_proxy
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
+from tests.push_blaster.bench import Bench, messages
+from tests.scripts import ZONES
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -31,18 +31,6 @@ MINUTE = timedelta(minutes=1)
 NIGHT = {"start": "20:00", "end": "08:00"}
 QUIET: dict[str, Any] = {"quietHours": NIGHT, "deliverWithinMinutes": 720}
 MORNING = NOON + 11 * HOUR
-
-#: Writes PARAM_EACH users, one zone after the other, for each of PARAM_ZONES; "-" is none.
-ZONES = """
-import csv, os, uuid
-each = int(os.environ.get("PARAM_EACH", "1"))
-with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w", newline="") as f:
-    table = csv.writer(f)
-    table.writerow(["user_id", "first_name", "device_token", "timezone"])
-    zones = os.environ["PARAM_ZONES"].split() * each
-    for n, zone in enumerate(zones, start=1):
-        table.writerow([uuid.UUID(int=n), f"Name {n}", f"token-{n}", "" if zone == "-" else zone])
-"""
 
 
 @pytest.fixture

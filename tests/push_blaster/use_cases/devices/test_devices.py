@@ -33,7 +33,7 @@ from tests.fakes.browser import Browser
 from tests.fakes.device_source import DeviceServer, run_device_server
 from tests.fakes.post_receiver import run_post_receiver
 from tests.people import ALICE, BOB, CAROL
-from tests.push_blaster.use_cases.conftest import Bench
+from tests.push_blaster.bench import Bench
 
 
 @pytest.fixture

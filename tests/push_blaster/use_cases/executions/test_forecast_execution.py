@@ -3,20 +3,18 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from chassis.postgres import BulkDatabase, Database
+from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.executions import forecast_execution
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
-from tests.push_blaster.use_cases.conftest import Bench
-
-HOUR = timedelta(hours=1)
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.cadence_support import HOUR, sent_before
 
 
 @pytest.fixture
@@ -25,14 +23,6 @@ def proxy(bench: Bench, cadence_service: str) -> Iterator[FickleProxy]:
         proxy.target = cadence_service
         bench.change(cadence=CadenceClient(proxy.url, CADENCE_TOKEN, timeout=timedelta(seconds=2)))
         yield proxy
-
-
-def sent_before(database: Database | BulkDatabase, users: range, layer: int, hours: int) -> None:
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO user_notifications (user_id, layer_id, sent_at) VALUES (%s, %s, %s)",
-            [(str(UUID(int=n)), layer, NOON - hours * HOUR) for n in users],
-        )
 
 
 def forecasts(bench: Bench, execution_id: str) -> list[dict[str, Any]]:

@@ -17,8 +17,8 @@ from push_blaster.use_cases.executions.start_execution import AlreadyRunningErro
 from push_blaster.use_cases.executions.stop_execution import stop_execution
 from tests.builders import NOON
 from tests.people import ALICE, BOB
-from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
-from tests.push_blaster.use_cases.executions.test_run import AWAY, history, messages
+from tests.push_blaster.bench import Bench, an_automation_document, messages, phases
+from tests.push_blaster.cadence_support import AWAY, history
 
 MINUTE = timedelta(minutes=1)
 
@@ -36,16 +36,6 @@ TESTED = {"testUserIds": [str(ALICE), str(BOB)]}
 
 def receivers(bench: Bench) -> set[str]:
     return {message["userId"] for message in messages(bench)}
-
-
-def phases(bench: Bench, execution_id: str) -> list[str]:
-    with bench.database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT phase FROM execution_phases WHERE execution_id = %(id)s",
-            {"id": execution_id},
-        )
-        # Some are entered at the same instant, by the bench's clock.
-        return sorted((row[0] for row in cursor), key=list(Phase).index)
 
 
 def test_a_test_live_send_reaches_the_test_users_and_ends(

@@ -11,7 +11,7 @@ from push_blaster.adapters.executions.execution_view import NewerExecutionError
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
-from tests.push_blaster.use_cases.conftest import Bench
+from tests.push_blaster.bench import Bench
 
 #: What a newer version may have written, of which this one knows nothing.
 NEWER = {

@@ -1,41 +1,13 @@
 """A stopped live send is gone on with only when somebody asks, and skips whoever was sent to."""
 
-import json
-from collections import Counter
-from datetime import timedelta
-
 import pytest
 
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.delivery.close_batches import close_batches
-from push_blaster.use_cases.executions.resume_execution import CannotResumeError, resume_execution
+from push_blaster.use_cases.executions.resume_execution import CannotResumeError
 from push_blaster.use_cases.executions.start_execution import AlreadyRunningError
 from push_blaster.use_cases.executions.stop_execution import stop_execution
-from tests.push_blaster.use_cases.conftest import Bench
-
-
-def sent(bench: Bench) -> Counter[str]:
-    lines = (bench.folder / "messages.jsonl").read_text().splitlines()
-    return Counter(json.loads(line)["userId"] for line in lines)
-
-
-def stopped_half_way(bench: Bench, users: int = 100) -> str:
-    execution_id = bench.start(parameters={"users": users})
-    bench.work_until_sent(users // 3)
-    stop(bench, execution_id)
-    return execution_id
-
-
-def stop(bench: Bench, execution_id: str) -> None:
-    """Stop it, and let the engine wind up what was under way."""
-    stop_execution(bench.database, execution_id, "Wrong hour", bench.now)
-    bench.now += timedelta(minutes=1)
-    close_batches(bench.parts)
-
-
-def resume(bench: Bench, execution_id: str, key: str | None = None) -> str:
-    limits = bench.parts.limits
-    return resume_execution(bench.database, execution_id, (key, None), limits, bench.now).id
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.use_cases.executions.resuming import resume, sent, stop, stopped_half_way
 
 
 def test_whoever_was_not_sent_to_is_reached_and_nobody_twice(bench: Bench) -> None:

@@ -1,6 +1,5 @@
 """One execution from its start to its end, step by step, at instants that the test sets."""
 
-import json
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from chassis.postgres import Database
-from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.delivery.delivery_ledger import LedgerPage, claim_users, select_states
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
@@ -24,30 +22,11 @@ from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.executions.stop_execution import stop_execution
 from tests.builders import NOON
 from tests.people import ALICE, BOB
-from tests.push_blaster.use_cases.conftest import Bench
+from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.cadence_support import AWAY, history
+from tests.scripts import a_script
 
-AWAY = CadenceClient("http://127.0.0.1:9", "t", timeout=timedelta(seconds=1))
 MINUTE = timedelta(minutes=1)
-
-
-def a_script(*rows: str, header: str = "user_id,first_name,device_token") -> str:
-    """Return a script that writes one CSV of these rows."""
-    text = "\n".join([header, *rows]) + "\n"
-    return f"import os\nopen(os.environ['OUTPUT_PATH'] + '/all.csv', 'w').write({text!r})"
-
-
-def messages(bench: Bench) -> list[dict[str, Any]]:
-    path = bench.folder / "messages.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
-
-
-def history(database: Database) -> list[tuple[Any, ...]]:
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT layer_id, sent_at, count(*) FROM user_notifications GROUP BY 1, 2 ORDER BY 1, 2"
-        )
-        return cursor.fetchall()
 
 
 def test_a_window_is_whole_and_live_waits_for_its_end(bench: Bench) -> None:

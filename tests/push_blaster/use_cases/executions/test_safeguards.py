@@ -9,7 +9,6 @@ import pytest
 import requests
 import responses
 
-from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.adapters.transports.file_transport import FileTransport
 from push_blaster.domain.executions.approval import Approval, Hashes
@@ -23,17 +22,12 @@ from push_blaster.use_cases.executions.approve_execution import (
 from push_blaster.use_cases.operations.notify_contacts import MAX_TRIES, tell_contacts
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import AWAY, a_script, messages
+from tests.push_blaster.bench import Bench, messages, violations
+from tests.push_blaster.cadence_support import AWAY
+from tests.scripts import a_script
 
 MINUTE = timedelta(minutes=1)
 URL = "https://hooks.example.com/alerts"
-
-
-def violations(bench: Bench) -> list[tuple[str, str]]:
-    with bench.database.transaction() as connection:
-        found = select_violations(connection, ViolationQuery())
-    return sorted((v["type"], v["severity"]) for v in found)
 
 
 def a_threshold(**values: object) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from push_blaster.use_cases.original.control_sequence import (
     find_sequence_actions,
 )
 from tests.builders import NOON
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import history, messages
+from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.cadence_support import history
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

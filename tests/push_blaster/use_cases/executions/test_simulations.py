@@ -17,9 +17,8 @@ from push_blaster.use_cases.cadence.track_sends import track_sends
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.operations.notify_contacts import tell_contacts
 from tests.people import ALICE
-from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
-from tests.push_blaster.use_cases.executions.test_modes import phases
-from tests.push_blaster.use_cases.executions.test_run import AWAY, history, messages
+from tests.push_blaster.bench import Bench, an_automation_document, messages, phases
+from tests.push_blaster.cadence_support import AWAY, history
 
 #: Four users, three of whom meet a fault of their provider.
 FAULTY = """

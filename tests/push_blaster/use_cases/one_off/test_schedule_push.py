@@ -19,8 +19,7 @@ from push_blaster.use_cases.one_off.schedule_push import (
     ScheduledPushes,
 )
 from tests.builders import NOON
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
+from tests.push_blaster.bench import Bench, messages
 
 MINUTE = timedelta(minutes=1)
 USERS = [f"00000000-0000-4000-8000-{n:012d}" for n in range(3)]

@@ -28,8 +28,7 @@ from push_blaster.use_cases.one_off.send_ad_hoc import (
     wait_for_end,
 )
 from tests.people import ALICE, BOB, CAROL
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
+from tests.push_blaster.bench import Bench, messages
 
 PEOPLE = (ALICE, BOB, CAROL)
 

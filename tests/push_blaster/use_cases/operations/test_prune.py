@@ -33,12 +33,8 @@ from push_blaster.use_cases.executions.start_execution import StartRequest, star
 from push_blaster.use_cases.operations.prune import Kept, plan_pruning, prune
 from tests.builders import NOON, a_document, died
 from tests.people import ALICE
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_resume_execution import (
-    resume,
-    sent,
-    stopped_half_way,
-)
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.use_cases.executions.resuming import resume, sent, stopped_half_way
 
 DAY = timedelta(days=1)
 RETENTION = Retention(executions=100 * DAY, audiences=10 * DAY, dead_devices=50 * DAY)

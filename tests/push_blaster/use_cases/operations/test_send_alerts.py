@@ -17,7 +17,7 @@ from push_blaster.domain.operations.alert import USUAL, AlertEvent
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
 from push_blaster.use_cases.operations.send_alerts import Channel, send_alerts
 from tests.builders import NOON
-from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
+from tests.push_blaster.bench import Bench, an_automation_document
 
 URL = "https://hooks.example.com/alerts"
 EVERYTHING = Channel(AlertWebhook(URL), frozenset(AlertEvent), {Mode.LIVE})

@@ -1,27 +1,12 @@
 from datetime import timedelta
-from typing import Any
 
-from push_blaster.adapters.automations.automation_document import complete_document
 from push_blaster.domain.executions.phase import Phase
 from tests.builders import NOON
-from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
+from tests.push_blaster.bench import Bench, daily
 
 SLOT = NOON + timedelta(minutes=30)
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
-
-
-def daily(**changes: Any) -> dict[str, Any]:
-    """Return an automation that sends at 12:30 UTC and begins 10 minutes before."""
-    schedule = {
-        "timezone": "UTC",
-        "frequency": "daily",
-        "executionTime": "12:30",
-        "leadTimeMinutes": 10,
-        **changes.pop("schedule", {}),
-    }
-    edited = {"updatedAt": NOON.isoformat(), **changes}
-    return complete_document(an_automation_document(schedule=schedule, **edited))
 
 
 def test_a_slot_opens_at_its_lead_time_and_not_before(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
 from push_blaster.use_cases.schedule.send_heartbeat import SignOfLife
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from tests.builders import NOON
-from tests.push_blaster.use_cases.conftest import an_automation_document
+from tests.push_blaster.bench import an_automation_document
 
 SECOND = timedelta(seconds=1)
 

@@ -17,8 +17,8 @@ from push_blaster.adapters.access.audit_table import insert_change, update_answe
 from push_blaster.cli import main
 from push_blaster.domain.access.audit import Change
 from push_blaster.web.frame.csrf import READS
-from tests.architecture.test_project import fill_rule
 from tests.people import ALICE
+from tests.routes import fill_rule
 
 STOPS = (
     "/api/automation/emergency-stop",

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from push_blaster.app import create_app
-from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.page_support import Visitor
 
 HTTPS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}

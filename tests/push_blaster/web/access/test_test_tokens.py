@@ -5,10 +5,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from push_blaster.web.frame.csrf import READS
-from tests.architecture.test_project import fill_rule
 from tests.builders import a_document
 from tests.people import ALICE
 from tests.push_blaster.web.page_support import Visitor
+from tests.routes import fill_rule
 
 #: By these a test token starts simulations or acts on them, or asks what changes nothing.
 OPEN_TO_SIMULATIONS = {

@@ -15,7 +15,7 @@ from chassis.postgres import Database
 from push_blaster.app import create_app
 from push_blaster.cli import main
 from push_blaster.web.access.tokens import ROLES
-from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.page_support import Visitor
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -7,9 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.journeys.stack import user
-from tests.push_blaster.use_cases.conftest import Bench, an_automation_document
-from tests.push_blaster.use_cases.executions.test_run import a_script
-from tests.push_blaster.web.automations.test_recipes import PATH
+from tests.push_blaster.bench import Bench, an_automation_document
+from tests.push_blaster.web.recipes import RECIPES
+from tests.scripts import a_script
 
 DRAFT = "/api/automation/preview"
 PUSH = {"title": "Hi [[var:first_name]]", "body": "Body", "deepLink": "https://x.example/"}
@@ -52,16 +52,16 @@ def test_a_draft_is_shown_for_the_rows_of_the_last_audience(
     first = push["messages"][0]
     assert (first["body"], first["deepLink"]) == ("Body", "https://x.example/")
     assert 200 < first["bytes"]["fcm"] < 1_000
-    assert not client.get(PATH).get_json()["data"], "nothing is saved"
+    assert not client.get(RECIPES).get_json()["data"], "nothing is saved"
 
 
 def test_a_saved_automation_is_shown_for_users_by_name(
     client: FlaskClient, audience: Bench
 ) -> None:
     variants = [{"id": "only", "title": "Only [[var:first_name|friend]]"}]
-    client.post(PATH, json=an_automation_document(pushes=[{**PUSH, "variants": variants}]))
+    client.post(RECIPES, json=an_automation_document(pushes=[{**PUSH, "variants": variants}]))
 
-    (push,) = preview(client, f"{PATH}/news/preview", userIds=[user(9), user(2)])
+    (push,) = preview(client, f"{RECIPES}/news/preview", userIds=[user(9), user(2)])
     (by_id,) = preview(client, DRAFT, automationId="news", limit=1)
 
     assert [(m["userId"], m["variant"], m["title"]) for m in push["messages"]] == [

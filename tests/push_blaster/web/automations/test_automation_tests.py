@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.executions.execution_table import end_execution
 from push_blaster.adapters.operations.engine_table import beat
-from push_blaster.app import create_app
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from tests.builders import a_document
-from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.web.automations.test_recipes import create
+from tests.push_blaster.cadence_support import beside_cadence
+from tests.push_blaster.web.recipes import create
 
 TEST = "/api/automation/test"
 
@@ -206,14 +203,6 @@ def test_a_viewer_may_look_at_tests_and_start_none(client: FlaskClient) -> None:
 
 
 # --- the suite -------------------------------------------------------------------------------
-
-
-def beside_cadence(push_url: str, folder: Path, cadence_service: str) -> FlaskClient:
-    settings = settings_for(push_url, folder)
-    near = replace(settings, cadence_url=cadence_service, cadence_token=CADENCE_TOKEN)
-    client = create_app(near).test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
-    return client
 
 
 def suite(client: FlaskClient, automation_id: str = "news") -> dict[str, Any]:

@@ -12,37 +12,16 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.use_cases.schedule.open_executions import Clock
-from tests.push_blaster.web.automations.test_recipes import PATH, create
-
-CONTROL = "/api/automation/control"
-DAILY = {"timezone": "UTC", "frequency": "daily", "executionTime": "12:30", "leadTimeMinutes": 60}
+from tests.push_blaster.web.execution_support import CONTROL, DAILY, make_live, phase, started
+from tests.push_blaster.web.recipes import RECIPES, create
 
 
 def scheduled(client: FlaskClient, automation_id: str = "news") -> None:
     create(client, id=automation_id, status="active", isActive=True, schedule=DAILY)
 
 
-def started(client: FlaskClient, automation_id: str = "news") -> str:
-    response = client.post("/api/executions", json={"automationId": automation_id})
-    assert response.status_code == 202, response.json
-    execution_id: str = response.get_json()["id"]
-    return execution_id
-
-
-def make_live(database: Database, execution_id: str) -> None:
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE executions SET phase = 'live_execution' WHERE id = %s", (execution_id,)
-        )
-
-
 def act(client: FlaskClient, action: str, automation_id: str = "news", **body: Any) -> Any:
     return client.post(CONTROL, json={"automationId": automation_id, "action": action, **body})
-
-
-def phase(client: FlaskClient, execution_id: str) -> str:
-    found: str = client.get(f"/api/executions/{execution_id}").get_json()["phase"]
-    return found
 
 
 def test_a_pause_cancels_what_is_pending_and_keeps_the_schedule(client: FlaskClient) -> None:
@@ -51,7 +30,7 @@ def test_a_pause_cancels_what_is_pending_and_keeps_the_schedule(client: FlaskCli
 
     paused = act(client, "pause", reason="Holiday").get_json()
 
-    document = client.get(f"{PATH}/news").get_json()["data"]
+    document = client.get(f"{RECIPES}/news").get_json()["data"]
     assert paused["status"] == document["status"] == "paused"
     assert paused["cancelledExecutions"] == [execution_id]
     assert client.get(f"/api/executions/{execution_id}").get_json()["reason"] == "Holiday"
@@ -163,7 +142,7 @@ def test_what_can_be_done_is_told(client: FlaskClient, database: Database) -> No
     create(client)
     assert look()["availableActions"] == ["resume"]
     scheduled(client, "on")
-    client.delete(f"{PATH}/news")
+    client.delete(f"{RECIPES}/news")
     scheduled(client)
     assert look()["availableActions"] == ["pause", "emergency_stop"]
     execution_id = started(client)
@@ -200,7 +179,7 @@ def test_a_pause_wins_against_edits_at_the_same_moment(client: FlaskClient) -> N
     other.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
 
     def edit(number: int) -> int:
-        return int(other.put(f"{PATH}/news", json={"description": str(number)}).status_code)
+        return int(other.put(f"{RECIPES}/news", json={"description": str(number)}).status_code)
 
     with ThreadPoolExecutor(2) as pool:
         edits = [pool.submit(edit, number) for number in range(20)]
@@ -208,4 +187,4 @@ def test_a_pause_wins_against_edits_at_the_same_moment(client: FlaskClient) -> N
 
     assert paused.status_code == 200
     assert {edit.result() for edit in edits} <= {200, 409}
-    assert client.get(f"{PATH}/news").get_json()["data"]["status"] == "paused"
+    assert client.get(f"{RECIPES}/news").get_json()["data"]["status"] == "paused"

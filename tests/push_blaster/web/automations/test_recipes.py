@@ -1,33 +1,17 @@
 """Routes about automations."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from flask.testing import FlaskClient
 
 from tests.builders import a_document
-
-PATH = "/api/automation/recipes"
-
-
-def create(client: FlaskClient, **changes: Any) -> dict[str, Any]:
-    response = client.post(PATH, json=a_document(**changes))
-    assert response.status_code == 201, response.json
-    data: dict[str, Any] = response.get_json()["data"]
-    return data
-
-
-def on_disk(folder: Path, automation_id: str = "news") -> dict[str, Any]:
-    text = (folder / "automations" / f"{automation_id}.json").read_text()
-    document: dict[str, Any] = json.loads(text)
-    return document
+from tests.push_blaster.web.recipes import RECIPES, create, on_disk
 
 
 def test_what_is_created_is_answered_listed_read_and_in_its_file(
     client: FlaskClient, tmp_path: Path
 ) -> None:
-    response = client.post(PATH, json=a_document())
+    response = client.post(RECIPES, json=a_document())
 
     assert response.status_code == 201
     assert response.headers["ETag"] == '"1"'
@@ -36,17 +20,17 @@ def test_what_is_created_is_answered_listed_read_and_in_its_file(
     assert (body["data"]["id"], body["data"]["version"]) == ("news", 1)
     assert body["data"]["pushSequence"][0]["id"] == "push-1"
     assert on_disk(tmp_path) == body["data"]
-    read = client.get(f"{PATH}/news")
+    read = client.get(f"{RECIPES}/news")
     assert read.headers["ETag"] == '"1"'
     assert read.get_json()["data"]["schedule"] == body["data"]["schedule"]
-    assert [a["id"] for a in client.get(PATH).get_json()["data"]] == ["news"]
+    assert [a["id"] for a in client.get(RECIPES).get_json()["data"]] == ["news"]
 
 
 def test_one_without_an_id_gets_one(client: FlaskClient, tmp_path: Path) -> None:
     document = a_document()
     del document["id"]
 
-    created = client.post(PATH, json=document).get_json()["data"]
+    created = client.post(RECIPES, json=document).get_json()["data"]
 
     assert on_disk(tmp_path, created["id"])["id"] == created["id"]
 
@@ -54,11 +38,11 @@ def test_one_without_an_id_gets_one(client: FlaskClient, tmp_path: Path) -> None
 def test_an_id_is_taken_once(client: FlaskClient) -> None:
     create(client)
 
-    response = client.post(PATH, json=a_document(name="Another"))
+    response = client.post(RECIPES, json=a_document(name="Another"))
 
     assert response.status_code == 409
     assert "already" in response.get_json()["error"]
-    assert client.get(f"{PATH}/news").get_json()["data"]["name"] == "News"
+    assert client.get(f"{RECIPES}/news").get_json()["data"]["name"] == "News"
 
 
 def test_what_does_not_fit_names_every_field_and_changes_nothing(
@@ -68,7 +52,7 @@ def test_what_does_not_fit_names_every_field_and_changes_nothing(
     before = on_disk(tmp_path)
 
     response = client.put(
-        f"{PATH}/news",
+        f"{RECIPES}/news",
         json={
             "schedule": {"timezone": "Mars/Base", "frequency": "daily", "executionTime": "12:30"},
             "pushSequence": [{"title": "", "body": "B", "layerId": 9}],
@@ -92,7 +76,7 @@ def test_an_edit_keeps_what_it_does_not_name_and_what_nobody_knows(
 ) -> None:
     create(client, tags=["spring"], settings={"testUserIds": ["u"], "odd": {"deep": [1]}})
 
-    answer = client.put(f"{PATH}/news", json={"name": "Renamed"}).get_json()
+    answer = client.put(f"{RECIPES}/news", json={"name": "Renamed"}).get_json()
 
     assert answer["data"]["version"] == 2
     saved = on_disk(tmp_path)
@@ -105,7 +89,7 @@ def test_an_edit_keeps_what_it_does_not_name_and_what_nobody_knows(
 def test_a_list_can_be_emptied(client: FlaskClient, tmp_path: Path) -> None:
     create(client, settings={"testUserIds": ["u"]})
 
-    client.put(f"{PATH}/news", json={"settings": {"testUserIds": []}})
+    client.put(f"{RECIPES}/news", json={"settings": {"testUserIds": []}})
 
     assert on_disk(tmp_path)["settings"]["testUserIds"] == []
 
@@ -113,35 +97,35 @@ def test_a_list_can_be_emptied(client: FlaskClient, tmp_path: Path) -> None:
 def test_a_stale_if_match_is_412_and_a_stale_version_409(client: FlaskClient) -> None:
     create(client)
     change = {"name": "First"}
-    fresh = client.put(f"{PATH}/news", json=change, headers={"If-Match": '"1"'})
+    fresh = client.put(f"{RECIPES}/news", json=change, headers={"If-Match": '"1"'})
 
-    by_header = client.put(f"{PATH}/news", json={"name": "X"}, headers={"If-Match": '"1"'})
-    by_body = client.put(PATH, json={"id": "news", "name": "X", "version": 1})
-    removal = client.delete(f"{PATH}/news", headers={"If-Match": '"1"'})
+    by_header = client.put(f"{RECIPES}/news", json={"name": "X"}, headers={"If-Match": '"1"'})
+    by_body = client.put(RECIPES, json={"id": "news", "name": "X", "version": 1})
+    removal = client.delete(f"{RECIPES}/news", headers={"If-Match": '"1"'})
 
     assert fresh.status_code == 200
     assert (by_header.status_code, by_body.status_code, removal.status_code) == (412, 409, 412)
-    assert client.get(f"{PATH}/news").get_json()["data"]["name"] == "First"
+    assert client.get(f"{RECIPES}/news").get_json()["data"]["name"] == "First"
 
 
 def test_the_originals_forms_of_edit_and_delete_work(client: FlaskClient) -> None:
     create(client)
 
-    edited = client.put(PATH, json={"id": "news", "name": "New"})
-    without = client.put(PATH, json={"name": "New"})
-    deleted = client.delete(f"{PATH}?id=news")
+    edited = client.put(RECIPES, json={"id": "news", "name": "New"})
+    without = client.put(RECIPES, json={"name": "New"})
+    deleted = client.delete(f"{RECIPES}?id=news")
 
     assert (edited.status_code, without.status_code, deleted.status_code) == (200, 400, 200)
-    assert client.get(f"{PATH}/news").status_code == 404
+    assert client.get(f"{RECIPES}/news").status_code == 404
 
 
 def test_what_is_not_there_is_404(client: FlaskClient) -> None:
     for answer in (
-        client.get(f"{PATH}/none"),
-        client.put(f"{PATH}/none", json={"name": "X"}),
-        client.delete(f"{PATH}/none"),
-        client.get(f"{PATH}/none/plan"),
-        client.get(f"{PATH}/..%2F..%2Fetc"),
+        client.get(f"{RECIPES}/none"),
+        client.put(f"{RECIPES}/none", json={"name": "X"}),
+        client.delete(f"{RECIPES}/none"),
+        client.get(f"{RECIPES}/none/plan"),
+        client.get(f"{RECIPES}/..%2F..%2Fetc"),
     ):
         assert answer.status_code == 404, answer.json
 
@@ -151,8 +135,8 @@ def test_a_broken_file_is_listed_and_hides_nobody(client: FlaskClient, tmp_path:
     broken = tmp_path / "automations" / "torn.json"
     broken.write_text('{"id": "torn", ')
 
-    listing = client.get(PATH).get_json()
-    edit = client.put(f"{PATH}/torn", json={"name": "X"})
+    listing = client.get(RECIPES).get_json()
+    edit = client.put(f"{RECIPES}/torn", json={"name": "X"})
 
     assert [a["id"] for a in listing["data"]] == ["news"]
     assert listing["broken"][0]["file"] == "torn.json"
@@ -163,7 +147,7 @@ def test_a_broken_file_is_listed_and_hides_nobody(client: FlaskClient, tmp_path:
 
 
 def test_a_body_that_is_no_json_says_so(client: FlaskClient) -> None:
-    response = client.post(PATH, data="{", content_type="application/json")
+    response = client.post(RECIPES, data="{", content_type="application/json")
 
     assert response.status_code == 400
     assert response.get_json()["error"]
@@ -172,7 +156,7 @@ def test_a_body_that_is_no_json_says_so(client: FlaskClient) -> None:
 def test_counters_come_from_executions_and_not_from_the_file(client: FlaskClient) -> None:
     create(client, metadata={"totalExecutions": 99, "owner": "Mia"}, status="active", isActive=True)
 
-    metadata = client.get(f"{PATH}/news").get_json()["data"]["metadata"]
+    metadata = client.get(f"{RECIPES}/news").get_json()["data"]["metadata"]
 
     assert (metadata["totalExecutions"], metadata["owner"]) == (0, "Mia")
     assert metadata["nextExecutionAt"]
@@ -190,7 +174,7 @@ def test_the_plan_tells_slots_with_offset_and_what_the_clocks_do(client: FlaskCl
         },
     )
 
-    slots = client.get(f"{PATH}/news/plan?count=3").get_json()["slots"]
+    slots = client.get(f"{RECIPES}/news/plan?count=3").get_json()["slots"]
 
     assert [slot["local"] for slot in slots] == [
         "2027-03-27T02:30:00+01:00",
@@ -205,21 +189,21 @@ def test_a_list_is_narrowed_by_status(client: FlaskClient) -> None:
     create(client, id="on", status="active")
     create(client, id="off", status="draft")
 
-    assert [a["id"] for a in client.get(f"{PATH}?status=active").get_json()["data"]] == ["on"]
+    assert [a["id"] for a in client.get(f"{RECIPES}?status=active").get_json()["data"]] == ["on"]
 
 
 def test_a_long_list_comes_in_pages(client: FlaskClient) -> None:
     for name in ("a", "b", "b-2", "c"):
         create(client, id=name)
 
-    first = client.get(f"{PATH}?limit=3").get_json()
-    second = client.get(f"{PATH}?limit=3&after={first['next']}").get_json()
+    first = client.get(f"{RECIPES}?limit=3").get_json()
+    second = client.get(f"{RECIPES}?limit=3&after={first['next']}").get_json()
 
     assert [a["id"] for a in first["data"]] == ["a", "b", "b-2"]
     assert ([a["id"] for a in second["data"]], second["next"]) == (["c"], None)
     assert first["total"] == second["total"] == 4
-    assert len(client.get(PATH).get_json()["data"]) == 4
-    assert client.get(f"{PATH}?limit=0").status_code == 400
+    assert len(client.get(RECIPES).get_json()["data"]) == 4
+    assert client.get(f"{RECIPES}?limit=0").status_code == 400
 
 
 def test_a_create_that_is_repeated_under_its_key_makes_one(client: FlaskClient) -> None:

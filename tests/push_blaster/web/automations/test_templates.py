@@ -12,8 +12,8 @@ from push_blaster.app import create_app
 from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.executions.limits import Limits
 from tests.builders import a_document
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.web.automations.test_recipes import create
+from tests.push_blaster.settings import settings_for
+from tests.push_blaster.web.recipes import create
 
 PATH = "/api/automation/templates"
 

@@ -16,7 +16,7 @@ from push_blaster.app import create_app
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.page_reader import form_values
 from tests.people import ALICE, BOB
-from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.page_support import Visitor
 
 

@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 
 from chassis.postgres import Database
 from tests.journeys.stack import user
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.web.one_off.test_send_push import post
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.web.one_off.ad_hoc_pushes import post
 
 
 def table(client: FlaskClient, execution_id: str) -> list[dict[str, str]]:

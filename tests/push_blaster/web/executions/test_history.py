@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.csv_cells import guard
-from tests.push_blaster.web.automations.test_control import started
-from tests.push_blaster.web.automations.test_recipes import create
+from tests.push_blaster.web.execution_support import started
+from tests.push_blaster.web.recipes import create
 
 HISTORY = "/api/automation/news/history"
 RECENT = "/api/automation/executions?automationId=news"

@@ -6,28 +6,13 @@ from uuid import uuid4
 import pytest
 from flask.testing import FlaskClient
 
-from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.executions.execution_view import select_execution
-from push_blaster.adapters.executions.violation_table import insert_violation
-from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
-from tests.push_blaster.web.automations.test_automation_tests import beside_cadence
-from tests.push_blaster.web.automations.test_control import started
-from tests.push_blaster.web.automations.test_recipes import create
+from push_blaster.domain.executions.safeguards import Severity
+from tests.push_blaster.cadence_support import beside_cadence
+from tests.push_blaster.web.execution_support import started, violate
+from tests.push_blaster.web.recipes import create
 
 MONITOR = "/api/automation/monitor"
-
-
-def violate(database: Database, execution_id: str, severity: Severity) -> None:
-    kind = {
-        Severity.CRITICAL: ViolationType.AUDIENCE_EMPTY,
-        Severity.WARNING: ViolationType.AUDIENCE_DRIFT,
-    }[severity]
-    with database.transaction() as connection:
-        execution = select_execution(connection, execution_id)
-        violation = Violation(kind, severity, "Odd.")
-        assert insert_violation(connection, execution, violation, utc_now())
-        assert not insert_violation(connection, execution, violation, utc_now())
 
 
 def test_the_health_score_falls_with_open_violations_and_recovers_when_they_are_resolved(

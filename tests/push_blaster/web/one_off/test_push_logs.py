@@ -9,8 +9,8 @@ from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.executions.stop_execution import stop_execution
 from tests.builders import NOON
 from tests.people import ALICE
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.web.one_off.test_send_push import register
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.web.one_off.ad_hoc_pushes import register
 
 PATH = "/api/push-logs"
 

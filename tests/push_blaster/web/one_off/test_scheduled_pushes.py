@@ -9,35 +9,15 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from push_blaster.app import create_app
-from tests.people import ALICE, BOB
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.web.automations.test_recipes import create, on_disk
-
-PATH = "/api/scheduled-pushes"
-ALICE_ONLY = {"filters": {}, "manualUserIds": [str(ALICE)]}
-
-
-def instant(hours: float = 2) -> str:
-    return (utc_now() + timedelta(hours=hours)).isoformat()
-
-
-def a_push(**changes: Any) -> dict[str, Any]:
-    return {
-        "scheduledFor": instant(),
-        "title": "Hello",
-        "body": "There is news.",
-        "deepLink": "https://example.com/news",
-        "audienceCriteria": ALICE_ONLY,
-        "audienceDescription": "Alice",
-        **changes,
-    }
-
-
-def scheduled(client: FlaskClient, **changes: Any) -> dict[str, Any]:
-    response = client.post(PATH, json=a_push(**changes))
-    assert response.status_code == 200, response.json
-    push: dict[str, Any] = response.get_json()["scheduledPush"]
-    return push
+from tests.people import BOB
+from tests.push_blaster.settings import settings_for
+from tests.push_blaster.web.one_off.scheduled_pushes import (
+    SCHEDULED_PUSHES,
+    a_push,
+    instant,
+    scheduled,
+)
+from tests.push_blaster.web.recipes import create, on_disk
 
 
 def test_what_is_scheduled_is_answered_listed_and_an_automation(
@@ -45,7 +25,7 @@ def test_what_is_scheduled_is_answered_listed_and_an_automation(
 ) -> None:
     wanted = a_push(scheduledFor="2031-05-01T18:30:15.250+02:00")
 
-    answer = client.post(PATH, json=wanted).get_json()
+    answer = client.post(SCHEDULED_PUSHES, json=wanted).get_json()
 
     push = answer["scheduledPush"]
     assert answer["success"] is True
@@ -58,7 +38,7 @@ def test_what_is_scheduled_is_answered_listed_and_an_automation(
     }
     document = on_disk(tmp_path, push["id"])
     assert (document["type"], document["schedule"]["frequency"]) == ("single_push", "once")
-    assert client.get(f"{PATH}/{push['id']}").get_json()["scheduledPush"] == push
+    assert client.get(f"{SCHEDULED_PUSHES}/{push['id']}").get_json()["scheduledPush"] == push
 
 
 def test_pushes_are_listed_by_their_instant_and_automations_are_none(client: FlaskClient) -> None:
@@ -66,14 +46,14 @@ def test_pushes_are_listed_by_their_instant_and_automations_are_none(client: Fla
     for hours in (3, 1, 2):
         scheduled(client, scheduledFor=instant(hours), title=f"in {hours}")
 
-    listing = client.get(PATH).get_json()
+    listing = client.get(SCHEDULED_PUSHES).get_json()
 
     assert [push["title"] for push in listing["scheduledPushes"]] == ["in 1", "in 2", "in 3"]
-    assert client.get(f"{PATH}/news").status_code == 404
+    assert client.get(f"{SCHEDULED_PUSHES}/news").status_code == 404
 
 
 def test_one_that_is_very_soon_says_when_it_can_go_out(client: FlaskClient) -> None:
-    answer = client.post(PATH, json=a_push(scheduledFor=instant(1 / 60))).get_json()
+    answer = client.post(SCHEDULED_PUSHES, json=a_push(scheduledFor=instant(1 / 60))).get_json()
 
     told = datetime.fromisoformat(answer["message"].split(" at ")[1].rstrip("."))
     assert told - utc_now() > timedelta(minutes=4)
@@ -81,12 +61,12 @@ def test_one_that_is_very_soon_says_when_it_can_go_out(client: FlaskClient) -> N
 
 def test_the_same_idempotency_key_schedules_once(client: FlaskClient) -> None:
     answers = [
-        client.post(PATH, json=a_push(), headers={"Idempotency-Key": "k"}).get_json()
+        client.post(SCHEDULED_PUSHES, json=a_push(), headers={"Idempotency-Key": "k"}).get_json()
         for _ in range(2)
     ]
 
     assert answers[0]["scheduledPush"]["id"] == answers[1]["scheduledPush"]["id"]
-    assert len(client.get(PATH).get_json()["scheduledPushes"]) == 1
+    assert len(client.get(SCHEDULED_PUSHES).get_json()["scheduledPushes"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -112,11 +92,11 @@ def test_the_same_idempotency_key_schedules_once(client: FlaskClient) -> None:
 def test_what_cannot_be_scheduled_names_the_field_and_the_way_out(
     client: FlaskClient, changes: dict[str, Any], said: str
 ) -> None:
-    refused = client.post(PATH, json=a_push(**changes))
+    refused = client.post(SCHEDULED_PUSHES, json=a_push(**changes))
 
     assert refused.status_code == 400
     assert said in refused.get_json()["error"]
-    assert client.get(PATH).get_json()["scheduledPushes"] == []
+    assert client.get(SCHEDULED_PUSHES).get_json()["scheduledPushes"] == []
 
 
 def test_filters_become_parameters_of_a_script(
@@ -143,12 +123,12 @@ def test_filters_become_parameters_of_a_script(
     }
     assert by_own["audienceCriteria"]["customScript"] == own["customScript"]
     missing = {"customScript": {"scriptId": "none"}}
-    assert client.post(PATH, json=a_push(audienceCriteria=missing)).status_code == 404
+    assert client.post(SCHEDULED_PUSHES, json=a_push(audienceCriteria=missing)).status_code == 404
 
 
 def test_a_push_is_changed_cancelled_and_scheduled_again(client: FlaskClient) -> None:
     push = scheduled(client)
-    one, later = f"{PATH}/{push['id']}", "2031-05-01T16:30:00+00:00"
+    one, later = f"{SCHEDULED_PUSHES}/{push['id']}", "2031-05-01T16:30:00+00:00"
 
     def put(**changes: Any) -> dict[str, Any]:
         response = client.put(one, json=changes)
@@ -177,6 +157,6 @@ def test_viewers_look_and_only_admins_schedule(client: FlaskClient) -> None:
     for token in ("viewer", "operator"):
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 
-        assert client.get(PATH).status_code == 200
-        assert client.post(PATH, json=a_push()).status_code == 403
-        assert client.delete(f"{PATH}/{push['id']}").status_code == 403
+        assert client.get(SCHEDULED_PUSHES).status_code == 200
+        assert client.post(SCHEDULED_PUSHES, json=a_push()).status_code == 403
+        assert client.delete(f"{SCHEDULED_PUSHES}/{push['id']}").status_code == 403

@@ -9,9 +9,8 @@ from werkzeug.test import TestResponse
 
 from tests.journeys.stack import user
 from tests.people import ALICE, BOB
-from tests.push_blaster.use_cases.conftest import Bench
-from tests.push_blaster.use_cases.executions.test_run import messages
-from tests.push_blaster.web.one_off.test_send_push import post, register
+from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.web.one_off.ad_hoc_pushes import post, register
 from tests.push_blaster.web.page_support import Visitor
 
 TEXTS = {"title": "Hi [[var:name]]", "body": "There is <news>.", "layerId": "3", "deepLink": ""}

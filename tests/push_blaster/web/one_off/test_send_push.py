@@ -11,39 +11,20 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from chassis.postgres import Database
-from push_blaster.adapters.devices.device_fields import Device
-from push_blaster.adapters.devices.device_table import upsert_devices
 from tests.people import ALICE, BOB, CAROL
-from tests.push_blaster.use_cases.conftest import Bench
-
-PATH = "/api/send-push"
-
-
-def a_push(**changes: Any) -> dict[str, Any]:
-    push = {"title": "Hello", "body": "There is news.", "layerId": 3, "userIds": str(ALICE)}
-    return {name: value for name, value in {**push, **changes}.items() if value is not None}
-
-
-def post(client: FlaskClient, key: str | None = None, **changes: Any) -> TestResponse:
-    headers = {"Idempotency-Key": key} if key else {}
-    return client.post(PATH, json=a_push(**changes), headers=headers)
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.web.one_off.ad_hoc_pushes import SEND_PUSH, a_push, post, register
 
 
 def post_file(client: FlaskClient, content: str, query: str = "", **changes: Any) -> TestResponse:
     form = {**a_push(userIds=None, **changes), "file": (BytesIO(content.encode()), "a.csv")}
-    return client.post(f"{PATH}{query}", data=form)
+    return client.post(f"{SEND_PUSH}{query}", data=form)
 
 
 def execution(client: FlaskClient, response: TestResponse) -> dict[str, Any]:
     answer = client.get(f"/api/executions/{response.get_json()['jobId']}").get_json()
     assert isinstance(answer, dict)
     return answer
-
-
-def register(bench: Bench, *users: Any) -> None:
-    devices = [Device(f"token-{user}", user) for user in users]
-    with bench.database.transaction() as connection:
-        upsert_devices(connection, devices, bench.now)
 
 
 def test_a_send_that_takes_long_is_answered_with_where_to_look(client: FlaskClient) -> None:
@@ -177,11 +158,13 @@ def test_variables_without_a_column_come_with_details(client: FlaskClient) -> No
 def test_a_file_and_ids_are_not_both_taken(client: FlaskClient) -> None:
     form = {**a_push(), "file": (BytesIO(b"user_id\n"), "a.csv")}
 
-    assert client.post(PATH, data=form).get_json()["detail"].startswith("userIds: comes beside")
+    assert (
+        client.post(SEND_PUSH, data=form).get_json()["detail"].startswith("userIds: comes beside")
+    )
 
 
 def test_a_viewer_may_not(client: FlaskClient) -> None:
-    response = client.post(PATH, json=a_push(), headers={"Authorization": "Bearer viewer"})
+    response = client.post(SEND_PUSH, json=a_push(), headers={"Authorization": "Bearer viewer"})
 
     assert response.status_code == 403
 
@@ -191,5 +174,5 @@ def test_a_file_may_be_larger_than_any_other_body(client: FlaskClient) -> None:
     boundary, body = encode_multipart({**a_push(userIds=None), "file": file})
 
     form = {"data": body, "content_type": f"multipart/form-data; boundary={boundary}"}
-    assert client.post(PATH, **form).status_code == 202
+    assert client.post(SEND_PUSH, **form).status_code == 202
     gc.collect()  # a spooled file that was left open would be told of now

@@ -8,7 +8,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
-from tests.push_blaster.conftest import settings_for
+from tests.push_blaster.settings import settings_for
 
 HEADER = '''"""Whoever was active.
 

@@ -13,8 +13,8 @@ from chassis.postgres import Database
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
 from push_blaster.engine_probes import make_engine_probes
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.web.conftest import Bench
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.settings import settings_for
 
 
 def read(client: FlaskClient) -> dict[tuple[str, str], float]:

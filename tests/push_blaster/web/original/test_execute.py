@@ -3,8 +3,8 @@
 from flask.testing import FlaskClient
 
 from chassis.postgres import Database
-from tests.push_blaster.web.automations.test_control import CONTROL
-from tests.push_blaster.web.automations.test_recipes import create
+from tests.push_blaster.web.execution_support import CONTROL
+from tests.push_blaster.web.recipes import create
 
 START, POLL = "/api/automation/execute-start", "/api/automation/execute-poll?automationId=news"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from flask.testing import FlaskClient
 
 from tests.push_blaster.original import an_original_automation, an_original_push, write_original
-from tests.push_blaster.web.automations.test_recipes import PATH as RECIPES
+from tests.push_blaster.web.recipes import RECIPES as RECIPES
 
 PATH = "/api/automation/migrate"
 

@@ -10,8 +10,8 @@ from chassis.postgres import Database
 from push_blaster.adapters.executions.execution_table import end_execution
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.domain.executions.safeguards import Severity
-from tests.push_blaster.web.automations.test_recipes import create
-from tests.push_blaster.web.executions.test_monitor import violate
+from tests.push_blaster.web.execution_support import violate
+from tests.push_blaster.web.recipes import create
 
 PATH = "/api/automation/sequences"
 

@@ -14,8 +14,8 @@ from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.web.schedule import clock
-from tests.push_blaster.web.automations.test_control import DAILY, make_live, phase, started
-from tests.push_blaster.web.automations.test_recipes import PATH, create
+from tests.push_blaster.web.execution_support import DAILY, make_live, phase, started
+from tests.push_blaster.web.recipes import RECIPES, create
 
 MINUTE = timedelta(minutes=1)
 #: Hours from now, whenever the test runs: nothing comes due by itself.
@@ -116,7 +116,7 @@ def test_an_edit_that_the_clock_has_not_seen_is_a_divergence_after_seconds(
     scheduled(client)
     an_engine(database, now)
     take_up(database, tmp_path, now)
-    client.put(f"{PATH}/news", json={"schedule": {**DAILY, "executionTime": f"{LATER}:59"}})
+    client.put(f"{RECIPES}/news", json={"schedule": {**DAILY, "executionTime": f"{LATER}:59"}})
 
     fresh = get(client, "audit")["analysis"]["risks"]
     age(tmp_path)
@@ -200,7 +200,7 @@ def test_rescheduling_takes_up_anew_and_touches_nothing_that_runs(
     assert done["success"] is True
     assert "Its next slot: 20" in done["message"]
     assert phase(client, execution_id) == "waiting"
-    assert client.get(f"{PATH}/news").get_json()["data"]["version"] == 2
+    assert client.get(f"{RECIPES}/news").get_json()["data"]["version"] == 2
     create(client, id="off")
     off = client.post(path, json={"automationId": "off"}).get_json()
     assert (off["success"], off["message"]) == (

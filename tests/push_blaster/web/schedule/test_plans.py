@@ -13,8 +13,8 @@ from push_blaster.cli import main
 from tests.builders import a_document
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE as ALICE_ID
-from tests.push_blaster.conftest import settings_for
-from tests.push_blaster.web.automations.test_recipes import PATH, create
+from tests.push_blaster.settings import settings_for
+from tests.push_blaster.web.recipes import RECIPES, create
 
 THURSDAYS = {
     "timezone": "UTC",
@@ -70,7 +70,7 @@ def test_a_draft_is_planned_beside_its_neighbours_and_not_saved(
     (finding,) = plan["findings"]
     assert finding["kind"] == "crowded"
     assert "48 h after sale's push 1 of 2027-01-12 12:30+00:00" in finding["message"]
-    assert [a["id"] for a in client.get(PATH).get_json()["data"]] == ["sale"]
+    assert [a["id"] for a in client.get(RECIPES).get_json()["data"]] == ["sale"]
 
 
 def test_a_plan_may_begin_later(planner: FlaskClient) -> None:

@@ -1,37 +1,31 @@
 """The steps of an engine, run by hand at an instant that the test sets."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from chassis.postgres import Database
-from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.automation_files import StoredAutomation
-from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.delivery.batch_table import hand_out_batches
 from push_blaster.adapters.delivery.delivery_report import select_deliveries, select_funnels
-from push_blaster.adapters.delivery.pacing import TokenBucket
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_table import hand_out_executions
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
-from push_blaster.adapters.transports.file_transport import FileTransport
+from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.funnel import read_funnel
-from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.context import Parts
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.schedule.open_executions import Clock
 from tests.builders import NOON, a_document
-from tests.cadence_service.settings import CADENCE_TOKEN
-from tests.journeys.stack import SCRIPT
 
 EVER = datetime.max.replace(tzinfo=NOON.tzinfo)
 
@@ -152,21 +146,36 @@ def an_automation_document(**changes: Any) -> dict[str, Any]:
     )
 
 
-@pytest.fixture
-def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
-    (tmp_path / "scripts").mkdir(exist_ok=True)
-    made: list[Bench] = []
-    parts = Parts(
-        database=database,
-        transport=FileTransport(tmp_path / "messages.jsonl"),
-        cadence=CadenceClient(cadence_service, CADENCE_TOKEN),
-        scripts=ScriptFolder(tmp_path / "scripts"),
-        data_folder=tmp_path,
-        pacer=TokenBucket(60_000_000),
-        limits=Limits(batch_size=20, min_window=timedelta(0)),
-        clock=lambda: made[0].now,
-        is_shutting_down=lambda: made[0].is_shutting_down(),
-    )
-    made.append(Bench(database, tmp_path, parts))
-    made[0].write_script(SCRIPT)
-    return made[0]
+def messages(bench: Bench) -> list[dict[str, Any]]:
+    path = bench.folder / "messages.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def phases(bench: Bench, execution_id: str) -> list[str]:
+    with bench.database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT phase FROM execution_phases WHERE execution_id = %(id)s",
+            {"id": execution_id},
+        )
+        # Some are entered at the same instant, by the bench's clock.
+        return sorted((row[0] for row in cursor), key=list(Phase).index)
+
+
+def violations(bench: Bench) -> list[tuple[str, str]]:
+    with bench.database.transaction() as connection:
+        found = select_violations(connection, ViolationQuery())
+    return sorted((v["type"], v["severity"]) for v in found)
+
+
+def daily(**changes: Any) -> dict[str, Any]:
+    """Return an automation that sends at 12:30 UTC and begins 10 minutes before."""
+    schedule = {
+        "timezone": "UTC",
+        "frequency": "daily",
+        "executionTime": "12:30",
+        "leadTimeMinutes": 10,
+        **changes.pop("schedule", {}),
+    }
+    edited = {"updatedAt": NOON.isoformat(), **changes}
+    return complete_document(an_automation_document(schedule=schedule, **edited))

@@ -1,4 +1,4 @@
-"""push_blaster over a real PostgreSQL, emptied after each test, and a data folder of its own."""
+"""push_blaster's database, emptied after each test, its app, and the bench: for every folder."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,48 +8,28 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from chassis.bearer_auth import Role
 from chassis.migrations import migrate
 from chassis.postgres import Database
 from local_stack.embedded_postgres import EmbeddedPostgres
+from push_blaster.adapters.audiences.script_folder import ScriptFolder
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.delivery.pacing import TokenBucket
+from push_blaster.adapters.transports.file_transport import FileTransport
 from push_blaster.app import create_app
 from push_blaster.cli import MIGRATIONS
-from push_blaster.delivery_settings import DeliverySettings
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.settings import AlertSettings, EngineSettings, Settings
+from push_blaster.use_cases.context import Parts
 from push_blaster.wiring import connect_adapters
+from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.push_blaster.bench import Bench
+from tests.push_blaster.settings import settings_for
+from tests.scripts import SCRIPT
 
 TABLES = (
     "executions, execution_phases, execution_pushes, send_batches, deliveries, execution_log,"
     " schedule_marks, engines, devices, violations, over_cap, alerts, tokens, sign_in_failures,"
     " script_runs"
 )
-
-
-def settings_for(database_url: str, data_folder: Path) -> Settings:
-    return Settings(
-        database_url=database_url,
-        database_pool_size=8,
-        data_folder=data_folder,
-        cadence_url="http://127.0.0.1:1",
-        cadence_token="t",
-        tokens={"admin": Role.ADMIN, "operator": Role.OPERATOR, "viewer": Role.VIEWER},
-        host="127.0.0.1",
-        port=0,
-        web_workers=1,
-        log_format="json",
-        delivery=DeliverySettings(),
-        alerts=AlertSettings(),
-        send_wait=timedelta(0),
-        engine=EngineSettings(
-            concurrent_executions=2,
-            concurrent_batches=2,
-            rate_per_minute=6_000_000,
-            ramp=timedelta(0),
-            dead_after=timedelta(seconds=5),
-            limits=Limits(),
-        ),
-    )
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +63,23 @@ def client(app: Flask) -> FlaskClient:
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
     return client
+
+
+@pytest.fixture
+def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
+    (tmp_path / "scripts").mkdir(exist_ok=True)
+    made: list[Bench] = []
+    parts = Parts(
+        database=database,
+        transport=FileTransport(tmp_path / "messages.jsonl"),
+        cadence=CadenceClient(cadence_service, CADENCE_TOKEN),
+        scripts=ScriptFolder(tmp_path / "scripts"),
+        data_folder=tmp_path,
+        pacer=TokenBucket(60_000_000),
+        limits=Limits(batch_size=20, min_window=timedelta(0)),
+        clock=lambda: made[0].now,
+        is_shutting_down=lambda: made[0].is_shutting_down(),
+    )
+    made.append(Bench(database, tmp_path, parts))
+    made[0].write_script(SCRIPT)
+    return made[0]

@@ -1,0 +1,13 @@
+"""The accessibility rules that every page keeps."""
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+AXE = Axe()
+
+
+def find_faults(page: Page) -> list[tuple[str, list[str]]]:
+    """Return what bars somebody from the page, and where."""
+    found = AXE.run(page).response["violations"]
+    grave = [v for v in found if v["impact"] in {"serious", "critical"}]
+    return [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in grave]

@@ -1,0 +1,35 @@
+"""The settings of push_blaster in the tests."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from chassis.bearer_auth import Role
+from push_blaster.delivery_settings import DeliverySettings
+from push_blaster.domain.executions.limits import Limits
+from push_blaster.settings import AlertSettings, EngineSettings, Settings
+
+
+def settings_for(database_url: str, data_folder: Path) -> Settings:
+    return Settings(
+        database_url=database_url,
+        database_pool_size=8,
+        data_folder=data_folder,
+        cadence_url="http://127.0.0.1:1",
+        cadence_token="t",
+        tokens={"admin": Role.ADMIN, "operator": Role.OPERATOR, "viewer": Role.VIEWER},
+        host="127.0.0.1",
+        port=0,
+        web_workers=1,
+        log_format="json",
+        delivery=DeliverySettings(),
+        alerts=AlertSettings(),
+        send_wait=timedelta(0),
+        engine=EngineSettings(
+            concurrent_executions=2,
+            concurrent_batches=2,
+            rate_per_minute=6_000_000,
+            ramp=timedelta(0),
+            dead_after=timedelta(seconds=5),
+            limits=Limits(),
+        ),
+    )
