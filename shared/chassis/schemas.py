@@ -22,6 +22,15 @@ class CamelSchema(Schema):
             field_obj.data_key = camel_case(field_name)
 
 
+class DocumentSchema(CamelSchema):
+    """A part of a JSON document that stays one: what is loaded and dumped has its camelCase names."""
+
+    def on_bind_field(self, field_name: str, field_obj: Field[Any]) -> None:
+        """Give the field the same name on both sides."""
+        super().on_bind_field(field_name, field_obj)
+        field_obj.attribute = field_obj.data_key
+
+
 class AnswerSchema(CamelSchema):
     """What another service answers: a name that the schema does not know yet is ignored."""
 

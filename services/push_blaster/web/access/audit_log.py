@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from flask import Response
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import fields, post_load, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.postgres import Database
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.access.audit_table import (
     COLUMNS,
@@ -25,7 +26,7 @@ from push_blaster.web.frame.instants import InstantField
 PIECE: Final = 1_000
 
 
-class AuditFilterSchema(Schema):
+class AuditFilterSchema(CamelSchema):
     """Which changes: whose, on which paths, from when until when."""
 
     actor = fields.String(load_default=None)
@@ -47,7 +48,7 @@ class AuditQuerySchema(AuditFilterSchema):
     cursor = fields.Integer(load_default=None, validate=validate.Range(min=1, max=2**62))
 
 
-class ChangeSchema(Schema):
+class ChangeSchema(CamelSchema):
     """One change: who asked for what, and how it was answered; without an answer, `status` null."""
 
     id = fields.Integer()
@@ -58,16 +59,16 @@ class ChangeSchema(Schema):
     path = fields.String()
     endpoint = fields.String()
     what = fields.String()
-    request_id = fields.String(data_key="requestId")
+    request_id = fields.String()
     status = fields.Integer(allow_none=True)
-    answered_at = fields.AwareDateTime(data_key="answeredAt", allow_none=True)
+    answered_at = fields.AwareDateTime(allow_none=True)
 
 
-class AuditLogSchema(Schema):
+class AuditLogSchema(CamelSchema):
     """A page of the audit log, newest first."""
 
     changes = fields.List(fields.Nested(ChangeSchema))
-    next_cursor = fields.Integer(data_key="nextCursor", allow_none=True)
+    next_cursor = fields.Integer(allow_none=True)
 
 
 def audit_log_routes(database: Database) -> Routes:

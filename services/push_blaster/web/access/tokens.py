@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.access.token_table import select_tokens
 from push_blaster.domain.access.token import Token
@@ -27,49 +28,42 @@ _ToldOnce = tuple[dict[str, Any], None, dict[str, str]]
 MOST_OVERLAP_MINUTES: Final = int(MOST_OVERLAP.total_seconds() / 60)
 
 
-class NewTokenSchema(Schema):
+class NewTokenSchema(CamelSchema):
     """Body of POST /api/tokens."""
-
-    class Meta:
-        unknown = RAISE
 
     name = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(ROLES))
-    is_test = fields.Boolean(data_key="isTest", load_default=False)
-    expires_at = InstantField(data_key="expiresAt", load_default=None)
+    is_test = fields.Boolean(load_default=False)
+    expires_at = InstantField(load_default=None)
 
 
-class RotateSchema(Schema):
+class RotateSchema(CamelSchema):
     """Body of POST /api/tokens/<name>/rotate."""
 
-    class Meta:
-        unknown = RAISE
-
     overlap_minutes = fields.Float(
-        data_key="overlapMinutes",
         load_default=60,
         validate=validate.Range(min=0, max=MOST_OVERLAP_MINUTES),
         metadata={"description": "How long the old secret opens beside the new one."},
     )
 
 
-class TokenSchema(Schema):
+class TokenSchema(CamelSchema):
     """One token; `token` is its secret, and only in the answer that made it."""
 
     name = fields.String()
     role = fields.String()
-    is_test = fields.Boolean(data_key="isTest")
+    is_test = fields.Boolean()
     state = fields.String()
-    created_at = fields.AwareDateTime(data_key="createdAt")
-    created_by = fields.String(data_key="createdBy")
-    expires_at = fields.AwareDateTime(data_key="expiresAt", allow_none=True)
-    last_used_at = fields.AwareDateTime(data_key="lastUsedAt", allow_none=True)
-    revoked_at = fields.AwareDateTime(data_key="revokedAt", allow_none=True)
-    previous_until = fields.AwareDateTime(data_key="previousUntil", allow_none=True)
+    created_at = fields.AwareDateTime()
+    created_by = fields.String()
+    expires_at = fields.AwareDateTime(allow_none=True)
+    last_used_at = fields.AwareDateTime(allow_none=True)
+    revoked_at = fields.AwareDateTime(allow_none=True)
+    previous_until = fields.AwareDateTime(allow_none=True)
     token = fields.String()
 
 
-class TokenListSchema(Schema):
+class TokenListSchema(CamelSchema):
     """Every token, those that open something first."""
 
     tokens = fields.List(fields.Nested(TokenSchema))

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -22,18 +23,11 @@ from push_blaster.web.access.audit import only_reads
 MOST_USERS = 100
 
 
-class PreviewSchema(Schema):
+class PreviewSchema(CamelSchema):
     """Body of a preview: whom it is for; else the first rows of the audience."""
 
-    class Meta:
-        unknown = RAISE
-
     user_ids = fields.List(
-        fields.UUID(),
-        load_default=list,
-        allow_none=True,
-        data_key="userIds",
-        validate=validate.Length(max=MOST_USERS),
+        fields.UUID(), load_default=list, allow_none=True, validate=validate.Length(max=MOST_USERS)
     )
     limit = fields.Integer(load_default=10, validate=validate.Range(min=1, max=MOST_USERS))
 
@@ -42,9 +36,7 @@ class PreviewDraftSchema(PreviewSchema):
     """Body of a preview of a draft, or of a saved automation by its id."""
 
     automation = fields.Dict(keys=fields.String(), load_default=None)
-    automation_id = fields.String(
-        data_key="automationId", load_default=None, validate=validate.Length(min=1)
-    )
+    automation_id = fields.String(load_default=None, validate=validate.Length(min=1))
 
     @validates_schema
     def _is_one(self, data: dict[str, Any], **_: object) -> None:
@@ -52,35 +44,35 @@ class PreviewDraftSchema(PreviewSchema):
             raise ValidationError("Give either an automation or an automationId.", "automation")
 
 
-class MessageSchema(Schema):
+class MessageSchema(CamelSchema):
     """A push as one user would get it; with faults the user would not."""
 
-    user_id = fields.UUID(data_key="userId")
+    user_id = fields.UUID()
     variant = fields.String(allow_none=True)
     title = fields.String(allow_none=True)
     body = fields.String(allow_none=True)
-    deep_link = fields.String(data_key="deepLink", allow_none=True)
+    deep_link = fields.String(allow_none=True)
     faults = fields.List(fields.String())
     sizes = fields.Dict(
         keys=fields.String(), values=fields.Integer(), data_key="bytes", allow_none=True
     )
 
 
-class PushPreviewSchema(Schema):
+class PushPreviewSchema(CamelSchema):
     """One push: its faults whoever gets it, the audience's columns, and its messages."""
 
     position = fields.Integer()
-    push_id = fields.String(data_key="pushId")
+    push_id = fields.String()
     columns = fields.List(fields.String())
     faults = fields.List(fields.String())
     messages = fields.List(fields.Nested(MessageSchema))
 
 
-class PreviewAnswerSchema(Schema):
+class PreviewAnswerSchema(CamelSchema):
     """The pushes of an automation, and how many bytes each kind of device takes."""
 
     pushes = fields.List(fields.Nested(PushPreviewSchema))
-    most_bytes = fields.Dict(keys=fields.String(), values=fields.Integer(), data_key="mostBytes")
+    most_bytes = fields.Dict(keys=fields.String(), values=fields.Integer())
 
 
 def preview_routes(parts: Parts, files: AutomationFiles) -> Routes:

@@ -6,10 +6,11 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from flask import send_file
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields, validate
 
 from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.audiences.audience_csv import AudienceCsvError
 from push_blaster.adapters.audiences.audience_split import split_audience
@@ -22,16 +23,14 @@ NO_QUERY: Final = (
 )
 
 
-class QueryAudienceSchema(Schema):
+class QueryAudienceSchema(CamelSchema):
     """Body of POST /api/query-audience."""
 
     class Meta:
         unknown = INCLUDE
 
-    csv_data = fields.String(data_key="csvData", load_default="")
-    split_count = fields.Integer(
-        data_key="splitCount", load_default=1, validate=validate.Range(min=1, max=MAX_PARTS)
-    )
+    csv_data = fields.String(load_default="")
+    split_count = fields.Integer(load_default=1, validate=validate.Range(min=1, max=MAX_PARTS))
 
 
 def query_audience_routes() -> Routes:

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.audiences.script_run_table import select_runs
 from push_blaster.adapters.executions.execution_log import select_log
@@ -30,15 +31,11 @@ from push_blaster.web.frame.cursors import read_cursor, read_instant, write_curs
 PATIENCE: Final = timedelta(seconds=60)
 
 
-class TrialSchema(Schema):
+class TrialSchema(CamelSchema):
     """Body of POST /api/scripts/<id>/run."""
-
-    class Meta:
-        unknown = RAISE
 
     parameters = fields.Dict(keys=fields.String(), load_default=dict)
     execution_id = fields.String(
-        data_key="executionId",
         load_default=None,
         allow_none=True,
         validate=validate.Length(min=1, max=200),
@@ -49,24 +46,22 @@ class TrialSchema(Schema):
 class NamedTrialSchema(TrialSchema):
     """Body of POST /api/scripts, as the original has it."""
 
-    script_id = fields.String(
-        required=True, data_key="scriptId", validate=validate.Length(min=1, max=200)
-    )
+    script_id = fields.String(required=True, validate=validate.Length(min=1, max=200))
 
 
-class RunQuerySchema(Schema):
+class RunQuerySchema(CamelSchema):
     """Query of a list of runs."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
     cursor = fields.String(load_default=None)
 
 
-class FoundAudienceSchema(Schema):
+class FoundAudienceSchema(CamelSchema):
     """An audience that a script wrote: its rows, and the first usable ones of them."""
 
     name = fields.String()
     file = fields.String()
-    is_test = fields.Boolean(data_key="isTest")
+    is_test = fields.Boolean()
     rows = fields.Integer()
     valid = fields.Integer()
     columns = fields.List(fields.String())
@@ -74,19 +69,19 @@ class FoundAudienceSchema(Schema):
     problem = fields.String(allow_none=True)
 
 
-class RunSchema(Schema):
+class RunSchema(CamelSchema):
     """One run of a script: a trial, or for an execution."""
 
     id = fields.UUID()
-    script_id = fields.String(data_key="scriptId")
-    execution_id = fields.String(data_key="executionId", allow_none=True)
-    is_trial = fields.Boolean(data_key="isTrial")
+    script_id = fields.String()
+    execution_id = fields.String(allow_none=True)
+    is_trial = fields.Boolean()
     parameters = fields.Dict(keys=fields.String(), values=fields.String())
     state = fields.Enum(RunState, by_value=True)
-    asked_at = fields.AwareDateTime(data_key="askedAt")
-    started_at = fields.AwareDateTime(data_key="startedAt", allow_none=True)
-    ended_at = fields.AwareDateTime(data_key="endedAt", allow_none=True)
-    exit_code = fields.Integer(data_key="exitCode", allow_none=True)
+    asked_at = fields.AwareDateTime()
+    started_at = fields.AwareDateTime(allow_none=True)
+    ended_at = fields.AwareDateTime(allow_none=True)
+    exit_code = fields.Integer(allow_none=True)
     signal = fields.Function(
         lambda run: _signal(run), metadata={"type": "string", "nullable": True}
     )
@@ -94,11 +89,11 @@ class RunSchema(Schema):
     audiences = fields.List(fields.Nested(FoundAudienceSchema))
 
 
-class RunListSchema(Schema):
+class RunListSchema(CamelSchema):
     """A page of runs, newest first."""
 
     runs = fields.List(fields.Nested(RunSchema))
-    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+    next_cursor = fields.String(allow_none=True)
 
 
 def script_run_routes(parts: Parts) -> Routes:

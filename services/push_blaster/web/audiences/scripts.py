@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.audiences.audience_scripts import GIVEN
 from push_blaster.adapters.audiences.script_folder import Script, ScriptFolder
@@ -11,14 +12,14 @@ from push_blaster.domain.audiences.script import ParameterType
 from push_blaster.domain.executions.limits import ScriptLimits
 
 
-class AudienceNameSchema(Schema):
+class AudienceNameSchema(CamelSchema):
     """An audience that a script writes."""
 
     name = fields.String()
     description = fields.String()
 
 
-class ParameterSchema(Schema):
+class ParameterSchema(CamelSchema):
     """A parameter that a script declares."""
 
     name = fields.String()
@@ -31,32 +32,32 @@ class ParameterSchema(Schema):
     most = fields.Float(data_key="max", allow_none=True)
 
 
-class ScriptSchema(Schema):
+class ScriptSchema(CamelSchema):
     """An audience script, as its own header describes it."""
 
     id = fields.String()
     name = fields.String()
     description = fields.String()
-    scriptPath = fields.String()  # noqa: N815 - the wire's own names, one to one
+    script_path = fields.String()
     category = fields.String()
-    estimatedRuntime = fields.Integer(metadata={"description": "seconds"})  # noqa: N815
-    lastModified = fields.AwareDateTime()  # noqa: N815
+    estimated_runtime = fields.Integer(metadata={"description": "seconds"})
+    last_modified = fields.AwareDateTime()
     audiences = fields.List(fields.Nested(AudienceNameSchema))
     parameters = fields.List(fields.Nested(ParameterSchema))
-    requiresParameters = fields.List(fields.String())  # noqa: N815
-    headerFaults = fields.List(fields.String())  # noqa: N815
+    requires_parameters = fields.List(fields.String())
+    header_faults = fields.List(fields.String())
 
 
-class ScriptLimitsSchema(Schema):
+class ScriptLimitsSchema(CamelSchema):
     """What a script may use."""
 
     time = fields.TimeDelta(data_key="timeSeconds")
-    memory_mb = fields.Integer(data_key="memoryMb")
-    output_mb = fields.Integer(data_key="outputMb")
-    output_files = fields.Integer(data_key="outputFiles")
+    memory_mb = fields.Integer()
+    output_mb = fields.Integer()
+    output_files = fields.Integer()
 
 
-class ScriptListSchema(Schema):
+class ScriptListSchema(CamelSchema):
     """Scripts in the original's envelope."""
 
     success = fields.Boolean()
@@ -99,16 +100,16 @@ def _show(script: Script) -> dict[str, Any]:
         "id": script.id,
         "name": script.name,
         "description": script.description,
-        "scriptPath": script.path.name,
+        "script_path": script.path.name,
         "category": script.category,
-        "estimatedRuntime": script.estimated_runtime,
-        "lastModified": script.last_modified,
+        "estimated_runtime": script.estimated_runtime,
+        "last_modified": script.last_modified,
         "audiences": [
             {"name": name, "description": text} for name, text in script.audiences.items()
         ],
         "parameters": script.parameters,
-        "requiresParameters": _required(script),
-        "headerFaults": script.faults,
+        "requires_parameters": _required(script),
+        "header_faults": script.faults,
     }
 
 

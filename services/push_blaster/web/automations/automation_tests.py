@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -33,15 +34,10 @@ from push_blaster.web.frame.common_schemas import StartHeadersSchema
 from push_blaster.web.frame.instants import InstantField
 
 
-class SuiteSchema(Schema):
+class SuiteSchema(CamelSchema):
     """Body of POST /api/automation/test."""
 
-    class Meta:
-        unknown = RAISE
-
-    automation_id = fields.String(
-        required=True, data_key="automationId", validate=validate.Length(min=1)
-    )
+    automation_id = fields.String(required=True, validate=validate.Length(min=1))
 
 
 class TestModeField(fields.Enum[Mode]):
@@ -57,11 +53,8 @@ class TestModeField(fields.Enum[Mode]):
         return super()._deserialize(value, attr, data, **options)
 
 
-class StartTestSchema(Schema):
+class StartTestSchema(CamelSchema):
     """Body of POST /api/automation/test/<id>."""
-
-    class Meta:
-        unknown = RAISE
 
     mode = TestModeField(
         required=True,
@@ -72,18 +65,15 @@ class StartTestSchema(Schema):
     slot = InstantField(load_default=None, allow_none=True)
 
 
-class FollowTestSchema(Schema):
+class FollowTestSchema(CamelSchema):
     """Query of GET /api/automation/test/<id>."""
 
     mode = TestModeField(required=True)
-    execution_id = fields.String(data_key="executionId", load_default=None)
+    execution_id = fields.String(load_default=None)
 
 
-class KillTestSchema(Schema):
+class KillTestSchema(CamelSchema):
     """Body of POST /api/automation/test/<id>/kill."""
-
-    class Meta:
-        unknown = RAISE
 
     mode = TestModeField(required=True)
 

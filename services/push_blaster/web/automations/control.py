@@ -4,10 +4,11 @@ from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -30,29 +31,21 @@ from push_blaster.web.frame.common_schemas import StartHeadersSchema
 EXECUTE_NOW: Final = "execute_now"
 
 
-class ControlSchema(Schema):
+class ControlSchema(CamelSchema):
     """Body of POST /api/automation/control."""
 
-    class Meta:
-        unknown = RAISE
-
-    automation_id = fields.String(
-        required=True, data_key="automationId", validate=validate.Length(min=1)
-    )
+    automation_id = fields.String(required=True, validate=validate.Length(min=1))
     action = fields.String(required=True, validate=validate.OneOf([*Action, EXECUTE_NOW]))
     reason = fields.String(load_default="", validate=validate.Length(max=500))
 
 
-class EmergencyStopSchema(Schema):
+class EmergencyStopSchema(CamelSchema):
     """Body of POST /api/automation/emergency-stop."""
-
-    class Meta:
-        unknown = RAISE
 
     reason = fields.String(load_default="", validate=validate.Length(max=500))
 
 
-class ControlQuerySchema(Schema):
+class ControlQuerySchema(CamelSchema):
     """Query of GET /api/automation/control."""
 
     id = fields.String(required=True, validate=validate.Length(min=1))

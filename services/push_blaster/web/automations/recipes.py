@@ -7,9 +7,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields, validate
 
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
@@ -27,7 +28,7 @@ from push_blaster.web.automations.versions import check_if_match, tag
 from push_blaster.web.frame.common_schemas import BrokenFileSchema, StartHeadersSchema
 
 
-class RecipeQuerySchema(Schema):
+class RecipeQuerySchema(CamelSchema):
     """Query of GET /api/automation/recipes."""
 
     status = fields.String(load_default=None)
@@ -44,29 +45,29 @@ class RecipeQuerySchema(Schema):
     )
 
 
-class RecipeIdSchema(Schema):
+class RecipeIdSchema(CamelSchema):
     """Query of DELETE /api/automation/recipes."""
 
     id = fields.String(required=True, validate=validate.Length(min=1))
 
 
-class RecipeChangeSchema(Schema):
+class RecipeChangeSchema(CamelSchema):
     """Body of a change: any fields of an automation; those given replace the old ones."""
 
     class Meta:
         unknown = INCLUDE
 
 
-class RecipeAnswerSchema(Schema):
+class RecipeAnswerSchema(CamelSchema):
     """An automation in the original's envelope."""
 
     success = fields.Boolean()
     data = fields.Nested(AutomationSchema)
     message = fields.String()
-    cancelledExecutions = fields.List(fields.String())  # noqa: N815 - the wire's name
+    cancelled_executions = fields.List(fields.String())
 
 
-class RecipeListSchema(Schema):
+class RecipeListSchema(CamelSchema):
     """Automations in the original's envelope, and the files that are broken."""
 
     success = fields.Boolean()

@@ -1,38 +1,33 @@
 """The shapes of templates on the wire."""
 
-from marshmallow import INCLUDE, RAISE, Schema, fields, validate
+from marshmallow import INCLUDE, fields, validate
 
+from chassis.schemas import CamelSchema, DocumentSchema
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.template_schema import CATEGORIES, TemplateSchema
 from push_blaster.web.frame.common_schemas import BrokenFileSchema
 
 
-class TemplateQuerySchema(Schema):
+class TemplateQuerySchema(CamelSchema):
     """Query of GET /api/automation/templates."""
 
     category = fields.String(load_default=None, validate=validate.OneOf(CATEGORIES))
-    system_only = fields.Boolean(load_default=False, data_key="systemOnly")
+    system_only = fields.Boolean(load_default=False)
 
 
-class OverridesSchema(Schema):
+class OverridesSchema(DocumentSchema):
     """What of a template's automation is to be otherwise."""
-
-    class Meta:
-        unknown = RAISE
 
     id = fields.String(validate=validate.Length(min=1))
     name = fields.String()
     description = fields.String(allow_none=True)
     schedule = fields.Dict()
-    audienceCriteria = fields.Dict()  # noqa: N815 - as the automation's document has it
+    audience_criteria = fields.Dict()
     settings = fields.Dict()
 
 
-class StartSchema(Schema):
+class StartSchema(CamelSchema):
     """Body of POST /api/automation/templates/<id>."""
-
-    class Meta:
-        unknown = RAISE
 
     variables = fields.Dict(keys=fields.String(), load_default=dict)
     overrides = fields.Nested(OverridesSchema, load_default=dict)
@@ -44,23 +39,18 @@ class StartSchema(Schema):
 class StartByBodySchema(StartSchema):
     """The same, with the template named in the body."""
 
-    template_id = fields.String(
-        required=True, data_key="templateId", validate=validate.Length(min=1)
-    )
+    template_id = fields.String(required=True, validate=validate.Length(min=1))
 
 
-class TemplateBodySchema(Schema):
+class TemplateBodySchema(CamelSchema):
     """Body that makes or changes a template: any of its fields."""
 
     class Meta:
         unknown = INCLUDE
 
 
-class SaveAsSchema(Schema):
+class SaveAsSchema(CamelSchema):
     """Body of POST /api/automation/templates/from/<automation id>."""
-
-    class Meta:
-        unknown = RAISE
 
     id = fields.String(validate=validate.Length(min=1))
     name = fields.String(validate=validate.Length(min=1, max=255))
@@ -68,7 +58,7 @@ class SaveAsSchema(Schema):
     category = fields.String(validate=validate.OneOf(CATEGORIES))
 
 
-class TemplateAnswerSchema(Schema):
+class TemplateAnswerSchema(CamelSchema):
     """A template in the original's envelope."""
 
     success = fields.Boolean()
@@ -76,7 +66,7 @@ class TemplateAnswerSchema(Schema):
     message = fields.String()
 
 
-class TemplateListSchema(Schema):
+class TemplateListSchema(CamelSchema):
     """Templates in the original's envelope, and the files that are broken."""
 
     success = fields.Boolean()
@@ -85,7 +75,7 @@ class TemplateListSchema(Schema):
     broken = fields.List(fields.Nested(BrokenFileSchema))
 
 
-class OriginSchema(Schema):
+class OriginSchema(CamelSchema):
     """The template that an automation was started from."""
 
     id = fields.String()
@@ -93,14 +83,14 @@ class OriginSchema(Schema):
     category = fields.String()
 
 
-class StartedSchema(Schema):
+class StartedSchema(CamelSchema):
     """The automation, and the template that it was started from."""
 
     automation = fields.Nested(AutomationSchema)
     template = fields.Nested(OriginSchema)
 
 
-class StartAnswerSchema(Schema):
+class StartAnswerSchema(CamelSchema):
     """What came of a start, in the original's envelope."""
 
     success = fields.Boolean()

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from flask import Response
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from chassis.postgres import Database
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap, select_over_cap_count
 from push_blaster.adapters.executions.execution_view import select_execution
@@ -22,27 +23,27 @@ from push_blaster.web.frame.cursors import read_cursor, write_cursor
 PAGE: Final = 5_000
 
 
-class OverCapUserSchema(Schema):
+class OverCapUserSchema(CamelSchema):
     """A user who got more than rules allow by one push."""
 
     position = fields.Integer()
-    user_id = fields.UUID(data_key="userId")
+    user_id = fields.UUID()
     rules = fields.List(fields.String())
 
 
-class OverCapSchema(Schema):
+class OverCapSchema(CamelSchema):
     """Who got more than the cadence rules allow.
 
     The state is `checked` where no push went out unchecked, `pending` until cadence has recorded
     all that was sent, then `known`.
     """
 
-    execution_id = fields.String(data_key="executionId")
+    execution_id = fields.String()
     state = fields.String()
-    uncapped_reason = fields.String(data_key="uncappedReason", allow_none=True)
+    uncapped_reason = fields.String(allow_none=True)
     count = fields.Nested(OverCapCountSchema, allow_none=True)
     users = fields.List(fields.Nested(OverCapUserSchema))
-    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+    next_cursor = fields.String(allow_none=True)
 
 
 def over_cap_routes(database: Database) -> Routes:

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from flask import Response
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.postgres import Database
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.csv_cells import guard
 from push_blaster.adapters.delivery.delivery_report import Place, select_deliveries
@@ -31,34 +32,34 @@ COLUMNS: Final = (
 )
 
 
-class DeliverySchema(Schema):
+class DeliverySchema(CamelSchema):
     """What became of one user of one push."""
 
     position = fields.Integer()
-    user_id = fields.UUID(data_key="userId")
+    user_id = fields.UUID()
     state = fields.String()
     reason = fields.String(allow_none=True)
-    provider_id = fields.String(data_key="providerId", allow_none=True)
+    provider_id = fields.String(allow_none=True)
     variant = fields.String(allow_none=True)
-    was_in_doubt = fields.Boolean(data_key="wasInDoubt")
-    claimed_at = fields.AwareDateTime(data_key="claimedAt")
-    settled_at = fields.AwareDateTime(data_key="settledAt", allow_none=True)
+    was_in_doubt = fields.Boolean()
+    claimed_at = fields.AwareDateTime()
+    settled_at = fields.AwareDateTime(allow_none=True)
 
 
-class DeliveryListSchema(Schema):
+class DeliveryListSchema(CamelSchema):
     """A page of deliveries, by push and user."""
 
     deliveries = fields.List(fields.Nested(DeliverySchema))
-    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+    next_cursor = fields.String(allow_none=True)
 
 
 class LedgerQuerySchema(DeliveryQuerySchema):
     """Query of an execution's deliveries, of all users or of one."""
 
-    user_id = fields.UUID(data_key="userId", load_default=None)
+    user_id = fields.UUID(load_default=None)
 
 
-class UserDeliveryQuerySchema(Schema):
+class UserDeliveryQuerySchema(CamelSchema):
     """Query of a user's deliveries."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
@@ -68,21 +69,21 @@ class UserDeliveryQuerySchema(Schema):
 class UserDeliverySchema(DeliverySchema):
     """What became of one push for the user; the texts are as written, with their placeholders."""
 
-    execution_id = fields.String(data_key="executionId")
-    automation_id = fields.String(data_key="automationId")
-    automation_name = fields.String(data_key="automationName")
+    execution_id = fields.String()
+    automation_id = fields.String()
+    automation_name = fields.String()
     mode = fields.String()
     title = fields.String()
     body = fields.String()
-    layer_id = fields.Integer(data_key="layerId")
-    is_test = fields.Boolean(data_key="isTest")
+    layer_id = fields.Integer()
+    is_test = fields.Boolean()
 
 
-class UserDeliveryListSchema(Schema):
+class UserDeliveryListSchema(CamelSchema):
     """A page of a user's deliveries, newest first."""
 
     deliveries = fields.List(fields.Nested(UserDeliverySchema))
-    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+    next_cursor = fields.String(allow_none=True)
 
 
 def delivery_routes(database: Database) -> Routes:

@@ -7,11 +7,12 @@ from typing import Any, BinaryIO, Final, cast
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
@@ -22,22 +23,22 @@ from push_blaster.web.frame.instants import InstantField
 MAX_FILE: Final = 1024**3
 
 
-class ImportQuerySchema(Schema):
+class ImportQuerySchema(CamelSchema):
     """Query of an import, or its form beside the file."""
 
     class Meta:
         unknown = INCLUDE
 
-    dry_run = fields.Boolean(load_default=False, data_key="dryRun")
+    dry_run = fields.Boolean(load_default=False)
 
 
-class ReportQuerySchema(Schema):
+class ReportQuerySchema(CamelSchema):
     """Query of the report: how many days back the dead are counted by day."""
 
     days = fields.Integer(load_default=30, validate=validate.Range(min=1, max=3_650))
 
 
-class CountSchema(Schema):
+class CountSchema(CamelSchema):
     """Devices of a kind or a platform."""
 
     kind = fields.String()
@@ -46,7 +47,7 @@ class CountSchema(Schema):
     dead = fields.Integer()
 
 
-class DeadCountSchema(Schema):
+class DeadCountSchema(CamelSchema):
     """Dead devices of a reason or a day (UTC)."""
 
     reason = fields.String(allow_none=True)
@@ -54,22 +55,22 @@ class DeadCountSchema(Schema):
     devices = fields.Integer()
 
 
-class ReportSchema(Schema):
+class ReportSchema(CamelSchema):
     """How many devices live, and how many died, of what and when."""
 
-    by_kind = fields.List(fields.Nested(CountSchema), data_key="byKind")
-    by_platform = fields.List(fields.Nested(CountSchema), data_key="byPlatform")
-    dead_by_reason = fields.List(fields.Nested(DeadCountSchema), data_key="deadByReason")
-    dead_by_day = fields.List(fields.Nested(DeadCountSchema), data_key="deadByDay")
+    by_kind = fields.List(fields.Nested(CountSchema))
+    by_platform = fields.List(fields.Nested(CountSchema))
+    dead_by_reason = fields.List(fields.Nested(DeadCountSchema))
+    dead_by_day = fields.List(fields.Nested(DeadCountSchema))
 
 
-class CleanUpSchema(Schema):
+class CleanUpSchema(CamelSchema):
     """Body of a clean-up."""
 
-    dead_before = InstantField(required=True, data_key="deadBefore")
+    dead_before = InstantField(required=True)
 
 
-class CleanedUpSchema(Schema):
+class CleanedUpSchema(CamelSchema):
     """How many dead devices were removed."""
 
     deleted = fields.Integer()

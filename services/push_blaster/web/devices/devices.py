@@ -6,13 +6,14 @@ from uuid import UUID
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields, validate
 from werkzeug.exceptions import NotFound
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import problem_response
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
 from push_blaster.adapters.devices.device_table import (
@@ -26,30 +27,30 @@ from push_blaster.domain.devices.device import DeviceKind
 MAX_DEVICES = 10_000
 
 
-class KeysSchema(Schema):
+class KeysSchema(CamelSchema):
     """The keys of a web push subscription."""
 
     p256dh = fields.String(required=True)
     auth = fields.String(required=True)
 
 
-class DeviceSchema(Schema):
+class DeviceSchema(CamelSchema):
     """A device of a user."""
 
     token = fields.String(required=True)
-    user_id = fields.UUID(required=True, data_key="userId")
+    user_id = fields.UUID(required=True)
     kind = fields.String(load_default="fcm", validate=validate.OneOf(list(DeviceKind)))
     platform = fields.String(allow_none=True)
     timezone = fields.String(allow_none=True)
-    app_version = fields.String(allow_none=True, data_key="appVersion")
+    app_version = fields.String(allow_none=True)
     keys = fields.Nested(KeysSchema, load_only=True)
-    created_at = fields.AwareDateTime(dump_only=True, data_key="createdAt")
-    last_seen_at = fields.AwareDateTime(data_key="lastSeenAt")
-    dead_at = fields.AwareDateTime(dump_only=True, data_key="deadAt", allow_none=True)
-    dead_reason = fields.String(dump_only=True, data_key="deadReason", allow_none=True)
+    created_at = fields.AwareDateTime(dump_only=True)
+    last_seen_at = fields.AwareDateTime()
+    dead_at = fields.AwareDateTime(dump_only=True, allow_none=True)
+    dead_reason = fields.String(dump_only=True, allow_none=True)
 
 
-class DevicesBodySchema(Schema):
+class DevicesBodySchema(CamelSchema):
     """Body of POST /api/devices: the fields of one device, or many under `devices`."""
 
     class Meta:
@@ -58,35 +59,35 @@ class DevicesBodySchema(Schema):
     devices = fields.List(fields.Raw(), validate=validate.Length(min=1, max=MAX_DEVICES))
 
 
-class DeviceQuerySchema(Schema):
+class DeviceQuerySchema(CamelSchema):
     """Query of GET /api/devices."""
 
-    user_id = fields.UUID(required=True, data_key="userId")
+    user_id = fields.UUID(required=True)
     kind = fields.String(load_default=None, validate=validate.OneOf(list(DeviceKind)))
     dead = fields.Boolean(load_default=None)
 
 
-class ForgetQuerySchema(Schema):
+class ForgetQuerySchema(CamelSchema):
     """Query of DELETE /api/devices: one device by its token, or all of a user."""
 
     token = fields.String(load_default=None, validate=validate.Length(min=1))
-    user_id = fields.UUID(load_default=None, data_key="userId")
+    user_id = fields.UUID(load_default=None)
 
 
-class DeviceListSchema(Schema):
+class DeviceListSchema(CamelSchema):
     """The devices of one user."""
 
     devices = fields.List(fields.Nested(DeviceSchema))
 
 
-class RefusedDeviceSchema(Schema):
+class RefusedDeviceSchema(CamelSchema):
     """A device of a list that was refused, by its place in the list."""
 
     index = fields.Integer()
     errors = fields.List(fields.String())
 
 
-class RegisteredSchema(Schema):
+class RegisteredSchema(CamelSchema):
     """What became of the devices; `unchanged` told nothing newer than what is known."""
 
     registered = fields.Integer()
@@ -95,7 +96,7 @@ class RegisteredSchema(Schema):
     errors = fields.List(fields.Nested(RefusedDeviceSchema))
 
 
-class ForgottenSchema(Schema):
+class ForgottenSchema(CamelSchema):
     """How many devices were forgotten."""
 
     deleted = fields.Integer()

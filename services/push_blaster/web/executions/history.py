@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.executions.execution_history import (
     HistoryQuery,
@@ -28,28 +29,28 @@ from push_blaster.use_cases.executions.export_execution import Part, export_exec
 STATUSES: Final = ("running", *sorted(ENDED))
 
 
-class HistoryQuerySchema(Schema):
+class HistoryQuerySchema(CamelSchema):
     """Query of GET /api/automation/<id>/history."""
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
     status = fields.String(load_default=None, validate=validate.OneOf(STATUSES))
-    startDate = fields.String(load_default=None)  # noqa: N815 - the wire's own names
-    endDate = fields.String(load_default=None)  # noqa: N815
-    sortBy = fields.Enum(Order, by_value=True, load_default=Order.DATE)  # noqa: N815
-    sortOrder = fields.String(load_default="desc", validate=validate.OneOf(["asc", "desc"]))  # noqa: N815
+    start_date = fields.String(load_default=None)
+    end_date = fields.String(load_default=None)
+    sort_by = fields.Enum(Order, by_value=True, load_default=Order.DATE)
+    sort_order = fields.String(load_default="desc", validate=validate.OneOf(["asc", "desc"]))
 
 
-class ExportQuerySchema(Schema):
+class ExportQuerySchema(CamelSchema):
     """Query of an execution's export."""
 
     include = fields.Enum(Part, by_value=True, load_default=Part.ALL)
 
 
-class RecentQuerySchema(Schema):
+class RecentQuerySchema(CamelSchema):
     """Query of GET /api/automation/executions."""
 
-    automation_id = fields.String(required=True, data_key="automationId")
+    automation_id = fields.String(required=True)
     limit = fields.Integer(load_default=10, validate=validate.Range(1, 100))
 
 
@@ -114,10 +115,10 @@ def _read_query(automation_id: str, query: dict[str, Any]) -> HistoryQuery:
     return HistoryQuery(
         automation_id=automation_id,
         status=query["status"],
-        since=_read_instant("startDate", query["startDate"], timedelta(0)),
-        until=_read_instant("endDate", query["endDate"], timedelta(days=1)),
-        order=query["sortBy"],
-        ascending=query["sortOrder"] == "asc",
+        since=_read_instant("startDate", query["start_date"], timedelta(0)),
+        until=_read_instant("endDate", query["end_date"], timedelta(days=1)),
+        order=query["sort_by"],
+        ascending=query["sort_order"] == "asc",
         offset=(query["page"] - 1) * query["limit"],
         limit=query["limit"],
     )

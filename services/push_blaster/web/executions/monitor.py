@@ -4,11 +4,12 @@ from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.health import check_parts
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_log import select_log
@@ -32,26 +33,23 @@ WARNING_ABOVE: Final = 60
 RECENT: Final = 5
 
 
-class MonitorQuerySchema(Schema):
+class MonitorQuerySchema(CamelSchema):
     """Query of GET /api/automation/monitor."""
 
     type = fields.String(
         load_default="overview",
         validate=validate.OneOf(["overview", "violations", "executions", "health"]),
     )
-    automation_id = fields.String(data_key="automationId", load_default=None)
+    automation_id = fields.String(load_default=None)
     severity = fields.Enum(Severity, by_value=True, load_default=None)
     resolved = fields.Boolean(load_default=None)
 
 
-class ResolveSchema(Schema):
+class ResolveSchema(CamelSchema):
     """Body of POST /api/automation/monitor."""
 
-    class Meta:
-        unknown = RAISE
-
     action = fields.String(required=True, validate=validate.OneOf(["resolve_violation"]))
-    violation_id = fields.UUID(required=True, data_key="violationId")
+    violation_id = fields.UUID(required=True)
     resolution = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
 
 

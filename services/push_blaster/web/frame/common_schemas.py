@@ -1,9 +1,11 @@
 """Schemas that the routes of several rooms share."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
+
+from chassis.schemas import CamelSchema
 
 
-class LogEntrySchema(Schema):
+class LogEntrySchema(CamelSchema):
     """One event of a log."""
 
     id = fields.Integer()
@@ -13,7 +15,7 @@ class LogEntrySchema(Schema):
     message = fields.String()
 
 
-class StartHeadersSchema(Schema):
+class StartHeadersSchema(CamelSchema):
     """Headers of a request that may be repeated safely."""
 
     idempotency_key = fields.String(
@@ -21,36 +23,36 @@ class StartHeadersSchema(Schema):
     )
 
 
-class DeliveryQuerySchema(Schema):
+class DeliveryQuerySchema(CamelSchema):
     """Query of a list that is read page by page."""
 
     limit = fields.Integer(load_default=500, validate=validate.Range(min=1, max=5_000))
     cursor = fields.String(load_default=None)
 
 
-class LogQuerySchema(Schema):
+class LogQuerySchema(CamelSchema):
     """Query of a log."""
 
     after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**62))
 
 
-class LogSchema(Schema):
+class LogSchema(CamelSchema):
     """Events of a log, and where the next page begins."""
 
     entries = fields.List(fields.Nested(LogEntrySchema))
-    next_after = fields.Integer(data_key="nextAfter")
+    next_after = fields.Integer()
 
 
-class BrokenFileSchema(Schema):
+class BrokenFileSchema(CamelSchema):
     """A file that should be an automation and is not."""
 
     file = fields.String()
     error = fields.String()
 
 
-class OverCapCountSchema(Schema):
+class OverCapCountSchema(CamelSchema):
     """How many users of an unchecked send got more than the cadence rules allow."""
 
     users = fields.Integer()
-    by_rule = fields.Dict(keys=fields.String(), values=fields.Integer(), data_key="byRule")
-    counted_at = fields.AwareDateTime(data_key="countedAt")
+    by_rule = fields.Dict(keys=fields.String(), values=fields.Integer())
+    counted_at = fields.AwareDateTime()

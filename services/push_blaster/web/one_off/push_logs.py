@@ -3,42 +3,43 @@
 from datetime import datetime
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.postgres import Database
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.one_off.push_log import PushLogEntry, select_push_log
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
 
 
-class PushLogQuerySchema(Schema):
+class PushLogQuerySchema(CamelSchema):
     """Query of GET /api/push-logs."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
     cursor = fields.String(load_default=None)
 
 
-class PushLogSchema(Schema):
+class PushLogSchema(CamelSchema):
     """One push of an execution; `totalTokens` users had a device."""
 
     id = fields.String()
-    execution_id = fields.String(data_key="executionId")
-    automation_id = fields.String(data_key="automationId")
+    execution_id = fields.String()
+    automation_id = fields.String()
     position = fields.Integer()
     trigger = fields.String()
     timestamp = fields.AwareDateTime()
-    started_at = fields.AwareDateTime(data_key="startedAt", allow_none=True)
-    ended_at = fields.AwareDateTime(data_key="endedAt", allow_none=True)
+    started_at = fields.AwareDateTime(allow_none=True)
+    ended_at = fields.AwareDateTime(allow_none=True)
     status = fields.String(
         validate=validate.OneOf(["completed", "failed", "in_progress", "cancelled"])
     )
-    audience_description = fields.String(data_key="audienceDescription")
-    audience_size = fields.Integer(data_key="audienceSize")
+    audience_description = fields.String()
+    audience_size = fields.Integer()
     title = fields.String()
     body = fields.String()
-    deep_link = fields.String(data_key="deepLink")
-    layer_id = fields.Integer(data_key="layerId")
-    is_dry_run = fields.Boolean(data_key="isDryRun")
+    deep_link = fields.String()
+    layer_id = fields.Integer()
+    is_dry_run = fields.Boolean()
     sent = fields.Integer(data_key="successCount")
     failed = fields.Integer(data_key="failureCount")
     reached = fields.Integer(data_key="totalTokens")
@@ -46,12 +47,12 @@ class PushLogSchema(Schema):
     reason = fields.String(data_key="errorMessage", allow_none=True)
 
 
-class PushLogListSchema(Schema):
+class PushLogListSchema(CamelSchema):
     """A page of sends, newest first."""
 
     success = fields.Boolean()
     logs = fields.List(fields.Nested(PushLogSchema))
-    next_cursor = fields.String(data_key="nextCursor", allow_none=True)
+    next_cursor = fields.String(allow_none=True)
 
 
 def push_log_routes(database: Database) -> Routes:

@@ -6,8 +6,9 @@ from datetime import UTC
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from marshmallow import INCLUDE, RAISE, Schema, fields, validate
+from marshmallow import INCLUDE, fields, validate
 
+from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush
@@ -19,68 +20,53 @@ from push_blaster.web.frame.instants import InstantField
 NAME: Final = validate.Regexp(r"[A-Za-z][A-Za-z0-9_]*\Z", error="Use letters, digits and '_'.")
 
 
-class ScriptChoiceSchema(Schema):
+class ScriptChoiceSchema(DocumentSchema):
     """The script that writes an audience."""
 
     class Meta:
         unknown = INCLUDE
 
-    scriptId = fields.String(required=True, validate=validate.Length(min=1))  # noqa: N815
+    script_id = fields.String(required=True, validate=validate.Length(min=1))
     parameters = fields.Dict(keys=fields.String(validate=NAME))
 
 
-class CriteriaSchema(Schema):
+class CriteriaSchema(DocumentSchema):
     """Who a scheduled push goes to."""
 
-    class Meta:
-        unknown = RAISE
-
     filters = fields.Dict(keys=fields.String(validate=NAME))
-    dataPacks = fields.Raw(allow_none=True)  # noqa: N815 - the document's own names
-    manualUserIds = fields.List(fields.UUID())  # noqa: N815
-    customScript = fields.Nested(ScriptChoiceSchema)  # noqa: N815
+    data_packs = fields.Raw(allow_none=True)
+    manual_user_ids = fields.List(fields.UUID())
+    custom_script = fields.Nested(ScriptChoiceSchema)
 
 
-class PushChangeSchema(Schema):
+class PushChangeSchema(CamelSchema):
     """Body of PUT /api/scheduled-pushes/<id>: what is given replaces the old."""
 
-    class Meta:
-        unknown = RAISE
-
-    scheduled_for = InstantField(data_key="scheduledFor")
+    scheduled_for = InstantField()
     title = fields.String(validate=validate.Length(min=1, max=1_000))
     body = fields.String(validate=validate.Length(min=1, max=4_000))
-    deep_link = fields.String(data_key="deepLink", validate=validate.Length(max=2_000))
-    layer_id = fields.Integer(strict=True, data_key="layerId", validate=validate.Range(1, 5))
+    deep_link = fields.String(validate=validate.Length(max=2_000))
+    layer_id = fields.Integer(strict=True, validate=validate.Range(1, 5))
     criteria = fields.Nested(CriteriaSchema, data_key="audienceCriteria")
-    audience_description = fields.String(
-        data_key="audienceDescription", validate=validate.Length(min=1, max=1_000)
-    )
+    audience_description = fields.String(validate=validate.Length(min=1, max=1_000))
     status = fields.Enum(PushState, by_value=True)
 
 
 class NewPushSchema(PushChangeSchema):
     """Body of POST /api/scheduled-pushes."""
 
-    class Meta:
-        unknown = RAISE
+    class Meta(CamelSchema.Meta):
         exclude = ("status",)
 
-    scheduled_for = InstantField(data_key="scheduledFor", required=True)
+    scheduled_for = InstantField(required=True)
     title = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
     body = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
-    layer_id = fields.Integer(
-        strict=True, data_key="layerId", load_default=3, validate=validate.Range(1, 5)
-    )
+    layer_id = fields.Integer(strict=True, load_default=3, validate=validate.Range(1, 5))
     criteria = fields.Nested(CriteriaSchema, data_key="audienceCriteria", required=True)
-    audience_description = fields.String(
-        data_key="audienceDescription",
-        required=True,
-        validate=validate.Length(min=1, max=1_000),
-    )
+    audience_description = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
 
 
-class PushRunSchema(Schema):
+class PushRunSchema(CamelSchema):
     """The execution of a scheduled push."""
 
     id = fields.String()
@@ -88,30 +74,30 @@ class PushRunSchema(Schema):
     reason = fields.String(allow_none=True)
 
 
-class ScheduledPushSchema(Schema):
+class ScheduledPushSchema(CamelSchema):
     """A scheduled push; it is the automation of the same id."""
 
     id = fields.String()
-    created_at = fields.String(data_key="createdAt", allow_none=True)
-    scheduled_for = fields.AwareDateTime(data_key="scheduledFor")
+    created_at = fields.String(allow_none=True)
+    scheduled_for = fields.AwareDateTime()
     title = fields.String()
     body = fields.String()
-    deep_link = fields.String(data_key="deepLink")
-    layer_id = fields.Integer(data_key="layerId")
+    deep_link = fields.String()
+    layer_id = fields.Integer()
     criteria = fields.Dict(data_key="audienceCriteria")
-    audience_description = fields.String(data_key="audienceDescription")
+    audience_description = fields.String()
     status = fields.Enum(PushState, by_value=True)
     execution = fields.Nested(PushRunSchema, allow_none=True)
 
 
-class ScheduledPushListSchema(Schema):
+class ScheduledPushListSchema(CamelSchema):
     """Scheduled pushes, the earliest first."""
 
     success = fields.Boolean()
     pushes = fields.List(fields.Nested(ScheduledPushSchema), data_key="scheduledPushes")
 
 
-class ScheduledPushAnswerSchema(Schema):
+class ScheduledPushAnswerSchema(CamelSchema):
     """One scheduled push in the original's envelope."""
 
     success = fields.Boolean()
@@ -119,7 +105,7 @@ class ScheduledPushAnswerSchema(Schema):
     push = fields.Nested(ScheduledPushSchema, data_key="scheduledPush")
 
 
-class DoneSchema(Schema):
+class DoneSchema(CamelSchema):
     """That something was done."""
 
     success = fields.Boolean()

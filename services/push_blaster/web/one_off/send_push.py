@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from flask import jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
+from marshmallow import ValidationError, fields, pre_load, validate
 
 from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.problems import problem_response
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.delivery.delivery_search import select_failed_tokens
 from push_blaster.domain.executions.execution import Execution
@@ -31,28 +32,20 @@ MAX_FILE: Final = 1024**3
 FAILED_SHOWN: Final = 1_000
 
 
-class SendPushSchema(Schema):
+class SendPushSchema(CamelSchema):
     """Body of POST /api/send-push, as JSON or as a form beside `file`."""
-
-    class Meta:
-        unknown = RAISE
 
     title = fields.String(load_default="", validate=validate.Length(max=1_000))
     body = fields.String(load_default="", validate=validate.Length(max=4_000))
-    deep_link = fields.String(
-        data_key="deepLink", load_default="", validate=validate.Length(max=2_000)
-    )
-    layer_id = fields.Integer(data_key="layerId", load_default=None)
-    user_ids = fields.List(fields.String(), data_key="userIds", load_default=list)
-    dry_run = fields.Boolean(data_key="dryRun", load_default=False)
+    deep_link = fields.String(load_default="", validate=validate.Length(max=2_000))
+    layer_id = fields.Integer(load_default=None)
+    user_ids = fields.List(fields.String(), load_default=list)
+    dry_run = fields.Boolean(load_default=False)
     job_id = fields.String(
-        data_key="jobId",
         load_default=None,
         validate=validate.Regexp(r"[ -~]{1,200}\Z", error="Use 1 to 200 letters of ASCII."),
     )
-    audience_description = fields.String(
-        data_key="audienceDescription", load_default="", validate=validate.Length(max=1_000)
-    )
+    audience_description = fields.String(load_default="", validate=validate.Length(max=1_000))
     window_minutes = fields.Float(
         data_key="cancellationWindowMinutes",
         load_default=0,
@@ -70,13 +63,13 @@ class SendPushSchema(Schema):
         return given
 
 
-class SentSchema(Schema):
+class SentSchema(CamelSchema):
     """What became of an ad hoc push; `jobId` is its execution's id."""
 
     success = fields.Boolean()
     message = fields.String()
-    job_id = fields.String(data_key="jobId")
-    failed_tokens = fields.List(fields.String(), data_key="failedTokens")
+    job_id = fields.String()
+    failed_tokens = fields.List(fields.String())
 
 
 def _form_field(name: str) -> dict[str, str]:

@@ -4,10 +4,11 @@ from typing import Any
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_history import HistoryQuery, select_history
@@ -20,22 +21,17 @@ from push_blaster.use_cases.executions.start_execution import StartRequest, star
 from push_blaster.web.frame.common_schemas import StartHeadersSchema
 
 
-class ExecuteStartSchema(Schema):
+class ExecuteStartSchema(CamelSchema):
     """Body of POST /api/automation/execute-start."""
 
-    class Meta:
-        unknown = RAISE
-
-    automation_id = fields.String(
-        required=True, data_key="automationId", validate=validate.Length(min=1)
-    )
+    automation_id = fields.String(required=True, validate=validate.Length(min=1))
 
 
-class ExecutePollSchema(Schema):
+class ExecutePollSchema(CamelSchema):
     """Query of GET /api/automation/execute-poll."""
 
-    automation_id = fields.String(required=True, data_key="automationId")
-    execution_id = fields.String(data_key="executionId", load_default=None)
+    automation_id = fields.String(required=True)
+    execution_id = fields.String(load_default=None)
     cursor = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**62))
 
 

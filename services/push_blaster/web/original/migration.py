@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
+from marshmallow import ValidationError, fields, validates_schema
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.original.original_files import OriginalFile, OriginalKind, count_records
@@ -19,18 +20,13 @@ from push_blaster.use_cases.original.migrate_original import (
 )
 
 
-class MigrateSchema(Schema):
+class MigrateSchema(CamelSchema):
     """Body of POST /api/automation/migrate."""
 
-    class Meta:
-        unknown = RAISE
-
-    scheduled_push_ids = fields.List(
-        fields.String(), data_key="scheduledPushIds", load_default=list
-    )
-    automation_ids = fields.List(fields.String(), data_key="automationIds", load_default=list)
-    migrate_all = fields.Boolean(data_key="migrateAll", load_default=False)
-    dry_run = fields.Boolean(data_key="dryRun", load_default=False)
+    scheduled_push_ids = fields.List(fields.String(), load_default=list)
+    automation_ids = fields.List(fields.String(), load_default=list)
+    migrate_all = fields.Boolean(load_default=False)
+    dry_run = fields.Boolean(load_default=False)
 
     @validates_schema
     def _wants_something(self, data: dict[str, Any], **_: object) -> None:
@@ -38,47 +34,47 @@ class MigrateSchema(Schema):
             raise ValidationError("Name some, or set migrateAll.", "scheduledPushIds")
 
 
-class MigrationSchema(Schema):
+class MigrationSchema(CamelSchema):
     """One file of the original, and what became, or would become, of it."""
 
     file = fields.String()
-    scheduledPushId = fields.String(allow_none=True)  # noqa: N815 - the wire's own names
-    automationId = fields.String(allow_none=True)  # noqa: N815
-    migrationDate = fields.AwareDateTime()  # noqa: N815
-    preserveOriginal = fields.Boolean()  # noqa: N815
+    scheduled_push_id = fields.String(allow_none=True)
+    automation_id = fields.String(allow_none=True)
+    migration_date = fields.AwareDateTime()
+    preserve_original = fields.Boolean()
     outcome = fields.String()
     reason = fields.String(allow_none=True)
     findings = fields.List(fields.String())
 
 
-class MigrationStatusSchema(Schema):
+class MigrationStatusSchema(CamelSchema):
     """Whether there is something to bring over."""
 
-    canMigrate = fields.Boolean()  # noqa: N815
-    recommendMigration = fields.Boolean()  # noqa: N815
+    can_migrate = fields.Boolean()
+    recommend_migration = fields.Boolean()
 
 
-class AvailableSchema(Schema):
+class AvailableSchema(CamelSchema):
     """What lies in the original's folders."""
 
     counts = fields.Dict(keys=fields.String(), values=fields.Integer())
-    availableForMigration = fields.List(fields.Nested(MigrationSchema))  # noqa: N815
-    notAvailable = fields.List(fields.Nested(MigrationSchema))  # noqa: N815
-    migrationStatus = fields.Nested(MigrationStatusSchema)  # noqa: N815
+    available_for_migration = fields.List(fields.Nested(MigrationSchema))
+    not_available = fields.List(fields.Nested(MigrationSchema))
+    migration_status = fields.Nested(MigrationStatusSchema)
 
 
-class MigratedSchema(Schema):
+class MigratedSchema(CamelSchema):
     """What a migration made, or would make in a dry run."""
 
-    migratedCount = fields.Integer()  # noqa: N815
-    skippedCount = fields.Integer()  # noqa: N815
-    dryRun = fields.Boolean()  # noqa: N815
+    migrated_count = fields.Integer()
+    skipped_count = fields.Integer()
+    dry_run = fields.Boolean()
     migrations = fields.List(fields.Nested(MigrationSchema))
     skipped = fields.List(fields.Nested(MigrationSchema))
     automations = fields.List(fields.Dict())
 
 
-class AvailableAnswerSchema(Schema):
+class AvailableAnswerSchema(CamelSchema):
     """What lies there, in the original's envelope."""
 
     success = fields.Boolean()
@@ -86,7 +82,7 @@ class AvailableAnswerSchema(Schema):
     message = fields.String()
 
 
-class MigratedAnswerSchema(Schema):
+class MigratedAnswerSchema(CamelSchema):
     """What was made, in the original's envelope."""
 
     success = fields.Boolean()
@@ -110,11 +106,11 @@ def migration_routes(parts: Parts, files: AutomationFiles) -> Routes:
         others = [m for m in found if m.outcome is not Outcome.AVAILABLE]
         data = {
             "counts": _count(found) | count_records(folder),
-            "availableForMigration": [_show(migration) for migration in available],
-            "notAvailable": [_show(migration) for migration in others],
-            "migrationStatus": {
-                "canMigrate": bool(available),
-                "recommendMigration": bool(available),
+            "available_for_migration": [_show(migration) for migration in available],
+            "not_available": [_show(migration) for migration in others],
+            "migration_status": {
+                "can_migrate": bool(available),
+                "recommend_migration": bool(available),
             },
         }
         return {"success": True, "data": data, "message": f"{len(available)} to bring over."}
@@ -132,9 +128,9 @@ def migration_routes(parts: Parts, files: AutomationFiles) -> Routes:
         made = [m for m in done if m.outcome in {Outcome.AVAILABLE, Outcome.MIGRATED}]
         skipped = [m for m in done if m not in made]
         data = {
-            "migratedCount": len(made),
-            "skippedCount": len(skipped),
-            "dryRun": body["dry_run"],
+            "migrated_count": len(made),
+            "skipped_count": len(skipped),
+            "dry_run": body["dry_run"],
             "migrations": [_show(migration) for migration in made],
             "skipped": [_show(migration) for migration in skipped],
             "automations": [migration.document for migration in made],
@@ -176,10 +172,10 @@ def _show(migration: Migration) -> dict[str, Any]:
     file = migration.file
     return {
         "file": f"{file.kind}/{file.name}",
-        "scheduledPushId": file.id if file.kind is OriginalKind.SCHEDULED_PUSH else None,
-        "automationId": migration.automation_id,
-        "migrationDate": utc_now(),
-        "preserveOriginal": True,
+        "scheduled_push_id": file.id if file.kind is OriginalKind.SCHEDULED_PUSH else None,
+        "automation_id": migration.automation_id,
+        "migration_date": utc_now(),
+        "preserve_original": True,
         "outcome": migration.outcome,
         "reason": migration.reason,
         "findings": migration.findings,

@@ -4,10 +4,11 @@ from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.delivery_report import select_funnels
@@ -38,36 +39,27 @@ from push_blaster.web.original.sequence_shapes import (
 MODES: Final = (Mode.LIVE, Mode.REAL_DRY_RUN, Mode.SIMULATION)
 
 
-class StartSequenceSchema(Schema):
+class StartSequenceSchema(CamelSchema):
     """Body of POST /api/automation/sequences."""
 
-    class Meta:
-        unknown = RAISE
-
-    automation_id = fields.String(
-        required=True, data_key="automationId", validate=validate.Length(min=1)
-    )
-    is_dry_run = fields.Boolean(data_key="isDryRun", load_default=False)
+    automation_id = fields.String(required=True, validate=validate.Length(min=1))
+    is_dry_run = fields.Boolean(load_default=False)
     use_cache = fields.Boolean(
-        data_key="useCache",
-        metadata={"description": "Of no effect: each execution generates its audience once."},
+        metadata={"description": "Of no effect: each execution generates its audience once."}
     )
 
 
-class SequenceQuerySchema(Schema):
+class SequenceQuerySchema(CamelSchema):
     """Query of GET /api/automation/sequences."""
 
-    execution_id = fields.String(data_key="executionId", load_default=None)
-    automation_id = fields.String(data_key="automationId", load_default=None)
-    include_stats = fields.Boolean(data_key="includeStats", load_default=False)
+    execution_id = fields.String(load_default=None)
+    automation_id = fields.String(load_default=None)
+    include_stats = fields.Boolean(load_default=False)
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
 
 
-class SequenceActionSchema(Schema):
+class SequenceActionSchema(CamelSchema):
     """Body of POST /api/automation/sequences/<id>."""
-
-    class Meta:
-        unknown = RAISE
 
     action = fields.Enum(SequenceAction, by_value=True, required=True)
     reason = fields.String(load_default="", validate=validate.Length(max=500))

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_view import select_executions, select_phases
@@ -26,15 +27,10 @@ RESTORE_WAITS: Final = timedelta(seconds=3)
 LOOK_S: Final = 0.25
 
 
-class RescheduleSchema(Schema):
+class RescheduleSchema(CamelSchema):
     """Body of POST /api/automation/debug/reschedule."""
 
-    class Meta:
-        unknown = RAISE
-
-    automation_id = fields.String(
-        required=True, data_key="automationId", validate=validate.Length(min=1)
-    )
+    automation_id = fields.String(required=True, validate=validate.Length(min=1))
 
 
 def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) -> Routes:

@@ -3,10 +3,11 @@
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from marshmallow import INCLUDE, Schema, fields, validate
+from marshmallow import INCLUDE, fields, validate
 
 from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.clock import utc_now
+from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -18,7 +19,7 @@ from push_blaster.web.access.audit import only_reads
 from push_blaster.web.frame.instants import InstantField
 
 
-class PlanQuerySchema(Schema):
+class PlanQuerySchema(CamelSchema):
     """Query of a plan."""
 
     count = fields.Integer(load_default=5, validate=validate.Range(min=1, max=100))
@@ -29,30 +30,30 @@ class PlanQuerySchema(Schema):
     )
 
 
-class DraftSchema(Schema):
+class DraftSchema(CamelSchema):
     """An automation that need not be saved, nor have an id."""
 
     class Meta:
         unknown = INCLUDE
 
 
-class SlotSchema(Schema):
+class SlotSchema(CamelSchema):
     """One planned live send."""
 
     slot = fields.AwareDateTime()
     local = fields.String()
-    begins_at = fields.AwareDateTime(data_key="beginsAt")
+    begins_at = fields.AwareDateTime()
     remark = fields.String(allow_none=True)
 
 
-class FindingSchema(Schema):
+class FindingSchema(CamelSchema):
     """Something to know before the automation sends."""
 
     kind = fields.Enum(FindingKind, by_value=True)
     message = fields.String()
 
 
-class PlanSchema(Schema):
+class PlanSchema(CamelSchema):
     """The next planned live sends of an automation, whether or not it is active."""
 
     slots = fields.List(fields.Nested(SlotSchema))
