@@ -23,7 +23,7 @@ class CamelSchema(Schema):
 
 
 class DocumentSchema(CamelSchema):
-    """A part of a JSON document that stays one: what is loaded and dumped has its camelCase names."""
+    """A part of a JSON document: what it loads and dumps has the names of the document."""
 
     def on_bind_field(self, field_name: str, field_obj: Field[Any]) -> None:
         """Give the field the same name on both sides."""

@@ -3,7 +3,7 @@
 import pytest
 from marshmallow import INCLUDE, ValidationError, fields
 
-from chassis.schemas import AnswerSchema, CamelSchema, camel_case
+from chassis.schemas import AnswerSchema, CamelSchema, DocumentSchema, camel_case
 
 
 class Inner(CamelSchema):
@@ -25,6 +25,11 @@ class Keeping(CamelSchema):
 
 class Answer(AnswerSchema):
     push_title = fields.String()
+
+
+class Part(DocumentSchema):
+    push_title = fields.String()
+    inner_parts = fields.List(fields.Nested(Inner))
 
 
 GOOD = {"pushTitle": "T", "from": "now", "innerParts": [{"sentAtMs": 1}]}
@@ -66,3 +71,11 @@ def test_a_part_may_be_loaded_where_that_is_asked_for() -> None:
 def test_what_is_unknown_is_kept_or_ignored_where_the_schema_says_so() -> None:
     assert Keeping().load({"pushTitle": "T", "other": 1}) == {"push_title": "T", "other": 1}
     assert Answer().load({"pushTitle": "T", "other": 1}) == {"push_title": "T"}
+
+
+def test_a_document_keeps_its_own_names_on_both_sides() -> None:
+    document = {"pushTitle": "T"}
+
+    assert Part().load(document) == Part().dump(document) == document
+    with pytest.raises(ValidationError):
+        Part().load({"push_title": "T"})
