@@ -50,7 +50,7 @@ from push_blaster.web.page_registry import Site
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.clock import clock_routes
 from push_blaster.web.schedule.plans import plan_routes
-from push_blaster.wiring import Adapters, connect_adapters, make_parts
+from push_blaster.wiring import Adapters, connect_adapters, make_web_context
 
 MAX_BODY = 32 * 1024 * 1024
 
@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     configure_logs("push-web", settings.log_format)
     adapters = adapters or connect_adapters(settings)
     database = adapters.database
-    parts = make_parts(settings, adapters, is_shutting_down=lambda: False)
+    context = make_web_context(settings, adapters)
     watch = ClockWatch(adapters.files, database)
 
     app = Flask(__name__, static_folder="web/static", template_folder="web/templates")
@@ -89,25 +89,25 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
             cancel_pending=lambda id_, reason: cancel_pending(database, id_, reason, utc_now()),
             read_statistics=lambda ids: _read_statistics(database, ids),
         ),
-        plan_routes(adapters.files, parts),
-        preview_routes(parts, adapters.files),
-        template_routes(adapters.templates, adapters.files, parts.limits),
-        control_routes(parts, adapters.files),
-        automation_test_routes(parts, adapters.files),
-        execution_routes(parts, adapters.files),
+        plan_routes(context),
+        preview_routes(context),
+        template_routes(adapters.templates, adapters.files, context.limits),
+        control_routes(context),
+        automation_test_routes(context),
+        execution_routes(context),
         over_cap_routes(database),
-        sequence_routes(parts, adapters.files),
+        sequence_routes(context),
         history_routes(database),
-        execute_routes(parts, adapters.files),
-        monitor_routes(parts, adapters.files, settings.engine.concurrent_executions),
-        migration_routes(parts, adapters.files),
-        scheduled_push_routes(ScheduledPushes(parts, adapters.files, settings.filter_script)),
+        execute_routes(context),
+        monitor_routes(context, settings.engine.concurrent_executions),
+        migration_routes(context),
+        scheduled_push_routes(ScheduledPushes(context, settings.filter_script)),
         delivery_routes(database),
         push_log_routes(database),
         query_audience_routes(),
-        send_push_routes(parts, settings.send_wait),
-        script_run_routes(parts),
-        script_routes(adapters.scripts, parts.limits.script),
+        send_push_routes(context, settings.send_wait),
+        script_run_routes(database, adapters.scripts),
+        script_routes(adapters.scripts, context.limits.script),
         device_routes(database, settings.delivery.push_hosts),
         device_upkeep_routes(database, settings.delivery.push_hosts),
         clock_routes(database, adapters.files, watch),
@@ -124,8 +124,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     install_page_frame(app)
     site = Site(
         sessions=sessions,
-        parts=parts,
-        files=adapters.files,
+        context=context,
         templates=adapters.templates,
         records=CadenceRecords(settings.cadence_url, settings.cadence_token),
         push_hosts=settings.delivery.push_hosts,

@@ -38,7 +38,7 @@ from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
 from push_blaster.use_cases.automations.follow_files import FileFollower
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
 from push_blaster.use_cases.cadence.track_sends import track_sends
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
@@ -47,7 +47,7 @@ from push_blaster.use_cases.operations.send_alerts import Channel, send_alerts
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.send_heartbeat import SignOfLife
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
-from push_blaster.wiring import connect_adapters, make_parts
+from push_blaster.wiring import connect_adapters, make_send_context
 
 log = structlog.get_logger()
 
@@ -68,14 +68,14 @@ def run_engine(settings: Settings) -> None:
     stopping = threading.Event()
     adapters = connect_adapters(settings)
     engine_id = f"{socket.gethostname()}:{os.getpid()}"
-    parts = make_parts(settings, adapters, stopping.is_set, engine_id)
+    context = make_send_context(settings, adapters, stopping.is_set, engine_id)
     if settings.engine.metrics_port:
         probes = make_engine_probes(
-            settings.tokens, parts.database, metrics_open=settings.metrics_open
+            settings.tokens, context.database, metrics_open=settings.metrics_open
         )
         serve_probes(probes, settings.host, settings.engine.metrics_port)
-    parts.database.wait_until_available(sleep=stopping.wait)
-    engine = _Engine(settings, parts, adapters.files, stopping)
+    context.database.wait_until_available(sleep=stopping.wait)
+    engine = _Engine(settings, context, adapters.files, stopping)
     code = 0
     try:
         asyncio.new_event_loop().run_until_complete(engine.run())
@@ -106,20 +106,20 @@ class _Engine:
     def __init__(
         self,
         settings: Settings,
-        parts: Parts,
+        context: SendContext,
         files: AutomationFiles,
         stopping: threading.Event,
     ) -> None:
-        self._parts = parts
+        self._context = context
         self._files = files
         self._stopping = stopping
         self._started_at = utc_now()
         self._beaten_at = -BEAT_S
         self._dead_after = settings.engine.dead_after
-        self._clock = Clock(parts.database)
-        self._follower = FileFollower(files, parts.database)
+        self._clock = Clock(context.database)
+        self._follower = FileFollower(files, context.database)
         self._alerts = settings.alerts
-        self._life = SignOfLife(ClockWatch(files, parts.database), self._ping)
+        self._life = SignOfLife(ClockWatch(files, context.database), self._ping)
         self._threads = (
             settings.engine.concurrent_executions
             + settings.engine.concurrent_batches
@@ -147,7 +147,7 @@ class _Engine:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop, stop)
         async with self._queue.opened():
-            log.info("engine_started", engine=self._parts.engine_id)
+            log.info("engine_started", engine=self._context.engine_id)
             await asyncio.gather(
                 self._queue.work_until(stop),
                 self._repeat(stop, TICK_S, self._tick),
@@ -193,7 +193,7 @@ class _Engine:
     def _find_due(self) -> _Due:
         now = utc_now()
         self._clock.tick(self._files.read_all(), now)
-        with self._parts.database.transaction() as connection:
+        with self._context.database.transaction() as connection:
             if time.monotonic() - self._beaten_at >= BEAT_S:
                 self._beat(connection, now)
             again_before = now - HAND_OUT_AGAIN
@@ -205,8 +205,8 @@ class _Engine:
             )
 
     def _beat(self, connection: Connection, now: datetime) -> None:
-        pacer = self._parts.pacer
-        beat(connection, self._parts.engine_id, self._started_at, now, pacer.describe())
+        pacer = self._context.pacer
+        beat(connection, self._context.engine_id, self._started_at, now, pacer.describe())
         pacer.share(len(select_engines(connection, now - self._dead_after)))
         self._beaten_at = time.monotonic()
 
@@ -215,12 +215,12 @@ class _Engine:
         await asyncio.to_thread(self._keep_books)
 
     def _keep_books(self) -> None:
-        with self._parts.database.transaction() as connection:
+        with self._context.database.transaction() as connection:
             delete_engines(connection, utc_now() - timedelta(hours=1))
-        close_batches(self._parts)
-        track_sends(self._parts)
-        count_over_cap(self._parts)
-        tidy_runs(self._parts)
+        close_batches(self._context)
+        track_sends(self._context)
+        count_over_cap(self._context)
+        tidy_runs(self._context)
         self._follower.look(utc_now())
 
     async def _tell(self) -> None:
@@ -231,11 +231,11 @@ class _Engine:
         self._life.show(utc_now())
         if self._alerts.url:
             webhook = AlertWebhook(self._alerts.url)
-            tell_contacts(self._parts, webhook)
-            send_alerts(self._parts, Channel(webhook, self._alerts.events, {Mode.LIVE}))
+            tell_contacts(self._context, webhook)
+            send_alerts(self._context, Channel(webhook, self._alerts.events, {Mode.LIVE}))
         if self._alerts.test_url:
             webhook = AlertWebhook(self._alerts.test_url)
-            send_alerts(self._parts, Channel(webhook, self._alerts.events, TEST_MODES))
+            send_alerts(self._context, Channel(webhook, self._alerts.events, TEST_MODES))
 
     def _ping(self) -> bool:
         url = self._alerts.heartbeat_url
@@ -243,7 +243,7 @@ class _Engine:
 
     def _advance(self, execution_id: str) -> None:
         with working_on(execution_id):
-            advanced = advance_execution(self._parts, execution_id)
+            advanced = advance_execution(self._context, execution_id)
         if advanced:
             self._loop.call_soon_threadsafe(self._nudge.set)
 
@@ -252,11 +252,11 @@ class _Engine:
         self._sending.add(key)
         try:
             with working_on(execution_id):
-                send_batch(self._parts, *key)
+                send_batch(self._context, *key)
         finally:
             self._sending.discard(key)
         if not self._sending:  # the others are followed by what has been handed out ahead
             self._loop.call_soon_threadsafe(self._nudge.set)
 
     def _run_trial(self, run_id: str) -> None:
-        run_trial(self._parts, UUID(run_id))
+        run_trial(self._context, UUID(run_id))

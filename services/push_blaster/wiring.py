@@ -24,7 +24,7 @@ from push_blaster.delivery_settings import DeliverySettings, FcmSettings
 from push_blaster.domain.delivery.transport import PushTransport
 from push_blaster.domain.devices.device import DeviceKind
 from push_blaster.settings import Settings
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import SendContext, WebContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +53,27 @@ def connect_adapters(settings: Settings) -> Adapters:
     )
 
 
-def make_parts(
-    settings: Settings,
-    adapters: Adapters,
-    is_shutting_down: Callable[[], bool],
-    engine_id: str = "",
-) -> Parts:
-    """Make what the engine's steps work with."""
-    source = settings.delivery.device_source
-    return Parts(
+def make_web_context(settings: Settings, adapters: Adapters) -> WebContext:
+    """Make what the use cases behind routes and pages work with."""
+    return WebContext(
         database=adapters.database,
-        transport=connect_transport(
-            settings.delivery, settings.data_folder / "sent" / "messages.jsonl"
-        ),
+        files=adapters.files,
+        scripts=adapters.scripts,
+        cadence=adapters.cadence,
+        data_folder=settings.data_folder,
+        limits=settings.engine.limits,
+        device_source=_connect_device_source(settings.delivery),
+        check_transport=_connect_transport(settings).check,
+    )
+
+
+def make_send_context(
+    settings: Settings, adapters: Adapters, is_shutting_down: Callable[[], bool], engine_id: str
+) -> SendContext:
+    """Make what the engine's steps work with."""
+    return SendContext(
+        database=adapters.database,
+        transport=_connect_transport(settings),
         dry_run_transport=_connect_dry_runs(settings.delivery),
         cadence=adapters.cadence,
         scripts=adapters.scripts,
@@ -77,8 +85,17 @@ def make_parts(
         clock=utc_now,
         is_shutting_down=is_shutting_down,
         engine_id=engine_id,
-        device_source=DeviceSource(source) if source else None,
+        device_source=_connect_device_source(settings.delivery),
     )
+
+
+def _connect_device_source(delivery: DeliverySettings) -> DeviceSource | None:
+    return DeviceSource(delivery.device_source) if delivery.device_source else None
+
+
+def _connect_transport(settings: Settings) -> PushTransport:
+    sent_file = settings.data_folder / "sent" / "messages.jsonl"
+    return connect_transport(settings.delivery, sent_file)
 
 
 def connect_transport(delivery: DeliverySettings, sent_file: Path) -> PushTransport:

@@ -9,7 +9,7 @@ from typing import Any
 
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
-from push_blaster.adapters.automations.automation_files import StoredAutomation
+from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.delivery.batch_table import hand_out_batches
 from push_blaster.adapters.delivery.delivery_report import select_deliveries, select_funnels
 from push_blaster.adapters.executions.execution_log import select_log
@@ -20,7 +20,7 @@ from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.funnel import read_funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import SendContext, WebContext
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
@@ -36,13 +36,27 @@ class Bench:
 
     database: Database
     folder: Path
-    parts: Parts
+    context: SendContext
     now: datetime = NOON
     is_shutting_down: Callable[[], bool] = lambda: False
     clocks: list[Clock] = field(default_factory=list)
 
+    @property
+    def web(self) -> WebContext:
+        """What the web works with beside this engine."""
+        return WebContext(
+            database=self.database,
+            files=AutomationFiles(self.folder / "automations"),
+            scripts=self.context.scripts,
+            cadence=self.context.cadence,
+            data_folder=self.folder,
+            limits=self.context.limits,
+            device_source=self.context.device_source,
+            check_transport=self.context.transport.check,
+        )
+
     def change(self, **changes: Any) -> None:
-        self.parts = replace(self.parts, **changes)
+        self.context = replace(self.context, **changes)
 
     def write_script(self, source: str, name: str = "users") -> None:
         (self.folder / "scripts" / f"{name}.py").write_text(source)
@@ -51,7 +65,7 @@ class Bench:
         """Start an automation over the script `users`, and return the execution's id."""
         document = complete_document(an_automation_document(**changes))
         asked = StartRequest(document=document, mode=mode, is_simulated=False, slot=slot)
-        return start_execution(self.database, asked, self.parts.limits, self.now).id
+        return start_execution(self.database, asked, self.context.limits, self.now).id
 
     def tick(self, *documents: dict[str, Any], clock: int = 0) -> list[str]:
         """Let a clock look at the automations now; return what it opened."""
@@ -80,10 +94,10 @@ class Bench:
             due = hand_out_executions(connection, self.now, EVER)
             batches = hand_out_batches(connection, self.now, EVER, 1_000)
         for key in batches:
-            send_batch(self.parts, *key)
+            send_batch(self.context, *key)
         before = [self.execution(execution_id) for execution_id in due]
         for execution_id in due:
-            advance_execution(self.parts, execution_id)
+            advance_execution(self.context, execution_id)
         moved = [b for b in before if _stand(self.execution(b.id)) != _stand(b)]
         return bool(batches or moved)
 

@@ -18,7 +18,7 @@ from push_blaster.adapters.transports.file_transport import FileTransport
 from push_blaster.app import create_app
 from push_blaster.cli import MIGRATIONS
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import SendContext
 from push_blaster.wiring import connect_adapters
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.push_blaster.bench import Bench
@@ -69,7 +69,7 @@ def client(app: Flask) -> FlaskClient:
 def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
     (tmp_path / "scripts").mkdir(exist_ok=True)
     made: list[Bench] = []
-    parts = Parts(
+    context = SendContext(
         database=database,
         transport=FileTransport(tmp_path / "messages.jsonl"),
         cadence=CadenceClient(cadence_service, CADENCE_TOKEN),
@@ -80,6 +80,6 @@ def bench(database: Database, cadence_service: str, tmp_path: Path) -> Bench:
         clock=lambda: made[0].now,
         is_shutting_down=lambda: made[0].is_shutting_down(),
     )
-    made.append(Bench(database, tmp_path, parts))
+    made.append(Bench(database, tmp_path, context))
     made[0].write_script(SCRIPT)
     return made[0]

@@ -39,8 +39,8 @@ ENDED = ("completed", "failed", "cancelled", "missed", "skipped")
 def test_trap_a_checkpoint_moved_when_work_is_fetched(bench: Bench) -> None:
     execution_id = bench.start(parameters={"users": 40})
     while bench.execution(execution_id).phase is not Phase.LIVE_EXECUTION:
-        advance_execution(bench.parts, execution_id)
-    advance_execution(bench.parts, execution_id)
+        advance_execution(bench.context, execution_id)
+    advance_execution(bench.context, execution_id)
     with bench.database.transaction() as connection:
         fetched = hand_out_batches(connection, bench.now, EVER, 2)
         taken = [take_batch(connection, key, "a worker") for key in fetched]
@@ -121,7 +121,7 @@ def test_trap_a_zero_read_as_a_limit(bench: Bench, client: FlaskClient) -> None:
 def test_trap_a_stop_that_forgets_what_waits_for_its_turn(
     bench: Bench, client: FlaskClient
 ) -> None:
-    usual = bench.parts.pacer
+    usual = bench.context.pacer
     bench.change(clock=utc_now, pacer=TokenBucket(60))
     bench.now = utc_now()
     execution_id = bench.start(id="first", parameters={"users": 40})
@@ -141,7 +141,7 @@ def test_trap_a_stop_that_forgets_what_waits_for_its_turn(
     assert not sending.is_alive(), "35 more seconds were to be waited for the rate"
     assert (receipt["sent"], receipt["inFlight"], receipt["notSent"]) == (5, 0, 35)
     bench.change(clock=lambda: utc_now() + timedelta(seconds=5), pacer=usual)
-    close_batches(bench.parts)
+    close_batches(bench.context)
     bench.now = utc_now() + timedelta(seconds=5)
     bench.run(bench.start(id="second", parameters={"users": 40}))
     assert sorted(m["userId"] for m in messages(bench)) == [user(n) for n in range(1, 41)]

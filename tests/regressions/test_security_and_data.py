@@ -88,7 +88,7 @@ def test_defect_39_a_script_outside_of_the_scripts_folder_is_none(
     client.put(f"{RECIPES}/news", json={"audienceCriteria": criteria})
     document = client.get(f"{RECIPES}/news").get_json()["data"]
     asked = StartRequest(document=document, mode=Mode.LIVE, is_simulated=False)
-    started = start_execution(bench.database, asked, bench.parts.limits, bench.now).id
+    started = start_execution(bench.database, asked, bench.context.limits, bench.now).id
 
     refused = client.post("/api/executions", json={"automationId": "news"})
     execution = bench.run(started)

@@ -132,7 +132,7 @@ def test_defect_31_a_send_is_remembered_through_a_crash_and_a_failure_is_none(
         cursor.execute("UPDATE send_batches SET tracked_at = NULL")
     bench.now += timedelta(minutes=1)
 
-    assert track_sends(bench.parts) == 1
+    assert track_sends(bench.context) == 1
     assert sum(count for _, _, count in history(cadence_database)) == 1, "Bob had no token"
 
 

@@ -99,8 +99,8 @@ def test_defect_17_a_killed_test_ends_its_script_and_a_stopped_sequence_its_push
     bench.change(clock=utc_now)
     mode = {"mode": "real-dry-run"}
     test = client.post("/api/automation/test/news", json=mode).get_json()["executionId"]
-    advance_execution(bench.parts, test)
-    running = threading.Thread(target=advance_execution, args=(bench.parts, test))
+    advance_execution(bench.context, test)
+    running = threading.Thread(target=advance_execution, args=(bench.context, test))
     running.start()
     give_up_at = time.monotonic() + 20
     while "begun" not in bench.log(test) and time.monotonic() < give_up_at:

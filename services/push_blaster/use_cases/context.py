@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
+from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.devices.device_source import DeviceSource
 from push_blaster.adapters.executions.execution_log import append_log
@@ -54,29 +55,52 @@ class Pacer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The outside as the steps see it; wiring.py makes it from the settings."""
+class StepContext:
+    """What every step of an execution needs, and what the engine's other duties need."""
 
     database: Database
-    transport: PushTransport
-    cadence: CadenceClient
-    scripts: ScriptFolder
     data_folder: Path
-    pacer: Pacer
     limits: Limits
     clock: Callable[[], datetime]
     is_shutting_down: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendContext(StepContext):
+    """What a step needs besides when it makes an audience, asks cadence or sends."""
+
+    transport: PushTransport
+    cadence: CadenceClient
+    scripts: ScriptFolder
+    pacer: Pacer
     engine_id: str = ""
     dry_run_transport: PushTransport = DryRunTransport()  # noqa: RUF009 - it holds nothing
     device_source: DeviceSource | None = None
 
 
-def fit_to_mode(parts: Parts, mode: Mode) -> Parts:
-    """Return the parts for an execution of `mode`: none that could deliver, unless it does."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebContext:
+    """What the use cases behind routes and pages need; nothing in it can send.
+
+    Shape: `check_transport` raises TransportUnavailableError.
+    """
+
+    database: Database
+    files: AutomationFiles
+    scripts: ScriptFolder
+    cadence: CadenceClient
+    data_folder: Path
+    limits: Limits
+    device_source: DeviceSource | None
+    check_transport: Callable[[], None]
+
+
+def fit_to_mode(context: SendContext, mode: Mode) -> SendContext:
+    """Return the context for an execution of `mode`; its transport delivers only if `mode` does."""
     if delivers(mode):
-        return parts
-    transport = parts.dry_run_transport if is_dry(mode) else SimulatedTransport()
-    return replace(parts, transport=transport, pacer=_Unpaced())
+        return context
+    transport = context.dry_run_transport if is_dry(mode) else SimulatedTransport()
+    return replace(context, transport=transport, pacer=_Unpaced())
 
 
 class _Unpaced:
@@ -96,40 +120,44 @@ class _Unpaced:
 
 
 def note(
-    parts: Parts, execution_id: str, stage: str, message: str, level: LogLevel = LogLevel.INFO
+    context: StepContext,
+    execution_id: str,
+    stage: str,
+    message: str,
+    level: LogLevel = LogLevel.INFO,
 ) -> None:
     """Write one event to the execution's log."""
-    with parts.database.transaction() as connection:
-        append_log(connection, execution_id, stage, message, parts.clock(), level)
+    with context.database.transaction() as connection:
+        append_log(connection, execution_id, stage, message, context.clock(), level)
 
 
-def report(parts: Parts, execution: Execution, violation: Violation) -> None:
+def report(context: StepContext, execution: Execution, violation: Violation) -> None:
     """Write down what a safeguard found, once, for the log and for the contacts."""
-    now = parts.clock()
-    with parts.database.transaction() as connection:
+    now = context.clock()
+    with context.database.transaction() as connection:
         if insert_violation(connection, execution, violation, now):
             text, level = violation.message, LogLevel.WARNING
             append_log(connection, execution.id, "safeguards", text, now, level)
 
 
 def watch_for_stop(
-    parts: Parts, is_ours: Callable[[Connection], bool], every_s: float = 0.25
+    context: StepContext, is_ours: Callable[[Connection], bool], every_s: float = 0.25
 ) -> Callable[[], bool]:
     """Return a function that says whether to stop; it asks the database every `every_s` seconds.
 
     While the database is away nobody can have stopped anything, so the step goes on.
     """
-    asked_at = parts.clock()
+    asked_at = context.clock()
     stopped = False
 
     def should_stop() -> bool:
         nonlocal asked_at, stopped
-        if stopped or parts.is_shutting_down():
+        if stopped or context.is_shutting_down():
             return True
-        now = parts.clock()
+        now = context.clock()
         if (now - asked_at).total_seconds() >= every_s:
             asked_at = now
-            stopped = not _ask(parts.database, is_ours)
+            stopped = not _ask(context.database, is_ours)
         return stopped
 
     return should_stop

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from flask import Blueprint
 
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit_log_pages import audit_log_pages
 from push_blaster.web.access.session import Sessions
 from push_blaster.web.access.sign_in_pages import sign_in_pages
@@ -34,31 +33,30 @@ class Site:
     """What the pages show and act on."""
 
     sessions: Sessions
-    parts: Parts
-    files: AutomationFiles
+    context: WebContext
     templates: TemplateFiles
     records: CadenceRecords
     push_hosts: Sequence[str]
 
     def pages(self) -> list[Blueprint]:
         """Return every page, in groups."""
-        parts, files = self.parts, self.files
+        context = self.context
         groups = [
-            sign_in_pages(self.sessions, parts.database),
-            dashboard_pages(parts, files),
-            automation_pages(parts, files),
-            edit_automation_pages(parts, files),
-            test_pages(parts, files),
-            execution_pages(parts),
-            stop_everything_pages(parts, files),
-            send_pages(parts),
-            delivery_pages(parts),
-            cadence_pages(parts, files, self.records),
-            device_pages(parts.database, self.push_hosts),
-            script_pages(parts),
-            audit_log_pages(parts),
-            token_pages(parts.database),
-            template_pages(self.templates, files, parts.limits),
+            sign_in_pages(self.sessions, context.database),
+            dashboard_pages(context),
+            automation_pages(context),
+            edit_automation_pages(context),
+            test_pages(context),
+            execution_pages(context),
+            stop_everything_pages(context.database, context.files),
+            send_pages(context),
+            delivery_pages(context.database),
+            cadence_pages(context, self.records),
+            device_pages(context.database, self.push_hosts),
+            script_pages(context),
+            audit_log_pages(context.database),
+            token_pages(context.database),
+            template_pages(self.templates, context.files, context.limits),
         ]
         for pages in groups:
             show_errors_as_pages(pages, PROBLEMS)

@@ -15,7 +15,7 @@ from push_blaster.domain.audiences.audience import (
 )
 from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.context import Parts, note
+from push_blaster.use_cases.context import StepContext, note
 from push_blaster.use_cases.devices.find_devices import KIND_COLUMN, TOKEN_COLUMN
 
 #: How many of the script's TEST rows are used when the automation names no test users.
@@ -23,10 +23,10 @@ MAX_TEST_ROWS: Final = 20
 
 
 def find_test_rows(
-    parts: Parts, execution: Execution, position: int, audience: Path
+    context: StepContext, execution: Execution, position: int, audience: Path
 ) -> list[AudienceRow]:
     """Return the test users with the variables of the audience's first row; else the TEST rows."""
-    users = _read_users(parts, execution)
+    users = _read_users(context, execution)
     if users:
         real = read_batch(audience, 0, 1)[0].variables
         reach = {TOKEN_COLUMN, KIND_COLUMN}
@@ -36,11 +36,11 @@ def find_test_rows(
     return _read_test_rows(audience.parent / "output", wanted)
 
 
-def _read_users(parts: Parts, execution: Execution) -> list[UUID]:
+def _read_users(context: StepContext, execution: Execution) -> list[UUID]:
     users, others = read_user_ids(execution.automation.settings.test_user_ids)
     for text in others:
         complaint = f"settings.testUserIds: {text!r} is no user id (a UUID); left out."
-        note(parts, execution.id, Phase.TEST_SENDING, complaint, LogLevel.WARNING)
+        note(context, execution.id, Phase.TEST_SENDING, complaint, LogLevel.WARNING)
     return users
 
 

@@ -17,8 +17,9 @@ from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.delivery.push_template import PushTexts, Wordings, render_row
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
+from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.audiences.check_audience import preview_message
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,27 +51,27 @@ class PushPreview:
 
 
 def preview_pushes(
-    parts: Parts, automation: Automation, user_ids: Sequence[UUID], limit: int
+    context: WebContext, automation: Automation, user_ids: Sequence[UUID], limit: int
 ) -> list[PushPreview]:
     """Return each push as the users of its last frozen audience would get it.
 
     Shape: of `user_ids`, or else of the first rows; `limit` users at the most.
     """
     return [
-        _preview(parts, automation, position, user_ids, limit)
+        _preview(context, automation, position, user_ids, limit)
         for position in range(1, len(automation.pushes) + 1)
     ]
 
 
 def _preview(
-    parts: Parts, automation: Automation, position: int, user_ids: Sequence[UUID], limit: int
+    context: WebContext, automation: Automation, position: int, user_ids: Sequence[UUID], limit: int
 ) -> PushPreview:
     push = automation.pushes[position - 1]
     try:
         wordings = Wordings(automation.id, push)
     except MalformedPlaceholderError as error:
         return PushPreview(position=position, push=push, faults=(str(error),))
-    path, columns = _find_audience(parts, automation, position)
+    path, columns = _find_audience(context, automation, position)
     if path is None:
         none = "There is no frozen audience yet; a run with the mode test-dry-run makes one."
         return PushPreview(position=position, push=push, faults=(none,))
@@ -84,20 +85,20 @@ def _preview(
         columns=columns,
         faults=tuple(unknown),
         messages=(
-            *(_fill_in(parts, wordings, row) for row in rows),
+            *(_fill_in(context.limits, wordings, row) for row in rows),
             *(PreviewedMessage(user_id=u, faults=("is not in the audience",)) for u in strangers),
         ),
     )
 
 
 def _find_audience(
-    parts: Parts, automation: Automation, position: int
+    context: WebContext, automation: Automation, position: int
 ) -> tuple[Path | None, tuple[str, ...]]:
     name = automation.pushes[position - 1].audience_name
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         last = select_last_own_audience(connection, automation.id, position)
         last = last or select_last_audience(connection, automation.script_id or "", name)
-    path = parts.data_folder / last[0] if last else None
+    path = context.data_folder / last[0] if last else None
     return (path, last[1]) if last and path and path.exists() else (None, ())
 
 
@@ -106,13 +107,13 @@ def _pick(path: Path, wanted: Collection[UUID]) -> list[AudienceRow]:
     return list(islice((r for r in read_rows(path) if r.user_id in wanted), len(wanted)))
 
 
-def _fill_in(parts: Parts, wordings: Wordings, row: AudienceRow) -> PreviewedMessage:
+def _fill_in(limits: Limits, wordings: Wordings, row: AudienceRow) -> PreviewedMessage:
     variant, template = wordings.choose(row.user_id)
     missing = template.find_missing(row.variables)
     if missing:
         faults = tuple(f"has no value for {name}" for name in missing)
         return PreviewedMessage(user_id=row.user_id, variant=variant, faults=faults)
-    texts = render_row(parts.limits.links, template, row)
+    texts = render_row(limits.links, template, row)
     if isinstance(texts, Refusal):
         return PreviewedMessage(user_id=row.user_id, variant=variant, faults=(texts.reason,))
     message = preview_message(row, texts)

@@ -15,11 +15,11 @@ from push_blaster.adapters.audiences.script_results import describe_output
 from push_blaster.adapters.audiences.script_run_table import end_run, keep_run
 from push_blaster.domain.audiences.script_run import RunEnd, RunRecord, RunState
 from push_blaster.domain.executions.execution import LogLevel
-from push_blaster.use_cases.context import Parts, note, watch_for_stop
+from push_blaster.use_cases.context import StepContext, note, watch_for_stop
 
 
 def run_and_record(
-    parts: Parts,
+    context: StepContext,
     script: Script,
     run: ScriptRun,
     record: RunRecord,
@@ -33,25 +33,27 @@ def run_and_record(
 
     def tell(stream: str, line: str) -> None:
         level = LogLevel.WARNING if stream == "stderr" else LogLevel.INFO
-        note(parts, record.log_id, "script", line, level)
+        note(context, record.log_id, "script", line, level)
 
     def goes_on(connection: Connection) -> bool:
-        return is_wanted(connection) and keep_run(connection, record.id, parts.clock())
+        return is_wanted(connection) and keep_run(connection, record.id, context.clock())
 
     try:
-        run_script(script, run, watch_for_stop(parts, goes_on), tell)
+        run_script(script, run, watch_for_stop(context, goes_on), tell)
     except ScriptFailedError as error:
         _end(
-            parts, record.id, RunEnd(state=RunState.FAILED, exit_code=error.code, error=str(error))
+            context,
+            record.id,
+            RunEnd(state=RunState.FAILED, exit_code=error.code, error=str(error)),
         )
         raise
     except ScriptStoppedError as error:
-        _end(parts, record.id, RunEnd(state=RunState.STOPPED, error=str(error)))
+        _end(context, record.id, RunEnd(state=RunState.STOPPED, error=str(error)))
         raise
     audiences = describe_output(run.output_folder)
-    _end(parts, record.id, RunEnd(state=RunState.SUCCEEDED, exit_code=0, audiences=audiences))
+    _end(context, record.id, RunEnd(state=RunState.SUCCEEDED, exit_code=0, audiences=audiences))
 
 
-def _end(parts: Parts, run_id: UUID, end: RunEnd) -> None:
-    with parts.database.transaction() as connection:
-        end_run(connection, run_id, end, parts.clock())
+def _end(context: StepContext, run_id: UUID, end: RunEnd) -> None:
+    with context.database.transaction() as connection:
+        end_run(connection, run_id, end, context.clock())

@@ -4,16 +4,17 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
+from chassis.postgres import Database
 from push_blaster.adapters.audiences.audience_scripts import (
     ScriptFailedError,
     ScriptRun,
     ScriptStoppedError,
 )
-from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
+from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
 from push_blaster.adapters.audiences.script_run_table import (
     RunNotFoundError,
     bury_runs,
@@ -28,7 +29,11 @@ from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_e
 from push_blaster.domain.audiences.script_run import RunEnd, RunRecord, RunState
 from push_blaster.use_cases.audiences.fit_parameters import fit_parameters
 from push_blaster.use_cases.audiences.record_script_run import run_and_record
-from push_blaster.use_cases.context import IdempotencyConflictError, Parts
+from push_blaster.use_cases.context import (
+    IdempotencyConflictError,
+    SendContext,
+    StepContext,
+)
 
 #: A run of which nothing has been heard for so long has lost its engine.
 SILENT_FOR: Final = timedelta(seconds=30)
@@ -58,13 +63,15 @@ class TrialRequest:
     idempotency_key: str | None = None
 
 
-def ask_for_trial(parts: Parts, request: TrialRequest) -> RunRecord:
+def ask_for_trial(
+    database: Database, scripts: ScriptFolder, request: TrialRequest, now: datetime
+) -> RunRecord:
     """Let an engine run the script; the same idempotency key gives the same run.
 
     Raises: ScriptNotFoundError, ParametersError, NoEngineError, IdempotencyConflictError.
     """
-    script = parts.scripts.find(request.script_id)
-    run_id, now = uuid4(), parts.clock()
+    script = scripts.find(request.script_id)
+    run_id = uuid4()
     run = RunRecord(
         id=run_id,
         script_id=script.id,
@@ -75,7 +82,7 @@ def ask_for_trial(parts: Parts, request: TrialRequest) -> RunRecord:
         state=RunState.WAITING,
         asked_at=now,
     )
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         if not select_engines(connection, now - ALIVE_WITHIN):
             raise NoEngineError("No engine is at work; start one, it runs the scripts.")
         if insert_run(connection, run, request.idempotency_key):
@@ -88,64 +95,64 @@ def ask_for_trial(parts: Parts, request: TrialRequest) -> RunRecord:
     return earlier
 
 
-def run_trial(parts: Parts, run_id: UUID) -> None:
+def run_trial(context: SendContext, run_id: UUID) -> None:
     """Run a trial that waits, unless somebody else does; whatever comes of it is written down."""
-    with parts.database.transaction() as connection:
-        record = start_run(connection, run_id, parts.clock())
+    with context.database.transaction() as connection:
+        record = start_run(connection, run_id, context.clock())
     if record is None:
         return
     run = ScriptRun(
         execution_id=record.execution_id or str(record.id),
-        output_folder=parts.data_folder / record.folder,
+        output_folder=context.data_folder / record.folder,
         parameters=record.parameters,
-        limits=parts.limits.script,
+        limits=context.limits.script,
     )
     try:
-        script = parts.scripts.find(record.script_id)
-        run_and_record(parts, script, run, record, is_wanted=lambda _: True)
+        script = context.scripts.find(record.script_id)
+        run_and_record(context, script, run, record, is_wanted=lambda _: True)
     except ScriptNotFoundError as error:
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             failed = RunEnd(state=RunState.FAILED, error=str(error))
-            end_run(connection, record.id, failed, parts.clock())
+            end_run(connection, record.id, failed, context.clock())
     except (ScriptFailedError, ScriptStoppedError):
         return
 
 
-def find_run(parts: Parts, script_id: str, run_id: UUID) -> RunRecord:
+def find_run(database: Database, script_id: str, run_id: UUID) -> RunRecord:
     """Return a run of this script; RunNotFoundError."""
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         run = select_run(connection, run_id)
     if run.script_id != script_id:
         raise RunNotFoundError(f"The script {script_id!r} has no run {run_id}.")
     return run
 
 
-def wait_for_run(parts: Parts, run: RunRecord, patience: timedelta) -> RunRecord:
+def wait_for_run(database: Database, run: RunRecord, patience: timedelta) -> RunRecord:
     """Return the run once it has ended, or as it stands when patience ends."""
     give_up_at = time.monotonic() + patience.total_seconds()
     while run.ended_at is None and time.monotonic() < give_up_at:
         time.sleep(LOOK_S)
-        run = find_run(parts, run.script_id, run.id)
+        run = find_run(database, run.script_id, run.id)
     return run
 
 
-def stop_trial(parts: Parts, script_id: str, run_id: UUID) -> RunRecord:
+def stop_trial(database: Database, script_id: str, run_id: UUID, now: datetime) -> RunRecord:
     """End a trial, with all that its script started; RunNotFoundError, CannotStopRunError."""
-    run = find_run(parts, script_id, run_id)
+    run = find_run(database, script_id, run_id)
     if not run.is_trial:
         raise CannotStopRunError(f"It runs for the execution {run.execution_id!r}; stop that.")
     stopped = RunEnd(state=RunState.STOPPED, error="Stopped by an operator.")
-    with parts.database.transaction() as connection:
-        if not end_run(connection, run_id, stopped, parts.clock()):
+    with database.transaction() as connection:
+        if not end_run(connection, run_id, stopped, now):
             raise CannotStopRunError(f"The run {run_id} has ended already.")
-    return find_run(parts, script_id, run_id)
+    return find_run(database, script_id, run_id)
 
 
-def tidy_runs(parts: Parts) -> None:
+def tidy_runs(context: StepContext) -> None:
     """End runs whose engine is gone, and delete what old trials wrote."""
-    now = parts.clock()
-    with parts.database.transaction() as connection:
+    now = context.clock()
+    with context.database.transaction() as connection:
         bury_runs(connection, now - SILENT_FOR, now)
         folders = delete_folders(connection, now - KEPT_FOR)
     for folder in folders:
-        shutil.rmtree(parts.data_folder / folder, ignore_errors=True)
+        shutil.rmtree(context.data_folder / folder, ignore_errors=True)

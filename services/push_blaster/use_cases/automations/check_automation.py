@@ -12,7 +12,6 @@ from typing import Any, Final
 from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
 from push_blaster.adapters.executions.execution_view import select_executions, select_phases
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines
@@ -28,7 +27,7 @@ from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.schedule.plan import find_timing
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.devices.find_devices import find_devices
 
 MINUTE: Final = timedelta(minutes=1)
@@ -78,16 +77,15 @@ class CheckResult:
 class _Subject:
     automation: Automation
     document: Mapping[str, Any]
-    parts: Parts
-    files: AutomationFiles
+    context: WebContext
     now: datetime
 
 
 def check_automation(
-    document: Mapping[str, Any], parts: Parts, files: AutomationFiles
+    document: Mapping[str, Any], context: WebContext, now: datetime
 ) -> list[CheckResult]:
     """Look at everything that a live send of this automation will need; nothing is changed."""
-    subject = _Subject(read_automation(document), document, parts, files, parts.clock())
+    subject = _Subject(read_automation(document), document, context, now)
     results = []
     for name, check in _CHECKS.items():
         began = time.monotonic()
@@ -110,7 +108,7 @@ def _configuration(subject: _Subject) -> Seen:
 def _schedule(subject: _Subject) -> Seen:
     schedule = subject.automation.schedule
     slots = next_slots(schedule, subject.now, 3)
-    odd = [f.message for f in find_timing(subject.automation, slots, subject.parts.limits)]
+    odd = [f.message for f in find_timing(subject.automation, slots, subject.context.limits)]
     if schedule.lead_time < SHORT_LEAD:
         odd.append(f"leadTimeMinutes is {schedule.lead_time / MINUTE:g}, less than 30.")
     if not slots:
@@ -120,7 +118,7 @@ def _schedule(subject: _Subject) -> Seen:
 
 def _push_sequence(subject: _Subject) -> Seen:
     pushes = subject.automation.pushes
-    limits = subject.parts.limits
+    limits = subject.context.limits
     seen = [_push(push, limits) for push in pushes]
     broken = [f"Push {n}: {text}" for n, one in enumerate(seen, start=1) for text in one.broken]
     odd = [f"Push {n}: {text}" for n, one in enumerate(seen, start=1) for text in one.odd]
@@ -171,7 +169,7 @@ def _script(subject: _Subject, odd: list[str]) -> Seen:
     if subject.automation.script_id is None:
         return Seen(["There is no audience script."], odd)
     try:
-        check_parameters(subject.parts.scripts, subject.automation)
+        check_parameters(subject.context.scripts, subject.automation)
     except (ScriptNotFoundError, ParametersError) as error:
         return Seen([str(error)], odd)
     text = f"The script {subject.automation.script_id} is there, and its parameters fit."
@@ -186,16 +184,16 @@ def _timeline(subject: _Subject) -> Seen:
 
 def _services(subject: _Subject) -> Seen:
     broken: list[str] = []
-    parts = subject.parts
+    context = subject.context
     try:
-        parts.cadence.read_rules()
+        context.cadence.read_rules()
     except CadenceUnavailableError as error:
         broken.append(f"Cadence: {error}.")
     try:
-        parts.transport.check()
+        context.check_transport()
     except TransportUnavailableError as error:
         broken.append(f"Transport: {error}.")
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         engines = select_engines(connection, subject.now - ALIVE_WITHIN)
     if not engines:
         broken.append("No engine is at work: nothing will be sent.")
@@ -222,7 +220,13 @@ def _test_users(subject: _Subject) -> list[str]:
         return ["settings.testUserIds is empty: nobody gets the test."]
     good, bad = read_user_ids(users)
     broken = [f"settings.testUserIds: {text!r} is no user id (a UUID)." for text in bad]
-    reach = find_devices(subject.parts, [AudienceRow(user, {}) for user in good], every=False)
+    reach = find_devices(
+        subject.context.database,
+        subject.context.device_source,
+        [AudienceRow(user, {}) for user in good],
+        subject.now,
+        every=False,
+    )
     broken += sorted(set(reach.unknown.values()))
     if not reach.devices:
         broken.append("None of settings.testUserIds has a device: nobody gets the test.")
@@ -232,15 +236,15 @@ def _test_users(subject: _Subject) -> list[str]:
 def _storage(subject: _Subject) -> Seen:
     broken = []
     try:
-        with tempfile.NamedTemporaryFile(dir=subject.parts.data_folder) as file:
+        with tempfile.NamedTemporaryFile(dir=subject.context.data_folder) as file:
             file.write(b"kept?")
             os.fsync(file.fileno())
     except OSError as error:
         broken.append(f"The data folder cannot be written: {error.strerror}.")
-    listing = subject.files.list_all()
+    listing = subject.context.files.list_all()
     odd = [f"The automation file {b.name} is broken: {b.error}" for b in listing.broken]
     try:
-        subject.parts.database.ping()
+        subject.context.database.ping()
     except DatabaseAwayError as error:
         broken.append(f"The database is away: {error}")
     return Seen(broken, odd, "The data folder and the database keep what they are given.")
@@ -249,7 +253,7 @@ def _storage(subject: _Subject) -> Seen:
 def _dry_run(subject: _Subject) -> Seen:
     """Tell of the newest dry run of this very version; one that ran before an edit shows little."""
     automation = subject.automation
-    with subject.parts.database.transaction() as connection:
+    with subject.context.database.transaction() as connection:
         found = select_executions(connection, automation_id=automation.id, modes=TEST_MODES)
     ended = [e for e in found if e.has_ended and e.automation.version == automation.version]
     dry = [e for e in ended if not delivers(e.mode)]
@@ -277,7 +281,7 @@ def _performance(subject: _Subject) -> Seen:
 
 
 def _last_audience_took(subject: _Subject) -> timedelta | None:
-    with subject.parts.database.transaction() as connection:
+    with subject.context.database.transaction() as connection:
         found = select_executions(connection, automation_id=subject.automation.id, limit=10)
         entered = select_phases(connection, [execution.id for execution in found])
     for execution in found:

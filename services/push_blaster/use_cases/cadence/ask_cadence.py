@@ -19,7 +19,7 @@ from push_blaster.domain.executions.modes import delivers
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import counted_instant
 from push_blaster.domain.operations.alert import AlertEvent
-from push_blaster.use_cases.context import Parts, StepFailedError, note
+from push_blaster.use_cases.context import SendContext, StepContext, StepFailedError, note
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ HOLD_AGAIN_AFTER: Final = HOLD / 3
 
 
 def ask_cadence(
-    parts: Parts,
+    context: SendContext,
     execution: Execution,
     page: LedgerPage,
     user_ids: Sequence[UUID],
@@ -41,7 +41,7 @@ def ask_cadence(
     Shape: users who were held are asked about in a question of their own, for that instant.
     Raises: StepFailedError if nobody could be checked and the automation's policy is `closed`.
     """
-    verdict = _judge(parts, execution, page, user_ids, held_until)
+    verdict = _judge(context, execution, page, user_ids, held_until)
     if not verdict.failed_open:
         return verdict
     if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
@@ -49,7 +49,7 @@ def ask_cadence(
             f"Cadence could not be checked ({verdict.reason}), and the automation's failPolicy "
             "is closed: nobody is sent to unchecked. Mend the cadence service and run again."
         )
-    _mark(parts, execution, page.position, verdict.reason or "it failed open")
+    _mark(context, execution, page.position, verdict.reason or "it failed open")
     return verdict
 
 
@@ -57,51 +57,51 @@ class HeldSlots:
     """The slots that cadence holds for one batch, for as long as the batch is worked on."""
 
     def __init__(
-        self, parts: Parts, execution: Execution, keys: Collection[str], *, is_new: bool
+        self, context: SendContext, execution: Execution, keys: Collection[str], *, is_new: bool
     ) -> None:
         """Take the keys of the reservations, and whether they have been held from now on only."""
         self._are_held = delivers(execution.mode)
-        self._parts = parts
+        self._context = context
         self._keys = keys
-        self._held_at = parts.clock() if is_new else parts.clock() - HOLD_AGAIN_AFTER
+        self._held_at = context.clock() if is_new else context.clock() - HOLD_AGAIN_AFTER
 
     def keep(self) -> None:
         """Hold them longer, if a good part of their time has gone."""
-        now = self._parts.clock()
+        now = self._context.clock()
         if not self._are_held or now - self._held_at < HOLD_AGAIN_AFTER:
             return
         self._held_at = now
         for key in self._keys:
             try:
-                self._parts.cadence.hold_longer(key)
+                self._context.cadence.hold_longer(key)
             except CadenceUnavailableError as error:
                 log.info("slots_left_to_run_out", key=key, reason=str(error))
 
 
 def _judge(
-    parts: Parts,
+    context: SendContext,
     execution: Execution,
     page: LedgerPage,
     user_ids: Sequence[UUID],
     held_until: datetime | None,
 ) -> Verdict:
     layer_id = execution.automation.pushes[page.position - 1].layer_id
-    at = held_until or counted_instant(execution, page.position) or parts.clock()
+    at = held_until or counted_instant(execution, page.position) or context.clock()
     try:
         with timing_cap_check():
             if not delivers(execution.mode):
-                return parts.cadence.filter_audience(user_ids, layer_id, at)
+                return context.cadence.filter_audience(user_ids, layer_id, at)
             key = reservation_key(page, held_until)
-            return parts.cadence.reserve_audience(user_ids, layer_id, at, key)
+            return context.cadence.reserve_audience(user_ids, layer_id, at, key)
     except CadenceUnavailableError as error:
         return Verdict(frozenset(user_ids), {}, failed_open=True, reason=str(error))
 
 
-def _mark(parts: Parts, execution: Execution, position: int, reason: str) -> None:
-    with parts.database.transaction() as connection:
+def _mark(context: StepContext, execution: Execution, position: int, reason: str) -> None:
+    with context.database.transaction() as connection:
         is_first = mark_uncapped(connection, execution.id, reason)
         if is_first:
-            insert_alert(connection, execution.id, AlertEvent.FAIL_OPEN, parts.clock())
+            insert_alert(connection, execution.id, AlertEvent.FAIL_OPEN, context.clock())
     if is_first:
         text = f"Push {position} goes out without its cadence check: {reason}"
-        note(parts, execution.id, Phase.LIVE_EXECUTION, text, LogLevel.WARNING)
+        note(context, execution.id, Phase.LIVE_EXECUTION, text, LogLevel.WARNING)

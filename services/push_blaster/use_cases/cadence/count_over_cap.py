@@ -17,7 +17,7 @@ from push_blaster.adapters.cadence.over_cap_table import (
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.timeline import counted_instant
-from push_blaster.use_cases.context import Parts, note
+from push_blaster.use_cases.context import SendContext, StepContext, note
 
 log = structlog.get_logger()
 
@@ -27,53 +27,53 @@ SLICE: Final = 10_000
 AT_ONCE: Final = 20
 
 
-def count_over_cap(parts: Parts) -> int:
+def count_over_cap(context: SendContext) -> int:
     """Write down who got more than rules allow, of each unchecked execution; return how many.
 
     Only once all its sends are back-filled; while cadence is away, another time.
     """
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         uncounted = select_uncounted(connection, AT_ONCE)
     for number, execution_id in enumerate(uncounted):
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             execution = select_execution(connection, execution_id)
         try:
             for push in execution.pushes:
-                _count_push(parts, execution, push.position)
+                _count_push(context, execution, push.position)
         except CadenceUnavailableError as error:
             log.info("over_cap_postponed", execution=execution_id, reason=str(error))
             return number
-        _finish(parts, execution_id)
+        _finish(context, execution_id)
     return len(uncounted)
 
 
-def _count_push(parts: Parts, execution: Execution, position: int) -> None:
+def _count_push(context: SendContext, execution: Execution, position: int) -> None:
     sent_at = counted_instant(execution, position)
     if sent_at is None:
         return
     layer_id = execution.automation.pushes[position - 1].layer_id
     last: UUID | None = None
     while True:
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             reached = select_reached(connection, execution.id, position, last, SLICE)
         if not reached:
             return
         found = []
         for turn in {held_until for _, held_until in reached}:
             users = [user_id for user_id, held_until in reached if held_until == turn]
-            found += parts.cadence.find_over_cap(users, layer_id, turn or sent_at)
-        with parts.database.transaction() as connection:
+            found += context.cadence.find_over_cap(users, layer_id, turn or sent_at)
+        with context.database.transaction() as connection:
             insert_over_cap(connection, execution.id, position, found)
         last, _ = reached[-1]
 
 
-def _finish(parts: Parts, execution_id: str) -> None:
-    with parts.database.transaction() as connection:
-        mark_counted(connection, execution_id, parts.clock())
+def _finish(context: StepContext, execution_id: str) -> None:
+    with context.database.transaction() as connection:
+        mark_counted(connection, execution_id, context.clock())
         count = select_over_cap_count(connection, execution_id)
     if count:
         level = LogLevel.WARNING if count.users else LogLevel.INFO
-        note(parts, execution_id, "cadence", _tell(count), level)
+        note(context, execution_id, "cadence", _tell(count), level)
 
 
 def _tell(count: OverCapCount) -> str:

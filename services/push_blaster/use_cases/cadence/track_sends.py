@@ -21,7 +21,7 @@ from push_blaster.domain.cadence.cadence import TEST_LAYER, SentPush, TrackedSen
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import delivers
 from push_blaster.domain.executions.timeline import counted_instant
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import SendContext, StepContext
 
 log = structlog.get_logger()
 
@@ -31,17 +31,17 @@ PAGES: Final = 100
 LEAVE_ALONE: Final = timedelta(seconds=10)
 
 
-def track_sends(parts: Parts) -> int:
+def track_sends(context: SendContext) -> int:
     """Tell of pages that the cadence service could not be told of at once; return how many."""
     tracked = 0
     while True:
-        with parts.database.transaction() as connection:
-            pages = select_untracked_pages(connection, parts.clock() - LEAVE_ALONE, PAGES)
+        with context.database.transaction() as connection:
+            pages = select_untracked_pages(connection, context.clock() - LEAVE_ALONE, PAGES)
         for page in pages:
-            with parts.database.transaction() as connection:
+            with context.database.transaction() as connection:
                 execution = select_execution(connection, page.execution_id)
             with working_on(execution.id):
-                is_told = track_page(parts, execution, page)
+                is_told = track_page(context, execution, page)
             if not is_told:
                 return tracked
             tracked += 1
@@ -49,52 +49,52 @@ def track_sends(parts: Parts) -> int:
             return tracked
 
 
-def track_page(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
+def track_page(context: SendContext, execution: Execution, page: LedgerPage) -> bool:
     """Tell of this page's sends, and give back the slots of the others, now that it is done.
 
     False means that cadence is away; the ledger remembers the page for later.
     """
-    return _tell(parts, execution, page, is_done=True)
+    return _tell(context, execution, page, is_done=True)
 
 
-def track_so_far(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
+def track_so_far(context: SendContext, execution: Execution, page: LedgerPage) -> bool:
     """Tell of this page's sends, while whoever goes on with it goes on with its slots.
 
     False: they could not be told.
     """
-    return _tell(parts, execution, page, is_done=False)
+    return _tell(context, execution, page, is_done=False)
 
 
-def _tell(parts: Parts, execution: Execution, page: LedgerPage, *, is_done: bool) -> bool:
+def _tell(context: SendContext, execution: Execution, page: LedgerPage, *, is_done: bool) -> bool:
     if not delivers(execution.mode):
-        return _leave_untold(parts, page, is_done=is_done)
-    with parts.database.transaction() as connection:
+        return _leave_untold(context, page, is_done=is_done)
+    with context.database.transaction() as connection:
         held_until = {} if page.is_test else select_held(connection, page)
     try:
         if held_until:
-            _tell_by_turn(parts, execution, page, held_until, is_done=is_done)
-        elif page.is_test or not is_done or not _settle(parts, execution, page):
-            _tell_one_by_one(parts, execution, page)
+            _tell_by_turn(context, execution, page, held_until, is_done=is_done)
+        elif page.is_test or not is_done or not _settle(context, execution, page):
+            _tell_one_by_one(context, execution, page)
     except CadenceUnavailableError as error:
         log.warning(
             "tracking_postponed", execution=execution.id, batch=page.batch, reason=str(error)
         )
         return False
     if is_done:
-        with parts.database.transaction() as connection:
-            mark_tracked(connection, page, parts.clock())
+        with context.database.transaction() as connection:
+            mark_tracked(connection, page, context.clock())
     return True
 
 
-def _tell_one_by_one(parts: Parts, execution: Execution, page: LedgerPage) -> None:
-    with parts.database.transaction() as connection:
+def _tell_one_by_one(context: SendContext, execution: Execution, page: LedgerPage) -> None:
+    with context.database.transaction() as connection:
         sends = select_sends(connection, page)
     key = None if page.is_test else reservation_key(page)
-    parts.cadence.track([_tracked(execution, page, *send) for send in sends.items()], key)
+    context.cadence.track([_tracked(execution, page, *send) for send in sends.items()], key)
 
 
 def _tell_by_turn(
-    parts: Parts,
+    context: SendContext,
     execution: Execution,
     page: LedgerPage,
     held_until: Mapping[UUID, datetime],
@@ -105,30 +105,30 @@ def _tell_by_turn(
 
     Some were told of long ago, and their reservations have run out: one by one none counts twice.
     """
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         sends = select_sends(connection, page)
     for turn in {None, *held_until.values()}:
         key = reservation_key(page, turn)
         own = [send for send in sends.items() if held_until.get(send[0]) == turn]
-        parts.cadence.track([_tracked(execution, page, *send, turn) for send in own], key)
+        context.cadence.track([_tracked(execution, page, *send, turn) for send in own], key)
         if is_done:
-            parts.cadence.settle(key, _sent_push(execution, page), parts.clock(), b"")
+            context.cadence.settle(key, _sent_push(execution, page), context.clock(), b"")
 
 
-def _leave_untold(parts: Parts, page: LedgerPage, *, is_done: bool) -> bool:
+def _leave_untold(context: StepContext, page: LedgerPage, *, is_done: bool) -> bool:
     """Note that there is nothing to tell of this page: cadence counts what was delivered."""
     if is_done:
-        with parts.database.transaction() as connection:
-            mark_tracked(connection, page, parts.clock())
+        with context.database.transaction() as connection:
+            mark_tracked(connection, page, context.clock())
     return True
 
 
-def _settle(parts: Parts, execution: Execution, page: LedgerPage) -> bool:
+def _settle(context: SendContext, execution: Execution, page: LedgerPage) -> bool:
     """Settle the reservation of this page; return whether there is one."""
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         users, last_sent_at = select_sent_users(connection, page)
     key, push = reservation_key(page), _sent_push(execution, page)
-    return parts.cadence.settle(key, push, last_sent_at or parts.clock(), users)
+    return context.cadence.settle(key, push, last_sent_at or context.clock(), users)
 
 
 def _tracked(

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from chassis.postgres import Database
 from push_blaster.adapters.delivery.delivery_ledger import Hold, LedgerPage, hold, insert_refusals
 from push_blaster.adapters.delivery.resumed_sends import select_reached
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.cadence.ask_cadence import ask_cadence
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.apply_holdout import find_held_out
 from push_blaster.use_cases.delivery.find_send_windows import find_turns
 
@@ -39,7 +40,7 @@ class Standing:
 
 
 def choose_receivers(
-    parts: Parts,
+    context: SendContext,
     execution: Execution,
     page: LedgerPage,
     rows: Sequence[AudienceRow],
@@ -50,22 +51,22 @@ def choose_receivers(
     The standing that is returned knows who is held.
     """
     left_out = {
-        **find_held_out(parts.limits, execution, rows, standing.states),
-        **find_sent_before(parts, execution, page.position, rows, standing.states),
+        **find_held_out(context.limits, execution, rows, standing.states),
+        **find_sent_before(context.database, execution, page.position, rows, standing.states),
     }
     mine = [row for row in rows if row.user_id not in left_out]
     turns = find_turns(
-        parts, execution, page.position, [row for row in mine if standing.is_open(row.user_id)]
+        context, execution, page.position, [row for row in mine if standing.is_open(row.user_id)]
     )
     holds = [_hold(standing, user_id, until) for user_id, until in turns.later.items()]
-    with parts.database.transaction() as connection:
-        insert_refusals(connection, page, [*left_out.values(), *turns.never], parts.clock())
-        hold(connection, page, holds, parts.clock())
+    with context.database.transaction() as connection:
+        insert_refusals(connection, page, [*left_out.values(), *turns.never], context.clock())
+        hold(connection, page, holds, context.clock())
     moved = {h.user_id: h.held_until for h in holds if h.held_until}
     standing = replace(standing, held_until={**standing.held_until, **moved})
-    eligible, held_back = _ask(parts, execution, page, mine, turns.now, standing)
-    with parts.database.transaction() as connection:
-        insert_refusals(connection, page, held_back, parts.clock())
+    eligible, held_back = _ask(context, execution, page, mine, turns.now, standing)
+    with context.database.transaction() as connection:
+        insert_refusals(connection, page, held_back, context.clock())
     return eligible, standing
 
 
@@ -80,7 +81,7 @@ def _hold(standing: Standing, user_id: UUID, until: datetime) -> Hold:
 
 
 def _ask(
-    parts: Parts,
+    context: SendContext,
     execution: Execution,
     page: LedgerPage,
     mine: Sequence[AudienceRow],
@@ -97,7 +98,7 @@ def _ask(
     turn_of = standing.held_until.get
     for turn in {turn_of(row.user_id) for row in now}:
         asked = [row.user_id for row in mine if turn_of(row.user_id) == turn]
-        verdict = ask_cadence(parts, execution, page, asked, turn)
+        verdict = ask_cadence(context, execution, page, asked, turn)
         for row in now:
             if turn_of(row.user_id) != turn:
                 continue
@@ -110,7 +111,7 @@ def _ask(
 
 
 def find_sent_before(
-    parts: Parts,
+    database: Database,
     execution: Execution,
     position: int,
     rows: Sequence[AudienceRow],
@@ -120,7 +121,7 @@ def find_sent_before(
     if execution.resumes is None:
         return {}
     users = [row.user_id for row in rows if states.get(row.user_id, STATE) == STATE]
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         reached = select_reached(connection, execution.resumes, position, users)
     reason = f"by {execution.resumes}"
     return {user_id: Refusal(user_id, STATE, reason) for user_id in reached}

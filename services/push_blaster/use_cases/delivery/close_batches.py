@@ -18,7 +18,7 @@ from push_blaster.adapters.delivery.delivery_report import keep_counts
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.modes import delivers
 from push_blaster.use_cases.cadence.track_sends import track_page
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.send_messages import leave_in_doubt, leave_tried_out
 
 #: A worker that was in the middle of a batch has noticed its end, and written down the rest.
@@ -27,14 +27,14 @@ WORKERS_ARE_DONE: Final = timedelta(seconds=3)
 AT_ONCE: Final = 50
 
 
-def close_batches(parts: Parts) -> int:
+def close_batches(context: SendContext) -> int:
     """Settle what is in doubt, tell cadence who was sent to, give back the slots of the others.
 
     Returns how many batches and tests were closed. What cadence cannot be told now is told later.
     """
-    ended_before = parts.clock() - WORKERS_ARE_DONE
-    with parts.database.transaction() as connection:
-        close_untouched(connection, parts.clock())
+    ended_before = context.clock() - WORKERS_ARE_DONE
+    with context.database.transaction() as connection:
+        close_untouched(connection, context.clock())
         left_open = [
             LedgerPage(execution_id, position, is_test=False, batch=number)
             for execution_id, position, number in select_left_open(
@@ -43,27 +43,27 @@ def close_batches(parts: Parts) -> int:
         ]
         left_open += select_open_tests(connection, ended_before, AT_ONCE)
     for page in left_open:
-        if not _close(parts, page):
+        if not _close(context, page):
             return 0
     return len(left_open)
 
 
-def _close(parts: Parts, page: LedgerPage) -> bool:
-    with parts.database.transaction() as connection:
+def _close(context: SendContext, page: LedgerPage) -> bool:
+    with context.database.transaction() as connection:
         execution = select_execution(connection, page.execution_id)
         states = select_states(connection, page)
     claimed = [user_id for user_id, state in states.items() if state == "claimed"]
     if delivers(execution.mode):
-        leave_in_doubt(parts, page, claimed, "its send had begun when the execution ended")
+        leave_in_doubt(context, page, claimed, "its send had begun when the execution ended")
     else:
-        leave_tried_out(parts, page, claimed)
-    with parts.database.transaction() as connection:
+        leave_tried_out(context, page, claimed)
+    with context.database.transaction() as connection:
         delete_deferred(connection, page)
-    if not track_page(parts, execution, page):
+    if not track_page(context, execution, page):
         return False
     if page.is_test:
         return True
-    with parts.database.transaction() as connection:
-        close_batch(connection, page.execution_id, page.position, page.batch, parts.clock())
+    with context.database.transaction() as connection:
+        close_batch(connection, page.execution_id, page.position, page.batch, context.clock())
         keep_counts(connection, page)
     return True

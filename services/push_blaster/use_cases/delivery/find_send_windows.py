@@ -7,15 +7,17 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from chassis.postgres import Database
 from push_blaster.adapters.devices.device_table import select_timezones
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.delivery.user_time import NoTurn, Wishes, find_turn, hold_limit
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.timeline import plan_pushes
 from push_blaster.domain.zones import find_zone
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import StepContext
 
 #: The audience column that, if there is one, names a row's zone.
 ZONE_COLUMN: Final = "timezone"
@@ -31,13 +33,13 @@ class Turns:
 
 
 def find_turns(
-    parts: Parts, execution: Execution, position: int, rows: Sequence[AudienceRow]
+    context: StepContext, execution: Execution, position: int, rows: Sequence[AudienceRow]
 ) -> Turns:
     """Return the turns of `rows`; without quiet hours and local times they are all now."""
-    wishes = _find_wishes(parts, execution, position)
+    wishes = _find_wishes(context.limits, execution, position)
     if wishes is None or not rows:
         return Turns(list(rows))
-    now, zones, turns = parts.clock(), _find_zones(parts, execution, rows), Turns()
+    now, zones, turns = context.clock(), _find_zones(context.database, execution, rows), Turns()
     by_zone = {zone: find_turn(wishes, zone, now) for zone in set(zones.values())}
     for row in rows:
         zone = zones[row.user_id]
@@ -58,7 +60,7 @@ _WHY: Final[Mapping[NoTurn, str]] = {
 }
 
 
-def _find_wishes(parts: Parts, execution: Execution, position: int) -> Wishes | None:
+def _find_wishes(limits: Limits, execution: Execution, position: int) -> Wishes | None:
     """Return what the automation wishes; None for nothing, and for what is no live send."""
     automation, settings = execution.automation, execution.automation.settings
     started_at = execution.pushes[position - 1].started_at
@@ -71,12 +73,12 @@ def _find_wishes(parts: Parts, execution: Execution, position: int) -> Wishes | 
     return Wishes(
         quiet_hours=settings.quiet_hours,
         wall_time=wall_time if settings.local_time else None,
-        closes_at=started_at + hold_limit(settings, parts.limits.push_time_limit),
+        closes_at=started_at + hold_limit(settings, limits.push_time_limit),
     )
 
 
 def _find_zones(
-    parts: Parts, execution: Execution, rows: Sequence[AudienceRow]
+    database: Database, execution: Execution, rows: Sequence[AudienceRow]
 ) -> dict[UUID, ZoneInfo]:
     """Return everybody's zone: the row's, else the device's, else the automation's."""
     automation = execution.automation
@@ -84,7 +86,7 @@ def _find_zones(
     otherwise = ZoneInfo((quiet and quiet.timezone) or automation.schedule.timezone)
     named = {row.user_id: find_zone(row.variables.get(ZONE_COLUMN, "").strip()) for row in rows}
     nameless = [user_id for user_id, zone in named.items() if zone is None]
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         of_devices = select_timezones(connection, nameless) if nameless else {}
     return {
         user_id: zone or find_zone(of_devices.get(user_id, "")) or otherwise

@@ -12,7 +12,7 @@ from push_blaster.domain.delivery.message import Message, display_tag
 from push_blaster.domain.delivery.push_template import Wordings, render_row
 from push_blaster.domain.devices.device import Address
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.devices.find_devices import find_devices
 
 
@@ -25,11 +25,13 @@ class Personal:
 
 
 def personalise(
-    parts: Parts, execution: Execution, push: Push, rows: Sequence[AudienceRow]
+    context: SendContext, execution: Execution, push: Push, rows: Sequence[AudienceRow]
 ) -> Personal:
     """Return a message for each row that can have one, in the order of the rows."""
     every = execution.automation.settings.devices is ReachedDevices.ALL
-    reach = find_devices(parts, rows, every=every)
+    reach = find_devices(
+        context.database, context.device_source, rows, context.clock(), every=every
+    )
     wordings = Wordings(execution.automation.id, push)
     personal = Personal()
     for row in rows:
@@ -38,7 +40,7 @@ def personalise(
             refusal = Refusal(row.user_id, "no_token", "no living device token")
             personal.refusals.append(refusal)
             continue
-        texts = render_row(parts.limits.links, template, row)
+        texts = render_row(context.limits.links, template, row)
         if isinstance(texts, Refusal):
             personal.refusals.append(texts)
             continue

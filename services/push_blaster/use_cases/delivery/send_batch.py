@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from chassis.postgres import Connection, DatabaseAwayError
+from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
 from push_blaster.adapters.delivery.batch_table import (
     TakenBatch,
@@ -46,7 +46,8 @@ from push_blaster.domain.executions.safeguards import (
 from push_blaster.use_cases.cadence.ask_cadence import HeldSlots
 from push_blaster.use_cases.cadence.track_sends import track_page, track_so_far
 from push_blaster.use_cases.context import (
-    Parts,
+    SendContext,
+    StepContext,
     StepFailedError,
     StepStoppedError,
     fit_to_mode,
@@ -71,70 +72,70 @@ MAX_FAILURES: Final = 5
 TELL_AGAIN: Final = timedelta(minutes=1)
 
 
-def send_batch(parts: Parts, execution_id: str, position: int, number: int) -> None:
+def send_batch(context: SendContext, execution_id: str, position: int, number: int) -> None:
     """Send one batch, or what an earlier attempt left of it; safe to repeat."""
-    taken = _take(parts, (execution_id, position, number))
+    taken = _take(context, (execution_id, position, number))
     if taken is None:
         return
     batch, execution = taken
     try:
-        _send(fit_to_mode(parts, execution.mode), execution, batch)
+        _send(fit_to_mode(context, execution.mode), execution, batch)
     except StepStoppedError as stopped:
         log.info("batch_given_up", execution=execution_id, batch=number, reason=str(stopped))
     except DatabaseAwayError:
         raise
     except StepFailedError as failure:
-        _give_up(parts, execution, batch, failure)
+        _give_up(context, execution, batch, failure)
     except Exception as error:
         log.exception("batch_crashed", execution=execution_id, batch=number)
-        _count_failure(parts, execution, batch, error)
+        _count_failure(context, execution, batch, error)
 
 
-def _take(parts: Parts, key: tuple[str, int, int]) -> tuple[TakenBatch, Execution] | None:
+def _take(context: SendContext, key: tuple[str, int, int]) -> tuple[TakenBatch, Execution] | None:
     try:
-        with parts.database.transaction() as connection:
-            batch = take_batch(connection, key, parts.engine_id)
+        with context.database.transaction() as connection:
+            batch = take_batch(connection, key, context.engine_id)
             return (batch, select_execution(connection, key[0])) if batch else None
     except NewerExecutionError as newer:
         log.info("left_to_a_newer_engine", reason=str(newer))
         return None
 
 
-def _send(parts: Parts, execution: Execution, batch: TakenBatch) -> None:
+def _send(context: SendContext, execution: Execution, batch: TakenBatch) -> None:
     page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
     in_doubt = execution.automation.settings.in_doubt
     resend = in_doubt is InDoubtPolicy.RESEND or not delivers(execution.mode)
-    standing, left = _read_page(parts, batch, page)
+    standing, left = _read_page(context, batch, page)
     if not resend:
         reason = "its send began before a crash; the policy is to skip"
-        leave_in_doubt(parts, page, left.in_doubt, reason)
+        leave_in_doubt(context, page, left.in_doubt, reason)
         left = replace(left, in_doubt=frozenset())
-    begun_at = parts.clock()
-    messages, keys = _prepare(parts, execution, batch, standing, left)
+    begun_at = context.clock()
+    messages, keys = _prepare(context, execution, batch, standing, left)
     messages, rests_until = _take_turn(execution, messages, begun_at)
 
     def may_send(connection: Connection) -> bool:
-        return keep_batch(connection, batch, parts.clock())
+        return keep_batch(connection, batch, context.clock())
 
-    should_stop = watch_for_stop(parts, may_send, every_s=0.5)
+    should_stop = watch_for_stop(context, may_send, every_s=0.5)
     task = SendTask(
         page=page,
         may_send=may_send,
         should_stop=should_stop,
         resend_in_doubt=resend,
-        keep_slots=HeldSlots(parts, execution, keys, is_new=standing.is_first).keep,
-        tally=lambda outcomes: _tally(parts, execution, batch, outcomes),
+        keep_slots=HeldSlots(context, execution, keys, is_new=standing.is_first).keep,
+        tally=lambda outcomes: _tally(context.database, execution, batch, outcomes),
         left=left,
     )
     try:
-        send_messages(parts, task, messages)
+        send_messages(context, task, messages)
     except BaseException:
-        track_so_far(parts, execution, page)
+        track_so_far(context, execution, page)
         raise
     if rests_until:
-        _rest(parts, batch, rests_until)
+        _rest(context.database, batch, rests_until)
     else:
-        _finish(parts, execution, batch, page)
+        _finish(context, execution, batch, page)
 
 
 def _take_turn(
@@ -151,13 +152,15 @@ def _take_turn(
     return turn, now + rest_after(rate, len(turn))
 
 
-def _read_page(parts: Parts, batch: TakenBatch, page: LedgerPage) -> tuple[Standing, Leftovers]:
+def _read_page(
+    context: StepContext, batch: TakenBatch, page: LedgerPage
+) -> tuple[Standing, Leftovers]:
     """Return how users stand, and whom earlier attempts left open."""
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         states = select_states(connection, page)
         deferred = select_deferred(connection, page) if "deferred" in states.values() else {}
         held_until = select_held(connection, page) if states else {}
-    now = parts.clock()
+    now = context.clock()
     due = {user_id: tried for user_id, (tried, due_at) in deferred.items() if due_at <= now}
     untried = frozenset(user_id for user_id, tried in due.items() if not tried.times)
     left = Leftovers(
@@ -169,27 +172,29 @@ def _read_page(parts: Parts, batch: TakenBatch, page: LedgerPage) -> tuple[Stand
     return standing, left
 
 
-def _rest(parts: Parts, batch: TakenBatch, until: datetime) -> None:
-    with parts.database.transaction() as connection:
+def _rest(database: Database, batch: TakenBatch, until: datetime) -> None:
+    with database.transaction() as connection:
         put_off_batch(connection, batch, until, rests=True)
 
 
-def _finish(parts: Parts, execution: Execution, batch: TakenBatch, page: LedgerPage) -> None:
+def _finish(
+    context: SendContext, execution: Execution, batch: TakenBatch, page: LedgerPage
+) -> None:
     """Put the batch off until the first of its deferred messages is due, or end it."""
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         deferred = select_deferred(connection, page)
     if deferred:
-        _put_off(parts, execution, batch, page, deferred.values())
+        _put_off(context, execution, batch, page, deferred.values())
         return
-    is_told = track_page(parts, execution, page)
-    now = parts.clock()
-    with parts.database.transaction() as connection:
+    is_told = track_page(context, execution, page)
+    now = context.clock()
+    with context.database.transaction() as connection:
         finish_batch(connection, batch, now, tracked_at=now if is_told else None)
         keep_counts(connection, page)
 
 
 def _put_off(
-    parts: Parts,
+    context: SendContext,
     execution: Execution,
     batch: TakenBatch,
     page: LedgerPage,
@@ -201,14 +206,14 @@ def _put_off(
     """
     due_at = min(due_at for _, due_at in deferred)
     is_held = any(not tried.times for tried, _ in deferred)
-    if is_held and not track_so_far(parts, execution, page):
-        due_at = min(due_at, parts.clock() + TELL_AGAIN)
-    with parts.database.transaction() as connection:
+    if is_held and not track_so_far(context, execution, page):
+        due_at = min(due_at, context.clock() + TELL_AGAIN)
+    with context.database.transaction() as connection:
         put_off_batch(connection, batch, due_at, rests=False)
 
 
 def _prepare(
-    parts: Parts,
+    context: SendContext,
     execution: Execution,
     batch: TakenBatch,
     standing: Standing,
@@ -221,27 +226,27 @@ def _prepare(
     audience = execution.pushes[batch.position - 1].audience
     if audience is None:
         raise StepFailedError(f"Push {batch.position} has no audience.")
-    rows = read_batch(parts.data_folder / audience.file, batch.offset, batch.rows)
+    rows = read_batch(context.data_folder / audience.file, batch.offset, batch.rows)
     page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
-    receivers, standing = choose_receivers(parts, execution, page, rows, standing)
+    receivers, standing = choose_receivers(context, execution, page, rows, standing)
     begun = (left.in_doubt | left.deferred.keys()) - standing.due
     again = [row for row in rows if row.user_id in begun]
     push = execution.automation.pushes[batch.position - 1]
     push = push if goes_to_audience(execution.mode) else push.worded(None)
-    personal = personalise(parts, execution, push, [*again, *receivers])
-    leave_unreachable(parts, page, left, personal.refusals)
+    personal = personalise(context, execution, push, [*again, *receivers])
+    leave_unreachable(context, page, left, personal.refusals)
     turns = {standing.held_until.get(message.user_id) for message in personal.messages}
     return personal.messages, {reservation_key(page, turn) for turn in turns}
 
 
 def _tally(
-    parts: Parts, execution: Execution, batch: TakenBatch, outcomes: Counter[Outcome]
+    database: Database, execution: Execution, batch: TakenBatch, outcomes: Counter[Outcome]
 ) -> None:
     """Count the outcomes, and end the execution if too many messages of the push fail."""
     limit = execution.automation.settings.failure_rate
     if limit is None or is_dry(execution.mode):
         return
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         sent, failed = add_to_tally(
             connection, batch, outcomes[Outcome.SENT], outcomes[Outcome.FAILED]
         )
@@ -262,24 +267,26 @@ def _tally(
         )
 
 
-def _count_failure(parts: Parts, execution: Execution, batch: TakenBatch, error: Exception) -> None:
-    with parts.database.transaction() as connection:
+def _count_failure(
+    context: StepContext, execution: Execution, batch: TakenBatch, error: Exception
+) -> None:
+    with context.database.transaction() as connection:
         failures = count_failure(connection, batch)
         text = f"Batch {batch.number} of push {batch.position}, attempt {failures}: {error}"
-        stage, now = Phase.LIVE_EXECUTION, parts.clock()
+        stage, now = Phase.LIVE_EXECUTION, context.clock()
         append_log(connection, batch.execution_id, stage, text, now, LogLevel.WARNING)
     if failures >= MAX_FAILURES:
         text = f"Push {batch.position} failed {failures} times: {error}"
-        _give_up(parts, execution, batch, StepFailedError(text))
+        _give_up(context, execution, batch, StepFailedError(text))
 
 
 def _give_up(
-    parts: Parts, execution: Execution, batch: TakenBatch, failure: StepFailedError
+    context: StepContext, execution: Execution, batch: TakenBatch, failure: StepFailedError
 ) -> None:
     if failure.violation:
-        report(parts, execution, failure.violation)
-    reason, now = str(failure), parts.clock()
+        report(context, execution, failure.violation)
+    reason, now = str(failure), context.clock()
     end = (Phase.FAILED, reason)
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         if end_execution(connection, batch.execution_id, {Phase.LIVE_EXECUTION}, end, now):
             append_log(connection, batch.execution_id, Phase.FAILED, reason, now, LogLevel.ERROR)

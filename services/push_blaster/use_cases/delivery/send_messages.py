@@ -26,7 +26,7 @@ from push_blaster.adapters.devices.device_table import mark_devices_dead
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from push_blaster.domain.delivery.retry import Tried
-from push_blaster.use_cases.context import Parts, StepStoppedError
+from push_blaster.use_cases.context import Pacer, SendContext, StepContext, StepStoppedError
 from push_blaster.use_cases.delivery.reach_devices import reach_devices
 
 #: Messages claimed at once: what a crash can leave in doubt at the most, for each worker.
@@ -67,7 +67,7 @@ class SendTask:
     left: Leftovers = Leftovers()
 
 
-def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
+def send_messages(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
     """Send `messages`, each user at most once; what the provider does not take is deferred.
 
     Raises: StepStoppedError when the leave to send is gone; TransportUnavailableError.
@@ -75,88 +75,92 @@ def send_messages(parts: Parts, task: SendTask, messages: Sequence[Message]) -> 
     begun = 0
     while begun < len(messages):
         wanted = min(CLAIM, len(messages) - begun)
-        allowed = parts.pacer.take(wanted, task.should_stop)
+        allowed = context.pacer.take(wanted, task.should_stop)
         chunk = messages[begun : begun + allowed]
         begun += allowed
         task.keep_slots()
-        claimed = _claim(parts, task, chunk)
-        task.tally(_send_claimed(parts, task, claimed))
+        claimed = _claim(context, task, chunk)
+        task.tally(_send_claimed(context, task, claimed))
         if task.should_stop():
             raise StepStoppedError("stopped between messages")
 
 
-def leave_in_doubt(parts: Parts, page: LedgerPage, user_ids: Iterable[UUID], reason: str) -> None:
+def leave_in_doubt(
+    context: StepContext, page: LedgerPage, user_ids: Iterable[UUID], reason: str
+) -> None:
     """Settle claims whose send began as in doubt for good."""
     deliveries = [Delivery(user_id, Outcome.IN_DOUBT, reason=reason) for user_id in user_ids]
-    _settle(parts, page, deliveries)
+    _settle(context, page, deliveries)
 
 
 def leave_unreachable(
-    parts: Parts, page: LedgerPage, left: Leftovers, refusals: Sequence[Refusal]
+    context: StepContext, page: LedgerPage, left: Leftovers, refusals: Sequence[Refusal]
 ) -> None:
     """Write down who gets no message and why; what an earlier attempt began stays in doubt."""
     begun = left.in_doubt & {refusal.user_id for refusal in refusals}
-    leave_in_doubt(parts, page, begun, "its send began before a crash, and cannot begin again")
-    with parts.database.transaction() as connection:
-        insert_refusals(connection, page, refusals, parts.clock())
+    leave_in_doubt(context, page, begun, "its send began before a crash, and cannot begin again")
+    with context.database.transaction() as connection:
+        insert_refusals(connection, page, refusals, context.clock())
 
 
-def leave_tried_out(parts: Parts, page: LedgerPage, user_ids: Iterable[UUID]) -> None:
+def leave_tried_out(context: StepContext, page: LedgerPage, user_ids: Iterable[UUID]) -> None:
     """Settle claims of a dry run: nothing of it can be in doubt, as nothing was sent."""
-    _settle(parts, page, [Delivery(user_id, Outcome.DRY_RUN) for user_id in user_ids])
+    _settle(context, page, [Delivery(user_id, Outcome.DRY_RUN) for user_id in user_ids])
 
 
-def _claim(parts: Parts, task: SendTask, chunk: Sequence[Message]) -> list[Message]:
+def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> list[Message]:
     wanted = [message.user_id for message in chunk]
     again = [user_id for user_id in wanted if user_id in task.left.in_doubt]
     deferred = [user_id for user_id in wanted if user_id in task.left.deferred]
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         if not task.may_send(connection):
             raise StepStoppedError("no leave to send any more")
         variants = {message.user_id: message.variant for message in chunk}
-        claimed = claim_users(connection, task.page, variants, parts.clock())
+        claimed = claim_users(connection, task.page, variants, context.clock())
         if deferred:
             due = {user_id: variants[user_id] for user_id in deferred}
-            claimed |= claim_deferred(connection, task.page, due, parts.clock())
+            claimed |= claim_deferred(connection, task.page, due, context.clock())
         if again:
             claim_again(connection, task.page, again)
             claimed.update(again)
     return [message for message in chunk if message.user_id in claimed]
 
 
-def _send_claimed(parts: Parts, task: SendTask, messages: list[Message]) -> Counter[Outcome]:
+def _send_claimed(
+    context: SendContext, task: SendTask, messages: list[Message]
+) -> Counter[Outcome]:
     """Send claimed messages, those of unknown outcome again, and settle every one of them."""
     outcomes: Counter[Outcome] = Counter()
     for _ in range(ROUNDS):
-        deliveries = _send_once(parts, task, messages)
+        deliveries = _send_once(context, task, messages)
         outcomes.update(d.outcome for d in deliveries if d.outcome in _FINAL)
         unknown = {d.user_id for d in deliveries if d.outcome is Outcome.IN_DOUBT}
         messages = [message for message in messages if message.user_id in unknown]
         if not messages or not task.resend_in_doubt or task.should_stop():
             break
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             claim_again(connection, task.page, list(unknown))
-    _settle(parts, task.page, _unknown(messages, "no answer from the provider"))
+    _settle(context, task.page, _unknown(messages, "no answer from the provider"))
     return outcomes
 
 
-def _send_once(parts: Parts, task: SendTask, messages: Sequence[Message]) -> list[Delivery]:
+def _send_once(context: SendContext, task: SendTask, messages: Sequence[Message]) -> list[Delivery]:
     """Send once; settle every outcome that is known, give back what never began."""
-    begun_at = parts.clock()
+    begun_at = context.clock()
     deliveries: list[Delivery] = []
     try:
-        for group in _groups(reach_devices(parts.transport, messages, task.should_stop)):
-            deferrals, given_up = _put_off(parts, task, group, begun_at)
+        for group in _groups(reach_devices(context.transport, messages, task.should_stop)):
+            deferrals, given_up = _put_off(context, task, group, begun_at)
             final = [d for d in group if d.outcome in _FINAL] + given_up
-            _settle(parts, task.page, final, deferrals)
+            _settle(context, task.page, final, deferrals)
             count_outcomes(group)
-            _tell_pacer(parts, group)
-            _bury_devices(parts, group)
+            _tell_pacer(context.pacer, group)
+            _bury_devices(context, group)
             deliveries += [d for d in group if d.outcome is not Outcome.DEFERRED] + given_up
             deliveries += [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
     finally:
         known = {d.user_id for d in deliveries if d.outcome is not Outcome.NOT_SENT}
-        _give_back(parts, task, [m for m in messages if m.user_id not in known])
+        _give_back(context, task, [m for m in messages if m.user_id not in known])
     return deliveries
 
 
@@ -164,7 +168,7 @@ _FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Out
 
 
 def _put_off(
-    parts: Parts, task: SendTask, group: Sequence[Delivery], begun_at: datetime
+    context: StepContext, task: SendTask, group: Sequence[Delivery], begun_at: datetime
 ) -> tuple[list[Deferral], list[Delivery]]:
     """Return when each deferred message is tried again, and those whose time is up as failed."""
     deferrals: list[Deferral] = []
@@ -175,7 +179,7 @@ def _put_off(
         user_id, dice = delivery.user_id, random.random()  # noqa: S311 - jitter, no secret
         before = task.left.deferred.get(user_id, Tried(0, begun_at))
         tried = Tried(before.times + 1, before.since)
-        due_at = parts.limits.retry.next_try(tried, parts.clock(), delivery.retry_after_s, dice)
+        due_at = context.limits.retry.next_try(tried, context.clock(), delivery.retry_after_s, dice)
         if due_at is None:
             reason = f"given up after {tried.times} tries: {delivery.reason}"
             given_up.append(Delivery(user_id, Outcome.FAILED, reason=reason))
@@ -184,20 +188,20 @@ def _put_off(
     return deferrals, given_up
 
 
-def _tell_pacer(parts: Parts, group: Sequence[Delivery]) -> None:
+def _tell_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
     outcomes = Counter(delivery.outcome for delivery in group)
     over_quota = sum(delivery.is_over_quota for delivery in group)
     failed = outcomes[Outcome.DEFERRED] + outcomes[Outcome.IN_DOUBT] - over_quota
     well = sum(outcomes[outcome] for outcome in _FINAL)
-    parts.pacer.note(well, failed, over_quota)
+    pacer.note(well, failed, over_quota)
 
 
-def _give_back(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
+def _give_back(context: StepContext, task: SendTask, messages: Sequence[Message]) -> None:
     if not messages:
         return
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         release_claims(connection, task.page, [message.user_id for message in messages])
-    _settle(parts, task.page, _unknown(messages, "stopped before it was sent again"))
+    _settle(context, task.page, _unknown(messages, "stopped before it was sent again"))
 
 
 def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:
@@ -205,24 +209,24 @@ def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:
 
 
 def _settle(
-    parts: Parts,
+    context: StepContext,
     page: LedgerPage,
     deliveries: Sequence[Delivery],
     deferrals: Sequence[Deferral] = (),
 ) -> None:
     if not deliveries and not deferrals:
         return
-    now = parts.clock()
-    with parts.database.transaction() as connection:
+    now = context.clock()
+    with context.database.transaction() as connection:
         settle(connection, page, deliveries, now)
         defer(connection, page, deferrals, now)
 
 
-def _bury_devices(parts: Parts, deliveries: Iterable[Delivery]) -> None:
+def _bury_devices(context: StepContext, deliveries: Iterable[Delivery]) -> None:
     dead = [device for delivery in deliveries for device in delivery.dead_devices]
     if dead:
-        with parts.database.transaction() as connection:
-            mark_devices_dead(connection, dead, parts.clock())
+        with context.database.transaction() as connection:
+            mark_devices_dead(connection, dead, context.clock())
 
 
 def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from chassis.postgres import Database
+from push_blaster.adapters.devices.device_source import DeviceSource
 from push_blaster.adapters.devices.device_table import MOST_DEVICES, select_addresses, select_deaths
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.devices.device import Address, DeviceKind
-from push_blaster.use_cases.context import Parts
 
 #: The audience columns that, if there are any, say where a row's user is reached.
 TOKEN_COLUMN: Final = "device_token"  # noqa: S105 - a column's name
@@ -36,7 +37,14 @@ class _Candidate:
     seen_at: datetime | None = None
 
 
-def find_devices(parts: Parts, rows: Sequence[AudienceRow], *, every: bool) -> Reach:
+def find_devices(
+    database: Database,
+    source: DeviceSource | None,
+    rows: Sequence[AudienceRow],
+    now: datetime,
+    *,
+    every: bool,
+) -> Reach:
     """Return where the users of `rows` are reached: by the device seen last, or by every one.
 
     What was called dead is left out, until it is seen again. Whom neither the row nor the source
@@ -48,27 +56,27 @@ def find_devices(parts: Parts, rows: Sequence[AudienceRow], *, every: bool) -> R
         if (token := row.variables.get(TOKEN_COLUMN, "").strip())
     }
     unknown: Mapping[UUID, str] = {}
-    if parts.device_source:
+    if source:
         asked = [row.user_id for row in rows if row.user_id not in told]
-        found = parts.device_source.find(asked, parts.clock())
+        found = source.find(asked, now)
         unknown = found.unknown
         told |= {
             user_id: [_Candidate(d.address, d.last_seen_at) for d in own]
             for user_id, own in found.devices.items()
         }
-    devices = _leave_out_dead(parts, told) if told else {}
+    devices = _leave_out_dead(database, told) if told else {}
     others = [r.user_id for r in rows if r.user_id not in devices and r.user_id not in unknown]
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         registered = select_addresses(connection, others, every=every) if others else {}
     most = MOST_DEVICES if every else 1
     return Reach({**registered, **{u: own[:most] for u, own in devices.items()}}, unknown)
 
 
 def _leave_out_dead(
-    parts: Parts, told: Mapping[UUID, Sequence[_Candidate]]
+    database: Database, told: Mapping[UUID, Sequence[_Candidate]]
 ) -> dict[UUID, list[Address]]:
     tokens = [candidate.address.token for own in told.values() for candidate in own]
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         deaths = select_deaths(connection, tokens)
 
     def lives(candidate: _Candidate) -> bool:

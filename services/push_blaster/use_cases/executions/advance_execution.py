@@ -26,7 +26,8 @@ from push_blaster.domain.executions.timeline import (
     find_due_step,
 )
 from push_blaster.use_cases.context import (
-    Parts,
+    SendContext,
+    StepContext,
     StepFailedError,
     StepStoppedError,
     fit_to_mode,
@@ -44,7 +45,7 @@ from push_blaster.use_cases.executions.send_test import send_test
 
 log = structlog.get_logger()
 
-RunStep = Callable[[Parts, Execution], Execution]
+RunStep = Callable[[SendContext, Execution], Execution]
 
 STEPS: Final[Mapping[Step, RunStep]] = {
     Step.BEGIN: begin,
@@ -60,50 +61,50 @@ STEPS: Final[Mapping[Step, RunStep]] = {
 MAX_FAILURES: Final = 3
 
 
-def advance_execution(parts: Parts, execution_id: str) -> bool:
+def advance_execution(context: SendContext, execution_id: str) -> bool:
     """Run the step that is due and save what it made; return whether there was one.
 
     Killed in between, the step runs again from its beginning: each is safe to repeat.
     """
     try:
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             execution = take_execution(connection, execution_id)
     except NewerExecutionError as newer:
         log.info("left_to_a_newer_engine", reason=str(newer))
         return False
-    step = find_due_step(execution, parts.clock()) if execution else None
+    step = find_due_step(execution, context.clock()) if execution else None
     if execution is None or step is None:
         return False
     try:
-        after = _run(parts, execution, step)
-        _save(parts, execution, after)
+        after = _run(context, execution, step)
+        _save(context, execution, after)
     except (StepStoppedError, FencedError) as stopped:
         log.info("step_given_up", execution=execution_id, step=step, reason=str(stopped))
     return True
 
 
-def _run(parts: Parts, execution: Execution, step: Step) -> Execution:
+def _run(context: SendContext, execution: Execution, step: Step) -> Execution:
     try:
-        fitting = fit_to_mode(parts, execution.mode)
+        fitting = fit_to_mode(context, execution.mode)
         return replace(STEPS[step](fitting, execution), failures=0)
     except StepFailedError as failure:
         if failure.violation:
-            report(parts, execution, failure.violation)
-        return _failed(execution, str(failure), parts.clock())
+            report(context, execution, failure.violation)
+        return _failed(execution, str(failure), context.clock())
     except (StepStoppedError, FencedError, DatabaseAwayError):
         raise
     except Exception as error:
         log.exception("step_crashed", execution=execution.id, step=step)
         if execution.failures + 1 >= MAX_FAILURES:
             reason = f"The step {step} failed {MAX_FAILURES} times: {error!r}"
-            return _failed(execution, reason, parts.clock())
+            return _failed(execution, reason, context.clock())
         return replace(execution, failures=execution.failures + 1)
 
 
-def _save(parts: Parts, before: Execution, after: Execution) -> None:
-    now = parts.clock()
+def _save(context: StepContext, before: Execution, after: Execution) -> None:
+    now = context.clock()
     is_waiting = after.phase is before.phase and _is_waiting(after)
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         again_at = _watch_again(connection, after, now) if is_waiting else None
         save_execution(connection, before, after, now, due_at=again_at)
         if after.phase is not before.phase:

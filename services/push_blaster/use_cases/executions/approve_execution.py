@@ -17,7 +17,7 @@ from push_blaster.domain.executions.approval import (
 )
 from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.context import Parts, StepFailedError, note
+from push_blaster.use_cases.context import SendContext, StepFailedError, note
 
 
 class CannotApproveError(Exception):
@@ -54,18 +54,18 @@ def approve_execution(
     return execution
 
 
-def find_missing_approval(parts: Parts, execution: Execution) -> str | None:
+def find_missing_approval(context: SendContext, execution: Execution) -> str | None:
     """Return why the execution may not go live for want of an approval; None if it may.
 
     Raises: StepFailedError if the rules cannot be read and the fail policy is closed.
     """
     if execution.approval_reason is None:
         return None
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         approval = select_approval(connection, execution.id)
     if approval is None:
         return f"Nobody approved it during its window. {execution.approval_reason}"
-    change = find_change(approval.hashes, _hash(execution, _hash_rules(parts, execution)))
+    change = find_change(approval.hashes, _hash(execution, _hash_rules(context, execution)))
     if change:
         return f"The approval is void: {change} changed after it. {execution.approval_reason}"
     return None
@@ -75,9 +75,9 @@ def _hash(execution: Execution, rules: str | None) -> Hashes:
     return replace(hash_what_is_sent(execution.automation.pushes, execution.pushes), rules=rules)
 
 
-def _hash_rules(parts: Parts, execution: Execution) -> str | None:
+def _hash_rules(context: SendContext, execution: Execution) -> str | None:
     try:
-        return hash_rules(parts.cadence.read_rules())
+        return hash_rules(context.cadence.read_rules())
     except CadenceUnavailableError as error:
         if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
             raise StepFailedError(
@@ -85,5 +85,5 @@ def _hash_rules(parts: Parts, execution: Execution) -> str | None:
                 "and the automation's failPolicy is closed."
             ) from error
         text = f"The rules could not be compared with the approval: {error}"
-        note(parts, execution.id, Phase.CANCELLATION_WINDOW, text, LogLevel.WARNING)
+        note(context, execution.id, Phase.CANCELLATION_WINDOW, text, LogLevel.WARNING)
         return None

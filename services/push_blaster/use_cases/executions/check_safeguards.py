@@ -17,7 +17,7 @@ from push_blaster.domain.executions.safeguards import (
     find_overlap_drift,
     find_size_drift,
 )
-from push_blaster.use_cases.context import Parts, report
+from push_blaster.use_cases.context import StepContext, report
 
 
 def find_audience_violation(fault: Exception) -> Violation | None:
@@ -30,7 +30,7 @@ def find_audience_violation(fault: Exception) -> Violation | None:
     return Violation(kind, Severity.CRITICAL, str(fault)) if kind else None
 
 
-def check_audiences(parts: Parts, execution: Execution) -> None:
+def check_audiences(context: StepContext, execution: Execution) -> None:
     """Report audiences that are larger than the alert threshold."""
     threshold = execution.automation.settings.alert_audience_size
     for push in execution.pushes:
@@ -42,10 +42,10 @@ def check_audiences(parts: Parts, execution: Execution) -> None:
             )
             data = {"size": size, "threshold": threshold}
             kind = ViolationType.AUDIENCE_SIZE_EXCEEDED
-            report(parts, execution, Violation(kind, Severity.WARNING, text, data, push.position))
+            report(context, execution, Violation(kind, Severity.WARNING, text, data, push.position))
 
 
-def find_approval_reason(parts: Parts, execution: Execution) -> str | None:
+def find_approval_reason(context: StepContext, execution: Execution) -> str | None:
     """Return why the execution may go live only when an operator approves it; None if it may.
 
     An audience that has drifted is reported, and waits for approval.
@@ -55,31 +55,33 @@ def find_approval_reason(parts: Parts, execution: Execution) -> str | None:
     reasons = []
     if execution.automation.settings.require_approval:
         reasons.append("The automation asks for approval (settings.requireApproval).")
-    above = parts.limits.approval_above
+    above = context.limits.approval_above
     largest = max(push.audience.distinct if push.audience else 0 for push in execution.pushes)
     if above is not None and largest > above:
         reasons.append(f"Its audience of {largest} is over PUSH_APPROVAL_ABOVE_USERS ({above}).")
-    reasons += [text for push in execution.pushes for text in _check_drift(parts, execution, push)]
+    reasons += [
+        text for push in execution.pushes for text in _check_drift(context, execution, push)
+    ]
     return " ".join(reasons) or None
 
 
-def _check_drift(parts: Parts, execution: Execution, push: PushProgress) -> list[str]:
+def _check_drift(context: StepContext, execution: Execution, push: PushProgress) -> list[str]:
     if push.audience is None:
         return []
     settings = execution.automation.settings
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         earlier = select_earlier_audiences(connection, execution, push.position)
     sizes = [size for _, size in earlier]
     found = find_size_drift(push.audience.distinct, sizes, settings.drift_factor)
     if found is None and settings.least_overlap is not None and earlier:
-        last, here = (parts.data_folder / file for file in (earlier[0][0], push.audience.file))
+        last, here = (context.data_folder / file for file in (earlier[0][0], push.audience.file))
         found = _check_overlap(last, here, settings.least_overlap)
     if found is None:
         return []
     text = f"Push {push.position} has drifted: {found}."
     data = {"size": push.audience.distinct, "earlier": sizes}
     kind = ViolationType.AUDIENCE_DRIFT
-    report(parts, execution, Violation(kind, Severity.WARNING, text, data, push.position))
+    report(context, execution, Violation(kind, Severity.WARNING, text, data, push.position))
     return [text]
 
 

@@ -13,26 +13,32 @@ from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushAudience, PushProgress
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import counted_at, live_instant, plan_pushes
-from push_blaster.use_cases.context import Parts, StepStoppedError, note, watch_for_stop
+from push_blaster.use_cases.context import (
+    SendContext,
+    StepContext,
+    StepStoppedError,
+    note,
+    watch_for_stop,
+)
 
 #: Users asked about in one question, which has to be answered within the client's time limit.
 SLICE: Final = 10_000
 
 
-def forecast_execution(parts: Parts, execution: Execution) -> Execution:
+def forecast_execution(context: SendContext, execution: Execution) -> Execution:
     """Return the execution with a forecast for each push; nothing is held for it.
 
     Pushes to the same audience are asked about together, so that later ones count earlier ones.
     Cadence away: the forecast says so, and the execution goes on.
     """
-    planned = _planned_sends(execution, parts.clock())
+    planned = _planned_sends(execution, context.clock())
     forecasts: dict[int, PushForecast] = {}
     for audience, positions in _group(execution.pushes):
         sends = [planned[position] for position in positions]
-        found = _forecast(parts, execution, audience, sends)
+        found = _forecast(context, execution, audience, sends)
         forecasts.update(zip(positions, found, strict=True))
     for position, forecast in sorted(forecasts.items()):
-        _note(parts, execution, position, forecast)
+        _note(context, execution, position, forecast)
     pushes = tuple(
         replace(push, forecast=_show(forecasts[push.position]))
         if push.position in forecasts
@@ -69,15 +75,15 @@ def _planned_sends(execution: Execution, now: datetime) -> dict[int, PlannedSend
 
 
 def _forecast(
-    parts: Parts, execution: Execution, audience: PushAudience, sends: Sequence[PlannedSend]
+    context: SendContext, execution: Execution, audience: PushAudience, sends: Sequence[PlannedSend]
 ) -> list[PushForecast]:
-    should_stop = watch_for_stop(parts, lambda connection: holds_execution(connection, execution))
+    should_stop = watch_for_stop(context, lambda connection: holds_execution(connection, execution))
     found = [PushForecast(at=send.at, eligible=0) for send in sends]
-    for users in read_users(parts.data_folder / audience.file, SLICE):
+    for users in read_users(context.data_folder / audience.file, SLICE):
         if should_stop():
             raise StepStoppedError("stopped during the forecast")
         try:
-            slice_ = parts.cadence.forecast_pushes(users, sends)
+            slice_ = context.cadence.forecast_pushes(users, sends)
         except CadenceUnavailableError as error:
             return [PushForecast(at=send.at, reason=str(error)) for send in sends]
         found = [_add(total, part) for total, part in zip(found, slice_, strict=True)]
@@ -92,12 +98,14 @@ def _add(total: PushForecast, part: PushForecast) -> PushForecast:
     )
 
 
-def _note(parts: Parts, execution: Execution, position: int, forecast: PushForecast) -> None:
+def _note(
+    context: StepContext, execution: Execution, position: int, forecast: PushForecast
+) -> None:
     if forecast.eligible is None:
         text = f"No forecast of push {position}: {forecast.reason}."
-        note(parts, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)
+        note(context, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)
     else:
-        note(parts, execution.id, Phase.AUDIENCE_GENERATION, _tell(position, forecast))
+        note(context, execution.id, Phase.AUDIENCE_GENERATION, _tell(position, forecast))
 
 
 def _show(forecast: PushForecast) -> dict[str, object]:

@@ -37,13 +37,20 @@ from push_blaster.domain.executions.execution import (
     PushProgress,
     PushStatus,
 )
+from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode, next_phase
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.audiences.check_audience import check_audience, tell_check
 from push_blaster.use_cases.audiences.find_test_users import find_test_rows
 from push_blaster.use_cases.audiences.fit_parameters import fit_parameters
 from push_blaster.use_cases.audiences.record_script_run import run_and_record
-from push_blaster.use_cases.context import Parts, StepFailedError, StepStoppedError, note
+from push_blaster.use_cases.context import (
+    SendContext,
+    StepContext,
+    StepFailedError,
+    StepStoppedError,
+    note,
+)
 from push_blaster.use_cases.executions.check_safeguards import (
     check_audiences,
     find_audience_violation,
@@ -65,35 +72,37 @@ FAULTS = (
 )
 
 
-def generate_audience(parts: Parts, execution: Execution) -> Execution:
+def generate_audience(context: SendContext, execution: Execution) -> Execution:
     """Have the automation's audience written in a folder of this attempt; freeze it for each push.
 
     Nothing of an earlier attempt, or of another execution, is ever looked at, but for one that
     this execution goes on with.
     """
     if execution.resumes:
-        return _generated(parts, execution, take_over_audiences(parts, execution))
-    attempt = parts.data_folder / attempt_folder(execution)
+        return _generated(context, execution, take_over_audiences(context, execution))
+    attempt = context.data_folder / attempt_folder(execution)
     try:
         for push in execution.automation.pushes:
             Wordings(execution.automation.id, push)
-        _write_csvs(parts, execution, attempt / "output")
+        _write_csvs(context, execution, attempt / "output")
         files = list_output(attempt / "output")
         pushes = tuple(
-            _freeze(parts, execution, progress, files, attempt) for progress in execution.pushes
+            _freeze(context, execution, progress, files, attempt) for progress in execution.pushes
         )
     except FAULTS as fault:
         raise StepFailedError(str(fault), find_audience_violation(fault)) from fault
     except ScriptStoppedError as stopped:
         raise StepStoppedError(str(stopped)) from stopped
-    return _generated(parts, execution, pushes)
+    return _generated(context, execution, pushes)
 
 
-def _generated(parts: Parts, execution: Execution, pushes: tuple[PushProgress, ...]) -> Execution:
+def _generated(
+    context: SendContext, execution: Execution, pushes: tuple[PushProgress, ...]
+) -> Execution:
     following = next_phase(execution.mode, Phase.AUDIENCE_GENERATION)
     generated = replace(execution, phase=following, pushes=pushes)
-    check_audiences(parts, generated)
-    return forecast_execution(parts, generated)
+    check_audiences(context, generated)
+    return forecast_execution(context, generated)
 
 
 def attempt_folder(execution: Execution) -> Path:
@@ -101,7 +110,7 @@ def attempt_folder(execution: Execution) -> Path:
     return Path("executions") / execution.id / f"attempt-{execution.fence}"
 
 
-def _write_csvs(parts: Parts, execution: Execution, output_folder: Path) -> None:
+def _write_csvs(context: SendContext, execution: Execution, output_folder: Path) -> None:
     """Fill the folder from the automation's source: users named one by one, a file, or a script."""
     automation = execution.automation
     if automation.manual_user_ids:
@@ -109,9 +118,9 @@ def _write_csvs(parts: Parts, execution: Execution, output_folder: Path) -> None
         write_user_ids(output_folder / "manual_user_ids.csv", automation.manual_user_ids)
     elif automation.upload:
         output_folder.mkdir(parents=True)
-        copy_upload(parts.data_folder, automation.upload, output_folder / "uploaded.csv")
+        copy_upload(context.data_folder, automation.upload, output_folder / "uploaded.csv")
     elif automation.script_id:
-        _run_script(parts, execution, automation.script_id, output_folder)
+        _run_script(context, execution, automation.script_id, output_folder)
     else:
         raise StepFailedError(
             "audienceCriteria.customScript.scriptId is missing: the automation has no audience "
@@ -119,35 +128,37 @@ def _write_csvs(parts: Parts, execution: Execution, output_folder: Path) -> None
         )
 
 
-def _run_script(parts: Parts, execution: Execution, script_id: str, output_folder: Path) -> None:
+def _run_script(
+    context: SendContext, execution: Execution, script_id: str, output_folder: Path
+) -> None:
     automation = execution.automation
-    script = parts.scripts.find(script_id)
-    note(parts, execution.id, Phase.AUDIENCE_GENERATION, f"The script {script.id} runs.")
+    script = context.scripts.find(script_id)
+    note(context, execution.id, Phase.AUDIENCE_GENERATION, f"The script {script.id} runs.")
     record = RunRecord(
         id=uuid4(),
         script_id=script.id,
         execution_id=execution.id,
         is_trial=False,
         parameters=fit_parameters(script, automation.script_parameters),
-        folder=str(output_folder.relative_to(parts.data_folder)),
+        folder=str(output_folder.relative_to(context.data_folder)),
         state=RunState.RUNNING,
-        asked_at=parts.clock(),
-        started_at=parts.clock(),
+        asked_at=context.clock(),
+        started_at=context.clock(),
     )
     run = ScriptRun(
         execution_id=execution.id,
         output_folder=output_folder,
         parameters=record.parameters,
-        limits=parts.limits.script,
+        limits=context.limits.script,
     )
 
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         insert_run(connection, record)
-    run_and_record(parts, script, run, record, lambda c: holds_execution(c, execution))
+    run_and_record(context, script, run, record, lambda c: holds_execution(c, execution))
 
 
 def _freeze(
-    parts: Parts,
+    context: StepContext,
     execution: Execution,
     progress: PushProgress,
     files: Mapping[str, AudienceFile],
@@ -157,14 +168,14 @@ def _freeze(
     push = execution.automation.pushes[position - 1]
     source = bind_audience(push.audience_name, list(files.values()))
     path = attempt / f"audience-{position}.jsonl"
-    max_size = _max_size(parts, execution.automation)
+    max_size = _max_size(context.limits, execution.automation)
     frozen = freeze_audience(attempt / "output" / source.file_name, path, max_size)
     _check_placeholders(push, position, frozen.columns)
-    _note_audience(parts, execution, position, source.file_name, frozen)
-    check = check_audience(parts.limits, execution.automation, push, path)
-    _note_check(parts, execution, position, check)
+    _note_audience(context, execution, position, source.file_name, frozen)
+    check = check_audience(context.limits, execution.automation, push, path)
+    _note_check(context, execution, position, check)
     if execution.mode is Mode.TEST_SCHEDULED_SEND:
-        rows = find_test_rows(parts, execution, position, path)
+        rows = find_test_rows(context, execution, position, path)
         path = attempt / f"test-audience-{position}.jsonl"
         frozen = freeze_rows(rows, path, frozen.columns)
     audience = PushAudience(
@@ -181,9 +192,9 @@ def _freeze(
     return replace(ready, audience_check=check)
 
 
-def _max_size(parts: Parts, automation: Automation) -> int:
+def _max_size(limits: Limits, automation: Automation) -> int:
     own = automation.settings.max_audience_size
-    return min(parts.limits.max_audience_size, own or parts.limits.max_audience_size)
+    return min(limits.max_audience_size, own or limits.max_audience_size)
 
 
 def _check_placeholders(push: Push, position: int, columns: tuple[str, ...]) -> None:
@@ -196,7 +207,7 @@ def _check_placeholders(push: Push, position: int, columns: tuple[str, ...]) -> 
 
 
 def _note_audience(
-    parts: Parts, execution: Execution, position: int, source: str, audience: FrozenAudience
+    context: StepContext, execution: Execution, position: int, source: str, audience: FrozenAudience
 ) -> None:
     text = (
         f"Push {position}: {source} has {audience.generated} rows, "
@@ -206,13 +217,13 @@ def _note_audience(
     if shown:
         text += " Not used: " + "; ".join(f"line {b['line']} {b['problem']}" for b in shown[:5])
     level = LogLevel.WARNING if shown else LogLevel.INFO
-    note(parts, execution.id, Phase.AUDIENCE_GENERATION, text, level)
+    note(context, execution.id, Phase.AUDIENCE_GENERATION, text, level)
 
 
 def _note_check(
-    parts: Parts, execution: Execution, position: int, check: Mapping[str, Any]
+    context: StepContext, execution: Execution, position: int, check: Mapping[str, Any]
 ) -> None:
     found = tell_check(check)
     if found:
         text = f"Push {position}: some will get no message, or not at their own time. {found}"
-        note(parts, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)
+        note(context, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)

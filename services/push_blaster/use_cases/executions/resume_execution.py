@@ -9,7 +9,7 @@ from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.use_cases.context import Parts, StepFailedError
+from push_blaster.use_cases.context import StepContext, StepFailedError
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 
 
@@ -46,13 +46,13 @@ def resume_execution(
     return start_execution(database, request, limits, now)
 
 
-def take_over_audiences(parts: Parts, execution: Execution) -> tuple[PushProgress, ...]:
+def take_over_audiences(context: StepContext, execution: Execution) -> tuple[PushProgress, ...]:
     """Return the pushes of an execution that resumes another, with the audiences of that one."""
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         earlier = select_execution(connection, execution.resumes or "")
     pushes = []
     for own, old in zip(execution.pushes, earlier.pushes, strict=True):
-        if old.audience is None or not (parts.data_folder / old.audience.file).exists():
+        if old.audience is None or not (context.data_folder / old.audience.file).exists():
             raise StepFailedError(
                 f"The audience of push {old.position} of {earlier.id!r} is gone; it cannot be gone "
                 "on with. Start the automation anew."

@@ -22,18 +22,18 @@ from push_blaster.domain.executions.modes import next_phase
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
 from push_blaster.domain.executions.timeline import find_current_push, plan_pushes
-from push_blaster.use_cases.context import Parts, StepFailedError, note
+from push_blaster.use_cases.context import SendContext, StepContext, StepFailedError, note
 from push_blaster.use_cases.executions.approve_execution import find_missing_approval
 
 
-def begin(_: Parts, execution: Execution) -> Execution:
+def begin(_: StepContext, execution: Execution) -> Execution:
     """Leave the queue."""
     return replace(execution, phase=next_phase(execution.mode, Phase.WAITING))
 
 
-def go_live(parts: Parts, execution: Execution) -> Execution:
+def go_live(context: SendContext, execution: Execution) -> Execution:
     """End the window, and fix once and for all when each push goes out."""
-    missing = find_missing_approval(parts, execution)
+    missing = find_missing_approval(context, execution)
     if missing:
         return replace(execution, phase=Phase.SKIPPED, reason=missing)
     live_at = execution.live_at or execution.slot
@@ -45,51 +45,51 @@ def go_live(parts: Parts, execution: Execution) -> Execution:
     return replace(execution, phase=Phase.LIVE_EXECUTION, pushes=pushes)
 
 
-def start_push(parts: Parts, execution: Execution) -> Execution:
+def start_push(context: StepContext, execution: Execution) -> Execution:
     """Lay out the batches of the push that comes next; workers take it from there."""
     push = _current(execution)
     audience = _audience(push)
-    path = parts.data_folder / audience.file
+    path = context.data_folder / audience.file
     if not verify(path, audience.sha256):
         raise StepFailedError(
             f"The frozen audience {audience.file} of push {push.position} has changed or is gone; "
             "what was tested is no longer what would be sent. Start a new execution."
         )
-    batches = index_batches(path, parts.limits.batch_size)
-    with parts.database.transaction() as connection:
+    batches = index_batches(path, context.limits.batch_size)
+    with context.database.transaction() as connection:
         if not holds_execution(connection, execution):
             raise FencedError("stopped before the push began")
         insert_batches(connection, execution.id, push.position, batches)
     note(
-        parts,
+        context,
         execution.id,
         Phase.LIVE_EXECUTION,
         f"Push {push.position} goes out to an audience of {audience.distinct}.",
     )
-    now = parts.clock()
+    now = context.clock()
     return _with_push(execution, replace(push, status=PushStatus.SENDING, started_at=now))
 
 
-def watch_push(parts: Parts, execution: Execution) -> Execution:
+def watch_push(context: StepContext, execution: Execution) -> Execution:
     """End the push once all its batches are done, and keep its funnel."""
     push = _current(execution)
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         if count_open_batches(connection, execution.id, push.position):
-            return _still_in_time(parts, execution, push)
+            return _still_in_time(context, execution, push)
         counted = select_funnels(connection, execution.id).get(push.position)
         funnel = read_funnel(push, counted)
         status = PushStatus.FAILED if _reached_nobody(funnel) else PushStatus.SENT
         page = LedgerPage(execution.id, push.position, is_test=False)
         is_failed = status is PushStatus.FAILED
         reasons = select_reasons(connection, page) if is_failed else []
-    _note_end(parts, execution, push, funnel, status, reasons)
-    ended = replace(push, status=status, ended_at=parts.clock(), funnel=funnel)
+    _note_end(context, execution, push, funnel, status, reasons)
+    ended = replace(push, status=status, ended_at=context.clock(), funnel=funnel)
     return _with_push(execution, ended)
 
 
-def _still_in_time(parts: Parts, execution: Execution, push: PushProgress) -> Execution:
-    limit = stop_limit(execution.automation.settings, parts.limits.push_time_limit)
-    if push.started_at is None or parts.clock() - push.started_at <= limit:
+def _still_in_time(context: StepContext, execution: Execution, push: PushProgress) -> Execution:
+    limit = stop_limit(execution.automation.settings, context.limits.push_time_limit)
+    if push.started_at is None or context.clock() - push.started_at <= limit:
         return execution
     text = (
         f"Push {push.position} was stopped: it had not gone out within "
@@ -100,7 +100,7 @@ def _still_in_time(parts: Parts, execution: Execution, push: PushProgress) -> Ex
     raise StepFailedError(text, violation)
 
 
-def complete(_: Parts, execution: Execution) -> Execution:
+def complete(_: StepContext, execution: Execution) -> Execution:
     """End the execution; it has failed if a push reached nobody whom it tried to reach."""
     failed = [push.position for push in execution.pushes if push.status is PushStatus.FAILED]
     if failed:
@@ -124,7 +124,7 @@ _TOLD: Final = (
 
 
 def _note_end(
-    parts: Parts,
+    context: StepContext,
     execution: Execution,
     push: PushProgress,
     funnel: dict[str, Any],
@@ -148,7 +148,7 @@ def _note_end(
     if reasons:
         text += f" Nobody was reached: {'; '.join(reasons)}."
     level = LogLevel.ERROR if status is PushStatus.FAILED else LogLevel.SUCCESS
-    note(parts, execution.id, Phase.LIVE_EXECUTION, text, level)
+    note(context, execution.id, Phase.LIVE_EXECUTION, text, level)
 
 
 def _reached_nobody(funnel: dict[str, Any]) -> bool:

@@ -29,7 +29,13 @@ from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import live_instant
 from push_blaster.use_cases.audiences.find_test_users import find_test_rows
 from push_blaster.use_cases.cadence.track_sends import track_page
-from push_blaster.use_cases.context import Parts, StepFailedError, note, watch_for_stop
+from push_blaster.use_cases.context import (
+    SendContext,
+    StepContext,
+    StepFailedError,
+    note,
+    watch_for_stop,
+)
 from push_blaster.use_cases.delivery.personalise import personalise
 from push_blaster.use_cases.delivery.send_messages import (
     Leftovers,
@@ -46,7 +52,7 @@ LOOK_S: Final = 0.1
 _OR_DO_WITHOUT: Final = ", or set settings.safeguards.requireTestFirst to false."
 
 
-def send_test(parts: Parts, execution: Execution) -> Execution:
+def send_test(context: SendContext, execution: Execution) -> Execution:
     """Send the tests, and open the cancellation window: live is at T, or a whole window later.
 
     Raises: StepFailedError if a test is required and reached nobody.
@@ -54,22 +60,22 @@ def send_test(parts: Parts, execution: Execution) -> Execution:
     settings = execution.automation.settings
     pushes = execution.pushes
     if settings.dry_run_first or _is_required(execution):
-        pushes = tuple(_test_push(parts, execution, progress) for progress in pushes)
+        pushes = tuple(_test_push(context, execution, progress) for progress in pushes)
     following = next_phase(execution.mode, Phase.TEST_SENDING)
     if following is not Phase.CANCELLATION_WINDOW:
         return replace(execution, phase=following, pushes=pushes)
-    live_at = live_instant(execution.slot, parts.clock(), _window(parts, execution))
+    live_at = live_instant(execution.slot, context.clock(), _window(context, execution))
     return replace(
         execution,
         phase=following,
         live_at=live_at,
         pushes=pushes,
-        approval_reason=find_approval_reason(parts, execution),
+        approval_reason=find_approval_reason(context, execution),
     )
 
 
-def _window(parts: Parts, execution: Execution) -> timedelta:
-    own, least = execution.automation.settings.cancellation_window, parts.limits.min_window
+def _window(context: StepContext, execution: Execution) -> timedelta:
+    own, least = execution.automation.settings.cancellation_window, context.limits.min_window
     is_free = not walks_as_live(execution.mode) or execution.trigger is Trigger.AD_HOC
     if own >= least or is_free:
         return own
@@ -77,7 +83,7 @@ def _window(parts: Parts, execution: Execution) -> timedelta:
         f"The window of {own.total_seconds():g} s is made {least.total_seconds():g} s "
         "(PUSH_MIN_CANCELLATION_WINDOW_SECONDS)."
     )
-    note(parts, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)
+    note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)
     return least
 
 
@@ -85,24 +91,26 @@ def _is_required(execution: Execution) -> bool:
     return execution.automation.settings.require_test_first or is_test_only(execution.mode)
 
 
-def _test_push(parts: Parts, execution: Execution, progress: PushProgress) -> PushProgress:
+def _test_push(context: SendContext, execution: Execution, progress: PushProgress) -> PushProgress:
     audience = progress.audience
     if audience is None:
         raise StepFailedError(f"Push {progress.position} has no audience.")
     page = LedgerPage(execution.id, progress.position, is_test=True)
-    rows = find_test_rows(parts, execution, progress.position, parts.data_folder / audience.file)
-    sent = _send(parts, execution, page, rows)
+    rows = find_test_rows(
+        context, execution, progress.position, context.data_folder / audience.file
+    )
+    sent = _send(context, execution, page, rows)
     if sent:
         done = "sent to" if delivers(execution.mode) else "tried out for"
         text = f"Push {progress.position}: test {done} {', '.join(sent)}."
-        note(parts, execution.id, Phase.TEST_SENDING, text, LogLevel.SUCCESS)
+        note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.SUCCESS)
         return replace(progress, status=PushStatus.TEST_SENT)
-    _judge_silence(parts, execution, page, tried=bool(rows))
+    _judge_silence(context, execution, page, tried=bool(rows))
     return progress
 
 
 def _send(
-    parts: Parts, execution: Execution, page: LedgerPage, rows: list[AudienceRow]
+    context: SendContext, execution: Execution, page: LedgerPage, rows: list[AudienceRow]
 ) -> list[str]:
     """Send the tests that were not sent before; return who has one now."""
 
@@ -110,23 +118,23 @@ def _send(
         return holds_execution(connection, execution)
 
     push = execution.automation.pushes[page.position - 1].worded(None)
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         states = select_states(connection, page)
-    personal = personalise(parts, execution, push, [r for r in rows if _is_open(r, states)])
+    personal = personalise(context, execution, push, [r for r in rows if _is_open(r, states)])
     left = Leftovers(in_doubt=frozenset(u for u, s in states.items() if s == "claimed"))
-    leave_unreachable(parts, page, left, personal.refusals)
+    leave_unreachable(context, page, left, personal.refusals)
     task = SendTask(
         page=page,
         may_send=may_send,
-        should_stop=watch_for_stop(parts, may_send),
+        should_stop=watch_for_stop(context, may_send),
         left=left,
     )
     try:
-        _send_patiently(parts, task, personal.messages)
+        _send_patiently(context, task, personal.messages)
     except TransportUnavailableError as error:
         raise StepFailedError(f"The test of push {page.position} was not sent: {error}") from error
-    track_page(parts, execution, page)
-    with parts.database.transaction() as connection:
+    track_page(context, execution, page)
+    with context.database.transaction() as connection:
         states = select_states(connection, page)
     return sorted(str(user_id) for user_id, state in states.items() if state in _REACHED)
 
@@ -135,31 +143,33 @@ def _is_open(row: AudienceRow, states: Mapping[UUID, str]) -> bool:
     return states.get(row.user_id, "claimed") in {"claimed", "deferred"}
 
 
-def _send_patiently(parts: Parts, task: SendTask, messages: Sequence[Message]) -> None:
+def _send_patiently(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
     """Send, and wait here for what the provider defers: a test ends with its outcome."""
     while True:
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             deferred = select_deferred(connection, task.page)
-        _wait_until(parts, task, max((due for _, due in deferred.values()), default=None))
+        _wait_until(context, task, max((due for _, due in deferred.values()), default=None))
         tried = {user_id: before for user_id, (before, _) in deferred.items()}
-        send_messages(parts, replace(task, left=replace(task.left, deferred=tried)), messages)
-        with parts.database.transaction() as connection:
+        send_messages(context, replace(task, left=replace(task.left, deferred=tried)), messages)
+        with context.database.transaction() as connection:
             deferred = select_deferred(connection, task.page)
         messages = [message for message in messages if message.user_id in deferred]
         if not messages:
             return
 
 
-def _wait_until(parts: Parts, task: SendTask, due_at: datetime | None) -> None:
-    left_s = (due_at - parts.clock()).total_seconds() if due_at else 0.0
+def _wait_until(context: StepContext, task: SendTask, due_at: datetime | None) -> None:
+    left_s = (due_at - context.clock()).total_seconds() if due_at else 0.0
     give_up_at = time.monotonic() + left_s
     while time.monotonic() < give_up_at and not task.should_stop():
         time.sleep(LOOK_S)
 
 
-def _judge_silence(parts: Parts, execution: Execution, page: LedgerPage, *, tried: bool) -> None:
+def _judge_silence(
+    context: StepContext, execution: Execution, page: LedgerPage, *, tried: bool
+) -> None:
     """Fail the execution, or warn, because the test of a push reached nobody."""
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         reasons = select_reasons(connection, page)
     why = "; ".join(reasons) if tried else "settings.testUserIds is empty, and so are TEST rows"
     text = f"The test of push {page.position} reached nobody: {why}."
@@ -168,4 +178,4 @@ def _judge_silence(parts: Parts, execution: Execution, page: LedgerPage, *, trie
             f"{text} Name test users who have a device in settings.testUserIds"
             + ("." if is_test_only(execution.mode) else _OR_DO_WITHOUT)
         )
-    note(parts, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)
+    note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any, Final
 
 from push_blaster.adapters.automations.automation_document import read_draft
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.executions.execution_history import Run, select_runs
 from push_blaster.adapters.one_off.scheduled_push_document import (
@@ -26,11 +25,12 @@ from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.automations.change_automation import (
+    CancelPending,
     create_automation,
     delete_automation,
     edit_automation,
 )
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
 
 
@@ -87,34 +87,35 @@ class ScheduledPushes:
     Shape: `filter_script` is the id of the script that finds the users of filters, if there is one.
     """
 
-    parts: Parts
-    files: AutomationFiles
+    context: WebContext
     filter_script: str | None
 
     def find_all(self) -> list[Standing]:
         """Return every scheduled push, the earliest first."""
-        documents = [d for d in self.files.list_all().documents if is_scheduled_push(d)]
+        documents = [d for d in self.context.files.list_all().documents if is_scheduled_push(d)]
         return sorted(self._judge(documents), key=lambda one: one.push.scheduled_for)
 
     def find(self, push_id: str) -> Standing:
         """Return one; DocumentNotFoundError, also for an automation that is none."""
-        document = self.files.load(push_id)
+        document = self.context.files.load(push_id)
         if not is_scheduled_push(document):
             raise DocumentNotFoundError(f"There is no scheduled push {push_id!r}.")
         (standing,) = self._judge([document])
         return standing
 
-    def schedule(self, push: ScheduledPush) -> Standing:
+    def schedule(self, push: ScheduledPush, now: datetime) -> Standing:
         """Write a new one; BadScheduledPushError, ScriptNotFoundError, DocumentExistsError."""
-        complete = self._complete(push)
+        complete = self._complete(push, now)
         document = {
-            **write_document(complete, self.parts.limits.min_window),
+            **write_document(complete, self.context.limits.min_window),
             **_STATUS[PushState.SCHEDULED],
         }
-        create_automation(self.files, document, self.parts.clock())
+        create_automation(self.context.files, document, now)
         return self.find(push.id)
 
-    def change(self, push_id: str, changes: Mapping[str, Any], state: PushState | None) -> Standing:
+    def change(
+        self, push_id: str, changes: Mapping[str, Any], state: PushState | None, now: datetime
+    ) -> Standing:
         """Lay `changes` over the push, and schedule or cancel it, if `state` says so.
 
         Raises: AlreadySentError, PushHasBegunError, BadScheduledPushError, ScriptNotFoundError.
@@ -127,29 +128,29 @@ class ScheduledPushes:
                 "status: 'sent' is what sending makes of it; nobody sets it."
             )
         if before.is_running:
-            return self._cancel_running(before, changes, state)
+            return self._cancel_running(before, changes, state, now)
         push = replace(before.push, **changes)
         wanted = state or before.state
         if wanted is PushState.SCHEDULED:
-            push = self._complete(push)
-        self._save(push, wanted)
+            push = self._complete(push, now)
+        self._save(push, wanted, now)
         return self.find(push_id)
 
-    def delete(self, push_id: str) -> None:
+    def delete(self, push_id: str, now: datetime) -> None:
         """Remove it, and cancel what is pending of it; AlreadySentError, PushHasBegunError."""
         before = self.find(push_id)
         if before.state is PushState.SENT:
             raise AlreadySentError(f"The push {push_id!r} has been sent; it stays on record.")
         _check_not_live(before)
-        delete_automation(self.files, push_id, None, self._cancel_pending)
+        delete_automation(self.context.files, push_id, None, self._cancel_pending(now))
 
-    def earliest_live(self, push: ScheduledPush) -> datetime:
+    def earliest_live(self, push: ScheduledPush, now: datetime) -> datetime:
         """Return when it goes out at the earliest, where people have a whole window to cancel."""
-        return max(push.scheduled_for, self.parts.clock() + self.parts.limits.min_window)
+        return max(push.scheduled_for, now + self.context.limits.min_window)
 
     def _judge(self, documents: Sequence[Mapping[str, Any]]) -> list[Standing]:
         pushes = [read_scheduled_push(document) for document in documents]
-        with self.parts.database.transaction() as connection:
+        with self.context.database.transaction() as connection:
             runs = select_runs(connection, [_execution_of(push) for push in pushes])
         return [
             Standing(push, _find_state(document, run), run)
@@ -157,25 +158,27 @@ class ScheduledPushes:
             for run in [runs.get(_execution_of(push))]
         ]
 
-    def _complete(self, push: ScheduledPush) -> ScheduledPush:
+    def _complete(self, push: ScheduledPush, now: datetime) -> ScheduledPush:
         """Return the push with a source for its audience, once all that it needs is there."""
-        if push.scheduled_for <= self.parts.clock():
+        if push.scheduled_for <= now:
             raise BadScheduledPushError("scheduledFor lies in the past; choose an instant to come.")
-        with self.parts.database.transaction() as connection:
+        with self.context.database.transaction() as connection:
             if select_runs(connection, [_execution_of(push)]):
                 raise PushHasBegunError(
                     "What became of this scheduledFor is decided; choose another instant."
                 )
         complete = replace(push, criteria=choose_source(push.criteria, self.filter_script))
-        automation = read_draft(
-            write_document(complete, self.parts.limits.min_window), self.parts.clock()
-        )
-        _check_texts(automation, self.parts.limits)
-        check_parameters(self.parts.scripts, automation)
+        automation = read_draft(write_document(complete, self.context.limits.min_window), now)
+        _check_texts(automation, self.context.limits)
+        check_parameters(self.context.scripts, automation)
         return complete
 
     def _cancel_running(
-        self, before: Standing, changes: Mapping[str, Any], state: PushState | None
+        self,
+        before: Standing,
+        changes: Mapping[str, Any],
+        state: PushState | None,
+        now: datetime,
     ) -> Standing:
         _check_not_live(before)
         if changes or state is not PushState.CANCELLED:
@@ -183,21 +186,21 @@ class ScheduledPushes:
                 "Its execution has begun and goes out as it is. To change it, set the status "
                 "'cancelled' first, then schedule it for another instant."
             )
-        self._save(before.push, PushState.CANCELLED)
+        self._save(before.push, PushState.CANCELLED, now)
         return self.find(before.push.id)
 
-    def _save(self, push: ScheduledPush, state: PushState) -> None:
+    def _save(self, push: ScheduledPush, state: PushState, now: datetime) -> None:
         fields = {**write_fields(push), **_STATUS[state]}
-        now = self.parts.clock()
-        edit_automation(self.files, push.id, fields, self._cancel_pending, now)
-        if self._cancel_pending(push.id, "The scheduled push was changed."):
+        cancel = self._cancel_pending(now)
+        edit_automation(self.context.files, push.id, fields, cancel, now)
+        if cancel(push.id, "The scheduled push was changed."):
             raise PushHasBegunError(
                 "Its execution began at the moment of the change, and is cancelled; schedule it "
                 "for another instant."
             )
 
-    def _cancel_pending(self, push_id: str, reason: str) -> list[str]:
-        return cancel_pending(self.parts.database, push_id, reason, self.parts.clock())
+    def _cancel_pending(self, now: datetime) -> CancelPending:
+        return lambda id_, reason: cancel_pending(self.context.database, id_, reason, now)
 
 
 def choose_source(criteria: Mapping[str, Any], filter_script: str | None) -> dict[str, Any]:

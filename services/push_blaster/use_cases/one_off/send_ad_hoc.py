@@ -1,9 +1,10 @@
 """Send one push ad hoc: by an execution as any other, of an automation that is written nowhere."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from chassis.postgres import Database
 from push_blaster.adapters.audiences.uploads import keep_upload
 from push_blaster.adapters.executions.execution_view import select_execution, select_snapshot
 from push_blaster.adapters.one_off.ad_hoc_document import AdHocPush, write_ad_hoc
@@ -11,7 +12,7 @@ from push_blaster.domain.audiences.audience import read_user_ids
 from push_blaster.domain.executions.execution import Execution, Trigger
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.one_off.check_ad_hoc import AdHocRequest, check_ad_hoc
 
@@ -23,13 +24,19 @@ class NoDryRunError(Exception):
 
 
 def send_ad_hoc(
-    parts: Parts, asked: AdHocRequest, mode: Mode, key: str | None, *, is_simulated: bool
+    context: WebContext,
+    asked: AdHocRequest,
+    mode: Mode,
+    key: str | None,
+    now: datetime,
+    *,
+    is_simulated: bool,
 ) -> Execution:
     """Start the execution that sends the push, or tries it out; the same key starts it once.
 
     Raises: BadAdHocPushError, in the order of the checks; IdempotencyConflictError.
     """
-    layer_id = check_ad_hoc(asked, parts.limits)
+    layer_id = check_ad_hoc(asked, context.limits)
     users, _ = read_user_ids(asked.user_ids)
     file = asked.file
     push = AdHocPush(
@@ -38,11 +45,10 @@ def send_ad_hoc(
         layer_id=layer_id,
         deep_link=asked.deep_link,
         user_ids=tuple(str(user_id) for user_id in users),
-        upload=keep_upload(parts.data_folder, file.content, file.name) if file else None,
+        upload=keep_upload(context.data_folder, file.content, file.name) if file else None,
         audience_description=asked.audience_description,
         window=asked.window,
     )
-    now = parts.clock()
     request = StartRequest(
         document=write_ad_hoc(push, key, now),
         mode=mode,
@@ -50,15 +56,17 @@ def send_ad_hoc(
         trigger=Trigger.AD_HOC,
         idempotency_key=key,
     )
-    return start_execution(parts.database, request, parts.limits, now)
+    return start_execution(context.database, request, context.limits, now)
 
 
-def send_what_was_tried(parts: Parts, dry_run_id: str, *, is_simulated: bool) -> Execution:
+def send_what_was_tried(
+    context: WebContext, dry_run_id: str, now: datetime, *, is_simulated: bool
+) -> Execution:
     """Send what a dry run of an ad hoc push has tried out; however often it is asked, once.
 
     Raises: ExecutionNotFoundError; NoDryRunError if it was none, or has not completed.
     """
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         tried = select_execution(connection, dry_run_id)
         document = select_snapshot(connection, dry_run_id)
     if not is_ad_hoc_dry_run(tried) or tried.phase is not Phase.COMPLETED:
@@ -70,7 +78,7 @@ def send_what_was_tried(parts: Parts, dry_run_id: str, *, is_simulated: bool) ->
         trigger=Trigger.AD_HOC,
         idempotency_key=f"simulated:{dry_run_id}" if is_simulated else key_of_live(dry_run_id),
     )
-    return start_execution(parts.database, request, parts.limits, parts.clock())
+    return start_execution(context.database, request, context.limits, now)
 
 
 def is_ad_hoc_dry_run(execution: Execution) -> bool:
@@ -83,11 +91,11 @@ def key_of_live(dry_run_id: str) -> str:
     return f"live:{dry_run_id}"
 
 
-def wait_for_end(parts: Parts, execution: Execution, limit: timedelta) -> Execution:
+def wait_for_end(database: Database, execution: Execution, limit: timedelta) -> Execution:
     """Return the execution once it has ended, or as it stands after `limit`."""
     until = time.monotonic() + limit.total_seconds()
     while not execution.has_ended and time.monotonic() < until:
         time.sleep(_LOOK_EVERY_S)
-        with parts.database.transaction() as connection:
+        with database.transaction() as connection:
             execution = select_execution(connection, execution.id)
     return execution

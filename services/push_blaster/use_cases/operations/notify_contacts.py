@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import structlog
 
+from chassis.postgres import Database
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.executions.violation_table import mark_told, take_untold
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook, WebhookUnavailableError
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import StepContext
 
 log = structlog.get_logger()
 
@@ -22,22 +23,22 @@ AGAIN: Final = timedelta(seconds=30)
 MAX_TRIES: Final = 10
 
 
-def tell_contacts(parts: Parts, webhook: AlertWebhook) -> int:
+def tell_contacts(context: StepContext, webhook: AlertWebhook) -> int:
     """Post every violation that nobody was told of; return how many went out."""
     told = 0
-    with parts.database.transaction() as connection:
-        untold = take_untold(connection, parts.clock(), AGAIN)
+    with context.database.transaction() as connection:
+        untold = take_untold(connection, context.clock(), AGAIN)
     for violation in untold:
-        is_told = _tell(parts, webhook, violation)
+        is_told = _tell(context.database, webhook, violation)
         told += is_told
         if is_told or violation["tries"] >= MAX_TRIES:
-            with parts.database.transaction() as connection:
-                mark_told(connection, [str(violation["id"])], parts.clock())
+            with context.database.transaction() as connection:
+                mark_told(connection, [str(violation["id"])], context.clock())
     return told
 
 
-def _tell(parts: Parts, webhook: AlertWebhook, violation: Mapping[str, Any]) -> bool:
-    with parts.database.transaction() as connection:
+def _tell(database: Database, webhook: AlertWebhook, violation: Mapping[str, Any]) -> bool:
+    with database.transaction() as connection:
         execution = select_execution(connection, violation["execution_id"])
     if execution.mode is Mode.SIMULATION:
         return True

@@ -10,7 +10,7 @@ from push_blaster.adapters.operations.alert_table import mark_alert_told, take_u
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook, WebhookUnavailableError
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.alert import AlertEvent, describe_funnel
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import StepContext
 from push_blaster.use_cases.operations.notify_contacts import AGAIN, MAX_TRIES
 
 log = structlog.get_logger()
@@ -25,20 +25,22 @@ class Channel:
     modes: Collection[Mode]
 
 
-def send_alerts(parts: Parts, channel: Channel) -> int:
+def send_alerts(context: StepContext, channel: Channel) -> int:
     """Post what nobody was told of; return how much went out.
 
     If we die before we note that one was taken, it comes again under the same `alertId`.
     """
     told = 0
-    with parts.database.transaction() as connection:
-        untold = take_untold_alerts(connection, channel.events, channel.modes, parts.clock(), AGAIN)
+    with context.database.transaction() as connection:
+        untold = take_untold_alerts(
+            connection, channel.events, channel.modes, context.clock(), AGAIN
+        )
     for alert in untold:
         is_told = _post(channel.webhook, alert)
         told += is_told
         if is_told or alert["tries"] >= MAX_TRIES:
-            with parts.database.transaction() as connection:
-                mark_alert_told(connection, alert["execution_id"], alert["event"], parts.clock())
+            with context.database.transaction() as connection:
+                mark_alert_told(connection, alert["execution_id"], alert["event"], context.clock())
     return told
 
 

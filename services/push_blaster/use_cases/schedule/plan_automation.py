@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
 from push_blaster.domain.audiences.script import ParametersError
 from push_blaster.domain.automations.automation import Automation
@@ -16,7 +15,7 @@ from push_blaster.domain.schedule.plan import Finding, FindingKind, find_gaps, f
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.domain.zones import Slot
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 
 #: Returns the cadence rules in force; CadenceUnavailableError.
 ReadRules = Callable[[], Sequence[CadenceRule]]
@@ -41,13 +40,13 @@ class Surroundings:
     scripts: ScriptFolder | None = None
 
 
-def look_around(parts: Parts, files: AutomationFiles) -> Surroundings:
+def look_around(context: WebContext) -> Surroundings:
     """Return what automations of this service are planned beside."""
     return Surroundings(
-        others=[stored.automation for stored in files.read_all().values()],
-        read_rules=parts.cadence.read_rules,
-        limits=parts.limits,
-        scripts=parts.scripts,
+        others=[stored.automation for stored in context.files.read_all().values()],
+        read_rules=context.cadence.read_rules,
+        limits=context.limits,
+        scripts=context.scripts,
     )
 
 

@@ -6,15 +6,15 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
+from chassis.postgres import Database
 from push_blaster.adapters.access.audit_table import select_changes
-from push_blaster.use_cases.context import Parts
 from push_blaster.web.access.audit_log import AuditQuerySchema
 from push_blaster.web.frame.frame import page_routes
 
 FILTERS: Final[tuple[str, ...]] = ("actor", "path", "from", "until")
 
 
-def audit_log_pages(parts: Parts) -> Blueprint:
+def audit_log_pages(database: Database) -> Blueprint:
     """Return the page about the audit log."""
     pages = page_routes("audit_log")
 
@@ -24,7 +24,7 @@ def audit_log_pages(parts: Parts) -> Blueprint:
         """Show what was changed or tried, newest first."""
         given = {name: value for name, value in request.args.items() if value.strip()}
         asked: dict[str, Any] = AuditQuerySchema().load(_with_zone(given))
-        with parts.database.transaction() as connection:
+        with database.transaction() as connection:
             found = select_changes(connection, asked["query"], asked["limit"])
         kept = {name: given[name] for name in FILTERS if name in given}
         older = found[-1]["id"] if len(found) == asked["limit"] else None

@@ -9,7 +9,6 @@ from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.message_size import MOST_BYTES
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.use_cases.audiences.preview_pushes import (
@@ -17,7 +16,7 @@ from push_blaster.use_cases.audiences.preview_pushes import (
     PushPreview,
     preview_pushes,
 )
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 
 MOST_USERS = 100
@@ -75,12 +74,12 @@ class PreviewAnswerSchema(CamelSchema):
     most_bytes = fields.Dict(keys=fields.String(), values=fields.Integer())
 
 
-def preview_routes(parts: Parts, files: AutomationFiles) -> Routes:
+def preview_routes(context: WebContext) -> Routes:
     """Return the routes that show messages; they send nothing, and show what users are like."""
     routes = Routes("previews", __name__, description="What messages would say")
 
     def preview(automation: Automation, body: dict[str, Any]) -> dict[str, Any]:
-        found = preview_pushes(parts, automation, body["user_ids"] or (), body["limit"])
+        found = preview_pushes(context, automation, body["user_ids"] or (), body["limit"])
         return {"pushes": [_show(push) for push in found], "most_bytes": MOST_BYTES}
 
     @routes.route("/api/automation/recipes/<automation_id>/preview", methods=["POST"])
@@ -90,7 +89,7 @@ def preview_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.response(200, PreviewAnswerSchema)
     def preview_saved(body: dict[str, Any], automation_id: str) -> dict[str, Any]:
         """Show the messages of an automation for users of its last frozen audience."""
-        return preview(read_automation(files.load(automation_id)), body)
+        return preview(read_automation(context.files.load(automation_id)), body)
 
     @routes.route("/api/automation/preview", methods=["POST"])
     @only_reads
@@ -100,7 +99,7 @@ def preview_routes(parts: Parts, files: AutomationFiles) -> Routes:
     def preview_draft(body: dict[str, Any]) -> dict[str, Any]:
         """Show the same of an automation that is not saved; nothing is changed."""
         if body["automation_id"] is not None:
-            return preview(read_automation(files.load(body["automation_id"])), body)
+            return preview(read_automation(context.files.load(body["automation_id"])), body)
         return preview(read_draft(body["automation"], utc_now()), body)
 
     return routes

@@ -10,8 +10,11 @@ from flask.typing import ResponseReturnValue
 from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
+from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.audiences.script_run_table import select_runs
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.domain.audiences.script_run import RunRecord, RunState
@@ -22,7 +25,6 @@ from push_blaster.use_cases.audiences.try_script import (
     stop_trial,
     wait_for_run,
 )
-from push_blaster.use_cases.context import Parts
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.common_schemas import LogQuerySchema, LogSchema, StartHeadersSchema
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
@@ -96,7 +98,7 @@ class RunListSchema(CamelSchema):
     next_cursor = fields.String(allow_none=True)
 
 
-def script_run_routes(parts: Parts) -> Routes:
+def script_run_routes(database: Database, scripts: ScriptFolder) -> Routes:
     """Return the routes about runs of scripts."""
     routes = Routes("script_runs", __name__, description="Runs of audience scripts")
     one = "/api/scripts/<script_id>/runs/<uuid:run_id>"
@@ -111,8 +113,8 @@ def script_run_routes(parts: Parts) -> Routes:
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
     def run_and_wait(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Try a script out and wait for it, up to a minute; nobody is sent to."""
-        run = ask_for_trial(parts, TrialRequest(**body, **headers))
-        return _answer(parts, wait_for_run(parts, run, PATIENCE))
+        run = ask_for_trial(database, scripts, TrialRequest(**body, **headers), utc_now())
+        return _answer(database, wait_for_run(database, run, PATIENCE))
 
     @routes.route("/api/scripts/<script_id>/run", methods=["POST"])
     @asks_for(Role.OPERATOR)
@@ -122,7 +124,8 @@ def script_run_routes(parts: Parts) -> Routes:
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
     def start(body: dict[str, Any], headers: dict[str, Any], script_id: str) -> RunRecord:
         """Try a script out; follow the run by its id. The same Idempotency-Key starts it once."""
-        return ask_for_trial(parts, TrialRequest(script_id=script_id, **body, **headers))
+        asked = TrialRequest(script_id=script_id, **body, **headers)
+        return ask_for_trial(database, scripts, asked, utc_now())
 
     @routes.route("/api/scripts/<script_id>/runs", methods=["GET"])
     @routes.arguments(RunQuerySchema, location="query")
@@ -130,7 +133,7 @@ def script_run_routes(parts: Parts) -> Routes:
     def list_runs(query: dict[str, Any], script_id: str) -> dict[str, Any]:
         """List the runs of a script, newest first: trials, and those for executions."""
         before = read_cursor(query["cursor"], read_instant, UUID)
-        with parts.database.transaction() as connection:
+        with database.transaction() as connection:
             found = select_runs(connection, script_id, before, query["limit"])
         is_full = len(found) == query["limit"]
         last = write_cursor(found[-1].asked_at.isoformat(), found[-1].id) if is_full else None
@@ -140,15 +143,15 @@ def script_run_routes(parts: Parts) -> Routes:
     @routes.response(200, RunSchema)
     def read_one(script_id: str, run_id: UUID) -> RunRecord:
         """Read one run: how it stands or ended, and the audiences that it wrote."""
-        return find_run(parts, script_id, run_id)
+        return find_run(database, script_id, run_id)
 
     @routes.route(f"{one}/log", methods=["GET"])
     @routes.arguments(LogQuerySchema, location="query")
     @routes.response(200, LogSchema)
     def read_log(query: dict[str, Any], script_id: str, run_id: UUID) -> dict[str, Any]:
         """Read what the script says, while it says it; ask again for what follows `nextAfter`."""
-        run = find_run(parts, script_id, run_id)
-        with parts.database.transaction() as connection:
+        run = find_run(database, script_id, run_id)
+        with database.transaction() as connection:
             entries = select_log(connection, run.log_id, query["after"])
         return {"entries": entries, "next_after": entries[-1]["id"] if entries else query["after"]}
 
@@ -158,14 +161,14 @@ def script_run_routes(parts: Parts) -> Routes:
     @routes.response(200, RunSchema)
     def stop(script_id: str, run_id: UUID) -> RunRecord:
         """End a trial, with all that its script started."""
-        return stop_trial(parts, script_id, run_id)
+        return stop_trial(database, script_id, run_id, utc_now())
 
     return routes
 
 
-def _answer(parts: Parts, run: RunRecord) -> ResponseReturnValue:
+def _answer(database: Database, run: RunRecord) -> ResponseReturnValue:
     """Return what became of a trial in the original's shape."""
-    taken = (run.ended_at or parts.clock()) - (run.started_at or run.asked_at)
+    taken = (run.ended_at or utc_now()) - (run.started_at or run.asked_at)
     data: dict[str, Any] = {
         "runId": str(run.id),
         "executionTime": round(taken.total_seconds() * 1_000),
@@ -179,12 +182,12 @@ def _answer(parts: Parts, run: RunRecord) -> ResponseReturnValue:
     if run.ended_at is None:
         message = f"It still runs; see /api/scripts/{run.script_id}/runs/{run.id}."
         return jsonify(success=True, data=data, message=message), 202
-    data["stdout"], data["stderr"] = _read_output(parts, run)
+    data["stdout"], data["stderr"] = _read_output(database, run)
     return jsonify(success=False, data=data, message=run.error, error=run.error), 500
 
 
-def _read_output(parts: Parts, run: RunRecord) -> tuple[str, str]:
-    with parts.database.transaction() as connection:
+def _read_output(database: Database, run: RunRecord) -> tuple[str, str]:
+    with database.transaction() as connection:
         entries = select_log(connection, run.log_id, limit=2_500)
     out = [entry["message"] for entry in entries if entry["level"] == "info"]
     err = [entry["message"] for entry in entries if entry["level"] == "warning"]

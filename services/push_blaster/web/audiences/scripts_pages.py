@@ -7,6 +7,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
+from chassis.clock import utc_now
 from push_blaster.adapters.audiences.audience_scripts import GIVEN
 from push_blaster.adapters.audiences.script_run_table import select_runs
 from push_blaster.adapters.executions.execution_log import LogQuery, select_log_page
@@ -17,14 +18,14 @@ from push_blaster.use_cases.audiences.try_script import (
     find_run,
     stop_trial,
 )
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.web.frame.frame import page_routes
 
 RUNS: Final = 20
 LOG_LINES: Final = 500
 
 
-def script_pages(parts: Parts) -> Blueprint:
+def script_pages(context: WebContext) -> Blueprint:
     """Return the pages about scripts."""
     pages = page_routes("scripts")
 
@@ -33,21 +34,21 @@ def script_pages(parts: Parts) -> Blueprint:
         """Show every script, and what scripts may use."""
         return render_template(
             "scripts.html",
-            scripts=parts.scripts.list_all(),
-            limits=parts.limits.script,
-            environment=sorted([*parts.limits.script.environment, *GIVEN]),
+            scripts=context.scripts.list_all(),
+            limits=context.limits.script,
+            environment=sorted([*context.limits.script.environment, *GIVEN]),
         )
 
     @pages.get("/scripts/<script_id>")
     def show(script_id: str) -> ResponseReturnValue:
         """Show one script, its form for a trial, and its runs."""
-        return _show(parts, script_id)
+        return _show(context, script_id)
 
     @pages.post("/scripts/<script_id>")
     @asks_for(Role.OPERATOR)
     def start(script_id: str) -> ResponseReturnValue:
         """Try it out: it runs in an engine, and nobody is sent to."""
-        declared = parts.scripts.find(script_id).parameters
+        declared = context.scripts.find(script_id).parameters
         given = {p.name: request.form.get(p.name, "").strip() for p in declared}
         asked = TrialRequest(
             script_id=script_id,
@@ -55,36 +56,36 @@ def script_pages(parts: Parts) -> Blueprint:
             idempotency_key=f"page/{request.form['once']}",
         )
         try:
-            run = ask_for_trial(parts, asked)
+            run = ask_for_trial(context.database, context.scripts, asked, utc_now())
         except ParametersError as error:
-            return _show(parts, script_id, error)
+            return _show(context, script_id, error)
         return redirect(url_for(".run", script_id=script_id, run_id=run.id), 303)
 
     @pages.get("/scripts/<script_id>/runs/<uuid:run_id>")
     def run(script_id: str, run_id: UUID) -> ResponseReturnValue:
         """Show one run: how it stands, what it says, what it wrote."""
-        return render_template("script_run.html", **_read(parts, script_id, run_id))
+        return render_template("script_run.html", **_read(context, script_id, run_id))
 
     @pages.get("/live/scripts/<script_id>/runs/<uuid:run_id>")
     def live(script_id: str, run_id: UUID) -> ResponseReturnValue:
         """Return what changes on its page."""
-        return render_template("parts/script_run.html", **_read(parts, script_id, run_id))
+        return render_template("parts/script_run.html", **_read(context, script_id, run_id))
 
     @pages.post("/scripts/<script_id>/runs/<uuid:run_id>/stop")
     @asks_for(Role.OPERATOR)
     def stop(script_id: str, run_id: UUID) -> ResponseReturnValue:
         """End a trial, with all that its script started."""
-        stop_trial(parts, script_id, run_id)
+        stop_trial(context.database, script_id, run_id, utc_now())
         return redirect(url_for(".run", script_id=script_id, run_id=run_id), 303)
 
     return pages
 
 
 def _show(
-    parts: Parts, script_id: str, error: ParametersError | None = None
+    context: WebContext, script_id: str, error: ParametersError | None = None
 ) -> ResponseReturnValue:
-    script = parts.scripts.find(script_id)
-    with parts.database.transaction() as connection:
+    script = context.scripts.find(script_id)
+    with context.database.transaction() as connection:
         runs = select_runs(connection, script_id, None, RUNS)
     page = render_template(
         "script.html",
@@ -96,8 +97,8 @@ def _show(
     return page, 400 if error else 200
 
 
-def _read(parts: Parts, script_id: str, run_id: UUID) -> dict[str, object]:
-    found = find_run(parts, script_id, run_id)
-    with parts.database.transaction() as connection:
+def _read(context: WebContext, script_id: str, run_id: UUID) -> dict[str, object]:
+    found = find_run(context.database, script_id, run_id)
+    with context.database.transaction() as connection:
         log = select_log_page(connection, found.log_id, LogQuery(limit=LOG_LINES))
-    return {"script": parts.scripts.find(script_id), "run": found, "log": log}
+    return {"script": context.scripts.find(script_id), "run": found, "log": log}

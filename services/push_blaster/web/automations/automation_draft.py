@@ -9,9 +9,8 @@ from marshmallow import ValidationError
 from chassis.clock import utc_now
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.automation_document import read_draft
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.domain.audiences.script import Parameter, ParametersError, read_parameters
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import Plan, look_around, plan_automation
 from push_blaster.web.automations.automation_fields import PARAMETERS
 from push_blaster.web.automations.automation_form import Declared
@@ -37,18 +36,16 @@ class Outlook:
     samples: Sequence[Sample] = ()
 
 
-def look_at_draft(
-    document: Mapping[str, Any], parts: Parts, files: AutomationFiles, declared: Declared
-) -> Outlook:
+def look_at_draft(document: Mapping[str, Any], context: WebContext, declared: Declared) -> Outlook:
     """Return the plan, the looks and the faults of a draft; texts may still be missing."""
     faults = find_faults(document, declared)
     try:
         automation = read_draft(_with_some_texts(document), utc_now())
     except ValidationError:
         return Outlook(faults)
-    with parts.database.transaction() as connection:
-        samples = read_samples(connection, parts.data_folder, automation)
-    plan = plan_automation(automation, look_around(parts, files), utc_now(), SLOTS)
+    with context.database.transaction() as connection:
+        samples = read_samples(connection, context.data_folder, automation)
+    plan = plan_automation(automation, look_around(context), utc_now(), SLOTS)
     return Outlook(faults, plan, samples)
 
 

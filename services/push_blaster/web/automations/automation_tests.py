@@ -14,7 +14,6 @@ from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import TEST_MODES, Mode, delivers
@@ -25,7 +24,7 @@ from push_blaster.use_cases.automations.check_automation import (
     Verdict,
     check_automation,
 )
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.executions.stop_execution import CannotStopError, stop_execution
 from push_blaster.web.access.audit import stops
@@ -80,14 +79,13 @@ class KillTestSchema(CamelSchema):
 
 @dataclass(frozen=True, slots=True)
 class _Tests:
-    parts: Parts
-    files: AutomationFiles
+    context: WebContext
 
     def start(
         self, automation_id: str, mode: Mode, slot: datetime | None, key: str | None
     ) -> Execution:
-        document = self.files.load(automation_id)
-        check_parameters(self.parts.scripts, read_automation(document))
+        document = self.context.files.load(automation_id)
+        check_parameters(self.context.scripts, read_automation(document))
         asked = StartRequest(
             document=document,
             mode=mode,
@@ -95,16 +93,16 @@ class _Tests:
             slot=slot,
             idempotency_key=key,
         )
-        return start_execution(self.parts.database, asked, self.parts.limits, utc_now())
+        return start_execution(self.context.database, asked, self.context.limits, utc_now())
 
     def running(self, automation_id: str, modes: Sequence[Mode]) -> list[Execution]:
-        with self.parts.database.transaction() as connection:
+        with self.context.database.transaction() as connection:
             return select_executions(
                 connection, automation_id=automation_id, phases=RUNNING, modes=modes
             )
 
     def find(self, automation_id: str, execution_id: str, mode: Mode) -> Execution:
-        with self.parts.database.transaction() as connection:
+        with self.context.database.transaction() as connection:
             execution = select_execution(connection, execution_id)
         if (execution.automation.id, execution.mode) != (automation_id, mode):
             complaint = f"{execution_id!r} is no {mode} of {automation_id!r}."
@@ -134,10 +132,10 @@ class _Tests:
         return running[0] if running else self.start(automation_id, mode, None, None), 0
 
 
-def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
+def automation_test_routes(context: WebContext) -> Routes:
     """Return the routes that try automations out."""
     routes = Routes("tests", __name__, description="Try an automation out")
-    tests = _Tests(parts, files)
+    tests = _Tests(context)
     one = "/api/automation/test/<automation_id>"
 
     @routes.route("/api/automation/test", methods=["POST"])
@@ -147,8 +145,8 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.answers()
     def run_suite(body: dict[str, Any]) -> ResponseReturnValue:
         """Look at everything that a live send will need; nothing is run, sent or saved."""
-        document = files.load(body["automation_id"])
-        results = check_automation(document, parts, files)
+        document = context.files.load(body["automation_id"])
+        results = check_automation(document, context, utc_now())
         return jsonify(success=True, data=_report(document, results), message="Looked at.")
 
     @routes.route(one, methods=["POST"])
@@ -175,7 +173,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
         mode: Mode = query["mode"]
         execution, after = tests.find_or_start(automation_id, query["execution_id"], mode)
         shape = StreamShape(lambda n: f"{execution.id}|{n}", _log_event, _farewell)
-        return stream_log(parts.database, execution.id, after, shape)
+        return stream_log(context.database, execution.id, after, shape)
 
     @routes.route(f"{one}/kill", methods=["POST"])
     @stops()
@@ -187,7 +185,7 @@ def automation_test_routes(parts: Parts, files: AutomationFiles) -> Routes:
         killed = []
         for execution in tests.running(automation_id, [body["mode"]]):
             try:
-                stop_execution(parts.database, execution.id, "The test was killed.", utc_now())
+                stop_execution(context.database, execution.id, "The test was killed.", utc_now())
             except CannotStopError:
                 continue  # it has ended by itself in between
             killed.append(execution.id)

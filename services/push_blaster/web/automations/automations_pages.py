@@ -11,7 +11,7 @@ from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulat
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
+from push_blaster.adapters.automations.automation_files import StoredAutomation
 from push_blaster.adapters.executions.execution_view import select_executions, select_latest
 from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
 from push_blaster.domain.automations.automation import Automation
@@ -19,7 +19,7 @@ from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import RUNNING
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.automations.control_automation import Action, Control, find_actions
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.schedule.plan_automation import look_around, plan_automation
 from push_blaster.web.access.audit import stops
@@ -48,26 +48,26 @@ QUESTIONS: Final = {
 }
 
 
-def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+def automation_pages(context: WebContext) -> Blueprint:
     """Return the pages about automations."""
     pages = page_routes("automations")
-    control = Control(files, parts.database)
+    control = Control(context.files, context.database)
 
     @pages.get("/automations")
     def list_all() -> ResponseReturnValue:
         """List automations, by name."""
         text, state = request.args.get("q", "").strip(), request.args.get("show", "all")
         first = max(0, request.args.get("from", 0, type=int))
-        found = files.read_all().values()
+        found = context.files.read_all().values()
         fitting = [one for one in found if _fits(one.document, text.lower(), state)]
         if state == TROUBLED:
-            troubled = _find_troubled(parts.database, utc_now())
+            troubled = _find_troubled(context.database, utc_now())
             fitting = [one for one in fitting if one.automation.id in troubled]
         fitting.sort(key=lambda one: one.automation.name.lower())
         return render_template(
             "automations.html",
-            rows=_rows(parts.database, fitting[first : first + PAGE], utc_now()),
-            broken=files.list_all().broken,
+            rows=_rows(context.database, fitting[first : first + PAGE], utc_now()),
+            broken=context.files.list_all().broken,
             found=len(fitting),
             first=first,
             page=PAGE,
@@ -79,16 +79,16 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     @pages.get("/automations/<automation_id>")
     def show(automation_id: str) -> ResponseReturnValue:
         """Show one automation."""
-        document = files.load(automation_id)
+        document = context.files.load(automation_id)
         automation = read_automation(document)
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             runs = select_executions(connection, automation_id=automation_id, limit=RUNS)
-            samples = read_samples(connection, parts.data_folder, automation)
+            samples = read_samples(connection, context.data_folder, automation)
         return render_template(
             "automation.html",
             automation=automation,
             document=document,
-            plan=plan_automation(automation, look_around(parts, files), utc_now(), SLOTS),
+            plan=plan_automation(automation, look_around(context), utc_now(), SLOTS),
             cards=[make_card(run) for run in runs],
             samples=samples,
             actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
@@ -101,7 +101,7 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         question, button = QUESTIONS[action]
         return render_template(
             "automation_confirm.html",
-            automation=read_automation(files.load(automation_id)),
+            automation=read_automation(context.files.load(automation_id)),
             action=action,
             question=question,
             button=button,
@@ -113,12 +113,12 @@ def automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     def run(automation_id: str) -> ResponseReturnValue:
         """Start it now; the same form sent twice starts it once."""
         asked = StartRequest(
-            document=files.load(automation_id),
+            document=context.files.load(automation_id),
             mode=Mode.LIVE,
             is_simulated=caller_only_simulates(),
             idempotency_key=f"page/{request.form['once']}",
         )
-        execution = start_execution(parts.database, asked, parts.limits, utc_now())
+        execution = start_execution(context.database, asked, context.limits, utc_now())
         flash("Started: nothing goes live before its window to cancel has passed.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 

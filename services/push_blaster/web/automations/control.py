@@ -11,7 +11,6 @@ from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
@@ -22,7 +21,7 @@ from push_blaster.use_cases.automations.control_automation import (
     Controlled,
     find_actions,
 )
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.common_schemas import StartHeadersSchema
@@ -51,11 +50,11 @@ class ControlQuerySchema(CamelSchema):
     id = fields.String(required=True, validate=validate.Length(min=1))
 
 
-def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
+def control_routes(context: WebContext) -> Routes:
     """Return the routes that control automations."""
-    database = parts.database
+    database = context.database
     routes = Routes("control", __name__, description="Pause, resume, stop")
-    control = Control(files, database)
+    control = Control(context.files, database)
 
     @routes.route("/api/automation/control", methods=["POST"])
     @stops(Action.PAUSE, Action.CANCEL, Action.EMERGENCY_STOP)
@@ -67,7 +66,7 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
     def act(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Pause, resume, cancel, stop or run an automation; it answers with what that did."""
         if body["action"] == EXECUTE_NOW:
-            return _execute_now(parts, files.load(body["automation_id"]), **headers)
+            return _execute_now(context, context.files.load(body["automation_id"]), **headers)
         action = Action(body["action"])
         reason = body["reason"] or f"{action} by {caller_name()}."
         done = control.act(action, body["automation_id"], reason, utc_now())
@@ -78,7 +77,7 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.answers()
     def read(query: dict[str, Any]) -> ResponseReturnValue:
         """Tell what runs of an automation, and what can be done to it."""
-        document = files.load(query["id"])
+        document = context.files.load(query["id"])
         running = control.running(query["id"], RUNNING)
         with database.transaction() as connection:
             executions = [select_execution(connection, id_) for id_ in running]
@@ -112,7 +111,7 @@ def control_routes(parts: Parts, files: AutomationFiles) -> Routes:
 
 
 def _execute_now(
-    parts: Parts, document: dict[str, Any], idempotency_key: str | None
+    context: WebContext, document: dict[str, Any], idempotency_key: str | None
 ) -> ResponseReturnValue:
     asked = StartRequest(
         document=document,
@@ -120,7 +119,7 @@ def _execute_now(
         is_simulated=caller_only_simulates(),
         idempotency_key=idempotency_key,
     )
-    execution = start_execution(parts.database, asked, parts.limits, utc_now())
+    execution = start_execution(context.database, asked, context.limits, utc_now())
     message = (
         f"{execution.id} is started, and nothing is sent yet: it goes through audience, test and "
         f"window first. How it goes, and how it ends: GET /api/executions/{execution.id}."
@@ -140,12 +139,12 @@ def _tell(done: Controlled) -> dict[str, Any]:
         for receipt in done.stopped
     ]
     status = done.document["status"]
-    parts = [f"The automation is {status}."]
-    parts += [f"Cancelled: {', '.join(done.cancelled)}."] if done.cancelled else []
-    parts += [f"Stopped: {s['id']}, {s['sent']} sent, {s['inDoubt']} in doubt." for s in stopped]
+    context = [f"The automation is {status}."]
+    context += [f"Cancelled: {', '.join(done.cancelled)}."] if done.cancelled else []
+    context += [f"Stopped: {s['id']}, {s['sent']} sent, {s['inDoubt']} in doubt." for s in stopped]
     return {
         "status": status,
-        "message": " ".join(parts),
+        "message": " ".join(context),
         "cancelledExecutions": done.cancelled,
         "stoppedExecutions": stopped,
     }

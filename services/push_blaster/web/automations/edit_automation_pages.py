@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import StaleVersionError
 from push_blaster.domain.audiences.script import Parameter
 from push_blaster.use_cases.automations.change_automation import (
@@ -18,7 +17,7 @@ from push_blaster.use_cases.automations.change_automation import (
     create_automation,
     edit_automation,
 )
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.automations.automation_draft import Outlook, find_faults, look_at_draft
@@ -48,12 +47,11 @@ class Remarks:
 class Editor:
     """What the form is read, shown and saved with."""
 
-    parts: Parts
-    files: AutomationFiles
+    context: WebContext
 
     def declared(self, script_id: str) -> Sequence[Parameter]:
         """Return the parameters that a script declares."""
-        return find_declared(self.parts.scripts, script_id)
+        return find_declared(self.context.scripts, script_id)
 
     def read(self, old: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the form that was sent holds, laid over `old`."""
@@ -65,13 +63,13 @@ class Editor:
 
     def look_at(self, document: Mapping[str, Any]) -> Outlook:
         """Return what the document would do."""
-        return look_at_draft(document, self.parts, self.files, self.declared)
+        return look_at_draft(document, self.context, self.declared)
 
     def show(self, document: Mapping[str, Any], remarks: Remarks | None = None) -> str:
         """Return the form, with complaints beside their fields."""
         remarks = remarks or Remarks()
         script_id = find(document, "audienceCriteria.customScript.scriptId", "")
-        offer = find_offer(self.parts, script_id)
+        offer = find_offer(self.context, script_id)
         return render_template(
             "automation_form.html",
             document=document,
@@ -83,7 +81,7 @@ class Editor:
             errors=remarks.errors,
             is_faulty=lambda *starts: any(path.startswith(starts) for path in remarks.errors),
             focus=remarks.focus,
-            scripts=self.parts.scripts.list_all(),
+            scripts=self.context.scripts.list_all(),
             offer=offer,
             parameters=PARAMETERS,
             other_parameters=find_other_parameters(document, offer.parameters),
@@ -96,19 +94,19 @@ class Editor:
     def save(self, automation_id: str | None, document: Mapping[str, Any]) -> Change:
         """Write a new automation, or a new version of an old one; StaleVersionError."""
         if automation_id is None:
-            return create_automation(self.files, document, utc_now())
-        database = self.parts.database
+            return create_automation(self.context.files, document, utc_now())
+        database = self.context.database
 
         def cancel(id_: str, reason: str) -> list[str]:
             return cancel_pending(database, id_, reason, utc_now())
 
-        return edit_automation(self.files, automation_id, document, cancel, utc_now())
+        return edit_automation(self.context.files, automation_id, document, cancel, utc_now())
 
 
-def edit_automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+def edit_automation_pages(context: WebContext) -> Blueprint:
     """Return the form's pages."""
     pages = page_routes("edit_automation")
-    editor = Editor(parts, files)
+    editor = Editor(context)
 
     @pages.get("/automations/new")
     @asks_for(Role.ADMIN)
@@ -120,7 +118,7 @@ def edit_automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     @asks_for(Role.ADMIN)
     def edit(automation_id: str) -> ResponseReturnValue:
         """Show an automation in the form."""
-        return editor.show(files.load(automation_id))
+        return editor.show(context.files.load(automation_id))
 
     @pages.post("/automations/preview")
     @only_reads
@@ -128,7 +126,7 @@ def edit_automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     def preview() -> ResponseReturnValue:
         """Return the plan and the looks of what the form holds; nothing is saved."""
         automation_id = request.form.get("id")
-        document = editor.read(files.load(automation_id) if automation_id else BLANK)
+        document = editor.read(context.files.load(automation_id) if automation_id else BLANK)
         outlook = editor.look_at(document)
         return render_template("parts/automation_preview.html", outlook=outlook, describe=describe)
 
@@ -140,7 +138,7 @@ def edit_automation_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     @pages.post("/automations/<automation_id>/edit")
     def save(automation_id: str) -> ResponseReturnValue:
         """Save a new version of an automation, or show the form rearranged."""
-        return _take(editor, automation_id, files.load(automation_id))
+        return _take(editor, automation_id, context.files.load(automation_id))
 
     return pages
 

@@ -10,7 +10,7 @@ from push_blaster.adapters.audiences.script_run_table import select_last_written
 from push_blaster.domain.audiences.audience import normalise
 from push_blaster.domain.audiences.script import Parameter
 from push_blaster.domain.audiences.script_run import FoundAudience
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -54,13 +54,13 @@ def find_declared(scripts: ScriptFolder, script_id: str) -> Sequence[Parameter]:
         return ()
 
 
-def find_offer(parts: Parts, script_id: str) -> ScriptOffer:
+def find_offer(context: WebContext, script_id: str) -> ScriptOffer:
     """Return what the script of this id offers; nothing if there is none."""
     try:
-        script = parts.scripts.find(script_id)
+        script = context.scripts.find(script_id)
     except ScriptNotFoundError:
         return ScriptOffer()
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         written = select_last_written(connection, script_id)
     return ScriptOffer(script, [a for a in written if not a.is_test and not a.problem])
 

@@ -8,11 +8,10 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.use_cases.automations.check_automation import check_automation
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.web.executions.execution_card import make_card
 from push_blaster.web.frame.frame import page_routes
@@ -31,7 +30,7 @@ OFFERED: Final = (
 )
 
 
-def test_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+def test_pages(context: WebContext) -> Blueprint:
     """Return the page that tries automations out."""
     pages = page_routes("tests")
 
@@ -39,16 +38,16 @@ def test_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def show(automation_id: str) -> ResponseReturnValue:
         """Show the checks, the modes, and the tests that there were."""
-        document = files.load(automation_id)
+        document = context.files.load(automation_id)
         modes = sorted(TEST_MODES)
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             runs = select_executions(
                 connection, automation_id=automation_id, modes=modes, limit=RUNS
             )
         return render_template(
             "test.html",
             automation=read_automation(document),
-            checks=check_automation(document, parts, files),
+            checks=check_automation(document, context, utc_now()),
             offered=OFFERED,
             cards=[make_card(run) for run in runs],
         )
@@ -60,12 +59,12 @@ def test_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
         """Start a test, and go to its log; a live send is none."""
         mode = Mode(request.form["mode"])
         asked = StartRequest(
-            document=files.load(automation_id),
+            document=context.files.load(automation_id),
             mode=mode if mode in TEST_MODES else Mode.TEST_DRY_RUN,
             is_simulated=caller_only_simulates(),
             idempotency_key=f"page/{request.form['once']}",
         )
-        execution = start_execution(parts.database, asked, parts.limits, utc_now())
+        execution = start_execution(context.database, asked, context.limits, utc_now())
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
     return pages

@@ -11,11 +11,10 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_name
 from push_blaster.adapters.audiences.frozen_audiences import read_users
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords, CadenceRefusedError
 from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
 from push_blaster.adapters.executions.execution_view import select_last_audience
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.cadence.rule_form import read_rules_form
 from push_blaster.web.frame.frame import page_routes
@@ -28,7 +27,7 @@ HISTORY: Final = 20
 SAMPLE: Final = 200_000
 
 
-def cadence_pages(parts: Parts, files: AutomationFiles, records: CadenceRecords) -> Blueprint:
+def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
     """Return the pages about cadence."""
     pages = page_routes("cadence")
 
@@ -73,7 +72,7 @@ def cadence_pages(parts: Parts, files: AutomationFiles, records: CadenceRecords)
         if asked:
             try:
                 standing = records.explain_user(UUID(asked))
-                with parts.database.transaction() as connection:
+                with context.database.transaction() as connection:
                     found = select_deliveries_of(connection, UUID(asked), None, HISTORY)
             except ValueError:
                 fault = f"{asked!r} is no user id; ids are UUIDs."
@@ -86,9 +85,9 @@ def cadence_pages(parts: Parts, files: AutomationFiles, records: CadenceRecords)
     @pages.get("/cadence/reach")
     def reach() -> ResponseReturnValue:
         """Show how many of an automation's last audience a push would reach, hour by hour."""
-        documents = [d for d in files.list_all().documents if d.get("audienceCriteria")]
+        documents = [d for d in context.files.list_all().documents if d.get("audienceCriteria")]
         chosen = request.args.get("automation", "")
-        curve = _reach(parts, records, files.load(chosen)) if chosen else None
+        curve = _reach(context, records, context.files.load(chosen)) if chosen else None
         return render_template(
             "cadence_reach.html", documents=documents, chosen=chosen, curve=curve
         )
@@ -169,15 +168,15 @@ def _effect(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 
 
 def _reach(
-    parts: Parts, records: CadenceRecords, document: Mapping[str, Any]
+    context: WebContext, records: CadenceRecords, document: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     automation = read_automation(document)
     push = automation.pushes[0]
-    with parts.database.transaction() as connection:
+    with context.database.transaction() as connection:
         last = select_last_audience(connection, automation.script_id or "", push.audience_name)
-    if last is None or not (parts.data_folder / last[0]).exists():
+    if last is None or not (context.data_folder / last[0]).exists():
         return None
-    users = next(read_users(parts.data_folder / last[0], SAMPLE), [])
+    users = next(read_users(context.data_folder / last[0], SAMPLE), [])
     forecast = records.forecast(users, push.layer_id, WEEK_HOURS)
     asked = max(1, forecast["askedCount"])
     points = [

@@ -7,15 +7,15 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
+from chassis.postgres import Database
 from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
-from push_blaster.use_cases.context import Parts
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.frame.frame import page_routes
 
 PAGE: Final = 50
 
 
-def delivery_pages(parts: Parts) -> Blueprint:
+def delivery_pages(database: Database) -> Blueprint:
     """Return the page about one user."""
     pages = page_routes("deliveries")
 
@@ -23,7 +23,7 @@ def delivery_pages(parts: Parts) -> Blueprint:
     def search() -> ResponseReturnValue:
         """Show what became of the user that is searched for."""
         user, execution_id = (request.args.get(name, "").strip() for name in ("user", "execution"))
-        found = _find(parts, user, execution_id or None) if user else []
+        found = _find(database, user, execution_id or None) if user else []
         is_full = len(found) == PAGE
         older = write_cursor(found[-1]["claimed_at"], found[-1]["entry"]) if is_full else None
         return render_template(
@@ -33,11 +33,11 @@ def delivery_pages(parts: Parts) -> Blueprint:
     return pages
 
 
-def _find(parts: Parts, user: str, execution_id: str | None) -> list[dict[str, Any]]:
+def _find(database: Database, user: str, execution_id: str | None) -> list[dict[str, Any]]:
     try:
         user_id = UUID(user)
     except ValueError as error:
         raise ValidationError({"user": [f"{user!r} is no user id; ids are UUIDs."]}) from error
     before = read_cursor(request.args.get("before"), read_instant, str)
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         return select_deliveries_of(connection, user_id, before, PAGE, execution_id)

@@ -12,7 +12,6 @@ from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
 from push_blaster.adapters.delivery.delivery_report import select_funnels
 from push_blaster.adapters.executions.approval_table import select_approval
@@ -29,7 +28,7 @@ from push_blaster.domain.executions.funnel import read_funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, Phase
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.resume_execution import resume_execution
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
@@ -65,10 +64,10 @@ LOG_STREAM: Final = StreamShape(
 )
 
 
-def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
+def execution_routes(context: WebContext) -> Routes:
     """Return the routes about executions."""
     routes = Routes("executions", __name__, description="The runs of automations")
-    database, cadence, limits = parts.database, parts.cadence, parts.limits
+    database, cadence, limits = context.database, context.cadence, context.limits
 
     @routes.route("/api/executions", methods=["POST"])
     @simulates
@@ -79,8 +78,8 @@ def execution_routes(parts: Parts, files: AutomationFiles) -> Routes:
     def start(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
         """Start an automation now; the same Idempotency-Key starts it once."""
         minutes = body["window_minutes"]
-        document = files.load(body["automation_id"])
-        check_parameters(parts.scripts, read_automation(document))
+        document = context.files.load(body["automation_id"])
+        check_parameters(context.scripts, read_automation(document))
         asked = StartRequest(
             document=document,
             mode=body["mode"],

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name, simulates
 from chassis.clock import utc_now
+from chassis.postgres import Database
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
 from push_blaster.adapters.delivery.delivery_report import select_funnels
 from push_blaster.adapters.delivery.failure_view import select_failures
@@ -21,7 +22,7 @@ from push_blaster.adapters.executions.execution_view import (
 from push_blaster.domain.executions.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.domain.executions.phase import ENDED, RUNNING, Phase
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.resume_execution import resume_execution
 from push_blaster.use_cases.executions.stop_execution import (
@@ -49,10 +50,10 @@ WORD: Final = "STOP"
 FILTERS: Final = {"all": (), "running": RUNNING, "ended": ENDED, "failed": {Phase.FAILED}}
 
 
-def execution_pages(parts: Parts) -> Blueprint:
+def execution_pages(context: WebContext) -> Blueprint:
     """Return the pages about executions."""
     pages = page_routes("executions")
-    database = parts.database
+    database = context.database
 
     @pages.get("/executions")
     def list_all() -> ResponseReturnValue:
@@ -83,8 +84,8 @@ def execution_pages(parts: Parts) -> Blueprint:
         """Show one execution."""
         return render_template(
             "execution.html",
-            **_read(parts, execution_id),
-            log=_read_log(parts, execution_id),
+            **_read(context.database, execution_id),
+            log=_read_log(context.database, execution_id),
             asked=request.args,
             log_lines=LOG_LINES,
         )
@@ -92,14 +93,14 @@ def execution_pages(parts: Parts) -> Blueprint:
     @pages.get("/live/executions/<execution_id>")
     def live(execution_id: str) -> ResponseReturnValue:
         """Return what changes on its page."""
-        return render_template("parts/execution.html", **_read(parts, execution_id))
+        return render_template("parts/execution.html", **_read(context.database, execution_id))
 
     @pages.get("/live/executions/<execution_id>/log")
     def log(execution_id: str) -> ResponseReturnValue:
         """Return lines of its log: the last ones, or those beside a line that is shown."""
         with database.transaction() as connection:
             zone = select_execution(connection, execution_id).automation.schedule.timezone
-        lines = _read_log(parts, execution_id)
+        lines = _read_log(context.database, execution_id)
         return render_template("parts/log_lines.html", log=lines, zone=zone)
 
     @pages.get("/executions/<execution_id>/failures")
@@ -114,7 +115,7 @@ def execution_pages(parts: Parts) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def confirm(execution_id: str, action: str) -> ResponseReturnValue:
         """Ask whether that is meant; shown as a dialogue where there is JavaScript."""
-        read = _read(parts, execution_id)
+        read = _read(context.database, execution_id)
         return render_template("execution_confirm.html", action=action, word=WORD, **read)
 
     @pages.post("/executions/<execution_id>/cancel")
@@ -136,7 +137,7 @@ def execution_pages(parts: Parts) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def stop(execution_id: str) -> ResponseReturnValue:
         """Stop it in any phase."""
-        card = _read(parts, execution_id)["card"]
+        card = _read(context.database, execution_id)["card"]
         if card.is_live and request.form.get("word", "").strip().upper() != WORD:
             flash(f"Nothing was stopped: type {WORD} to confirm.", "error")
             return redirect(url_for(".confirm", execution_id=execution_id, action="stop"), 303)
@@ -155,7 +156,7 @@ def execution_pages(parts: Parts) -> Blueprint:
         seen = Hashes(request.form.get("content", ""), request.form.get("audience", ""))
         by = request.form.get("by", "").strip() or caller_name()
         approval = Approval(by=by, at=utc_now(), hashes=seen)
-        approve_execution(database, parts.cadence, execution_id, approval)
+        approve_execution(database, context.cadence, execution_id, approval)
         flash("Approved: it goes live at its time, unless something changes.", "success")
         return redirect(url_for(".show", execution_id=execution_id), 303)
 
@@ -164,7 +165,7 @@ def execution_pages(parts: Parts) -> Blueprint:
     def resume(execution_id: str) -> ResponseReturnValue:
         """Go on with it: a new execution, to whoever was not sent to."""
         asked = (f"page/{request.form['once']}", None)
-        started = resume_execution(database, execution_id, asked, parts.limits, utc_now())
+        started = resume_execution(database, execution_id, asked, context.limits, utc_now())
         flash("Started: it goes to those only who were not sent to.", "success")
         return redirect(url_for(".show", execution_id=started.id), 303)
 
@@ -182,8 +183,8 @@ def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValu
     return redirect(url_for(".show", execution_id=execution_id), 303)
 
 
-def _read(parts: Parts, execution_id: str) -> dict[str, Any]:
-    with parts.database.transaction() as connection:
+def _read(database: Database, execution_id: str) -> dict[str, Any]:
+    with database.transaction() as connection:
         execution = select_execution(connection, execution_id)
         counted = select_funnels(connection, execution_id)
         phases = select_phases(connection, [execution_id]).get(execution_id, [])
@@ -201,7 +202,7 @@ def _read(parts: Parts, execution_id: str) -> dict[str, Any]:
     }
 
 
-def _read_log(parts: Parts, execution_id: str) -> list[Mapping[str, Any]]:
+def _read_log(database: Database, execution_id: str) -> list[Mapping[str, Any]]:
     """Return the lines that the request asks for."""
     asked = LogQuery(
         limit=LOG_LINES,
@@ -210,5 +211,5 @@ def _read_log(parts: Parts, execution_id: str) -> list[Mapping[str, Any]]:
         after=request.args.get("after", type=int),
         before=request.args.get("before", type=int),
     )
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         return select_log_page(connection, execution_id, asked)

@@ -9,6 +9,7 @@ from marshmallow import fields, validate
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.health import check_parts
+from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -23,7 +24,7 @@ from push_blaster.adapters.executions.violation_table import (
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.phase import RUNNING
 from push_blaster.domain.executions.safeguards import Severity
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 
 #: What an open violation takes from the health score of 100; resolving it gives that back.
 CRITICAL_COSTS: Final = 20
@@ -53,7 +54,7 @@ class ResolveSchema(CamelSchema):
     resolution = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
 
 
-def monitor_routes(parts: Parts, files: AutomationFiles, max_concurrent: int) -> Routes:
+def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
     """Return the routes that watch over automations; an engine runs `max_concurrent` at once."""
     routes = Routes("monitor", __name__, description="What runs, and what safeguards found")
     path = "/api/automation/monitor"
@@ -64,10 +65,10 @@ def monitor_routes(parts: Parts, files: AutomationFiles, max_concurrent: int) ->
     def watch(query: dict[str, Any]) -> ResponseReturnValue:
         """Tell the overview, the violations, the running executions, or the health."""
         read = {
-            "overview": lambda: _overview(parts, files),
-            "violations": lambda: _violations(parts, query),
-            "executions": lambda: _executions(parts),
-            "health": lambda: _health(parts, max_concurrent),
+            "overview": lambda: _overview(context.database, context.files),
+            "violations": lambda: _violations(context.database, query),
+            "executions": lambda: _executions(context.database),
+            "health": lambda: _health(context, max_concurrent),
         }
         data = read[query["type"]]()
         return jsonify(success=True, data=data, message="Found.")
@@ -78,7 +79,7 @@ def monitor_routes(parts: Parts, files: AutomationFiles, max_concurrent: int) ->
     @routes.answers()
     def resolve(body: dict[str, Any]) -> ResponseReturnValue:
         """Mark a violation as seen to."""
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             done = resolve_violation(
                 connection, body["violation_id"], body["resolution"], utc_now()
             )
@@ -88,8 +89,8 @@ def monitor_routes(parts: Parts, files: AutomationFiles, max_concurrent: int) ->
     return routes
 
 
-def _overview(parts: Parts, files: AutomationFiles) -> dict[str, Any]:
-    with parts.database.transaction() as connection:
+def _overview(database: Database, files: AutomationFiles) -> dict[str, Any]:
+    with database.transaction() as connection:
         counted = count_violations(connection)
         running = select_executions(connection, phases=RUNNING, limit=200)
         recent = select_violations(connection, ViolationQuery(limit=RECENT))
@@ -114,13 +115,13 @@ def _overview(parts: Parts, files: AutomationFiles) -> dict[str, Any]:
     }
 
 
-def _violations(parts: Parts, query: dict[str, Any]) -> dict[str, Any]:
+def _violations(database: Database, query: dict[str, Any]) -> dict[str, Any]:
     asked = ViolationQuery(
         automation_id=query["automation_id"],
         severity=query["severity"],
         resolved=query["resolved"],
     )
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         found = select_violations(connection, asked)
         counted = count_violations(connection)
     names = ("total", "critical", "warning", "unresolved")
@@ -130,19 +131,19 @@ def _violations(parts: Parts, query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _executions(parts: Parts) -> dict[str, Any]:
-    with parts.database.transaction() as connection:
+def _executions(database: Database) -> dict[str, Any]:
+    with database.transaction() as connection:
         running = select_executions(connection, phases=RUNNING, limit=200)
         logs = {e.id: select_log(connection, e.id) for e in running}
     shown = [{**_brief(e), "fullLog": logs[e.id]} for e in running]
     return {"activeCount": len(running), "executions": shown}
 
 
-def _health(parts: Parts, max_concurrent: int) -> dict[str, Any]:
-    with parts.database.transaction() as connection:
+def _health(context: WebContext, max_concurrent: int) -> dict[str, Any]:
+    with context.database.transaction() as connection:
         counted = count_violations(connection)
         running = select_executions(connection, phases=RUNNING, limit=200)
-    found = check_parts({"database": parts.database.ping, "cadence": parts.cadence.ping})
+    found = check_parts({"database": context.database.ping, "cadence": context.cadence.ping})
     score = _score(counted)
     return {
         "overall": {"score": score, "status": _status(score)},

@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
+from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_table import count_running
 from push_blaster.use_cases.automations.control_automation import Control
-from push_blaster.use_cases.context import Parts
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.frame import page_routes
 
@@ -18,16 +18,16 @@ from push_blaster.web.frame.frame import page_routes
 WORD: Final = "STOP ALL"
 
 
-def stop_everything_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+def stop_everything_pages(database: Database, files: AutomationFiles) -> Blueprint:
     """Return the page."""
     pages = page_routes("stop_everything")
-    control = Control(files, parts.database)
+    control = Control(files, database)
 
     @pages.get("/stop-everything")
     @asks_for(Role.OPERATOR)
     def ask() -> ResponseReturnValue:
         """Ask whether that is meant, and tell what it would end."""
-        with parts.database.transaction() as connection:
+        with database.transaction() as connection:
             running = count_running(connection)
         scheduled = sum(one.automation.is_scheduled for one in files.read_all().values())
         return render_template(

@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from marshmallow import INCLUDE, fields, validate
 
+from chassis.clock import utc_now
 from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
@@ -133,7 +134,7 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
         push_id = str(uuid5(NAMESPACE_URL, key) if key else uuid4())
         with suppress(DocumentNotFoundError):
             return _answer(pushes.find(push_id), "This Idempotency-Key has scheduled it before.")
-        standing = pushes.schedule(ScheduledPush(id=push_id, **_typed(body)))
+        standing = pushes.schedule(ScheduledPush(id=push_id, **_typed(body)), utc_now())
         return _answer(standing, _tell_when(pushes, standing))
 
     @routes.route(one, methods=["GET"])
@@ -148,13 +149,13 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
     def change(body: dict[str, Any], push_id: str) -> dict[str, Any]:
         """Change what has not begun; cancel it, or schedule it again, by its status."""
         state = body.pop("status", None)
-        return _answer(pushes.change(push_id, _typed(body), state), "Saved.")
+        return _answer(pushes.change(push_id, _typed(body), state, utc_now()), "Saved.")
 
     @routes.route(one, methods=["DELETE"])
     @routes.response(200, DoneSchema)
     def delete(push_id: str) -> dict[str, Any]:
         """Delete a push that has not been sent."""
-        pushes.delete(push_id)
+        pushes.delete(push_id, utc_now())
         return {"success": True, "message": "Deleted."}
 
     return routes
@@ -171,7 +172,7 @@ def _typed(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tell_when(pushes: ScheduledPushes, standing: Standing) -> str:
-    at, earliest = standing.push.scheduled_for, pushes.earliest_live(standing.push)
+    at, earliest = standing.push.scheduled_for, pushes.earliest_live(standing.push, utc_now())
     if earliest > at:
         return f"Scheduled; with its window to cancel it goes out at {earliest.isoformat()}."
     return f"Scheduled for {at.isoformat()}."

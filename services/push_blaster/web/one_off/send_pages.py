@@ -1,6 +1,7 @@
 """The pages on which one push is written, tried out, and then sent to whom it would reach."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -8,6 +9,8 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
 from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.clock import utc_now
+from chassis.postgres import Database
 from chassis.problems import flatten_messages
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
 from push_blaster.adapters.delivery.delivery_report import select_funnels
@@ -18,8 +21,9 @@ from push_blaster.adapters.executions.execution_view import (
 )
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.check_ad_hoc import BadAdHocPushError
 from push_blaster.use_cases.one_off.send_ad_hoc import (
     is_ad_hoc_dry_run,
@@ -38,7 +42,7 @@ from push_blaster.web.one_off.send_push import MAX_FILE, SendPushSchema, read_re
 BLANK: Final = {"layerId": 3}
 
 
-def send_pages(parts: Parts) -> Blueprint:
+def send_pages(context: WebContext) -> Blueprint:
     """Return the pages about sending one push."""
     pages = page_routes("send")
 
@@ -51,7 +55,7 @@ def send_pages(parts: Parts) -> Blueprint:
     def write() -> ResponseReturnValue:
         """Show the form; with `like`, filled in as an earlier push was."""
         like = request.args.get("like")
-        return _form(parts, _read_like(parts, like) if like else BLANK)
+        return _form(context.limits, _read_like(context.database, like) if like else BLANK)
 
     @pages.post("/send")
     @simulates
@@ -62,13 +66,18 @@ def send_pages(parts: Parts) -> Blueprint:
         try:
             asked = read_request(SendPushSchema().load(form))
             execution = send_ad_hoc(
-                parts, asked, Mode.REAL_DRY_RUN, None, is_simulated=caller_only_simulates()
+                context,
+                asked,
+                Mode.REAL_DRY_RUN,
+                None,
+                utc_now(),
+                is_simulated=caller_only_simulates(),
             )
         except BadAdHocPushError as error:
-            return _form(parts, form, {error.field: error.text})
+            return _form(context.limits, form, {error.field: error.text})
         except ValidationError as error:
             lines = [line.partition(": ") for line in flatten_messages(error.messages)]
-            return _form(parts, form, {name: text for name, _, text in lines})
+            return _form(context.limits, form, {name: text for name, _, text in lines})
         return redirect(url_for(".result", execution_id=execution.id), 303)
 
     @pages.post("/send/preview")
@@ -82,7 +91,7 @@ def send_pages(parts: Parts) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def result(execution_id: str) -> ResponseReturnValue:
         """Show what the dry run found; anything else has a page of its own."""
-        read = _read(parts, execution_id)
+        read = _read(context, execution_id)
         if not is_ad_hoc_dry_run(read["execution"]):
             return redirect(url_for("pages_executions.show", execution_id=execution_id), 303)
         return render_template("send_result.html", **read)
@@ -91,14 +100,16 @@ def send_pages(parts: Parts) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def live(execution_id: str) -> ResponseReturnValue:
         """Return what changes on that page."""
-        return render_template("parts/send_result.html", **_read(parts, execution_id))
+        return render_template("parts/send_result.html", **_read(context, execution_id))
 
     @pages.post("/send/<execution_id>")
     @simulates
     @asks_for(Role.OPERATOR)
     def send(execution_id: str) -> ResponseReturnValue:
         """Send what was tried out, once."""
-        execution = send_what_was_tried(parts, execution_id, is_simulated=caller_only_simulates())
+        execution = send_what_was_tried(
+            context, execution_id, utc_now(), is_simulated=caller_only_simulates()
+        )
         flash("It is on its way.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
@@ -106,7 +117,7 @@ def send_pages(parts: Parts) -> Blueprint:
 
 
 def _form(
-    parts: Parts, form: Mapping[str, Any], errors: Mapping[str, str] | None = None
+    limits: Limits, form: Mapping[str, Any], errors: Mapping[str, str] | None = None
 ) -> ResponseReturnValue:
     page = render_template(
         "send.html",
@@ -114,7 +125,7 @@ def _form(
         errors=errors or {},
         layers={layer: layer_words(layer) for layer in LAYERS},
         sample=_sample(form),
-        most=parts.limits.max_manual_users,
+        most=limits.max_manual_users,
     )
     return page, 400 if errors else 200
 
@@ -123,8 +134,8 @@ def _read_form() -> dict[str, Any]:
     return {name: text for name, text in request.form.items() if name != CSRF_FIELD}
 
 
-def _read_like(parts: Parts, execution_id: str) -> dict[str, Any]:
-    with parts.database.transaction() as connection:
+def _read_like(database: Database, execution_id: str) -> dict[str, Any]:
+    with database.transaction() as connection:
         document = select_snapshot(connection, execution_id)
     push = document["pushSequence"][0]
     users = (document.get("audienceCriteria") or {}).get("manualUserIds") or []
@@ -147,8 +158,8 @@ def _sample(form: Mapping[str, Any]) -> Sample | None:
     return fill_sample(push, [], ())
 
 
-def _read(parts: Parts, execution_id: str) -> dict[str, Any]:
-    with parts.database.transaction() as connection:
+def _read(context: WebContext, execution_id: str) -> dict[str, Any]:
+    with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
         counted = select_funnels(connection, execution_id)
         sent = select_execution_by_key(connection, key_of_live(execution_id))
@@ -156,14 +167,14 @@ def _read(parts: Parts, execution_id: str) -> dict[str, Any]:
         "card": make_card(execution, counted),
         "execution": execution,
         "sent": sent,
-        "sample": _read_sample(parts, execution),
+        "sample": _read_sample(context.data_folder, execution),
     }
 
 
-def _read_sample(parts: Parts, execution: Execution) -> Sample:
+def _read_sample(data_folder: Path, execution: Execution) -> Sample:
     """Return the message as the first users of the frozen audience would get it."""
     audience = execution.pushes[0].audience
-    path = parts.data_folder / audience.file if audience else None
+    path = data_folder / audience.file if audience else None
     rows = read_batch(path, 0, ROWS) if path and path.exists() else []
     columns = audience.columns if audience else ()
     return fill_sample(execution.automation.pushes[0], [row.variables for row in rows], columns)

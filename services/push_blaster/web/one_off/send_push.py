@@ -10,6 +10,8 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, pre_load, validate
 
 from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.clock import utc_now
+from chassis.postgres import Database
 from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
@@ -17,7 +19,7 @@ from push_blaster.adapters.delivery.delivery_search import select_failed_tokens
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.check_ad_hoc import (
     AdHocRequest,
     AudienceUpload,
@@ -95,7 +97,7 @@ _BODY: Final = {
 }
 
 
-def send_push_routes(parts: Parts, wait: timedelta) -> Routes:
+def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
     """Return the route that sends a push ad hoc, and waits so long for its outcome."""
     routes = Routes("send_push", __name__, description="One push, now")
 
@@ -117,12 +119,17 @@ def send_push_routes(parts: Parts, wait: timedelta) -> Routes:
         key = headers["idempotency_key"] or body["job_id"]
         try:
             execution = send_ad_hoc(
-                parts, read_request(body), mode, key, is_simulated=caller_only_simulates()
+                context,
+                read_request(body),
+                mode,
+                key,
+                utc_now(),
+                is_simulated=caller_only_simulates(),
             )
         except BadAdHocPushError as error:
             errors = [f"{error.field}: {error.text}"]
             return problem_response(400, "Bad Request", str(error), errors, error.details)
-        return _answer(parts, wait_for_end(parts, execution, wait))
+        return _answer(context.database, wait_for_end(context.database, execution, wait))
 
     return routes
 
@@ -154,7 +161,7 @@ def _read_body() -> dict[str, Any]:
     return body
 
 
-def _answer(parts: Parts, execution: Execution) -> ResponseReturnValue:
+def _answer(database: Database, execution: Execution) -> ResponseReturnValue:
     where = url_for("executions.read_one", execution_id=execution.id)
     if not execution.has_ended:
         text = f"It is being sent; GET {where} tells how far it is."
@@ -165,7 +172,7 @@ def _answer(parts: Parts, execution: Execution) -> ResponseReturnValue:
     if funnel.get("eligible") and not funnel.get("withToken"):
         text = f"None of the {funnel['eligible']} users to be sent to has a device."
         return problem_response(404, "No device", text, details={"jobId": execution.id})
-    with parts.database.transaction() as connection:
+    with database.transaction() as connection:
         failed = select_failed_tokens(connection, execution.id, FAILED_SHOWN)
     done = execution.phase is Phase.COMPLETED
     text = tell_outcome(funnel) if done else execution.reason or f"It ended as {execution.phase}."

@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.health import check_parts
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.delivery_report import select_funnels
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.adapters.executions.violation_table import (
@@ -23,7 +22,7 @@ from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_e
 from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
 from push_blaster.domain.delivery.breaker import BreakerState
 from push_blaster.domain.executions.phase import ENDED, RUNNING
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.web.executions.execution_card import make_card
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.schedule.upcoming import AHEAD, UpcomingSends
@@ -33,15 +32,15 @@ SHOWN: Final = 8
 MARKS: Final = 300
 
 
-def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
+def dashboard_pages(context: WebContext) -> Blueprint:
     """Return the dashboard."""
     pages = page_routes("dashboard")
     upcoming = UpcomingSends()
 
     def read() -> dict[str, Any]:
         now = utc_now()
-        listing = files.list_all()
-        known = files.read_all().values()
+        listing = context.files.list_all()
+        known = context.files.read_all().values()
         planned = upcoming.list_all((one.automation for one in known), now)
         return {
             "now": now,
@@ -51,7 +50,7 @@ def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
             "planned_in_all": len(planned),
             "marks_of_day": [(_mark(p.slot.at, now), p) for p in planned[:MARKS]],
             "hours": [(h, h * 100 / 24) for h in range(0, 24, 3)],
-            **_read_database(parts, now),
+            **_read_database(context, now),
         }
 
     @pages.get("/")
@@ -68,7 +67,7 @@ def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def resolve(violation_id: UUID) -> ResponseReturnValue:
         """Mark what a safeguard found as seen to."""
-        with parts.database.transaction() as connection:
+        with context.database.transaction() as connection:
             resolve_violation(connection, violation_id, f"Seen to by {caller_name()}.", utc_now())
         flash("Seen to: it is no longer shown here.", "success")
         return redirect(url_for(".show"), 303)
@@ -76,8 +75,8 @@ def dashboard_pages(parts: Parts, files: AutomationFiles) -> Blueprint:
     return pages
 
 
-def _read_database(parts: Parts, now: datetime) -> dict[str, Any]:
-    with parts.database.transaction() as connection:
+def _read_database(context: WebContext, now: datetime) -> dict[str, Any]:
+    with context.database.transaction() as connection:
         running = select_executions(connection, phases=RUNNING, limit=50)
         ended = select_executions(connection, phases=ENDED, limit=SHOWN)
         counted = {e.id: select_funnels(connection, e.id) for e in running}
@@ -94,7 +93,7 @@ def _read_database(parts: Parts, now: datetime) -> dict[str, Any]:
         "provider": _judge_provider(paces) if engines else None,
         "violations": violations,
         "troubled": troubled,
-        "health": check_parts({"cadence": parts.cadence.ping}),
+        "health": check_parts({"cadence": context.cadence.ping}),
     }
 
 

@@ -10,13 +10,12 @@ from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_history import HistoryQuery, select_history
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import ExecutionNotFoundError, select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.web.frame.common_schemas import StartHeadersSchema
 
@@ -35,10 +34,10 @@ class ExecutePollSchema(CamelSchema):
     cursor = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**62))
 
 
-def execute_routes(parts: Parts, files: AutomationFiles) -> Routes:
+def execute_routes(context: WebContext) -> Routes:
     """Return the routes that start an automation and tell how far it is."""
     routes = Routes("execute", __name__, description="Run now, and ask how far it is")
-    database = parts.database
+    database = context.database
 
     @routes.route("/api/automation/execute-start", methods=["POST"])
     @simulates
@@ -49,12 +48,12 @@ def execute_routes(parts: Parts, files: AutomationFiles) -> Routes:
     def execute_start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Start an automation now, live; the same Idempotency-Key starts it once."""
         asked = StartRequest(
-            document=files.load(body["automation_id"]),
+            document=context.files.load(body["automation_id"]),
             mode=Mode.LIVE,
             is_simulated=caller_only_simulates(),
             idempotency_key=headers["idempotency_key"],
         )
-        execution = start_execution(database, asked, parts.limits, utc_now())
+        execution = start_execution(database, asked, context.limits, utc_now())
         message = f"{execution.id} is started; the engine takes it up."
         return jsonify(success=True, executionId=execution.id, message=message), 202
 

@@ -8,9 +8,8 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.original.original_files import OriginalFile, OriginalKind, count_records
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.original.migrate_original import (
     Migration,
     Outcome,
@@ -90,11 +89,11 @@ class MigratedAnswerSchema(CamelSchema):
     message = fields.String()
 
 
-def migration_routes(parts: Parts, files: AutomationFiles) -> Routes:
+def migration_routes(context: WebContext) -> Routes:
     """Return the routes that bring over what the original stored."""
     routes = Routes("migration", __name__, description="From the original")
-    target = Target(files=files, scripts=parts.scripts, limits=parts.limits)
-    folder = parts.data_folder / "original"
+    target = Target(files=context.files, scripts=context.scripts, limits=context.limits)
+    folder = context.data_folder / "original"
     path = "/api/automation/migrate"
 
     @routes.route(path, methods=["GET"])

@@ -10,7 +10,6 @@ from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulat
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.delivery_report import select_funnels
 from push_blaster.adapters.executions.execution_view import (
     count_by_phase,
@@ -19,7 +18,7 @@ from push_blaster.adapters.executions.execution_view import (
 )
 from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.original.control_sequence import (
     SequenceAction,
@@ -65,11 +64,11 @@ class SequenceActionSchema(CamelSchema):
     reason = fields.String(load_default="", validate=validate.Length(max=500))
 
 
-def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
+def sequence_routes(context: WebContext) -> Routes:
     """Return the routes about sequences."""
     routes = Routes("sequences", __name__, description="Executions, as the original showed them")
     path, one = "/api/automation/sequences", "/api/automation/sequences/<execution_id>"
-    database = parts.database
+    database = context.database
 
     @routes.route(path, methods=["POST"])
     @simulates
@@ -80,12 +79,12 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
     def start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Start an automation's sequence, live or dry; it is answered before it has run."""
         asked = StartRequest(
-            document=files.load(body["automation_id"]),
+            document=context.files.load(body["automation_id"]),
             mode=Mode.REAL_DRY_RUN if body["is_dry_run"] else Mode.LIVE,
             is_simulated=caller_only_simulates(),
             idempotency_key=headers["idempotency_key"],
         )
-        execution = start_execution(database, asked, parts.limits, utc_now())
+        execution = start_execution(database, asked, context.limits, utc_now())
         message = f"Started; follow it at {path}/{execution.id}."
         data = {**show_brief(execution), "executionResult": show_result(execution, {})}
         return jsonify(success=True, data=data, message=message), 202
@@ -96,7 +95,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
     def list_all(query: dict[str, Any]) -> ResponseReturnValue:
         """List executions, live and dry, newest first; with `executionId`, tell all of one."""
         if query["execution_id"]:
-            return _tell(parts, query["execution_id"])
+            return _tell(context, query["execution_id"])
         with database.transaction() as connection:
             found = select_executions(
                 connection,
@@ -114,7 +113,7 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.answers()
     def read_one(execution_id: str) -> ResponseReturnValue:
         """Tell of one execution: its pushes, its audiences, its safety, what can be done."""
-        return _tell(parts, execution_id)
+        return _tell(context, execution_id)
 
     @routes.route(one, methods=["POST"])
     @stops(SequenceAction.CANCEL, SequenceAction.EMERGENCY_STOP)
@@ -137,16 +136,16 @@ def sequence_routes(parts: Parts, files: AutomationFiles) -> Routes:
     @routes.answers()
     def delete(execution_id: str) -> ResponseReturnValue:
         """Delete a dry run that has ended; what was sent live stays on record."""
-        delete_sequence(database, parts.data_folder, execution_id)
+        delete_sequence(database, context.data_folder, execution_id)
         return jsonify(success=True, message=f"{execution_id!r} is deleted.")
 
     return routes
 
 
-def _tell(parts: Parts, execution_id: str) -> ResponseReturnValue:
-    with parts.database.transaction() as connection:
+def _tell(context: WebContext, execution_id: str) -> ResponseReturnValue:
+    with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
         counted = select_funnels(connection, execution_id)
         violations = select_violations(connection, ViolationQuery(execution_id=execution_id))
-    data = show_whole(execution, counted, violations, parts.data_folder)
+    data = show_whole(execution, counted, violations, context.data_folder)
     return jsonify(success=True, data=data, message="Found.")

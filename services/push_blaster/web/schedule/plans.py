@@ -10,10 +10,9 @@ from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.schedule.plan import FindingKind
-from push_blaster.use_cases.context import Parts
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import Plan, look_around, plan_automation
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.frame.instants import InstantField
@@ -60,13 +59,13 @@ class PlanSchema(CamelSchema):
     findings = fields.List(fields.Nested(FindingSchema))
 
 
-def plan_routes(files: AutomationFiles, parts: Parts) -> Routes:
+def plan_routes(context: WebContext) -> Routes:
     """Return the routes that plan."""
     routes = Routes("plans", __name__, description="What automations would send next")
 
     def plan(automation: Automation, query: dict[str, Any]) -> dict[str, Any]:
         after = query["start"] or utc_now()
-        around = look_around(parts, files)
+        around = look_around(context)
         return _show(plan_automation(automation, around, after, query["count"]))
 
     @routes.route("/api/automation/recipes/<automation_id>/plan", methods=["GET"])
@@ -74,7 +73,7 @@ def plan_routes(files: AutomationFiles, parts: Parts) -> Routes:
     @routes.response(200, PlanSchema)
     def plan_saved(query: dict[str, Any], automation_id: str) -> dict[str, Any]:
         """Tell when the automation would send next, and what stands out about it."""
-        return plan(read_automation(files.load(automation_id)), query)
+        return plan(read_automation(context.files.load(automation_id)), query)
 
     @routes.route("/api/automation/plan", methods=["POST"])
     @only_reads

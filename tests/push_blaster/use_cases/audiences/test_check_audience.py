@@ -65,7 +65,7 @@ def test_every_row_is_looked_at_before_anybody_is_sent_to(bench: Bench) -> None:
 
 def test_links_are_judged_as_each_row_makes_them(bench: Bench) -> None:
     bench.change(
-        limits=replace(bench.parts.limits, links=LinkPolicy(hosts=frozenset({"a.example"})))
+        limits=replace(bench.context.limits, links=LinkPolicy(hosts=frozenset({"a.example"})))
     )
     bench.write_script(
         a_script(

@@ -53,7 +53,7 @@ def work(bench: Bench) -> int:
     with bench.database.transaction() as connection:
         waiting = hand_out_trials(connection, utc_now(), EVER)
     for run_id in waiting:
-        run_trial(bench.parts, UUID(run_id))
+        run_trial(bench.context, UUID(run_id))
     return len(waiting)
 
 
@@ -276,11 +276,11 @@ def test_a_run_whose_engine_died_is_ended_and_old_trials_files_are_deleted(
             (lost,),
         )
 
-    tidy_runs(bench.parts)
+    tidy_runs(bench.context)
     assert read(client, lost)["error"] == "The engine that ran it is gone."
     assert (bench.folder / "trials" / done).exists()
 
     bench.change(clock=lambda: utc_now() + timedelta(days=1, minutes=1))
-    tidy_runs(bench.parts)
+    tidy_runs(bench.context)
     assert not (bench.folder / "trials" / done).exists()
     assert read(client, done)["audiences"][0]["rows"] == 2

@@ -82,15 +82,15 @@ def test_who_got_too_many_is_known_exactly_once_cadence_is_back(
     assert bench.funnel(execution_id)["sent"] == 40
     bench.now += MINUTE
 
-    assert (track_sends(bench.parts), count_over_cap(bench.parts)) == (0, 0)
+    assert (track_sends(bench.context), count_over_cap(bench.context)) == (0, 0)
     pending = over_cap(client, execution_id)
     assert "is told once it has ended" in client.get(f"/executions/{execution_id}").text
     assert (pending["state"], pending["count"], pending["users"]) == ("pending", None, [])
 
     proxy.mood = Mood.WELL
-    assert track_sends(bench.parts) == 3, "three batches"
-    assert count_over_cap(bench.parts) == 1
-    assert count_over_cap(bench.parts) == 0
+    assert track_sends(bench.context) == 3, "three batches"
+    assert count_over_cap(bench.context) == 1
+    assert count_over_cap(bench.context) == 0
 
     known = over_cap(client, execution_id)
     by_rule = {"layer_3_cooldown_hours": 10, "combined_l2_l3_limit_hours": 10}
@@ -131,8 +131,8 @@ def test_the_list_comes_in_pages_and_as_csv(
     execution_id = an_unchecked_send(bench, proxy, cadence_database)
     proxy.mood = Mood.WELL
     bench.now += MINUTE
-    track_sends(bench.parts)
-    count_over_cap(bench.parts)
+    track_sends(bench.context)
+    count_over_cap(bench.context)
 
     first = over_cap(client, execution_id, "?limit=10")
     rest = over_cap(client, execution_id, f"?limit=10&cursor={first['nextCursor']}")
@@ -154,9 +154,9 @@ def test_an_unchecked_send_that_broke_nothing_says_so(
     bench.run(execution_id)
     proxy.mood = Mood.WELL
     bench.now += MINUTE
-    track_sends(bench.parts)
+    track_sends(bench.context)
 
-    count_over_cap(bench.parts)
+    count_over_cap(bench.context)
 
     assert over_cap(client, execution_id)["count"]["users"] == 0
     assert "nobody got more than the rules allow" in bench.log(execution_id)
@@ -168,7 +168,7 @@ def test_a_send_that_was_checked_needs_no_account(
     execution_id = bench.start()
     bench.run(execution_id)
 
-    assert count_over_cap(bench.parts) == 0
+    assert count_over_cap(bench.context) == 0
     assert over_cap(client, execution_id)["state"] == "checked"
 
 
@@ -178,11 +178,11 @@ def test_what_cadence_cannot_count_now_is_counted_another_time(
     an_unchecked_send(bench, proxy, cadence_database)
     bench.now += MINUTE
     proxy.mood = Mood.WELL
-    track_sends(bench.parts)
+    track_sends(bench.context)
 
     for mood, counted in ((Mood.AWAY, 0), (Mood.NONSENSE, 0), (Mood.WELL, 1)):
         proxy.mood = mood
-        assert count_over_cap(bench.parts) == counted
+        assert count_over_cap(bench.context) == counted
 
 
 def test_a_send_does_not_wait_for_a_silent_cadence_batch_by_batch(
@@ -202,4 +202,4 @@ def test_a_send_does_not_wait_for_a_silent_cadence_batch_by_batch(
     proxy.mood = Mood.WELL
     time.sleep(1.1)
     bench.now += MINUTE
-    assert track_sends(bench.parts) == 20, "all of it is told, late"
+    assert track_sends(bench.context) == 20, "all of it is told, late"

@@ -61,7 +61,7 @@ def start(bench: Bench, *words: str) -> str:
 def test_an_outage_of_minutes_loses_nobody(
     bench: Bench, fcm: FcmServer, cadence_database: BulkDatabase
 ) -> None:
-    bench.change(limits=replace(bench.parts.limits, batch_size=5))
+    bench.change(limits=replace(bench.context.limits, batch_size=5))
     words = [f"down-2-{n}" for n in range(16)]  # too few for the circuit breaker
 
     execution = bench.run(start(bench, *words))
@@ -94,7 +94,7 @@ def test_one_who_waits_does_not_hold_up_the_others(bench: Bench, fcm: FcmServer)
 
 def test_whoever_is_never_taken_is_given_up_within_the_budget(bench: Bench, fcm: FcmServer) -> None:
     patience = RetryPolicy(backoff=timedelta(seconds=2), budget=timedelta(seconds=20))
-    bench.change(limits=replace(bench.parts.limits, retry=patience))
+    bench.change(limits=replace(bench.context.limits, retry=patience))
 
     execution = bench.run(start(bench, "down", "ok-1"))
 
@@ -117,7 +117,7 @@ def test_a_stop_leaves_who_waits_in_doubt_if_an_earlier_attempt_may_have_arrived
 
     stop_execution(bench.database, execution_id, "Wrong text", utc_now())
     bench.now = utc_now() + timedelta(minutes=1)
-    close_batches(bench.parts)
+    close_batches(bench.context)
 
     funnel = bench.funnel(execution_id)
     assert (funnel["sent"], funnel["inDoubt"], funnel["notSent"]) == (1, 1, 0)
@@ -163,7 +163,7 @@ def test_a_stop_leaves_who_waits_unsent(bench: Bench, fcm: FcmServer) -> None:
 
     stop_execution(bench.database, execution_id, "Wrong text", utc_now())
     bench.now = utc_now() + timedelta(minutes=1)
-    close_batches(bench.parts)
+    close_batches(bench.context)
 
     funnel = bench.funnel(execution_id)
     assert (funnel["sent"], funnel["deferred"], funnel["notSent"]) == (1, 0, 1)

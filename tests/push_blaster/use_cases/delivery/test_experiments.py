@@ -22,7 +22,7 @@ TWO = [{"id": "plain"}, {"id": "warm", "title": "Dear [[var:first_name]]", "weig
 
 
 def hold_out(bench: Bench, percent: float) -> None:
-    bench.change(limits=replace(bench.parts.limits, holdout_percent=percent))
+    bench.change(limits=replace(bench.context.limits, holdout_percent=percent))
 
 
 def test_each_user_gets_the_wording_of_the_users_variant(bench: Bench) -> None:

@@ -20,7 +20,7 @@ def begin(bench: Bench, **settings: object) -> str:
     """Return an execution whose three batches wait to be handed out."""
     execution_id = bench.start(parameters={"users": 60}, settings=settings)
     while not bench.execution(execution_id).pushes[0].started_at:
-        advance_execution(bench.parts, execution_id)
+        advance_execution(bench.context, execution_id)
     return execution_id
 
 

@@ -126,7 +126,7 @@ def test_a_stop_ends_what_is_held(zoned: Bench, cadence_database: BulkDatabase) 
 
     stop_execution(zoned.database, execution_id, "Wrong text", utc_now())
     zoned.now = max(MORNING, utc_now() + MINUTE)
-    close_batches(zoned.parts)
+    close_batches(zoned.context)
     zoned.work()
 
     funnel = zoned.funnel(execution_id)
@@ -245,8 +245,8 @@ def test_what_was_held_and_went_out_unchecked_is_accounted_for(
         zoned.run(held)
         proxy.mood = Mood.WELL
         zoned.now += MINUTE
-        assert track_sends(zoned.parts) == 1
-        assert count_over_cap(zoned.parts) == 1
+        assert track_sends(zoned.context) == 1
+        assert count_over_cap(zoned.context) == 1
 
     with zoned.database.transaction() as connection:
         count = select_over_cap_count(connection, held)

@@ -239,7 +239,7 @@ def test_users_whom_a_source_cannot_tell_of_in_the_end_fail_with_its_reason(
     register(bench, Device("registered-a", ALICE))
     server.faults = ["401"] * 100
     short = RetryPolicy(backoff=timedelta(seconds=1), budget=timedelta(seconds=5))
-    bench.change(limits=replace(bench.parts.limits, retry=short))
+    bench.change(limits=replace(bench.context.limits, retry=short))
 
     execution = bench.run(bench.start())
 
@@ -255,7 +255,7 @@ def test_a_device_of_the_source_that_died_is_left_out_until_it_is_seen_again(
 ) -> None:
     an_audience(bench, f"{ALICE},A")
     server.devices = [{"userId": str(ALICE), "token": "dead-a"}]
-    file = bench.parts.transport
+    file = bench.context.transport
     bench.change(transport=DeadEnds())
     first = bench.run(bench.start())
     bench.change(transport=file)

@@ -26,9 +26,9 @@ def stop(bench: Bench, execution_id: str) -> None:
     """Stop it, and let the engine wind up what was under way."""
     stop_execution(bench.database, execution_id, "Wrong hour", bench.now)
     bench.now += timedelta(minutes=1)
-    close_batches(bench.parts)
+    close_batches(bench.context)
 
 
 def resume(bench: Bench, execution_id: str, key: str | None = None) -> str:
-    limits = bench.parts.limits
+    limits = bench.context.limits
     return resume_execution(bench.database, execution_id, (key, None), limits, bench.now).id

@@ -204,6 +204,6 @@ def test_a_stopped_dry_run_leaves_nothing_in_doubt(
     stop_execution(bench.database, execution_id, "enough", bench.now)
     bench.now += MINUTE
 
-    assert close_batches(bench.parts) == 1
+    assert close_batches(bench.context) == 1
     assert bench.funnel(execution_id)["inDoubt"] == 0
     assert history(cadence_database) == []

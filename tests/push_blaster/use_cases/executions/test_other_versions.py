@@ -73,7 +73,7 @@ def test_an_execution_of_a_newer_version_is_left_to_it(bench: Bench, what: str) 
     _run(bench.database, NEWER[what], {"id": newer})
     before = _read_row(bench.database, newer)
 
-    assert advance_execution(bench.parts, newer) is False, "a job that the newer one handed out"
+    assert advance_execution(bench.context, newer) is False, "a job that the newer one handed out"
 
     assert _read_row(bench.database, newer) == before
     assert [execution.id for execution in bench.executions()] == [known]
@@ -103,7 +103,7 @@ def test_a_batch_of_a_newer_version_is_left_to_it(bench: Bench) -> None:
     _run(bench.database, NEWER["setting"], {"id": execution_id})
     sent = len((bench.folder / "messages.jsonl").read_text().splitlines())
 
-    send_batch(bench.parts, execution_id, 1, 1)
+    send_batch(bench.context, execution_id, 1, 1)
 
     assert len((bench.folder / "messages.jsonl").read_text().splitlines()) == sent == 20
     assert _read_row(bench.database, execution_id)[0] == Phase.LIVE_EXECUTION

@@ -117,7 +117,7 @@ def _left_in_doubt_by_a_crash(bench: Bench, settings: dict[str, Any]) -> str:
 def test_without_cadence_everybody_is_sent_to_and_that_is_marked_and_told_later(
     bench: Bench, cadence_database: Database
 ) -> None:
-    well = bench.parts.cadence
+    well = bench.context.cadence
     bench.change(cadence=AWAY)
     execution_id = bench.start()
     execution = bench.run(execution_id)
@@ -128,10 +128,10 @@ def test_without_cadence_everybody_is_sent_to_and_that_is_marked_and_told_later(
     assert "goes out without its cadence check" in bench.log(execution_id)
     assert history(cadence_database) == []
     bench.now += MINUTE
-    assert track_sends(bench.parts) == 0
+    assert track_sends(bench.context) == 0
     bench.change(cadence=well)
-    assert track_sends(bench.parts) == 1, "one batch"
-    assert track_sends(bench.parts) == 0
+    assert track_sends(bench.context) == 1, "one batch"
+    assert track_sends(bench.context) == 0
     assert history(cadence_database) == [(3, NOON, 10)]
 
 
@@ -355,10 +355,10 @@ def test_a_stopped_send_gives_its_slots_back(bench: Bench, cadence_database: Dat
     first = bench.start(id="first", parameters={"users": 40})
     bench.work_until_sent(15)
     stop_execution(bench.database, first, "Enough", bench.now)
-    assert close_batches(bench.parts) == 0, "a worker may still be at it"
+    assert close_batches(bench.context) == 0, "a worker may still be at it"
     bench.now += timedelta(seconds=3)
-    assert close_batches(bench.parts) == 2
-    assert close_batches(bench.parts) == 0
+    assert close_batches(bench.context) == 2
+    assert close_batches(bench.context) == 0
 
     second = bench.start(id="second", parameters={"users": 40})
     bench.run(second)
@@ -378,12 +378,12 @@ def test_a_test_that_a_crash_and_a_stop_left_claimed_ends_in_doubt_and_is_told(
     stop_execution(bench.database, execution_id, "Enough", bench.now)
     bench.now += MINUTE
 
-    assert close_batches(bench.parts) == 1
+    assert close_batches(bench.context) == 1
 
     with bench.database.transaction() as connection:
         assert select_states(connection, page) == {ALICE: "in_doubt"}
     assert history(cadence_database) == [(4, bench.now, 1)]
-    assert close_batches(bench.parts) == 0
+    assert close_batches(bench.context) == 0
 
 
 def test_two_automations_at_once_share_one_cap(bench: Bench) -> None:

@@ -76,13 +76,13 @@ def test_a_failure_rate_stops_the_send(bench: Bench) -> None:
 
 
 def test_a_push_that_takes_too_long_is_stopped(bench: Bench) -> None:
-    bench.change(limits=replace(bench.parts.limits, push_time_limit=10 * MINUTE))
+    bench.change(limits=replace(bench.context.limits, push_time_limit=10 * MINUTE))
     execution_id = bench.start(parameters={"users": 100})
     bench.work_until_sent(30)
     bench.now += 11 * MINUTE
     bench.is_shutting_down = lambda: bench.execution(execution_id).has_ended
 
-    advance_execution(bench.parts, execution_id)
+    advance_execution(bench.context, execution_id)
 
     assert bench.execution(execution_id).phase is Phase.FAILED
     assert violations(bench) == [("execution_timeout", "critical")]
@@ -92,7 +92,7 @@ def test_a_push_that_takes_too_long_is_stopped(bench: Bench) -> None:
 
 
 def test_no_window_is_shorter_than_the_least_one(bench: Bench) -> None:
-    bench.change(limits=replace(bench.parts.limits, min_window=5 * MINUTE))
+    bench.change(limits=replace(bench.context.limits, min_window=5 * MINUTE))
     execution_id = bench.start(settings={"cancellationWindowMinutes": 1})
     bench.work()
 
@@ -119,7 +119,7 @@ def run_with(bench: Bench, first: int, users: int, **drift: object) -> str:
 
 
 def test_an_audience_of_an_unusual_size_waits_for_approval(bench: Bench) -> None:
-    bench.change(limits=replace(bench.parts.limits, batch_size=1_000))
+    bench.change(limits=replace(bench.context.limits, batch_size=1_000))
     for _ in range(2):
         assert bench.execution(run_with(bench, 1, 400)).phase is Phase.COMPLETED
 
@@ -148,7 +148,7 @@ APPROVED = {"requireApproval": True, "cancellationWindowMinutes": 10}
 
 def approve(bench: Bench, execution_id: str, content: str = "", audience: str = "") -> None:
     approval = Approval("Olga", bench.now, Hashes(content, audience))
-    approve_execution(bench.database, bench.parts.cadence, execution_id, approval)
+    approve_execution(bench.database, bench.context.cadence, execution_id, approval)
 
 
 def in_window(bench: Bench, **changes: Any) -> str:
@@ -231,7 +231,7 @@ def test_only_an_open_window_can_be_approved(bench: Bench) -> None:
 
 
 def test_a_large_audience_is_forced_to_wait_for_approval(bench: Bench) -> None:
-    bench.change(limits=replace(bench.parts.limits, approval_above=9))
+    bench.change(limits=replace(bench.context.limits, approval_above=9))
 
     execution = bench.run(bench.start())
 
@@ -259,7 +259,7 @@ def test_the_contacts_are_told_once(bench: Bench) -> None:
     told = responses.post(URL, status=200)
     a_violation(bench)
 
-    counts = [tell_contacts(bench.parts, AlertWebhook(URL)) for _ in range(2)]
+    counts = [tell_contacts(bench.context, AlertWebhook(URL)) for _ in range(2)]
 
     assert counts == [1, 0]
     body = told.calls[0].request.body
@@ -286,12 +286,12 @@ def test_a_webhook_that_does_not_take_it_is_asked_again_later(
     a_violation(bench)
     webhook = AlertWebhook(URL)
 
-    assert tell_contacts(bench.parts, webhook) == 0
-    assert tell_contacts(bench.parts, webhook) == 0, "not at once"
+    assert tell_contacts(bench.context, webhook) == 0
+    assert tell_contacts(bench.context, webhook) == 0, "not at once"
     assert len(responses.calls) == 1
     bench.now += MINUTE
     responses.replace(responses.POST, URL, status=204)
-    assert tell_contacts(bench.parts, webhook) == 1
+    assert tell_contacts(bench.context, webhook) == 1
 
 
 @responses.activate
@@ -301,7 +301,7 @@ def test_a_webhook_that_is_gone_is_given_up(bench: Bench) -> None:
     a_violation(bench)
 
     for _ in range(MAX_TRIES + 5):
-        tell_contacts(bench.parts, AlertWebhook(URL))
+        tell_contacts(bench.context, AlertWebhook(URL))
         bench.now += timedelta(hours=1)
 
     assert len(responses.calls) == MAX_TRIES

@@ -210,13 +210,13 @@ def test_a_dry_run_that_was_cancelled_is_deleted_once_its_batches_are_closed(
 ) -> None:
     execution_id = waterfall.start(Mode.REAL_DRY_RUN, pushes=DELAYED)
     while not waterfall.execution(execution_id).pushes[0].started_at:
-        advance_execution(waterfall.parts, execution_id)
+        advance_execution(waterfall.context, execution_id)
     stop_execution(waterfall.database, execution_id, "Enough.", waterfall.now)
 
     with pytest.raises(CannotDeleteError, match="try again in some seconds"):
         delete_sequence(waterfall.database, waterfall.folder, execution_id)
     waterfall.now += timedelta(seconds=5)
-    close_batches(waterfall.parts)
+    close_batches(waterfall.context)
     delete_sequence(waterfall.database, waterfall.folder, execution_id)
 
     assert waterfall.executions() == []

@@ -35,7 +35,7 @@ with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w", newline
 def _simulate(bench: Bench, mode: Mode = Mode.LIVE, **changes: object) -> Execution:
     document = complete_document(an_automation_document(**changes))
     asked = StartRequest(document=document, mode=mode, is_simulated=True)
-    started = start_execution(bench.database, asked, bench.parts.limits, bench.now)
+    started = start_execution(bench.database, asked, bench.context.limits, bench.now)
     return bench.run(started.id)
 
 
@@ -85,7 +85,7 @@ def test_agreed_words_in_a_device_token_meet_their_faults(bench: Bench) -> None:
 def test_what_is_unavailable_is_tried_again_until_its_time_is_up(bench: Bench) -> None:
     bench.write_script(FAULTY.replace("simulate-refused", "simulate-unavailable"))
     soon = RetryPolicy(backoff=timedelta(seconds=1), budget=timedelta(seconds=5))
-    bench.change(limits=replace(bench.parts.limits, retry=soon))
+    bench.change(limits=replace(bench.context.limits, retry=soon))
 
     execution = _simulate(bench)
 
@@ -100,7 +100,7 @@ def test_its_test_sends_are_simulated_too_and_told_to_nobody(
     bench.now += timedelta(minutes=10)
 
     assert execution.phase is Phase.COMPLETED
-    assert track_sends(bench.parts) == 0
+    assert track_sends(bench.context) == 0
     assert messages(bench) == []
     assert history(cadence_database) == []
 
@@ -119,7 +119,7 @@ def test_it_is_in_no_statistics_and_never_over_a_cap(bench: Bench) -> None:
     execution = _simulate(bench)
 
     assert execution.uncapped_reason
-    assert count_over_cap(bench.parts) == 0
+    assert count_over_cap(bench.context) == 0
 
 
 def test_what_it_finds_is_posted_to_nobody(bench: Bench) -> None:
@@ -131,4 +131,4 @@ def test_what_it_finds_is_posted_to_nobody(bench: Bench) -> None:
         found = cursor.fetchone()
 
     assert found != (0,)
-    assert tell_contacts(bench.parts, nowhere) == 1
+    assert tell_contacts(bench.context, nowhere) == 1

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush
@@ -27,7 +26,7 @@ USERS = [f"00000000-0000-4000-8000-{n:012d}" for n in range(3)]
 
 @pytest.fixture
 def pushes(bench: Bench) -> ScheduledPushes:
-    return ScheduledPushes(bench.parts, AutomationFiles(bench.folder / "automations"), None)
+    return ScheduledPushes(bench.web, None)
 
 
 def schedule(pushes: ScheduledPushes, **changes: Any) -> ScheduledPush:
@@ -41,11 +40,11 @@ def schedule(pushes: ScheduledPushes, **changes: Any) -> ScheduledPush:
         "audience_description": "Three users",
         **changes,
     }
-    return pushes.schedule(ScheduledPush(**values)).push
+    return pushes.schedule(ScheduledPush(**values), NOON).push
 
 
 def tick(bench: Bench, pushes: ScheduledPushes) -> list[str]:
-    return bench.tick(*[d for d in pushes.files.list_all().documents if d["isActive"]])
+    return bench.tick(*[d for d in pushes.context.files.list_all().documents if d["isActive"]])
 
 
 def register(bench: Bench) -> None:
@@ -80,12 +79,12 @@ def test_what_is_sent_stays_as_it_is(bench: Bench, pushes: ScheduledPushes) -> N
     bench.run(tick(bench, pushes)[0])
 
     with pytest.raises(AlreadySentError):
-        pushes.change("one", {"title": "Other"}, None)
+        pushes.change("one", {"title": "Other"}, None, bench.now)
     with pytest.raises(AlreadySentError):
-        pushes.change("one", {}, PushState.CANCELLED)
+        pushes.change("one", {}, PushState.CANCELLED, bench.now)
     with pytest.raises(AlreadySentError):
-        pushes.delete("one")
-    assert pushes.change("one", {}, PushState.SENT).push.title == "Hello"
+        pushes.delete("one", bench.now)
+    assert pushes.change("one", {}, PushState.SENT, bench.now).push.title == "Hello"
 
 
 def test_one_that_has_begun_can_only_be_cancelled_and_then_have_another_instant(
@@ -98,13 +97,13 @@ def test_one_that_has_begun_can_only_be_cancelled_and_then_have_another_instant(
     bench.work()
 
     with pytest.raises(PushHasBegunError, match="goes out as it is"):
-        pushes.change("one", {"title": "Other"}, None)
-    assert pushes.change("one", {}, PushState.CANCELLED).state is PushState.CANCELLED
+        pushes.change("one", {"title": "Other"}, None, bench.now)
+    assert pushes.change("one", {}, PushState.CANCELLED, bench.now).state is PushState.CANCELLED
     assert bench.execution(first).phase is Phase.CANCELLED
     with pytest.raises(PushHasBegunError, match="another instant"):
-        pushes.change("one", {}, PushState.SCHEDULED)
+        pushes.change("one", {}, PushState.SCHEDULED, bench.now)
     later = {"scheduled_for": NOON + 120 * MINUTE}
-    assert pushes.change("one", later, PushState.SCHEDULED).state is PushState.SCHEDULED
+    assert pushes.change("one", later, PushState.SCHEDULED, bench.now).state is PushState.SCHEDULED
 
     bench.now = NOON + 115 * MINUTE
     (second,) = tick(bench, pushes)

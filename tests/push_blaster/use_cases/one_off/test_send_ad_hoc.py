@@ -62,7 +62,7 @@ def ask(**changes: Any) -> AdHocRequest:
 
 
 def send(bench: Bench, mode: Mode = Mode.LIVE, key: str | None = None, **changes: Any) -> Execution:
-    return bench.run(send_ad_hoc(bench.parts, ask(**changes), mode, key, **REAL).id)
+    return bench.run(send_ad_hoc(bench.web, ask(**changes), mode, key, bench.now, **REAL).id)
 
 
 def receivers(bench: Bench) -> list[UUID]:
@@ -70,7 +70,7 @@ def receivers(bench: Bench) -> list[UUID]:
 
 
 def test_users_named_one_by_one_get_it_at_once_whatever_the_least_window_is(bench: Bench) -> None:
-    bench.change(limits=type(bench.parts.limits)())
+    bench.change(limits=type(bench.context.limits)())
     began = bench.now
 
     sent = send(bench, user_ids=[str(ALICE), str(BOB)])
@@ -121,7 +121,12 @@ def test_a_file_is_kept_under_its_hash_and_never_under_its_name(bench: Bench) ->
 
 def test_a_file_that_was_changed_meanwhile_is_not_sent_to(bench: Bench) -> None:
     started = send_ad_hoc(
-        bench.parts, ask(file=a_file("user_id", str(ALICE))), Mode.LIVE, None, is_simulated=False
+        bench.web,
+        ask(file=a_file("user_id", str(ALICE))),
+        Mode.LIVE,
+        None,
+        bench.now,
+        is_simulated=False,
     )
     (kept,) = (bench.folder / FOLDER).iterdir()
     kept.write_text(f"user_id\n{BOB}\n")
@@ -138,10 +143,10 @@ def test_a_dry_run_sends_nothing_and_is_then_sent_once(bench: Bench) -> None:
 
     assert messages(bench) == []
     assert bench.funnel(tried.id)["wouldSend"] == 2
-    meant = send_what_was_tried(bench.parts, tried.id, **REAL)
-    again = send_what_was_tried(bench.parts, tried.id, **REAL)
+    meant = send_what_was_tried(bench.web, tried.id, bench.now, **REAL)
+    again = send_what_was_tried(bench.web, tried.id, bench.now, **REAL)
     bench.run(meant.id)
-    assert meant.id == again.id == send_what_was_tried(bench.parts, tried.id, **REAL).id
+    assert meant.id == again.id == send_what_was_tried(bench.web, tried.id, bench.now, **REAL).id
     assert receivers(bench) == sorted([ALICE, BOB])
 
 
@@ -149,7 +154,7 @@ def test_what_was_sent_is_no_dry_run(bench: Bench) -> None:
     sent = send(bench, user_ids=[str(ALICE)])
 
     with pytest.raises(NoDryRunError):
-        send_what_was_tried(bench.parts, sent.id, **REAL)
+        send_what_was_tried(bench.web, sent.id, bench.now, **REAL)
 
 
 def test_cadence_holds_users_back_but_not_on_layer_4(bench: Bench) -> None:
@@ -175,12 +180,12 @@ def test_the_same_key_sends_once_and_for_another_push_it_is_refused(bench: Bench
 
 def test_a_sender_waits_for_the_outcome_and_no_longer_than_the_limit(bench: Bench) -> None:
     started = send_ad_hoc(
-        bench.parts, ask(user_ids=[str(ALICE)]), Mode.LIVE, None, is_simulated=False
+        bench.web, ask(user_ids=[str(ALICE)]), Mode.LIVE, None, bench.now, is_simulated=False
     )
 
-    early = wait_for_end(bench.parts, started, timedelta(seconds=0.3))
+    early = wait_for_end(bench.database, started, timedelta(seconds=0.3))
     with ThreadPoolExecutor() as threads:
-        waiting = threads.submit(wait_for_end, bench.parts, started, timedelta(seconds=20))
+        waiting = threads.submit(wait_for_end, bench.database, started, timedelta(seconds=20))
         bench.run(started.id)
 
     assert early.phase is Phase.WAITING
@@ -191,7 +196,7 @@ def test_it_is_stopped_as_everything_is(bench: Bench) -> None:
     rows = [str(UUID(int=n)) for n in range(1, 101)]
     file = a_file("user_id,device_token", *[f"{row},token-{row}" for row in rows])
     started = send_ad_hoc(
-        bench.parts, ask(file=file, layer_id=1), Mode.LIVE, None, is_simulated=False
+        bench.web, ask(file=file, layer_id=1), Mode.LIVE, None, bench.now, is_simulated=False
     )
     bench.work_until_sent(40)
 
@@ -224,7 +229,7 @@ def test_the_first_fault_is_told_by_its_field(
     asked = ask(**{"user_ids": [] if "file" in changes else [str(ALICE)], **changes})
 
     with pytest.raises(BadAdHocPushError, match=says) as refused:
-        send_ad_hoc(bench.parts, asked, Mode.LIVE, None, **REAL)
+        send_ad_hoc(bench.web, asked, Mode.LIVE, None, bench.now, **REAL)
 
     assert refused.value.field == field
     assert bench.executions() == []

@@ -41,7 +41,7 @@ def test_a_start_and_a_completion_are_told_once_with_the_funnel(
     execution_id = bench.start()
     bench.run(execution_id)
 
-    assert [send_alerts(bench.parts, EVERYTHING) for _ in range(2)] == [2, 0]
+    assert [send_alerts(bench.context, EVERYTHING) for _ in range(2)] == [2, 0]
 
     start, completion = bodies(told)
     assert start["alertId"] == f"{execution_id}/start"
@@ -58,7 +58,7 @@ def test_a_failure_is_told_with_its_reason_and_whom_to_call(
     safeguards = {"requireTestFirst": False, "emergencyContacts": ["ops@example.org"]}
     bench.run(bench.start(settings={"safeguards": safeguards}))
 
-    send_alerts(bench.parts, replace(EVERYTHING, events=USUAL))
+    send_alerts(bench.context, replace(EVERYTHING, events=USUAL))
 
     (failure,) = bodies(told)
     assert failure["event"] == "failure"
@@ -72,7 +72,7 @@ def test_a_send_without_its_cap_check_is_told_while_it_goes_out(
     bench.change(cadence=CadenceClient("http://127.0.0.1:9", "t"))
     bench.run(bench.start())
 
-    send_alerts(bench.parts, replace(EVERYTHING, events=USUAL))
+    send_alerts(bench.context, replace(EVERYTHING, events=USUAL))
 
     (alert,) = bodies(told)
     assert alert["text"].startswith("FAIL OPEN News")
@@ -88,7 +88,7 @@ def test_a_cancelled_and_a_missed_slot_are_told(bench: Bench, told: responses.Re
     bench.now += timedelta(hours=2)
     bench.tick({**daily, "updatedAt": NOON.isoformat()}, clock=1)
 
-    send_alerts(bench.parts, replace(EVERYTHING, events=USUAL))
+    send_alerts(bench.context, replace(EVERYTHING, events=USUAL))
 
     assert [alert["event"] for alert in bodies(told)] == ["cancelled", "missed"]
     assert "It was paused." in bodies(told)[0]["text"]
@@ -100,12 +100,12 @@ def test_a_webhook_that_is_away_is_asked_again_later(
     bench.run(bench.start())
     told.replace(responses.POST, URL, status=500)
 
-    assert send_alerts(bench.parts, EVERYTHING) == 0
-    assert send_alerts(bench.parts, EVERYTHING) == 0, "not at once"
+    assert send_alerts(bench.context, EVERYTHING) == 0
+    assert send_alerts(bench.context, EVERYTHING) == 0, "not at once"
     told.replace(responses.POST, URL, status=200)
     bench.now += timedelta(minutes=1)
 
-    assert send_alerts(bench.parts, EVERYTHING) == 2
+    assert send_alerts(bench.context, EVERYTHING) == 2
 
 
 def test_tests_are_told_elsewhere_and_what_is_old_is_told_to_nobody(
@@ -113,9 +113,9 @@ def test_tests_are_told_elsewhere_and_what_is_old_is_told_to_nobody(
 ) -> None:
     bench.run(bench.start(Mode.REAL_DRY_RUN))
 
-    assert send_alerts(bench.parts, EVERYTHING) == 0
-    assert send_alerts(bench.parts, replace(EVERYTHING, modes=TEST_MODES)) == 2
+    assert send_alerts(bench.context, EVERYTHING) == 0
+    assert send_alerts(bench.context, replace(EVERYTHING, modes=TEST_MODES)) == 2
 
     bench.run(bench.start())
     bench.now += timedelta(days=2)
-    assert send_alerts(bench.parts, EVERYTHING) == 0
+    assert send_alerts(bench.context, EVERYTHING) == 0
