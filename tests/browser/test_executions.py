@@ -63,7 +63,7 @@ def test_one_goes_live_while_its_page_is_open(page: Page, stack: LocalStack) -> 
 
     expect(page.locator(".head-run")).to_contain_text("Completed", timeout=20_000)
     expect(page.locator("[data-log-lines]")).to_contain_text("All pushes have gone out.")
-    expect(page.locator(".bars").first).to_contain_text("Held back by")
+    expect(page.locator(".bars").first).to_contain_text("Capped by")
 
 
 def test_rows_are_walked_by_keys_and_help_is_a_key_away(page: Page, stack: LocalStack) -> None:

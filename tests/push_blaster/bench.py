@@ -11,13 +11,12 @@ from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.delivery.batch_table import hand_out_batches
-from push_blaster.adapters.delivery.delivery_report import select_deliveries, select_funnels
+from push_blaster.adapters.delivery.delivery_report import select_deliveries, select_ledger_counts
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_table import hand_out_executions
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.funnel import read_funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.context import SendContext, WebContext
@@ -123,8 +122,8 @@ class Bench:
     def funnel(self, execution_id: str, position: int = 1) -> dict[str, Any]:
         push = self.execution(execution_id).pushes[position - 1]
         with self.database.transaction() as connection:
-            counted = select_funnels(connection, execution_id).get(position)
-        return read_funnel(push, counted)
+            counted = select_ledger_counts(connection, execution_id).get(position)
+        return push.count_funnel(counted).to_document()
 
     def deliveries(self, execution_id: str) -> list[dict[str, Any]]:
         with self.database.transaction() as connection:

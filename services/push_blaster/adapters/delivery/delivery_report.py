@@ -1,12 +1,15 @@
 """What the ledger tells: counts by outcome, the usual reasons, and who got what."""
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Connection
+from chassis.rows import fetch_all
 from push_blaster.adapters.delivery.delivery_ledger import LedgerPage, key_of
+from push_blaster.domain.delivery.ledger import LedgerCounts
 
 #: So many reasons show which ones are the most frequent.
 REASONS_LOOKED_AT: Final = 10_000
@@ -47,42 +50,50 @@ def keep_counts(connection: Connection, page: LedgerPage) -> None:
         )
 
 
-def select_funnels(connection: Connection, execution_id: str) -> dict[int, dict[str, Any]]:
-    """Return the live counts of each push: users by state, by variant and state, held back by rule.
-
-    Shape: `held` is who is deferred by the user's own time; `in_doubt` counts who was in doubt at
-    any time.
-    """
-    funnels: dict[int, dict[str, Any]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT position, state, rule, variant, sum(users)::int, sum(doubtful)::int
-              FROM (SELECT b.position, c.*
-                      FROM send_batches b, jsonb_to_recordset(b.counts)
-                           AS c (state text, rule text, variant text, users int, doubtful int)
-                     WHERE b.execution_id = %(id)s AND b.counts IS NOT NULL
-                     UNION ALL
-                    SELECT b.position, c.*
-                      FROM send_batches b, LATERAL ({_COUNTED}) c
-                     WHERE b.execution_id = %(id)s AND b.counts IS NULL AND b.fence > 0) counted
-             GROUP BY 1, 2, 3, 4
-            """,  # noqa: S608 - a constant
-            {"id": execution_id},
-        )
-        for position, state, rule, variant, users, doubtful in cursor:
-            funnel = funnels.setdefault(position, _empty())
-            funnel["states"][state] = funnel["states"].get(state, 0) + users
-            funnel["in_doubt"] += doubtful
-            if rule is not None:
-                funnel["rules"][rule] = users
-            if variant is not None:
-                funnel["variants"].setdefault(variant, {})[state] = users
-    return funnels
+def select_ledger_counts(connection: Connection, execution_id: str) -> dict[int, LedgerCounts]:
+    """Return the live counts of the ledger, by the position of the push."""
+    rows = fetch_all(
+        connection,
+        f"""
+        SELECT position, state, rule, variant, sum(users)::int, sum(doubtful)::int
+          FROM (SELECT b.position, c.*
+                  FROM send_batches b, jsonb_to_recordset(b.counts)
+                       AS c (state text, rule text, variant text, users int, doubtful int)
+                 WHERE b.execution_id = %(id)s AND b.counts IS NOT NULL
+                 UNION ALL
+                SELECT b.position, c.*
+                  FROM send_batches b, LATERAL ({_COUNTED}) c
+                 WHERE b.execution_id = %(id)s AND b.counts IS NULL AND b.fence > 0) counted
+         GROUP BY 1, 2, 3, 4
+        """,  # noqa: S608 - a constant
+        {"id": execution_id},
+        make=_CountedUsers,
+    )
+    positions = {row.position for row in rows}
+    return {at: _add_up([row for row in rows if row.position == at]) for at in positions}
 
 
-def _empty() -> dict[str, Any]:
-    return {"states": {}, "rules": {}, "variants": {}, "in_doubt": 0}
+class _CountedUsers(NamedTuple):
+    position: int
+    state: str
+    rule: str | None
+    variant: str | None
+    users: int
+    doubtful: int
+
+
+def _add_up(rows: Sequence[_CountedUsers]) -> LedgerCounts:
+    states: Counter[str] = Counter()
+    rules: Counter[str] = Counter()
+    variants: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        states[row.state] += row.users
+        if row.rule is not None:
+            rules[row.rule] += row.users
+        if row.variant is not None:
+            variants[row.variant][row.state] += row.users
+    doubtful = sum(row.doubtful for row in rows)
+    return LedgerCounts(states=states, rules=rules, variants=variants, ever_in_doubt=doubtful)
 
 
 def select_reasons(connection: Connection, page: LedgerPage, limit: int = 5) -> list[str]:

@@ -340,7 +340,7 @@ def _update_push(connection: Connection, execution_id: str, push: PushProgress) 
                 "due_at": push.due_at,
                 "started_at": push.started_at,
                 "ended_at": push.ended_at,
-                "funnel": Json(push.funnel) if push.funnel is not None else None,
+                "funnel": Json(push.funnel.to_document()) if push.funnel else None,
                 "file": audience and audience.file,
                 "sha256": audience and audience.sha256,
                 "columns": list(audience.columns) if audience else None,

@@ -16,6 +16,7 @@ from push_blaster.domain.executions.execution import (
     PushStatus,
     Trigger,
 )
+from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 
@@ -321,7 +322,7 @@ def _push(row: Mapping[str, Any]) -> PushProgress:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         audience=_audience(row) if row["audience_file"] else None,
-        funnel=row["funnel"],
+        funnel=row["funnel"] and Funnel.from_document(row["funnel"]),
         forecast=row["forecast"],
         audience_check=row["audience_check"],
     )

@@ -9,7 +9,9 @@ from psycopg2.extras import RealDictCursor
 
 from chassis.postgres import Connection
 from push_blaster.adapters.automations.automation_document import pick_push
+from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.execution import PushStatus
+from push_blaster.domain.executions.funnel import Funnel, count_funnel
 from push_blaster.domain.executions.modes import Mode, delivers, is_test_only
 from push_blaster.domain.executions.phase import ENDED, Phase
 
@@ -90,7 +92,11 @@ def select_push_log(
 def _read(row: Mapping[str, Any]) -> PushLogEntry:
     push = pick_push(row["pushes"], row["position"])
     status = _judge(PushStatus(row["status"]), Phase(row["phase"]))
-    funnel = row["funnel"] or _count(row["counted"] or {})
+    funnel = (
+        Funnel.from_document(row["funnel"])
+        if row["funnel"]
+        else count_funnel(LedgerCounts(states=row["counted"] or {}))
+    )
     return PushLogEntry(
         execution_id=row["id"],
         automation_id=row["automation_id"],
@@ -107,9 +113,9 @@ def _read(row: Mapping[str, Any]) -> PushLogEntry:
         body=push["body"],
         deep_link=push.get("deepLink") or "",
         layer_id=push["layerId"],
-        sent=funnel["sent"] + funnel["wouldSend"],
-        failed=funnel["failed"],
-        reached=funnel["withToken"],
+        sent=funnel.sent + funnel.would_send,
+        failed=funnel.failed,
+        reached=funnel.with_token,
         reason=row["reason"] if status in {"failed", "cancelled"} else None,
     )
 
@@ -128,13 +134,3 @@ def _judge(status: PushStatus, phase: Phase) -> str:
     if phase not in ENDED:
         return "in_progress"
     return phase if phase in {Phase.COMPLETED, Phase.FAILED} else "cancelled"
-
-
-def _count(states: Mapping[str, int]) -> dict[str, int]:
-    without = states.get("held_back", 0) + states.get("no_token", 0)
-    return {
-        "sent": states.get("sent", 0),
-        "wouldSend": states.get("dry_run", 0),
-        "failed": states.get("failed", 0) + states.get("token_dead", 0),
-        "withToken": sum(states.values()) - without,
-    }

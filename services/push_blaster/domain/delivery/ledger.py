@@ -1,7 +1,36 @@
 """The ledger of a push: who was sent to, and who was not and why."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from uuid import UUID
+
+
+class LedgerState(StrEnum):
+    """Where a user of a push stands; the values are stored in `deliveries.state`.
+
+    `AWAITS_WINDOW` is only counted and never stored: whom the user's own time has deferred, and
+    who was not tried yet.
+    """
+
+    CLAIMED = "claimed"
+    SENT = "sent"
+    FAILED = "failed"
+    TOKEN_DEAD = "token_dead"  # noqa: S105 - no password
+    IN_DOUBT = "in_doubt"
+    DEFERRED = "deferred"
+    DRY_RUN = "dry_run"
+    CAPPED = "held_back"
+    NO_TOKEN = "no_token"  # noqa: S105 - no password
+    MISSING_VARIABLE = "missing_variable"
+    BAD_DEEP_LINK = "bad_deep_link"
+    TOO_LONG = "too_long"
+    HOLDOUT = "holdout"
+    SENT_BEFORE = "sent_before"
+    QUIET_HOURS = "quiet_hours"
+    LOCAL_TIME_PASSED = "local_time_passed"
+    NOT_IN_TIME = "not_in_time"
+    AWAITS_WINDOW = "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,5 +38,19 @@ class Refusal:
     """A user who gets no message, and why."""
 
     user_id: UUID
-    state: str
+    state: LedgerState
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerCounts:
+    """How many users of a push stand where in the ledger.
+
+    Shape: states by their values, those of a newer version included; `rules` counts the capped
+    users by cadence rule; `ever_in_doubt` counts who is, or once was, in doubt.
+    """
+
+    states: Mapping[str, int] = field(default_factory=dict)
+    rules: Mapping[str, int] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    ever_in_doubt: int = 0

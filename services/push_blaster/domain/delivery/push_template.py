@@ -9,7 +9,7 @@ from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.automations.experiment import Variant, choose_variant
 from push_blaster.domain.delivery.deep_link import LinkPolicy
-from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
     MissingVariableError,
@@ -112,8 +112,8 @@ def render_row(links: LinkPolicy, template: PushTemplate, row: AudienceRow) -> P
     try:
         texts = template.render(row.variables)
     except MissingVariableError as missing:
-        return Refusal(row.user_id, "missing_variable", str(missing))
+        return Refusal(row.user_id, LedgerState.MISSING_VARIABLE, str(missing))
     fault = links.find_fault(texts.deep_link)
     if fault:
-        return Refusal(row.user_id, "bad_deep_link", f"the deep link {fault}")
+        return Refusal(row.user_id, LedgerState.BAD_DEEP_LINK, f"the deep link {fault}")
     return texts

@@ -16,11 +16,11 @@ Both are promises about wall clocks, placed in the user's zone as slots are. Wit
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from push_blaster.domain.automations.automation import QuietHours, Settings, WhenQuiet
+from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.zones import place_in_zone
 
 _DAY: Final = timedelta(days=1)
@@ -29,14 +29,6 @@ _SECOND: Final = timedelta(seconds=1)
 STILL_SENT: Final = timedelta(minutes=60)
 #: What is left of a push's time for those whose turn comes last.
 LAST_CALL: Final = timedelta(minutes=15)
-
-
-class NoTurn(StrEnum):
-    """Why a user gets no message; these are states of the ledger."""
-
-    QUIET_HOURS = "quiet_hours"
-    LOCAL_TIME_PASSED = "local_time_passed"
-    NOT_IN_TIME = "not_in_time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +44,20 @@ class Wishes:
     closes_at: datetime
 
 
-def find_turn(wishes: Wishes, zone: ZoneInfo, now: datetime) -> datetime | NoTurn:
+def find_turn(wishes: Wishes, zone: ZoneInfo, now: datetime) -> datetime | LedgerState:
     """Return when a user of `zone` gets the message, `now` at the earliest; or why never."""
     at = now
     if wishes.wall_time:
         wanted = place_in_zone(wishes.wall_time, zone).at
         if wanted < now - STILL_SENT:
-            return NoTurn.LOCAL_TIME_PASSED
+            return LedgerState.LOCAL_TIME_PASSED
         at = max(now, wanted)
     if wishes.quiet_hours:
         ends_at = find_end_of_quiet(wishes.quiet_hours, zone, at)
         if ends_at > at and wishes.quiet_hours.when_quiet is WhenQuiet.DROP:
-            return NoTurn.QUIET_HOURS
+            return LedgerState.QUIET_HOURS
         at = ends_at
-    return at if at <= max(now, wishes.closes_at) else NoTurn.NOT_IN_TIME
+    return at if at <= max(now, wishes.closes_at) else LedgerState.NOT_IN_TIME
 
 
 def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.delivery.ledger import LedgerCounts
+from push_blaster.domain.executions.funnel import Funnel, count_funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import ENDED, Phase
 
@@ -66,9 +68,25 @@ class PushProgress:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     audience: PushAudience | None = None
-    funnel: Mapping[str, object] | None = None
+    funnel: Funnel | None = None
     forecast: Mapping[str, object] | None = None
     audience_check: Mapping[str, object] | None = None
+
+    def read_funnel(self, counts: LedgerCounts | None) -> Funnel:
+        """Return the funnel that was kept when the push ended, else the one of now."""
+        return self.funnel or self.count_funnel(counts)
+
+    def count_funnel(self, counts: LedgerCounts | None) -> Funnel:
+        """Return the funnel of now, by the counts of the ledger; None where nothing was sent."""
+        if self.audience is None:
+            return count_funnel(counts or LedgerCounts())
+        sizes = self.audience
+        return count_funnel(
+            counts or LedgerCounts(),
+            generated=sizes.generated,
+            valid=sizes.valid,
+            distinct=sizes.distinct,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,64 +1,184 @@
-"""The funnel of a push: how many users were generated, eligible, sent to, and lost on the way."""
+"""The funnel of a push: how many users were generated, eligible, sent to, and lost on the way.
 
-from collections.abc import Mapping
-from typing import Any, Final
+The fields of `Funnel` are the only list of these counts. Each field gives the count its name (in
+camelCase, the name in JSON), the words for people, its group, and the states of the ledger that it
+counts. One more count is one more line there.
+"""
 
-from push_blaster.domain.executions.execution import PushProgress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, Self
 
+from push_blaster.domain.delivery.ledger import LedgerCounts, LedgerState
+
+
+class Group(StrEnum):
+    """Where on its way a count of the funnel belongs."""
+
+    STAGE = "a stage that users pass"
+    LEFT_OUT = "left out before cadence is asked"
+    REACHED = "reached"
+    LOST = "lost"
+    OPEN = "no outcome yet"
+
+
+class LabelledCount(NamedTuple):
+    """A number of users, and what people call it."""
+
+    name: str
+    label: str
+    group: Group
+    users: int
+
+    def __str__(self) -> str:
+        """Return the count as a person reads it."""
+        return f"{self.users} {self.label}"
+
+
+@dataclass(frozen=True, slots=True)
+class VariantCounts:
+    """How many users of one wording were sent to, and whom the provider refused."""
+
+    sent: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    label: str
+    group: Group
+    states: tuple[LedgerState, ...]
+
+
+def _count(label: str, group: Group, *states: LedgerState) -> int:
+    """Return the field of a count; the dataclass reads it, so its type is that of the value."""
+    declared: int = field(default=0, metadata={"count": _Count(label, group, states)})
+    return declared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """Counts of users of one push.
+
+    Shape: `exclusion_breakdown` by cadence rule, `variants` by variant's id; `eligible` passed
+    cadence; `not_sent` had no turn yet.
+    """
+
+    generated: int = _count("generated", Group.STAGE)
+    valid: int = _count("valid", Group.STAGE)
+    distinct: int = _count("distinct", Group.STAGE)
+    holdout: int = _count("in the holdout", Group.LEFT_OUT, LedgerState.HOLDOUT)
+    sent_before: int = _count("sent to before the stop", Group.REACHED, LedgerState.SENT_BEFORE)
+    held: int = _count("deferred to their send window", Group.OPEN, LedgerState.AWAITS_WINDOW)
+    quiet_hours: int = _count("in quiet hours", Group.LEFT_OUT, LedgerState.QUIET_HOURS)
+    local_time_passed: int = _count(
+        "after the push's local time", Group.LEFT_OUT, LedgerState.LOCAL_TIME_PASSED
+    )
+    not_in_time: int = _count(
+        "with a send window that opens too late", Group.LEFT_OUT, LedgerState.NOT_IN_TIME
+    )
+    eligible: int = _count("eligible", Group.STAGE)
+    excluded: int = _count("capped by cadence", Group.LOST, LedgerState.CAPPED)
+    exclusion_breakdown: Mapping[str, int] = field(default_factory=dict)
+    with_token: int = _count("with a device", Group.STAGE)
+    no_token: int = _count("without a device", Group.LOST, LedgerState.NO_TOKEN)
+    missing_variable: int = _count(
+        "with a variable missing", Group.LOST, LedgerState.MISSING_VARIABLE
+    )
+    bad_deep_link: int = _count(
+        "with a deep link that is not allowed", Group.LOST, LedgerState.BAD_DEEP_LINK
+    )
+    too_long: int = _count("with a message that is too long", Group.LOST, LedgerState.TOO_LONG)
+    sent: int = _count("sent", Group.REACHED, LedgerState.SENT)
+    would_send: int = _count("would be sent", Group.REACHED, LedgerState.DRY_RUN)
+    failed: int = _count(
+        "refused by the provider", Group.LOST, LedgerState.FAILED, LedgerState.TOKEN_DEAD
+    )
+    variants: Mapping[str, VariantCounts] = field(default_factory=dict)
+    in_flight: int = _count("being sent", Group.OPEN, LedgerState.CLAIMED)
+    deferred: int = _count("deferred by the provider", Group.OPEN, LedgerState.DEFERRED)
+    in_doubt: int = _count("in doubt", Group.LOST, LedgerState.IN_DOUBT)
+    resent_in_doubt: int = _count("in doubt and sent again", Group.STAGE)
+    not_sent: int = _count("not sent yet", Group.OPEN)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return a stored funnel; a count that its version did not know yet is 0."""
+        known = {name: document[key] for name, key in JSON_NAMES.items() if key in document}
+        variants = {
+            id_: VariantCounts(own["sent"], own["failed"])
+            for id_, own in known.get("variants", {}).items()
+        }
+        return cls(**{**known, "variants": variants})
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the funnel as it is stored and answered."""
+        document = {key: getattr(self, name) for name, key in JSON_NAMES.items()}
+        variants = {
+            id_: {"sent": own.sent, "failed": own.failed} for id_, own in self.variants.items()
+        }
+        return {**document, "variants": variants}
+
+    def describe(self) -> str:
+        """Return the counts that everybody asks for in one line."""
+        return ", ".join(f"{getattr(self, name)} {COUNTS[name].label}" for name in _HEADLINE)
+
+    def list_counts(self, *groups: Group) -> list[LabelledCount]:
+        """Return the counts of `groups` that are not 0, in the order of the funnel."""
+        return [
+            LabelledCount(name, count.label, count.group, users)
+            for name, count in COUNTS.items()
+            if count.group in groups and (users := getattr(self, name))
+        ]
+
+    @property
+    def unsettled(self) -> int:
+        """How many users have no outcome yet."""
+        return sum(count.users for count in self.list_counts(Group.OPEN))
+
+
+COUNTS: Final[Mapping[str, _Count]] = {
+    one.name: one.metadata["count"] for one in fields(Funnel) if "count" in one.metadata
+}
+#: The name in JSON of each field.
+JSON_NAMES: Final[Mapping[str, str]] = {
+    one.name: one.name[0] + one.name.title().replace("_", "")[1:] for one in fields(Funnel)
+}
+_HEADLINE: Final = (
+    *("generated", "valid", "distinct", "eligible", "with_token", "sent", "failed", "in_doubt"),
+)
 #: The states of users about whom cadence was not asked, or not yet.
 _NEVER_ASKED: Final = (
-    "holdout",
-    "sent_before",
-    "held",
-    "quiet_hours",
-    "local_time_passed",
-    "not_in_time",
+    *(s for count in COUNTS.values() if count.group is Group.LEFT_OUT for s in count.states),
+    *(LedgerState.SENT_BEFORE, LedgerState.AWAITS_WINDOW),
 )
 
 
-def _failed(states: Mapping[str, int]) -> int:
-    return states.get("failed", 0) + states.get("token_dead", 0)
-
-
-def read_funnel(push: PushProgress, counted: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the funnel of a push: who was generated, valid, distinct, eligible, … and sent.
-
-    Shape: counts of users; `exclusionBreakdown` by cadence rule, `variants` by variant's id;
-    `notSent` had no turn yet.
-    """
-    states = (counted or {}).get("states", {})
-    distinct = push.audience.distinct if push.audience else 0
+def count_funnel(
+    counts: LedgerCounts, *, generated: int = 0, valid: int = 0, distinct: int = 0
+) -> Funnel:
+    """Return the funnel of a push, by the sizes of its audience and the counts of its ledger."""
+    states = counts.states
     decided = sum(states.values())
-    held_back = states.get("held_back", 0)
-    eligible = decided - held_back - sum(states.get(state, 0) for state in _NEVER_ASKED)
-    return {
-        "generated": push.audience.generated if push.audience else 0,
-        "valid": push.audience.valid if push.audience else 0,
+    eligible = decided - _sum(states, (LedgerState.CAPPED, *_NEVER_ASKED))
+    by_state = {name: _sum(states, count.states) for name, count in COUNTS.items() if count.states}
+    derived = {
+        "generated": generated,
+        "valid": valid,
         "distinct": distinct,
-        "holdout": states.get("holdout", 0),
-        "sentBefore": states.get("sent_before", 0),
-        "held": states.get("held", 0),
-        "quietHours": states.get("quiet_hours", 0),
-        "localTimePassed": states.get("local_time_passed", 0),
-        "notInTime": states.get("not_in_time", 0),
         "eligible": eligible,
-        "excluded": held_back,
-        "exclusionBreakdown": (counted or {}).get("rules", {}),
-        "withToken": eligible - states.get("no_token", 0),
-        "noToken": states.get("no_token", 0),
-        "missingVariable": states.get("missing_variable", 0),
-        "badDeepLink": states.get("bad_deep_link", 0),
-        "tooLong": states.get("too_long", 0),
-        "sent": states.get("sent", 0),
-        "wouldSend": states.get("dry_run", 0),
-        "failed": _failed(states),
-        "variants": {
-            name: {"sent": own.get("sent", 0), "failed": _failed(own)}
-            for name, own in sorted((counted or {}).get("variants", {}).items())
-        },
-        "inFlight": states.get("claimed", 0),
-        "deferred": states.get("deferred", 0),
-        "inDoubt": states.get("in_doubt", 0),
-        "resentInDoubt": (counted or {}).get("in_doubt", 0) - states.get("in_doubt", 0),
-        "notSent": distinct - decided,
+        "with_token": eligible - by_state["no_token"],
+        "resent_in_doubt": counts.ever_in_doubt - by_state["in_doubt"],
+        "not_sent": distinct - decided,
     }
+    variants = {id_: _count_variant(own) for id_, own in sorted(counts.variants.items())}
+    return Funnel(**by_state, **derived, exclusion_breakdown=counts.rules, variants=variants)
+
+
+def _count_variant(states: Mapping[str, int]) -> VariantCounts:
+    return VariantCounts(*(_sum(states, COUNTS[name].states) for name in ("sent", "failed")))
+
+
+def _sum(states: Mapping[str, int], wanted: Iterable[LedgerState]) -> int:
+    return sum(states.get(state, 0) for state in wanted)

@@ -31,11 +31,3 @@ EVENT_OF: Final[Mapping[Phase, AlertEvent]] = {
     Phase.MISSED: AlertEvent.MISSED,
     Phase.SKIPPED: AlertEvent.SKIPPED,
 }
-
-_STAGES: Final = ("generated", "distinct", "eligible", "sent", "failed", "inDoubt")
-
-
-def describe_funnel(funnel: Mapping[str, int]) -> str:
-    """Return the funnel of a push in one line."""
-    stages = {stage: funnel[stage] for stage in _STAGES if stage in funnel}
-    return ", ".join(f"{n} {'in doubt' if s == 'inDoubt' else s}" for s, n in stages.items())

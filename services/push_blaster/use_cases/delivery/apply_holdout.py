@@ -1,16 +1,17 @@
 """Who of an audience gets nothing, so that the others can be compared with them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.experiment import is_held_out
-from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.executions.execution import Execution, Trigger
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import goes_to_audience
 
-STATE = "holdout"
+_STATE: Final = LedgerState.HOLDOUT
 
 
 def find_held_out(
@@ -25,9 +26,9 @@ def find_held_out(
     automation = execution.automation
     own = automation.settings.holdout_percent
     found = {}
-    for user_id in (row.user_id for row in rows if states.get(row.user_id, STATE) == STATE):
+    for user_id in (row.user_id for row in rows if states.get(row.user_id, _STATE) == _STATE):
         if is_held_out(limits.holdout_percent, user_id):
-            found[user_id] = Refusal(user_id, STATE, "held out of every automation")
+            found[user_id] = Refusal(user_id, _STATE, "held out of every automation")
         elif is_held_out(own, user_id, automation.id):
-            found[user_id] = Refusal(user_id, STATE, "held out of this automation")
+            found[user_id] = Refusal(user_id, _STATE, "held out of this automation")
     return found

@@ -10,15 +10,14 @@ from chassis.postgres import Database
 from push_blaster.adapters.delivery.delivery_ledger import Hold, LedgerPage, hold, insert_refusals
 from push_blaster.adapters.delivery.resumed_sends import select_reached
 from push_blaster.domain.audiences.audience import AudienceRow
-from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.cadence.ask_cadence import ask_cadence
 from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.apply_holdout import find_held_out
 from push_blaster.use_cases.delivery.find_send_windows import find_turns
 
-#: The state of whoever the stopped execution had reached.
-STATE: Final = "sent_before"
+_STATE: Final = LedgerState.SENT_BEFORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +105,7 @@ def _ask(
                 eligible.append(row)
             else:
                 rule = verdict.held_back.get(row.user_id, "cadence")
-                held_back.append(Refusal(row.user_id, "held_back", rule))
+                held_back.append(Refusal(row.user_id, LedgerState.CAPPED, rule))
     return eligible, held_back
 
 
@@ -120,8 +119,8 @@ def find_sent_before(
     """Return who of `rows` the stopped execution had reached, or may have reached."""
     if execution.resumes is None:
         return {}
-    users = [row.user_id for row in rows if states.get(row.user_id, STATE) == STATE]
+    users = [row.user_id for row in rows if states.get(row.user_id, _STATE) == _STATE]
     with database.transaction() as connection:
         reached = select_reached(connection, execution.resumes, position, users)
     reason = f"by {execution.resumes}"
-    return {user_id: Refusal(user_id, STATE, reason) for user_id in reached}
+    return {user_id: Refusal(user_id, _STATE, reason) for user_id in reached}

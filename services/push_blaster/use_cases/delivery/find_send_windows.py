@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_table import select_timezones
 from push_blaster.domain.audiences.audience import AudienceRow
-from push_blaster.domain.delivery.ledger import Refusal
-from push_blaster.domain.delivery.user_time import NoTurn, Wishes, find_turn, hold_limit
+from push_blaster.domain.delivery.ledger import LedgerState, Refusal
+from push_blaster.domain.delivery.user_time import Wishes, find_turn, hold_limit
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
@@ -44,7 +44,7 @@ def find_turns(
     for row in rows:
         zone = zones[row.user_id]
         turn = by_zone[zone]
-        if isinstance(turn, NoTurn):
+        if isinstance(turn, LedgerState):
             turns.never.append(Refusal(row.user_id, turn, _WHY[turn].format(zone=zone.key)))
         elif turn > now:
             turns.later[row.user_id] = turn
@@ -53,10 +53,10 @@ def find_turns(
     return turns
 
 
-_WHY: Final[Mapping[NoTurn, str]] = {
-    NoTurn.QUIET_HOURS: "quiet hours in {zone}",
-    NoTurn.LOCAL_TIME_PASSED: "the push's time has passed in {zone}",
-    NoTurn.NOT_IN_TIME: "the turn of {zone} comes too late (settings.deliverWithinMinutes)",
+_WHY: Final[Mapping[LedgerState, str]] = {
+    LedgerState.QUIET_HOURS: "quiet hours in {zone}",
+    LedgerState.LOCAL_TIME_PASSED: "the push's time has passed in {zone}",
+    LedgerState.NOT_IN_TIME: "the turn of {zone} comes too late (settings.deliverWithinMinutes)",
 }
 
 

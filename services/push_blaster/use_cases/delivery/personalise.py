@@ -7,7 +7,7 @@ from typing import Final
 from push_blaster.adapters.delivery.message_size import find_excess
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push, ReachedDevices
-from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.delivery.message import Message, display_tag
 from push_blaster.domain.delivery.push_template import Wordings, render_row
 from push_blaster.domain.devices.device import Address
@@ -37,7 +37,7 @@ def personalise(
     for row in rows:
         variant, template = wordings.choose(row.user_id)
         if not reach.is_known(row.user_id):
-            refusal = Refusal(row.user_id, "no_token", "no living device token")
+            refusal = Refusal(row.user_id, LedgerState.NO_TOKEN, "no living device token")
             personal.refusals.append(refusal)
             continue
         texts = render_row(context.limits.links, template, row)
@@ -60,7 +60,7 @@ def personalise(
         )
         excess = find_excess(message)
         if excess:
-            personal.refusals.append(Refusal(row.user_id, "too_long", excess))
+            personal.refusals.append(Refusal(row.user_id, LedgerState.TOO_LONG, excess))
         else:
             personal.messages.append(message)
     return personal

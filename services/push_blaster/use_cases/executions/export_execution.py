@@ -9,10 +9,10 @@ from typing import Final
 
 from chassis.postgres import Database
 from push_blaster.adapters.csv_cells import guard
-from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import select_phases
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.funnel import read_funnel
+from push_blaster.domain.executions.funnel import JSON_NAMES
 
 _COUNTS: Final = (
     "generated",
@@ -20,12 +20,12 @@ _COUNTS: Final = (
     "distinct",
     "excluded",
     "eligible",
-    "noToken",
+    "no_token",
     "sent",
-    "wouldSend",
+    "would_send",
     "failed",
-    "inDoubt",
-    "notSent",
+    "in_doubt",
+    "not_sent",
 )
 
 Table = Iterable[Iterable[object]]
@@ -86,10 +86,11 @@ def _phases(database: Database, execution: Execution) -> Table:
 
 def _pushes(database: Database, execution: Execution) -> Table:
     with database.transaction() as connection:
-        counted = select_funnels(connection, execution.id)
-    yield "position", "title", "layerId", "audienceName", "status", *_COUNTS
+        counted = select_ledger_counts(connection, execution.id)
+    names = (JSON_NAMES[name] for name in _COUNTS)
+    yield "position", "title", "layerId", "audienceName", "status", *names
     for push, progress in zip(execution.automation.pushes, execution.pushes, strict=False):
-        funnel = progress.funnel or read_funnel(progress, counted.get(progress.position))
-        counts = (funnel.get(name, 0) for name in _COUNTS)
+        funnel = progress.read_funnel(counted.get(progress.position))
+        counts = (getattr(funnel, name) for name in _COUNTS)
         audience = push.audience_name
         yield progress.position, push.title, push.layer_id, audience, progress.status, *counts

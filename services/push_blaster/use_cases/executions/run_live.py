@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
 
 from push_blaster.adapters.audiences.frozen_audiences import index_batches, verify
 from push_blaster.adapters.delivery.batch_table import count_open_batches, insert_batches
 from push_blaster.adapters.delivery.delivery_ledger import LedgerPage
-from push_blaster.adapters.delivery.delivery_report import select_funnels, select_reasons
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts, select_reasons
 from push_blaster.adapters.executions.execution_table import FencedError, holds_execution
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.execution import (
@@ -17,7 +16,7 @@ from push_blaster.domain.executions.execution import (
     PushProgress,
     PushStatus,
 )
-from push_blaster.domain.executions.funnel import read_funnel
+from push_blaster.domain.executions.funnel import Funnel, Group
 from push_blaster.domain.executions.modes import next_phase
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
@@ -76,8 +75,8 @@ def watch_push(context: StepContext, execution: Execution) -> Execution:
     with context.database.transaction() as connection:
         if count_open_batches(connection, execution.id, push.position):
             return _still_in_time(context, execution, push)
-        counted = select_funnels(connection, execution.id).get(push.position)
-        funnel = read_funnel(push, counted)
+        counted = select_ledger_counts(connection, execution.id).get(push.position)
+        funnel = push.count_funnel(counted)
         status = PushStatus.FAILED if _reached_nobody(funnel) else PushStatus.SENT
         page = LedgerPage(execution.id, push.position, is_test=False)
         is_failed = status is PushStatus.FAILED
@@ -113,49 +112,36 @@ def complete(_: StepContext, execution: Execution) -> Execution:
     return replace(execution, phase=Phase.COMPLETED)
 
 
-#: How the log tells of them, by their names in the funnel.
-_TOLD: Final = (
-    ("holdout", "held out"),
-    ("sentBefore", "sent to before the stop"),
-    ("quietHours", "in their quiet hours"),
-    ("localTimePassed", "for whom the time had passed"),
-    ("notInTime", "whose turn came too late"),
-)
-
-
 def _note_end(
     context: StepContext,
     execution: Execution,
     push: PushProgress,
-    funnel: dict[str, Any],
+    funnel: Funnel,
     status: PushStatus,
     reasons: Sequence[str],
 ) -> None:
-    text = (
-        f"Push {push.position}: {funnel['generated']} generated, {funnel['valid']} valid, "
-        f"{funnel['distinct']} distinct, {funnel['eligible']} eligible, "
-        f"{funnel['withToken']} with a token, {funnel['sent']} sent, {funnel['failed']} failed, "
-        f"{funnel['inDoubt']} in doubt."
-    )
-    if funnel["wouldSend"]:
-        text += f" A dry run: {funnel['wouldSend']} would have been sent."
-    others = [f"{funnel[name]} {what}" for name, what in _TOLD if funnel[name]]
-    if others:
-        text += f" Not sent to: {', '.join(others)}."
-    if funnel["exclusionBreakdown"]:
-        rules = ", ".join(f"{rule} {n}" for rule, n in funnel["exclusionBreakdown"].items())
-        text += f" Held back by cadence: {rules}."
+    text = f"Push {push.position}: {funnel.describe()}."
+    if funnel.would_send:
+        text += f" A dry run: {funnel.would_send} would have been sent."
+    if funnel.sent_before:
+        text += f" The stopped execution had sent to {funnel.sent_before} of them."
+    left_out = funnel.list_counts(Group.LEFT_OUT)
+    if left_out:
+        text += f" Left out: {', '.join(map(str, left_out))}."
+    if funnel.exclusion_breakdown:
+        rules = ", ".join(f"{rule} {n}" for rule, n in funnel.exclusion_breakdown.items())
+        text += f" Capped by cadence: {rules}."
     if reasons:
         text += f" Nobody was reached: {'; '.join(reasons)}."
     level = LogLevel.ERROR if status is PushStatus.FAILED else LogLevel.SUCCESS
     note(context, execution.id, Phase.LIVE_EXECUTION, text, level)
 
 
-def _reached_nobody(funnel: dict[str, Any]) -> bool:
-    """Whether a push failed altogether; that caps hold back whoever has a device is no failure."""
-    if funnel["sent"] + funnel["inDoubt"] + funnel["wouldSend"]:
+def _reached_nobody(funnel: Funnel) -> bool:
+    """Return whether a push failed altogether; if caps left nobody with a device, it did not."""
+    if funnel.sent or funnel.in_doubt or funnel.would_send:
         return False
-    return bool(funnel["withToken"] or (funnel["eligible"] and not funnel["excluded"]))
+    return bool(funnel.with_token or (funnel.eligible and not funnel.excluded))
 
 
 def _current(execution: Execution) -> PushProgress:

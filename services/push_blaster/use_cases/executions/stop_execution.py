@@ -1,13 +1,13 @@
 """Stop an execution: cancel it before it is live, or stop it in any phase; and say who was sent."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from chassis.postgres import Connection, Database
-from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import (
     end_execution,
@@ -17,7 +17,7 @@ from push_blaster.adapters.executions.execution_table import (
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import Execution, LogLevel, Trigger
-from push_blaster.domain.executions.funnel import read_funnel
+from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.domain.schedule.schedule import slots_between
 
@@ -37,7 +37,7 @@ class Receipt:
     """
 
     execution: Execution
-    funnels: dict[int, dict[str, Any]]
+    funnels: Mapping[int, Funnel]
 
 
 def cancel_execution(database: Database, execution_id: str, reason: str, now: datetime) -> Receipt:
@@ -115,17 +115,17 @@ def _end(
     return stopped
 
 
-def _drain(database: Database, execution: Execution) -> dict[int, dict[str, Any]]:
+def _drain(database: Database, execution: Execution) -> dict[int, Funnel]:
     """Return the funnels once no message is in flight, or after `DRAIN_S`."""
     give_up_at = time.monotonic() + DRAIN_S
     while True:
         with database.transaction() as connection:
-            counted = select_funnels(connection, execution.id)
+            counted = select_ledger_counts(connection, execution.id)
         funnels = {
-            push.position: read_funnel(push, counted.get(push.position))
+            push.position: push.count_funnel(counted.get(push.position))
             for push in execution.pushes
         }
-        in_flight = sum(funnel["inFlight"] for funnel in funnels.values())
+        in_flight = any(funnel.in_flight for funnel in funnels.values())
         if not in_flight or time.monotonic() >= give_up_at:
             return funnels
         time.sleep(0.05)

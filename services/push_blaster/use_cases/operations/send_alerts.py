@@ -8,8 +8,9 @@ import structlog
 
 from push_blaster.adapters.operations.alert_table import mark_alert_told, take_untold_alerts
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook, WebhookUnavailableError
+from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.operations.alert import AlertEvent, describe_funnel
+from push_blaster.domain.operations.alert import AlertEvent
 from push_blaster.use_cases.context import StepContext
 from push_blaster.use_cases.operations.notify_contacts import AGAIN, MAX_TRIES
 
@@ -72,7 +73,7 @@ def _say(alert: Mapping[str, Any]) -> str:
     text = f"{alert['event'].upper().replace('_', ' ')} {alert['automation_name']}, {slot}"
     is_open = alert["event"] == AlertEvent.FAIL_OPEN
     reason = alert["uncapped_reason"] if is_open else alert["reason"]
-    funnels = [] if is_open else alert["funnels"]
+    funnels = [] if is_open else [Funnel.from_document(one) for one in alert["funnels"]]
     said = [f"{text}: {reason}" if reason else text]
-    said += [f"Push {n}: {describe_funnel(funnel)}." for n, funnel in enumerate(funnels, start=1)]
+    said += [f"Push {n}: {funnel.describe()}." for n, funnel in enumerate(funnels, start=1)]
     return " ".join([*said, *(f"({contact})" for contact in alert["contacts"] or [])])

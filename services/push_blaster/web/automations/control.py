@@ -133,8 +133,8 @@ def _tell(done: Controlled) -> dict[str, Any]:
     stopped = [
         {
             "id": receipt.execution.id,
-            "sent": sum(funnel["sent"] for funnel in receipt.funnels.values()),
-            "inDoubt": sum(funnel["inDoubt"] for funnel in receipt.funnels.values()),
+            "sent": sum(funnel.sent for funnel in receipt.funnels.values()),
+            "inDoubt": sum(funnel.in_doubt for funnel in receipt.funnels.values()),
         }
         for receipt in done.stopped
     ]

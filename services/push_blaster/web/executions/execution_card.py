@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.funnel import read_funnel
+from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, Phase
 
@@ -18,19 +19,10 @@ STATIONS: Final = (
     (Phase.LIVE_EXECUTION, "Live"),
 )
 
-#: Whoever has no outcome yet: had no turn, is being sent to, or is tried again later.
-TO_GO: Final = ("notSent", "inFlight", "deferred", "held")
-#: What became of those who got no message, in the order of the funnel.
-LOSSES: Final = (
-    ("quietHours", "In quiet hours"),
-    ("localTimePassed", "The time had passed there"),
-    ("notInTime", "The turn came too late"),
-    ("noToken", "No device"),
-    ("missingVariable", "A variable was missing"),
-    ("badDeepLink", "Deep link not allowed"),
-    ("tooLong", "Too long for the device"),
-    ("failed", "Refused by the provider"),
-)
+#: How the counts of a group of the funnel are coloured.
+TONES: Final = {Group.REACHED: "good", Group.LEFT_OUT: "held", Group.LOST: "bad"}
+#: The counts that have bars of their own.
+_SHOWN_APART: Final = frozenset({"sent", "would_send", "excluded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,7 @@ class Card:
     """An execution, and what is worked out from it for a page."""
 
     execution: Execution
-    funnels: tuple[Mapping[str, Any], ...]
+    funnels: tuple[Funnel, ...]
 
     @property
     def id(self) -> str:
@@ -78,11 +70,11 @@ class Card:
     @property
     def decided(self) -> int:
         """How many of them have their outcome."""
-        return self.audience - sum(self.total(name) for name in TO_GO)
+        return self.audience - sum(funnel.unsettled for funnel in self.funnels)
 
     def total(self, name: str) -> int:
         """Return a count of the funnel, of all pushes together."""
-        return sum(int(funnel.get(name, 0)) for funnel in self.funnels)
+        return sum(getattr(funnel, name) for funnel in self.funnels)
 
     @property
     def stations(self) -> list[tuple[str, str]]:
@@ -95,33 +87,32 @@ class Card:
         ]
 
     def bars(self, number: int) -> list[Bar]:
-        """Return the funnel of one push as bars: sent, held back by rule, lost, and still to go."""
+        """Return the funnel of one push as bars: sent, capped by rule, lost, and still open."""
         funnel = self.funnels[number]
-        whole = max(1, int(funnel["distinct"]))
+        whole = max(1, funnel.distinct)
 
         def bar(label: str, users: int, tone: str) -> Bar:
-            return Bar(label, users, round(users * 100 / whole, 1), tone)
+            return Bar(label[0].upper() + label[1:], users, round(users * 100 / whole, 1), tone)
 
-        delivered = "wouldSend" if funnel["wouldSend"] else "sent"
-        bars = [bar("Would be sent" if funnel["wouldSend"] else "Sent", funnel[delivered], "good")]
-        variants = funnel.get("variants", {}).items()
-        bars += [bar(f"Variant {name}: sent", own["sent"], "good") for name, own in variants]
-        rules = sorted(funnel["exclusionBreakdown"].items(), key=lambda item: -item[1])
-        bars += [bar(f"Held back by {rule}", users, "held") for rule, users in rules]
-        bars.append(bar("Held out", funnel.get("holdout", 0), "held"))
-        bars.append(bar("Sent before the stop", funnel.get("sentBefore", 0), "good"))
-        bars += [bar(label, funnel.get(name, 0), "bad") for name, label in LOSSES]
+        delivered = "would_send" if funnel.would_send else "sent"
+        bars = [bar(COUNTS[delivered].label, getattr(funnel, delivered), "good")]
+        variants = funnel.variants.items()
+        bars += [bar(f"Variant {name}: sent", own.sent, "good") for name, own in variants]
+        rules = sorted(funnel.exclusion_breakdown.items(), key=lambda item: -item[1])
+        bars += [bar(f"Capped by {rule}", users, "held") for rule, users in rules]
         bars += [
-            bar("In doubt", funnel["inDoubt"], "bad"),
-            bar("Not sent", sum(funnel.get(name, 0) for name in TO_GO), "calm"),
+            bar(one.label, one.users, TONES[one.group])
+            for one in funnel.list_counts(*TONES)
+            if one.name not in _SHOWN_APART
         ]
-        return [b for b in bars if b.users or b.label in {"Sent", "Would be sent"}]
+        if funnel.unsettled:
+            bars.append(bar(COUNTS["not_sent"].label, funnel.unsettled, "calm"))
+        return bars
 
 
-def make_card(execution: Execution, counted: Mapping[int, dict[str, Any]] | None = None) -> Card:
+def make_card(execution: Execution, counted: Mapping[int, LedgerCounts] | None = None) -> Card:
     """Return the card of an execution; `counted` are the ledger's counts while it runs."""
     funnels = tuple(
-        push.funnel or read_funnel(push, (counted or {}).get(push.position))
-        for push in execution.pushes
+        push.read_funnel((counted or {}).get(push.position)) for push in execution.pushes
     )
     return Card(execution, funnels)

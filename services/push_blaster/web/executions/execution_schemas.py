@@ -1,8 +1,11 @@
 """The shapes of executions on the wire."""
 
-from marshmallow import fields, validate
+from typing import Any
+
+from marshmallow import Schema, fields, validate
 
 from chassis.schemas import CamelSchema, DocumentSchema
+from push_blaster.domain.executions.funnel import COUNTS
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.web.frame.common_schemas import OverCapCountSchema
@@ -79,35 +82,25 @@ class VariantCountSchema(CamelSchema):
     failed = fields.Integer()
 
 
-class FunnelSchema(DocumentSchema):
-    """Counts of users of one push, from what the script generated to what was sent."""
+def _make_funnel_schema() -> type[Schema]:
+    """Return the schema of a funnel: each of its counts, with the words that people read."""
+    declared: dict[str, fields.Field[Any]] = {
+        name: fields.Integer(metadata={"description": f"users {count.label}"})
+        for name, count in COUNTS.items()
+    }
+    declared["exclusion_breakdown"] = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        metadata={"description": "capped users, by cadence rule"},
+    )
+    declared["variants"] = fields.Dict(
+        keys=fields.String(), values=fields.Nested(VariantCountSchema)
+    )
+    return CamelSchema.from_dict(declared, name="FunnelSchema")
 
-    generated = fields.Integer()
-    valid = fields.Integer()
-    distinct = fields.Integer()
-    holdout = fields.Integer()
-    held = fields.Integer()
-    quiet_hours = fields.Integer()
-    local_time_passed = fields.Integer()
-    not_in_time = fields.Integer()
-    sent_before = fields.Integer()
-    eligible = fields.Integer()
-    excluded = fields.Integer()
-    exclusion_breakdown = fields.Dict(keys=fields.String(), values=fields.Integer())
-    with_token = fields.Integer()
-    no_token = fields.Integer()
-    missing_variable = fields.Integer()
-    bad_deep_link = fields.Integer()
-    too_long = fields.Integer()
-    sent = fields.Integer()
-    would_send = fields.Integer()
-    failed = fields.Integer()
-    variants = fields.Dict(keys=fields.String(), values=fields.Nested(VariantCountSchema))
-    in_flight = fields.Integer()
-    deferred = fields.Integer()
-    in_doubt = fields.Integer()
-    resent_in_doubt = fields.Integer()
-    not_sent = fields.Integer()
+
+#: Counts of users of one push, from what the script generated to what was sent.
+FunnelSchema = _make_funnel_schema()
 
 
 class ForecastSchema(DocumentSchema):

@@ -13,7 +13,7 @@ from chassis.postgres import Connection, Database
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
-from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import (
@@ -22,9 +22,9 @@ from push_blaster.adapters.executions.execution_view import (
     select_phases,
 )
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_paces
+from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.funnel import read_funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, Phase
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
@@ -183,7 +183,7 @@ def execution_routes(context: WebContext) -> Routes:
 def _show(database: Database, execution: Execution) -> dict[str, Any]:
     with database.transaction() as connection:
         phases = select_phases(connection, [execution.id])
-        counted = select_funnels(connection, execution.id)
+        counted = select_ledger_counts(connection, execution.id)
         approval = select_approval(connection, execution.id)
         over_cap = select_over_cap_count(connection, execution.id)
         paces = _select_paces(connection, execution)
@@ -225,22 +225,15 @@ def _show_approval(execution: Execution, approval: Approval | None) -> dict[str,
 
 
 def _receipt(database: Database, receipt: Receipt) -> dict[str, Any]:
-    def total(name: str) -> int:
-        return sum(funnel[name] for funnel in receipt.funnels.values())
-
-    return {
-        "execution": _show(database, receipt.execution),
-        "sent": total("sent"),
-        "in_flight": total("inFlight"),
-        "in_doubt": total("inDoubt"),
-        "not_sent": total("notSent"),
-    }
+    names = ("sent", "in_flight", "in_doubt", "not_sent")
+    totals = {name: sum(getattr(f, name) for f in receipt.funnels.values()) for name in names}
+    return {"execution": _show(database, receipt.execution), **totals}
 
 
 def _execution(
     execution: Execution,
     phases: list[tuple[Phase, datetime]],
-    counted: Mapping[int, dict[str, Any]],
+    counted: Mapping[int, LedgerCounts],
 ) -> dict[str, Any]:
     return {
         "id": execution.id,
@@ -273,7 +266,7 @@ def _execution(
     }
 
 
-def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> dict[str, Any]:
+def _push(execution: Execution, number: int, counted: LedgerCounts | None) -> dict[str, Any]:
     push = execution.automation.pushes[number]
     progress = execution.pushes[number]
     audience = progress.audience
@@ -292,5 +285,5 @@ def _push(execution: Execution, number: int, counted: dict[str, Any] | None) -> 
         "bad_rows": list(audience.bad_rows) if audience else [],
         "forecast": progress.forecast,
         "audience_check": progress.audience_check,
-        "funnel": progress.funnel or read_funnel(progress, counted),
+        "funnel": progress.read_funnel(counted),
     }

@@ -10,7 +10,7 @@ from chassis.bearer_auth import Role, asks_for, caller_name, simulates
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
-from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.delivery.failure_view import select_failures
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_log import LogQuery, select_log_page
@@ -176,7 +176,8 @@ def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValu
     receipt = act(request.form.get("reason", "").strip())
     funnels = receipt.funnels.values()
     sent, doubtful, spared = (
-        sum(funnel[name] for funnel in funnels) for name in ("sent", "inDoubt", "notSent")
+        sum(getattr(funnel, name) for funnel in funnels)
+        for name in ("sent", "in_doubt", "not_sent")
     )
     text = f"Stopped. {sent} were sent to, {spared} will not be, {doubtful} are in doubt."
     flash(text, "success")
@@ -186,7 +187,7 @@ def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValu
 def _read(database: Database, execution_id: str) -> dict[str, Any]:
     with database.transaction() as connection:
         execution = select_execution(connection, execution_id)
-        counted = select_funnels(connection, execution_id)
+        counted = select_ledger_counts(connection, execution_id)
         phases = select_phases(connection, [execution_id]).get(execution_id, [])
         approval = select_approval(connection, execution_id)
         over_cap = select_over_cap_count(connection, execution_id)

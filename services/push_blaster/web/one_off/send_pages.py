@@ -13,7 +13,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import flatten_messages
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
-from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import (
     select_execution,
     select_execution_by_key,
@@ -161,7 +161,7 @@ def _sample(form: Mapping[str, Any]) -> Sample | None:
 def _read(context: WebContext, execution_id: str) -> dict[str, Any]:
     with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
-        counted = select_funnels(connection, execution_id)
+        counted = select_ledger_counts(connection, execution_id)
         sent = select_execution_by_key(connection, key_of_live(execution_id))
     return {
         "card": make_card(execution, counted),

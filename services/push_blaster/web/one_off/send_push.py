@@ -17,6 +17,7 @@ from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.delivery.delivery_search import select_failed_tokens
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.funnel import Funnel, Group
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.context import WebContext
@@ -168,9 +169,9 @@ def _answer(database: Database, execution: Execution) -> ResponseReturnValue:
         answer = jsonify(success=True, message=text, jobId=execution.id)
         answer.headers["Location"] = where
         return answer, 202
-    funnel: Mapping[str, Any] = execution.pushes[0].funnel or {}
-    if funnel.get("eligible") and not funnel.get("withToken"):
-        text = f"None of the {funnel['eligible']} users to be sent to has a device."
+    funnel = execution.pushes[0].funnel or Funnel()
+    if funnel.eligible and not funnel.with_token:
+        text = f"None of the {funnel.eligible} users to be sent to has a device."
         return problem_response(404, "No device", text, details={"jobId": execution.id})
     with database.transaction() as connection:
         failed = select_failed_tokens(connection, execution.id, FAILED_SHOWN)
@@ -180,27 +181,14 @@ def _answer(database: Database, execution: Execution) -> ResponseReturnValue:
     return jsonify(success=done, message=text, jobId=execution.id, **shown)
 
 
-def tell_outcome(funnel: Mapping[str, Any]) -> str:
+def tell_outcome(funnel: Funnel) -> str:
     """Return the counts of a push as a sentence: who was sent to, and why others were not."""
-    distinct = funnel["distinct"]
-    if funnel["excluded"] == distinct:
-        return f"Nobody was sent to: cadence holds back all {distinct} users."
+    if funnel.excluded == funnel.distinct:
+        return f"Nobody was sent to: cadence caps all {funnel.distinct} users."
     text = (
-        f"A dry run: {funnel['wouldSend']} of {distinct} users would be sent to."
-        if funnel["wouldSend"]
-        else f"{funnel['sent']} of {distinct} users were sent to."
+        f"A dry run: {funnel.would_send} of {funnel.distinct} users would be sent to."
+        if funnel.would_send
+        else f"{funnel.sent} of {funnel.distinct} users were sent to."
     )
-    others = [f"{funnel[name]} {what}" for name, what in _OTHERS if funnel.get(name)]
-    return f"{text} Not: {', '.join(others)}." if others else text
-
-
-_OTHERS: Final = (
-    ("excluded", "held back by cadence"),
-    ("noToken", "without a device"),
-    ("missingVariable", "for want of a variable"),
-    ("badDeepLink", "whose deep link is not allowed"),
-    ("tooLong", "whose message is too long"),
-    ("failed", "refused by the provider"),
-    ("inDoubt", "in doubt"),
-    ("notSent", "had no turn"),
-)
+    others = funnel.list_counts(Group.LEFT_OUT, Group.LOST, Group.OPEN)
+    return f"{text} Not: {', '.join(map(str, others))}." if others else text

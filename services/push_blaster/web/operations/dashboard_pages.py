@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.health import check_parts
-from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.adapters.executions.violation_table import (
     ViolationQuery,
@@ -79,7 +79,7 @@ def _read_database(context: WebContext, now: datetime) -> dict[str, Any]:
     with context.database.transaction() as connection:
         running = select_executions(connection, phases=RUNNING, limit=50)
         ended = select_executions(connection, phases=ENDED, limit=SHOWN)
-        counted = {e.id: select_funnels(connection, e.id) for e in running}
+        counted = {e.id: select_ledger_counts(connection, e.id) for e in running}
         engines = select_engines(connection, now - ALIVE_WITHIN)
         paces = select_paces(connection, now - ALIVE_WITHIN)
         violations = select_violations(connection, ViolationQuery(resolved=False, limit=5))

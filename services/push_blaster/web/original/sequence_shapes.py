@@ -7,15 +7,15 @@ from typing import Any
 
 from chassis.clock import utc_now
 from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
-from push_blaster.domain.executions.funnel import read_funnel
 from push_blaster.domain.executions.modes import Mode, delivers
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.domain.executions.safeguards import Severity
 from push_blaster.use_cases.original.control_sequence import SequenceAction, find_sequence_actions
 
-#: What `select_funnels` counted, by a push's position.
-Counted = Mapping[int, dict[str, Any]]
+#: The counts of the ledger, by a push's position.
+Counted = Mapping[int, LedgerCounts]
 
 
 def show_brief(execution: Execution) -> dict[str, Any]:
@@ -96,9 +96,9 @@ def show_stats(counts: Mapping[Phase, int]) -> dict[str, Any]:
 
 
 def _show_push(
-    execution: Execution, push: Push, progress: PushProgress, counted: dict[str, Any] | None
+    execution: Execution, push: Push, progress: PushProgress, counted: LedgerCounts | None
 ) -> dict[str, Any]:
-    funnel: Mapping[str, Any] = progress.funnel or read_funnel(progress, counted)
+    funnel = progress.read_funnel(counted)
     has_ended = progress.ended_at is not None
     return {
         "pushId": push.id,
@@ -109,12 +109,12 @@ def _show_push(
         "status": progress.status,
         "dueAt": progress.due_at,
         "success": progress.status is PushStatus.SENT if has_ended else None,
-        "sentCount": funnel["sent"] + funnel["wouldSend"],
-        "failureCount": funnel["failed"],
-        "audienceSize": funnel["distinct"],
+        "sentCount": funnel.sent + funnel.would_send,
+        "failureCount": funnel.failed,
+        "audienceSize": funnel.distinct,
         "executionTime": _duration(progress.started_at, progress.ended_at),
         "error": _find_error(execution, progress),
-        "funnel": funnel,
+        "funnel": funnel.to_document(),
     }
 
 

@@ -10,7 +10,7 @@ from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulat
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.delivery.delivery_report import select_funnels
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import (
     count_by_phase,
     select_execution,
@@ -126,8 +126,8 @@ def sequence_routes(context: WebContext) -> Routes:
         action: SequenceAction = body["action"]
         reason = body["reason"] or f"{action} by {caller_name()}."
         receipt = control_sequence(database, execution_id, action, reason, utc_now())
-        sent = sum(funnel["sent"] for funnel in receipt.funnels.values())
-        in_doubt = sum(funnel["inDoubt"] for funnel in receipt.funnels.values())
+        sent = sum(funnel.sent for funnel in receipt.funnels.values())
+        in_doubt = sum(funnel.in_doubt for funnel in receipt.funnels.values())
         message = f"Ended: {sent} were sent, {in_doubt} are in doubt; nobody else gets anything."
         data = {**show_brief(receipt.execution), "sent": sent, "inDoubt": in_doubt}
         return jsonify(success=True, data=data, message=message)
@@ -145,7 +145,7 @@ def sequence_routes(context: WebContext) -> Routes:
 def _tell(context: WebContext, execution_id: str) -> ResponseReturnValue:
     with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
-        counted = select_funnels(connection, execution_id)
+        counted = select_ledger_counts(connection, execution_id)
         violations = select_violations(connection, ViolationQuery(execution_id=execution_id))
     data = show_whole(execution, counted, violations, context.data_folder)
     return jsonify(success=True, data=data, message="Found.")

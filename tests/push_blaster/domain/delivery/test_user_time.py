@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from push_blaster.domain.automations.automation import QuietHours, Settings, WhenQuiet
+from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.delivery.user_time import (
-    NoTurn,
     Wishes,
     find_end_of_quiet,
     find_turn,
@@ -134,8 +134,8 @@ def test_a_message_is_held_dropped_or_too_late() -> None:
     short = Wishes(quiet_hours=NIGHT, wall_time=None, closes_at=now + 9 * HOUR - MINUTE)
 
     assert find_turn(hold, BERLIN, now) == berlin("2025-06-02T08:00")
-    assert find_turn(drop, BERLIN, now) is NoTurn.QUIET_HOURS
-    assert find_turn(short, BERLIN, now) is NoTurn.NOT_IN_TIME
+    assert find_turn(drop, BERLIN, now) is LedgerState.QUIET_HOURS
+    assert find_turn(short, BERLIN, now) is LedgerState.NOT_IN_TIME
     assert find_turn(drop, ZoneInfo("America/Denver"), now) == now
 
 
@@ -147,7 +147,7 @@ def test_a_local_time_comes_in_each_zone_and_has_passed_after_an_hour() -> None:
         closes_at=now + 24 * HOUR,
     )
 
-    def turn(zone: str) -> datetime | NoTurn:
+    def turn(zone: str) -> datetime | LedgerState:
         return find_turn(wishes, ZoneInfo(zone), now)
 
     assert turn("Europe/Berlin") == now
@@ -155,7 +155,7 @@ def test_a_local_time_comes_in_each_zone_and_has_passed_after_an_hour() -> None:
     assert turn("America/New_York") == now + 6 * HOUR
     assert turn("Europe/Helsinki") == now, "an hour ago: still sent"
     assert turn("Europe/Moscow") == now
-    assert turn("Asia/Dubai") is NoTurn.LOCAL_TIME_PASSED
+    assert turn("Asia/Dubai") is LedgerState.LOCAL_TIME_PASSED
 
 
 def test_a_local_time_within_quiet_hours_is_held_until_they_end() -> None:

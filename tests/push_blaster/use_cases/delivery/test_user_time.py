@@ -90,7 +90,7 @@ def test_what_cannot_come_within_the_pushs_time_is_refused_and_counted(zoned: Be
 
     assert states(zoned, execution.id) == {1: "sent", 2: "not_in_time"}
     assert zoned.funnel(execution.id)["notInTime"] == 1
-    assert "1 whose turn came too late" in zoned.log(execution.id)
+    assert "1 with a send window that opens too late" in zoned.log(execution.id)
 
 
 def test_quiet_hours_may_drop_instead(zoned: Bench) -> None:

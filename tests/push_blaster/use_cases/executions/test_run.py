@@ -342,7 +342,7 @@ def test_a_stop_between_two_pushes_keeps_the_second_from_anybody(bench: Bench) -
     bench.now = NOON + 60 * MINUTE
     bench.work()
 
-    assert [f["sent"] for f in receipt.funnels.values()] == [10, 0]
+    assert [f.sent for f in receipt.funnels.values()] == [10, 0]
     assert len(messages(bench)) == 10
     assert bench.execution(execution_id).phase is Phase.CANCELLED
     assert [p.status for p in bench.execution(execution_id).pushes] == [

@@ -124,8 +124,8 @@ def test_after_a_cancel_between_two_pushes_the_later_ones_never_go_out(waterfall
         waterfall.database, execution_id, SequenceAction.CANCEL, "Enough.", waterfall.now
     )
 
-    assert [f["sent"] for f in receipt.funnels.values()] == [5, 5, 0, 0, 0]
-    assert [f["notSent"] for f in receipt.funnels.values()] == [0, 0, 5, 5, 5]
+    assert [f.sent for f in receipt.funnels.values()] == [5, 5, 0, 0, 0]
+    assert [f.not_sent for f in receipt.funnels.values()] == [0, 0, 5, 5, 5]
     for hours in (1, 2, 26):
         work_at(waterfall, NOON + hours * HOUR)
     execution = waterfall.execution(execution_id)

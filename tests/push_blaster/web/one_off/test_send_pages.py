@@ -37,7 +37,7 @@ def test_the_first_button_tries_out_and_the_second_sends_once(
     page = operator.get(tried.location)
 
     assert "Send to 2 users" in page
-    assert "No device" in page
+    assert "Without a device" in page
     assert "line 5 invalid_uuid" in page
     assert "Hi Name 0" in page
     assert messages(bench) == []
@@ -61,7 +61,7 @@ def test_what_nobody_would_get_is_not_offered_to_be_sent(
     bench.run(tried.removeprefix("/send/"))
 
     page = operator.get(tried)
-    assert "Held back by layer_3_cooldown_hours" in page
+    assert "Capped by layer_3_cooldown_hours" in page
     assert "there is nothing to send" in page
     assert "Send to" not in page
 

@@ -83,7 +83,7 @@ def test_users_held_back_are_a_success_without_a_send(client: FlaskClient, bench
     answer = post(client, "k").get_json()
 
     assert answer["success"] is True
-    assert answer["message"] == "Nobody was sent to: cadence holds back all 1 users."
+    assert answer["message"] == "Nobody was sent to: cadence caps all 1 users."
 
 
 @pytest.mark.parametrize(
