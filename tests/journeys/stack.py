@@ -60,6 +60,19 @@ class Stack:
     services: list[subprocess.Popen[bytes]] = field(default_factory=list)
     engine_ports: dict[int, int] = field(default_factory=dict)
 
+    def migrate(self) -> None:
+        """Migrate both databases, as is done before a version starts for the first time."""
+        running = [self.spawn(name, "migrate") for name in ("cadence-service", "push-blaster")]
+        assert [process.wait(60) for process in running] == [0, 0]
+
+    def start(self, engines: int) -> None:
+        """Start every replica, the web and so many engines, and wait until all are well."""
+        self.services = [self.spawn_cadence(number) for number in range(len(self.cadence_ports))]
+        self.services.append(self.spawn("push-blaster", "serve"))
+        for _ in range(engines):
+            self.start_engine()
+        wait_until(lambda: _is_well(self, engines), bool, 60)
+
     def start_engine(self) -> subprocess.Popen[bytes]:
         engine = self.spawn_engine(len(self.engine_ports))
         self.engines.append(engine)
@@ -142,8 +155,11 @@ class Stack:
     def ledger(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return _select(self.database_url, sql, values)
 
-    def stop(self) -> None:
-        stop_processes([*self.engines, *self.services], limit_s=10)
+    def stop(self, limit_s: float = 10) -> None:
+        """Stop every process, and kill what still runs after `limit_s`; `start` starts anew."""
+        stop_processes([*self.engines, *self.services], limit_s)
+        self.engines.clear()
+        self.services.clear()
 
 
 def wait_until(
@@ -210,15 +226,10 @@ def running_stack(
     has_front = replicas > 1
     with running_nginx(folder, cadence_ports, cadence_port) if has_front else nullcontext():
         try:
-            for service in ("cadence-service", "push-blaster"):
-                assert stack.spawn(service, "migrate").wait(60) == 0
+            stack.migrate()
             for name in ("PUSH_BLASTER_DATABASE_URL", "PUSH_CADENCE_DATABASE_URL"):
                 stack.environment[name] = through(stack.environment[name])
-            stack.services = [stack.spawn_cadence(number) for number in range(replicas)]
-            stack.services.append(stack.spawn("push-blaster", "serve"))
-            for _ in range(engines):
-                stack.start_engine()
-            wait_until(lambda: _is_well(stack, engines), bool, 60)
+            stack.start(engines)
             yield stack
         finally:
             stack.stop()
