@@ -18,9 +18,16 @@ from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
 from tests.databases import FAST
+from tests.markers import find_markers
 from tests.serving import serving
 
 pytest_plugins = ["tests.push_blaster.fixtures"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in find_markers(item.path.relative_to(config.rootpath).as_posix()):
+            item.add_marker(name)
 
 
 @pytest.fixture(scope="session")

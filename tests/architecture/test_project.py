@@ -146,8 +146,8 @@ def test_what_the_image_has_is_what_was_tested() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    lines = (ROOT / "pyproject.toml").read_text().splitlines()
-    asked = [line for line in lines if re.match(r'^  "[a-z]', line)]
+    project = (ROOT / "pyproject.toml").read_text().partition("[project.scripts]")[0]
+    asked = [line for line in project.splitlines() if re.match(r'^  "[a-z]', line)]
 
     assert len(asked) > 30
     assert [line for line in asked if "# " not in line] == []

@@ -1,9 +1,24 @@
-"""How the tests lie: helpers in support modules, fixtures in conftest.py."""
+"""How the tests lie: helpers in support modules, and markers for what a test needs."""
 
 import ast
+import re
 from pathlib import Path
+from typing import Final
+
+from tests.markers import find_markers
 
 ROOT = Path(__file__).parents[2]
+
+#: What starts processes besides the one PostgreSQL of the tests, or looks for a program.
+STARTERS: Final = {
+    "local_stack.embedded_postgres.run_postgres",
+    "tests.day.day.live_through",
+    "tests.journeys.replicas.running_replicas",
+    "tests.journeys.stack.running_stack",
+    "tests.local_stack.stack.LocalStack",
+    "tests.programs.find_program",
+    "tests.torture.torture.torture",
+}
 
 
 def test_nobody_imports_from_a_module_of_tests_or_a_conftest() -> None:
@@ -32,3 +47,16 @@ def _holds_tests(name: str) -> bool:
     return folders[0] == "tests" and any(
         part.startswith("test_") or part == "conftest" for part in folders[1:]
     )
+
+
+def test_what_starts_processes_is_marked() -> None:
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    starting = [path for path in files if STARTERS & _imported(ast.parse(path.read_text()))]
+
+    assert len(starting) > 15
+    assert [str(path.relative_to(ROOT)) for path in starting if not _is_marked(path)] == []
+
+
+def _is_marked(path: Path) -> bool:
+    own = re.search(r"@pytest\.mark\.(processes|nginx|systemd)\b", path.read_text())
+    return bool(own or list(find_markers(path.relative_to(ROOT).as_posix())))

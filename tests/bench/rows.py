@@ -1,10 +1,5 @@
-"""One push to millions of rows through the whole pipeline: memory of every process, speed, disk.
+"""One push to millions of rows through the whole pipeline: memory of every process, speed, disk."""
 
-`python -m tests.bench.rows --rows 10000000`
-"""
-
-import argparse
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +11,13 @@ import psutil
 from local_stack.embedded_postgres import run_postgres
 from tests.bench.fake_fcm import run_fake_fcm
 from tests.bench.send import SERVER
-from tests.bench.send_pipeline import KINDS, list_processes, running_pipeline, send_through
+from tests.bench.send_pipeline import (
+    KINDS,
+    Pipeline,
+    list_processes,
+    running_pipeline,
+    send_through,
+)
 from tests.fakes.token_server import run_token_server
 from tests.journeys.stack import Stack
 
@@ -24,31 +25,27 @@ from tests.journeys.stack import Stack
 LOOK_S: Final = 1.0
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    given = parser.parse_args()
+def measure_rows(folder: Path, rows: int) -> None:
+    """Send one push to so many users, and print what each phase and each process took."""
     with (
-        tempfile.TemporaryDirectory(prefix="push-bench-") as name,
         run_token_server(None) as google,
+        run_fake_fcm(folder / "nginx") as fcm,
+        run_postgres(folder / "postgres", SERVER) as postgres,
+        running_pipeline(postgres, folder / "data", fcm, google.url) as stack,
+        watching_memory(stack) as peaks,
     ):
-        folder = Path(name)
-        folder.chmod(0o711)
-        with (
-            run_fake_fcm(folder / "nginx") as fcm,
-            run_postgres(folder / "postgres", SERVER) as postgres,
-            running_pipeline(postgres, folder / "data", fcm, google.url) as stack,
-            watching_memory(stack) as peaks,
-        ):
-            sent = send_through(stack, given.rows)
-            print(f"{sent.sent:,} sent in {sent.taken_s:,.0f} s: {sent.rate:,.0f} a second")
-            for phase, taken_s in sent.phases_s.items():
-                print(f"  {phase:<26}{taken_s:>8,.0f} s")
-            for kind, peak in peaks.items():
-                cpu = sent.cpu_s.get(kind, 0.0) / sent.sent * 1e6
-                print(f"  {kind:<26}{peak:>8,.0f} MB{cpu:>8,.0f} ms of CPU per 1,000")
-            for part in ("data", "postgres"):
-                print(f"  {part + ' on disk':<26}{_measure_disk(folder / part):>8,.0f} MB")
+        _print(send_through(stack, rows), peaks)
+        for part in ("data", "postgres"):
+            print(f"  {part + ' on disk':<26}{_measure_disk(folder / part):>8,.0f} MB")
+
+
+def _print(sent: Pipeline, peaks: dict[str, float]) -> None:
+    print(f"{sent.sent:,} sent in {sent.taken_s:,.0f} s: {sent.rate:,.0f} a second")
+    for phase, taken_s in sent.phases_s.items():
+        print(f"  {phase:<26}{taken_s:>8,.0f} s")
+    for kind, peak in peaks.items():
+        cpu = sent.cpu_s.get(kind, 0.0) / sent.sent * 1e6
+        print(f"  {kind:<26}{peak:>8,.0f} MB{cpu:>8,.0f} ms of CPU per 1,000")
 
 
 @contextmanager
@@ -78,7 +75,3 @@ def watching_memory(stack: Stack) -> Iterator[dict[str, float]]:
 def _measure_disk(folder: Path) -> float:
     files = (file.stat() for file in folder.rglob("*") if file.is_file())
     return sum(file.st_blocks for file in files) * 512 / 2**20
-
-
-if __name__ == "__main__":
-    main()

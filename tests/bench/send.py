@@ -1,13 +1,8 @@
-"""The send path beside others', in one run, all to one nginx that thinks for 50 ms.
+"""The send path beside others', in one run, all to one nginx that thinks for 50 ms."""
 
-`python -m tests.bench.send --messages 200000 --engines 1`
-"""
-
-import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +21,6 @@ NAMES: Final = {
     "ours": "ours, transport alone",
 }
 PIPELINE: Final = "ours, the whole pipeline"
-ROUNDS: Final = 3
 #: As a server of this size would be set; every commit reaches the disk.
 SERVER: Final = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
 
@@ -47,32 +41,18 @@ class Row:
         return self.messages / self.taken_s
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--messages", type=int, default=200_000)
-    parser.add_argument("--engines", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--alone", action="store_true", help="the pipeline, without the others")
-    given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="push-bench-") as name,
-        run_token_server(None) as google,
-    ):
-        folder = Path(name)
-        folder.chmod(0o711)
-        with run_fake_fcm(folder / "nginx") as fcm:
-            rounds = 0 if given.alone else given.rounds
-            rows = list(_measure_clients(fcm, google.url, given.messages, rounds))
-            with (
-                run_postgres(folder / "postgres", SERVER) as postgres,
-                running_pipeline(
-                    postgres, folder / "data", fcm, google.url, given.engines
-                ) as stack,
-            ):
-                for _ in range(given.rounds):
-                    sent = send_through(stack, given.messages)
-                    rows.append(_row(sent))
-                    _print_parts(sent)
+def measure_send(folder: Path, messages: int, engines: int, rounds: int, alone: int) -> None:
+    """Send through each way in turn, `rounds` times; if `alone`, only through the pipeline."""
+    with run_token_server(None) as google, run_fake_fcm(folder / "nginx") as fcm:
+        rows = list(_measure_clients(fcm, google.url, messages, 0 if alone else rounds))
+        with (
+            run_postgres(folder / "postgres", SERVER) as postgres,
+            running_pipeline(postgres, folder / "data", fcm, google.url, engines) as stack,
+        ):
+            for _ in range(rounds):
+                sent = send_through(stack, messages)
+                rows.append(_row(sent))
+                _print_parts(sent)
     _print(rows)
 
 
@@ -122,7 +102,3 @@ def _print(rows: list[Row]) -> None:
             f"{median.memory_mb:>9,.0f}   x {median.rate / first:.1f}"
             f"  ({own[0].rate:,.0f} to {own[-1].rate:,.0f})"
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -99,6 +99,7 @@ def test_a_fault_of_ours_is_told_as_it_is(database: Database) -> None:
     assert read_one(database, "SELECT 1") == 1
 
 
+@pytest.mark.processes
 def test_a_killed_server_is_away_and_back_without_anybodys_help(place: Path) -> None:
     with run_postgres(place, FAST) as server:
         database = Database(server.url("postgres"), max_connections=2)
@@ -142,6 +143,7 @@ def test_only_a_connection_that_lay_idle_for_long_is_pinged(
     other.close()
 
 
+@pytest.mark.processes
 def test_waiting_for_a_database_ends_when_it_is_there(place: Path) -> None:
     with run_postgres(place, FAST) as server:
         _kill(server)

@@ -205,6 +205,7 @@ def test_compose_mounts_what_is_there() -> None:
     assert [v for v in mounted if not (DEPLOY / v.split(":")[0]).is_file()] == []
 
 
+@pytest.mark.systemd
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     analyze = find_program("systemd-analyze", "REQUIRE_SYSTEMD")
     for unit in (DEPLOY / "systemd").iterdir():
@@ -218,6 +219,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert (done.returncode, ours) == (0, [])
 
 
+@pytest.mark.nginx
 @pytest.mark.parametrize(
     ("name", "servers"), [("push.conf", "push-web.conf"), ("cadence.conf", "cadence-replicas.conf")]
 )
