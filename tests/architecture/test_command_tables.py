@@ -1,6 +1,7 @@
 """The documents have every command and every target of make, and name no other."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +11,7 @@ from cadence_service.cli import main as cadence_service
 from local_stack.cli import main as local_stack
 from push_backup.cli import main as push_backup
 from push_blaster.cli import main as push_blaster
+from tests.bench.__main__ import MEASUREMENTS
 from tests.documents import ALL_TEXT, ROOT, find_code, read_tables
 
 PROGRAMS: Final = {
@@ -54,10 +56,33 @@ def test_every_command_that_a_page_names_is_there_with_its_options() -> None:
 
 def test_the_page_for_developers_has_every_target_and_no_other() -> None:
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    told = {
-        row["target"].strip("`")
-        for row in read_tables("docs/development.md", "target", "what it does")
+    listed = read_first_cells("target", "what it does")
+
+    assert listed == {f"make {target}" for target in targets}
+
+
+def test_the_page_for_developers_has_every_measurement_and_no_other() -> None:
+    listed = read_first_cells("measurement", "what it measures")
+
+    assert listed == {f"make bench-{name}" for name in MEASUREMENTS}
+
+
+def test_every_target_that_a_page_names_is_there() -> None:
+    known = read_first_cells("target", "what it does")
+    known |= read_first_cells("measurement", "what it measures") | {"make bench-all"}
+
+    assert {code for code in find_code(ALL_TEXT) if re.fullmatch("make [a-z-]+", code)} <= known
+
+
+def test_the_page_for_developers_has_every_marker_and_no_other() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    markers = project["tool"]["pytest"]["ini_options"]["markers"]
+
+    assert read_first_cells("marker", "the test") == {
+        marker.partition(":")[0] for marker in markers
     }
 
-    assert told == {f"make {target}" for target in targets}
-    assert {code for code in find_code(ALL_TEXT) if re.fullmatch("make [a-z-]+", code)} <= told
+
+def read_first_cells(*headers: str) -> set[str]:
+    rows = read_tables("docs/development.md", *headers)
+    return {row[headers[0]].strip("`") for row in rows}
