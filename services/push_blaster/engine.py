@@ -25,12 +25,13 @@ from chassis.correlation import working_on
 from chassis.postgres import Connection, DatabaseAwayError
 from push_blaster.adapters.audiences.script_run_table import hand_out_trials
 from push_blaster.adapters.automations.automation_files import AutomationFiles
-from push_blaster.adapters.delivery.batch_table import hand_out_batches
+from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.adapters.executions.execution_table import hand_out_executions
-from push_blaster.adapters.executions.job_queue import CONCURRENT_TRIALS, BatchKey, JobQueue, Work
+from push_blaster.adapters.executions.job_queue import CONCURRENT_TRIALS, JobQueue, Work
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.adapters.operations.engine_table import beat, delete_engines, select_engines
 from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
+from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.engine_probes import make_engine_probes, serve_probes
 from push_blaster.settings import Settings
@@ -200,7 +201,7 @@ class _Engine:
             return _Due(
                 at=now,
                 executions=hand_out_executions(connection, now, again_before),
-                batches=hand_out_batches(connection, now, again_before, BATCHES_OUT),
+                batches=dispatch_batches(connection, now, again_before, BATCHES_OUT),
                 trials=hand_out_trials(connection, now, again_before),
             )
 
@@ -248,11 +249,11 @@ class _Engine:
             self._loop.call_soon_threadsafe(self._nudge.set)
 
     def _send_batch(self, execution_id: str, position: int, batch: int) -> None:
-        key = (execution_id, position, batch)
+        key = BatchKey(execution_id, position, batch)
         self._sending.add(key)
         try:
             with working_on(execution_id):
-                send_batch(self._context, *key)
+                send_batch(self._context, key)
         finally:
             self._sending.discard(key)
         if not self._sending:  # the others are followed by what has been handed out ahead

@@ -10,7 +10,7 @@ from typing import Any
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
-from push_blaster.adapters.delivery.batch_table import hand_out_batches
+from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.adapters.delivery.delivery_report import select_deliveries, select_ledger_counts
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_table import hand_out_executions
@@ -91,9 +91,9 @@ class Bench:
     def _work_once(self) -> bool:
         with self.database.transaction() as connection:
             due = hand_out_executions(connection, self.now, EVER)
-            batches = hand_out_batches(connection, self.now, EVER, 1_000)
+            batches = dispatch_batches(connection, self.now, EVER, 1_000)
         for key in batches:
-            send_batch(self.context, *key)
+            send_batch(self.context, key)
         before = [self.execution(execution_id) for execution_id in due]
         for execution_id in due:
             advance_execution(self.context, execution_id)
@@ -127,7 +127,7 @@ class Bench:
 
     def deliveries(self, execution_id: str) -> list[dict[str, Any]]:
         with self.database.transaction() as connection:
-            return [dict(d) for d in select_deliveries(connection, execution_id, None, 5_000)]
+            return [d._asdict() for d in select_deliveries(connection, execution_id, None, 5_000)]
 
     def log(self, execution_id: str) -> str:
         with self.database.transaction() as connection:

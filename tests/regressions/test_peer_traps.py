@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
-from push_blaster.adapters.delivery.batch_table import hand_out_batches, take_batch
+from push_blaster.adapters.delivery.batch_table import dispatch_batches, take_batch
 from push_blaster.adapters.delivery.pacing import TokenBucket
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook, WebhookUnavailableError
 from push_blaster.domain.executions.limits import Limits
@@ -42,7 +42,7 @@ def test_trap_a_checkpoint_moved_when_work_is_fetched(bench: Bench) -> None:
         advance_execution(bench.context, execution_id)
     advance_execution(bench.context, execution_id)
     with bench.database.transaction() as connection:
-        fetched = hand_out_batches(connection, bench.now, EVER, 2)
+        fetched = dispatch_batches(connection, bench.now, EVER, 2)
         taken = [take_batch(connection, key, "a worker") for key in fetched]
     assert [batch.rows for batch in taken if batch] == [20, 20], "by a worker that then dies"
 

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from chassis.postgres import Connection
-from push_blaster.adapters.delivery.delivery_ledger import LedgerPage, key_of
+from push_blaster.domain.delivery.ledger import LedgerPage
 
 
 def select_untracked_pages(
@@ -44,7 +44,7 @@ _SENT: Final = """
 def select_sends(connection: Connection, page: LedgerPage) -> dict[UUID, datetime]:
     """Return who of this page has a message, or may have one, and since when."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT user_id, settled_at {_SENT}", key_of(page))
+        cursor.execute(f"SELECT user_id, settled_at {_SENT}", page._asdict())
         return dict(cursor.fetchall())
 
 
@@ -56,7 +56,7 @@ def select_sent_users(connection: Connection, page: LedgerPage) -> tuple[bytes, 
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT string_agg(uuid_send(user_id), ''::bytea), max(settled_at) {_SENT}",
-            key_of(page),
+            page._asdict(),
         )
         users, last = cursor.fetchone() or (None, None)
     return bytes(users or b""), last
@@ -77,5 +77,5 @@ def mark_tracked(connection: Connection, page: LedgerPage, now: datetime) -> Non
              WHERE execution_id = %(execution_id)s AND position = %(position)s
                AND batch = %(batch)s
             """,
-            {**key_of(page), "now": now},
+            {**page._asdict(), "now": now},
         )

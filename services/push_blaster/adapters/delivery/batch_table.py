@@ -3,317 +3,271 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-from psycopg2.extras import execute_values
+from typing import Final, NamedTuple
 
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_all, fetch_one, fetch_value, insert_many
 from push_blaster.domain.audiences.audience import Batch
+from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.delivery.rate_limit import PER_BATCH
+
+_WHICH: Final = "execution_id = %(execution_id)s AND position = %(position)s AND batch = %(number)s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenBatch:
-    """A batch in our hands, until its fence is raised again."""
+    """A batch that this worker holds, until somebody raises its fence again."""
 
-    execution_id: str
-    position: int
-    number: int
+    key: BatchKey
     offset: int
     rows: int
     fence: int
     failures: int
 
 
+class Tally(NamedTuple):
+    """How many messages of a push were sent, and how many failed."""
+
+    sent: int
+    failed: int
+
+
 def insert_batches(
     connection: Connection, execution_id: str, position: int, batches: Sequence[Batch]
 ) -> None:
-    """Lay out the batches of one push; safe to repeat."""
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            """
-            INSERT INTO send_batches (execution_id, position, batch, start_offset, row_count)
-            VALUES %s
-                ON CONFLICT DO NOTHING
-            """,
-            [(execution_id, position, b.number, b.offset, b.rows) for b in batches],
-            page_size=1_000,
-        )
+    """Insert the batches of one push; safe to repeat."""
+    insert_many(
+        connection,
+        """
+        INSERT INTO send_batches (execution_id, position, batch, start_offset, row_count)
+        VALUES %s
+            ON CONFLICT DO NOTHING
+        """,
+        [(execution_id, position, b.number, b.offset, b.rows) for b in batches],
+    )
 
 
-def hand_out_batches(
+#: `paced` ranks the open batches of executions that have a rate of their own: those that are out,
+#: or rest between two turns, come first.
+_DISPATCH: Final = """
+      WITH live AS MATERIALIZED (
+           SELECT id, ceil((snapshot #>> '{settings,ratePerMinute}')::numeric
+                           / %(per_batch)s) AS at_once
+             FROM executions
+            WHERE phase = 'live_execution'),
+           paced AS MATERIALIZED (
+           SELECT b.execution_id, b.position, b.batch, live.at_once,
+                  row_number() OVER (
+                      PARTITION BY b.execution_id
+                      ORDER BY b.rests OR coalesce(b.handed_out_at >= %(again_before)s,
+                                                   false) DESC,
+                               b.position, b.batch) AS turn
+             FROM send_batches b
+             JOIN live ON live.id = b.execution_id AND live.at_once IS NOT NULL
+            WHERE b.done_at IS NULL
+              AND (b.rests OR b.not_before IS NULL OR b.not_before <= %(now)s))
+    UPDATE send_batches
+       SET handed_out_at = %(now)s
+     WHERE (execution_id, position, batch) IN (
+           SELECT b.execution_id, b.position, b.batch
+             FROM send_batches b
+             JOIN live ON live.id = b.execution_id
+            WHERE b.done_at IS NULL
+              AND (live.at_once IS NULL
+                   OR (b.execution_id, b.position, b.batch) IN (
+                      SELECT execution_id, position, batch
+                        FROM paced
+                       WHERE turn <= at_once))
+              AND (b.handed_out_at IS NULL OR b.handed_out_at < %(again_before)s)
+              AND (b.not_before IS NULL OR b.not_before <= %(now)s)
+            ORDER BY b.batch, b.execution_id
+            LIMIT greatest(0, %(limit)s - (
+                  SELECT count(*) FROM send_batches
+                   WHERE done_at IS NULL AND handed_out_at >= %(again_before)s))
+              FOR UPDATE OF b SKIP LOCKED)
+    RETURNING execution_id, position, batch
+"""
+
+
+def dispatch_batches(
     connection: Connection, now: datetime, again_before: datetime, limit: int
-) -> list[tuple[str, int, int]]:
-    """Return open batches of live executions as (execution, position, batch), marking them.
+) -> list[BatchKey]:
+    """Return open batches of live executions, and mark them as dispatched.
 
-    Units: one handed out before `again_before` and not done is handed out again; at most `limit`
-    are out at a time, so that no execution keeps the others waiting. Of an execution with a rate
-    of its own only so many are out, or rest between their turns, as share it; see
-    domain/own_rate.py.
+    Units: a batch dispatched before `again_before` and not done is dispatched again; at most
+    `limit` are out at a time, so that no execution keeps the others waiting. Of an execution with a
+    rate of its own, only as many are out or rest as share the rate; see domain/delivery/rate_limit.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH live AS MATERIALIZED (
-                 SELECT id, ceil((snapshot #>> '{settings,ratePerMinute}')::numeric
-                                 / %(per_batch)s) AS at_once
-                   FROM executions
-                  WHERE phase = 'live_execution'),
-                 paced AS MATERIALIZED (
-                 SELECT b.execution_id, b.position, b.batch, live.at_once,
-                        row_number() OVER (
-                            PARTITION BY b.execution_id
-                            ORDER BY b.rests OR coalesce(b.handed_out_at >= %(again_before)s,
-                                                         false) DESC,
-                                     b.position, b.batch) AS turn
-                   FROM send_batches b
-                   JOIN live ON live.id = b.execution_id AND live.at_once IS NOT NULL
-                  WHERE b.done_at IS NULL
-                    AND (b.rests OR b.not_before IS NULL OR b.not_before <= %(now)s))
-            UPDATE send_batches
-               SET handed_out_at = %(now)s
-             WHERE (execution_id, position, batch) IN (
-                   SELECT b.execution_id, b.position, b.batch
-                     FROM send_batches b
-                     JOIN live ON live.id = b.execution_id
-                    WHERE b.done_at IS NULL
-                      AND (live.at_once IS NULL
-                           OR (b.execution_id, b.position, b.batch) IN (
-                              SELECT execution_id, position, batch
-                                FROM paced
-                               WHERE turn <= at_once))
-                      AND (b.handed_out_at IS NULL OR b.handed_out_at < %(again_before)s)
-                      AND (b.not_before IS NULL OR b.not_before <= %(now)s)
-                    ORDER BY b.batch, b.execution_id
-                    LIMIT greatest(0, %(limit)s - (
-                          SELECT count(*) FROM send_batches
-                           WHERE done_at IS NULL AND handed_out_at >= %(again_before)s))
-                      FOR UPDATE OF b SKIP LOCKED)
-            RETURNING execution_id, position, batch
-            """,
-            {
-                "now": now,
-                "again_before": again_before,
-                "limit": limit,
-                "per_batch": PER_BATCH,
-            },
-        )
-        return sorted(cursor.fetchall(), key=lambda row: row[2])
+    values = {"now": now, "again_before": again_before, "limit": limit, "per_batch": PER_BATCH}
+    keys = fetch_all(connection, _DISPATCH, values, make=BatchKey)
+    return sorted(keys, key=lambda key: key.number)
 
 
-def take_batch(
-    connection: Connection, key: tuple[str, int, int], taken_by: str
-) -> TakenBatch | None:
-    """Take a batch that is not done: raise its fence; None if it is done or nothing may be sent.
+def take_batch(connection: Connection, key: BatchKey, taken_by: str) -> TakenBatch | None:
+    """Take a batch that is not done and raise its fence; None if nothing of it may be sent.
 
-    Shape: `key` is (execution, position, batch); `taken_by` names the engine.
+    Shape: `taken_by` names the engine.
     """
-    execution_id, position, number = key
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE send_batches b
-               SET fence = b.fence + 1, taken_by = %(taken_by)s
-              FROM executions e
-             WHERE b.execution_id = %(id)s AND b.position = %(position)s AND b.batch = %(number)s
-               AND b.done_at IS NULL
-               AND e.id = b.execution_id AND e.phase = 'live_execution'
-            RETURNING b.start_offset, b.row_count, b.fence, b.failures
-            """,
-            {"id": execution_id, "position": position, "number": number, "taken_by": taken_by},
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    return TakenBatch(
-        execution_id=execution_id,
-        position=position,
-        number=number,
-        offset=row[0],
-        rows=row[1],
-        fence=row[2],
-        failures=row[3],
+    return fetch_one(
+        connection,
+        """
+        UPDATE send_batches b
+           SET fence = b.fence + 1, taken_by = %(taken_by)s
+          FROM executions e
+         WHERE b.execution_id = %(execution_id)s AND b.position = %(position)s
+           AND b.batch = %(number)s AND b.done_at IS NULL
+           AND e.id = b.execution_id AND e.phase = 'live_execution'
+        RETURNING b.start_offset, b.row_count, b.fence, b.failures
+        """,
+        {**key._asdict(), "taken_by": taken_by},
+        make=lambda offset, rows, fence, failures: TakenBatch(
+            key=key, offset=offset, rows=rows, fence=fence, failures=failures
+        ),
     )
 
 
 def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool:
-    """Say that the batch is being worked on, and return whether it still is ours to send.
+    """Note that the batch is being sent, and return whether it may still be sent from here.
 
     Until the transaction ends, neither a stop nor another engine can come between.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT 1 FROM executions
-             WHERE id = %(id)s AND phase = 'live_execution'
-               FOR SHARE
-            """,
-            {"id": batch.execution_id},
-        )
-        if cursor.fetchone() is None:
-            return False
-        cursor.execute(
-            """
-            UPDATE send_batches SET handed_out_at = %(now)s
-             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
-               AND fence = %(fence)s AND done_at IS NULL
-            """,
-            {**_key(batch), "now": now},
-        )
-        return cursor.rowcount == 1
+    is_live = fetch_value(
+        connection,
+        "SELECT true FROM executions WHERE id = %s AND phase = 'live_execution' FOR SHARE",
+        (batch.key.execution_id,),
+    )
+    return bool(is_live) and _update_taken(
+        connection, batch, "handed_out_at = %(now)s", "done_at IS NULL", now=now
+    )
 
 
-def add_to_tally(
-    connection: Connection, batch: TakenBatch, sent: int, failed: int
-) -> tuple[int, int]:
-    """Count outcomes of the batch; return how many of the whole push were sent, and failed."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE send_batches SET sent = sent + %(sent)s, failed = failed + %(failed)s
-             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
-            """,
-            {**_key(batch), "sent": sent, "failed": failed},
-        )
-        cursor.execute(
-            """
-            SELECT coalesce(sum(sent), 0), coalesce(sum(failed), 0) FROM send_batches
-             WHERE execution_id = %(id)s AND position = %(position)s
-            """,
-            _key(batch),
-        )
-        row = cursor.fetchone()
-    return (int(row[0]), int(row[1])) if row else (0, 0)
+def add_to_tally(connection: Connection, batch: TakenBatch, tally: Tally) -> Tally:
+    """Add what became of messages of the batch, and return the tally of the whole push."""
+    values = batch.key._asdict()
+    execute(
+        connection,
+        f"UPDATE send_batches SET sent = sent + %(sent)s, failed = failed + %(failed)s"  # noqa: S608
+        f" WHERE {_WHICH}",
+        {**values, **tally._asdict()},
+    )
+    whole = fetch_one(
+        connection,
+        """
+        SELECT coalesce(sum(sent), 0)::int, coalesce(sum(failed), 0)::int FROM send_batches
+         WHERE execution_id = %(execution_id)s AND position = %(position)s
+        """,
+        values,
+        make=Tally,
+    )
+    return whole or Tally(0, 0)
 
 
 def finish_batch(
     connection: Connection, batch: TakenBatch, now: datetime, tracked_at: datetime | None
 ) -> None:
-    """Mark the batch as done, if it still is ours; `tracked_at` is when cadence was told."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE send_batches SET done_at = %(now)s, tracked_at = %(tracked_at)s
-             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
-               AND fence = %(fence)s
-            """,
-            {**_key(batch), "now": now, "tracked_at": tracked_at},
-        )
+    """Mark the batch as done, if it is still held; `tracked_at` is when cadence was notified."""
+    assigned = "done_at = %(now)s, tracked_at = %(tracked_at)s"
+    _update_taken(connection, batch, assigned, now=now, tracked_at=tracked_at)
 
 
-def put_off_batch(
+def defer_batch(
     connection: Connection, batch: TakenBatch, not_before: datetime, *, rests: bool
 ) -> None:
-    """Let the batch be handed out again from `not_before` on, if it still is ours.
+    """Let the batch be dispatched again from `not_before` on, if it is still held.
 
-    One that `rests` until then, by its automation's own rate, keeps others from going before it.
+    A batch that `rests` until then, by its automation's own rate, lets no other go before it.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE send_batches
-               SET not_before = %(not_before)s, rests = %(rests)s, handed_out_at = NULL
-             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
-               AND fence = %(fence)s
-            """,
-            {**_key(batch), "not_before": not_before, "rests": rests},
-        )
+    assigned = "not_before = %(not_before)s, rests = %(rests)s, handed_out_at = NULL"
+    _update_taken(connection, batch, assigned, not_before=not_before, rests=rests)
 
 
-def select_left_open(
-    connection: Connection, ended_before: datetime, limit: int
-) -> list[tuple[str, int, int]]:
+def select_unfinished(connection: Connection, ended_before: datetime, limit: int) -> list[BatchKey]:
     """Return batches that were begun, and whose executions ended without them."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT b.execution_id, b.position, b.batch
-              FROM send_batches b
-              JOIN executions e ON e.id = b.execution_id AND e.ended_at <= %(before)s
-             WHERE b.done_at IS NULL AND b.fence > 0
-             LIMIT %(limit)s
-            """,
-            {"before": ended_before, "limit": limit},
-        )
-        return list(cursor.fetchall())
+    return fetch_all(
+        connection,
+        """
+        SELECT b.execution_id, b.position, b.batch
+          FROM send_batches b
+          JOIN executions e ON e.id = b.execution_id AND e.ended_at <= %(before)s
+         WHERE b.done_at IS NULL AND b.fence > 0
+         LIMIT %(limit)s
+        """,
+        {"before": ended_before, "limit": limit},
+        make=BatchKey,
+    )
 
 
-def close_batch(
-    connection: Connection, execution_id: str, position: int, number: int, now: datetime
-) -> None:
-    """Mark the batch as done and told, whoever had it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE send_batches SET done_at = %(now)s, tracked_at = %(now)s
-             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
-            """,
-            {"id": execution_id, "position": position, "number": number, "now": now},
-        )
+def close_batch(connection: Connection, key: BatchKey, now: datetime) -> None:
+    """Mark the batch as done and tracked, whoever held it."""
+    execute(
+        connection,
+        f"UPDATE send_batches SET done_at = %(now)s, tracked_at = %(now)s WHERE {_WHICH}",  # noqa: S608
+        {**key._asdict(), "now": now},
+    )
 
 
 def close_untouched(connection: Connection, now: datetime) -> None:
     """Mark batches as done that nobody began, and whose executions have ended."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE send_batches b SET done_at = %(now)s, tracked_at = %(now)s
-              FROM executions e
-             WHERE e.id = b.execution_id AND e.ended_at IS NOT NULL
-               AND b.done_at IS NULL AND b.fence = 0
-            """,
-            {"now": now},
-        )
+    execute(
+        connection,
+        """
+        UPDATE send_batches b SET done_at = %(now)s, tracked_at = %(now)s
+          FROM executions e
+         WHERE e.id = b.execution_id AND e.ended_at IS NOT NULL
+           AND b.done_at IS NULL AND b.fence = 0
+        """,
+        {"now": now},
+    )
 
 
 def count_failure(connection: Connection, batch: TakenBatch) -> int:
     """Count one more failed attempt of the batch, and return how many there were in all."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE send_batches SET failures = failures + 1
-             WHERE execution_id = %(id)s AND position = %(position)s AND batch = %(number)s
-            RETURNING failures
-            """,
-            _key(batch),
-        )
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    counted: int | None = fetch_value(
+        connection,
+        f"UPDATE send_batches SET failures = failures + 1 WHERE {_WHICH} RETURNING failures",  # noqa: S608
+        batch.key._asdict(),
+    )
+    return counted or 0
 
 
 def count_open_batches(connection: Connection, execution_id: str, position: int) -> int:
     """Return how many batches of the push are not done."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT count(*) FROM send_batches
-             WHERE execution_id = %(id)s AND position = %(position)s AND done_at IS NULL
-            """,
-            {"id": execution_id, "position": position},
-        )
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    counted: int = fetch_value(
+        connection,
+        """
+        SELECT count(*) FROM send_batches
+         WHERE execution_id = %(id)s AND position = %(position)s AND done_at IS NULL
+        """,
+        {"id": execution_id, "position": position},
+    )
+    return counted
 
 
 def select_rest(connection: Connection, execution_id: str, now: datetime) -> datetime:
-    """Return until when every open batch of the execution is put off; `now` if one is not."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT min(coalesce(not_before, %(now)s)) FROM send_batches
-             WHERE execution_id = %(id)s AND done_at IS NULL
-            """,
-            {"id": execution_id, "now": now},
-        )
-        row = cursor.fetchone()
-    rest: datetime = (row and row[0]) or now
-    return rest
+    """Return until when every open batch of the execution is deferred; `now` if one is not."""
+    rest: datetime | None = fetch_value(
+        connection,
+        """
+        SELECT min(coalesce(not_before, %(now)s)) FROM send_batches
+         WHERE execution_id = %(id)s AND done_at IS NULL
+        """,
+        {"id": execution_id, "now": now},
+    )
+    return rest or now
 
 
-def _key(batch: TakenBatch) -> dict[str, object]:
-    return {
-        "id": batch.execution_id,
-        "position": batch.position,
-        "number": batch.number,
-        "fence": batch.fence,
-    }
+def _update_taken(
+    connection: Connection,
+    batch: TakenBatch,
+    assigned: str,
+    condition: str = "true",
+    **values: object,
+) -> bool:
+    """Change a batch, unless somebody has raised its fence; return whether it was changed."""
+    changed = execute(
+        connection,
+        f"UPDATE send_batches SET {assigned}"  # noqa: S608 - constants of this module
+        f" WHERE {_WHICH} AND fence = %(fence)s AND {condition}",
+        {**batch.key._asdict(), "fence": batch.fence, **values},
+    )
+    return changed == 1

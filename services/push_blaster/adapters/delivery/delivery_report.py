@@ -1,27 +1,45 @@
 """What the ledger tells: counts by outcome, the usual reasons, and who got what."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Connection
-from chassis.rows import fetch_all
-from push_blaster.adapters.delivery.delivery_ledger import LedgerPage, key_of
-from push_blaster.domain.delivery.ledger import LedgerCounts
+from chassis.rows import execute, fetch_all, fetch_values, stream_rows
+from push_blaster.domain.delivery.ledger import LedgerCounts, LedgerPage
 
 #: So many reasons show which ones are the most frequent.
 REASONS_LOOKED_AT: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class LedgerPlace(NamedTuple):
     """Where in the ledger of an execution a reader stands."""
 
     position: int
     batch: int
     user_id: UUID
+
+
+class LedgerRow(NamedTuple):
+    """What became of one user of one push."""
+
+    position: int
+    batch: int
+    user_id: UUID
+    state: str
+    reason: str | None
+    provider_id: str | None
+    variant: str | None
+    was_in_doubt: bool
+    claimed_at: datetime
+    settled_at: datetime | None
+
+    @property
+    def place(self) -> LedgerPlace:
+        """Return where in the ledger the row stands."""
+        return LedgerPlace(self.position, self.batch, self.user_id)
 
 
 #: The users of the batch `b`, counted: deferred by the user's own time is `held`.
@@ -38,16 +56,16 @@ _COUNTED: Final = """
 
 def keep_counts(connection: Connection, page: LedgerPage) -> None:
     """Keep the counts of a batch, if it is done: nothing about its users changes any more."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            UPDATE send_batches b
-               SET counts = (SELECT coalesce(jsonb_agg(c), '[]') FROM ({_COUNTED}) c)
-             WHERE execution_id = %(execution_id)s AND position = %(position)s
-               AND batch = %(batch)s AND done_at IS NOT NULL
-            """,  # noqa: S608 - a constant
-            key_of(page),
-        )
+    execute(
+        connection,
+        f"""
+        UPDATE send_batches b
+           SET counts = (SELECT coalesce(jsonb_agg(c), '[]') FROM ({_COUNTED}) c)
+         WHERE execution_id = %(execution_id)s AND position = %(position)s
+           AND batch = %(batch)s AND done_at IS NOT NULL
+        """,  # noqa: S608 - a constant
+        page._asdict(),
+    )
 
 
 def select_ledger_counts(connection: Connection, execution_id: str) -> dict[int, LedgerCounts]:
@@ -98,49 +116,54 @@ def _add_up(rows: Sequence[_CountedUsers]) -> LedgerCounts:
 
 def select_reasons(connection: Connection, page: LedgerPage, limit: int = 5) -> list[str]:
     """Return the most frequent reasons why sends on this page's push failed; of many, a part."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT reason
-              FROM (SELECT reason FROM deliveries
-                     WHERE execution_id = %(execution_id)s AND position = %(position)s
-                       AND is_test = %(is_test)s AND state <> 'sent' AND reason IS NOT NULL
-                     LIMIT %(looked_at)s) reasons
-             GROUP BY reason ORDER BY count(*) DESC, reason LIMIT %(limit)s
-            """,
-            {**key_of(page), "limit": limit, "looked_at": REASONS_LOOKED_AT},
-        )
-        return [row[0] for row in cursor]
+    return fetch_values(
+        connection,
+        """
+        SELECT reason
+          FROM (SELECT reason FROM deliveries
+                 WHERE execution_id = %(execution_id)s AND position = %(position)s
+                   AND is_test = %(is_test)s AND state <> 'sent' AND reason IS NOT NULL
+                 LIMIT %(looked_at)s) reasons
+         GROUP BY reason ORDER BY count(*) DESC, reason LIMIT %(limit)s
+        """,
+        {**page._asdict(), "limit": limit, "looked_at": REASONS_LOOKED_AT},
+    )
+
+
+_COLUMNS: Final = ", ".join(LedgerRow._fields)
 
 
 def select_deliveries(
     connection: Connection,
     execution_id: str,
-    after: Place | None,
+    after: LedgerPlace | None,
     limit: int,
     user_id: UUID | None = None,
-) -> list[Mapping[str, Any]]:
+) -> list[LedgerRow]:
     """Return the execution's ledger by push, batch and user, or one user's part of it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT position, batch, user_id, state, reason, provider_id, variant, was_in_doubt,
-                   claimed_at, settled_at
-              FROM deliveries
-             WHERE execution_id = %(id)s AND NOT is_test
-               AND (%(of)s::uuid IS NULL OR user_id = %(of)s::uuid)
-               AND (position, batch, user_id) > (%(position)s, %(batch)s, %(user)s::uuid)
-             ORDER BY position, batch, user_id
-             LIMIT %(limit)s
-            """,
-            {
-                "id": execution_id,
-                "position": after.position if after else 0,
-                "batch": after.batch if after else 0,
-                "user": after.user_id if after else UUID(int=0),
-                "of": user_id,
-                "limit": limit,
-            },
-        )
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+    place = after or LedgerPlace(0, 0, UUID(int=0))
+    return fetch_all(
+        connection,
+        f"""
+        SELECT {_COLUMNS}
+          FROM deliveries
+         WHERE execution_id = %(id)s AND NOT is_test
+           AND (%(of)s::uuid IS NULL OR user_id = %(of)s::uuid)
+           AND (position, batch, user_id) > (%(position)s, %(batch)s, %(user_id)s::uuid)
+         ORDER BY position, batch, user_id
+         LIMIT %(limit)s
+        """,  # noqa: S608 - a constant
+        {**place._asdict(), "id": execution_id, "of": user_id, "limit": limit},
+        make=LedgerRow,
+    )
+
+
+def stream_deliveries(connection: Connection, execution_id: str) -> Iterator[LedgerRow]:
+    """Yield the execution's whole ledger, by push and batch, in constant memory."""
+    sql = f"""
+        SELECT {_COLUMNS}
+          FROM deliveries
+         WHERE execution_id = %(id)s AND NOT is_test
+         ORDER BY position, batch
+    """  # noqa: S608 - a constant
+    return map(LedgerRow._make, stream_rows(connection, sql, {"id": execution_id}))

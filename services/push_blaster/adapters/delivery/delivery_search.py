@@ -1,17 +1,81 @@
-"""Questions to the ledger that cross its grain: by user, by device, and all of it as a stream."""
+"""Ledgers across their grain: what one user got, whom no device reached, what went amiss."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from psycopg2.extras import RealDictCursor
-
 from chassis.postgres import Connection
+from chassis.rows import fetch_all, fetch_values
 from push_blaster.adapters.automations.automation_document import pick_push
+from push_blaster.domain.delivery.ledger import LedgerState
 
-#: How much of a stream is fetched at once.
-ROWS_AT_ONCE: Final = 5_000
+#: A user in one of these states should not be so; a capped user should.
+AMISS: Final = (
+    LedgerState.IN_DOUBT,
+    LedgerState.FAILED,
+    LedgerState.TOKEN_DEAD,
+    LedgerState.NO_TOKEN,
+    LedgerState.MISSING_VARIABLE,
+    LedgerState.BAD_DEEP_LINK,
+    LedgerState.TOO_LONG,
+    LedgerState.NOT_IN_TIME,
+)
+
+
+class Failure(NamedTuple):
+    """Users of a push who are in one state for one reason, and the id of one of them."""
+
+    position: int
+    state: str
+    reason: str | None
+    users: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDelivery:
+    """What became of a user by one push; the texts still have their placeholders.
+
+    Shape: `entry` tells the delivery from others of the same instant.
+    """
+
+    execution_id: str
+    automation_id: str
+    automation_name: str
+    mode: str
+    position: int
+    is_test: bool
+    user_id: UUID
+    state: str
+    reason: str | None
+    provider_id: str | None
+    variant: str | None
+    was_in_doubt: bool
+    claimed_at: datetime
+    settled_at: datetime | None
+    entry: str
+    title: str
+    body: str
+    layer_id: int
+
+
+def select_failures(connection: Connection, execution_id: str, limit: int) -> list[Failure]:
+    """Return why users got no message, or may have got none; the most frequent reason first."""
+    return fetch_all(
+        connection,
+        """
+        SELECT position, state, reason, count(*)::int AS users, min(user_id::text) AS example
+          FROM deliveries
+         WHERE execution_id = %(id)s AND NOT is_test AND state = ANY(%(amiss)s)
+         GROUP BY position, state, reason
+         ORDER BY users DESC, position, state, reason
+         LIMIT %(limit)s
+        """,
+        {"id": execution_id, "amiss": list(AMISS), "limit": limit},
+        make=Failure,
+    )
 
 
 def select_failed_tokens(connection: Connection, execution_id: str, limit: int) -> list[str]:
@@ -19,21 +83,20 @@ def select_failed_tokens(connection: Connection, execution_id: str, limit: int) 
 
     Of a user with several devices, the dead one where a dead token was the reason, else the newest.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT ON (f.user_id) v.token
-              FROM deliveries f
-              JOIN devices v ON v.user_id = f.user_id
-             WHERE f.execution_id = %(id)s AND NOT f.is_test
-               AND f.state IN ('failed', 'token_dead')
-             ORDER BY f.user_id, (v.dead_at IS NOT NULL) = (f.state = 'token_dead') DESC,
-                      v.last_seen_at DESC, v.token
-             LIMIT %(limit)s
-            """,
-            {"id": execution_id, "limit": limit},
-        )
-        return [row[0] for row in cursor]
+    return fetch_values(
+        connection,
+        """
+        SELECT DISTINCT ON (f.user_id) v.token
+          FROM deliveries f
+          JOIN devices v ON v.user_id = f.user_id
+         WHERE f.execution_id = %(id)s AND NOT f.is_test
+           AND f.state IN ('failed', 'token_dead')
+         ORDER BY f.user_id, (v.dead_at IS NOT NULL) = (f.state = 'token_dead') DESC,
+                  v.last_seen_at DESC, v.token
+         LIMIT %(limit)s
+        """,
+        {"id": execution_id, "limit": limit},
+    )
 
 
 def select_deliveries_of(
@@ -42,61 +105,42 @@ def select_deliveries_of(
     before: tuple[datetime, str] | None,
     limit: int,
     execution_id: str | None = None,
-) -> list[dict[str, Any]]:
-    """Return what became of the user, newest first, in one or every execution; after `before`.
-
-    Shape: a delivery's `entry` tells it from others of the same instant.
-    """
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            """
-            SELECT * FROM (
-            SELECT d.execution_id, e.automation_id, e.automation_name, e.mode, d.position,
-                   d.is_test, d.user_id, d.state, d.reason, d.provider_id, d.variant,
-                   d.was_in_doubt, d.claimed_at, d.settled_at,
-                   e.snapshot -> 'pushSequence' AS pushes,
-                   concat_ws('/', d.execution_id, d.position, d.is_test) AS entry
-              FROM deliveries d
-              JOIN executions e ON e.id = d.execution_id
-             WHERE d.user_id = %(user)s
-               AND (%(execution_id)s::text IS NULL OR d.execution_id = %(execution_id)s)) found
-             WHERE %(at)s::timestamptz IS NULL
-                OR (claimed_at, entry) < (%(at)s::timestamptz, %(entry)s)
-             ORDER BY claimed_at DESC, entry DESC
-             LIMIT %(limit)s
-            """,
-            {
-                "user": user_id,
-                "execution_id": execution_id,
-                "at": before[0] if before else None,
-                "entry": before[1] if before else None,
-                "limit": limit,
-            },
-        )
-        return [_with_texts(row) for row in cursor]
-
-
-def stream_deliveries(connection: Connection, execution_id: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the execution's whole ledger, by push and batch, in constant memory.
-
-    Shape: position, user, state, reason, provider's id, variant, whether it was in doubt, claimed,
-    settled.
-    """
-    with connection.cursor("ledger") as cursor:
-        cursor.itersize = ROWS_AT_ONCE
-        cursor.execute(
-            """
-            SELECT position, user_id, state, reason, provider_id, variant, was_in_doubt, claimed_at,
-                   settled_at
-              FROM deliveries
-             WHERE execution_id = %(id)s AND NOT is_test
-             ORDER BY position, batch
-            """,
-            {"id": execution_id},
-        )
-        yield from cursor
+) -> list[UserDelivery]:
+    """Return what became of the user, newest first, in one or every execution; after `before`."""
+    at, entry = before or (None, None)
+    return fetch_all(
+        connection,
+        """
+        SELECT * FROM (
+        SELECT d.execution_id, e.automation_id, e.automation_name, e.mode, d.position,
+               d.is_test, d.user_id, d.state, d.reason, d.provider_id, d.variant,
+               d.was_in_doubt, d.claimed_at, d.settled_at,
+               e.snapshot -> 'pushSequence' AS pushes,
+               concat_ws('/', d.execution_id, d.position, d.is_test) AS entry
+          FROM deliveries d
+          JOIN executions e ON e.id = d.execution_id
+         WHERE d.user_id = %(user)s
+           AND (%(execution_id)s::text IS NULL OR d.execution_id = %(execution_id)s)) found
+         WHERE %(at)s::timestamptz IS NULL
+            OR (claimed_at, entry) < (%(at)s::timestamptz, %(entry)s)
+         ORDER BY claimed_at DESC, entry DESC
+         LIMIT %(limit)s
+        """,
+        {
+            "user": user_id,
+            "execution_id": execution_id,
+            "at": at,
+            "entry": entry,
+            "limit": limit,
+        },
+        make=_make_user_delivery,
+        by_name=True,
+    )
 
 
-def _with_texts(row: Mapping[str, Any]) -> dict[str, Any]:
-    push = pick_push(row["pushes"], row["position"])
-    return {**row, "title": push["title"], "body": push["body"], "layer_id": push["layerId"]}
+def _make_user_delivery(
+    *, position: int, pushes: Sequence[Mapping[str, Any]], **columns: Any
+) -> UserDelivery:
+    push = pick_push(pushes, position)
+    texts = {"title": push["title"], "body": push["body"], "layer_id": push["layerId"]}
+    return UserDelivery(position=position, **texts, **columns)

@@ -10,6 +10,8 @@ import procrastinate
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
+from push_blaster.domain.delivery.ledger import BatchKey
+
 log = structlog.get_logger()
 
 HEARTBEAT_S: Final = 1.0
@@ -24,8 +26,6 @@ BATCHES: Final = "batches"
 TRIALS: Final = "trials"
 #: How many scripts are tried out at once.
 CONCURRENT_TRIALS: Final = 2
-
-BatchKey = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -31,6 +32,31 @@ class LedgerState(StrEnum):
     LOCAL_TIME_PASSED = "local_time_passed"
     NOT_IN_TIME = "not_in_time"
     AWAITS_WINDOW = "held"
+
+
+class BatchKey(NamedTuple):
+    """Which batch of which push of which execution."""
+
+    execution_id: str
+    position: int
+    number: int
+
+    @property
+    def page(self) -> "LedgerPage":
+        """Return the page of the ledger that has the batch's users."""
+        return LedgerPage(self.execution_id, self.position, is_test=False, batch=self.number)
+
+
+class LedgerPage(NamedTuple):
+    """Which part of the ledger: a push's test, or one batch of its live send.
+
+    Shape: the fields have the names of their columns.
+    """
+
+    execution_id: str
+    position: int
+    is_test: bool
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

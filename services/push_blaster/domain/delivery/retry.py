@@ -28,17 +28,17 @@ class RetryPolicy:
     budget: timedelta = timedelta(minutes=10)
 
     def next_try(
-        self, tried: Tried, now: datetime, asked_s: float | None, dice: float
+        self, tried: Tried, now: datetime, asked_s: float | None, jitter: float
     ) -> datetime | None:
         """Return when to try again after `tried`, or None if its time is up.
 
         Shape: what the provider asks for is honoured, and up to a tenth is added; else it is half
-        the backoff at the least. `dice` is between 0 and 1, so that not all come back at once.
+        the backoff at the least. `jitter` is between 0 and 1, so that not all come back at once.
         """
         if asked_s:
-            pause = timedelta(seconds=asked_s * (1 + dice / 10))
+            pause = timedelta(seconds=asked_s * (1 + jitter / 10))
         else:
             longest = min(LONGEST, self.backoff * 2 ** min(tried.times - 1, 20))
-            pause = longest * (1 + dice) / 2
+            pause = longest * (1 + jitter) / 2
         due_at = now + pause
         return due_at if due_at - tried.since <= self.budget else None

@@ -6,11 +6,11 @@ Both are promises about wall clocks, placed in the user's zone as slots are. Wit
 | clock there                   | quiet hours      | what becomes of the message                  |
 |-------------------------------|------------------|----------------------------------------------|
 | 21:59, 08:00                  | 22:00 - 08:00    | sent                                         |
-| 22:00, 03:00, 07:59           | 22:00 - 08:00    | held until 08:00, or dropped                 |
-| 01:30, the night of spring    | 01:00 - 02:30    | held until 03:00: there is no 02:30          |
+| 22:00, 03:00, 07:59           | 22:00 - 08:00    | deferred to 08:00, or dropped                |
+| 01:30, the night of spring    | 01:00 - 02:30    | deferred to 03:00: there is no 02:30         |
 | 02:15, the night of spring    |                  | there is no such time                        |
-| 02:15, the first of autumn's  | 01:00 - 02:30    | held until the second 02:30: never shorter   |
-| 02:45, between the two        | 01:00 - 02:30    | held until the second 02:30                  |
+| 02:15, the first of autumn's  | 01:00 - 02:30    | deferred to the second 02:30: never shorter  |
+| 02:45, between the two        | 01:00 - 02:30    | deferred to the second 02:30                 |
 | 02:45, after the second       | 01:00 - 02:30    | sent                                         |
 """
 
@@ -32,7 +32,7 @@ LAST_CALL: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class DeliveryPreferences:
     """When a push may come to a user.
 
     Shape: `wall_time` is when it comes in each zone; None sends it at once. What cannot be sent up
@@ -44,20 +44,25 @@ class Wishes:
     closes_at: datetime
 
 
-def find_turn(wishes: Wishes, zone: ZoneInfo, now: datetime) -> datetime | LedgerState:
-    """Return when a user of `zone` gets the message, `now` at the earliest; or why never."""
+def find_send_window(
+    wanted: DeliveryPreferences, zone: ZoneInfo, now: datetime
+) -> datetime | LedgerState:
+    """Return when the send window of a user of `zone` opens, `now` at the earliest; or why never.
+
+    Shape: a state is the one in which the ledger keeps the user.
+    """
     at = now
-    if wishes.wall_time:
-        wanted = place_in_zone(wishes.wall_time, zone).at
-        if wanted < now - STILL_SENT:
+    if wanted.wall_time:
+        placed = place_in_zone(wanted.wall_time, zone).at
+        if placed < now - STILL_SENT:
             return LedgerState.LOCAL_TIME_PASSED
-        at = max(now, wanted)
-    if wishes.quiet_hours:
-        ends_at = find_end_of_quiet(wishes.quiet_hours, zone, at)
-        if ends_at > at and wishes.quiet_hours.when_quiet is WhenQuiet.DROP:
+        at = max(now, placed)
+    if wanted.quiet_hours:
+        ends_at = find_end_of_quiet(wanted.quiet_hours, zone, at)
+        if ends_at > at and wanted.quiet_hours.when_quiet is WhenQuiet.DROP:
             return LedgerState.QUIET_HOURS
         at = ends_at
-    return at if at <= max(now, wishes.closes_at) else LedgerState.NOT_IN_TIME
+    return at if at <= max(now, wanted.closes_at) else LedgerState.NOT_IN_TIME
 
 
 def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime:
@@ -68,8 +73,8 @@ def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> dateti
     return at
 
 
-def hold_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
-    """Return for how long after a push's start users may be held."""
+def window_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
+    """Return for how long after a push's start a send window may open."""
     return settings.deliver_within or max(timedelta(0), push_time_limit - LAST_CALL)
 
 

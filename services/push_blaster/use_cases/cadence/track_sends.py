@@ -15,9 +15,10 @@ from push_blaster.adapters.cadence.untracked_pages import (
     select_sent_users,
     select_untracked_pages,
 )
-from push_blaster.adapters.delivery.delivery_ledger import LedgerPage, reservation_key, select_held
+from push_blaster.adapters.delivery.delivery_ledger import reservation_key, select_windows
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.cadence.cadence import TEST_LAYER, SentPush, TrackedSend
+from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import delivers
 from push_blaster.domain.executions.timeline import counted_instant
@@ -69,7 +70,7 @@ def _tell(context: SendContext, execution: Execution, page: LedgerPage, *, is_do
     if not delivers(execution.mode):
         return _leave_untold(context, page, is_done=is_done)
     with context.database.transaction() as connection:
-        held_until = {} if page.is_test else select_held(connection, page)
+        held_until = {} if page.is_test else select_windows(connection, page)
     try:
         if held_until:
             _tell_by_turn(context, execution, page, held_until, is_done=is_done)

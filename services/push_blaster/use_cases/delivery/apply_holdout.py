@@ -14,12 +14,12 @@ from push_blaster.domain.executions.modes import goes_to_audience
 _STATE: Final = LedgerState.HOLDOUT
 
 
-def find_held_out(
+def find_holdout(
     limits: Limits, execution: Execution, rows: Sequence[AudienceRow], states: Mapping[UUID, str]
 ) -> dict[UUID, Refusal]:
-    """Return who of `rows` is held out, and by which of the two: the automation's, or everyone's.
+    """Return who of `rows` is in a holdout: the automation's own, or the one of all automations.
 
-    Tests and ad hoc pushes go to whom they name. Whoever has another state already keeps it.
+    Tests and ad hoc pushes have none. A user who already has another state keeps it.
     """
     if not goes_to_audience(execution.mode) or execution.trigger is Trigger.AD_HOC:
         return {}

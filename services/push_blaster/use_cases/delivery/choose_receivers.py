@@ -1,35 +1,40 @@
-"""Who of a batch is sent to now: whose turn it is, and who is neither left out nor held back."""
+"""Who of a batch is sent to now: whose send window is open, and who is not left out or capped."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Database
-from push_blaster.adapters.delivery.delivery_ledger import Hold, LedgerPage, hold, insert_refusals
+from push_blaster.adapters.delivery.delivery_ledger import (
+    WindowDeferral,
+    defer_to_windows,
+    insert_refusals,
+)
 from push_blaster.adapters.delivery.resumed_sends import select_reached
 from push_blaster.domain.audiences.audience import AudienceRow
-from push_blaster.domain.delivery.ledger import LedgerState, Refusal
+from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.cadence.ask_cadence import ask_cadence
 from push_blaster.use_cases.context import SendContext
-from push_blaster.use_cases.delivery.apply_holdout import find_held_out
-from push_blaster.use_cases.delivery.find_send_windows import find_turns
+from push_blaster.use_cases.delivery.apply_holdout import find_holdout
+from push_blaster.use_cases.delivery.find_send_windows import find_send_windows
 
 _STATE: Final = LedgerState.SENT_BEFORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How the users of a page stand when an attempt at it begins.
+class PageSnapshot:
+    """What the ledger says of the users of a page when an attempt at it begins.
 
-    Shape: `held_until` is by whom it was put off to when, sent or not; `due` are those held whose
-    turn has come. `is_first` tells the attempt before which nobody was asked about.
+    Shape: `windows` has the send window of each user who was ever deferred to one, sent or not;
+    the windows of `due` users are open now. `is_first` marks the attempt before which cadence was
+    asked about nobody.
     """
 
     states: Mapping[UUID, str]
-    held_until: Mapping[UUID, datetime] = field(default_factory=dict)
+    windows: Mapping[UUID, datetime] = field(default_factory=dict)
     due: frozenset[UUID] = frozenset()
     is_first: bool = True
 
@@ -38,75 +43,76 @@ class Standing:
         return user_id in self.due or user_id not in self.states
 
 
+class Receivers(NamedTuple):
+    """Who is sent to now, and the windows to which users of the page were ever deferred."""
+
+    rows: list[AudienceRow]
+    windows: Mapping[UUID, datetime]
+
+
 def choose_receivers(
     context: SendContext,
     execution: Execution,
     page: LedgerPage,
     rows: Sequence[AudienceRow],
-    standing: Standing,
-) -> tuple[list[AudienceRow], Standing]:
-    """Return who is sent to now of those not yet asked about; write down the others, and why.
-
-    The standing that is returned knows who is held.
-    """
+    snapshot: PageSnapshot,
+) -> Receivers:
+    """Return who is sent to now of those not yet asked about; write down the others, and why."""
     left_out = {
-        **find_held_out(context.limits, execution, rows, standing.states),
-        **find_sent_before(context.database, execution, page.position, rows, standing.states),
+        **find_holdout(context.limits, execution, rows, snapshot.states),
+        **find_sent_before(context.database, execution, page.position, rows, snapshot.states),
     }
-    mine = [row for row in rows if row.user_id not in left_out]
-    turns = find_turns(
-        context, execution, page.position, [row for row in mine if standing.is_open(row.user_id)]
-    )
-    holds = [_hold(standing, user_id, until) for user_id, until in turns.later.items()]
+    others = [row for row in rows if row.user_id not in left_out]
+    still_open = [row for row in others if snapshot.is_open(row.user_id)]
+    found = find_send_windows(context, execution, page.position, still_open)
+    deferrals = [_defer(snapshot, user_id, at) for user_id, at in found.later.items()]
     with context.database.transaction() as connection:
-        insert_refusals(connection, page, [*left_out.values(), *turns.never], context.clock())
-        hold(connection, page, holds, context.clock())
-    moved = {h.user_id: h.held_until for h in holds if h.held_until}
-    standing = replace(standing, held_until={**standing.held_until, **moved})
-    eligible, held_back = _ask(context, execution, page, mine, turns.now, standing)
+        insert_refusals(connection, page, [*left_out.values(), *found.never], context.clock())
+        defer_to_windows(connection, page, deferrals, context.clock())
+    moved = {one.user_id: one.opens_at for one in deferrals if one.is_asked_apart}
+    snapshot = replace(snapshot, windows={**snapshot.windows, **moved})
+    eligible, capped = _ask(context, execution, page, others, found.now, snapshot.windows)
     with context.database.transaction() as connection:
-        insert_refusals(connection, page, held_back, context.clock())
-    return eligible, standing
+        insert_refusals(connection, page, capped, context.clock())
+    return Receivers(eligible, snapshot.windows)
 
 
-def _hold(standing: Standing, user_id: UUID, until: datetime) -> Hold:
-    """Return the hold of a user, who is asked about for then, in a question of its own.
+def _defer(snapshot: PageSnapshot, user_id: UUID, opens_at: datetime) -> WindowDeferral:
+    """Return the deferral of a user, about whom cadence is asked for that window alone.
 
-    Whoever an earlier attempt may have asked about with the whole batch stays in that question:
-    the same question gets the same verdict, and another one under its key gets none.
+    If an earlier attempt may have asked about the user with the whole batch, the user stays in that
+    question: the same question gets the same verdict, and another one under its key gets none.
     """
-    is_asked_for_then = standing.is_first or user_id in standing.held_until
-    return Hold(user_id, until, until if is_asked_for_then else None)
+    return WindowDeferral(user_id, opens_at, snapshot.is_first or user_id in snapshot.windows)
 
 
 def _ask(
     context: SendContext,
     execution: Execution,
     page: LedgerPage,
-    mine: Sequence[AudienceRow],
+    others: Sequence[AudienceRow],
     now: Sequence[AudienceRow],
-    standing: Standing,
+    windows: Mapping[UUID, datetime],
 ) -> tuple[list[AudienceRow], list[Refusal]]:
-    """Return whom cadence lets through, and whom it holds back.
+    """Return whom of `now` cadence lets through, and whom it caps.
 
-    Shape: one question for everybody who is sent to as planned, and one for each instant up to
-    which others were held; each is asked whole, whoever of it is left to be sent to.
+    Shape: one question for everybody who is sent to as planned, and one for each window to which
+    users were deferred; each question names all its users, whoever of them is left to be sent to.
     """
     eligible: list[AudienceRow] = []
-    held_back: list[Refusal] = []
-    turn_of = standing.held_until.get
-    for turn in {turn_of(row.user_id) for row in now}:
-        asked = [row.user_id for row in mine if turn_of(row.user_id) == turn]
-        verdict = ask_cadence(context, execution, page, asked, turn)
+    capped: list[Refusal] = []
+    for window in {windows.get(row.user_id) for row in now}:
+        asked = [row.user_id for row in others if windows.get(row.user_id) == window]
+        verdict = ask_cadence(context, execution, page, asked, window)
         for row in now:
-            if turn_of(row.user_id) != turn:
+            if windows.get(row.user_id) != window:
                 continue
             if row.user_id in verdict.eligible:
                 eligible.append(row)
             else:
                 rule = verdict.held_back.get(row.user_id, "cadence")
-                held_back.append(Refusal(row.user_id, LedgerState.CAPPED, rule))
-    return eligible, held_back
+                capped.append(Refusal(row.user_id, LedgerState.CAPPED, rule))
+    return eligible, capped
 
 
 def find_sent_before(

@@ -6,16 +6,16 @@ from typing import Final
 from push_blaster.adapters.delivery.batch_table import (
     close_batch,
     close_untouched,
-    select_left_open,
+    select_unfinished,
 )
 from push_blaster.adapters.delivery.delivery_ledger import (
-    LedgerPage,
     delete_deferred,
     select_open_tests,
     select_states,
 )
 from push_blaster.adapters.delivery.delivery_report import keep_counts
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.delivery.ledger import BatchKey, LedgerPage, LedgerState
 from push_blaster.domain.executions.modes import delivers
 from push_blaster.use_cases.cadence.track_sends import track_page
 from push_blaster.use_cases.context import SendContext
@@ -28,31 +28,27 @@ AT_ONCE: Final = 50
 
 
 def close_batches(context: SendContext) -> int:
-    """Settle what is in doubt, tell cadence who was sent to, give back the slots of the others.
+    """Settle what is in doubt, notify cadence of the sends, give back the slots of the others.
 
-    Returns how many batches and tests were closed. What cadence cannot be told now is told later.
+    Returns how many batches and tests were closed. Cadence that is away is notified later.
     """
     ended_before = context.clock() - WORKERS_ARE_DONE
     with context.database.transaction() as connection:
         close_untouched(connection, context.clock())
-        left_open = [
-            LedgerPage(execution_id, position, is_test=False, batch=number)
-            for execution_id, position, number in select_left_open(
-                connection, ended_before, AT_ONCE
-            )
-        ]
-        left_open += select_open_tests(connection, ended_before, AT_ONCE)
-    for page in left_open:
+        unfinished = select_unfinished(connection, ended_before, AT_ONCE)
+        pages = [key.page for key in unfinished]
+        pages += select_open_tests(connection, ended_before, AT_ONCE)
+    for page in pages:
         if not _close(context, page):
             return 0
-    return len(left_open)
+    return len(pages)
 
 
 def _close(context: SendContext, page: LedgerPage) -> bool:
     with context.database.transaction() as connection:
         execution = select_execution(connection, page.execution_id)
         states = select_states(connection, page)
-    claimed = [user_id for user_id, state in states.items() if state == "claimed"]
+    claimed = [user_id for user_id, state in states.items() if state == LedgerState.CLAIMED]
     if delivers(execution.mode):
         leave_in_doubt(context, page, claimed, "its send had begun when the execution ended")
     else:
@@ -64,6 +60,7 @@ def _close(context: SendContext, page: LedgerPage) -> bool:
     if page.is_test:
         return True
     with context.database.transaction() as connection:
-        close_batch(connection, page.execution_id, page.position, page.batch, context.clock())
+        key = BatchKey(page.execution_id, page.position, page.batch)
+        close_batch(connection, key, context.clock())
         keep_counts(connection, page)
     return True

@@ -1,4 +1,4 @@
-"""When each user's turn is by the user's own clock: now, later, or never."""
+"""When each user's send window opens by the user's own clock: now, later, or never."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,11 @@ from chassis.postgres import Database
 from push_blaster.adapters.devices.device_table import select_timezones
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.delivery.ledger import LedgerState, Refusal
-from push_blaster.domain.delivery.user_time import Wishes, find_turn, hold_limit
+from push_blaster.domain.delivery.user_time import (
+    DeliveryPreferences,
+    find_send_window,
+    window_limit,
+)
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
@@ -24,56 +28,60 @@ ZONE_COLUMN: Final = "timezone"
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """Whose turn is now, whose comes later and when, and who never gets one, and why."""
+class SendWindows:
+    """Whose window is open now, whose opens later and when, and whose never does, and why."""
 
     now: list[AudienceRow] = field(default_factory=list)
     later: dict[UUID, datetime] = field(default_factory=dict)
     never: list[Refusal] = field(default_factory=list)
 
 
-def find_turns(
+def find_send_windows(
     context: StepContext, execution: Execution, position: int, rows: Sequence[AudienceRow]
-) -> Turns:
-    """Return the turns of `rows`; without quiet hours and local times they are all now."""
-    wishes = _find_wishes(context.limits, execution, position)
-    if wishes is None or not rows:
-        return Turns(list(rows))
-    now, zones, turns = context.clock(), _find_zones(context.database, execution, rows), Turns()
-    by_zone = {zone: find_turn(wishes, zone, now) for zone in set(zones.values())}
+) -> SendWindows:
+    """Return the windows of `rows`; without quiet hours and local times all of them are open."""
+    preferences = _find_preferences(context.limits, execution, position)
+    if preferences is None or not rows:
+        return SendWindows(list(rows))
+    now, windows = context.clock(), SendWindows()
+    zones = _find_zones(context.database, execution, rows)
+    by_zone = {zone: find_send_window(preferences, zone, now) for zone in set(zones.values())}
     for row in rows:
         zone = zones[row.user_id]
-        turn = by_zone[zone]
-        if isinstance(turn, LedgerState):
-            turns.never.append(Refusal(row.user_id, turn, _WHY[turn].format(zone=zone.key)))
-        elif turn > now:
-            turns.later[row.user_id] = turn
+        opens_at = by_zone[zone]
+        if isinstance(opens_at, LedgerState):
+            reason = _WHY[opens_at].format(zone=zone.key)
+            windows.never.append(Refusal(row.user_id, opens_at, reason))
+        elif opens_at > now:
+            windows.later[row.user_id] = opens_at
         else:
-            turns.now.append(row)
-    return turns
+            windows.now.append(row)
+    return windows
 
 
 _WHY: Final[Mapping[LedgerState, str]] = {
     LedgerState.QUIET_HOURS: "quiet hours in {zone}",
     LedgerState.LOCAL_TIME_PASSED: "the push's time has passed in {zone}",
-    LedgerState.NOT_IN_TIME: "the turn of {zone} comes too late (settings.deliverWithinMinutes)",
+    LedgerState.NOT_IN_TIME: "the window of {zone} opens too late (settings.deliverWithinMinutes)",
 }
 
 
-def _find_wishes(limits: Limits, execution: Execution, position: int) -> Wishes | None:
-    """Return what the automation wishes; None for nothing, and for what is no live send."""
+def _find_preferences(
+    limits: Limits, execution: Execution, position: int
+) -> DeliveryPreferences | None:
+    """Return what the automation asks for; None if nothing, and for all but a live send."""
     automation, settings = execution.automation, execution.automation.settings
     started_at = execution.pushes[position - 1].started_at
-    is_wished = settings.quiet_hours or settings.local_time
-    if execution.mode is not Mode.LIVE or started_at is None or not is_wished:
+    is_asked_for = settings.quiet_hours or settings.local_time
+    if execution.mode is not Mode.LIVE or started_at is None or not is_asked_for:
         return None
     zone = automation.schedule.timezone
     planned = plan_pushes(automation.pushes, execution.slot, zone)[position - 1]
     wall_time = planned.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    return Wishes(
+    return DeliveryPreferences(
         quiet_hours=settings.quiet_hours,
         wall_time=wall_time if settings.local_time else None,
-        closes_at=started_at + hold_limit(settings, limits.push_time_limit),
+        closes_at=started_at + window_limit(settings, limits.push_time_limit),
     )
 
 

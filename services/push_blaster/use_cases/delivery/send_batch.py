@@ -12,25 +12,27 @@ from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
 from push_blaster.adapters.delivery.batch_table import (
     TakenBatch,
+    Tally,
     add_to_tally,
     count_failure,
+    defer_batch,
     finish_batch,
     keep_batch,
-    put_off_batch,
     take_batch,
 )
 from push_blaster.adapters.delivery.delivery_ledger import (
-    LedgerPage,
+    DeferredUser,
     reservation_key,
     select_deferred,
-    select_held,
     select_states,
+    select_windows,
 )
 from push_blaster.adapters.delivery.delivery_report import keep_counts
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import end_execution
 from push_blaster.adapters.executions.execution_view import NewerExecutionError, select_execution
 from push_blaster.domain.automations.automation import InDoubtPolicy
+from push_blaster.domain.delivery.ledger import BatchKey, LedgerState
 from push_blaster.domain.delivery.message import Message, Outcome
 from push_blaster.domain.delivery.rate_limit import messages_a_turn, rest_after
 from push_blaster.domain.delivery.retry import Tried
@@ -54,11 +56,11 @@ from push_blaster.use_cases.context import (
     report,
     watch_for_stop,
 )
-from push_blaster.use_cases.delivery.choose_receivers import Standing, choose_receivers
+from push_blaster.use_cases.delivery.choose_receivers import PageSnapshot, choose_receivers
 from push_blaster.use_cases.delivery.personalise import personalise
 from push_blaster.use_cases.delivery.send_messages import (
-    Leftovers,
     SendTask,
+    Unfinished,
     leave_in_doubt,
     leave_unreachable,
     send_messages,
@@ -68,50 +70,51 @@ log = structlog.get_logger()
 
 #: Unexpected errors of one batch after which the whole execution is given up.
 MAX_FAILURES: Final = 5
-#: When cadence is told again of what it could not be told.
-TELL_AGAIN: Final = timedelta(minutes=1)
+#: When cadence is notified again after it could not be.
+TRACK_AGAIN: Final = timedelta(minutes=1)
 
 
-def send_batch(context: SendContext, execution_id: str, position: int, number: int) -> None:
+def send_batch(context: SendContext, key: BatchKey) -> None:
     """Send one batch, or what an earlier attempt left of it; safe to repeat."""
-    taken = _take(context, (execution_id, position, number))
+    taken = _take(context, key)
     if taken is None:
         return
     batch, execution = taken
     try:
         _send(fit_to_mode(context, execution.mode), execution, batch)
     except StepStoppedError as stopped:
-        log.info("batch_given_up", execution=execution_id, batch=number, reason=str(stopped))
+        log.info(
+            "batch_given_up", execution=key.execution_id, batch=key.number, reason=str(stopped)
+        )
     except DatabaseAwayError:
         raise
     except StepFailedError as failure:
         _give_up(context, execution, batch, failure)
     except Exception as error:
-        log.exception("batch_crashed", execution=execution_id, batch=number)
+        log.exception("batch_crashed", execution=key.execution_id, batch=key.number)
         _count_failure(context, execution, batch, error)
 
 
-def _take(context: SendContext, key: tuple[str, int, int]) -> tuple[TakenBatch, Execution] | None:
+def _take(context: SendContext, key: BatchKey) -> tuple[TakenBatch, Execution] | None:
     try:
         with context.database.transaction() as connection:
             batch = take_batch(connection, key, context.engine_id)
-            return (batch, select_execution(connection, key[0])) if batch else None
+            return (batch, select_execution(connection, key.execution_id)) if batch else None
     except NewerExecutionError as newer:
         log.info("left_to_a_newer_engine", reason=str(newer))
         return None
 
 
 def _send(context: SendContext, execution: Execution, batch: TakenBatch) -> None:
-    page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
-    in_doubt = execution.automation.settings.in_doubt
+    page, in_doubt = batch.key.page, execution.automation.settings.in_doubt
     resend = in_doubt is InDoubtPolicy.RESEND or not delivers(execution.mode)
-    standing, left = _read_page(context, batch, page)
+    snapshot, left = _read_page(context, batch)
     if not resend:
         reason = "its send began before a crash; the policy is to skip"
         leave_in_doubt(context, page, left.in_doubt, reason)
         left = replace(left, in_doubt=frozenset())
     begun_at = context.clock()
-    messages, keys = _prepare(context, execution, batch, standing, left)
+    messages, keys = _prepare(context, execution, batch, snapshot, left)
     messages, rests_until = _take_turn(execution, messages, begun_at)
 
     def may_send(connection: Connection) -> bool:
@@ -123,7 +126,7 @@ def _send(context: SendContext, execution: Execution, batch: TakenBatch) -> None
         may_send=may_send,
         should_stop=should_stop,
         resend_in_doubt=resend,
-        keep_slots=HeldSlots(context, execution, keys, is_new=standing.is_first).keep,
+        keep_slots=HeldSlots(context, execution, keys, is_new=snapshot.is_first).keep,
         tally=lambda outcomes: _tally(context.database, execution, batch, outcomes),
         left=left,
     )
@@ -135,7 +138,7 @@ def _send(context: SendContext, execution: Execution, batch: TakenBatch) -> None
     if rests_until:
         _rest(context.database, batch, rests_until)
     else:
-        _finish(context, execution, batch, page)
+        _finish(context, execution, batch)
 
 
 def _take_turn(
@@ -152,91 +155,89 @@ def _take_turn(
     return turn, now + rest_after(rate, len(turn))
 
 
-def _read_page(
-    context: StepContext, batch: TakenBatch, page: LedgerPage
-) -> tuple[Standing, Leftovers]:
-    """Return how users stand, and whom earlier attempts left open."""
+def _read_page(context: StepContext, batch: TakenBatch) -> tuple[PageSnapshot, Unfinished]:
+    """Return what the ledger says of the users, and whom earlier attempts left unfinished."""
+    page = batch.key.page
     with context.database.transaction() as connection:
         states = select_states(connection, page)
-        deferred = select_deferred(connection, page) if "deferred" in states.values() else {}
-        held_until = select_held(connection, page) if states else {}
+        is_deferred = LedgerState.DEFERRED in states.values()
+        deferred = select_deferred(connection, page) if is_deferred else {}
+        windows = select_windows(connection, page) if states else {}
     now = context.clock()
     due = {user_id: tried for user_id, (tried, due_at) in deferred.items() if due_at <= now}
     untried = frozenset(user_id for user_id, tried in due.items() if not tried.times)
-    left = Leftovers(
-        in_doubt=frozenset(user_id for user_id, state in states.items() if state == "claimed"),
+    claimed = (u for u, state in states.items() if state == LedgerState.CLAIMED)
+    left = Unfinished(
+        in_doubt=frozenset(claimed),
         deferred=due | dict.fromkeys(untried, Tried(0, now)),
     )
     is_first = batch.fence == 1
-    standing = Standing(states=states, held_until=held_until, due=untried, is_first=is_first)
-    return standing, left
+    return PageSnapshot(states=states, windows=windows, due=untried, is_first=is_first), left
 
 
 def _rest(database: Database, batch: TakenBatch, until: datetime) -> None:
     with database.transaction() as connection:
-        put_off_batch(connection, batch, until, rests=True)
+        defer_batch(connection, batch, until, rests=True)
 
 
-def _finish(
-    context: SendContext, execution: Execution, batch: TakenBatch, page: LedgerPage
-) -> None:
-    """Put the batch off until the first of its deferred messages is due, or end it."""
+def _finish(context: SendContext, execution: Execution, batch: TakenBatch) -> None:
+    """Defer the batch until the first of its deferred messages is due, or end it."""
+    page = batch.key.page
     with context.database.transaction() as connection:
         deferred = select_deferred(connection, page)
     if deferred:
-        _put_off(context, execution, batch, page, deferred.values())
+        _defer(context, execution, batch, deferred.values())
         return
-    is_told = track_page(context, execution, page)
+    is_tracked = track_page(context, execution, page)
     now = context.clock()
     with context.database.transaction() as connection:
-        finish_batch(connection, batch, now, tracked_at=now if is_told else None)
+        finish_batch(connection, batch, now, tracked_at=now if is_tracked else None)
         keep_counts(connection, page)
 
 
-def _put_off(
+def _defer(
     context: SendContext,
     execution: Execution,
     batch: TakenBatch,
-    page: LedgerPage,
-    deferred: Collection[tuple[Tried, datetime]],
+    deferred: Collection[DeferredUser],
 ) -> None:
-    """Put the batch off; if users are held for longer than slots are, who was sent to is told now.
+    """Defer the batch; notify cadence of its sends now if it waits for a send window.
 
-    What cadence cannot be told is tried again soon, with the batch.
+    A window may open later than a reservation lasts. If cadence is away, the batch is soon due.
     """
-    due_at = min(due_at for _, due_at in deferred)
-    is_held = any(not tried.times for tried, _ in deferred)
-    if is_held and not track_so_far(context, execution, page):
-        due_at = min(due_at, context.clock() + TELL_AGAIN)
+    due_at = min(one.due_at for one in deferred)
+    awaits_window = any(not one.tried.times for one in deferred)
+    if awaits_window and not track_so_far(context, execution, batch.key.page):
+        due_at = min(due_at, context.clock() + TRACK_AGAIN)
     with context.database.transaction() as connection:
-        put_off_batch(connection, batch, due_at, rests=False)
+        defer_batch(connection, batch, due_at, rests=False)
 
 
 def _prepare(
     context: SendContext,
     execution: Execution,
     batch: TakenBatch,
-    standing: Standing,
-    left: Leftovers,
+    snapshot: PageSnapshot,
+    left: Unfinished,
 ) -> tuple[list[Message], set[str]]:
-    """Return the messages still to be sent, writing down who gets none and why.
+    """Return the messages still to be sent, and the keys of the reservations of their slots.
 
-    With them the keys of the reservations that hold their slots.
+    Who gets no message, and why, is written down.
     """
-    audience = execution.pushes[batch.position - 1].audience
+    page, position = batch.key.page, batch.key.position
+    audience = execution.pushes[position - 1].audience
     if audience is None:
-        raise StepFailedError(f"Push {batch.position} has no audience.")
+        raise StepFailedError(f"Push {position} has no audience.")
     rows = read_batch(context.data_folder / audience.file, batch.offset, batch.rows)
-    page = LedgerPage(execution.id, batch.position, is_test=False, batch=batch.number)
-    receivers, standing = choose_receivers(context, execution, page, rows, standing)
-    begun = (left.in_doubt | left.deferred.keys()) - standing.due
+    receivers = choose_receivers(context, execution, page, rows, snapshot)
+    begun = (left.in_doubt | left.deferred.keys()) - snapshot.due
     again = [row for row in rows if row.user_id in begun]
-    push = execution.automation.pushes[batch.position - 1]
+    push = execution.automation.pushes[position - 1]
     push = push if goes_to_audience(execution.mode) else push.worded(None)
-    personal = personalise(context, execution, push, [*again, *receivers])
+    personal = personalise(context, execution, push, [*again, *receivers.rows])
     leave_unreachable(context, page, left, personal.refusals)
-    turns = {standing.held_until.get(message.user_id) for message in personal.messages}
-    return personal.messages, {reservation_key(page, turn) for turn in turns}
+    windows = {receivers.windows.get(message.user_id) for message in personal.messages}
+    return personal.messages, {reservation_key(page, window) for window in windows}
 
 
 def _tally(
@@ -247,24 +248,17 @@ def _tally(
     if limit is None or is_dry(execution.mode):
         return
     with database.transaction() as connection:
-        sent, failed = add_to_tally(
-            connection, batch, outcomes[Outcome.SENT], outcomes[Outcome.FAILED]
-        )
+        tally = Tally(outcomes[Outcome.SENT], outcomes[Outcome.FAILED])
+        sent, failed = add_to_tally(connection, batch, tally)
     if exceeds_failure_rate(sent, failed, limit):
+        position = batch.key.position
         text = (
-            f"Push {batch.position} was stopped: {failed} of {sent + failed} messages failed, more "
+            f"Push {position} was stopped: {failed} of {sent + failed} messages failed, more "
             f"than the {limit:.0%} of safeguards.alertThresholds.failureRate."
         )
-        raise StepFailedError(
-            text,
-            Violation(
-                ViolationType.FAILURE_RATE_EXCEEDED,
-                Severity.CRITICAL,
-                text,
-                {"sent": sent, "failed": failed, "limit": limit},
-                batch.position,
-            ),
-        )
+        data = {"sent": sent, "failed": failed, "limit": limit}
+        kind = ViolationType.FAILURE_RATE_EXCEEDED
+        raise StepFailedError(text, Violation(kind, Severity.CRITICAL, text, data, position))
 
 
 def _count_failure(
@@ -272,11 +266,11 @@ def _count_failure(
 ) -> None:
     with context.database.transaction() as connection:
         failures = count_failure(connection, batch)
-        text = f"Batch {batch.number} of push {batch.position}, attempt {failures}: {error}"
+        text = f"Batch {batch.key.number} of push {batch.key.position}, attempt {failures}: {error}"
         stage, now = Phase.LIVE_EXECUTION, context.clock()
-        append_log(connection, batch.execution_id, stage, text, now, LogLevel.WARNING)
+        append_log(connection, batch.key.execution_id, stage, text, now, LogLevel.WARNING)
     if failures >= MAX_FAILURES:
-        text = f"Push {batch.position} failed {failures} times: {error}"
+        text = f"Push {batch.key.position} failed {failures} times: {error}"
         _give_up(context, execution, batch, StepFailedError(text))
 
 
@@ -285,8 +279,8 @@ def _give_up(
 ) -> None:
     if failure.violation:
         report(context, execution, failure.violation)
-    reason, now = str(failure), context.clock()
-    end = (Phase.FAILED, reason)
+    execution_id, reason, now = batch.key.execution_id, str(failure), context.clock()
     with context.database.transaction() as connection:
-        if end_execution(connection, batch.execution_id, {Phase.LIVE_EXECUTION}, end, now):
-            append_log(connection, batch.execution_id, Phase.FAILED, reason, now, LogLevel.ERROR)
+        end = (Phase.FAILED, reason)
+        if end_execution(connection, execution_id, {Phase.LIVE_EXECUTION}, end, now):
+            append_log(connection, execution_id, Phase.FAILED, reason, now, LogLevel.ERROR)

@@ -12,7 +12,6 @@ from uuid import UUID
 from chassis.postgres import Connection
 from push_blaster.adapters.delivery.delivery_ledger import (
     Deferral,
-    LedgerPage,
     claim_again,
     claim_deferred,
     claim_users,
@@ -23,7 +22,7 @@ from push_blaster.adapters.delivery.delivery_ledger import (
 )
 from push_blaster.adapters.delivery.send_metrics import count_outcomes
 from push_blaster.adapters.devices.device_table import mark_devices_dead
-from push_blaster.domain.delivery.ledger import Refusal
+from push_blaster.domain.delivery.ledger import LedgerPage, Refusal
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from push_blaster.domain.delivery.retry import Tried
 from push_blaster.use_cases.context import Pacer, SendContext, StepContext, StepStoppedError
@@ -39,8 +38,8 @@ ROUNDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leftovers:
-    """Users of a page whom an earlier attempt left open.
+class Unfinished:
+    """Users of a page whom an earlier attempt left without an outcome.
 
     Shape: `in_doubt` were claimed and never settled; `deferred` were not taken by the provider.
     """
@@ -64,7 +63,7 @@ class SendTask:
     keep_slots: Callable[[], None] = lambda: None
     tally: Callable[[Counter[Outcome]], None] = lambda _: None
     resend_in_doubt: bool = True
-    left: Leftovers = Leftovers()
+    left: Unfinished = Unfinished()
 
 
 def send_messages(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
@@ -94,7 +93,7 @@ def leave_in_doubt(
 
 
 def leave_unreachable(
-    context: StepContext, page: LedgerPage, left: Leftovers, refusals: Sequence[Refusal]
+    context: StepContext, page: LedgerPage, left: Unfinished, refusals: Sequence[Refusal]
 ) -> None:
     """Write down who gets no message and why; what an earlier attempt began stays in doubt."""
     begun = left.in_doubt & {refusal.user_id for refusal in refusals}
@@ -150,12 +149,12 @@ def _send_once(context: SendContext, task: SendTask, messages: Sequence[Message]
     deliveries: list[Delivery] = []
     try:
         for group in _groups(reach_devices(context.transport, messages, task.should_stop)):
-            deferrals, given_up = _put_off(context, task, group, begun_at)
+            deferrals, given_up = _sort_deferred(context, task, group, begun_at)
             final = [d for d in group if d.outcome in _FINAL] + given_up
             _settle(context, task.page, final, deferrals)
             count_outcomes(group)
-            _tell_pacer(context.pacer, group)
-            _bury_devices(context, group)
+            _inform_pacer(context.pacer, group)
+            _mark_devices_dead(context, group)
             deliveries += [d for d in group if d.outcome is not Outcome.DEFERRED] + given_up
             deliveries += [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
     finally:
@@ -167,7 +166,7 @@ def _send_once(context: SendContext, task: SendTask, messages: Sequence[Message]
 _FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN})
 
 
-def _put_off(
+def _sort_deferred(
     context: StepContext, task: SendTask, group: Sequence[Delivery], begun_at: datetime
 ) -> tuple[list[Deferral], list[Delivery]]:
     """Return when each deferred message is tried again, and those whose time is up as failed."""
@@ -176,10 +175,12 @@ def _put_off(
     for delivery in group:
         if delivery.outcome is not Outcome.DEFERRED:
             continue
-        user_id, dice = delivery.user_id, random.random()  # noqa: S311 - jitter, no secret
+        user_id = delivery.user_id
         before = task.left.deferred.get(user_id, Tried(0, begun_at))
         tried = Tried(before.times + 1, before.since)
-        due_at = context.limits.retry.next_try(tried, context.clock(), delivery.retry_after_s, dice)
+        jitter = random.random()  # noqa: S311 - no secret
+        asked_s = delivery.retry_after_s
+        due_at = context.limits.retry.next_try(tried, context.clock(), asked_s, jitter)
         if due_at is None:
             reason = f"given up after {tried.times} tries: {delivery.reason}"
             given_up.append(Delivery(user_id, Outcome.FAILED, reason=reason))
@@ -188,7 +189,7 @@ def _put_off(
     return deferrals, given_up
 
 
-def _tell_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
+def _inform_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
     outcomes = Counter(delivery.outcome for delivery in group)
     over_quota = sum(delivery.is_over_quota for delivery in group)
     failed = outcomes[Outcome.DEFERRED] + outcomes[Outcome.IN_DOUBT] - over_quota
@@ -222,7 +223,7 @@ def _settle(
         defer(connection, page, deferrals, now)
 
 
-def _bury_devices(context: StepContext, deliveries: Iterable[Delivery]) -> None:
+def _mark_devices_dead(context: StepContext, deliveries: Iterable[Delivery]) -> None:
     dead = [device for delivery in deliveries for device in delivery.dead_devices]
     if dead:
         with context.database.transaction() as connection:

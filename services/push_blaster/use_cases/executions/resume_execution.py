@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chassis.postgres import Connection, Database
-from push_blaster.adapters.delivery.resumed_sends import is_wound_up, select_snapshot
-from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.adapters.delivery.resumed_sends import has_settled
+from push_blaster.adapters.executions.execution_view import select_execution, select_snapshot
 from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
@@ -67,7 +67,7 @@ def _check(connection: Connection, earlier: Execution) -> None:
             f"The execution {earlier.id!r} is {earlier.phase}: only a live send that was stopped, "
             "or failed, on its way is gone on with. Start the automation anew."
         )
-    if not is_wound_up(connection, earlier.id):
+    if not has_settled(connection, earlier.id):
         raise CannotResumeError(
             f"What was under way of {earlier.id!r} is still being wound up; try again in a moment."
         )

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from push_blaster.adapters.audiences.frozen_audiences import index_batches, verify
 from push_blaster.adapters.delivery.batch_table import count_open_batches, insert_batches
-from push_blaster.adapters.delivery.delivery_ledger import LedgerPage
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts, select_reasons
 from push_blaster.adapters.executions.execution_table import FencedError, holds_execution
+from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.execution import (
     Execution,

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from chassis.postgres import Connection
 from push_blaster.adapters.delivery.delivery_ledger import (
-    LedgerPage,
     select_deferred,
     select_states,
 )
 from push_blaster.adapters.delivery.delivery_report import select_reasons
 from push_blaster.adapters.executions.execution_table import holds_execution
 from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState
 from push_blaster.domain.delivery.message import Message, TransportUnavailableError
 from push_blaster.domain.executions.execution import (
     Execution,
@@ -38,15 +38,16 @@ from push_blaster.use_cases.context import (
 )
 from push_blaster.use_cases.delivery.personalise import personalise
 from push_blaster.use_cases.delivery.send_messages import (
-    Leftovers,
     SendTask,
+    Unfinished,
     leave_unreachable,
     send_messages,
 )
 from push_blaster.use_cases.executions.check_safeguards import find_approval_reason
 
 #: The states of a test user who has the message, or would have it.
-_REACHED: Final = frozenset({"sent", "dry_run"})
+_REACHED: Final = frozenset({LedgerState.SENT, LedgerState.DRY_RUN})
+_OPEN: Final = frozenset({LedgerState.CLAIMED, LedgerState.DEFERRED})
 #: How often a test that waits for the provider looks whether it was stopped.
 LOOK_S: Final = 0.1
 _OR_DO_WITHOUT: Final = ", or set settings.safeguards.requireTestFirst to false."
@@ -121,7 +122,7 @@ def _send(
     with context.database.transaction() as connection:
         states = select_states(connection, page)
     personal = personalise(context, execution, push, [r for r in rows if _is_open(r, states)])
-    left = Leftovers(in_doubt=frozenset(u for u, s in states.items() if s == "claimed"))
+    left = Unfinished(in_doubt=frozenset(u for u, s in states.items() if s == LedgerState.CLAIMED))
     leave_unreachable(context, page, left, personal.refusals)
     task = SendTask(
         page=page,
@@ -140,7 +141,7 @@ def _send(
 
 
 def _is_open(row: AudienceRow, states: Mapping[UUID, str]) -> bool:
-    return states.get(row.user_id, "claimed") in {"claimed", "deferred"}
+    return states.get(row.user_id, LedgerState.CLAIMED) in _OPEN
 
 
 def _send_patiently(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
@@ -148,8 +149,8 @@ def _send_patiently(context: SendContext, task: SendTask, messages: Sequence[Mes
     while True:
         with context.database.transaction() as connection:
             deferred = select_deferred(connection, task.page)
-        _wait_until(context, task, max((due for _, due in deferred.values()), default=None))
-        tried = {user_id: before for user_id, (before, _) in deferred.items()}
+        _wait_until(context, task, max((one.due_at for one in deferred.values()), default=None))
+        tried = {user_id: one.tried for user_id, one in deferred.items()}
         send_messages(context, replace(task, left=replace(task.left, deferred=tried)), messages)
         with context.database.transaction() as connection:
             deferred = select_deferred(connection, task.page)

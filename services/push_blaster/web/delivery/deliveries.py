@@ -16,8 +16,13 @@ from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.csv_cells import guard
-from push_blaster.adapters.delivery.delivery_report import Place, select_deliveries
-from push_blaster.adapters.delivery.delivery_search import select_deliveries_of, stream_deliveries
+from push_blaster.adapters.delivery.delivery_report import (
+    LedgerPlace,
+    LedgerRow,
+    select_deliveries,
+    stream_deliveries,
+)
+from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.executions.export_execution import file_name
@@ -97,7 +102,7 @@ def delivery_routes(database: Database) -> Routes:
         """List who got what, and who did not and why, by push, batch and user; or one user."""
         limit, user_id = query["limit"], query["user_id"]
         read = read_cursor(query["cursor"], _read_batch, UUID)
-        after = Place(*read[0], read[1]) if read else None
+        after = LedgerPlace(*read[0], read[1]) if read else None
         with database.transaction() as connection:
             select_execution(connection, execution_id)
             found = select_deliveries(connection, execution_id, after, limit, user_id)
@@ -125,18 +130,18 @@ def delivery_routes(database: Database) -> Routes:
         with database.transaction() as connection:
             found = select_deliveries_of(connection, user_id, before, query["limit"])
         is_full = len(found) == query["limit"]
-        last = write_cursor(found[-1]["claimed_at"], found[-1]["entry"]) if is_full else None
+        last = write_cursor(found[-1].claimed_at, found[-1].entry) if is_full else None
         return {"deliveries": found, "next_cursor": last}
 
     return routes
 
 
-def _next(found: Sequence[Mapping[str, Any]], limit: int) -> str | None:
+def _next(found: Sequence[LedgerRow], limit: int) -> str | None:
     """Return the cursor of what follows a full page."""
     if len(found) < limit:
         return None
-    last = found[-1]
-    return write_cursor(f"{last['position']}.{last['batch']}", last["user_id"])
+    last = found[-1].place
+    return write_cursor(f"{last.position}.{last.batch}", last.user_id)
 
 
 def _read_batch(text: str) -> tuple[int, int]:
@@ -159,12 +164,12 @@ def _write(database: Database, execution: Execution) -> Iterator[str]:
             yield text.getvalue()
 
 
-def _row(row: tuple[Any, ...], pushes: Mapping[int, tuple[object, ...]]) -> tuple[object, ...]:
-    position, user_id, state, reason, provider_id, variant, was_in_doubt, *instants = row
-    return (
-        *(position, *pushes[position], user_id, state, guard(reason), guard(provider_id)),
-        *(guard(variant), str(was_in_doubt).lower(), *map(_instant, instants)),
-    )
+def _row(row: LedgerRow, pushes: Mapping[int, tuple[object, ...]]) -> tuple[object, ...]:
+    texts = (guard(row.reason), guard(row.provider_id), guard(row.variant))
+    instants = (_instant(row.claimed_at), _instant(row.settled_at))
+    was_in_doubt = str(row.was_in_doubt).lower()
+    head = (row.position, *pushes[row.position], row.user_id, row.state)
+    return (*head, *texts, was_in_doubt, *instants)
 
 
 def _instant(at: datetime | None) -> str:

@@ -1,6 +1,6 @@
 """The page that tells what one user got, in one execution or in all of them."""
 
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, render_template, request
@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
 from chassis.postgres import Database
-from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
+from push_blaster.adapters.delivery.delivery_search import UserDelivery, select_deliveries_of
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
 from push_blaster.web.frame.frame import page_routes
 
@@ -25,7 +25,7 @@ def delivery_pages(database: Database) -> Blueprint:
         user, execution_id = (request.args.get(name, "").strip() for name in ("user", "execution"))
         found = _find(database, user, execution_id or None) if user else []
         is_full = len(found) == PAGE
-        older = write_cursor(found[-1]["claimed_at"], found[-1]["entry"]) if is_full else None
+        older = write_cursor(found[-1].claimed_at, found[-1].entry) if is_full else None
         return render_template(
             "deliveries.html", user=user, execution_id=execution_id, found=found, older=older
         )
@@ -33,7 +33,7 @@ def delivery_pages(database: Database) -> Blueprint:
     return pages
 
 
-def _find(database: Database, user: str, execution_id: str | None) -> list[dict[str, Any]]:
+def _find(database: Database, user: str, execution_id: str | None) -> list[UserDelivery]:
     try:
         user_id = UUID(user)
     except ValueError as error:

@@ -11,7 +11,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
-from push_blaster.adapters.delivery.failure_view import select_failures
+from push_blaster.adapters.delivery.delivery_search import select_failures
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_log import LogQuery, select_log_page
 from push_blaster.adapters.executions.execution_view import (

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,11 +11,11 @@ import pytest
 from push_blaster.domain.automations.automation import QuietHours, Settings, WhenQuiet
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.delivery.user_time import (
-    Wishes,
+    DeliveryPreferences,
     find_end_of_quiet,
-    find_turn,
-    hold_limit,
+    find_send_window,
     stop_limit,
+    window_limit,
 )
 from push_blaster.domain.zones import find_zone
 
@@ -129,26 +130,26 @@ def test_the_nights_on_which_clocks_jump_are_as_the_table_says() -> None:
 def test_a_message_is_held_dropped_or_too_late() -> None:
     now = berlin("2025-06-01T23:00")
     dropping = QuietHours(start=time(22), end=time(8), when_quiet=WhenQuiet.DROP)
-    hold = Wishes(quiet_hours=NIGHT, wall_time=None, closes_at=now + 9 * HOUR)
-    drop = Wishes(quiet_hours=dropping, wall_time=None, closes_at=now + 9 * HOUR)
-    short = Wishes(quiet_hours=NIGHT, wall_time=None, closes_at=now + 9 * HOUR - MINUTE)
+    defer = DeliveryPreferences(quiet_hours=NIGHT, wall_time=None, closes_at=now + 9 * HOUR)
+    drop = replace(defer, quiet_hours=dropping)
+    short = replace(defer, closes_at=now + 9 * HOUR - MINUTE)
 
-    assert find_turn(hold, BERLIN, now) == berlin("2025-06-02T08:00")
-    assert find_turn(drop, BERLIN, now) is LedgerState.QUIET_HOURS
-    assert find_turn(short, BERLIN, now) is LedgerState.NOT_IN_TIME
-    assert find_turn(drop, ZoneInfo("America/Denver"), now) == now
+    assert find_send_window(defer, BERLIN, now) == berlin("2025-06-02T08:00")
+    assert find_send_window(drop, BERLIN, now) is LedgerState.QUIET_HOURS
+    assert find_send_window(short, BERLIN, now) is LedgerState.NOT_IN_TIME
+    assert find_send_window(drop, ZoneInfo("America/Denver"), now) == now
 
 
 def test_a_local_time_comes_in_each_zone_and_has_passed_after_an_hour() -> None:
     now = berlin("2025-06-01T18:00")
-    wishes = Wishes(
+    wishes = DeliveryPreferences(
         quiet_hours=None,
         wall_time=datetime.fromisoformat("2025-06-01T18:00"),
         closes_at=now + 24 * HOUR,
     )
 
     def turn(zone: str) -> datetime | LedgerState:
-        return find_turn(wishes, ZoneInfo(zone), now)
+        return find_send_window(wishes, ZoneInfo(zone), now)
 
     assert turn("Europe/Berlin") == now
     assert turn("Europe/London") == now + HOUR
@@ -160,24 +161,24 @@ def test_a_local_time_comes_in_each_zone_and_has_passed_after_an_hour() -> None:
 
 def test_a_local_time_within_quiet_hours_is_held_until_they_end() -> None:
     now = berlin("2025-06-01T12:00")
-    wishes = Wishes(
+    wishes = DeliveryPreferences(
         quiet_hours=NIGHT,
         wall_time=datetime.fromisoformat("2025-06-01T23:00"),
         closes_at=now + 24 * HOUR,
     )
 
-    assert find_turn(wishes, BERLIN, now) == berlin("2025-06-02T08:00")
+    assert find_send_window(wishes, BERLIN, now) == berlin("2025-06-02T08:00")
 
 
 def test_whoever_is_late_is_still_sent_to_after_the_time_has_closed() -> None:
     now = berlin("2025-06-01T12:00")
-    wishes = Wishes(quiet_hours=NIGHT, wall_time=None, closes_at=now - HOUR)
+    wishes = DeliveryPreferences(quiet_hours=NIGHT, wall_time=None, closes_at=now - HOUR)
 
-    assert find_turn(wishes, BERLIN, now) == now
+    assert find_send_window(wishes, BERLIN, now) == now
 
 
 def test_a_push_with_little_time_holds_nobody_and_has_no_more_time_for_it() -> None:
-    assert hold_limit(Settings(), 10 * MINUTE) == 0 * MINUTE
+    assert window_limit(Settings(), 10 * MINUTE) == 0 * MINUTE
     assert stop_limit(Settings(), 10 * MINUTE) == 10 * MINUTE
 
 
@@ -189,7 +190,7 @@ def test_users_are_held_within_the_time_that_a_push_has(
 ) -> None:
     settings = Settings(deliver_within=None if within is None else within * MINUTE)
 
-    assert hold_limit(settings, 240 * MINUTE) == held * MINUTE
+    assert window_limit(settings, 240 * MINUTE) == held * MINUTE
     assert stop_limit(settings, 240 * MINUTE) == stopped * MINUTE
 
 

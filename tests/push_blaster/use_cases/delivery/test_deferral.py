@@ -10,9 +10,10 @@ import pytest
 
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from push_blaster.adapters.delivery.delivery_ledger import LedgerPage, claim_users
+from push_blaster.adapters.delivery.delivery_ledger import claim_users
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.transports.google_tokens import GoogleTokens
+from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.retry import RetryPolicy
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.delivery.close_batches import close_batches

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from chassis.postgres import BulkDatabase
-from push_blaster.adapters.delivery.batch_table import hand_out_batches
+from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.domain.delivery.rate_limit import messages_a_turn, rest_after
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
@@ -26,7 +26,7 @@ def begin(bench: Bench, **settings: object) -> str:
 
 def hand_out(bench: Bench) -> list[int]:
     with bench.database.transaction() as connection:
-        found = hand_out_batches(connection, bench.now, bench.now, 64)
+        found = dispatch_batches(connection, bench.now, bench.now, 64)
     return [batch for _, _, batch in found]
 
 

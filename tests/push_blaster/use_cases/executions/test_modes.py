@@ -7,9 +7,10 @@ import pytest
 
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document
-from push_blaster.adapters.delivery.delivery_ledger import LedgerPage, claim_users
+from push_blaster.adapters.delivery.delivery_ledger import claim_users
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.delivery.close_batches import close_batches

@@ -8,6 +8,7 @@ import pytest
 from chassis.postgres import Database
 from push_blaster.adapters.executions.execution_table import hand_out_executions
 from push_blaster.adapters.executions.execution_view import NewerExecutionError
+from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
@@ -103,7 +104,7 @@ def test_a_batch_of_a_newer_version_is_left_to_it(bench: Bench) -> None:
     _run(bench.database, NEWER["setting"], {"id": execution_id})
     sent = len((bench.folder / "messages.jsonl").read_text().splitlines())
 
-    send_batch(bench.context, execution_id, 1, 1)
+    send_batch(bench.context, BatchKey(execution_id, 1, 1))
 
     assert len((bench.folder / "messages.jsonl").read_text().splitlines()) == sent == 20
     assert _read_row(bench.database, execution_id)[0] == Phase.LIVE_EXECUTION

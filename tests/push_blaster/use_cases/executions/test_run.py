@@ -9,11 +9,12 @@ from uuid import UUID
 import pytest
 
 from chassis.postgres import Database
-from push_blaster.adapters.delivery.delivery_ledger import LedgerPage, claim_users, select_states
+from push_blaster.adapters.delivery.delivery_ledger import claim_users, select_states
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.transports.file_transport import FileTransport
 from push_blaster.domain.delivery.deep_link import LinkPolicy
+from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.executions.execution import PushStatus
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.phase import Phase
