@@ -4,28 +4,19 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from marshmallow import (
-    INCLUDE,
-    ValidationError,
-    fields,
-    pre_load,
-    validate,
-    validates_schema,
-)
+from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
-from push_blaster.adapters.automations.automation_schema import (
+from push_blaster.adapters.automations.field_checks import is_id, worded
+from push_blaster.adapters.automations.field_declaration import KeptSchema, optional
+from push_blaster.adapters.automations.json_values import check_can_be_told
+from push_blaster.adapters.automations.push_schema import (
     BODY_LENGTH,
-    PLACE_FIELDS,
     SEQUENCE_LENGTH,
     TITLE_LENGTH,
-    KeptSchema,
-    ScheduleSchema,
-    SettingsSchema,
-    is_id,
-    optional,
-    worded,
+    PlaceSchema,
 )
-from push_blaster.adapters.automations.json_values import check_can_be_told
+from push_blaster.adapters.automations.schedule_schema import ScheduleSchema
+from push_blaster.adapters.automations.settings_schema import AutomationSettingsSchema
 from push_blaster.domain.automations.automation_template import (
     DELAY_HOURS,
     Scalar,
@@ -52,45 +43,36 @@ def _is_scalar(value: object) -> None:
         raise ValidationError("An option is a text, a number, true or false.")
 
 
-_Validation = KeptSchema.from_dict(
-    {
-        "min": optional(fields.Float),
-        "max": optional(fields.Float),
-        "pattern": optional(fields.String, validate=_is_pattern),
-        "options": optional(fields.List, cls_or_instance=fields.Raw(validate=_is_scalar)),
-    },
-    name="VariableValidation",
-)
+class VariableValidationSchema(KeptSchema):
+    """What a variable's value has to be, beyond its type."""
+
+    min = optional(fields.Float)
+    max = optional(fields.Float)
+    pattern = optional(fields.String, validate=_is_pattern)
+    options = optional(fields.List, cls_or_instance=fields.Raw(validate=_is_scalar))
 
 
-class _Variable(
-    KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
-        {
-            "name": fields.String(
-                required=True,
-                validate=validate.Regexp(
-                    r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z",
-                    error="Use letters, digits and '_', at most 64, no digit first.",
-                ),
-            ),
-            "type": fields.String(
-                required=True, validate=validate.OneOf([t.value for t in VariableType])
-            ),
-            "description": optional(fields.String),
-            "required": fields.Boolean(load_default=False),
-            "defaultValue": optional(fields.Raw),
-            "validation": optional(fields.Nested, nested=_Validation),
-            "wording": optional(
-                fields.Dict,
-                keys=fields.String(),
-                values=fields.String(),
-                metadata={"description": "What stands in texts for each of the values"},
-            ),
-        },
-        name="TemplateVariableFields",
-    )
-):
+class _Variable(KeptSchema):
     """A variable, whose default has to be one of its values."""
+
+    name = fields.String(
+        required=True,
+        validate=validate.Regexp(
+            r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z",
+            error="Use letters, digits and '_', at most 64, no digit first.",
+        ),
+    )
+    type = fields.String(required=True, validate=validate.OneOf([t.value for t in VariableType]))
+    description = optional(fields.String)
+    required = fields.Boolean(load_default=False)
+    default_value = optional(fields.Raw)
+    validation = optional(fields.Nested, nested=VariableValidationSchema)
+    wording = optional(
+        fields.Dict,
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"description": "What stands in texts for each of the values"},
+    )
 
     @validates_schema
     def _fits_itself(self, data: dict[str, Any], **_: object) -> None:
@@ -102,43 +84,33 @@ class _Variable(
             raise ValidationError("The delay between pushes, in hours, is a number.", "type")
 
 
-_Push = KeptSchema.from_dict(
-    {
-        "titleTemplate": fields.String(required=True, validate=TITLE_LENGTH),
-        "bodyTemplate": fields.String(required=True, validate=BODY_LENGTH),
-        "deepLinkTemplate": optional(fields.String, load_default=""),
-        **PLACE_FIELDS,
-        "variables": fields.List(fields.String(), dump_only=True),
-    },
-    name="PushTemplate",
-)
+class PushTemplateSchema(PlaceSchema):
+    """A push whose texts have variables."""
+
+    title_template = fields.String(required=True, validate=TITLE_LENGTH)
+    body_template = fields.String(required=True, validate=BODY_LENGTH)
+    deep_link_template = optional(fields.String, load_default="")
+    variables = fields.List(fields.String(), dump_only=True)
 
 
-class TemplateSchema(
-    KeptSchema.from_dict(  # type: ignore[misc]  # a base made at run time
-        {
-            "id": fields.String(required=True, validate=is_id),
-            "name": fields.String(required=True, validate=worded(255)),
-            "description": optional(fields.String),
-            "category": fields.String(load_default="custom", validate=validate.OneOf(CATEGORIES)),
-            "isSystemTemplate": fields.Boolean(load_default=False),
-            "version": fields.Integer(strict=True, load_default=1, validate=validate.Range(min=1)),
-            "variables": fields.List(fields.Nested(_Variable), load_default=list),
-            "defaultSchedule": fields.Nested(ScheduleSchema, required=True),
-            "pushTemplates": fields.List(
-                fields.Nested(_Push),
-                required=True,
-                validate=SEQUENCE_LENGTH,
-            ),
-            "audienceTemplate": optional(fields.Dict, load_default=dict),
-            "defaultSettings": fields.Nested(
-                SettingsSchema, load_default=lambda: SettingsSchema().load({})
-            ),
-        },
-        name="AutomationTemplate",
-    )
-):
+class TemplateSchema(KeptSchema):
     """A template of automations, as its file and the API show it."""
+
+    id = fields.String(required=True, validate=is_id)
+    name = fields.String(required=True, validate=worded(255))
+    description = optional(fields.String)
+    category = fields.String(load_default="custom", validate=validate.OneOf(CATEGORIES))
+    is_system_template = fields.Boolean(load_default=False)
+    version = fields.Integer(strict=True, load_default=1, validate=validate.Range(min=1))
+    variables = fields.List(fields.Nested(_Variable), load_default=list)
+    default_schedule = fields.Nested(ScheduleSchema, required=True)
+    push_templates = fields.List(
+        fields.Nested(PushTemplateSchema), required=True, validate=SEQUENCE_LENGTH
+    )
+    audience_template = optional(fields.Dict, load_default=dict)
+    default_settings = fields.Nested(
+        AutomationSettingsSchema, load_default=lambda: AutomationSettingsSchema().load({})
+    )
 
     @pre_load
     def _is_object(self, data: object, **_: object) -> object:
@@ -166,7 +138,7 @@ def complete_template(raw: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises: marshmallow's ValidationError, with the path of each field that does not fit.
     """
-    template: dict[str, Any] = TemplateSchema(unknown=INCLUDE).load(raw)
+    template: dict[str, Any] = TemplateSchema().load(raw)
     for number, push in enumerate(template["pushTemplates"], start=1):
         push["sequenceOrder"] = push.get("sequenceOrder") or number
         push["variables"] = find_names(" ".join(push[field] or "" for field in TEXTS))

@@ -1,4 +1,4 @@
-"""Every field of an automation's form: what it is called, and how its text is read.
+"""The fields of an automation's form, as the schema declares them.
 
 A field's name in the form is its path in the document, such as `pushSequence.0.title`.
 """
@@ -6,8 +6,13 @@ A field's name in the form is its path in the document, such as `pushSequence.0.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from itertools import groupby
+from typing import Any, Final
 
+from marshmallow import fields
+
+from push_blaster.adapters.automations.automation_schema import AutomationSchema
+from push_blaster.adapters.automations.field_declaration import FormField, find_form_fields
 from push_blaster.web.automations.document_paths import find_differences
 from push_blaster.web.automations.form_fields import (
     Read,
@@ -20,73 +25,46 @@ from push_blaster.web.automations.form_fields import (
     text,
 )
 
+_WIDE: Final = frozenset({"area", "tick", "lines", "days"})
+_READS: Final[Mapping[str, Read]] = {
+    "percent": percentage,
+    "tick": flag,
+    "lines": lines,
+    "days": days,
+}
+
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A field of the form."""
+class Entry:
+    """A field of the form, with what reads its text."""
 
-    label: str
+    form: FormField
     read: Read
+    usual: object
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it takes the whole width of the form; the others stand side by side."""
+        return self.form.widget in _WIDE
 
 
-FIELDS: Final[Mapping[str, Field]] = {
-    "name": Field("Name", text),
-    "description": Field("Description", text),
-    "schedule.frequency": Field("How often", text),
-    "schedule.executionTime": Field("Live send time, T", optional),
-    "schedule.timezone": Field("Time zone", text),
-    "schedule.startDate": Field("From", optional),
-    "schedule.endDate": Field("Until", optional),
-    "schedule.daysOfWeek": Field("On", days),
-    "schedule.dayOfMonth": Field("Day of the month", number),
-    "schedule.cronExpression": Field("Cron expression", optional),
-    "schedule.leadTimeMinutes": Field("Lead time", number),
-    "schedule.missedRunPolicy": Field("A slot that was missed", optional),
-    "schedule.graceMinutes": Field("Late by at most", number),
-    "audienceCriteria.customScript.scriptId": Field("Audience script", text),
-    "audienceCriteria.manualUserIds": Field("Users by id", lines),
-    "settings.cancellationWindowMinutes": Field("Window to cancel", number),
-    "settings.testUserIds": Field("Test users", lines),
-    "settings.dryRunFirst": Field("Send a test first", flag),
-    "settings.safeguards.requireTestFirst": Field("Go no further without a test", flag),
-    "settings.requireApproval": Field("Go live only when an operator approved it", flag),
-    "settings.safeguards.maxAudienceSize": Field("Largest audience", number),
-    "settings.maxAudienceSize": Field("Largest audience, old name", number),
-    "settings.safeguards.alertThresholds.audienceSize": Field("Warn above", number),
-    "settings.safeguards.alertThresholds.failureRate": Field("Stop at failures of", percentage),
-    "settings.safeguards.drift.sizeFactor": Field("Hold at a size change of", number),
-    "settings.safeguards.drift.leastOverlap": Field("Hold at an overlap below", percentage),
-    "settings.safeguards.emergencyContacts": Field("Emergency contacts", lines),
-    "settings.quietHours.start": Field("Quiet from", optional),
-    "settings.quietHours.end": Field("Quiet until", optional),
-    "settings.quietHours.whenQuiet": Field("A message then", optional),
-    "settings.quietHours.timezone": Field("Zone if unknown", optional),
-    "settings.localTime": Field("Send at T by each user's own clock", flag),
-    "settings.deliverWithinMinutes": Field("Hold for at most", number),
-    "settings.holdoutPercent": Field("Held out", number),
-    "settings.ratePerMinute": Field("Messages a minute", number),
-    "settings.devices": Field("Devices of a user", optional),
-    "settings.inDoubt": Field("A message in doubt", optional),
-    "settings.failPolicy": Field("If cadence is away", optional),
+def _make_entry(field: fields.Field[Any], form: FormField) -> Entry:
+    has_default = field.load_default is not None and not callable(field.load_default)
+    default = field.load_default if isinstance(field, fields.Number) and has_default else ""
+    return Entry(form, _READS.get(form.widget) or _find_read(field), form.usual or default)
+
+
+def _find_read(field: fields.Field[Any]) -> Read:
+    if isinstance(field, fields.Number):
+        return number
+    return optional if field.allow_none and field.load_default != "" else text
+
+
+ENTRIES: Final[Mapping[str, Entry]] = {
+    path: _make_entry(field, form) for path, field, form in find_form_fields(AutomationSchema())
 }
-
-PUSH_FIELDS: Final[Mapping[str, Field]] = {
-    "title": Field("Title", text),
-    "body": Field("Text", text),
-    "deepLink": Field("Deep link", text),
-    "layerId": Field("Layer", number),
-    "audienceName": Field("Audience of the script", optional),
-    "timing.delayAfterPrevious": Field("Minutes after the last one", number),
-    "timing.absoluteTime": Field("Or at", optional),
-}
-
-VARIANT_FIELDS: Final[Mapping[str, Field]] = {
-    "id": Field("Variant", text),
-    "weight": Field("Share", number),
-    "title": Field("Its title", optional),
-    "body": Field("Its text", optional),
-    "deepLink": Field("Its deep link", optional),
-}
+PUSH: Final = "pushSequence.#."
+VARIANT: Final = "pushSequence.#.variants.#."
 
 #: What is no decision of whoever fills in the form: others keep it, or its buttons say it.
 MANAGED: Final = frozenset(
@@ -107,22 +85,39 @@ MANAGED: Final = frozenset(
 #: Where the parameters of the script stand; each is a field that the script declares.
 PARAMETERS: Final = "audienceCriteria.customScript.parameters"
 
-SHAPES: Final[Mapping[str, Field]] = {
-    **FIELDS,
-    **{f"pushSequence.#.{path}": field for path, field in PUSH_FIELDS.items()},
-    **{f"pushSequence.#.variants.#.{path}": field for path, field in VARIANT_FIELDS.items()},
-}
-
 
 def shape_of(path: str) -> str:
     """Return a path without the places in its lists: `pushSequence.#.title`."""
     return re.sub(r"\.\d+(?=\.|$)", ".#", path)
 
 
+def entry_of(path: str) -> Entry:
+    """Return the form's field at a path."""
+    return ENTRIES[shape_of(path)]
+
+
+def find_rows(section: str, at: str = "") -> list[list[str]]:
+    """Return the paths of a section's fields, those together that stand side by side.
+
+    Shape: `at` is the place of the push or variant that the section is about.
+    """
+    found = [shape for shape, entry in ENTRIES.items() if entry.form.section == section]
+    rows = groupby(found, key=lambda shape: ENTRIES[shape].is_wide)
+    start = shape_of(at)
+    return [[at + shape.removeprefix(start) for shape in row] for _, row in rows]
+
+
+def has_fault(section: str, errors: Mapping[str, str]) -> bool:
+    """Return whether a complaint is about a field of the section, or about a part around one."""
+    shapes = [f"{shape}." for shape, entry in ENTRIES.items() if entry.form.section == section]
+    faults = [f"{shape_of(path)}." for path in errors]
+    return any(f.startswith(shape) or shape.startswith(f) for f in faults for shape in shapes)
+
+
 def label_of(path: str) -> str:
     """Return what the field at a path is called; the path itself if the form has none there."""
-    field = SHAPES.get(shape_of(path))
-    return field.label if field else path.removeprefix(f"{PARAMETERS}.")
+    entry = ENTRIES.get(shape_of(path))
+    return entry.form.label if entry else path.removeprefix(f"{PARAMETERS}.")
 
 
 def describe(path: str) -> str:
@@ -133,7 +128,7 @@ def describe(path: str) -> str:
     place = f"Push {int(found[1]) + 1}"
     if found[2]:
         place += f", variant {int(found[2]) + 1}"
-    rest = path if shape_of(path) in SHAPES else found[3] or ""
+    rest = path if shape_of(path) in ENTRIES else found[3] or ""
     return f"{place}: {label_of(rest)}" if rest else place
 
 
@@ -142,5 +137,5 @@ def find_kept(document: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for path, value, _ in find_differences(document, {}):
         shape = shape_of(path)
         is_parameter = path == PARAMETERS or path.startswith(f"{PARAMETERS}.")
-        if shape not in SHAPES and shape not in MANAGED and not is_parameter:
+        if shape not in ENTRIES and shape not in MANAGED and not is_parameter:
             yield path, value

@@ -5,13 +5,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 from push_blaster.domain.audiences.script import Parameter, ParameterType
-from push_blaster.web.automations.automation_fields import (
-    FIELDS,
-    PARAMETERS,
-    PUSH_FIELDS,
-    VARIANT_FIELDS,
-    Field,
-)
+from push_blaster.web.automations.automation_fields import ENTRIES, PARAMETERS, PUSH, VARIANT
 from push_blaster.web.automations.document_paths import find, put
 from push_blaster.web.automations.form_fields import Form, read_number
 
@@ -32,7 +26,7 @@ Declared = Callable[[str], Sequence[Parameter]]
 def read_form(form: Form, old: Mapping[str, Any], declared: Declared) -> dict[str, Any]:
     """Return `old` with the form's fields laid over it; what the form does not show stays."""
     document = deepcopy(dict(old))
-    _lay(document, FIELDS, form)
+    _lay(document, "", form)
     _choose_script(document, form, old, declared)
     if not any(find(document, f"settings.quietHours.{name}") for name in ("start", "end")):
         (document.get("settings") or {}).pop("quietHours", None)
@@ -61,9 +55,15 @@ def find_other_parameters(document: Mapping[str, Any], declared: Sequence[Parame
     return [f"{name} = {text_of(v)}" for name, v in given.items() if name not in names]
 
 
-def _lay(document: dict[str, Any], fields: Mapping[str, Field], form: Form, at: str = "") -> None:
-    for path, field in fields.items():
-        put(document, path, field.read(form, at + path))
+def _lay(document: dict[str, Any], part: str, form: Form, at: str = "") -> None:
+    """Put the form's fields of a part into `document`, which is that part.
+
+    Shape: `part` and `at` are its place in the automation, without and with the places in lists.
+    """
+    for shape, entry in ENTRIES.items():
+        path = shape.removeprefix(part)
+        if shape.startswith(part) and "#" not in path:
+            put(document, path, entry.read(form, at + path))
 
 
 def _choose_script(
@@ -117,7 +117,7 @@ def _read_push(
 ) -> dict[str, Any]:
     known_push = known.get(form.get(f"{prefix}.id", ""), {})
     push = deepcopy({"title": "", "body": "", **known_push})
-    _lay(push, PUSH_FIELDS, form, f"{prefix}.")
+    _lay(push, PUSH, form, f"{prefix}.")
     variants = [
         _read_variant(form, f"{prefix}.variants.{place}.", _known(push.get("variants")))
         for place in form.getlist(f"{prefix}.variants")
@@ -130,7 +130,7 @@ def _read_variant(
     form: Form, prefix: str, known: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     variant = deepcopy(dict(known.get(form.get(f"{prefix}was", ""), {})))
-    _lay(variant, VARIANT_FIELDS, form, prefix)
+    _lay(variant, VARIANT, form, prefix)
     return {"id": "", **variant}
 
 

@@ -21,7 +21,14 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.automations.automation_draft import Outlook, find_faults, look_at_draft
-from push_blaster.web.automations.automation_fields import PARAMETERS, describe, find_kept, label_of
+from push_blaster.web.automations.automation_fields import (
+    PARAMETERS,
+    describe,
+    entry_of,
+    find_kept,
+    find_rows,
+    has_fault,
+)
 from push_blaster.web.automations.automation_form import (
     BLANK,
     find_other_parameters,
@@ -75,11 +82,12 @@ class Editor:
             document=document,
             is_new="version" not in document,
             value=partial(find, document),
-            label=label_of,
+            entry_of=entry_of,
+            find_rows=find_rows,
+            has_fault=has_fault,
             describe=describe,
             text_of=text_of,
             errors=remarks.errors,
-            is_faulty=lambda *starts: any(path.startswith(starts) for path in remarks.errors),
             focus=remarks.focus,
             scripts=self.context.scripts.list_all(),
             offer=offer,

@@ -33,8 +33,8 @@ NAMES: Final = {
 
 def find_fields(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
     """Yield path, field and type of everything that an automation may say."""
-    for name, field in schema.fields.items():
-        path = prefix + name
+    for field in schema.fields.values():
+        path = f"{prefix}{field.data_key}"
         inner = field.inner if isinstance(field, fields.List) else field
         if not isinstance(inner, fields.Nested):
             described = describe(inner)

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from marshmallow import Schema, fields
 
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
-from push_blaster.web.automations.automation_fields import MANAGED, PARAMETERS, SHAPES, describe
+from push_blaster.web.automations.automation_fields import ENTRIES, MANAGED, PARAMETERS, describe
 from tests.builders import a_document
 from tests.page_reader import form_values, table_rows
 from tests.push_blaster.web.page_support import Visitor
@@ -75,7 +75,7 @@ def paths_of(schema: Schema, above: str = "") -> Iterator[str]:
 
 
 def test_every_setting_that_people_decide_is_in_the_form() -> None:
-    known = {*SHAPES, *MANAGED, *KEPT, PARAMETERS}
+    known = {*ENTRIES, *MANAGED, *KEPT, PARAMETERS}
 
     assert set(paths_of(AutomationSchema())) - known == set()
 

@@ -1,0 +1,76 @@
+"""Checks of single values in documents; each refuses with what would be right instead."""
+
+from typing import Final
+
+from marshmallow import ValidationError, validate
+
+from push_blaster.adapters.automations.cron_fields import BadCronError, check_cron
+from push_blaster.adapters.automations.document_files import ID_PATTERN
+from push_blaster.adapters.automations.schedule_fields import (
+    read_absolute_time,
+    read_date,
+    read_time,
+)
+from push_blaster.domain.zones import find_zone
+
+DAY_MINUTES: Final = 24 * 60
+
+
+def is_id(value: str) -> None:
+    """Refuse what no file can be named by."""
+    if not ID_PATTERN.fullmatch(value):
+        raise ValidationError(
+            "Use letters, digits, '.', '_' and '-', at most 100, a letter or digit first."
+        )
+
+
+def is_time(value: str) -> None:
+    """Refuse what is no time of day."""
+    try:
+        read_time(value)
+    except ValueError as error:
+        raise ValidationError(f"{value!r} is no time of day; write it as HH:MM.") from error
+
+
+def is_date(value: str) -> None:
+    """Refuse what is no day near enough."""
+    try:
+        read_date(value)
+    except ValueError as error:
+        raise ValidationError(
+            f"{value!r} is no date from 1970 to 2200; write it as YYYY-MM-DD."
+        ) from error
+
+
+def is_zone(value: str) -> None:
+    """Refuse what names no time zone."""
+    if find_zone(value) is None:
+        raise ValidationError(f"{value!r} is no time zone; use a name such as Europe/Berlin.")
+
+
+def is_cron(value: str) -> None:
+    """Refuse what is no cron expression; whether an empty one will do, the schedule decides."""
+    if not value:
+        return
+    try:
+        check_cron(value)
+    except BadCronError as error:
+        raise ValidationError(str(error)) from error
+
+
+def is_absolute_time(value: str) -> None:
+    """Refuse what is neither a time of day nor an instant; an empty text is as good as none."""
+    if not value:
+        return
+    try:
+        read_absolute_time(value, "UTC")
+    except ValueError as error:
+        raise ValidationError(
+            f"{value!r} is neither a time of day (HH:MM) nor an instant (ISO 8601) "
+            "from 1970 to 2200."
+        ) from error
+
+
+def worded(most: int) -> validate.Validator:
+    """Return the check of a text that may not be empty."""
+    return validate.Length(min=1, max=most, error="Give 1 to {max} characters.")

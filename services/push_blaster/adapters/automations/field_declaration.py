@@ -1,0 +1,153 @@
+"""One declaration of an automation's field, which schema, typed automation and form all read.
+
+A field is declared once, in its schema. `declare` adds to the marshmallow field what it becomes in
+the typed automation of the domain, and how the form on the page asks for it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal, TypeVar
+
+from marshmallow import INCLUDE, Schema, fields, validate
+
+from chassis.schemas import DocumentSchema
+
+AnyField = TypeVar("AnyField", bound=fields.Field[Any])
+_KEY: Final = "declaration"
+
+
+#: A part of the form. The templates name each field that has a place of its own.
+Section = Literal[
+    "name",
+    "schedule",
+    "users",
+    "before live",
+    "lead",
+    "safeguards",
+    "user time",
+    "experiment",
+    "delivery",
+    "push texts",
+    "push",
+    "variant",
+    "variant texts",
+    "own place",
+]
+#: How the form asks for a value.
+Widget = Literal[
+    "text", "area", "number", "percent", "time", "date", "choice", "tick", "lines", "days"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """A field of the form.
+
+    Shape: `usual` stands greyed in an empty field. `options` are pairs of a value and its label.
+    With `only` the field is shown for that frequency only, with `but` for every other one. With
+    `if_given` it is shown only where the document has a value.
+    """
+
+    label: str
+    section: Section
+    widget: Widget = "text"
+    hint: str = ""
+    _: KW_ONLY
+    usual: object = ""
+    options: Sequence[tuple[str, str]] = ()
+    rows: int = 3
+    only: str = ""
+    but: str = ""
+    if_given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a field is beside its schema.
+
+    Shape: `gives` is the attribute of the typed automation, None if it has the field's own name,
+    empty if only the document has the field. `read` turns the document's value into the attribute.
+    """
+
+    gives: str | None
+    read: Callable[[Any], object]
+    form: FormField | None
+
+
+class KeptSchema(DocumentSchema):
+    """A part of the document: what we do not know stays as it is."""
+
+    class Meta:
+        unknown = INCLUDE
+
+
+def optional(field: type[fields.Field[Any]], **options: Any) -> fields.Field[Any]:
+    """Return a field that may be null."""
+    return field(allow_none=True, **options)
+
+
+def one_of(kind: type[StrEnum]) -> fields.Field[Any]:
+    """Return a field that may be null, or one of the texts of an enum."""
+    return optional(fields.String, validate=validate.OneOf([member.value for member in kind]))
+
+
+def declare(
+    field: AnyField,
+    gives: str | None = None,
+    read: Callable[[Any], object] = lambda value: value,
+    form: FormField | None = None,
+) -> AnyField:
+    """Return the field, with what it becomes and how the form asks for it."""
+    field.metadata = {**field.metadata, _KEY: Declaration(gives, read, form)}
+    return field
+
+
+def read_values(schema: Schema, part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that a part of a complete document gives to the typed automation.
+
+    What is null is left to the default of the typed automation. A part within that has no
+    declaration gives its attributes to the same object. If two fields give the same attribute, the
+    smaller value counts.
+    """
+    found: dict[str, Any] = {}
+    for name, value in _find_values(schema, part):
+        found[name] = min(value, found[name]) if name in found else value
+    return found
+
+
+def _find_values(schema: Schema, part: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for field in schema.fields.values():
+        value = part.get(field.data_key or "")
+        declaration = _find_declaration(field)
+        if value is None:
+            continue
+        if declaration is None and isinstance(field, fields.Nested):
+            yield from _find_values(_schema_of(field), value)
+        elif declaration and declaration.gives != "":
+            yield declaration.gives or str(field.name), declaration.read(value)
+
+
+def find_form_fields(
+    schema: Schema, at: str = ""
+) -> Iterator[tuple[str, fields.Field[Any], FormField]]:
+    """Yield every field of the form with its path in the document: `pushSequence.#.title`."""
+    for field in schema.fields.values():
+        path = f"{at}{field.data_key}"
+        declaration = _find_declaration(field)
+        if declaration and declaration.form:
+            yield path, field, declaration.form
+        inner = field.inner if isinstance(field, fields.List) else field
+        if isinstance(inner, fields.Nested):
+            place = path if inner is field else f"{path}.#"
+            yield from find_form_fields(_schema_of(inner), f"{place}.")
+
+
+def _find_declaration(field: fields.Field[Any]) -> Declaration | None:
+    found: Declaration | None = field.metadata.get(_KEY)
+    return found
+
+
+def _schema_of(field: fields.Nested) -> Schema:
+    schema: Schema = field.schema
+    return schema

@@ -1,0 +1,134 @@
+"""A push of an automation's sequence, as its document says it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from marshmallow import ValidationError, fields, validate
+
+from push_blaster.adapters.automations.field_checks import (
+    DAY_MINUTES,
+    is_absolute_time,
+    worded,
+)
+from push_blaster.adapters.automations.field_declaration import (
+    FormField,
+    KeptSchema,
+    declare,
+    optional,
+    read_values,
+)
+from push_blaster.adapters.automations.schedule_fields import read_absolute_time
+from push_blaster.adapters.automations.schedule_schema import read_minutes
+from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.automations.experiment import Variant
+
+MAX_PUSHES: Final = 20
+MAX_VARIANTS: Final = 20
+#: What a push and a template of one have in common: how long their texts are.
+TITLE_LENGTH: Final = worded(1_000)
+BODY_LENGTH: Final = validate.Length(max=4_000)
+SEQUENCE_LENGTH: Final = validate.Length(
+    min=1, max=MAX_PUSHES, error="A sequence has {min} to {max} pushes."
+)
+_LAYER: Final = validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} is none.")
+
+
+class PushTimingSchema(KeptSchema):
+    """When a push comes: so long after the last one, or at a time."""
+
+    delay_after_previous = declare(
+        optional(fields.Float, load_default=0, validate=validate.Range(min=0, max=7 * DAY_MINUTES)),
+        gives="delay",
+        read=read_minutes,
+        form=FormField("Minutes after the last one", "push", "number"),
+    )
+    absolute_time = declare(
+        optional(fields.String, validate=is_absolute_time),
+        gives="",
+        form=FormField("Or at", "push", hint="HH:MM, or an instant"),
+    )
+
+
+class PlaceSchema(KeptSchema):
+    """Where a push stands, and who gets it; a template of a push says the same."""
+
+    sequence_order = optional(fields.Integer)
+    layer_id = declare(
+        fields.Integer(strict=True, load_default=1, validate=_LAYER),
+        form=FormField("Layer", "own place", "choice"),
+    )
+    audience_name = declare(
+        optional(fields.String),
+        read=lambda name: name or "default",
+        form=FormField("Audience of the script", "own place", hint="As the script names it"),
+    )
+    timing = fields.Nested(PushTimingSchema, load_default=lambda: {"delayAfterPrevious": 0})
+
+
+class PushVariantSchema(KeptSchema):
+    """One wording of a push; what it leaves out is as the push says it."""
+
+    id = declare(
+        fields.String(required=True, validate=validate.Length(min=1, max=100)),
+        form=FormField("Variant", "variant", hint="Its name in reports"),
+    )
+    weight = declare(
+        optional(
+            fields.Float,
+            load_default=1,
+            validate=validate.Range(min=0, min_inclusive=False, max=1_000_000),
+        ),
+        form=FormField("Share", "variant", "number", "Beside the shares of the others"),
+    )
+    title = declare(
+        optional(fields.String, validate=TITLE_LENGTH), form=FormField("Its title", "variant texts")
+    )
+    body = declare(
+        optional(fields.String, validate=BODY_LENGTH),
+        form=FormField("Its text", "variant texts", "area"),
+    )
+    deep_link = declare(optional(fields.String), form=FormField("Its deep link", "variant texts"))
+
+
+def _are_told_apart(variants: list[dict[str, Any]]) -> None:
+    ids = [variant["id"] for variant in variants]
+    if len(set(ids)) < len(ids):
+        raise ValidationError("Each variant of a push has an id of its own.")
+
+
+class AutomationPushSchema(PlaceSchema):
+    """One push."""
+
+    id = declare(optional(fields.String, load_default=""))
+    title = declare(
+        fields.String(required=True, validate=TITLE_LENGTH), form=FormField("Title", "push texts")
+    )
+    body = declare(
+        fields.String(required=True, validate=BODY_LENGTH),
+        form=FormField("Text", "push texts", "area"),
+    )
+    deep_link = declare(
+        optional(fields.String, load_default=""), form=FormField("Deep link", "push texts")
+    )
+    variants = declare(
+        optional(
+            fields.List,
+            cls_or_instance=fields.Nested(PushVariantSchema),
+            validate=[validate.Length(max=MAX_VARIANTS), _are_told_apart],
+        ),
+        read=lambda variants: tuple(Variant(**read_values(_VARIANT, v)) for v in variants),
+    )
+    status = optional(fields.String, load_default="pending")
+
+
+_VARIANT: Final[KeptSchema] = PushVariantSchema()
+_PUSH: Final = AutomationPushSchema()
+
+
+def read_push(push: Mapping[str, Any], zone: str) -> Push:
+    """Return the typed push of an automation whose times are those of `zone`."""
+    absolute = push["timing"].get("absoluteTime")
+    return Push(
+        **read_values(_PUSH, push),
+        absolute_time=read_absolute_time(absolute, zone) if absolute else None,
+    )

@@ -1,0 +1,151 @@
+"""When an automation sends, as its document says it."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from push_blaster.adapters.automations.field_checks import (
+    DAY_MINUTES,
+    is_cron,
+    is_date,
+    is_time,
+    is_zone,
+)
+from push_blaster.adapters.automations.field_declaration import (
+    FormField,
+    KeptSchema,
+    declare,
+    one_of,
+    optional,
+    read_values,
+)
+from push_blaster.adapters.automations.schedule_fields import read_date, read_time
+from push_blaster.domain.automations.automation import Frequency, MissedRunPolicy, Schedule
+
+
+def read_minutes(value: float) -> timedelta:
+    """Return how long a number of minutes is."""
+    return timedelta(minutes=value)
+
+
+_FREQUENCIES: Final = (
+    ("once", "Once"),
+    ("daily", "Every day"),
+    ("weekly", "Every week"),
+    ("monthly", "Every month"),
+    ("custom", "By a cron expression"),
+)
+_MISSED: Final = (("", "runs late (usual)"), ("run_late", "runs late"), ("skip", "is left out"))
+#: How real files call the day and the time of one send, and what each has to be.
+_OTHER_NAMES: Final = {
+    "startDate": ("scheduledDate", is_date),
+    "executionTime": ("scheduledTime", is_time),
+}
+_DAY: Final = fields.Integer(
+    strict=True, validate=validate.Range(min=0, max=6, error="0 is Sunday, 6 Saturday.")
+)
+
+
+class ScheduleSchema(KeptSchema):
+    """When it sends."""
+
+    frequency = declare(
+        fields.String(required=True, validate=validate.OneOf([f.value for f in Frequency])),
+        read=Frequency,
+        form=FormField("How often", "schedule", "choice", options=_FREQUENCIES),
+    )
+    execution_time = declare(
+        optional(fields.String, validate=is_time),
+        read=read_time,
+        form=FormField("Live send time, T", "schedule", "time", "When people get it", but="custom"),
+    )
+    timezone = declare(
+        fields.String(load_default="America/Chicago", validate=is_zone),
+        form=FormField("Time zone", "schedule", hint="Such as Europe/Berlin"),
+    )
+    start_date = declare(
+        optional(fields.String, validate=is_date),
+        read=read_date,
+        form=FormField("From", "schedule", "date"),
+    )
+    end_date = declare(
+        optional(fields.String, validate=is_date),
+        read=read_date,
+        form=FormField("Until", "schedule", "date"),
+    )
+    day_of_month = declare(
+        optional(fields.Integer, strict=True, validate=validate.Range(min=1, max=31)),
+        form=FormField(
+            "Day of the month",
+            "schedule",
+            "number",
+            "The last day where a month is shorter",
+            only="monthly",
+        ),
+    )
+    cron_expression = declare(
+        optional(fields.String, validate=is_cron),
+        form=FormField(
+            "Cron expression", "schedule", hint="Gives T; five or six fields", only="custom"
+        ),
+    )
+    days_of_week = declare(
+        optional(fields.List, cls_or_instance=_DAY),
+        read=tuple,
+        form=FormField("On", "schedule", "days", only="weekly"),
+    )
+    lead_time_minutes = declare(
+        optional(fields.Float, load_default=30, validate=validate.Range(min=0, max=DAY_MINUTES)),
+        gives="lead_time",
+        read=read_minutes,
+        form=FormField("Lead time", "lead", "number", "Minutes before T: audience and test"),
+    )
+    missed_run_policy = declare(
+        one_of(MissedRunPolicy),
+        read=MissedRunPolicy,
+        form=FormField("A slot that was missed", "lead", "choice", options=_MISSED),
+    )
+    grace_minutes = declare(
+        optional(fields.Float, validate=validate.Range(min=0, max=7 * DAY_MINUTES)),
+        gives="grace",
+        read=read_minutes,
+        form=FormField("Late by at most", "lead", "number", "Minutes", usual=30),
+    )
+
+    @validates_schema
+    def _has_readable_other_names(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse a day or time that stands under the name of real files and cannot be read."""
+        for name, (other_name, check) in _OTHER_NAMES.items():
+            value = data.get(other_name)
+            if not value or data.get(name):
+                continue
+            try:
+                check(value)
+            except (ValidationError, TypeError) as error:
+                complaint = f"{value!r} cannot be read; give {name} instead."
+                raise ValidationError(complaint, other_name) from error
+
+    @validates_schema
+    def _is_complete(self, data: dict[str, Any], **_: object) -> None:
+        if data["frequency"] == Frequency.CUSTOM:
+            if not data.get("cronExpression"):
+                raise ValidationError(
+                    "A custom schedule needs a cron expression.", "cronExpression"
+                )
+            return
+        if not (data.get("executionTime") or data.get("scheduledTime")):
+            raise ValidationError("Give the live send time as HH:MM.", "executionTime")
+
+
+_SCHEDULE: Final = ScheduleSchema()
+
+
+def read_schedule(schedule: Mapping[str, Any]) -> Schedule:
+    """Return the typed schedule of a complete document."""
+    found = {
+        name: schedule.get(name) or schedule.get(other_name) or None
+        for name, (other_name, _) in _OTHER_NAMES.items()
+    }
+    return Schedule(**read_values(_SCHEDULE, {**schedule, **found}))
