@@ -34,7 +34,7 @@ def served(request: pytest.FixtureRequest, postgres: EmbeddedPostgres) -> Iterat
             raise
         return jsonify(slept=seconds)
 
-    app.wsgi_app = DisconnectWatch(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = DisconnectWatch(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
     with serving(app) as url:
         yield url, database, ended
     database.close()

@@ -1,6 +1,6 @@
 """The test modes: the same path as live, and never to the audience."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -168,9 +168,9 @@ def test_only_a_scheduled_test_has_a_send_time(bench: Bench, mode: Mode) -> None
 
 
 @pytest.mark.parametrize("at", [NOON - MINUTE, NOON + timedelta(days=8)])
-def test_a_scheduled_test_is_neither_past_nor_far_away(bench: Bench, at: object) -> None:
+def test_a_scheduled_test_is_neither_past_nor_far_away(bench: Bench, at: datetime) -> None:
     with pytest.raises(BadSlotError):
-        bench.start(Mode.TEST_SCHEDULED_SEND, at)  # type: ignore[arg-type]
+        bench.start(Mode.TEST_SCHEDULED_SEND, at)
 
 
 def test_a_send_time_that_was_tested_before_is_not_taken_for_a_new_test(bench: Bench) -> None:

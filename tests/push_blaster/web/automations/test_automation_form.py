@@ -48,8 +48,9 @@ def news(client: FlaskClient, tmp_path: Path) -> dict[str, Any]:
         {"id": "a", "title": "First", "body": "One", "layerId": 2},
         {"id": "b", "title": "Second", "body": "Two", "layerId": 3},
     ]
-    created: dict[str, Any] = client.post("/api/automation/recipes", json=document).get_json()
-    return created["data"]  # type: ignore[no-any-return]
+    created = client.post("/api/automation/recipes", json=document)
+    data: dict[str, Any] = created.get_json()["data"]
+    return data
 
 
 def saved(client: FlaskClient) -> dict[str, Any]:

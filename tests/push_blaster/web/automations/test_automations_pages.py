@@ -16,8 +16,9 @@ CHANGED = "/automations/news/edit"
 @pytest.fixture
 def news(client: FlaskClient) -> dict[str, Any]:
     document = a_document(id="news", name="News", status="active", isActive=True, colour="green")
-    created: dict[str, Any] = client.post("/api/automation/recipes", json=document).get_json()
-    return created["data"]  # type: ignore[no-any-return]
+    created = client.post("/api/automation/recipes", json=document)
+    data: dict[str, Any] = created.get_json()["data"]
+    return data
 
 
 def test_the_list_is_searched_and_sifted(
