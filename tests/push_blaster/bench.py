@@ -63,8 +63,8 @@ class Bench:
     def start(self, mode: Mode = Mode.LIVE, slot: datetime | None = None, **changes: Any) -> str:
         """Start an automation over the script `users`, and return the execution's id."""
         document = complete_document(an_automation_document(**changes))
-        asked = StartRequest(document=document, mode=mode, is_simulated=False, slot=slot)
-        return start_execution(self.database, asked, self.context.limits, self.now).id
+        asked = StartRequest(mode=mode, is_simulated=False, slot=slot)
+        return start_execution(self.web, document, asked, self.now).id
 
     def tick(self, *documents: dict[str, Any], clock: int = 0) -> list[str]:
         """Let a clock look at the automations now; return what it opened."""

@@ -15,12 +15,10 @@ from flask.testing import FlaskClient
 
 import cadence_service
 import push_blaster
-from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
-from tests.builders import a_document
+from tests.builders import NOON, a_document
 from tests.people import ALICE, BOB
-from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.bench import Bench, daily, messages
 from tests.push_blaster.web.recipes import RECIPES
 from tests.regressions.support import create
 from tests.routes import paths_of
@@ -86,9 +84,8 @@ def test_defect_39_a_script_outside_of_the_scripts_folder_is_none(
 ) -> None:
     criteria = {"customScript": {"scriptId": script_id}}
     client.put(f"{RECIPES}/news", json={"audienceCriteria": criteria})
-    document = client.get(f"{RECIPES}/news").get_json()["data"]
-    asked = StartRequest(document=document, mode=Mode.LIVE, is_simulated=False)
-    started = start_execution(bench.database, asked, bench.context.limits, bench.now).id
+    bench.now = NOON + timedelta(minutes=20)
+    (started,) = bench.tick({**daily(), "audienceCriteria": criteria})
 
     refused = client.post("/api/executions", json={"automationId": "news"})
     execution = bench.run(started)

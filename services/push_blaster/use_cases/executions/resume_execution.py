@@ -3,13 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chassis.postgres import Connection, Database
+from chassis.postgres import Connection
 from push_blaster.adapters.delivery.resumed_sends import has_settled
 from push_blaster.adapters.executions.execution_view import select_execution, select_snapshot
 from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
-from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.use_cases.context import StepContext, StepFailedError
+from push_blaster.use_cases.context import StepContext, StepFailedError, WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 
 
@@ -18,32 +17,30 @@ class CannotResumeError(Exception):
 
 
 def resume_execution(
-    database: Database,
+    context: WebContext,
     execution_id: str,
-    asked: tuple[str | None, timedelta | None],
-    limits: Limits,
     now: datetime,
+    *,
+    idempotency_key: str | None = None,
+    window: timedelta | None = None,
 ) -> Execution:
     """Start an execution that goes on where a stopped one was; it has a test and a window, too.
 
     It sends what the stopped one would have sent, from the audience that was frozen then.
-    Shape: `asked` are an idempotency key and a window, each or none.
     Raises: ExecutionNotFoundError, CannotResumeError, and what start_execution raises.
     """
-    key, window = asked
-    with database.transaction() as connection:
+    with context.database.transaction() as connection:
         earlier = select_execution(connection, execution_id)
         _check(connection, earlier)
         document = select_snapshot(connection, execution_id)
     request = StartRequest(
-        document=document,
         mode=Mode.LIVE,
         is_simulated=False,
-        idempotency_key=key,
+        idempotency_key=idempotency_key,
         window=window,
         resumes=execution_id,
     )
-    return start_execution(database, request, limits, now)
+    return start_execution(context, document, request, now)
 
 
 def take_over_audiences(context: StepContext, execution: Execution) -> tuple[PushProgress, ...]:

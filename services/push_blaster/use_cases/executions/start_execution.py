@@ -1,11 +1,12 @@
-"""Start an execution by hand: live now, or one of the test modes."""
+"""Start an execution: the one way for every route, page and resumption."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from chassis.postgres import Connection, Database
+from chassis.postgres import Connection
+from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import (
     NewExecution,
@@ -22,7 +23,8 @@ from push_blaster.domain.executions.execution import Execution, Trigger, executi
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode, simulate
 from push_blaster.domain.executions.phase import RUNNING, Phase
-from push_blaster.use_cases.context import IdempotencyConflictError
+from push_blaster.use_cases.audiences.fit_parameters import check_parameters
+from push_blaster.use_cases.context import IdempotencyConflictError, WebContext
 
 #: How far ahead a test may be planned.
 TEST_AHEAD: Final = timedelta(days=7)
@@ -38,14 +40,13 @@ class BadSlotError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """Who wants what to run.
+    """How an automation is to run, and who asks for it.
 
-    Shape: what `is_simulated` delivers nothing, whatever its mode; `slot` is only for a test of the
-    whole timeline, and then its send time; `resumes` is the stopped execution whose audience is
-    gone on with.
+    Shape: an execution that `is_simulated` delivers nothing, whatever its mode; `slot` is only for
+    a test of the whole timeline, and then its send time; `resumes` is the stopped execution whose
+    audience the new one takes over.
     """
 
-    document: Mapping[str, Any]
     mode: Mode
     is_simulated: bool
     trigger: Trigger = Trigger.MANUAL
@@ -55,36 +56,51 @@ class StartRequest:
     resumes: str | None = None
 
 
+def start_automation(
+    context: WebContext, automation_id: str, request: StartRequest, now: datetime
+) -> Execution:
+    """Start a saved automation; DocumentNotFoundError, and what start_execution raises."""
+    return start_execution(context, context.files.load(automation_id), request, now)
+
+
 def start_execution(
-    database: Database, request: StartRequest, limits: Limits, now: datetime
+    context: WebContext, document: Mapping[str, Any], request: StartRequest, now: datetime
 ) -> Execution:
     """Open an execution whose slot is now, or the test's send time; the engine begins it.
 
-    The same idempotency key gives the same execution, however often it is sent.
-    Raises: AlreadyRunningError, IdempotencyConflictError, BadSlotError.
+    The same idempotency key gives the same execution, however often it is sent. A new execution
+    begins only if its script is there and takes the parameters; a resumed one runs no script.
+    Raises: ScriptNotFoundError, ParametersError, AlreadyRunningError, IdempotencyConflictError,
+    BadSlotError.
     """
     if request.is_simulated:
         request = replace(request, mode=simulate(request.mode))
-    new = _plan(request, limits, now)
-    with database.transaction() as connection:
-        lock_automation(connection, new.document["id"])
-        earlier = _find_earlier(connection, request)
+    new = _plan(document, request, context.limits, now)
+    with context.database.transaction() as connection:
+        lock_automation(connection, document["id"])
+        earlier = _find_earlier(connection, document["id"], request)
         if earlier:
             return earlier
-        _check_alone(connection, request)
+        if request.resumes is None:
+            check_parameters(context.scripts, read_automation(new.document))
+        _check_alone(connection, document["id"], request.mode)
         if not insert_execution(connection, new, now):
-            _find_earlier(connection, request)  # another automation may just have used the key
+            _find_earlier(
+                connection, document["id"], request
+            )  # another automation may just have used the key
             raise BadSlotError(f"There was an execution of {new.slot.isoformat()} before.")
         append_log(connection, new.id, Phase.WAITING, "Started by hand.", now)
         return select_execution(connection, new.id)
 
 
-def _plan(request: StartRequest, limits: Limits, now: datetime) -> NewExecution:
+def _plan(
+    document: Mapping[str, Any], request: StartRequest, limits: Limits, now: datetime
+) -> NewExecution:
     slot = _read_slot(request, limits, now)
     begins_at = max(now, slot - limits.test_lead)
     return NewExecution(
-        id=execution_id(request.document["id"], slot, request.mode),
-        document=_for_this_run(request, limits),
+        id=execution_id(document["id"], slot, request.mode),
+        document=_for_this_run(document, request, limits),
         mode=request.mode,
         trigger=request.trigger,
         slot=slot,
@@ -105,9 +121,11 @@ def _read_slot(request: StartRequest, limits: Limits, now: datetime) -> datetime
     return slot
 
 
-def _for_this_run(request: StartRequest, limits: Limits) -> dict[str, Any]:
+def _for_this_run(
+    saved: Mapping[str, Any], request: StartRequest, limits: Limits
+) -> Mapping[str, Any]:
     """Return the document with what this run changes; a test of the timeline is a short one."""
-    document = dict(request.document)
+    document = dict(saved)
     window = request.window
     if request.mode is Mode.TEST_SCHEDULED_SEND:
         window = limits.test_window if window is None else window
@@ -124,8 +142,8 @@ def _for_test(push: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     return {**push, "layerId": TEST_LAYER, "timing": {"delayAfterPrevious": gap}}
 
 
-def _check_alone(connection: Connection, request: StartRequest) -> None:
-    running = select_running_ids(connection, request.document["id"], RUNNING, request.mode)
+def _check_alone(connection: Connection, automation_id: str, mode: Mode) -> None:
+    running = select_running_ids(connection, automation_id, RUNNING, mode)
     if running:
         raise AlreadyRunningError(
             f"The execution {running[0]!r} of this automation still runs; "
@@ -133,11 +151,13 @@ def _check_alone(connection: Connection, request: StartRequest) -> None:
         )
 
 
-def _find_earlier(connection: Connection, request: StartRequest) -> Execution | None:
+def _find_earlier(
+    connection: Connection, automation_id: str, request: StartRequest
+) -> Execution | None:
     if request.idempotency_key is None:
         return None
     earlier = select_execution_by_key(connection, request.idempotency_key)
-    if earlier and not _is_asked_again(earlier, request):
+    if earlier and not _is_asked_again(earlier, automation_id, request):
         raise IdempotencyConflictError(
             f"The Idempotency-Key was used before, for the execution {earlier.id!r}; "
             "send a new key for a new execution."
@@ -145,11 +165,11 @@ def _find_earlier(connection: Connection, request: StartRequest) -> Execution | 
     return earlier
 
 
-def _is_asked_again(earlier: Execution, request: StartRequest) -> bool:
-    """Return whether `request` asks for what `earlier` was started as."""
+def _is_asked_again(earlier: Execution, automation_id: str, request: StartRequest) -> bool:
+    """Return whether `request` asks for the execution that `earlier` already is."""
     automation = earlier.automation
     return (
-        (automation.id, earlier.mode) == (request.document["id"], request.mode)
+        (automation.id, earlier.mode) == (automation_id, request.mode)
         and request.slot in {None, earlier.slot}
         and request.resumes == earlier.resumes
         and request.window in {None, automation.settings.cancellation_window}

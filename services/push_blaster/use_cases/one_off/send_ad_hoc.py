@@ -50,13 +50,12 @@ def send_ad_hoc(
         window=asked.window,
     )
     request = StartRequest(
-        document=write_ad_hoc(push, key, now),
         mode=mode,
         is_simulated=is_simulated,
         trigger=Trigger.AD_HOC,
         idempotency_key=key,
     )
-    return start_execution(context.database, request, context.limits, now)
+    return start_execution(context, write_ad_hoc(push, key, now), request, now)
 
 
 def send_what_was_tried(
@@ -72,13 +71,12 @@ def send_what_was_tried(
     if not is_ad_hoc_dry_run(tried) or tried.phase is not Phase.COMPLETED:
         raise NoDryRunError(f"{dry_run_id!r} is no completed dry run of an ad hoc push.")
     request = StartRequest(
-        document=document,
         mode=Mode.LIVE,
         is_simulated=is_simulated,
         trigger=Trigger.AD_HOC,
         idempotency_key=f"simulated:{dry_run_id}" if is_simulated else key_of_live(dry_run_id),
     )
-    return start_execution(context.database, request, context.limits, now)
+    return start_execution(context, document, request, now)
 
 
 def is_ad_hoc_dry_run(execution: Execution) -> bool:

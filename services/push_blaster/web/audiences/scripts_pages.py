@@ -19,7 +19,7 @@ from push_blaster.use_cases.audiences.try_script import (
     stop_trial,
 )
 from push_blaster.use_cases.context import WebContext
-from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.frame import once_key, page_routes
 
 RUNS: Final = 20
 LOG_LINES: Final = 500
@@ -53,7 +53,7 @@ def script_pages(context: WebContext) -> Blueprint:
         asked = TrialRequest(
             script_id=script_id,
             parameters={name: text for name, text in given.items() if text},
-            idempotency_key=f"page/{request.form['once']}",
+            idempotency_key=once_key(),
         )
         try:
             run = ask_for_trial(context.database, context.scripts, asked, utc_now())

@@ -13,19 +13,17 @@ from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import TEST_MODES, Mode, delivers
 from push_blaster.domain.executions.phase import RUNNING, Phase
-from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.automations.check_automation import (
     CheckResult,
     Verdict,
     check_automation,
 )
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.use_cases.executions.stop_execution import CannotStopError, stop_execution
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.log_stream import StreamShape, sse, stream_log
@@ -84,16 +82,13 @@ class _Tests:
     def start(
         self, automation_id: str, mode: Mode, slot: datetime | None, key: str | None
     ) -> Execution:
-        document = self.context.files.load(automation_id)
-        check_parameters(self.context.scripts, read_automation(document))
         asked = StartRequest(
-            document=document,
             mode=mode,
             is_simulated=caller_only_simulates(),
             slot=slot,
             idempotency_key=key,
         )
-        return start_execution(self.context.database, asked, self.context.limits, utc_now())
+        return start_automation(self.context, automation_id, asked, utc_now())
 
     def running(self, automation_id: str, modes: Sequence[Mode]) -> list[Execution]:
         with self.context.database.transaction() as connection:

@@ -20,12 +20,12 @@ from push_blaster.domain.executions.phase import RUNNING
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.automations.control_automation import Action, Control, find_actions
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.use_cases.schedule.plan_automation import look_around, plan_automation
 from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
 from push_blaster.web.executions.execution_card import make_card
-from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.frame import once_key, page_routes
 
 PAGE: Final = 50
 RUNS: Final = 10
@@ -113,12 +113,11 @@ def automation_pages(context: WebContext) -> Blueprint:
     def run(automation_id: str) -> ResponseReturnValue:
         """Start it now; the same form sent twice starts it once."""
         asked = StartRequest(
-            document=context.files.load(automation_id),
             mode=Mode.LIVE,
             is_simulated=caller_only_simulates(),
-            idempotency_key=f"page/{request.form['once']}",
+            idempotency_key=once_key(),
         )
-        execution = start_execution(context.database, asked, context.limits, utc_now())
+        execution = start_automation(context, automation_id, asked, utc_now())
         flash("Started: nothing goes live before its window to cancel has passed.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 

@@ -22,7 +22,7 @@ from push_blaster.use_cases.automations.control_automation import (
     find_actions,
 )
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.common_schemas import StartHeadersSchema
 
@@ -66,7 +66,7 @@ def control_routes(context: WebContext) -> Routes:
     def act(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Pause, resume, cancel, stop or run an automation; it answers with what that did."""
         if body["action"] == EXECUTE_NOW:
-            return _execute_now(context, context.files.load(body["automation_id"]), **headers)
+            return _execute_now(context, body["automation_id"], **headers)
         action = Action(body["action"])
         reason = body["reason"] or f"{action} by {caller_name()}."
         done = control.act(action, body["automation_id"], reason, utc_now())
@@ -111,15 +111,14 @@ def control_routes(context: WebContext) -> Routes:
 
 
 def _execute_now(
-    context: WebContext, document: dict[str, Any], idempotency_key: str | None
+    context: WebContext, automation_id: str, idempotency_key: str | None
 ) -> ResponseReturnValue:
     asked = StartRequest(
-        document=document,
         mode=Mode.LIVE,
         is_simulated=caller_only_simulates(),
         idempotency_key=idempotency_key,
     )
-    execution = start_execution(context.database, asked, context.limits, utc_now())
+    execution = start_automation(context, automation_id, asked, utc_now())
     message = (
         f"{execution.id} is started, and nothing is sent yet: it goes through audience, test and "
         f"window first. How it goes, and how it ends: GET /api/executions/{execution.id}."

@@ -12,9 +12,9 @@ from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.use_cases.automations.check_automation import check_automation
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.web.executions.execution_card import make_card
-from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.frame import once_key, page_routes
 
 RUNS: Final = 10
 
@@ -59,12 +59,11 @@ def test_pages(context: WebContext) -> Blueprint:
         """Start a test, and go to its log; a live send is none."""
         mode = Mode(request.form["mode"])
         asked = StartRequest(
-            document=context.files.load(automation_id),
             mode=mode if mode in TEST_MODES else Mode.TEST_DRY_RUN,
             is_simulated=caller_only_simulates(),
-            idempotency_key=f"page/{request.form['once']}",
+            idempotency_key=once_key(),
         )
-        execution = start_execution(context.database, asked, context.limits, utc_now())
+        execution = start_automation(context, automation_id, asked, utc_now())
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
     return pages

@@ -11,7 +11,6 @@ from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulat
 from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from chassis.service import Routes
-from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.approval_table import select_approval
@@ -27,11 +26,10 @@ from push_blaster.domain.executions.approval import Approval, Hashes, hash_what_
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, Phase
-from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.resume_execution import resume_execution
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.use_cases.executions.stop_execution import (
     Receipt,
     cancel_execution,
@@ -67,7 +65,7 @@ LOG_STREAM: Final = StreamShape(
 def execution_routes(context: WebContext) -> Routes:
     """Return the routes about executions."""
     routes = Routes("executions", __name__, description="The runs of automations")
-    database, cadence, limits = context.database, context.cadence, context.limits
+    database, cadence = context.database, context.cadence
 
     @routes.route("/api/executions", methods=["POST"])
     @simulates
@@ -78,17 +76,14 @@ def execution_routes(context: WebContext) -> Routes:
     def start(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
         """Start an automation now; the same Idempotency-Key starts it once."""
         minutes = body["window_minutes"]
-        document = context.files.load(body["automation_id"])
-        check_parameters(context.scripts, read_automation(document))
         asked = StartRequest(
-            document=document,
             mode=body["mode"],
             is_simulated=caller_only_simulates(),
             idempotency_key=headers["idempotency_key"],
             window=None if minutes is None else timedelta(minutes=minutes),
             slot=body["slot"],
         )
-        return _show(database, start_execution(database, asked, limits, utc_now()))
+        return _show(database, start_automation(context, body["automation_id"], asked, utc_now()))
 
     @routes.route("/api/executions", methods=["GET"])
     @routes.arguments(ExecutionQuerySchema, location="query")
@@ -174,8 +169,8 @@ def execution_routes(context: WebContext) -> Routes:
         """Go on with a stopped live send: a new execution, to whoever was not sent to."""
         minutes = body["window_minutes"]
         window = None if minutes is None else timedelta(minutes=minutes)
-        asked = (headers["idempotency_key"], window)
-        return _show(database, resume_execution(database, execution_id, asked, limits, utc_now()))
+        resumed = resume_execution(context, execution_id, utc_now(), window=window, **headers)
+        return _show(database, resumed)
 
     return routes
 

@@ -34,7 +34,7 @@ from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.execution_card import make_card
 from push_blaster.web.executions.phase_axis import lay_out
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
-from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.frame import once_key, page_routes
 
 PAGE: Final = 50
 #: So many lines of a log are shown at once; earlier and later ones are asked for.
@@ -164,8 +164,7 @@ def execution_pages(context: WebContext) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def resume(execution_id: str) -> ResponseReturnValue:
         """Go on with it: a new execution, to whoever was not sent to."""
-        asked = (f"page/{request.form['once']}", None)
-        started = resume_execution(database, execution_id, asked, context.limits, utc_now())
+        started = resume_execution(context, execution_id, utc_now(), idempotency_key=once_key())
         flash("Started: it goes to those only who were not sent to.", "success")
         return redirect(url_for(".show", execution_id=started.id), 303)
 

@@ -97,6 +97,11 @@ def page_routes(name: str) -> Blueprint:
     return Blueprint(f"pages_{name}", __name__)
 
 
+def once_key() -> str:
+    """Return the idempotency key of the form that was sent; a form sent twice starts one thing."""
+    return f"page/{request.form['once']}"
+
+
 def show_errors_as_pages(pages: Blueprint, problems: Problems) -> None:
     """Let every error of these pages be a page too; `problems` says which error is which."""
     pages.register_error_handler(Exception, partial(_show_problem, problems))

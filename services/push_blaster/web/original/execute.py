@@ -16,7 +16,7 @@ from push_blaster.adapters.executions.execution_view import ExecutionNotFoundErr
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.web.frame.common_schemas import StartHeadersSchema
 
 
@@ -48,12 +48,11 @@ def execute_routes(context: WebContext) -> Routes:
     def execute_start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Start an automation now, live; the same Idempotency-Key starts it once."""
         asked = StartRequest(
-            document=context.files.load(body["automation_id"]),
             mode=Mode.LIVE,
             is_simulated=caller_only_simulates(),
             idempotency_key=headers["idempotency_key"],
         )
-        execution = start_execution(database, asked, context.limits, utc_now())
+        execution = start_automation(context, body["automation_id"], asked, utc_now())
         message = f"{execution.id} is started; the engine takes it up."
         return jsonify(success=True, executionId=execution.id, message=message), 202
 

@@ -19,7 +19,7 @@ from push_blaster.adapters.executions.execution_view import (
 from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
+from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.use_cases.original.control_sequence import (
     SequenceAction,
     control_sequence,
@@ -79,12 +79,11 @@ def sequence_routes(context: WebContext) -> Routes:
     def start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
         """Start an automation's sequence, live or dry; it is answered before it has run."""
         asked = StartRequest(
-            document=context.files.load(body["automation_id"]),
             mode=Mode.REAL_DRY_RUN if body["is_dry_run"] else Mode.LIVE,
             is_simulated=caller_only_simulates(),
             idempotency_key=headers["idempotency_key"],
         )
-        execution = start_execution(database, asked, context.limits, utc_now())
+        execution = start_automation(context, body["automation_id"], asked, utc_now())
         message = f"Started; follow it at {path}/{execution.id}."
         data = {**show_brief(execution), "executionResult": show_result(execution, {})}
         return jsonify(success=True, data=data, message=message), 202

@@ -51,12 +51,13 @@ def test_the_script_sees_texts_with_defaults_filled_in(bench: Bench) -> None:
     assert seen == {"PARAM_FIRST": "5", "PARAM_USERS": "3", "PARAM_IS_LARGE": "true"}
 
 
-def test_an_execution_whose_parameters_do_not_fit_fails_before_its_script_runs(
+def test_parameters_that_fit_no_more_when_the_script_is_due_fail_the_execution(
     bench: Bench,
 ) -> None:
+    execution_id = bench.start(parameters={"first": "one", "frist": 1})
     bench.write_script(DECLARED)
 
-    execution = bench.run(bench.start(parameters={"first": "one", "frist": 1}))
+    execution = bench.run(execution_id)
 
     assert execution.phase is Phase.FAILED
     assert "first: 'one' is no whole number" in (execution.reason or "")
@@ -64,9 +65,10 @@ def test_an_execution_whose_parameters_do_not_fit_fails_before_its_script_runs(
 
 
 def test_a_header_that_cannot_be_understood_is_told_before_the_script_runs(bench: Bench) -> None:
+    execution_id = bench.start()
     bench.write_script("# parameter first (intger): The first.")
 
-    execution = bench.run(bench.start())
+    execution = bench.run(execution_id)
 
     assert execution.phase is Phase.FAILED
     assert "'intger' is no type" in (execution.reason or "")

@@ -30,5 +30,4 @@ def stop(bench: Bench, execution_id: str) -> None:
 
 
 def resume(bench: Bench, execution_id: str, key: str | None = None) -> str:
-    limits = bench.context.limits
-    return resume_execution(bench.database, execution_id, (key, None), limits, bench.now).id
+    return resume_execution(bench.web, execution_id, bench.now, idempotency_key=key).id

@@ -34,8 +34,8 @@ with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w", newline
 
 def _simulate(bench: Bench, mode: Mode = Mode.LIVE, **changes: object) -> Execution:
     document = complete_document(an_automation_document(**changes))
-    asked = StartRequest(document=document, mode=mode, is_simulated=True)
-    started = start_execution(bench.database, asked, bench.context.limits, bench.now)
+    asked = StartRequest(mode=mode, is_simulated=True)
+    started = start_execution(bench.web, document, asked, bench.now)
     return bench.run(started.id)
 
 

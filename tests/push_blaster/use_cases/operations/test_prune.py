@@ -200,8 +200,8 @@ def test_uploads_stay_while_they_are_young_named_by_a_file_or_awaited(
     broken.write_text(f'{{"sha256": "{named.stem}"')
     criteria = {"uploadedFile": {"name": "users.csv", "sha256": awaited.stem}}
     document = complete_document(a_document(audienceCriteria=criteria))
-    asked = StartRequest(document=document, mode=Mode.LIVE, is_simulated=False)
-    start_execution(bench.database, asked, bench.context.limits, NOON)
+    asked = StartRequest(mode=Mode.LIVE, is_simulated=False)
+    start_execution(bench.web, document, asked, NOON)
 
     done = prune(kept, NOON)
 
