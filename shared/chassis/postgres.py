@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import psycopg
 import psycopg2
@@ -81,7 +81,9 @@ class Pool(Generic[AnyConnection]):
             "keepalives_idle": 30,
             "tcp_user_timeout": 30_000,
             "options": f"-c statement_timeout={int(statement_timeout.total_seconds() * 1000)}"
-            " -c timezone=UTC",
+            " -c timezone=UTC"
+            # What a role or a database has as its own default would fail statements of ours.
+            " -c default_transaction_isolation=read\\ committed",
             **self.own_options,
         }
         # The engine must not hold the pool, or the pool would never be freed.
@@ -136,7 +138,7 @@ class Pool(Generic[AnyConnection]):
         if isinstance(error, ClientGoneError):
             lent.invalidate()
             return None
-        if isinstance(error, driver.OperationalError | driver.InterfaceError):
+        if isinstance(error, driver.OperationalError | driver.InterfaceError) or _passes(error):
             lent.invalidate()
             return DatabaseAwayError(f"The database went away: {_first_line(error)}")
         lent.rollback()
@@ -186,6 +188,17 @@ class BulkDatabase(Pool[BulkConnection]):
     dialect: ClassVar[str] = "postgresql+psycopg"
     driver: ClassVar[Any] = psycopg
     own_options: ClassVar[Mapping[str, Any]] = {"prepare_threshold": None}
+
+
+#: SQLSTATEs of what trying again later mends: a standby or a database in a failover (25006), a
+#: transaction given up for another one (class 40), a server short of connections, memory or disk.
+_PASSING: Final = ("25006", "40", "53")
+
+
+def _passes(error: BaseException) -> bool:
+    """Return whether the server refused what it will take later."""
+    state = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or ""
+    return state.startswith(_PASSING)
 
 
 def _first_line(error: BaseException) -> str:
