@@ -10,6 +10,7 @@ import procrastinate
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
+from push_blaster.adapters.executions.jobs_in_hand import JobsInHand
 from push_blaster.domain.delivery.ledger import BatchKey
 
 log = structlog.get_logger()
@@ -45,9 +46,12 @@ class Work:
 
 def make_connector(database_url: str) -> procrastinate.PsycopgConnector:
     """Return the queue's own connections; as of every pool of ours, PgBouncer may stand between."""
-    nothing_prepared = {"prepare_threshold": None}
+    own = {
+        "prepare_threshold": None,
+        "options": "-c default_transaction_isolation=read\\ committed",
+    }
     return procrastinate.PsycopgConnector(
-        conninfo=database_url, min_size=1, max_size=8, timeout=5, kwargs=nothing_prepared
+        conninfo=database_url, min_size=1, max_size=8, timeout=5, kwargs=own
     )
 
 
@@ -57,6 +61,7 @@ class JobQueue:
     def __init__(self, database_url: str, work: Work) -> None:
         """Take the database that holds the jobs, and what they do."""
         self._work = work
+        self.in_hand = JobsInHand()
         self._app = procrastinate.App(connector=make_connector(database_url))
         self._app.task(name=ADVANCE, queue=EXECUTIONS)(work.advance)
         self._app.task(name=SEND_BATCH, queue=BATCHES)(work.send_batch)
@@ -102,6 +107,21 @@ class JobQueue:
             log.warning("dead_worker_found", task=job.task_name, args=job.task_kwargs)
             await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
         await manager.prune_stalled_workers(self._work.dead_after_s)
+        await self._drop_lost_jobs()
+
+    async def _drop_lost_jobs(self) -> None:
+        """Drop the jobs that our own workers hold by the table, and that nobody runs."""
+        manager = self._app.job_manager
+        in_table = {
+            job.id: job
+            for worker_id in self.in_hand.workers
+            for job in await manager.list_jobs_async(status="doing", worker_id=worker_id)
+            if job.id is not None
+        }
+        for job_id in self.in_hand.find_lost(in_table):
+            job = in_table[job_id]
+            log.warning("lost_job_found", task=job.task_name, args=job.task_kwargs)
+            await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
 
     async def work_until(self, stop: asyncio.Event) -> None:
         """Run the workers until `stop`; after a fault of the database begin anew."""
@@ -125,6 +145,7 @@ class JobQueue:
                     shutdown_graceful_timeout=GRACE_S,
                     delete_jobs="always",
                     install_signal_handlers=False,
+                    worker_middleware=[self.in_hand.hold],
                 )
             )
             stopped = asyncio.create_task(stop.wait())

@@ -1,9 +1,12 @@
-"""The queue's own connections."""
+"""The queue's own connections, and jobs that it lost."""
 
 import asyncio
+import threading
+from collections.abc import Awaitable, Callable
 
+from chassis.postgres import Database
 from local_stack.embedded_postgres import EmbeddedPostgres
-from push_blaster.adapters.executions.job_queue import make_connector
+from push_blaster.adapters.executions.job_queue import JobQueue, Work, make_connector
 
 
 def test_the_queue_leaves_no_statement_on_a_connection(postgres: EmbeddedPostgres) -> None:
@@ -17,3 +20,99 @@ def test_the_queue_leaves_no_statement_on_a_connection(postgres: EmbeddedPostgre
             await connector.close_async()
 
     assert asyncio.run(ask_often()) == [0] * 10
+
+
+class Desk:
+    """A queue over a real database, and what its jobs did."""
+
+    def __init__(self, database: Database) -> None:
+        self.done: list[str] = []
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self._database = database
+        work = Work(
+            advance=self._advance,
+            send_batch=lambda *_: None,
+            run_trial=lambda _: None,
+            concurrent_executions=1,
+            concurrent_batches=1,
+            dead_after_s=60,
+        )
+        self.queue = JobQueue(database.url, work)
+
+    def _advance(self, execution_id: str) -> None:
+        if execution_id == "long":
+            self.begun.set()
+            self.may_end.wait(10)
+        self.done.append(execution_id)
+
+    def run(self, story: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            stop = asyncio.Event()
+            async with self.queue.opened():
+                working = asyncio.create_task(self.queue.work_until(stop))
+                try:
+                    await asyncio.wait_for(story(), 20)
+                finally:
+                    stop.set()
+                    await working
+
+        asyncio.run(run())
+
+    async def until_done(self, jobs: int) -> None:
+        while len(self.done) < jobs:
+            await asyncio.sleep(0.05)
+
+    def lose_a_job(self, execution_id: str) -> None:
+        """Leave a job in the table as running, as where PostgreSQL restarts at its end."""
+        with self._database.transaction() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status, worker_id)"
+                " SELECT 'executions', 'advance_execution', %s, 'doing', max(id)"
+                "   FROM procrastinate_workers WHERE id = %s",
+                (execution_id, self.worker_id()),
+            )
+
+    def worker_id(self) -> int:
+        (worker_id,) = self.queue.in_hand.workers
+        return worker_id
+
+    def jobs(self) -> int:
+        with self._database.transaction() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM procrastinate_jobs")
+            row = cursor.fetchone()
+            return int(row[0]) if row else -1
+
+
+def test_a_job_that_its_living_worker_lost_holds_up_nobody_for_ever(database: Database) -> None:
+    desk = Desk(database)
+
+    async def story() -> None:
+        await desk.queue.hand_out_executions(["first"])
+        await desk.until_done(1)
+        desk.lose_a_job("second")
+        await desk.queue.hand_out_executions(["second"])
+        await desk.queue.bury_dead()
+        assert desk.done == ["first"], "one look is no proof"
+        await desk.queue.bury_dead()
+        await desk.until_done(2)
+
+    desk.run(story)
+
+    assert desk.done == ["first", "second"]
+
+
+def test_a_job_that_runs_is_never_taken_for_lost(database: Database) -> None:
+    desk = Desk(database)
+
+    async def story() -> None:
+        await desk.queue.hand_out_executions(["long"])
+        await asyncio.to_thread(desk.begun.wait, 10)
+        for _ in range(3):
+            await desk.queue.bury_dead()
+        assert desk.jobs() == 1
+        desk.may_end.set()
+        await desk.until_done(1)
+
+    desk.run(story)
+
+    assert desk.done == ["long"]
