@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pycurl
 
+from push_blaster.adapters.transports.answers import judge_each, not_composed
 from push_blaster.adapters.transports.fcm_payload import (
     MAX_BYTES,
     Advice,
@@ -116,7 +117,11 @@ class _Sending:
     def _begin(self, messages: Sequence[Message]) -> Iterator[Delivery]:
         requests: list[Request] = []
         for message in messages:
-            body = encode_message(message, validate_only=self._options.validate_only)
+            try:
+                body = encode_message(message, validate_only=self._options.validate_only)
+            except Exception as error:  # noqa: BLE001 - it is the fault of this one message
+                yield not_composed(message.user_id, error)
+                continue
             if len(body) > MAX_BYTES:
                 reason = f"the message has {len(body)} bytes; FCM takes {MAX_BYTES}"
                 yield Delivery(message.user_id, Outcome.FAILED, reason=reason)
@@ -131,8 +136,7 @@ class _Sending:
             answers = self._call.answers.get(timeout=LOOK_S)
         except Empty:
             return
-        for answer in answers:
-            delivery = self._judge(answer)
+        for delivery in judge_each(answers, self._judge, lambda a: a.request.about.user_id):
             if delivery is not None:
                 self._open -= 1
                 yield delivery

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from chassis.clock import utc_now
+from push_blaster.adapters.transports.answers import judge_each, not_composed
 from push_blaster.adapters.transports.guarded_http import Attempt, Lane, Post, PostOptions
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 
@@ -84,21 +85,28 @@ class PostTransport:
                 return
             while waiting and len(lane) < WINDOW:
                 yield from self._begin(lane, waiting.popleft())
-            yield from map(self._judge, lane.collect())
+            yield from self._collect(lane)
 
     def _begin(self, lane: Lane, message: Message) -> Iterator[Delivery]:
         try:
             post = self._recipe.compose(message)
         except UnsendableError as error:
             yield Delivery(message.user_id, Outcome.FAILED, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - it is the fault of this one message
+            yield not_composed(message.user_id, error)
         else:
             lane.begin(post, message)
+
+    def _collect(self, lane: Lane) -> Iterator[Delivery]:
+        for told in judge_each(lane.collect(), self._judge, lambda a: a.message.user_id):
+            if told is not None:
+                yield told
 
     def _drain(self, lane: Lane) -> Iterator[Delivery]:
         """Wait a little for what is in flight, and leave the rest in doubt."""
         give_up_at = time.monotonic() + DRAIN_S
         while len(lane) and time.monotonic() < give_up_at:
-            yield from map(self._judge, lane.collect())
+            yield from self._collect(lane)
         for attempt in lane.abandon():
             outcome = Outcome.IN_DOUBT if attempt.has_begun else Outcome.NOT_SENT
             yield Delivery(attempt.message.user_id, outcome, reason="stopped")

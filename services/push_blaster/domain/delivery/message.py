@@ -2,11 +2,15 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from push_blaster.domain.devices.device import Address, DeadDevice
+
+#: How much of a provider's words is kept.
+MAX_REASON: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,32 @@ class Delivery:
     retry_after_s: float | None = None
     is_over_quota: bool = False
     dead_devices: tuple[DeadDevice, ...] = ()
+
+
+def with_storable_texts(delivery: Delivery) -> Delivery:
+    """Return the outcome with the provider's words as every store of ours takes them."""
+    if _is_storable(delivery.provider_id) and _is_storable(delivery.reason):
+        return delivery
+    return replace(
+        delivery,
+        provider_id=storable(delivery.provider_id),
+        reason=storable(delivery.reason),
+    )
+
+
+def storable(text: str | None) -> str | None:
+    """Return a text without NUL and without halves of characters.
+
+    Units: at most 500 characters.
+    """
+    if _is_storable(text) or text is None:
+        return text
+    whole = text[:MAX_REASON].encode("utf-8", "replace").decode()
+    return whole.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def _is_storable(text: str | None) -> bool:
+    return text is None or (len(text) <= MAX_REASON and text.isascii() and "\0" not in text)
 
 
 def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:

@@ -19,7 +19,12 @@ from push_blaster.domain.delivery.ledger import BatchKey, LedgerPage, LedgerStat
 from push_blaster.domain.executions.modes import delivers
 from push_blaster.use_cases.cadence.track_sends import track_page
 from push_blaster.use_cases.context import SendContext
-from push_blaster.use_cases.delivery.send_messages import leave_in_doubt, leave_tried_out
+from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
+from push_blaster.use_cases.delivery.send_messages import (
+    leave_in_doubt,
+    leave_tried_out,
+    ledger_outlet,
+)
 
 #: A worker that was in the middle of a batch has noticed its end, and written down the rest.
 WORKERS_ARE_DONE: Final = timedelta(seconds=3)
@@ -47,6 +52,8 @@ def close_batches(context: SendContext) -> int:
 def _close(context: SendContext, page: LedgerPage) -> bool:
     with context.database.transaction() as connection:
         execution = select_execution(connection, page.execution_id)
+    settle_from_journals(ledger_outlet(context, page), context.data_folder)
+    with context.database.transaction() as connection:
         states = select_states(connection, page)
     claimed = [user_id for user_id, state in states.items() if state == LedgerState.CLAIMED]
     if delivers(execution.mode):

@@ -58,11 +58,13 @@ from push_blaster.use_cases.context import (
 )
 from push_blaster.use_cases.delivery.choose_receivers import PageSnapshot, choose_receivers
 from push_blaster.use_cases.delivery.personalise import personalise
+from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
 from push_blaster.use_cases.delivery.send_messages import (
     SendTask,
     Unfinished,
     leave_in_doubt,
     leave_unreachable,
+    ledger_outlet,
     send_messages,
 )
 
@@ -158,6 +160,8 @@ def _take_turn(
 def _read_page(context: StepContext, batch: TakenBatch) -> tuple[PageSnapshot, Unfinished]:
     """Return what the ledger says of the users, and whom earlier attempts left unfinished."""
     page = batch.key.page
+    if batch.fence > 1:
+        settle_from_journals(ledger_outlet(context, page), context.data_folder)
     with context.database.transaction() as connection:
         states = select_states(connection, page)
         is_deferred = LedgerState.DEFERRED in states.values()

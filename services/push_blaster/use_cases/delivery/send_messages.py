@@ -9,24 +9,33 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from chassis.postgres import Connection
 from push_blaster.adapters.delivery.delivery_ledger import (
     Deferral,
     claim_again,
     claim_deferred,
     claim_users,
-    defer,
     insert_refusals,
-    release_claims,
     settle,
 )
+from push_blaster.adapters.delivery.outcome_journal import PageJournal
 from push_blaster.adapters.delivery.send_metrics import count_outcomes
 from push_blaster.adapters.devices.device_table import mark_devices_dead
 from push_blaster.domain.delivery.ledger import LedgerPage, Refusal
-from push_blaster.domain.delivery.message import Delivery, Message, Outcome
+from push_blaster.domain.delivery.message import (
+    Delivery,
+    Message,
+    Outcome,
+    TransportUnavailableError,
+)
 from push_blaster.domain.delivery.retry import Tried
 from push_blaster.use_cases.context import Pacer, SendContext, StepContext, StepStoppedError
 from push_blaster.use_cases.delivery.reach_devices import reach_devices
+from push_blaster.use_cases.delivery.record_outcomes import LedgerOutlet, OutcomeRecorder
+
+log = structlog.get_logger()
 
 #: Messages claimed at once: what a crash can leave in doubt at the most, for each worker.
 CLAIM: Final = 500
@@ -69,19 +78,40 @@ class SendTask:
 def send_messages(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
     """Send `messages`, each user at most once; what the provider does not take is deferred.
 
+    Every outcome of what was claimed stands in the ledger before more is claimed.
     Raises: StepStoppedError when the leave to send is gone; TransportUnavailableError.
     """
-    begun = 0
-    while begun < len(messages):
-        wanted = min(CLAIM, len(messages) - begun)
-        allowed = context.pacer.take(wanted, task.should_stop)
-        chunk = messages[begun : begun + allowed]
-        begun += allowed
-        task.keep_slots()
-        claimed = _claim(context, task, chunk)
-        task.tally(_send_claimed(context, task, claimed))
-        if task.should_stop():
-            raise StepStoppedError("stopped between messages")
+    recorder = _recorder(context, task.page)
+    try:
+        begun = 0
+        while begun < len(messages):
+            wanted = min(CLAIM, len(messages) - begun)
+            allowed = context.pacer.take(wanted, task.should_stop)
+            chunk = messages[begun : begun + allowed]
+            begun += allowed
+            task.keep_slots()
+            claimed = _claim(context, task, chunk)
+            task.tally(_send_claimed(context, task, recorder, claimed))
+            if task.should_stop():
+                raise StepStoppedError("stopped between messages")
+    finally:
+        recorder.close()
+
+
+def _recorder(context: SendContext, page: LedgerPage) -> OutcomeRecorder:
+    return OutcomeRecorder(
+        ledger_outlet(context, page), PageJournal(context.data_folder, context.engine_id, page)
+    )
+
+
+def ledger_outlet(context: StepContext, page: LedgerPage) -> LedgerOutlet:
+    """Return the way to the ledger for the outcomes of `page`."""
+    return LedgerOutlet(
+        database=context.database,
+        page=page,
+        clock=context.clock,
+        is_shutting_down=context.is_shutting_down,
+    )
 
 
 def leave_in_doubt(
@@ -126,12 +156,12 @@ def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> li
 
 
 def _send_claimed(
-    context: SendContext, task: SendTask, messages: list[Message]
+    context: SendContext, task: SendTask, recorder: OutcomeRecorder, messages: list[Message]
 ) -> Counter[Outcome]:
     """Send claimed messages, those of unknown outcome again, and settle every one of them."""
     outcomes: Counter[Outcome] = Counter()
     for _ in range(ROUNDS):
-        deliveries = _send_once(context, task, messages)
+        deliveries = _send_once(context, task, recorder, messages)
         outcomes.update(d.outcome for d in deliveries if d.outcome in _FINAL)
         unknown = {d.user_id for d in deliveries if d.outcome is Outcome.IN_DOUBT}
         messages = [message for message in messages if message.user_id in unknown]
@@ -139,31 +169,60 @@ def _send_claimed(
             break
         with context.database.transaction() as connection:
             claim_again(connection, task.page, list(unknown))
-    _settle(context, task.page, _unknown(messages, "no answer from the provider"))
+    recorder.record(_unknown(messages, "no answer from the provider"))
+    recorder.write_all()
     return outcomes
 
 
-def _send_once(context: SendContext, task: SendTask, messages: Sequence[Message]) -> list[Delivery]:
-    """Send once; settle every outcome that is known, give back what never began."""
+def _send_once(
+    context: SendContext, task: SendTask, recorder: OutcomeRecorder, messages: Sequence[Message]
+) -> list[Delivery]:
+    """Send once, and record every outcome; return those of the messages that were begun.
+
+    What was handed to a transport is sent, failed or in doubt. It is unsent only if the transport
+    says so, of the message or by TransportUnavailableError.
+    """
     begun_at = context.clock()
-    deliveries: list[Delivery] = []
+    open_users = {message.user_id for message in messages}
+    begun: list[Delivery] = []
     try:
         for group in _groups(reach_devices(context.transport, messages, task.should_stop)):
-            deferrals, given_up = _sort_deferred(context, task, group, begun_at)
-            final = [d for d in group if d.outcome in _FINAL] + given_up
-            _settle(context, task.page, final, deferrals)
-            count_outcomes(group)
-            _inform_pacer(context.pacer, group)
-            _mark_devices_dead(context, group)
-            deliveries += [d for d in group if d.outcome is not Outcome.DEFERRED] + given_up
-            deliveries += [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
-    finally:
-        known = {d.user_id for d in deliveries if d.outcome is not Outcome.NOT_SENT}
-        _give_back(context, task, [m for m in messages if m.user_id not in known])
-    return deliveries
+            begun += _record(context, task, recorder, group, begun_at)
+            open_users -= {delivery.user_id for delivery in group}
+    except TransportUnavailableError:
+        recorder.record([Delivery(user_id, Outcome.NOT_SENT) for user_id in open_users])
+        recorder.write_all()
+        raise
+    except Exception as error:
+        log.exception("transport_failed", execution=task.page.execution_id, open=len(open_users))
+        reason = f"the transport failed after the send began: {error}"
+        recorder.record([Delivery(u, Outcome.IN_DOUBT, reason=reason) for u in open_users])
+    recorder.write_all()
+    _mark_devices_dead(context, begun)
+    return begun
+
+
+def _record(
+    context: SendContext,
+    task: SendTask,
+    recorder: OutcomeRecorder,
+    group: Sequence[Delivery],
+    begun_at: datetime,
+) -> list[Delivery]:
+    """Record a group of outcomes; return them as they stand in the ledger then."""
+    deferrals, given_up = _sort_deferred(context, task, group, begun_at)
+    known = [d for d in group if d.outcome in _RECORDED] + given_up
+    recorder.record(known, deferrals)
+    count_outcomes(group)
+    _inform_pacer(context.pacer, group)
+    unknown = [d for d in group if d.outcome is Outcome.IN_DOUBT]
+    begun = [d for d in known if d.outcome is not Outcome.NOT_SENT]
+    return begun + unknown + [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
 
 
 _FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN})
+#: What goes to the ledger at once; who is in doubt may be sent to again first.
+_RECORDED: Final = _FINAL | {Outcome.NOT_SENT}
 
 
 def _sort_deferred(
@@ -197,30 +256,15 @@ def _inform_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
     pacer.note(well, failed, over_quota)
 
 
-def _give_back(context: StepContext, task: SendTask, messages: Sequence[Message]) -> None:
-    if not messages:
-        return
-    with context.database.transaction() as connection:
-        release_claims(connection, task.page, [message.user_id for message in messages])
-    _settle(context, task.page, _unknown(messages, "stopped before it was sent again"))
-
-
 def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:
     return [Delivery(message.user_id, Outcome.IN_DOUBT, reason=reason) for message in messages]
 
 
-def _settle(
-    context: StepContext,
-    page: LedgerPage,
-    deliveries: Sequence[Delivery],
-    deferrals: Sequence[Deferral] = (),
-) -> None:
-    if not deliveries and not deferrals:
-        return
-    now = context.clock()
-    with context.database.transaction() as connection:
-        settle(connection, page, deliveries, now)
-        defer(connection, page, deferrals, now)
+def _settle(context: StepContext, page: LedgerPage, deliveries: Sequence[Delivery]) -> None:
+    """Settle outcomes that no journal needs to know: whoever comes next finds the same ones."""
+    if deliveries:
+        with context.database.transaction() as connection:
+            settle(connection, page, deliveries, context.clock())
 
 
 def _mark_devices_dead(context: StepContext, deliveries: Iterable[Delivery]) -> None:

@@ -37,10 +37,12 @@ from push_blaster.use_cases.context import (
     watch_for_stop,
 )
 from push_blaster.use_cases.delivery.personalise import personalise
+from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
 from push_blaster.use_cases.delivery.send_messages import (
     SendTask,
     Unfinished,
     leave_unreachable,
+    ledger_outlet,
     send_messages,
 )
 from push_blaster.use_cases.executions.check_safeguards import find_approval_reason
@@ -119,6 +121,7 @@ def _send(
         return holds_execution(connection, execution)
 
     push = execution.automation.pushes[page.position - 1].worded(None)
+    settle_from_journals(ledger_outlet(context, page), context.data_folder)
     with context.database.transaction() as connection:
         states = select_states(connection, page)
     personal = personalise(context, execution, push, [r for r in rows if _is_open(r, states)])

@@ -1,0 +1,160 @@
+"""The journal of outcomes: what providers answered, on disk before it is in the ledger.
+
+A ledger row says that a send began; the provider's answer says how it ended. Between the answer
+and the row stands a database that may be away, and an engine that may be killed. Each attempt at
+a page therefore appends its answers to `journal/<engine>/<page>.jsonl` in the data folder as they
+come. Whoever attempts the page next, this engine or another, reads them before it sends anything.
+
+Nothing is synced to disk: a killed process loses nothing of what it wrote, and a machine that
+loses its power leaves messages in doubt, as without a journal.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+import orjson
+import structlog
+
+from push_blaster.adapters.delivery.delivery_ledger import Deferral
+from push_blaster.domain.delivery.ledger import LedgerPage
+from push_blaster.domain.delivery.message import Delivery, Outcome
+
+log = structlog.get_logger()
+
+#: The outcomes that an answer proves. What has no answer stays as the ledger has it: in doubt.
+_PROVEN: Final = frozenset(
+    {Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN, Outcome.NOT_SENT}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """Outcomes that became known together, at one instant."""
+
+    at: datetime
+    deliveries: tuple[Delivery, ...]
+    deferrals: tuple[Deferral, ...] = ()
+
+
+class PageJournal:
+    """The outcomes of one attempt at a page; the file is made with its first line."""
+
+    def __init__(self, folder: Path, engine_id: str, page: LedgerPage) -> None:
+        """Take the data folder, the engine that attempts the page, and the page."""
+        self._path = _folder(folder) / quote(engine_id or "engine", safe="") / _name(page)
+        self._descriptor: int | None = None
+
+    def append(self, entry: JournalEntry) -> None:
+        """Write down what has an answer; a full disk is reported in the log and stops nothing."""
+        deliveries = [_write_delivery(d) for d in entry.deliveries if d.outcome in _PROVEN]
+        deferrals = [_write_deferral(d) for d in entry.deferrals]
+        if not deliveries and not deferrals:
+            return
+        line = orjson.dumps([entry.at, deliveries, deferrals]) + b"\n"
+        try:
+            written = os.write(self._open(), line)
+        except OSError as error:
+            log.warning("journal_not_written", reason=error.strerror, file=self._path.name)
+        else:
+            if written < len(line):
+                log.warning("journal_not_written", reason="the disk is full", file=self._path.name)
+
+    def close(self, *, is_settled: bool) -> None:
+        """End the attempt; what stands in the ledger needs no journal any more."""
+        if self._descriptor is None:
+            return
+        os.close(self._descriptor)
+        self._descriptor = None
+        if is_settled:
+            self._path.unlink(missing_ok=True)
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+            self._descriptor = os.open(self._path, flags, 0o600)
+        return self._descriptor
+
+
+def read_journals(folder: Path, page: LedgerPage) -> list[JournalEntry]:
+    """Return what any engine wrote of the page, each journal in its own order.
+
+    A line that cannot be read ends its journal: whoever stands behind it stays in doubt.
+    """
+    return [entry for path in _find(folder, page) for entry in _read(path)]
+
+
+def delete_journals(folder: Path, page: LedgerPage) -> None:
+    """Forget what engines wrote of the page, as it stands in the ledger now."""
+    for path in _find(folder, page):
+        path.unlink(missing_ok=True)
+
+
+def _folder(data_folder: Path) -> Path:
+    return data_folder / "journal"
+
+
+def _name(page: LedgerPage) -> str:
+    """Return a name that fits every file system, whatever the execution's id."""
+    kind = "test" if page.is_test else "live"
+    text = f"{page.execution_id}\n{page.position}\n{kind}\n{page.batch}"
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:40]}.jsonl"
+
+
+def _find(folder: Path, page: LedgerPage) -> list[Path]:
+    return sorted(_folder(folder).glob(f"*/{_name(page)}"))
+
+
+def _read(path: Path) -> Iterator[JournalEntry]:
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        log.warning("journal_not_read", reason=error.strerror, file=path.name)
+        return
+    for line in lines:
+        try:
+            yield _read_line(line)
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning("journal_not_read", reason=str(error), file=path.name)
+            return
+
+
+def _read_line(line: bytes) -> JournalEntry:
+    if not line.endswith(b"\n"):
+        raise ValueError("the last line is cut off")
+    at, deliveries, deferrals = orjson.loads(line)
+    return JournalEntry(
+        datetime.fromisoformat(at),
+        tuple(_read_delivery(*values) for values in deliveries),
+        tuple(_read_deferral(*values) for values in deferrals),
+    )
+
+
+def _write_delivery(delivery: Delivery) -> Sequence[Any]:
+    return (
+        delivery.user_id.hex,
+        delivery.outcome.value,
+        delivery.provider_id,
+        delivery.reason,
+    )
+
+
+def _read_delivery(
+    user: str, outcome: str, provider_id: str | None, reason: str | None
+) -> Delivery:
+    return Delivery(UUID(user), Outcome(outcome), provider_id, reason)
+
+
+def _write_deferral(deferral: Deferral) -> Sequence[Any]:
+    return deferral.user_id.hex, deferral.reason, deferral.tries, deferral.not_before
+
+
+def _read_deferral(user: str, reason: str | None, tries: int, not_before: str) -> Deferral:
+    return Deferral(UUID(user), reason, tries, datetime.fromisoformat(not_before))

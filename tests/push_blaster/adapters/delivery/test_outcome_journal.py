@@ -1,0 +1,153 @@
+"""The journal of outcomes: what is read back, and what a cut or broken file costs."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from push_blaster.adapters.delivery.delivery_ledger import Deferral
+from push_blaster.adapters.delivery.outcome_journal import (
+    JournalEntry,
+    PageJournal,
+    delete_journals,
+    read_journals,
+)
+from push_blaster.domain.delivery.ledger import LedgerPage
+from push_blaster.domain.delivery.message import Delivery, Outcome
+from tests.people import ALICE, BOB
+
+PAGE = LedgerPage("spring/offers@20261130T120000Z", 1, is_test=False, batch=3)
+NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
+SENT = JournalEntry(NOW, (Delivery(ALICE, Outcome.SENT, provider_id="projects/x/1"),))
+FAILED = JournalEntry(NOW, (Delivery(BOB, Outcome.FAILED, reason="no „such“ thing"),))
+DEFERRED = JournalEntry(NOW, (), (Deferral(BOB, "503", 2, NOW),))
+
+
+def _journal(folder: Path, engine: str = "host:1", page: LedgerPage = PAGE) -> PageJournal:
+    return PageJournal(folder, engine, page)
+
+
+def _file(folder: Path) -> Path:
+    (path,) = (folder / "journal").glob("*/*.jsonl")
+    return path
+
+
+def test_the_next_engine_reads_what_the_killed_one_knew(tmp_path: Path) -> None:
+    journal = _journal(tmp_path)
+    for entry in (SENT, FAILED, DEFERRED):
+        journal.append(entry)
+
+    assert read_journals(tmp_path, PAGE) == [SENT, FAILED, DEFERRED]
+
+
+def test_the_journals_of_two_engines_are_read_together(tmp_path: Path) -> None:
+    _journal(tmp_path, "host:1").append(SENT)
+    _journal(tmp_path, "other/host:2").append(FAILED)
+
+    assert read_journals(tmp_path, PAGE) == [SENT, FAILED]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [PAGE._replace(batch=4), PAGE._replace(position=2), PAGE._replace(is_test=True)],
+    ids=["another batch", "another push", "the test of the push"],
+)
+def test_another_page_has_a_journal_of_its_own(tmp_path: Path, page: LedgerPage) -> None:
+    _journal(tmp_path).append(SENT)
+
+    assert read_journals(tmp_path, page) == []
+
+
+def test_what_has_no_answer_is_not_in_the_journal(tmp_path: Path) -> None:
+    unknown = JournalEntry(NOW, (Delivery(ALICE, Outcome.IN_DOUBT, reason="no answer"),))
+
+    _journal(tmp_path).append(unknown)
+
+    assert read_journals(tmp_path, PAGE) == []
+    assert not (tmp_path / "journal").exists()
+
+
+def test_a_line_that_a_kill_cut_off_costs_only_itself(tmp_path: Path) -> None:
+    journal = _journal(tmp_path)
+    journal.append(SENT)
+    journal.append(FAILED)
+    path = _file(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+
+    assert read_journals(tmp_path, PAGE) == [SENT]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}\n",
+        b"[1,2]\n",
+        b'["2026-11-30T12:00:00Z",[["no uuid","sent",null,null]],[]]\n',
+        b'["2026-11-30T12:00:00Z",[["%s","delivered",null,null]],[]]\n' % ALICE.hex.encode(),
+        b'["2026-11-30T12:00:00Z",[["%s"]],[]]\n' % ALICE.hex.encode(),
+        b"\x00\xff\n",
+        b"\n",
+    ],
+    ids=["no list", "too short", "no user", "no outcome", "too few", "no text", "nothing"],
+)
+def test_a_line_that_cannot_be_read_leaves_what_follows_in_doubt(
+    tmp_path: Path, line: bytes
+) -> None:
+    journal = _journal(tmp_path)
+    journal.append(SENT)
+    with _file(tmp_path).open("ab") as file:
+        file.write(line)
+    journal.append(FAILED)
+
+    assert read_journals(tmp_path, PAGE) == [SENT]
+
+
+def test_a_journal_is_gone_once_all_of_it_stands_in_the_ledger(tmp_path: Path) -> None:
+    journal = _journal(tmp_path)
+    journal.append(SENT)
+
+    journal.close(is_settled=True)
+
+    assert read_journals(tmp_path, PAGE) == []
+
+
+def test_a_journal_stays_while_the_ledger_lacks_an_outcome(tmp_path: Path) -> None:
+    journal = _journal(tmp_path)
+    journal.append(SENT)
+    journal.close(is_settled=False)
+    assert read_journals(tmp_path, PAGE) == [SENT]
+
+    delete_journals(tmp_path, PAGE)
+
+    assert read_journals(tmp_path, PAGE) == []
+
+
+def test_a_folder_that_cannot_be_written_stops_no_send(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("a file where the folder should be")
+
+    _journal(tmp_path).append(SENT)
+
+    assert read_journals(tmp_path, PAGE) == []
+
+
+def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path: Path) -> None:
+    journal = _journal(tmp_path)
+    journal.append(SENT)
+    path, elsewhere = _file(tmp_path), tmp_path / "elsewhere"
+    path.unlink()
+    elsewhere.write_bytes(b"")
+    path.symlink_to(elsewhere)
+
+    _journal(tmp_path).append(FAILED)
+
+    assert elsewhere.read_bytes() == b""
+
+
+def test_every_user_keeps_the_id(tmp_path: Path) -> None:
+    ids = [UUID(int=n) for n in (0, 1, 2**128 - 1)]
+    entry = JournalEntry(NOW, tuple(Delivery(user_id, Outcome.SENT) for user_id in ids))
+
+    _journal(tmp_path).append(entry)
+
+    assert [d.user_id for d in read_journals(tmp_path, PAGE)[0].deliveries] == ids
