@@ -1,6 +1,7 @@
 """A local peer that speaks FCM v1 over HTTP/2 and TLS; a device token's name says what happens."""
 
 import json
+import random
 import socket
 import ssl
 import threading
@@ -37,6 +38,32 @@ REFUSALS: dict[str, tuple[int, str, str | None, dict[str, str]]] = {
     "broken": (500, "INTERNAL", "INTERNAL", {}),
 }
 
+#: What stands in Retry-After and in bodies where an answer is `hostile`.
+HOSTILE_PAUSES: Final = (
+    "999999999999999",
+    "99999999999999999999999999",
+    "\N{SUPERSCRIPT TWO}",
+    "-1",
+    "1e9",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Fri, 31 Dec 1999 23:59:59 +99999999999999999999",
+    "",
+    "soon",
+)
+HOSTILE_BODIES: Final = (
+    b"",
+    b"<html>It works!</html>",
+    b"null",
+    b"[]",
+    b'{"name": 5}',
+    b'{"error": []}',
+    b'{"error": {"status": 7, "details": [{"errorCode": {}}, null, 3]}}',
+    b'{"error": {"message": "\\u0000\\ud800"}}',
+    b"\xff\xfe\x00",
+    b"[" * 5_000,
+    b'{"error": {"code": ' + b"9" * 5_000 + b"}}",
+)
+
 #: How a stream is closed without an answer.
 RESETS = {"refused": ErrorCodes.REFUSED_STREAM, "reset": ErrorCodes.INTERNAL_ERROR}
 
@@ -47,7 +74,8 @@ class FcmServer:
 
     Words: those of REFUSALS; `hang` never answers, `cut` kills the connection with the request
     in it, `goaway` answers and says that the connection takes no more, `nonsense` is no JSON,
-    `slow` answers well, after SLOW_S. A word in `weather` is everybody's, for as long as it stands.
+    `slow` answers well, after SLOW_S; `hostile` answers at random what nobody should.
+    A word in `weather` is everybody's, for as long as it stands.
     With an `on_accept`, messages are handed to it instead of being kept.
     """
 
@@ -106,9 +134,7 @@ class FcmServer:
                 (self.on_accept or self.received.append)(message)
             kind = "goaway" if word == "goaway" and not is_well else "answer"
             return _Answer(200, json.dumps({"name": name}).encode(), kind=kind)
-        if word in REFUSALS:
-            return _refusal(*REFUSALS[word])
-        return _Answer(200, b"<html>", kind="answer" if word == "nonsense" else word)
+        return _unwell(word)
 
 
 @dataclass(frozen=True)
@@ -124,6 +150,22 @@ def _behaviour(token: str) -> tuple[str, float]:
     word, _, rest = token.partition("-")
     times = rest.partition("-")[0]
     return word, int(times) if times.isdigit() and word != "ok" else float("inf")
+
+
+def _unwell(word: str) -> _Answer:
+    """Return what a peer answers that takes no message."""
+    if word == "hostile":
+        return _hostile(random.SystemRandom())
+    if word in REFUSALS:
+        return _refusal(*REFUSALS[word])
+    return _Answer(200, b"<html>", kind="answer" if word == "nonsense" else word)
+
+
+def _hostile(chance: random.Random) -> _Answer:
+    """Return an answer that no provider should give, and that some proxy once will."""
+    status = chance.choice((200, 204, 206, 301, 400, 403, 404, 408, 413, 418, 429, 500, 503, 599))
+    headers = {"retry-after": chance.choice(HOSTILE_PAUSES)} if chance.random() < 0.7 else {}
+    return _Answer(status, chance.choice(HOSTILE_BODIES), tuple(headers.items()))
 
 
 def _refusal(status: int, name: str, code: str | None, headers: dict[str, str]) -> _Answer:

@@ -23,6 +23,10 @@ class Blow(StrEnum):
     STOP_EVERYTHING = "emergency stop"
     WEATHER = "provider's weather"
     MOOD = "cadence's mood"
+    READ_ONLY = "read-only database"
+    NO_CONNECTIONS = "no connections"
+    SERIALIZABLE = "serializable by default"
+    FREEZE = "standstill"
 
 
 #: Of a hundred kills, how many hit which part.
@@ -42,6 +46,10 @@ ACTS: Final = {
     Blow.STOP_EVERYTHING: 2,
     Blow.WEATHER: 12,
     Blow.MOOD: 8,
+    Blow.READ_ONLY: 6,
+    Blow.NO_CONNECTIONS: 6,
+    Blow.SERIALIZABLE: 2,
+    Blow.FREEZE: 8,
 }
 #: How many events are kills.
 KILL_SHARE: Final = 0.6
@@ -72,15 +80,24 @@ def plan_events(seed: int, kills: int, longest_pause_s: float = 1.8) -> Iterator
             after_s=chance.uniform(0.2, longest_pause_s),
             blow=blow,
             target=chance.randrange(1_000),
-            lasts_s=chance.uniform(0, 1.5) if is_kill else chance.uniform(1, 4),
+            lasts_s=_duration(chance, blow),
             detail=_detail(chance, blow),
         )
         kills -= is_kill
 
 
+def _duration(chance: random.Random, blow: Blow) -> float:
+    if blow in KILLS:
+        return chance.uniform(0, 1.5)
+    # Longer than an engine may be silent before its work is given away.
+    return chance.uniform(2, 6) if blow is Blow.FREEZE else chance.uniform(1, 4)
+
+
 def _detail(chance: random.Random, blow: Blow) -> str:
     if blow is Blow.WEATHER:
-        return chance.choice(["slow", "down", "busy"])
+        return chance.choice(["slow", "down", "busy", "hostile"])
+    if blow is Blow.KILL_POSTGRES:
+        return chance.choice(["kill", "restart"])
     if blow is Blow.MOOD:
         return chance.choice(["SLOW", "AWAY", "FAILING", "NONSENSE"])
     return ""

@@ -1,5 +1,6 @@
 """One torture from beginning to end."""
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from tests.torture.collect import collect, read_logs
 from tests.torture.crowd import Crowd
 from tests.torture.evidence import Evidence
 from tests.torture.schedule import KILLS, Blow, Event
+from tests.torture.trouble import BEGIN
 from tests.torture.world import World, read_rows, running_world
 
 #: How often the supervisor looks, and the crowd.
@@ -75,7 +77,12 @@ def _let_pass(crowd: Crowd, seconds: float) -> None:
 def _strike(crowd: Crowd, event: Event) -> None:
     world = crowd.world
     if event.blow in KILLS:
-        world.kill(event.blow, event.target, event.lasts_s)
+        how = signal.SIGINT if event.detail == "restart" else signal.SIGKILL
+        world.kill(event.blow, event.target, event.lasts_s, how)
+    elif event.blow in BEGIN:
+        world.trouble(event.blow, event.target, event.lasts_s)
+    elif event.blow is Blow.FREEZE:
+        world.freeze(*world.choose_part(event.target), event.lasts_s)
     elif event.blow is Blow.WEATHER:
         world.set_weather(event.detail, event.lasts_s)
     elif event.blow is Blow.MOOD:

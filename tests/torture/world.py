@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import psycopg2
@@ -25,6 +26,7 @@ from tests.journeys.stack import Stack, running_stack, user
 from tests.torture.changing_clock import Change, plan_changes, write_zone
 from tests.torture.evidence import Accepted
 from tests.torture.schedule import Blow
+from tests.torture.trouble import BEGIN, END, alter_database
 
 ENGINES: Final = 2
 TESTER: Final = 1
@@ -101,9 +103,29 @@ class World:
 
     def freeze(self, blow: Blow, number: int, for_s: float) -> None:
         """Let a part stand still for a while, as a machine does that is out of memory."""
+        if (blow, number) in self._cures:
+            return  # it is dead, or stands still already
         pid = self.pid(blow, number)
         os.killpg(pid, signal.SIGSTOP)
         self._cure_in(for_s, blow, number, lambda: os.killpg(pid, signal.SIGCONT))
+
+    def choose_part(self, target: int) -> tuple[Blow, int]:
+        """Return one of the parts that are programs of ours."""
+        parts = self.parts()
+        return parts[target % len(parts)]
+
+    def trouble(self, blow: Blow, target: int, for_s: float) -> None:
+        """Let one of the two databases refuse what it took before, for a while."""
+        urls = (self.stack.database_url, self.stack.cadence_database_url)
+        number = target % len(urls)
+        if (blow, number) not in self._cures:
+            database = urlsplit(urls[number]).path.removeprefix("/")
+            alter_database(self.postgres.url("postgres"), database, BEGIN[blow])
+            self._cure_in(for_s, blow, number, lambda: self._end_trouble(blow, number, database))
+
+    def _end_trouble(self, blow: Blow, number: int, database: str) -> None:
+        if not alter_database(self.postgres.url("postgres"), database, END[blow]):
+            self._cure_in(0.5, blow, number, lambda: self._end_trouble(blow, number, database))
 
     def count(self, blow: Blow) -> int:
         """Return how many there are of the part that `blow` kills."""
