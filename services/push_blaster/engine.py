@@ -26,7 +26,7 @@ from chassis.postgres import Connection, DatabaseAwayError
 from push_blaster.adapters.audiences.script_run_table import hand_out_trials
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
-from push_blaster.adapters.executions.execution_table import hand_out_executions
+from push_blaster.adapters.executions.execution_table import dispatch_executions
 from push_blaster.adapters.executions.job_queue import CONCURRENT_TRIALS, JobQueue, Work
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.adapters.operations.engine_table import beat, delete_engines, select_engines
@@ -200,7 +200,7 @@ class _Engine:
             again_before = now - HAND_OUT_AGAIN
             return _Due(
                 at=now,
-                executions=hand_out_executions(connection, now, again_before),
+                executions=dispatch_executions(connection, now, again_before),
                 batches=dispatch_batches(connection, now, again_before, BATCHES_OUT),
                 trials=hand_out_trials(connection, now, again_before),
             )

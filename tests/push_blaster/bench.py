@@ -13,7 +13,7 @@ from push_blaster.adapters.automations.automation_files import AutomationFiles, 
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.adapters.delivery.delivery_report import select_deliveries, select_ledger_counts
 from push_blaster.adapters.executions.execution_log import select_log
-from push_blaster.adapters.executions.execution_table import hand_out_executions
+from push_blaster.adapters.executions.execution_table import dispatch_executions
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
 from push_blaster.domain.executions.execution import Execution
@@ -90,7 +90,7 @@ class Bench:
 
     def _work_once(self) -> bool:
         with self.database.transaction() as connection:
-            due = hand_out_executions(connection, self.now, EVER)
+            due = dispatch_executions(connection, self.now, EVER)
             batches = dispatch_batches(connection, self.now, EVER, 1_000)
         for key in batches:
             send_batch(self.context, key)
@@ -131,7 +131,7 @@ class Bench:
 
     def log(self, execution_id: str) -> str:
         with self.database.transaction() as connection:
-            return "\n".join(entry["message"] for entry in select_log(connection, execution_id))
+            return "\n".join(entry.message for entry in select_log(connection, execution_id))
 
 
 def _stand(execution: Execution) -> tuple[object, ...]:

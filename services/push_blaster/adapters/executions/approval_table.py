@@ -1,10 +1,12 @@
 """The approval of an execution, kept with it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_value
 from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.phase import Phase
 
@@ -19,22 +21,21 @@ def save_approval(connection: Connection, execution_id: str, approval: Approval)
         "audience": hashes.audience,
         "rules": hashes.rules,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE executions SET approval = %(approval)s WHERE id = %(id)s AND phase = %(phase)s",
-            {"approval": Json(kept), "id": execution_id, "phase": Phase.CANCELLATION_WINDOW},
-        )
-        return cursor.rowcount == 1
+    changed = execute(
+        connection,
+        "UPDATE executions SET approval = %(approval)s WHERE id = %(id)s AND phase = %(phase)s",
+        {"approval": Json(kept), "id": execution_id, "phase": Phase.CANCELLATION_WINDOW},
+    )
+    return changed == 1
 
 
 def select_approval(connection: Connection, execution_id: str) -> Approval | None:
     """Return the execution's approval, or None."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT approval FROM executions WHERE id = %(id)s", {"id": execution_id})
-        row = cursor.fetchone()
-    if row is None or row[0] is None:
+    kept: Mapping[str, str] | None = fetch_value(
+        connection, "SELECT approval FROM executions WHERE id = %s", (execution_id,)
+    )
+    if kept is None:
         return None
-    kept = row[0]
     return Approval(
         by=kept["by"],
         at=datetime.fromisoformat(kept["at"]),

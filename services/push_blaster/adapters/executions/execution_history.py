@@ -1,19 +1,17 @@
-"""Reading what became of executions, in few words and in bulk."""
+"""What became of executions, in brief and many at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
-
-from psycopg2.extras import RealDictCursor
+from typing import Final, NamedTuple
 
 from chassis.postgres import Connection
+from chassis.rows import fetch_all
 from push_blaster.domain.executions.phase import Phase
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class RunOutcome(NamedTuple):
     """Where an execution stands, and whether anything of it has, or may have, gone out."""
 
     id: str
@@ -22,21 +20,22 @@ class Run:
     has_sent: bool
 
 
-def select_runs(connection: Connection, execution_ids: Sequence[str]) -> dict[str, Run]:
-    """Return those of the executions that there are, by id."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id, phase, reason,
-                   EXISTS (SELECT 1 FROM deliveries d
-                            WHERE d.execution_id = e.id AND NOT d.is_test
-                              AND d.state IN ('sent', 'in_doubt'))
-              FROM executions e
-             WHERE id = ANY(%(ids)s)
-            """,
-            {"ids": list(execution_ids)},
-        )
-        return {row[0]: Run(row[0], Phase(row[1]), row[2], row[3]) for row in cursor}
+def select_runs(connection: Connection, execution_ids: Sequence[str]) -> dict[str, RunOutcome]:
+    """Return where those of the executions stand that exist, by id."""
+    found = fetch_all(
+        connection,
+        """
+        SELECT id, phase, reason,
+               EXISTS (SELECT 1 FROM deliveries d
+                        WHERE d.execution_id = e.id AND NOT d.is_test
+                          AND d.state IN ('sent', 'in_doubt'))
+          FROM executions e
+         WHERE id = ANY(%s)
+        """,
+        (list(execution_ids),),
+        make=lambda id_, phase, reason, sent: RunOutcome(id_, Phase(phase), reason, sent),
+    )
+    return {run.id: run for run in found}
 
 
 class Order(StrEnum):
@@ -88,41 +87,41 @@ _ORDERS: Final = {
 }
 
 
-def select_history(connection: Connection, query: HistoryQuery) -> tuple[list[PastRun], int]:
-    """Return one page of executions, and how many there are on all pages."""
+class HistoryPage(NamedTuple):
+    """One page of executions, and how many there are on all pages."""
+
+    runs: list[PastRun]
+    total: int
+
+
+def select_history(connection: Connection, query: HistoryQuery) -> HistoryPage:
+    """Return one page of executions."""
     direction = "ASC" if query.ascending else "DESC"
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            f"""
-            SELECT * FROM (
-            SELECT e.id, e.automation_id, e.mode, e.phase, e.created_at AS started_at, e.ended_at,
-                   e.reason, coalesce(p.audience, 0) AS audience, coalesce(p.sent, 0) AS sent,
-                   p.pushes_sent, p.pushes_failed, count(*) OVER () AS total
-              FROM executions e
-              CROSS JOIN LATERAL (
-                   SELECT sum(distinct_users)::int AS audience,
-                          sum((funnel ->> 'sent')::int)::int AS sent,
-                          count(*) FILTER (WHERE status = 'sent')::int AS pushes_sent,
-                          count(*) FILTER (WHERE status = 'failed')::int AS pushes_failed
-                     FROM execution_pushes WHERE execution_id = e.id) p
-             WHERE (%(automation_id)s::text IS NULL OR e.automation_id = %(automation_id)s)
-               AND (%(status)s::text IS NULL OR e.phase = %(status)s
-                    OR (%(status)s = 'running' AND e.ended_at IS NULL))
-               AND (%(since)s::timestamptz IS NULL OR e.created_at >= %(since)s)
-               AND (%(until)s::timestamptz IS NULL OR e.created_at < %(until)s)
-            ) h
-             ORDER BY {_ORDERS[query.order]} {direction}, id {direction}
-             LIMIT %(limit)s OFFSET %(offset)s
-            """,  # noqa: S608 - constants
-            {
-                "automation_id": query.automation_id,
-                "status": query.status,
-                "since": query.since,
-                "until": query.until,
-                "limit": query.limit,
-                "offset": query.offset,
-            },
-        )
-        rows = cursor.fetchall()
-    total = rows[0]["total"] if rows else 0
-    return [PastRun(**{k: v for k, v in row.items() if k != "total"}) for row in rows], total
+    rows = fetch_all(
+        connection,
+        f"""
+        SELECT * FROM (
+        SELECT e.id, e.automation_id, e.mode, e.phase, e.created_at AS started_at, e.ended_at,
+               e.reason, coalesce(p.audience, 0) AS audience, coalesce(p.sent, 0) AS sent,
+               p.pushes_sent, p.pushes_failed, count(*) OVER () AS total
+          FROM executions e
+          CROSS JOIN LATERAL (
+               SELECT sum(distinct_users)::int AS audience,
+                      sum((funnel ->> 'sent')::int)::int AS sent,
+                      count(*) FILTER (WHERE status = 'sent')::int AS pushes_sent,
+                      count(*) FILTER (WHERE status = 'failed')::int AS pushes_failed
+                 FROM execution_pushes WHERE execution_id = e.id) p
+         WHERE (%(automation_id)s::text IS NULL OR e.automation_id = %(automation_id)s)
+           AND (%(status)s::text IS NULL OR e.phase = %(status)s
+                OR (%(status)s = 'running' AND e.ended_at IS NULL))
+           AND (%(since)s::timestamptz IS NULL OR e.created_at >= %(since)s)
+           AND (%(until)s::timestamptz IS NULL OR e.created_at < %(until)s)
+        ) h
+         ORDER BY {_ORDERS[query.order]} {direction}, id {direction}
+         LIMIT %(limit)s OFFSET %(offset)s
+        """,  # noqa: S608 - constants
+        asdict(query),
+        make=lambda total, **columns: (PastRun(**columns), total),
+        by_name=True,
+    )
+    return HistoryPage([run for run, _ in rows], rows[0][1] if rows else 0)

@@ -1,12 +1,23 @@
 """The table `execution_log`: what a person reads to see how an execution went."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_all
 from push_blaster.domain.executions.execution import LogLevel
+
+
+class LogEntry(NamedTuple):
+    """One event of a log, by the names that it has in JSON."""
+
+    id: int
+    timestamp: datetime
+    level: str
+    stage: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,65 +44,50 @@ def append_log(
     level: LogLevel = LogLevel.INFO,
 ) -> None:
     """Add one event to the execution's log."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO execution_log (execution_id, at, level, stage, message)
-            VALUES (%(id)s, %(at)s, %(level)s, %(stage)s, %(message)s)
-            """,
-            {
-                "id": execution_id,
-                "at": now,
-                "level": level,
-                "stage": stage,
-                "message": message.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-            },
-        )
+    execute(
+        connection,
+        """
+        INSERT INTO execution_log (execution_id, at, level, stage, message)
+        VALUES (%(id)s, %(at)s, %(level)s, %(stage)s, %(message)s)
+        """,
+        {
+            "id": execution_id,
+            "at": now,
+            "level": level,
+            "stage": stage,
+            "message": message.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+        },
+    )
 
 
 def select_log(
     connection: Connection, execution_id: str, after: int = 0, limit: int = 1_000
-) -> list[Mapping[str, Any]]:
+) -> list[LogEntry]:
     """Return events in order, from the one that follows `after` (0 for the first)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT seq, at, level, stage, message FROM execution_log
-             WHERE execution_id = %(id)s AND seq > %(after)s
-             ORDER BY seq LIMIT %(limit)s
-            """,
-            {"id": execution_id, "after": after, "limit": limit},
-        )
-        return [_event(row) for row in cursor]
+    return select_log_page(connection, execution_id, LogQuery(limit=limit, after=after))
 
 
-def select_log_page(
-    connection: Connection, execution_id: str, query: LogQuery
-) -> list[Mapping[str, Any]]:
+def select_log_page(connection: Connection, execution_id: str, query: LogQuery) -> list[LogEntry]:
     """Return events that fit, in order: the first ones after a place, or else the last ones."""
     goes_down = query.after is not None
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT seq, at, level, stage, message FROM execution_log
-             WHERE execution_id = %(id)s AND level = ANY(%(levels)s)
-               AND (%(after)s::bigint IS NULL OR seq > %(after)s)
-               AND (%(before)s::bigint IS NULL OR seq < %(before)s)
-               AND position(lower(%(find)s) IN lower(stage || ' ' || message)) > 0
-             ORDER BY seq {"ASC" if goes_down else "DESC"} LIMIT %(limit)s
-            """,  # noqa: S608 - one of two words
-            {
-                "id": execution_id,
-                "levels": list(query.levels),
-                "after": query.after,
-                "before": query.before,
-                "find": query.find,
-                "limit": query.limit,
-            },
-        )
-        found = [_event(row) for row in cursor]
+    found = fetch_all(
+        connection,
+        f"""
+        SELECT seq, at, level, stage, message FROM execution_log
+         WHERE execution_id = %(id)s AND level = ANY(%(levels)s)
+           AND (%(after)s::bigint IS NULL OR seq > %(after)s)
+           AND (%(before)s::bigint IS NULL OR seq < %(before)s)
+           AND (%(find)s = '' OR position(lower(%(find)s) IN lower(stage || ' ' || message)) > 0)
+         ORDER BY seq {"ASC" if goes_down else "DESC"} LIMIT %(limit)s
+        """,  # noqa: S608 - one of two words
+        {
+            "id": execution_id,
+            "levels": list(query.levels),
+            "after": query.after,
+            "before": query.before,
+            "find": query.find,
+            "limit": query.limit,
+        },
+        make=LogEntry,
+    )
     return found if goes_down else found[::-1]
-
-
-def _event(row: Sequence[Any]) -> Mapping[str, Any]:
-    return dict(zip(("id", "timestamp", "level", "stage", "message"), row, strict=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from chassis.postgres import Connection
+from chassis.rows import execute
 from push_blaster.domain.executions.modes import Mode
 
 #: The tables whose rows do not go by themselves with the execution's.
@@ -14,24 +15,21 @@ _OF_THE_EXECUTION: Final = ("deliveries", "execution_log")
 
 def delete_execution(connection: Connection, execution_id: str, modes: Collection[Mode]) -> bool:
     """Remove an execution of one of `modes` that has ended, with its last batch; else False."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            DELETE FROM executions e
-             WHERE id = %(id)s AND ended_at IS NOT NULL AND mode = ANY(%(modes)s)
-               AND NOT EXISTS (SELECT 1 FROM send_batches b
-                                WHERE b.execution_id = e.id AND b.done_at IS NULL)
-            """,
-            {"id": execution_id, "modes": list(modes)},
-        )
-        if cursor.rowcount == 0:
-            return False
+    deleted = execute(
+        connection,
+        """
+        DELETE FROM executions e
+         WHERE id = %(id)s AND ended_at IS NOT NULL AND mode = ANY(%(modes)s)
+           AND NOT EXISTS (SELECT 1 FROM send_batches b
+                            WHERE b.execution_id = e.id AND b.done_at IS NULL)
+        """,
+        {"id": execution_id, "modes": list(modes)},
+    )
+    if deleted:
         for table in _OF_THE_EXECUTION:
-            cursor.execute(
-                f"DELETE FROM {table} WHERE execution_id = %(id)s",  # noqa: S608 - a constant
-                {"id": execution_id},
-            )
-    return True
+            sql = f"DELETE FROM {table} WHERE execution_id = %s"  # noqa: S608 - a constant
+            execute(connection, sql, (execution_id,))
+    return deleted == 1
 
 
 def delete_execution_folder(data_folder: Path, execution_id: str) -> None:

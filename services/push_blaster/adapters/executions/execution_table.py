@@ -3,14 +3,21 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_all, fetch_value, fetch_values
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.operations.alert_table import insert_alert
-from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus, Trigger
+from push_blaster.domain.executions.execution import (
+    Execution,
+    PushAudience,
+    PushProgress,
+    PushStatus,
+    Trigger,
+)
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import find_next_step
@@ -40,51 +47,44 @@ class NewExecution:
     resumes: str | None = None
 
 
+_INSERT: Final = """
+    INSERT INTO executions
+           (id, automation_id, automation_name, automation_version, mode, trigger,
+            idempotency_key, resumes, slot, begins_at, phase, due_at, reason, snapshot,
+            created_at, ended_at)
+    VALUES (%(id)s, %(automation_id)s, %(name)s, %(version)s, %(mode)s, %(trigger)s,
+            %(idempotency_key)s, %(resumes)s, %(slot)s, %(begins_at)s, %(phase)s,
+            %(due_at)s, %(reason)s, %(snapshot)s, %(now)s, %(ended_at)s)
+        ON CONFLICT DO NOTHING
+"""
+
+
 def insert_execution(connection: Connection, new: NewExecution, now: datetime) -> bool:
     """Insert `new` and its pushes; False, and nothing is changed, if its slot was opened before."""
-    ended = new.phase is not Phase.WAITING
-    with connection.cursor() as cursor:
-        cursor.execute(
+    has_ended = new.phase is not Phase.WAITING
+    columns = {name: getattr(new, name) for name in new.__slots__ if name != "document"}
+    values = {
+        **columns,
+        "automation_id": new.document["id"],
+        "name": new.document["name"],
+        "version": new.document["version"],
+        "due_at": None if has_ended else new.begins_at,
+        "snapshot": Json(new.document),
+        "now": now,
+        "ended_at": now if has_ended else None,
+    }
+    if not execute(connection, _INSERT, values):
+        return False
+    _insert_phase(connection, new.id, new.phase, now)
+    if not has_ended:
+        execute(
+            connection,
             """
-            INSERT INTO executions
-                   (id, automation_id, automation_name, automation_version, mode, trigger,
-                    idempotency_key, resumes, slot, begins_at, phase, due_at, reason, snapshot,
-                    created_at, ended_at)
-            VALUES (%(id)s, %(automation_id)s, %(name)s, %(version)s, %(mode)s, %(trigger)s,
-                    %(idempotency_key)s, %(resumes)s, %(slot)s, %(begins_at)s, %(phase)s,
-                    %(due_at)s, %(reason)s, %(snapshot)s, %(now)s, %(ended_at)s)
-                ON CONFLICT DO NOTHING
+            INSERT INTO execution_pushes (execution_id, position)
+            SELECT %(id)s, generate_series(1, %(count)s)
             """,
-            {
-                "id": new.id,
-                "automation_id": new.document["id"],
-                "name": new.document["name"],
-                "version": new.document["version"],
-                "mode": new.mode,
-                "trigger": new.trigger,
-                "idempotency_key": new.idempotency_key,
-                "resumes": new.resumes,
-                "slot": new.slot,
-                "begins_at": new.begins_at,
-                "phase": new.phase,
-                "due_at": None if ended else new.begins_at,
-                "reason": new.reason,
-                "snapshot": Json(new.document),
-                "now": now,
-                "ended_at": now if ended else None,
-            },
+            {"id": new.id, "count": len(new.document["pushSequence"])},
         )
-        if cursor.rowcount == 0:
-            return False
-        _insert_phase(connection, new.id, new.phase, now)
-        if not ended:
-            cursor.execute(
-                """
-                INSERT INTO execution_pushes (execution_id, position)
-                SELECT %(id)s, generate_series(1, %(count)s)
-                """,
-                {"id": new.id, "count": len(new.document["pushSequence"])},
-            )
     return True
 
 
@@ -93,32 +93,40 @@ def take_execution(connection: Connection, execution_id: str) -> Execution | Non
 
     Whoever held it before can write nothing to it any more. Raises: NewerExecutionError.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE executions
-               SET fence = fence + 1
-             WHERE id = %(id)s AND ended_at IS NULL
-            """,
-            {"id": execution_id},
-        )
-        if cursor.rowcount == 0:
-            return None
-    return select_execution(connection, execution_id)
+    taken = execute(
+        connection,
+        "UPDATE executions SET fence = fence + 1 WHERE id = %s AND ended_at IS NULL",
+        (execution_id,),
+    )
+    return select_execution(connection, execution_id) if taken else None
 
 
 def holds_execution(connection: Connection, execution: Execution) -> bool:
     """Return whether the fence still stands; until the transaction ends nobody can raise it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT 1 FROM executions
-             WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
-               FOR SHARE
-            """,
-            {"id": execution.id, "fence": execution.fence},
-        )
-        return cursor.fetchone() is not None
+    held = fetch_value(
+        connection,
+        """
+        SELECT true FROM executions
+         WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
+           FOR SHARE
+        """,
+        {"id": execution.id, "fence": execution.fence},
+    )
+    return bool(held)
+
+
+_SAVE: Final = """
+    UPDATE executions
+       SET phase = %(phase)s,
+           due_at = %(due_at)s,
+           live_at = %(live_at)s,
+           failures = %(failures)s,
+           reason = %(reason)s,
+           approval_reason = %(approval_reason)s,
+           uncapped_reason = coalesce(uncapped_reason, %(uncapped_reason)s),
+           ended_at = %(ended_at)s
+     WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
+"""
 
 
 def save_execution(
@@ -134,35 +142,20 @@ def save_execution(
     Raises: FencedError if the execution is no longer ours.
     """
     following = find_next_step(after, now)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE executions
-               SET phase = %(phase)s,
-                   due_at = %(due_at)s,
-                   live_at = %(live_at)s,
-                   failures = %(failures)s,
-                   reason = %(reason)s,
-                   approval_reason = %(approval_reason)s,
-                   uncapped_reason = coalesce(uncapped_reason, %(uncapped_reason)s),
-                   ended_at = %(ended_at)s
-             WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
-            """,
-            {
-                "phase": after.phase,
-                "due_at": max(due_at or following.at, now) if following else None,
-                "live_at": after.live_at,
-                "failures": after.failures,
-                "reason": after.reason,
-                "approval_reason": after.approval_reason,
-                "uncapped_reason": after.uncapped_reason,
-                "ended_at": None if following else now,
-                "id": before.id,
-                "fence": before.fence,
-            },
-        )
-        if cursor.rowcount == 0:
-            raise FencedError(f"The execution {before.id!r} is no longer in these hands.")
+    values = {
+        "phase": after.phase,
+        "due_at": max(due_at or following.at, now) if following else None,
+        "live_at": after.live_at,
+        "failures": after.failures,
+        "reason": after.reason,
+        "approval_reason": after.approval_reason,
+        "uncapped_reason": after.uncapped_reason,
+        "ended_at": None if following else now,
+        "id": before.id,
+        "fence": before.fence,
+    }
+    if not execute(connection, _SAVE, values):
+        raise FencedError(f"The execution {before.id!r} is no longer in these hands.")
     if after.phase is not before.phase:
         _insert_phase(connection, before.id, after.phase, now)
     for old, new in zip(before.pushes, after.pushes, strict=True):
@@ -172,15 +165,8 @@ def save_execution(
 
 def mark_uncapped(connection: Connection, execution_id: str, reason: str) -> bool:
     """Mark that a push went out without its cap check; False, and no change, if it was before."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE executions SET uncapped_reason = %(reason)s
-             WHERE id = %(id)s AND uncapped_reason IS NULL
-            """,
-            {"id": execution_id, "reason": reason},
-        )
-        return cursor.rowcount == 1
+    sql = "UPDATE executions SET uncapped_reason = %s WHERE id = %s AND uncapped_reason IS NULL"
+    return execute(connection, sql, (reason, execution_id)) == 1
 
 
 def end_execution(
@@ -195,36 +181,28 @@ def end_execution(
     Shape: `end` is the terminal phase and the reason. Nothing can be claimed for it afterwards.
     """
     phase, reason = end
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE executions
-               SET phase = %(phase)s, reason = %(reason)s, due_at = NULL, ended_at = %(now)s,
-                   fence = fence + 1
-             WHERE id = %(id)s AND phase = ANY(%(phases)s)
-            """,
-            {
-                "id": execution_id,
-                "phase": phase,
-                "phases": list(phases),
-                "reason": reason,
-                "now": now,
-            },
-        )
-        if cursor.rowcount == 0:
-            return False
-        cursor.execute(
-            """
-            UPDATE execution_pushes
-               SET status = %(status)s, ended_at = %(now)s
-             WHERE execution_id = %(id)s AND ended_at IS NULL
-            """,
-            {
-                "id": execution_id,
-                "now": now,
-                "status": PushStatus.CANCELLED if phase is Phase.CANCELLED else PushStatus.FAILED,
-            },
-        )
+    ended = execute(
+        connection,
+        """
+        UPDATE executions
+           SET phase = %(phase)s, reason = %(reason)s, due_at = NULL, ended_at = %(now)s,
+               fence = fence + 1
+         WHERE id = %(id)s AND phase = ANY(%(phases)s)
+        """,
+        {"id": execution_id, "phase": phase, "phases": list(phases), "reason": reason, "now": now},
+    )
+    if not ended:
+        return False
+    status = PushStatus.CANCELLED if phase is Phase.CANCELLED else PushStatus.FAILED
+    execute(
+        connection,
+        """
+        UPDATE execution_pushes
+           SET status = %(status)s, ended_at = %(now)s
+         WHERE execution_id = %(id)s AND ended_at IS NULL
+        """,
+        {"id": execution_id, "now": now, "status": status},
+    )
     _insert_phase(connection, execution_id, phase, now)
     return True
 
@@ -236,134 +214,119 @@ def select_running_ids(
     mode: Mode | None = None,
 ) -> list[str]:
     """Return the ids of the automation's executions in one of `phases`, of `mode` or of any."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id FROM executions
-             WHERE automation_id = %(automation_id)s AND ended_at IS NULL
-               AND phase = ANY(%(phases)s)
-               AND (%(mode)s IS NULL OR mode = %(mode)s)
-             ORDER BY slot
-            """,
-            {"automation_id": automation_id, "phases": list(phases), "mode": mode},
-        )
-        return [row[0] for row in cursor]
+    return fetch_values(
+        connection,
+        """
+        SELECT id FROM executions
+         WHERE automation_id = %(automation_id)s AND ended_at IS NULL
+           AND phase = ANY(%(phases)s)
+           AND (%(mode)s IS NULL OR mode = %(mode)s)
+         ORDER BY slot
+        """,
+        {"automation_id": automation_id, "phases": list(phases), "mode": mode},
+    )
 
 
 def select_scheduled(connection: Connection, phases: Collection[Phase]) -> dict[str, str]:
     """Return by execution the automation of what a schedule opened and stands in `phases`."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id, automation_id FROM executions
-             WHERE due_at IS NOT NULL AND trigger = %(trigger)s AND phase = ANY(%(phases)s)
-            """,
-            {"trigger": Trigger.SCHEDULE, "phases": list(phases)},
-        )
-        return dict(cursor.fetchall())
+    rows = fetch_all(
+        connection,
+        """
+        SELECT id, automation_id FROM executions
+         WHERE due_at IS NOT NULL AND trigger = %(trigger)s AND phase = ANY(%(phases)s)
+        """,
+        {"trigger": Trigger.SCHEDULE, "phases": list(phases)},
+    )
+    return dict(rows)
 
 
 def select_running_automations(connection: Connection) -> list[str]:
     """Return the ids of the automations of which an execution has not ended."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT automation_id FROM executions WHERE ended_at IS NULL")
-        return sorted(row[0] for row in cursor)
+    sql = "SELECT DISTINCT automation_id FROM executions WHERE ended_at IS NULL"
+    return sorted(fetch_values(connection, sql))
 
 
 def count_running(connection: Connection) -> int:
     """Return how many executions have not ended."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM executions WHERE due_at IS NOT NULL")
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    counted: int = fetch_value(
+        connection, "SELECT count(*) FROM executions WHERE due_at IS NOT NULL"
+    )
+    return counted
 
 
 def lock_automation(connection: Connection, automation_id: str) -> None:
     """Let only one transaction at a time open executions of this automation."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%(id)s, 1))", {"id": automation_id}
-        )
+    execute(connection, "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (automation_id,))
 
 
-def hand_out_executions(connection: Connection, now: datetime, again_before: datetime) -> list[str]:
-    """Return the ids of executions whose step is due, marking them as handed out.
+def dispatch_executions(connection: Connection, now: datetime, again_before: datetime) -> list[str]:
+    """Return the ids of executions whose step is due, and mark them as dispatched.
 
-    Units: a step handed out before `again_before` and still due is handed out again.
+    Units: a step dispatched before `again_before` and still due is dispatched again.
     An execution in a phase or mode that this version does not know is left to a newer engine.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE executions
-               SET handed_out_at = %(now)s
-             WHERE id IN (
-                   SELECT id FROM executions
-                    WHERE due_at <= %(now)s
-                      AND phase = ANY(%(phases)s) AND mode = ANY(%(modes)s)
-                      AND (handed_out_at IS NULL OR handed_out_at < due_at
-                           OR handed_out_at < %(again_before)s)
-                    ORDER BY due_at
-                    LIMIT 500
-                      FOR UPDATE SKIP LOCKED)
-            RETURNING id, due_at
-            """,
-            {
-                "now": now,
-                "again_before": again_before,
-                "phases": list(Phase),
-                "modes": list(Mode),
-            },
-        )
-        return [row[0] for row in sorted(cursor.fetchall(), key=lambda row: row[1])]
+    due = fetch_all(
+        connection,
+        """
+        UPDATE executions
+           SET handed_out_at = %(now)s
+         WHERE id IN (
+               SELECT id FROM executions
+                WHERE due_at <= %(now)s
+                  AND phase = ANY(%(phases)s) AND mode = ANY(%(modes)s)
+                  AND (handed_out_at IS NULL OR handed_out_at < due_at
+                       OR handed_out_at < %(again_before)s)
+                ORDER BY due_at
+                LIMIT 500
+                  FOR UPDATE SKIP LOCKED)
+        RETURNING due_at, id
+        """,
+        {"now": now, "again_before": again_before, "phases": list(Phase), "modes": list(Mode)},
+    )
+    return [execution_id for _, execution_id in sorted(due)]
+
+
+_UPDATE_PUSH: Final = """
+    UPDATE execution_pushes
+       SET status = %(status)s, due_at = %(due_at)s, started_at = %(started_at)s,
+           ended_at = %(ended_at)s, funnel = %(funnel)s,
+           audience_file = %(file)s, audience_hash = %(sha256)s,
+           audience_columns = %(columns)s, source_file = %(source_file)s,
+           generated = %(generated)s, valid = %(valid)s, distinct_users = %(distinct)s,
+           bad_rows = %(bad_rows)s, forecast = %(forecast)s,
+           audience_check = %(audience_check)s
+     WHERE execution_id = %(id)s AND position = %(position)s
+"""
 
 
 def _update_push(connection: Connection, execution_id: str, push: PushProgress) -> None:
     audience = push.audience
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE execution_pushes
-               SET status = %(status)s, due_at = %(due_at)s, started_at = %(started_at)s,
-                   ended_at = %(ended_at)s, funnel = %(funnel)s,
-                   audience_file = %(file)s, audience_hash = %(sha256)s,
-                   audience_columns = %(columns)s, source_file = %(source_file)s,
-                   generated = %(generated)s, valid = %(valid)s, distinct_users = %(distinct)s,
-                   bad_rows = %(bad_rows)s, forecast = %(forecast)s,
-                   audience_check = %(audience_check)s
-             WHERE execution_id = %(id)s AND position = %(position)s
-            """,
-            {
-                "id": execution_id,
-                "position": push.position,
-                "status": push.status,
-                "due_at": push.due_at,
-                "started_at": push.started_at,
-                "ended_at": push.ended_at,
-                "funnel": Json(push.funnel.to_document()) if push.funnel else None,
-                "file": audience and audience.file,
-                "sha256": audience and audience.sha256,
-                "columns": list(audience.columns) if audience else None,
-                "source_file": audience and audience.source_file,
-                "generated": audience and audience.generated,
-                "valid": audience and audience.valid,
-                "distinct": audience and audience.distinct,
-                "bad_rows": Json(list(audience.bad_rows)) if audience else None,
-                "forecast": Json(push.forecast) if push.forecast is not None else None,
-                "audience_check": Json(push.audience_check) if push.audience_check else None,
-            },
-        )
+    values = {name: getattr(audience, name, None) for name in PushAudience.__slots__}
+    values |= {
+        "id": execution_id,
+        "position": push.position,
+        "status": push.status,
+        "due_at": push.due_at,
+        "started_at": push.started_at,
+        "ended_at": push.ended_at,
+        "funnel": Json(push.funnel.to_document()) if push.funnel else None,
+        "columns": list(audience.columns) if audience else None,
+        "bad_rows": Json(list(audience.bad_rows)) if audience else None,
+        "forecast": Json(push.forecast) if push.forecast is not None else None,
+        "audience_check": Json(push.audience_check) if push.audience_check else None,
+    }
+    execute(connection, _UPDATE_PUSH, values)
 
 
 def _insert_phase(connection: Connection, execution_id: str, phase: Phase, now: datetime) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO execution_phases (execution_id, phase, entered_at)
-            VALUES (%(id)s, %(phase)s, %(now)s)
-                ON CONFLICT DO NOTHING
-            """,
-            {"id": execution_id, "phase": phase, "now": now},
-        )
+    execute(
+        connection,
+        """
+        INSERT INTO execution_phases (execution_id, phase, entered_at)
+        VALUES (%(id)s, %(phase)s, %(now)s)
+            ON CONFLICT DO NOTHING
+        """,
+        {"id": execution_id, "phase": phase, "now": now},
+    )
     if phase in EVENT_OF:
         insert_alert(connection, execution_id, EVENT_OF[phase], now)

@@ -98,8 +98,8 @@ def _find_audience(
     with context.database.transaction() as connection:
         last = select_last_own_audience(connection, automation.id, position)
         last = last or select_last_audience(connection, automation.script_id or "", name)
-    path = context.data_folder / last[0] if last else None
-    return (path, last[1]) if last and path and path.exists() else (None, ())
+    path = context.data_folder / last.file if last else None
+    return (path, last.columns) if last and path and path.exists() else (None, ())
 
 
 def _pick(path: Path, wanted: Collection[UUID]) -> list[AudienceRow]:

@@ -71,10 +71,10 @@ def _check_drift(context: StepContext, execution: Execution, push: PushProgress)
     settings = execution.automation.settings
     with context.database.transaction() as connection:
         earlier = select_earlier_audiences(connection, execution, push.position)
-    sizes = [size for _, size in earlier]
+    sizes = [one.size for one in earlier]
     found = find_size_drift(push.audience.distinct, sizes, settings.drift_factor)
     if found is None and settings.least_overlap is not None and earlier:
-        last, here = (context.data_folder / file for file in (earlier[0][0], push.audience.file))
+        last, here = (context.data_folder / file for file in (earlier[0].file, push.audience.file))
         found = _check_overlap(last, here, settings.least_overlap)
     if found is None:
         return []

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from push_blaster.adapters.automations.automation_document import read_draft
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
-from push_blaster.adapters.executions.execution_history import Run, select_runs
+from push_blaster.adapters.executions.execution_history import RunOutcome, select_runs
 from push_blaster.adapters.one_off.scheduled_push_document import (
     ScheduledPush,
     is_scheduled_push,
@@ -72,7 +72,7 @@ class Standing:
 
     push: ScheduledPush
     state: PushState
-    run: Run | None
+    run: RunOutcome | None
 
     @property
     def is_running(self) -> bool:
@@ -229,7 +229,7 @@ def _execution_of(push: ScheduledPush) -> str:
     return execution_id(push.id, push.scheduled_for.astimezone(UTC))
 
 
-def _find_state(document: Mapping[str, Any], run: Run | None) -> PushState:
+def _find_state(document: Mapping[str, Any], run: RunOutcome | None) -> PushState:
     if run and run.has_sent:
         return PushState.SENT
     is_on = document["isActive"] and document["status"] in {"active", "scheduled"}

@@ -18,6 +18,7 @@ from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.audiences.script_run_table import select_runs
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.domain.audiences.script_run import RunRecord, RunState
+from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.use_cases.audiences.try_script import (
     TrialRequest,
     ask_for_trial,
@@ -153,7 +154,7 @@ def script_run_routes(database: Database, scripts: ScriptFolder) -> Routes:
         run = find_run(database, script_id, run_id)
         with database.transaction() as connection:
             entries = select_log(connection, run.log_id, query["after"])
-        return {"entries": entries, "next_after": entries[-1]["id"] if entries else query["after"]}
+        return {"entries": entries, "next_after": entries[-1].id if entries else query["after"]}
 
     @routes.route(f"{one}/stop", methods=["POST"])
     @stops()
@@ -189,8 +190,8 @@ def _answer(database: Database, run: RunRecord) -> ResponseReturnValue:
 def _read_output(database: Database, run: RunRecord) -> tuple[str, str]:
     with database.transaction() as connection:
         entries = select_log(connection, run.log_id, limit=2_500)
-    out = [entry["message"] for entry in entries if entry["level"] == "info"]
-    err = [entry["message"] for entry in entries if entry["level"] == "warning"]
+    out = [entry.message for entry in entries if entry.level == LogLevel.INFO]
+    err = [entry.message for entry in entries if entry.level == LogLevel.WARNING]
     return "\n".join(out), "\n".join(err)
 
 

@@ -70,9 +70,9 @@ def _find_rows(
 ) -> tuple[Sequence[Row], tuple[str, ...]]:
     """Return rows and columns of the push's last audience, or of what its script last wrote."""
     last = select_last_audience(connection, script_id, push.audience_name)
-    path = data_folder / last[0] if last else None
+    path = data_folder / last.file if last else None
     if last and path and path.exists():
-        return [row.variables for row in read_batch(path, 0, ROWS)], last[1]
+        return [row.variables for row in read_batch(path, 0, ROWS)], last.columns
     written = [a for a in select_last_written(connection, script_id) if not a.is_test]
     for audience in written:
         is_only_one = push.audience_name == "default" and len(written) == 1

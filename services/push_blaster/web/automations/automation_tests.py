@@ -13,6 +13,7 @@ from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from push_blaster.adapters.executions.execution_log import LogEntry
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import TEST_MODES, Mode, delivers
@@ -242,13 +243,13 @@ _STAGES: Final = {
 }
 
 
-def _log_event(entry: Any) -> dict[str, Any]:
+def _log_event(entry: LogEntry) -> dict[str, Any]:
     return {
         "type": "log",
-        "timestamp": entry["timestamp"].isoformat(),
-        "level": entry["level"],
-        "message": entry["message"],
-        "stage": _STAGES.get(entry["stage"], "EXECUTION"),
+        "timestamp": entry.timestamp.isoformat(),
+        "level": entry.level,
+        "message": entry.message,
+        "stage": _STAGES.get(entry.stage, "EXECUTION"),
     }
 
 

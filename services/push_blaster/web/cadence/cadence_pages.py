@@ -174,9 +174,9 @@ def _reach(
     push = automation.pushes[0]
     with context.database.transaction() as connection:
         last = select_last_audience(connection, automation.script_id or "", push.audience_name)
-    if last is None or not (context.data_folder / last[0]).exists():
+    if last is None or not (context.data_folder / last.file).exists():
         return None
-    users = next(read_users(context.data_folder / last[0], SAMPLE), [])
+    users = next(read_users(context.data_folder / last.file, SAMPLE), [])
     forecast = records.forecast(users, push.layer_id, WEEK_HOURS)
     asked = max(1, forecast["askedCount"])
     points = [

@@ -1,7 +1,7 @@
 """Routes about executions: start, list, read, log, approve, cancel, stop."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from flask import request
@@ -16,6 +16,7 @@ from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import (
+    EnteredPhase,
     select_execution,
     select_executions,
     select_phases,
@@ -124,7 +125,7 @@ def execution_routes(context: WebContext) -> Routes:
         if request.accept_mimetypes.best == "text/event-stream":
             after = request.headers.get("Last-Event-ID", type=int) or query["after"]
             return stream_log(database, execution_id, after, LOG_STREAM)
-        last = entries[-1]["id"] if entries else query["after"]
+        last = entries[-1].id if entries else query["after"]
         return {"entries": entries, "next_after": last}
 
     @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
@@ -227,7 +228,7 @@ def _receipt(database: Database, receipt: Receipt) -> dict[str, Any]:
 
 def _execution(
     execution: Execution,
-    phases: list[tuple[Phase, datetime]],
+    phases: Sequence[EnteredPhase],
     counted: Mapping[int, LedgerCounts],
 ) -> dict[str, Any]:
     return {
@@ -253,7 +254,7 @@ def _execution(
         "can_stop": not execution.has_ended,
         "can_resume": execution.can_resume,
         "resumes": execution.resumes,
-        "phases": [{"phase": phase, "at": at} for phase, at in phases],
+        "phases": phases,
         "pushes": [
             _push(execution, number, counted.get(progress.position))
             for number, progress in enumerate(execution.pushes)

@@ -1,6 +1,6 @@
 """The pages about executions: the list, one with its log, and its stops."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -13,7 +13,7 @@ from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.delivery.delivery_search import select_failures
 from push_blaster.adapters.executions.approval_table import select_approval
-from push_blaster.adapters.executions.execution_log import LogQuery, select_log_page
+from push_blaster.adapters.executions.execution_log import LogEntry, LogQuery, select_log_page
 from push_blaster.adapters.executions.execution_view import (
     select_execution,
     select_executions,
@@ -202,7 +202,7 @@ def _read(database: Database, execution_id: str) -> dict[str, Any]:
     }
 
 
-def _read_log(database: Database, execution_id: str) -> list[Mapping[str, Any]]:
+def _read_log(database: Database, execution_id: str) -> list[LogEntry]:
     """Return the lines that the request asks for."""
     asked = LogQuery(
         limit=LOG_LINES,

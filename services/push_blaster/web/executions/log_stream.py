@@ -9,7 +9,7 @@ import orjson
 from flask import Response
 
 from chassis.postgres import Database
-from push_blaster.adapters.executions.execution_log import select_log
+from push_blaster.adapters.executions.execution_log import LogEntry, select_log
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 
@@ -23,7 +23,7 @@ class StreamShape:
     """How a stream looks on the wire: the id and data of an entry, and its last words."""
 
     entry_id: Callable[[int], str]
-    entry: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    entry: Callable[[LogEntry], Mapping[str, Any]]
     farewell: Callable[[Execution], str]
 
 
@@ -49,7 +49,7 @@ def _follow(database: Database, execution_id: str, after: int, shape: StreamShap
             execution = select_execution(connection, execution_id)
             entries = select_log(connection, execution_id, after)
         for entry in entries:
-            after = entry["id"]
+            after = entry.id
             silent_since = time.monotonic()
             yield sse(shape.entry(entry), shape.entry_id(after))
         if execution.has_ended and not entries:

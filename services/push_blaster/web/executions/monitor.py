@@ -135,7 +135,7 @@ def _executions(database: Database) -> dict[str, Any]:
     with database.transaction() as connection:
         running = select_executions(connection, phases=RUNNING, limit=200)
         logs = {e.id: select_log(connection, e.id) for e in running}
-    shown = [{**_brief(e), "fullLog": logs[e.id]} for e in running]
+    shown = [{**_brief(e), "fullLog": [one._asdict() for one in logs[e.id]]} for e in running]
     return {"activeCount": len(running), "executions": shown}
 
 

@@ -72,8 +72,8 @@ def execute_routes(context: WebContext) -> Routes:
         return jsonify(
             success=True,
             execution=_show_progress(execution),
-            logs=[{**entry, "phase": entry["stage"], "data": None} for entry in entries],
-            nextCursor=entries[-1]["id"] if entries else query["cursor"],
+            logs=[{**entry._asdict(), "phase": entry.stage, "data": None} for entry in entries],
+            nextCursor=entries[-1].id if entries else query["cursor"],
         )
 
     return routes

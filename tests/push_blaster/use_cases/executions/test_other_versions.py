@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chassis.postgres import Database
-from push_blaster.adapters.executions.execution_table import hand_out_executions
+from push_blaster.adapters.executions.execution_table import dispatch_executions
 from push_blaster.adapters.executions.execution_view import NewerExecutionError
 from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.phase import Phase
@@ -78,7 +78,7 @@ def test_an_execution_of_a_newer_version_is_left_to_it(bench: Bench, what: str) 
 
     assert _read_row(bench.database, newer) == before
     assert [execution.id for execution in bench.executions()] == [known]
-    with pytest.raises(NewerExecutionError, match="a newer one goes on with it"):
+    with pytest.raises(NewerExecutionError, match="an engine of a newer version continues it"):
         bench.execution(newer)
 
 
@@ -94,7 +94,7 @@ def test_a_phase_or_mode_of_a_newer_version_is_not_handed_out_and_others_go_on(
     assert bench.run(known).phase is Phase.COMPLETED
 
     with bench.database.transaction() as connection:
-        assert hand_out_executions(connection, bench.now, bench.now) == []
+        assert dispatch_executions(connection, bench.now, bench.now) == []
 
 
 @pytest.mark.usefixtures("newer_tables")
