@@ -1,7 +1,7 @@
-"""The engine: a process of its own with the clock, and workers for steps and batches.
+"""The engine: the process that runs the clock, the steps of executions, and the batches of pushes.
 
-Everything that must last is in PostgreSQL; kill this process at any instant and another one, or
-the next, goes on. Several may run: the database makes a slot fire once.
+Everything that must last is in PostgreSQL: if this process is killed, another engine continues its
+work. Several engines may run at the same time; the database makes each slot fire once.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ import structlog
 from chassis.clock import utc_now
 from chassis.correlation import working_on
 from chassis.postgres import Connection, DatabaseAwayError
-from push_blaster.adapters.audiences.script_run_table import hand_out_trials
+from push_blaster.adapters.audiences.script_run_table import dispatch_trials
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.adapters.executions.execution_table import dispatch_executions
@@ -46,26 +46,26 @@ from push_blaster.use_cases.executions.advance_execution import advance_executio
 from push_blaster.use_cases.operations.notify_contacts import tell_contacts
 from push_blaster.use_cases.operations.send_alerts import Channel, send_alerts
 from push_blaster.use_cases.schedule.open_executions import Clock
-from push_blaster.use_cases.schedule.send_heartbeat import SignOfLife
+from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.wiring import connect_adapters, make_send_context
 
 log = structlog.get_logger()
 
 TICK_S: Final = 0.25
-#: How often an engine says that it is alive, and asks how many others are.
+#: How often an engine records that it is alive, and counts the engines that are.
 BEAT_S: Final = 1.0
-#: A step or batch that was handed out and shows no progress for so long is handed out again.
-HAND_OUT_AGAIN: Final = timedelta(seconds=5)
-#: Batches that may be in the hands of workers at once, of all executions together.
+#: A step or batch that was dispatched and makes no progress for this long is dispatched again.
+DISPATCH_AGAIN: Final = timedelta(seconds=5)
+#: How many batches of all executions together may be dispatched at once.
 BATCHES_OUT: Final = 64
-#: How often slower duties run: dead workers, sends to be tracked, engines long gone.
-ROUNDS_S: Final = 2.0
+#: How often maintenance and notifications run.
+MAINTENANCE_S: Final = 2.0
 
 
 def run_engine(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; take no new work then, and be gone within seconds."""
-    _collect_seldom()
+    """Run until SIGTERM or SIGINT; then take no new work, and exit within seconds."""
+    _tune_gc()
     stopping = threading.Event()
     adapters = connect_adapters(settings)
     engine_id = f"{socket.gethostname()}:{os.getpid()}"
@@ -84,13 +84,13 @@ def run_engine(settings: Settings) -> None:
     except Exception:
         log.exception("engine_crashed")
         code = 1
-    # Threads that still hold a script or a send must not keep an engine alive that has stopped or
-    # crashed: what they hold is in the database, and is taken up again.
+    # A thread that still runs a script or a send must not keep a stopped engine alive. Its work is
+    # in the database, and an engine resumes it.
     os._exit(code)
 
 
-def _collect_seldom() -> None:
-    """Look for circles of garbage seldom: messages are in none, and looking at them takes time."""
+def _tune_gc() -> None:
+    """Collect reference cycles rarely: messages form none, and scanning them takes time."""
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
 
@@ -120,14 +120,14 @@ class _Engine:
         self._clock = Clock(context.database)
         self._follower = FileFollower(files, context.database)
         self._alerts = settings.alerts
-        self._life = SignOfLife(ClockWatch(files, context.database), self._ping)
+        self._heartbeat = Heartbeat(ClockWatch(files, context.database), self._ping)
         self._threads = (
             settings.engine.concurrent_executions
             + settings.engine.concurrent_batches
             + CONCURRENT_TRIALS
             + 4
         )
-        self._nudge = asyncio.Event()
+        self._wake = asyncio.Event()
         self._sending: set[BatchKey] = set()
         self._queue = JobQueue(
             settings.database_url,
@@ -152,19 +152,19 @@ class _Engine:
             await asyncio.gather(
                 self._queue.work_until(stop),
                 self._repeat(stop, TICK_S, self._tick),
-                self._repeat(stop, ROUNDS_S, self._go_round),
-                self._repeat(stop, ROUNDS_S, self._tell),
+                self._repeat(stop, MAINTENANCE_S, self._maintenance),
+                self._repeat(stop, MAINTENANCE_S, self._notify),
             )
 
     def _stop(self, stop: asyncio.Event) -> None:
         self._stopping.set()
         stop.set()
-        self._nudge.set()
+        self._wake.set()
 
     async def _repeat(
         self, stop: asyncio.Event, every_s: float, duty: Callable[[], Awaitable[None]]
     ) -> None:
-        """Run `duty` again and again; a fault of the database is waited out."""
+        """Run `duty` until `stop`; while the database is away, wait and try again."""
         while not stop.is_set():
             try:
                 await duty()
@@ -177,19 +177,19 @@ class _Engine:
             await self._rest(stop, every_s)
 
     async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
-        wake = self._nudge if seconds == TICK_S else stop
+        event = self._wake if seconds == TICK_S else stop
         try:
-            await asyncio.wait_for(wake.wait(), seconds)
+            await asyncio.wait_for(event.wait(), seconds)
         except TimeoutError:
             return
-        self._nudge.clear()
+        self._wake.clear()
 
     async def _tick(self) -> None:
         due = await asyncio.to_thread(self._find_due)
-        await self._queue.hand_out_executions(due.executions)
-        await self._queue.hand_out_batches(due.batches)
-        await self._queue.hand_out_trials(due.trials)
-        self._life.note_tick(due.at)
+        await self._queue.dispatch_executions(due.executions)
+        await self._queue.dispatch_batches(due.batches)
+        await self._queue.dispatch_trials(due.trials)
+        self._heartbeat.note_tick(due.at)
 
     def _find_due(self) -> _Due:
         now = utc_now()
@@ -197,12 +197,12 @@ class _Engine:
         with self._context.database.transaction() as connection:
             if time.monotonic() - self._beaten_at >= BEAT_S:
                 self._beat(connection, now)
-            again_before = now - HAND_OUT_AGAIN
+            again_before = now - DISPATCH_AGAIN
             return _Due(
                 at=now,
                 executions=dispatch_executions(connection, now, again_before),
                 batches=dispatch_batches(connection, now, again_before, BATCHES_OUT),
-                trials=hand_out_trials(connection, now, again_before),
+                trials=dispatch_trials(connection, now, again_before),
             )
 
     def _beat(self, connection: Connection, now: datetime) -> None:
@@ -211,11 +211,11 @@ class _Engine:
         pacer.share(len(select_engines(connection, now - self._dead_after)))
         self._beaten_at = time.monotonic()
 
-    async def _go_round(self) -> None:
-        await self._queue.bury_dead()
-        await asyncio.to_thread(self._keep_books)
+    async def _maintenance(self) -> None:
+        await self._queue.reap_workers()
+        await asyncio.to_thread(self._run_maintenance)
 
-    def _keep_books(self) -> None:
+    def _run_maintenance(self) -> None:
         with self._context.database.transaction() as connection:
             delete_engines(connection, utc_now() - timedelta(hours=1))
         close_batches(self._context)
@@ -224,12 +224,12 @@ class _Engine:
         tidy_runs(self._context)
         self._follower.look(utc_now())
 
-    async def _tell(self) -> None:
-        """Tell the world outside; however slowly it listens, nothing else waits for it."""
-        await asyncio.to_thread(self._tell_outside)
+    async def _notify(self) -> None:
+        """Notify people outside; no other duty waits for a slow receiver."""
+        await asyncio.to_thread(self._deliver_notifications)
 
-    def _tell_outside(self) -> None:
-        self._life.show(utc_now())
+    def _deliver_notifications(self) -> None:
+        self._heartbeat.send_if_due(utc_now())
         if self._alerts.url:
             webhook = AlertWebhook(self._alerts.url)
             tell_contacts(self._context, webhook)
@@ -246,7 +246,7 @@ class _Engine:
         with working_on(execution_id):
             advanced = advance_execution(self._context, execution_id)
         if advanced:
-            self._loop.call_soon_threadsafe(self._nudge.set)
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     def _send_batch(self, execution_id: str, position: int, batch: int) -> None:
         key = BatchKey(execution_id, position, batch)
@@ -256,8 +256,8 @@ class _Engine:
                 send_batch(self._context, key)
         finally:
             self._sending.discard(key)
-        if not self._sending:  # the others are followed by what has been handed out ahead
-            self._loop.call_soon_threadsafe(self._nudge.set)
+        if not self._sending:  # else the workers have batches dispatched ahead
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     def _run_trial(self, run_id: str) -> None:
         run_trial(self._context, UUID(run_id))

@@ -1,4 +1,4 @@
-"""What an engine answers on a port of its own: whether it lives, and what it has counted."""
+"""The port of an engine for probes: whether the engine is alive, and its metrics."""
 
 from collections.abc import Mapping
 from threading import Thread
@@ -18,7 +18,7 @@ from push_blaster.web.problems import PROBLEMS
 def make_engine_probes(
     roles: Mapping[str, Role], database: Database, *, metrics_open: bool
 ) -> Flask:
-    """Return the app; what all engines know together is told by the web."""
+    """Return the app; the web serves what concerns all engines together."""
     app = Flask(__name__, static_folder=None)
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = 1024
@@ -36,6 +36,6 @@ def make_engine_probes(
 
 
 def serve_probes(app: Flask, host: str, port: int) -> None:
-    """Serve `app` from a thread, for as long as the process lives."""
+    """Serve `app` from a thread until the process ends."""
     server = make_server(host, port, app, threaded=True)
     Thread(target=server.serve_forever, daemon=True, name="probes").start()

@@ -44,8 +44,8 @@ def insert_run(connection: Connection, run: RunRecord, idempotency_key: str | No
         return cursor.rowcount == 1
 
 
-def hand_out_trials(connection: Connection, now: datetime, again_before: datetime) -> list[str]:
-    """Return the ids of trials that wait, marking them as handed out; again, if they still do."""
+def dispatch_trials(connection: Connection, now: datetime, again_before: datetime) -> list[str]:
+    """Return the ids of waiting trials, and mark them as dispatched; later, dispatch them again."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -106,7 +106,7 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
         return cursor.rowcount == 1
 
 
-def bury_runs(connection: Connection, silent_since: datetime, now: datetime) -> None:
+def reap_runs(connection: Connection, silent_since: datetime, now: datetime) -> None:
     """End runs of which nothing has been heard: their engines are gone."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -25,15 +25,15 @@ RUN_TRIAL: Final = "run_trial"
 EXECUTIONS: Final = "executions"
 BATCHES: Final = "batches"
 TRIALS: Final = "trials"
-#: How many scripts are tried out at once.
+#: How many trials of scripts run at once.
 CONCURRENT_TRIALS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What the jobs do, and how many of each kind at once.
+    """What the jobs do, and how many of each kind run at once.
 
-    Units: a worker that has been silent for `dead_after_s` has died, and its jobs are given away.
+    Units: a worker that is silent for `dead_after_s` is dead, and other workers get its jobs.
     """
 
     advance: Callable[[str], None]
@@ -45,7 +45,7 @@ class Work:
 
 
 def make_connector(database_url: str) -> procrastinate.PsycopgConnector:
-    """Return the queue's own connections; as of every pool of ours, PgBouncer may stand between."""
+    """Return the queue's own connections; PgBouncer may stand in front of the database."""
     own = {
         "prepare_threshold": None,
         "options": "-c default_transaction_isolation=read\\ committed",
@@ -71,8 +71,8 @@ class JobQueue:
         """Return the context in which the queue may be used."""
         return self._app.open_async()
 
-    async def hand_out_executions(self, execution_ids: Sequence[str]) -> None:
-        """Give each execution's due step to a worker; one step of an execution at a time."""
+    async def dispatch_executions(self, execution_ids: Sequence[str]) -> None:
+        """Give the due step of each execution to a worker; an execution runs one step at a time."""
         for execution_id in execution_ids:
             deferrer = self._app.configure_task(
                 ADVANCE, queue=EXECUTIONS, lock=execution_id, queueing_lock=execution_id
@@ -80,8 +80,8 @@ class JobQueue:
             with suppress(AlreadyEnqueued):
                 await deferrer.defer_async(execution_id=execution_id)
 
-    async def hand_out_batches(self, keys: Sequence[BatchKey]) -> None:
-        """Give each batch to a worker, one worker at a time; all of them in one statement."""
+    async def dispatch_batches(self, keys: Sequence[BatchKey]) -> None:
+        """Give each batch to one worker at a time; one statement enqueues all batches."""
         jobs = [
             self._app.configure_task(
                 SEND_BATCH, queue=BATCHES, lock=f"{execution_id}/{position}/{batch}"
@@ -91,7 +91,7 @@ class JobQueue:
         if jobs:
             await self._app.job_manager.batch_defer_jobs_async(jobs)
 
-    async def hand_out_trials(self, run_ids: Sequence[str]) -> None:
+    async def dispatch_trials(self, run_ids: Sequence[str]) -> None:
         """Give each trial of a script to a worker."""
         for run_id in run_ids:
             deferrer = self._app.configure_task(
@@ -100,8 +100,8 @@ class JobQueue:
             with suppress(AlreadyEnqueued):
                 await deferrer.defer_async(run_id=run_id)
 
-    async def bury_dead(self) -> None:
-        """Drop the jobs of workers that died; what they did is due still, and handed out again."""
+    async def reap_workers(self) -> None:
+        """Drop the jobs of dead workers; their work is still due, and is dispatched again."""
         manager = self._app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._work.dead_after_s):
             log.warning("dead_worker_found", task=job.task_name, args=job.task_kwargs)
@@ -124,7 +124,7 @@ class JobQueue:
             await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
 
     async def work_until(self, stop: asyncio.Event) -> None:
-        """Run the workers until `stop`; after a fault of the database begin anew."""
+        """Run the workers until `stop`; after a fault of the database, start them again."""
         workers = [
             self._keep_working(stop, EXECUTIONS, self._work.concurrent_executions),
             self._keep_working(stop, BATCHES, self._work.concurrent_batches),

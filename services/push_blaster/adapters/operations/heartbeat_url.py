@@ -1,4 +1,4 @@
-"""A URL that is asked for while all is well; who watches it raises the alarm when that ends."""
+"""A URL that gets a request while the engine works; a monitor alarms when the requests stop."""
 
 import requests
 import structlog
@@ -7,7 +7,7 @@ log = structlog.get_logger()
 
 
 def ping_heartbeat(url: str, timeout_s: float = 5) -> bool:
-    """Ask for `url`; False if it did not answer with a 2xx."""
+    """Request `url`; return False if it did not answer with a 2xx."""
     try:
         with requests.get(url, timeout=timeout_s, allow_redirects=False, stream=True) as answer:
             status = answer.status_code

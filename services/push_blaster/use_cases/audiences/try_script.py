@@ -17,10 +17,10 @@ from push_blaster.adapters.audiences.audience_scripts import (
 from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
 from push_blaster.adapters.audiences.script_run_table import (
     RunNotFoundError,
-    bury_runs,
     delete_folders,
     end_run,
     insert_run,
+    reap_runs,
     select_run,
     select_run_by_key,
     start_run,
@@ -152,7 +152,7 @@ def tidy_runs(context: StepContext) -> None:
     """End runs whose engine is gone, and delete what old trials wrote."""
     now = context.clock()
     with context.database.transaction() as connection:
-        bury_runs(connection, now - SILENT_FOR, now)
+        reap_runs(connection, now - SILENT_FOR, now)
         folders = delete_folders(connection, now - KEPT_FOR)
     for folder in folders:
         shutil.rmtree(context.data_folder / folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Show a sign of life by work that was done, never by a loop that merely turns."""
+"""Send a heartbeat after work that was done; a loop that merely runs sends none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,35 +7,35 @@ from typing import Final
 
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 
-#: Signs of life are so far apart at the least.
-APART: Final = timedelta(minutes=1)
-#: A tick counts for so long.
+#: The least time between two heartbeats.
+INTERVAL: Final = timedelta(minutes=1)
+#: How long after a tick a heartbeat may be sent.
 FRESH: Final = timedelta(seconds=10)
 
 
 @dataclass(slots=True)
-class SignOfLife:
-    """Pings after a tick that looked at every automation, if nothing that is due was left undone.
+class Heartbeat:
+    """Pings after a tick that looked at every automation, unless a due execution is missing.
 
-    Shape: `ping` returns whether the sign was taken; if not, the next tick tries again.
+    Shape: `ping` returns whether the receiver took the heartbeat; else the next call tries again.
     """
 
     watch: ClockWatch
     ping: Callable[[], bool]
     _ticked_at: datetime | None = None
-    _shown_at: datetime | None = None
+    _sent_at: datetime | None = None
 
     def note_tick(self, now: datetime) -> None:
-        """Note that a tick has looked at all automations and handed out what was due."""
+        """Note that a tick has looked at all automations and dispatched the work that is due."""
         self._ticked_at = now
 
-    def show(self, now: datetime) -> bool:
-        """Ping if a tick was done lately and the clock is not behind; at most once a minute."""
+    def send_if_due(self, now: datetime) -> bool:
+        """Ping at most once a minute, if a tick was done lately and the clock is not behind."""
         if self._ticked_at is None or now - self._ticked_at > FRESH:
             return False
-        if self._shown_at and now - self._shown_at < APART:
+        if self._sent_at and now - self._sent_at < INTERVAL:
             return False
         if self.watch.look(now).divergent or not self.ping():
             return False
-        self._shown_at = now
+        self._sent_at = now
         return True

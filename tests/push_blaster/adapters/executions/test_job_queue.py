@@ -87,13 +87,13 @@ def test_a_job_that_its_living_worker_lost_holds_up_nobody_for_ever(database: Da
     desk = Desk(database)
 
     async def story() -> None:
-        await desk.queue.hand_out_executions(["first"])
+        await desk.queue.dispatch_executions(["first"])
         await desk.until_done(1)
         desk.lose_a_job("second")
-        await desk.queue.hand_out_executions(["second"])
-        await desk.queue.bury_dead()
+        await desk.queue.dispatch_executions(["second"])
+        await desk.queue.reap_workers()
         assert desk.done == ["first"], "one look is no proof"
-        await desk.queue.bury_dead()
+        await desk.queue.reap_workers()
         await desk.until_done(2)
 
     desk.run(story)
@@ -105,10 +105,10 @@ def test_a_job_that_runs_is_never_taken_for_lost(database: Database) -> None:
     desk = Desk(database)
 
     async def story() -> None:
-        await desk.queue.hand_out_executions(["long"])
+        await desk.queue.dispatch_executions(["long"])
         await asyncio.to_thread(desk.begun.wait, 10)
         for _ in range(3):
-            await desk.queue.bury_dead()
+            await desk.queue.reap_workers()
         assert desk.jobs() == 1
         desk.may_end.set()
         await desk.until_done(1)

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from push_blaster.adapters.audiences.script_run_table import hand_out_trials
+from push_blaster.adapters.audiences.script_run_table import dispatch_trials
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
@@ -51,7 +51,7 @@ def ask(client: FlaskClient, status: int = 202, **body: Any) -> dict[str, Any]:
 def work(bench: Bench) -> int:
     """Run every trial that waits, as an engine does; return how many there were."""
     with bench.database.transaction() as connection:
-        waiting = hand_out_trials(connection, utc_now(), EVER)
+        waiting = dispatch_trials(connection, utc_now(), EVER)
     for run_id in waiting:
         run_trial(bench.context, UUID(run_id))
     return len(waiting)

@@ -1,4 +1,4 @@
-"""A sign of life follows work that was done, and stops when work is left undone."""
+"""A heartbeat follows work that was done, and stops when work is left undone."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from push_blaster.adapters.automations.automation_document import complete_docum
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
-from push_blaster.use_cases.schedule.send_heartbeat import SignOfLife
+from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from tests.builders import NOON
 from tests.push_blaster.bench import an_automation_document
@@ -18,49 +18,49 @@ from tests.push_blaster.bench import an_automation_document
 SECOND = timedelta(seconds=1)
 
 
-def a_sign(database: Database, folder: Path, *, is_taken: bool = True) -> SignOfLife:
+def a_heartbeat(database: Database, folder: Path, *, is_taken: bool = True) -> Heartbeat:
     with database.transaction() as connection:
         beat(connection, "here:1", NOON, NOON, {})
     watch = ClockWatch(AutomationFiles(folder / "automations"), database)
-    return SignOfLife(watch, lambda: is_taken)
+    return Heartbeat(watch, lambda: is_taken)
 
 
-def test_it_is_shown_after_a_tick_and_once_a_minute(database: Database, tmp_path: Path) -> None:
-    sign = a_sign(database, tmp_path)
-    shown = []
+def test_it_is_sent_after_a_tick_and_once_a_minute(database: Database, tmp_path: Path) -> None:
+    heartbeat = a_heartbeat(database, tmp_path)
+    sent = []
 
     for second in range(12):
-        sign.note_tick(NOON + second * SECOND)
-        shown.append(sign.show(NOON + second * SECOND))
+        heartbeat.note_tick(NOON + second * SECOND)
+        sent.append(heartbeat.send_if_due(NOON + second * SECOND))
 
-    assert shown == [True, *[False] * 11]
-
-
-def test_a_loop_that_turns_without_a_tick_shows_none(database: Database, tmp_path: Path) -> None:
-    sign = a_sign(database, tmp_path)
-
-    assert not sign.show(NOON)
-    sign.note_tick(NOON)
-    assert not sign.show(NOON + 11 * SECOND)
+    assert sent == [True, *[False] * 11]
 
 
-def test_an_automation_that_nobody_took_up_ends_it(database: Database, tmp_path: Path) -> None:
-    sign = a_sign(database, tmp_path)
+def test_a_loop_that_runs_without_a_tick_sends_none(database: Database, tmp_path: Path) -> None:
+    heartbeat = a_heartbeat(database, tmp_path)
+
+    assert not heartbeat.send_if_due(NOON)
+    heartbeat.note_tick(NOON)
+    assert not heartbeat.send_if_due(NOON + 11 * SECOND)
+
+
+def test_a_due_automation_that_no_engine_opened_ends_it(database: Database, tmp_path: Path) -> None:
+    heartbeat = a_heartbeat(database, tmp_path)
     document = complete_document(an_automation_document())
     long_ago = (NOON - timedelta(hours=1)).isoformat()
     AutomationFiles(tmp_path / "automations").create({**document, "updatedAt": long_ago})
-    sign.note_tick(NOON)
+    heartbeat.note_tick(NOON)
 
-    assert not sign.show(NOON)
+    assert not heartbeat.send_if_due(NOON)
 
 
-def test_a_sign_that_was_not_taken_is_shown_again(database: Database, tmp_path: Path) -> None:
-    sign = a_sign(database, tmp_path, is_taken=False)
-    sign.note_tick(NOON)
-    assert not sign.show(NOON)
+def test_a_heartbeat_that_was_not_taken_is_sent_again(database: Database, tmp_path: Path) -> None:
+    heartbeat = a_heartbeat(database, tmp_path, is_taken=False)
+    heartbeat.note_tick(NOON)
+    assert not heartbeat.send_if_due(NOON)
 
-    sign.ping = lambda: True
-    assert sign.show(NOON + SECOND)
+    heartbeat.ping = lambda: True
+    assert heartbeat.send_if_due(NOON + SECOND)
 
 
 @responses.activate
