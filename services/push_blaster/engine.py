@@ -43,8 +43,7 @@ from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
-from push_blaster.use_cases.operations.notify_contacts import tell_contacts
-from push_blaster.use_cases.operations.send_alerts import Channel, send_alerts
+from push_blaster.use_cases.operations.send_notices import Channel, send_notices
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
@@ -232,11 +231,11 @@ class _Engine:
         self._heartbeat.send_if_due(utc_now())
         if self._alerts.url:
             webhook = AlertWebhook(self._alerts.url)
-            tell_contacts(self._context, webhook)
-            send_alerts(self._context, Channel(webhook, self._alerts.events, {Mode.LIVE}))
+            channel = Channel(webhook, self._alerts.events, {Mode.LIVE}, with_violations=True)
+            send_notices(self._context, channel)
         if self._alerts.test_url:
             webhook = AlertWebhook(self._alerts.test_url)
-            send_alerts(self._context, Channel(webhook, self._alerts.events, TEST_MODES))
+            send_notices(self._context, Channel(webhook, self._alerts.events, TEST_MODES))
 
     def _ping(self) -> bool:
         url = self._alerts.heartbeat_url

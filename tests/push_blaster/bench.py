@@ -178,7 +178,7 @@ def phases(bench: Bench, execution_id: str) -> list[str]:
 def violations(bench: Bench) -> list[tuple[str, str]]:
     with bench.database.transaction() as connection:
         found = select_violations(connection, ViolationQuery())
-    return sorted((v["type"], v["severity"]) for v in found)
+    return sorted((v.type, v.severity) for v in found)
 
 
 def daily(**changes: Any) -> dict[str, Any]:

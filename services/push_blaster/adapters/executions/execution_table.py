@@ -10,7 +10,7 @@ from psycopg2.extras import Json
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_value, fetch_values
 from push_blaster.adapters.executions.execution_view import select_execution
-from push_blaster.adapters.operations.alert_table import insert_alert
+from push_blaster.adapters.operations.outbox import insert_alert
 from push_blaster.domain.executions.execution import (
     Execution,
     PushAudience,

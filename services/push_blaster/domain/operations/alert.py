@@ -1,9 +1,13 @@
 """What people are alerted of while executions run."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from push_blaster.domain.executions.funnel import Funnel
+from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 
 
@@ -19,10 +23,10 @@ class AlertEvent(StrEnum):
     SKIPPED = "skipped"
 
 
-#: What is told of unless a setting says otherwise: what somebody may have to do something about.
+#: What people are notified of unless a setting says otherwise: what somebody may have to act upon.
 USUAL: Final = frozenset(AlertEvent) - {AlertEvent.START, AlertEvent.COMPLETION}
 
-#: The event that an execution's entering a phase is; the other phases are none.
+#: The event of entering a phase; the other phases have none.
 EVENT_OF: Final[Mapping[Phase, AlertEvent]] = {
     Phase.AUDIENCE_GENERATION: AlertEvent.START,
     Phase.COMPLETED: AlertEvent.COMPLETION,
@@ -31,3 +35,36 @@ EVENT_OF: Final[Mapping[Phase, AlertEvent]] = {
     Phase.MISSED: AlertEvent.MISSED,
     Phase.SKIPPED: AlertEvent.SKIPPED,
 }
+
+
+class NoticeTable(StrEnum):
+    """The table that keeps a notice until it is sent."""
+
+    ALERTS = "alerts"
+    VIOLATIONS = "violations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What people are to be notified of: an alert of an execution, or a safeguard's finding.
+
+    Shape: `kind` is the alert's event, or the violation's type; `severity` and `message` belong to
+    violations.
+    """
+
+    table: NoticeTable
+    id: str
+    kind: str
+    severity: str | None
+    message: str | None
+    at: datetime
+    tries: int
+    execution_id: str
+    automation_id: str
+    automation_name: str
+    mode: Mode
+    slot: datetime
+    reason: str | None
+    uncapped_reason: str | None
+    contacts: tuple[str, ...]
+    funnels: tuple[Funnel, ...]

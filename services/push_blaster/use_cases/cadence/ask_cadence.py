@@ -11,7 +11,7 @@ from push_blaster.adapters.cadence.cadence_client import HOLD, CadenceUnavailabl
 from push_blaster.adapters.delivery.delivery_ledger import reservation_key
 from push_blaster.adapters.delivery.send_metrics import timing_cap_check
 from push_blaster.adapters.executions.execution_table import mark_uncapped
-from push_blaster.adapters.operations.alert_table import insert_alert
+from push_blaster.adapters.operations.outbox import insert_alert
 from push_blaster.domain.automations.automation import FailPolicy
 from push_blaster.domain.cadence.cadence import Verdict
 from push_blaster.domain.delivery.ledger import LedgerPage

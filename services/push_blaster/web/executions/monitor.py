@@ -16,6 +16,8 @@ from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.adapters.executions.violation_table import (
+    KeptViolation,
+    ViolationCounts,
     ViolationQuery,
     count_violations,
     resolve_violation,
@@ -78,7 +80,7 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
     @routes.arguments(ResolveSchema)
     @routes.answers()
     def resolve(body: dict[str, Any]) -> ResponseReturnValue:
-        """Mark a violation as seen to."""
+        """Mark a violation as resolved."""
         with context.database.transaction() as connection:
             done = resolve_violation(
                 connection, body["violation_id"], body["resolution"], utc_now()
@@ -99,18 +101,18 @@ def _overview(database: Database, files: AutomationFiles) -> dict[str, Any]:
         "metrics": {
             "totalAutomations": len(files.list_all().documents),
             "activeExecutions": len(running),
-            "totalViolations": counted["total"],
-            "criticalViolations": counted["critical"],
-            "lastViolationTime": counted["last_at"],
+            "totalViolations": counted.total,
+            "criticalViolations": counted.critical,
+            "lastViolationTime": counted.last_at,
             "systemHealthScore": score,
         },
         "activeExecutions": {"count": len(running), "executions": [_brief(e) for e in running]},
-        "recentViolations": [_show(violation) for violation in recent],
+        "recentViolations": [_show_violation(violation) for violation in recent],
         "systemStatus": {
             "healthy": score > HEALTHY_ABOVE,
             "healthScore": score,
-            "criticalIssues": counted["open_critical"],
-            "warningIssues": counted["open_warning"],
+            "criticalIssues": counted.open_critical,
+            "warningIssues": counted.open_warning,
         },
     }
 
@@ -126,8 +128,8 @@ def _violations(database: Database, query: dict[str, Any]) -> dict[str, Any]:
         counted = count_violations(connection)
     names = ("total", "critical", "warning", "unresolved")
     return {
-        "violations": [_show(violation) for violation in found],
-        "summary": {name: counted[name] for name in names},
+        "violations": [_show_violation(violation) for violation in found],
+        "summary": {name: getattr(counted, name) for name in names},
     }
 
 
@@ -152,24 +154,24 @@ def _health(context: WebContext, max_concurrent: int) -> dict[str, Any]:
                 "activeExecutions": len(running),
                 "maxConcurrent": max_concurrent,
             },
-            "safeguard_monitor": {"openViolations": counted["unresolved"]},
+            "safeguard_monitor": {"openViolations": counted.unresolved},
             "storage_system": {"database": found["database"]},
             "cadence_service": {"status": found["cadence"]},
         },
         "recommendations": _recommend(counted, found),
-        "metrics": {"totalViolations": counted["total"], "activeExecutions": len(running)},
+        "metrics": {"totalViolations": counted.total, "activeExecutions": len(running)},
     }
 
 
-def _recommend(counted: Any, found: dict[str, str]) -> list[str]:
+def _recommend(counted: ViolationCounts, found: dict[str, str]) -> list[str]:
     advice = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
-    if counted["unresolved"]:
-        advice.append(f"See to {counted['unresolved']} open violations, and resolve them.")
+    if counted.unresolved:
+        advice.append(f"Look at the {counted.unresolved} open violations, and resolve them.")
     return advice
 
 
-def _score(counted: Any) -> int:
-    lost: int = CRITICAL_COSTS * counted["open_critical"] + WARNING_COSTS * counted["open_warning"]
+def _score(counted: ViolationCounts) -> int:
+    lost = CRITICAL_COSTS * counted.open_critical + WARNING_COSTS * counted.open_warning
     return max(0, 100 - lost)
 
 
@@ -189,16 +191,16 @@ def _brief(execution: Execution) -> dict[str, Any]:
     }
 
 
-def _show(violation: dict[str, Any]) -> dict[str, Any]:
+def _show_violation(violation: KeptViolation) -> dict[str, Any]:
     return {
-        "id": str(violation["id"]),
-        "automationId": violation["automation_id"],
-        "executionId": violation["execution_id"],
-        "type": violation["type"],
-        "severity": violation["severity"],
-        "message": violation["message"],
-        "data": violation["data"],
-        "timestamp": violation["at"],
-        "resolved": violation["resolved_at"] is not None,
-        "actionTaken": violation["resolution"],
+        "id": violation.id,
+        "automationId": violation.automation_id,
+        "executionId": violation.execution_id,
+        "type": violation.type,
+        "severity": violation.severity,
+        "message": violation.message,
+        "data": violation.data,
+        "timestamp": violation.at,
+        "resolved": violation.resolved_at is not None,
+        "actionTaken": violation.resolution,
     }

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from chassis.clock import utc_now
+from push_blaster.adapters.executions.violation_table import KeptViolation
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
@@ -16,6 +17,9 @@ from push_blaster.use_cases.original.control_sequence import SequenceAction, fin
 
 #: The counts of the ledger, by a push's position.
 Counted = Mapping[int, LedgerCounts]
+
+
+_VIOLATION_NAMES: Final = ("type", "severity", "message", "at", "position")
 
 
 def show_brief(execution: Execution) -> dict[str, Any]:
@@ -58,7 +62,7 @@ def show_result(execution: Execution, counted: Counted) -> dict[str, Any]:
 def show_whole(
     execution: Execution,
     counted: Counted,
-    violations: Sequence[Mapping[str, Any]],
+    violations: Sequence[KeptViolation],
     data_folder: Path,
 ) -> dict[str, Any]:
     """Return all that is known of an execution."""
@@ -68,9 +72,12 @@ def show_whole(
         "executionResult": show_result(execution, counted),
         "audienceCache": _show_audiences(execution, data_folder),
         "safetyAssessment": {
-            "safe": all(v["severity"] != Severity.CRITICAL for v in violations),
+            "safe": all(v.severity != Severity.CRITICAL for v in violations),
             "violations": [
-                {name: v[name] for name in ("type", "severity", "message", "at", "position")}
+                {
+                    name: getattr(v, name)
+                    for name in ("type", "severity", "message", "at", "position")
+                }
                 for v in violations
             ],
         },

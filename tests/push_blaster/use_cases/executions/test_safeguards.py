@@ -19,7 +19,7 @@ from push_blaster.use_cases.executions.approve_execution import (
     CannotApproveError,
     approve_execution,
 )
-from push_blaster.use_cases.operations.notify_contacts import MAX_TRIES, tell_contacts
+from push_blaster.use_cases.operations.send_notices import MAX_TRIES, Channel, send_notices
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.push_blaster.bench import Bench, messages, violations
@@ -28,6 +28,10 @@ from tests.scripts import a_script
 
 MINUTE = timedelta(minutes=1)
 URL = "https://hooks.example.com/alerts"
+
+
+def findings_to(webhook: AlertWebhook) -> Channel:
+    return Channel(webhook, (), (), with_violations=True)
 
 
 def a_threshold(**values: object) -> dict[str, Any]:
@@ -259,7 +263,7 @@ def test_the_contacts_are_told_once(bench: Bench) -> None:
     told = responses.post(URL, status=200)
     a_violation(bench)
 
-    counts = [tell_contacts(bench.context, AlertWebhook(URL)) for _ in range(2)]
+    counts = [send_notices(bench.context, findings_to(AlertWebhook(URL))) for _ in range(2)]
 
     assert counts == [1, 0]
     body = told.calls[0].request.body
@@ -286,12 +290,12 @@ def test_a_webhook_that_does_not_take_it_is_asked_again_later(
     a_violation(bench)
     webhook = AlertWebhook(URL)
 
-    assert tell_contacts(bench.context, webhook) == 0
-    assert tell_contacts(bench.context, webhook) == 0, "not at once"
+    assert send_notices(bench.context, findings_to(webhook)) == 0
+    assert send_notices(bench.context, findings_to(webhook)) == 0, "not at once"
     assert len(responses.calls) == 1
     bench.now += MINUTE
     responses.replace(responses.POST, URL, status=204)
-    assert tell_contacts(bench.context, webhook) == 1
+    assert send_notices(bench.context, findings_to(webhook)) == 1
 
 
 @responses.activate
@@ -301,7 +305,7 @@ def test_a_webhook_that_is_gone_is_given_up(bench: Bench) -> None:
     a_violation(bench)
 
     for _ in range(MAX_TRIES + 5):
-        tell_contacts(bench.context, AlertWebhook(URL))
+        send_notices(bench.context, findings_to(AlertWebhook(URL)))
         bench.now += timedelta(hours=1)
 
     assert len(responses.calls) == MAX_TRIES

@@ -15,7 +15,7 @@ from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
 from push_blaster.use_cases.cadence.track_sends import track_sends
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
-from push_blaster.use_cases.operations.notify_contacts import tell_contacts
+from push_blaster.use_cases.operations.send_notices import Channel, send_notices
 from tests.people import ALICE
 from tests.push_blaster.bench import Bench, an_automation_document, messages, phases
 from tests.push_blaster.cadence_support import AWAY, history
@@ -30,6 +30,10 @@ with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w", newline
     for n, token in enumerate(tokens, start=1):
         table.writerow([uuid.UUID(int=n), f"Name {n}", token])
 """
+
+
+def findings_to(webhook: AlertWebhook) -> Channel:
+    return Channel(webhook, (), (), with_violations=True)
 
 
 def _simulate(bench: Bench, mode: Mode = Mode.LIVE, **changes: object) -> Execution:
@@ -131,4 +135,4 @@ def test_what_it_finds_is_posted_to_nobody(bench: Bench) -> None:
         found = cursor.fetchone()
 
     assert found != (0,)
-    assert tell_contacts(bench.context, nowhere) == 1
+    assert send_notices(bench.context, findings_to(nowhere)) == 1

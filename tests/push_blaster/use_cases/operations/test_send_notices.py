@@ -15,7 +15,7 @@ from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.domain.operations.alert import USUAL, AlertEvent
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
-from push_blaster.use_cases.operations.send_alerts import Channel, send_alerts
+from push_blaster.use_cases.operations.send_notices import Channel, send_notices
 from tests.builders import NOON
 from tests.push_blaster.bench import Bench, an_automation_document
 
@@ -41,7 +41,7 @@ def test_a_start_and_a_completion_are_told_once_with_the_funnel(
     execution_id = bench.start()
     bench.run(execution_id)
 
-    assert [send_alerts(bench.context, EVERYTHING) for _ in range(2)] == [2, 0]
+    assert [send_notices(bench.context, EVERYTHING) for _ in range(2)] == [2, 0]
 
     start, completion = bodies(told)
     assert start["alertId"] == f"{execution_id}/start"
@@ -59,7 +59,7 @@ def test_a_failure_is_told_with_its_reason_and_whom_to_call(
     safeguards = {"requireTestFirst": False, "emergencyContacts": ["ops@example.org"]}
     bench.run(bench.start(settings={"safeguards": safeguards}))
 
-    send_alerts(bench.context, replace(EVERYTHING, events=USUAL))
+    send_notices(bench.context, replace(EVERYTHING, events=USUAL))
 
     (failure,) = bodies(told)
     assert failure["event"] == "failure"
@@ -73,7 +73,7 @@ def test_a_send_without_its_cap_check_is_told_while_it_goes_out(
     bench.change(cadence=CadenceClient("http://127.0.0.1:9", "t"))
     bench.run(bench.start())
 
-    send_alerts(bench.context, replace(EVERYTHING, events=USUAL))
+    send_notices(bench.context, replace(EVERYTHING, events=USUAL))
 
     (alert,) = bodies(told)
     assert alert["text"].startswith("FAIL OPEN News")
@@ -89,7 +89,7 @@ def test_a_cancelled_and_a_missed_slot_are_told(bench: Bench, told: responses.Re
     bench.now += timedelta(hours=2)
     bench.tick({**daily, "updatedAt": NOON.isoformat()}, clock=1)
 
-    send_alerts(bench.context, replace(EVERYTHING, events=USUAL))
+    send_notices(bench.context, replace(EVERYTHING, events=USUAL))
 
     assert [alert["event"] for alert in bodies(told)] == ["cancelled", "missed"]
     assert "It was paused." in bodies(told)[0]["text"]
@@ -101,12 +101,12 @@ def test_a_webhook_that_is_away_is_asked_again_later(
     bench.run(bench.start())
     told.replace(responses.POST, URL, status=500)
 
-    assert send_alerts(bench.context, EVERYTHING) == 0
-    assert send_alerts(bench.context, EVERYTHING) == 0, "not at once"
+    assert send_notices(bench.context, EVERYTHING) == 0
+    assert send_notices(bench.context, EVERYTHING) == 0, "not at once"
     told.replace(responses.POST, URL, status=200)
     bench.now += timedelta(minutes=1)
 
-    assert send_alerts(bench.context, EVERYTHING) == 2
+    assert send_notices(bench.context, EVERYTHING) == 2
 
 
 def test_tests_are_told_elsewhere_and_what_is_old_is_told_to_nobody(
@@ -114,9 +114,35 @@ def test_tests_are_told_elsewhere_and_what_is_old_is_told_to_nobody(
 ) -> None:
     bench.run(bench.start(Mode.REAL_DRY_RUN))
 
-    assert send_alerts(bench.context, EVERYTHING) == 0
-    assert send_alerts(bench.context, replace(EVERYTHING, modes=TEST_MODES)) == 2
+    assert send_notices(bench.context, EVERYTHING) == 0
+    assert send_notices(bench.context, replace(EVERYTHING, modes=TEST_MODES)) == 2
 
     bench.run(bench.start())
     bench.now += timedelta(days=2)
-    assert send_alerts(bench.context, EVERYTHING) == 0
+    assert send_notices(bench.context, EVERYTHING) == 0
+
+
+def test_one_reader_sends_findings_and_alerts_and_each_once(
+    bench: Bench, told: responses.RequestsMock
+) -> None:
+    channel = replace(EVERYTHING, events=USUAL, with_violations=True)
+    bench.run(bench.start(settings={"maxAudienceSize": 9}))
+
+    assert [send_notices(bench.context, channel) for _ in range(2)] == [2, 0]
+
+    finding, failure = bodies(told)
+    assert finding["type"] == "audience_size_exceeded"
+    assert failure["event"] == "failure"
+
+
+def test_findings_stay_for_the_channel_that_takes_them(
+    bench: Bench, told: responses.RequestsMock
+) -> None:
+    bench.run(bench.start(settings={"maxAudienceSize": 9}))
+
+    elsewhere = replace(EVERYTHING, modes=TEST_MODES)
+
+    assert send_notices(bench.context, elsewhere) == 0
+    assert send_notices(bench.context, replace(elsewhere, with_violations=True)) == 1
+    (finding,) = bodies(told)
+    assert finding["severity"] == "critical"
