@@ -21,7 +21,8 @@ from chassis.serving import serve as serve_app
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_document import read_draft
 from push_blaster.adapters.automations.automation_files import AutomationFiles
-from push_blaster.adapters.cadence.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.devices.device_csv import DeviceCsvError, read_devices
 from push_blaster.adapters.original.original_files import NoOriginalError, count_records
 from push_blaster.adapters.transports.vapid import make_key_pair

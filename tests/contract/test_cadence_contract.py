@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chassis.postgres import BulkDatabase
-from push_blaster.adapters.cadence.cadence_client import CadenceClient, CadenceUnavailableError
-from push_blaster.domain.cadence.cadence import SentPush, TrackedSend, Verdict
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
+from push_blaster.domain.cadence.cadence import CapVerdict, SentPush, TrackedSend
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE, BOB
 
@@ -36,7 +37,7 @@ def a_send(**changes: object) -> TrackedSend:
 def test_an_audience_comes_back_as_it_was_asked(client: CadenceClient) -> None:
     verdict = client.reserve_audience([ALICE, BOB], 3, NOON, "a")
 
-    assert verdict == Verdict(eligible=frozenset({ALICE, BOB}), held_back={})
+    assert verdict == CapVerdict(eligible=frozenset({ALICE, BOB}), capped={})
 
 
 def test_what_was_tracked_holds_back_and_says_by_which_rule(client: CadenceClient) -> None:
@@ -45,7 +46,7 @@ def test_what_was_tracked_holds_back_and_says_by_which_rule(client: CadenceClien
     verdict = client.reserve_audience([ALICE, BOB], 3, NOON + timedelta(hours=1), "a")
 
     assert verdict.eligible == {BOB}
-    assert verdict.held_back == {ALICE: "layer_3_cooldown_hours"}
+    assert verdict.capped == {ALICE: "layer_3_cooldown_hours"}
 
 
 def test_telling_twice_counts_once(client: CadenceClient, cadence_database: BulkDatabase) -> None:
@@ -88,7 +89,7 @@ def test_a_settled_batch_is_confirmed_and_its_other_slots_are_given_back(
     client.reserve_audience([ALICE, BOB], 3, NOON, key)
     assert client.reserve_audience([ALICE, BOB], 3, NOON, "other").eligible == frozenset()
 
-    client.hold_longer(key)
+    client.extend_reservation(key)
     client.track([a_send()], key)
     assert client.settle(key, a_send().push, NOON, ALICE.bytes)
     assert client.settle(key, a_send().push, NOON, ALICE.bytes), "safe to repeat"
@@ -107,4 +108,4 @@ def test_what_was_never_reserved_cannot_be_settled(client: CadenceClient) -> Non
 
 def test_slots_that_nobody_holds_cannot_be_held_longer(client: CadenceClient) -> None:
     with pytest.raises(CadenceUnavailableError, match="knows no such reservation"):
-        client.hold_longer("none")
+        client.extend_reservation("none")

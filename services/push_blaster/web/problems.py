@@ -14,7 +14,7 @@ from push_blaster.adapters.automations.document_files import (
     StaleVersionError,
 )
 from push_blaster.adapters.automations.template_files import SystemTemplateError
-from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.cadence.cadence_records import CadenceRefusedError
 from push_blaster.adapters.devices.device_csv import DeviceCsvError
 from push_blaster.adapters.executions.execution_view import (

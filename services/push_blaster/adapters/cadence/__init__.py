@@ -1,1 +1,1 @@
-"""The client of the cadence service, and what is over a cap."""
+"""The client of the cadence service, and the users over a cap."""

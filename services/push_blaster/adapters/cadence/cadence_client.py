@@ -1,6 +1,5 @@
-"""HTTP client of the cadence service."""
+"""What sends ask the cadence service and tell it, over HTTP."""
 
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +10,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
-import requests
-import urllib3
 from marshmallow import Schema, ValidationError
 
 from cadence_contract import (
@@ -30,25 +27,23 @@ from cadence_contract import (
     RuleSetSchema,
     TrackedSchema,
 )
-from chassis.correlation import correlation_headers
-from push_blaster.adapters.cadence.timeout_breaker import Patience
+from push_blaster.adapters.cadence.cadence_http import CadenceHttp, CadenceUnavailableError
+from push_blaster.adapters.cadence.timeout_breaker import TimeoutBreaker
 from push_blaster.domain.cadence.cadence import (
     CadenceRule,
+    CapVerdict,
     OverCap,
     PlannedSend,
     PushForecast,
     SentPush,
     TrackedSend,
-    Verdict,
 )
 
 ATTEMPTS: Final = 2
-#: How long slots are held without another word.
-HOLD: Final = timedelta(minutes=15)
-
-
-class CadenceUnavailableError(Exception):
-    """The cadence service is away, slow, or answers nonsense; the message says which."""
+JSON: Final = "application/json"
+OCTETS: Final = "application/octet-stream"
+#: How long slots stay reserved, unless the reservation is extended.
+RESERVATION: Final = timedelta(minutes=15)
 
 
 class NoReservationError(CadenceUnavailableError):
@@ -56,9 +51,9 @@ class NoReservationError(CadenceUnavailableError):
 
 
 class CadenceClient:
-    """Asks the cadence service; one session for each thread that does.
+    """The cadence service, as sends and forecasts need it.
 
-    When it keeps a send waiting in vain, again and again, the next questions of sends fail at once
+    After several requests of sends in a row that got no answer in time, the next ones fail at once
     for a while, so that a send does not wait for each of its batches.
     """
 
@@ -69,42 +64,39 @@ class CadenceClient:
         timeout: timedelta = timedelta(seconds=5),
         rest: timedelta = timedelta(seconds=5),
     ) -> None:
-        """Take where the service is, the token for it, and how long an answer may take.
+        """Take the address of the service, the token for it, and how long an answer may take.
 
-        Units: `rest` is for how long it is left alone once it has kept us waiting too often.
+        Units: `rest` is how long requests fail at once after too many timeouts.
         """
-        self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self._octets = {**self._headers, "Content-Type": "application/octet-stream"}
-        self._timeout_s = timeout.total_seconds()
-        self._local = threading.local()
-        self._patience = Patience("cadence", rest)
+        self._http = CadenceHttp(base_url, token)
+        self._timeout = timeout
+        self._breaker = TimeoutBreaker("cadence", rest)
 
     def filter_audience(
         self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
-    ) -> Verdict:
-        """Return whom a push on `layer_id` might go to; nothing is held.
+    ) -> CapVerdict:
+        """Return who may get a push on `layer_id`, without reserving anything.
 
-        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError if none can say.
+        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError.
         """
         return self._judge(user_ids, _question(layer_id, scheduled_for))
 
     def reserve_audience(
         self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime, key: str
-    ) -> Verdict:
-        """Return whom a push on `layer_id` may go to, and hold their slots for `HOLD`.
+    ) -> CapVerdict:
+        """Return who may get a push on `layer_id`, and reserve their slots for `RESERVATION`.
 
-        The same question under the same key gives the same verdict.
-        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError if none can say.
+        The same request under the same key gives the same verdict.
+        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError.
         """
-        wish = {"reservationKey": key, "ttlSeconds": f"{HOLD.total_seconds():g}"}
-        return self._judge(user_ids, _question(layer_id, scheduled_for) | wish)
+        reserve = {"reservationKey": key, "ttlSeconds": f"{RESERVATION.total_seconds():g}"}
+        return self._judge(user_ids, _question(layer_id, scheduled_for) | reserve)
 
     def settle(self, key: str, push: SentPush, sent_at: datetime, users: bytes) -> bool:
-        """Let the service remember who was sent to, and give back every other slot of `key`.
+        """Record the users who were sent to, and release every other slot of `key`.
 
-        Safe to repeat. False means that there is no such reservation, and nothing was remembered.
-        Shape: `users` are the ids of who was sent to, 16 bytes each.
+        Safe to repeat. False means that there is no such reservation, and nothing was recorded.
+        Shape: `users` are the ids of the users who were sent to, 16 bytes each.
         Raises: CadenceUnavailableError.
         """
         body = {
@@ -114,7 +106,7 @@ class CadenceClient:
             **_texts(push),
         }
         try:
-            with self._patiently():
+            with self._breaking():
                 self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
         except NoReservationError:
             return False
@@ -123,9 +115,9 @@ class CadenceClient:
     def forecast_pushes(
         self, user_ids: Sequence[UUID], pushes: Sequence[PlannedSend]
     ) -> list[PushForecast]:
-        """Return what will become of each of `pushes` to these users, later ones counting earlier.
+        """Forecast each of `pushes` to these users; each push counts the pushes before it.
 
-        Raises: CadenceUnavailableError if nobody can say.
+        Raises: CadenceUnavailableError.
         """
         question = {
             "userIds": [str(user_id) for user_id in user_ids],
@@ -135,7 +127,9 @@ class CadenceClient:
         }
         answer = self._ask(FORECAST_PUSHES_PATH, question, PushForecastsSchema())
         if len(answer["pushes"]) != len(pushes):
-            raise CadenceUnavailableError("the cadence service forecast other pushes than asked")
+            raise CadenceUnavailableError(
+                "the cadence service forecast other pushes than those in the question"
+            )
         return [
             _read_forecast(found, push.at)
             for found, push in zip(answer["pushes"], pushes, strict=True)
@@ -144,9 +138,9 @@ class CadenceClient:
     def find_over_cap(
         self, user_ids: Sequence[UUID], layer_id: int, sent_at: datetime
     ) -> list[OverCap]:
-        """Return who of those who got this send, as recorded, got more than the rules allow.
+        """Return the users of this recorded send who got more than the rules allow.
 
-        Raises: CadenceUnavailableError if nobody can say.
+        Raises: CadenceUnavailableError.
         """
         question = {
             "userIds": [str(user_id) for user_id in user_ids],
@@ -163,20 +157,20 @@ class CadenceClient:
         return [OverCap(user_id, tuple(names)) for user_id, names in rules.items()]
 
     def track(self, sends: Sequence[TrackedSend], reservation_key: str | None = None) -> None:
-        """Let the service remember `sends`, each in its held slot if it has one; safe to repeat."""
+        """Record `sends`, each in its reserved slot if it has one; safe to repeat."""
         for start in range(0, len(sends), MAX_NOTIFICATIONS):
             page = sends[start : start + MAX_NOTIFICATIONS]
             body = {
                 "notifications": [_notification(send) for send in page],
                 "reservationKey": reservation_key,
             }
-            with self._patiently():
+            with self._breaking():
                 self._ask(TRACK_NOTIFICATION_PATH, body, TrackedSchema())
 
-    def hold_longer(self, key: str) -> None:
-        """Hold the slots of `key` for `HOLD` from now on; CadenceUnavailableError."""
-        body = {"key": key, "ttlSeconds": HOLD.total_seconds()}
-        with self._patiently():
+    def extend_reservation(self, key: str) -> None:
+        """Reserve the slots of `key` for `RESERVATION` from now on; CadenceUnavailableError."""
+        body = {"key": key, "ttlSeconds": RESERVATION.total_seconds()}
+        with self._breaking():
             self._request("POST", EXTEND_RESERVATION_PATH, orjson.dumps(body))
 
     def read_rules(self) -> list[CadenceRule]:
@@ -195,20 +189,20 @@ class CadenceClient:
         ]
 
     def ping(self) -> None:
-        """Raise CadenceUnavailableError unless the service says that it is well."""
+        """Raise CadenceUnavailableError unless the service reports that it is ready."""
         self._request("GET", HEALTH_PATH, None)
 
-    def _judge(self, user_ids: Sequence[UUID], question: Mapping[str, str]) -> Verdict:
+    def _judge(self, user_ids: Sequence[UUID], question: Mapping[str, str]) -> CapVerdict:
         octets = b"".join(user_id.bytes for user_id in user_ids)
         path = f"{FILTER_AUDIENCE_PATH}?{urlencode(question)}"
-        with self._patiently():
+        with self._breaking():
             answer = self._ask(path, octets, CompactVerdictSchema())
         return _read_verdict(answer, user_ids)
 
     @contextmanager
-    def _patiently(self) -> Iterator[None]:
-        """Fail at once while the service is left alone; else note whether we waited in vain."""
-        if not self._patience.lets_ask():
+    def _breaking(self) -> Iterator[None]:
+        """Fail at once while the breaker is open; else note whether the request timed out."""
+        if not self._breaker.allows():
             raise CadenceUnavailableError(
                 "the cadence service did not answer several times, and is left alone for a moment"
             )
@@ -217,72 +211,36 @@ class CadenceClient:
             yield
         except CadenceUnavailableError:
             waited_s = time.monotonic() - begun_at
-            self._patience.note(waited_in_vain=waited_s >= self._timeout_s)
+            self._breaker.note(timed_out=waited_s >= self._timeout.total_seconds())
             raise
-        self._patience.note(waited_in_vain=False)
+        self._breaker.note(timed_out=False)
 
     def _ask(self, path: str, body: Mapping[str, Any] | bytes, schema: Schema) -> dict[str, Any]:
-        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        content, kind = (body, OCTETS) if isinstance(body, bytes) else (orjson.dumps(body), JSON)
         error: CadenceUnavailableError | None = None
         for _ in range(ATTEMPTS):
             try:
-                return _load(self._request("POST", path, content), schema)
+                return _load(self._request("POST", path, content, kind), schema)
             except NoReservationError:
                 raise
             except CadenceUnavailableError as failure:
                 error = failure
-        raise error or CadenceUnavailableError("was never asked")
+        raise error or CadenceUnavailableError("the cadence service got no request")
 
-    def _request(self, method: str, path: str, body: bytes | None) -> bytes:
-        give_up_at = time.monotonic() + self._timeout_s
-        try:
-            with self._session().request(
-                method,
-                self._base_url + path,
-                data=body,
-                headers=self._headers_for(path),
-                timeout=self._timeout_s,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                content = _read_until(response, give_up_at)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise CadenceUnavailableError(
-                f"the cadence service did not answer ({type(error).__name__})"
-            ) from error
-        if response.status_code == 404:
+    def _request(self, method: str, path: str, body: bytes | None, kind: str = JSON) -> bytes:
+        answer = self._http.request(
+            method, path, self._timeout, headers={"Content-Type": kind}, data=body
+        )
+        if answer.status == 404:
             raise NoReservationError("the cadence service knows no such reservation")
-        if response.status_code != 200:
-            said = content[:200].decode(errors="replace")
-            raise CadenceUnavailableError(
-                f"the cadence service answered {response.status_code}: {said}"
-            )
-        return content
-
-    def _headers_for(self, path: str) -> dict[str, str]:
-        own = self._octets if path.startswith(FILTER_AUDIENCE_PATH) else self._headers
-        return own | correlation_headers()
-
-    def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-        session: requests.Session = self._local.session
-        return session
+        if answer.status != 200:
+            said = answer.body[:200].decode(errors="replace")
+            raise CadenceUnavailableError(f"the cadence service answered {answer.status}: {said}")
+        return answer.body
 
 
 def _question(layer_id: int, scheduled_for: datetime) -> dict[str, str]:
     return {"layerId": str(layer_id), "scheduledFor": scheduled_for.isoformat()}
-
-
-def _read_until(response: requests.Response, give_up_at: float) -> bytes:
-    """Return the whole body; requests itself would wait for ever for one that drips in."""
-    pieces: list[bytes] = []
-    while piece := response.raw.read1(65_536, decode_content=True):
-        pieces.append(piece)
-        if time.monotonic() > give_up_at:
-            raise CadenceUnavailableError("the cadence service did not answer in time")
-    response.raw.release_conn()  # the next request goes over the same connection
-    return b"".join(pieces)
 
 
 def _load(answer: bytes, schema: Schema) -> dict[str, Any]:
@@ -293,9 +251,9 @@ def _load(answer: bytes, schema: Schema) -> dict[str, Any]:
     return loaded
 
 
-def _read_verdict(answer: dict[str, Any], asked: Sequence[UUID]) -> Verdict:
+def _read_verdict(answer: dict[str, Any], asked: Sequence[UUID]) -> CapVerdict:
     try:
-        held_back = {
+        capped = {
             asked[position]: rule
             for rule, positions in answer["excluded_positions"].items()
             for position in positions
@@ -304,12 +262,12 @@ def _read_verdict(answer: dict[str, Any], asked: Sequence[UUID]) -> Verdict:
         raise CadenceUnavailableError(
             "the cadence service answered users who were not asked for"
         ) from error
-    eligible = frozenset(asked).difference(held_back)
+    eligible = frozenset(asked).difference(capped)
     if len(eligible) != answer["eligible_count"]:
         raise CadenceUnavailableError("the cadence service's counts do not add up")
-    return Verdict(
+    return CapVerdict(
         eligible=eligible,
-        held_back=held_back,
+        capped=capped,
         failed_open=answer["failed_open"],
         reason=answer.get("fail_open_reason"),
     )
@@ -319,7 +277,7 @@ def _read_forecast(answer: Mapping[str, Any], at: datetime) -> PushForecast:
     return PushForecast(
         at=at,
         eligible=answer["eligible"],
-        held_back={rule: n for rule, n in answer["exclusion_breakdown"].items() if n},
+        capped={rule: n for rule, n in answer["exclusion_breakdown"].items() if n},
         failed_open=answer["failed_open"],
         reason=answer.get("fail_open_reason"),
     )

@@ -1,4 +1,4 @@
-"""Patience with a neighbour: who keeps us waiting again and again is left alone for a while."""
+"""A breaker for timeouts: a service that does not answer in time gets no requests for a while."""
 
 import threading
 import time
@@ -9,44 +9,44 @@ import structlog
 
 log = structlog.get_logger()
 
-#: After so many waits in vain, one after the other, patience is at its end.
-WAITS: Final = 3
+#: How many timeouts in a row open the breaker.
+TIMEOUTS: Final = 3
 
 
-class Patience:
-    """Lets ask as long as answers come; then one question finds out, every now and then.
+class TimeoutBreaker:
+    """Opens after several timeouts in a row; then lets one request through after each rest.
 
-    Only waiting counts: who refuses at once costs nothing, and may be asked again at once.
+    Only timeouts count: an error that comes at once costs no time, so requests may go on.
     """
 
-    def __init__(self, neighbour: str, rest: timedelta) -> None:
-        """Take the neighbour's name for the log, and for how long it is left alone."""
-        self._neighbour = neighbour
+    def __init__(self, service: str, rest: timedelta) -> None:
+        """Take the name of the service for the log, and the time between two requests."""
+        self._service = service
         self._rest_s = rest.total_seconds()
         self._lock = threading.Lock()
-        self._waits = 0
+        self._timeouts = 0
         self._rests_until = 0.0
 
-    def lets_ask(self) -> bool:
-        """Return whether to ask now; after a rest it is true once, and then after another one."""
+    def allows(self) -> bool:
+        """Return whether a request may be sent now; while open, once after each rest."""
         with self._lock:
             now = time.monotonic()
-            if self._waits < WAITS:
+            if self._timeouts < TIMEOUTS:
                 return True
             if now < self._rests_until:
                 return False
             self._rests_until = now + self._rest_s
             return True
 
-    def note(self, *, waited_in_vain: bool) -> None:
-        """Take what became of a question."""
+    def note(self, *, timed_out: bool) -> None:
+        """Take the outcome of a request."""
         with self._lock:
-            was_spent = self._waits >= WAITS
-            self._waits = self._waits + 1 if waited_in_vain else 0
-            is_spent = self._waits >= WAITS
-            if waited_in_vain:
+            was_open = self._timeouts >= TIMEOUTS
+            self._timeouts = self._timeouts + 1 if timed_out else 0
+            is_open = self._timeouts >= TIMEOUTS
+            if timed_out:
                 self._rests_until = time.monotonic() + self._rest_s
-        if is_spent and not was_spent:
-            log.warning("left_alone", neighbour=self._neighbour, rest_s=self._rest_s)
-        elif was_spent and not is_spent:
-            log.info("asked_again", neighbour=self._neighbour)
+        if is_open and not was_open:
+            log.warning("left_alone", neighbour=self._service, rest_s=self._rest_s)
+        elif was_open and not is_open:
+            log.info("asked_again", neighbour=self._service)

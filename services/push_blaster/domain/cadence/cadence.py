@@ -1,4 +1,4 @@
-"""What push_blaster asks of the cadence service, and tells it."""
+"""The questions to the cadence service, its answers, and the sends that it records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,21 +11,21 @@ TEST_LAYER: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whom a push may go to, and by which rule the others are held back.
+class CapVerdict:
+    """The users who may get a push, and the rule that caps each other user.
 
-    Shape: with `failed_open` nobody was checked, everybody is eligible, and `reason` says why.
+    Shape: with `failed_open` no user was checked, all are eligible, and `reason` says why.
     """
 
     eligible: frozenset[UUID]
-    held_back: Mapping[UUID, str]
+    capped: Mapping[UUID, str]
     failed_open: bool = False
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedSend:
-    """A push that is to come: its layer, and the instant at which it will count."""
+    """A planned push: its layer, and the instant at which it will count."""
 
     layer_id: int
     at: datetime
@@ -33,27 +33,27 @@ class PlannedSend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushForecast:
-    """How many users a push planned at `at` will go to, and how many each rule will hold back.
+    """How many users will get a push planned at `at`, and how many each rule will cap.
 
-    Shape: `eligible` is None where nobody could say, for a `reason`; with `failed_open` nobody is
-    checked, everybody is eligible, and `reason` says why.
+    Shape: `eligible` is None if there is no forecast, and `reason` says why; with `failed_open` no
+    user is checked, all are eligible, and `reason` says why.
     """
 
     at: datetime
     eligible: int | None = None
-    held_back: Mapping[str, int] = field(default_factory=dict)
+    capped: Mapping[str, int] = field(default_factory=dict)
     failed_open: bool = False
     reason: str | None = None
 
     @property
     def excluded(self) -> int:
-        """How many will be held back."""
-        return sum(self.held_back.values())
+        """How many users will be capped."""
+        return sum(self.capped.values())
 
 
 @dataclass(frozen=True, slots=True)
 class OverCap:
-    """A user who got more than rules allow, by which of them."""
+    """A user who got more than these rules allow."""
 
     user_id: UUID
     rules: tuple[str, ...]
@@ -61,7 +61,7 @@ class OverCap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentPush:
-    """What was sent, whoever got it."""
+    """The texts of a push that was sent."""
 
     title: str
     body: str
@@ -71,7 +71,7 @@ class SentPush:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedSend:
-    """A send for the cadence service to remember; the same key counts once."""
+    """A send that the cadence service records; the same key counts once."""
 
     user_id: UUID
     layer_id: int
@@ -85,7 +85,7 @@ class TrackedSend:
 class CadenceRule:
     """At most `max_count` notifications on `counted_layers`, to one user, in any `window`.
 
-    Shape: it is checked for a push on one of `applies_to_layers`.
+    Shape: the rule applies to a push on one of `applies_to_layers`.
     """
 
     name: str

@@ -12,7 +12,7 @@ from typing import Any, Final
 from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.executions.execution_view import select_executions, select_phases
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines
 from push_blaster.domain.audiences.audience import AudienceRow, read_user_ids

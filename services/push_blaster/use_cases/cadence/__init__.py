@@ -1,1 +1,1 @@
-"""Ask the cadence service, and tell it what was sent."""
+"""Ask the cadence service for caps, and record sends there."""

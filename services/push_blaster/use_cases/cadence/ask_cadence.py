@@ -1,4 +1,4 @@
-"""Ask the cadence service whom a push may go to; if it cannot be asked, follow the policy."""
+"""Ask the cadence service who may get a push; while it is away, follow the policy."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -7,13 +7,14 @@ from uuid import UUID
 
 import structlog
 
-from push_blaster.adapters.cadence.cadence_client import HOLD, CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_client import RESERVATION
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.delivery.delivery_ledger import reservation_key
 from push_blaster.adapters.delivery.send_metrics import timing_cap_check
 from push_blaster.adapters.executions.execution_table import mark_uncapped
 from push_blaster.adapters.operations.outbox import insert_alert
 from push_blaster.domain.automations.automation import FailPolicy
-from push_blaster.domain.cadence.cadence import Verdict
+from push_blaster.domain.cadence.cadence import CapVerdict
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.modes import delivers
@@ -24,8 +25,8 @@ from push_blaster.use_cases.context import SendContext, StepContext, StepFailedE
 
 log = structlog.get_logger()
 
-#: Slots are held longer once so much of the time has gone.
-HOLD_AGAIN_AFTER: Final = HOLD / 3
+#: A reservation is extended when this much of its time has passed.
+EXTEND_AFTER: Final = RESERVATION / 3
 
 
 def ask_cadence(
@@ -33,48 +34,48 @@ def ask_cadence(
     execution: Execution,
     page: LedgerPage,
     user_ids: Sequence[UUID],
-    held_until: datetime | None = None,
-) -> Verdict:
-    """Return the verdict on the users of one batch, and hold the eligible ones' slots.
+    window: datetime | None = None,
+) -> CapVerdict:
+    """Return the verdict on the users of one batch, and reserve slots for the eligible users.
 
-    Asked again for the same users it is the same. One that let everybody through unchecked marks
-    the execution. A dry run holds nothing.
-    Shape: users who were held are asked about in a question of their own, for that instant.
-    Raises: StepFailedError if nobody could be checked and the automation's policy is `closed`.
+    The same users get the same verdict again. A verdict that let all users through unchecked marks
+    the execution. A dry run reserves nothing.
+    Shape: users deferred to a send window are checked separately, for the beginning of `window`.
+    Raises: StepFailedError if no user could be checked and the automation's policy is `closed`.
     """
-    verdict = _judge(context, execution, page, user_ids, held_until)
+    verdict = _judge(context, execution, page, user_ids, window)
     if not verdict.failed_open:
         return verdict
     if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
         raise StepFailedError(
             f"Cadence could not be checked ({verdict.reason}), and the automation's failPolicy "
-            "is closed: nobody is sent to unchecked. Mend the cadence service and run again."
+            "is closed: no user gets a push unchecked. Mend the cadence service and run again."
         )
     _mark(context, execution, page.position, verdict.reason or "it failed open")
     return verdict
 
 
-class HeldSlots:
-    """The slots that cadence holds for one batch, for as long as the batch is worked on."""
+class ReservedSlots:
+    """The slots that cadence reserves for one batch while a worker sends the batch."""
 
     def __init__(
         self, context: SendContext, execution: Execution, keys: Collection[str], *, is_new: bool
     ) -> None:
-        """Take the keys of the reservations, and whether they have been held from now on only."""
-        self._are_held = delivers(execution.mode)
+        """Take the keys of the reservations, and whether they were made just now."""
+        self._is_reserved = delivers(execution.mode)
         self._context = context
         self._keys = keys
-        self._held_at = context.clock() if is_new else context.clock() - HOLD_AGAIN_AFTER
+        self._reserved_at = context.clock() if is_new else context.clock() - EXTEND_AFTER
 
     def keep(self) -> None:
-        """Hold them longer, if a good part of their time has gone."""
+        """Extend the reservations if a good part of their time has passed."""
         now = self._context.clock()
-        if not self._are_held or now - self._held_at < HOLD_AGAIN_AFTER:
+        if not self._is_reserved or now - self._reserved_at < EXTEND_AFTER:
             return
-        self._held_at = now
+        self._reserved_at = now
         for key in self._keys:
             try:
-                self._context.cadence.hold_longer(key)
+                self._context.cadence.extend_reservation(key)
             except CadenceUnavailableError as error:
                 log.info("slots_left_to_run_out", key=key, reason=str(error))
 
@@ -84,18 +85,18 @@ def _judge(
     execution: Execution,
     page: LedgerPage,
     user_ids: Sequence[UUID],
-    held_until: datetime | None,
-) -> Verdict:
+    window: datetime | None,
+) -> CapVerdict:
     layer_id = execution.automation.pushes[page.position - 1].layer_id
-    at = held_until or counted_instant(execution, page.position) or context.clock()
+    at = window or counted_instant(execution, page.position) or context.clock()
     try:
         with timing_cap_check():
             if not delivers(execution.mode):
                 return context.cadence.filter_audience(user_ids, layer_id, at)
-            key = reservation_key(page, held_until)
+            key = reservation_key(page, window)
             return context.cadence.reserve_audience(user_ids, layer_id, at, key)
     except CadenceUnavailableError as error:
-        return Verdict(frozenset(user_ids), {}, failed_open=True, reason=str(error))
+        return CapVerdict(frozenset(user_ids), {}, failed_open=True, reason=str(error))
 
 
 def _mark(context: StepContext, execution: Execution, position: int, reason: str) -> None:

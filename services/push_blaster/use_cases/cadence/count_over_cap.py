@@ -1,11 +1,11 @@
-"""Account for sends that nobody checked: once cadence knows of them, who got too many."""
+"""Account for unchecked sends: count the users who got more than the rules allow."""
 
 from typing import Final
 from uuid import UUID
 
 import structlog
 
-from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.cadence.over_cap_table import (
     OverCapCount,
     insert_over_cap,
@@ -21,16 +21,16 @@ from push_blaster.use_cases.context import SendContext, StepContext, note
 
 log = structlog.get_logger()
 
-#: Users asked about in one question.
+#: How many users one request asks about.
 SLICE: Final = 10_000
-#: How many executions are counted in one round.
+#: How many executions are counted in one run of the maintenance.
 AT_ONCE: Final = 20
 
 
 def count_over_cap(context: SendContext) -> int:
-    """Write down who got more than rules allow, of each unchecked execution; return how many.
+    """Count users over their caps of each unchecked execution; return how many were counted.
 
-    Only once all its sends are back-filled; while cadence is away, another time.
+    An execution is counted when cadence has recorded its sends; while cadence is away, later.
     """
     with context.database.transaction() as connection:
         uncounted = select_uncounted(connection, AT_ONCE)
@@ -59,12 +59,12 @@ def _count_push(context: SendContext, execution: Execution, position: int) -> No
         if not reached:
             return
         found = []
-        for turn in {held_until for _, held_until in reached}:
-            users = [user_id for user_id, held_until in reached if held_until == turn]
-            found += context.cadence.find_over_cap(users, layer_id, turn or sent_at)
+        for window in {one.window for one in reached}:
+            users = [one.user_id for one in reached if one.window == window]
+            found += context.cadence.find_over_cap(users, layer_id, window or sent_at)
         with context.database.transaction() as connection:
             insert_over_cap(connection, execution.id, position, found)
-        last, _ = reached[-1]
+        last = reached[-1].user_id
 
 
 def _finish(context: StepContext, execution_id: str) -> None:
@@ -73,14 +73,14 @@ def _finish(context: StepContext, execution_id: str) -> None:
         count = select_over_cap_count(connection, execution_id)
     if count:
         level = LogLevel.WARNING if count.users else LogLevel.INFO
-        note(context, execution_id, "cadence", _tell(count), level)
+        note(context, execution_id, "cadence", _describe(count), level)
 
 
-def _tell(count: OverCapCount) -> str:
+def _describe(count: OverCapCount) -> str:
     if not count.users:
-        return "Cadence knows of all the unchecked sends: nobody got more than the rules allow."
+        return "Cadence has recorded all unchecked sends: nobody got more than the rules allow."
     rules = ", ".join(f"{rule} {n}" for rule, n in count.by_rule.items())
     return (
-        f"Cadence knows of all the unchecked sends: {count.users} users got more than the rules "
+        f"Cadence has recorded all unchecked sends: {count.users} users got more than the rules "
         f"allow ({rules})."
     )

@@ -1,4 +1,4 @@
-"""Tell the cadence service who was sent to; what it could not be told is told later."""
+"""Record sends in the cadence service; while it is away, record them later."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from chassis.correlation import working_on
-from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.cadence.untracked_pages import (
     mark_tracked,
     select_sends,
@@ -26,24 +26,24 @@ from push_blaster.use_cases.context import SendContext, StepContext
 
 log = structlog.get_logger()
 
-#: How many pages are looked for at once.
+#: How many pages are read at once.
 PAGES: Final = 100
-#: What is so fresh is being tracked by its own batch.
-LEAVE_ALONE: Final = timedelta(seconds=10)
+#: A page finished less than this ago is recorded by its own batch.
+FRESH: Final = timedelta(seconds=10)
 
 
 def track_sends(context: SendContext) -> int:
-    """Tell of pages that the cadence service could not be told of at once; return how many."""
+    """Record the pages that could not be recorded at once; return how many."""
     tracked = 0
     while True:
         with context.database.transaction() as connection:
-            pages = select_untracked_pages(connection, context.clock() - LEAVE_ALONE, PAGES)
+            pages = select_untracked_pages(connection, context.clock() - FRESH, PAGES)
         for page in pages:
             with context.database.transaction() as connection:
                 execution = select_execution(connection, page.execution_id)
             with working_on(execution.id):
-                is_told = track_page(context, execution, page)
-            if not is_told:
+                is_recorded = track_page(context, execution, page)
+            if not is_recorded:
                 return tracked
             tracked += 1
         if not pages:
@@ -51,31 +51,31 @@ def track_sends(context: SendContext) -> int:
 
 
 def track_page(context: SendContext, execution: Execution, page: LedgerPage) -> bool:
-    """Tell of this page's sends, and give back the slots of the others, now that it is done.
+    """Record the sends of a finished page, and release its other slots.
 
-    False means that cadence is away; the ledger remembers the page for later.
+    False means that cadence is away; the page stays in the ledger as untracked.
     """
-    return _tell(context, execution, page, is_done=True)
+    return _record(context, execution, page, is_done=True)
 
 
 def track_so_far(context: SendContext, execution: Execution, page: LedgerPage) -> bool:
-    """Tell of this page's sends, while whoever goes on with it goes on with its slots.
+    """Record the sends of an unfinished page, and keep its slots reserved.
 
-    False: they could not be told.
+    False means that cadence is away.
     """
-    return _tell(context, execution, page, is_done=False)
+    return _record(context, execution, page, is_done=False)
 
 
-def _tell(context: SendContext, execution: Execution, page: LedgerPage, *, is_done: bool) -> bool:
+def _record(context: SendContext, execution: Execution, page: LedgerPage, *, is_done: bool) -> bool:
     if not delivers(execution.mode):
-        return _leave_untold(context, page, is_done=is_done)
+        return _leave_unrecorded(context, page, is_done=is_done)
     with context.database.transaction() as connection:
-        held_until = {} if page.is_test else select_windows(connection, page)
+        windows = {} if page.is_test else select_windows(connection, page)
     try:
-        if held_until:
-            _tell_by_turn(context, execution, page, held_until, is_done=is_done)
+        if windows:
+            _record_by_window(context, execution, page, windows, is_done=is_done)
         elif page.is_test or not is_done or not _settle(context, execution, page):
-            _tell_one_by_one(context, execution, page)
+            _record_one_by_one(context, execution, page)
     except CadenceUnavailableError as error:
         log.warning(
             "tracking_postponed", execution=execution.id, batch=page.batch, reason=str(error)
@@ -87,37 +87,37 @@ def _tell(context: SendContext, execution: Execution, page: LedgerPage, *, is_do
     return True
 
 
-def _tell_one_by_one(context: SendContext, execution: Execution, page: LedgerPage) -> None:
+def _record_one_by_one(context: SendContext, execution: Execution, page: LedgerPage) -> None:
     with context.database.transaction() as connection:
         sends = select_sends(connection, page)
     key = None if page.is_test else reservation_key(page)
     context.cadence.track([_tracked(execution, page, *send) for send in sends.items()], key)
 
 
-def _tell_by_turn(
+def _record_by_window(
     context: SendContext,
     execution: Execution,
     page: LedgerPage,
-    held_until: Mapping[UUID, datetime],
+    windows: Mapping[UUID, datetime],
     *,
     is_done: bool,
 ) -> None:
-    """Tell of the sends one by one, each under the reservation of its turn; give back the rest.
+    """Record the sends one by one, each under the reservation of its send window.
 
-    Some were told of long ago, and their reservations have run out: one by one none counts twice.
+    Earlier sends may be recorded already, without a reservation; one by one none counts twice.
     """
     with context.database.transaction() as connection:
         sends = select_sends(connection, page)
-    for turn in {None, *held_until.values()}:
-        key = reservation_key(page, turn)
-        own = [send for send in sends.items() if held_until.get(send[0]) == turn]
-        context.cadence.track([_tracked(execution, page, *send, turn) for send in own], key)
+    for window in {None, *windows.values()}:
+        key = reservation_key(page, window)
+        own = [send for send in sends.items() if windows.get(send[0]) == window]
+        context.cadence.track([_tracked(execution, page, *send, window) for send in own], key)
         if is_done:
             context.cadence.settle(key, _sent_push(execution, page), context.clock(), b"")
 
 
-def _leave_untold(context: StepContext, page: LedgerPage, *, is_done: bool) -> bool:
-    """Note that there is nothing to tell of this page: cadence counts what was delivered."""
+def _leave_unrecorded(context: StepContext, page: LedgerPage, *, is_done: bool) -> bool:
+    """Mark the page of a dry run as tracked: cadence counts only delivered messages."""
     if is_done:
         with context.database.transaction() as connection:
             mark_tracked(connection, page, context.clock())
@@ -137,7 +137,7 @@ def _tracked(
     page: LedgerPage,
     user_id: UUID,
     settled_at: datetime,
-    held_until: datetime | None = None,
+    window: datetime | None = None,
 ) -> TrackedSend:
     counted_at = None if page.is_test else counted_instant(execution, page.position)
     kind = "test" if page.is_test else "live"
@@ -146,7 +146,7 @@ def _tracked(
         user_id=user_id,
         layer_id=TEST_LAYER if page.is_test else layer_id,
         push=_sent_push(execution, page),
-        sent_at=held_until or counted_at or settled_at,
+        sent_at=window or counted_at or settled_at,
         actually_sent_at=settled_at,
         idempotency_key=f"{execution.id}/{page.position}/{kind}/{user_id}",
     )

@@ -110,7 +110,7 @@ def _ask(
             if row.user_id in verdict.eligible:
                 eligible.append(row)
             else:
-                rule = verdict.held_back.get(row.user_id, "cadence")
+                rule = verdict.capped.get(row.user_id, "cadence")
                 capped.append(Refusal(row.user_id, LedgerState.CAPPED, rule))
     return eligible, capped
 

@@ -45,7 +45,7 @@ from push_blaster.domain.executions.safeguards import (
     ViolationType,
     exceeds_failure_rate,
 )
-from push_blaster.use_cases.cadence.ask_cadence import HeldSlots
+from push_blaster.use_cases.cadence.ask_cadence import ReservedSlots
 from push_blaster.use_cases.cadence.track_sends import track_page, track_so_far
 from push_blaster.use_cases.context import (
     SendContext,
@@ -128,7 +128,7 @@ def _send(context: SendContext, execution: Execution, batch: TakenBatch) -> None
         may_send=may_send,
         should_stop=should_stop,
         resend_in_doubt=resend,
-        keep_slots=HeldSlots(context, execution, keys, is_new=snapshot.is_first).keep,
+        keep_slots=ReservedSlots(context, execution, keys, is_new=snapshot.is_first).keep,
         tally=lambda outcomes: _tally(context.database, execution, batch, outcomes),
         left=left,
     )

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from chassis.postgres import Database
-from push_blaster.adapters.cadence.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.executions.approval_table import save_approval, select_approval
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_view import select_execution

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from push_blaster.adapters.audiences.frozen_audiences import read_users
-from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.executions.execution_table import holds_execution
 from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushAudience, PushProgress
@@ -94,7 +94,7 @@ def _add(total: PushForecast, part: PushForecast) -> PushForecast:
     return replace(
         part,
         eligible=(total.eligible or 0) + (part.eligible or 0),
-        held_back=Counter(total.held_back) + Counter(part.held_back),
+        capped=Counter(total.capped) + Counter(part.capped),
     )
 
 
@@ -115,7 +115,7 @@ def _show(forecast: PushForecast) -> dict[str, object]:
         "at": forecast.at.isoformat(),
         "eligible": forecast.eligible,
         "excluded": forecast.excluded if is_known else None,
-        "exclusionBreakdown": dict(forecast.held_back) if is_known else None,
+        "exclusionBreakdown": dict(forecast.capped) if is_known else None,
         "failedOpen": forecast.failed_open,
         "reason": forecast.reason,
     }
@@ -124,8 +124,8 @@ def _show(forecast: PushForecast) -> dict[str, object]:
 def _tell(position: int, forecast: PushForecast) -> str:
     at = forecast.at.isoformat(timespec="seconds")
     text = f"Forecast of push {position}, at {at}: {forecast.eligible} eligible"
-    if forecast.held_back:
-        rules = ", ".join(f"{rule} {n}" for rule, n in sorted(forecast.held_back.items()))
+    if forecast.capped:
+        rules = ", ".join(f"{rule} {n}" for rule, n in sorted(forecast.capped.items()))
         text += f", {forecast.excluded} held back by cadence ({rules})"
     if forecast.failed_open:
         text += f", unchecked: {forecast.reason}"

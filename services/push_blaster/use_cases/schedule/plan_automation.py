@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
-from push_blaster.adapters.cadence.cadence_client import CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.domain.audiences.script import ParametersError
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule

@@ -1,4 +1,4 @@
-"""The route that accounts for an unchecked send: who got more than the cadence rules allow."""
+"""The routes that account for an unchecked send: users who got more than the rules allow."""
 
 import csv
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from push_blaster.domain.executions.execution import Execution
 from push_blaster.web.frame.common_schemas import DeliveryQuerySchema, OverCapCountSchema
 from push_blaster.web.frame.cursors import read_cursor, write_cursor
 
-#: Rows read at once for a table that is sent as a whole.
+#: How many rows of an exported list are read at once.
 PAGE: Final = 5_000
 
 
@@ -32,10 +32,10 @@ class OverCapUserSchema(CamelSchema):
 
 
 class OverCapSchema(CamelSchema):
-    """Who got more than the cadence rules allow.
+    """The users of an execution who got more than the cadence rules allow.
 
-    The state is `checked` where no push went out unchecked, `pending` until cadence has recorded
-    all that was sent, then `known`.
+    The state is `checked` if no push went out unchecked; else `pending` until cadence has recorded
+    every send, then `known`.
     """
 
     execution_id = fields.String()
@@ -47,16 +47,16 @@ class OverCapSchema(CamelSchema):
 
 
 def over_cap_routes(database: Database) -> Routes:
-    """Return the route about users over their caps."""
+    """Return the routes about users over their caps."""
     routes = Routes("over_cap", __name__, description="Unchecked sends, accounted for")
 
     @routes.route("/api/executions/<execution_id>/over-cap", methods=["GET"])
     @routes.arguments(DeliveryQuerySchema, location="query")
     @routes.response(200, OverCapSchema)
     def read(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
-        """Tell who got more than the cadence rules allow, of an unchecked send.
+        """List the users of an unchecked send who got more than the cadence rules allow.
 
-        It is known once the execution has ended and cadence has recorded all that was sent.
+        The list is known when the execution has ended and cadence has recorded every send.
         """
         after = read_cursor(query["cursor"], int, UUID)
         with database.transaction() as connection:
@@ -70,15 +70,13 @@ def over_cap_routes(database: Database) -> Routes:
             "uncapped_reason": execution.uncapped_reason,
             "count": count,
             "users": found,
-            "next_cursor": write_cursor(found[-1]["position"], found[-1]["user_id"])
-            if is_full
-            else None,
+            "next_cursor": write_cursor(found[-1].position, found[-1].user_id) if is_full else None,
         }
 
     @routes.route("/api/executions/<execution_id>/over-cap.csv", methods=["GET"])
     @routes.alt_response(200, content_type="text/csv")
     def export(execution_id: str) -> ResponseReturnValue:
-        """Export the whole list: which push, who, and the rules that allow less."""
+        """Export the whole list: the push, the user, and the rules that allow less."""
         with database.transaction() as connection:
             select_execution(connection, execution_id)
         return Response(
@@ -107,7 +105,7 @@ def _table(database: Database, execution_id: str) -> Iterator[str]:
             return
         text = StringIO()
         csv.writer(text).writerows(
-            (row["position"], row["user_id"], " ".join(row["rules"])) for row in found
+            (one.position, one.user_id, " ".join(one.rules)) for one in found
         )
         yield text.getvalue()
-        after = found[-1]["position"], found[-1]["user_id"]
+        after = found[-1].position, found[-1].user_id

@@ -13,7 +13,8 @@ import requests
 import responses
 from structlog.testing import capture_logs
 
-from push_blaster.adapters.cadence.cadence_client import CadenceClient, CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
 from tests.people import ALICE

@@ -1,0 +1,88 @@
+"""Requests to the cadence service, for sends and for people."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import requests
+import urllib3
+
+from chassis.correlation import correlation_headers
+
+#: How long a connection may take where an answer may take longer.
+CONNECT: Final = timedelta(seconds=10)
+
+
+class CadenceUnavailableError(Exception):
+    """The cadence service is away, slow, or answers nonsense; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class CadenceAnswer:
+    """The status and the whole body of an answer."""
+
+    status: int
+    body: bytes
+
+
+class CadenceHttp:
+    """Sends requests to the cadence service; each thread has a session of its own."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        """Take the address of the service, and the token for it."""
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._local = threading.local()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        timeout: timedelta,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **content: Any,
+    ) -> CadenceAnswer:
+        """Return the answer to one request; a redirect is an answer, and is not followed.
+
+        Shape: `content` is the body and the query, as requests takes them.
+        Raises: CadenceUnavailableError.
+        """
+        seconds = timeout.total_seconds()
+        try:
+            with self._session().request(
+                method,
+                self._base_url + path,
+                headers={**self._headers, **correlation_headers(), **(headers or {})},
+                timeout=(min(CONNECT.total_seconds(), seconds), seconds),
+                allow_redirects=False,
+                stream=True,
+                **content,
+            ) as response:
+                return CadenceAnswer(
+                    response.status_code, _read_until(response, time.monotonic() + seconds)
+                )
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise CadenceUnavailableError(
+                f"the cadence service did not answer ({type(error).__name__})"
+            ) from error
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        return session
+
+
+def _read_until(response: requests.Response, give_up_at: float) -> bytes:
+    """Return the whole body; requests sets no limit for a body that arrives slowly."""
+    pieces: list[bytes] = []
+    while piece := response.raw.read1(65_536, decode_content=True):
+        pieces.append(piece)
+        if time.monotonic() > give_up_at:
+            raise CadenceUnavailableError("the cadence service did not answer in time")
+    response.raw.release_conn()  # the next request uses the same connection
+    return b"".join(pieces)
