@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
+from push_blaster.adapters.csv_cells import write_plain_csv
+
 ID_COLUMNS: Final = frozenset({"user_id", "userid", "id", "user id", "user"})
 _UUID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
@@ -64,8 +66,8 @@ def open_text(path: Path) -> TextIO:
 
 def write_user_ids(path: Path, user_ids: Iterable[str]) -> None:
     """Write a CSV that `open_audience` reads, with nothing in it but user ids."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["user_id"], *([user_id] for user_id in user_ids)])
+    text = write_plain_csv([["user_id"], *([user_id] for user_id in user_ids)])
+    path.write_text(text, encoding="utf-8", newline="")
 
 
 def _read_rows(

@@ -6,6 +6,7 @@ from io import StringIO
 from itertools import islice
 
 from push_blaster.adapters.audiences.audience_csv import AudienceCsvError
+from push_blaster.adapters.csv_cells import write_plain_csv
 
 
 def split_audience(text: str, parts: int) -> Iterator[str]:
@@ -33,6 +34,4 @@ def _read(text: str) -> tuple[list[str], list[list[str]]]:
 
 def _write(header: list[str], rows: Iterator[list[str]], sizes: list[int]) -> Iterator[str]:
     for size in sizes:
-        text = StringIO()
-        csv.writer(text).writerows([header, *islice(rows, size)])
-        yield text.getvalue()
+        yield write_plain_csv([header, *islice(rows, size)])

@@ -5,7 +5,6 @@ The document carries `adHocPush`; it is never written to a file, so no clock eve
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -67,11 +66,6 @@ def write_ad_hoc(push: AdHocPush, key: str | None, now: datetime) -> dict[str, A
             MARK: {"audienceDescription": push.audience_description},
         }
     )
-
-
-def is_ad_hoc(document: Mapping[str, Any]) -> bool:
-    """Return whether the document is an ad hoc push."""
-    return MARK in document
 
 
 def _write_criteria(push: AdHocPush) -> dict[str, Any]:

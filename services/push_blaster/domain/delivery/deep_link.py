@@ -30,6 +30,13 @@ class LinkPolicy:
         origin = _ORIGIN.match(link)
         return _find_origin_fault(origin[0] if origin else "", self)
 
+    def find_fault_as_written(self, link: str) -> str | None:
+        """Return why a push may not have this deep link, or None if it may.
+
+        What a placeholder makes of the link is checked for each user.
+        """
+        return None if "[[" in link else self.find_fault(link)
+
 
 @lru_cache(maxsize=1_024)  # most links of a push lead to one origin
 def _find_origin_fault(origin: str, policy: LinkPolicy) -> str | None:

@@ -143,9 +143,7 @@ def _push_faults(push: Push, limits: Limits) -> list[str]:
         Wordings("", push)
     except MalformedPlaceholderError as error:
         return [str(error)]
-    if "[[" in push.deep_link:
-        return []  # what a placeholder makes of it is checked for each user
-    fault = limits.links.find_fault(push.deep_link)
+    fault = limits.links.find_fault_as_written(push.deep_link)
     return [f"the deep link {fault}."] if fault else []
 
 

@@ -1,14 +1,12 @@
 """Export an execution as CSV, safe to be opened in a spreadsheet."""
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from chassis.postgres import Database
-from push_blaster.adapters.csv_cells import guard
+from push_blaster.adapters.csv_cells import Rows, write_csv
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import select_phases
 from push_blaster.domain.executions.execution import Execution
@@ -28,8 +26,6 @@ _COUNTS: Final = (
     "not_sent",
 )
 
-Table = Iterable[Iterable[object]]
-
 
 class Part(StrEnum):
     """What of an execution is exported."""
@@ -42,13 +38,13 @@ class Part(StrEnum):
 
 def export_execution(database: Database, execution: Execution, part: Part) -> str:
     """Return the CSV; all parts are one below the other, with an empty line between."""
-    tables: Mapping[Part, Callable[[], Table]] = {
+    tables: Mapping[Part, Callable[[], Rows]] = {
         Part.SUMMARY: lambda: _summary(execution),
         Part.PHASES: lambda: _phases(database, execution),
         Part.PUSHES: lambda: _pushes(database, execution),
     }
     wanted = tables.keys() if part is Part.ALL else [part]
-    return "\r\n".join(_write(tables[one]()) for one in wanted)
+    return "\r\n".join(write_csv(tables[one]()) for one in wanted)
 
 
 def file_name(execution: Execution) -> str:
@@ -58,13 +54,7 @@ def file_name(execution: Execution) -> str:
     return f"{name[:60]}_{execution.created_at:%Y-%m-%d}_{mark}.csv"
 
 
-def _write(table: Table) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows([guard(cell) for cell in row] for row in table)
-    return text.getvalue()
-
-
-def _summary(execution: Execution) -> Table:
+def _summary(execution: Execution) -> Rows:
     yield "field", "value"
     yield "executionId", execution.id
     yield "automationId", execution.automation.id
@@ -77,14 +67,14 @@ def _summary(execution: Execution) -> Table:
     yield "reason", execution.reason
 
 
-def _phases(database: Database, execution: Execution) -> Table:
+def _phases(database: Database, execution: Execution) -> Rows:
     with database.transaction() as connection:
         entered = select_phases(connection, [execution.id]).get(execution.id, [])
     yield "phase", "enteredAt"
     yield from ((phase, at.isoformat()) for phase, at in entered)
 
 
-def _pushes(database: Database, execution: Execution) -> Table:
+def _pushes(database: Database, execution: Execution) -> Rows:
     with database.transaction() as connection:
         counted = select_ledger_counts(connection, execution.id)
     names = (JSON_NAMES[name] for name in _COUNTS)

@@ -57,20 +57,14 @@ def check_ad_hoc(asked: AdHocRequest, limits: Limits) -> int:
     for name, text in (("title", asked.title), ("body", asked.body)):
         if not text.strip():
             raise BadAdHocPushError(name, "is missing; say what the message says.")
-    _check_link(asked.deep_link, limits)
+    fault = limits.links.find_fault_as_written(asked.deep_link)
+    if fault:
+        raise BadAdHocPushError("deepLink", f"{fault}.")
     if asked.layer_id is None or asked.layer_id not in LAYERS:
         raise BadAdHocPushError("layerId", "is missing, or none of the layers 1 to 5.")
     _check_source(asked, limits)
     _check_placeholders(asked, _read_columns(asked))
     return asked.layer_id
-
-
-def _check_link(link: str, limits: Limits) -> None:
-    if "[[" in link:
-        return  # what a placeholder makes of it is checked for each user
-    fault = limits.links.find_fault(link)
-    if fault:
-        raise BadAdHocPushError("deepLink", f"{fault}.")
 
 
 def _check_source(asked: AdHocRequest, limits: Limits) -> None:

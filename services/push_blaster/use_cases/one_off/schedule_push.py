@@ -264,8 +264,6 @@ def _check_texts(automation: Automation, limits: Limits) -> None:
             f"{', '.join(f'[[var:{name}]]' for name in unknown)}: users of manualUserIds have no "
             "variables; let a script write the audience, or take the placeholder out."
         )
-    if "[[" in push.deep_link:
-        return  # what a placeholder makes of it is checked for each user
-    fault = limits.links.find_fault(push.deep_link)
+    fault = limits.links.find_fault_as_written(push.deep_link)
     if fault:
         raise BadScheduledPushError(f"deepLink {fault}.")

@@ -1,21 +1,19 @@
 """Prune what is past keeping: what was sent from soon, executions later, the audit log last."""
 
-import csv
 import gzip
-import io
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.access.audit_table import COLUMNS
 from push_blaster.adapters.audiences.uploads import list_uploads
 from push_blaster.adapters.automations.json_files import write_whole
-from push_blaster.adapters.csv_cells import guard
+from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.devices.device_report import delete_dead_devices
 from push_blaster.adapters.executions.execution_removal import delete_execution
 from push_blaster.adapters.operations.retention import (
@@ -143,17 +141,9 @@ def _archive_changes(connection: Connection, folder: Path, before: datetime) -> 
         folder.mkdir(exist_ok=True)
         first, last = rows[0], rows[-1]
         name = f"{first[1]:%Y-%m-%d}_{first[0]}-{last[0]}.csv.gz"
-        write_whole(folder / name, gzip.compress(_write_csv(rows).encode(), mtime=0))
+        write_whole(folder / name, gzip.compress(write_csv([COLUMNS, *rows]).encode(), mtime=0))
         delete_changes(connection, [row[0] for row in rows])
     return len(rows)
-
-
-def _write_csv(rows: Sequence[tuple[Any, ...]]) -> str:
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(COLUMNS)
-    table.writerows([guard(cell) for cell in row] for row in rows)
-    return text.getvalue()
 
 
 def _until_none(database: Database, remove: Callable[[Connection], int]) -> None:

@@ -1,10 +1,7 @@
 """Routes about the audit log: who changed what, and when."""
 
-import csv
 from collections.abc import Iterator
-from io import StringIO
-from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from flask import Response
 from flask.typing import ResponseReturnValue
@@ -20,10 +17,8 @@ from push_blaster.adapters.access.audit_table import (
     select_changes,
     stream_changes,
 )
-from push_blaster.adapters.csv_cells import guard
+from push_blaster.adapters.csv_cells import stream_csv, write_csv
 from push_blaster.web.frame.instants import InstantField
-
-PIECE: Final = 1_000
 
 
 class AuditFilterSchema(CamelSchema):
@@ -102,10 +97,6 @@ def audit_log_routes(database: Database) -> Routes:
 
 
 def _write(database: Database, query: AuditQuery) -> Iterator[str]:
-    yield ",".join(COLUMNS) + "\r\n"
+    yield write_csv([COLUMNS])
     with database.transaction() as connection:
-        rows = stream_changes(connection, query)
-        while piece := list(islice(rows, PIECE)):
-            text = StringIO()
-            csv.writer(text).writerows([guard(cell) for cell in row] for row in piece)
-            yield text.getvalue()
+        yield from stream_csv(stream_changes(connection, query))

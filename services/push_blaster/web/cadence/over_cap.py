@@ -1,8 +1,6 @@
 """The routes that account for an unchecked send: users who got more than the rules allow."""
 
-import csv
 from collections.abc import Iterator
-from io import StringIO
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +12,7 @@ from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap, select_over_cap_count
+from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.web.frame.common_schemas import DeliveryQuerySchema, OverCapCountSchema
@@ -80,7 +79,7 @@ def over_cap_routes(database: Database) -> Routes:
         with database.transaction() as connection:
             select_execution(connection, execution_id)
         return Response(
-            _table(database, execution_id),
+            _write(database, execution_id),
             mimetype="text/csv",
             headers={"Content-Disposition": 'attachment; filename="over-cap.csv"'},
         )
@@ -94,18 +93,14 @@ def _state(execution: Execution, *, is_known: bool) -> str:
     return "known" if is_known else "pending"
 
 
-def _table(database: Database, execution_id: str) -> Iterator[str]:
+def _write(database: Database, execution_id: str) -> Iterator[str]:
     """Yield the whole list as CSV, page by page."""
-    yield "position,userId,rules\r\n"
+    yield write_csv([("position", "userId", "rules")])
     after: tuple[int, UUID] | None = None
     while True:
         with database.transaction() as connection:
             found = select_over_cap(connection, execution_id, after, PAGE)
         if not found:
             return
-        text = StringIO()
-        csv.writer(text).writerows(
-            (one.position, one.user_id, " ".join(one.rules)) for one in found
-        )
-        yield text.getvalue()
+        yield write_csv((one.position, one.user_id, " ".join(one.rules)) for one in found)
         after = found[-1].position, found[-1].user_id

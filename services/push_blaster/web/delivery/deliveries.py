@@ -1,10 +1,7 @@
 """Routes about who got what: an execution's ledger as a CSV, and a user's over all executions."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from io import StringIO
-from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +12,7 @@ from marshmallow import fields, validate
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.csv_cells import guard
+from push_blaster.adapters.csv_cells import stream_csv, write_csv
 from push_blaster.adapters.delivery.delivery_report import (
     LedgerPlace,
     LedgerRow,
@@ -29,8 +26,6 @@ from push_blaster.use_cases.executions.export_execution import file_name
 from push_blaster.web.frame.common_schemas import DeliveryQuerySchema
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
 
-#: Rows that are written at once.
-PIECE: Final = 1_000
 COLUMNS: Final = (
     *("position", "pushId", "title", "layerId", "userId", "outcome", "reason", "providerId"),
     *("variant", "wasInDoubt", "claimedAt", "settledAt"),
@@ -150,26 +145,22 @@ def _read_batch(text: str) -> tuple[int, int]:
 
 
 def _write(database: Database, execution: Execution) -> Iterator[str]:
-    """Yield the CSV (RFC 4180) piece by piece, from one snapshot of the ledger."""
+    """Yield the CSV piece by piece, from one snapshot of the ledger."""
     pushes = {
-        progress.position: (push.id, guard(push.title), push.layer_id)
+        progress.position: (push.id, push.title, push.layer_id)
         for progress, push in zip(execution.pushes, execution.automation.pushes, strict=True)
     }
-    yield ",".join(COLUMNS) + "\r\n"
+    yield write_csv([COLUMNS])
     with database.transaction() as connection:
         rows = stream_deliveries(connection, execution.id)
-        while piece := list(islice(rows, PIECE)):
-            text = StringIO()
-            csv.writer(text).writerows(_row(row, pushes) for row in piece)
-            yield text.getvalue()
+        yield from stream_csv(_row(row, pushes) for row in rows)
 
 
 def _row(row: LedgerRow, pushes: Mapping[int, tuple[object, ...]]) -> tuple[object, ...]:
-    texts = (guard(row.reason), guard(row.provider_id), guard(row.variant))
+    head = (row.position, *pushes[row.position], row.user_id, row.state)
     instants = (_instant(row.claimed_at), _instant(row.settled_at))
     was_in_doubt = str(row.was_in_doubt).lower()
-    head = (row.position, *pushes[row.position], row.user_id, row.state)
-    return (*head, *texts, was_in_doubt, *instants)
+    return (*head, row.reason, row.provider_id, row.variant, was_in_doubt, *instants)
 
 
 def _instant(at: datetime | None) -> str:
