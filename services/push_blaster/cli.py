@@ -42,7 +42,7 @@ from push_blaster.use_cases.original.migrate_original import (
     look_at_original,
     migrate_original,
 )
-from push_blaster.use_cases.schedule.plan_automation import Plan, Surroundings, plan_automation
+from push_blaster.use_cases.schedule.plan_automation import Plan, PlanContext, plan_automation
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -102,14 +102,14 @@ def plan(files: tuple[Path, ...], count: int, start: datetime | None) -> None:
     now = utc_now()
     drafts = {path: _read_file(path, now) for path in files}
     automations = [draft for draft in drafts.values() if isinstance(draft, Automation)]
-    around = Surroundings(others=automations, read_rules=_read_rules, limits=Limits())
+    context = PlanContext(others=automations, read_rules=_read_rules, limits=Limits())
     after = start.replace(tzinfo=UTC) if start else now
     for path, draft in drafts.items():
         click.echo(f"\n{path}")
         if isinstance(draft, str):
             click.echo(f"  ✗ {draft}")
         else:
-            _print_plan(plan_automation(draft, around, after, count))
+            _print_plan(plan_automation(draft, context, after, count))
     if len(automations) < len(drafts):
         raise click.exceptions.Exit(1)
 

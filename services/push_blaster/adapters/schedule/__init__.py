@@ -1,1 +1,1 @@
-"""What the clock keeps, and what it shows."""
+"""What the clock remembers of each schedule."""

@@ -1,46 +1,49 @@
-"""The table `schedule_marks`: the clock's memory of which slots have been decided."""
+"""The table `schedule_marks`: up to which slot the clock has decided each schedule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_all
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleMark:
-    """Up to which slot the schedule with this fingerprint has been decided."""
+    """The slots of the schedule with this fingerprint are decided up to `decided_until`."""
 
     fingerprint: str
     decided_until: datetime
 
 
-def select_marks(connection: Connection, automation_ids: Sequence[str]) -> dict[str, ScheduleMark]:
-    """Return the marks of those of the automations that the clock has seen."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT automation_id, fingerprint, decided_until
-              FROM schedule_marks
-             WHERE automation_id = ANY(%(ids)s)
-            """,
-            {"ids": list(automation_ids)},
-        )
-        return {row[0]: ScheduleMark(row[1], row[2]) for row in cursor}
+def select_marks(
+    connection: Connection, automation_ids: Sequence[str] | None = None
+) -> dict[str, ScheduleMark]:
+    """Return the marks by automation: of all automations, or of `automation_ids`."""
+    rows = fetch_all(
+        connection,
+        """
+        SELECT automation_id, fingerprint, decided_until
+          FROM schedule_marks
+         WHERE %(ids)s::text[] IS NULL OR automation_id = ANY(%(ids)s::text[])
+        """,
+        {"ids": automation_ids if automation_ids is None else list(automation_ids)},
+    )
+    return {automation_id: ScheduleMark(*mark) for automation_id, *mark in rows}
 
 
 def save_mark(connection: Connection, automation_id: str, mark: ScheduleMark) -> None:
-    """Write the mark; with the same fingerprint it only ever moves forward."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO schedule_marks AS m (automation_id, fingerprint, decided_until)
-            VALUES (%(id)s, %(fingerprint)s, %(until)s)
-                ON CONFLICT (automation_id) DO UPDATE
-               SET fingerprint = EXCLUDED.fingerprint,
-                   decided_until = CASE WHEN m.fingerprint = EXCLUDED.fingerprint
-                                        THEN greatest(m.decided_until, EXCLUDED.decided_until)
-                                        ELSE EXCLUDED.decided_until END
-            """,
-            {"id": automation_id, "fingerprint": mark.fingerprint, "until": mark.decided_until},
-        )
+    """Save the mark; with the same fingerprint it only moves forward."""
+    execute(
+        connection,
+        """
+        INSERT INTO schedule_marks AS m (automation_id, fingerprint, decided_until)
+        VALUES (%(id)s, %(fingerprint)s, %(until)s)
+            ON CONFLICT (automation_id) DO UPDATE
+           SET fingerprint = EXCLUDED.fingerprint,
+               decided_until = CASE WHEN m.fingerprint = EXCLUDED.fingerprint
+                                    THEN greatest(m.decided_until, EXCLUDED.decided_until)
+                                    ELSE EXCLUDED.decided_until END
+        """,
+        {"id": automation_id, "fingerprint": mark.fingerprint, "until": mark.decided_until},
+    )

@@ -1,4 +1,4 @@
-"""Where pushes come so close that a cadence rule holds back whoever is meant by both."""
+"""Cap conflicts: planned pushes so close together that a rule caps the users of both."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +15,8 @@ from push_blaster.domain.schedule.plan import Finding, FindingKind
 from push_blaster.domain.schedule.schedule import slots_between
 from push_blaster.domain.zones import Slot
 
-#: So many neighbours are told of one by one for each rule; the others as a number.
-MOST_TOLD: Final = 20
+#: How many neighbours a plan names for each rule; it only counts the others.
+MAX_NAMED: Final = 20
 
 _at = attrgetter("at")
 
@@ -37,15 +37,15 @@ class _Pair:
     earlier: PlannedPush
 
 
-def find_crowding(
+def find_cap_conflicts(
     automation: Automation,
     slots: Sequence[Slot],
     others: Iterable[Automation],
     rules: Sequence[CadenceRule],
 ) -> list[Finding]:
-    """Return which neighbours use up the caps of this automation's pushes, or lose theirs to it.
+    """Return the automations whose pushes and this automation's pushes share a cap.
 
-    Shape: a finding for each rule and each neighbour, `automation` itself among them.
+    Shape: one finding for each rule and each neighbour; `automation` can be its own neighbour.
     """
     if not slots or not rules:
         return []
@@ -68,7 +68,7 @@ def _matters(automation: Automation, rules: Iterable[CadenceRule]) -> bool:
 
 
 def _longest_sequence(automation: Automation) -> timedelta:
-    """Return how long after its slot its last push may come; a wall time is within a day."""
+    """Return how long after its slot the last push may go out; a wall time is within a day."""
     return sum((push.delay for push in automation.pushes), timedelta(days=1))
 
 
@@ -86,7 +86,7 @@ def _plan(automation: Automation, slots: Iterable[Slot]) -> list[PlannedPush]:
 def _find_by_rule(
     rule: CadenceRule, own_id: str, pushes: Sequence[PlannedPush], zone: ZoneInfo
 ) -> list[Finding]:
-    """Return a finding for each automation that fills the rule's windows for another."""
+    """Return one finding for each automation that conflicts with this one under the rule."""
     counted = [push for push in pushes if push.layer_id in rule.counted_layers]
     pairs: dict[tuple[bool, str], list[_Pair]] = {}
     for push in _affected(rule, own_id, pushes):
@@ -95,17 +95,17 @@ def _find_by_rule(
                 is_own = push.automation_id == own_id
                 neighbour = earlier.automation_id if is_own else push.automation_id
                 pairs.setdefault((not is_own, neighbour), []).append(_Pair(push, earlier))
-    told = [_tell(rule, own_id, pairs[key], zone) for key in sorted(pairs)]
-    if len(told) <= MOST_TOLD:
-        return told
-    rest = f"{rule.name}: the same goes for {len(told) - MOST_TOLD} more neighbours."
-    return [*told[:MOST_TOLD], Finding(FindingKind.CROWDED, rest)]
+    findings = [_describe(rule, own_id, pairs[key], zone) for key in sorted(pairs)]
+    if len(findings) <= MAX_NAMED:
+        return findings
+    rest = f"{rule.name}: the same goes for {len(findings) - MAX_NAMED} more neighbours."
+    return [*findings[:MAX_NAMED], Finding(FindingKind.CROWDED, rest)]
 
 
 def _affected(
     rule: CadenceRule, own_id: str, pushes: Sequence[PlannedPush]
 ) -> Iterator[PlannedPush]:
-    """Yield our pushes that the rule is checked for, and others' that come within its window."""
+    """Yield this automation's pushes under the rule, and others' pushes within its window."""
     latest_own: datetime | None = None
     for push in pushes:
         is_own = push.automation_id == own_id
@@ -119,7 +119,7 @@ def _affected(
 def _latest_before(
     rule: CadenceRule, push: PlannedPush, counted: Sequence[PlannedPush]
 ) -> list[PlannedPush]:
-    """Return each automation's latest push in the window before `push`, if they fill the cap."""
+    """Return each automation's last push in the window before `push`, if these fill the cap."""
     first = bisect_right(counted, push.at - rule.window, key=_at)
     last = bisect_right(counted, push.at, key=_at)
     before = [other for other in counted[first:last] if other != push]
@@ -128,7 +128,7 @@ def _latest_before(
     return list({other.automation_id: other for other in before}.values())
 
 
-def _tell(rule: CadenceRule, own_id: str, pairs: Sequence[_Pair], zone: ZoneInfo) -> Finding:
+def _describe(rule: CadenceRule, own_id: str, pairs: Sequence[_Pair], zone: ZoneInfo) -> Finding:
     push, earlier = pairs[0].push, pairs[0].earlier
     is_ours = push.automation_id == own_id
     name = "Push" if is_ours else f"{push.automation_id}'s push"

@@ -1,4 +1,4 @@
-"""What somebody should know about an automation before it sends."""
+"""What people should know about an automation before it sends."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that stands out in a plan, told in a sentence."""
+    """Something that stands out in a plan, as a sentence."""
 
     kind: FindingKind
     message: str
 
 
 def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -> list[Finding]:
-    """Return where schedule, lead time, window and sequence do not fit each other."""
+    """Return conflicts between schedule, lead time, window and sequence."""
     return [
         *_never(automation, slots),
         *_short_window(automation, limits),
@@ -53,7 +53,7 @@ def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -
 
 
 def find_gaps(automation: Automation, limits: Limits) -> list[Finding]:
-    """Return what an execution would find missing: audience, test users, an operator's yes."""
+    """Return what an execution would miss: audience, test users, an approval."""
     return [*_no_audience(automation), *_no_test_users(automation), *_approval(automation, limits)]
 
 
@@ -62,11 +62,11 @@ def _never(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
         return
     start, end = automation.schedule.start_date, automation.schedule.end_date
     if automation.schedule.frequency is Frequency.ONCE and start is None:
-        text = "It sends once, and nobody has said on which day: give schedule.startDate."
+        text = "It sends once, but has no date: give schedule.startDate."
     elif start and end and end < start:
         text = f"endDate {end} lies before startDate {start}: it never sends."
     else:
-        text = "No slot is left: its dates lie in the past, or hold no day of its schedule."
+        text = "No slot is left: its dates are in the past, or contain no day of its schedule."
     yield Finding(FindingKind.NEVER_SENDS, text)
 
 
@@ -96,10 +96,10 @@ def _late_by_window(automation: Automation, limits: Limits) -> Iterator[Finding]
 
 
 def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
-    """Tell of the first slot that begins while the one before it is still being sent."""
+    """Yield the first slot that begins while the slot before it is still being sent."""
     zone = automation.schedule.timezone
     for slot, following in pairwise(slots):
-        ends_at = plan_pushes(automation.pushes, slot.at, zone)[-1] + _longest_hold(automation)
+        ends_at = plan_pushes(automation.pushes, slot.at, zone)[-1] + _longest_deferral(automation)
         begins_at = following.at - automation.schedule.lead_time
         if begins_at <= ends_at:
             yield Finding(
@@ -111,15 +111,15 @@ def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fi
             return
 
 
-def _longest_hold(automation: Automation) -> timedelta:
-    """Return for how much longer than usual a push may go out, by the users' own time."""
+def _longest_deferral(automation: Automation) -> timedelta:
+    """Return how much later than usual a push may go out in the users' own time."""
     settings = automation.settings
-    is_wished = settings.quiet_hours or settings.local_time
-    return (settings.deliver_within if is_wished else None) or timedelta(0)
+    has_own_time = settings.quiet_hours or settings.local_time
+    return (settings.deliver_within if has_own_time else None) or timedelta(0)
 
 
 def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
-    """Tell, for each push, of the first slot on which its own time has passed already."""
+    """Yield, for each push, the first slot on which its own time has already passed."""
     zone = automation.schedule.timezone
     for number, push in enumerate(automation.pushes):
         for slot in slots:
@@ -135,7 +135,7 @@ def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fin
 
 
 def _too_slow(automation: Automation, limits: Limits) -> Iterator[Finding]:
-    """Tell of a rate at which the largest audience allowed would not go out in time."""
+    """Yield a finding if the largest allowed audience would not go out in time."""
     settings = automation.settings
     if settings.rate_per_minute is None:
         return

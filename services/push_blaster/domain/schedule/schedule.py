@@ -1,8 +1,8 @@
-"""When an automation sends: its slots, as instants, whatever the clocks of its zone do.
+"""When an automation sends: its slots as instants, also across clock changes.
 
-Slots are found in naive local time and then placed in the zone, because a schedule is a promise
-about wall clocks. A wall time that does not exist runs at the first instant after the gap; one
-that comes twice runs once, at the first. Two wall times that fall on one instant are one slot.
+Slots are found in naive local time and then placed in the zone, because a schedule is about wall
+clocks. A wall time that does not exist runs at the first instant after the gap; a wall time that
+comes twice runs once, at the first. Two wall times at the same instant are one slot.
 """
 
 import calendar
@@ -37,7 +37,7 @@ def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[
 
 def _slots(schedule: Schedule, after: datetime) -> Iterator[Slot]:
     zone = ZoneInfo(schedule.timezone)
-    # Wall times up to this one have been placed at or before `after`, whatever the clocks did.
+    # Wall times up to this one have been placed at or before `after`, also across clock changes.
     wall = after.astimezone(zone).replace(tzinfo=None)
     latest = after
     for local in _local_times(schedule, wall):

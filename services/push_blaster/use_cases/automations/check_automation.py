@@ -1,4 +1,4 @@
-"""The test suite of an automation: ten checks that look, run nothing, and say what they saw."""
+"""The test suite of an automation: ten checks that change nothing and run nothing."""
 
 import os
 import tempfile
@@ -40,8 +40,8 @@ LONG_TIMELINE: Final = 120 * MINUTE
 VERY_LONG_TIMELINE: Final = 180 * MINUTE
 
 
-class Verdict(StrEnum):
-    """What a check came to."""
+class CheckStatus(StrEnum):
+    """The result of a check."""
 
     PASS = "pass"  # noqa: S105 - no password
     WARNING = "warning"
@@ -49,27 +49,27 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a check found: what is broken, and what is odd; nothing of either is a pass."""
+class CheckOutcome:
+    """The errors and warnings that a check found; `ok` is its text if it found none."""
 
-    broken: Sequence[str] = ()
-    odd: Sequence[str] = ()
-    well: str = "Nothing stands out."
+    errors: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    ok: str = "Nothing stands out."
 
     @property
-    def verdict(self) -> Verdict:
-        """Fail if anything is broken, a warning if anything is odd."""
-        if self.broken:
-            return Verdict.FAIL
-        return Verdict.WARNING if self.odd else Verdict.PASS
+    def status(self) -> CheckStatus:
+        """Fail if there are errors, else a warning if there are warnings."""
+        if self.errors:
+            return CheckStatus.FAIL
+        return CheckStatus.WARNING if self.warnings else CheckStatus.PASS
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check by name, what it found, and how many seconds it took."""
+    """One check by name, its outcome, and how many seconds it took."""
 
     name: str
-    seen: Seen
+    outcome: CheckOutcome
     duration_s: float
 
 
@@ -84,58 +84,60 @@ class _Subject:
 def check_automation(
     document: Mapping[str, Any], context: WebContext, now: datetime
 ) -> list[CheckResult]:
-    """Look at everything that a live send of this automation will need; nothing is changed."""
+    """Check everything that a live send of this automation needs, without changing anything."""
     subject = _Subject(read_automation(document), document, context, now)
     results = []
     for name, check in _CHECKS.items():
         began = time.monotonic()
-        seen = check(subject)
-        results.append(CheckResult(name, seen, time.monotonic() - began))
+        outcome = check(subject)
+        results.append(CheckResult(name, outcome, time.monotonic() - began))
     return results
 
 
-def _configuration(subject: _Subject) -> Seen:
+def _configuration(subject: _Subject) -> CheckOutcome:
     version, script_id = subject.automation.version, subject.automation.script_id
     if subject.automation.manual_user_ids:
-        return Seen(well=f"Version {version}, users named one by one.")
+        return CheckOutcome(ok=f"Version {version}, users named one by one.")
     if subject.automation.upload:
-        return Seen(well=f"Version {version}, users of {subject.automation.upload.name}.")
+        return CheckOutcome(ok=f"Version {version}, users of {subject.automation.upload.name}.")
     if script_id is None:
-        return Seen(["audienceCriteria.customScript.scriptId is missing: there is no audience."])
-    return Seen(well=f"Version {version}, script {script_id}.")
+        return CheckOutcome(
+            ["audienceCriteria.customScript.scriptId is missing: there is no audience."]
+        )
+    return CheckOutcome(ok=f"Version {version}, script {script_id}.")
 
 
-def _schedule(subject: _Subject) -> Seen:
+def _schedule(subject: _Subject) -> CheckOutcome:
     schedule = subject.automation.schedule
     slots = next_slots(schedule, subject.now, 3)
-    odd = [f.message for f in find_timing(subject.automation, slots, subject.context.limits)]
+    warnings = [f.message for f in find_timing(subject.automation, slots, subject.context.limits)]
     if schedule.lead_time < SHORT_LEAD:
-        odd.append(f"leadTimeMinutes is {schedule.lead_time / MINUTE:g}, less than 30.")
+        warnings.append(f"leadTimeMinutes is {schedule.lead_time / MINUTE:g}, less than 30.")
     if not slots:
-        return Seen(broken=odd)
-    return Seen(odd=odd, well=f"Sends next at {slots[0].at.isoformat()}.")
+        return CheckOutcome(errors=warnings)
+    return CheckOutcome(warnings=warnings, ok=f"Sends next at {slots[0].at.isoformat()}.")
 
 
-def _push_sequence(subject: _Subject) -> Seen:
+def _push_sequence(subject: _Subject) -> CheckOutcome:
     pushes = subject.automation.pushes
     limits = subject.context.limits
     seen = [_push(push, limits) for push in pushes]
-    broken = [f"Push {n}: {text}" for n, one in enumerate(seen, start=1) for text in one.broken]
-    odd = [f"Push {n}: {text}" for n, one in enumerate(seen, start=1) for text in one.odd]
+    errors = [f"Push {n}: {text}" for n, one in enumerate(seen, start=1) for text in one.errors]
+    warnings = [f"Push {n}: {text}" for n, one in enumerate(seen, start=1) for text in one.warnings]
     if len(pushes) > MANY_PUSHES:
-        odd.append(f"The sequence has {len(pushes)} pushes.")
-    return Seen(broken, odd, f"{len(pushes)} pushes.")
+        warnings.append(f"The sequence has {len(pushes)} pushes.")
+    return CheckOutcome(errors, warnings, f"{len(pushes)} pushes.")
 
 
-def _push(push: Push, limits: Limits) -> Seen:
-    odd = []
+def _push(push: Push, limits: Limits) -> CheckOutcome:
+    warnings = []
     if len(push.title) > LONG_TITLE:
-        odd.append(f"the title has {len(push.title)} characters.")
+        warnings.append(f"the title has {len(push.title)} characters.")
     if len(push.body) > LONG_BODY:
-        odd.append(f"the body has {len(push.body)} characters.")
+        warnings.append(f"the body has {len(push.body)} characters.")
     if not push.deep_link:
-        odd.append("there is no deep link.")
-    return Seen(_push_faults(push, limits), odd)
+        warnings.append("there is no deep link.")
+    return CheckOutcome(_push_faults(push, limits), warnings)
 
 
 def _push_faults(push: Push, limits: Limits) -> list[str]:
@@ -147,69 +149,73 @@ def _push_faults(push: Push, limits: Limits) -> list[str]:
     return [f"the deep link {fault}."] if fault else []
 
 
-def _audience_criteria(subject: _Subject) -> Seen:
+def _audience_criteria(subject: _Subject) -> CheckOutcome:
     criteria = subject.document.get("audienceCriteria") or {}
-    odd = [
+    warnings = [
         f"audienceCriteria.{name} is {criteria[name]}, more than {most}."
         for name, most in {"activityDays": 365, "minTrades": 1_000}.items()
         if isinstance(criteria.get(name), int | float) and criteria[name] > most
     ]
     if subject.automation.manual_user_ids:
         good, bad = read_user_ids(subject.automation.manual_user_ids)
-        odd += [f"audienceCriteria.manualUserIds: {text!r} is no user id (a UUID)." for text in bad]
-        return Seen((), odd, f"{len(good)} users are named.")
+        warnings += [
+            f"audienceCriteria.manualUserIds: {text!r} is no user id (a UUID)." for text in bad
+        ]
+        return CheckOutcome((), warnings, f"{len(good)} users are named.")
     if subject.automation.upload:
-        return Seen((), odd, f"The users of {subject.automation.upload.name}.")
-    return _script(subject, odd)
+        return CheckOutcome((), warnings, f"The users of {subject.automation.upload.name}.")
+    return _script(subject, warnings)
 
 
-def _script(subject: _Subject, odd: list[str]) -> Seen:
+def _script(subject: _Subject, warnings: list[str]) -> CheckOutcome:
     if subject.automation.script_id is None:
-        return Seen(["There is no audience script."], odd)
+        return CheckOutcome(["There is no audience script."], warnings)
     try:
         check_parameters(subject.context.scripts, subject.automation)
     except (ScriptNotFoundError, ParametersError) as error:
-        return Seen([str(error)], odd)
+        return CheckOutcome([str(error)], warnings)
     text = f"The script {subject.automation.script_id} is there, and its parameters fit."
-    return Seen((), odd, text)
+    return CheckOutcome((), warnings, text)
 
 
-def _timeline(subject: _Subject) -> Seen:
+def _timeline(subject: _Subject) -> CheckOutcome:
     length = _length(subject.automation)
     text = f"From the audience to the last push: {length / MINUTE:g} minutes."
-    return Seen(odd=[text]) if length > LONG_TIMELINE else Seen(well=text)
+    return CheckOutcome(warnings=[text]) if length > LONG_TIMELINE else CheckOutcome(ok=text)
 
 
-def _services(subject: _Subject) -> Seen:
-    broken: list[str] = []
+def _services(subject: _Subject) -> CheckOutcome:
+    errors: list[str] = []
     context = subject.context
     try:
         context.cadence.read_rules()
     except CadenceUnavailableError as error:
-        broken.append(f"Cadence: {error}.")
+        errors.append(f"Cadence: {error}.")
     try:
         context.check_transport()
     except TransportUnavailableError as error:
-        broken.append(f"Transport: {error}.")
+        errors.append(f"Transport: {error}.")
     with context.database.transaction() as connection:
         engines = select_engines(connection, subject.now - ALIVE_WITHIN)
     if not engines:
-        broken.append("No engine is at work: nothing will be sent.")
-    return Seen(broken, well=f"Cadence and the transport answer; engines: {', '.join(engines)}.")
+        errors.append("No engine is at work: nothing will be sent.")
+    return CheckOutcome(
+        errors, ok=f"Cadence and the transport answer; engines: {', '.join(engines)}."
+    )
 
 
-def _safety(subject: _Subject) -> Seen:
+def _safety(subject: _Subject) -> CheckOutcome:
     settings = subject.automation.settings
     safeguards = (subject.document.get("settings") or {}).get("safeguards") or {}
-    odd: list[str] = []
+    warnings: list[str] = []
     if settings.cancellation_window < SHORT_WINDOW:
         minutes = settings.cancellation_window / MINUTE
-        odd.append(f"cancellationWindowMinutes is {minutes:g}, less than 10.")
+        warnings.append(f"cancellationWindowMinutes is {minutes:g}, less than 10.")
     if not settings.require_test_first:
-        odd.append("safeguards.requireTestFirst is off.")
+        warnings.append("safeguards.requireTestFirst is off.")
     if not safeguards.get("emergencyContacts"):
-        odd.append("safeguards.emergencyContacts is empty.")
-    return Seen(_test_users(subject), odd, "Window, tests and contacts are set.")
+        warnings.append("safeguards.emergencyContacts is empty.")
+    return CheckOutcome(_test_users(subject), warnings, "Window, tests and contacts are set.")
 
 
 def _test_users(subject: _Subject) -> list[str]:
@@ -217,7 +223,7 @@ def _test_users(subject: _Subject) -> list[str]:
     if not users:
         return ["settings.testUserIds is empty: nobody gets the test."]
     good, bad = read_user_ids(users)
-    broken = [f"settings.testUserIds: {text!r} is no user id (a UUID)." for text in bad]
+    errors = [f"settings.testUserIds: {text!r} is no user id (a UUID)." for text in bad]
     reach = find_devices(
         subject.context.database,
         subject.context.device_source,
@@ -225,31 +231,31 @@ def _test_users(subject: _Subject) -> list[str]:
         subject.now,
         every=False,
     )
-    broken += sorted(set(reach.unknown.values()))
+    errors += sorted(set(reach.unknown.values()))
     if not reach.devices:
-        broken.append("None of settings.testUserIds has a device: nobody gets the test.")
-    return broken
+        errors.append("None of settings.testUserIds has a device: nobody gets the test.")
+    return errors
 
 
-def _storage(subject: _Subject) -> Seen:
-    broken = []
+def _storage(subject: _Subject) -> CheckOutcome:
+    errors = []
     try:
         with tempfile.NamedTemporaryFile(dir=subject.context.data_folder) as file:
             file.write(b"kept?")
             os.fsync(file.fileno())
     except OSError as error:
-        broken.append(f"The data folder cannot be written: {error.strerror}.")
+        errors.append(f"The data folder cannot be written: {error.strerror}.")
     listing = subject.context.files.list_all()
-    odd = [f"The automation file {b.name} is broken: {b.error}" for b in listing.broken]
+    warnings = [f"The automation file {b.name} is broken: {b.error}" for b in listing.broken]
     try:
         subject.context.database.ping()
     except DatabaseAwayError as error:
-        broken.append(f"The database is away: {error}")
-    return Seen(broken, odd, "The data folder and the database keep what they are given.")
+        errors.append(f"The database is away: {error}")
+    return CheckOutcome(errors, warnings, "The data folder and the database can be written.")
 
 
-def _dry_run(subject: _Subject) -> Seen:
-    """Tell of the newest dry run of this very version; one that ran before an edit shows little."""
+def _dry_run(subject: _Subject) -> CheckOutcome:
+    """Check the newest dry run of this version; a dry run of an older version shows little."""
     automation = subject.automation
     with subject.context.database.transaction() as connection:
         found = select_executions(connection, automation_id=automation.id, modes=TEST_MODES)
@@ -257,25 +263,25 @@ def _dry_run(subject: _Subject) -> Seen:
     dry = [e for e in ended if not delivers(e.mode)]
     if not dry:
         text = f"No dry run of version {automation.version} yet; start one with real-dry-run."
-        return Seen(odd=[text])
+        return CheckOutcome(warnings=[text])
     newest = dry[0]
     if newest.phase is not Phase.COMPLETED:
-        return Seen([f"{newest.id} ended as {newest.phase}: {newest.reason}"])
-    return Seen(well=f"{newest.id} went through.")
+        return CheckOutcome([f"{newest.id} ended as {newest.phase}: {newest.reason}"])
+    return CheckOutcome(ok=f"{newest.id} went through.")
 
 
-def _performance(subject: _Subject) -> Seen:
+def _performance(subject: _Subject) -> CheckOutcome:
     automation = subject.automation
-    odd = []
+    warnings = []
     if _length(automation) > VERY_LONG_TIMELINE:
-        odd.append("The whole timeline takes more than 180 minutes.")
+        warnings.append("The whole timeline takes more than 180 minutes.")
     took = _last_audience_took(subject)
     if took is None:
-        return Seen(odd=odd, well="It has not run yet.")
+        return CheckOutcome(warnings=warnings, ok="It has not run yet.")
     text = f"The last audience took {took.total_seconds():.0f} s to make."
     if took > automation.schedule.lead_time:
-        odd.append(f"{text} That is more than the lead time, so live will be late.")
-    return Seen(odd=odd, well=text)
+        warnings.append(f"{text} That is more than the lead time, so live will be late.")
+    return CheckOutcome(warnings=warnings, ok=text)
 
 
 def _last_audience_took(subject: _Subject) -> timedelta | None:
@@ -293,7 +299,7 @@ def _length(automation: Automation) -> timedelta:
     return sum((push.delay for push in automation.pushes), automation.schedule.lead_time)
 
 
-_CHECKS: Final[Mapping[str, Callable[[_Subject], Seen]]] = {
+_CHECKS: Final[Mapping[str, Callable[[_Subject], CheckOutcome]]] = {
     "Configuration": _configuration,
     "Schedule": _schedule,
     "Push Sequence": _push_sequence,

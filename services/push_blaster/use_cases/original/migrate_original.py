@@ -15,7 +15,7 @@ from push_blaster.adapters.original.original_automations import draft_automation
 from push_blaster.adapters.original.original_files import OriginalFile, OriginalKind, read_original
 from push_blaster.adapters.original.original_pushes import Draft, NotMigratedError, draft_push
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.use_cases.schedule.plan_automation import Surroundings, plan_automation
+from push_blaster.use_cases.schedule.plan_automation import PlanContext, plan_automation
 
 
 class Outcome(StrEnum):
@@ -109,8 +109,8 @@ def _switch_off(document: Mapping[str, Any], file: OriginalFile, now: datetime) 
 
 def _find_more(document: Mapping[str, Any], target: Target, now: datetime) -> list[str]:
     """Return what a plan finds about the draft; about its neighbours nobody is asked."""
-    around = Surroundings(others=(), read_rules=tuple, limits=target.limits, scripts=target.scripts)
-    plan = plan_automation(read_automation(document), around, now, 3)
+    context = PlanContext(others=(), read_rules=tuple, limits=target.limits, scripts=target.scripts)
+    plan = plan_automation(read_automation(document), context, now, 3)
     return [finding.message for finding in plan.findings]
 
 

@@ -1,4 +1,4 @@
-"""The clock: open an execution for each slot that is due to begin, once."""
+"""The clock: open one execution for each slot that is due to begin."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,13 @@ from push_blaster.use_cases.executions.stop_execution import cancel_off_schedule
 
 log = structlog.get_logger()
 
-#: A slot found so soon after its send time is on time, not missed.
+#: A slot found at most this long after its send time is on time, not missed.
 ON_TIME: Final = timedelta(seconds=30)
 
-#: So long an automation is left alone whose slot could not be opened.
+#: How long the clock waits before it tries again to open a slot that failed.
 FAULT_PAUSE: Final = timedelta(minutes=1)
 
-#: How many missed slots of one automation are recorded one by one after a long outage.
+#: How many missed slots of one automation are recorded after a long outage.
 MAX_MISSED_RECORDED: Final = 100
 
 
@@ -46,7 +46,7 @@ class _Watched:
 
 @dataclass(slots=True)
 class Clock:
-    """What the clock knows of each scheduled automation between two ticks."""
+    """What the clock remembers of each scheduled automation between two ticks."""
 
     database: Database
     _seen: Mapping[str, StoredAutomation] | None = None
@@ -54,9 +54,9 @@ class Clock:
     _next_at: datetime | None = None
 
     def tick(self, automations: Mapping[str, StoredAutomation], now: datetime) -> list[str]:
-        """Open what is due to begin at `now`; return the ids of the executions opened.
+        """Open the executions that are due to begin at `now`; return their ids.
 
-        Shape: automations by id; what was given at the last tick is not gone through again.
+        Shape: `automations` are by id; the same mapping as at the last tick is not read again.
         """
         if automations is not self._seen:
             self._forget(automations)
@@ -106,7 +106,7 @@ class Clock:
         self._next_at = min(due, default=None)
 
     def _open_alone(self, watched: _Watched, now: datetime) -> list[str]:
-        """Open what is due of one automation; its fault is not the others'."""
+        """Open the due slots of one automation; its fault does not stop the others."""
         try:
             return self._open(watched, now)
         except DatabaseAwayError:
@@ -124,10 +124,10 @@ class Clock:
             lock_automation(connection, automation.id)
             mark = select_marks(connection, [automation.id]).get(automation.id, watched.mark)
             if mark.fingerprint != watched.mark.fingerprint:
-                # Another engine has seen an edit that we have not; ours is no schedule any more.
+                # Another engine has seen a newer edit; the schedule of this one is out of date.
                 self._watched[automation.id] = replace(watched, due_at=None)
                 return []
-            # Other engines may have decided some of them.
+            # Other engines may have decided some of the slots.
             slots = [s.at for s in slots_between(automation.schedule, mark.decided_until, until)]
             opened = [
                 new.id
@@ -141,11 +141,11 @@ class Clock:
 
 
 def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) -> ScheduleMark:
-    """Return from where on the automation's slots are to be decided.
+    """Return the mark from which on the automation's slots are to be decided.
 
-    A new or changed schedule counts from its last edit, so that a slot which fell due while no
-    engine ran is not lost; but not further back than the grace period, so that an old file which
-    comes back from a backup sends nothing old. What fell due while it was paused stays undone.
+    A new or changed schedule counts from its last edit, so that a slot that was due while no engine
+    ran is not lost. An edit older than the grace period counts from now, so that an old file from a
+    backup sends nothing old. Slots that were due while the automation was paused stay undone.
     """
     fingerprint = fingerprint_of(automation)
     if known and known.fingerprint == fingerprint:
@@ -157,14 +157,14 @@ def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) 
 
 
 def fingerprint_of(automation: Automation) -> str:
-    """Return what the clock knows an automation's schedule by."""
+    """Return the text by which the clock recognises an automation's schedule."""
     return hashlib.sha256(repr(automation.schedule).encode()).hexdigest()
 
 
 def _decide(
     connection: Connection, stored: StoredAutomation, slots: Sequence[datetime], now: datetime
 ) -> list[NewExecution]:
-    """Say of each due slot whether it runs, was missed, or is skipped; at most one of them runs."""
+    """Decide for each due slot whether it runs, was missed, or is skipped; at most one runs."""
     late = [slot for slot in slots if slot < now - ON_TIME]
     runnable = [slot for slot in slots if slot >= now - ON_TIME]
     if late and not runnable and _may_run_late(stored.automation.schedule, late[-1], now):

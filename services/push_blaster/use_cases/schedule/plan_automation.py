@@ -1,4 +1,4 @@
-"""Plan an automation: its next slots, and findings about it and its neighbours."""
+"""Plan an automation: its next slots, and what stands out about it and its neighbours."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from push_blaster.domain.audiences.script import ParametersError
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.domain.schedule.cap_conflicts import find_crowding
+from push_blaster.domain.schedule.cap_conflicts import find_cap_conflicts
 from push_blaster.domain.schedule.plan import Finding, FindingKind, find_gaps, find_timing
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.domain.zones import Slot
@@ -31,8 +31,11 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What an automation is planned beside; without `scripts` nobody looks whether its is there."""
+class PlanContext:
+    """The other automations, rules and limits that a plan considers.
+
+    Shape: without `scripts` the plan does not check the automation's script.
+    """
 
     others: Iterable[Automation]
     read_rules: ReadRules
@@ -40,9 +43,9 @@ class Surroundings:
     scripts: ScriptFolder | None = None
 
 
-def look_around(context: WebContext) -> Surroundings:
-    """Return what automations of this service are planned beside."""
-    return Surroundings(
+def load_context(context: WebContext) -> PlanContext:
+    """Return the context in which automations of this service are planned."""
+    return PlanContext(
         others=[stored.automation for stored in context.files.read_all().values()],
         read_rules=context.cadence.read_rules,
         limits=context.limits,
@@ -51,15 +54,15 @@ def look_around(context: WebContext) -> Surroundings:
 
 
 def plan_automation(
-    automation: Automation, around: Surroundings, after: datetime, count: int
+    automation: Automation, context: PlanContext, after: datetime, count: int
 ) -> Plan:
-    """Return the first `count` slots after `after`, whether or not the automation is active."""
+    """Return the first `count` slots after `after`, even if the automation is not active."""
     slots = next_slots(automation.schedule, after, count)
     findings = [
-        *find_timing(automation, slots, around.limits),
-        *find_gaps(automation, around.limits),
-        *_find_script_faults(automation, around.scripts),
-        *_find_crowding(automation, slots, around),
+        *find_timing(automation, slots, context.limits),
+        *find_gaps(automation, context.limits),
+        *_find_script_faults(automation, context.scripts),
+        *_find_cap_conflicts(automation, slots, context),
     ]
     return Plan(automation, slots, findings)
 
@@ -76,11 +79,11 @@ def _find_script_faults(automation: Automation, scripts: ScriptFolder | None) ->
     return []
 
 
-def _find_crowding(
-    automation: Automation, slots: Sequence[Slot], around: Surroundings
+def _find_cap_conflicts(
+    automation: Automation, slots: Sequence[Slot], context: PlanContext
 ) -> list[Finding]:
     try:
-        return find_crowding(automation, slots, around.others, around.read_rules())
+        return find_cap_conflicts(automation, slots, context.others, context.read_rules())
     except CadenceUnavailableError as error:
-        text = f"Whether caps are in the way could not be looked at: {error}."
+        text = f"Conflicts with caps could not be looked at: {error}."
         return [Finding(FindingKind.RULES_UNKNOWN, text)]

@@ -1,4 +1,4 @@
-"""Watch the clock from outside: does it watch every automation that it should, and in time?"""
+"""Check from outside that the clock watches every scheduled automation, and is in time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,27 +8,26 @@ from typing import Any, Final
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles
-from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN
-from push_blaster.adapters.schedule.clock_view import (
-    EngineSeen,
-    select_all_marks,
-    select_engines_seen,
+from push_blaster.adapters.operations.engine_table import (
+    ALIVE_WITHIN,
+    EngineRecord,
+    select_engine_records,
 )
-from push_blaster.adapters.schedule.schedule_marks import ScheduleMark
+from push_blaster.adapters.schedule.schedule_marks import ScheduleMark, select_marks
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.schedule.open_executions import fingerprint_of
 
-#: How long the clock may take to notice an edit, or to open an execution that is due to begin.
-PATIENCE: Final = timedelta(seconds=15)
+#: How long the clock may take to notice an edit, or to open a due execution.
+ALLOWED_DELAY: Final = timedelta(seconds=15)
 
 NO_ENGINE: Final = "No engine is at work."
 NOT_TAKEN_UP: Final = "The clock has not taken up its schedule."
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A scheduled automation: the next slot that the clock has to open, and what is wrong."""
+class ScheduledJob:
+    """A scheduled automation, the next slot that the clock has to open, and what is wrong."""
 
     automation: Automation
     next_slot: datetime | None
@@ -37,15 +36,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class ClockReport:
-    """Every scheduled automation, and the engines: `engines` are alive, the `silent` were."""
+    """Every scheduled automation; `engines` are alive, and `silent` engines were."""
 
-    jobs: tuple[Job, ...]
-    engines: tuple[EngineSeen, ...]
-    silent: tuple[EngineSeen, ...]
+    jobs: tuple[ScheduledJob, ...]
+    engines: tuple[EngineRecord, ...]
+    silent: tuple[EngineRecord, ...]
 
     @property
-    def divergent(self) -> list[Job]:
-        """The automations that should send and, as things stand, would not."""
+    def divergent(self) -> list[ScheduledJob]:
+        """The automations that should send, but would not now."""
         return [job for job in self.jobs if job.problem]
 
 
@@ -59,30 +58,32 @@ class _Known:
 
 
 class ClockWatch:
-    """Compares the folder of automations with what the engines have written down."""
+    """Compares the folder of automations with what the engines have recorded."""
 
     def __init__(self, files: AutomationFiles, database: Database) -> None:
-        """Take both sides of the comparison."""
+        """Take the two sides to compare."""
         self._files = files
         self._database = database
         self._known: dict[str, _Known] = {}
 
     def look(self, now: datetime) -> ClockReport:
-        """Return what is true at `now`; only what has changed is worked out anew."""
+        """Return the report at `now`; unchanged automations are not examined again."""
         with self._database.transaction() as connection:
-            marks = select_all_marks(connection)
-            seen = select_engines_seen(connection)
+            marks = select_marks(connection)
+            engines = select_engine_records(connection)
         documents = [d for d in self._files.list_all().documents if d["isActive"]]
         self._known = {d["id"]: self._know(d, marks.get(d["id"]), now) for d in documents}
-        alive = tuple(engine for engine in seen if engine.seen_at >= now - ALIVE_WITHIN)
+        alive = tuple(engine for engine in engines if engine.seen_at >= now - ALIVE_WITHIN)
         return ClockReport(
             jobs=tuple(
-                Job(known.automation, known.next_slot, _find_problem(known, bool(alive), now))
+                ScheduledJob(
+                    known.automation, known.next_slot, _find_problem(known, bool(alive), now)
+                )
                 for known in self._known.values()
                 if known.automation.is_scheduled
             ),
             engines=alive,
-            silent=tuple(engine for engine in seen if engine not in alive),
+            silent=tuple(engine for engine in engines if engine not in alive),
         )
 
     def _know(
@@ -101,10 +102,10 @@ class ClockWatch:
 def _find_problem(known: _Known, has_engine: bool, now: datetime) -> str | None:
     if not has_engine:
         return NO_ENGINE
-    is_fresh = now - known.automation.updated_at < PATIENCE
+    is_fresh = now - known.automation.updated_at < ALLOWED_DELAY
     if not (known.is_taken_up or is_fresh):
         return NOT_TAKEN_UP
     slot, lead = known.next_slot, known.automation.schedule.lead_time
-    if slot and not is_fresh and slot - lead < now - PATIENCE:
+    if slot and not is_fresh and slot - lead < now - ALLOWED_DELAY:
         return f"The slot {slot.isoformat()} is due to begin, and nothing was opened."
     return None

@@ -11,7 +11,7 @@ from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.automation_document import read_draft
 from push_blaster.domain.audiences.script import Parameter, ParametersError, read_parameters
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.schedule.plan_automation import Plan, look_around, plan_automation
+from push_blaster.use_cases.schedule.plan_automation import Plan, load_context, plan_automation
 from push_blaster.web.automations.automation_fields import PARAMETERS
 from push_blaster.web.automations.automation_form import Declared
 from push_blaster.web.automations.automation_samples import Sample, read_samples
@@ -45,7 +45,7 @@ def look_at_draft(document: Mapping[str, Any], context: WebContext, declared: De
         return Outlook(faults)
     with context.database.transaction() as connection:
         samples = read_samples(connection, context.data_folder, automation)
-    plan = plan_automation(automation, look_around(context), utc_now(), SLOTS)
+    plan = plan_automation(automation, load_context(context), utc_now(), SLOTS)
     return Outlook(faults, plan, samples)
 
 

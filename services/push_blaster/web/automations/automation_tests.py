@@ -20,7 +20,7 @@ from push_blaster.domain.executions.modes import TEST_MODES, Mode, delivers
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.use_cases.automations.check_automation import (
     CheckResult,
-    Verdict,
+    CheckStatus,
     check_automation,
 )
 from push_blaster.use_cases.context import WebContext
@@ -200,32 +200,34 @@ def automation_test_routes(context: WebContext) -> Routes:
 
 
 def _report(document: dict[str, Any], results: Sequence[CheckResult]) -> dict[str, Any]:
-    def count(verdict: Verdict) -> int:
-        return sum(result.seen.verdict is verdict for result in results)
+    def count(status: CheckStatus) -> int:
+        return sum(result.outcome.status is status for result in results)
 
-    failed, odd = count(Verdict.FAIL), count(Verdict.WARNING)
-    overall = Verdict.FAIL if failed else Verdict.WARNING if odd else Verdict.PASS
+    failed, warnings = count(CheckStatus.FAIL), count(CheckStatus.WARNING)
+    overall = CheckStatus.FAIL if failed else CheckStatus.WARNING if warnings else CheckStatus.PASS
     return {
         "automationId": document["id"],
         "automationName": document["name"],
         "totalTests": len(results),
-        "passedTests": count(Verdict.PASS),
+        "passedTests": count(CheckStatus.PASS),
         "failedTests": failed,
-        "warningTests": odd,
+        "warningTests": warnings,
         "overallStatus": overall,
         "duration": round(sum(result.duration_s for result in results) * 1_000),
         "results": [_show_result(result) for result in results],
-        "recommendations": [text for r in results for text in (*r.seen.broken, *r.seen.odd)],
+        "recommendations": [
+            text for r in results for text in (*r.outcome.errors, *r.outcome.warnings)
+        ],
     }
 
 
 def _show_result(result: CheckResult) -> dict[str, Any]:
-    seen = result.seen
+    outcome = result.outcome
     return {
         "testName": result.name,
-        "status": seen.verdict,
-        "message": " ".join((*seen.broken, *seen.odd)) or seen.well,
-        "details": {"broken": list(seen.broken), "odd": list(seen.odd)},
+        "status": outcome.status,
+        "message": " ".join((*outcome.errors, *outcome.warnings)) or outcome.ok,
+        "details": {"broken": list(outcome.errors), "odd": list(outcome.warnings)},
         "duration": round(result.duration_s * 1_000),
     }
 

@@ -21,7 +21,7 @@ from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.automations.control_automation import Action, Control, find_actions
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
-from push_blaster.use_cases.schedule.plan_automation import look_around, plan_automation
+from push_blaster.use_cases.schedule.plan_automation import load_context, plan_automation
 from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
 from push_blaster.web.executions.execution_card import make_card
@@ -88,7 +88,7 @@ def automation_pages(context: WebContext) -> Blueprint:
             "automation.html",
             automation=automation,
             document=document,
-            plan=plan_automation(automation, look_around(context), utc_now(), SLOTS),
+            plan=plan_automation(automation, load_context(context), utc_now(), SLOTS),
             cards=[make_card(run) for run in runs],
             samples=samples,
             actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),

@@ -1,7 +1,8 @@
-"""Routes about the clock: what it watches, whether that is all, and looking again."""
+"""Routes about the clock: the automations that it watches, and those that it should watch."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,11 +21,15 @@ from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.use_cases.automations.change_automation import edit_automation
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
-from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch, Job
+from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch, ScheduledJob
 
-#: How long a restore waits for the clock to take up everything; it does so by itself, at once.
+#: How long a restore waits until the clock watches everything; the clock needs no request for it.
 RESTORE_WAITS: Final = timedelta(seconds=3)
 LOOK_S: Final = 0.25
+#: Fields of the original whose value is always the same here: the database opens each slot once,
+#: and a stop takes effect at once, so a running execution never waits for one.
+NO_ZOMBIES: Final = {"potentialZombieRisk": False}
+NO_STOP_WAITS: Final = {"emergencyStopRequested": False}
 
 
 class RescheduleSchema(CamelSchema):
@@ -40,7 +45,7 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
     @routes.route("/api/automation/audit", methods=["GET"])
     @routes.answers()
     def audit() -> ResponseReturnValue:
-        """Tell which engines and jobs there are, and which real risks."""
+        """List the engines, the scheduled automations, and the risks."""
         now = utc_now()
         report = watch.look(now)
         snapshot = {"timestamp": now, **_show_engines(report), "jobs": _show_jobs(report)}
@@ -50,14 +55,14 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
     @routes.route("/api/automation/debug", methods=["GET"])
     @routes.answers()
     def debug() -> ResponseReturnValue:
-        """Tell every job with its next slot, and every execution that has not ended."""
+        """List every scheduled automation with its next slot, and every running execution."""
         report, running = watch.look(utc_now()), _select_running(database)
         data = {
             "instanceId": _instance(report),
             "scheduledJobsCount": _count_scheduled(report),
             "activeExecutionsCount": len(running),
             "scheduledJobs": [_show_job(job, running) for job in report.jobs],
-            "activeExecutions": [_show_running(e, entered) for e, entered in running],
+            "activeExecutions": [_show_running(one) for one in running],
         }
         return jsonify(success=True, data=data, timestamp=utc_now(), message="Looked at.")
 
@@ -66,7 +71,7 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
     @routes.arguments(RescheduleSchema)
     @routes.answers()
     def reschedule(body: dict[str, Any]) -> ResponseReturnValue:
-        """Save the automation anew, so that every clock takes it up; nothing is decided twice."""
+        """Save the automation again, so that every clock reads it; no slot is decided twice."""
         now = utc_now()
 
         def cancel(id_: str, reason: str) -> list[str]:
@@ -85,7 +90,7 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
     @asks_for(Role.OPERATOR)
     @routes.answers()
     def restore() -> ResponseReturnValue:
-        """Compare what should be watched with what is, until both agree or seconds have passed."""
+        """Wait a few seconds until the clock watches every scheduled automation, and compare."""
         before = watch.look(utc_now())
         after = _wait_for_agreement(watch.look, before)
         data = {
@@ -95,7 +100,7 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
             "validation": {
                 "restorationSuccess": not after.divergent,
                 "divergence": len(after.divergent),
-                "message": _judge(after),
+                "message": _describe(after),
             },
         }
         return jsonify(success=not after.divergent, data=data, timestamp=utc_now())
@@ -113,11 +118,11 @@ def _wait_for_agreement(
     return report
 
 
-def _judge(report: ClockReport) -> str:
+def _describe(report: ClockReport) -> str:
     if not report.divergent:
         return f"All {len(report.jobs)} scheduled automations are watched."
-    told = "; ".join(f"{job.automation.id}: {job.problem}" for job in report.divergent[:10])
-    return f"{len(report.divergent)} of {len(report.jobs)} are not. {told}"
+    problems = "; ".join(f"{job.automation.id}: {job.problem}" for job in report.divergent[:10])
+    return f"{len(report.divergent)} of {len(report.jobs)} are not. {problems}"
 
 
 def _analyse(report: ClockReport) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def _analyse(report: ClockReport) -> dict[str, Any]:
         "instanceIds": ids,
         "totalJobsAcrossInstances": len(report.jobs),
         "maxJobsInSingleInstance": len(report.jobs) if ids else 0,
-        "potentialZombieRisk": False,
+        **NO_ZOMBIES,
         "silentEngines": [engine.id for engine in report.silent],
         "risks": [
             *([] if ids else ["No engine is at work: nothing is sent."]),
@@ -171,28 +176,32 @@ def _show_jobs(report: ClockReport) -> list[dict[str, Any]]:
     ]
 
 
-_Running = list[tuple[Execution, dict[Phase, datetime]]]
+@dataclass(frozen=True, slots=True)
+class _RunningExecution:
+    execution: Execution
+    entered: Mapping[Phase, datetime]
 
 
-def _select_running(database: Database) -> _Running:
+def _select_running(database: Database) -> list[_RunningExecution]:
     with database.transaction() as connection:
         running = select_executions(connection, phases=RUNNING, limit=200)
         entered = select_phases(connection, [execution.id for execution in running])
-    return [(execution, dict(entered.get(execution.id, []))) for execution in running]
+    return [_RunningExecution(one, dict(entered.get(one.id, []))) for one in running]
 
 
-def _show_job(job: Job, running: _Running) -> dict[str, Any]:
-    own = [(e, entered) for e, entered in running if e.automation.id == job.automation.id]
+def _show_job(job: ScheduledJob, running: Sequence[_RunningExecution]) -> dict[str, Any]:
+    own = [one for one in running if one.execution.automation.id == job.automation.id]
     return {
         "automationId": job.automation.id,
         "isRunning": bool(own),
         "nextExecution": job.next_slot,
         "problem": job.problem,
-        "executionConfig": _show_running(*own[0]) if own else None,
+        "executionConfig": _show_running(own[0]) if own else None,
     }
 
 
-def _show_running(execution: Execution, entered: dict[Phase, datetime]) -> dict[str, Any]:
+def _show_running(running: _RunningExecution) -> dict[str, Any]:
+    execution = running.execution
     deadline = execution.live_at or execution.slot
     return {
         "executionId": execution.id,
@@ -202,8 +211,8 @@ def _show_running(execution: Execution, entered: dict[Phase, datetime]) -> dict[
         "startTime": execution.created_at,
         "expectedEndTime": max((p.due_at for p in execution.pushes if p.due_at), default=deadline),
         "audienceGenerated": all(push.audience for push in execution.pushes),
-        "testsSent": Phase.CANCELLATION_WINDOW in entered,
+        "testsSent": Phase.CANCELLATION_WINDOW in running.entered,
         "cancellationDeadline": deadline,
         "canCancel": execution.phase in BEFORE_LIVE,
-        "emergencyStopRequested": False,
+        **NO_STOP_WAITS,
     }

@@ -1,4 +1,4 @@
-"""Routes that tell what an automation would send next: one that there is, or a draft."""
+"""Routes that plan the next sends of a saved automation or of a draft."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from push_blaster.adapters.automations.automation_document import read_automatio
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.schedule.plan import FindingKind
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.schedule.plan_automation import Plan, look_around, plan_automation
+from push_blaster.use_cases.schedule.plan_automation import Plan, load_context, plan_automation
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.frame.instants import InstantField
 
@@ -30,7 +30,7 @@ class PlanQuerySchema(CamelSchema):
 
 
 class DraftSchema(CamelSchema):
-    """An automation that need not be saved, nor have an id."""
+    """An automation that need not be saved, and needs no id."""
 
     class Meta:
         unknown = INCLUDE
@@ -46,33 +46,32 @@ class SlotSchema(CamelSchema):
 
 
 class FindingSchema(CamelSchema):
-    """Something to know before the automation sends."""
+    """What people should know before the automation sends."""
 
     kind = fields.Enum(FindingKind, by_value=True)
     message = fields.String()
 
 
 class PlanSchema(CamelSchema):
-    """The next planned live sends of an automation, whether or not it is active."""
+    """The next planned live sends of an automation, even if it is not active."""
 
     slots = fields.List(fields.Nested(SlotSchema))
     findings = fields.List(fields.Nested(FindingSchema))
 
 
 def plan_routes(context: WebContext) -> Routes:
-    """Return the routes that plan."""
+    """Return the routes that plan automations."""
     routes = Routes("plans", __name__, description="What automations would send next")
 
     def plan(automation: Automation, query: dict[str, Any]) -> dict[str, Any]:
         after = query["start"] or utc_now()
-        around = look_around(context)
-        return _show(plan_automation(automation, around, after, query["count"]))
+        return _show_plan(plan_automation(automation, load_context(context), after, query["count"]))
 
     @routes.route("/api/automation/recipes/<automation_id>/plan", methods=["GET"])
     @routes.arguments(PlanQuerySchema, location="query")
     @routes.response(200, PlanSchema)
     def plan_saved(query: dict[str, Any], automation_id: str) -> dict[str, Any]:
-        """Tell when the automation would send next, and what stands out about it."""
+        """Plan the next sends of an automation, with what stands out about it."""
         return plan(read_automation(context.files.load(automation_id)), query)
 
     @routes.route("/api/automation/plan", methods=["POST"])
@@ -83,14 +82,14 @@ def plan_routes(context: WebContext) -> Routes:
     @routes.arguments(DraftSchema)
     @routes.response(200, PlanSchema)
     def plan_draft(query: dict[str, Any], draft: dict[str, Any]) -> dict[str, Any]:
-        """Tell the same of an automation that is not saved; nothing is changed."""
+        """Plan an automation that is not saved; nothing is changed."""
         return plan(read_draft(draft, utc_now()), query)
 
     return routes
 
 
-def _show(plan: Plan) -> dict[str, Any]:
-    """Return a plan as it is told on the wire."""
+def _show_plan(plan: Plan) -> dict[str, Any]:
+    """Return a plan in the shape of PlanSchema."""
     schedule = plan.automation.schedule
     zone = ZoneInfo(schedule.timezone)
     return {

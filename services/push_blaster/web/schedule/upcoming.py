@@ -1,4 +1,4 @@
-"""The planned live sends of the next hours, of all automations together."""
+"""The planned live sends of all automations in the next hours."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from push_blaster.domain.schedule.schedule import slots_between
 from push_blaster.domain.zones import Slot
 
 AHEAD: Final = timedelta(hours=24)
-#: Slots are found for so much longer than is shown, at most, so that they are found seldom.
+#: How much further ahead slots are found than shown, so that they are found rarely.
 RESERVE: Final = timedelta(hours=6)
 
 
@@ -33,7 +33,7 @@ class _Found:
 
 @dataclass(slots=True)
 class UpcomingSends:
-    """What is planned, remembered of each automation for as long as it is the same one."""
+    """The planned sends, remembered for each automation until it changes."""
 
     _found: dict[str, _Found] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -61,7 +61,7 @@ class UpcomingSends:
         known = self._found.get(automation.id)
         if known and known.automation is automation and known.until >= now + AHEAD:
             return known
-        # Each for another while, or ten thousand would be looked at again all at once.
+        # A different time for each automation, or all would be examined again at the same moment.
         share = (1 + crc32(automation.id.encode()) / 2**32) / 2
         until = now + AHEAD + RESERVE * share
         return _Found(automation, until, slots_between(automation.schedule, now, until))

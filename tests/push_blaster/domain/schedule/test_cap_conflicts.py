@@ -6,7 +6,7 @@ from typing import Any
 
 from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.cadence.cadence import CadenceRule
-from push_blaster.domain.schedule.cap_conflicts import MOST_TOLD, find_crowding
+from push_blaster.domain.schedule.cap_conflicts import MAX_NAMED, find_cap_conflicts
 from push_blaster.domain.schedule.plan import Finding, FindingKind
 from push_blaster.domain.schedule.schedule import next_slots
 from tests.builders import NOON, a_push, a_schedule, an_automation
@@ -37,7 +37,7 @@ def findings(
     automation: Automation, *others: Automation, rule: CadenceRule = COOLDOWN
 ) -> list[Finding]:
     slots = next_slots(automation.schedule, NOON, 2)
-    return find_crowding(automation, slots, [automation, *others], [rule])
+    return find_cap_conflicts(automation, slots, [automation, *others], [rule])
 
 
 def crowding(
@@ -107,9 +107,9 @@ def test_a_late_push_of_a_long_sequence_counts_though_its_slot_was_days_before()
 
 
 def test_of_very_many_neighbours_only_the_first_are_told_one_by_one() -> None:
-    many = [weekly(f"n{number:03}", 3) for number in range(MOST_TOLD + 7)]
+    many = [weekly(f"n{number:03}", 3) for number in range(MAX_NAMED + 7)]
 
     found = crowding(weekly("news", 4), *many)
 
-    assert len(found) == MOST_TOLD + 1
+    assert len(found) == MAX_NAMED + 1
     assert found[-1] == "cooldown: the same goes for 7 more neighbours."
