@@ -9,6 +9,7 @@ from flask import Response
 from flask.typing import ResponseReturnValue
 from marshmallow import fields, validate
 
+from chassis.answers import answer_schema, page_schema
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
@@ -19,7 +20,7 @@ from push_blaster.adapters.delivery.delivery_report import (
     select_deliveries,
     stream_deliveries,
 )
-from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
+from push_blaster.adapters.delivery.delivery_search import UserDelivery, select_deliveries_of
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.executions.export_execution import file_name
@@ -32,25 +33,8 @@ COLUMNS: Final = (
 )
 
 
-class DeliverySchema(CamelSchema):
-    """What became of one user of one push."""
-
-    position = fields.Integer()
-    user_id = fields.UUID()
-    state = fields.String()
-    reason = fields.String(allow_none=True)
-    provider_id = fields.String(allow_none=True)
-    variant = fields.String(allow_none=True)
-    was_in_doubt = fields.Boolean()
-    claimed_at = fields.AwareDateTime()
-    settled_at = fields.AwareDateTime(allow_none=True)
-
-
-class DeliveryListSchema(CamelSchema):
-    """A page of deliveries, by push and user."""
-
-    deliveries = fields.List(fields.Nested(DeliverySchema))
-    next_cursor = fields.String(allow_none=True)
+DeliverySchema = answer_schema(LedgerRow, "Delivery", without=("batch",))
+DeliveryListSchema = page_schema(DeliverySchema, "deliveries", "DeliveryList")
 
 
 class LedgerQuerySchema(DeliveryQuerySchema):
@@ -66,24 +50,8 @@ class UserDeliveryQuerySchema(CamelSchema):
     cursor = fields.String(load_default=None)
 
 
-class UserDeliverySchema(DeliverySchema):
-    """What became of one push for the user; the texts are as written, with their placeholders."""
-
-    execution_id = fields.String()
-    automation_id = fields.String()
-    automation_name = fields.String()
-    mode = fields.String()
-    title = fields.String()
-    body = fields.String()
-    layer_id = fields.Integer()
-    is_test = fields.Boolean()
-
-
-class UserDeliveryListSchema(CamelSchema):
-    """A page of a user's deliveries, newest first."""
-
-    deliveries = fields.List(fields.Nested(UserDeliverySchema))
-    next_cursor = fields.String(allow_none=True)
+UserDeliverySchema = answer_schema(UserDelivery, without=("entry",))
+UserDeliveryListSchema = page_schema(UserDeliverySchema, "deliveries", "UserDeliveryList")
 
 
 def delivery_routes(database: Database) -> Routes:
