@@ -1,1 +1,1 @@
-"""What carries a message to a phone: FCM, Web Push, webhooks, a file."""
+"""The transports that carry messages to devices: FCM, Web Push, webhooks, a file."""

@@ -1,4 +1,4 @@
-"""The rule for every answer from outside: its fault stays with the one message that it is about."""
+"""One rule for every answer from outside: a fault in it concerns only its own message."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -18,10 +18,10 @@ def judge_each(
     judge: Callable[[Answer], Delivery | None],
     user_of: Callable[[Answer], UUID],
 ) -> Iterator[Delivery | None]:
-    """Yield what `judge` makes of each answer; None where it is not final yet.
+    """Yield what `judge` makes of each answer; None if the answer is not final yet.
 
-    An answer that we fail to understand was given to a message that we sent: that message is in
-    doubt, and no other message is touched.
+    If `judge` raises, the message of that answer is in doubt, because it was sent; no other message
+    is affected.
     """
     for answer in answers:
         try:
@@ -33,6 +33,6 @@ def judge_each(
 
 
 def not_composed(user_id: UUID, error: Exception) -> Delivery:
-    """Return the outcome of a message that could not be put into the provider's shape."""
+    """Return the outcome of a message that could not be written in the provider's format."""
     log.error("message_not_composed", exc_info=error)
     return Delivery(user_id, Outcome.FAILED, reason=f"the message could not be written: {error!r}")

@@ -1,4 +1,4 @@
-"""The dry run's transport: it takes every message and sends none."""
+"""The transport of a dry run: it accepts every message and sends none."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,18 +6,18 @@ from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 
 
 class DryRunTransport:
-    """Answers for every message that it would have been sent; nothing leaves this process."""
+    """Reports every message as tried; nothing leaves this process."""
 
     def send(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
-        """Yield `DRY_RUN` for each message, or `NOT_SENT` once there is a stop."""
+        """Yield `DRY_RUN` for each message, or `NOT_SENT` after a stop."""
         for message in messages:
             outcome = Outcome.NOT_SENT if should_stop() else Outcome.DRY_RUN
             yield Delivery(message.user_id, outcome)
 
     def check(self) -> None:
-        """There is nothing that could be away."""
+        """Do nothing: no provider can be away."""
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: nothing is open."""

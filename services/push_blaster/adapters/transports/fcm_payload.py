@@ -1,4 +1,4 @@
-"""What FCM v1 is sent for a message, and what its answers mean."""
+"""The messages of FCM v1, and the meaning of its answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,17 @@ from typing import Any, Final
 
 import orjson
 
-from push_blaster.domain.delivery.message import Message, Outcome
+from push_blaster.domain.delivery.message import TTL_S, Message, Outcome
 
-#: The largest message that FCM takes, in bytes.
+#: The largest message that FCM accepts, in bytes.
 MAX_BYTES: Final = 4_096
-TTL_S: Final = 86_400
-#: How long to wait after a 429 that does not say how long, by Google's advice.
+#: How long to wait after a 429 without `Retry-After`, as Google advises.
 QUOTA_PAUSE_S: Final = 60.0
 _FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
 class Advice(Enum):
-    """What to do about an answer that is not final."""
+    """The next action after an answer that is not final."""
 
     RETRY = auto()
     RENEW_TOKEN = auto()
@@ -26,9 +25,9 @@ class Advice(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What an answer of FCM means: a final outcome, or what to do; and the reason.
+    """The meaning of an answer of FCM: a final outcome or an advice, with the reason.
 
-    Units: `pause_s` is how long to wait where the answer itself does not say; None leaves it to us.
+    Units: `pause_s` is how long to wait if the answer does not say; None means the usual backoff.
     """
 
     meaning: Outcome | Advice
@@ -38,8 +37,8 @@ class Judgement:
 
 
 def encode_message(message: Message, *, validate_only: bool = False) -> bytes:
-    """Return the body for one message; the display tag lets a second copy replace the first."""
-    link, tag = message.deep_link, message.display_tag
+    """Return the body for one message; its display tag makes a second copy replace the first."""
+    tag = message.display_tag
     content: dict[str, Any] = {
         "fid" if message.device_kind == "fid" else "token": message.device_token,
         "notification": {"title": message.title, "body": message.body},
@@ -47,8 +46,8 @@ def encode_message(message: Message, *, validate_only: bool = False) -> bytes:
         "apns": {"headers": {"apns-collapse-id": tag, "apns-priority": "10"}},
         "webpush": {"headers": {"TTL": str(TTL_S)}, "notification": {"tag": tag}},
     }
-    if link:
-        content["data"] = {"click_action": link, "url": link}
+    if data := message.data:
+        content["data"] = data
     body: dict[str, Any] = {"message": content}
     if validate_only:
         body["validate_only"] = True
@@ -56,7 +55,7 @@ def encode_message(message: Message, *, validate_only: bool = False) -> bytes:
 
 
 def read_answer(status: int, body: bytes) -> Judgement:
-    """Return what FCM's answer means, by its error code, else by the HTTP status."""
+    """Return the meaning of FCM's answer, by its error code, else by the HTTP status."""
     document = _parse(body)
     if status == 200:
         name = document.get("name")
@@ -69,10 +68,10 @@ def read_answer(status: int, body: bytes) -> Judgement:
     return Judgement(_meaning(status, code), reason, pause_s=pause_s)
 
 
-#: The codes that say for certain what became of a message, whatever the status.
+#: Codes that decide the outcome of a message, whatever the HTTP status is.
 _BY_CODE: Final[Mapping[str, Outcome | Advice]] = {
     "UNREGISTERED": Outcome.TOKEN_DEAD,
-    "INVALID_ARGUMENT": Outcome.TOKEN_DEAD,  # with an FcmError it is the token that is invalid
+    "INVALID_ARGUMENT": Outcome.TOKEN_DEAD,  # with an FcmError, the token is invalid
     "SENDER_ID_MISMATCH": Outcome.FAILED,
     "THIRD_PARTY_AUTH_ERROR": Outcome.FAILED,
     "APNS_AUTH_ERROR": Outcome.FAILED,

@@ -1,4 +1,4 @@
-"""Firebase Cloud Messaging: HTTP v1, over the multiplexer."""
+"""Firebase Cloud Messaging, HTTP v1, over the multiplexer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ from push_blaster.domain.delivery.message import (
 #: How long a stop waits for the answers of messages in flight.
 DRAIN_S: Final = 0.8
 LOOK_S: Final = 0.05
-#: How often a message is begun whose request did not leave, before it is left for later.
+#: How often a request that did not leave is tried before its message is deferred.
 TRIES: Final = 3
 
-#: What no second try mends: the peer is not who it should be.
-_HOPELESS: Final = frozenset({pycurl.E_PEER_FAILED_VERIFICATION})
+#: Faults that no second try can mend: the certificate of the peer is not valid.
+_PERMANENT: Final = frozenset({pycurl.E_PEER_FAILED_VERIFICATION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FcmOptions:
-    """Where FCM is, and how patient we are with it.
+    """The address of FCM, and its timeout.
 
     Units: `answer_timeout` is how long one answer may take.
-    Shape: with `validate_only` the provider checks every message, and delivers none.
+    Shape: with `validate_only` FCM checks every message and delivers none.
     """
 
     project_id: str
@@ -57,7 +57,7 @@ class FcmTransport:
     """Sends messages to one Firebase project; any number of threads may send at once."""
 
     def __init__(self, options: FcmOptions, tokens: GoogleTokens) -> None:
-        """Take where to send, and what proves who we are."""
+        """Take the address, and the tokens that authenticate requests."""
         self._options = options
         self._tokens = tokens
         self._multiplexer = Multiplexer(
@@ -71,13 +71,13 @@ class FcmTransport:
     ) -> Iterator[Delivery]:
         """Yield the outcome of each message as it becomes known.
 
-        Raises: TransportUnavailableError if FCM refuses who we are, or is not who it should be.
+        Raises: TransportUnavailableError if FCM refuses our account or has no valid certificate.
         """
         sending = _Sending(self._options, self._tokens, self._multiplexer)
         return sending.run(messages, should_stop)
 
     def check(self) -> None:
-        """Raise TransportUnavailableError if there is no access token to be had."""
+        """Raise TransportUnavailableError if no access token can be obtained."""
         self._tokens.get()
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class FcmTransport:
 
 
 class _Sending:
-    """One call of `send`: what of it is still open, and what came of the rest."""
+    """One call of `send`: its open requests, and those to try again."""
 
     def __init__(self, options: FcmOptions, tokens: GoogleTokens, multiplexer: Multiplexer) -> None:
         self._options = options
@@ -119,7 +119,7 @@ class _Sending:
         for message in messages:
             try:
                 body = encode_message(message, validate_only=self._options.validate_only)
-            except Exception as error:  # noqa: BLE001 - it is the fault of this one message
+            except Exception as error:  # noqa: BLE001 - a fault of this one message
                 yield not_composed(message.user_id, error)
                 continue
             if len(body) > MAX_BYTES:
@@ -128,10 +128,10 @@ class _Sending:
             else:
                 requests.append(Request(message, self._headers, body))
         self._open = len(requests)
-        self._multiplexer.hand_in(self._call, requests)
+        self._multiplexer.submit(self._call, requests)
 
     def _collect(self) -> Iterator[Delivery]:
-        """Yield what has become final, and hand in again what may be begun once more."""
+        """Yield the final outcomes, and submit again the requests that may be tried again."""
         try:
             answers = self._call.answers.get(timeout=LOOK_S)
         except Empty:
@@ -141,11 +141,11 @@ class _Sending:
                 self._open -= 1
                 yield delivery
         if self._again:
-            self._multiplexer.hand_in(self._call, self._again)
+            self._multiplexer.submit(self._call, self._again)
             self._again = []
 
     def _judge(self, answer: Answer) -> Delivery | None:
-        """Return what became of a message, or None if it is begun again."""
+        """Return the outcome of a message, or None if its request is tried again."""
         if answer.is_cut_off or answer.fault:
             return self._judge_silence(answer)
         judged = read_answer(answer.status, answer.body)
@@ -163,8 +163,8 @@ class _Sending:
                 retry_after_s=pause_s,
                 is_over_quota=answer.status == HTTPStatus.TOO_MANY_REQUESTS,
             )
-        is_rehearsed = judged.meaning is Outcome.SENT and self._options.validate_only
-        outcome = Outcome.DRY_RUN if is_rehearsed else judged.meaning
+        is_tried_only = judged.meaning is Outcome.SENT and self._options.validate_only
+        outcome = Outcome.DRY_RUN if is_tried_only else judged.meaning
         return Delivery(user_id, outcome, judged.provider_id, judged.reason)
 
     def _judge_silence(self, answer: Answer) -> Delivery | None:
@@ -172,7 +172,7 @@ class _Sending:
         if answer.has_begun:
             reason = "stopped in flight" if answer.is_cut_off else f"no answer: {text}"
             return Delivery(user_id, Outcome.IN_DOUBT, reason=reason)
-        if answer.fault in _HOPELESS:
+        if answer.fault in _PERMANENT:
             self._fault = f"FCM cannot be reached at {self._options.base_url}: {text}."
         if answer.is_cut_off or self._fault is not None:
             return Delivery(user_id, Outcome.NOT_SENT, reason="stopped")
@@ -182,7 +182,7 @@ class _Sending:
         return Delivery(user_id, Outcome.DEFERRED, reason=f"FCM cannot be reached: {text}")
 
     def _renew(self, request: Request, judged: Judgement) -> Delivery | None:
-        """Try once with a new token; refused again, it is our account and no device's fault."""
+        """Try once with a new token; a second refusal is a fault of our account, not a device's."""
         if request.headers is not self._headers or not self._has_renewed:
             self._get_new_token()
         elif request.tries > 1 or self._call.stops_at is not None:

@@ -1,4 +1,4 @@
-"""The file transport: every message becomes a line of a file; nothing leaves the machine."""
+"""The file transport: each message becomes a line of a file, and nothing leaves the machine."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +20,13 @@ class FileTransport:
     """Appends messages to one JSONL file; several processes may append to it at once."""
 
     def __init__(self, path: Path) -> None:
-        """Take the file; its folder is made when the first message is sent."""
+        """Take the file; the first send creates its folder."""
         self._path = path
 
     def send(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
-        """Append one line for each message; TransportUnavailableError if the file cannot be had."""
+        """Append a line for each message; TransportUnavailableError if the file does not open."""
         descriptor = self._open()
         try:
             for message in messages:
@@ -42,7 +42,7 @@ class FileTransport:
         os.close(self._open())
 
     def close(self) -> None:
-        """Nothing is kept open between sends."""
+        """Do nothing: no file stays open between sends."""
 
     def _open(self) -> int:
         try:
@@ -55,7 +55,7 @@ class FileTransport:
 
 
 def _append(descriptor: int, message: Message) -> Delivery:
-    # One write of an appending descriptor: lines of several processes never run into each other.
+    # One write to an appending descriptor, so that lines of several processes do not mix.
     line = orjson.dumps(_line(message)) + b"\n"
     try:
         written = os.write(descriptor, line)
@@ -67,7 +67,6 @@ def _append(descriptor: int, message: Message) -> Delivery:
 
 
 def _line(message: Message) -> dict[str, Any]:
-    link = message.deep_link
     return {
         "sentAt": utc_now(),
         "userId": message.user_id,
@@ -75,5 +74,5 @@ def _line(message: Message) -> dict[str, Any]:
         "displayTag": message.display_tag,
         "title": message.title,
         "body": message.body,
-        "data": {"click_action": link, "url": link} if link else {},
+        "data": message.data,
     }

@@ -1,4 +1,4 @@
-"""Access tokens for FCM: asked for in one place, renewed before they end."""
+"""Access tokens for FCM, requested in one place and renewed before they expire."""
 
 import threading
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ TIMEOUT_S: Final = 10
 
 
 class GoogleTokens:
-    """The token of one service account, for all threads."""
+    """The access token of one service account, for all threads."""
 
     def __init__(self, account: Mapping[str, str], ca_file: Path | None) -> None:
-        """Take the service account's facts, and a CA of one's own if the token server has one."""
+        """Take the service account, and the CA file if the token server has a private CA."""
         try:
             self._credentials: Any = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]  # ships no types
                 account, scopes=[SCOPE]
@@ -37,14 +37,14 @@ class GoogleTokens:
         self._lock = threading.Lock()
 
     def get(self) -> str:
-        """Return a token good for minutes to come; TransportUnavailableError if there is none."""
+        """Return a token valid for the next minutes; TransportUnavailableError if there is none."""
         with self._lock:
             if self._ends_soon():
                 self._refresh()
             return str(self._credentials.token)
 
     def renew(self, refused: str) -> None:
-        """Get a new token in place of `refused`, unless another thread has done so."""
+        """Replace the token `refused`, unless another thread has done so."""
         with self._lock:
             if self._credentials.token == refused:
                 self._refresh()

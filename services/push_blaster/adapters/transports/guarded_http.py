@@ -1,4 +1,4 @@
-"""Posts by libcurl: many at once, followed nowhere, and to no address that may not be reached."""
+"""Posts by libcurl, many at once, to allowed addresses only, without following redirects."""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +15,13 @@ from push_blaster.domain.devices.device import Network, may_reach
 #: Connections to one host.
 CONNECTIONS: Final = 8
 LOOK_S: Final = 0.05
-#: An answer's body is read so far, and thrown away: the next post may use its connection.
+#: How much of an answer's body is read and dropped, so that the connection can be used again.
 MAX_ANSWER: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostOptions:
-    """Which private networks may be reached, which authority vouches, how long an answer takes."""
+    """The private networks that are allowed, a private CA, and how long an answer may take."""
 
     private_networks: Sequence[Network] = ()
     ca_file: Path | None = None
@@ -30,7 +30,7 @@ class PostOptions:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What is posted where for one message."""
+    """The request for one message."""
 
     url: str
     headers: Sequence[str]
@@ -39,10 +39,10 @@ class Post:
 
 @dataclass(slots=True)
 class Attempt:
-    """A post under way, and what came of it.
+    """A post in flight, and its result.
 
-    Shape: `status` is 0 where no answer came; then `fault` says why, and `has_begun` whether any
-    of the post may have left. `refused` is an address that may not be reached.
+    Shape: `status` is 0 if no answer came; then `fault` says why, and `has_begun` whether a part
+    of the post may have left. `refused` is the address that is not allowed.
     """
 
     message: Message
@@ -54,32 +54,32 @@ class Attempt:
     _answer_size: int = 0
 
     def read_header(self, line: bytes) -> None:
-        """Take a line of the answer's head."""
+        """Take one header line of the answer."""
         name, _, value = line.decode("latin-1").partition(":")
         self.headers[name.strip().lower()] = value.strip()
 
     def skip_body(self, part: bytes) -> int | None:
-        """Take a part of the answer's body; anything but None ends the answer."""
+        """Drop a part of the answer's body; any result but None ends the answer."""
         self._answer_size += len(part)
         return None if self._answer_size <= MAX_ANSWER else 0
 
 
 class _LentSocket(socket.socket):
-    """A socket that libcurl makes its own copy of; ours ends with the look at it."""
+    """A socket that libcurl duplicates; this copy closes when it is not used any more."""
 
     def __del__(self) -> None:
         self.close()
 
 
-class Lane:
-    """Connections kept open between sends, for one thread at a time.
+class GuardedHttpPool:
+    """Connections that stay open between sends, for one thread at a time.
 
-    No proxy is used. An address is judged when it is connected to, not when its name is looked up:
-    a name that changes its mind in between gains nothing.
+    The pool uses no proxy. It checks an address when it connects, not when it looks up the name, so
+    that a name that changes its address in between gains nothing.
     """
 
     def __init__(self, options: PostOptions) -> None:
-        """Take how patient to be, and where posts may go."""
+        """Take the timeout, and the networks that are allowed."""
         self._options = options
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
@@ -92,7 +92,7 @@ class Lane:
         return len(self._in_flight)
 
     def begin(self, post: Post, message: Message) -> None:
-        """Post, without waiting for the answer."""
+        """Begin a post without waiting for its answer."""
         attempt = Attempt(message)
         handle = self._spare.pop() if self._spare else pycurl.Curl()
         self._set_up(handle, post, attempt)
@@ -100,7 +100,7 @@ class Lane:
         self._multi.add_handle(handle)
 
     def collect(self) -> Iterator[Attempt]:
-        """Let libcurl work for a moment, and yield what has ended."""
+        """Let libcurl work for a moment, and yield the attempts that have ended."""
         self._multi.perform()
         _, done, failed = self._multi.info_read()
         for handle in done:
@@ -111,7 +111,7 @@ class Lane:
             self._multi.select(LOOK_S)
 
     def abandon(self) -> list[Attempt]:
-        """Break off everything in flight, and return it."""
+        """Break off every attempt in flight, and return it."""
         return [self._end(handle, "broken off") for handle in list(self._in_flight)]
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class Lane:
         attempt = self._in_flight.pop(handle)
         attempt.status = handle.getinfo(pycurl.RESPONSE_CODE)
         attempt.fault = fault
-        # Before anything of the body has left, nobody can have taken the message.
+        # The receiver cannot have the message before a part of the body has left.
         attempt.has_begun = handle.getinfo(pycurl.SIZE_UPLOAD_T) > 0
         self._multi.remove_handle(handle)
         handle.reset()
@@ -132,7 +132,7 @@ class Lane:
     def _set_up(self, handle: Any, post: Post, attempt: Attempt) -> None:
         handle.setopt(pycurl.URL, post.url)
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-        # A connection without TLS says only with its first answer that it takes one at a time.
+        # Without TLS, only the first answer shows whether a connection takes several requests.
         handle.setopt(pycurl.PIPEWAIT, post.url.lower().startswith("https:"))
         handle.setopt(pycurl.NOSIGNAL, 1)
         handle.setopt(pycurl.PROXY, "")
@@ -148,7 +148,7 @@ class Lane:
             handle.setopt(pycurl.CAINFO, str(self._options.ca_file))
 
     def _opener(self, attempt: Attempt) -> Callable[[int, Any], Any]:
-        """Return what opens a socket for the attempt, if the address may be reached."""
+        """Return the function that opens a socket if the address is allowed."""
         allowed = self._options.private_networks
 
         def open_socket(_: int, to: Any) -> Any:

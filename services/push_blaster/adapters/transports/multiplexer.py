@@ -1,7 +1,6 @@
-"""Requests over HTTP/2, many on each of a few connections: one thread of libcurl for all callers.
+"""HTTP/2 requests, many on each of a few connections, in one thread of libcurl for all callers.
 
-The thread does nothing but move bytes: what a message is and what an answer means is worked out by
-the threads that call.
+The thread only moves bytes; the calling threads write the messages and interpret the answers.
 """
 
 import threading
@@ -18,22 +17,22 @@ import pycurl
 
 CONNECTIONS: Final = 16
 STREAMS: Final = 100
-#: How many requests are in flight at most; the others wait until a stream is free.
+#: How many requests may be in flight; the others wait until a stream is free.
 WINDOW: Final = CONNECTIONS * STREAMS
 CONNECT_TIMEOUT_S: Final = 10
 #: How long answers gather before they are read: a thread woken for each would cost four times more.
 TICK_S: Final = 0.005
-#: How long an idle thread waits for work before it looks whether it is still wanted.
+#: How long an idle thread waits for work before it checks whether it should end.
 IDLE_S: Final = 0.5
 
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """What came back for a request.
+    """The answer to a request, or the fault in its place.
 
-    Shape: a `fault` of libcurl stands in place of an answer; then `has_begun` says whether any of
-    the request may have left. `is_cut_off` says that its caller had stopped waiting.
-    Units: `retry_after_s` is 0 where the answer names none.
+    Shape: `fault` is libcurl's code; then `has_begun` says whether a part of the request may have
+    left. `is_cut_off` says that the caller had stopped waiting.
+    Units: `retry_after_s` is 0 if the answer has no `Retry-After`.
     """
 
     request: "Request"
@@ -48,7 +47,7 @@ class Answer:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request: what it is about, its headers, and its body."""
+    """A request: the message that it is `about`, its headers, and its body."""
 
     about: Any
     headers: Sequence[str]
@@ -58,42 +57,42 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """The requests of one caller, how many are open, and where their answers are put."""
+    """The requests of one caller: how many are open, and the queue of their answers."""
 
     open: int = 0
     answers: SimpleQueue[list[Answer]] = field(default_factory=SimpleQueue)
-    #: From when on nothing more is begun, and until when what is in flight is waited for.
+    #: If set, no request begins any more, and requests in flight are cut off at this time.
     stops_at: float | None = None
 
     def stop(self, drain_s: float) -> None:
-        """Begin nothing more, and cut off after `drain_s` what has not been answered."""
+        """Begin no more requests, and cut off those without an answer after `drain_s`."""
         if self.stops_at is None:
             self.stops_at = time.monotonic() + drain_s
 
 
 class Multiplexer:
-    """POSTs to one URL; any number of threads may hand in requests at once."""
+    """Posts to one URL; any number of threads may submit requests at once."""
 
     def __init__(self, url: str, answer_timeout_s: float, ca_file: Path | None) -> None:
-        """Take where to, how long an answer may take, and a CA of one's own."""
+        """Take the URL, how long an answer may take, and the file of a private CA."""
         self._url = url
         self._timeout_ms = int(answer_timeout_s * 1_000)
         self._ca_file = ca_file
-        self._handed_in: SimpleQueue[tuple[Call, Sequence[Request]]] = SimpleQueue()
+        self._submitted: SimpleQueue[tuple[Call, Sequence[Request]]] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_closing = False
 
-    def hand_in(self, call: Call, requests: Sequence[Request]) -> None:
-        """Let `requests` be sent; each of them gets one answer in `call.answers`."""
+    def submit(self, call: Call, requests: Sequence[Request]) -> None:
+        """Send `requests`; each gets one answer in `call.answers`."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="multiplexer", daemon=True)
                 self._thread.start()
-        self._handed_in.put((call, requests))
+        self._submitted.put((call, requests))
 
     def close(self) -> None:
-        """Close every connection; what is in flight is cut off."""
+        """Close every connection; requests in flight are cut off."""
         self._is_closing = True
         if self._thread:
             self._thread.join()
@@ -104,7 +103,7 @@ class Multiplexer:
             wait_s = None if loop.is_busy else IDLE_S
             with suppress(Empty):
                 while True:
-                    loop.take(*self._handed_in.get(wait_s is not None, wait_s))
+                    loop.take(*self._submitted.get(wait_s is not None, wait_s))
                     wait_s = None
             loop.turn()
             if loop.is_busy:
@@ -121,8 +120,8 @@ class Multiplexer:
         handle.setopt(pycurl.CONNECTTIMEOUT, CONNECT_TIMEOUT_S)
         handle.setopt(pycurl.TIMEOUT_MS, self._timeout_ms)
         handle.setopt(pycurl.POST, 1)
-        # Read by a function that cannot go back to the start, or libcurl would by itself send a
-        # message twice whose connection broke before the answer.
+        # A read function cannot go back to the start. Otherwise libcurl would send a message again
+        # by itself if the connection broke before the answer.
         handle.setopt(pycurl.READFUNCTION, flight.read)
         handle.setopt(pycurl.WRITEFUNCTION, flight.pieces.append)
         if self._ca_file:
@@ -131,7 +130,7 @@ class Multiplexer:
 
 
 class _Flight:
-    """One handle of libcurl, used again and again, and the request that it carries."""
+    """One reusable handle of libcurl, and the request that it carries."""
 
     __slots__ = ("call", "handle", "has_begun", "headers", "pieces", "request")
 
@@ -153,13 +152,13 @@ class _Flight:
             self.handle.setopt(pycurl.HTTPHEADER, request.headers)
 
     def read(self, _size: int) -> bytes:
-        """Return the whole body: it fits libcurl's buffer."""
+        """Return the whole body, which fits libcurl's buffer."""
         self.has_begun = True
         return self.request.body
 
 
 class _Loop:
-    """What the thread has in its hands."""
+    """The state of the thread: waiting requests, requests in flight, and spare handles."""
 
     def __init__(self, new_handle: Any) -> None:
         self._new_handle = new_handle
@@ -182,11 +181,11 @@ class _Loop:
         self._waiting.extend((call, request) for request in requests)
 
     def turn(self) -> None:
-        """Begin what there is room for, read what has been answered, and hand the answers out."""
+        """Begin requests while there is room, and give answers that arrived to their callers."""
         while self._waiting and len(self._flights) < WINDOW:
             self._begin(*self._waiting.popleft())
         self._multi.perform()
-        self._hand_out(self._collect())
+        self._give_answers(self._collect())
         for call in [call for call in self._calls if call.stops_at is not None]:
             self._stop(call, call.stops_at or 0.0)
         self._calls = {call for call in self._calls if call.open}
@@ -227,7 +226,7 @@ class _Loop:
                 found.append((flight.call, answer))
         return found
 
-    def _hand_out(self, found: list[tuple[Call, Answer]]) -> None:
+    def _give_answers(self, found: list[tuple[Call, Answer]]) -> None:
         by_call: dict[Call, list[Answer]] = {}
         for call, answer in found:
             by_call.setdefault(call, []).append(answer)
@@ -236,7 +235,7 @@ class _Loop:
             call.answers.put(answers)
 
     def _stop(self, call: Call, cut_off_at: float) -> None:
-        """Give back what had no turn yet; from `cut_off_at` on, what is in flight as well."""
+        """Give back the requests that did not begin and, after `cut_off_at`, those in flight."""
         if not call.open:
             return
         left: list[tuple[Call, Answer]] = []
@@ -249,4 +248,4 @@ class _Loop:
             for flight in map(self._end, handles):
                 answer = Answer(flight.request, has_begun=flight.has_begun, is_cut_off=True)
                 left.append((call, answer))
-        self._hand_out(left)
+        self._give_answers(left)

@@ -1,4 +1,4 @@
-"""Messages posted to URLs that users gave us, and what the answers mean."""
+"""Posts messages to URLs that users gave, and interprets the answers."""
 
 import threading
 import time
@@ -11,25 +11,30 @@ from typing import Final
 
 from chassis.clock import utc_now
 from push_blaster.adapters.transports.answers import judge_each, not_composed
-from push_blaster.adapters.transports.guarded_http import Attempt, Lane, Post, PostOptions
+from push_blaster.adapters.transports.guarded_http import (
+    Attempt,
+    GuardedHttpPool,
+    Post,
+    PostOptions,
+)
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 
-#: Posts in flight of one call of `send`.
+#: How many posts of one call of `send` may be in flight.
 WINDOW: Final = 200
 #: How long a stop waits for the answers of messages in flight.
 DRAIN_S: Final = 0.8
 
 
 class UnsendableError(Exception):
-    """The message can be posted to nobody; the reason says why."""
+    """The message cannot be posted; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How a message becomes a post, and what statuses mean beside the usual.
+class MessageFormat:
+    """How a message becomes a post, and the meaning of special statuses.
 
-    Shape: `compose` may raise UnsendableError; `dead` are the statuses that say that the address
-    is no more; `hints` complete the reason of a status for people.
+    Shape: `compose` may raise UnsendableError; `dead` are the statuses that mean that the address
+    is gone; `hints` explain a status to people.
     """
 
     compose: Callable[[Message], Post]
@@ -40,11 +45,11 @@ class Recipe:
 class PostTransport:
     """Posts messages; any number of threads may send at once."""
 
-    def __init__(self, recipe: Recipe, options: PostOptions) -> None:
-        """Take what is posted, and how."""
-        self._recipe = recipe
+    def __init__(self, message_format: MessageFormat, options: PostOptions) -> None:
+        """Take the format of the posts, and the options of the connections."""
+        self._format = message_format
         self._options = options
-        self._idle: list[Lane] = []
+        self._idle: list[GuardedHttpPool] = []
         self._lock = threading.Lock()
 
     def send(
@@ -52,74 +57,74 @@ class PostTransport:
     ) -> Iterator[Delivery]:
         """Yield the outcome of each message as it becomes known.
 
-        An address that cannot be reached is never the fault of the others: it is `DEFERRED`.
+        A message whose address cannot be reached is `DEFERRED`; it does not stop the others.
         """
         with self._lock:
-            lane = self._idle.pop() if self._idle else Lane(self._options)
+            pool = self._idle.pop() if self._idle else GuardedHttpPool(self._options)
         try:
-            yield from self._send(lane, deque(messages), should_stop)
+            yield from self._send(pool, deque(messages), should_stop)
         finally:
-            lane.abandon()
+            pool.abandon()
             with self._lock:
-                self._idle.append(lane)
+                self._idle.append(pool)
 
     def check(self) -> None:
-        """There is nothing of ours that could be away."""
+        """Do nothing: the addresses belong to users, and no provider can be away."""
 
     def close(self) -> None:
         """Close every idle connection."""
         with self._lock:
-            for lane in self._idle:
-                lane.close()
+            for pool in self._idle:
+                pool.close()
             self._idle.clear()
 
     def _send(
-        self, lane: Lane, waiting: deque[Message], should_stop: Callable[[], bool]
+        self, pool: GuardedHttpPool, waiting: deque[Message], should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
-        while waiting or len(lane):
+        while waiting or len(pool):
             if should_stop():
                 yield from (
                     Delivery(m.user_id, Outcome.NOT_SENT, reason="stopped") for m in waiting
                 )
-                yield from self._drain(lane)
+                yield from self._drain(pool)
                 return
-            while waiting and len(lane) < WINDOW:
-                yield from self._begin(lane, waiting.popleft())
-            yield from self._collect(lane)
+            while waiting and len(pool) < WINDOW:
+                yield from self._begin(pool, waiting.popleft())
+            yield from self._collect(pool)
 
-    def _begin(self, lane: Lane, message: Message) -> Iterator[Delivery]:
+    def _begin(self, pool: GuardedHttpPool, message: Message) -> Iterator[Delivery]:
         try:
-            post = self._recipe.compose(message)
+            post = self._format.compose(message)
         except UnsendableError as error:
             yield Delivery(message.user_id, Outcome.FAILED, reason=str(error))
-        except Exception as error:  # noqa: BLE001 - it is the fault of this one message
+        except Exception as error:  # noqa: BLE001 - a fault of this one message
             yield not_composed(message.user_id, error)
         else:
-            lane.begin(post, message)
+            pool.begin(post, message)
 
-    def _collect(self, lane: Lane) -> Iterator[Delivery]:
-        for told in judge_each(lane.collect(), self._judge, lambda a: a.message.user_id):
-            if told is not None:
-                yield told
+    def _collect(self, pool: GuardedHttpPool) -> Iterator[Delivery]:
+        for delivery in judge_each(pool.collect(), self._judge, lambda a: a.message.user_id):
+            if delivery is not None:
+                yield delivery
 
-    def _drain(self, lane: Lane) -> Iterator[Delivery]:
-        """Wait a little for what is in flight, and leave the rest in doubt."""
+    def _drain(self, pool: GuardedHttpPool) -> Iterator[Delivery]:
+        """Wait a little for the posts in flight, and leave the rest in doubt."""
         give_up_at = time.monotonic() + DRAIN_S
-        while len(lane) and time.monotonic() < give_up_at:
-            yield from self._collect(lane)
-        for attempt in lane.abandon():
+        while len(pool) and time.monotonic() < give_up_at:
+            yield from self._collect(pool)
+        for attempt in pool.abandon():
             outcome = Outcome.IN_DOUBT if attempt.has_begun else Outcome.NOT_SENT
             yield Delivery(attempt.message.user_id, outcome, reason="stopped")
 
     def _judge(self, attempt: Attempt) -> Delivery:
         if attempt.status < 200:
             return _judge_silence(attempt)
-        # Whatever became of the rest of the answer, it is nobody's business.
-        outcome = _meaning(attempt.status, self._recipe.dead)
+        # Only status and headers matter, even if the body of the answer broke off.
+        outcome = _meaning(attempt.status, self._format.dead)
         user_id, headers = attempt.message.user_id, attempt.headers
         if outcome is Outcome.SENT:
             return Delivery(user_id, outcome, headers.get("location", "")[:500] or None)
-        hint = self._recipe.hints.get(attempt.status, _HINTS.get(attempt.status, ""))
+        hint = self._format.hints.get(attempt.status, _HINTS.get(attempt.status, ""))
         return Delivery(
             user_id,
             outcome,
@@ -130,7 +135,7 @@ class PostTransport:
 
 
 def read_retry_after(value: str) -> float | None:
-    """Return the seconds that `Retry-After` asks for, given as a number or as a date."""
+    """Return the seconds that `Retry-After` asks for, as a number or as a date."""
     if value.isdigit():
         return float(value)
     try:

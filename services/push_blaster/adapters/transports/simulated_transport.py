@@ -1,6 +1,6 @@
-"""The simulation's transport: it answers as a provider would, and nothing leaves this process.
+"""The transport of a simulation: it answers like a provider, and nothing leaves this process.
 
-What a device token says of itself decides: one that contains a word of `FAULTS` meets that fault.
+A message fails if its device token contains a word of `FAULTS`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ FAULTS: Final[Mapping[str, Outcome]] = {
 
 
 class SimulatedTransport:
-    """Takes every message, under a provider's id that begins with `test-`."""
+    """Accepts every message, with a provider's id that begins with `test-`."""
 
     def send(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
-        """Yield what the device token asks for, or `NOT_SENT` once there is a stop."""
+        """Yield the outcome that the device token names, or `NOT_SENT` after a stop."""
         for message in messages:
             if should_stop():
                 yield Delivery(message.user_id, Outcome.NOT_SENT)
@@ -30,10 +30,10 @@ class SimulatedTransport:
                 yield _answer(message)
 
     def check(self) -> None:
-        """There is nothing that could be away."""
+        """Do nothing: no provider can be away."""
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: nothing is open."""
 
 
 def _answer(message: Message) -> Delivery:

@@ -1,4 +1,4 @@
-"""One transport for every kind of device, side by side."""
+"""One transport for each kind of device; they send at the same time."""
 
 import threading
 from collections import defaultdict
@@ -13,7 +13,7 @@ from push_blaster.domain.delivery.message import (
 )
 from push_blaster.domain.delivery.transport import PushTransport
 
-_Told = SimpleQueue[Delivery | Exception | None]
+_Results = SimpleQueue[Delivery | Exception | None]
 
 
 class TransportsByKind:
@@ -26,9 +26,9 @@ class TransportsByKind:
     def send(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
-        """Yield the outcomes of all kinds as they become known; none waits for another.
+        """Yield the outcomes of all kinds as they become known; no kind waits for another.
 
-        Raises: TransportUnavailableError, once the others are through.
+        Raises: TransportUnavailableError, after the other transports have ended.
         """
         shares: dict[PushTransport, list[Message]] = defaultdict(list)
         for message in messages:
@@ -38,11 +38,11 @@ class TransportsByKind:
                 yield Delivery(message.user_id, Outcome.FAILED, reason=reason)
             else:
                 shares[transport].append(message)
-        if len(shares) == 1:  # as usual: no thread is needed
+        if len(shares) == 1:  # the usual case, without threads
             ((transport, share),) = shares.items()
             yield from transport.send(share, should_stop)
         elif shares:
-            yield from _send_side_by_side(shares, should_stop)
+            yield from _send_in_threads(shares, should_stop)
 
     def check(self) -> None:
         """Raise TransportUnavailableError if one of the transports can send nothing."""
@@ -55,51 +55,51 @@ class TransportsByKind:
             transport.close()
 
 
-def _send_side_by_side(
+def _send_in_threads(
     shares: Mapping[PushTransport, Sequence[Message]], should_stop: Callable[[], bool]
 ) -> Iterator[Delivery]:
-    """Yield what the transports yield, each in a thread of its own."""
-    told: _Told = SimpleQueue()
+    """Yield what the transports yield, each in its own thread."""
+    results: _Results = SimpleQueue()
     is_left = threading.Event()
 
     def ends() -> bool:
         return is_left.is_set() or should_stop()
 
     threads = [
-        threading.Thread(target=_tell, args=(transport, share, ends, told))
+        threading.Thread(target=_send_one, args=(transport, share, ends, results))
         for transport, share in shares.items()
     ]
     for thread in threads:
         thread.start()
     try:
-        yield from _read_all(told, len(threads))
+        yield from _read_all(results, len(threads))
     finally:
         is_left.set()
         for thread in threads:
             thread.join()
 
 
-def _tell(
+def _send_one(
     transport: PushTransport,
     share: Sequence[Message],
     should_stop: Callable[[], bool],
-    told: _Told,
+    results: _Results,
 ) -> None:
-    """Put each outcome into `told`; at the end None, or what went wrong."""
+    """Put each outcome into `results`; at the end None, or the error."""
     try:
         for delivery in transport.send(share, should_stop):
-            told.put(delivery)
-    except Exception as error:  # noqa: BLE001 - raised again in the thread that we work for
-        told.put(error)
+            results.put(delivery)
+    except Exception as error:  # noqa: BLE001 - raised again in the calling thread
+        results.put(error)
     else:
-        told.put(None)
+        results.put(None)
 
 
-def _read_all(told: _Told, running: int) -> Iterator[Delivery]:
-    """Yield until every thread has ended; then raise what went wrong, what is unforeseen first."""
+def _read_all(results: _Results, running: int) -> Iterator[Delivery]:
+    """Yield until every thread has ended; then raise the errors, an unforeseen error first."""
     faults: list[Exception] = []
     while running:
-        item = told.get()
+        item = results.get()
         if isinstance(item, Delivery):
             yield item
             continue

@@ -1,4 +1,4 @@
-"""VAPID (RFC 8292): who we are, signed, for each push service."""
+"""VAPID (RFC 8292): signatures that identify us to push services."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -11,20 +11,20 @@ from chassis.clock import utc_now
 from push_blaster.adapters.devices.subscription_keys import BadKeyError, decode
 from push_blaster.adapters.transports.webpush_encryption import encode, point_of
 
-#: How long a signature is good; push services take up to a day.
+#: How long a signature is valid; push services accept up to a day.
 LIFE: Final = timedelta(hours=12)
 RENEW_BEFORE: Final = timedelta(hours=1)
-#: Origins whose signatures are kept: endpoints are given by users, so there may be any number.
+#: How many signatures are kept; users give the endpoints, so the number of origins has no limit.
 KEPT: Final = 1_000
 
 
 class Vapid:
-    """Our key pair and contact; one signature serves every message of an origin for hours."""
+    """Our key pair and contact; one signature serves all messages to an origin for hours."""
 
     def __init__(self, private_key: str, subject: str) -> None:
-        """Take the private key in base64url, and `mailto:` or `https:` for whom to ask about us.
+        """Take the private key in base64url, and our contact as `mailto:` or `https:`.
 
-        Raises: BadKeyError if the key is none.
+        Raises: BadKeyError if the key is not valid.
         """
         raw = decode(private_key, "the private key")
         if len(raw) != 32:
@@ -32,14 +32,14 @@ class Vapid:
         try:
             key = ec.derive_private_key(int.from_bytes(raw, "big"), ec.SECP256R1())
         except ValueError as error:
-            raise BadKeyError("the private key is none of the curve P-256") from error
+            raise BadKeyError("the private key is not on the curve P-256") from error
         self.public_key = encode(point_of(key.public_key()))
         self._signer: Any = ES256Signer(key)
         self._subject = subject
         self._kept: dict[str, tuple[str, float]] = {}
 
     def sign(self, origin: str) -> str:
-        """Return the header `Authorization` for messages to `origin`."""
+        """Return the `Authorization` header for messages to `origin`."""
         now = utc_now()
         header, renew_at = self._kept.get(origin, ("", 0.0))
         if now.timestamp() < renew_at:
@@ -55,7 +55,7 @@ class Vapid:
 
 
 def make_key_pair() -> tuple[str, str]:
-    """Return a new private key, and the public one that browsers subscribe with; base64url."""
+    """Return a new private key, and the public key for browsers, both in base64url."""
     key = ec.generate_private_key(ec.SECP256R1())
     private = key.private_numbers().private_value.to_bytes(32, "big")
     return encode(private), encode(point_of(key.public_key()))

@@ -1,4 +1,4 @@
-"""The encryption of Web Push (RFC 8291): a message that only the receiver's browser can read."""
+"""The encryption of Web Push (RFC 8291): only the receiver's browser can read the message."""
 
 import base64
 import hmac
@@ -22,7 +22,7 @@ def encrypt(
     sender: ec.EllipticCurvePrivateKey | None = None,
     salt: bytes | None = None,
 ) -> bytes:
-    """Return `plain` for the receiver's eyes; each message has its own sender's key and salt."""
+    """Return `plain` encrypted for the receiver, with a sender's key and salt of its own."""
     sender = sender or ec.generate_private_key(_CURVE)
     salt = salt or os.urandom(16)
     our_point, their_point = point_of(sender.public_key()), point_of(receiver.p256dh)
@@ -35,7 +35,7 @@ def encrypt(
 
 
 def point_of(key: ec.EllipticCurvePublicKey) -> bytes:
-    """Return a public key as Web Push writes it: 65 bytes, uncompressed."""
+    """Return a public key as Web Push writes it, in 65 bytes, uncompressed."""
     return key.public_bytes(
         serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
     )

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from push_blaster.domain.devices.device import Address, DeadDevice
 
+#: How long a provider keeps a message for a device that is offline.
+TTL_S: Final = 86_400
 #: How much of a provider's words is kept.
 MAX_REASON: Final = 500
 
@@ -33,6 +35,11 @@ class Message:
     other_devices: tuple[Address, ...] = ()
     fault: str | None = None
     variant: str | None = None
+
+    @property
+    def data(self) -> dict[str, str]:
+        """Return the data that an app or page reads: where the message leads."""
+        return {"click_action": self.deep_link, "url": self.deep_link} if self.deep_link else {}
 
 
 class Outcome(StrEnum):

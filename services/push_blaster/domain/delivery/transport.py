@@ -1,4 +1,4 @@
-"""What carries messages to devices, whatever the provider."""
+"""The protocol of every transport."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from push_blaster.domain.delivery.message import Delivery, Message
 
 
 class PushTransport(Protocol):
-    """What carries messages to devices."""
+    """Carries messages to devices."""
 
     def send(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
@@ -15,7 +15,7 @@ class PushTransport(Protocol):
         """Yield one outcome for each message, as it becomes known."""
 
     def check(self) -> None:
-        """Raise TransportUnavailableError if nothing can be sent at present."""
+        """Raise TransportUnavailableError if no message can be sent now."""
 
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Close connections and files."""

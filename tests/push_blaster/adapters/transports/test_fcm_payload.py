@@ -10,8 +10,8 @@ from firebase_admin._messaging_encoder import MessageEncoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_blaster.adapters.transports.fcm_payload import TTL_S, encode_message
-from push_blaster.domain.delivery.message import Message
+from push_blaster.adapters.transports.fcm_payload import encode_message
+from push_blaster.domain.delivery.message import TTL_S, Message
 
 TEXTS = st.text(max_size=60)
 ENCODER = MessageEncoder()
