@@ -9,7 +9,7 @@ from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.funnel import Funnel, count_funnel
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.executions.phase import ENDED, Phase
+from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED, Phase
 
 
 class Trigger(StrEnum):
@@ -116,6 +116,31 @@ class Execution:
     def has_ended(self) -> bool:
         """Whether nothing will happen to it any more."""
         return self.phase in ENDED
+
+    @property
+    def status(self) -> str:
+        """Return `running`, or how it ended."""
+        return self.phase if self.has_ended else "running"
+
+    @property
+    def is_simulation(self) -> bool:
+        """Whether it walks the whole path, and nothing is delivered."""
+        return self.mode is Mode.SIMULATION
+
+    @property
+    def is_uncapped(self) -> bool:
+        """Whether a push of it went out without its cap check."""
+        return self.uncapped_reason is not None
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether it is not live yet, so that a cancel stops all of it."""
+        return self.phase in BEFORE_LIVE
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether there is anything to stop."""
+        return not self.has_ended
 
     @property
     def can_resume(self) -> bool:

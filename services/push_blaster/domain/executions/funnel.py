@@ -155,6 +155,12 @@ _NEVER_ASKED: Final = (
 )
 
 
+def add_funnels(funnels: Iterable[Funnel]) -> Funnel:
+    """Return the counts of several pushes together; rules and variants are those of one push."""
+    every = list(funnels)
+    return Funnel(**{name: sum(getattr(one, name) for one in every) for name in COUNTS})
+
+
 def count_funnel(
     counts: LedgerCounts, *, generated: int = 0, valid: int = 0, distinct: int = 0
 ) -> Funnel:

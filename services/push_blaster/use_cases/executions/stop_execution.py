@@ -17,7 +17,7 @@ from push_blaster.adapters.executions.execution_table import (
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import Execution, LogLevel, Trigger
-from push_blaster.domain.executions.funnel import Funnel
+from push_blaster.domain.executions.funnel import Funnel, add_funnels
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.domain.schedule.schedule import slots_between
 
@@ -38,6 +38,11 @@ class Receipt:
 
     execution: Execution
     funnels: Mapping[int, Funnel]
+
+    @property
+    def totals(self) -> Funnel:
+        """Return the counts of all pushes together."""
+        return add_funnels(self.funnels.values())
 
 
 def cancel_execution(database: Database, execution_id: str, reason: str, now: datetime) -> Receipt:

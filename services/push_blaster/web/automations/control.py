@@ -132,8 +132,8 @@ def _tell(done: Controlled) -> dict[str, Any]:
     stopped = [
         {
             "id": receipt.execution.id,
-            "sent": sum(funnel.sent for funnel in receipt.funnels.values()),
-            "inDoubt": sum(funnel.in_doubt for funnel in receipt.funnels.values()),
+            "sent": receipt.totals.sent,
+            "inDoubt": receipt.totals.in_doubt,
         }
         for receipt in done.stopped
     ]

@@ -6,9 +6,9 @@ from typing import Final
 
 from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group
+from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group, add_funnels
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.executions.phase import BEFORE_LIVE, Phase
+from push_blaster.domain.executions.phase import Phase
 
 #: The phases that a live execution walks through, as people call them.
 STATIONS: Final = (
@@ -53,11 +53,6 @@ class Card:
         return self.execution.automation.schedule.timezone
 
     @property
-    def can_cancel(self) -> bool:
-        """Whether a cancel is enough to stop all of it."""
-        return self.execution.phase in BEFORE_LIVE
-
-    @property
     def is_live(self) -> bool:
         """Whether it goes, or will go, to its whole audience."""
         return self.execution.mode is Mode.LIVE
@@ -65,16 +60,17 @@ class Card:
     @property
     def audience(self) -> int:
         """How many distinct users its pushes are meant for."""
-        return self.total("distinct")
+        return self.totals.distinct
 
     @property
     def decided(self) -> int:
         """How many of them have their outcome."""
-        return self.audience - sum(funnel.unsettled for funnel in self.funnels)
+        return self.audience - self.totals.unsettled
 
-    def total(self, name: str) -> int:
-        """Return a count of the funnel, of all pushes together."""
-        return sum(getattr(funnel, name) for funnel in self.funnels)
+    @property
+    def totals(self) -> Funnel:
+        """Return the counts of all pushes together."""
+        return add_funnels(self.funnels)
 
     @property
     def stations(self) -> list[tuple[str, str]]:

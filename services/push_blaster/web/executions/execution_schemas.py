@@ -69,10 +69,10 @@ class ApprovalSchema(CamelSchema):
     """Why an execution waits for approval, what is to be approved, and who did."""
 
     reason = fields.String()
-    content_hash = fields.String()
-    audience_hash = fields.String()
-    approved_by = fields.String(allow_none=True)
-    approved_at = fields.AwareDateTime(allow_none=True)
+    content_hash = fields.String(attribute="current.content")
+    audience_hash = fields.String(attribute="current.audience")
+    approved_by = fields.String(attribute="given.by", allow_none=True, dump_default=None)
+    approved_at = fields.AwareDateTime(attribute="given.at", allow_none=True, dump_default=None)
 
 
 class VariantCountSchema(CamelSchema):
@@ -138,20 +138,26 @@ class AudienceCheckSchema(DocumentSchema):
 class ExecutionPushSchema(CamelSchema):
     """One push of an execution."""
 
-    position = fields.Integer()
-    push_id = fields.String()
-    title = fields.String()
-    layer_id = fields.Integer()
-    status = fields.String()
-    due_at = fields.AwareDateTime(allow_none=True)
-    started_at = fields.AwareDateTime(allow_none=True)
-    ended_at = fields.AwareDateTime(allow_none=True)
-    audience_name = fields.String()
-    source_file = fields.String(allow_none=True)
-    audience_sha256 = fields.String(allow_none=True)
-    bad_rows = fields.List(fields.Dict())
-    audience_check = fields.Nested(AudienceCheckSchema, allow_none=True)
-    forecast = fields.Nested(ForecastSchema, allow_none=True)
+    position = fields.Integer(attribute="progress.position")
+    push_id = fields.String(attribute="push.id")
+    title = fields.String(attribute="push.title")
+    layer_id = fields.Integer(attribute="push.layer_id")
+    status = fields.String(attribute="progress.status")
+    due_at = fields.AwareDateTime(attribute="progress.due_at", allow_none=True)
+    started_at = fields.AwareDateTime(attribute="progress.started_at", allow_none=True)
+    ended_at = fields.AwareDateTime(attribute="progress.ended_at", allow_none=True)
+    audience_name = fields.String(attribute="push.audience_name")
+    source_file = fields.String(
+        attribute="progress.audience.source_file", allow_none=True, dump_default=None
+    )
+    audience_sha256 = fields.String(
+        attribute="progress.audience.sha256", allow_none=True, dump_default=None
+    )
+    bad_rows = fields.List(fields.Dict(), attribute="progress.audience.bad_rows", dump_default=list)
+    audience_check = fields.Nested(
+        AudienceCheckSchema, attribute="progress.audience_check", allow_none=True
+    )
+    forecast = fields.Nested(ForecastSchema, attribute="progress.forecast", allow_none=True)
     funnel = fields.Nested(FunnelSchema)
 
 
@@ -165,41 +171,47 @@ class PhaseSchema(CamelSchema):
 class ExecutionSchema(CamelSchema):
     """One execution."""
 
-    id = fields.String()
-    automation_id = fields.String()
-    automation_name = fields.String()
-    automation_version = fields.Integer()
-    mode = fields.String()
+    id = fields.String(attribute="execution.id")
+    automation_id = fields.String(attribute="execution.automation.id")
+    automation_name = fields.String(attribute="execution.automation.name")
+    automation_version = fields.Integer(attribute="execution.automation.version")
+    mode = fields.String(attribute="execution.mode")
     simulated = fields.Boolean(
-        metadata={"description": "Whether it walks the whole path, and nothing is delivered."}
+        attribute="execution.is_simulation",
+        metadata={"description": "Whether it walks the whole path, and nothing is delivered."},
     )
-    trigger = fields.String()
-    slot = fields.AwareDateTime()
-    begins_at = fields.AwareDateTime()
-    phase = fields.String()
-    status = fields.String(metadata={"description": "running, or how it ended"})
-    due_at = fields.AwareDateTime(allow_none=True)
-    live_at = fields.AwareDateTime(allow_none=True)
-    created_at = fields.AwareDateTime()
-    ended_at = fields.AwareDateTime(allow_none=True)
-    reason = fields.String(allow_none=True)
-    uncapped = fields.Boolean()
-    uncapped_reason = fields.String(allow_none=True)
-    over_cap = fields.Nested(OverCapCountSchema, allow_none=True)
-    approval = fields.Nested(ApprovalSchema, allow_none=True)
+    trigger = fields.String(attribute="execution.trigger")
+    slot = fields.AwareDateTime(attribute="execution.slot")
+    begins_at = fields.AwareDateTime(attribute="execution.begins_at")
+    phase = fields.String(attribute="execution.phase")
+    status = fields.String(
+        attribute="execution.status", metadata={"description": "running, or how it ended"}
+    )
+    due_at = fields.AwareDateTime(attribute="execution.due_at", allow_none=True)
+    live_at = fields.AwareDateTime(attribute="execution.live_at", allow_none=True)
+    created_at = fields.AwareDateTime(attribute="execution.created_at")
+    ended_at = fields.AwareDateTime(attribute="execution.ended_at", allow_none=True)
+    reason = fields.String(attribute="execution.reason", allow_none=True)
+    uncapped = fields.Boolean(attribute="execution.is_uncapped")
+    uncapped_reason = fields.String(attribute="execution.uncapped_reason", allow_none=True)
+    over_cap = fields.Nested(OverCapCountSchema, attribute="details.over_cap", allow_none=True)
+    approval = fields.Nested(ApprovalSchema, attribute="details.approval", allow_none=True)
     pace = fields.List(
         fields.Dict(),
+        attribute="details.pace",
         metadata={
             "description": "While it is live, of each engine: ratePerMinute, breaker (closed, "
             "open, half_open), slowedTo (after answers over quota), engines that share the rate; "
             "ownRatePerMinute, which all of them share, where the automation has one."
         },
     )
-    can_cancel = fields.Boolean()
-    can_stop = fields.Boolean()
-    can_resume = fields.Boolean()
+    can_cancel = fields.Boolean(attribute="execution.can_cancel")
+    can_stop = fields.Boolean(attribute="execution.can_stop")
+    can_resume = fields.Boolean(attribute="execution.can_resume")
     resumes = fields.String(
-        allow_none=True, metadata={"description": "the stopped execution that it goes on with"}
+        attribute="execution.resumes",
+        allow_none=True,
+        metadata={"description": "the stopped execution that it resumes"},
     )
     phases = fields.List(fields.Nested(PhaseSchema))
     pushes = fields.List(fields.Nested(ExecutionPushSchema))
@@ -216,7 +228,7 @@ class ReceiptSchema(CamelSchema):
     """What a cancel or a stop did: who had been sent to, and who will not be."""
 
     execution = fields.Nested(ExecutionSchema)
-    sent = fields.Integer()
-    in_flight = fields.Integer()
-    in_doubt = fields.Integer()
-    not_sent = fields.Integer()
+    sent = fields.Integer(attribute="totals.sent")
+    in_flight = fields.Integer(attribute="totals.in_flight")
+    in_doubt = fields.Integer(attribute="totals.in_doubt")
+    not_sent = fields.Integer(attribute="totals.not_sent")

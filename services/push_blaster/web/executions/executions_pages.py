@@ -173,12 +173,11 @@ def execution_pages(context: WebContext) -> Blueprint:
 
 def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValue:
     receipt = act(request.form.get("reason", "").strip())
-    funnels = receipt.funnels.values()
-    sent, doubtful, spared = (
-        sum(getattr(funnel, name) for funnel in funnels)
-        for name in ("sent", "in_doubt", "not_sent")
+    totals = receipt.totals
+    text = (
+        f"Stopped. {totals.sent} were sent to, {totals.not_sent} will not be, "
+        f"{totals.in_doubt} are in doubt."
     )
-    text = f"Stopped. {sent} were sent to, {spared} will not be, {doubtful} are in doubt."
     flash(text, "success")
     return redirect(url_for(".show", execution_id=execution_id), 303)
 

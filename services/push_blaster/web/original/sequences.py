@@ -125,8 +125,7 @@ def sequence_routes(context: WebContext) -> Routes:
         action: SequenceAction = body["action"]
         reason = body["reason"] or f"{action} by {caller_name()}."
         receipt = control_sequence(database, execution_id, action, reason, utc_now())
-        sent = sum(funnel.sent for funnel in receipt.funnels.values())
-        in_doubt = sum(funnel.in_doubt for funnel in receipt.funnels.values())
+        sent, in_doubt = receipt.totals.sent, receipt.totals.in_doubt
         message = f"Ended: {sent} were sent, {in_doubt} are in doubt; nobody else gets anything."
         data = {**show_brief(receipt.execution), "sent": sent, "inDoubt": in_doubt}
         return jsonify(success=True, data=data, message=message)

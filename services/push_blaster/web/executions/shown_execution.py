@@ -1,0 +1,114 @@
+"""An execution as the API answers it: the execution itself, and what belongs to it elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chassis.clock import utc_now
+from chassis.postgres import Connection, Database
+from push_blaster.adapters.cadence.over_cap_table import OverCapCount, select_over_cap_count
+from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
+from push_blaster.adapters.executions.approval_table import select_approval
+from push_blaster.adapters.executions.execution_view import EnteredPhase, select_phases
+from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_paces
+from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.delivery.ledger import LedgerCounts
+from push_blaster.domain.executions.approval import Approval, Hashes, hash_what_is_sent
+from push_blaster.domain.executions.execution import Execution, PushProgress
+from push_blaster.domain.executions.funnel import Funnel
+from push_blaster.domain.executions.phase import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPush:
+    """One push of an execution: what it is, how far it has come, and its funnel of now."""
+
+    push: Push
+    progress: PushProgress
+    funnel: Funnel
+
+
+@dataclass(frozen=True, slots=True)
+class ShownApproval:
+    """What an approver looks at, and the approval that was given, if one was."""
+
+    reason: str
+    current: Hashes
+    given: Approval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What only the answer about one execution has."""
+
+    approval: ShownApproval | None
+    over_cap: OverCapCount | None
+    pace: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownExecution:
+    """An execution as the API answers it."""
+
+    execution: Execution
+    phases: Sequence[EnteredPhase]
+    pushes: Sequence[ShownPush]
+    details: Details | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownReceipt:
+    """What a stop did, all pushes together."""
+
+    execution: ShownExecution
+    totals: Funnel
+
+
+def list_shown(connection: Connection, executions: Sequence[Execution]) -> list[ShownExecution]:
+    """Return executions as a list answers them."""
+    entered = select_phases(connection, [execution.id for execution in executions])
+    return [
+        ShownExecution(one, entered.get(one.id, []), _list_pushes(one, {})) for one in executions
+    ]
+
+
+def show_execution(database: Database, execution: Execution) -> ShownExecution:
+    """Return one execution with everything that belongs to it."""
+    with database.transaction() as connection:
+        phases = select_phases(connection, [execution.id]).get(execution.id, [])
+        counts = select_ledger_counts(connection, execution.id)
+        details = Details(
+            approval=_show_approval(execution, select_approval(connection, execution.id)),
+            over_cap=select_over_cap_count(connection, execution.id),
+            pace=_select_paces(connection, execution),
+        )
+    return ShownExecution(execution, phases, _list_pushes(execution, counts), details)
+
+
+def _list_pushes(execution: Execution, counts: Mapping[int, LedgerCounts]) -> list[ShownPush]:
+    return [
+        ShownPush(push, progress, progress.read_funnel(counts.get(progress.position)))
+        for push, progress in zip(execution.automation.pushes, execution.pushes, strict=False)
+    ]
+
+
+def _show_approval(execution: Execution, given: Approval | None) -> ShownApproval | None:
+    """Return what an approver looks at; None where nobody has to."""
+    if execution.approval_reason is None:
+        return None
+    current = hash_what_is_sent(execution.automation.pushes, execution.pushes)
+    return ShownApproval(execution.approval_reason, current, given)
+
+
+def _select_paces(connection: Connection, execution: Execution) -> Sequence[Mapping[str, Any]]:
+    """Return at which pace each engine sends, while the execution is live."""
+    if execution.phase is not Phase.LIVE_EXECUTION:
+        return []
+    paces = select_paces(connection, utc_now() - ALIVE_WITHIN)
+    own = execution.automation.settings.rate_per_minute
+    if own is None:
+        return paces
+    return [
+        {**pace, "ratePerMinute": min(own, pace["ratePerMinute"]), "ownRatePerMinute": own}
+        for pace in paces
+    ]
