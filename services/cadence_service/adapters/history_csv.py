@@ -1,7 +1,6 @@
 """The CSV of a history, or of an audience, row by row: good rows, and bad ones with why."""
 
 import csv
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,15 +8,13 @@ from typing import Final, TextIO
 from uuid import UUID
 
 from cadence_service.adapters.notification_record import MessageTexts
+from cadence_service.domain.user_ids import is_user_id
 
 REQUIRED_COLUMNS: Final = ("user_id", "layer_id", "push_title", "sent_at")
 ID_COLUMNS: Final = ("user_id", "userid", "id", "user id", "user")
 #: Within these years windows can be reckoned from an instant.
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-_UUID: Final = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
-)
 
 
 class HistoryCsvError(Exception):
@@ -151,7 +148,7 @@ def _read_past_send(cells: Mapping[str, str]) -> tuple[PastSend | None, list[str
 def _read_user(text: str) -> tuple[UUID | None, list[str]]:
     if not text:
         return None, ["user_id is missing"]
-    if not _UUID.fullmatch(text):
+    if not is_user_id(text):
         return None, [f"user_id {text[:60]!r} is no UUID"]
     return UUID(text), []
 

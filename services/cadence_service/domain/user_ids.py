@@ -18,6 +18,11 @@ _UUID: Final = re.compile(
 )
 
 
+def is_user_id(text: str) -> bool:
+    """Return whether `text` is a user id: a UUID with hyphens."""
+    return _UUID.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UserIds:
     """Distinct users in ascending order.

@@ -1,9 +1,14 @@
-"""Time zones: where a wall time falls, and what the clock changes do to it."""
+"""Time zones: where a wall time falls, also across clock changes, and which years count."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+#: A date outside of these years is a typing error, and some cannot be converted to UTC.
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2200
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +17,11 @@ class Slot:
 
     at: datetime
     remark: str | None = None
+
+
+def is_near(day: date) -> bool:
+    """Return whether a date or an instant lies in the years from FIRST_YEAR to LAST_YEAR."""
+    return FIRST_YEAR <= day.year <= LAST_YEAR
 
 
 def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:

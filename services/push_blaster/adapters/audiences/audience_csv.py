@@ -1,18 +1,15 @@
 """The CSV that a script wrote, row by row: good rows, and bad ones with their reason."""
 
 import csv
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
 from push_blaster.adapters.csv_cells import write_plain_csv
+from push_blaster.domain.audiences.audience import is_user_id
 
 ID_COLUMNS: Final = frozenset({"user_id", "userid", "id", "user id", "user"})
-_UUID: Final = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
-)
 
 
 class AudienceCsvError(Exception):
@@ -93,7 +90,7 @@ def _read_row(line: int, cells: list[str], header: list[str], position: int) -> 
     user_id = cells[position].strip()
     if not user_id:
         return CsvRow(line, "", {}, "missing_id")
-    if not _UUID.fullmatch(user_id):
+    if not is_user_id(user_id):
         return CsvRow(line, "", {}, f"invalid_uuid: {user_id[:50]!r}")
     variables = {
         name: cell

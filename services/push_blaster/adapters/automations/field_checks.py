@@ -11,7 +11,7 @@ from push_blaster.adapters.automations.schedule_fields import (
     read_date,
     read_time,
 )
-from push_blaster.domain.zones import find_zone
+from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, find_zone
 
 DAY_MINUTES: Final = 24 * 60
 
@@ -38,7 +38,7 @@ def is_date(value: str) -> None:
         read_date(value)
     except ValueError as error:
         raise ValidationError(
-            f"{value!r} is no date from 1970 to 2200; write it as YYYY-MM-DD."
+            f"{value!r} is no date from {FIRST_YEAR} to {LAST_YEAR}; write it as YYYY-MM-DD."
         ) from error
 
 
@@ -67,7 +67,7 @@ def is_absolute_time(value: str) -> None:
     except ValueError as error:
         raise ValidationError(
             f"{value!r} is neither a time of day (HH:MM) nor an instant (ISO 8601) "
-            "from 1970 to 2200."
+            f"from {FIRST_YEAR} to {LAST_YEAR}."
         ) from error
 
 

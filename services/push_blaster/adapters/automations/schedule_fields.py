@@ -5,11 +5,8 @@ from datetime import UTC, date, datetime, time
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from push_blaster.domain.zones import place_in_zone
+from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near, place_in_zone
 
-#: Days beyond these are slips of the pen, and calendars end not far beyond them.
-FIRST_YEAR: Final = 1970
-LAST_YEAR: Final = 2200
 Day = TypeVar("Day", bound=date)
 
 _TIME_OF_DAY: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
@@ -40,6 +37,6 @@ def read_absolute_time(value: str, zone: str) -> time | datetime:
 
 
 def _near(day: Day) -> Day:
-    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+    if not is_near(day):
         raise ValueError(f"{day} is not from {FIRST_YEAR} to {LAST_YEAR}")
     return day

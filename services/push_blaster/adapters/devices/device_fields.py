@@ -10,12 +10,14 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from push_blaster.adapters.devices.subscription_keys import BadKeyError, read_keys
+from push_blaster.domain.audiences.audience import is_user_id
 from push_blaster.domain.devices.device import (
     Address,
     DeviceKind,
     find_push_host_fault,
     find_url_fault,
 )
+from push_blaster.domain.zones import is_near
 
 MAX_TOKEN: Final = 2_048
 #: How far ahead of ours a client's clock may be.
@@ -23,9 +25,6 @@ SKEW: Final = timedelta(minutes=5)
 _NOTHING: Final = (None, "")
 _TOKEN: Final = re.compile(r"[!-~]{1,2048}")
 _SHORT: Final = re.compile(r"[ -~]{0,50}")
-_UUID: Final = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def _read_token(value: object) -> str:
 def _read_user_id(value: object) -> UUID:
     if value in _NOTHING:
         raise _Fault("Missing data for required field.")
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    if not isinstance(value, str) or not is_user_id(value):
         raise _Fault("Not a valid UUID.")
     return UUID(value)
 
@@ -202,7 +201,7 @@ def _read_instant(value: object) -> datetime | None:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         instant = None
-    if instant is None or not 1970 <= instant.year < 2200:
+    if instant is None or not is_near(instant):
         raise _Fault(f"{str(value)[:40]!r} is no instant (ISO 8601).")
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 

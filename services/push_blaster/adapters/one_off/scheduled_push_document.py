@@ -11,10 +11,11 @@ from typing import Any, Final
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.schedule.schedule import next_slots
+from push_blaster.domain.zones import FIRST_YEAR
 
 MARK: Final = "scheduledPush"
 LEAD_MINUTES: Final = 10
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LONG_AGO: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,16 @@ class Batch:
     rows: int
 
 
+_UUID: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
+)
+
+
+def is_user_id(text: str) -> bool:
+    """Return whether `text` is a user id as files and clients write it: a UUID with hyphens."""
+    return _UUID.fullmatch(text) is not None
+
+
 def read_user_ids(texts: Iterable[str]) -> tuple[list[UUID], list[str]]:
     """Return the distinct user ids among `texts`, and the texts that are none."""
     users: dict[UUID, None] = {}

@@ -1,20 +1,18 @@
 """Instants as clients write them."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from marshmallow import ValidationError, fields
 
-#: Instants beyond are slips of the pen; near year 1 and 9999 they cannot even be told in UTC.
-EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near
 
 
 class InstantField(fields.AwareDateTime):
-    """An instant with its offset, between 1970 and 2200; it is read as UTC."""
+    """An instant with its offset, within the years that is_near allows; it is read as UTC."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime:
         instant = super()._deserialize(value, attr, data, **options)
-        if not EARLIEST <= instant <= LATEST:
-            raise ValidationError("Instants lie between 1970 and 2200.")
+        if not is_near(instant):
+            raise ValidationError(f"Instants lie between {FIRST_YEAR} and {LAST_YEAR}.")
         return instant.astimezone(UTC)
