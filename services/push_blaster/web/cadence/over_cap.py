@@ -1,48 +1,46 @@
 """The routes that account for an unchecked send: users who got more than the rules allow."""
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from flask import Response
 from flask.typing import ResponseReturnValue
-from marshmallow import fields
 
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.cadence.over_cap_table import select_over_cap, select_over_cap_count
+from chassis.typed_schemas import answer_schema, request_schema
+from push_blaster.adapters.cadence.over_cap_table import (
+    OverCapCount,
+    OverCapUser,
+    select_over_cap,
+    select_over_cap_count,
+)
 from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.web.frame.common_schemas import DeliveryQuerySchema, OverCapCountSchema
+from push_blaster.web.frame.common_schemas import PageQuery
 from push_blaster.web.frame.cursors import read_cursor, write_cursor
 
 #: How many rows of an exported list are read at once.
 PAGE: Final = 5_000
 
 
-class OverCapUserSchema(CamelSchema):
-    """A user who got more than rules allow by one push."""
-
-    position = fields.Integer()
-    user_id = fields.UUID()
-    rules = fields.List(fields.String())
-
-
-class OverCapSchema(CamelSchema):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverCapReport:
     """The users of an execution who got more than the cadence rules allow.
 
     The state is `checked` if no push went out unchecked; else `pending` until cadence has recorded
     every send, then `known`.
     """
 
-    execution_id = fields.String()
-    state = fields.String()
-    uncapped_reason = fields.String(allow_none=True)
-    count = fields.Nested(OverCapCountSchema, allow_none=True)
-    users = fields.List(fields.Nested(OverCapUserSchema))
-    next_cursor = fields.String(allow_none=True)
+    execution_id: str
+    state: str
+    uncapped_reason: str | None
+    count: OverCapCount | None
+    users: Sequence[OverCapUser]
+    next_cursor: str | None
 
 
 def over_cap_routes(database: Database) -> Routes:
@@ -50,27 +48,27 @@ def over_cap_routes(database: Database) -> Routes:
     routes = Routes("over_cap", __name__, description="Unchecked sends, accounted for")
 
     @routes.route("/api/executions/<execution_id>/over-cap", methods=["GET"])
-    @routes.arguments(DeliveryQuerySchema, location="query")
-    @routes.response(200, OverCapSchema)
-    def read(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
+    @routes.arguments(request_schema(PageQuery), location="query")
+    @routes.response(200, answer_schema(OverCapReport, "OverCap"))
+    def read(query: PageQuery, execution_id: str) -> OverCapReport:
         """List the users of an unchecked send who got more than the cadence rules allow.
 
         The list is known when the execution has ended and cadence has recorded every send.
         """
-        after = read_cursor(query["cursor"], int, UUID)
+        after = read_cursor(query.cursor, int, UUID)
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
             count = select_over_cap_count(connection, execution_id)
-            found = select_over_cap(connection, execution_id, after, query["limit"])
-        is_full = len(found) == query["limit"]
-        return {
-            "execution_id": execution_id,
-            "state": _state(execution, is_known=count is not None),
-            "uncapped_reason": execution.uncapped_reason,
-            "count": count,
-            "users": found,
-            "next_cursor": write_cursor(found[-1].position, found[-1].user_id) if is_full else None,
-        }
+            found = select_over_cap(connection, execution_id, after, query.limit)
+        is_full = len(found) == query.limit
+        return OverCapReport(
+            execution_id=execution_id,
+            state=_state(execution, is_known=count is not None),
+            uncapped_reason=execution.uncapped_reason,
+            count=count,
+            users=found,
+            next_cursor=write_cursor(found[-1].position, found[-1].user_id) if is_full else None,
+        )
 
     @routes.route("/api/executions/<execution_id>/over-cap.csv", methods=["GET"])
     @routes.alt_response(200, content_type="text/csv")

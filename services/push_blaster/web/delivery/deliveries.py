@@ -1,18 +1,18 @@
 """Routes about who got what: an execution's ledger as a CSV, and a user's over all executions."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from flask import Response
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
+from marshmallow import validate
 
-from chassis.answers import answer_schema, page_schema
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about, answer_schema, page_schema, request_schema
 from push_blaster.adapters.csv_cells import stream_csv, write_csv
 from push_blaster.adapters.delivery.delivery_report import (
     LedgerPlace,
@@ -24,7 +24,7 @@ from push_blaster.adapters.delivery.delivery_search import UserDelivery, select_
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.executions.export_execution import file_name
-from push_blaster.web.frame.common_schemas import DeliveryQuerySchema
+from push_blaster.web.frame.common_schemas import PageQuery
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
 
 COLUMNS: Final = (
@@ -37,17 +37,19 @@ DeliverySchema = answer_schema(LedgerRow, "Delivery", without=("batch",))
 DeliveryListSchema = page_schema(DeliverySchema, "deliveries", "DeliveryList")
 
 
-class LedgerQuerySchema(DeliveryQuerySchema):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerQuery(PageQuery):
     """Query of an execution's deliveries, of all users or of one."""
 
-    user_id = fields.UUID(load_default=None)
+    user_id: UUID | None = None
 
 
-class UserDeliveryQuerySchema(CamelSchema):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDeliveryQuery:
     """Query of a user's deliveries."""
 
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
-    cursor = fields.String(load_default=None)
+    limit: int = about(50, validate=validate.Range(min=1, max=500))
+    cursor: str | None = None
 
 
 UserDeliverySchema = answer_schema(UserDelivery, without=("entry",))
@@ -59,17 +61,16 @@ def delivery_routes(database: Database) -> Routes:
     routes = Routes("deliveries", __name__, description="Who got what")
 
     @routes.route("/api/executions/<execution_id>/deliveries", methods=["GET"])
-    @routes.arguments(LedgerQuerySchema, location="query")
+    @routes.arguments(request_schema(LedgerQuery), location="query")
     @routes.response(200, DeliveryListSchema)
-    def list_of_execution(query: dict[str, Any], execution_id: str) -> dict[str, Any]:
+    def list_of_execution(query: LedgerQuery, execution_id: str) -> dict[str, object]:
         """List who got what, and who did not and why, by push, batch and user; or one user."""
-        limit, user_id = query["limit"], query["user_id"]
-        read = read_cursor(query["cursor"], _read_batch, UUID)
+        read = read_cursor(query.cursor, _read_batch, UUID)
         after = LedgerPlace(*read[0], read[1]) if read else None
         with database.transaction() as connection:
             select_execution(connection, execution_id)
-            found = select_deliveries(connection, execution_id, after, limit, user_id)
-        return {"deliveries": found, "next_cursor": _next(found, limit)}
+            found = select_deliveries(connection, execution_id, after, query.limit, query.user_id)
+        return {"deliveries": found, "next_cursor": _next(found, query.limit)}
 
     @routes.route("/api/executions/<execution_id>/export.csv", methods=["GET"])
     @routes.alt_response(200, content_type="text/csv")
@@ -85,14 +86,14 @@ def delivery_routes(database: Database) -> Routes:
         )
 
     @routes.route("/api/users/<uuid:user_id>/deliveries", methods=["GET"])
-    @routes.arguments(UserDeliveryQuerySchema, location="query")
+    @routes.arguments(request_schema(UserDeliveryQuery), location="query")
     @routes.response(200, UserDeliveryListSchema)
-    def list_of_user(query: dict[str, Any], user_id: UUID) -> dict[str, Any]:
+    def list_of_user(query: UserDeliveryQuery, user_id: UUID) -> dict[str, object]:
         """List what a user got, or did not get, and why: of all executions, newest first."""
-        before = read_cursor(query["cursor"], read_instant, str)
+        before = read_cursor(query.cursor, read_instant, str)
         with database.transaction() as connection:
-            found = select_deliveries_of(connection, user_id, before, query["limit"])
-        is_full = len(found) == query["limit"]
+            found = select_deliveries_of(connection, user_id, before, query.limit)
+        is_full = len(found) == query.limit
         last = write_cursor(found[-1].claimed_at, found[-1].entry) if is_full else None
         return {"deliveries": found, "next_cursor": last}
 

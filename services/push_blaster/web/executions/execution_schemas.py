@@ -5,10 +5,11 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from chassis.schemas import CamelSchema, DocumentSchema
+from chassis.typed_schemas import answer_schema
+from push_blaster.adapters.cadence.over_cap_table import OverCapCount
 from push_blaster.domain.executions.funnel import COUNTS
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.web.frame.common_schemas import OverCapCountSchema
 from push_blaster.web.frame.instants import InstantField
 
 
@@ -194,7 +195,9 @@ class ExecutionSchema(CamelSchema):
     reason = fields.String(attribute="execution.reason", allow_none=True)
     uncapped = fields.Boolean(attribute="execution.is_uncapped")
     uncapped_reason = fields.String(attribute="execution.uncapped_reason", allow_none=True)
-    over_cap = fields.Nested(OverCapCountSchema, attribute="details.over_cap", allow_none=True)
+    over_cap = fields.Nested(
+        answer_schema(OverCapCount), attribute="details.over_cap", allow_none=True
+    )
     approval = fields.Nested(ApprovalSchema, attribute="details.approval", allow_none=True)
     pace = fields.List(
         fields.Dict(),

@@ -1,8 +1,11 @@
 """Schemas that the routes of several rooms share."""
 
+from dataclasses import dataclass
+
 from marshmallow import fields, validate
 
 from chassis.schemas import CamelSchema
+from chassis.typed_schemas import about
 
 
 class LogEntrySchema(CamelSchema):
@@ -23,11 +26,12 @@ class StartHeadersSchema(CamelSchema):
     )
 
 
-class DeliveryQuerySchema(CamelSchema):
-    """Query of a list that is read page by page."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageQuery:
+    """Query of a long list that is read page by page."""
 
-    limit = fields.Integer(load_default=500, validate=validate.Range(min=1, max=5_000))
-    cursor = fields.String(load_default=None)
+    limit: int = about(500, validate=validate.Range(min=1, max=5_000))
+    cursor: str | None = None
 
 
 class LogQuerySchema(CamelSchema):
@@ -48,11 +52,3 @@ class BrokenFileSchema(CamelSchema):
 
     file = fields.String()
     error = fields.String()
-
-
-class OverCapCountSchema(CamelSchema):
-    """How many users of an unchecked send got more than the cadence rules allow."""
-
-    users = fields.Integer()
-    by_rule = fields.Dict(keys=fields.String(), values=fields.Integer())
-    counted_at = fields.AwareDateTime()

@@ -1,8 +1,13 @@
-"""Schemas of answers, read from the types that routes return: one declaration for both."""
+"""Schemas that are read from types: a route's request and its answer are declared once.
 
-from collections.abc import Mapping, Sequence
+A request is a frozen dataclass: the route gets an instance of it. An answer is a dataclass or a
+NamedTuple. Where a field needs more than its type, `about()` stands in its place.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, is_dataclass
+from dataclasses import field as dataclass_field
 from dataclasses import fields as fields_of
-from dataclasses import is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from functools import cache
@@ -10,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, post_load
 
 from chassis.schemas import CamelSchema
 
@@ -26,6 +31,56 @@ _PLAIN: Final[Mapping[type, type[fields.Field[Any]]]] = {
 }
 _LISTS: Final = frozenset({list, tuple, Sequence, frozenset, set})
 _MAPPINGS: Final = frozenset({dict, Mapping})
+
+
+def about(
+    default: Any = MISSING,
+    *,
+    like: Callable[..., fields.Field[Any]] | None = None,
+    **metadata: Any,
+) -> Any:
+    """Return a field of a dataclass with what its type does not say.
+
+    Shape: `default` makes it optional. `like` makes the marshmallow field where the type does not
+    say enough, such as a field of our own. `validate`, `data_key` and `description` mean what they
+    mean in marshmallow.
+    """
+    return dataclass_field(default=default, metadata=metadata | ({"like": like} if like else {}))
+
+
+@cache
+def request_schema(request: type, name: str = "") -> type[Schema]:
+    """Return the schema that loads a dataclass; a field with a default may be missing.
+
+    Shape: `name` is as of `answer_schema`; a field whose type has None may be null, too.
+    """
+    hints = get_type_hints(request)
+    declared: dict[str, Any] = {
+        one.name: _field(hints[one.name], dict(one.metadata), _options_of_default(one))
+        for one in fields_of(request)
+    }
+    tuples = [field for field, hint in hints.items() if get_origin(hint) is tuple]
+
+    def build(_: Schema, data: Mapping[str, Any], **__: object) -> Any:
+        return request(**_with_tuples(data, tuples))
+
+    base: type[CamelSchema] = type("RequestSchema", (CamelSchema,), {"build": post_load(build)})
+    schema = base.from_dict(declared, name=f"{name or request.__name__}Schema")
+    schema.__doc__ = request.__doc__
+    return schema
+
+
+def _with_tuples(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return loaded values with tuples where marshmallow made lists."""
+    return {**data, **{name: tuple(data[name]) for name in names if name in data}}
+
+
+def _options_of_default(one: Field[Any]) -> dict[str, Any]:
+    if one.default is not MISSING:
+        return {"load_default": one.default}
+    if one.default_factory is not MISSING:
+        return {"load_default": one.default_factory}
+    return {"required": True}
 
 
 @cache
@@ -61,16 +116,18 @@ def page_schema(item: type[Schema], items: str, name: str) -> type[Schema]:
     return schema
 
 
-def _field(hint: Any, metadata: dict[str, Any]) -> fields.Field[Any]:
-    options: dict[str, Any] = {}
-    if "data_key" in metadata:
-        options["data_key"] = metadata.pop("data_key")
+def _field(
+    hint: Any, metadata: dict[str, Any], options: dict[str, Any] | None = None
+) -> fields.Field[Any]:
+    like = metadata.pop("like", None)
+    options = {**(options or {})}
+    options |= {name: metadata.pop(name) for name in ("data_key", "validate") if name in metadata}
     if metadata:
         options["metadata"] = metadata
     if get_origin(hint) in {Union, UnionType}:
         options["allow_none"] = NoneType in get_args(hint)
         (hint,) = [one for one in get_args(hint) if one is not NoneType]
-    return _field_of(hint, options)
+    return like(**options) if like else _field_of(hint, options)
 
 
 def _field_of(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
