@@ -6,7 +6,7 @@ from typing import Final
 from flask import Flask
 
 from cadence_service.adapters.history_csv import HistoryCsvError
-from cadence_service.settings import Settings
+from cadence_service.settings import CadenceSettings
 from cadence_service.use_cases.import_history import ImportRefusedError
 from cadence_service.web.audience import audience_routes
 from cadence_service.web.forecast import forecast_routes
@@ -36,9 +36,9 @@ CONNECTION_TIMEOUT: Final = timedelta(seconds=1.5)
 MAX_BODY = 64 * 1024 * 1024
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: CadenceSettings | None = None) -> Flask:
     """Build the service; gunicorn calls this as `cadence_service.app:create_app()`."""
-    settings = settings or Settings.from_environ()
+    settings = settings or CadenceSettings.from_environ()
     configure_logs("cadence", settings.log_format)
     database = BulkDatabase(
         settings.database_url,

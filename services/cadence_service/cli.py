@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from cadence_service.adapters.partitions import make_partitions
-from cadence_service.settings import Settings
+from cadence_service.settings import CadenceSettings
 from cadence_service.use_cases.prune import plan_pruning
 from cadence_service.use_cases.prune import prune as prune_history
 from chassis.clock import utc_now
@@ -76,8 +76,8 @@ def prune(keep_days: int | None, *, dry_run: bool) -> None:
     )
 
 
-def _settings() -> Settings:
+def _settings() -> CadenceSettings:
     try:
-        return Settings.from_environ()
+        return CadenceSettings.from_environ()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error

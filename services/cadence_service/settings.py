@@ -12,7 +12,7 @@ from chassis.settings import read_count, read_flag, read_seconds, read_secret, r
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class CadenceSettings:
     """All settings of the cadence service."""
 
     database_url: str
@@ -27,7 +27,7 @@ class Settings:
     metrics_open: bool = False
 
     @classmethod
-    def from_environ(cls) -> "Settings":
+    def from_environ(cls) -> "CadenceSettings":
         """Read every setting; SettingsError names a setting that is missing or does not fit."""
         env = Env()
         narrow = read_secret(env, "CADENCE_SERVICE_TOKEN")

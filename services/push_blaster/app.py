@@ -12,7 +12,7 @@ from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.adapters.executions.execution_view import select_statistics
-from push_blaster.settings import Settings
+from push_blaster.settings import PushSettings
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
 from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
@@ -55,12 +55,12 @@ from push_blaster.wiring import Adapters, connect_adapters, make_web_context
 MAX_BODY = 32 * 1024 * 1024
 
 
-def create_app(settings: Settings | None = None, adapters: Adapters | None = None) -> Flask:
+def create_app(settings: PushSettings | None = None, adapters: Adapters | None = None) -> Flask:
     """Build the web; gunicorn calls this as `push_blaster.app:create_app()`.
 
     Whoever brings `adapters` of those settings may close them afterwards.
     """
-    settings = settings or Settings.from_environ()
+    settings = settings or PushSettings.from_environ()
     configure_logs("push-web", settings.log_format)
     adapters = adapters or connect_adapters(settings)
     database = adapters.database

@@ -33,7 +33,7 @@ from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.engine import run_engine
-from push_blaster.settings import Settings, read_cadence_access
+from push_blaster.settings import PushSettings, read_cadence_access
 from push_blaster.use_cases.devices.import_devices import import_devices as import_device_rows
 from push_blaster.use_cases.original.migrate_original import (
     Migration,
@@ -142,7 +142,7 @@ def bring_over(folder: Path, dry_run: bool) -> None:
 
 
 def _migrate(
-    settings: Settings, folder: Path, looked_at: Sequence[Migration], target: Target
+    settings: PushSettings, folder: Path, looked_at: Sequence[Migration], target: Target
 ) -> list[Migration]:
     database = Database(settings.database_url, max_connections=1)
     with audited(database, {"folder": str(folder)}):

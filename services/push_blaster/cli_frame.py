@@ -7,14 +7,14 @@ import click
 
 from chassis.postgres import Database
 from chassis.settings import SettingsError
-from push_blaster.settings import Settings
+from push_blaster.settings import PushSettings
 from push_blaster.use_cases.access.audit_command import audited_command
 
 
-def read_settings() -> Settings:
+def read_settings() -> PushSettings:
     """Return the settings; a command ends with what is wrong with them."""
     try:
-        return Settings.from_environ()
+        return PushSettings.from_environ()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
 

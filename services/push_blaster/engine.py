@@ -34,7 +34,7 @@ from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
 from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.engine_probes import make_engine_probes, serve_probes
-from push_blaster.settings import Settings
+from push_blaster.settings import PushSettings
 from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
 from push_blaster.use_cases.automations.follow_files import FileFollower
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
@@ -62,7 +62,7 @@ BATCHES_OUT: Final = 64
 MAINTENANCE_S: Final = 2.0
 
 
-def run_engine(settings: Settings) -> None:
+def run_engine(settings: PushSettings) -> None:
     """Run until SIGTERM or SIGINT; then take no new work, and exit within seconds."""
     _tune_gc()
     stopping = threading.Event()
@@ -105,7 +105,7 @@ class _Due:
 class _Engine:
     def __init__(
         self,
-        settings: Settings,
+        settings: PushSettings,
         context: SendContext,
         files: AutomationFiles,
         stopping: threading.Event,

@@ -53,7 +53,7 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class PushSettings:
     """All settings of push_blaster."""
 
     database_url: str
@@ -77,7 +77,7 @@ class Settings:
     retention: Retention = KEPT
 
     @classmethod
-    def from_environ(cls) -> "Settings":
+    def from_environ(cls) -> "PushSettings":
         """Read every setting; SettingsError names the one that is missing or does not fit."""
         env = Env()
         return cls(

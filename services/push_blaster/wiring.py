@@ -23,7 +23,7 @@ from push_blaster.adapters.transports.webpush_transport import make_webpush_tran
 from push_blaster.delivery_settings import DeliverySettings, FcmSettings
 from push_blaster.domain.delivery.transport import PushTransport
 from push_blaster.domain.devices.device import DeviceKind
-from push_blaster.settings import Settings
+from push_blaster.settings import PushSettings
 from push_blaster.use_cases.context import SendContext, WebContext
 
 
@@ -38,7 +38,7 @@ class Adapters:
     cadence: CadenceClient
 
 
-def connect_adapters(settings: Settings) -> Adapters:
+def connect_adapters(settings: PushSettings) -> Adapters:
     """Make what both processes need; nothing connects before it is used."""
     return Adapters(
         database=Database(
@@ -53,7 +53,7 @@ def connect_adapters(settings: Settings) -> Adapters:
     )
 
 
-def make_web_context(settings: Settings, adapters: Adapters) -> WebContext:
+def make_web_context(settings: PushSettings, adapters: Adapters) -> WebContext:
     """Make what the use cases behind routes and pages work with."""
     return WebContext(
         database=adapters.database,
@@ -68,7 +68,7 @@ def make_web_context(settings: Settings, adapters: Adapters) -> WebContext:
 
 
 def make_send_context(
-    settings: Settings, adapters: Adapters, is_shutting_down: Callable[[], bool], engine_id: str
+    settings: PushSettings, adapters: Adapters, is_shutting_down: Callable[[], bool], engine_id: str
 ) -> SendContext:
     """Make what the engine's steps work with."""
     return SendContext(
@@ -93,7 +93,7 @@ def _connect_device_source(delivery: DeliverySettings) -> DeviceSource | None:
     return DeviceSource(delivery.device_source) if delivery.device_source else None
 
 
-def _connect_transport(settings: Settings) -> PushTransport:
+def _connect_transport(settings: PushSettings) -> PushTransport:
     sent_file = settings.data_folder / "sent" / "messages.jsonl"
     return connect_transport(settings.delivery, sent_file)
 

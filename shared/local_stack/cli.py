@@ -6,7 +6,7 @@ from chassis.settings import SettingsError
 from local_stack.embedded_postgres import EmbeddedPostgresError
 from local_stack.example import run_example
 from local_stack.runner import LocalStackError, run_stack
-from local_stack.settings import Settings
+from local_stack.settings import StackSettings
 
 
 @click.group()
@@ -18,7 +18,7 @@ def main() -> None:
 def run() -> None:
     """Start PostgreSQL, both services and the engine; on a first start, run the example."""
     try:
-        run_stack(Settings.from_environ())
+        run_stack(StackSettings.from_environ())
     except (LocalStackError, EmbeddedPostgresError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -27,6 +27,6 @@ def run() -> None:
 def example() -> None:
     """Run the example automation again, against a stack that runs."""
     try:
-        run_example(Settings.from_environ())
+        run_example(StackSettings.from_environ())
     except LocalStackError as error:
         raise click.ClickException(str(error)) from error

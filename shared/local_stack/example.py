@@ -11,7 +11,7 @@ from typing import Any, Final
 import requests
 
 from chassis.clock import utc_now
-from local_stack.settings import CHECKOUT, Settings
+from local_stack.settings import CHECKOUT, StackSettings
 
 SOURCE: Final = CHECKOUT / "deploy" / "examples"
 AUTOMATION_ID: Final = "garden-activity"
@@ -52,7 +52,7 @@ def _begin_on(path: Path, day: str) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def run_example(settings: Settings) -> None:
+def run_example(settings: StackSettings) -> None:
     """Register the example's devices, start its first automation, and print what happens."""
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {settings.token_file.read_text().strip()}"
@@ -63,7 +63,7 @@ def run_example(settings: Settings) -> None:
         print(f"The example could not be run: {error}", flush=True)
 
 
-def _register_devices(session: requests.Session, settings: Settings) -> None:
+def _register_devices(session: requests.Session, settings: StackSettings) -> None:
     with (settings.data_folder / "data" / "devices.csv").open(newline="") as file:
         devices = [
             {"userId": row["user_id"], "token": row["token"], "platform": row["platform"]}
@@ -74,7 +74,7 @@ def _register_devices(session: requests.Session, settings: Settings) -> None:
         _read_answer(session.post(f"{settings.push_url}/api/devices", json=body, timeout=30))
 
 
-def _start(session: requests.Session, settings: Settings) -> str:
+def _start(session: requests.Session, settings: StackSettings) -> str:
     body = {"automationId": AUTOMATION_ID, "cancellationWindowMinutes": WINDOW_MINUTES}
     answer = _read_answer(
         session.post(f"{settings.push_url}/api/executions", json=body, timeout=30)
@@ -83,7 +83,7 @@ def _start(session: requests.Session, settings: Settings) -> str:
     return str(answer["id"])
 
 
-def _follow(session: requests.Session, settings: Settings, execution_id: str) -> None:
+def _follow(session: requests.Session, settings: StackSettings, execution_id: str) -> None:
     """Print the log of the execution as it grows, and at the end the funnel of each push."""
     url = f"{settings.push_url}/api/executions/{execution_id}"
     after = 0
@@ -99,7 +99,7 @@ def _follow(session: requests.Session, settings: Settings, execution_id: str) ->
         time.sleep(0.5)
 
 
-def _print_end(settings: Settings, execution: dict[str, Any]) -> None:
+def _print_end(settings: StackSettings, execution: dict[str, Any]) -> None:
     print(f"\nThe execution is {execution['phase']}. {execution['reason'] or ''}")
     print("\n  push  generated  distinct  eligible  held back  with token  sent  failed")
     for push in execution["pushes"]:

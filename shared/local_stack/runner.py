@@ -18,7 +18,7 @@ import requests
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from local_stack.example import install_example, run_example
 from local_stack.processes import die_with_parent, stop_processes
-from local_stack.settings import Settings
+from local_stack.settings import StackSettings
 
 #: How long the services may take until they answer.
 START_LIMIT_S: Final = 60.0
@@ -89,7 +89,7 @@ class _Stack:
         stop_processes([c.process for c in reversed(self.children) if c.process], STOP_LIMIT_S)
 
 
-def run_stack(settings: Settings) -> None:
+def run_stack(settings: StackSettings) -> None:
     """Run until Ctrl-C or SIGTERM; then stop everything, PostgreSQL last."""
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -109,7 +109,7 @@ def run_stack(settings: Settings) -> None:
 
 def _start(
     stack: _Stack,
-    settings: Settings,
+    settings: StackSettings,
     stopping: threading.Event,
     postgres: EmbeddedPostgres | None,
 ) -> None:
@@ -138,7 +138,7 @@ def _watch(stack: _Stack, postgres: EmbeddedPostgres | None, stopping: threading
 
 @contextmanager
 def _databases(
-    settings: Settings,
+    settings: StackSettings,
 ) -> Iterator[_Databases]:
     """Lend both databases: the ones that the settings name, or two of an embedded server."""
     push, cadence = settings.push_database_url, settings.cadence_database_url
@@ -155,7 +155,7 @@ def _databases(
         )
 
 
-def _environment(settings: Settings, databases: _Databases) -> dict[str, str]:
+def _environment(settings: StackSettings, databases: _Databases) -> dict[str, str]:
     token = _admin_token(settings.token_file)
     return {
         "LOG_FORMAT": "console",
@@ -184,7 +184,7 @@ def _admin_token(path: Path) -> str:
     return path.read_text().strip()
 
 
-def _log_folder(settings: Settings) -> Path:
+def _log_folder(settings: StackSettings) -> Path:
     folder = settings.data_folder / "logs"
     folder.mkdir(exist_ok=True)
     return folder
@@ -219,7 +219,7 @@ def _check_port(setting: str, host: str, port: int) -> None:
             ) from error
 
 
-def _wait_until_healthy(stack: _Stack, settings: Settings, stopping: threading.Event) -> None:
+def _wait_until_healthy(stack: _Stack, settings: StackSettings, stopping: threading.Event) -> None:
     give_up_at = time.monotonic() + START_LIMIT_S
     while not stopping.is_set():
         if _is_healthy(settings):
@@ -232,7 +232,7 @@ def _wait_until_healthy(stack: _Stack, settings: Settings, stopping: threading.E
         time.sleep(0.1)
 
 
-def _is_healthy(settings: Settings) -> bool:
+def _is_healthy(settings: StackSettings) -> bool:
     try:
         urls = (f"{settings.push_url}/health", f"{settings.cadence_url}/health")
         return all(requests.get(url, timeout=5).ok for url in urls)
@@ -240,7 +240,7 @@ def _is_healthy(settings: Settings) -> bool:
         return False
 
 
-def _print_banner(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
+def _print_banner(settings: StackSettings, postgres: EmbeddedPostgres | None) -> None:
     databases = postgres.folder if postgres else "as PUSH_*_DATABASE_URL say"
     print(
         f"""

@@ -13,7 +13,7 @@ CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class StackSettings:
     """Ports, folders, and the URLs of databases that are not embedded."""
 
     data_folder: Path
@@ -25,7 +25,7 @@ class Settings:
     environment: dict[str, str]
 
     @classmethod
-    def from_environ(cls) -> "Settings":
+    def from_environ(cls) -> "StackSettings":
         """Read the settings; the data folder becomes absolute here."""
         env = Env()
         folder = Path(env.str("PUSH_DATA_DIR", "") or CHECKOUT / "var")

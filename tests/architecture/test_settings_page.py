@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from cadence_service.settings import Settings as CadenceSettings
+from cadence_service.settings import CadenceSettings
 from chassis.settings import SettingsError
-from push_blaster.settings import Settings
+from push_blaster.settings import PushSettings
 from tests.documents import ALL_TEXT, ROOT, read_tables
 
 PAGE: Final = "docs/settings.md"
@@ -40,7 +40,7 @@ def start(monkeypatch: pytest.MonkeyPatch, told: Mapping[str, str], folder: Path
         monkeypatch.delenv(name, raising=False)
     for name, value in told.items():
         monkeypatch.setenv(name, str(folder) if name == "PUSH_DATA_DIR" else value)
-    return Settings.from_environ(), CadenceSettings.from_environ()
+    return PushSettings.from_environ(), CadenceSettings.from_environ()
 
 
 def test_to_be_told_a_default_changes_nothing(

@@ -4,15 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from cadence_service.settings import Settings
+from cadence_service.settings import CadenceSettings
 from chassis.bearer_auth import Role
 
 #: An administrator's.
 CADENCE_TOKEN = "cadence-admin"
 
 
-def cadence_settings(database_url: str, **changes: Any) -> Settings:
-    settings = Settings(
+def cadence_settings(database_url: str, **changes: Any) -> CadenceSettings:
+    settings = CadenceSettings(
         database_url=database_url,
         database_pool_size=8,
         tokens={CADENCE_TOKEN: Role.ADMIN, "narrow": Role.OPERATOR},

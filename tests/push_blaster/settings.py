@@ -6,11 +6,11 @@ from pathlib import Path
 from chassis.bearer_auth import Role
 from push_blaster.delivery_settings import DeliverySettings
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.settings import AlertSettings, EngineSettings, Settings
+from push_blaster.settings import AlertSettings, EngineSettings, PushSettings
 
 
-def settings_for(database_url: str, data_folder: Path) -> Settings:
-    return Settings(
+def settings_for(database_url: str, data_folder: Path) -> PushSettings:
+    return PushSettings(
         database_url=database_url,
         database_pool_size=8,
         data_folder=data_folder,

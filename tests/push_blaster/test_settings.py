@@ -1,4 +1,4 @@
-"""Settings that do not fit are named, with what would."""
+"""PushSettings that do not fit are named, with what would."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from chassis.settings import SettingsError
 from push_blaster.domain.operations.retention import KEPT
-from push_blaster.settings import Settings
+from push_blaster.settings import PushSettings
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
 
 
 def test_what_is_not_set_has_a_default(environment: pytest.MonkeyPatch) -> None:
-    settings = Settings.from_environ()
+    settings = PushSettings.from_environ()
 
     assert settings.retention == KEPT
     assert settings.engine.limits.script.user is None
@@ -43,4 +43,4 @@ def test_what_does_not_fit_is_named(
     environment.setenv(name, value)
 
     with pytest.raises(SettingsError, match=said):
-        Settings.from_environ()
+        PushSettings.from_environ()

@@ -21,7 +21,7 @@ from push_blaster.adapters.automations.field_declaration import (
 from push_blaster.adapters.automations.push_schema import SEQUENCE_LENGTH, AutomationPushSchema
 from push_blaster.adapters.automations.schedule_schema import ScheduleSchema, read_schedule
 from push_blaster.adapters.automations.settings_schema import AutomationSettingsSchema
-from push_blaster.domain.automations.automation import Frequency, Settings, Upload
+from push_blaster.domain.automations.automation import AutomationSettings, Frequency, Upload
 
 #: Characters that neither PostgreSQL nor UTF-8 can keep.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
@@ -104,7 +104,7 @@ class AutomationSchema(KeptSchema):
     audience_criteria = optional(fields.Nested, nested=_Criteria, load_default=dict)
     settings = declare(
         fields.Nested(AutomationSettingsSchema, load_default=lambda: _SETTINGS.load({})),
-        read=lambda settings: Settings(**read_values(_SETTINGS, settings)),
+        read=lambda settings: AutomationSettings(**read_values(_SETTINGS, settings)),
     )
     metadata = optional(fields.Dict, load_default=dict)
     created_at = optional(fields.String)

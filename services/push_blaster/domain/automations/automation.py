@@ -120,7 +120,7 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class AutomationSettings:
     """How an automation sends.
 
     Units: `failure_rate` and `least_overlap` are shares from 0 to 1; an audience drifts when it is
@@ -180,7 +180,7 @@ class Automation:
     script_parameters: Mapping[str, object] = field(default_factory=dict)
     manual_user_ids: tuple[str, ...] = ()
     upload: Upload | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: AutomationSettings = field(default_factory=AutomationSettings)
 
     @property
     def is_scheduled(self) -> bool:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from push_blaster.domain.automations.automation import QuietHours, Settings, WhenQuiet
+from push_blaster.domain.automations.automation import AutomationSettings, QuietHours, WhenQuiet
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.zones import place_in_zone
 
@@ -73,12 +73,12 @@ def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> dateti
     return at
 
 
-def window_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
+def window_limit(settings: AutomationSettings, push_time_limit: timedelta) -> timedelta:
     """Return for how long after a push's start a send window may open."""
     return settings.deliver_within or max(timedelta(0), push_time_limit - LAST_CALL)
 
 
-def stop_limit(settings: Settings, push_time_limit: timedelta) -> timedelta:
+def stop_limit(settings: AutomationSettings, push_time_limit: timedelta) -> timedelta:
     """Return for how long a push may go out before it is stopped."""
     if settings.deliver_within is None:
         return push_time_limit

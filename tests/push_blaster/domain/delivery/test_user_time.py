@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from push_blaster.domain.automations.automation import QuietHours, Settings, WhenQuiet
+from push_blaster.domain.automations.automation import AutomationSettings, QuietHours, WhenQuiet
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.delivery.user_time import (
     DeliveryPreferences,
@@ -178,8 +178,8 @@ def test_whoever_is_late_is_still_sent_to_after_the_time_has_closed() -> None:
 
 
 def test_a_push_with_little_time_holds_nobody_and_has_no_more_time_for_it() -> None:
-    assert window_limit(Settings(), 10 * MINUTE) == 0 * MINUTE
-    assert stop_limit(Settings(), 10 * MINUTE) == 10 * MINUTE
+    assert window_limit(AutomationSettings(), 10 * MINUTE) == 0 * MINUTE
+    assert stop_limit(AutomationSettings(), 10 * MINUTE) == 10 * MINUTE
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_push_with_little_time_holds_nobody_and_has_no_more_time_for_it() -> N
 def test_users_are_held_within_the_time_that_a_push_has(
     within: int | None, held: int, stopped: int
 ) -> None:
-    settings = Settings(deliver_within=None if within is None else within * MINUTE)
+    settings = AutomationSettings(deliver_within=None if within is None else within * MINUTE)
 
     assert window_limit(settings, 240 * MINUTE) == held * MINUTE
     assert stop_limit(settings, 240 * MINUTE) == stopped * MINUTE

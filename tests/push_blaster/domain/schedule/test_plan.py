@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from push_blaster.domain.automations.automation import Automation, Frequency, Settings
+from push_blaster.domain.automations.automation import Automation, AutomationSettings, Frequency
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.schedule.plan import Finding, FindingKind, find_gaps, find_timing
 from push_blaster.domain.schedule.schedule import next_slots
@@ -46,7 +46,7 @@ def test_a_schedule_without_a_slot_says_why(changes: dict[str, Any], told: str) 
 
 
 def test_an_automation_that_fits_has_no_findings() -> None:
-    fits = an_automation(script_id="users", settings=Settings(test_user_ids=("u",)))
+    fits = an_automation(script_id="users", settings=AutomationSettings(test_user_ids=("u",)))
 
     assert timing(fits) + find_gaps(fits, Limits()) == []
 
@@ -55,7 +55,7 @@ def test_a_lead_time_shorter_than_the_window_is_told_with_how_late_it_makes_the_
     (late,) = timing(
         an_automation(
             schedule=a_schedule(lead_time=20 * MINUTE, execution_time=time(12)),
-            settings=Settings(cancellation_window=50 * MINUTE),
+            settings=AutomationSettings(cancellation_window=50 * MINUTE),
         )
     )
 
@@ -67,7 +67,7 @@ def test_a_window_below_the_least_one_is_raised_and_lateness_counts_from_there()
     raised, late = timing(
         an_automation(
             schedule=a_schedule(lead_time=2 * MINUTE),
-            settings=Settings(cancellation_window=MINUTE),
+            settings=AutomationSettings(cancellation_window=MINUTE),
         )
     )
 
@@ -100,7 +100,7 @@ def test_a_sequence_that_ends_just_before_the_next_slot_begins_skips_nothing() -
 def test_users_who_are_held_for_a_day_keep_the_next_days_slot_from_beginning(
     wishes: dict[str, Any], skips: bool
 ) -> None:
-    daily = an_automation(settings=Settings(deliver_within=24 * HOUR, **wishes))
+    daily = an_automation(settings=AutomationSettings(deliver_within=24 * HOUR, **wishes))
 
     found = {finding.kind for finding in timing(daily)}
 
@@ -146,7 +146,9 @@ def test_a_push_whose_own_time_has_passed_is_told(
 def test_a_rate_at_which_the_largest_audience_does_not_go_out_in_time_is_told(
     rate: int | None, most: int | None, told: list[FindingKind]
 ) -> None:
-    automation = an_automation(settings=Settings(rate_per_minute=rate, max_audience_size=most))
+    automation = an_automation(
+        settings=AutomationSettings(rate_per_minute=rate, max_audience_size=most)
+    )
     limits = Limits(max_audience_size=300_000)
 
     found = find_timing(automation, next_slots(automation.schedule, NOON, 5), limits)
@@ -155,7 +157,7 @@ def test_a_rate_at_which_the_largest_audience_does_not_go_out_in_time_is_told(
 
 
 def test_what_an_execution_would_find_missing_is_told() -> None:
-    settings = Settings(require_approval=True, cancellation_window=45 * MINUTE)
+    settings = AutomationSettings(require_approval=True, cancellation_window=45 * MINUTE)
 
     audience, test, approval = find_gaps(an_automation(settings=settings), Limits())
 
