@@ -51,17 +51,19 @@ def test_folded_settings_are_unfolded_saved_and_read_back(
     page: Page, stack: LocalStack, seeds: str
 ) -> None:
     page.goto(f"/automations/{seeds}/edit")
-    page.get_by_text("The user's own time").click()
-    page.get_by_label("Quiet from").fill("22:00")
-    page.get_by_label("Quiet until").fill("08:00")
-    page.get_by_label("A message then").select_option("drop")
-    page.get_by_text("Experiment").click()
-    page.get_by_label("Held out").fill("5")
+    page.get_by_text("Quiet hours and local time").click()
+    page.get_by_label("Quiet hours from").fill("22:00")
+    page.get_by_label("Quiet hours until").fill("08:00")
+    page.get_by_label("Messages in quiet hours").select_option("drop")
+    page.get_by_text("Holdout").first.click()
+    page.get_by_label("Holdout").fill("5")
     page.get_by_text("Delivery", exact=True).click()
-    page.get_by_label("Messages a minute").fill("600")
+    page.get_by_label("Messages per minute").fill("600")
     save(page)
 
-    expect(page.get_by_text("22:00 to 08:00 by each user's clock: not sent")).to_be_visible()
+    expect(
+        page.get_by_text("22:00 to 08:00 in each user's time zone: messages are not sent")
+    ).to_be_visible()
     settings = document_of(stack, seeds)["settings"]
     assert settings["quietHours"] == {"start": "22:00", "end": "08:00", "whenQuiet": "drop"}
     assert (settings["holdoutPercent"], settings["ratePerMinute"]) == (5, 600)
@@ -71,7 +73,7 @@ def test_two_wordings_are_shown_with_their_shares_and_saved(
     page: Page, stack: LocalStack, seeds: str
 ) -> None:
     page.goto(f"/automations/{seeds}/edit")
-    page.get_by_role("button", name="Try two wordings against each other of push 2").click()
+    page.get_by_role("button", name="Add variants to compare to push 2").click()
     expect(field(page, "pushSequence.1.variants.1.title")).to_be_focused()
     page.keyboard.type("Short and sweet")
     field(page, "pushSequence.1.variants.1.weight").fill("3")
@@ -116,7 +118,7 @@ def test_another_script_brings_its_parameters_and_audiences(page: Page, seeds: s
     expect(page.get_by_label("Audience script")).to_be_focused()
     expect(page.get_by_label("min_hours")).to_be_visible()
     expect(page.get_by_label("lookback_hours")).to_have_count(0)
-    expect(field(page, "pushSequence.0.audienceName")).to_contain_text("which it does not name")
+    expect(field(page, "pushSequence.0.audienceName")).to_contain_text("not declared")
 
 
 def test_what_is_typed_while_the_form_changes_is_kept(page: Page, seeds: str) -> None:
@@ -138,12 +140,12 @@ def test_a_placeholder_goes_to_the_cursor_by_mouse_and_by_keys(page: Page, seeds
     title.fill("Dear , hello")
     title.evaluate("field => field.setSelectionRange(5, 5)")
     push = page.locator("[data-push]").first
-    push.get_by_label("Where it is empty").fill("friend")
+    push.get_by_label("Fallback for empty values").fill("friend")
     push.get_by_role("button", name="[[var:first_name]]").click()
 
     expect(title).to_have_value("Dear [[var:first_name|friend]], hello")
     expect(title).to_be_focused()
-    push.get_by_label("Where it is empty").fill("")
+    push.get_by_label("Fallback for empty values").fill("")
     push.get_by_role("button", name="[[var:plant]]").press("Enter")
     expect(title).to_have_value("Dear [[var:first_name|friend]][[var:plant]], hello")
     preview = page.get_by_role("complementary").locator(".android").first
@@ -172,17 +174,20 @@ def test_what_somebody_else_saved_is_compared_by_the_names_of_the_fields(
     settings = document_of(stack, seeds)["settings"]
     _send(stack, "PUT", f"/{seeds}", {"settings": {**settings, "ratePerMinute": 60}})
     page.get_by_text("Delivery", exact=True).click()
-    page.get_by_label("Messages a minute").fill("600")
-    page.get_by_text("The user's own time").click()
-    page.get_by_label("Quiet from").fill("21:00")
-    page.get_by_label("Quiet until").fill("07:00")
+    page.get_by_label("Messages per minute").fill("600")
+    page.get_by_text("Quiet hours and local time").click()
+    page.get_by_label("Quiet hours from").fill("21:00")
+    page.get_by_label("Quiet hours until").fill("07:00")
     save(page)
 
-    for name, mine, theirs in (("Messages a minute", "600", "60"), ("Quiet from", "21:00", "—")):
+    for name, mine, theirs in (
+        ("Messages per minute", "600", "60"),
+        ("Quiet hours from", "21:00", "—"),
+    ):
         cells = page.get_by_role("row", name=name).get_by_role("cell")
         expect(cells).to_have_text([mine, theirs])
     assert document_of(stack, seeds)["settings"]["ratePerMinute"] == 60
-    page.get_by_role("button", name="Save mine over theirs").click()
+    page.get_by_role("button", name="Replace it with your version").click()
     expect(page.get_by_text("is saved.")).to_be_visible()
     assert document_of(stack, seeds)["settings"]["ratePerMinute"] == 600
 
@@ -194,7 +199,7 @@ def test_the_form_works_without_javascript(browser: Browser, stack: LocalStack, 
     page.goto(f"/automations/{seeds}/edit")
     expect(page.get_by_text("[[var:first_name]]").first).to_be_visible()
     page.get_by_label("Audience script").select_option("new_gardeners")
-    page.get_by_role("button", name="Show its parameters").click()
+    page.get_by_role("button", name="Show parameters").click()
     page.get_by_label("min_hours").fill("6")
     page.get_by_role("button", name="Add a push").click()
     field(page, "pushSequence.2.title").fill("The third")

@@ -25,7 +25,9 @@ def test_an_execution_is_watched_through_its_window_and_stopped(
     dialog.get_by_label("Type STOP to confirm").fill("STOP")
     dialog.get_by_role("button", name="Stop now").click()
 
-    expect(page.get_by_text("Receipt:")).to_contain_text(re.compile(r"0 were sent to, 1.\d+ will"))
+    expect(page.get_by_text("Receipt:")).to_contain_text(
+        re.compile(r"0 users sent to, 1.\d+ not sent to")
+    )
     expect(page.locator("[data-log-lines]")).to_contain_text("Stopped by admin.")
 
 
@@ -36,9 +38,9 @@ def test_one_is_cancelled_from_the_dashboard(page: Page, stack: LocalStack) -> N
     card.get_by_role("link", name="Cancel…").click(timeout=15_000)
     page.get_by_role("dialog").get_by_role("button", name="Cancel the execution").click()
 
-    expect(page.get_by_text("Stopped. 0 were sent to")).to_be_visible()
+    expect(page.get_by_text("Stopped. Sent to: 0.")).to_be_visible()
     page.goto("/")
-    expect(page.get_by_text("Nothing runs.")).to_be_visible()
+    expect(page.get_by_text("No execution is running.")).to_be_visible()
 
 
 def test_one_that_is_held_is_approved(page: Page, stack: LocalStack) -> None:
@@ -48,7 +50,7 @@ def test_one_that_is_held_is_approved(page: Page, stack: LocalStack) -> None:
     held.get_by_role("link", name="Frost warning").click(timeout=15_000)
     page.get_by_role("link", name="Approve…").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("It goes to 437 users.")
+    expect(dialog).to_contain_text("The push goes to 437 users.")
     dialog.get_by_label("Your name").fill("Ann")
     dialog.get_by_role("button", name="Approve").click()
 
@@ -88,7 +90,7 @@ def test_everything_is_stopped_from_wherever_one_is(page: Page, stack: LocalStac
     dialog.get_by_role("button", name="Stop everything").click()
 
     expect(page.get_by_text(re.compile(r"Executions stopped: [1-9]"))).to_be_visible()
-    expect(page.get_by_text("Nothing runs.")).to_be_visible()
+    expect(page.get_by_text("No execution is running.")).to_be_visible()
     page.goto("/automations/garden-activity")
     page.get_by_role("link", name="Resume…").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume").click()

@@ -19,21 +19,21 @@ def a_file() -> FilePayload:
 
 
 def test_a_push_is_tried_out_sent_and_found_again(page: Page) -> None:
-    page.get_by_role("link", name="Send", exact=True).click()
+    page.get_by_role("link", name="Send a push").click()
     page.get_by_label("Title").fill("Hello [[var:first_name]]")
     page.get_by_label("Text").fill("The garden opens.")
-    expect(page.get_by_label("As on Android")).to_contain_text("The garden opens.")
+    expect(page.get_by_label("On Android")).to_contain_text("The garden opens.")
     page.get_by_label("Layer").select_option("1")
-    page.get_by_label("A CSV of users").set_input_files(a_file())
-    expect(page.locator("[data-columns]")).to_contain_text("Variables: [[var:first_name]]")
+    page.get_by_label("CSV file of users").set_input_files(a_file())
+    expect(page.locator("[data-columns]")).to_contain_text("Placeholders: [[var:first_name]]")
     page.get_by_role("button", name="Dry run").click()
 
-    expect(page.get_by_label("As on iOS")).to_contain_text("Hello Robin 0", timeout=15_000)
+    expect(page.get_by_label("On iOS")).to_contain_text("Hello Robin 0", timeout=15_000)
     page.get_by_role("button", name="Send to 3 users").click(timeout=15_000)
     expect(page.locator(".head-run")).to_contain_text("Completed", timeout=15_000)
 
     with page.expect_download() as download:
-        page.get_by_role("link", name="Export CSV").click()
+        page.get_by_role("link", name="Export as CSV").click()
     with Path(download.value.path()).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["userId"], row["outcome"]) for row in rows] == [(u, "sent") for u in USERS]

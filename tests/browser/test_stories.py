@@ -30,15 +30,15 @@ def somebody(stack: LocalStack) -> str:
 
 def fill_in_offers(page: Page) -> None:
     page.get_by_label("Name", exact=True).fill("Spring offers")
-    page.get_by_label("How often").select_option("weekly")
+    page.get_by_label("Frequency").select_option("weekly")
     page.get_by_label("Tue").check()
-    page.get_by_label("Live send time, T").fill("18:30")
+    page.get_by_label("Live send time (T)").fill("18:30")
     page.get_by_label("Time zone").fill("Europe/Berlin")
     page.get_by_label("Audience script").select_option("garden_activity")
     page.get_by_label("lookback_hours").fill("24")
     page.get_by_label("Title").fill("[[var:first_name|Hello]], offers near you")
     page.get_by_label("Text").fill("Somebody gives away [[var:plant]].")
-    page.get_by_label("Audience of the script").select_option("recent_offerers")
+    page.get_by_label("Audience", exact=True).select_option("recent_offerers")
 
 
 def test_an_automation_is_made_by_hand_tried_out_and_paused(page: Page) -> None:
@@ -52,7 +52,7 @@ def test_an_automation_is_made_by_hand_tried_out_and_paused(page: Page) -> None:
 
     expect(page.get_by_role("heading", name="Spring offers")).to_contain_text("Scheduled")
     expect(page.get_by_text("Every Tuesday at 18:30, Europe/Berlin")).to_be_visible()
-    page.get_by_role("link", name="Try out").click()
+    page.get_by_role("link", name="Test", exact=True).click()
     page.locator("form", has_text="Dry run").first.get_by_role("button", name="Start").click()
     expect(page.locator(".head-run")).to_contain_text("Completed", timeout=30_000)
     page.reload()
@@ -73,7 +73,7 @@ def make_offers_for_everybody(page: Page) -> str:
     page.get_by_label("Name", exact=True).fill("Offers for everybody")
     page.get_by_label("Layer").select_option("1")
     page.get_by_label("Test users").fill("\n".join(TESTERS))
-    page.get_by_label("Window to cancel").fill("5")
+    page.get_by_label("Cancellation window").fill("5")
     page.get_by_role("button", name="Save as draft").click()
     expect(page.get_by_text("is saved.")).to_be_visible()
     return page.url
@@ -95,7 +95,7 @@ def run_now(page: Page) -> None:
 def test_one_is_made_tested_watched_cancelled_let_go_live_and_stopped(page: Page) -> None:
     automation = make_offers_for_everybody(page)
     phase, receipt = page.locator(".head-run .badge-dot").first, page.get_by_text("Receipt:")
-    page.get_by_role("link", name="Try out").click()
+    page.get_by_role("link", name="Test", exact=True).click()
     page.locator("form", has_text="Test send").get_by_role("button", name="Send the test").click()
     expect(phase).to_have_text("Completed", timeout=30_000)
 
@@ -104,19 +104,19 @@ def test_one_is_made_tested_watched_cancelled_let_go_live_and_stopped(page: Page
     expect(page.get_by_text("Goes live in 4 min")).to_be_visible(timeout=30_000)
     page.get_by_role("link", name="Cancel…").click()
     page.get_by_role("button", name="Cancel the execution").click()
-    expect(receipt).to_contain_text("0 were sent to")
+    expect(receipt).to_contain_text("0 users sent to")
 
-    change(page, automation, "Window to cancel", "0")
+    change(page, automation, "Cancellation window", "0")
     run_now(page)
     expect(phase).to_have_text("Completed", timeout=60_000)
 
-    change(page, automation, "Messages a minute", "60")
+    change(page, automation, "Messages per minute", "60")
     run_now(page)
     expect(phase).to_have_text("Live execution", timeout=30_000)
     page.get_by_role("link", name="Emergency stop…").click()
     page.get_by_label("Type STOP to confirm").fill("STOP")
     page.get_by_role("button", name="Stop now").click()
-    expect(receipt).to_contain_text(re.compile(r"were sent to, [1-9]\d* will not be"))
+    expect(receipt).to_contain_text(re.compile(r"users sent to, [1-9]\d* not sent to"))
 
 
 def test_what_two_people_change_at_once_is_compared(page: Page) -> None:
@@ -153,13 +153,15 @@ def test_a_user_who_is_held_back_is_explained(page: Page, stack: LocalStack) -> 
     row = page.get_by_role("row", name="3 · Behaviour-responsive")
     expect(row).to_contain_text("layer_3_cooldown_hours")
     expect(row).to_contain_text(re.compile(r"in 2 d"))
-    expect(page.get_by_role("region", name="Last pushes").get_by_text("Sent").first).to_be_visible()
+    expect(
+        page.get_by_role("region", name="Recent deliveries").get_by_text("Sent").first
+    ).to_be_visible()
 
 
 def test_how_many_an_audience_reaches_is_seen_over_the_next_week(page: Page) -> None:
     page.goto("/cadence/reach")
     page.get_by_label("Last audience of").select_option("garden-activity")
-    page.get_by_role("button", name="Show its reach").click()
+    page.get_by_role("button", name="Show reach").click()
 
     expect(page.get_by_role("img", name="Reach over the next seven days")).to_be_visible()
     expect(page.get_by_text("in the last audience")).to_have_text(re.compile(r"[1-9]"))
@@ -167,14 +169,14 @@ def test_how_many_an_audience_reaches_is_seen_over_the_next_week(page: Page) -> 
 
 def test_a_rule_is_changed_after_its_effect_was_seen(page: Page) -> None:
     page.goto("/cadence")
-    page.get_by_label("In any, hours").nth(2).fill("48")
-    page.get_by_role("button", name="See what that would have done").click()
-    expect(page.get_by_role("heading", name="Replayed over")).to_be_visible()
+    page.get_by_label("Window (hours)").nth(2).fill("48")
+    page.get_by_role("button", name="Simulate these rules").click()
+    expect(page.get_by_role("heading", name="Simulation over")).to_be_visible()
     page.get_by_label("Your name").fill("Ann")
-    page.get_by_role("button", name="Put these rules in force").click()
+    page.get_by_role("button", name="Save these rules").click()
 
     expect(page.get_by_text("version 2", exact=False).first).to_be_visible()
-    expect(page.get_by_label("In any, hours").nth(2)).to_have_value("48")
+    expect(page.get_by_label("Window (hours)").nth(2)).to_have_value("48")
     expect(page.get_by_role("row", name="Ann").first).to_be_visible()
 
 
@@ -182,11 +184,11 @@ def test_history_is_brought_with_its_faults_told_and_taken_back(page: Page, tmp_
     file = tmp_path / "history.csv"
     file.write_text(HISTORY)
     page.goto("/cadence/imports")
-    for button in ("Look at it first", "Import"):
+    for button in ("Dry run", "Import"):
         page.get_by_label("File").set_input_files(file)
         page.get_by_role("button", name=button, exact=True).click()
         expect(page.get_by_role("status").first).to_contain_text("1 notifications")
         expect(page.get_by_text("Bad row")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
 
-    expect(page.get_by_text("1 notifications are removed.")).to_be_visible()
+    expect(page.get_by_text("1 notifications removed.")).to_be_visible()

@@ -38,11 +38,11 @@ def test_a_viewer_comes_in_where_she_wanted_and_only_looks(page: Page, stranger:
     secret = make_token(page, "vera")
     stranger.goto("/automations/garden-activity")
     present(stranger, f"{secret}x")
-    expect(stranger.get_by_text("Nobody knows this token.")).to_be_visible()
+    expect(stranger.get_by_text("This token is unknown.")).to_be_visible()
     present(stranger, secret)
 
     expect(stranger.get_by_role("heading", name="Garden activity")).to_be_visible()
-    for name in ("Run now…", "Edit", "Tokens", "Send", "Stop everything…"):
+    for name in ("Run now…", "Edit", "Tokens", "Send a push", "Stop everything…"):
         expect(stranger.get_by_role("link", name=name, exact=True)).to_have_count(0)
     stranger.goto("/tokens")
     expect(stranger.get_by_role("heading", name="Forbidden")).to_be_visible()
@@ -71,7 +71,7 @@ def test_devices_are_looked_at_brought_and_found(page: Page, tmp_path: Path) -> 
     file.write_text(DEVICES)
     page.goto("/devices")
     for button, said in (
-        ("Look at it first", "It would register 1"),
+        ("Dry run", "Dry run: would register 1"),
         ("Register", "Registered: 1"),
     ):
         page.get_by_label("File").set_input_files(file)
@@ -81,29 +81,29 @@ def test_devices_are_looked_at_brought_and_found(page: Page, tmp_path: Path) -> 
     page.get_by_label("User id").fill(USER)
     page.get_by_role("button", name="Show devices").click()
 
-    expect(page.get_by_role("row", name="a-phone")).to_contain_text("Living")
+    expect(page.get_by_role("row", name="a-phone")).to_contain_text("Active")
 
 
 def test_a_script_is_tried_out(page: Page) -> None:
     page.goto("/scripts")
     page.get_by_role("link", name="Garden Activity").click()
     page.get_by_label("lookback_hours").fill("24")
-    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Start a trial run").click()
 
     expect(page.get_by_text("Succeeded")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("lookback_hours=24")).to_be_visible()
-    expect(page.get_by_role("region", name="What it said")).to_contain_text("users")
+    expect(page.get_by_role("region", name="Output")).to_contain_text("users")
     page.get_by_role("link", name="garden_activity").click()
-    expect(page.get_by_role("row", name="a trial").first).to_contain_text("Succeeded")
+    expect(page.get_by_role("row", name="trial run").first).to_contain_text("Succeeded")
 
 
 def test_an_automation_is_started_from_a_template(page: Page) -> None:
     page.goto("/templates")
     card = page.get_by_role("article").filter(has_text="Onboarding funnel")
-    card.get_by_role("link", name="Start from it").click()
+    card.get_by_role("link", name="Use this template").click()
     page.get_by_label("Name of the automation").fill("A warm welcome")
     page.get_by_label("User segment").select_option(index=1)
-    page.get_by_role("button", name="Make a draft").click()
+    page.get_by_role("button", name="Create a draft").click()
 
-    expect(page.get_by_text("A draft is made of the template")).to_be_visible()
+    expect(page.get_by_text("Draft created.")).to_be_visible()
     expect(page.get_by_label("Name", exact=True)).to_have_value("A warm welcome")

@@ -65,7 +65,7 @@ class _Criteria(KeptSchema):
     manual_user_ids = declare(
         optional(fields.List, cls_or_instance=fields.String()),
         read=tuple,
-        form=FormField("Users by id", "users", "lines", "One id a line"),
+        form=FormField("User ids", "users", "lines", "One id per line"),
     )
     uploaded_file = declare(
         optional(fields.Nested, nested=UploadedFileSchema),

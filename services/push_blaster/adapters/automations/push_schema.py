@@ -40,12 +40,12 @@ class PushTimingSchema(KeptSchema):
         optional(fields.Float, load_default=0, validate=validate.Range(min=0, max=7 * DAY_MINUTES)),
         gives="delay",
         read=read_minutes,
-        form=FormField("Minutes after the last one", "push", "number"),
+        form=FormField("Minutes after the previous push", "push", "number"),
     )
     absolute_time = declare(
         optional(fields.String, validate=is_absolute_time),
         gives="",
-        form=FormField("Or at", "push", hint="HH:MM, or an instant"),
+        form=FormField("Or at a fixed time", "push", hint="HH:MM, or a date and time"),
     )
 
 
@@ -60,7 +60,7 @@ class PlaceSchema(KeptSchema):
     audience_name = declare(
         optional(fields.String),
         read=lambda name: name or "default",
-        form=FormField("Audience of the script", "own place", hint="As the script names it"),
+        form=FormField("Audience", "own place", hint="Its name in the script"),
     )
     timing = fields.Nested(PushTimingSchema, load_default=lambda: {"delayAfterPrevious": 0})
 
@@ -70,7 +70,7 @@ class PushVariantSchema(KeptSchema):
 
     id = declare(
         fields.String(required=True, validate=validate.Length(min=1, max=100)),
-        form=FormField("Variant", "variant", hint="Its name in reports"),
+        form=FormField("Variant name", "variant", hint="Its name in reports"),
     )
     weight = declare(
         optional(
@@ -78,16 +78,19 @@ class PushVariantSchema(KeptSchema):
             load_default=1,
             validate=validate.Range(min=0, min_inclusive=False, max=1_000_000),
         ),
-        form=FormField("Share", "variant", "number", "Beside the shares of the others"),
+        form=FormField("Weight", "variant", "number", "Relative to the other variants"),
     )
     title = declare(
-        optional(fields.String, validate=TITLE_LENGTH), form=FormField("Its title", "variant texts")
+        optional(fields.String, validate=TITLE_LENGTH),
+        form=FormField("Variant title", "variant texts"),
     )
     body = declare(
         optional(fields.String, validate=BODY_LENGTH),
-        form=FormField("Its text", "variant texts", "area"),
+        form=FormField("Variant text", "variant texts", "area"),
     )
-    deep_link = declare(optional(fields.String), form=FormField("Its deep link", "variant texts"))
+    deep_link = declare(
+        optional(fields.String), form=FormField("Variant deep link", "variant texts")
+    )
 
 
 def _are_told_apart(variants: list[dict[str, Any]]) -> None:

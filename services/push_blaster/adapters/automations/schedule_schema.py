@@ -35,9 +35,9 @@ _FREQUENCIES: Final = (
     ("daily", "Every day"),
     ("weekly", "Every week"),
     ("monthly", "Every month"),
-    ("custom", "By a cron expression"),
+    ("custom", "Cron expression"),
 )
-_MISSED: Final = (("", "runs late (usual)"), ("run_late", "runs late"), ("skip", "is left out"))
+_MISSED: Final = (("", "run late (default)"), ("run_late", "run late"), ("skip", "are skipped"))
 #: How real files call the day and the time of one send, and what each has to be.
 _OTHER_NAMES: Final = {
     "startDate": ("scheduledDate", is_date),
@@ -54,26 +54,28 @@ class ScheduleSchema(KeptSchema):
     frequency = declare(
         fields.String(required=True, validate=validate.OneOf([f.value for f in Frequency])),
         read=Frequency,
-        form=FormField("How often", "schedule", "choice", options=_FREQUENCIES),
+        form=FormField("Frequency", "schedule", "choice", options=_FREQUENCIES),
     )
     execution_time = declare(
         optional(fields.String, validate=is_time),
         read=read_time,
-        form=FormField("Live send time, T", "schedule", "time", "When people get it", but="custom"),
+        form=FormField(
+            "Live send time (T)", "schedule", "time", "When users get the first push", but="custom"
+        ),
     )
     timezone = declare(
         fields.String(load_default="America/Chicago", validate=is_zone),
-        form=FormField("Time zone", "schedule", hint="Such as Europe/Berlin"),
+        form=FormField("Time zone", "schedule", hint="For example Europe/Berlin"),
     )
     start_date = declare(
         optional(fields.String, validate=is_date),
         read=read_date,
-        form=FormField("From", "schedule", "date"),
+        form=FormField("Start date", "schedule", "date"),
     )
     end_date = declare(
         optional(fields.String, validate=is_date),
         read=read_date,
-        form=FormField("Until", "schedule", "date"),
+        form=FormField("End date", "schedule", "date"),
     )
     day_of_month = declare(
         optional(fields.Integer, strict=True, validate=validate.Range(min=1, max=31)),
@@ -81,37 +83,41 @@ class ScheduleSchema(KeptSchema):
             "Day of the month",
             "schedule",
             "number",
-            "The last day where a month is shorter",
+            "In shorter months: the last day",
             only="monthly",
         ),
     )
     cron_expression = declare(
         optional(fields.String, validate=is_cron),
         form=FormField(
-            "Cron expression", "schedule", hint="Gives T; five or six fields", only="custom"
+            "Cron expression", "schedule", hint="Five or six fields; it sets T", only="custom"
         ),
     )
     days_of_week = declare(
         optional(fields.List, cls_or_instance=_DAY),
         read=tuple,
-        form=FormField("On", "schedule", "days", only="weekly"),
+        form=FormField("Days of the week", "schedule", "days", only="weekly"),
     )
     lead_time_minutes = declare(
         optional(fields.Float, load_default=30, validate=validate.Range(min=0, max=DAY_MINUTES)),
         gives="lead_time",
         read=read_minutes,
-        form=FormField("Lead time", "lead", "number", "Minutes before T: audience and test"),
+        form=FormField(
+            "Lead time", "lead", "number", "Minutes before T at which an execution starts"
+        ),
     )
     missed_run_policy = declare(
         one_of(MissedRunPolicy),
         read=MissedRunPolicy,
-        form=FormField("A slot that was missed", "lead", "choice", options=_MISSED),
+        form=FormField("Missed slots", "lead", "choice", options=_MISSED),
     )
     grace_minutes = declare(
         optional(fields.Float, validate=validate.Range(min=0, max=7 * DAY_MINUTES)),
         gives="grace",
         read=read_minutes,
-        form=FormField("Late by at most", "lead", "number", "Minutes", usual=30),
+        form=FormField(
+            "Grace period", "lead", "number", "Minutes that a missed slot may run late", usual=30
+        ),
     )
 
     @validates_schema

@@ -36,11 +36,13 @@ class AlertThresholdsSchema(KeptSchema):
         optional(fields.Integer, validate=validate.Range(min=0)),
         gives="alert_audience_size",
         read=lambda size: size or None,
-        form=FormField("Warn above", "safeguards", "number", "Users"),
+        form=FormField("Warn above an audience of", "safeguards", "number", "Users"),
     )
     failure_rate = declare(
         optional(fields.Float, validate=_SHARE),
-        form=FormField("Stop at failures of", "safeguards", "percent", "Percent of messages"),
+        form=FormField(
+            "Stop at a failure rate above", "safeguards", "percent", "Percent of messages"
+        ),
     )
 
 
@@ -51,17 +53,20 @@ class AudienceDriftSchema(KeptSchema):
         optional(fields.Float, validate=validate.Range(min=1, min_inclusive=False)),
         gives="drift_factor",
         form=FormField(
-            "Hold at a size change of",
+            "Ask for approval at a size change of",
             "safeguards",
             "number",
-            "Times its last sizes, up or down",
+            "Factor compared with recent audiences, up or down",
             usual=3,
         ),
     )
     least_overlap = declare(
         optional(fields.Float, validate=_SHARE),
         form=FormField(
-            "Hold at an overlap below", "safeguards", "percent", "Percent of users as last time"
+            "Ask for approval at an overlap below",
+            "safeguards",
+            "percent",
+            "Percent of users who were in the last audience too",
         ),
     )
 
@@ -72,12 +77,15 @@ class SafeguardsSchema(KeptSchema):
     max_audience_size = declare(
         optional(fields.Integer, validate=_AT_LEAST_ONE),
         form=FormField(
-            "Largest audience", "safeguards", "number", "Users; a larger one is stopped"
+            "Maximum audience size",
+            "safeguards",
+            "number",
+            "Users. A larger audience ends the execution",
         ),
     )
     require_test_first = declare(
         optional(fields.Boolean, load_default=True),
-        form=FormField("Go no further without a test", "before live", "tick"),
+        form=FormField("Require a successful test", "before live", "tick"),
     )
     alert_thresholds = optional(fields.Nested, nested=AlertThresholdsSchema)
     drift = optional(fields.Nested, nested=AudienceDriftSchema)
@@ -85,7 +93,7 @@ class SafeguardsSchema(KeptSchema):
         optional(fields.List, cls_or_instance=fields.String()),
         read=tuple,
         form=FormField(
-            "Emergency contacts", "safeguards", "lines", "One a line; named in alerts", rows=2
+            "Emergency contacts", "safeguards", "lines", "One per line; alerts name them", rows=2
         ),
     )
 
@@ -101,26 +109,32 @@ class _QuietHours(KeptSchema):
     start = declare(
         _hour(),
         read=read_time,
-        form=FormField("Quiet from", "user time", "time", "By the clock of each user"),
+        form=FormField("Quiet hours from", "user time", "time", "In each user's time zone"),
     )
     end = declare(
         _hour(),
         read=read_time,
-        form=FormField("Quiet until", "user time", "time", "Earlier is the next morning"),
+        form=FormField(
+            "Quiet hours until", "user time", "time", "An earlier time is on the next day"
+        ),
     )
     when_quiet = declare(
         one_of(WhenQuiet),
         read=WhenQuiet,
         form=FormField(
-            "A message then",
+            "Messages in quiet hours",
             "user time",
             "choice",
-            options=(("", "waits (usual)"), ("hold", "waits"), ("drop", "is not sent")),
+            options=(
+                ("", "are deferred (default)"),
+                ("hold", "are deferred"),
+                ("drop", "are not sent"),
+            ),
         ),
     )
     timezone = declare(
         optional(fields.String, validate=is_zone),
-        form=FormField("Zone if unknown", "user time", hint="Of users who have none"),
+        form=FormField("Time zone if unknown", "user time", hint="For users without a time zone"),
     )
 
     @validates_schema
@@ -140,7 +154,10 @@ class AutomationSettingsSchema(KeptSchema):
         gives="cancellation_window",
         read=read_minutes,
         form=FormField(
-            "Window to cancel", "before live", "number", "Minutes in which anybody can cancel"
+            "Cancellation window",
+            "before live",
+            "number",
+            "Minutes between the test and the live send",
         ),
     )
     dry_run_first = declare(
@@ -150,10 +167,10 @@ class AutomationSettingsSchema(KeptSchema):
     max_audience_size = declare(
         optional(fields.Integer, validate=_AT_LEAST_ONE),
         form=FormField(
-            "Largest audience, old name",
+            "Maximum audience size (older field)",
             "safeguards",
             "number",
-            "The smaller of both counts",
+            "The smaller of the two values applies",
             if_given=True,
         ),
     )
@@ -162,7 +179,7 @@ class AutomationSettingsSchema(KeptSchema):
     )
     require_approval = declare(
         optional(fields.Boolean),
-        form=FormField("Go live only when an operator approved it", "before live", "tick"),
+        form=FormField("Require approval by an operator", "before live", "tick"),
     )
     test_user_ids = declare(
         optional(fields.List, cls_or_instance=fields.String(), load_default=list),
@@ -171,7 +188,7 @@ class AutomationSettingsSchema(KeptSchema):
             "Test users",
             "before live",
             "lines",
-            "One id a line; without any, the TEST rows of the script",
+            "One user id per line. If empty: the TEST rows of the script",
         ),
     )
     emergency_stop_enabled = optional(fields.Boolean, load_default=True)
@@ -181,7 +198,7 @@ class AutomationSettingsSchema(KeptSchema):
     )
     local_time = declare(
         optional(fields.Boolean),
-        form=FormField("Send at T by each user's own clock", "user time", "tick"),
+        form=FormField("Send at T in each user's time zone", "user time", "tick"),
     )
     deliver_within_minutes = declare(
         optional(
@@ -191,25 +208,30 @@ class AutomationSettingsSchema(KeptSchema):
         gives="deliver_within",
         read=read_minutes,
         form=FormField(
-            "Hold for at most",
+            "Defer for at most",
             "user time",
             "number",
-            "Minutes; whose turn comes later gets nothing",
+            "Minutes. A message that would be sent later is not sent",
         ),
     )
     holdout_percent = declare(
         optional(fields.Float, validate=validate.Range(min=0, max=100)),
         form=FormField(
-            "Held out",
+            "Holdout",
             "experiment",
             "number",
-            "Percent of users, always the same, who get nothing",
+            "Percent of users who get nothing, always the same users",
             usual=0,
         ),
     )
     rate_per_minute = declare(
         optional(fields.Integer, strict=True, validate=_AT_LEAST_ONE),
-        form=FormField("Messages a minute", "delivery", "number", "For each push"),
+        form=FormField(
+            "Messages per minute",
+            "delivery",
+            "number",
+            "For each push. If empty: as fast as the provider allows",
+        ),
     )
     devices = declare(
         one_of(ReachedDevices),
@@ -218,28 +240,36 @@ class AutomationSettingsSchema(KeptSchema):
             "Devices of a user",
             "delivery",
             "choice",
-            options=(("", "newest (usual)"), ("newest", "newest"), ("all", "all of them")),
+            options=(("", "the newest (default)"), ("newest", "the newest"), ("all", "all")),
         ),
     )
     fail_policy = declare(
         one_of(FailPolicy),
         read=FailPolicy,
         form=FormField(
-            "If cadence is away",
+            "If cadence is unavailable",
             "delivery",
             "choice",
-            "Sent so, it is marked as uncapped",
-            options=(("", "send (usual)"), ("open", "send"), ("closed", "send to nobody")),
+            "Executions without the check are marked as uncapped",
+            options=(
+                ("", "send without the cap check (default)"),
+                ("open", "send without the cap check"),
+                ("closed", "do not send"),
+            ),
         ),
     )
     in_doubt = declare(
         one_of(InDoubtPolicy),
         read=InDoubtPolicy,
         form=FormField(
-            "A message in doubt",
+            "Messages in doubt",
             "delivery",
             "choice",
-            "Sent again, it replaces itself",
-            options=(("", "send again (usual)"), ("resend", "send again"), ("skip", "leave alone")),
+            "Outcome unknown. A second copy replaces the first one on the device",
+            options=(
+                ("", "send again (default)"),
+                ("resend", "send again"),
+                ("skip", "do not send again"),
+            ),
         ),
     )

@@ -38,7 +38,7 @@ def sign_in_pages(sessions: Sessions, database: Database) -> Blueprint:
         if sessions.sign_in(request.form.get("token", "").strip()):
             return redirect(_wanted(), 303)
         note_failure(database, address, utc_now())
-        fault = "Nobody knows this token. Paste it whole, without quotes or spaces."
+        fault = "This token is unknown. Paste the whole token, without quotes or spaces."
         return render_template("sign_in.html", wanted=_wanted(), fault=fault), 401
 
     @pages.post("/sign-out")
@@ -54,7 +54,7 @@ def sign_in_pages(sessions: Sessions, database: Database) -> Blueprint:
 
 
 def _ask_to_wait(pause: timedelta) -> ResponseReturnValue:
-    fault = f"Too many tokens that nobody knows were tried. Try again in {span(pause)}."
+    fault = f"Too many unknown tokens were tried. Try again in {span(pause)}."
     page = render_template("sign_in.html", wanted=_wanted(), fault=fault)
     return page, 429, {"Retry-After": str(ceil(pause.total_seconds()))}
 

@@ -23,8 +23,8 @@ from push_blaster.web.frame.frame import page_routes
 
 #: How long the old secret opens beside a new one; the API takes any time.
 OVERLAP: Final = timedelta(hours=1)
-#: What the form offers; 0 is for good.
-DAYS: Final = {"90": "90 days", "365": "a year", "7": "a week", "0": "for good"}
+#: How long the form lets a token be valid, in days; 0 is without an end.
+DAYS: Final = {"90": "90 days", "365": "a year", "7": "a week", "0": "no expiry"}
 
 
 def token_pages(database: Database) -> Blueprint:
@@ -45,7 +45,7 @@ def token_pages(database: Database) -> Blueprint:
             secret = create_token(database, token)
         except (BadTokenError, TokenExistsError) as error:
             return _show(database, fault=str(error)), 400
-        return _show(database, told=(token.name, secret))
+        return _show(database, secret=secret, secret_of=token.name)
 
     @pages.get("/tokens/<name>/<any(rotate,revoke):action>")
     @asks_for(Role.ADMIN)
@@ -57,13 +57,13 @@ def token_pages(database: Database) -> Blueprint:
     def rotate(name: str) -> ResponseReturnValue:
         """Give it a new secret, and show that this once."""
         _, secret = rotate_token(database, name, OVERLAP, utc_now())
-        return _show(database, told=(name, secret))
+        return _show(database, secret=secret, secret_of=name)
 
     @pages.post("/tokens/<name>/revoke")
     def revoke(name: str) -> ResponseReturnValue:
         """Revoke it."""
         revoke_token(database, name, utc_now())
-        flash(f"{name} opens nothing any more, nor do the sessions begun with it.", "success")
+        flash(f"{name} is revoked, and its sessions have ended.", "success")
         return redirect(url_for(".list_all"), 303)
 
     return pages
@@ -82,9 +82,7 @@ def _read(form: Any) -> Token:
     )
 
 
-def _show(
-    database: Database, *, told: tuple[str, str] | None = None, fault: str | None = None
-) -> str:
+def _show(database: Database, *, fault: str | None = None, **shown: str) -> str:
     with database.transaction() as connection:
         found = select_tokens(connection)
     now = utc_now()
@@ -92,9 +90,9 @@ def _show(
     return render_template(
         "tokens.html",
         rows=rows,
-        told=told,
         fault=fault,
         given=request.form if fault else {},
         roles=ROLES,
         days=DAYS.items(),
+        **shown,
     )

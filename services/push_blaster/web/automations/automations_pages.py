@@ -118,7 +118,7 @@ def automation_pages(context: WebContext) -> Blueprint:
             idempotency_key=once_key(),
         )
         execution = start_automation(context, automation_id, asked, utc_now())
-        flash("Started: nothing goes live before its window to cancel has passed.", "success")
+        flash("Started. Nothing goes live before the cancellation window has passed.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
     @pages.post("/automations/<automation_id>/<any(pause,resume):action>")

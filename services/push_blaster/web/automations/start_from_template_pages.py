@@ -51,9 +51,7 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
             )
             return page, 400
         files.create(automation)
-        flash(
-            "A draft is made of the template; it sends nothing before you schedule it.", "success"
-        )
+        flash("Draft created. It sends nothing until you schedule it.", "success")
         edit = url_for("pages_edit_automation.edit", automation_id=automation["id"])
         return redirect(edit, 303)
 

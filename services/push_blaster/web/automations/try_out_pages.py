@@ -20,12 +20,12 @@ RUNS: Final = 10
 
 #: The modes as they are offered: what each does, and whether anything leaves the machine.
 OFFERED: Final = (
-    (Mode.REAL_DRY_RUN, "Walks the whole path with the real audience. Nothing is sent."),
-    (Mode.TEST_DRY_RUN, "Fills in the messages of the test users. Nothing is sent."),
-    (Mode.TEST_LIVE_SEND, "Sends the test users their messages, as layer 4."),
+    (Mode.REAL_DRY_RUN, "Runs every step with the real audience. Nothing is sent."),
+    (Mode.TEST_DRY_RUN, "Renders the messages for the test users. Nothing is sent."),
+    (Mode.TEST_LIVE_SEND, "Sends the messages to the test users, as layer 4."),
     (
         Mode.TEST_SCHEDULED_SEND,
-        "Walks the whole timeline, shortened, and sends every push to the test users only.",
+        "Runs the whole timeline in shortened time and sends every push to the test users only.",
     ),
 )
 

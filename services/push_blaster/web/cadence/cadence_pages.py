@@ -61,7 +61,7 @@ def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
             saved = records.replace_rules(sent, version, by or caller_name(), note)
         except CadenceRefusedError as refusal:
             return _show_rules(sent, version, fault=str(refusal), status=409)
-        flash(f"In force at once, on every replica: version {saved['version']}.", "success")
+        flash(f"Rules saved as version {saved['version']}. They apply at once.", "success")
         return redirect(url_for(".rules"), 303)
 
     @pages.get("/cadence/users")
@@ -123,7 +123,7 @@ def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
     def undo(import_id: int) -> ResponseReturnValue:
         """Take an import back."""
         removed = records.undo_import(import_id)
-        flash(f"Undone: {removed} notifications are removed.", "success")
+        flash(f"Import undone: {removed} notifications removed.", "success")
         return redirect(url_for(".imports"), 303)
 
     return pages

@@ -69,7 +69,7 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
         """Forget the devices that died long ago."""
         with database.transaction() as connection:
             deleted = delete_dead_devices(connection, utc_now() - KEPT)
-        flash(f"{deleted} dead devices are forgotten.", "success")
+        flash(f"{deleted} dead devices deleted.", "success")
         return redirect(url_for(".show"), 303)
 
     return pages

@@ -157,7 +157,7 @@ def execution_pages(context: WebContext) -> Blueprint:
         by = request.form.get("by", "").strip() or caller_name()
         approval = Approval(by=by, at=utc_now(), hashes=seen)
         approve_execution(database, context.cadence, execution_id, approval)
-        flash("Approved: it goes live at its time, unless something changes.", "success")
+        flash("Approved. It goes live as planned, unless something changes.", "success")
         return redirect(url_for(".show", execution_id=execution_id), 303)
 
     @pages.post("/executions/<execution_id>/resume")
@@ -165,7 +165,7 @@ def execution_pages(context: WebContext) -> Blueprint:
     def resume(execution_id: str) -> ResponseReturnValue:
         """Go on with it: a new execution, to whoever was not sent to."""
         started = resume_execution(context, execution_id, utc_now(), idempotency_key=once_key())
-        flash("Started: it goes to those only who were not sent to.", "success")
+        flash("Started. It sends only to users who were not sent to before.", "success")
         return redirect(url_for(".show", execution_id=started.id), 303)
 
     return pages
@@ -175,8 +175,8 @@ def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValu
     receipt = act(request.form.get("reason", "").strip())
     totals = receipt.totals
     text = (
-        f"Stopped. {totals.sent} were sent to, {totals.not_sent} will not be, "
-        f"{totals.in_doubt} are in doubt."
+        f"Stopped. Sent to: {totals.sent}. Not sent to: {totals.not_sent}. "
+        f"In doubt: {totals.in_doubt}."
     )
     flash(text, "success")
     return redirect(url_for(".show", execution_id=execution_id), 303)

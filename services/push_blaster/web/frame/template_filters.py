@@ -57,9 +57,21 @@ TONES: Final[Mapping[str, str]] = {
     "degraded": "held",
 }
 
+#: Names of the API that do not explain themselves to a reader of the pages.
+LABELS: Final[Mapping[str, str]] = {
+    "held_back": "Capped",
+    "in_doubt": "In doubt (outcome unknown)",
+    "no_token": "No device",
+    "token_dead": "Device token is dead",
+    "not_in_time": "Send window too late",
+    "bad_deep_link": "Deep link not allowed",
+    "held": "Deferred to send window",
+    "deferred": "Deferred by the provider",
+}
+
 MODES: Final[Mapping[str, str]] = {
     "live": "Live",
-    "test-dry-run": "Test, dry run",
+    "test-dry-run": "Test dry run",
     "test-live-send": "Test send",
     "real-dry-run": "Dry run",
     "simulation": "Simulation",
@@ -128,7 +140,7 @@ def plain(value: object) -> object:
 
 def words(name: str) -> str:
     """Return a name of the API as words: live_execution is Live execution."""
-    return name.replace("_", " ").replace("-", " ").capitalize()
+    return LABELS.get(name) or name.replace("_", " ").replace("-", " ").capitalize()
 
 
 def mode_words(mode: str) -> str:

@@ -110,7 +110,7 @@ def send_pages(context: WebContext) -> Blueprint:
         execution = send_what_was_tried(
             context, execution_id, utc_now(), is_simulated=caller_only_simulates()
         )
-        flash("It is on its way.", "success")
+        flash("The push is being sent.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
     return pages

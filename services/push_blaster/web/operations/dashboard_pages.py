@@ -66,10 +66,10 @@ def dashboard_pages(context: WebContext) -> Blueprint:
     @pages.post("/violations/<uuid:violation_id>/resolve")
     @asks_for(Role.OPERATOR)
     def resolve(violation_id: UUID) -> ResponseReturnValue:
-        """Mark what a safeguard found as seen to."""
+        """Mark the finding of a safeguard as resolved."""
         with context.database.transaction() as connection:
-            resolve_violation(connection, violation_id, f"Seen to by {caller_name()}.", utc_now())
-        flash("Seen to: it is no longer shown here.", "success")
+            resolve_violation(connection, violation_id, f"Resolved by {caller_name()}.", utc_now())
+        flash("Resolved. It is no longer shown here.", "success")
         return redirect(url_for(".show"), 303)
 
     return pages
@@ -105,8 +105,8 @@ def _mark(at: datetime, now: datetime) -> float:
 def _judge_provider(paces: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Return how the provider is, as the engines see it, and what that means."""
     if any(pace["breaker"] != BreakerState.CLOSED for pace in paces):
-        return "critical", "It fails most messages: they wait until it is back."
+        return "critical", "It rejects most messages. They wait until it recovers."
     slowed = min((pace["slowedTo"] for pace in paces), default=1)
     if slowed < 1:
-        return "degraded", f"It says that we are over its quota: slowed to {slowed:.0%}."
+        return "degraded", f"It reports that its quota is exceeded: slowed to {slowed:.0%}."
     return "healthy", ""

@@ -31,7 +31,7 @@ def test_a_token_that_nobody_knows_opens_nothing(app: Flask) -> None:
     refused = stranger.post("/sign-in", data={"token": "guess"})
 
     assert refused.status_code == 401
-    assert "Nobody knows this token" in refused.text
+    assert "This token is unknown" in refused.text
     assert stranger.get("/").status_code == 303
 
 

@@ -127,5 +127,5 @@ def test_pages_mark_a_simulation(app: Flask, secret: str, news: str) -> None:
     visitor = Visitor(app, secret)
     started = visitor.post("/automations/news/run", once="1")
 
-    assert "A simulation: nothing leaves the machine" in visitor.get(started.location)
+    assert "Simulation: nothing leaves this machine" in visitor.get(started.location)
     assert "simulated" in visitor.get("/executions")

@@ -38,10 +38,10 @@ def test_rotating_shows_the_new_secret_and_revoking_asks_first(app: Flask, admin
     asked = admin.get("/tokens/alice/revoke")
     admin.post("/tokens/alice/revoke")
 
-    assert "The old one opens for 1 h more" in question
-    assert "every session begun with it ends" in asked
+    assert "The old secret stays valid for 1 h" in question
+    assert "its sessions end" in asked
     assert (
-        "Nobody knows this token" in app.test_client().post("/sign-in", data={"token": secret}).text
+        "This token is unknown" in app.test_client().post("/sign-in", data={"token": secret}).text
     )
     assert "Revoked" in admin.get("/tokens")
 

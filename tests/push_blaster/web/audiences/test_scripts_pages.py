@@ -43,7 +43,7 @@ def test_scripts_are_shown_with_what_they_may_use(viewer: Visitor) -> None:
     assert "<code>OUTPUT_PATH</code>" in page
     one = viewer.get("/scripts/waterers")
     assert "Everybody with a can" in one
-    assert "Try it out" not in one
+    assert "Trial run" not in one
 
 
 def test_a_trial_is_started_once_followed_and_shows_what_it_wrote(
@@ -75,14 +75,14 @@ def test_a_trial_is_started_once_followed_and_shows_what_it_wrote(
     page = operator.get(first.location)
     assert "&lt;big&gt;" in page
     assert "wrote 2" in page
-    assert "Stop it" not in page
+    assert '/stop"' not in page
     assert "Succeeded" in operator.get("/scripts/waterers")
 
 
 def test_a_trial_that_waits_can_be_stopped(operator: Visitor, engine: str) -> None:
     started = operator.post("/scripts/waterers", once="a")
 
-    assert "Stop it" in operator.get(started.location)
+    assert "Stop</button>" in operator.get(started.location)
     operator.post(f"{started.location}/stop")
     assert "Stopped by an operator." in operator.get(started.location)
 

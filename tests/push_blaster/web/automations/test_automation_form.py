@@ -113,7 +113,7 @@ def test_every_setting_is_saved_under_its_own_name(
     assert saved(client)["schedule"]["missedRunPolicy"] == "skip"
     assert saved(client)["schedule"]["graceMinutes"] == 0
     page = admin.get("/automations/news")
-    for words in ("22:00 to 08:00", "not sent", "250 a minute, to all devices", "2.5 % of users"):
+    for words in ("22:00 to 08:00", "not sent", "250 messages per minute", "2.5 % of users"):
         assert words in page
 
 
@@ -134,7 +134,7 @@ def test_half_of_the_quiet_hours_is_refused_beside_the_other_half(
     refused = admin.save(CHANGED, **{"settings.quietHours.start": "22:00"})
 
     assert refused.status_code == 400
-    assert 'href="#settings.quietHours.end">Quiet until</a>' in refused.text
+    assert 'href="#settings.quietHours.end">Quiet hours until</a>' in refused.text
     assert 'id="settings.quietHours.end-said"' in refused.text
     assert "Give the start and the end, both as HH:MM." in refused.text
 
@@ -273,7 +273,7 @@ def test_what_is_no_button_is_refused(admin: Visitor, news: dict[str, Any], chan
 def test_what_the_form_does_not_show_is_listed(admin: Visitor, news: dict[str, Any]) -> None:
     page = admin.get(CHANGED)
 
-    kept = page[page.index("Kept as it is") :]
+    kept = page[page.index("Other fields") :]
     assert "<code>colour</code>" in kept
     assert "green" in kept
 
@@ -292,11 +292,11 @@ def test_a_conflict_names_fields_as_the_form_does(
     page = admin.client.post(CHANGED, data=form).text
 
     rows = table_rows(page)
-    assert ["Quiet from", "22:00", "—"] in rows
+    assert ["Quiet hours from", "22:00", "—"] in rows
     assert ["5", "3"] in [row[1:] for row in rows]
 
 
 def test_a_field_is_told_with_its_push() -> None:
     assert describe("pushSequence.1.title") == "Push 2: Title"
-    assert describe("pushSequence.0.variants.1.weight") == "Push 1, variant 2: Share"
+    assert describe("pushSequence.0.variants.1.weight") == "Push 1, variant 2: Weight"
     assert describe(f"{PARAMETERS}.days") == "days"

@@ -30,7 +30,7 @@ def test_the_list_is_searched_and_sifted(
     assert "Quiet one" not in viewer.get("/automations?q=NEWS")
     assert "Quiet one" not in viewer.get("/automations?show=scheduled")
     assert "News" not in viewer.get("/automations?show=draft")
-    assert "No automation fits." in viewer.get("/automations?q=nothing+like+it")
+    assert "No automation matches." in viewer.get("/automations?q=nothing+like+it")
 
 
 def test_a_long_list_comes_in_pages(viewer: Visitor, client: FlaskClient) -> None:
@@ -50,8 +50,8 @@ def test_one_shows_when_and_how_it_sends(viewer: Visitor, news: dict[str, Any]) 
     page = viewer.get("/automations/news")
 
     assert page.count("data-countdown") == 5
-    assert "sends, marked as uncapped" in page
-    assert "As on Android" in page
+    assert "sends without the cap check, marked as uncapped" in page
+    assert "On Android" in page
     assert "/automations/news/run" not in page
 
 

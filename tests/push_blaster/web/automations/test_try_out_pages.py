@@ -46,8 +46,8 @@ def test_no_form_makes_a_test_live(operator: Visitor, client: FlaskClient) -> No
 
 
 def test_an_automation_is_started_from_a_template(admin: Visitor, client: FlaskClient) -> None:
-    assert "Start from it" in admin.get("/templates")
-    assert "Feature name *" in admin.get("/templates/feature_announcement")
+    assert "Use this template" in admin.get("/templates")
+    assert "Feature name (required)" in admin.get("/templates/feature_announcement")
 
     made = admin.post(
         "/templates/feature_announcement",

@@ -73,7 +73,7 @@ def test_a_change_is_tried_over_history_before_it_is_in_force(admin: Visitor) ->
     still = rules_form(admin.get("/cadence"))
     saved = admin.client.post("/cadence/rules", data={**form, "by": "Ann", "note": "Too many"})
 
-    assert "1 users would have got less" in tried
+    assert "1 users would have received fewer pushes" in tried
     assert rules_form(tried)["rule.0.windowHours"] == ["96"]
     assert still["rule.0.windowHours"] == ["72"]
     assert saved.status_code == 303
@@ -125,12 +125,12 @@ def test_history_is_looked_at_brought_and_taken_back(admin: Visitor) -> None:
     brought = send("import")
     undo = re.search(r'action="(/cadence/imports/\d+/undo)"', brought)
 
-    assert "It would bring 1 notifications" in looked
+    assert "Dry run: would import 1 notifications" in looked
     assert "Bad row" in looked
-    assert "It brought 1 notifications" in brought
+    assert "Imported 1 notifications" in brought
     assert undo
     assert admin.post(undo[1]).status_code == 303
-    assert "1 notifications are removed" in admin.get("/cadence/imports")
+    assert "1 notifications removed" in admin.get("/cadence/imports")
 
 
 def test_without_the_cadence_service_the_pages_say_so(viewer: Visitor) -> None:

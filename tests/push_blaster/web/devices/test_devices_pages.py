@@ -21,7 +21,7 @@ def test_a_users_devices_are_shown(viewer: Visitor, client: FlaskClient) -> None
     ).get_json()
 
     assert "t-1" in viewer.get(f"/devices?user={ALICE}")
-    assert "nowhere to go" in viewer.get(f"/devices?user={BOB}")
+    assert "cannot receive pushes" in viewer.get(f"/devices?user={BOB}")
     assert viewer.client.get("/devices?user=somebody").status_code == 400
     assert "ios" in viewer.get("/devices")
 
@@ -33,9 +33,9 @@ def test_a_file_is_looked_at_before_it_is_registered(operator: Visitor) -> None:
     before = operator.get(f"/devices?user={ALICE}")
     send(operator, "import", text)
 
-    assert "It would register 1 of 2 devices" in looked
+    assert "Dry run: would register 1 of 2 devices" in looked
     assert "Line 3" in looked
-    assert "nowhere to go" in before
+    assert "cannot receive pushes" in before
     assert "t-1" in operator.get(f"/devices?user={ALICE}")
 
 

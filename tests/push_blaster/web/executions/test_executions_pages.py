@@ -33,7 +33,7 @@ def test_the_dashboard_shows_what_runs_and_how_to_stop_it(operator: Visitor, sta
 
     assert "News &amp; more" in page
     assert f"/executions/{started}/stop" in page
-    assert "No engine runs: nothing is sent." in page
+    assert "No engine is running: nothing is sent." in page
     assert page.count("News &amp; more") == operator.get("/live/dashboard").count("News &amp; more")
 
 
@@ -136,11 +136,11 @@ def test_what_failed_last_needs_a_person_until_it_ran_well(
     end("completed", later)
     after_success = viewer.get("/")
 
-    assert "Needs a person" in after_failure
+    assert "Needs attention" in after_failure
     assert "No rows." in after_failure
     assert "News &amp; more" in in_trouble
-    assert "Needs a person" in while_it_runs
-    assert "Needs a person" not in after_success
+    assert "Needs attention" in while_it_runs
+    assert "Needs attention" not in after_success
     assert "News" not in viewer.get("/automations?show=in+trouble")
 
 
@@ -172,7 +172,7 @@ def test_a_provider_that_fails_is_told_of(viewer: Visitor, database: Database) -
 
     assert "quota" not in seen()
     assert "slowed to 70%" in seen(slowedTo=0.7)
-    assert "It fails most messages" in seen(breaker="open")
+    assert "It rejects most messages" in seen(breaker="open")
 
 
 def test_why_users_got_nothing_is_counted_by_reason(
@@ -191,7 +191,7 @@ def test_why_users_got_nothing_is_counted_by_reason(
 
     after = viewer.get(page)
 
-    assert "None: everybody" in before
+    assert "No failures: every user" in before
     rows = [(reason, users) for _, _, reason, users, _ in table_rows(after)[1:]]
     assert rows == [("no device", "2"), ("time-out", "1")]
 
@@ -202,7 +202,7 @@ def test_everything_is_stopped_once_that_is_typed(operator: Visitor, started: st
     still = operator.client.get(f"/api/executions/{started}").get_json()["phase"]
     meant = operator.post("/stop-everything", word="stop all", reason="A leak")
 
-    assert "1 execution is stopped" in asked
+    assert "This stops 1 running execution" in asked
     assert (careless.location, still) == ("/stop-everything", "waiting")
     assert meant.location == "/"
     assert "Executions stopped: 1." in operator.get("/")

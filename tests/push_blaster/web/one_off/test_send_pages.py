@@ -69,10 +69,10 @@ def test_what_nobody_would_get_is_not_offered_to_be_sent(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"title": ""}, "title</a>: is missing"),
+        ({"title": ""}, "Title</a>: is missing"),
         ({"userIds": f"{ALICE}\nbob"}, "&#39;bob&#39; is no user id"),
         ({"userIds": str(ALICE)}, "[[var:name]]: the audience has no such column"),
-        ({"layerId": "x"}, "layerId</a>: Not a valid integer"),
+        ({"layerId": "x"}, "Layer</a>: Not a valid integer"),
     ],
 )
 def test_what_does_not_fit_is_said_and_what_was_written_is_kept(
@@ -135,5 +135,5 @@ def test_a_user_is_searched_for_in_one_execution_and_in_all(viewer: Visitor, ben
     assert ("A</a>" in one, "B</a>" in one) == (True, False)
     assert ("A</a>" in everything, "B</a>" in everything) == (True, True)
     assert "layer_3_cooldown_hours" in everything
-    assert "No push was meant" in viewer.get(f"/deliveries?user={user(77)}")
+    assert "No deliveries for this user" in viewer.get(f"/deliveries?user={user(77)}")
     assert viewer.client.get("/deliveries?user=alice").status_code == 400

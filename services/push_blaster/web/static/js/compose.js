@@ -11,7 +11,7 @@ async function tellColumns(file, told) {
     .split(",")
     .map((name) => name.trim().replace(/^"|"$/g, ""))
     .filter((name) => /^[A-Za-z_]\w*$/.test(name) && !IDS.test(name));
-  told.textContent = `Variables: ${names.map((name) => `[[var:${name}]]`).join(" ")}`;
+  told.textContent = `Placeholders: ${names.map((name) => `[[var:${name}]]`).join(" ")}`;
   told.hidden = !names.length;
 }
 
