@@ -5,10 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg2.extras import RealDictCursor
-
 from chassis.postgres import Connection
-from push_blaster.domain.access.audit import Change
+from chassis.rows import execute, fetch_all, fetch_value, stream_rows
+from push_blaster.domain.access.audit import Change, RecordedChange
 
 COLUMNS: Final = (
     *("id", "at", "actor", "role", "method", "path", "endpoint", "what", "request_id"),
@@ -21,7 +20,8 @@ _ROWS_AT_ONCE: Final = 1_000
 class AuditQuery:
     """Which rows; None means any.
 
-    Shape: `path` is a part of one; `since` is included, `until` is not; `before` is a row's id.
+    Shape: `path` is a part of one; `since` is included, `until` is not; `before` is a row's id;
+    `limit` is how many at most.
     """
 
     actor: str | None = None
@@ -29,6 +29,7 @@ class AuditQuery:
     since: datetime | None = None
     until: datetime | None = None
     before: int | None = None
+    limit: int | None = None
 
 
 def insert_change(connection: Connection, change: Change) -> int:
@@ -36,22 +37,18 @@ def insert_change(connection: Connection, change: Change) -> int:
 
     A lock on the table is waited for a second: behind this waits whoever wants to stop something.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL lock_timeout = '1s'")
-        cursor.execute(
-            """
-            INSERT INTO audit_log (at, actor, role, method, path, endpoint, what, request_id)
-            VALUES (%(at)s, %(actor)s, %(role)s, %(method)s, %(path)s, %(endpoint)s, %(what)s,
-                    %(request_id)s)
-         RETURNING id
-            """,
-            {
-                name: value.replace("\x00", "") if isinstance(value, str) else value
-                for name, value in asdict(change).items()
-            },
-        )
-        row: tuple[int] = cursor.fetchone()  # type: ignore[assignment]  # RETURNING gives one
-        return row[0]
+    sql = """
+        INSERT INTO audit_log (at, actor, role, method, path, endpoint, what, request_id)
+        VALUES (%(at)s, %(actor)s, %(role)s, %(method)s, %(path)s, %(endpoint)s, %(what)s,
+                %(request_id)s)
+     RETURNING id
+    """
+    values = {
+        name: value.replace("\x00", "") if isinstance(value, str) else value
+        for name, value in asdict(change).items()
+    }
+    execute(connection, "SET LOCAL lock_timeout = '1s'")
+    return int(fetch_value(connection, sql, values))
 
 
 def update_answer(
@@ -59,31 +56,26 @@ def update_answer(
 ) -> None:
     """Write down how a change was answered; and whose it was, if that is known only now."""
     actor, role = caller or (None, None)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE audit_log
-               SET status = %(status)s, answered_at = %(now)s,
-                   actor = coalesce(actor, %(actor)s), role = coalesce(role, %(role)s)
-             WHERE id = %(id)s
-            """,
-            {"id": id_, "status": status, "actor": actor, "role": role, "now": now},
-        )
+    sql = """
+        UPDATE audit_log
+           SET status = %(status)s, answered_at = %(now)s,
+               actor = coalesce(actor, %(actor)s), role = coalesce(role, %(role)s)
+         WHERE id = %(id)s
+    """
+    execute(
+        connection, sql, {"id": id_, "status": status, "actor": actor, "role": role, "now": now}
+    )
 
 
-def select_changes(connection: Connection, query: AuditQuery, limit: int) -> list[dict[str, Any]]:
+def select_changes(connection: Connection, query: AuditQuery) -> list[RecordedChange]:
     """Return rows, newest first."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(f"{_SELECT} LIMIT %(limit)s", {**asdict(query), "limit": limit})
-        return [dict(row) for row in cursor]
+    sql = f"{_SELECT} LIMIT %(limit)s"
+    return fetch_all(connection, sql, asdict(query), make=RecordedChange, by_name=True)
 
 
 def stream_changes(connection: Connection, query: AuditQuery) -> Iterator[tuple[Any, ...]]:
     """Yield rows in the order of COLUMNS, newest first, in constant memory."""
-    with connection.cursor("audit_log") as cursor:
-        cursor.itersize = _ROWS_AT_ONCE
-        cursor.execute(_SELECT, asdict(query))
-        yield from cursor
+    return stream_rows(connection, _SELECT, asdict(query), page=_ROWS_AT_ONCE)
 
 
 _SELECT: Final = f"""

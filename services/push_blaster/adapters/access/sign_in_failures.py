@@ -3,16 +3,17 @@
 from datetime import datetime
 
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_value
 
 
 def insert_failure(connection: Connection, address: str, now: datetime, since: datetime) -> None:
     """Write down a sign-in that failed, and forget those before `since`."""
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM sign_in_failures WHERE at <= %(since)s", {"since": since})
-        cursor.execute(
-            "INSERT INTO sign_in_failures (at, address) VALUES (%(now)s, %(address)s)",
-            {"now": now, "address": address},
-        )
+    execute(connection, "DELETE FROM sign_in_failures WHERE at <= %(since)s", {"since": since})
+    execute(
+        connection,
+        "INSERT INTO sign_in_failures (at, address) VALUES (%(now)s, %(address)s)",
+        {"now": now, "address": address},
+    )
 
 
 def select_failure(
@@ -22,15 +23,13 @@ def select_failure(
 
     Shape: None if so many did not fail.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT at FROM sign_in_failures
-             WHERE at > %(since)s AND (%(address)s::text IS NULL OR address = %(address)s)
-             ORDER BY at DESC
-             LIMIT 1 OFFSET %(before)s
-            """,
-            {"address": address, "since": since, "before": number - 1},
-        )
-        row = cursor.fetchone()
-    return row[0] if row else None
+    sql = """
+        SELECT at FROM sign_in_failures
+         WHERE at > %(since)s AND (%(address)s::text IS NULL OR address = %(address)s)
+         ORDER BY at DESC
+         LIMIT 1 OFFSET %(before)s
+    """
+    found: datetime | None = fetch_value(
+        connection, sql, {"address": address, "since": since, "before": number - 1}
+    )
+    return found

@@ -4,9 +4,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
-from psycopg2.extras import RealDictCursor
-
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_all, fetch_one
 from push_blaster.domain.access.token import Token
 
 _COLUMNS: Final = (
@@ -17,82 +16,64 @@ _COLUMNS: Final = (
 
 def insert_token(connection: Connection, token: Token, hash_: str) -> bool:
     """Insert the token; False, and nothing is changed, if its name was ever given out."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO tokens (name, role, is_test, hash, created_at, created_by, expires_at)
-            VALUES (%(name)s, %(role)s, %(is_test)s, %(hash)s, %(created_at)s, %(created_by)s,
-                    %(expires_at)s)
-                ON CONFLICT DO NOTHING
-            """,
-            {**asdict(token), "hash": hash_},
-        )
-        return cursor.rowcount == 1
+    sql = """
+        INSERT INTO tokens (name, role, is_test, hash, created_at, created_by, expires_at)
+        VALUES (%(name)s, %(role)s, %(is_test)s, %(hash)s, %(created_at)s, %(created_by)s,
+                %(expires_at)s)
+            ON CONFLICT DO NOTHING
+    """
+    return execute(connection, sql, {**asdict(token), "hash": hash_}) == 1
 
 
 def select_tokens(connection: Connection, name: str | None = None) -> list[Token]:
     """Return every token, or the one of a name; revoked ones too."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            f"""
-            SELECT {_COLUMNS} FROM tokens
-             WHERE %(name)s::text IS NULL OR name = %(name)s
-             ORDER BY revoked_at IS NOT NULL, name
-            """,  # noqa: S608 - a constant
-            {"name": name},
-        )
-        return [Token(**row) for row in cursor]
+    sql = f"""
+        SELECT {_COLUMNS} FROM tokens
+         WHERE %(name)s::text IS NULL OR name = %(name)s
+         ORDER BY revoked_at IS NOT NULL, name
+    """  # noqa: S608 - a constant
+    return fetch_all(connection, sql, {"name": name}, make=Token, by_name=True)
 
 
 def select_token_of(connection: Connection, hash_: str, now: datetime) -> Token | None:
     """Return the token that the secret with this hash opens as, if it opens anything now."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            f"""
-            SELECT {_COLUMNS} FROM tokens
-             WHERE (hash = %(hash)s OR previous_hash = %(hash)s AND previous_until > %(now)s)
-               AND revoked_at IS NULL
-               AND (expires_at IS NULL OR expires_at > %(now)s)
-            """,  # noqa: S608 - a constant
-            {"hash": hash_, "now": now},
-        )
-        row = cursor.fetchone()
-    return Token(**row) if row else None
+    sql = f"""
+        SELECT {_COLUMNS} FROM tokens
+         WHERE (hash = %(hash)s OR previous_hash = %(hash)s AND previous_until > %(now)s)
+           AND revoked_at IS NULL
+           AND (expires_at IS NULL OR expires_at > %(now)s)
+    """  # noqa: S608 - a constant
+    return fetch_one(connection, sql, {"hash": hash_, "now": now}, make=Token, by_name=True)
 
 
 def touch_token(connection: Connection, name: str, now: datetime, at_most_every_s: int) -> None:
     """Write down that the token was used, unless that was written down just before."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE tokens SET last_used_at = %(now)s
-             WHERE name = %(name)s
-               AND (last_used_at IS NULL
-                    OR last_used_at <= %(now)s - make_interval(secs => %(every)s))
-            """,
-            {"name": name, "now": now, "every": at_most_every_s},
-        )
+    sql = """
+        UPDATE tokens SET last_used_at = %(now)s
+         WHERE name = %(name)s
+           AND (last_used_at IS NULL
+                OR last_used_at <= %(now)s - make_interval(secs => %(every)s))
+    """
+    execute(connection, sql, {"name": name, "now": now, "every": at_most_every_s})
 
 
 def update_secret(connection: Connection, name: str, hash_: str, previous_until: datetime) -> bool:
     """Give a token that is not revoked a new secret; the one before opens until then."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE tokens
-               SET previous_hash = hash, hash = %(hash)s, previous_until = %(until)s
-             WHERE name = %(name)s AND revoked_at IS NULL
-            """,
-            {"name": name, "hash": hash_, "until": previous_until},
-        )
-        return cursor.rowcount == 1
+    sql = """
+        UPDATE tokens
+           SET previous_hash = hash, hash = %(hash)s, previous_until = %(until)s
+         WHERE name = %(name)s AND revoked_at IS NULL
+    """
+    return execute(connection, sql, {"name": name, "hash": hash_, "until": previous_until}) == 1
 
 
 def revoke(connection: Connection, name: str, now: datetime) -> bool:
     """Let a token open nothing from now on; False if there is none that does."""
-    with connection.cursor() as cursor:
-        cursor.execute(
+    return (
+        execute(
+            connection,
             "UPDATE tokens SET revoked_at = %(now)s WHERE name = %(name)s AND revoked_at IS NULL",
             {"name": name, "now": now},
         )
-        return cursor.rowcount == 1
+        == 1
+    )

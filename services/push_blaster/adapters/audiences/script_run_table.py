@@ -1,15 +1,18 @@
 """The table `script_runs`: every run of every script, and trials that wait for an engine."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from psycopg2.extras import Json, RealDictCursor
+from psycopg2.extras import Json
 
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_all, fetch_one, fetch_values
 from push_blaster.domain.audiences.script_run import FoundAudience, RunEnd, RunRecord, RunState
+
+_COLUMNS: Final = ", ".join(field.name for field in fields(RunRecord))
 
 
 class RunNotFoundError(Exception):
@@ -18,16 +21,18 @@ class RunNotFoundError(Exception):
 
 def insert_run(connection: Connection, run: RunRecord, idempotency_key: str | None = None) -> bool:
     """Insert a run; False, and no change, if the key was used before."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO script_runs (id, script_id, execution_id, is_trial, idempotency_key,
-                                     parameters, folder, state, asked_at, started_at, seen_at)
-            VALUES (%(id)s, %(script_id)s, %(execution_id)s, %(is_trial)s, %(key)s,
-                    %(parameters)s, %(folder)s, %(state)s, %(asked_at)s, %(started_at)s,
-                    %(started_at)s)
-                ON CONFLICT DO NOTHING
-            """,
+    sql = """
+        INSERT INTO script_runs (id, script_id, execution_id, is_trial, idempotency_key,
+                                 parameters, folder, state, asked_at, started_at, seen_at)
+        VALUES (%(id)s, %(script_id)s, %(execution_id)s, %(is_trial)s, %(key)s,
+                %(parameters)s, %(folder)s, %(state)s, %(asked_at)s, %(started_at)s,
+                %(started_at)s)
+            ON CONFLICT DO NOTHING
+    """
+    return (
+        execute(
+            connection,
+            sql,
             {
                 "id": run.id,
                 "script_id": run.script_id,
@@ -41,59 +46,57 @@ def insert_run(connection: Connection, run: RunRecord, idempotency_key: str | No
                 "started_at": run.started_at,
             },
         )
-        return cursor.rowcount == 1
+        == 1
+    )
 
 
 def dispatch_trials(connection: Connection, now: datetime, again_before: datetime) -> list[str]:
     """Return the ids of waiting trials, and mark them as dispatched; later, dispatch them again."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE script_runs SET handed_out_at = %(now)s
-             WHERE state = 'waiting' AND ended_at IS NULL
-               AND (handed_out_at IS NULL OR handed_out_at < %(again_before)s)
-            RETURNING id
-            """,
-            {"now": now, "again_before": again_before},
-        )
-        return [str(row[0]) for row in cursor]
+    sql = """
+        UPDATE script_runs SET handed_out_at = %(now)s
+         WHERE state = 'waiting' AND ended_at IS NULL
+           AND (handed_out_at IS NULL OR handed_out_at < %(again_before)s)
+     RETURNING id
+    """
+    found = fetch_values(connection, sql, {"now": now, "again_before": again_before})
+    return [str(id_) for id_ in found]
 
 
 def start_run(connection: Connection, run_id: UUID, now: datetime) -> RunRecord | None:
     """Take a trial that waits; None if somebody else has, or it was stopped."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE script_runs SET state = 'running', started_at = %(now)s, seen_at = %(now)s
-             WHERE id = %(id)s AND state = 'waiting'
-            """,
-            {"id": run_id, "now": now},
-        )
-        if cursor.rowcount == 0:
-            return None
+    sql = """
+        UPDATE script_runs SET state = 'running', started_at = %(now)s, seen_at = %(now)s
+         WHERE id = %(id)s AND state = 'waiting'
+    """
+    if execute(connection, sql, {"id": run_id, "now": now}) == 0:
+        return None
     return select_run(connection, run_id)
 
 
 def keep_run(connection: Connection, run_id: UUID, now: datetime) -> bool:
     """Say that the run goes on; False if it has been stopped."""
-    with connection.cursor() as cursor:
-        cursor.execute(
+    return (
+        execute(
+            connection,
             "UPDATE script_runs SET seen_at = %(now)s WHERE id = %(id)s AND state = 'running'",
             {"id": run_id, "now": now},
         )
-        return cursor.rowcount == 1
+        == 1
+    )
 
 
 def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) -> bool:
     """Write how the run ended; False, and no change, if it had ended before."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE script_runs
-               SET state = %(state)s, exit_code = %(exit_code)s, error = %(error)s,
-                   audiences = %(audiences)s, ended_at = %(now)s
-             WHERE id = %(id)s AND ended_at IS NULL
-            """,
+    sql = """
+        UPDATE script_runs
+           SET state = %(state)s, exit_code = %(exit_code)s, error = %(error)s,
+               audiences = %(audiences)s, ended_at = %(now)s
+         WHERE id = %(id)s AND ended_at IS NULL
+    """
+    return (
+        execute(
+            connection,
+            sql,
             {
                 "id": run_id,
                 "state": end.state,
@@ -103,36 +106,30 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
                 "now": now,
             },
         )
-        return cursor.rowcount == 1
+        == 1
+    )
 
 
 def reap_runs(connection: Connection, silent_since: datetime, now: datetime) -> None:
     """End runs of which nothing has been heard: their engines are gone."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE script_runs
-               SET state = 'failed', error = 'The engine that ran it is gone.', ended_at = %(now)s
-             WHERE state = 'running' AND seen_at < %(silent_since)s
-            """,
-            {"silent_since": silent_since, "now": now},
-        )
+    sql = """
+        UPDATE script_runs
+           SET state = 'failed', error = 'The engine that ran it is gone.', ended_at = %(now)s
+         WHERE state = 'running' AND seen_at < %(silent_since)s
+    """
+    execute(connection, sql, {"silent_since": silent_since, "now": now})
 
 
 def delete_folders(connection: Connection, ended_before: datetime) -> list[str]:
     """Forget where trials wrote that ended before then; return those folders."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH old AS (SELECT id, folder FROM script_runs
-                          WHERE is_trial AND folder <> '' AND ended_at < %(before)s
-                            FOR UPDATE SKIP LOCKED)
-            UPDATE script_runs r SET folder = '' FROM old WHERE r.id = old.id
-            RETURNING old.folder
-            """,
-            {"before": ended_before},
-        )
-        return [row[0] for row in cursor]
+    sql = """
+        WITH old AS (SELECT id, folder FROM script_runs
+                      WHERE is_trial AND folder <> '' AND ended_at < %(before)s
+                        FOR UPDATE SKIP LOCKED)
+        UPDATE script_runs r SET folder = '' FROM old WHERE r.id = old.id
+        RETURNING old.folder
+    """
+    return fetch_values(connection, sql, {"before": ended_before})
 
 
 def select_run(connection: Connection, run_id: UUID) -> RunRecord:
@@ -149,70 +146,44 @@ def select_runs(
     connection: Connection, script_id: str, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[RunRecord]:
     """Return the runs of a script, newest first; the page after the run `before`."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            """
-            SELECT * FROM script_runs
-             WHERE script_id = %(script_id)s
-               AND (%(asked_at)s::timestamptz IS NULL
-                    OR (asked_at, id) < (%(asked_at)s::timestamptz, %(id)s::uuid))
-             ORDER BY asked_at DESC, id DESC
-             LIMIT %(limit)s
-            """,
-            {
-                "script_id": script_id,
-                "asked_at": before[0] if before else None,
-                "id": before[1] if before else None,
-                "limit": limit,
-            },
-        )
-        return [_run(row) for row in cursor]
+    sql = f"""
+        SELECT {_COLUMNS} FROM script_runs
+         WHERE script_id = %(script_id)s
+           AND (%(asked_at)s::timestamptz IS NULL
+                OR (asked_at, id) < (%(asked_at)s::timestamptz, %(id)s::uuid))
+         ORDER BY asked_at DESC, id DESC
+         LIMIT %(limit)s
+    """  # noqa: S608 - a constant
+    asked_at, id_ = before or (None, None)
+    values = {"script_id": script_id, "asked_at": asked_at, "id": id_, "limit": limit}
+    return fetch_all(connection, sql, values, make=_make_run, by_name=True)
 
 
 def select_last_written(connection: Connection, script_id: str) -> tuple[FoundAudience, ...]:
     """Return what the script wrote when it last ran well; nothing if it never has."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            """
-            SELECT * FROM script_runs
-             WHERE script_id = %(script_id)s AND state = 'succeeded'
-             ORDER BY asked_at DESC, id DESC
-             LIMIT 1
-            """,
-            {"script_id": script_id},
-        )
-        row = cursor.fetchone()
-    return _run(row).audiences if row else ()
+    sql = f"""
+        SELECT {_COLUMNS} FROM script_runs
+         WHERE script_id = %(script_id)s AND state = 'succeeded'
+         ORDER BY asked_at DESC, id DESC
+         LIMIT 1
+    """  # noqa: S608 - a constant
+    run = fetch_one(connection, sql, {"script_id": script_id}, make=_make_run, by_name=True)
+    return run.audiences if run else ()
 
 
 def _select_one(connection: Connection, column: str, value: object) -> RunRecord:
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            f"SELECT * FROM script_runs WHERE {column} = %(value)s",  # noqa: S608 - our own names
-            {"value": value},
-        )
-        row = cursor.fetchone()
-    if row is None:
+    sql = f"SELECT {_COLUMNS} FROM script_runs WHERE {column} = %s"  # noqa: S608 - our own names
+    run = fetch_one(connection, sql, (value,), make=_make_run, by_name=True)
+    if run is None:
         raise RunNotFoundError(f"There is no run {value!s} of a script.")
-    return _run(row)
+    return run
 
 
-def _run(row: Mapping[str, Any]) -> RunRecord:
-    return RunRecord(
-        id=row["id"],
-        script_id=row["script_id"],
-        execution_id=row["execution_id"],
-        is_trial=row["is_trial"],
-        parameters=row["parameters"],
-        folder=row["folder"],
-        state=RunState(row["state"]),
-        asked_at=row["asked_at"],
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        exit_code=row["exit_code"],
-        error=row["error"],
-        audiences=tuple(
-            FoundAudience(**{**audience, "columns": tuple(audience["columns"])})
-            for audience in row["audiences"] or ()
-        ),
+def _make_run(
+    *, state: str, audiences: Sequence[Mapping[str, Any]] | None, **others: Any
+) -> RunRecord:
+    found = (
+        FoundAudience(**{**audience, "columns": tuple(audience["columns"])})
+        for audience in audiences or ()
     )
+    return RunRecord(**others, state=RunState(state), audiences=tuple(found))

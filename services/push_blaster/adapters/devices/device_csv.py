@@ -1,7 +1,7 @@
-"""The CSV of devices, row by row: good rows, and bad ones with their reasons."""
+"""Devices of a CSV or a list, one by one: good ones, and bad ones with their reasons."""
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -31,11 +31,30 @@ class DeviceCsvError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """One row of the file: a device, or what is wrong with it. Lines are counted from 1."""
+    """One row of a file or list: a device, or what is wrong with it.
+
+    Shape: `line` counts the lines of a file from 1, the devices of a list from 0.
+    """
 
     line: int
     device: Device | None
-    fault: str = ""
+    faults: tuple[str, ...] = ()
+
+    @property
+    def fault(self) -> str:
+        """What is wrong, in one text."""
+        return "; ".join(self.faults)
+
+
+def read_device_list(
+    devices: Iterable[object], now: datetime, push_hosts: Sequence[str]
+) -> Iterator[DeviceRow]:
+    """Yield the devices of a JSON list, each read for itself."""
+    for place, given in enumerate(devices):
+        try:
+            yield DeviceRow(place, read_device(given, now, push_hosts))
+        except DeviceRefusedError as refused:
+            yield DeviceRow(place, None, refused.lines)
 
 
 def read_devices(file: TextIO, now: datetime, push_hosts: Sequence[str]) -> Iterator[DeviceRow]:
@@ -68,7 +87,7 @@ def _read_rows(
         except StopIteration:
             return
         except csv.Error as error:
-            yield DeviceRow(reader.line_num, None, str(error))
+            yield DeviceRow(reader.line_num, None, (str(error),))
             continue
         if cells:
             yield _read_row(reader.line_num, cells, names, read)
@@ -81,7 +100,7 @@ def _read_row(
     read: Callable[[Mapping[Any, Any]], Device],
 ) -> DeviceRow:
     if len(cells) != len(names):
-        return DeviceRow(line, None, f"{len(cells)} cells, {len(names)} columns")
+        return DeviceRow(line, None, (f"{len(cells)} cells, {len(names)} columns",))
     fields: dict[str | None, Any] = {
         name: cell.strip() for name, cell in zip(names, cells, strict=True)
     }
@@ -91,4 +110,4 @@ def _read_row(
     try:
         return DeviceRow(line, read(fields))
     except DeviceRefusedError as refused:
-        return DeviceRow(line, None, str(refused))
+        return DeviceRow(line, None, refused.lines)

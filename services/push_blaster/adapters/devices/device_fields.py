@@ -9,6 +9,9 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import available_timezones
 
+from marshmallow import fields, validate
+
+from chassis.schemas import CamelSchema, camel_case
 from push_blaster.adapters.devices.subscription_keys import BadKeyError, read_keys
 from push_blaster.domain.audiences.audience import is_user_id
 from push_blaster.domain.devices.device import (
@@ -55,59 +58,54 @@ class DeviceRefusedError(Exception):
 
     def __init__(self, faults: Mapping[str, str]) -> None:
         """Take what is wrong."""
-        super().__init__("; ".join(f"{name}: {fault}" for name, fault in faults.items()))
         self.faults = faults
+        self.lines = tuple(f"{name}: {fault}" for name, fault in faults.items())
+        super().__init__("; ".join(self.lines))
 
 
 class _Fault(Exception):  # noqa: N818 - it never leaves this module
     pass
 
 
-def read_device(fields: object, now: datetime, push_hosts: Sequence[str] | None = None) -> Device:
-    """Return the device that `fields` describe, under the names of the wire.
+def read_device(given: object, now: datetime, push_hosts: Sequence[str] | None = None) -> Device:
+    """Return the device that `given` describes, under the names of the wire.
 
     Shape: a browser's subscription may stand as it is under `subscription`; it leads to one of
     `push_hosts`, if they are given. Raises: DeviceRefusedError.
     """
-    if not isinstance(fields, Mapping):
+    if not isinstance(given, Mapping):
         raise DeviceRefusedError({"device": "is no JSON object."})
-    given = _unfold(fields)
+    unfolded = _unfold(given)
     read: dict[str, Any] = {}
     faults: dict[str, str] = {}
-    for name, reader in _READERS.items():
+    for name, field in DEVICE_FIELDS.items():
         try:
-            read[name] = reader(given.get(name))
+            read[name] = field.read(unfolded.get(field.wire_name))
         except _Fault as fault:
-            faults[name] = str(fault)
-    faults = faults or _find_faults(read, now) or _find_push_faults(read, push_hosts)
+            faults[field.wire_name] = str(fault)
     if faults:
         raise DeviceRefusedError(faults)
-    return Device(
-        token=read["token"],
-        user_id=read["userId"],
-        kind=read["kind"],
-        platform=read["platform"],
-        keys=read["keys"],
-        timezone=read["timezone"],
-        app_version=read["appVersion"],
-        last_seen_at=read["lastSeenAt"],
-    )
+    device = Device(**read)
+    faults = _find_faults(device, now) or _find_push_faults(device, push_hosts)
+    if faults:
+        raise DeviceRefusedError(faults)
+    return device
 
 
-def _unfold(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    subscription = fields.get("subscription")
+def _unfold(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    subscription = given.get("subscription")
     if not isinstance(subscription, Mapping):
-        return fields
+        return given
     unfolded = {"token": subscription.get("endpoint"), "keys": subscription.get("keys")}
-    return {"kind": DeviceKind.WEBPUSH, **fields, **unfolded}
+    return {"kind": DeviceKind.WEBPUSH, **given, **unfolded}
 
 
-def _find_faults(read: Mapping[str, Any], now: datetime) -> dict[str, str]:
-    """Return what is wrong with fields that are good each for itself."""
-    if read["lastSeenAt"] and read["lastSeenAt"] > now + SKEW:
+def _find_faults(device: Device, now: datetime) -> dict[str, str]:
+    """Return what is wrong with fields of which each is good by itself."""
+    if device.last_seen_at and device.last_seen_at > now + SKEW:
         return {"lastSeenAt": "lies in the future."}
-    schemes = _SCHEMES.get(read["kind"])
-    fault = find_url_fault(read["token"], schemes) if schemes else None
+    schemes = _SCHEMES.get(device.kind)
+    fault = find_url_fault(device.token, schemes) if schemes else None
     return {"token": f"{fault}."} if fault else {}
 
 
@@ -117,12 +115,12 @@ _SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _find_push_faults(read: Mapping[str, Any], push_hosts: Sequence[str] | None) -> dict[str, str]:
+def _find_push_faults(device: Device, push_hosts: Sequence[str] | None) -> dict[str, str]:
     """Return what is wrong with a web push subscription whose endpoint is a URL."""
-    if read["kind"] != DeviceKind.WEBPUSH:
+    if device.kind != DeviceKind.WEBPUSH:
         return {}
-    fault = None if push_hosts is None else find_push_host_fault(read["token"], push_hosts)
-    return {"token": f"{fault}."} if fault else _find_key_faults(read["keys"])
+    fault = None if push_hosts is None else find_push_host_fault(device.token, push_hosts)
+    return {"token": f"{fault}."} if fault else _find_key_faults(device.keys)
 
 
 def _find_key_faults(keys: str | None) -> dict[str, str]:
@@ -206,13 +204,41 @@ def _read_instant(value: object) -> datetime | None:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-_READERS: Final[Mapping[str, Callable[[object], object]]] = {
-    "token": _read_token,
-    "userId": _read_user_id,
-    "kind": _read_kind,
-    "platform": _read_short,
-    "keys": _read_keys,
-    "timezone": _read_timezone,
-    "appVersion": _read_short,
-    "lastSeenAt": _read_instant,
+class KeysSchema(CamelSchema):
+    """The keys of a web push subscription."""
+
+    p256dh = fields.String(required=True)
+    auth = fields.String(required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceField:
+    """A field of a device: how it is read, its name on the wire, and what OpenAPI says of it.
+
+    The reader stands beside the schema, because devices are also read while a push is sent, a
+    batch of them at a time, and loading them by marshmallow would slow the send.
+    """
+
+    read: Callable[[object], object]
+    wire_name: str
+    schema: fields.Field[Any]
+
+
+def _short_text() -> fields.Field[Any]:
+    return fields.String(allow_none=True)
+
+
+#: The fields of a device, by their attribute.
+DEVICE_FIELDS: Final[Mapping[str, DeviceField]] = {
+    name: DeviceField(read, camel_case(name), schema)
+    for name, read, schema in (
+        ("token", _read_token, fields.String(required=True)),
+        ("user_id", _read_user_id, fields.UUID(required=True)),
+        ("kind", _read_kind, fields.String(load_default="fcm", validate=validate.OneOf(_KINDS))),
+        ("platform", _read_short, _short_text()),
+        ("timezone", _read_timezone, _short_text()),
+        ("app_version", _read_short, _short_text()),
+        ("keys", _read_keys, fields.Nested(KeysSchema, load_only=True)),
+        ("last_seen_at", _read_instant, fields.AwareDateTime()),
+    )
 }

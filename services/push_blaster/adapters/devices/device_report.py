@@ -1,11 +1,11 @@
 """How many devices live and how many died, of what and when; and the removal of the dead."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, LiteralString
-
-from psycopg2.extras import RealDictCursor
+from typing import Final, LiteralString
 
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_all
 
 _COUNTS: Final[dict[str, LiteralString]] = {
     "by_kind": """
@@ -29,31 +29,25 @@ _COUNTS: Final[dict[str, LiteralString]] = {
 
 def select_device_report(
     connection: Connection, since: datetime
-) -> dict[str, list[dict[str, Any]]]:
+) -> Mapping[str, Sequence[Mapping[str, object]]]:
     """Return the counts by kind and by platform, and of the dead by reason and, since then, by day.
 
-    Shape: days are of UTC.
+    Shape: days are of UTC; the names are those of the report.
     """
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        report = {}
-        for name, statement in _COUNTS.items():
-            cursor.execute(statement, {"since": since})
-            report[name] = [dict(row) for row in cursor]
-        return report
+    return {
+        name: fetch_all(connection, sql, {"since": since}, make=dict, by_name=True)
+        for name, sql in _COUNTS.items()
+    }
 
 
 def delete_dead_devices(
-    connection: Connection, dead_before: datetime, most: int | None = None
+    connection: Connection, dead_before: datetime, limit: int | None = None
 ) -> int:
-    """Forget the devices that died before then, or `most` of them; return how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            DELETE FROM devices
-             WHERE dead_at < %(before)s
-               AND token IN (
-                   SELECT token FROM devices WHERE dead_at < %(before)s LIMIT %(most)s)
-            """,
-            {"before": dead_before, "most": most},
-        )
-        return int(cursor.rowcount)
+    """Forget the devices that died before then, or `limit` of them; return how many."""
+    sql = """
+        DELETE FROM devices
+         WHERE dead_at < %(before)s
+           AND token IN (
+               SELECT token FROM devices WHERE dead_at < %(before)s LIMIT %(limit)s)
+    """
+    return execute(connection, sql, {"before": dead_before, "limit": limit})

@@ -1,18 +1,34 @@
 """The table `devices`: what reaches whom, and which ones the provider called dead."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from psycopg2.extras import RealDictCursor
-
 from chassis.postgres import Connection
+from chassis.rows import execute, fetch_all
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.domain.devices.device import Address, DeadDevice
 
 #: How many devices of one user are reached at the most: whoever registers more, registers in vain.
-MOST_DEVICES: Final = 20
+MAX_DEVICES: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredDevice:
+    """A device as it is listed: without its keys, which nobody has to read."""
+
+    token: str
+    user_id: UUID
+    kind: str
+    platform: str | None
+    timezone: str | None
+    app_version: str | None
+    created_at: datetime
+    last_seen_at: datetime
+    dead_at: datetime | None
+    dead_reason: str | None
 
 
 def select_addresses(
@@ -22,52 +38,41 @@ def select_addresses(
 
     Shape: the one seen last comes first.
     """
+    sql = """
+        SELECT user_id, token, kind, coalesce(keys, '')
+          FROM (SELECT user_id, token, kind, keys,
+                       row_number() OVER (PARTITION BY user_id
+                                          ORDER BY last_seen_at DESC, token) AS place
+                  FROM devices
+                 WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL) d
+         WHERE place <= %(max)s
+         ORDER BY user_id, place
+    """
     found: dict[UUID, list[Address]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT user_id, token, kind, coalesce(keys, '')
-              FROM (SELECT user_id, token, kind, keys,
-                           row_number() OVER (PARTITION BY user_id
-                                              ORDER BY last_seen_at DESC, token) AS place
-                      FROM devices
-                     WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL) d
-             WHERE place <= %(most)s
-             ORDER BY user_id, place
-            """,
-            {"users": list(user_ids), "most": MOST_DEVICES if every else 1},
-        )
-        for user_id, token, kind, keys in cursor:
-            found.setdefault(user_id, []).append(Address(token, kind, keys))
+    values = {"users": list(user_ids), "max": MAX_DEVICES if every else 1}
+    for user_id, *address in fetch_all(connection, sql, values):
+        found.setdefault(user_id, []).append(Address(*address))
     return found
 
 
 def select_timezones(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, str]:
     """Return the zone of the living device that was seen last, of each user who has one."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT ON (user_id) user_id, timezone
-              FROM devices
-             WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL AND timezone IS NOT NULL
-             ORDER BY user_id, last_seen_at DESC, token
-            """,
-            {"users": list(user_ids)},
-        )
-        return dict(cursor.fetchall())
+    sql = """
+        SELECT DISTINCT ON (user_id) user_id, timezone
+          FROM devices
+         WHERE user_id = ANY(%(users)s::uuid[]) AND dead_at IS NULL AND timezone IS NOT NULL
+         ORDER BY user_id, last_seen_at DESC, token
+    """
+    return dict(fetch_all(connection, sql, {"users": list(user_ids)}))
 
 
 def select_deaths(connection: Connection, tokens: Sequence[str]) -> dict[str, datetime]:
     """Return when each of `tokens` that is dead died."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT token, dead_at FROM devices
-             WHERE token = ANY(%(tokens)s) AND dead_at IS NOT NULL
-            """,
-            {"tokens": list(tokens)},
-        )
-        return dict(cursor.fetchall())
+    sql = """
+        SELECT token, dead_at FROM devices
+         WHERE token = ANY(%(tokens)s) AND dead_at IS NOT NULL
+    """
+    return dict(fetch_all(connection, sql, {"tokens": list(tokens)}))
 
 
 def upsert_devices(connection: Connection, devices: Sequence[Device], now: datetime) -> int:
@@ -83,30 +88,26 @@ def upsert_devices(connection: Connection, devices: Sequence[Device], now: datet
     }
     if not values:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO devices AS d (token, user_id, kind, platform, keys, timezone, app_version,
-                                      created_at, last_seen_at)
-            SELECT DISTINCT ON (token) token, user_id, kind, platform, keys, timezone, app_version,
-                   %(now)s, last_seen_at
-              FROM unnest(%(token)s::text[], %(user_id)s::uuid[], %(kind)s::text[],
-                          %(platform)s::text[], %(keys)s::text[], %(timezone)s::text[],
-                          %(app_version)s::text[], %(last_seen_at)s::timestamptz[])
-                   WITH ORDINALITY AS v (token, user_id, kind, platform, keys, timezone,
-                                         app_version, last_seen_at, number)
-             ORDER BY token, last_seen_at DESC, number DESC
-                ON CONFLICT (token) DO UPDATE
-               SET user_id = EXCLUDED.user_id, kind = EXCLUDED.kind,
-                   platform = EXCLUDED.platform, keys = EXCLUDED.keys,
-                   timezone = EXCLUDED.timezone, app_version = EXCLUDED.app_version,
-                   last_seen_at = EXCLUDED.last_seen_at, dead_at = NULL, dead_reason = NULL
-             WHERE EXCLUDED.last_seen_at >= d.last_seen_at
-               AND (d.dead_at IS NULL OR EXCLUDED.last_seen_at >= d.dead_at)
-            """,
-            {**values, "now": now},
-        )
-        return int(cursor.rowcount)
+    sql = """
+        INSERT INTO devices AS d (token, user_id, kind, platform, keys, timezone, app_version,
+                                  created_at, last_seen_at)
+        SELECT DISTINCT ON (token) token, user_id, kind, platform, keys, timezone, app_version,
+               %(now)s, last_seen_at
+          FROM unnest(%(token)s::text[], %(user_id)s::uuid[], %(kind)s::text[],
+                      %(platform)s::text[], %(keys)s::text[], %(timezone)s::text[],
+                      %(app_version)s::text[], %(last_seen_at)s::timestamptz[])
+               WITH ORDINALITY AS v (token, user_id, kind, platform, keys, timezone,
+                                     app_version, last_seen_at, number)
+         ORDER BY token, last_seen_at DESC, number DESC
+            ON CONFLICT (token) DO UPDATE
+           SET user_id = EXCLUDED.user_id, kind = EXCLUDED.kind,
+               platform = EXCLUDED.platform, keys = EXCLUDED.keys,
+               timezone = EXCLUDED.timezone, app_version = EXCLUDED.app_version,
+               last_seen_at = EXCLUDED.last_seen_at, dead_at = NULL, dead_reason = NULL
+         WHERE EXCLUDED.last_seen_at >= d.last_seen_at
+           AND (d.dead_at IS NULL OR EXCLUDED.last_seen_at >= d.dead_at)
+    """
+    return execute(connection, sql, {**values, "now": now})
 
 
 _COLUMNS: Final = (
@@ -130,60 +131,51 @@ def mark_devices_dead(connection: Connection, dead: Sequence[DeadDevice], now: d
     """Remember which devices the provider called dead, registered ones or not; safe to repeat."""
     if not dead:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO devices AS d (token, user_id, kind, created_at, last_seen_at, dead_at,
-                                      dead_reason)
-            SELECT DISTINCT ON (token) token, user_id, kind, %(now)s, %(now)s, %(now)s, reason
-              FROM unnest(%(tokens)s::text[], %(users)s::uuid[], %(kinds)s::text[],
-                          %(reasons)s::text[]) AS v (token, user_id, kind, reason)
-                ON CONFLICT (token) DO UPDATE
-               SET dead_at = EXCLUDED.dead_at, dead_reason = EXCLUDED.dead_reason
-             WHERE d.dead_at IS NULL
-            """,
-            {
-                "now": now,
-                "tokens": [d.address.token for d in dead],
-                "users": [d.user_id for d in dead],
-                "kinds": [d.address.kind for d in dead],
-                "reasons": [d.reason for d in dead],
-            },
-        )
+    sql = """
+        INSERT INTO devices AS d (token, user_id, kind, created_at, last_seen_at, dead_at,
+                                  dead_reason)
+        SELECT DISTINCT ON (token) token, user_id, kind, %(now)s, %(now)s, %(now)s, reason
+          FROM unnest(%(tokens)s::text[], %(users)s::uuid[], %(kinds)s::text[],
+                      %(reasons)s::text[]) AS v (token, user_id, kind, reason)
+            ON CONFLICT (token) DO UPDATE
+           SET dead_at = EXCLUDED.dead_at, dead_reason = EXCLUDED.dead_reason
+         WHERE d.dead_at IS NULL
+    """
+    execute(
+        connection,
+        sql,
+        {
+            "now": now,
+            "tokens": [d.address.token for d in dead],
+            "users": [d.user_id for d in dead],
+            "kinds": [d.address.kind for d in dead],
+            "reasons": [d.reason for d in dead],
+        },
+    )
 
 
 def select_devices_of(
     connection: Connection, user_id: UUID, kind: str | None = None, dead: bool | None = None
-) -> list[dict[str, Any]]:
-    """Return the devices of the user, the one seen last first; of a kind, the dead or the living.
-
-    Shape: a row has no keys: nobody has to read them.
+) -> list[RegisteredDevice]:
+    """Return the devices of the user, the one seen last first; of a kind, dead ones or others."""
+    sql = """
+        SELECT token, user_id, kind, platform, timezone, app_version, created_at,
+               last_seen_at, dead_at, dead_reason
+          FROM devices
+         WHERE user_id = %(user)s
+           AND (%(kind)s IS NULL OR kind = %(kind)s)
+           AND (%(dead)s IS NULL OR (dead_at IS NOT NULL) = %(dead)s)
+         ORDER BY last_seen_at DESC, token
     """
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            """
-            SELECT token, user_id, kind, platform, timezone, app_version, created_at,
-                   last_seen_at, dead_at, dead_reason
-              FROM devices
-             WHERE user_id = %(user)s
-               AND (%(kind)s IS NULL OR kind = %(kind)s)
-               AND (%(dead)s IS NULL OR (dead_at IS NOT NULL) = %(dead)s)
-             ORDER BY last_seen_at DESC, token
-            """,
-            {"user": user_id, "kind": kind, "dead": dead},
-        )
-        return [dict(row) for row in cursor]
+    values = {"user": user_id, "kind": kind, "dead": dead}
+    return fetch_all(connection, sql, values, make=RegisteredDevice, by_name=True)
 
 
 def delete_device(connection: Connection, token: str) -> int:
     """Forget a device; return how many there were: one or none."""
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM devices WHERE token = %(token)s", {"token": token})
-        return int(cursor.rowcount)
+    return execute(connection, "DELETE FROM devices WHERE token = %(token)s", {"token": token})
 
 
 def delete_devices_of(connection: Connection, user_id: UUID) -> int:
     """Forget every device of a user; return how many there were."""
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM devices WHERE user_id = %(user)s", {"user": user_id})
-        return int(cursor.rowcount)
+    return execute(connection, "DELETE FROM devices WHERE user_id = %(user)s", {"user": user_id})

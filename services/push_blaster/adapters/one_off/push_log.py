@@ -1,13 +1,11 @@
 """The log of sends: every push of every execution, newest first, with its true outcome."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg2.extras import RealDictCursor
-
 from chassis.postgres import Connection
+from chassis.rows import fetch_all
 from push_blaster.adapters.automations.automation_document import pick_push
 from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.execution import PushStatus
@@ -53,43 +51,42 @@ def select_push_log(
     A push that has no funnel yet, or was stopped, is counted in the ledger.
     """
     created_at, (execution_id, position) = before or (None, (None, None))
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            """
-            SELECT e.id, e.automation_id, e.trigger, e.mode, e.phase, e.reason, e.created_at,
-                   e.snapshot -> 'pushSequence' AS pushes, p.position, p.status, p.started_at,
-                   p.ended_at, p.distinct_users, p.funnel, c.counted,
-                   coalesce(nullif(e.snapshot #>> '{adHocPush,audienceDescription}', ''),
-                            nullif(e.snapshot #>> '{scheduledPush,audienceDescription}', ''),
-                            nullif(e.snapshot ->> 'description', ''),
-                            e.automation_name) AS audience_description
-              FROM executions e
-              JOIN execution_pushes p ON p.execution_id = e.id
-              LEFT JOIN LATERAL (
-                   SELECT jsonb_object_agg(state, users) AS counted
-                     FROM (SELECT state, count(*) AS users
-                             FROM deliveries d
-                            WHERE d.execution_id = e.id AND d.position = p.position
-                              AND d.is_test = (e.mode = ANY(%(test_only)s))
-                            GROUP BY state) s) c ON p.funnel IS NULL
-             WHERE %(created_at)s::timestamptz IS NULL
-                OR (e.created_at, e.id, p.position)
-                   < (%(created_at)s::timestamptz, %(id)s, %(position)s)
-             ORDER BY e.created_at DESC, e.id DESC, p.position DESC
-             LIMIT %(limit)s
-            """,
-            {
-                "test_only": [mode.value for mode in Mode if is_test_only(mode)],
-                "created_at": created_at,
-                "id": execution_id,
-                "position": position,
-                "limit": limit,
-            },
-        )
-        return [_read(row) for row in cursor]
+    values = {
+        "test_only": [mode.value for mode in Mode if is_test_only(mode)],
+        "created_at": created_at,
+        "id": execution_id,
+        "position": position,
+        "limit": limit,
+    }
+    return fetch_all(connection, _SELECT, values, make=_make_entry, by_name=True)
 
 
-def _read(row: Mapping[str, Any]) -> PushLogEntry:
+_SELECT: Final = """
+    SELECT e.id, e.automation_id, e.trigger, e.mode, e.phase, e.reason, e.created_at,
+           e.snapshot -> 'pushSequence' AS pushes, p.position, p.status, p.started_at,
+           p.ended_at, p.distinct_users, p.funnel, c.counted,
+           coalesce(nullif(e.snapshot #>> '{adHocPush,audienceDescription}', ''),
+                    nullif(e.snapshot #>> '{scheduledPush,audienceDescription}', ''),
+                    nullif(e.snapshot ->> 'description', ''),
+                    e.automation_name) AS audience_description
+      FROM executions e
+      JOIN execution_pushes p ON p.execution_id = e.id
+      LEFT JOIN LATERAL (
+           SELECT jsonb_object_agg(state, users) AS counted
+             FROM (SELECT state, count(*) AS users
+                     FROM deliveries d
+                    WHERE d.execution_id = e.id AND d.position = p.position
+                      AND d.is_test = (e.mode = ANY(%(test_only)s))
+                    GROUP BY state) s) c ON p.funnel IS NULL
+     WHERE %(created_at)s::timestamptz IS NULL
+        OR (e.created_at, e.id, p.position)
+           < (%(created_at)s::timestamptz, %(id)s, %(position)s)
+     ORDER BY e.created_at DESC, e.id DESC, p.position DESC
+     LIMIT %(limit)s
+"""
+
+
+def _make_entry(**row: Any) -> PushLogEntry:
     push = pick_push(row["pushes"], row["position"])
     status = _judge(PushStatus(row["status"]), Phase(row["phase"]))
     funnel = (

@@ -35,6 +35,15 @@ class Change:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedChange(Change):
+    """A row of the audit log; without an answer yet, `status` is None."""
+
+    id: int
+    status: int | None = None
+    answered_at: datetime | None = None
+
+
 def describe(content: object) -> str:
     """Return the content as JSON, without the values of fields that hold secrets, cut to a size."""
     text = json.dumps(mask(content), ensure_ascii=False, default=str)

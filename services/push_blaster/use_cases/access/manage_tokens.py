@@ -22,7 +22,7 @@ TEST_PREFIX: Final = "push_test_"
 TOUCH_EVERY_S: Final = 60
 #: How the tokens of the environment are called.
 RESERVED: Final = frozenset({"admin", "operator", "viewer", "engine"})
-MOST_OVERLAP: Final = timedelta(days=30)
+MAX_OVERLAP: Final = timedelta(days=30)
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 
@@ -67,7 +67,7 @@ def rotate_token(
         if not found or found[0].state(now) is not TokenState.VALID:
             raise _not_found(name)
         secret = _make_secret(found[0])
-        update_secret(connection, name, fingerprint(secret), now + min(overlap, MOST_OVERLAP))
+        update_secret(connection, name, fingerprint(secret), now + min(overlap, MAX_OVERLAP))
         return select_tokens(connection, name)[0], secret
 
 

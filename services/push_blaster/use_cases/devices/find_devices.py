@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_source import DeviceSource
-from push_blaster.adapters.devices.device_table import MOST_DEVICES, select_addresses, select_deaths
+from push_blaster.adapters.devices.device_table import MAX_DEVICES, select_addresses, select_deaths
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.devices.device import Address, DeviceKind
 
@@ -68,7 +68,7 @@ def find_devices(
     others = [r.user_id for r in rows if r.user_id not in devices and r.user_id not in unknown]
     with database.transaction() as connection:
         registered = select_addresses(connection, others, every=every) if others else {}
-    most = MOST_DEVICES if every else 1
+    most = MAX_DEVICES if every else 1
     return Reach({**registered, **{u: own[:most] for u, own in devices.items()}}, unknown)
 
 

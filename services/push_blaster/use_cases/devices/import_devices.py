@@ -1,6 +1,6 @@
-"""Register the devices of a whole file: in pages, in one transaction, or only to try it out."""
+"""Register devices, one or a whole file: in pages, in one transaction, or only to try it out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -31,13 +31,22 @@ class Imported:
 
 
 def import_devices(
-    database: Database, rows: Iterator[DeviceRow], now: datetime, *, dry_run: bool
+    database: Database,
+    rows: Iterable[DeviceRow],
+    now: datetime,
+    *,
+    dry_run: bool = False,
+    listed: int = LISTED,
 ) -> Imported:
-    """Register every good row; a dry run does all of it and keeps nothing. Safe to repeat."""
-    done = Imported()
+    """Register every good row; a dry run does all of it and keeps nothing. Safe to repeat.
+
+    Shape: `listed` bad rows are in the answer; the others are only counted.
+    """
+    done, left = Imported(), iter(rows)
     with database.transaction() as connection:
-        while page := list(islice(rows, PAGE)):
+        while page := list(islice(left, PAGE)):
             _import_page(connection, page, now, done)
+            del done.bad_rows[listed:]
         if dry_run:
             connection.rollback()
     return done
@@ -53,4 +62,4 @@ def _import_page(
     done.registered += registered
     done.unchanged += len(good) - registered
     done.bad += len(bad)
-    done.bad_rows += bad[: LISTED - len(done.bad_rows)]
+    done.bad_rows += bad

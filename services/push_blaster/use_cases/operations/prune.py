@@ -94,7 +94,7 @@ def prune(kept: Kept, now: datetime) -> Pruning:
         _delete_execution(kept.database, execution_id)
     ended_before = now - kept.retention.executions
     _until_none(kept.database, partial(delete_old_runs, ended_before=ended_before))
-    forget = partial(delete_dead_devices, dead_before=_dead_before(kept, now), most=PIECE)
+    forget = partial(delete_dead_devices, dead_before=_dead_before(kept, now), limit=PIECE)
     _until_none(kept.database, forget)
     archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE)
     _until_none(kept.database, partial(archive, before=_audited_before(kept, now)))

@@ -4,7 +4,7 @@ One place for API and pages alike; a view can neither forget nor avoid it.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from flask import Flask, Response, request
@@ -99,9 +99,9 @@ def _read_change(endpoint: str) -> Change:
     )
 
 
-def _content() -> dict[str, Any]:
+def _content() -> dict[str, object]:
     """Return query and body; an upload's body is not looked at."""
-    said: dict[str, Any] = {"query": request.args.to_dict()} if request.args else {}
+    said: dict[str, object] = {"query": request.args.to_dict()} if request.args else {}
     if request.is_json:
         said["body"] = request.get_json(silent=True)
     elif request.mimetype == _FORM:

@@ -1,6 +1,6 @@
 """Routes about the audit log: who changed what, and when."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import Response
@@ -30,17 +30,17 @@ class AuditFilterSchema(CamelSchema):
     until = InstantField(load_default=None)
 
     @post_load
-    def _build(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
-        asked = {name: data.get(name) for name in ("actor", "path", "since", "until")}
-        query = AuditQuery(**asked, before=data.get("cursor"))
-        return {"query": query, "limit": data.get("limit")}
+    def _build(self, data: Mapping[str, Any], **_: object) -> AuditQuery:
+        return AuditQuery(**data)
 
 
 class AuditQuerySchema(AuditFilterSchema):
     """Query of the audit log."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
-    cursor = fields.Integer(load_default=None, validate=validate.Range(min=1, max=2**62))
+    before = fields.Integer(
+        data_key="cursor", load_default=None, validate=validate.Range(min=1, max=2**62)
+    )
 
 
 class ChangeSchema(CamelSchema):
@@ -74,21 +74,21 @@ def audit_log_routes(database: Database) -> Routes:
     @asks_for(Role.ADMIN)
     @routes.arguments(AuditQuerySchema, location="query")
     @routes.response(200, AuditLogSchema)
-    def read(asked: dict[str, Any]) -> dict[str, Any]:
+    def read(query: AuditQuery) -> dict[str, object]:
         """List what was changed or tried, newest first."""
         with database.transaction() as connection:
-            found = select_changes(connection, asked["query"], asked["limit"])
-        is_full = len(found) == asked["limit"]
-        return {"changes": found, "next_cursor": found[-1]["id"] if is_full else None}
+            found = select_changes(connection, query)
+        is_full = len(found) == query.limit
+        return {"changes": found, "next_cursor": found[-1].id if is_full else None}
 
     @routes.route("/api/audit-log/export.csv", methods=["GET"])
     @asks_for(Role.ADMIN)
     @routes.arguments(AuditFilterSchema, location="query")
     @routes.alt_response(200, content_type="text/csv")
-    def export(asked: dict[str, Any]) -> ResponseReturnValue:
+    def export(query: AuditQuery) -> ResponseReturnValue:
         """Export the changes as a CSV that is safe to open in a spreadsheet."""
         return Response(
-            _write(database, asked["query"]),
+            _write(database, query),
             mimetype="text/csv",
             headers={"Content-Disposition": 'attachment; filename="audit-log.csv"'},
         )

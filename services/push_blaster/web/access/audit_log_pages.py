@@ -1,13 +1,13 @@
 """The page that tells who changed what."""
 
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.postgres import Database
-from push_blaster.adapters.access.audit_table import select_changes
+from push_blaster.adapters.access.audit_table import AuditQuery, select_changes
 from push_blaster.web.access.audit_log import AuditQuerySchema
 from push_blaster.web.frame.frame import page_routes
 
@@ -23,11 +23,11 @@ def audit_log_pages(database: Database) -> Blueprint:
     def show() -> ResponseReturnValue:
         """Show what was changed or tried, newest first."""
         given = {name: value for name, value in request.args.items() if value.strip()}
-        asked: dict[str, Any] = AuditQuerySchema().load(_with_zone(given))
+        query: AuditQuery = AuditQuerySchema().load(_with_zone(given))
         with database.transaction() as connection:
-            found = select_changes(connection, asked["query"], asked["limit"])
+            found = select_changes(connection, query)
         kept = {name: given[name] for name in FILTERS if name in given}
-        older = found[-1]["id"] if len(found) == asked["limit"] else None
+        older = found[-1].id if len(found) == query.limit else None
         return render_template(
             "audit_log.html", changes=found, kept=kept, exported=_with_zone(kept), older=older
         )

@@ -1,5 +1,6 @@
 """Routes about tokens: create, list, rotate, revoke."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from chassis.service import Routes
 from push_blaster.adapters.access.token_table import select_tokens
 from push_blaster.domain.access.token import Token
 from push_blaster.use_cases.access.manage_tokens import (
-    MOST_OVERLAP,
+    MAX_OVERLAP,
     create_token,
     revoke_token,
     rotate_token,
@@ -23,9 +24,10 @@ from push_blaster.use_cases.access.manage_tokens import (
 from push_blaster.web.frame.instants import InstantField
 
 ROLES: Final = tuple(role.name.lower() for role in Role)
-_ToldOnce = tuple[dict[str, Any], None, dict[str, str]]
+#: An answer that no cache keeps: its body, no status of its own, its headers.
+_Uncached = tuple[dict[str, object], None, dict[str, str]]
 
-MOST_OVERLAP_MINUTES: Final = int(MOST_OVERLAP.total_seconds() / 60)
+MAX_OVERLAP_MINUTES: Final = int(MAX_OVERLAP.total_seconds() / 60)
 
 
 class NewTokenSchema(CamelSchema):
@@ -42,7 +44,7 @@ class RotateSchema(CamelSchema):
 
     overlap_minutes = fields.Float(
         load_default=60,
-        validate=validate.Range(min=0, max=MOST_OVERLAP_MINUTES),
+        validate=validate.Range(min=0, max=MAX_OVERLAP_MINUTES),
         metadata={"description": "How long the old secret opens beside the new one."},
     )
 
@@ -77,26 +79,26 @@ def token_routes(database: Database) -> Routes:
     @routes.route("/api/tokens", methods=["GET"])
     @asks_for(Role.ADMIN)
     @routes.response(200, TokenListSchema)
-    def list_all() -> dict[str, Any]:
+    def list_all() -> dict[str, object]:
         """List the tokens; those of the environment are not among them."""
         with database.transaction() as connection:
-            return {"tokens": [_show(token) for token in select_tokens(connection)]}
+            return {"tokens": [_show_token(token) for token in select_tokens(connection)]}
 
     @routes.route("/api/tokens", methods=["POST"])
-    @routes.arguments(NewTokenSchema)
+    @routes.arguments(NewTokenSchema, as_kwargs=True)
     @routes.response(201, TokenSchema)
-    def create(body: dict[str, Any]) -> _ToldOnce:
+    def create(**asked: Any) -> _Uncached:
         """Create a token; its secret is told here and never again."""
-        token = Token(**body, created_at=utc_now(), created_by=caller_name())
-        return _tell_once(token, create_token(database, token))
+        token = Token(**asked, created_at=utc_now(), created_by=caller_name())
+        return _show_secret(token, create_token(database, token))
 
     @routes.route(f"{one}/rotate", methods=["POST"])
-    @routes.arguments(RotateSchema, required=False)
+    @routes.arguments(RotateSchema, required=False, as_kwargs=True)
     @routes.response(200, TokenSchema)
-    def rotate(body: dict[str, Any], name: str) -> _ToldOnce:
+    def rotate(name: str, overlap_minutes: float) -> _Uncached:
         """Give a token a new secret; the old one opens for `overlapMinutes` more."""
-        overlap = timedelta(minutes=body["overlap_minutes"])
-        return _tell_once(*rotate_token(database, name, overlap, utc_now()))
+        overlap = timedelta(minutes=overlap_minutes)
+        return _show_secret(*rotate_token(database, name, overlap, utc_now()))
 
     @routes.route(one, methods=["DELETE"])
     @routes.alt_response(200)
@@ -108,12 +110,9 @@ def token_routes(database: Database) -> Routes:
     return routes
 
 
-def _show(token: Token) -> dict[str, Any]:
-    return {
-        **{name: getattr(token, name) for name in Token.__slots__},
-        "state": token.state(utc_now()),
-    }
+def _show_token(token: Token) -> dict[str, object]:
+    return {**asdict(token), "state": token.state(utc_now())}
 
 
-def _tell_once(token: Token, secret: str) -> _ToldOnce:
-    return {**_show(token), "token": secret}, None, {"Cache-Control": "no-store"}
+def _show_secret(token: Token, secret: str) -> _Uncached:
+    return {**_show_token(token), "token": secret}, None, {"Cache-Control": "no-store"}

@@ -1,7 +1,8 @@
 """The page about tokens: who may do what, and since when."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -35,17 +36,17 @@ def token_pages(database: Database) -> Blueprint:
     @asks_for(Role.ADMIN)
     def list_all() -> ResponseReturnValue:
         """List the tokens."""
-        return _show(database)
+        return _render_page(database)
 
     @pages.post("/tokens")
     def create() -> ResponseReturnValue:
         """Create a token, and show its secret this once."""
-        token = _read(request.form)
+        token = _read_token(request.form)
         try:
             secret = create_token(database, token)
         except (BadTokenError, TokenExistsError) as error:
-            return _show(database, fault=str(error)), 400
-        return _show(database, secret=secret, secret_of=token.name)
+            return _render_page(database, fault=str(error)), 400
+        return _render_page(database, secret=secret, secret_of=token.name)
 
     @pages.get("/tokens/<name>/<any(rotate,revoke):action>")
     @asks_for(Role.ADMIN)
@@ -57,7 +58,7 @@ def token_pages(database: Database) -> Blueprint:
     def rotate(name: str) -> ResponseReturnValue:
         """Give it a new secret, and show that this once."""
         _, secret = rotate_token(database, name, OVERLAP, utc_now())
-        return _show(database, secret=secret, secret_of=name)
+        return _render_page(database, secret=secret, secret_of=name)
 
     @pages.post("/tokens/<name>/revoke")
     def revoke(name: str) -> ResponseReturnValue:
@@ -69,7 +70,7 @@ def token_pages(database: Database) -> Blueprint:
     return pages
 
 
-def _read(form: Any) -> Token:
+def _read_token(form: Mapping[str, str]) -> Token:
     now = utc_now()
     days = int(form["days"]) if form.get("days") in DAYS else 90
     return Token(
@@ -82,7 +83,7 @@ def _read(form: Any) -> Token:
     )
 
 
-def _show(database: Database, *, fault: str | None = None, **shown: str) -> str:
+def _render_page(database: Database, *, fault: str | None = None, **shown: str) -> str:
     with database.transaction() as connection:
         found = select_tokens(connection)
     now = utc_now()

@@ -19,16 +19,16 @@ from push_blaster.use_cases.audiences.preview_pushes import (
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 
-MOST_USERS = 100
+MAX_USERS = 100
 
 
 class PreviewSchema(CamelSchema):
     """Body of a preview: whom it is for; else the first rows of the audience."""
 
     user_ids = fields.List(
-        fields.UUID(), load_default=list, allow_none=True, validate=validate.Length(max=MOST_USERS)
+        fields.UUID(), load_default=list, allow_none=True, validate=validate.Length(max=MAX_USERS)
     )
-    limit = fields.Integer(load_default=10, validate=validate.Range(min=1, max=MOST_USERS))
+    limit = fields.Integer(load_default=10, validate=validate.Range(min=1, max=MAX_USERS))
 
 
 class PreviewDraftSchema(PreviewSchema):

@@ -30,7 +30,7 @@ from push_blaster.web.frame.frame import once_key, page_routes
 PAGE: Final = 50
 RUNS: Final = 10
 SLOTS: Final = 5
-MOST_TROUBLED: Final = 1_000
+MAX_TROUBLED: Final = 1_000
 
 STATES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
     "all": lambda _: True,
@@ -146,7 +146,7 @@ def _fits(document: Mapping[str, Any], text: str, state: str) -> bool:
 
 def _find_troubled(database: Database, now: datetime) -> set[str]:
     with database.transaction() as connection:
-        found = select_troubled(connection, now - TROUBLE_LASTS, limit=MOST_TROUBLED)
+        found = select_troubled(connection, now - TROUBLE_LASTS, limit=MAX_TROUBLED)
     return {one["automation_id"] for one in found}
 
 

@@ -1,9 +1,9 @@
 """Routes about all devices: their import from a file, their report, the removal of the dead."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from io import BufferedReader, TextIOWrapper
-from typing import Any, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
@@ -105,26 +105,26 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
         """Register the devices of a CSV (`text/csv`, or multipart `file`); `dryRun` only looks."""
         request.max_content_length = MAX_FILE
         file = _open_body()
-        asked = ImportQuerySchema().load({**request.args, **request.form})
+        dry_run = ImportQuerySchema().load({**request.args, **request.form})["dry_run"]
         rows = read_devices(file, utc_now(), push_hosts)
-        done = import_devices(database, rows, utc_now(), dry_run=asked["dry_run"])
-        return jsonify(_shown(done, dry_run=asked["dry_run"]))
+        done = import_devices(database, rows, utc_now(), dry_run=dry_run)
+        return jsonify(_show_import(done, dry_run=dry_run))
 
     @routes.route("/api/devices/report", methods=["GET"])
-    @routes.arguments(ReportQuerySchema, location="query")
+    @routes.arguments(ReportQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, ReportSchema)
-    def report(query: dict[str, int]) -> dict[str, Any]:
+    def report(days: int) -> Mapping[str, object]:
         """Count devices by kind and platform, and the dead by reason and day."""
         with database.transaction() as connection:
-            return select_device_report(connection, utc_now() - timedelta(days=query["days"]))
+            return select_device_report(connection, utc_now() - timedelta(days=days))
 
     @routes.route("/api/devices/clean-up", methods=["POST"])
-    @routes.arguments(CleanUpSchema)
+    @routes.arguments(CleanUpSchema, as_kwargs=True)
     @routes.response(200, CleanedUpSchema)
-    def clean_up(body: dict[str, datetime]) -> dict[str, int]:
+    def clean_up(dead_before: datetime) -> dict[str, int]:
         """Remove the devices that died before an instant; safe to repeat."""
         with database.transaction() as connection:
-            return {"deleted": delete_dead_devices(connection, body["dead_before"])}
+            return {"deleted": delete_dead_devices(connection, dead_before)}
 
     return routes
 
@@ -139,7 +139,7 @@ def _open_body() -> TextIOWrapper:
     return TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
 
 
-def _shown(done: Imported, *, dry_run: bool) -> dict[str, Any]:
+def _show_import(done: Imported, *, dry_run: bool) -> dict[str, object]:
     return {
         "dryRun": dry_run,
         "rows": done.rows,

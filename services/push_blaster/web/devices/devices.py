@@ -1,7 +1,7 @@
 """Routes about devices: which token reaches whom."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from flask import jsonify
@@ -15,39 +15,32 @@ from chassis.postgres import Database
 from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
+from push_blaster.adapters.devices.device_csv import DeviceRow, read_device_list
+from push_blaster.adapters.devices.device_fields import (
+    DEVICE_FIELDS,
+    DeviceRefusedError,
+    read_device,
+)
 from push_blaster.adapters.devices.device_table import (
     delete_device,
     delete_devices_of,
     select_devices_of,
-    upsert_devices,
 )
 from push_blaster.domain.devices.device import DeviceKind
+from push_blaster.use_cases.devices.import_devices import Imported, import_devices
 
-MAX_DEVICES = 10_000
-
-
-class KeysSchema(CamelSchema):
-    """The keys of a web push subscription."""
-
-    p256dh = fields.String(required=True)
-    auth = fields.String(required=True)
+MAX_DEVICES: Final = 10_000
 
 
-class DeviceSchema(CamelSchema):
-    """A device of a user."""
-
-    token = fields.String(required=True)
-    user_id = fields.UUID(required=True)
-    kind = fields.String(load_default="fcm", validate=validate.OneOf(list(DeviceKind)))
-    platform = fields.String(allow_none=True)
-    timezone = fields.String(allow_none=True)
-    app_version = fields.String(allow_none=True)
-    keys = fields.Nested(KeysSchema, load_only=True)
-    created_at = fields.AwareDateTime(dump_only=True)
-    last_seen_at = fields.AwareDateTime()
-    dead_at = fields.AwareDateTime(dump_only=True, allow_none=True)
-    dead_reason = fields.String(dump_only=True, allow_none=True)
+DeviceSchema = CamelSchema.from_dict(
+    {
+        **{name: field.schema for name, field in DEVICE_FIELDS.items()},
+        "created_at": fields.AwareDateTime(dump_only=True),
+        "dead_at": fields.AwareDateTime(dump_only=True, allow_none=True),
+        "dead_reason": fields.String(dump_only=True, allow_none=True),
+    },
+    name="Device",
+)
 
 
 class DevicesBodySchema(CamelSchema):
@@ -107,12 +100,12 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
     routes = Routes("devices", __name__, description="Device tokens")
 
     @routes.route("/api/devices", methods=["GET"])
-    @routes.arguments(DeviceQuerySchema, location="query")
+    @routes.arguments(DeviceQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, DeviceListSchema)
-    def list_of_user(query: dict[str, Any]) -> dict[str, Any]:
+    def list_of_user(user_id: UUID, kind: str | None, *, dead: bool | None) -> dict[str, object]:
         """List a user's devices, the one seen last first."""
         with database.transaction() as connection:
-            return {"devices": select_devices_of(connection, **query)}
+            return {"devices": select_devices_of(connection, user_id, kind, dead)}
 
     @routes.route("/api/devices", methods=["POST"])
     @asks_for(Role.OPERATOR)
@@ -120,27 +113,26 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
         DevicesBodySchema, example={"userId": "…", "token": "…", "kind": "fcm", "platform": "ios"}
     )
     @routes.alt_response(200, schema=RegisteredSchema)
-    def register(body: dict[str, Any]) -> ResponseReturnValue:
+    def register(body: Mapping[str, object]) -> ResponseReturnValue:
         """Register one device, or the good ones of a list; safe to repeat."""
-        if "devices" in body:
-            return _register_list(database, body["devices"], push_hosts)
+        devices = body.get("devices")
+        if isinstance(devices, list):
+            return _register_list(database, devices, push_hosts)
         try:
             device = read_device(body, utc_now(), push_hosts)
         except DeviceRefusedError as refused:
             faults = {name: [fault] for name, fault in refused.faults.items()}
             raise ValidationError(faults) from refused
-        return _register(database, [device], [])
+        return _answer(import_devices(database, [DeviceRow(0, device)], utc_now()))
 
     @routes.route("/api/devices", methods=["DELETE"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ForgetQuerySchema, location="query")
+    @routes.arguments(ForgetQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, ForgottenSchema)
-    def forget(query: dict[str, Any]) -> dict[str, int]:
+    def forget(token: str | None, user_id: UUID | None) -> dict[str, int]:
         """Forget a device by its token, or every device of a user; safe to repeat."""
-        token: str | None = query["token"]
-        user_id: UUID | None = query["user_id"]
         if (token is None) == (user_id is None):
-            raise ValidationError({"token": ["Say token, or userId, and not both."]})
+            raise ValidationError({"token": ["Give token or userId, not both."]})
         with database.transaction() as connection:
             if user_id:
                 return {"deleted": delete_devices_of(connection, user_id)}
@@ -153,38 +145,28 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
         """Forget a device whose token has no slash."""
         with database.transaction() as connection:
             if not delete_device(connection, token):
-                raise NotFound("There is no device of that token.")
+                raise NotFound("There is no device with this token.")
 
     return routes
 
 
 def _register_list(
-    database: Database, rows: list[Any], push_hosts: Sequence[str]
+    database: Database, devices: Sequence[object], push_hosts: Sequence[str]
 ) -> ResponseReturnValue:
     now = utc_now()
-    good: list[Device] = []
-    errors: list[dict[str, Any]] = []
-    for index, row in enumerate(rows):
-        try:
-            good.append(read_device(row, now, push_hosts))
-        except DeviceRefusedError as refused:
-            lines = [f"{name}: {fault}" for name, fault in refused.faults.items()]
-            errors.append({"index": index, "errors": lines})
-    if not good:
-        return _refuse_all(errors)
-    return _register(database, good, errors)
-
-
-def _refuse_all(errors: list[dict[str, Any]]) -> ResponseReturnValue:
-    lines = [f"devices[{error['index']}].{line}" for error in errors for line in error["errors"]]
-    detail = f"None of the {len(errors)} devices is good: {'; '.join(lines[:5])}"
+    rows = read_device_list(devices, now, push_hosts)
+    done = import_devices(database, rows, now, listed=MAX_DEVICES)
+    if done.bad < done.rows:
+        return _answer(done)
+    lines = [f"devices[{row.line}].{line}" for row in done.bad_rows for line in row.faults]
+    detail = f"None of the {done.bad} devices is good: {'; '.join(lines[:5])}"
     return problem_response(400, "Bad Request", detail, lines[:1_000])
 
 
-def _register(
-    database: Database, devices: list[Device], errors: list[dict[str, Any]]
-) -> ResponseReturnValue:
-    with database.transaction() as connection:
-        registered = upsert_devices(connection, devices, utc_now())
-    unchanged = len(devices) - registered
-    return jsonify(registered=registered, unchanged=unchanged, refused=len(errors), errors=errors)
+def _answer(done: Imported) -> ResponseReturnValue:
+    return jsonify(
+        registered=done.registered,
+        unchanged=done.unchanged,
+        refused=done.bad,
+        errors=[{"index": row.line, "errors": row.faults} for row in done.bad_rows],
+    )

@@ -144,7 +144,7 @@ def test_a_user_with_a_dead_device_and_a_living_one_is_sent_to_and_the_dead_one_
     with bench.database.transaction() as connection:
         dead = select_devices_of(connection, ALICE, dead=True)
         dead += select_devices_of(connection, BOB, dead=True)
-    assert [(d["token"], d["dead_reason"]) for d in dead] == [("dead-1", "410"), ("dead-2", "410")]
+    assert [(d.token, d.dead_reason) for d in dead] == [("dead-1", "410"), ("dead-2", "410")]
 
 
 def test_one_push_reaches_browsers_webhooks_and_the_file(bench: Bench, tmp_path: Path) -> None:

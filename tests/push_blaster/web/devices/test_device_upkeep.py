@@ -1,5 +1,6 @@
 """Routes about all devices: import, report, clean-up; and the command that imports."""
 
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def send_csv(client: FlaskClient, text: str | bytes, query: str = "") -> Any:
 
 def listed(database: Database, user_id: Any = ALICE) -> list[dict[str, Any]]:
     with database.transaction() as connection:
-        return select_devices_of(connection, user_id)
+        return [asdict(device) for device in select_devices_of(connection, user_id)]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
