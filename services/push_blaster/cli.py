@@ -1,4 +1,4 @@
-"""The commands: push-blaster serve, engine, migrate, plan, import-devices and their like."""
+"""The commands of push-blaster: serve, engine, migrate, plan, import-devices and others."""
 
 import time
 from collections import Counter
@@ -58,7 +58,7 @@ main.add_command(prune)
 
 @main.command()
 def serve() -> None:
-    """Serve the API (gunicorn); it never fires and never sends."""
+    """Serve the API and the pages (gunicorn); this process never fires and never sends."""
     settings = read_settings()
     serve_app(
         "push_blaster.app:create_app()",
@@ -70,7 +70,7 @@ def serve() -> None:
 
 @main.command()
 def engine() -> None:
-    """Run the clock, and the executions whose steps are due."""
+    """Run the clock, and the executions that are due."""
     settings = read_settings()
     configure_logs("push-engine", settings.log_format)
     run_engine(settings)
@@ -78,7 +78,7 @@ def engine() -> None:
 
 @main.command()
 def migrate() -> None:
-    """Bring the database's schema up to date; waits for the database, safe to repeat."""
+    """Bring the schema of the database up to date; waits for the database, safe to repeat."""
     settings = read_settings()
     configure_logs("push-migrate", settings.log_format)
     database = Database(settings.database_url, max_connections=1)
@@ -94,9 +94,9 @@ def migrate() -> None:
 @click.option("--count", type=click.IntRange(1, 100), default=5, help="How many slots of each.")
 @click.option("--from", "start", type=click.DateTime(), help="Slots after then, in UTC.")
 def plan(files: tuple[Path, ...], count: int, start: datetime | None) -> None:
-    """Tell when the automations of FILES would send, and what stands out; changes nothing.
+    """Show when the automations of FILES would send, and what stands out; changes nothing.
 
-    Caps are looked at where CADENCE_SERVICE_URL and CADENCE_API_TOKEN are set. Ends with 1 if a
+    The plan considers caps if CADENCE_SERVICE_URL and CADENCE_API_TOKEN are set. Ends with 1 if a
     file is no automation.
     """
     now = utc_now()
@@ -116,11 +116,11 @@ def plan(files: tuple[Path, ...], count: int, start: datetime | None) -> None:
 
 @main.command("migrate-original")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Tell what would be made, and make nothing.")
-def bring_over(folder: Path, dry_run: bool) -> None:
-    """Bring over the original's .automations and .scheduled-pushes of FOLDER, as drafts.
+@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
+def migrate_from_original(folder: Path, dry_run: bool) -> None:
+    """Migrate .automations and .scheduled-pushes of the original in FOLDER, as drafts.
 
-    Nothing is overwritten, nothing is sent, and it is safe to repeat.
+    The command overwrites nothing, sends nothing, and is safe to repeat.
     """
     settings = read_settings()
     target = Target(
@@ -129,10 +129,10 @@ def bring_over(folder: Path, dry_run: bool) -> None:
         limits=settings.engine.limits,
     )
     try:
-        looked_at = look_at_original(folder, target, utc_now())
+        planned = look_at_original(folder, target, utc_now())
     except NoOriginalError as error:
         raise click.ClickException(str(error)) from error
-    migrations = looked_at if dry_run else _migrate(settings, folder, looked_at, target)
+    migrations = planned if dry_run else _migrate(settings, folder, planned, target)
     for migration in migrations:
         _print_migration(migration)
     counted = Counter(migration.outcome for migration in migrations)
@@ -142,11 +142,11 @@ def bring_over(folder: Path, dry_run: bool) -> None:
 
 
 def _migrate(
-    settings: PushSettings, folder: Path, looked_at: Sequence[Migration], target: Target
+    settings: PushSettings, folder: Path, planned: Sequence[Migration], target: Target
 ) -> list[Migration]:
     database = Database(settings.database_url, max_connections=1)
     with audited(database, {"folder": str(folder)}):
-        return migrate_original(looked_at, target)
+        return migrate_original(planned, target)
 
 
 def _print_migration(migration: Migration) -> None:
@@ -157,7 +157,7 @@ def _print_migration(migration: Migration) -> None:
 
 
 def _read_file(path: Path, now: datetime) -> Automation | str:
-    """Return the automation of a file, or what is wrong with it."""
+    """Return the automation of a file, or what is wrong with the file."""
     try:
         return read_draft({"id": path.stem, **orjson.loads(path.read_bytes())}, now)
     except ValidationError as error:
@@ -210,7 +210,7 @@ def import_devices(file: Path, *, dry_run: bool) -> None:
 
 @main.command()
 def vapid_keys() -> None:
-    """Make the pair of keys that Web Push asks for; browsers subscribe with the public one."""
+    """Make the pair of keys for Web Push; browsers subscribe with the public key."""
     private, public = make_key_pair()
     click.echo(f"WEBPUSH_PRIVATE_KEY={private}")
     click.echo(f"# For pushManager.subscribe({{applicationServerKey: …}}): {public}")

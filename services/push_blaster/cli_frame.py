@@ -1,4 +1,4 @@
-"""What commands share: their settings, and the audit of what they change."""
+"""What commands share: the settings, and the audit log of their changes."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -12,7 +12,7 @@ from push_blaster.use_cases.access.audit_command import audited_command
 
 
 def read_settings() -> PushSettings:
-    """Return the settings; a command ends with what is wrong with them."""
+    """Return the settings; if they are wrong, the command ends and says how."""
     try:
         return PushSettings.from_environ()
     except SettingsError as error:
@@ -20,6 +20,6 @@ def read_settings() -> PushSettings:
 
 
 def audited(database: Database, what: Mapping[str, object]) -> AbstractContextManager[None]:
-    """Return what writes down the command that runs, before it changes anything."""
+    """Return the context that records the command in the audit log before it changes anything."""
     path = click.get_current_context().command_path
     return audited_command(database, path.partition(" ")[2], what)

@@ -16,9 +16,9 @@ from push_blaster.use_cases.operations.prune import prune as remove_old
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(*, dry_run: bool) -> None:
-    """Remove what is past keeping (PUSH_KEEP_…); never what an execution may still need.
+    """Remove records whose retention (PUSH_KEEP_…) has ended, and that no execution needs.
 
-    Changes that leave the audit log are written into audit-log/ of the data folder first.
+    Entries of the audit log are first written into audit-log/ of the data folder.
     """
     settings = read_settings()
     configure_logs("push-prune", settings.log_format)
@@ -27,14 +27,14 @@ def prune(*, dry_run: bool) -> None:
     )
     kept = Kept(database=database, data_folder=settings.data_folder, retention=settings.retention)
     if dry_run:
-        click.echo(f"Would remove {_tell(plan_pruning(kept, utc_now()))}")
+        click.echo(f"Would remove {_describe(plan_pruning(kept, utc_now()))}")
         return
     keep = {name: f"{time.days} days" for name, time in asdict(settings.retention).items()}
     with audited(database, keep):
-        click.echo(f"Removed {_tell(remove_old(kept, utc_now()))}")
+        click.echo(f"Removed {_describe(remove_old(kept, utc_now()))}")
 
 
-def _tell(pruning: Pruning) -> str:
+def _describe(pruning: Pruning) -> str:
     return (
         f"{len(pruning.executions)} executions, {len(pruning.folders)} folders of audiences, "
         f"{len(pruning.uploads)} uploads, {pruning.script_runs} runs of scripts, "

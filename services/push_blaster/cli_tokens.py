@@ -21,16 +21,16 @@ from push_blaster.use_cases.access.manage_tokens import (
 
 @click.group()
 def token() -> None:
-    """Create, list and revoke the tokens that open API and pages."""
+    """Create, list and revoke the tokens for API and pages."""
 
 
 @token.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), required=True)
-@click.option("--days", type=click.IntRange(min=1), help="How long it opens; else for good.")
-@click.option("--test", "is_test", is_flag=True, help="What it starts is simulated.")
+@click.option("--days", type=click.IntRange(min=1), help="How long it is valid; else for good.")
+@click.option("--test", "is_test", is_flag=True, help="Executions that it starts are simulated.")
 def create(name: str, role: str, days: int | None, *, is_test: bool) -> None:
-    """Create the token NAME, and print its secret; nobody can read that again."""
+    """Create the token NAME, and print its secret, which nobody can read again."""
     now = utc_now()
     made = Token(
         name=name,
@@ -62,7 +62,7 @@ def list_all() -> None:
 @token.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Revoke the token NAME: it opens nothing any more."""
+    """Revoke the token NAME, so that it is not valid any more."""
     database = _database()
     try:
         with audited(database, {"name": name}):

@@ -1,4 +1,4 @@
-"""How messages leave: which transports are set up, and what each of them needs."""
+"""The settings of delivery: which transports are set up, and what each one needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ PUSH_HOSTS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FcmSettings:
-    """How Firebase Cloud Messaging is reached, and as whom."""
+    """The address of Firebase Cloud Messaging, and our account there."""
 
     project_id: str
     client_email: str
@@ -41,9 +41,9 @@ class FcmSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySettings:
-    """The transports that are set up; None stands for one that is not.
+    """The transports that are set up; None means that a transport is not.
 
-    Shape: with `to_file` everything goes to the file, whatever else is set up.
+    Shape: with `to_file` every message goes to the file, also if other transports are set up.
     """
 
     to_file: bool = True
@@ -58,7 +58,7 @@ class DeliverySettings:
 
 
 def read_delivery_settings(env: Env) -> DeliverySettings:
-    """Read what concerns delivery; SettingsError names what is missing or does not fit."""
+    """Read the settings of delivery; SettingsError names a missing or wrong setting."""
     transport = env.str("PUSH_TRANSPORT", "file")
     if transport not in {"file", "fcm", "by-kind"}:
         raise SettingsError(f"PUSH_TRANSPORT is {transport!r}; use 'file', 'fcm' or 'by-kind'.")

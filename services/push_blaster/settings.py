@@ -1,4 +1,4 @@
-"""What push_blaster can be told by its environment; read once, at the start."""
+"""The settings of push_blaster, read from the environment once, at the start."""
 
 import os
 import pwd
@@ -26,12 +26,12 @@ from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.retry import RetryPolicy
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
 from push_blaster.domain.operations.alert import USUAL, AlertEvent
-from push_blaster.domain.operations.retention import KEPT, LEAST_AUDIT, Retention
+from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """How much one engine does at once, and within which limits."""
+    """How much one engine does at once, and its limits."""
 
     concurrent_executions: int
     concurrent_batches: int
@@ -44,7 +44,7 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSettings:
-    """Where people are told of what happens, of which events, and where signs of life go."""
+    """The webhooks for alerts, the events that they get, and the URL for heartbeats."""
 
     url: str | None = None
     test_url: str | None = None
@@ -78,7 +78,7 @@ class PushSettings:
 
     @classmethod
     def from_environ(cls) -> "PushSettings":
-        """Read every setting; SettingsError names the one that is missing or does not fit."""
+        """Read every setting; SettingsError names a setting that is missing or does not fit."""
         env = Env()
         return cls(
             database_url=require_secret(env, "PUSH_BLASTER_DATABASE_URL"),
@@ -137,7 +137,7 @@ def _log_format(env: Env) -> LogFormat:
     return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
 
 
-#: What an audience script may see of our environment without being named.
+#: The variables of our environment that every audience script sees.
 SCRIPTS_SEE: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
@@ -216,10 +216,10 @@ def _engine(env: Env) -> EngineSettings:
 
 def _retention(env: Env) -> Retention:
     audit_days = read_count(env, "PUSH_KEEP_AUDIT_DAYS", KEPT.audit_log.days)
-    if audit_days < LEAST_AUDIT.days:
+    if audit_days < MIN_AUDIT.days:
         raise SettingsError(
-            f"PUSH_KEEP_AUDIT_DAYS is {audit_days}; the audit log is kept for {LEAST_AUDIT.days} "
-            "days at the least."
+            f"PUSH_KEEP_AUDIT_DAYS is {audit_days}; the audit log is kept for {MIN_AUDIT.days} "
+            "days or more."
         )
     return Retention(
         executions=timedelta(days=read_count(env, "PUSH_KEEP_DAYS", KEPT.executions.days)),
@@ -232,7 +232,7 @@ def _retention(env: Env) -> Retention:
 
 
 def read_percent(env: Env, name: str) -> float:
-    """Return the percentage `name`, 0 if it is not set; SettingsError if it is none."""
+    """Return the percentage `name`, 0 if it is not set; SettingsError if it is no percentage."""
     try:
         return env.float(name, 0.0, validate=validate.Range(min=0, max=100))
     except EnvError as error:
@@ -240,7 +240,7 @@ def read_percent(env: Env, name: str) -> float:
 
 
 def read_cadence_access() -> tuple[str, str] | None:
-    """Return where the cadence service is, and the token for it; None unless both are set."""
+    """Return the address of the cadence service and its token; None unless both are set."""
     env = Env()
     url, token = env.str("CADENCE_SERVICE_URL", None), read_secret(env, "CADENCE_API_TOKEN")
     return (url, token) if url and token else None

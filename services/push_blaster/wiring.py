@@ -1,4 +1,4 @@
-"""The outside of push_blaster, made from its settings: for the web and for the engine."""
+"""The adapters and contexts of web and engine, made from the settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from push_blaster.use_cases.context import SendContext, WebContext
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Everything outside that push_blaster reaches."""
+    """The adapters that both processes use."""
 
     database: Database
     files: AutomationFiles
@@ -39,7 +39,7 @@ class Adapters:
 
 
 def connect_adapters(settings: PushSettings) -> Adapters:
-    """Make what both processes need; nothing connects before it is used."""
+    """Make the adapters that both processes use; each connects when it is first used."""
     return Adapters(
         database=Database(
             settings.database_url,
@@ -54,7 +54,7 @@ def connect_adapters(settings: PushSettings) -> Adapters:
 
 
 def make_web_context(settings: PushSettings, adapters: Adapters) -> WebContext:
-    """Make what the use cases behind routes and pages work with."""
+    """Make the context of the use cases behind routes and pages."""
     return WebContext(
         database=adapters.database,
         files=adapters.files,
@@ -70,7 +70,7 @@ def make_web_context(settings: PushSettings, adapters: Adapters) -> WebContext:
 def make_send_context(
     settings: PushSettings, adapters: Adapters, is_shutting_down: Callable[[], bool], engine_id: str
 ) -> SendContext:
-    """Make what the engine's steps work with."""
+    """Make the context of the engine's steps."""
     return SendContext(
         database=adapters.database,
         transport=_connect_transport(settings),
@@ -99,7 +99,7 @@ def _connect_transport(settings: PushSettings) -> PushTransport:
 
 
 def connect_transport(delivery: DeliverySettings, sent_file: Path) -> PushTransport:
-    """Make what carries messages: by the kinds of their devices, or all to `sent_file`."""
+    """Make the transport: one for each kind of device, or one that writes all to `sent_file`."""
     file = FileTransport(sent_file)
     if delivery.to_file:
         return file

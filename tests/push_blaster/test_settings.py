@@ -32,7 +32,7 @@ def test_what_is_not_set_has_a_default(environment: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("PUSH_KEEP_AUDIT_DAYS", "364", "PUSH_KEEP_AUDIT_DAYS is 364.*365 days at the least"),
+        ("PUSH_KEEP_AUDIT_DAYS", "364", "PUSH_KEEP_AUDIT_DAYS is 364.*365 days or more"),
         ("PUSH_KEEP_DAYS", "0", "PUSH_KEEP_DAYS"),
         ("PUSH_SCRIPT_USER", "no-such-user", "no-such-user.*no such user"),
     ],

@@ -1,4 +1,4 @@
-"""What the steps of an execution work with, and how they say that they cannot go on."""
+"""The contexts of use cases, and the errors by which a step ends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ from push_blaster.domain.executions.safeguards import Violation
 
 
 class StepFailedError(Exception):
-    """The execution cannot go on; the message says why, and what would mend it.
+    """The execution must end; the message says why, and what would mend it.
 
-    Shape: `violation` is the safeguard's finding, if a safeguard ended it.
+    Shape: `violation` is the finding of the safeguard that ended it, if one did.
     """
 
     def __init__(self, message: str, violation: Violation | None = None) -> None:
@@ -35,28 +35,28 @@ class StepFailedError(Exception):
 
 
 class StepStoppedError(Exception):
-    """The step was stopped, taken over by another engine, or its engine is shutting down."""
+    """The step was stopped, another engine took it over, or its engine is shutting down."""
 
 
 class Pacer(Protocol):
-    """What keeps all senders of this process below the provider's quota."""
+    """Keeps all senders of this process below the provider's quota."""
 
     def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
-        """Return how many of `messages` may be sent now, once it is any; 0 if it should stop."""
+        """Wait until some of `messages` may be sent, and return how many; 0 after a stop."""
 
     def note(self, well: int, failed: int, over_quota: int) -> None:
-        """Take what became of messages: taken by the provider, failed by it, over its quota."""
+        """Take the outcomes of messages: accepted, failed, over the provider's quota."""
 
     def share(self, engines: int) -> None:
-        """Take how many engines send: each has an equal part of the rate."""
+        """Take how many engines send; each gets an equal part of the rate."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what people are shown."""
+        """Return the state for people, as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """What every step of an execution needs, and what the engine's other duties need."""
+    """What every step of an execution and every duty of the engine needs."""
 
     database: Database
     data_folder: Path
@@ -67,7 +67,7 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendContext(StepContext):
-    """What a step needs besides when it makes an audience, asks cadence or sends."""
+    """What a step needs in addition if it makes an audience, asks cadence or sends."""
 
     transport: PushTransport
     cadence: CadenceClient
@@ -80,7 +80,7 @@ class SendContext(StepContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
-    """What the use cases behind routes and pages need; nothing in it can send.
+    """What the use cases behind routes and pages need; none of it can send.
 
     Shape: `check_transport` raises TransportUnavailableError.
     """
@@ -104,16 +104,16 @@ def fit_to_mode(context: SendContext, mode: Mode) -> SendContext:
 
 
 class _Unpaced:
-    """What does not deliver uses up nothing of the provider's quota."""
+    """A pacer for executions that deliver nothing, and so use no quota."""
 
     def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
         return 0 if should_stop() else messages
 
     def note(self, well: int, failed: int, over_quota: int) -> None:
-        """Nothing was sent."""
+        """Do nothing: no message was delivered."""
 
     def share(self, engines: int) -> None:
-        """There is nothing to share."""
+        """Do nothing: there is no rate to share."""
 
     def describe(self) -> dict[str, Any]:
         return {}
@@ -132,7 +132,7 @@ def note(
 
 
 def report(context: StepContext, execution: Execution, violation: Violation) -> None:
-    """Write down what a safeguard found, once, for the log and for the contacts."""
+    """Record the finding of a safeguard once, for the log and for the contacts."""
     now = context.clock()
     with context.database.transaction() as connection:
         if insert_violation(connection, execution, violation, now):
@@ -145,7 +145,7 @@ def watch_for_stop(
 ) -> Callable[[], bool]:
     """Return a function that says whether to stop; it asks the database every `every_s` seconds.
 
-    While the database is away nobody can have stopped anything, so the step goes on.
+    While the database is away, nobody can have stopped the step, so it continues.
     """
     asked_at = context.clock()
     stopped = False
@@ -172,4 +172,4 @@ def _ask(database: Database, is_ours: Callable[[Connection], bool]) -> bool:
 
 
 class IdempotencyConflictError(Exception):
-    """The idempotency key was used before, for something else."""
+    """The idempotency key was used before, for another request."""

@@ -1,4 +1,4 @@
-"""The webhook that alerts go to; Slack understands what it is sent."""
+"""The webhook that gets alerts, in a form that Slack understands."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ import requests
 
 
 class WebhookUnavailableError(Exception):
-    """The webhook did not take the alert; the message says why."""
+    """The webhook did not accept the alert; the message says why."""
 
 
 class AlertWebhook:
-    """Posts JSON to one URL, and follows it nowhere else."""
+    """Posts JSON to one URL, without following redirects."""
 
     def __init__(self, url: str, timeout_s: float = 5) -> None:
         """Take the URL, and how long an answer may take."""
@@ -19,7 +19,7 @@ class AlertWebhook:
         self._timeout_s = timeout_s
 
     def post(self, body: Mapping[str, object]) -> None:
-        """Post `body`; WebhookUnavailableError unless it is taken with a 2xx."""
+        """Post `body`; WebhookUnavailableError unless the answer is a 2xx."""
         try:
             with requests.post(
                 self._url,
@@ -27,7 +27,7 @@ class AlertWebhook:
                 headers={"Content-Type": "application/json"},
                 timeout=self._timeout_s,
                 allow_redirects=False,
-                stream=True,  # the answer's body is nobody's business
+                stream=True,  # the body of the answer is not needed
             ) as response:
                 status = response.status_code
         except requests.RequestException as error:

@@ -1,26 +1,53 @@
-"""What a person on call asks of the database: what runs, what waits, what went out lately."""
+"""Views for operators: what runs, what waits, what has ended lately."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
-
-from psycopg2.extras import RealDictCursor
+from typing import Final
 
 from chassis.postgres import Connection
+from chassis.rows import fetch_all, fetch_one, fetch_value
 
-#: An automation whose last run failed, and that has not run since, is told of for so long.
+#: How long an automation counts as troubled after its last run failed.
 TROUBLE_LASTS: Final = timedelta(days=7)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubledAutomation:
+    """An automation whose last live run failed, was missed or went out unchecked."""
+
+    automation_id: str
+    automation_name: str
+    execution_id: str
+    phase: str
+    reason: str | None
+    uncapped_reason: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits: due steps, open batches, and sends that cadence has not recorded.
+
+    Units: `oldest_step` is how many seconds the oldest step has been due. `uncapped` counts the
+    live executions that went out unchecked lately.
+    """
+
+    steps: int
+    oldest_step: float
+    batches: int
+    untracked: int
+    uncapped: int
+
+
 def count_running_phases(connection: Connection) -> dict[str, int]:
-    """Return how many executions stand in each phase, of those that have not ended."""
+    """Return how many running executions are in each phase."""
     return _count(
         connection, "SELECT phase, count(*) FROM executions WHERE ended_at IS NULL GROUP BY phase"
     )
 
 
 def count_ended_phases(connection: Connection, since: datetime) -> dict[str, int]:
-    """Return how many live executions have ended since then, by how they ended."""
+    """Return how many live executions have ended since then, by their last phase."""
     return _count(
         connection,
         """
@@ -33,7 +60,7 @@ def count_ended_phases(connection: Connection, since: datetime) -> dict[str, int
 
 
 def sum_funnels(connection: Connection, since: datetime) -> dict[str, int]:
-    """Return the funnel of all live pushes that have ended since then, added up by stage."""
+    """Return the sum of the funnels of all live pushes that have ended since then."""
     return _count(
         connection,
         """
@@ -49,71 +76,73 @@ def sum_funnels(connection: Connection, since: datetime) -> dict[str, int]:
     )
 
 
-def select_troubled(connection: Connection, since: datetime, limit: int) -> list[dict[str, Any]]:
-    """Return automations whose last live run failed, was missed or went unchecked; newest first.
+def select_troubled(
+    connection: Connection, since: datetime, limit: int
+) -> list[TroubledAutomation]:
+    """Return automations whose last live run since `since` went wrong, the newest first.
 
-    Shape: of runs since `since`; what was sent ad hoc is watched by whoever sent it.
+    Pushes sent ad hoc are left out: the person who sends one watches it.
     """
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            """
-            SELECT e.automation_id, e.automation_name, e.id AS execution_id, e.phase, e.reason,
-                   e.uncapped_reason, coalesce(e.ended_at, e.slot) AS at
-              FROM executions e
-             WHERE e.mode = 'live' AND e.created_at >= %(since)s AND e.trigger <> 'ad_hoc'
-               AND (e.phase IN ('failed', 'missed') OR e.uncapped_reason IS NOT NULL)
-               AND NOT EXISTS (
-                   SELECT FROM executions later
-                    WHERE later.automation_id = e.automation_id AND later.slot > e.slot
-                      AND later.mode = 'live' AND later.phase IN ('completed', 'failed', 'missed'))
-             ORDER BY e.created_at DESC
-             LIMIT %(limit)s
-            """,
-            {"since": since, "limit": limit},
-        )
-        return [dict(row) for row in cursor]
+    return fetch_all(
+        connection,
+        """
+        SELECT e.automation_id, e.automation_name, e.id AS execution_id, e.phase, e.reason,
+               e.uncapped_reason, coalesce(e.ended_at, e.slot) AS at
+          FROM executions e
+         WHERE e.mode = 'live' AND e.created_at >= %(since)s AND e.trigger <> 'ad_hoc'
+           AND (e.phase IN ('failed', 'missed') OR e.uncapped_reason IS NOT NULL)
+           AND NOT EXISTS (
+               SELECT FROM executions later
+                WHERE later.automation_id = e.automation_id AND later.slot > e.slot
+                  AND later.mode = 'live' AND later.phase IN ('completed', 'failed', 'missed'))
+         ORDER BY e.created_at DESC
+         LIMIT %(limit)s
+        """,
+        {"since": since, "limit": limit},
+        make=TroubledAutomation,
+        by_name=True,
+    )
 
 
 def count_open_violations(connection: Connection) -> dict[str, int]:
-    """Return how many violations nobody has seen to, by severity."""
+    """Return how many violations are not resolved, by severity."""
     return _count(
         connection,
         "SELECT severity, count(*) FROM violations WHERE resolved_at IS NULL GROUP BY severity",
     )
 
 
-def select_backlog(connection: Connection, now: datetime, since: datetime) -> Mapping[str, Any]:
-    """Return what waits, and for how long: due steps, open batches, sends cadence does not know.
-
-    Units: `oldest_step` in seconds. `uncapped` counts live executions begun since `since`.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT (SELECT count(*) FROM executions WHERE due_at <= %(now)s),
-                   (SELECT coalesce(extract(epoch FROM %(now)s - min(due_at)), 0)
-                      FROM executions WHERE due_at <= %(now)s),
-                   (SELECT count(*)
-                      FROM send_batches b
-                      JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
-                     WHERE b.done_at IS NULL
-                       AND (b.not_before IS NULL OR b.not_before <= %(now)s)),
-                   (SELECT count(*) FROM send_batches
-                     WHERE done_at IS NOT NULL AND tracked_at IS NULL),
-                   (SELECT count(*) FROM executions
-                     WHERE mode = 'live' AND begins_at >= %(since)s AND uncapped_reason IS NOT NULL)
-            """,
-            {"now": now, "since": since},
-        )
-        row = cursor.fetchone() or (0, 0, 0, 0, 0)
-    names = ("steps", "oldest_step", "batches", "untracked", "uncapped")
-    return dict(zip(names, map(float, row), strict=True))
+def select_backlog(connection: Connection, now: datetime, since: datetime) -> Backlog:
+    """Return what waits at `now`; `uncapped` counts executions that began at `since` or later."""
+    backlog = fetch_one(
+        connection,
+        """
+        SELECT (SELECT count(*) FROM executions WHERE due_at <= %(now)s) AS steps,
+               (SELECT coalesce(extract(epoch FROM %(now)s - min(due_at)), 0)::float
+                  FROM executions WHERE due_at <= %(now)s) AS oldest_step,
+               (SELECT count(*)
+                  FROM send_batches b
+                  JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
+                 WHERE b.done_at IS NULL
+                   AND (b.not_before IS NULL OR b.not_before <= %(now)s)) AS batches,
+               (SELECT count(*) FROM send_batches
+                 WHERE done_at IS NOT NULL AND tracked_at IS NULL) AS untracked,
+               (SELECT count(*) FROM executions
+                 WHERE mode = 'live' AND begins_at >= %(since)s
+                   AND uncapped_reason IS NOT NULL) AS uncapped
+        """,
+        {"now": now, "since": since},
+        make=Backlog,
+        by_name=True,
+    )
+    return backlog or Backlog(steps=0, oldest_step=0.0, batches=0, untracked=0, uncapped=0)
 
 
 def sum_uncapped(connection: Connection, since: datetime) -> int:
-    """Return how many messages have been sent since then by executions that went unchecked."""
-    with connection.cursor() as cursor:
-        cursor.execute(
+    """Return how many messages unchecked executions have sent since then."""
+    return int(
+        fetch_value(
+            connection,
             """
             SELECT coalesce(sum((p.funnel ->> 'sent')::bigint), 0)
               FROM executions e
@@ -122,11 +151,8 @@ def sum_uncapped(connection: Connection, since: datetime) -> int:
             """,
             {"since": since},
         )
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    )
 
 
 def _count(connection: Connection, sql: str, **values: object) -> dict[str, int]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return {name: int(count) for name, count in cursor}
+    return {name: int(count) for name, count in fetch_all(connection, sql, values)}

@@ -1,16 +1,16 @@
-"""How long what has happened is kept."""
+"""How long records are kept."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-#: Whatever is asked for: the database itself refuses to delete a change that is younger.
-LEAST_AUDIT: Final = timedelta(days=365)
+#: The least retention of the audit log; the database refuses to delete younger entries.
+MIN_AUDIT: Final = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long executions are kept, what they were sent from, dead devices, and the audit log."""
+    """How long executions, their audiences, dead devices and the audit log are kept."""
 
     executions: timedelta = timedelta(days=180)
     audiences: timedelta = timedelta(days=30)
@@ -18,5 +18,5 @@ class Retention:
     audit_log: timedelta = timedelta(days=1_095)
 
 
-#: What holds unless it is set otherwise.
+#: The retention unless settings say otherwise.
 KEPT: Final = Retention()

@@ -1,4 +1,4 @@
-"""Prune what is past keeping: what was sent from soon, executions later, the audit log last."""
+"""Remove records whose retention has ended: audiences first, then executions and the audit log."""
 
 import gzip
 import shutil
@@ -30,13 +30,13 @@ from push_blaster.adapters.operations.retention import (
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.retention import Retention
 
-#: Where changes are written, before they are deleted from the audit log.
+#: The folder into which entries are written before they are deleted from the audit log.
 ARCHIVE: Final = "audit-log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """Where the records are, and for how long."""
+    """Where the records are, and how long each kind is kept."""
 
     database: Database
     data_folder: Path
@@ -45,9 +45,9 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruning:
-    """What is past keeping, of each kind of record.
+    """The records of each kind whose retention has ended.
 
-    Shape: `changes` are those of the audit log.
+    Shape: `changes` are the entries of the audit log.
     """
 
     executions: Sequence[str]
@@ -59,8 +59,8 @@ class Pruning:
 
 
 def plan_pruning(kept: Kept, now: datetime) -> Pruning:
-    """Say what `prune` would remove: nothing that runs, or that may be gone on with."""
-    folders = list((kept.data_folder / "executions").glob("*"))  # before it is asked whose they are
+    """Return what `prune` would remove; executions that run or may be resumed stay."""
+    folders = list((kept.data_folder / "executions").glob("*"))  # before the executions are read
     ended_before = now - kept.retention.executions
     with kept.database.transaction() as connection:
         executions = select_old_executions(connection, ended_before)
@@ -81,9 +81,9 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
 
 
 def prune(kept: Kept, now: datetime) -> Pruning:
-    """Remove what is past keeping, piece by piece; return what that was. Repeatable at any point.
+    """Remove records whose retention has ended, piece by piece, and return them; safe to repeat.
 
-    An execution's audiences go before its ledger: nobody goes on with half of one.
+    The audiences of an execution go before its ledger, so that no execution is resumed in part.
     """
     found = plan_pruning(kept, now)
     for folder in found.folders:
@@ -106,13 +106,13 @@ def _dead_before(kept: Kept, now: datetime) -> datetime:
 
 
 def _audited_before(kept: Kept, now: datetime) -> datetime:
-    """Return the beginning of a month: so that archives are few, one a month."""
+    """Return the beginning of a month, so that there is one archive a month."""
     before = now - kept.retention.audit_log
     return before.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _find_uploads(kept: Kept, awaited: set[str], now: datetime) -> list[Path]:
-    """Return old uploads that no document names, be it broken, and no execution waits for."""
+    """Return old uploads that no document names, even a broken one, and no execution needs."""
     old = list_uploads(kept.data_folder, now - kept.retention.audiences)
     documents = [
         path.read_bytes()

@@ -147,7 +147,7 @@ def _fits(document: Mapping[str, Any], text: str, state: str) -> bool:
 def _find_troubled(database: Database, now: datetime) -> set[str]:
     with database.transaction() as connection:
         found = select_troubled(connection, now - TROUBLE_LASTS, limit=MAX_TROUBLED)
-    return {one["automation_id"] for one in found}
+    return {one.automation_id for one in found}
 
 
 def _rows(

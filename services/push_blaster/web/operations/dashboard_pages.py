@@ -1,4 +1,4 @@
-"""The dashboard: what needs a person, what runs, what comes, what was."""
+"""The dashboard: what needs attention, what runs, what is planned, and what has ended."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.schedule.upcoming import AHEAD, UpcomingSends
 
 SHOWN: Final = 8
-#: More marks than that no eye tells apart on the strip of a day.
+#: How many marks the strip of a day shows; more could not be told apart.
 MARKS: Final = 300
 
 
@@ -60,7 +60,7 @@ def dashboard_pages(context: WebContext) -> Blueprint:
 
     @pages.get("/live/dashboard")
     def live() -> ResponseReturnValue:
-        """Return what changes on it."""
+        """Return the part of the dashboard that changes."""
         return render_template("parts/dashboard.html", **read())
 
     @pages.post("/violations/<uuid:violation_id>/resolve")
@@ -98,12 +98,12 @@ def _read_database(context: WebContext, now: datetime) -> dict[str, Any]:
 
 
 def _mark(at: datetime, now: datetime) -> float:
-    """Return where on a strip of a day an instant stands, from 0 to 100."""
+    """Return the place of an instant on the strip of a day, from 0 to 100."""
     return round((at - now) / AHEAD * 100, 2)
 
 
 def _judge_provider(paces: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return how the provider is, as the engines see it, and what that means."""
+    """Return the state of the provider, as the engines see it, and its meaning."""
     if any(pace["breaker"] != BreakerState.CLOSED for pace in paces):
         return "critical", "It rejects most messages. They wait until it recovers."
     slowed = min((pace["slowedTo"] for pace in paces), default=1)

@@ -1,4 +1,4 @@
-"""Whether push_blaster is well: its own parts, its engines, its clock, and its neighbours."""
+"""The health of push_blaster: its database, engines and clock, and the cadence service."""
 
 import resource
 import time
@@ -18,14 +18,14 @@ from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.executions.execution_table import count_running
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch
 
-#: With its database away, nothing is known of the engines.
+#: While the database is away, nothing is known about the engines.
 _UNKNOWN: Final = ClockReport((), (), ())
 
 
 def health_routes(
     database: Database, files: AutomationFiles, cadence: CadenceClient, watch: ClockWatch
 ) -> Routes:
-    """Return the route that tells, without a token, how push_blaster is."""
+    """Return the route that shows the health of push_blaster, without a token."""
     routes = Routes("health", __name__, description="Health")
     started_at = utc_now()
 
@@ -35,7 +35,7 @@ def health_routes(
     @routes.answers()
     @routes.answers(503)
     def read_health() -> Response:
-        """Tell how the service is; 503 when automations cannot run."""
+        """Show the health of the service; 503 if automations cannot run."""
         began = time.monotonic()
         found = check_parts({"database": database.ping, "cadence": cadence.ping})
         report, running = _look(watch, database)
@@ -93,7 +93,7 @@ def _show_engine(report: ClockReport, running: int) -> dict[str, Any]:
         "scheduledJobsCount": len(report.jobs) - divergence,
         "expectedJobsCount": len(report.jobs),
         "divergence": divergence,
-        # An engine takes up every schedule when it starts, and every change within a second.
+        # An engine reads every schedule when it starts, and every change within a second.
         "lastRestorationAttempt": restored_at,
         "restorationSuccess": bool(report.engines) and not divergence,
         "activeExecutionsCount": running,

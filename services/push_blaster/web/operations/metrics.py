@@ -1,6 +1,6 @@
-"""What push_blaster knows at the instant it is asked, as Prometheus' gauges.
+"""The gauges of push_blaster for Prometheus.
 
-They come from the database and the data folder, so that they are right whichever process answers.
+The values come from the database and the data folder, so every process answers the same.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,14 +25,14 @@ from push_blaster.domain.executions.phase import ENDED, RUNNING
 from push_blaster.domain.executions.safeguards import Severity
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 
-#: What has ended is told of for so long.
+#: How far back the gauges about ended executions go.
 LATELY: Final = timedelta(hours=24)
 
 
 def read_gauges_from(
     database: Database, files: AutomationFiles, cadence: CadenceClient, watch: ClockWatch
 ) -> Callable[[], Iterator[Gauge]]:
-    """Return what reads every gauge; without the database, those that need none."""
+    """Return the function that reads all gauges; without the database, those that need none."""
 
     def read() -> Iterator[Gauge]:
         well = {name: state == "ok" for name, state in check_parts(pings).items()}
@@ -70,15 +70,15 @@ def _read_database(database: Database) -> Iterator[Gauge]:
     yield Gauge("push_executions_running", "Executions that have not ended.", running, "phase")
     yield Gauge("push_executions_ended", "Live executions, of 24 hours.", ended, "phase")
     yield Gauge("push_funnel_users", "Users of live pushes, of 24 hours.", funnel, "stage")
-    queue = {"steps": backlog["steps"], "batches": backlog["batches"]}
+    queue = {"steps": backlog.steps, "batches": backlog.batches}
     yield Gauge("push_queue_depth", "What is due and not done.", queue, "kind")
     oldest = "How long the step has been due that has been due for longest."
-    yield _one("push_queue_oldest_seconds", oldest, backlog["oldest_step"])
+    yield _one("push_queue_oldest_seconds", oldest, backlog.oldest_step)
     unchecked = "Live executions that went out without their cap check, of 24 hours."
-    yield _one("push_executions_uncapped", unchecked, backlog["uncapped"])
+    yield _one("push_executions_uncapped", unchecked, backlog.uncapped)
     yield _one("push_sends_uncapped", "Messages that they sent.", uncapped)
     untracked = "Batches that the cadence service has not been told of."
-    yield _one("push_batches_untracked", untracked, backlog["untracked"])
+    yield _one("push_batches_untracked", untracked, backlog.untracked)
     yield Gauge("push_violations_open", "Findings to be seen to.", violations, "severity")
 
 
