@@ -163,7 +163,7 @@ def _unwell(word: str) -> _Answer:
 
 def _hostile(chance: random.Random) -> _Answer:
     """Return an answer that no provider should give, and that some proxy once will."""
-    status = chance.choice((200, 204, 206, 301, 400, 403, 404, 408, 413, 418, 429, 500, 503, 599))
+    status = chance.choice((200, 204, 206, 301, 400, 404, 408, 413, 418, 429, 500, 503, 599))
     headers = {"retry-after": chance.choice(HOSTILE_PAUSES)} if chance.random() < 0.7 else {}
     return _Answer(status, chance.choice(HOSTILE_BODIES), tuple(headers.items()))
 

@@ -1,7 +1,9 @@
 """A local peer that takes posts, as push services and webhooks do, and misbehaves when asked."""
 
+import random
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,7 +44,7 @@ class Received:
 @dataclass
 class PostReceiver:
     """Serves until closed. `later` says 503 and when by a date; `hang` answers nothing, `cut` hangs
-    up, `flood` answers 200 and a body without end."""
+    up, `flood` answers 200 and a body without end, `hostile` anything at all."""
 
     port: int
     ca_file: Path | None
@@ -76,6 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif word == "flood":
             self._flood()
+        elif word == "hostile":
+            self._lie(random.SystemRandom())
         else:
             self._answer(*_answer(word))
 
@@ -85,6 +89,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _lie(self, chance: random.Random) -> None:
+        """Answer anything at all: any status, headers, body, in pieces, late, or cut off."""
+        self.close_connection = True
+        for piece in hostile_answer(chance):
+            try:
+                self.wfile.write(piece)
+                self.wfile.flush()
+            except OSError:
+                return
+            if chance.random() < 0.02:
+                time.sleep(0.05)
 
     def _flood(self) -> None:
         self.send_response(200)
@@ -98,6 +114,40 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+#: What stands in headers of an answer that is `hostile`.
+HOSTILE_PAUSES: Final = (
+    b"999999999999999",
+    b"9" * 400,
+    b"\xb2",
+    b"-5",
+    b"1e400",
+    b"nan",
+    b"Fri, 31 Dec 9999 23:59:59 GMT",
+    b"Fri, 31 Dec 9999 23:59:59 -9999",
+    b"Fri, 31 Dec 1999 23:59:59 +99999999999999999999",
+    b"Mon, 99 Foo 0000 99:99:99 GMT",
+    b"\xff\xfe",
+    b"",
+    b"7",
+)
+HOSTILE_BODIES: Final = (b"", b"<html>", b"null", b"\x00\xff", b"[" * 9_000, b"x" * 200_000)
+
+
+def hostile_answer(chance: random.Random) -> list[bytes]:
+    """Return the pieces of an answer as no good receiver gives it."""
+    status = chance.choice((200, 201, 204, 301, 308, 400, 404, 410, 413, 429, 500, 503, 599, 999))
+    body = chance.choice(HOSTILE_BODIES)
+    head = [
+        b"HTTP/1.1 %d \xe2\x9c\x93" % status,
+        b"Retry-After: " + chance.choice(HOSTILE_PAUSES),
+        b"Location: /" + chance.choice((b"r", b"\xff\x00x", b"y" * 5_000)),
+        chance.choice((b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")),
+    ]
+    chance.shuffle(head[1:])
+    pieces = [b"\r\n".join(head) + b"\r\n\r\n", body]
+    return pieces[: chance.choice((0, 1, 2, 2, 2))]
 
 
 def _answer(word: str) -> tuple[int, Mapping[str, str]]:

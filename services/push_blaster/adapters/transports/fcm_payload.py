@@ -57,15 +57,22 @@ def encode_message(message: Message, *, validate_only: bool = False) -> bytes:
 def read_answer(status: int, body: bytes) -> Judgement:
     """Return the meaning of FCM's answer, by its error code, else by the HTTP status."""
     document = _parse(body)
-    if status == 200:
-        name = document.get("name")
-        return Judgement(Outcome.SENT, provider_id=name if isinstance(name, str) else None)
+    if 200 <= status < 300:
+        return _read_success(status, document)
     error = document.get("error")
     error = error if isinstance(error, Mapping) else {}
     code = _find_code(error)
     reason = f"{status} {code or error.get('status') or 'no code'}"
     pause_s = QUOTA_PAUSE_S if status == 429 else None
     return Judgement(_meaning(status, code), reason, pause_s=pause_s)
+
+
+def _read_success(status: int, document: Mapping[str, Any]) -> Judgement:
+    """Return sent if the answer names the message; else nobody knows who answered, and what."""
+    name = document.get("name")
+    if isinstance(name, str) and name:
+        return Judgement(Outcome.SENT, provider_id=name)
+    return Judgement(Outcome.IN_DOUBT, f"{status} without the name of a message")
 
 
 #: Codes that decide the outcome of a message, whatever the HTTP status is.

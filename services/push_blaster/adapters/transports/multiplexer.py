@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import pycurl
 
+from push_blaster.adapters.transports.answers import MAX_PAUSE_S
+
 CONNECTIONS: Final = 16
 STREAMS: Final = 100
 #: How many requests may be in flight; the others wait until a stream is free.
@@ -216,7 +218,9 @@ class _Loop:
             left, done, failed = self._multi.info_read(WINDOW)
             for handle in done:
                 status = handle.getinfo(pycurl.RESPONSE_CODE)
-                pause = 0.0 if status == 200 else float(handle.getinfo(pycurl.RETRY_AFTER))
+                pause = (
+                    0.0 if status == 200 else min(handle.getinfo(pycurl.RETRY_AFTER), MAX_PAUSE_S)
+                )
                 flight = self._end(handle)
                 body = b"".join(flight.pieces)
                 found.append((flight.call, Answer(flight.request, status, body, pause)))

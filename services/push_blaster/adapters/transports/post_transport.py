@@ -5,12 +5,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from chassis.clock import utc_now
-from push_blaster.adapters.transports.answers import judge_each, not_composed
+from push_blaster.adapters.transports.answers import judge_each, not_composed, read_retry_after
 from push_blaster.adapters.transports.guarded_http import (
     Attempt,
     GuardedHttpPool,
@@ -129,20 +127,9 @@ class PostTransport:
             user_id,
             outcome,
             reason=f"{attempt.status}: {hint}" if hint else str(attempt.status),
-            retry_after_s=read_retry_after(headers.get("retry-after", "")),
+            retry_after_s=read_retry_after(headers.get("retry-after", ""), utc_now()),
             is_over_quota=attempt.status == 429,
         )
-
-
-def read_retry_after(value: str) -> float | None:
-    """Return the seconds that `Retry-After` asks for, as a number or as a date."""
-    if value.isdigit():
-        return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - utc_now()).total_seconds())
 
 
 _NOT_FOLLOWED: Final = "redirects are not followed"

@@ -36,7 +36,9 @@ class RetryPolicy:
         the backoff at the least. `jitter` is between 0 and 1, so that not all come back at once.
         """
         if asked_s:
-            pause = timedelta(seconds=asked_s * (1 + jitter / 10))
+            # Longer than the budget is as good as for ever, and no peer's number overflows.
+            asked = min(asked_s, self.budget.total_seconds() + 1)
+            pause = timedelta(seconds=asked * (1 + jitter / 10))
         else:
             longest = min(LONGEST, self.backoff * 2 ** min(tried.times - 1, 20))
             pause = longest * (1 + jitter) / 2

@@ -305,8 +305,12 @@ def test_a_stop_takes_effect_at_once_and_accounts_for_everybody(
     assert not untouched & reached
 
 
-def test_an_answer_that_is_no_json_still_counts_by_its_status(transport: FcmTransport) -> None:
-    assert send(transport, "nonsense")["nonsense"].outcome is Outcome.SENT
+def test_a_success_that_names_no_message_is_no_proof(transport: FcmTransport) -> None:
+    """A proxy that answers 200 with a page of its own has taken nothing, or everything."""
+    delivery = send(transport, "nonsense")["nonsense"]
+
+    assert delivery.outcome is Outcome.IN_DOUBT
+    assert delivery.reason == "200 without the name of a message"
 
 
 def test_few_streams_a_connection_are_respected(tmp_path: Path, tokens: GoogleTokens) -> None:
