@@ -1,4 +1,4 @@
-"""What the ledger tells: counts by outcome, the usual reasons, and who got what."""
+"""Reports of the ledger: counts by outcome, the usual reasons, and who got what."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_values, stream_rows
 from push_blaster.domain.delivery.ledger import LedgerCounts, LedgerPage
 
-#: So many reasons show which ones are the most frequent.
+#: How many reasons are read to find the most frequent ones.
 REASONS_LOOKED_AT: Final = 10_000
 
 
@@ -42,7 +42,7 @@ class LedgerRow(NamedTuple):
         return LedgerPlace(self.position, self.batch, self.user_id)
 
 
-#: The users of the batch `b`, counted: deferred by the user's own time is `held`.
+#: The counts of the users of the batch `b`; a user who awaits a send window counts as `held`.
 _COUNTED: Final = """
     SELECT CASE WHEN d.state = 'deferred' AND d.tries = 0 THEN 'held' ELSE d.state END AS state,
            CASE WHEN d.state = 'held_back' THEN d.reason END AS rule, d.variant,

@@ -1,4 +1,4 @@
-"""Ledgers across their grain: what one user got, whom no device reached, what went amiss."""
+"""Searches in the ledger: what one user got, which devices failed, what went wrong."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from chassis.rows import fetch_all, fetch_values
 from push_blaster.adapters.automations.automation_document import pick_push
 from push_blaster.domain.delivery.ledger import LedgerState
 
-#: A user in one of these states should not be so; a capped user should.
+#: States that something went wrong to get; being capped is as it should be.
 AMISS: Final = (
     LedgerState.IN_DOUBT,
     LedgerState.FAILED,

@@ -1,4 +1,4 @@
-"""How many bytes a message has, for each kind of device that limits them, and how many it may."""
+"""The size of a message, and its maximum for each kind of device that has one."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,15 +9,15 @@ from push_blaster.adapters.transports.webpush_transport import encode_notificati
 from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.devices.device import DeviceKind
 
-#: Units: bytes. Other kinds take whatever there is.
-MOST_BYTES: Final[Mapping[str, int]] = {
+#: Units: bytes. Other kinds of device have no maximum.
+MAX_MESSAGE_BYTES: Final[Mapping[str, int]] = {
     DeviceKind.FCM: MAX_BYTES,
     DeviceKind.WEBPUSH: MAX_PLAIN,
 }
-#: No character of a text takes up more; a link is written twice.
-_MOST_OF_A_CHARACTER: Final = 6
+#: No character of a text takes more bytes; a link is written twice.
+_MAX_CHARACTER_BYTES: Final = 6
 #: What is in a message besides its texts and its token.
-_AROUND: Final = 600
+_MAX_OTHER_BYTES: Final = 600
 
 
 def measure(message: Message) -> dict[str, int]:
@@ -29,17 +29,17 @@ def measure(message: Message) -> dict[str, int]:
 
 
 def find_excess(message: Message) -> str | None:
-    """Return in what way the message is too long for its device; None if it is not."""
+    """Return why the message is too long for its device; None if it fits."""
     kind = DeviceKind.FCM.value if message.device_kind == DeviceKind.FID else message.device_kind
-    most = MOST_BYTES.get(kind)
-    if most is None or _is_surely_short(message):
+    maximum = MAX_MESSAGE_BYTES.get(kind)
+    if maximum is None or _is_surely_short(message):
         return None
     size = measure(message)[kind]
-    return f"{size} bytes, and {kind} takes {most}" if size > most else None
+    return f"{size} bytes, and {kind} takes {maximum}" if size > maximum else None
 
 
 def _is_surely_short(message: Message) -> bool:
-    """Return whether the message is within every limit, without writing it down."""
+    """Return whether the message fits every kind of device, without encoding it."""
     characters = len(message.title) + len(message.body) + 2 * len(message.deep_link)
-    whole = characters * _MOST_OF_A_CHARACTER + len(message.device_token) + _AROUND
-    return whole <= min(MOST_BYTES.values())
+    whole = characters * _MAX_CHARACTER_BYTES + len(message.device_token) + _MAX_OTHER_BYTES
+    return whole <= min(MAX_MESSAGE_BYTES.values())

@@ -1,4 +1,4 @@
-"""Pacing: keeps all senders of this process below the provider's quota, and away while it fails."""
+"""Pacing: keeps this process below the provider's quota, and away from a provider that fails."""
 
 import threading
 import time
@@ -9,10 +9,10 @@ from push_blaster.domain.delivery.breaker import Breaker
 
 #: How much of a second's rate may go out at once.
 BURST_S: Final = 0.05
-#: How much of a second's rate is waited for in one piece: whoever waits for more than that would
-#: not hear of a rate that has risen meanwhile.
-LUMP_S: Final = 0.25
-#: How often a waiting sender asks whether it should stop.
+#: How much of a second's rate a sender waits for at a time: during a longer wait it would not
+#: notice that the rate has risen.
+CHUNK_S: Final = 0.25
+#: How often a waiting sender checks whether it should stop.
 LOOK_S: Final = 0.1
 #: After so long without a message the rate begins low again, at this share.
 IDLE_S: Final = 60.0
@@ -25,7 +25,7 @@ SLOWEST: Final = 0.05
 
 
 class TokenBucket:
-    """Lets `rate_per_minute` messages pass; whoever comes early waits, as all do while it fails."""
+    """Lets `rate_per_minute` messages pass; a sender that comes early waits for its turn."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class TokenBucket:
         ramp_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the rate, and in how long it is reached after idling."""
+        """Take the rate, and how long it takes to reach it after idling."""
         self._clock = clock
         self._per_second = rate_per_minute / 60
         self._ramp_s = ramp_s
@@ -46,11 +46,11 @@ class TokenBucket:
         self._second = (0.0, 0, 0)
 
     def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
-        """Return how many of `messages` may be sent now, once it is any; 0 if it should stop."""
+        """Wait until some of `messages` may be sent, and return how many; 0 if it should stop."""
         while not should_stop():
             with self._lock:
-                lump = _lump(messages, self._rate(self._clock()))
-                allowed = self._breaker.allow(lump, self._clock())
+                chunk = _chunk(messages, self._rate(self._clock()))
+                allowed = self._breaker.allow(chunk, self._clock())
                 starts_at = self._book(allowed)
             if not allowed:
                 time.sleep(LOOK_S)
@@ -75,7 +75,7 @@ class TokenBucket:
             self._second = (now, 0, 0)
 
     def share(self, engines: int) -> None:
-        """Take how many engines send: each has an equal part of the rate."""
+        """Take how many engines send; each gets an equal part of the rate."""
         with self._lock:
             self._engines = max(1, engines)
 
@@ -90,7 +90,7 @@ class TokenBucket:
             }
 
     def _book(self, messages: int) -> float:
-        """Return when `messages` may begin, and keep the time that they take."""
+        """Return when `messages` may begin, and reserve the time that they take."""
         now = self._clock()
         if now - self._free_at > IDLE_S:
             self._ramp_from = now
@@ -105,8 +105,8 @@ class TokenBucket:
         return self._per_second * ramp * self._slowed / self._engines
 
 
-def _lump(messages: int, per_second: float) -> int:
-    return min(messages, max(1, int(per_second * LUMP_S)))
+def _chunk(messages: int, per_second: float) -> int:
+    return min(messages, max(1, int(per_second * CHUNK_S)))
 
 
 def _wait_until(

@@ -1,4 +1,4 @@
-"""What a stopped execution left: whom it had reached, and what of it is still open."""
+"""What a stopped execution left: the users it reached, and what is still open."""
 
 from collections.abc import Collection
 from typing import Final

@@ -12,7 +12,7 @@ from push_blaster.domain.executions.phase import Phase
 
 
 class RunOutcome(NamedTuple):
-    """Where an execution stands, and whether anything of it has, or may have, gone out."""
+    """The phase of an execution, and whether anything of it was, or may have been, sent."""
 
     id: str
     phase: Phase
@@ -21,7 +21,7 @@ class RunOutcome(NamedTuple):
 
 
 def select_runs(connection: Connection, execution_ids: Sequence[str]) -> dict[str, RunOutcome]:
-    """Return where those of the executions stand that exist, by id."""
+    """Return the outcomes of those of the executions that exist, by id."""
     found = fetch_all(
         connection,
         """

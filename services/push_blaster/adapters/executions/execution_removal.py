@@ -1,4 +1,4 @@
-"""Removing an execution for good: its rows, and the folder of its audiences."""
+"""Remove an execution for good: its rows, and the folder of its audiences."""
 
 import shutil
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from chassis.postgres import Connection
 from chassis.rows import execute
 from push_blaster.domain.executions.modes import Mode
 
-#: The tables whose rows do not go by themselves with the execution's.
+#: The tables whose rows no foreign key deletes with the execution.
 _OF_THE_EXECUTION: Final = ("deliveries", "execution_log")
 
 
@@ -33,5 +33,5 @@ def delete_execution(connection: Connection, execution_id: str, modes: Collectio
 
 
 def delete_execution_folder(data_folder: Path, execution_id: str) -> None:
-    """Remove what the execution's script wrote and what was frozen of it, if it is there."""
+    """Remove the files of the execution's script and its frozen audiences, if there are any."""
     shutil.rmtree(data_folder / "executions" / execution_id, ignore_errors=True)

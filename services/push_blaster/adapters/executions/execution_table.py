@@ -32,7 +32,7 @@ class FencedError(Exception):
 class NewExecution:
     """An execution to be opened.
 
-    Shape: `phase` is waiting, or missed or skipped with a `reason`, and then it has ended already.
+    Shape: `phase` is waiting; an execution that is missed or skipped has a `reason`, and has ended.
     """
 
     id: str
@@ -91,7 +91,7 @@ def insert_execution(connection: Connection, new: NewExecution, now: datetime) -
 def take_execution(connection: Connection, execution_id: str) -> Execution | None:
     """Take the execution for one step: raise its fence, return it; None if it has ended.
 
-    Whoever held it before can write nothing to it any more. Raises: NewerExecutionError.
+    The step that held it before can write nothing any more. Raises: NewerExecutionError.
     """
     taken = execute(
         connection,
@@ -155,7 +155,7 @@ def save_execution(
         "fence": before.fence,
     }
     if not execute(connection, _SAVE, values):
-        raise FencedError(f"The execution {before.id!r} is no longer in these hands.")
+        raise FencedError(f"The execution {before.id!r} was stopped or taken over.")
     if after.phase is not before.phase:
         _insert_phase(connection, before.id, after.phase, now)
     for old, new in zip(before.pushes, after.pushes, strict=True):
@@ -164,7 +164,7 @@ def save_execution(
 
 
 def mark_uncapped(connection: Connection, execution_id: str, reason: str) -> bool:
-    """Mark that a push went out without its cap check; False, and no change, if it was before."""
+    """Mark that a push went out without its cap check; False, and no change, if it was marked."""
     sql = "UPDATE executions SET uncapped_reason = %s WHERE id = %s AND uncapped_reason IS NULL"
     return execute(connection, sql, (reason, execution_id)) == 1
 
@@ -176,7 +176,7 @@ def end_execution(
     end: tuple[Phase, str],
     now: datetime,
 ) -> bool:
-    """End the execution if it stands in one of `phases`, whoever works on it; False if it does not.
+    """End the execution if it is in one of `phases`, whoever works on it; False if it is not.
 
     Shape: `end` is the terminal phase and the reason. Nothing can be claimed for it afterwards.
     """
@@ -228,7 +228,7 @@ def select_running_ids(
 
 
 def select_scheduled(connection: Connection, phases: Collection[Phase]) -> dict[str, str]:
-    """Return by execution the automation of what a schedule opened and stands in `phases`."""
+    """Return scheduled executions that are in one of `phases`, each with its automation."""
     rows = fetch_all(
         connection,
         """
@@ -241,7 +241,7 @@ def select_scheduled(connection: Connection, phases: Collection[Phase]) -> dict[
 
 
 def select_running_automations(connection: Connection) -> list[str]:
-    """Return the ids of the automations of which an execution has not ended."""
+    """Return the ids of the automations that have an execution which has not ended."""
     sql = "SELECT DISTINCT automation_id FROM executions WHERE ended_at IS NULL"
     return sorted(fetch_values(connection, sql))
 

@@ -1,4 +1,4 @@
-"""Reading executions: one, many, the phases they entered, their counters."""
+"""Read executions, the phases that they entered, and their counters."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -147,7 +147,7 @@ def select_phases(
 
 
 def count_by_phase(connection: Connection, modes: Collection[Mode]) -> dict[Phase, int]:
-    """Return how many executions of `modes` stand in each phase; a phase without any is absent."""
+    """Return how many executions of `modes` are in each phase that has any."""
     sql = "SELECT phase, count(*) FROM executions WHERE mode = ANY(%s) GROUP BY phase"
     return {Phase(phase): count for phase, count in fetch_all(connection, sql, (list(modes),))}
 
@@ -226,7 +226,7 @@ def select_latest(connection: Connection, automation_ids: Sequence[str]) -> dict
 def select_statistics(
     connection: Connection, automation_ids: Sequence[str]
 ) -> dict[str, dict[str, object]]:
-    """Return the counters of each automation that ever ran live, under the document's names."""
+    """Return the counters of each automation that ever ran live, by the names of the document."""
     rows: list[dict[str, Any]] = fetch_all(
         connection,
         """

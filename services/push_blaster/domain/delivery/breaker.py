@@ -1,13 +1,13 @@
-"""A circuit breaker: when a provider fails most messages, it is left alone for a while."""
+"""A circuit breaker: a provider that fails most messages gets none for a while."""
 
 from collections import deque
 from enum import StrEnum
 from typing import Final
 
-#: The last outcomes that are looked at, and how many there must be.
+#: How many of the last outcomes count, and how many are needed.
 WINDOW: Final = 200
 ENOUGH: Final = 50
-#: How many messages find out whether the provider is back.
+#: How many messages test whether the provider is back.
 PROBE: Final = 10
 FIRST_PAUSE_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 300.0
@@ -28,7 +28,7 @@ class Breaker:
     """
 
     def __init__(self, first_pause_s: float = FIRST_PAUSE_S) -> None:
-        """Take how long the first pause is; it doubles with every probe that fails."""
+        """Take the length of the first pause; it doubles with every probe that fails."""
         self.state = BreakerState.CLOSED
         self._first_pause_s = first_pause_s
         self._recent: deque[bool] = deque(maxlen=WINDOW)
@@ -72,5 +72,5 @@ class Breaker:
         self._recent.clear()
 
     def _is_probe_lost(self, now: float) -> bool:
-        """Return whether nobody has told of the last probe for so long that nobody will."""
+        """Return whether the outcome of the last probe is overdue and will never come."""
         return self._probed_at is not None and now - self._probed_at > LONGEST_PAUSE_S / 5

@@ -8,10 +8,10 @@ from uuid import UUID
 
 
 class LedgerState(StrEnum):
-    """Where a user of a push stands; the values are stored in `deliveries.state`.
+    """The state of a user of a push; the values are stored in `deliveries.state`.
 
-    `AWAITS_WINDOW` is only counted and never stored: whom the user's own time has deferred, and
-    who was not tried yet.
+    `AWAITS_WINDOW` is only counted and never stored: the user is deferred to a send window, and
+    was never tried.
     """
 
     CLAIMED = "claimed"
@@ -70,7 +70,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerCounts:
-    """How many users of a push stand where in the ledger.
+    """How many users of a push are in each state of the ledger.
 
     Shape: states by their values, those of a newer version included; `rules` counts the capped
     users by cadence rule; `ever_in_doubt` counts who is, or once was, in doubt.

@@ -19,9 +19,9 @@ MAX_REASON: Final = 500
 class Message:
     """One push for one user's device, with its placeholders filled in.
 
-    Shape: `other_devices` are the user's further ones, if it is for all of them. With a `fault`
-    it could not be found out where the user is reached, and a later try may help. `variant` is
-    which wording of the push it is, if there are several.
+    Shape: `other_devices` are the user's further devices, if the message is for all of them. A
+    `fault` says why the devices could not be read; a later try may help. `variant` is the wording
+    of the push, if there are several.
     """
 
     user_id: UUID
@@ -61,9 +61,9 @@ class Delivery:
     `NOT_SENT` means the send never began (a stop came first), so the claim may be given back;
     `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out;
     `DEFERRED`, that the provider surely did not take it, and that it is to be tried again.
-    Whoever has several devices may have dead ones among them, whatever the outcome.
-    Units: `retry_after_s` is how long the provider asks to be left alone; `is_over_quota` says that
-    it is because we send too much.
+    A user with several devices may have dead ones among them, whatever the outcome.
+    Units: `retry_after_s` is how long the provider asks us to wait; `is_over_quota` means that the
+    provider refused because we send too much.
     """
 
     user_id: UUID
@@ -111,4 +111,4 @@ def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:
 
 
 class TransportUnavailableError(Exception):
-    """Nothing can be sent at present, whatever the message; the reason blames no device."""
+    """No message can be sent at present; no device is the reason."""

@@ -1,16 +1,16 @@
-"""An automation's own rate: its batches go out in turns, and rest after each, in nobody's hands.
+"""An automation's own rate: a batch is sent in turns, and rests after each turn.
 
-A batch that has rested after each of its turns took as long as the rate asks, whoever sends the
-next one.
+No worker waits while a batch rests. With its rests the batch takes as long as the rate demands,
+whoever sends the next turn.
 """
 
 from datetime import timedelta
 from math import ceil
 from typing import Final
 
-#: So many messages a minute one batch sends with ease.
+#: How many messages a minute one batch can send.
 PER_BATCH: Final = 60_000
-#: How long a batch rests, unless a single message takes longer.
+#: How long a batch rests after a turn, unless the rate needs longer for one message.
 TURN: Final = timedelta(seconds=10)
 _MINUTE: Final = timedelta(minutes=1)
 
@@ -26,10 +26,10 @@ def messages_a_turn(rate_per_minute: int) -> int:
 
 
 def rest_after(rate_per_minute: int, messages: int) -> timedelta:
-    """Return how long after the beginning of a turn of so many messages the next one begins."""
+    """Return how long after the start of a turn of `messages` the next turn starts."""
     return _MINUTE * (messages / _rate_of_each(rate_per_minute))
 
 
 def _rate_of_each(rate_per_minute: int) -> float:
-    """Return the part of the rate that each of the batches has that are out."""
+    """Return the part of the rate for each batch that is out."""
     return rate_per_minute / batches_at_once(rate_per_minute)

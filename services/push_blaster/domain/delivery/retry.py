@@ -1,10 +1,10 @@
-"""When a message is tried again that the provider did not take."""
+"""When a message that the provider did not take is tried again."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-#: The longest pause that we choose ourselves.
+#: The longest pause, unless the provider asks for a longer one.
 LONGEST: Final = timedelta(minutes=5)
 
 
@@ -18,7 +18,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How patient we are.
+    """How often and how long a message is retried.
 
     Units: `backoff` is the longest first pause, and doubles with every try; `budget` is how long
     after its first try a message may be tried at all.
@@ -32,8 +32,8 @@ class RetryPolicy:
     ) -> datetime | None:
         """Return when to try again after `tried`, or None if its time is up.
 
-        Shape: what the provider asks for is honoured, and up to a tenth is added; else it is half
-        the backoff at the least. `jitter` is between 0 and 1, so that not all come back at once.
+        Shape: the pause is what the provider asks for plus up to a tenth, else half the backoff to
+        the whole of it. `jitter` is between 0 and 1, so that not all messages come back at once.
         """
         if asked_s:
             # Longer than the budget is as good as for ever, and no peer's number overflows.

@@ -10,7 +10,7 @@ _OPENING: Final = "[["
 
 
 class MalformedPlaceholderError(Exception):
-    """A text holds something that looks like a placeholder and is none."""
+    """A text has something that looks like a placeholder and is not one."""
 
 
 class MissingVariableError(Exception):
@@ -19,7 +19,7 @@ class MissingVariableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """The name of a variable, and what stands in for it when a row has no value."""
+    """The name of a variable, and its replacement in rows that have no value."""
 
     name: str
     fallback: str | None
@@ -39,7 +39,7 @@ class Template:
     def render(
         self, variables: Mapping[str, str], escape: Callable[[str], str] = lambda value: value
     ) -> str:
-        """Return the text for one row; a value is put in as it is, never read as a template.
+        """Return the text for one row; a value is inserted as it is, and never read as a template.
 
         An empty cell is no value. Raises: MissingVariableError.
         """
@@ -52,7 +52,7 @@ class Template:
 
 
 def compile_template(text: str) -> Template:
-    """Cut `text` into pieces; MalformedPlaceholderError names what is no placeholder."""
+    """Cut `text` into pieces; MalformedPlaceholderError names what is not a placeholder."""
     pieces: list[str | Placeholder] = []
     position = 0
     for found in _PLACEHOLDER.finditer(text):

@@ -25,9 +25,9 @@ from push_blaster.domain.zones import place_in_zone
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
-#: A push at the user's wall time is still sent if that has passed by no more.
+#: How late a push at the user's wall time may still be sent.
 STILL_SENT: Final = timedelta(minutes=60)
-#: What is left of a push's time for those whose turn comes last.
+#: How much of a push's time is left for users whose window opens last.
 LAST_CALL: Final = timedelta(minutes=15)
 
 
@@ -35,8 +35,8 @@ LAST_CALL: Final = timedelta(minutes=15)
 class DeliveryPreferences:
     """When a push may come to a user.
 
-    Shape: `wall_time` is when it comes in each zone; None sends it at once. What cannot be sent up
-    to `closes_at` is not sent.
+    Shape: `wall_time` is when it comes in each zone; None sends it at once. A window that opens
+    after `closes_at` is too late.
     """
 
     quiet_hours: QuietHours | None
@@ -66,7 +66,7 @@ def find_send_window(
 
 
 def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime:
-    """Return when the quiet hours end that `at` falls into; `at` if it falls into none."""
+    """Return the end of the quiet hours around `at`; `at` if it is in none."""
     ends_at = _end_of_night(quiet, zone, at)
     while ends_at:
         at, ends_at = ends_at, _end_of_night(quiet, zone, ends_at)
@@ -74,19 +74,19 @@ def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> dateti
 
 
 def window_limit(settings: AutomationSettings, push_time_limit: timedelta) -> timedelta:
-    """Return for how long after a push's start a send window may open."""
+    """Return how long after a push's start a send window may open."""
     return settings.deliver_within or max(timedelta(0), push_time_limit - LAST_CALL)
 
 
 def stop_limit(settings: AutomationSettings, push_time_limit: timedelta) -> timedelta:
-    """Return for how long a push may go out before it is stopped."""
+    """Return how long a push may take before it is stopped."""
     if settings.deliver_within is None:
         return push_time_limit
     return max(push_time_limit, settings.deliver_within + LAST_CALL)
 
 
 def _end_of_night(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime | None:
-    """Return the end of the one stretch of quiet hours that `at` falls into; None for none."""
+    """Return the end of the one stretch of quiet hours around `at`; None if it is in none."""
     today = at.astimezone(zone).date()
     for day in (today - _DAY, today, today + _DAY):
         begins_at = place_in_zone(datetime.combine(day, quiet.start), zone).at

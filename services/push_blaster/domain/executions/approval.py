@@ -1,4 +1,4 @@
-"""Approval: an operator's yes to exactly this content, for exactly these people and rules."""
+"""Approval: an operator accepts exactly this content, for exactly these people and rules."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from push_blaster.domain.executions.execution import PushProgress
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """What an approval is bound to: the texts, the frozen audiences, the rules in force."""
+    """What an approval is valid for: the texts, the frozen audiences, the rules in force."""
 
     content: str
     audience: str
@@ -22,7 +22,7 @@ class Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who said yes, when, and to what."""
+    """Who approved what, and when."""
 
     by: str
     at: datetime
@@ -56,7 +56,7 @@ def hash_rules(rules: Iterable[CadenceRule]) -> str:
 def find_change(approved: Hashes, current: Hashes) -> str | None:
     """Return what has changed since the approval; None if nothing has.
 
-    Shape: rules that cannot be read now (None) count as unchanged; the fail policy judges that.
+    Shape: rules that cannot be read now (None) count as unchanged; the fail policy decides then.
     """
     if approved.content != current.content:
         return "the content"

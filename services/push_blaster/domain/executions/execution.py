@@ -21,7 +21,7 @@ class Trigger(StrEnum):
 
 
 class PushStatus(StrEnum):
-    """Where one push of an execution stands."""
+    """The state of one push of an execution."""
 
     PENDING = "pending"
     AUDIENCE_READY = "audience_ready"
@@ -33,7 +33,7 @@ class PushStatus(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """How an event of an execution's log is to be read."""
+    """How serious an event of an execution's log is."""
 
     INFO = "info"
     SUCCESS = "success"
@@ -43,7 +43,7 @@ class LogLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushAudience:
-    """The frozen audience of one push: where it lies, its hash, and how it came to its size.
+    """The frozen audience of one push: its file, its hash, and the counts of its rows.
 
     Shape: `file` is relative to the data folder; `bad_rows` holds the first of them.
     """
@@ -73,11 +73,11 @@ class PushProgress:
     audience_check: Mapping[str, object] | None = None
 
     def read_funnel(self, counts: LedgerCounts | None) -> Funnel:
-        """Return the funnel that was kept when the push ended, else the one of now."""
+        """Return the funnel that was kept when the push ended, else the present one."""
         return self.funnel or self.count_funnel(counts)
 
     def count_funnel(self, counts: LedgerCounts | None) -> Funnel:
-        """Return the funnel of now, by the counts of the ledger; None where nothing was sent."""
+        """Return the present funnel by the counts of the ledger; None means that it has none."""
         if self.audience is None:
             return count_funnel(counts or LedgerCounts())
         sizes = self.audience
@@ -114,7 +114,7 @@ class Execution:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing will happen to it any more."""
+        """Whether the execution has ended for good."""
         return self.phase in ENDED
 
     @property
@@ -144,7 +144,7 @@ class Execution:
 
     @property
     def can_resume(self) -> bool:
-        """Whether it was a live send that ended on its way, so that somebody may be left."""
+        """Whether it is a live send that ended early, so that users may be left."""
         ended_early = self.phase in {Phase.CANCELLED, Phase.FAILED}
         has_begun = any(push.started_at for push in self.pushes)
         return self.mode is Mode.LIVE and ended_early and has_begun

@@ -2,7 +2,7 @@
 
 The fields of `Funnel` are the only list of these counts. Each field gives the count its name (in
 camelCase, the name in JSON), the words for people, its group, and the states of the ledger that it
-counts. One more count is one more line there.
+counts. A new count is one more line there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from push_blaster.domain.delivery.ledger import LedgerCounts, LedgerState
 
 
 class Group(StrEnum):
-    """Where on its way a count of the funnel belongs."""
+    """The part of the funnel to which a count belongs."""
 
     STAGE = "a stage that users pass"
     LEFT_OUT = "left out before cadence is asked"
@@ -38,7 +38,7 @@ class LabelledCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VariantCounts:
-    """How many users of one wording were sent to, and whom the provider refused."""
+    """How many users of one variant were sent to, and how many the provider refused."""
 
     sent: int
     failed: int
@@ -51,8 +51,8 @@ class _Count:
     states: tuple[LedgerState, ...]
 
 
-def _count(label: str, group: Group, *states: LedgerState) -> int:
-    """Return the field of a count; the dataclass reads it, so its type is that of the value."""
+def _declare(label: str, group: Group, *states: LedgerState) -> int:
+    """Return the field of a count; its type here is the type of the value."""
     declared: int = field(default=0, metadata={"count": _Count(label, group, states)})
     return declared
 
@@ -61,50 +61,50 @@ def _count(label: str, group: Group, *states: LedgerState) -> int:
 class Funnel:
     """Counts of users of one push.
 
-    Shape: `exclusion_breakdown` by cadence rule, `variants` by variant's id; `eligible` passed
-    cadence; `not_sent` had no turn yet.
+    Shape: `exclusion_breakdown` is by cadence rule, `variants` by the id of the variant; `eligible`
+    users passed cadence; `not_sent` users were not tried yet.
     """
 
-    generated: int = _count("generated", Group.STAGE)
-    valid: int = _count("valid", Group.STAGE)
-    distinct: int = _count("distinct", Group.STAGE)
-    holdout: int = _count("in the holdout", Group.LEFT_OUT, LedgerState.HOLDOUT)
-    sent_before: int = _count("sent to before the stop", Group.REACHED, LedgerState.SENT_BEFORE)
-    held: int = _count("deferred to their send window", Group.OPEN, LedgerState.AWAITS_WINDOW)
-    quiet_hours: int = _count("in quiet hours", Group.LEFT_OUT, LedgerState.QUIET_HOURS)
-    local_time_passed: int = _count(
+    generated: int = _declare("generated", Group.STAGE)
+    valid: int = _declare("valid", Group.STAGE)
+    distinct: int = _declare("distinct", Group.STAGE)
+    holdout: int = _declare("in the holdout", Group.LEFT_OUT, LedgerState.HOLDOUT)
+    sent_before: int = _declare("sent to before the stop", Group.REACHED, LedgerState.SENT_BEFORE)
+    held: int = _declare("deferred to their send window", Group.OPEN, LedgerState.AWAITS_WINDOW)
+    quiet_hours: int = _declare("in quiet hours", Group.LEFT_OUT, LedgerState.QUIET_HOURS)
+    local_time_passed: int = _declare(
         "after the push's local time", Group.LEFT_OUT, LedgerState.LOCAL_TIME_PASSED
     )
-    not_in_time: int = _count(
+    not_in_time: int = _declare(
         "with a send window that opens too late", Group.LEFT_OUT, LedgerState.NOT_IN_TIME
     )
-    eligible: int = _count("eligible", Group.STAGE)
-    excluded: int = _count("capped by cadence", Group.LOST, LedgerState.CAPPED)
+    eligible: int = _declare("eligible", Group.STAGE)
+    excluded: int = _declare("capped by cadence", Group.LOST, LedgerState.CAPPED)
     exclusion_breakdown: Mapping[str, int] = field(default_factory=dict)
-    with_token: int = _count("with a device", Group.STAGE)
-    no_token: int = _count("without a device", Group.LOST, LedgerState.NO_TOKEN)
-    missing_variable: int = _count(
+    with_token: int = _declare("with a device", Group.STAGE)
+    no_token: int = _declare("without a device", Group.LOST, LedgerState.NO_TOKEN)
+    missing_variable: int = _declare(
         "with a variable missing", Group.LOST, LedgerState.MISSING_VARIABLE
     )
-    bad_deep_link: int = _count(
+    bad_deep_link: int = _declare(
         "with a deep link that is not allowed", Group.LOST, LedgerState.BAD_DEEP_LINK
     )
-    too_long: int = _count("with a message that is too long", Group.LOST, LedgerState.TOO_LONG)
-    sent: int = _count("sent", Group.REACHED, LedgerState.SENT)
-    would_send: int = _count("would be sent", Group.REACHED, LedgerState.DRY_RUN)
-    failed: int = _count(
+    too_long: int = _declare("with a message that is too long", Group.LOST, LedgerState.TOO_LONG)
+    sent: int = _declare("sent", Group.REACHED, LedgerState.SENT)
+    would_send: int = _declare("would be sent", Group.REACHED, LedgerState.DRY_RUN)
+    failed: int = _declare(
         "refused by the provider", Group.LOST, LedgerState.FAILED, LedgerState.TOKEN_DEAD
     )
     variants: Mapping[str, VariantCounts] = field(default_factory=dict)
-    in_flight: int = _count("being sent", Group.OPEN, LedgerState.CLAIMED)
-    deferred: int = _count("deferred by the provider", Group.OPEN, LedgerState.DEFERRED)
-    in_doubt: int = _count("in doubt", Group.LOST, LedgerState.IN_DOUBT)
-    resent_in_doubt: int = _count("in doubt and sent again", Group.STAGE)
-    not_sent: int = _count("not sent yet", Group.OPEN)
+    in_flight: int = _declare("being sent", Group.OPEN, LedgerState.CLAIMED)
+    deferred: int = _declare("deferred by the provider", Group.OPEN, LedgerState.DEFERRED)
+    in_doubt: int = _declare("in doubt", Group.LOST, LedgerState.IN_DOUBT)
+    resent_in_doubt: int = _declare("in doubt and sent again", Group.STAGE)
+    not_sent: int = _declare("not sent yet", Group.OPEN)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Return a stored funnel; a count that its version did not know yet is 0."""
+        """Return a stored funnel; a count that an older version lacks is 0."""
         known = {name: document[key] for name, key in JSON_NAMES.items() if key in document}
         variants = {
             id_: VariantCounts(own["sent"], own["failed"])
@@ -121,7 +121,7 @@ class Funnel:
         return {**document, "variants": variants}
 
     def describe(self) -> str:
-        """Return the counts that everybody asks for in one line."""
+        """Return the most important counts in one line."""
         return ", ".join(f"{getattr(self, name)} {COUNTS[name].label}" for name in _HEADLINE)
 
     def list_counts(self, *groups: Group) -> list[LabelledCount]:
@@ -156,7 +156,7 @@ _NEVER_ASKED: Final = (
 
 
 def add_funnels(funnels: Iterable[Funnel]) -> Funnel:
-    """Return the counts of several pushes together; rules and variants are those of one push."""
+    """Return the sums of several funnels, without rules and variants."""
     every = list(funnels)
     return Funnel(**{name: sum(getattr(one, name) for one in every) for name in COUNTS})
 

@@ -1,4 +1,4 @@
-"""What one engine may do within one execution; each figure is a setting."""
+"""The limits of an execution; each is a setting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from push_blaster.domain.delivery.retry import RetryPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptLimits:
-    """What an audience script may use, what it may see of our environment, and as whom it runs."""
+    """What an audience script may use, which variables it gets, and the user who runs it."""
 
     time: timedelta = timedelta(minutes=5)
     memory_mb: int = 2_048

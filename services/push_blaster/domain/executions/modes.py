@@ -1,4 +1,4 @@
-"""The modes of an execution: one path for all; they differ in audience, transport and end.
+"""The modes of an execution: they differ in audience, transport and end.
 
 | mode                | goes to                | delivers | phases after the audience              |
 |---------------------|------------------------|----------|----------------------------------------|
@@ -31,11 +31,11 @@ class Mode(StrEnum):
     SIMULATION = "simulation"
 
 
-#: The modes that try an automation out; none of them ever reaches its audience.
+#: The modes that try an automation out; none of them reaches its audience.
 TEST_MODES: Final = frozenset(Mode) - {Mode.LIVE}
 
 _DRY: Final = frozenset({Mode.TEST_DRY_RUN, Mode.REAL_DRY_RUN})
-#: What becomes of a mode that whoever only simulates asks for.
+#: The mode that a caller gets who may only simulate.
 _SIMULATED: Final[Mapping[Mode, Mode]] = {
     Mode.LIVE: Mode.SIMULATION,
     Mode.TEST_LIVE_SEND: Mode.TEST_DRY_RUN,
@@ -58,27 +58,27 @@ def delivers(mode: Mode) -> bool:
 
 
 def is_dry(mode: Mode) -> bool:
-    """Return whether messages are only tried out, so that no outcome is told of any."""
+    """Return whether messages are only tried out, so that they have no outcome."""
     return mode in _DRY
 
 
 def walks_as_live(mode: Mode) -> bool:
-    """Return whether everything that holds a live execution up holds this one up too."""
+    """Return whether the execution waits for everything that a live one waits for."""
     return mode in {Mode.LIVE, Mode.SIMULATION}
 
 
 def simulate(mode: Mode) -> Mode:
-    """Return the mode by which `mode` is walked without anything leaving the machine."""
+    """Return the mode that does the same as `mode`, with nothing leaving the machine."""
     return _SIMULATED.get(mode, mode)
 
 
 def goes_to_audience(mode: Mode) -> bool:
-    """Return whether it is the audience that is sent to, and not test users."""
+    """Return whether the execution sends to the audience, and not to test users."""
     return mode in {Mode.LIVE, Mode.REAL_DRY_RUN, Mode.SIMULATION}
 
 
 def is_test_only(mode: Mode) -> bool:
-    """Return whether the execution ends with its test, so that the test has to reach somebody."""
+    """Return whether the execution ends with its test, so that the test must reach somebody."""
     return mode in _TEST_ONLY
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 
 class Phase(StrEnum):
-    """Where an execution stands."""
+    """How far an execution is."""
 
     WAITING = "waiting"
     AUDIENCE_GENERATION = "audience_generation"
@@ -19,7 +19,7 @@ class Phase(StrEnum):
     SKIPPED = "skipped"
 
 
-#: The phases that nothing follows.
+#: The last phases.
 ENDED: Final = frozenset(
     {Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED, Phase.MISSED, Phase.SKIPPED}
 )
@@ -27,5 +27,5 @@ ENDED: Final = frozenset(
 #: The phases of an execution that has not ended.
 RUNNING: Final = frozenset(Phase) - ENDED
 
-#: The phases in which a live send has not begun, so that a cancel is enough to stop all of it.
+#: The phases before the live send, in which a cancel stops everything.
 BEFORE_LIVE: Final = RUNNING - {Phase.LIVE_EXECUTION}

@@ -1,4 +1,4 @@
-"""Safeguards: when a send has to be stopped, held, or told about."""
+"""Safeguards: when a send must be stopped, needs approval, or is reported."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from enum import StrEnum
 from statistics import median
 from typing import Final
 
-#: So many messages must have been tried before a failure rate means anything.
+#: With fewer tried messages a failure rate means nothing.
 RATE_SAMPLE: Final = 50
-#: Audiences that are smaller, now and before, never drift: their sizes are chance.
+#: Audiences that are smaller, now and before, never drift: their sizes are random.
 DRIFT_FLOOR: Final = 1_000
 
 
@@ -23,7 +23,7 @@ class ViolationType(StrEnum):
 
 
 class Severity(StrEnum):
-    """Whether the execution went on."""
+    """Whether the execution continued."""
 
     WARNING = "warning"
     CRITICAL = "critical"
@@ -31,7 +31,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A limit that an execution passed; critical ones ended it."""
+    """A limit that an execution exceeded; a critical violation ended it."""
 
     type: ViolationType
     severity: Severity
@@ -50,7 +50,7 @@ def exceeds_failure_rate(sent: int, failed: int, limit: float | None) -> bool:
 
 
 def find_size_drift(size: int, earlier: Sequence[int], factor: float) -> str | None:
-    """Return how far an audience is from the median of `earlier` runs, if too far."""
+    """Return the difference from the median size of `earlier` runs in words, if it is too large."""
     if not earlier:
         return None
     usual = median(earlier)
@@ -59,8 +59,8 @@ def find_size_drift(size: int, earlier: Sequence[int], factor: float) -> str | N
     return f"its audience has {size} users, and usually about {usual:.0f}"
 
 
-def find_overlap_drift(overlap: float, least: float | None) -> str | None:
-    """Return how few users of the last run's audience are in this one's, if too few."""
-    if least is None or overlap >= least:
+def find_overlap_drift(overlap: float, minimum: float | None) -> str | None:
+    """Return the overlap with the last run's audience in words, if it is too small."""
+    if minimum is None or overlap >= minimum:
         return None
-    return f"it shares {overlap:.0%} of its users with the last run, less than {least:.0%}"
+    return f"it shares {overlap:.0%} of its users with the last run, less than {minimum:.0%}"

@@ -25,17 +25,17 @@ from push_blaster.domain.executions.execution import Execution, PushProgress
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.zones import place_in_zone
 
-#: A send that began so close to its planned instant counts as sent at that instant.
+#: A send that begins within this time of its planned instant counts as sent at that instant.
 ON_TIME: Final = timedelta(minutes=15)
 
-#: How often a push that is sending is looked at.
+#: How often a push that is sending is checked.
 WATCH_INTERVAL: Final = timedelta(milliseconds=500)
-#: And how often if nobody's turn comes before.
+#: How often it is checked while all its batches are deferred.
 REST_INTERVAL: Final = timedelta(seconds=30)
 
 
 class Step(StrEnum):
-    """One durable move of an execution; each is safe to repeat."""
+    """One durable step of an execution; each is safe to repeat."""
 
     BEGIN = "begin"
     GENERATE_AUDIENCE = "generate_audience"
@@ -74,15 +74,15 @@ def find_due_step(execution: Execution, now: datetime) -> Step | None:
 
 
 def live_instant(slot: datetime, test_ended_at: datetime, window: timedelta) -> datetime:
-    """Return when the live send may begin: at T, or a whole window after the test, if later."""
+    """Return when the live send may begin: at T, or a window after the test if that is later."""
     return max(slot, test_ended_at + window)
 
 
 def plan_pushes(pushes: Sequence[Push], live_at: datetime, zone: str) -> list[datetime]:
     """Return the planned instant of each push: its delay after the one before, or its own time.
 
-    Units: an absolute wall time is of the live day in `zone`, and what the clocks do to it is as
-    with slots; no push is planned before the one that it follows.
+    Units: an absolute wall time belongs to the live day in `zone`, and follows clock changes as
+    slots do; no push is planned before the push that it follows.
     """
     planned: list[datetime] = []
     for push in pushes:
@@ -107,7 +107,7 @@ def find_current_push(pushes: Sequence[PushProgress]) -> PushProgress | None:
 
 
 def absolute_instant(push: Push, live_at: datetime, zone: str) -> datetime | None:
-    """Return the instant that the push asks for itself; None if it follows by its delay."""
+    """Return the push's own instant; None if the push follows another by its delay."""
     if isinstance(push.absolute_time, time):
         day = live_at.astimezone(ZoneInfo(zone)).date()
         return place_in_zone(datetime.combine(day, push.absolute_time), ZoneInfo(zone)).at
@@ -115,16 +115,16 @@ def absolute_instant(push: Push, live_at: datetime, zone: str) -> datetime | Non
 
 
 def counted_at(nominal: datetime, started_at: datetime) -> datetime:
-    """Return the instant at which a push counts that was planned at one and began at another."""
+    """Return the instant for the cadence rules: `nominal`, or `started_at` if that is far off."""
     return nominal if abs(started_at - nominal) <= ON_TIME else started_at
 
 
 def counted_instant(execution: Execution, position: int) -> datetime | None:
-    """Return the instant at which the push's sends count: as planned, if it began on time.
+    """Return the instant at which the push's sends count for the cadence rules.
 
-    Counting a send at its planned instant is what lets a daily 12:30 automation under a 72 hour
-    cooldown send on day 3, although no send ever begins at 12:30:00 exactly. A push that began
-    late counts from when it began; one that has not begun has no such instant.
+    A push that began on time counts as planned, so that a daily 12:30 automation under a 72 hour
+    cooldown sends on day 3, although no send begins at 12:30:00 exactly. A push that began late
+    counts from its start; a push that has not begun has no such instant.
     """
     automation = execution.automation
     planned = plan_pushes(automation.pushes, execution.slot, automation.schedule.timezone)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from push_blaster.adapters.audiences.frozen_audiences import read_rows
-from push_blaster.adapters.delivery.message_size import MOST_BYTES, find_excess, measure
+from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES, find_excess, measure
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.delivery.ledger import Refusal
@@ -34,7 +34,7 @@ def check_audience(
     wordings = Wordings(automation.id, push)
     missing: Counter[str] = Counter()
     others: Counter[str] = Counter()
-    longest = dict.fromkeys(map(str, MOST_BYTES), 0)
+    longest = dict.fromkeys(map(str, MAX_MESSAGE_BYTES), 0)
     for row in read_rows(path):
         _, template = wordings.choose(row.user_id)
         lacks = template.find_missing(row.variables)
@@ -70,7 +70,7 @@ def preview_message(row: AudienceRow, texts: PushTexts) -> Message:
     )
 
 
-def tell_check(check: Mapping[str, Any]) -> str | None:
+def describe_check(check: Mapping[str, Any]) -> str | None:
     """Return what was found as a sentence; None if every row gets its message."""
     found = [f"{rows} lack {name}" for name, rows in check["missingVariables"].items()]
     found += [f"{check[name]} {what}" for name, what in _WORDS.items() if check[name]]

@@ -1,4 +1,4 @@
-"""Who of an audience gets nothing, so that the others can be compared with them."""
+"""The holdout: users who get nothing, so that the others can be compared with them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

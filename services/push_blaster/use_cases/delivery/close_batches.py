@@ -26,9 +26,9 @@ from push_blaster.use_cases.delivery.send_messages import (
     ledger_outlet,
 )
 
-#: A worker that was in the middle of a batch has noticed its end, and written down the rest.
+#: After this time a worker has noticed the end of its execution, and settled its messages.
 WORKERS_ARE_DONE: Final = timedelta(seconds=3)
-#: How many batches are closed in one round.
+#: How many batches one run closes.
 AT_ONCE: Final = 50
 
 

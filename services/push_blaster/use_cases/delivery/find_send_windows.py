@@ -23,7 +23,7 @@ from push_blaster.domain.executions.timeline import plan_pushes
 from push_blaster.domain.zones import find_zone
 from push_blaster.use_cases.context import StepContext
 
-#: The audience column that, if there is one, names a row's zone.
+#: The audience column, if there is one, with the zone of a row.
 ZONE_COLUMN: Final = "timezone"
 
 

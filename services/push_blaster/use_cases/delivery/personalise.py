@@ -66,5 +66,5 @@ def personalise(
     return personal
 
 
-#: Stands for the devices of a user whose devices could not be found out.
+#: Stands for the devices of a user whose devices could not be read.
 _NOWHERE: Final = (Address("", kind=""),)

@@ -1,4 +1,4 @@
-"""Carry each message to every device that it is for, and tell one outcome of its user."""
+"""Send each message to all devices that it is for, and return one outcome for its user."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from push_blaster.domain.delivery.transport import PushTransport
 from push_blaster.domain.devices.device import Address, DeadDevice
 
-#: What counts of several devices, from the first on: a user is reached if one of them is.
+#: The outcomes of several devices by weight; the first one that occurs counts for the user.
 _BY_WEIGHT: Final = (
     Outcome.SENT,
     Outcome.DRY_RUN,
@@ -19,14 +19,14 @@ _BY_WEIGHT: Final = (
     Outcome.FAILED,
     Outcome.TOKEN_DEAD,
 )
-#: What stands even if a later device was never tried: the user has the message, or may have it.
+#: The outcomes that count even if a later device was never tried: the message may be there.
 _STANDS: Final = frozenset({Outcome.SENT, Outcome.DRY_RUN, Outcome.IN_DOUBT})
 
 
 def reach_devices(
     transport: PushTransport, messages: Sequence[Message], should_stop: Callable[[], bool]
 ) -> Iterator[Delivery]:
-    """Yield one outcome for each message; of whom it is not known where to, `DEFERRED`.
+    """Yield one outcome for each message: `DEFERRED` if the user's devices could not be read.
 
     Raises: TransportUnavailableError.
     """
@@ -38,7 +38,7 @@ def reach_devices(
 
 
 class _Rounds:
-    """First every user's newest device, then the next one of those who have more, and so on."""
+    """Sends to every user's newest device first, then to the next one of users who have more."""
 
     def __init__(self, transport: PushTransport, should_stop: Callable[[], bool]) -> None:
         self._transport = transport
@@ -48,21 +48,21 @@ class _Rounds:
     def run(self, messages: Sequence[Message]) -> Iterator[Delivery]:
         try:
             while messages:
-                yield from self._send(messages)
+                yield from self._send_round(messages)
                 messages = [_for_next_device(m) for m in messages if m.other_devices]
         except Exception:
-            # Whoever was reached by an earlier device must not be sent to again.
+            # A user who was reached by an earlier device must not be sent to again.
             yield from (d for d in self._so_far.values() if d.outcome in _STANDS)
             raise
 
-    def _send(self, messages: Sequence[Message]) -> Iterator[Delivery]:
-        """Send to one device of each user; yield the outcome of those who have no further one."""
+    def _send_round(self, messages: Sequence[Message]) -> Iterator[Delivery]:
+        """Send to one device of each user; yield the outcomes of users who have no other device."""
         by_user = {message.user_id: message for message in messages}
         for delivery in self._transport.send(messages, self._should_stop):
             message = by_user[delivery.user_id]
-            told = _with_dead_device(delivery, message)
+            outcome = _with_dead_device(delivery, message)
             before = self._so_far.pop(delivery.user_id, None)
-            folded = _fold(before, told) if before else told
+            folded = _fold(before, outcome) if before else outcome
             if message.other_devices:
                 self._so_far[delivery.user_id] = folded
             else:

@@ -83,7 +83,7 @@ def send_batch(context: SendContext, key: BatchKey) -> None:
         return
     batch, execution = taken
     try:
-        _send(fit_to_mode(context, execution.mode), execution, batch)
+        _send_batch(fit_to_mode(context, execution.mode), execution, batch)
     except StepStoppedError as stopped:
         log.info(
             "batch_given_up", execution=key.execution_id, batch=key.number, reason=str(stopped)
@@ -107,7 +107,7 @@ def _take(context: SendContext, key: BatchKey) -> tuple[TakenBatch, Execution] |
         return None
 
 
-def _send(context: SendContext, execution: Execution, batch: TakenBatch) -> None:
+def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -> None:
     page, in_doubt = batch.key.page, execution.automation.settings.in_doubt
     resend = in_doubt is InDoubtPolicy.RESEND or not delivers(execution.mode)
     snapshot, left = _read_page(context, batch)
@@ -146,9 +146,9 @@ def _send(context: SendContext, execution: Execution, batch: TakenBatch) -> None
 def _take_turn(
     execution: Execution, messages: list[Message], now: datetime
 ) -> tuple[list[Message], datetime | None]:
-    """Return the messages that may go now, and until when the batch rests after them, if it does.
+    """Return the messages of this turn, and until when the batch rests after them, if it rests.
 
-    An automation with a rate of its own keeps no worker waiting for it.
+    Only a batch whose automation has a rate of its own is sent in turns.
     """
     rate = execution.automation.settings.rate_per_minute
     if rate is None or not messages or not delivers(execution.mode):
@@ -205,7 +205,7 @@ def _defer(
     batch: TakenBatch,
     deferred: Collection[DeferredUser],
 ) -> None:
-    """Defer the batch; notify cadence of its sends now if it waits for a send window.
+    """Defer the batch; cadence is notified of its sends now if it waits for a send window.
 
     A window may open later than a reservation lasts. If cadence is away, the batch is soon due.
     """

@@ -37,12 +37,12 @@ from push_blaster.use_cases.delivery.record_outcomes import LedgerOutlet, Outcom
 
 log = structlog.get_logger()
 
-#: Messages claimed at once: what a crash can leave in doubt at the most, for each worker.
+#: How many messages a worker claims at once: a crash leaves no more of them in doubt.
 CLAIM: Final = 500
 #: Outcomes written at once, and for how long they gather.
 SETTLE: Final = 500
 GATHER_S: Final = 0.2
-#: How often a message is begun again whose outcome stays unknown.
+#: How often a message is sent while its outcome stays unknown.
 ROUNDS: Final = 3
 
 
@@ -59,11 +59,11 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendTask:
-    """Under which ledger page, by whose leave, and until when messages are sent.
+    """The ledger page under which messages are sent, and the conditions of the send.
 
-    Shape: `may_send` holds the leave to send for as long as its transaction lasts; `keep_slots`
-    is called before every claim, so that a slow send does not lose the slots held for it;
-    `tally` after it, with the outcomes, and may raise StepFailedError.
+    Shape: `may_send` holds the permission to send until its transaction ends; `keep_slots` is
+    called before every claim, so that a slow send keeps its reserved slots; `tally` is called
+    after it with the outcomes, and may raise StepFailedError.
     """
 
     page: LedgerPage
@@ -79,7 +79,7 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
     """Send `messages`, each user at most once; what the provider does not take is deferred.
 
     Every outcome of what was claimed stands in the ledger before more is claimed.
-    Raises: StepStoppedError when the leave to send is gone; TransportUnavailableError.
+    Raises: StepStoppedError when sending is not permitted any more; TransportUnavailableError.
     """
     recorder = _recorder(context, task.page)
     try:
@@ -117,7 +117,7 @@ def ledger_outlet(context: StepContext, page: LedgerPage) -> LedgerOutlet:
 def leave_in_doubt(
     context: StepContext, page: LedgerPage, user_ids: Iterable[UUID], reason: str
 ) -> None:
-    """Settle claims whose send began as in doubt for good."""
+    """Settle claims whose send began as in doubt, for good."""
     deliveries = [Delivery(user_id, Outcome.IN_DOUBT, reason=reason) for user_id in user_ids]
     _settle(context, page, deliveries)
 
@@ -275,7 +275,7 @@ def _mark_devices_dead(context: StepContext, deliveries: Iterable[Delivery]) -> 
 
 
 def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:
-    """Yield deliveries in groups that are worth a statement."""
+    """Yield deliveries in groups that are large enough for a statement."""
     group: list[Delivery] = []
     begun_at = time.monotonic()
     try:
@@ -285,7 +285,7 @@ def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:
                 yield group
                 group, begun_at = [], time.monotonic()
     except Exception:
-        # What a transport has told before it failed is known.
+        # The outcomes that a transport returned before it failed are known.
         if group:
             yield group
         raise

@@ -64,7 +64,7 @@ MAX_FAILURES: Final = 3
 def advance_execution(context: SendContext, execution_id: str) -> bool:
     """Run the step that is due and save what it made; return whether there was one.
 
-    Killed in between, the step runs again from its beginning: each is safe to repeat.
+    A step that is killed runs again from its beginning: each is safe to repeat.
     """
     try:
         with context.database.transaction() as connection:
@@ -113,7 +113,7 @@ def _save(context: StepContext, before: Execution, after: Execution) -> None:
 
 
 def _watch_again(connection: Connection, execution: Execution, now: datetime) -> datetime:
-    """Return when to look again: soon, or less often while everybody who is left is held."""
+    """Return when to look again: soon, or later while all batches that are left are deferred."""
     rest = select_rest(connection, execution.id, now)
     return min(max(now + WATCH_INTERVAL, rest), now + REST_INTERVAL)
 

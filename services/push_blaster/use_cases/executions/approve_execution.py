@@ -1,4 +1,4 @@
-"""Approve an execution in its window, and check at its end that nothing has changed since."""
+"""Approve an execution in its window; check at its end that nothing has changed since then."""
 
 from dataclasses import replace
 
@@ -22,15 +22,15 @@ from push_blaster.use_cases.context import SendContext, StepFailedError, note
 
 
 class CannotApproveError(Exception):
-    """There is nothing to approve now, or not what the approver has seen."""
+    """The execution is not in its window, or is not what the approver has seen."""
 
 
 def approve_execution(
     database: Database, cadence: CadenceClient, execution_id: str, approval: Approval
 ) -> Execution:
-    """Let the execution go live at its time, as it is now; repeated, the newest approval holds.
+    """Let the execution go live at its time, as it is now; the newest approval counts.
 
-    Shape: empty hashes of `approval` mean whatever there is; others must be what there is.
+    Shape: an empty hash of `approval` matches everything; another must match the execution.
     Raises: ExecutionNotFoundError, CannotApproveError, CadenceUnavailableError.
     """
     with database.transaction() as connection:
@@ -42,7 +42,7 @@ def approve_execution(
         current.audience,
     ):
         raise CannotApproveError(
-            f"What would be sent by {execution_id!r} is not what was looked at; read it again."
+            f"{execution_id!r} has changed since it was looked at; read it again."
         )
     with database.transaction() as connection:
         if not save_approval(connection, execution_id, replace(approval, hashes=current)):
@@ -56,7 +56,7 @@ def approve_execution(
 
 
 def find_missing_approval(context: SendContext, execution: Execution) -> str | None:
-    """Return why the execution may not go live for want of an approval; None if it may.
+    """Return why the execution may not go live without an approval; None if it may.
 
     Raises: StepFailedError if the rules cannot be read and the fail policy is closed.
     """

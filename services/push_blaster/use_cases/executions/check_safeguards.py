@@ -1,4 +1,4 @@
-"""The safeguards that look at an audience before the window opens."""
+"""The safeguards that check an audience before the window opens."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def check_audiences(context: StepContext, execution: Execution) -> None:
 
 
 def find_approval_reason(context: StepContext, execution: Execution) -> str | None:
-    """Return why the execution may go live only when an operator approves it; None if it may.
+    """Return why the execution needs an operator's approval to go live; None if it needs none.
 
     An audience that has drifted is reported, and waits for approval.
     """
@@ -85,7 +85,7 @@ def _check_drift(context: StepContext, execution: Execution, push: PushProgress)
     return [text]
 
 
-def _check_overlap(last: Path, here: Path, least: float) -> str | None:
+def _check_overlap(last: Path, here: Path, minimum: float) -> str | None:
     if not last.exists():
         return None
-    return find_overlap_drift(measure_overlap(last, here), least)
+    return find_overlap_drift(measure_overlap(last, here), minimum)

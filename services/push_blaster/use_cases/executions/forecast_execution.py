@@ -1,4 +1,4 @@
-"""Forecast, once the audience is frozen, whom cadence will hold back from each push."""
+"""Forecast whom cadence will cap at each push, once the audience is frozen."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from push_blaster.use_cases.context import (
     watch_for_stop,
 )
 
-#: Users asked about in one question, which has to be answered within the client's time limit.
+#: Users in one question; the client's time limit holds for the answer.
 SLICE: Final = 10_000
 
 
 def forecast_execution(context: SendContext, execution: Execution) -> Execution:
-    """Return the execution with a forecast for each push; nothing is held for it.
+    """Return the execution with a forecast for each push; the forecast reserves no slots.
 
-    Pushes to the same audience are asked about together, so that later ones count earlier ones.
-    Cadence away: the forecast says so, and the execution goes on.
+    One question covers all pushes to the same audience, so that later pushes count earlier ones.
+    If cadence is away, the forecast says so, and the execution continues.
     """
     planned = _planned_sends(execution, context.clock())
     forecasts: dict[int, PushForecast] = {}
@@ -38,9 +38,9 @@ def forecast_execution(context: SendContext, execution: Execution) -> Execution:
         found = _forecast(context, execution, audience, sends)
         forecasts.update(zip(positions, found, strict=True))
     for position, forecast in sorted(forecasts.items()):
-        _note(context, execution, position, forecast)
+        _note_forecast(context, execution, position, forecast)
     pushes = tuple(
-        replace(push, forecast=_show(forecasts[push.position]))
+        replace(push, forecast=_make_document(forecasts[push.position]))
         if push.position in forecasts
         else push
         for push in execution.pushes
@@ -59,7 +59,7 @@ def _group(pushes: Sequence[PushProgress]) -> list[tuple[PushAudience, list[int]
 
 
 def _planned_sends(execution: Execution, now: datetime) -> dict[int, PlannedSend]:
-    """Return layer and counted instant of each push, if all goes to plan from `now` on."""
+    """Return layer and counted instant of each push, if everything goes to plan from `now` on."""
     automation = execution.automation
     live_at = live_instant(execution.slot, now, automation.settings.cancellation_window)
     nominal, expected = (
@@ -98,18 +98,18 @@ def _add(total: PushForecast, part: PushForecast) -> PushForecast:
     )
 
 
-def _note(
+def _note_forecast(
     context: StepContext, execution: Execution, position: int, forecast: PushForecast
 ) -> None:
     if forecast.eligible is None:
         text = f"No forecast of push {position}: {forecast.reason}."
         note(context, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)
     else:
-        note(context, execution.id, Phase.AUDIENCE_GENERATION, _tell(position, forecast))
+        note(context, execution.id, Phase.AUDIENCE_GENERATION, _describe(position, forecast))
 
 
-def _show(forecast: PushForecast) -> dict[str, object]:
-    """Return the forecast as it is kept and shown, under the names of the funnel."""
+def _make_document(forecast: PushForecast) -> dict[str, object]:
+    """Return the forecast as it is stored and answered, by the names of the funnel."""
     is_known = forecast.eligible is not None
     return {
         "at": forecast.at.isoformat(),
@@ -121,12 +121,12 @@ def _show(forecast: PushForecast) -> dict[str, object]:
     }
 
 
-def _tell(position: int, forecast: PushForecast) -> str:
+def _describe(position: int, forecast: PushForecast) -> str:
     at = forecast.at.isoformat(timespec="seconds")
     text = f"Forecast of push {position}, at {at}: {forecast.eligible} eligible"
     if forecast.capped:
         rules = ", ".join(f"{rule} {n}" for rule, n in sorted(forecast.capped.items()))
-        text += f", {forecast.excluded} held back by cadence ({rules})"
+        text += f", {forecast.excluded} capped by cadence ({rules})"
     if forecast.failed_open:
         text += f", unchecked: {forecast.reason}"
     return f"{text}."

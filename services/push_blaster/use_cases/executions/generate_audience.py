@@ -1,4 +1,4 @@
-"""Generate the audience, once: have it written, bind, freeze, check and forecast it."""
+"""Generate the audience once: write, bind, freeze, check and forecast it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,7 +40,7 @@ from push_blaster.domain.executions.execution import (
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode, next_phase
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.audiences.check_audience import check_audience, tell_check
+from push_blaster.use_cases.audiences.check_audience import check_audience, describe_check
 from push_blaster.use_cases.audiences.find_test_users import find_test_rows
 from push_blaster.use_cases.audiences.fit_parameters import fit_parameters
 from push_blaster.use_cases.audiences.record_script_run import run_and_record
@@ -58,7 +58,7 @@ from push_blaster.use_cases.executions.check_safeguards import (
 from push_blaster.use_cases.executions.forecast_execution import forecast_execution
 from push_blaster.use_cases.executions.resume_execution import take_over_audiences
 
-#: Why an audience cannot be used; each says itself what is wrong and what would mend it.
+#: The errors for which an audience cannot be used; each names its fault and its fix.
 FAULTS = (
     AudienceBindingError,
     AudienceCsvError,
@@ -73,10 +73,10 @@ FAULTS = (
 
 
 def generate_audience(context: SendContext, execution: Execution) -> Execution:
-    """Have the automation's audience written in a folder of this attempt; freeze it for each push.
+    """Write the automation's audience into a folder of this attempt, and freeze it for each push.
 
-    Nothing of an earlier attempt, or of another execution, is ever looked at, but for one that
-    this execution goes on with.
+    Nothing of an earlier attempt or of another execution is read, except for an execution that
+    this one resumes.
     """
     if execution.resumes:
         return _generated(context, execution, take_over_audiences(context, execution))
@@ -223,7 +223,7 @@ def _note_audience(
 def _note_check(
     context: StepContext, execution: Execution, position: int, check: Mapping[str, Any]
 ) -> None:
-    found = tell_check(check)
+    found = describe_check(check)
     if found:
-        text = f"Push {position}: some will get no message, or not at their own time. {found}"
+        text = f"Push {position}: some users will get no message, or not at their own time. {found}"
         note(context, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)

@@ -1,4 +1,4 @@
-"""Go on with a stopped live send: a new execution, to whoever of its audience was not sent to."""
+"""Resume a stopped live send: a new execution sends to the rest of its audience."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from push_blaster.use_cases.executions.start_execution import StartRequest, star
 
 
 class CannotResumeError(Exception):
-    """There is nothing to go on with, or not yet."""
+    """The execution cannot be resumed, or not yet."""
 
 
 def resume_execution(
@@ -24,14 +24,14 @@ def resume_execution(
     idempotency_key: str | None = None,
     window: timedelta | None = None,
 ) -> Execution:
-    """Start an execution that goes on where a stopped one was; it has a test and a window, too.
+    """Start an execution that resumes a stopped one; it has a test and a window, too.
 
-    It sends what the stopped one would have sent, from the audience that was frozen then.
+    It sends what the stopped one would have sent, to the audience that was frozen then.
     Raises: ExecutionNotFoundError, CannotResumeError, and what start_execution raises.
     """
     with context.database.transaction() as connection:
         earlier = select_execution(connection, execution_id)
-        _check(connection, earlier)
+        _check_resumable(connection, earlier)
         document = select_snapshot(connection, execution_id)
     request = StartRequest(
         mode=Mode.LIVE,
@@ -51,20 +51,20 @@ def take_over_audiences(context: StepContext, execution: Execution) -> tuple[Pus
     for own, old in zip(execution.pushes, earlier.pushes, strict=True):
         if old.audience is None or not (context.data_folder / old.audience.file).exists():
             raise StepFailedError(
-                f"The audience of push {old.position} of {earlier.id!r} is gone; it cannot be gone "
-                "on with. Start the automation anew."
+                f"The audience of push {old.position} of {earlier.id!r} is gone; the execution "
+                "cannot be resumed. Start the automation again."
             )
         pushes.append(replace(own, status=PushStatus.AUDIENCE_READY, audience=old.audience))
     return tuple(pushes)
 
 
-def _check(connection: Connection, earlier: Execution) -> None:
+def _check_resumable(connection: Connection, earlier: Execution) -> None:
     if not earlier.can_resume:
         raise CannotResumeError(
             f"The execution {earlier.id!r} is {earlier.phase}: only a live send that was stopped, "
-            "or failed, on its way is gone on with. Start the automation anew."
+            "or failed, on its way can be resumed. Start the automation again."
         )
     if not has_settled(connection, earlier.id):
         raise CannotResumeError(
-            f"What was under way of {earlier.id!r} is still being wound up; try again in a moment."
+            f"{earlier.id!r} still settles the messages that were in flight; try again in a moment."
         )

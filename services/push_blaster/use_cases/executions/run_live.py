@@ -31,7 +31,7 @@ def begin(_: StepContext, execution: Execution) -> Execution:
 
 
 def go_live(context: SendContext, execution: Execution) -> Execution:
-    """End the window, and fix once and for all when each push goes out."""
+    """End the window, and decide when each push goes out."""
     missing = find_missing_approval(context, execution)
     if missing:
         return replace(execution, phase=Phase.SKIPPED, reason=missing)
@@ -45,7 +45,7 @@ def go_live(context: SendContext, execution: Execution) -> Execution:
 
 
 def start_push(context: StepContext, execution: Execution) -> Execution:
-    """Lay out the batches of the push that comes next; workers take it from there."""
+    """Insert the batches of the next push; workers send them."""
     push = _current(execution)
     audience = _audience(push)
     path = context.data_folder / audience.file
@@ -70,7 +70,7 @@ def start_push(context: StepContext, execution: Execution) -> Execution:
 
 
 def watch_push(context: StepContext, execution: Execution) -> Execution:
-    """End the push once all its batches are done, and keep its funnel."""
+    """End the push when all its batches are done, and keep its funnel."""
     push = _current(execution)
     with context.database.transaction() as connection:
         if count_open_batches(connection, execution.id, push.position):
@@ -100,7 +100,7 @@ def _still_in_time(context: StepContext, execution: Execution, push: PushProgres
 
 
 def complete(_: StepContext, execution: Execution) -> Execution:
-    """End the execution; it has failed if a push reached nobody whom it tried to reach."""
+    """End the execution; it has failed if all messages of a push failed."""
     failed = [push.position for push in execution.pushes if push.status is PushStatus.FAILED]
     if failed:
         names = ", ".join(str(position) for position in failed)

@@ -50,13 +50,13 @@ from push_blaster.use_cases.executions.check_safeguards import find_approval_rea
 #: The states of a test user who has the message, or would have it.
 _REACHED: Final = frozenset({LedgerState.SENT, LedgerState.DRY_RUN})
 _OPEN: Final = frozenset({LedgerState.CLAIMED, LedgerState.DEFERRED})
-#: How often a test that waits for the provider looks whether it was stopped.
+#: How often a test that waits for the provider checks whether it was stopped.
 LOOK_S: Final = 0.1
 _OR_DO_WITHOUT: Final = ", or set settings.safeguards.requireTestFirst to false."
 
 
 def send_test(context: SendContext, execution: Execution) -> Execution:
-    """Send the tests, and open the cancellation window: live is at T, or a whole window later.
+    """Send the tests, and open the cancellation window; live is at T, or a whole window later.
 
     Raises: StepFailedError if a test is required and reached nobody.
     """
@@ -78,16 +78,16 @@ def send_test(context: SendContext, execution: Execution) -> Execution:
 
 
 def _window(context: StepContext, execution: Execution) -> timedelta:
-    own, least = execution.automation.settings.cancellation_window, context.limits.min_window
+    own, minimum = execution.automation.settings.cancellation_window, context.limits.min_window
     is_free = not walks_as_live(execution.mode) or execution.trigger is Trigger.AD_HOC
-    if own >= least or is_free:
+    if own >= minimum or is_free:
         return own
     text = (
-        f"The window of {own.total_seconds():g} s is made {least.total_seconds():g} s "
+        f"The window of {own.total_seconds():g} s is made {minimum.total_seconds():g} s "
         "(PUSH_MIN_CANCELLATION_WINDOW_SECONDS)."
     )
     note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)
-    return least
+    return minimum
 
 
 def _is_required(execution: Execution) -> bool:
@@ -102,20 +102,20 @@ def _test_push(context: SendContext, execution: Execution, progress: PushProgres
     rows = find_test_rows(
         context, execution, progress.position, context.data_folder / audience.file
     )
-    sent = _send(context, execution, page, rows)
+    sent = _send_tests(context, execution, page, rows)
     if sent:
         done = "sent to" if delivers(execution.mode) else "tried out for"
         text = f"Push {progress.position}: test {done} {', '.join(sent)}."
         note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.SUCCESS)
         return replace(progress, status=PushStatus.TEST_SENT)
-    _judge_silence(context, execution, page, tried=bool(rows))
+    _report_silence(context, execution, page, tried=bool(rows))
     return progress
 
 
-def _send(
+def _send_tests(
     context: SendContext, execution: Execution, page: LedgerPage, rows: list[AudienceRow]
 ) -> list[str]:
-    """Send the tests that were not sent before; return who has one now."""
+    """Send the tests that were not sent before; return the users who have one now."""
 
     def may_send(connection: Connection) -> bool:
         return holds_execution(connection, execution)
@@ -148,7 +148,7 @@ def _is_open(row: AudienceRow, states: Mapping[UUID, str]) -> bool:
 
 
 def _send_patiently(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
-    """Send, and wait here for what the provider defers: a test ends with its outcome."""
+    """Send, and wait here for what the provider defers, so that the test ends with its outcome."""
     while True:
         with context.database.transaction() as connection:
             deferred = select_deferred(connection, task.page)
@@ -169,7 +169,7 @@ def _wait_until(context: StepContext, task: SendTask, due_at: datetime | None) -
         time.sleep(LOOK_S)
 
 
-def _judge_silence(
+def _report_silence(
     context: StepContext, execution: Execution, page: LedgerPage, *, tried: bool
 ) -> None:
     """Fail the execution, or warn, because the test of a push reached nobody."""

@@ -1,4 +1,4 @@
-"""Stop an execution: cancel it before it is live, or stop it in any phase; and say who was sent."""
+"""Stop an execution: cancel it before it is live, or stop it in any phase; with a receipt."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ from push_blaster.domain.executions.funnel import Funnel, add_funnels
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.domain.schedule.schedule import slots_between
 
-#: How long a stop waits for messages in flight to come to an end before it writes its receipt.
+#: How long a stop waits for messages in flight before it returns its receipt.
 DRAIN_S: Final = 1.0
 
 
@@ -54,7 +54,7 @@ def cancel_execution(database: Database, execution_id: str, reason: str, now: da
 
 
 def stop_execution(database: Database, execution_id: str, reason: str, now: datetime) -> Receipt:
-    """Stop an execution in whatever phase it is; nothing more is sent once this has returned.
+    """Stop an execution in any phase; nothing more is sent once this has returned.
 
     Raises: ExecutionNotFoundError; CannotStopError if it has ended.
     """
@@ -68,17 +68,17 @@ def cancel_pending(database: Database, automation_id: str, reason: str, now: dat
         return [
             execution_id
             for execution_id in pending
-            if _end(connection, execution_id, BEFORE_LIVE, reason, now)
+            if _cancel(connection, execution_id, BEFORE_LIVE, reason, now)
         ]
 
 
 def cancel_off_schedule(connection: Connection, automation: Automation, now: datetime) -> None:
-    """Cancel the executions not yet live whose slots the automation's schedule has no more."""
+    """Cancel executions that are not live yet and whose slots the schedule no longer has."""
     for execution_id in select_running_ids(connection, automation.id, BEFORE_LIVE):
         execution = select_execution(connection, execution_id)
         if execution.trigger is Trigger.SCHEDULE and not _has_slot(automation, execution.slot):
-            reason = "The schedule was changed: its slot is none any more."
-            _end(connection, execution_id, BEFORE_LIVE, reason, now)
+            reason = "The schedule was changed and no longer has its slot."
+            _cancel(connection, execution_id, BEFORE_LIVE, reason, now)
 
 
 def _has_slot(automation: Automation, slot: datetime) -> bool:
@@ -86,12 +86,12 @@ def _has_slot(automation: Automation, slot: datetime) -> bool:
 
 
 def end_everything(database: Database, reason: str, now: datetime) -> dict[str, list[str]]:
-    """End every execution in whatever phase, and return the ids of what ended by automation."""
+    """End every execution in any phase; return the ids of those that ended, by automation."""
     ended: dict[str, list[str]] = {}
     with database.transaction() as connection:
         for automation_id in select_running_automations(connection):
             for execution_id in select_running_ids(connection, automation_id, RUNNING):
-                if _end(connection, execution_id, RUNNING, reason, now):
+                if _cancel(connection, execution_id, RUNNING, reason, now):
                     ended.setdefault(automation_id, []).append(execution_id)
     return ended
 
@@ -100,14 +100,14 @@ def _stop(
     database: Database, execution_id: str, phases: Collection[Phase], reason: str, now: datetime
 ) -> Receipt:
     with database.transaction() as connection:
-        stopped = _end(connection, execution_id, phases, reason, now)
+        stopped = _cancel(connection, execution_id, phases, reason, now)
         execution = select_execution(connection, execution_id)
     if not stopped and execution.phase is not Phase.CANCELLED:
         raise CannotStopError(_why_not(execution))
     return Receipt(execution=execution, funnels=_drain(database, execution))
 
 
-def _end(
+def _cancel(
     connection: Connection,
     execution_id: str,
     phases: Collection[Phase],
@@ -121,7 +121,7 @@ def _end(
 
 
 def _drain(database: Database, execution: Execution) -> dict[int, Funnel]:
-    """Return the funnels once no message is in flight, or after `DRAIN_S`."""
+    """Return the funnels when no message is in flight any more, or after `DRAIN_S`."""
     give_up_at = time.monotonic() + DRAIN_S
     while True:
         with database.transaction() as connection:

@@ -9,7 +9,7 @@ from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
-from push_blaster.adapters.delivery.message_size import MOST_BYTES
+from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.use_cases.audiences.preview_pushes import (
     PreviewedMessage,
@@ -80,7 +80,7 @@ def preview_routes(context: WebContext) -> Routes:
 
     def preview(automation: Automation, body: dict[str, Any]) -> dict[str, Any]:
         found = preview_pushes(context, automation, body["user_ids"] or (), body["limit"])
-        return {"pushes": [_show(push) for push in found], "most_bytes": MOST_BYTES}
+        return {"pushes": [_show(push) for push in found], "most_bytes": MAX_MESSAGE_BYTES}
 
     @routes.route("/api/automation/recipes/<automation_id>/preview", methods=["POST"])
     @only_reads

@@ -70,7 +70,7 @@ def delivery_routes(database: Database) -> Routes:
         with database.transaction() as connection:
             select_execution(connection, execution_id)
             found = select_deliveries(connection, execution_id, after, query.limit, query.user_id)
-        return {"deliveries": found, "next_cursor": _next(found, query.limit)}
+        return {"deliveries": found, "next_cursor": _write_next_cursor(found, query.limit)}
 
     @routes.route("/api/executions/<execution_id>/export.csv", methods=["GET"])
     @routes.alt_response(200, content_type="text/csv")
@@ -80,7 +80,7 @@ def delivery_routes(database: Database) -> Routes:
             execution = select_execution(connection, execution_id)
         name = file_name(execution)
         return Response(
-            _write(database, execution),
+            _write_csv(database, execution),
             mimetype="text/csv",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
@@ -100,7 +100,7 @@ def delivery_routes(database: Database) -> Routes:
     return routes
 
 
-def _next(found: Sequence[LedgerRow], limit: int) -> str | None:
+def _write_next_cursor(found: Sequence[LedgerRow], limit: int) -> str | None:
     """Return the cursor of what follows a full page."""
     if len(found) < limit:
         return None
@@ -113,7 +113,7 @@ def _read_batch(text: str) -> tuple[int, int]:
     return int(position), int(batch)
 
 
-def _write(database: Database, execution: Execution) -> Iterator[str]:
+def _write_csv(database: Database, execution: Execution) -> Iterator[str]:
     """Yield the CSV piece by piece, from one snapshot of the ledger."""
     pushes = {
         progress.position: (push.id, push.title, push.layer_id)
@@ -122,10 +122,10 @@ def _write(database: Database, execution: Execution) -> Iterator[str]:
     yield write_csv([COLUMNS])
     with database.transaction() as connection:
         rows = stream_deliveries(connection, execution.id)
-        yield from stream_csv(_row(row, pushes) for row in rows)
+        yield from stream_csv(_make_csv_row(row, pushes) for row in rows)
 
 
-def _row(row: LedgerRow, pushes: Mapping[int, tuple[object, ...]]) -> tuple[object, ...]:
+def _make_csv_row(row: LedgerRow, pushes: Mapping[int, tuple[object, ...]]) -> tuple[object, ...]:
     head = (row.position, *pushes[row.position], row.user_id, row.state)
     instants = (_instant(row.claimed_at), _instant(row.settled_at))
     was_in_doubt = str(row.was_in_doubt).lower()

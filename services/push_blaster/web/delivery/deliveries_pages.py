@@ -1,4 +1,4 @@
-"""The page that tells what one user got, in one execution or in all of them."""
+"""The page about what one user got, in one execution or in all of them."""
 
 from typing import Final
 from uuid import UUID
@@ -21,9 +21,9 @@ def delivery_pages(database: Database) -> Blueprint:
 
     @pages.get("/deliveries")
     def search() -> ResponseReturnValue:
-        """Show what became of the user that is searched for."""
+        """Show the deliveries of the user that is searched for."""
         user, execution_id = (request.args.get(name, "").strip() for name in ("user", "execution"))
-        found = _find(database, user, execution_id or None) if user else []
+        found = _find_deliveries(database, user, execution_id or None) if user else []
         is_full = len(found) == PAGE
         older = write_cursor(found[-1].claimed_at, found[-1].entry) if is_full else None
         return render_template(
@@ -33,7 +33,7 @@ def delivery_pages(database: Database) -> Blueprint:
     return pages
 
 
-def _find(database: Database, user: str, execution_id: str | None) -> list[UserDelivery]:
+def _find_deliveries(database: Database, user: str, execution_id: str | None) -> list[UserDelivery]:
     try:
         user_id = UUID(user)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""An execution as pages show it: how far it is, what may be done, where people were lost."""
+"""An execution as pages show it: its progress, and where users were lost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group, add_fun
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 
-#: The phases that a live execution walks through, as people call them.
+#: The phases of a live execution, by the names on pages.
 STATIONS: Final = (
     (Phase.WAITING, "Waiting"),
     (Phase.AUDIENCE_GENERATION, "Audience"),
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An execution, and what is worked out from it for a page."""
+    """An execution, and what pages derive from it."""
 
     execution: Execution
     funnels: tuple[Funnel, ...]
@@ -49,7 +49,7 @@ class Card:
 
     @property
     def zone(self) -> str:
-        """The zone that its times are told in."""
+        """The zone of the times that pages show."""
         return self.execution.automation.schedule.timezone
 
     @property

@@ -1,4 +1,4 @@
-"""The shapes of executions on the wire."""
+"""The schemas of executions."""
 
 from typing import Any
 
@@ -105,9 +105,9 @@ FunnelSchema = _make_funnel_schema()
 
 
 class ForecastSchema(DocumentSchema):
-    """Whom cadence was expected to hold back, asked when the audience was frozen.
+    """Whom cadence was expected to cap, when the audience was frozen.
 
-    Without an answer there are no counts, and a reason.
+    Without an answer of cadence there is a reason, and no counts.
     """
 
     at = fields.String(metadata={"format": "date-time", "description": "the planned instant"})

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
 from chassis.clock import utc_now
+from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
@@ -97,6 +98,15 @@ def execution_routes(context: WebContext) -> Routes:
             "next_cursor": write_cursor(found[-1].created_at, found[-1].id) if is_full else None,
         }
 
+    _add_reads(routes, database)
+    _add_stops(routes, database)
+    _add_approval_and_resumption(routes, context)
+    return routes
+
+
+def _add_reads(routes: Routes, database: Database) -> None:
+    """Add the routes that read one execution."""
+
     @routes.route("/api/executions/<execution_id>", methods=["GET"])
     @routes.response(200, ExecutionSchema)
     def read_one(execution_id: str) -> ShownExecution:
@@ -119,13 +129,9 @@ def execution_routes(context: WebContext) -> Routes:
         last = entries[-1].id if entries else query["after"]
         return {"entries": entries, "next_after": last}
 
-    _add_changes(routes, context)
-    return routes
 
-
-def _add_changes(routes: Routes, context: WebContext) -> None:
-    """Add the routes that cancel, approve, stop and resume one execution."""
-    database, cadence = context.database, context.cadence
+def _add_stops(routes: Routes, database: Database) -> None:
+    """Add the routes that end one execution."""
 
     @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
     @stops()
@@ -139,18 +145,6 @@ def _add_changes(routes: Routes, context: WebContext) -> None:
         receipt = cancel_execution(database, execution_id, reason, utc_now())
         return ShownReceipt(show_execution(database, receipt.execution), receipt.totals)
 
-    @routes.route("/api/executions/<execution_id>/approve", methods=["POST"])
-    @simulates
-    @asks_for(Role.OPERATOR)
-    @routes.arguments(ApproveSchema, required=False)
-    @routes.response(200, ExecutionSchema)
-    def approve(body: dict[str, Any], execution_id: str) -> ShownExecution:
-        """Approve an execution in its window, so that it may go live; a change voids it."""
-        seen = Hashes(body["content"], body["audience"])
-        approval = Approval(by=body["by"] or caller_name(), at=utc_now(), hashes=seen)
-        approved = approve_execution(database, cadence, execution_id, approval)
-        return show_execution(database, approved)
-
     @routes.route("/api/executions/<execution_id>/stop", methods=["POST"])
     @stops()
     @simulates
@@ -162,6 +156,23 @@ def _add_changes(routes: Routes, context: WebContext) -> None:
         reason = body["reason"] or f"Stopped by {caller_name()}."
         receipt = stop_execution(database, execution_id, reason, utc_now())
         return ShownReceipt(show_execution(database, receipt.execution), receipt.totals)
+
+
+def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
+    """Add the routes that let one execution go live, or resume it."""
+    database = context.database
+
+    @routes.route("/api/executions/<execution_id>/approve", methods=["POST"])
+    @simulates
+    @asks_for(Role.OPERATOR)
+    @routes.arguments(ApproveSchema, required=False)
+    @routes.response(200, ExecutionSchema)
+    def approve(body: dict[str, Any], execution_id: str) -> ShownExecution:
+        """Approve an execution in its window, so that it may go live; a change voids it."""
+        seen = Hashes(body["content"], body["audience"])
+        approval = Approval(by=body["by"] or caller_name(), at=utc_now(), hashes=seen)
+        approved = approve_execution(database, context.cadence, execution_id, approval)
+        return show_execution(database, approved)
 
     @routes.route("/api/executions/<execution_id>/resume", methods=["POST"])
     @asks_for(Role.OPERATOR)

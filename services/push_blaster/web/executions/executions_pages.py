@@ -37,7 +37,7 @@ from push_blaster.web.frame.cursors import read_cursor, read_instant, write_curs
 from push_blaster.web.frame.frame import once_key, page_routes
 
 PAGE: Final = 50
-#: So many lines of a log are shown at once; earlier and later ones are asked for.
+#: How many lines of a log are shown at once.
 LOG_LINES: Final = 200
 LEVELS: Final = {
     "": tuple(LogLevel),
@@ -79,13 +79,22 @@ def execution_pages(context: WebContext) -> Blueprint:
             older=older,
         )
 
+    _add_views(pages, database)
+    _add_stops(pages, database)
+    _add_starts(pages, context)
+    return pages
+
+
+def _add_views(pages: Blueprint, database: Database) -> None:
+    """Add what shows one execution."""
+
     @pages.get("/executions/<execution_id>")
     def show(execution_id: str) -> ResponseReturnValue:
         """Show one execution."""
         return render_template(
             "execution.html",
-            **_read(context.database, execution_id),
-            log=_read_log(context.database, execution_id),
+            **_read_execution(database, execution_id),
+            log=_read_log(database, execution_id),
             asked=request.args,
             log_lines=LOG_LINES,
         )
@@ -93,14 +102,14 @@ def execution_pages(context: WebContext) -> Blueprint:
     @pages.get("/live/executions/<execution_id>")
     def live(execution_id: str) -> ResponseReturnValue:
         """Return what changes on its page."""
-        return render_template("parts/execution.html", **_read(context.database, execution_id))
+        return render_template("parts/execution.html", **_read_execution(database, execution_id))
 
     @pages.get("/live/executions/<execution_id>/log")
     def log(execution_id: str) -> ResponseReturnValue:
         """Return lines of its log: the last ones, or those beside a line that is shown."""
         with database.transaction() as connection:
             zone = select_execution(connection, execution_id).automation.schedule.timezone
-        lines = _read_log(context.database, execution_id)
+        lines = _read_log(database, execution_id)
         return render_template("parts/log_lines.html", log=lines, zone=zone)
 
     @pages.get("/executions/<execution_id>/failures")
@@ -111,11 +120,15 @@ def execution_pages(context: WebContext) -> Blueprint:
             found = select_failures(connection, execution_id, PAGE)
         return render_template("failures.html", execution=execution, found=found)
 
+
+def _add_stops(pages: Blueprint, database: Database) -> None:
+    """Add what asks for confirmation, and what cancels or stops."""
+
     @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume):action>")
     @asks_for(Role.OPERATOR)
     def confirm(execution_id: str, action: str) -> ResponseReturnValue:
         """Ask whether that is meant; shown as a dialogue where there is JavaScript."""
-        read = _read(context.database, execution_id)
+        read = _read_execution(database, execution_id)
         return render_template("execution_confirm.html", action=action, word=WORD, **read)
 
     @pages.post("/executions/<execution_id>/cancel")
@@ -124,7 +137,7 @@ def execution_pages(context: WebContext) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def cancel(execution_id: str) -> ResponseReturnValue:
         """Cancel it before it goes live."""
-        return _end(
+        return _answer_stop(
             execution_id,
             lambda reason: cancel_execution(
                 database, execution_id, reason or f"Cancelled by {caller_name()}.", utc_now()
@@ -137,16 +150,20 @@ def execution_pages(context: WebContext) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def stop(execution_id: str) -> ResponseReturnValue:
         """Stop it in any phase."""
-        card = _read(context.database, execution_id)["card"]
+        card = _read_execution(database, execution_id)["card"]
         if card.is_live and request.form.get("word", "").strip().upper() != WORD:
             flash(f"Nothing was stopped: type {WORD} to confirm.", "error")
             return redirect(url_for(".confirm", execution_id=execution_id, action="stop"), 303)
-        return _end(
+        return _answer_stop(
             execution_id,
             lambda reason: stop_execution(
                 database, execution_id, reason or f"Stopped by {caller_name()}.", utc_now()
             ),
         )
+
+
+def _add_starts(pages: Blueprint, context: WebContext) -> None:
+    """Add what lets an execution go live, and what resumes one."""
 
     @pages.post("/executions/<execution_id>/approve")
     @simulates
@@ -156,22 +173,20 @@ def execution_pages(context: WebContext) -> Blueprint:
         seen = Hashes(request.form.get("content", ""), request.form.get("audience", ""))
         by = request.form.get("by", "").strip() or caller_name()
         approval = Approval(by=by, at=utc_now(), hashes=seen)
-        approve_execution(database, context.cadence, execution_id, approval)
+        approve_execution(context.database, context.cadence, execution_id, approval)
         flash("Approved. It goes live as planned, unless something changes.", "success")
         return redirect(url_for(".show", execution_id=execution_id), 303)
 
     @pages.post("/executions/<execution_id>/resume")
     @asks_for(Role.OPERATOR)
     def resume(execution_id: str) -> ResponseReturnValue:
-        """Go on with it: a new execution, to whoever was not sent to."""
+        """Resume it: a new execution sends to whoever was not sent to."""
         started = resume_execution(context, execution_id, utc_now(), idempotency_key=once_key())
         flash("Started. It sends only to users who were not sent to before.", "success")
         return redirect(url_for(".show", execution_id=started.id), 303)
 
-    return pages
 
-
-def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValue:
+def _answer_stop(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValue:
     receipt = act(request.form.get("reason", "").strip())
     totals = receipt.totals
     text = (
@@ -182,7 +197,7 @@ def _end(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValu
     return redirect(url_for(".show", execution_id=execution_id), 303)
 
 
-def _read(database: Database, execution_id: str) -> dict[str, Any]:
+def _read_execution(database: Database, execution_id: str) -> dict[str, Any]:
     with database.transaction() as connection:
         execution = select_execution(connection, execution_id)
         counted = select_ledger_counts(connection, execution_id)

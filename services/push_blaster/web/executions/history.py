@@ -63,19 +63,12 @@ def history_routes(database: Database) -> Routes:
     @routes.answers()
     def history(query: dict[str, Any], automation_id: str) -> ResponseReturnValue:
         """List an automation's executions by page, live and tests, also of one that is gone."""
-        page, limit = query["page"], query["limit"]
         with database.transaction() as connection:
             found, total = select_history(connection, _read_query(automation_id, query))
-        pages = -(-total // limit)
-        pagination = {
-            "page": page,
-            "limit": limit,
-            "total": total,
-            "totalPages": pages,
-            "hasNext": page < pages,
-            "hasPrev": page > 1,
+        data = {
+            "executions": [_show_run(run) for run in found],
+            "pagination": _paginate(query["page"], query["limit"], total),
         }
-        data = {"executions": [_show(run) for run in found], "pagination": pagination}
         return jsonify(success=True, data=data, message=f"{total} executions.")
 
     @routes.route(
@@ -105,10 +98,25 @@ def history_routes(database: Database) -> Routes:
         with database.transaction() as connection:
             found, _ = select_history(connection, asked)
             counted = select_statistics(connection, [automation_id]).get(automation_id, {})
-        data = {"history": [_show(run) for run in found], "stats": _count(found, counted)}
+        data = {
+            "history": [_show_run(run) for run in found],
+            "stats": _count_recent(found, counted),
+        }
         return jsonify(success=True, data=data, message="Found.")
 
     return routes
+
+
+def _paginate(page: int, limit: int, total: int) -> dict[str, object]:
+    pages = -(-total // limit)
+    return {
+        "page": page,
+        "limit": limit,
+        "total": total,
+        "totalPages": pages,
+        "hasNext": page < pages,
+        "hasPrev": page > 1,
+    }
 
 
 def _read_query(automation_id: str, query: dict[str, Any]) -> HistoryQuery:
@@ -125,7 +133,7 @@ def _read_query(automation_id: str, query: dict[str, Any]) -> HistoryQuery:
 
 
 def _read_instant(name: str, text: str | None, of_day: timedelta) -> datetime | None:
-    """Return the instant; of a day, the instant `of_day` after its beginning in UTC."""
+    """Return the instant; of a day without a time, the instant `of_day` after its start in UTC."""
     if text is None:
         return None
     try:
@@ -139,7 +147,7 @@ def _read_instant(name: str, text: str | None, of_day: timedelta) -> datetime | 
     return instant
 
 
-def _show(run: PastRun) -> dict[str, Any]:
+def _show_run(run: PastRun) -> dict[str, Any]:
     ended = run.ended_at
     return {
         "executionId": run.id,
@@ -159,7 +167,7 @@ def _show(run: PastRun) -> dict[str, Any]:
     }
 
 
-def _count(found: list[PastRun], counted: dict[str, object]) -> dict[str, Any]:
+def _count_recent(found: list[PastRun], counted: dict[str, object]) -> dict[str, Any]:
     live = [run for run in found if run.mode == Mode.LIVE]
     ended = [run for run in live if run.phase in (Phase.COMPLETED, Phase.FAILED)]
     good = sum(run.phase == Phase.COMPLETED for run in ended)

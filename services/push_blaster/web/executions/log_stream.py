@@ -1,4 +1,4 @@
-"""An execution's log as server-sent events: followed to its end, resumable, never silent."""
+"""An execution's log as server-sent events: followed to its end, resumable, with heartbeats."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,14 +13,14 @@ from push_blaster.adapters.executions.execution_log import LogEntry, select_log
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 
-#: How often a followed log is read, and how often a silent one says that it lives.
+#: How often a followed log is read, and how often a silent one sends a heartbeat.
 FOLLOW_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class StreamShape:
-    """How a stream looks on the wire: the id and data of an entry, and its last words."""
+    """The format of a stream: the id and data of an entry, and the last event."""
 
     entry_id: Callable[[int], str]
     entry: Callable[[LogEntry], Mapping[str, Any]]

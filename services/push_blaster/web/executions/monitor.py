@@ -28,7 +28,7 @@ from push_blaster.domain.executions.phase import RUNNING
 from push_blaster.domain.executions.safeguards import Severity
 from push_blaster.use_cases.context import WebContext
 
-#: What an open violation takes from the health score of 100; resolving it gives that back.
+#: How much an open violation lowers the health score of 100.
 CRITICAL_COSTS: Final = 20
 WARNING_COSTS: Final = 5
 HEALTHY_ABOVE: Final = 80

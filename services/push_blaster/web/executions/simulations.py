@@ -1,4 +1,4 @@
-"""Whoever only simulates stays away from executions that deliver."""
+"""Test tokens may not change executions that deliver."""
 
 from flask import Flask, request
 from werkzeug.exceptions import Forbidden
@@ -11,7 +11,7 @@ from push_blaster.web.frame.csrf import READS
 
 
 def guard_deliveries(app: Flask, database: Database) -> None:
-    """Refuse what a test token would do to an execution whose messages leave the machine."""
+    """Refuse a test token's request about an execution whose messages leave the machine."""
 
     @app.before_request
     def check() -> None:

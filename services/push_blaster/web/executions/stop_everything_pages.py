@@ -1,4 +1,4 @@
-"""The page that stops everything: one question away from wherever one is."""
+"""The page that stops everything, after one question."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.frame import page_routes
 
-#: What has to be typed.
+#: The words that confirm it.
 WORD: Final = "STOP ALL"
 
 
@@ -26,7 +26,7 @@ def stop_everything_pages(database: Database, files: AutomationFiles) -> Bluepri
     @pages.get("/stop-everything")
     @asks_for(Role.OPERATOR)
     def ask() -> ResponseReturnValue:
-        """Ask whether that is meant, and tell what it would end."""
+        """Ask for confirmation, and show what a stop would end."""
         with database.transaction() as connection:
             running = count_running(connection)
         scheduled = sum(one.automation.is_scheduled for one in files.read_all().values())

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from push_blaster.adapters.delivery.message_size import MOST_BYTES, find_excess, measure
+from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES, find_excess, measure
 from push_blaster.domain.delivery.message import Message
 
 #: One to six bytes each, as JSON writes them.
@@ -35,7 +35,7 @@ def test_a_message_is_too_long_if_and_only_if_its_bytes_are(kind: str) -> None:
     found = set()
     for _ in range(3_000):
         message = a_message(kind, dice)
-        is_too_long = measure(message)[limit] > MOST_BYTES[limit]
+        is_too_long = measure(message)[limit] > MAX_MESSAGE_BYTES[limit]
         found.add(is_too_long)
         assert (find_excess(message) is not None) is is_too_long
 

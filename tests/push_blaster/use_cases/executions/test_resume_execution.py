@@ -1,4 +1,4 @@
-"""A stopped live send is gone on with only when somebody asks, and skips whoever was sent to."""
+"""A stopped live send is resumed only when somebody asks, and skips whoever was sent to."""
 
 import pytest
 
@@ -71,14 +71,14 @@ def test_what_is_still_being_wound_up_is_waited_for(bench: Bench) -> None:
         resume(bench, execution_id)
 
 
-def test_what_has_completed_or_never_began_is_not_gone_on_with(bench: Bench) -> None:
+def test_what_has_completed_or_never_began_is_not_resumed(bench: Bench) -> None:
     completed = bench.run(bench.start()).id
     waiting = bench.start(settings={"cancellationWindowMinutes": 30})
     bench.work()
     stop(bench, waiting)
 
     for execution_id in (completed, waiting):
-        with pytest.raises(CannotResumeError, match="Start the automation anew"):
+        with pytest.raises(CannotResumeError, match="Start the automation again"):
             resume(bench, execution_id)
 
 
@@ -91,4 +91,4 @@ def test_an_audience_that_is_gone_ends_in_a_clear_message(bench: Bench) -> None:
     second = bench.run(resume(bench, first))
 
     assert second.phase is Phase.FAILED
-    assert "is gone; it cannot be gone on with" in (second.reason or "")
+    assert "is gone; the execution cannot be resumed" in (second.reason or "")

@@ -219,7 +219,7 @@ def test_an_approval_is_of_what_was_looked_at(bench: Bench) -> None:
     execution_id = in_window(bench)
 
     for seen in ({"content": "other"}, {"audience": "other"}):
-        with pytest.raises(CannotApproveError, match="not what was looked at"):
+        with pytest.raises(CannotApproveError, match="has changed since it was looked at"):
             approve(bench, execution_id, **seen)
 
     assert bench.run(execution_id).phase is Phase.SKIPPED

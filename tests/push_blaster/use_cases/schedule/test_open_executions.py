@@ -151,7 +151,7 @@ def test_a_time_that_is_moved_cancels_what_waits_for_the_old_one(bench: Bench) -
 
     old, new = bench.executions()
     assert (old.slot, old.phase) == (SLOT, Phase.CANCELLED)
-    assert old.reason == "The schedule was changed: its slot is none any more."
+    assert old.reason == "The schedule was changed and no longer has its slot."
     assert (new.slot, new.phase) == (SLOT + 30 * MINUTE, Phase.WAITING)
 
 

@@ -158,7 +158,7 @@ def test_a_log_is_read_in_parts(client: FlaskClient, database: Database) -> None
     assert (beyond.status_code, beyond.get_json()["errors"][0][:6]) == (400, "after:")
 
 
-def test_only_a_live_send_that_was_stopped_on_its_way_is_gone_on_with(client: FlaskClient) -> None:
+def test_only_a_live_send_that_was_stopped_on_its_way_is_resumed(client: FlaskClient) -> None:
     started = start(client)
     client.post(f"/api/executions/{started['id']}/cancel")
 
@@ -166,7 +166,7 @@ def test_only_a_live_send_that_was_stopped_on_its_way_is_gone_on_with(client: Fl
     unknown = client.post("/api/executions/none/resume")
 
     assert (refused.status_code, unknown.status_code) == (409, 404)
-    assert "Start the automation anew" in refused.get_json()["error"]
+    assert "Start the automation again" in refused.get_json()["error"]
     assert client.get(f"/api/executions/{started['id']}").get_json()["canResume"] is False
 
 
