@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flask import Flask
+from flask import Blueprint, Flask
 
 from chassis.clock import utc_now
 from chassis.fast_json import FastJson
@@ -13,6 +13,7 @@ from chassis.service import ServiceFrame, frame_service
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.adapters.executions.execution_view import select_statistics
 from push_blaster.settings import PushSettings
+from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
 from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
@@ -46,7 +47,7 @@ from push_blaster.web.operations.metrics import read_gauges_from
 from push_blaster.web.original.execute import execute_routes
 from push_blaster.web.original.migration import migration_routes
 from push_blaster.web.original.sequences import sequence_routes
-from push_blaster.web.page_registry import Site
+from push_blaster.web.page_registry import PageRegistry
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.clock import clock_routes
 from push_blaster.web.schedule.plans import plan_routes
@@ -58,14 +59,13 @@ MAX_BODY = 32 * 1024 * 1024
 def create_app(settings: PushSettings | None = None, adapters: Adapters | None = None) -> Flask:
     """Build the web; gunicorn calls this as `push_blaster.app:create_app()`.
 
-    Whoever brings `adapters` of those settings may close them afterwards.
+    A caller that passes `adapters` may close them afterwards.
     """
     settings = settings or PushSettings.from_environ()
     configure_logs("push-web", settings.log_format)
     adapters = adapters or connect_adapters(settings)
     database = adapters.database
     context = make_web_context(settings, adapters)
-    watch = ClockWatch(adapters.files, database)
 
     app = Flask(__name__, static_folder="web/static", template_folder="web/templates")
     app.json = FastJson(app)
@@ -83,7 +83,28 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
     guard_deliveries(app, database)
     install_audit(app, database)
-    for routes in (
+    for routes in _make_routes(settings, adapters, context):
+        api.register_blueprint(routes)
+    install_page_frame(app)
+    registry = PageRegistry(
+        sessions=sessions,
+        context=context,
+        templates=adapters.templates,
+        records=CadenceRecords(settings.cadence_url, settings.cadence_token),
+        push_hosts=settings.delivery.push_hosts,
+    )
+    for pages in registry.pages():
+        app.register_blueprint(pages)
+    return app
+
+
+def _make_routes(
+    settings: PushSettings, adapters: Adapters, context: WebContext
+) -> Sequence[Blueprint]:
+    """Return every route of the API, in groups."""
+    database, push_hosts = adapters.database, settings.delivery.push_hosts
+    watch = ClockWatch(adapters.files, database)
+    return (
         recipe_routes(
             adapters.files,
             cancel_pending=lambda id_, reason: cancel_pending(database, id_, reason, utc_now()),
@@ -108,8 +129,8 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
         send_push_routes(context, settings.send_wait),
         script_run_routes(database, adapters.scripts),
         script_routes(adapters.scripts, context.limits.script),
-        device_routes(database, settings.delivery.push_hosts),
-        device_upkeep_routes(database, settings.delivery.push_hosts),
+        device_routes(database, push_hosts),
+        device_upkeep_routes(database, push_hosts),
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
@@ -119,19 +140,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
             read_gauges_from(database, adapters.files, adapters.cadence, watch),
             metrics_open=settings.metrics_open,
         ),
-    ):
-        api.register_blueprint(routes)
-    install_page_frame(app)
-    site = Site(
-        sessions=sessions,
-        context=context,
-        templates=adapters.templates,
-        records=CadenceRecords(settings.cadence_url, settings.cadence_token),
-        push_hosts=settings.delivery.push_hosts,
     )
-    for pages in site.pages():
-        app.register_blueprint(pages)
-    return app
 
 
 def _read_statistics(database: Database, ids: Sequence[str]) -> dict[str, dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Every page there is."""
+"""The registry of all pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ from push_blaster.web.problems import PROBLEMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """What the pages show and act on."""
+class PageRegistry:
+    """Makes the pages from what they show and act on."""
 
     sessions: Sessions
     context: WebContext

@@ -1,7 +1,7 @@
-"""The pages about cadence: rules, what others would have done, one user, reach, imports."""
+"""The pages about cadence: rules and their simulation, one user, reach, imports."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,9 +11,18 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_name
 from push_blaster.adapters.audiences.frozen_audiences import read_users
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.cadence.cadence_records import CadenceRecords, CadenceRefusedError
+from push_blaster.adapters.cadence.cadence_records import (
+    AllowedSends,
+    CadenceRecords,
+    CadenceRefusedError,
+    JsonObject,
+    Reach,
+    ReachPoint,
+    Simulation,
+)
 from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
 from push_blaster.adapters.executions.execution_view import select_last_audience
+from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.cadence.rule_form import read_rules_form
@@ -21,35 +30,42 @@ from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import LAYERS
 
 WEEK_HOURS: Final = 168
-#: So many of a user's last pushes are shown beside what cadence says.
+#: How many of a user's last pushes the page shows.
 HISTORY: Final = 20
-#: So many users of an audience are asked about; more would not change the curve.
+#: How many users of an audience are asked about; more would not change the curve.
 SAMPLE: Final = 200_000
 
 
 def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
     """Return the pages about cadence."""
     pages = page_routes("cadence")
+    _add_rule_pages(pages, records)
+    _add_user_page(pages, context, records)
+    _add_reach_page(pages, context, records)
+    _add_import_pages(pages, records)
+    return pages
 
+
+def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
     @pages.get("/cadence")
     def rules() -> ResponseReturnValue:
-        """Show the rules in force, and what was changed about them."""
+        """Show the rules in force, and their changes."""
         found = records.read_rules()
-        return _show_rules(found["rules"], str(found["version"]), changes=records.list_changes())
+        return _show_rules(found.rules, found.version, changes=records.list_changes())
 
     @pages.post("/cadence/simulate")
     @only_reads
     @asks_for(Role.OPERATOR)
     def simulate() -> ResponseReturnValue:
-        """Show what the rules of the form would have done with the last weeks."""
+        """Show what the last weeks would have been under the rules of the form."""
         sent = read_rules_form(request.form)
         version = request.form.get("version", "")
-        in_force = records.read_rules()["rules"]
+        in_force = records.read_rules().rules
         try:
             after, before = records.simulate(sent), records.simulate(in_force)
         except CadenceRefusedError as refusal:
             return _show_rules(sent, version, fault=str(refusal), status=400)
-        return _show_rules(sent, version, effect=_effect(before, after))
+        return _show_rules(sent, version, effect=RuleEffect(before, after))
 
     @pages.post("/cadence/rules")
     def save() -> ResponseReturnValue:
@@ -61,12 +77,14 @@ def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
             saved = records.replace_rules(sent, version, by or caller_name(), note)
         except CadenceRefusedError as refusal:
             return _show_rules(sent, version, fault=str(refusal), status=409)
-        flash(f"Rules saved as version {saved['version']}. They apply at once.", "success")
+        flash(f"Rules saved as version {saved.version}. They apply at once.", "success")
         return redirect(url_for(".rules"), 303)
 
+
+def _add_user_page(pages: Blueprint, context: WebContext, records: CadenceRecords) -> None:
     @pages.get("/cadence/users")
     def user() -> ResponseReturnValue:
-        """Explain one user: what blocks, which sends counted, when free again."""
+        """Explain the caps of one user: what blocks, which sends count, when it ends."""
         asked = request.args.get("user", "").strip()
         standing, found, fault = None, [], None
         if asked:
@@ -82,29 +100,33 @@ def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
         )
         return page, status
 
+
+def _add_reach_page(pages: Blueprint, context: WebContext, records: CadenceRecords) -> None:
     @pages.get("/cadence/reach")
     def reach() -> ResponseReturnValue:
-        """Show how many of an automation's last audience a push would reach, hour by hour."""
+        """Show how many users of an automation's last audience a push would reach."""
         documents = [d for d in context.files.list_all().documents if d.get("audienceCriteria")]
         chosen = request.args.get("automation", "")
-        curve = _reach(context, records, context.files.load(chosen)) if chosen else None
+        curve = _find_reach(context, records, context.files.load(chosen)) if chosen else None
         return render_template(
             "cadence_reach.html", documents=documents, chosen=chosen, curve=curve
         )
 
+
+def _add_import_pages(pages: Blueprint, records: CadenceRecords) -> None:
     @pages.get("/cadence/imports")
     def imports() -> ResponseReturnValue:
         """List the imports of history."""
-        return render_template("cadence_imports.html", imports=_imports(records), found=None)
+        return render_template("cadence_imports.html", imports=records.list_imports(), found=None)
 
     @pages.get("/live/cadence/imports")
     def live_imports() -> ResponseReturnValue:
-        """Return the list of them, as it grows."""
-        return render_template("parts/cadence_imports.html", imports=_imports(records))
+        """Return the list of imports, which grows."""
+        return render_template("parts/cadence_imports.html", imports=records.list_imports())
 
     @pages.post("/cadence/imports")
     def bring() -> ResponseReturnValue:
-        """Look at a CSV of history, or import it."""
+        """Check a CSV of history, or import it."""
         file = request.files.get("file")
         is_trial = request.form.get("then") != "import"
         if file is None or not file.filename:
@@ -116,25 +138,38 @@ def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
             flash(str(refusal), "error")
             return redirect(url_for(".imports"), 303)
         return render_template(
-            "cadence_imports.html", imports=_imports(records), found=found, is_trial=is_trial
+            "cadence_imports.html", imports=records.list_imports(), found=found, is_trial=is_trial
         )
 
     @pages.post("/cadence/imports/<int:import_id>/undo")
     def undo(import_id: int) -> ResponseReturnValue:
-        """Take an import back."""
+        """Undo an import."""
         removed = records.undo_import(import_id)
         flash(f"Import undone: {removed} notifications removed.", "success")
         return redirect(url_for(".imports"), 303)
 
-    return pages
+
+@dataclass(frozen=True, slots=True)
+class RuleEffect:
+    """What the recorded pushes were under the rules in force, and would be under others."""
+
+    before: Simulation
+    after: Simulation
+
+    @property
+    def layers(self) -> list[tuple[str, AllowedSends, AllowedSends]]:
+        """Return each layer with its sends before and after."""
+        before, after, none = self.before.by_layer, self.after.by_layer, AllowedSends(0, 0)
+        layers = sorted({*before, *after})
+        return [(layer, before.get(layer, none), after.get(layer, none)) for layer in layers]
 
 
 def _show_rules(
-    rules: Sequence[Mapping[str, Any]],
+    rules: Sequence[JsonObject],
     version: str,
     *,
-    changes: Sequence[Mapping[str, Any]] = (),
-    effect: Mapping[str, Any] | None = None,
+    changes: Sequence[JsonObject] = (),
+    effect: RuleEffect | None = None,
     fault: str | None = None,
     status: int = 200,
 ) -> tuple[str, int]:
@@ -142,7 +177,7 @@ def _show_rules(
         "cadence_rules.html",
         rules=rules,
         version=version,
-        changes=[{**c, "changedAt": datetime.fromisoformat(c["changedAt"])} for c in changes],
+        changes=changes,
         effect=effect,
         fault=fault,
         layers=LAYERS,
@@ -150,26 +185,42 @@ def _show_rules(
     return page, status
 
 
-def _effect(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what would have gone out and been held back, under the old and the new rules."""
-    layers = sorted({*before["byLayer"], *after["byLayer"]})
-    nothing = {"allowed": 0, "heldBack": 0}
-    return {
-        "start": datetime.fromisoformat(after["from"]),
-        "end": datetime.fromisoformat(after["until"]),
-        "before": before["total"],
-        "after": after["total"],
-        "users": after["usersAffected"],
-        "layers": [
-            (layer, before["byLayer"].get(layer, nothing), after["byLayer"].get(layer, nothing))
-            for layer in layers
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class ReachCurve:
+    """The reach of an automation's first push to the last audience that it was frozen for."""
+
+    automation: Automation
+    reach: Reach
+
+    @property
+    def push(self) -> Push:
+        """The first push."""
+        return self.automation.pushes[0]
+
+    @property
+    def now(self) -> ReachPoint:
+        """The reach now."""
+        return self.reach.points[0]
+
+    @property
+    def best(self) -> ReachPoint:
+        """The largest reach."""
+        return max(self.reach.points, key=lambda point: point.eligible)
+
+    @property
+    def line(self) -> str:
+        """The points of the curve in a picture of 1000 by 100."""
+        points, users = self.reach.points, max(1, self.reach.users)
+        step = 1000 / max(1, len(points) - 1)
+        return " ".join(
+            f"{round(n * step, 1)},{round(100 - point.eligible * 100 / users, 2)}"
+            for n, point in enumerate(points)
+        )
 
 
-def _reach(
+def _find_reach(
     context: WebContext, records: CadenceRecords, document: Mapping[str, Any]
-) -> dict[str, Any] | None:
+) -> ReachCurve | None:
     automation = read_automation(document)
     push = automation.pushes[0]
     with context.database.transaction() as connection:
@@ -177,30 +228,4 @@ def _reach(
     if last is None or not (context.data_folder / last.file).exists():
         return None
     users = next(read_users(context.data_folder / last.file, SAMPLE), [])
-    forecast = records.forecast(users, push.layer_id, WEEK_HOURS)
-    asked = max(1, forecast["askedCount"])
-    points = [
-        {**p, "at": datetime.fromisoformat(p["at"]), "percent": p["eligible"] * 100 / asked}
-        for p in forecast["reach"]
-    ]
-    best = max(points, key=lambda p: p["eligible"])
-    return {
-        "automation": automation,
-        "push": push,
-        "asked": asked,
-        "points": points,
-        "now": points[0],
-        "best": best,
-        "fault": forecast["failOpenReason"],
-        "line": " ".join(
-            f"{round(n * 1000 / max(1, len(points) - 1), 1)},{round(100 - p['percent'], 2)}"
-            for n, p in enumerate(points)
-        ),
-    }
-
-
-def _imports(records: CadenceRecords) -> list[dict[str, Any]]:
-    return [
-        {**one, "startedAt": datetime.fromisoformat(one["startedAt"])}
-        for one in records.list_imports()
-    ]
+    return ReachCurve(automation, records.forecast(users, push.layer_id, WEEK_HOURS))

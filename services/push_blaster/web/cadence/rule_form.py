@@ -1,5 +1,6 @@
 """The form of the cadence rules: every rule in order, and one more line for a new one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -7,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 from push_blaster.web.automations.form_fields import read_number
 
 
-def read_rules_form(form: MultiDict[str, str]) -> list[dict[str, Any]]:
+def read_rules_form(form: MultiDict[str, str]) -> list[Mapping[str, Any]]:
     """Return the rules as the cadence service takes them; one without a name is none.
 
     What is no number stays as it was typed, and the service says so.
@@ -16,7 +17,7 @@ def read_rules_form(form: MultiDict[str, str]) -> list[dict[str, Any]]:
     return [rule for rule in rules if rule["name"]]
 
 
-def _read_rule(form: MultiDict[str, str], index: str) -> dict[str, Any]:
+def _read_rule(form: MultiDict[str, str], index: str) -> Mapping[str, Any]:
     def text(name: str) -> str:
         return form.get(f"rule.{index}.{name}", "").strip()
 

@@ -41,7 +41,12 @@ class RescheduleSchema(CamelSchema):
 def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) -> Routes:
     """Return the routes about the clock."""
     routes = Routes("clock", __name__, description="What the clock watches")
+    _add_reports(routes, database, watch)
+    _add_restores(routes, database, files, watch)
+    return routes
 
+
+def _add_reports(routes: Routes, database: Database, watch: ClockWatch) -> None:
     @routes.route("/api/automation/audit", methods=["GET"])
     @routes.answers()
     def audit() -> ResponseReturnValue:
@@ -66,6 +71,10 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
         }
         return jsonify(success=True, data=data, timestamp=utc_now(), message="Looked at.")
 
+
+def _add_restores(
+    routes: Routes, database: Database, files: AutomationFiles, watch: ClockWatch
+) -> None:
     @routes.route("/api/automation/debug/reschedule", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(RescheduleSchema)
@@ -104,8 +113,6 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
             },
         }
         return jsonify(success=not after.divergent, data=data, timestamp=utc_now())
-
-    return routes
 
 
 def _wait_for_agreement(
