@@ -37,7 +37,7 @@ class LabelledCount(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class VariantCounts:
+class VariantCount:
     """How many users of one variant were sent to, and how many the provider refused."""
 
     sent: int
@@ -53,7 +53,8 @@ class _Count:
 
 def _declare(label: str, group: Group, *states: LedgerState) -> int:
     """Return the field of a count; its type here is the type of the value."""
-    declared: int = field(default=0, metadata={"count": _Count(label, group, states)})
+    metadata = {"description": f"users {label}", "count": _Count(label, group, states)}
+    declared: int = field(default=0, metadata=metadata)
     return declared
 
 
@@ -95,7 +96,7 @@ class Funnel:
     failed: int = _declare(
         "refused by the provider", Group.LOST, LedgerState.FAILED, LedgerState.TOKEN_DEAD
     )
-    variants: Mapping[str, VariantCounts] = field(default_factory=dict)
+    variants: Mapping[str, VariantCount] = field(default_factory=dict)
     in_flight: int = _declare("being sent", Group.OPEN, LedgerState.CLAIMED)
     deferred: int = _declare("deferred by the provider", Group.OPEN, LedgerState.DEFERRED)
     in_doubt: int = _declare("in doubt", Group.LOST, LedgerState.IN_DOUBT)
@@ -107,7 +108,7 @@ class Funnel:
         """Return a stored funnel; a count that an older version lacks is 0."""
         known = {name: document[key] for name, key in JSON_NAMES.items() if key in document}
         variants = {
-            id_: VariantCounts(own["sent"], own["failed"])
+            id_: VariantCount(own["sent"], own["failed"])
             for id_, own in known.get("variants", {}).items()
         }
         return cls(**{**known, "variants": variants})
@@ -182,8 +183,8 @@ def count_funnel(
     return Funnel(**by_state, **derived, exclusion_breakdown=counts.rules, variants=variants)
 
 
-def _count_variant(states: Mapping[str, int]) -> VariantCounts:
-    return VariantCounts(*(_sum(states, COUNTS[name].states) for name in ("sent", "failed")))
+def _count_variant(states: Mapping[str, int]) -> VariantCount:
+    return VariantCount(*(_sum(states, COUNTS[name].states) for name in ("sent", "failed")))
 
 
 def _sum(states: Mapping[str, int], wanted: Iterable[LedgerState]) -> int:

@@ -1,13 +1,12 @@
 """The schemas of executions."""
 
-from typing import Any
-
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.typed_schemas import answer_schema
 from push_blaster.adapters.cadence.over_cap_table import OverCapCount
-from push_blaster.domain.executions.funnel import COUNTS
+from push_blaster.adapters.executions.execution_view import EnteredPhase
+from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.web.frame.instants import InstantField
@@ -76,34 +75,6 @@ class ApprovalSchema(CamelSchema):
     approved_at = fields.AwareDateTime(attribute="given.at", allow_none=True, dump_default=None)
 
 
-class VariantCountSchema(CamelSchema):
-    """Counts of users of one variant of a push."""
-
-    sent = fields.Integer()
-    failed = fields.Integer()
-
-
-def _make_funnel_schema() -> type[Schema]:
-    """Return the schema of a funnel: each of its counts, with the words that people read."""
-    declared: dict[str, fields.Field[Any]] = {
-        name: fields.Integer(metadata={"description": f"users {count.label}"})
-        for name, count in COUNTS.items()
-    }
-    declared["exclusion_breakdown"] = fields.Dict(
-        keys=fields.String(),
-        values=fields.Integer(),
-        metadata={"description": "capped users, by cadence rule"},
-    )
-    declared["variants"] = fields.Dict(
-        keys=fields.String(), values=fields.Nested(VariantCountSchema)
-    )
-    return CamelSchema.from_dict(declared, name="FunnelSchema")
-
-
-#: Counts of users of one push, from what the script generated to what was sent.
-FunnelSchema = _make_funnel_schema()
-
-
 class ForecastSchema(DocumentSchema):
     """Whom cadence was expected to cap, when the audience was frozen.
 
@@ -159,14 +130,7 @@ class ExecutionPushSchema(CamelSchema):
         AudienceCheckSchema, attribute="progress.audience_check", allow_none=True
     )
     forecast = fields.Nested(ForecastSchema, attribute="progress.forecast", allow_none=True)
-    funnel = fields.Nested(FunnelSchema)
-
-
-class PhaseSchema(CamelSchema):
-    """A phase that the execution entered."""
-
-    phase = fields.String()
-    at = fields.AwareDateTime()
+    funnel = fields.Nested(answer_schema(Funnel))
 
 
 class ExecutionSchema(CamelSchema):
@@ -216,7 +180,7 @@ class ExecutionSchema(CamelSchema):
         allow_none=True,
         metadata={"description": "the stopped execution that it resumes"},
     )
-    phases = fields.List(fields.Nested(PhaseSchema))
+    phases = fields.List(fields.Nested(answer_schema(EnteredPhase, "Phase")))
     pushes = fields.List(fields.Nested(ExecutionPushSchema))
 
 

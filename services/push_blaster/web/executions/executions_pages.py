@@ -1,6 +1,5 @@
 """The pages about executions: the list, one with its log, and its stops."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -137,12 +136,8 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
     @asks_for(Role.OPERATOR)
     def cancel(execution_id: str) -> ResponseReturnValue:
         """Cancel it before it goes live."""
-        return _answer_stop(
-            execution_id,
-            lambda reason: cancel_execution(
-                database, execution_id, reason or f"Cancelled by {caller_name()}.", utc_now()
-            ),
-        )
+        receipt = cancel_execution(database, execution_id, _read_reason("Cancelled"), utc_now())
+        return _answer_stop(execution_id, receipt)
 
     @pages.post("/executions/<execution_id>/stop")
     @stops()
@@ -154,12 +149,8 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
         if card.is_live and request.form.get("word", "").strip().upper() != WORD:
             flash(f"Nothing was stopped: type {WORD} to confirm.", "error")
             return redirect(url_for(".confirm", execution_id=execution_id, action="stop"), 303)
-        return _answer_stop(
-            execution_id,
-            lambda reason: stop_execution(
-                database, execution_id, reason or f"Stopped by {caller_name()}.", utc_now()
-            ),
-        )
+        receipt = stop_execution(database, execution_id, _read_reason("Stopped"), utc_now())
+        return _answer_stop(execution_id, receipt)
 
 
 def _add_starts(pages: Blueprint, context: WebContext) -> None:
@@ -186,8 +177,11 @@ def _add_starts(pages: Blueprint, context: WebContext) -> None:
         return redirect(url_for(".show", execution_id=started.id), 303)
 
 
-def _answer_stop(execution_id: str, act: Callable[[str], Receipt]) -> ResponseReturnValue:
-    receipt = act(request.form.get("reason", "").strip())
+def _read_reason(done: str) -> str:
+    return request.form.get("reason", "").strip() or f"{done} by {caller_name()}."
+
+
+def _answer_stop(execution_id: str, receipt: Receipt) -> ResponseReturnValue:
     totals = receipt.totals
     text = (
         f"Stopped. Sent to: {totals.sent}. Not sent to: {totals.not_sent}. "
