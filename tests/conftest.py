@@ -17,9 +17,15 @@ from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
-from tests.databases import FAST
+from tests.databases import FAST, empty_tables
 from tests.markers import find_markers
 from tests.serving import serving
+
+#: What tests of the cadence service write to, tables that refer to others first.
+CADENCE_TABLES = (
+    *("user_notifications", "notification_keys", "messages", "held_slots"),
+    *("reservation_exclusions", "reservation_parts", "reservations", "rule_changes", "imports"),
+)
 
 pytest_plugins = ["tests.push_blaster.fixtures"]
 
@@ -61,24 +67,23 @@ def cadence_app(postgres: EmbeddedPostgres) -> Flask:
     return create_app(cadence_settings(url))
 
 
-@pytest.fixture
-def cadence_database(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator[BulkDatabase]:
-    """The cadence service's database, as it was migrated; emptied after the test."""
+@pytest.fixture(scope="session")
+def cadence_pool(postgres: EmbeddedPostgres, cadence_app: Flask) -> Iterator[BulkDatabase]:
     database = BulkDatabase(postgres.url("cadence_tests"), max_connections=4)
     yield database
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "TRUNCATE user_notifications, notification_keys, messages, reservations,"
-            " reservation_parts, reservation_exclusions, held_slots, rule_changes,"
-            " imports"
-        )
+    database.close()
+
+
+@pytest.fixture
+def cadence_database(cadence_pool: BulkDatabase) -> Iterator[BulkDatabase]:
+    """The cadence service's database, as it was migrated; emptied after the test."""
+    yield cadence_pool
+    empty_tables(cadence_pool, CADENCE_TABLES)
+    with cadence_pool.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("DELETE FROM cadence_rules WHERE set_version > 1")
         cursor.execute("DELETE FROM rule_sets WHERE version > 1")
-        cursor.execute(
-            "UPDATE cadence_rules SET is_active = true; "
-            "UPDATE notification_layers SET is_exempt = id IN (1, 4)"
-        )
-    database.close()
+        cursor.execute("UPDATE cadence_rules SET is_active = true")
+        cursor.execute("UPDATE notification_layers SET is_exempt = id IN (1, 4)")
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""How the tests start PostgreSQL."""
+"""How the tests start PostgreSQL, and how they leave a database to the next test."""
+
+from collections.abc import Iterable
+
+from chassis.postgres import BulkDatabase, Database
 
 #: Tests may lose their data in a power cut.
 FAST = {
@@ -7,3 +11,10 @@ FAST = {
     "full_page_writes": "off",
     "max_connections": "300",  # of all the stacks that a process of tests has running
 }
+
+
+def empty_tables(database: Database | BulkDatabase, tables: Iterable[str]) -> None:
+    """Delete every row of `tables`, in this order; a TRUNCATE takes longer than most tests."""
+    with database.transaction() as connection, connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own

@@ -21,14 +21,16 @@ from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.context import SendContext
 from push_blaster.wiring import connect_adapters
 from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.databases import empty_tables
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.settings import settings_for
 from tests.scripts import SCRIPT
 
+#: What tests write to, tables that refer to others first.
 TABLES = (
-    "executions, execution_phases, execution_pushes, send_batches, deliveries, execution_log,"
-    " schedule_marks, engines, devices, violations, over_cap, alerts, tokens, sign_in_failures,"
-    " script_runs"
+    *("deliveries", "send_batches", "execution_log", "execution_pushes", "execution_phases"),
+    *("violations", "over_cap", "alerts", "script_runs", "executions", "schedule_marks"),
+    *("engines", "devices", "tokens", "sign_in_failures"),
 )
 
 
@@ -41,21 +43,47 @@ def push_url(postgres: EmbeddedPostgres) -> str:
     return url
 
 
-@pytest.fixture
-def database(push_url: str) -> Iterator[Database]:
+@pytest.fixture(scope="session")
+def push_pool(push_url: str) -> Iterator[Database]:
     database = Database(push_url, max_connections=6)
     yield database
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {TABLES}")
     database.close()
 
 
 @pytest.fixture
-def app(push_url: str, database: Database, tmp_path: Path) -> Iterator[Flask]:
-    settings = settings_for(push_url, tmp_path)
+def database(push_pool: Database) -> Iterator[Database]:
+    """push_blaster's database, as it was migrated; emptied after the test."""
+    yield push_pool
+    empty_tables(push_pool, TABLES)
+
+
+@pytest.fixture(scope="session")
+def data_link(open_folder: Path) -> Path:
+    """Where the app of all tests looks for its data folder; each test lets it lead to its own."""
+    link, first = open_folder / "push data", open_folder / "no test's push data"
+    first.mkdir()
+    link.symlink_to(first)
+    return link
+
+
+@pytest.fixture(scope="session")
+def shared_app(push_url: str, data_link: Path) -> Iterator[Flask]:
+    """The app of all tests; it takes long to make."""
+    settings = settings_for(push_url, data_link)
     adapters = connect_adapters(settings)
     yield create_app(settings, adapters)
     adapters.database.close()
+
+
+@pytest.fixture
+def app(
+    shared_app: Flask, data_link: Path, push_url: str, database: Database, tmp_path: Path
+) -> Flask:
+    """The app, over an empty database and the data folder `tmp_path`."""
+    connect_adapters(settings_for(push_url, tmp_path))  # makes the folders, as at a start
+    data_link.unlink()
+    data_link.symlink_to(tmp_path)
+    return shared_app
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ PATH = "/api/automation/migrate"
 
 
 def test_without_the_original_there_is_nothing_and_the_answer_says_where_to_put_it(
-    client: FlaskClient, tmp_path: Path
+    client: FlaskClient, data_link: Path
 ) -> None:
     answer = client.get(PATH)
 
     assert answer.status_code == 404
-    assert str(tmp_path / "original") in answer.get_json()["error"]
+    assert str(data_link / "original") in answer.get_json()["error"]
 
 
 def test_what_lies_there_is_told_and_then_brought_over(client: FlaskClient, tmp_path: Path) -> None:
