@@ -18,7 +18,7 @@ from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
 from tests.databases import FAST, empty_tables
-from tests.markers import find_markers
+from tests.markers import find_group, find_markers, find_rank
 from tests.serving import serving
 
 #: What tests of the cadence service write to, tables that refer to others first.
@@ -30,10 +30,16 @@ CADENCE_TABLES = (
 pytest_plugins = ["tests.push_blaster.fixtures"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        for name in find_markers(item.path.relative_to(config.rootpath).as_posix()):
+    """Mark tests by what they need, and put first what takes long."""
+    paths = {item: item.path.relative_to(config.rootpath).as_posix() for item in items}
+    for item, path in paths.items():
+        for name in find_markers(path):
             item.add_marker(name)
+        if group := find_group(path):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: find_rank(paths[item]))
 
 
 @pytest.fixture(scope="session")

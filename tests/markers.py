@@ -1,6 +1,6 @@
-"""What tests need besides Python and one PostgreSQL, by folder; `make quick` leaves these out.
+"""What tests need besides Python and one PostgreSQL, and how they share the workers.
 
-A single test of another folder carries its marker itself.
+`make quick` leaves out what is named here. A single test of another folder has its own marker.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,12 @@ NEEDS: Final = {
     "tests/torture/test_torture.py": ("processes",),
     "tests/upgrades/": ("processes",),
 }
+#: Folders whose tests share one running stack.
+ONE_STACK: Final = ("tests/browser/", "tests/local_stack/")
+#: Tests with processes of their own, each.
+INDEPENDENT: Final = ("tests/local_stack/test_embedded_postgres.py",)
+#: One test each, of a minute and more.
+LONGEST: Final = ("tests/torture/test_torture.py", "tests/day/test_day.py", "tests/upgrades/")
 
 
 def find_markers(path: str) -> Iterator[str]:
@@ -28,3 +34,24 @@ def find_markers(path: str) -> Iterator[str]:
     for beginning, names in NEEDS.items():
         if path.startswith(beginning):
             yield from names
+
+
+def find_group(path: str) -> str | None:
+    """Return what stays together on one worker: tests that share running services.
+
+    These are the tests of one file, or of all files of a folder that has one stack.
+    """
+    if "processes" not in find_markers(path) or path in INDEPENDENT:
+        return None
+    return next((folder for folder in ONE_STACK if path.startswith(folder)), path)
+
+
+def find_rank(path: str) -> int:
+    """Return when tests begin: single long ones, then others with processes, then slow ones.
+
+    So no worker is left with a long test at the end, and waiting overlaps with computing.
+    """
+    markers = set(find_markers(path))
+    if path.startswith(LONGEST):
+        return 0
+    return 1 if "processes" in markers else 2 if "slow" in markers else 3
