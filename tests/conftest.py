@@ -67,8 +67,7 @@ def cadence_app(postgres: EmbeddedPostgres) -> Flask:
     url = postgres.create_database("cadence_tests")
     database = BulkDatabase(url, max_connections=1)
     migrate(database, MIGRATIONS)
-    with database.transaction() as connection:
-        make_partitions(connection, utc_now())
+    make_partitions(database, utc_now())
     database.close()
     return create_app(cadence_settings(url))
 

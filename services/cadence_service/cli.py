@@ -14,7 +14,8 @@ from cadence_service.use_cases.prune import prune as prune_history
 from chassis.clock import utc_now
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
-from chassis.postgres import BulkDatabase
+from chassis.postgres import BulkDatabase, DatabaseAwayError
+from chassis.schema_changes import SchemaBusyError
 from chassis.serving import serve as serve_app
 from chassis.settings import SettingsError
 
@@ -45,9 +46,11 @@ def migrate() -> None:
     configure_logs("cadence-migrate", settings.log_format)
     database = BulkDatabase(settings.database_url, max_connections=1)
     database.wait_until_available(sleep=time.sleep)
-    migrate_database(database, MIGRATIONS)
-    with database.transaction() as connection:
-        make_partitions(connection, utc_now())
+    try:
+        migrate_database(database, MIGRATIONS)
+        make_partitions(database, utc_now())
+    except SchemaBusyError as error:
+        raise click.ClickException(str(error)) from error
     click.echo("The cadence database is up to date.")
 
 
@@ -68,11 +71,14 @@ def prune(keep_days: int | None, *, dry_run: bool) -> None:
         click.echo(f"Would drop {len(planned.weeks)} weeks, all before {planned.kept_from:%F}:")
         click.echo("\n".join(planned.weeks) or "none")
         return
-    done = prune_history(database, keep, utc_now())
+    try:
+        done = prune_history(database, keep, utc_now())
+    except (SchemaBusyError, DatabaseAwayError) as error:
+        raise click.ClickException(str(error)) from error
     click.echo(
         f"Dropped {len(done.weeks)} weeks before {done.kept_from:%F}: "
         f"{done.notifications} notifications, {done.keys} keys, {done.reservations} reservations, "
-        f"{done.messages} texts."
+        f"{done.messages} texts, {done.slots} slots without a reservation."
     )
 
 

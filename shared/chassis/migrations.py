@@ -1,6 +1,8 @@
 """Migrations: alembic runs the numbered files of a service; their SQL is plain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,13 +11,18 @@ from alembic import command, context
 from alembic.config import Config
 
 from chassis.postgres import Pool
+from chassis.schema_changes import GIVE_UP_AFTER, LOCK_TIMEOUT, repeat_until_unlocked
 
 #: The number of an advisory lock: two `migrate` at the same time run one after the other.
 LOCK: Final = 7_304_218_511
 
 
 def migrate(database: Pool[Any], folder: Path, to: str = "head") -> None:
-    """Bring the schema of `database` up to a migration in `folder`, the newest; safe to repeat."""
+    """Bring the schema of `database` up to a migration in `folder`, the newest; safe to repeat.
+
+    Each migration is a transaction that never waits long for a lock; it is repeated instead.
+    Raises: SchemaBusyError.
+    """
     engine = sqlalchemy.create_engine(
         f"{database.dialect}://",
         creator=_without_time_limit(database),
@@ -28,8 +35,26 @@ def migrate(database: Pool[Any], folder: Path, to: str = "head") -> None:
         config.set_main_option("script_location", str(folder))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        command.upgrade(config, to)
+        milliseconds = LOCK_TIMEOUT // timedelta(milliseconds=1)
+        connection.exec_driver_sql(f"SET lock_timeout = {milliseconds}")
         connection.commit()
+
+        def upgrade() -> None:
+            with rolled_back_on_error(connection):
+                command.upgrade(config, to)
+                connection.commit()
+
+        repeat_until_unlocked(upgrade, GIVE_UP_AFTER)
+
+
+@contextmanager
+def rolled_back_on_error(connection: sqlalchemy.Connection) -> Iterator[None]:
+    """Roll back what `connection` has begun if the block raises, so that it can be repeated."""
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
 
 
 def run_environment() -> None:

@@ -50,9 +50,9 @@ def fill(postgres: EmbeddedPostgres, rows: int, users: int) -> BulkDatabase:
     """Return a database with the history in both shapes."""
     database = BulkDatabase(postgres.create_database("bench_cadence"), max_connections=20)
     migrate(database, MIGRATIONS)
+    make_partitions(database, utc_now())
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
-        make_partitions(connection, utc_now())
         cursor.execute("INSERT INTO messages (digest, push_title) VALUES ('x', 'T')")
         cursor.execute("SELECT setseed(0.5)")
         cursor.execute(sql.SQL(_OURS).format(users=sql.Literal(users), rows=sql.Literal(rows)))

@@ -41,8 +41,7 @@ def kept(postgres: EmbeddedPostgres, tmp_path: Path) -> Places:
     migrate(Database(push, max_connections=1), MIGRATIONS)
     history = BulkDatabase(cadence, max_connections=1)
     migrate(history, CADENCE_MIGRATIONS)
-    with history.transaction() as connection:
-        make_partitions(connection, utc_now())
+    make_partitions(history, utc_now())
     with psycopg.connect(push) as connection:
         connection.execute(
             "INSERT INTO schedule_marks (automation_id, fingerprint, decided_until)"

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from cadence_service.adapters.id_arrays import read_sent_ids
+from cadence_service.domain.user_ids import UserIds
 from chassis.postgres import BulkConnection
-from chassis.rows import execute, fetch_all
+from chassis.rows import execute, fetch_all, fetch_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,27 @@ def claim_keys(
         {"users": list(users), "keys": list(keys), "instants": list(instants)},
     )
     return set(rows)
+
+
+def claim_users(
+    connection: BulkConnection, users: UserIds, key: bytes, sent_at: datetime
+) -> UserIds:
+    """Claim one key for each of `users`; return the users for whom it is new."""
+    if not len(users):
+        return users
+    raw = fetch_value(
+        connection,
+        """
+        WITH claimed AS (
+          INSERT INTO notification_keys (user_id, key, sent_at)
+          SELECT u, %(key)s, %(sent_at)s FROM unnest(%(users)s::uuid[]) u
+              ON CONFLICT (user_id, key) DO NOTHING
+          RETURNING user_id)
+        SELECT string_agg(uuid_send(user_id), ''::bytea) FROM claimed
+        """,
+        {"users": users, "key": key, "sent_at": sent_at},
+    )
+    return read_sent_ids(raw)
 
 
 def insert_notifications(

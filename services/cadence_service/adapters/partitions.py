@@ -1,12 +1,14 @@
 """The weekly partitions of the history: made ahead, and dropped when no rule looks at them."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from psycopg import sql
 
-from chassis.postgres import BulkConnection
+from chassis.postgres import BulkConnection, BulkDatabase
 from chassis.rows import execute, fetch_one, fetch_value, fetch_values
+from chassis.schema_changes import change_schema
 
 WEEK: Final = timedelta(days=7)
 EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday
@@ -16,23 +18,24 @@ WEEKS_BACK: Final = 5
 WEEKS_AHEAD: Final = 9
 
 
-def make_partitions(connection: BulkConnection, now: datetime) -> None:
-    """Make the missing partitions around `now`.
+def make_partitions(database: BulkDatabase, now: datetime) -> None:
+    """Make the missing partitions around `now`; callers that check audiences are not disturbed.
 
     A week whose rows are already in the default partition keeps them there.
+    Raises: SchemaBusyError.
     """
-    this_week = EPOCH + (now - EPOCH) // WEEK * WEEK
+    this_week = _start_of_week(now)
     for number in range(-WEEKS_BACK, WEEKS_AHEAD + 1):
-        _make_partition(connection, this_week + number * WEEK)
+        change_schema(database, partial(_make_partition, start=this_week + number * WEEK))
 
 
 def partition_name(instant: datetime) -> str:
     """Return the name of the week that holds `instant`, whether or not it has been made."""
-    start = EPOCH + (instant - EPOCH) // WEEK * WEEK
-    return f"user_notifications_{start:%Y%m%d}"
+    return f"user_notifications_{_start_of_week(instant):%Y%m%d}"
 
 
 def _make_partition(connection: BulkConnection, start: datetime) -> None:
+    """Make a week apart, and attach it: so it is locked against nobody but for an instant."""
     name, end = partition_name(start), start + WEEK
     if fetch_value(connection, "SELECT to_regclass(%(name)s)", {"name": name}) is not None:
         return
@@ -42,16 +45,17 @@ def _make_partition(connection: BulkConnection, start: datetime) -> None:
     """
     if fetch_value(connection, strays, {"start": start, "end": end}) is not None:
         return
-    execute(
-        connection,
-        sql.SQL(
-            "CREATE TABLE {} PARTITION OF user_notifications FOR VALUES FROM ({}) TO ({})"
-            # Vacuumed as it grows, so that cap checks need only look at the index.
-            " WITH (autovacuum_vacuum_insert_scale_factor = 0.02)"
-        ).format(
-            sql.Identifier(name), sql.Literal(start.isoformat()), sql.Literal(end.isoformat())
-        ),
+    make = sql.SQL(
+        "CREATE TABLE {} (LIKE user_notifications INCLUDING ALL)"
+        # Vacuumed as it grows, so that cap checks need only look at the index.
+        " WITH (autovacuum_vacuum_insert_scale_factor = 0.02)"
     )
+    attach = sql.SQL(
+        "ALTER TABLE user_notifications ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
+    )
+    execute(connection, make.format(sql.Identifier(name)))
+    bounds = (sql.Literal(start.isoformat()), sql.Literal(end.isoformat()))
+    execute(connection, attach.format(sql.Identifier(name), *bounds))
 
 
 def find_end(connection: BulkConnection) -> datetime:
@@ -88,12 +92,13 @@ def select_old_partitions(connection: BulkConnection, ended_before: datetime) ->
     return [name for name in names if _start_of(name) + WEEK <= ended_before]
 
 
-def drop_partition(connection: BulkConnection, name: str) -> int:
-    """Drop a week with all its rows; return how many there were."""
+def drop_partition(database: BulkDatabase, name: str) -> int:
+    """Drop a week with all its rows; return how many there were. SchemaBusyError."""
     table = sql.Identifier(name)
-    rows: int = fetch_value(connection, sql.SQL("SELECT count(*) FROM {}").format(table))
-    execute(connection, "SET LOCAL lock_timeout = '5s'")
-    execute(connection, sql.SQL("DROP TABLE {}").format(table))
+    with database.transaction() as connection:
+        rows: int = fetch_value(connection, sql.SQL("SELECT count(*) FROM {}").format(table))
+    drop = sql.SQL("DROP TABLE {}").format(table)
+    change_schema(database, lambda connection: execute(connection, drop))
     return rows
 
 
@@ -104,6 +109,10 @@ def delete_strays(connection: BulkConnection, before: datetime) -> int:
         "DELETE FROM user_notifications_strays WHERE sent_at < %(before)s",
         {"before": before},
     )
+
+
+def _start_of_week(instant: datetime) -> datetime:
+    return EPOCH + (instant - EPOCH) // WEEK * WEEK
 
 
 def _start_of(name: str) -> datetime:

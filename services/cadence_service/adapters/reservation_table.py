@@ -1,5 +1,6 @@
 """The tables of reservations: the key, the push, the state, and the parts that are decided."""
 
+import hashlib
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from cadence_service.adapters.partitions import EPOCH
 from chassis.postgres import BulkConnection
-from chassis.rows import execute, fetch_one, fetch_value, fetch_values
+from chassis.rows import execute, fetch_one, fetch_value
 
 
 class ReservationState(StrEnum):
@@ -32,6 +33,11 @@ class Reservation:
     expires_at: datetime
     created_at: datetime
     body_digest: bytes
+
+    @property
+    def claim(self) -> bytes:
+        """The key by which the database records a send without a slot once for each user."""
+        return hashlib.sha256(f"reservation {self.id}".encode()).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,33 +85,45 @@ def open_reservation(connection: BulkConnection, new: NewReservation) -> Reserva
     )
     if found is None:
         raise RuntimeError(f"PostgreSQL returned no row for the reservation {new.key!r}.")
-    is_ours = found.body_digest == new.body_digest
-    if found.state is ReservationState.EXPIRED and is_ours:
-        return _begin_anew(connection, found, new)
+    if found.state is ReservationState.EXPIRED and found.body_digest == new.body_digest:
+        # With a new id, so that nothing that still decides the old one can write into it.
+        forget_decisions(connection, found.id)
+        execute(connection, "DELETE FROM reservations WHERE id = %(id)s", {"id": found.id})
+        return open_reservation(connection, new)
     return found
 
 
-def _begin_anew(connection: BulkConnection, old: Reservation, new: NewReservation) -> Reservation:
+def forget_decisions(connection: BulkConnection, reservation_id: int) -> None:
+    """Delete the slots of a reservation, and everything that was decided for it."""
     for table in ("held_slots", "reservation_parts", "reservation_exclusions"):
         execute(
             connection,
             f"DELETE FROM {table} WHERE reservation_id = %(id)s",  # noqa: S608 - our tables
-            {"id": old.id},
+            {"id": reservation_id},
         )
-    begun = fetch_one(
+
+
+def holds_slots(connection: BulkConnection, reservation_id: int) -> bool:
+    """Return whether the reservation still holds slots; if so, until the transaction ends.
+
+    Nobody can settle, release or sweep the reservation meanwhile.
+    """
+    running = """
+        SELECT state = 'reserved' AND expires_at > clock_timestamp()
+          FROM reservations WHERE id = %(id)s FOR SHARE
+    """
+    return bool(fetch_value(connection, running, {"id": reservation_id}))
+
+
+def lock_reservation(connection: BulkConnection, key: str) -> Reservation | None:
+    """Return the reservation of this key, or None; nobody else can change it meanwhile."""
+    return fetch_one(
         connection,
-        f"""
-        UPDATE reservations
-           SET state = 'reserved', rule_set = %(rule_set)s,
-               expires_at = clock_timestamp() + %(ttl)s
-         WHERE id = %(id)s
-        RETURNING {_COLUMNS}
-        """,  # noqa: S608 - a constant list of columns
-        {"id": old.id, "rule_set": new.rule_set, "ttl": new.ttl},
+        f"SELECT {_COLUMNS} FROM reservations WHERE key = %(key)s FOR UPDATE",  # noqa: S608
+        {"key": key},
         make=_make_reservation,
         by_name=True,
     )
-    return begun or old
 
 
 def select_reservation(connection: BulkConnection, key: str) -> Reservation | None:
@@ -148,10 +166,11 @@ def count_eligible(connection: BulkConnection, reservation_id: int) -> int:
 def end_reservation(
     connection: BulkConnection, reservation_id: int, state: ReservationState
 ) -> None:
-    """Write down that the reservation holds no slot any more."""
+    """Write down that the reservation holds no slot any more; one that was settled stays so."""
     execute(
         connection,
-        "UPDATE reservations SET state = %(state)s WHERE id = %(id)s AND state = 'reserved'",
+        "UPDATE reservations SET state = %(state)s, expires_at = least(expires_at, now())"
+        " WHERE id = %(id)s AND state IN ('reserved', 'expired')",
         {"id": reservation_id, "state": state},
     )
 
@@ -172,18 +191,19 @@ def update_expiry(connection: BulkConnection, key: str, ttl: timedelta) -> Reser
     )
 
 
-def end_expired(connection: BulkConnection, limit: int = 20) -> list[int]:
-    """End reservations that ran out, and return their ids; they had ceased to count before."""
-    return fetch_values(
+def end_expired(connection: BulkConnection) -> None:
+    """Write down which reservations ran out; they ceased to count at that instant.
+
+    Their slots stay, because they say who was eligible, until the reservation is settled or pruned.
+    """
+    execute(
         connection,
         """
         UPDATE reservations SET state = 'expired'
          WHERE id IN (SELECT id FROM reservations
                        WHERE state = 'reserved' AND expires_at <= clock_timestamp()
-                       ORDER BY expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-        RETURNING id
+                         FOR UPDATE SKIP LOCKED)
         """,
-        {"limit": limit},
     )
 
 

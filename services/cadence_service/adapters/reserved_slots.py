@@ -15,16 +15,19 @@ from chassis.rows import execute, fetch_value
 LOCK_SPACE: Final = 77
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReservedSends:
-    """What users were sent under a reservation: which text, and when.
+    """What users were sent under a reservation: which text, on which layer, and when.
 
-    Shape: `message_ids` and `instants` have one entry for each user, in order, or one for all.
+    Shape: each list has one entry for each user, in order, or one for all users; `instants` are
+    the ones that rules count, `actual_instants` say when the message really went out.
     """
 
     users: UserIds
     message_ids: Sequence[int]
+    layer_ids: Sequence[int]
     instants: Sequence[datetime]
+    actual_instants: Sequence[datetime]
 
 
 def lock_users(connection: BulkConnection, buckets: Sequence[int]) -> None:
@@ -85,10 +88,12 @@ def record_late(
     connection: BulkConnection, reservation: Reservation, sends: ReservedSends
 ) -> UserIds:
     """Record sends to users without a slot; return the users whose send was not recorded yet."""
+    if not len(sends.users):
+        return sends.users
     unknown = """
         SELECT * FROM sent
          WHERE NOT EXISTS (SELECT 1 FROM user_notifications n
-                            WHERE n.user_id = sent.user_id AND n.sent_at = %(sent_at)s
+                            WHERE n.user_id = sent.user_id AND n.sent_at = sent.sent_at
                               AND n.reservation_id = %(id)s)
     """
     return _record(connection, reservation, sends, unknown)
@@ -107,7 +112,7 @@ def _record(
              recorded AS (
                INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, rule_set,
                                                reservation_id, actually_sent_at)
-               SELECT user_id, %(sent_at)s, %(layer_id)s, message_id, %(rule_set)s, %(id)s, sent_at
+               SELECT user_id, sent_at, layer_id, message_id, %(rule_set)s, %(id)s, actually_sent_at
                  FROM chosen ORDER BY user_id
                RETURNING user_id)
         SELECT string_agg(uuid_send(user_id), ''::bytea) FROM recorded
@@ -115,10 +120,10 @@ def _record(
         {
             "users": sends.users,
             "message_ids": list(sends.message_ids),
+            "layer_ids": list(sends.layer_ids),
             "instants": list(sends.instants),
+            "actual_instants": list(sends.actual_instants),
             "id": reservation.id,
-            "sent_at": reservation.scheduled_for,
-            "layer_id": reservation.layer_id,
             "rule_set": reservation.rule_set,
         },
     )
@@ -126,11 +131,13 @@ def _record(
 
 
 _SENT_EACH: Final = """
-    SELECT * FROM unnest(%(users)s::uuid[], %(message_ids)s::int[], %(instants)s::timestamptz[])
-               AS sent (user_id, message_id, sent_at)
+    SELECT * FROM unnest(%(users)s::uuid[], %(message_ids)s::int[], %(layer_ids)s::smallint[],
+                         %(instants)s::timestamptz[], %(actual_instants)s::timestamptz[])
+               AS sent (user_id, message_id, layer_id, sent_at, actually_sent_at)
 """
 _SENT_ALIKE: Final = """
     SELECT u AS user_id, (%(message_ids)s::int[])[1] AS message_id,
-           (%(instants)s::timestamptz[])[1] AS sent_at
+           (%(layer_ids)s::smallint[])[1] AS layer_id, (%(instants)s::timestamptz[])[1] AS sent_at,
+           (%(actual_instants)s::timestamptz[])[1] AS actually_sent_at
       FROM unnest(%(users)s::uuid[]) u
 """

@@ -20,6 +20,36 @@ def delete_old_reservations(connection: BulkConnection, before: datetime) -> int
     )
 
 
+def release_unsettled(connection: BulkConnection, expired_before: datetime) -> int:
+    """Release reservations that ran out before then and were never settled; return their slots."""
+    return execute(
+        connection,
+        """
+        WITH released AS (
+          UPDATE reservations SET state = 'released'
+           WHERE state = 'expired' AND expires_at < %(t)s
+          RETURNING id)
+        DELETE FROM held_slots USING released WHERE reservation_id = released.id
+        """,
+        {"t": expired_before},
+    )
+
+
+def delete_slots_without_owner(connection: BulkConnection) -> int:
+    """Delete slots whose reservation cannot be settled any more; return how many.
+
+    Whoever writes slots holds their reservation, so there should be none.
+    """
+    return execute(
+        connection,
+        """
+        DELETE FROM held_slots h
+         WHERE NOT EXISTS (SELECT 1 FROM reservations r
+                            WHERE r.id = h.reservation_id AND r.state IN ('reserved', 'expired'))
+        """,
+    )
+
+
 def delete_unused_messages(connection: BulkConnection) -> int:
     """Delete texts that no notification has any more; return how many."""
     return execute(

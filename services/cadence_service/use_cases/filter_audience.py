@@ -110,9 +110,11 @@ def filter_audience(database: BulkDatabase, question: Question) -> FilteredAudie
     return FilteredAudience(question.asked, capped, exclusions)
 
 
-def read_rules(connection: BulkConnection, layer_id: int) -> RulesInForce:
-    """Return the rules that a push on this layer is checked against."""
-    rule_set = select_rule_set(connection)
+def read_rules(
+    connection: BulkConnection, layer_id: int, version: int | None = None
+) -> RulesInForce:
+    """Return the rules that a push on this layer is checked against; of an old set by `version`."""
+    rule_set = select_rule_set(connection, version)
     version = rule_set.version if rule_set else None
     layers = {layer.id: layer for layer in select_layers(connection)}
     if layer_id in layers and layers[layer_id].is_exempt:
@@ -150,10 +152,13 @@ def run_in_lanes(work: Callable[[_Given], _Found], given: Sequence[_Given]) -> l
     """Return what `work` makes of each of `given`, a few at a time."""
     if len(given) < LANES:
         return [work(one) for one in given]
-    # Each lane keeps the context of the request, such as the client that waits for the answer.
-    contexts = [copy_context() for _ in given]
     with ThreadPoolExecutor(LANES) as lanes:
-        return list(lanes.map(lambda context, one: context.run(work, one), contexts, given))
+        # Each lane keeps the context of the request, such as the client that waits for the answer.
+        done = [lanes.submit(copy_context().run, work, one) for one in given]
+        try:
+            return [future.result() for future in done]
+        finally:
+            lanes.shutdown(cancel_futures=True)
 
 
 def merge_by_rule(

@@ -1,6 +1,6 @@
 """Prune the history: drop whole weeks after their retention, unless a rule looks at them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,21 +10,29 @@ from cadence_service.adapters.partitions import (
     make_partitions,
     select_old_partitions,
 )
+from cadence_service.adapters.reservation_table import end_expired
 from cadence_service.adapters.retention import (
     delete_old_keys,
     delete_old_reservations,
+    delete_slots_without_owner,
     delete_unused_messages,
+    release_unsettled,
 )
 from cadence_service.adapters.rule_table import select_rule_set
 from chassis.postgres import BulkConnection, BulkDatabase
 
+#: How long after it ran out a reservation may be settled by the users who failed.
+SETTLE_WITHIN: Final = timedelta(days=7)
 #: Kept beyond the window of the longest rule.
 MARGIN: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What was dropped, or would be; everything before `kept_from` is past its retention."""
+    """What was dropped, or would be; everything before `kept_from` is past its retention.
+
+    Shape: `slots` were reserved by no reservation; there should never be any.
+    """
 
     kept_from: datetime
     weeks: tuple[str, ...]
@@ -32,6 +40,7 @@ class Pruned:
     keys: int = 0
     reservations: int = 0
     messages: int = 0
+    slots: int = 0
 
 
 def plan_pruning(connection: BulkConnection, keep: timedelta, now: datetime) -> Pruned:
@@ -46,21 +55,25 @@ def plan_pruning(connection: BulkConnection, keep: timedelta, now: datetime) -> 
 
 
 def prune(database: BulkDatabase, keep: timedelta, now: datetime) -> Pruned:
-    """Drop what is past its retention, a week a transaction, and make weeks ahead; repeatable."""
+    """Drop what is past its retention, a week a transaction, and make weeks ahead; repeatable.
+
+    Raises: SchemaBusyError, if others use a week all the time.
+    """
+    make_partitions(database, now)
     with database.transaction() as connection:
-        make_partitions(connection, now)
         planned = plan_pruning(connection, keep, now)
-    notifications = 0
-    for week in planned.weeks:
-        with database.transaction() as connection:
-            notifications += drop_partition(connection, week)
+    with database.transaction() as connection:
+        end_expired(connection)
+        release_unsettled(connection, now - SETTLE_WITHIN)
+        slots = delete_slots_without_owner(connection)
+    notifications = sum(drop_partition(database, week) for week in planned.weeks)
     with database.transaction() as connection:
         notifications += delete_strays(connection, planned.kept_from)
-        return Pruned(
-            kept_from=planned.kept_from,
-            weeks=planned.weeks,
+        return replace(
+            planned,
             notifications=notifications,
             keys=delete_old_keys(connection, planned.kept_from),
             reservations=delete_old_reservations(connection, planned.kept_from),
             messages=delete_unused_messages(connection),
+            slots=slots,
         )

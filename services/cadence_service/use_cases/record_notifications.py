@@ -2,18 +2,44 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from cadence_service.adapters.notification_record import (
+    MessageTexts,
     Notification,
     claim_keys,
     insert_notifications,
     upsert_messages,
 )
-from cadence_service.adapters.reservation_table import select_reservation
+from cadence_service.adapters.reservation_table import Reservation, lock_reservation
 from cadence_service.adapters.reserved_slots import ReservedSends, confirm_slots
 from cadence_service.adapters.rule_table import select_rule_set
 from cadence_service.domain.user_ids import read_uuids
 from chassis.postgres import BulkConnection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentNotification:
+    """A notification as a caller says it; its instants may be missing."""
+
+    user_id: UUID
+    layer_id: int
+    texts: MessageTexts
+    sent_at: datetime | None
+    actually_sent_at: datetime | None
+    idempotency_key: str | None
+
+    def at(self, planned_at: datetime, now: datetime) -> Notification:
+        """Return the notification with its instants, or with these where it has none."""
+        return Notification(
+            user_id=self.user_id,
+            layer_id=self.layer_id,
+            texts=self.texts,
+            sent_at=self.sent_at or planned_at,
+            actually_sent_at=self.actually_sent_at or self.sent_at or now,
+            idempotency_key=self.idempotency_key,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,48 +52,60 @@ class Recorded:
 
 def record_notifications(
     connection: BulkConnection,
-    notifications: Sequence[Notification],
+    sent: Sequence[SentNotification],
+    now: datetime,
     reservation_key: str | None = None,
 ) -> Recorded:
-    """Record each of `notifications`, once for each key; all or none of them.
+    """Record each notification, once for each key; all or none of them.
 
-    Without a key every call counts. Under a reservation a notification takes the slot of its user;
-    the other slots of the reservation stay reserved.
+    Without a key every call counts. Under a reservation a notification takes the slot of its user,
+    and its instant unless it has its own; the other slots of the reservation stay reserved.
     """
+    reservation = lock_reservation(connection, reservation_key) if reservation_key else None
+    planned_at = reservation.scheduled_for if reservation else now
+    notifications = [one.at(planned_at, now) for one in sent]
     message_ids = upsert_messages(connection, (n.texts for n in notifications))
-    fresh = claim_keys(connection, notifications)
-    new: list[Notification] = []
-    for notification in notifications:
-        key = notification.key
-        if key is None:
-            new.append(notification)
-        elif (notification.user_id, key) in fresh:
-            fresh.discard((notification.user_id, key))
-            new.append(notification)
+    new = _find_new(notifications, claim_keys(connection, notifications))
     rule_set = select_rule_set(connection)
-    unreserved = _take_slots(connection, new, message_ids, reservation_key)
+    unreserved = _take_slots(connection, new, message_ids, reservation) if reservation else new
     if unreserved:
         version = rule_set.version if rule_set else None
         insert_notifications(connection, unreserved, message_ids, version)
     return Recorded(len(new), len(notifications) - len(new))
 
 
+def _find_new(
+    notifications: Sequence[Notification], claimed: set[tuple[UUID, bytes]]
+) -> list[Notification]:
+    """Return the notifications without a key, and the first one of each newly claimed key."""
+    new: list[Notification] = []
+    for notification in notifications:
+        key = notification.key
+        if key is None:
+            new.append(notification)
+        elif (notification.user_id, key) in claimed:
+            claimed.discard((notification.user_id, key))
+            new.append(notification)
+    return new
+
+
 def _take_slots(
     connection: BulkConnection,
     notifications: Sequence[Notification],
     message_ids: dict[bytes, int],
-    reservation_key: str | None,
+    reservation: Reservation,
 ) -> Sequence[Notification]:
     """Turn the reserved slots of these users into sends; return notifications without a slot."""
-    reservation = select_reservation(connection, reservation_key) if reservation_key else None
-    if reservation is None or not notifications:
+    if not notifications:
         return notifications
     first = {n.user_id: n for n in reversed(notifications)}
     ordered = sorted(first.values(), key=lambda n: n.user_id)
     sends = ReservedSends(
-        read_uuids(n.user_id for n in ordered),
-        [message_ids[n.texts.digest] for n in ordered],
-        [n.actually_sent_at for n in ordered],
+        users=read_uuids(n.user_id for n in ordered),
+        message_ids=[message_ids[n.texts.digest] for n in ordered],
+        layer_ids=[n.layer_id for n in ordered],
+        instants=[n.sent_at for n in ordered],
+        actual_instants=[n.actually_sent_at for n in ordered],
     )
-    held = set(confirm_slots(connection, reservation, sends))
-    return [n for n in notifications if n.user_id not in held or n is not first[n.user_id]]
+    confirmed = set(confirm_slots(connection, reservation, sends))
+    return [n for n in notifications if n.user_id not in confirmed or n is not first[n.user_id]]

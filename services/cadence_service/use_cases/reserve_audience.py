@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 import numpy as np
+import structlog
 
 from cadence_service.adapters.cap_check import CapQuestion, find_suspects
 from cadence_service.adapters.exclusion_table import (
@@ -21,13 +22,17 @@ from cadence_service.adapters.reservation_table import (
     NewReservation,
     Reservation,
     ReservationState,
-    end_expired,
+    end_reservation,
     find_end_of_reserved,
+    forget_decisions,
+    holds_slots,
     insert_part,
     is_decided,
+    lock_reservation,
     open_reservation,
+    select_reservation,
 )
-from cadence_service.adapters.reserved_slots import lock_users, release_slots, reserve_slots
+from cadence_service.adapters.reserved_slots import lock_users, reserve_slots
 from cadence_service.domain.user_ids import UserIds, read_uuids, without
 from cadence_service.use_cases.filter_audience import (
     FilteredAudience,
@@ -43,10 +48,16 @@ from cadence_service.use_cases.filter_audience import (
 )
 from chassis.postgres import BulkConnection, BulkDatabase, DatabaseAwayError, DatabaseFaultError
 
+log = structlog.get_logger()
+
 #: About how many users are decided in one transaction.
 PART_SIZE: Final = 4_000
 #: The first byte of an id names the bucket of the user, one of 256; each bucket has a lock.
 _BUCKET_EDGES: Final = np.arange(257)
+
+
+class ReservationEndedError(Exception):
+    """The reservation holds no slots any more."""
 
 
 class ReservationConflictError(Exception):
@@ -55,10 +66,14 @@ class ReservationConflictError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReservationRequest:
-    """The key under which to reserve slots, and how long they are held."""
+    """The key under which to reserve slots, and how long they are held.
+
+    Shape: `scheduled_for` is the instant as the caller said it; None means the present instant.
+    """
 
     key: str
     ttl: timedelta
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,42 +107,62 @@ def reserve_audience(
 ) -> FilteredAudience:
     """Judge every user of the question, and reserve a slot of each eligible user under the key.
 
-    The same question under the same key gets the same answer, and reserves nothing more.
-    Raises: ReservationConflictError.
+    The same question under the same key gets the same answer, and reserves nothing more. If the
+    check fails open, the reservation is given back.
+    Raises: ReservationConflictError; ReservationEndedError if the reservation was released or ran
+    out while it was decided.
     """
     try:
-        with database.transaction() as connection:
-            for ended in end_expired(connection):
-                release_slots(connection, ended)
-            in_force = read_rules(connection, question.layer_id)
-            reservation = _open(connection, question, wanted, in_force)
-            end_of_history = max(find_end(connection), find_end_of_reserved(connection))
-        if reservation is None:
-            return fail_open(question, in_force.fault or "there are no cadence rules at all")
-        case = _Case(question, reservation, in_force, end_of_history)
-        decided = run_in_lanes(partial(_decide, database, case), _split(question.asked.users))
-        if in_force.fault:
-            log_failed_open(question, in_force.fault)
-        return _answer(database, case, decided)
+        return _reserve(database, question, wanted)
     except (DatabaseAwayError, DatabaseFaultError) as error:
+        _give_back(database, wanted.key)
         return fail_open(question, str(error))
 
 
+def _reserve(
+    database: BulkDatabase, question: Question, wanted: ReservationRequest
+) -> FilteredAudience:
+    with database.transaction() as connection:
+        reservation, in_force = _open(connection, question, wanted)
+        end_of_history = max(find_end(connection), find_end_of_reserved(connection))
+    if reservation is None:
+        return fail_open(question, in_force.fault or "there are no cadence rules at all")
+    case = _Case(question, reservation, in_force, end_of_history)
+    decided = run_in_lanes(partial(_decide, database, case), _split(question.asked.users))
+    if in_force.fault:
+        log_failed_open(question, in_force.fault)
+    return _answer(database, case, decided)
+
+
+def _give_back(database: BulkDatabase, key: str) -> None:
+    """Let nothing count for a reservation whose caller is told that the check failed open.
+
+    If the database is away, the slots count until the reservation runs out.
+    """
+    try:
+        with database.transaction() as connection:
+            reservation = lock_reservation(connection, key)
+            if reservation and reservation.state is ReservationState.RESERVED:
+                forget_decisions(connection, reservation.id)
+                end_reservation(connection, reservation.id, ReservationState.EXPIRED)
+    except (DatabaseAwayError, DatabaseFaultError) as error:
+        log.warning("reservation_not_given_back", key=key, reason=str(error))
+
+
 def _open(
-    connection: BulkConnection,
-    question: Question,
-    wanted: ReservationRequest,
-    in_force: RulesInForce,
-) -> Reservation | None:
+    connection: BulkConnection, question: Question, wanted: ReservationRequest
+) -> tuple[Reservation | None, RulesInForce]:
+    """Return the reservation, if there are rules at all, and the rules that it is judged by."""
+    in_force = read_rules(connection, question.layer_id)
     if in_force.version is None:
-        return None
+        return None, in_force
     new = NewReservation(
         key=wanted.key,
         layer_id=question.layer_id,
         scheduled_for=question.at,
         rule_set=in_force.version,
         ttl=wanted.ttl,
-        body_digest=_digest(question),
+        body_digest=_digest(question, wanted.scheduled_for),
     )
     reservation = open_reservation(connection, new)
     if reservation.body_digest != new.body_digest:
@@ -139,11 +174,15 @@ def _open(
         raise ReservationConflictError(
             f"reservation.key: {wanted.key!r} is {reservation.state} already. Send a new key."
         )
-    return reservation
+    if reservation.rule_set != in_force.version:
+        in_force = read_rules(connection, question.layer_id, reservation.rule_set)
+    return reservation, in_force
 
 
-def _digest(question: Question) -> bytes:
-    digest = hashlib.sha256(f"{question.layer_id}|{question.at.isoformat()}|".encode())
+def _digest(question: Question, scheduled_for: datetime | None) -> bytes:
+    """Return what distinguishes this question from others, as the caller said it."""
+    instant = scheduled_for.astimezone(UTC).isoformat() if scheduled_for else "now"
+    digest = hashlib.sha256(f"{question.layer_id}|{instant}|".encode())
     digest.update(question.asked.users.keys.tobytes())
     return digest.digest()
 
@@ -168,6 +207,8 @@ def _decide(database: BulkDatabase, case: _Case, part: _Part) -> dict[str, Index
     users, reservation_id = case.question.asked.users[part.span], case.reservation.id
     with database.transaction() as connection:
         lock_users(connection, part.buckets)
+        if not holds_slots(connection, reservation_id):
+            raise _ended(connection, case.reservation.key)
         is_new = not is_decided(connection, reservation_id, part.number)
         if is_new and case.in_force.rules:
             _judge(connection, case, part.number, users)
@@ -178,6 +219,15 @@ def _decide(database: BulkDatabase, case: _Case, part: _Part) -> dict[str, Index
             reserve_slots(connection, reservation_id, eligible)
             insert_part(connection, reservation_id, part.number, len(eligible))
     return {rule: indexes + part.span.start for rule, indexes in capped.items()}
+
+
+def _ended(connection: BulkConnection, key: str) -> ReservationEndedError:
+    reservation = select_reservation(connection, key)
+    state = reservation.state if reservation else "gone"
+    return ReservationEndedError(
+        f"The reservation {key!r} is {state}: it ended while it was decided. "
+        "Ask again, with a longer ttlSeconds if it ran out."
+    )
 
 
 def _find_eligible(users: UserIds, capped: Mapping[str, Indexes]) -> UserIds:
@@ -206,11 +256,12 @@ def _judge(connection: BulkConnection, case: _Case, part: int, users: UserIds) -
 def _answer(
     database: BulkDatabase, case: _Case, decided: Sequence[Mapping[str, Indexes]]
 ) -> FilteredAudience:
-    asked, exclusions = case.question.asked, {}
-    if case.question.explain:
-        with database.transaction() as connection:
-            found = select_exclusions(connection, case.reservation.id)
-        places = asked.users.find(read_uuids(e.user_id for e in found))
-        exclusions = dict(zip(places.tolist(), found, strict=True))
+    asked = case.question.asked
+    with database.transaction() as connection:
+        if not holds_slots(connection, case.reservation.id):
+            raise _ended(connection, case.reservation.key)
+        found = select_exclusions(connection, case.reservation.id) if case.question.explain else []
+    places = asked.users.find(read_uuids(e.user_id for e in found))
+    exclusions = dict(zip(places.tolist(), found, strict=True))
     capped = merge_by_rule(case.in_force.rules, decided)
     return FilteredAudience(asked, capped, exclusions, case.in_force.fault, case.reservation)

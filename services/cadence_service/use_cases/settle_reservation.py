@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from cadence_service.adapters.notification_record import MessageTexts, upsert_messages
+from cadence_service.adapters.notification_record import MessageTexts, claim_users, upsert_messages
 from cadence_service.adapters.reservation_table import (
     Reservation,
     ReservationState,
+    count_eligible,
     end_reservation,
+    lock_reservation,
     select_reservation,
     update_expiry,
 )
@@ -19,6 +21,7 @@ from cadence_service.adapters.reserved_slots import (
     select_reserved,
 )
 from cadence_service.domain.user_ids import UserIds, without
+from cadence_service.use_cases.reserve_audience import ReservationEndedError
 from chassis.postgres import BulkConnection
 
 
@@ -26,15 +29,12 @@ class ReservationNotFoundError(Exception):
     """There is no reservation of that key."""
 
 
-class ReservationEndedError(Exception):
-    """The reservation holds no slots any more."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The effect of a settlement, as counts of users.
 
-    Shape: `late` of the confirmed users had lost their slot, because the reservation had run out.
+    Shape: `late` of the confirmed users were recorded now, and had no slot that still counted,
+    because the reservation had run out.
     """
 
     confirmed: int
@@ -64,11 +64,12 @@ def settle_reservation(connection: BulkConnection, key: str, settlement: Settlem
     """Confirm the slots of users who were sent to, and release the rest; safe to repeat.
 
     Sends are recorded even if the reservation had run out, because they happened.
+    Raises: ReservationNotFoundError; ReservationEndedError if nobody knows who was eligible.
     """
-    reservation = find_reservation(connection, key)
+    reservation = _lock(connection, key)
     sent = settlement.sent
     if sent is None:
-        sent = without(select_reserved(connection, reservation.id), settlement.failed)
+        sent = without(_find_all_sent(connection, reservation, settlement), settlement.failed)
     late = _confirm(connection, reservation, settlement, sent)
     released = release_slots(connection, reservation.id)
     state = ReservationState.CONFIRMED if len(sent) else ReservationState.RELEASED
@@ -78,10 +79,41 @@ def settle_reservation(connection: BulkConnection, key: str, settlement: Settlem
 
 def release_reservation(connection: BulkConnection, key: str) -> int:
     """Release every slot that is still reserved; return how many. Safe to repeat."""
-    reservation = find_reservation(connection, key)
+    reservation = _lock(connection, key)
     released = release_slots(connection, reservation.id)
     end_reservation(connection, reservation.id, ReservationState.RELEASED)
     return released
+
+
+def _lock(connection: BulkConnection, key: str) -> Reservation:
+    reservation = lock_reservation(connection, key)
+    if reservation is None:
+        raise ReservationNotFoundError(f"There is no reservation {key!r}.")
+    return reservation
+
+
+def _find_all_sent(
+    connection: BulkConnection, reservation: Reservation, settlement: Settlement
+) -> UserIds:
+    """Return the users whom a settlement means that names only the failed ones.
+
+    Their slots say who was eligible. Without slots the settlement may be a repeated one; otherwise
+    it would lose the sends silently, so it is refused.
+    """
+    eligible = count_eligible(connection, reservation.id)
+    failed = len(settlement.failed) if settlement.failed is not None else 0
+    is_known = {
+        ReservationState.RESERVED: True,
+        ReservationState.CONFIRMED: True,
+        ReservationState.EXPIRED: eligible > 0,
+        ReservationState.RELEASED: 0 < eligible <= failed,
+    }
+    if is_known[reservation.state]:
+        return select_reserved(connection, reservation.id)
+    raise ReservationEndedError(
+        f"failedUserIds: the reservation {reservation.key!r} is {reservation.state}, and its slots "
+        "are gone, so nobody knows who else was sent to. Send sentUserIds instead."
+    )
 
 
 def extend_reservation(connection: BulkConnection, key: str, ttl: timedelta) -> Reservation:
@@ -99,12 +131,19 @@ def extend_reservation(connection: BulkConnection, key: str, ttl: timedelta) -> 
 def _confirm(
     connection: BulkConnection, reservation: Reservation, settlement: Settlement, sent: UserIds
 ) -> int:
-    """Record the sends to users; return how many of the users had lost their slot."""
+    """Record the sends to users; return how many were recorded without a slot that counts."""
     if not len(sent):
         return 0
     message_id = upsert_messages(connection, [settlement.texts])[settlement.texts.digest]
-    sends = ReservedSends(sent, [message_id], [settlement.actually_sent_at])
-    rest = without(sent, confirm_slots(connection, reservation, sends))
-    if not len(rest):
-        return 0
-    return len(record_late(connection, reservation, replace(sends, users=rest)))
+    sends = ReservedSends(
+        users=sent,
+        message_ids=[message_id],
+        layer_ids=[reservation.layer_id],
+        instants=[reservation.scheduled_for],
+        actual_instants=[settlement.actually_sent_at],
+    )
+    confirmed = confirm_slots(connection, reservation, sends)
+    rest = without(sent, confirmed)
+    unclaimed = claim_users(connection, rest, reservation.claim, reservation.scheduled_for)
+    late = len(record_late(connection, reservation, replace(sends, users=unclaimed)))
+    return late + (len(confirmed) if reservation.state is ReservationState.EXPIRED else 0)

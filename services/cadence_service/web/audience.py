@@ -120,7 +120,8 @@ def _ask(
     if reservation is None:
         return filter_audience(database, question)
     ttl = timedelta(seconds=reservation["ttl_seconds"])
-    return reserve_audience(database, question, ReservationRequest(reservation["key"], ttl))
+    wanted = ReservationRequest(reservation["key"], ttl, scheduled_for)
+    return reserve_audience(database, question, wanted)
 
 
 def _answer(filtered: FilteredAudience, **more: object) -> Response:

@@ -16,9 +16,9 @@ from cadence_contract import (
     SettlementSchema,
     TrackedSchema,
 )
-from cadence_service.adapters.notification_record import MessageTexts, Notification
+from cadence_service.adapters.notification_record import MessageTexts
 from cadence_service.domain.user_ids import UserIds, read_bytes, read_texts
-from cadence_service.use_cases.record_notifications import record_notifications
+from cadence_service.use_cases.record_notifications import SentNotification, record_notifications
 from cadence_service.use_cases.settle_reservation import Settlement, settle_reservation
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
@@ -52,7 +52,8 @@ def notification_routes(database: BulkDatabase) -> Routes:
             loaded = {"notifications": [NotificationSchema().load(body)], "reservation_key": None}
         sent = [_read_notification(**one) for one in loaded["notifications"]]
         with database.transaction() as connection:
-            done = record_notifications(connection, sent, loaded["reservation_key"])
+            key = loaded["reservation_key"]
+            done = record_notifications(connection, sent, utc_now(), key)
         return jsonify(
             success=True,
             message=f"{done.recorded} recorded, {done.duplicates} known before.",
@@ -105,13 +106,12 @@ def _read_notification(
     actually_sent_at: datetime | None,
     idempotency_key: str | None,
     **texts: Any,
-) -> Notification:
-    sent_at = sent_at or utc_now()
-    return Notification(
+) -> SentNotification:
+    return SentNotification(
         user_id=user_id,
         layer_id=layer_id,
         texts=MessageTexts(**texts),
         sent_at=sent_at,
-        actually_sent_at=actually_sent_at or sent_at,
+        actually_sent_at=actually_sent_at,
         idempotency_key=idempotency_key,
     )

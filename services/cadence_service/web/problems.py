@@ -9,11 +9,11 @@ from cadence_service.use_cases.change_rules import (
     StaleRulesError,
 )
 from cadence_service.use_cases.import_history import ImportNotFoundError
-from cadence_service.use_cases.reserve_audience import ReservationConflictError
-from cadence_service.use_cases.settle_reservation import (
+from cadence_service.use_cases.reserve_audience import (
+    ReservationConflictError,
     ReservationEndedError,
-    ReservationNotFoundError,
 )
+from cadence_service.use_cases.settle_reservation import ReservationNotFoundError
 from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
 

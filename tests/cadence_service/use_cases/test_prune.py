@@ -22,9 +22,9 @@ def own_database(postgres: EmbeddedPostgres) -> Iterator[BulkDatabase]:
     """A database of its own, whose weeks may be dropped."""
     database = BulkDatabase(postgres.create_database("cadence_prune"), max_connections=2)
     migrate(database, MIGRATIONS)
+    make_partitions(database, NOW - 28 * DAY)
+    make_partitions(database, NOW)
     with database.transaction() as connection, connection.cursor() as cursor:
-        make_partitions(connection, NOW - 28 * DAY)
-        make_partitions(connection, NOW)
         cursor.execute(
             "TRUNCATE user_notifications, messages, notification_keys, reservations CASCADE"
         )

@@ -23,8 +23,8 @@ def older(postgres: EmbeddedPostgres) -> Iterator[BulkDatabase]:
     database = BulkDatabase(postgres.create_database("cadence_upgrade"), max_connections=4)
     migrate(database, MIGRATIONS, to="0004")
     now = utc_now()
+    make_partitions(database, now)
     with database.transaction() as connection:
-        make_partitions(connection, now)
         connection.execute(
             "INSERT INTO reservations (key, layer_id, scheduled_for, rule_set, state, expires_at,"
             " body_digest) VALUES ('k', 3, %(now)s, 1, 'reserved', %(later)s, 'x')",

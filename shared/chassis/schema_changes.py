@@ -1,0 +1,87 @@
+"""Changes of the schema beside running callers: never wait long for a lock, rather come again.
+
+A statement that waits for an exclusive lock on a table makes everybody wait who comes after it. So
+such a statement waits only for a moment, gives way, and is repeated until it succeeds.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from chassis.postgres import Pool
+from chassis.rows import execute
+
+log = structlog.get_logger()
+
+AnyConnection = TypeVar("AnyConnection")
+Done = TypeVar("Done")
+
+#: How long a statement may wait for a lock: much less than any caller waits for an answer.
+LOCK_TIMEOUT: Final = timedelta(milliseconds=200)
+#: The pause before the next attempt; callers that had to wait are served meanwhile.
+PAUSE: Final = timedelta(seconds=1)
+#: How long to repeat a change before giving it up.
+GIVE_UP_AFTER: Final = timedelta(minutes=10)
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+
+
+class SchemaBusyError(Exception):
+    """A table was in use by others all the time; the message says what to do."""
+
+
+def change_schema(
+    database: Pool[AnyConnection],
+    change: Callable[[AnyConnection], Done],
+    give_up_after: timedelta = GIVE_UP_AFTER,
+) -> Done:
+    """Return what `change` returns, run in a transaction that never waits long for a lock.
+
+    The transaction is repeated until no lock is missing.
+    Raises: SchemaBusyError.
+    """
+
+    def attempt() -> Done:
+        with database.transaction() as connection:
+            limit_lock_waits(connection)
+            return change(connection)
+
+    return repeat_until_unlocked(attempt, give_up_after)
+
+
+def limit_lock_waits(connection: Any) -> None:
+    """Let statements of the present transaction fail after LOCK_TIMEOUT of waiting for a lock."""
+    milliseconds = LOCK_TIMEOUT // timedelta(milliseconds=1)
+    execute(connection, f"SET LOCAL lock_timeout = {milliseconds}")
+
+
+def repeat_until_unlocked(attempt: Callable[[], Done], give_up_after: timedelta) -> Done:
+    """Return what `attempt` returns; repeat it as long as a lock is missing. SchemaBusyError."""
+    give_up_at = time.monotonic() + give_up_after.total_seconds()
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_lock_missing(error):
+                raise
+            if time.monotonic() > give_up_at:
+                raise SchemaBusyError(
+                    f"A table was in use for {give_up_after}: {error}. Find long transactions in "
+                    "pg_stat_activity, wait for their end, and repeat the command; it goes on "
+                    "where it stopped."
+                ) from error
+            log.info("schema_change_waits", reason=str(error).splitlines()[0])
+        time.sleep(PAUSE.total_seconds())
+
+
+def is_lock_missing(error: BaseException) -> bool:
+    """Return whether `error`, or what caused it, is a lock that could not be had in time."""
+    seen: BaseException | None = error
+    while seen is not None:
+        code = getattr(seen, "sqlstate", None) or getattr(seen, "pgcode", None)
+        if code == _LOCK_NOT_AVAILABLE:
+            return True
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return False
