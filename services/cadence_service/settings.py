@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from environs import Env
 
 from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
 from chassis.settings import read_count, read_flag, read_seconds, read_secret, require_secret
+
+#: Two connections for each of the 8 threads of a worker: none ever waits for another.
+USUAL_POOL_SIZE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,7 @@ class CadenceSettings:
         narrow = read_secret(env, "CADENCE_SERVICE_TOKEN")
         return cls(
             database_url=require_secret(env, "PUSH_CADENCE_DATABASE_URL"),
-            database_pool_size=read_count(env, "CADENCE_DATABASE_POOL_SIZE", 10),
+            database_pool_size=read_count(env, "CADENCE_DATABASE_POOL_SIZE", USUAL_POOL_SIZE),
             tokens={
                 require_secret(env, "CADENCE_API_TOKEN"): Role.ADMIN,
                 **({narrow: Role.OPERATOR} if narrow else {}),

@@ -29,6 +29,7 @@ __all__ = [
     "DatabaseAwayError",
     "DatabaseFaultError",
     "Pool",
+    "PoolFullError",
     "ValueRefusedError",
 ]
 
@@ -37,6 +38,10 @@ AnyConnection = TypeVar("AnyConnection")
 
 class DatabaseAwayError(Exception):
     """The database cannot be reached, or did not answer in time; a later attempt may succeed."""
+
+
+class PoolFullError(DatabaseAwayError):
+    """Every connection of this process was in use for too long; a later attempt may succeed."""
 
 
 class DatabaseFaultError(Exception):
@@ -106,7 +111,8 @@ class Pool(Generic[AnyConnection]):
     def transaction(self) -> Iterator[AnyConnection]:
         """Lend a connection; commit when the block ends, roll back when it raises.
 
-        Raises: DatabaseAwayError if no connection could be had, or it was lost on the way;
+        Raises: DatabaseAwayError if no connection could be had, or it was lost on the way, or the
+        database takes no writes; PoolFullError if all connections were in use;
         ValueRefusedError, DatabaseFaultError if a statement failed; ClientGoneError if the
         client has hung up.
         """
@@ -127,6 +133,10 @@ class Pool(Generic[AnyConnection]):
     def _lend(self) -> sqlalchemy.PoolProxiedConnection:
         try:
             return self._engine.raw_connection()
+        except sqlalchemy.exc.TimeoutError as error:
+            raise PoolFullError(
+                "The database is away: every connection of this process is in use."
+            ) from error
         except (self.driver.OperationalError, sqlalchemy.exc.SQLAlchemyError) as error:
             raise DatabaseAwayError(f"The database is away: {_first_line(error)}") from error
 
@@ -134,22 +144,34 @@ class Pool(Generic[AnyConnection]):
         self, lent: sqlalchemy.PoolProxiedConnection, error: BaseException
     ) -> Exception | None:
         """Clean up after `error`; return the error to raise in its place, or None to raise it."""
-        driver = self.driver
-        if isinstance(error, ClientGoneError):
+        ours = self._translate(error)
+        if isinstance(error, ClientGoneError) or isinstance(ours, DatabaseAwayError):
             lent.invalidate()
-            return None
-        if isinstance(error, driver.OperationalError | driver.InterfaceError) or _passes(error):
-            lent.invalidate()
+        else:
+            lent.rollback()
+        if _is_read_only(error):
+            self._engine.dispose()  # the other connections are to a standby, too
+        return ours
+
+    def _translate(self, error: BaseException) -> Exception | None:
+        """Return one of our errors for an error of the driver, or None for any other."""
+        if _is_read_only(error):
+            return DatabaseAwayError("The database is away: it takes no writes at present.")
+        is_away = isinstance(error, self.driver.OperationalError | self.driver.InterfaceError)
+        if is_away or _passes(error):
             return DatabaseAwayError(f"The database went away: {_first_line(error)}")
-        lent.rollback()
-        if isinstance(error, driver.DataError):
+        if isinstance(error, self.driver.DataError):
             return ValueRefusedError(_first_line(error))
-        return DatabaseFaultError(_first_line(error)) if isinstance(error, driver.Error) else None
+        is_ours = isinstance(error, self.driver.Error)
+        return DatabaseFaultError(_first_line(error)) if is_ours else None
 
     def ping(self) -> None:
-        """Raise DatabaseAwayError unless the database answers."""
+        """Raise DatabaseAwayError unless the database answers and takes writes."""
         with self.transaction() as connection:
-            connection.cursor().execute("SELECT 1")  # type: ignore[attr-defined]  # as every driver
+            cursor = connection.cursor()  # type: ignore[attr-defined]  # as every driver
+            cursor.execute("SHOW transaction_read_only")
+            if cursor.fetchone()[0] == "on":
+                raise DatabaseAwayError("The database is away: it takes no writes at present.")
 
     def wait_until_available(self, sleep: Callable[[float], object]) -> None:
         """Return when the database answers; log that it is away every few seconds."""
@@ -190,15 +212,24 @@ class BulkDatabase(Pool[BulkConnection]):
     own_options: ClassVar[Mapping[str, Any]] = {"prepare_threshold": None}
 
 
-#: SQLSTATEs of what trying again later mends: a standby or a database in a failover (25006), a
-#: transaction given up for another one (class 40), a server short of connections, memory or disk.
-_PASSING: Final = ("25006", "40", "53")
+#: SQLSTATEs of what a later attempt mends beside a lost connection: a transaction given up for
+#: another one (class 40), a server short of connections, memory or disk (class 53).
+_PASSING: Final = ("40", "53")
+#: The SQLSTATE of a write that a standby, or a database in a failover, refused.
+_READ_ONLY: Final = "25006"
 
 
 def _passes(error: BaseException) -> bool:
     """Return whether the server refused what it will take later."""
-    state = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or ""
-    return state.startswith(_PASSING)
+    return _state(error).startswith(_PASSING)
+
+
+def _is_read_only(error: BaseException) -> bool:
+    return _state(error) == _READ_ONLY
+
+
+def _state(error: BaseException) -> str:
+    return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -30,10 +30,14 @@ class ProblemSchema(Schema):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """How one of our exceptions is answered."""
+    """How one of our exceptions is answered.
+
+    Units: `retry_after` is when another attempt makes sense, in seconds.
+    """
 
     status: int
     title: str
+    retry_after: int | None = None
 
 
 def install_problem_handlers(app: Flask, problems: Mapping[type[Exception], Problem]) -> None:
@@ -41,7 +45,10 @@ def install_problem_handlers(app: Flask, problems: Mapping[type[Exception], Prob
 
     def answer_ours(error: Exception) -> Response:
         problem = find_problem(error, problems)
-        return problem_response(problem.status, problem.title, str(error))
+        response = problem_response(problem.status, problem.title, str(error))
+        if problem.retry_after is not None:
+            response.headers["Retry-After"] = str(problem.retry_after)
+        return response
 
     for kind in problems:
         app.register_error_handler(kind, answer_ours)

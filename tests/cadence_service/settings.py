@@ -14,7 +14,7 @@ CADENCE_TOKEN = "cadence-admin"
 def cadence_settings(database_url: str, **changes: Any) -> CadenceSettings:
     settings = CadenceSettings(
         database_url=database_url,
-        database_pool_size=8,
+        database_pool_size=16,
         tokens={CADENCE_TOKEN: Role.ADMIN, "narrow": Role.OPERATOR},
         host="127.0.0.1",
         port=0,

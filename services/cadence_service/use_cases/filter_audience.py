@@ -26,7 +26,13 @@ from cadence_service.domain.cadence import (
     find_rules,
 )
 from cadence_service.domain.user_ids import AskedIds, UserIds
-from chassis.postgres import BulkConnection, BulkDatabase, DatabaseAwayError, DatabaseFaultError
+from chassis.postgres import (
+    BulkConnection,
+    BulkDatabase,
+    DatabaseAwayError,
+    DatabaseFaultError,
+    PoolFullError,
+)
 
 log = structlog.get_logger()
 
@@ -97,6 +103,7 @@ def filter_audience(database: BulkDatabase, question: Question) -> FilteredAudie
     """Judge every user of the question; if that fails, let every valid user through.
 
     The answer and the log say when the check failed open.
+    Raises: PoolFullError, if this process has too much to do; a later attempt may succeed.
     """
     try:
         with database.transaction() as connection:
@@ -105,6 +112,8 @@ def filter_audience(database: BulkDatabase, question: Question) -> FilteredAudie
             return fail_open(question, in_force.fault)
         capped = _judge_all(database, question, in_force.rules)
         exclusions = _explain_all(database, question, in_force.rules, capped)
+    except PoolFullError:
+        raise
     except (DatabaseAwayError, DatabaseFaultError) as error:
         return fail_open(question, str(error))
     return FilteredAudience(question.asked, capped, exclusions)

@@ -46,7 +46,13 @@ from cadence_service.use_cases.filter_audience import (
     read_rules,
     run_in_lanes,
 )
-from chassis.postgres import BulkConnection, BulkDatabase, DatabaseAwayError, DatabaseFaultError
+from chassis.postgres import (
+    BulkConnection,
+    BulkDatabase,
+    DatabaseAwayError,
+    DatabaseFaultError,
+    PoolFullError,
+)
 
 log = structlog.get_logger()
 
@@ -109,11 +115,14 @@ def reserve_audience(
 
     The same question under the same key gets the same answer, and reserves nothing more. If the
     check fails open, the reservation is given back.
-    Raises: ReservationConflictError; ReservationEndedError if the reservation was released or ran
+    Raises: PoolFullError, after which the same question goes on where this one stopped;
+    ReservationConflictError; ReservationEndedError if the reservation was released or ran
     out while it was decided.
     """
     try:
         return _reserve(database, question, wanted)
+    except PoolFullError:
+        raise
     except (DatabaseAwayError, DatabaseFaultError) as error:
         _give_back(database, wanted.key)
         return fail_open(question, str(error))
@@ -128,7 +137,10 @@ def _reserve(
     if reservation is None:
         return fail_open(question, in_force.fault or "there are no cadence rules at all")
     case = _Case(question, reservation, in_force, end_of_history)
-    decided = run_in_lanes(partial(_decide, database, case), _split(question.asked.users))
+    parts = _split(question.asked.users)
+    # Reservations that come at once begin with different parts, and wait less for one another.
+    first = reservation.id % max(len(parts), 1)
+    decided = run_in_lanes(partial(_decide, database, case), parts[first:] + parts[:first])
     if in_force.fault:
         log_failed_open(question, in_force.fault)
     return _answer(database, case, decided)

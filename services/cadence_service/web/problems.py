@@ -14,12 +14,13 @@ from cadence_service.use_cases.reserve_audience import (
     ReservationEndedError,
 )
 from cadence_service.use_cases.settle_reservation import ReservationNotFoundError
-from chassis.postgres import DatabaseAwayError, ValueRefusedError
+from chassis.postgres import DatabaseAwayError, PoolFullError, ValueRefusedError
 from chassis.problems import Problem
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ValueRefusedError: Problem(400, "A value does not fit"),
     DatabaseAwayError: Problem(503, "Database away"),
+    PoolFullError: Problem(503, "Service busy", retry_after=1),
     ImportNotFoundError: Problem(404, "No such import"),
     ReservationConflictError: Problem(409, "Key used before"),
     ReservationEndedError: Problem(409, "Reservation ended"),

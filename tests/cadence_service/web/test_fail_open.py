@@ -17,6 +17,7 @@ from cadence_service.cli import MIGRATIONS
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
+from tests.cadence_service.replicas import spread_users
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
 from tests.people import ALICE, BOB
 
@@ -121,13 +122,50 @@ def test_a_statement_that_takes_too_long(own_url: str, capsys: pytest.CaptureFix
         assert "statement timeout" in check(client, ASKED, capsys)
 
 
-def test_a_pool_that_is_empty(own_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("body", [ASKED, RESERVED], ids=["plain", "reserving"])
+def test_a_pool_that_is_empty_is_busy_and_says_when_to_come_again(
+    own_url: str, body: dict[str, Any]
+) -> None:
     app = an_app(own_url, database_pool_size=1)
 
     with locked(own_url), _busy(lambda: client_of(app).post("/filter-audience", json=ASKED)):
-        reason = check(client_of(app), ASKED, capsys)
+        busy = client_of(app).post("/filter-audience", json=body)
 
-    assert "away" in reason
+    assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+    assert busy.get_json()["title"] == "Service busy"
+
+
+def test_a_pool_that_is_smaller_than_the_threads_is_warned_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    an_app("postgresql://nobody@127.0.0.1:9/none", database_pool_size=4)
+
+    assert "Set CADENCE_DATABASE_POOL_SIZE to 16" in capsys.readouterr().err
+
+
+def test_a_reservation_that_fails_open_gives_back_what_it_took(own_url: str) -> None:
+    client = client_of(an_app(own_url))
+    execute(own_url, "ALTER TABLE reservation_parts RENAME TO lost")
+    assert client.post("/filter-audience", json=RESERVED).get_json()["failedOpen"] is True
+    execute(own_url, "ALTER TABLE lost RENAME TO reservation_parts")
+    breaks_late = (
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN IF NEW.part > 128 THEN RAISE EXCEPTION ''late''; END IF; RETURN NEW; END';"
+        "CREATE TRIGGER late BEFORE INSERT ON reservation_parts"
+        " FOR EACH ROW EXECUTE FUNCTION fail()"
+    )
+    execute(own_url, breaks_late)
+    users = [str(user) for user in spread_users(20_000)]
+    body = {"userIds": users, "layerId": 3, "reservation": {"key": "large"}}
+
+    assert client.post("/filter-audience", json=body).get_json()["failedOpen"] is True
+    other = {**body, "reservation": {"key": "other"}}
+    execute(own_url, "DROP TRIGGER late ON reservation_parts")
+    free = client.post("/filter-audience", json=other).get_json()
+    again = client.post("/filter-audience", json=body).get_json()
+
+    assert (free["failedOpen"], free["excludedCount"]) == (False, 0)
+    assert (again["failedOpen"], again["excludedCount"]) == (False, len(users))
 
 
 def test_a_database_that_is_stopped_in_mid_request(
