@@ -13,7 +13,7 @@ from marshmallow import (
     validates_schema,
 )
 
-from chassis.schemas import AnswerSchema, CamelSchema
+from chassis.schemas import AnswerSchema, CamelSchema, JsonBoolean, JsonNumber
 
 FILTER_AUDIENCE_PATH: Final = "/filter-audience"
 FORECAST_PUSHES_PATH: Final = "/forecast-pushes"
@@ -32,10 +32,16 @@ LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 MAX_PUSHES: Final = 100
 #: The longest key of a reservation, in characters.
 MAX_KEY: Final = 500
+#: The longest deep link, in characters.
+MAX_DEEP_LINK: Final = 4_000
+#: How many rules may be in force at once.
+MAX_RULES: Final = 200
 FIRST_LAYER: Final = 1
 LAST_LAYER: Final = 5
 #: The name under which the excluded count ids that are no UUIDs.
 INVALID_UUID: Final = "invalidUuid"
+#: Names that answers and routes use beside the names of rules.
+RESERVED_RULE_NAMES: Final = frozenset({INVALID_UUID, "history"})
 
 
 class InstantField(fields.AwareDateTime):
@@ -101,7 +107,7 @@ class ReservationRequestSchema(CamelSchema):
     """The key under which to reserve slots, and how long they are held."""
 
     key = fields.String(required=True, validate=validate.Length(min=1, max=MAX_KEY))
-    ttl_seconds = fields.Float(load_default=900.0, validate=validate.Range(min=1, max=86_400))
+    ttl_seconds = JsonNumber(load_default=900.0, validate=validate.Range(min=1, max=86_400))
 
 
 class ReservedSlotsSchema(AnswerSchema):
@@ -117,7 +123,7 @@ class FilterAudienceSchema(CamelSchema):
     user_ids = UserIdsField(min_count=1, required=True)
     layer_id = LayerField(required=True)
     scheduled_for = InstantField(load_default=None)
-    explain = fields.Boolean(load_default=False)
+    explain = JsonBoolean(load_default=False)
     reservation = fields.Nested(ReservationRequestSchema, load_default=None)
 
 
@@ -248,7 +254,9 @@ class SentPushSchema(CamelSchema):
     push_title = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
     push_body = fields.String(required=True, validate=validate.Length(min=1, max=8_000))
     audience_description = fields.String(required=True, validate=validate.Length(min=1, max=2_000))
-    deep_link = fields.String(load_default=None, allow_none=True)
+    deep_link = fields.String(
+        load_default=None, allow_none=True, validate=validate.Length(max=MAX_DEEP_LINK)
+    )
     sent_at = InstantField(load_default=None, allow_none=True)
 
 
@@ -326,14 +334,24 @@ class ReservationSchema(CamelSchema):
     excluded = fields.List(fields.Nested(ExcludedUserSchema))
 
 
+def _is_free_name(name: str) -> None:
+    if name in RESERVED_RULE_NAMES:
+        raise ValidationError(f"{name!r} has another meaning here; use another name.")
+    if name.endswith("\n"):  # which $ lets through
+        raise ValidationError("A name has no line break; leave it out.")
+
+
 class RuleSchema(CamelSchema):
     """A cadence rule: at most `maxCount` notifications in any trailing `windowHours`."""
 
-    name = fields.String(required=True, validate=validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$"))
+    name = fields.String(
+        required=True,
+        validate=[validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$"), _is_free_name],
+    )
     description = fields.String(load_default="", validate=validate.Length(max=1_000))
     applies_to_layers = fields.List(LayerField(), required=True, validate=validate.Length(min=1))
     counted_layers = fields.List(LayerField(), required=True, validate=validate.Length(min=1))
-    window_hours = fields.Float(
+    window_hours = JsonNumber(
         required=True,
         validate=validate.Range(
             min=1 / 3_600, max=24 * 366, error="A window lasts from a second to a leap year."
@@ -342,7 +360,7 @@ class RuleSchema(CamelSchema):
     max_count = fields.Integer(
         required=True, strict=True, validate=validate.Range(min=1, max=10_000)
     )
-    is_active = fields.Boolean(load_default=True)
+    is_active = JsonBoolean(load_default=True)
 
 
 class RulesSchema(CamelSchema):
@@ -351,7 +369,11 @@ class RulesSchema(CamelSchema):
     class Meta:
         unknown = EXCLUDE  # an answer of GET /rules may be sent back as it is
 
-    rules = fields.List(fields.Nested(RuleSchema), required=True)
+    rules = fields.List(
+        fields.Nested(RuleSchema),
+        required=True,
+        validate=validate.Length(max=MAX_RULES, error="At most {max} rules may be in force."),
+    )
 
     @validates_schema
     def _has_unique_names(self, data: dict[str, Any], **_: object) -> None:

@@ -1,8 +1,9 @@
 """The bases of all schemas: `snake_case` in Python, `camelCase` in JSON, forms and queries."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields
 from marshmallow.fields import Field
 
 
@@ -36,6 +37,26 @@ class AnswerSchema(CamelSchema):
 
     class Meta:
         unknown = EXCLUDE
+
+
+class JsonNumber(fields.Float):
+    """A number of JSON; a text that looks like one is refused."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any
+    ) -> float:
+        if isinstance(value, str):
+            raise ValidationError("Send a number, without quotes.")
+        return super()._deserialize(value, attr, data, **options)
+
+
+class JsonBoolean(fields.Boolean):
+    """true or false of JSON; a text or a number that looks like one is refused."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("Send true or false, without quotes.")
+        return value
 
 
 def camel_case(name: str) -> str:

@@ -10,7 +10,7 @@ from flask import Flask, Request, Response, request
 from flask_smorest import Api, Blueprint
 from marshmallow import Schema, missing
 from webargs.flaskparser import FlaskParser, abort, is_json_request
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis.bearer_auth import (
@@ -48,8 +48,12 @@ class StrictParser(FlaskParser):
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002 - webargs' own
         """Return the body; NaN and lone surrogates are refused, as answers never have them."""
         body = req.get_data(cache=True)
-        if not body or not is_json_request(req):
+        if not body:
             return missing
+        if not is_json_request(req):
+            raise UnsupportedMediaType(
+                "Send the body with the header Content-Type: application/json."
+            )
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError as error:

@@ -25,6 +25,10 @@ class RuleNotFoundError(Exception):
     """There is no rule, set of rules or layer of that name."""
 
 
+class TooManyRulesError(Exception):
+    """No more rules may be in force."""
+
+
 class StaleRulesError(Exception):
     """The rules were changed since the version that the change was made from."""
 
@@ -49,12 +53,22 @@ def replace_rules(
     return _change(connection, "rules_replaced", "", edit, author)
 
 
-def add_rule(connection: BulkConnection, rule: CadenceRule, author: Author) -> RuleSet:
-    """Add a rule at the end of the order of precedence; RuleExistsError, StaleRulesError."""
+def add_rule(
+    connection: BulkConnection, rule: CadenceRule, author: Author, max_rules: int
+) -> RuleSet:
+    """Add a rule at the end of the order of precedence.
+
+    Raises: RuleExistsError, TooManyRulesError, StaleRulesError.
+    """
 
     def edit(present: list[CadenceRule]) -> list[CadenceRule]:
         if any(other.name == rule.name for other in present):
             raise RuleExistsError(f"There is a rule {rule.name!r} already; change it by PUT.")
+        if len(present) >= max_rules:
+            raise TooManyRulesError(
+                f"There are {len(present)} rules, and at most {max_rules} may be in force; "
+                "remove one first."
+            )
         return [*present, rule]
 
     return _change(connection, "rule_added", rule.name, edit, author)

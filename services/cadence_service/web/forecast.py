@@ -27,7 +27,7 @@ from cadence_service.web.rule_shapes import read_rule
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from chassis.schemas import CamelSchema
+from chassis.schemas import CamelSchema, JsonNumber
 from chassis.service import Routes
 
 #: What is replayed if nothing else is asked for.
@@ -72,7 +72,7 @@ class SimulationBodySchema(RulesSchema):
 
     start = InstantField(load_default=None, data_key="from")
     end = InstantField(load_default=None, data_key="until")
-    share = fields.Float(
+    share = JsonNumber(
         load_default=1.0,
         data_key="shareOfUsers",
         validate=validate.Range(min=0, max=1, min_inclusive=False),

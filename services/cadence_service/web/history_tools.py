@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields, validate, validates
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import UnsupportedMediaType
 
-from cadence_contract import InstantField
+from cadence_contract import EARLIEST, LATEST, MAX_DEEP_LINK, InstantField
 from cadence_service.adapters.history_csv import (
     HistoryCsvError,
     OneSend,
@@ -18,7 +19,7 @@ from cadence_service.adapters.history_csv import (
 )
 from cadence_service.adapters.import_table import Import, select_imports
 from cadence_service.adapters.notification_record import MessageTexts
-from cadence_service.domain.log_match import find_matching_logs, read_link_logs
+from cadence_service.domain.log_match import find_matching_logs, read_instant, read_link_logs
 from cadence_service.use_cases.back_fill_links import back_fill_links
 from cadence_service.use_cases.import_history import (
     ImportRefusedError,
@@ -36,6 +37,8 @@ from chassis.service import Routes
 
 #: A million rows of history are about 200 MB.
 MAX_FILE: Final = 2 * 1024**3
+#: How many push logs one request may have.
+MAX_LOGS: Final = 20_000
 
 
 class ImportFormSchema(CamelSchema):
@@ -56,21 +59,54 @@ class ConversionFormSchema(ImportFormSchema):
     push_title = fields.String(required=True, validate=validate.Length(min=1, max=4_000))
     push_body = fields.String(load_default="", validate=validate.Length(max=8_000))
     audience_description = fields.String(required=True, validate=validate.Length(min=1, max=2_000))
-    deep_link = fields.String(load_default=None)
+    deep_link = fields.String(load_default=None, validate=validate.Length(max=MAX_DEEP_LINK))
     sent_at = InstantField(required=True)
 
 
-class MatchSchema(CamelSchema):
-    """Body of POST /find-matching-logs."""
+class PushLogSchema(CamelSchema):
+    """A push log, as far as it is used here; it has more fields, and keeps them."""
 
-    csv_audience_size = fields.Integer(required=True, validate=validate.Range(min=1))
-    logs = fields.List(fields.Dict(), required=True, data_key="trackResultsLogs")
+    class Meta:
+        unknown = INCLUDE
+
+    title = fields.String(allow_none=True)
+    timestamp = fields.String(allow_none=True)
+    total_count = fields.Integer(strict=True, allow_none=True, validate=validate.Range(min=0))
+    audience_size = fields.Integer(strict=True, allow_none=True, validate=validate.Range(min=0))
+    deep_link = fields.String(allow_none=True, validate=validate.Length(max=MAX_DEEP_LINK))
+
+    @validates("timestamp")
+    def _is_in_time(self, text: str | None, **_: object) -> None:
+        at = read_instant(text)
+        if at is not None and not EARLIEST <= at <= LATEST:
+            raise ValidationError("Instants lie between 1970 and 2200.")
+
+
+class PushLogField(fields.Dict):
+    """A push log as it was sent, once it has been checked."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, dict):
+            raise self.make_error("invalid")
+        PushLogSchema().load(value)
+        return value
 
 
 class LinkLogsSchema(CamelSchema):
     """Body of POST /update-deep-links."""
 
-    logs = fields.List(fields.Dict(), required=True, data_key="trackResultsLogs")
+    logs = fields.List(
+        PushLogField(),
+        required=True,
+        data_key="trackResultsLogs",
+        validate=validate.Length(max=MAX_LOGS),
+    )
+
+
+class MatchSchema(LinkLogsSchema):
+    """Body of POST /find-matching-logs."""
+
+    csv_audience_size = fields.Integer(strict=True, required=True, validate=validate.Range(min=1))
 
 
 class ImportSchema(CamelSchema):
@@ -193,6 +229,8 @@ def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:
 
 
 def _find_file(name: str) -> FileStorage:
+    if request.content_length and request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType(f"{name}: send a CSV file as multipart/form-data.")
     file = request.files.get(name)
     if file is None or not file.filename:
         raise ValidationError({name: ["Send a CSV file as multipart/form-data."]})

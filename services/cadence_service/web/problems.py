@@ -7,6 +7,7 @@ from cadence_service.use_cases.change_rules import (
     RuleExistsError,
     RuleNotFoundError,
     StaleRulesError,
+    TooManyRulesError,
 )
 from cadence_service.use_cases.import_history import ImportNotFoundError
 from cadence_service.use_cases.reserve_audience import (
@@ -27,5 +28,6 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ReservationNotFoundError: Problem(404, "No such reservation"),
     RuleExistsError: Problem(409, "Rule exists"),
     RuleNotFoundError: Problem(404, "No such rule"),
+    TooManyRulesError: Problem(409, "Too many rules"),
     StaleRulesError: Problem(412, "Changed meanwhile"),
 }

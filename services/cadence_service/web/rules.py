@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, validate
 from werkzeug.exceptions import PreconditionFailed
 
-from cadence_contract import InstantField, RuleSchema, RuleSetSchema, RulesSchema
+from cadence_contract import MAX_RULES, InstantField, RuleSchema, RuleSetSchema, RulesSchema
 from cadence_service.adapters.rule_changes import RuleChange, select_changes
 from cadence_service.adapters.rule_table import Layer, RuleSet, select_layers, select_rule_set
 from cadence_service.use_cases.change_rules import (
@@ -23,7 +23,7 @@ from cadence_service.use_cases.change_rules import (
 )
 from cadence_service.web.rule_shapes import RuleShape, read_rule, shape_rule
 from chassis.postgres import BulkConnection, BulkDatabase
-from chassis.schemas import CamelSchema
+from chassis.schemas import CamelSchema, JsonBoolean
 from chassis.service import Routes
 
 
@@ -53,12 +53,17 @@ class LayerSchema(CamelSchema):
     is_exempt = fields.Boolean()
 
 
+def _is_plain_name(name: str) -> None:
+    if not name.isprintable() or name != name.strip():
+        raise ValidationError("A name has no blanks around it and no line breaks; leave them out.")
+
+
 class LayerChangeSchema(CamelSchema):
     """Body of PUT /layers/<id>: what is given replaces what was."""
 
-    name = fields.String(validate=validate.Length(min=1, max=100))
+    name = fields.String(validate=[validate.Length(min=1, max=100), _is_plain_name])
     description = fields.String(validate=validate.Length(max=1_000))
-    is_exempt = fields.Boolean()
+    is_exempt = JsonBoolean()
 
 
 class RuleChangeBodySchema(RuleSchema):
@@ -157,7 +162,7 @@ def _add_rule_set(routes: Routes, database: BulkDatabase) -> None:
         """Add a rule, last in the order of precedence."""
         with database.transaction() as connection:
             author = _find_author(connection, changed_by, note)
-            return _answer_rules(add_rule(connection, read_rule(rule), author), 201)
+            return _answer_rules(add_rule(connection, read_rule(rule), author, MAX_RULES), 201)
 
     @routes.route("/rules/history", methods=["GET"])
     @routes.arguments(HistoryQuerySchema, location="query", as_kwargs=True)
