@@ -30,16 +30,37 @@ class RunningRequest:
     socket: socket.socket
     connections: set[_Connection] = field(default_factory=set)
     is_disconnected: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def cancel_if_disconnected(self) -> None:
-        """Cancel the statements of this request if its client has hung up."""
-        if not self.is_disconnected and _has_hung_up(self.socket):
-            self.is_disconnected = True
-            for connection in list(self.connections):
+        """Cancel what runs for this request if its client has hung up.
+
+        Every check does so again: a statement that begins between two checks is cancelled, too.
+        """
+        self.is_disconnected = self.is_disconnected or _has_hung_up(self.socket)
+        with self.lock:  # so that no connection is cancelled that works for somebody else again
+            for connection in self.connections if self.is_disconnected else ():
                 connection.cancel()
+
+    def add(self, connection: _Connection) -> None:
+        """Let `connection` work for this request."""
+        with self.lock:
+            self.connections.add(connection)
+
+    def remove(self, connection: _Connection) -> None:
+        """Let `connection` work for this request no more."""
+        with self.lock:
+            self.connections.discard(connection)
 
 
 _current: ContextVar[RunningRequest | None] = ContextVar("request", default=None)
+
+
+def raise_if_client_gone() -> None:
+    """Raise ClientGoneError if the client of the present request has hung up."""
+    request = _current.get()
+    if request is not None and request.is_disconnected:
+        raise ClientGoneError
 
 
 @contextmanager
@@ -52,9 +73,8 @@ def working_for_client(connection: _Connection) -> Iterator[None]:
     if request is None:
         yield
         return
-    if request.is_disconnected:
-        raise ClientGoneError
-    request.connections.add(connection)
+    raise_if_client_gone()
+    request.add(connection)
     try:
         yield
     except Exception as error:
@@ -62,7 +82,7 @@ def working_for_client(connection: _Connection) -> Iterator[None]:
             raise ClientGoneError from error
         raise
     finally:
-        request.connections.discard(connection)
+        request.remove(connection)
 
 
 class DisconnectWatch:

@@ -1,8 +1,15 @@
 """Frequency caps: how many notifications one user may get, on which layers, in how long."""
 
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Final
+
+#: The smallest step between two instants.
+_TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +83,13 @@ def find_next_eligible(
     rules: Sequence[CadenceRule], sends: Sequence[Send], at: datetime
 ) -> datetime:
     """Return the first instant from `at` on at which a send would break none of `rules`."""
-    freed = [send.sent_at + rule.window for rule in rules for send in sends]
-    candidates = [at, *sorted(instant for instant in freed if instant > at)]
-    return next(t for t in candidates if find_breach(rules, sends, t) is None)
+    spans = sorted(span for rule in rules for span in _find_full_spans(rule, sends))
+    free_at = at
+    for after, before in spans:
+        if after >= free_at:
+            break
+        free_at = max(free_at, before)
+    return free_at
 
 
 def _find_full_window(
@@ -93,12 +104,33 @@ def _find_full_window(
         for send in sends
         if send.layer_id in rule.counted_layers and abs(send.sent_at - at) < rule.window
     )
-    ends = [at, *(instant for instant in counted if instant > at)]
-    for end in ends:
-        inside = tuple(t for t in counted if end - rule.window < t <= end)
-        if len(inside) >= rule.max_count:
-            return inside
+    for end in [at, *counted[bisect_right(counted, at) :]]:
+        first, last = bisect_right(counted, end - rule.window), bisect_right(counted, end)
+        if last - first >= rule.max_count:
+            return tuple(counted[first:last])
     return None
+
+
+def _find_full_spans(
+    rule: CadenceRule, sends: Iterable[Send]
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the spans of time, without their ends, in which one more send would break the rule.
+
+    Shape: in order, and apart from one another. As many sends as the cap allows that lie within one
+    window leave no room for another one, from a window before the last to a window after the first.
+    """
+    times = _times(rule, sends)
+    after, before = datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    for first, last in zip(times, times[rule.max_count - 1 :], strict=False):
+        if last - first >= rule.window:
+            continue
+        if last - rule.window >= before:
+            if before > after:
+                yield after, before
+            after = last - rule.window
+        before = first + rule.window
+    if before > after:
+        yield after, before
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +149,26 @@ def find_stretches(
     Shape: in order; neighbours differ. Later sends, such as reserved ones, hold a user back before
     their instant too, so a user who is eligible now may be held back later.
     """
-    # A send counts for instants closer to it than the window, on both of its sides.
-    instants = {
-        send.sent_at + later
-        for rule in rules
-        for send in sends
-        for later in (rule.window, timedelta(0), timedelta(microseconds=1) - rule.window)
-    }
+    full: set[int] = set()
     stretches: list[Stretch] = []
-    for edge in [start, *sorted(instant for instant in instants if start < instant < end)]:
-        breach = find_breach(rules, sends, edge)
-        name = breach.rule.name if breach else None
-        if not stretches or stretches[-1].rule != name:
-            stretches.append(Stretch(edge, name))
-    return stretches
+    for instant, group in groupby(sorted(_find_changes(rules, sends, start, end)), itemgetter(0)):
+        for _, number, becomes_full in group:
+            (full.add if becomes_full else full.discard)(number)
+        stretches.append(Stretch(instant, rules[min(full)].name if full else None))
+    return [next(alike) for _, alike in groupby(stretches, key=attrgetter("rule"))]
+
+
+def _find_changes(
+    rules: Sequence[CadenceRule], sends: Sequence[Send], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, int, bool]]:
+    """Yield when which rule becomes full, or free again; and `start`, where no rule changes."""
+    yield start, -1, False
+    for number, rule in enumerate(rules):
+        for after, before in _find_full_spans(rule, sends):
+            if before > start and after + _TICK < end:
+                yield max(after + _TICK, start), number, True
+                if before < end:
+                    yield before, number, False
 
 
 def replay(
@@ -143,12 +181,25 @@ def replay(
 
     Shape: `before` happened, whatever the rules say; a send that is held back uses up nothing.
     """
-    kept = list(before)
+    kept = {rule.name: _times(rule, before) for rule in rules}
     verdicts: list[str | None] = []
     for send in sends:
         checked = [] if send.layer_id in exempt_layers else find_rules(rules, send.layer_id)
-        breach = find_breach(checked, kept, send.sent_at)
-        verdicts.append(breach.rule.name if breach else None)
-        if breach is None:
-            kept.append(send)
+        full = (rule.name for rule in checked if _is_full(rule, kept[rule.name], send.sent_at))
+        verdicts.append(next(full, None))
+        if verdicts[-1] is None:
+            for rule in rules:
+                if send.layer_id in rule.counted_layers:
+                    insort(kept[rule.name], send.sent_at)
     return verdicts
+
+
+def _times(rule: CadenceRule, sends: Iterable[Send]) -> list[datetime]:
+    return sorted(send.sent_at for send in sends if send.layer_id in rule.counted_layers)
+
+
+def _is_full(rule: CadenceRule, times: Sequence[datetime], at: datetime) -> bool:
+    """Return whether a trailing window around `at` has no room left, by the counted `times`."""
+    near = times[bisect_right(times, at - rule.window) : bisect_left(times, at + rule.window)]
+    pairs = zip(near, near[rule.max_count - 1 :], strict=False)
+    return any(last - first < rule.window for first, last in pairs)

@@ -17,6 +17,7 @@ from cadence_contract import (
     RulesSchema,
     UserIdsField,
 )
+from cadence_service.adapters.report_queue import ReportQueue
 from cadence_service.domain.cadence import Send
 from cadence_service.domain.user_ids import read_texts
 from cadence_service.use_cases.forecast_pushes import PushForecast, forecast_pushes
@@ -103,6 +104,7 @@ class SimulationSchema(CamelSchema):
 def forecast_routes(database: BulkDatabase) -> Routes:
     """Return the routes that forecast and simulate."""
     routes = Routes("forecast", __name__, description="Forecasts and simulations")
+    reports = ReportQueue(database)
 
     @routes.route("/forecast", methods=["POST"])
     @asks_for(Role.OPERATOR)
@@ -114,7 +116,7 @@ def forecast_routes(database: BulkDatabase) -> Routes:
         """Forecast how many of an audience may be reached, now and hour by hour."""
         asked = read_texts(user_ids)
         check_size(asked)
-        with database.transaction() as connection:
+        with reports.turn() as connection:
             return forecast_reach(connection, asked, layer_id, start or utc_now(), hours)
 
     @routes.route(FORECAST_PUSHES_PATH, methods=["POST"])
@@ -142,7 +144,7 @@ def forecast_routes(database: BulkDatabase) -> Routes:
         span = Span(start=start or end - USUAL_SPAN, end=end, share=share)
         if span.start >= span.end:
             raise ValidationError({"from": ["Has to be before `until`."]})
-        with database.transaction() as connection:
+        with reports.turn() as connection:
             return _SimulationShape(span, simulate_rules(connection, map(read_rule, rules), span))
 
     return routes

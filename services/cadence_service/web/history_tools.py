@@ -222,8 +222,7 @@ def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:
     def update_links(logs: list[Any]) -> ResponseReturnValue:
         """Give deep links to recorded notifications that have none, from push logs."""
         links, errors = read_link_logs(logs)
-        with database.transaction() as connection:
-            updated = back_fill_links(connection, links)
+        updated = back_fill_links(database, links)
         details = {"updatedCount": updated, "matchedLogs": updated, "errors": errors}
         return jsonify(success=True, message=f"{updated} updated.", details=details)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from cadence_service.adapters.report_queue import ReportsBusyError
 from cadence_service.use_cases.change_rules import (
     RuleExistsError,
     RuleNotFoundError,
@@ -26,6 +27,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ReservationConflictError: Problem(409, "Key used before"),
     ReservationEndedError: Problem(409, "Reservation ended"),
     ReservationNotFoundError: Problem(404, "No such reservation"),
+    ReportsBusyError: Problem(503, "Reports busy", retry_after=10),
     RuleExistsError: Problem(409, "Rule exists"),
     RuleNotFoundError: Problem(404, "No such rule"),
     TooManyRulesError: Problem(409, "Too many rules"),

@@ -1,5 +1,6 @@
 """What a rule says, by plain values."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,8 @@ from cadence_service.domain.cadence import (
     find_breach,
     find_next_eligible,
     find_rules,
+    find_stretches,
+    replay,
 )
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -142,3 +145,30 @@ def test_nobody_is_refused_while_every_window_has_room(
         if end - WEEKLY.window < at <= end
     ]
     assert (breach is not None) == any(len(inside) > WEEKLY.max_count for inside in windows)
+
+
+def test_thousands_of_sends_to_one_user_are_judged_in_a_moment() -> None:
+    rules = [
+        CadenceRule(
+            name=f"cap{layer}",
+            applies_to_layers=frozenset({2, 3}),
+            counted_layers=frozenset({layer}),
+            window=timedelta(hours=72),
+            max_count=2,
+        )
+        for layer in (2, 3)
+    ]
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    sends = [Send(2 + number % 2, start + timedelta(minutes=number)) for number in range(20_000)]
+    begun = time.monotonic()
+
+    breach = find_breach(rules, sends, start)
+    free_at = find_next_eligible(rules, sends, start)
+    stretches = find_stretches(rules, sends, start, start + timedelta(days=60))
+    verdicts = replay(rules, [], sends[:10_000], sends[10_000:])
+
+    assert time.monotonic() - begun < 3
+    assert breach is not None
+    assert free_at == sends[-3].sent_at + timedelta(hours=72)
+    assert [stretch.rule for stretch in stretches] == ["cap2", "cap3", None]
+    assert 0 < verdicts.count(None) < 20
