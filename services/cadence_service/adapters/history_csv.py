@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, TextIO
 from uuid import UUID
 
@@ -12,9 +13,8 @@ from cadence_service.domain.user_ids import is_user_id
 
 REQUIRED_COLUMNS: Final = ("user_id", "layer_id", "push_title", "sent_at")
 ID_COLUMNS: Final = ("user_id", "userid", "id", "user id", "user")
-#: Within these years windows can be reckoned from an instant.
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HistoryCsvError(Exception):
@@ -57,14 +57,14 @@ class OneSend:
 ReadCells = Callable[[Mapping[str, str]], tuple[PastSend | None, list[str]]]
 
 
-def read_history(file: TextIO) -> Iterator[HistoryRow]:
-    """Yield the rows of a history; HistoryCsvError if columns are missing."""
+def read_history(file: TextIO, now: datetime) -> Iterator[HistoryRow]:
+    """Yield the rows of a history up to `now`; HistoryCsvError if columns are missing."""
     reader = csv.reader(file)
     header = _read_header(reader)
     missing = [name for name in REQUIRED_COLUMNS if name not in header]
     if missing:
         raise HistoryCsvError(f"Missing columns: {', '.join(missing)}.", missing)
-    return _read_rows(reader, header, _read_past_send)
+    return _read_rows(reader, header, partial(_read_past_send, now))
 
 
 def read_audience(file: TextIO, send: OneSend) -> Iterator[HistoryRow]:
@@ -127,10 +127,10 @@ def _find_fault(cells: Sequence[str], header: Sequence[str]) -> str | None:
     return None
 
 
-def _read_past_send(cells: Mapping[str, str]) -> tuple[PastSend | None, list[str]]:
+def _read_past_send(now: datetime, cells: Mapping[str, str]) -> tuple[PastSend | None, list[str]]:
     user_id, errors = _read_user(cells["user_id"])
     layer_id = _read_layer(cells["layer_id"], errors)
-    sent_at = _read_instant(cells["sent_at"], errors)
+    sent_at = _read_instant(cells["sent_at"], now, errors)
     title = cells["push_title"]
     if not title:
         errors.append("push_title is missing")
@@ -160,7 +160,7 @@ def _read_layer(text: str, errors: list[str]) -> int | None:
     return None
 
 
-def _read_instant(text: str, errors: list[str]) -> datetime | None:
+def _read_instant(text: str, now: datetime, errors: list[str]) -> datetime | None:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
@@ -168,7 +168,7 @@ def _read_instant(text: str, errors: list[str]) -> datetime | None:
         errors.append(f"sent_at {fault}")
         return None
     instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    if not EARLIEST <= instant <= LATEST:
-        errors.append(f"sent_at {text[:40]!r} is not between 1970 and 2200")
+    if not EARLIEST <= instant <= now:
+        errors.append(f"sent_at {text[:40]!r} is not between 1970 and now")
         return None
     return instant.astimezone(UTC)

@@ -11,6 +11,10 @@ from chassis.rows import execute, fetch_all, fetch_value
 
 #: An advisory lock: imports run one after the other, so that each sees the rows of the others.
 LOCK: Final = 7_304_218_512
+#: Advisory locks of this number space: the ids of imports that run or wait.
+IDS_SPACE: Final = 79
+_IDS: Final = 2**31
+_HELD_ID: Final = f"(%(id)s %% {_IDS})::int"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +44,62 @@ class ImportCounts:
     duplicates: int
 
 
-def insert_import(connection: BulkConnection, kind: str, file_name: str, now: datetime) -> int:
-    """Open an import; return its id."""
+def take_import_id(connection: BulkConnection) -> int:
+    """Return the id of a new import, and hold it until the transaction ends.
+
+    So everybody can see whether the import still runs: whatever ends it lets its id go.
+    """
     import_id: int = fetch_value(
+        connection, "SELECT nextval(pg_get_serial_sequence('imports', 'id'))"
+    )
+    execute(
         connection,
-        """
-        INSERT INTO imports (kind, file_name, state, started_at)
-        VALUES (%(kind)s, %(name)s, 'running', %(now)s) RETURNING id
-        """,
-        {"kind": kind, "name": file_name, "now": now},
+        f"SELECT pg_advisory_xact_lock({IDS_SPACE}, {_HELD_ID})",
+        {"id": import_id},
     )
     return import_id
 
 
-def save_progress(connection: BulkConnection, import_id: int, total: int) -> None:
-    """Write down how many rows a running import has read."""
+def insert_import(
+    connection: BulkConnection, import_id: int, kind: str, file_name: str, now: datetime
+) -> None:
+    """Write down that an import waits for its turn."""
     execute(
         connection,
-        "UPDATE imports SET total_rows = %(total)s WHERE id = %(id)s AND state = 'running'",
-        {"id": import_id, "total": total},
+        """
+        INSERT INTO imports (id, kind, file_name, state, started_at) OVERRIDING SYSTEM VALUE
+        VALUES (%(id)s, %(kind)s, %(name)s, 'queued', %(now)s)
+        """,
+        {"id": import_id, "kind": kind, "name": file_name, "now": now},
+    )
+
+
+def end_dead_imports(connection: BulkConnection, now: datetime) -> int:
+    """Write down which imports ended with their process; return how many. Nothing of them is kept.
+
+    Shape: a live import holds its id, and a dead one does not.
+    """
+    return execute(
+        connection,
+        f"""
+        UPDATE imports SET state = 'failed', ended_at = %(now)s, reason = %(reason)s
+         WHERE id IN (SELECT id FROM (SELECT id FROM imports
+                                       WHERE state IN ('queued', 'running') OFFSET 0) AS open
+                       WHERE pg_try_advisory_xact_lock({IDS_SPACE}, (id %% {_IDS})::int))
+        """,  # noqa: S608 - constants
+        {"now": now, "reason": "Its process ended before it was done; nothing of it was kept."},
+    )
+
+
+def save_progress(connection: BulkConnection, import_id: int, total: int) -> bool:
+    """Write down that an import runs, and how many rows it has read; False if it was undone."""
+    return bool(
+        execute(
+            connection,
+            "UPDATE imports SET state = 'running', total_rows = %(total)s"
+            " WHERE id = %(id)s AND state IN ('queued', 'running')",
+            {"id": import_id, "total": total},
+        )
     )
 
 
@@ -69,24 +110,29 @@ def end_import(
     counts: ImportCounts,
     now: datetime,
     reason: str | None = None,
-) -> None:
-    """Write down how an import ended."""
-    execute(
-        connection,
-        """
-        UPDATE imports
-           SET state = %(state)s, ended_at = %(now)s, reason = %(reason)s,
-               total_rows = %(total)s, valid_rows = %(valid)s, inserted = %(inserted)s,
-               duplicates = %(duplicates)s
-         WHERE id = %(id)s
-        """,
-        {"id": import_id, "state": state, "now": now, "reason": reason, **asdict(counts)},
+) -> bool:
+    """Write down how an import ended; False if it was undone before."""
+    return bool(
+        execute(
+            connection,
+            """
+            UPDATE imports
+               SET state = %(state)s, ended_at = %(now)s, reason = %(reason)s,
+                   total_rows = %(total)s, valid_rows = %(valid)s, inserted = %(inserted)s,
+                   duplicates = %(duplicates)s
+             WHERE id = %(id)s AND state IN ('queued', 'running')
+            """,
+            {"id": import_id, "state": state, "now": now, "reason": reason, **asdict(counts)},
+        )
     )
 
 
-def lock_imports(connection: BulkConnection) -> None:
-    """Let only one transaction at a time import."""
-    execute(connection, "SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": LOCK})
+def may_import(connection: BulkConnection) -> bool:
+    """Return whether no other import runs; if so, none begins before the transaction ends."""
+    taken: bool = fetch_value(
+        connection, "SELECT pg_try_advisory_xact_lock(%(lock)s)", {"lock": LOCK}
+    )
+    return taken
 
 
 def insert_history(
@@ -135,9 +181,17 @@ def select_imports(connection: BulkConnection, import_id: int | None = None) -> 
     )
 
 
-def delete_history(connection: BulkConnection, import_id: int) -> int:
-    """Remove the sends that an import brought; return how many there were."""
-    undone = {"id": import_id}
-    removed = execute(connection, "DELETE FROM user_notifications WHERE import_id = %(id)s", undone)
-    execute(connection, "UPDATE imports SET state = 'undone' WHERE id = %(id)s", undone)
-    return removed
+def delete_history(connection: BulkConnection, import_id: int, now: datetime) -> int:
+    """Undo an import, and remove the sends that it brought; return how many there were.
+
+    An import that still runs or waits notices it, and keeps nothing.
+    """
+    undone = {"id": import_id, "now": now}
+    execute(
+        connection,
+        "UPDATE imports SET state = 'undone', ended_at = coalesce(ended_at, %(now)s)"
+        " WHERE id = %(id)s",
+        undone,
+    )
+    # A statement of its own: it sees the rows of an import that has ended meanwhile.
+    return execute(connection, "DELETE FROM user_notifications WHERE import_id = %(id)s", undone)

@@ -1,9 +1,11 @@
 """Import history from a CSV: page by page, in one transaction, as a batch that can be undone."""
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
+from threading import BoundedSemaphore
 from typing import Final
 from uuid import UUID
 
@@ -12,19 +14,26 @@ from cadence_service.adapters.import_table import (
     Import,
     ImportCounts,
     delete_history,
+    end_dead_imports,
     end_import,
     insert_history,
     insert_import,
-    lock_imports,
+    may_import,
     save_progress,
     select_imports,
+    take_import_id,
 )
 from cadence_service.adapters.notification_record import upsert_messages
+from chassis.client_disconnects import raise_if_client_gone
 from chassis.clock import utc_now
 from chassis.postgres import BulkConnection, BulkDatabase
 
 #: Rows that are held in memory at once.
 PAGE: Final = 5_000
+#: How many imports of one process may run or wait.
+PLACES: Final = 2
+#: How often one that waits asks for its turn, in seconds.
+PAUSE_S: Final = 0.3
 #: How many bad rows are listed; further ones are only counted.
 MAX_LISTED: Final = 1_000
 
@@ -39,6 +48,18 @@ class ImportRefusedError(Exception):
             "nothing was imported."
         )
         self.found = found
+
+
+class ImportUndoneError(Exception):
+    """The import was undone while it ran or waited; nothing of it was kept."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("The import was undone before it was done; nothing of it was kept.")
+
+
+class ImportsBusyError(Exception):
+    """Too many imports run or wait already; a later attempt may succeed."""
 
 
 class ImportNotFoundError(Exception):
@@ -66,6 +87,15 @@ class ImportResult:
     bad_rows: list[HistoryRow] = field(default_factory=list)
     import_id: int | None = None
 
+    def counts(self) -> ImportCounts:
+        """Return the counts as they are written down."""
+        return ImportCounts(
+            total=self.total,
+            valid=self.valid,
+            inserted=self.inserted,
+            duplicates=self.duplicates,
+        )
+
     @property
     def bad(self) -> int:
         """How many rows are bad."""
@@ -76,28 +106,60 @@ class _DryRunDone(Exception):  # noqa: N818 - no error: it rolls a dry run back
     pass
 
 
-def import_history(
+class ImportQueue:
+    """The imports of this process: one may run and one may wait, because they hold threads."""
+
+    def __init__(self, database: BulkDatabase) -> None:
+        """Take the database that all replicas share."""
+        self._database = database
+        self._places = BoundedSemaphore(PLACES)
+
+    def run(self, request: ImportRequest, rows: Iterator[HistoryRow]) -> ImportResult:
+        """Import every good row, in one transaction; a dry run does the same and is rolled back.
+
+        Imports run one after the other, over all replicas. A row whose user has a send of the very
+        same instant is a duplicate: skipped and counted.
+        Raises: ImportRefusedError if the request says all or nothing and a row is bad;
+        ImportsBusyError; ImportUndoneError.
+        """
+        if not self._places.acquire(blocking=False):
+            raise ImportsBusyError("An import runs, and another one waits; ask again later.")
+        try:
+            return _import_history(self._database, request, rows)
+        finally:
+            self._places.release()
+
+
+def _import_history(
     database: BulkDatabase, request: ImportRequest, rows: Iterator[HistoryRow]
 ) -> ImportResult:
-    """Import every good row, in one transaction; a dry run does the same and is rolled back.
-
-    A row whose user has a send of the very same instant is a duplicate: skipped and counted.
-    Raises: ImportRefusedError if the request says all or nothing and a row is bad.
-    """
     found = ImportResult()
-    with database.transaction() as connection:
-        import_id = insert_import(connection, request.kind, request.file_name, utc_now())
+    import_id = 0
     try:
-        _import(database, import_id, request, rows, found)
+        with database.transaction() as connection:
+            import_id = take_import_id(connection)
+            with database.transaction() as another:
+                insert_import(another, import_id, request.kind, request.file_name, utc_now())
+            _wait_for_turn(database, connection, import_id)
+            _import(database, connection, import_id, request, rows, found)
+            _finish(connection, import_id, found)
+        found.import_id = import_id
     except _DryRunDone:
         _end(database, import_id, "undone", found, "It was a dry run.")
     except BaseException as error:
-        _end(database, import_id, "failed", found, str(error))
+        if import_id:
+            _end(database, import_id, "failed", found, str(error))
         raise
-    else:
-        found.import_id = import_id
-        _end(database, import_id, "done", found)
     return found
+
+
+def _wait_for_turn(database: BulkDatabase, connection: BulkConnection, import_id: int) -> None:
+    while not may_import(connection):
+        raise_if_client_gone()
+        time.sleep(PAUSE_S)
+        with database.transaction() as another:
+            if find_import(another, import_id).state != "queued":
+                raise ImportUndoneError
 
 
 def find_import(connection: BulkConnection, import_id: int) -> Import:
@@ -108,29 +170,49 @@ def find_import(connection: BulkConnection, import_id: int) -> Import:
     return found[0]
 
 
-def undo_import(connection: BulkConnection, import_id: int) -> int:
-    """Remove the sends that the import brought; return how many there were. Safe to repeat."""
+def read_imports(connection: BulkConnection, now: datetime) -> list[Import]:
+    """Return the imports, newest first, with their true states."""
+    end_dead_imports(connection, now)
+    return select_imports(connection)
+
+
+def undo_import(connection: BulkConnection, import_id: int, now: datetime) -> int:
+    """Remove the sends that the import brought; return how many there were. Safe to repeat.
+
+    An import that still runs stops, and keeps nothing.
+    """
     find_import(connection, import_id)
-    return delete_history(connection, import_id)
+    return delete_history(connection, import_id, now)
 
 
 def _import(
     database: BulkDatabase,
+    connection: BulkConnection,
     import_id: int,
     request: ImportRequest,
     rows: Iterator[HistoryRow],
     found: ImportResult,
 ) -> None:
-    with database.transaction() as connection:
-        lock_imports(connection)
-        while page := list(islice(rows, PAGE)):
-            _import_page(connection, import_id, page, found)
-            with database.transaction() as another:
-                save_progress(another, import_id, found.total)
-        if found.bad and request.all_or_nothing:
-            raise ImportRefusedError(found)
-        if request.dry_run:
-            raise _DryRunDone
+    _save_progress(database, import_id, found)
+    while page := list(islice(rows, PAGE)):
+        _import_page(connection, import_id, page, found)
+        _save_progress(database, import_id, found)
+    if found.bad and request.all_or_nothing:
+        raise ImportRefusedError(found)
+    if request.dry_run:
+        raise _DryRunDone
+
+
+def _finish(connection: BulkConnection, import_id: int, found: ImportResult) -> None:
+    """Let the rows and the end of an import become true at the same instant."""
+    if not end_import(connection, import_id, "done", found.counts(), utc_now()):
+        raise ImportUndoneError
+
+
+def _save_progress(database: BulkDatabase, import_id: int, found: ImportResult) -> None:
+    with database.transaction() as another:
+        if not save_progress(another, import_id, found.total):
+            raise ImportUndoneError
 
 
 def _import_page(
@@ -153,15 +235,8 @@ def _import_page(
 
 
 def _end(
-    database: BulkDatabase,
-    import_id: int,
-    state: str,
-    found: ImportResult,
-    reason: str | None = None,
+    database: BulkDatabase, import_id: int, state: str, found: ImportResult, reason: str
 ) -> None:
-    kept = found.inserted if state == "done" else 0
-    counts = ImportCounts(
-        total=found.total, valid=found.valid, inserted=kept, duplicates=found.duplicates
-    )
+    counts = replace(found.counts(), inserted=0)
     with database.transaction() as connection:
         end_import(connection, import_id, state, counts, utc_now(), reason)

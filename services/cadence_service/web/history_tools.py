@@ -17,16 +17,17 @@ from cadence_service.adapters.history_csv import (
     read_audience,
     read_history,
 )
-from cadence_service.adapters.import_table import Import, select_imports
+from cadence_service.adapters.import_table import Import
 from cadence_service.adapters.notification_record import MessageTexts
 from cadence_service.domain.log_match import find_matching_logs, read_instant, read_link_logs
 from cadence_service.use_cases.back_fill_links import back_fill_links
 from cadence_service.use_cases.import_history import (
+    ImportQueue,
     ImportRefusedError,
     ImportRequest,
     ImportResult,
     find_import,
-    import_history,
+    read_imports,
     undo_import,
 )
 from chassis.clock import utc_now
@@ -152,13 +153,13 @@ def _multipart(file_field: str, form: type[CamelSchema]) -> dict[str, object]:
 def history_tool_routes(database: BulkDatabase) -> Routes:
     """Return the routes that import history, and complete it."""
     routes = Routes("history", __name__, description="Historical data")
-    _add_imports(routes, database)
+    _add_imports(routes, ImportQueue(database))
     _add_past_imports(routes, database)
     _add_link_tools(routes, database)
     return routes
 
 
-def _add_imports(routes: Routes, database: BulkDatabase) -> None:
+def _add_imports(routes: Routes, imports: ImportQueue) -> None:
     @routes.route("/restore-historical-data", methods=["POST"])
     @routes.doc(requestBody=_multipart("file", ImportFormSchema))
     def restore() -> ResponseReturnValue:
@@ -167,7 +168,7 @@ def _add_imports(routes: Routes, database: BulkDatabase) -> None:
         form = ImportFormSchema().load(request.form)
         file = _find_file("file")
         asked = _make_request("restore", form, file)
-        return _answer_import(asked, import_history(database, asked, read_history(_text(file))))
+        return _answer_import(asked, imports.run(asked, read_history(_text(file), utc_now())))
 
     @routes.route("/convert-audience-to-history", methods=["POST"])
     @routes.doc(requestBody=_multipart("audienceFile", ConversionFormSchema))
@@ -179,9 +180,11 @@ def _add_imports(routes: Routes, database: BulkDatabase) -> None:
         texts = MessageTexts(
             form["push_title"], form["push_body"], form["audience_description"], form["deep_link"]
         )
+        if form["sent_at"] > utc_now():
+            raise ValidationError({"sentAt": ["Lies in the future; history has only past sends."]})
         rows = read_audience(_text(file), OneSend(form["layer_id"], form["sent_at"], texts))
         asked = _make_request("convert", form, file)
-        return _answer_import(asked, import_history(database, asked, rows))
+        return _answer_import(asked, imports.run(asked, rows))
 
 
 def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
@@ -190,13 +193,14 @@ def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
     def list_imports() -> dict[str, list[Import]]:
         """List imports, newest first; a running one shows its progress."""
         with database.transaction() as connection:
-            return {"imports": select_imports(connection)}
+            return {"imports": read_imports(connection, utc_now())}
 
     @routes.route("/imports/<int:import_id>", methods=["GET"])
     @routes.response(200, ImportSchema)
     def read_import(import_id: int) -> Any:
         """Read one import."""
         with database.transaction() as connection:
+            read_imports(connection, utc_now())
             return find_import(connection, import_id)
 
     @routes.route("/imports/<int:import_id>", methods=["DELETE"])
@@ -204,7 +208,7 @@ def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
     def undo(import_id: int) -> dict[str, int]:
         """Undo an import: remove the sends that it brought."""
         with database.transaction() as connection:
-            return {"removed": undo_import(connection, import_id)}
+            return {"removed": undo_import(connection, import_id, utc_now())}
 
 
 def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:

@@ -10,7 +10,11 @@ from cadence_service.use_cases.change_rules import (
     StaleRulesError,
     TooManyRulesError,
 )
-from cadence_service.use_cases.import_history import ImportNotFoundError
+from cadence_service.use_cases.import_history import (
+    ImportNotFoundError,
+    ImportsBusyError,
+    ImportUndoneError,
+)
 from cadence_service.use_cases.reserve_audience import (
     ReservationConflictError,
     ReservationEndedError,
@@ -24,6 +28,8 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     DatabaseAwayError: Problem(503, "Database away"),
     PoolFullError: Problem(503, "Service busy", retry_after=1),
     ImportNotFoundError: Problem(404, "No such import"),
+    ImportUndoneError: Problem(409, "Import undone"),
+    ImportsBusyError: Problem(503, "Imports busy", retry_after=60),
     ReservationConflictError: Problem(409, "Key used before"),
     ReservationEndedError: Problem(409, "Reservation ended"),
     ReservationNotFoundError: Problem(404, "No such reservation"),
