@@ -182,10 +182,12 @@ def test_a_settlement_that_nobody_can_understand_any_more_is_refused(
 
 def test_a_settlement_of_nobody_can_be_repeated(replicas: list[str]) -> None:
     reserve(replicas[0], "a", [ALICE])
+    reserve(replicas[0], "nobody has room", [ALICE])
 
     answers = [settle(url, "a", failedUserIds=[str(ALICE)]) for url in replicas]
+    answers += [settle(url, "nobody has room", failedUserIds=[]) for url in replicas]
 
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.status_code for answer in answers] == [200] * 4
 
 
 @pytest.mark.parametrize(

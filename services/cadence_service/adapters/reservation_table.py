@@ -152,12 +152,11 @@ def insert_part(connection: BulkConnection, reservation_id: int, part: int, elig
     )
 
 
-def count_eligible(connection: BulkConnection, reservation_id: int) -> int:
-    """Return how many users were found eligible."""
-    eligible: int = fetch_value(
+def count_eligible(connection: BulkConnection, reservation_id: int) -> int | None:
+    """Return how many users were found eligible; None if nothing was decided, or is known of it."""
+    eligible: int | None = fetch_value(
         connection,
-        "SELECT coalesce(sum(eligible), 0)::int FROM reservation_parts"
-        " WHERE reservation_id = %(id)s",
+        "SELECT sum(eligible)::int FROM reservation_parts WHERE reservation_id = %(id)s",
         {"id": reservation_id},
     )
     return eligible

@@ -105,8 +105,8 @@ def _find_all_sent(
     is_known = {
         ReservationState.RESERVED: True,
         ReservationState.CONFIRMED: True,
-        ReservationState.EXPIRED: eligible > 0,
-        ReservationState.RELEASED: 0 < eligible <= failed,
+        ReservationState.EXPIRED: eligible is not None,
+        ReservationState.RELEASED: eligible is not None and eligible <= failed,
     }
     if is_known[reservation.state]:
         return select_reserved(connection, reservation.id)

@@ -48,7 +48,7 @@ def reservation_routes(database: BulkDatabase) -> Routes:
         """Read what was decided under this key, and why users were held back; as text/csv too."""
         with database.transaction() as connection:
             reservation = find_reservation(connection, key)
-            eligible = count_eligible(connection, reservation.id)
+            eligible = count_eligible(connection, reservation.id) or 0
             exclusions = select_exclusions(connection, reservation.id)
         if request.accept_mimetypes.best == "text/csv":
             return Response(_write_csv(exclusions), mimetype="text/csv")
