@@ -9,6 +9,10 @@ from typing import Final
 #: Where tests lie, as the beginning of their path, and what all of them need.
 NEEDS: Final = {
     "tests/browser/": ("processes", "browser"),
+    "tests/cadence_service/test_everything_at_once.py": ("slow",),
+    "tests/cadence_service/test_imports.py": ("processes",),
+    "tests/cadence_service/test_model.py": ("slow",),
+    "tests/cadence_service/test_schema_changes.py": ("slow",),
     "tests/deploy/test_nightly.py": ("processes",),
     "tests/day/test_day.py": ("processes", "nginx"),
     "tests/fuzz/": ("slow",),

@@ -14,6 +14,7 @@ from chassis.postgres import Database
 from local_stack.embedded_postgres import run_postgres
 from tests.bench.cadence_data import SERVER, fill
 from tests.bench.cadence_service import Service, running
+from tests.bench.callers import measure_callers, measure_upkeep
 from tests.bench.exactness import measure_exactness
 from tests.bench.rounds import Way, compare
 
@@ -39,6 +40,8 @@ def measure_cadence(folder: Path, rows: int, users: int) -> None:
                 _measure_filter(service, original, asked)
             _measure_record(service, original)
         measure_exactness(original)
+        measure_callers(original.url)
+        measure_upkeep(original.url)
         original.close()
 
 
