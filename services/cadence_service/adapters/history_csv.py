@@ -14,7 +14,6 @@ from cadence_service.domain.user_ids import is_user_id
 REQUIRED_COLUMNS: Final = ("user_id", "layer_id", "push_title", "sent_at")
 ID_COLUMNS: Final = ("user_id", "userid", "id", "user id", "user")
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HistoryCsvError(Exception):
