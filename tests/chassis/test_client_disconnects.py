@@ -34,23 +34,37 @@ def served(request: pytest.FixtureRequest, postgres: EmbeddedPostgres) -> Iterat
             raise
         return jsonify(slept=seconds)
 
+    @app.get("/often/<int:times>")
+    def sleep_often(times: int) -> Response:
+        """Let a request do much between its statements, which are short themselves."""
+        try:
+            with database.transaction() as connection, connection.cursor() as cursor:
+                for _ in range(times):
+                    time.sleep(0.2)
+                    cursor.execute("SELECT pg_sleep(0.1)")
+        except Exception as error:
+            ended.append(type(error).__name__)
+            raise
+        return jsonify(slept=times)
+
     app.wsgi_app = DisconnectWatch(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
     with serving(app) as url:
         yield url, database, ended
     database.close()
 
 
-def call(url: str, seconds: float) -> socket.socket:
+def call(url: str, seconds: float | str) -> socket.socket:
     parts = urlsplit(url)
     client = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30)
     client.sendall(f"GET /{seconds} HTTP/1.0\r\n\r\n".encode())
     return client
 
 
-def test_a_statement_ends_when_its_client_hangs_up(served: Served) -> None:
+@pytest.mark.parametrize("work", [60.0, "often/200"], ids=["one statement", "many statements"])
+def test_a_statement_ends_when_its_client_hangs_up(served: Served, work: float | str) -> None:
     url, database, ended = served
 
-    client = call(url, 60.0)
+    client = call(url, work)
     time.sleep(0.5)
     begun = time.monotonic()
     client.close()
