@@ -80,7 +80,7 @@ def _document(automation_id: str, schedule: dict[str, Any]) -> dict[str, Any]:
         updatedAt=stamp,
         activatedAt=stamp,
     )
-    return complete_document(body)
+    return dict(complete_document(body))
 
 
 def _wait_until_learned(stack: Stack, automations: int) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hypothesis import settings
@@ -26,7 +27,7 @@ json_values: Final = st.recursive(
 
 
 @st.composite
-def changed(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
+def changed(draw: st.DrawFn, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return `document` with one to three of its values, at whatever depth, replaced or removed."""
     copy: dict[str, Any] = json.loads(json.dumps(document))
     for _ in range(draw(st.integers(1, 3))):

@@ -1,7 +1,7 @@
 """The steps of an engine, run by hand at an instant that the test sets."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -66,7 +66,7 @@ class Bench:
         asked = StartRequest(mode=mode, is_simulated=False, slot=slot)
         return start_execution(self.web, document, asked, self.now).id
 
-    def tick(self, *documents: dict[str, Any], clock: int = 0) -> list[str]:
+    def tick(self, *documents: Mapping[str, Any], clock: int = 0) -> list[str]:
         """Let a clock look at the automations now; return what it opened."""
         while len(self.clocks) <= clock:
             self.clocks.append(Clock(self.database))
@@ -191,4 +191,4 @@ def daily(**changes: Any) -> dict[str, Any]:
         **changes.pop("schedule", {}),
     }
     edited = {"updatedAt": NOON.isoformat(), **changes}
-    return complete_document(an_automation_document(schedule=schedule, **edited))
+    return dict(complete_document(an_automation_document(schedule=schedule, **edited)))

@@ -17,7 +17,7 @@ from push_blaster.domain.automations.automation import Automation
 _SCHEMA: Final = AutomationSchema()
 
 
-def complete_document(raw: Mapping[str, Any]) -> dict[str, Any]:
+def complete_document(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the document with every default filled in and everything unknown kept.
 
     Raises: marshmallow's ValidationError, with the path of each field that does not fit.
@@ -30,7 +30,7 @@ def complete_document(raw: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
-def complete_or_why(raw: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+def complete_or_why(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str | None]:
     """Return the complete document; or None, and every field that does not fit."""
     try:
         return complete_document(raw), None

@@ -74,7 +74,7 @@ class _Criteria(KeptSchema):
     )
 
     @validates_schema
-    def _has_one_source(self, data: dict[str, Any], **_: object) -> None:
+    def _has_one_source(self, data: Mapping[str, Any], **_: object) -> None:
         given = [name for name in SOURCES if data.get(name)]
         if len(given) > 1:
             raise ValidationError(
@@ -119,7 +119,7 @@ class AutomationSchema(KeptSchema):
         return data
 
     @validates_schema
-    def _knows_its_day(self, data: dict[str, Any], **_: object) -> None:
+    def _knows_its_day(self, data: Mapping[str, Any], **_: object) -> None:
         """Refuse to schedule a send of which nobody has said the day; a draft may lack it."""
         schedule = data["schedule"]
         has_day = schedule.get("startDate") or schedule.get("scheduledDate")

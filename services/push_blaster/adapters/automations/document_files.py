@@ -44,7 +44,9 @@ class StaleVersionError(Exception):
         )
 
 
-def next_version(old: Mapping[str, Any], sent: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def next_version(
+    old: Mapping[str, Any], sent: Mapping[str, Any], now: datetime
+) -> Mapping[str, Any]:
     """Return `old` with `sent` laid over it: a field given replaces the old one, empty ones too.
 
     Shape: `id` and `createdAt` stay; a `version` in `sent` is what the change was made from.
@@ -69,7 +71,7 @@ class BrokenFile:
 class Listing:
     """Every document of the folder, and every file that should be one and is not."""
 
-    documents: tuple[dict[str, Any], ...]
+    documents: tuple[Mapping[str, Any], ...]
     broken: tuple[BrokenFile, ...]
 
 
@@ -82,7 +84,7 @@ class DocumentKind:
     """
 
     noun: str
-    complete: Callable[[Any], dict[str, Any]]
+    complete: Callable[[Any], Mapping[str, Any]]
     others: frozenset[str] = frozenset()
 
 
@@ -92,7 +94,7 @@ _Stamp = tuple[int, int, int]
 @dataclass(frozen=True, slots=True)
 class _Known:
     stamp: _Stamp
-    document: dict[str, Any] | None
+    document: Mapping[str, Any] | None
     broken: BrokenFile | None
 
 
@@ -119,7 +121,7 @@ class DocumentFiles:
                 self._look()
             return self._listing
 
-    def load(self, document_id: str) -> dict[str, Any]:
+    def load(self, document_id: str) -> Mapping[str, Any]:
         """Return one document; DocumentNotFoundError, BrokenDocumentError."""
         path = self._path(document_id)
         if not path.exists():
@@ -202,7 +204,7 @@ class DocumentFiles:
         except BrokenDocumentError as error:
             return _Known(stamp, None, BrokenFile(name, str(error)))
 
-    def _read(self, path: Path) -> dict[str, Any]:
+    def _read(self, path: Path) -> Mapping[str, Any]:
         try:
             document = self._kind.complete(json.loads(path.read_text(encoding="utf-8-sig")))
         except ValidationError as error:

@@ -103,7 +103,7 @@ def declare(
     return field
 
 
-def read_values(schema: Schema, part: Mapping[str, Any]) -> dict[str, Any]:
+def read_values(schema: Schema, part: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the attributes that a part of a complete document gives to the typed automation.
 
     What is null is left to the default of the typed automation. A part within that has no

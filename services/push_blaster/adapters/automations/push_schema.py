@@ -93,7 +93,7 @@ class PushVariantSchema(KeptSchema):
     )
 
 
-def _are_told_apart(variants: list[dict[str, Any]]) -> None:
+def _are_told_apart(variants: list[Mapping[str, Any]]) -> None:
     ids = [variant["id"] for variant in variants]
     if len(set(ids)) < len(ids):
         raise ValidationError("Each variant of a push has an id of its own.")

@@ -121,7 +121,7 @@ class ScheduleSchema(KeptSchema):
     )
 
     @validates_schema
-    def _has_readable_other_names(self, data: dict[str, Any], **_: object) -> None:
+    def _has_readable_other_names(self, data: Mapping[str, Any], **_: object) -> None:
         """Refuse a day or time that stands under the name of real files and cannot be read."""
         for name, (other_name, check) in _OTHER_NAMES.items():
             value = data.get(other_name)
@@ -134,7 +134,7 @@ class ScheduleSchema(KeptSchema):
                 raise ValidationError(complaint, other_name) from error
 
     @validates_schema
-    def _is_complete(self, data: dict[str, Any], **_: object) -> None:
+    def _is_complete(self, data: Mapping[str, Any], **_: object) -> None:
         if data["frequency"] == Frequency.CUSTOM:
             if not data.get("cronExpression"):
                 raise ValidationError(

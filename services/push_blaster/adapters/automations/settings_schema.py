@@ -1,5 +1,6 @@
 """How an automation sends, as its document says it."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -138,7 +139,7 @@ class _QuietHours(KeptSchema):
     )
 
     @validates_schema
-    def _are_hours(self, data: dict[str, Any], **_: object) -> None:
+    def _are_hours(self, data: Mapping[str, Any], **_: object) -> None:
         if read_time(data["start"]) == read_time(data["end"]):
             raise ValidationError("Quiet hours that end when they begin are none.", "end")
 

@@ -15,16 +15,16 @@ class SystemTemplateError(Exception):
     """The template comes with the system, and is not to be changed."""
 
 
-def _read_system_templates() -> dict[str, dict[str, Any]]:
+def _read_system_templates() -> dict[str, Mapping[str, Any]]:
     paths = sorted((Path(__file__).parent / "system_templates").glob("*.json"))
     templates = [complete_template(json.loads(path.read_text())) for path in paths]
     return {template["id"]: template for template in templates}
 
 
-SYSTEM_TEMPLATES: Final[Mapping[str, dict[str, Any]]] = _read_system_templates()
+SYSTEM_TEMPLATES: Final[Mapping[str, Mapping[str, Any]]] = _read_system_templates()
 
 
-def complete_own_template(raw: Mapping[str, Any]) -> dict[str, Any]:
+def complete_own_template(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a user's template, complete; ValidationError, also for a system template's id."""
     template = {**complete_template(raw), "isSystemTemplate": False}
     if template["id"] in SYSTEM_TEMPLATES:
@@ -45,7 +45,7 @@ class TemplateFiles(DocumentFiles):
         own = super().list_all()
         return Listing((*SYSTEM_TEMPLATES.values(), *own.documents), own.broken)
 
-    def load(self, document_id: str) -> dict[str, Any]:
+    def load(self, document_id: str) -> Mapping[str, Any]:
         """Return one template; DocumentNotFoundError, BrokenDocumentError."""
         return SYSTEM_TEMPLATES.get(document_id) or super().load(document_id)
 

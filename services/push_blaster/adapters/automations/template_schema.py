@@ -75,7 +75,7 @@ class _Variable(KeptSchema):
     )
 
     @validates_schema
-    def _fits_itself(self, data: dict[str, Any], **_: object) -> None:
+    def _fits_itself(self, data: Mapping[str, Any], **_: object) -> None:
         variable = _read_variable(data)
         fault = None if variable.default is None else find_fault(variable, variable.default)
         if fault:
@@ -119,7 +119,7 @@ class TemplateSchema(KeptSchema):
         return data
 
     @validates_schema
-    def _declares_what_it_uses(self, data: dict[str, Any], **_: object) -> None:
+    def _declares_what_it_uses(self, data: Mapping[str, Any], **_: object) -> None:
         names = [variable["name"] for variable in data["variables"]]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
@@ -133,7 +133,7 @@ class TemplateSchema(KeptSchema):
             raise ValidationError({"pushTemplates": complaints})
 
 
-def complete_template(raw: Mapping[str, Any]) -> dict[str, Any]:
+def complete_template(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the template with every default filled in and everything unknown kept.
 
     Raises: marshmallow's ValidationError, with the path of each field that does not fit.

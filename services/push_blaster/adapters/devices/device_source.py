@@ -135,7 +135,7 @@ class DeviceSource:
         found.devices |= devices
         found.unknown |= {user: why for user, why in unknown.items() if user not in devices}
 
-    def _rename(self, items: list[Any]) -> Iterator[dict[str, Any]]:
+    def _rename(self, items: list[Any]) -> Iterator[Mapping[str, Any]]:
         paths = self._options.fields.items()
         return ({name: _follow(item, path) for name, path in paths} for item in items)
 

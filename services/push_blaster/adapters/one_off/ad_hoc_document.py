@@ -5,6 +5,7 @@ The document carries `adHocPush`; it is never written to a file, so no clock eve
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -30,7 +31,7 @@ class AdHocPush:
     window: timedelta = timedelta(0)
 
 
-def write_ad_hoc(push: AdHocPush, key: str | None, now: datetime) -> dict[str, Any]:
+def write_ad_hoc(push: AdHocPush, key: str | None, now: datetime) -> Mapping[str, Any]:
     """Return the complete document of the push, under an id of its own.
 
     The same push under the same idempotency key has the same id, another one has another.
@@ -68,7 +69,7 @@ def write_ad_hoc(push: AdHocPush, key: str | None, now: datetime) -> dict[str, A
     )
 
 
-def _write_criteria(push: AdHocPush) -> dict[str, Any]:
+def _write_criteria(push: AdHocPush) -> Mapping[str, Any]:
     if push.upload:
         return {"uploadedFile": {"name": push.upload.name, "sha256": push.upload.sha256}}
     return {"manualUserIds": list(push.user_ids)}

@@ -65,7 +65,7 @@ def read_instant(automation: Automation) -> datetime:
     return next_slots(automation.schedule, _LONG_AGO, 1)[0].at
 
 
-def write_fields(push: ScheduledPush) -> dict[str, Any]:
+def write_fields(push: ScheduledPush) -> Mapping[str, Any]:
     """Return the fields of an automation's document that say what is sent to whom, and when."""
     at = push.scheduled_for.astimezone(UTC)
     text = {"title": push.title, "body": push.body, "deepLink": push.deep_link}
@@ -85,7 +85,7 @@ def write_fields(push: ScheduledPush) -> dict[str, Any]:
     }
 
 
-def write_document(push: ScheduledPush, window: timedelta) -> dict[str, Any]:
+def write_document(push: ScheduledPush, window: timedelta) -> Mapping[str, Any]:
     """Return the document of a new automation: without a test, with a `window` to cancel."""
     return {
         "id": push.id,

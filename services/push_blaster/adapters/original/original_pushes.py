@@ -20,7 +20,7 @@ class NotMigratedError(Exception):
 class Draft:
     """The document of a draft, and what somebody should know before it is activated."""
 
-    document: dict[str, Any]
+    document: Mapping[str, Any]
     findings: list[str] = field(default_factory=list)
 
 

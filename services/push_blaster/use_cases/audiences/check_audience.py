@@ -25,7 +25,7 @@ _SOME_TAG: Final = "0" * 22
 
 def check_audience(
     limits: Limits, automation: Automation, push: Push, path: Path
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """Return counts of rows under the names that the API has for them, in constant memory.
 
     Shape: `missingVariables` counts rows by the variable that they lack; `longest` is the longest

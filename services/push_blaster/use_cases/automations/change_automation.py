@@ -18,7 +18,7 @@ CancelPending = Callable[[str, str], list[str]]
 class Change:
     """A changed automation, and the executions that the change cancelled."""
 
-    document: dict[str, Any]
+    document: Mapping[str, Any]
     cancelled: tuple[str, ...] = ()
 
 
@@ -32,15 +32,14 @@ def create_automation(files: AutomationFiles, sent: Mapping[str, Any], now: date
     return Change(document)
 
 
-def new_document(sent: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def new_document(sent: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
     """Return the first version of an automation, complete and written nowhere; ValidationError."""
     stamp = now.isoformat()
     draft = {**sent, "id": sent.get("id") or str(uuid4()), "version": 1}
     draft["metadata"] = {"createdBy": "api", **(sent.get("metadata") or {})}
     document = complete_document({**draft, "createdAt": stamp, "updatedAt": stamp})
-    if read_automation(document).is_scheduled:
-        document["activatedAt"] = stamp
-    return document
+    is_scheduled = read_automation(document).is_scheduled
+    return {**document, "activatedAt": stamp} if is_scheduled else document
 
 
 def edit_automation(
@@ -58,7 +57,7 @@ def edit_automation(
     metadata = {**(old.get("metadata") or {}), **(sent.get("metadata") or {})}
     document = complete_document({**next_version(old, sent, now), "metadata": metadata})
     if read_automation(document).is_scheduled and not read_automation(old).is_scheduled:
-        document["activatedAt"] = now.isoformat()
+        document = {**document, "activatedAt": now.isoformat()}
     files.replace(document, expected_version=old["version"])
     return Change(document, tuple(_cancel_if_unscheduled(old, document, cancel_pending)))
 

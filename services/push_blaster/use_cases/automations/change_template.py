@@ -16,7 +16,9 @@ from push_blaster.adapters.automations.template_files import (
 _OF_ONE_RUN: Final = frozenset({"startDate", "endDate", "scheduledDate"})
 
 
-def create_template(files: TemplateFiles, sent: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def create_template(
+    files: TemplateFiles, sent: Mapping[str, Any], now: datetime
+) -> Mapping[str, Any]:
     """Write a new template; it gets an id if it brings none.
 
     Raises: ValidationError, DocumentExistsError.
@@ -30,7 +32,7 @@ def create_template(files: TemplateFiles, sent: Mapping[str, Any], now: datetime
 
 def edit_template(
     files: TemplateFiles, template_id: str, sent: Mapping[str, Any], now: datetime
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """Lay `sent` over a user's template, as its next version.
 
     Raises: ValidationError, SystemTemplateError, DocumentNotFoundError, BrokenDocumentError,
@@ -43,7 +45,7 @@ def edit_template(
     return template
 
 
-def generalise(automation: Mapping[str, Any]) -> dict[str, Any]:
+def generalise(automation: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a template that makes automations like this one: without variables, without dates."""
     schedule = automation["schedule"]
     return {

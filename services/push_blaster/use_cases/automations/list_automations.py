@@ -20,7 +20,7 @@ class AutomationLists:
     read_statistics: ReadStatistics
     _next: dict[str, tuple[Automation, datetime | None]] = field(default_factory=dict)
 
-    def show(self, found: Iterable[StoredAutomation], now: datetime) -> list[dict[str, Any]]:
+    def show(self, found: Iterable[StoredAutomation], now: datetime) -> list[Mapping[str, Any]]:
         """Return the documents with counters from the engine's records, not their own old ones."""
         stored = list(found)
         statistics = self.read_statistics([one.automation.id for one in stored])
@@ -28,7 +28,7 @@ class AutomationLists:
 
     def _show(
         self, stored: StoredAutomation, statistics: Mapping[str, object], now: datetime
-    ) -> dict[str, Any]:
+    ) -> Mapping[str, Any]:
         next_at = self._next_slot(stored.automation, now)
         counters = {
             "totalExecutions": 0,

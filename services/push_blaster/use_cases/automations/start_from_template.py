@@ -38,7 +38,7 @@ class Start:
     overrides: Mapping[str, Any]
 
 
-def draft_automation(start: Start, limits: Limits, now: datetime) -> dict[str, Any]:
+def draft_automation(start: Start, limits: Limits, now: datetime) -> Mapping[str, Any]:
     """Return the automation that a template makes: a draft, complete, and written nowhere.
 
     Raises: BadVariablesError, LinkNotAllowedError, ValidationError.
@@ -84,7 +84,7 @@ def _with_host(
 
 def _show_origin(
     template: Mapping[str, Any], variables: tuple[Variable, ...], values: Mapping[str, Value]
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     return {
         **{name: template[name] for name in ("id", "name", "category", "isSystemTemplate")},
         "config": {
@@ -96,7 +96,7 @@ def _show_origin(
 
 def _audience(
     template: Mapping[str, Any], overrides: Mapping[str, Any], values: Mapping[str, Value]
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """Return the audience's criteria; its script gets the variables as parameters."""
     criteria = _merge(
         template.get("audienceTemplate") or {}, overrides.get("audienceCriteria") or {}
@@ -107,7 +107,7 @@ def _audience(
     return _merge({"customScript": {"parameters": given}}, criteria)
 
 
-def _delay(push: Mapping[str, Any], number: int, values: Mapping[str, Value]) -> dict[str, Any]:
+def _delay(push: Mapping[str, Any], number: int, values: Mapping[str, Value]) -> Mapping[str, Any]:
     timing = dict(push["timing"])
     hours = values.get(DELAY_HOURS)
     if number and isinstance(hours, int | float):
@@ -117,7 +117,7 @@ def _delay(push: Mapping[str, Any], number: int, values: Mapping[str, Value]) ->
 
 def _push(
     push: Mapping[str, Any], texts: Mapping[str, str], timing: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     return {
         "sequenceOrder": push["sequenceOrder"],
         "title": fill_in(push["titleTemplate"], texts),
@@ -129,7 +129,7 @@ def _push(
     }
 
 
-def _check_links(pushes: list[dict[str, Any]], limits: Limits) -> None:
+def _check_links(pushes: list[Mapping[str, Any]], limits: Limits) -> None:
     for number, push in enumerate(pushes, start=1):
         link = push["deepLink"]
         fault = limits.links.find_fault_as_written(link)
@@ -140,7 +140,7 @@ def _check_links(pushes: list[dict[str, Any]], limits: Limits) -> None:
             )
 
 
-def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return `over` laid upon `under`; where both have an object, these are merged in turn."""
     merged = {**under, **over}
     for name in under.keys() & over.keys():

@@ -1,6 +1,6 @@
 """Check a push that somebody asks for ad hoc, in the order in which people fill it in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Any, Final
@@ -22,7 +22,7 @@ class BadAdHocPushError(Exception):
     Shape: `details` holds the placeholders that no column fills, and those that are malformed.
     """
 
-    def __init__(self, field: str, text: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(self, field: str, text: str, details: Mapping[str, Any] | None = None) -> None:
         """Take the field, the message, and perhaps details."""
         super().__init__(f"{field}: {text}")
         self.field = field

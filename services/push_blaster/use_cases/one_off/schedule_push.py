@@ -203,7 +203,7 @@ class ScheduledPushes:
         return lambda id_, reason: cancel_pending(self.context.database, id_, reason, now)
 
 
-def choose_source(criteria: Mapping[str, Any], filter_script: str | None) -> dict[str, Any]:
+def choose_source(criteria: Mapping[str, Any], filter_script: str | None) -> Mapping[str, Any]:
     """Return the criteria with what makes the audience; a script is given filters and data packs.
 
     Raises: BadScheduledPushError if nothing does.

@@ -92,7 +92,9 @@ def _draft(file: OriginalFile, target: Target, now: datetime) -> Draft:
     return Draft(document, draft.findings)
 
 
-def _switch_off(document: Mapping[str, Any], file: OriginalFile, now: datetime) -> dict[str, Any]:
+def _switch_off(
+    document: Mapping[str, Any], file: OriginalFile, now: datetime
+) -> Mapping[str, Any]:
     """Return the document switched off, and saying where it comes from."""
     source = {"file": f"{file.kind}/{file.name}", "at": now.isoformat()}
     own = document.get("metadata")

@@ -1,6 +1,8 @@
 """Routes that show what messages would say to real users: of a saved automation, or of a draft."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
@@ -38,7 +40,7 @@ class PreviewDraftSchema(PreviewSchema):
     automation_id = fields.String(load_default=None, validate=validate.Length(min=1))
 
     @validates_schema
-    def _is_one(self, data: dict[str, Any], **_: object) -> None:
+    def _is_one(self, data: Mapping[str, Any], **_: object) -> None:
         if (data["automation"] is None) == (data["automation_id"] is None):
             raise ValidationError("Give either an automation or an automationId.", "automation")
 
@@ -78,34 +80,44 @@ def preview_routes(context: WebContext) -> Routes:
     """Return the routes that show messages; they send nothing, and show what users are like."""
     routes = Routes("previews", __name__, description="What messages would say")
 
-    def preview(automation: Automation, body: dict[str, Any]) -> dict[str, Any]:
-        found = preview_pushes(context, automation, body["user_ids"] or (), body["limit"])
-        return {"pushes": [_show(push) for push in found], "most_bytes": MAX_MESSAGE_BYTES}
+    def preview(
+        automation: Automation, user_ids: Sequence[UUID] | None, limit: int
+    ) -> dict[str, object]:
+        found = preview_pushes(context, automation, user_ids or (), limit)
+        return {"pushes": [_show_preview(push) for push in found], "most_bytes": MAX_MESSAGE_BYTES}
 
     @routes.route("/api/automation/recipes/<automation_id>/preview", methods=["POST"])
     @only_reads
     @asks_for(Role.OPERATOR)
-    @routes.arguments(PreviewSchema, required=False)
+    @routes.arguments(PreviewSchema, required=False, as_kwargs=True)
     @routes.response(200, PreviewAnswerSchema)
-    def preview_saved(body: dict[str, Any], automation_id: str) -> dict[str, Any]:
+    def preview_saved(
+        automation_id: str, user_ids: Sequence[UUID] | None, limit: int
+    ) -> dict[str, object]:
         """Show the messages of an automation for users of its last frozen audience."""
-        return preview(read_automation(context.files.load(automation_id)), body)
+        return preview(read_automation(context.files.load(automation_id)), user_ids, limit)
 
     @routes.route("/api/automation/preview", methods=["POST"])
     @only_reads
     @asks_for(Role.OPERATOR)
-    @routes.arguments(PreviewDraftSchema)
+    @routes.arguments(PreviewDraftSchema, as_kwargs=True)
     @routes.response(200, PreviewAnswerSchema)
-    def preview_draft(body: dict[str, Any]) -> dict[str, Any]:
+    def preview_draft(
+        automation: Mapping[str, Any] | None,
+        automation_id: str | None,
+        user_ids: Sequence[UUID] | None,
+        limit: int,
+    ) -> dict[str, object]:
         """Show the same of an automation that is not saved; nothing is changed."""
-        if body["automation_id"] is not None:
-            return preview(read_automation(context.files.load(body["automation_id"])), body)
-        return preview(read_draft(body["automation"], utc_now()), body)
+        if automation_id is not None:
+            saved = read_automation(context.files.load(automation_id))
+            return preview(saved, user_ids, limit)
+        return preview(read_draft(automation or {}, utc_now()), user_ids, limit)
 
     return routes
 
 
-def _show(preview: PushPreview) -> dict[str, Any]:
+def _show_preview(preview: PushPreview) -> dict[str, object]:
     return {
         "position": preview.position,
         "push_id": preview.push.id,
@@ -115,7 +127,7 @@ def _show(preview: PushPreview) -> dict[str, Any]:
     }
 
 
-def _show_message(message: PreviewedMessage) -> dict[str, Any]:
+def _show_message(message: PreviewedMessage) -> dict[str, object]:
     texts = message.texts
     return {
         "user_id": message.user_id,

@@ -1,5 +1,6 @@
 """The original's audience query: it splits CSVs; whom filters mean, only a script can know."""
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -42,7 +43,7 @@ def query_audience_routes() -> Routes:
     @asks_for(Role.VIEWER)
     @routes.arguments(QueryAudienceSchema)
     @routes.alt_response(200, content_type="application/zip")
-    def split(body: dict[str, Any]) -> ResponseReturnValue:
+    def split(body: Mapping[str, Any]) -> ResponseReturnValue:
         """Split `csvData` into `splitCount` CSVs of equal size, in a zip."""
         if not body["csv_data"]:
             raise ValidationError({"csvData": [NO_QUERY]})

@@ -34,6 +34,9 @@ from push_blaster.web.frame.cursors import read_cursor, read_instant, write_curs
 PATIENCE: Final = timedelta(seconds=60)
 
 
+_ONE: Final = "/api/scripts/<script_id>/runs/<uuid:run_id>"
+
+
 class TrialSchema(CamelSchema):
     """Body of POST /api/scripts/<id>/run."""
 
@@ -102,61 +105,66 @@ class RunListSchema(CamelSchema):
 def script_run_routes(database: Database, scripts: ScriptFolder) -> Routes:
     """Return the routes about runs of scripts."""
     routes = Routes("script_runs", __name__, description="Runs of audience scripts")
-    one = "/api/scripts/<script_id>/runs/<uuid:run_id>"
+    _add_trials(routes, database, scripts)
+    _add_runs(routes, database)
+    return routes
 
+
+def _add_trials(routes: Routes, database: Database, scripts: ScriptFolder) -> None:
     @routes.route("/api/scripts", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(NamedTrialSchema)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(NamedTrialSchema, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.answers()
     @routes.answers(202)
     @routes.answers(500)
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
-    def run_and_wait(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+    def run_and_wait(**asked: Any) -> ResponseReturnValue:
         """Try a script out and wait for it, up to a minute; nobody is sent to."""
-        run = ask_for_trial(database, scripts, TrialRequest(**body, **headers), utc_now())
-        return _answer(database, wait_for_run(database, run, PATIENCE))
+        run = ask_for_trial(database, scripts, TrialRequest(**asked), utc_now())
+        return _answer_trial(database, wait_for_run(database, run, PATIENCE))
 
     @routes.route("/api/scripts/<script_id>/run", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(TrialSchema, required=False)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(TrialSchema, required=False, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.response(202, RunSchema)
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
-    def start(body: dict[str, Any], headers: dict[str, Any], script_id: str) -> RunRecord:
+    def start(**asked: Any) -> RunRecord:
         """Try a script out; follow the run by its id. The same Idempotency-Key starts it once."""
-        asked = TrialRequest(script_id=script_id, **body, **headers)
-        return ask_for_trial(database, scripts, asked, utc_now())
+        return ask_for_trial(database, scripts, TrialRequest(**asked), utc_now())
 
+
+def _add_runs(routes: Routes, database: Database) -> None:
     @routes.route("/api/scripts/<script_id>/runs", methods=["GET"])
-    @routes.arguments(RunQuerySchema, location="query")
+    @routes.arguments(RunQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, RunListSchema)
-    def list_runs(query: dict[str, Any], script_id: str) -> dict[str, Any]:
+    def list_runs(script_id: str, limit: int, cursor: str | None) -> dict[str, object]:
         """List the runs of a script, newest first: trials, and those for executions."""
-        before = read_cursor(query["cursor"], read_instant, UUID)
+        before = read_cursor(cursor, read_instant, UUID)
         with database.transaction() as connection:
-            found = select_runs(connection, script_id, before, query["limit"])
-        is_full = len(found) == query["limit"]
+            found = select_runs(connection, script_id, before, limit)
+        is_full = len(found) == limit
         last = write_cursor(found[-1].asked_at.isoformat(), found[-1].id) if is_full else None
         return {"runs": found, "next_cursor": last}
 
-    @routes.route(one, methods=["GET"])
+    @routes.route(_ONE, methods=["GET"])
     @routes.response(200, RunSchema)
     def read_one(script_id: str, run_id: UUID) -> RunRecord:
         """Read one run: how it stands or ended, and the audiences that it wrote."""
         return find_run(database, script_id, run_id)
 
-    @routes.route(f"{one}/log", methods=["GET"])
-    @routes.arguments(LogQuerySchema, location="query")
+    @routes.route(f"{_ONE}/log", methods=["GET"])
+    @routes.arguments(LogQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, LogSchema)
-    def read_log(query: dict[str, Any], script_id: str, run_id: UUID) -> dict[str, Any]:
+    def read_log(script_id: str, run_id: UUID, after: int) -> dict[str, object]:
         """Read what the script says, while it says it; ask again for what follows `nextAfter`."""
         run = find_run(database, script_id, run_id)
         with database.transaction() as connection:
-            entries = select_log(connection, run.log_id, query["after"])
-        return {"entries": entries, "next_after": entries[-1].id if entries else query["after"]}
+            entries = select_log(connection, run.log_id, after)
+        return {"entries": entries, "next_after": entries[-1].id if entries else after}
 
-    @routes.route(f"{one}/stop", methods=["POST"])
+    @routes.route(f"{_ONE}/stop", methods=["POST"])
     @stops()
     @asks_for(Role.OPERATOR)
     @routes.response(200, RunSchema)
@@ -164,13 +172,11 @@ def script_run_routes(database: Database, scripts: ScriptFolder) -> Routes:
         """End a trial, with all that its script started."""
         return stop_trial(database, script_id, run_id, utc_now())
 
-    return routes
 
-
-def _answer(database: Database, run: RunRecord) -> ResponseReturnValue:
+def _answer_trial(database: Database, run: RunRecord) -> ResponseReturnValue:
     """Return what became of a trial in the original's shape."""
     taken = (run.ended_at or utc_now()) - (run.started_at or run.asked_at)
-    data: dict[str, Any] = {
+    data: dict[str, object] = {
         "runId": str(run.id),
         "executionTime": round(taken.total_seconds() * 1_000),
     }

@@ -1,7 +1,5 @@
 """Routes about audience scripts."""
 
-from typing import Any
-
 from marshmallow import fields
 
 from chassis.schemas import CamelSchema
@@ -75,9 +73,9 @@ def script_routes(scripts: ScriptFolder, limits: ScriptLimits) -> Routes:
 
     @routes.route("/api/scripts", methods=["GET"])
     @routes.response(200, ScriptListSchema)
-    def list_all() -> dict[str, Any]:
+    def list_all() -> dict[str, object]:
         """List the audience scripts that there are."""
-        found = [_show(script) for script in scripts.list_all()]
+        found = [_show_script(script) for script in scripts.list_all()]
         return {
             "success": True,
             "data": found,
@@ -88,14 +86,14 @@ def script_routes(scripts: ScriptFolder, limits: ScriptLimits) -> Routes:
 
     @routes.route("/api/scripts/<script_id>", methods=["GET"])
     @routes.response(200, ScriptSchema)
-    def read_one(script_id: str) -> dict[str, Any]:
+    def read_one(script_id: str) -> dict[str, object]:
         """Read one audience script's description."""
-        return _show(scripts.find(script_id))
+        return _show_script(scripts.find(script_id))
 
     return routes
 
 
-def _show(script: Script) -> dict[str, Any]:
+def _show_script(script: Script) -> dict[str, object]:
     return {
         "id": script.id,
         "name": script.name,

@@ -42,7 +42,7 @@ def script_pages(context: WebContext) -> Blueprint:
     @pages.get("/scripts/<script_id>")
     def show(script_id: str) -> ResponseReturnValue:
         """Show one script, its form for a trial, and its runs."""
-        return _show(context, script_id)
+        return _render_script(context, script_id)
 
     @pages.post("/scripts/<script_id>")
     @asks_for(Role.OPERATOR)
@@ -58,18 +58,20 @@ def script_pages(context: WebContext) -> Blueprint:
         try:
             run = ask_for_trial(context.database, context.scripts, asked, utc_now())
         except ParametersError as error:
-            return _show(context, script_id, error)
+            return _render_script(context, script_id, error)
         return redirect(url_for(".run", script_id=script_id, run_id=run.id), 303)
 
     @pages.get("/scripts/<script_id>/runs/<uuid:run_id>")
     def run(script_id: str, run_id: UUID) -> ResponseReturnValue:
         """Show one run: how it stands, what it says, what it wrote."""
-        return render_template("script_run.html", **_read(context, script_id, run_id))
+        return render_template("script_run.html", **_read_shown_run(context, script_id, run_id))
 
     @pages.get("/live/scripts/<script_id>/runs/<uuid:run_id>")
     def live(script_id: str, run_id: UUID) -> ResponseReturnValue:
         """Return what changes on its page."""
-        return render_template("parts/script_run.html", **_read(context, script_id, run_id))
+        return render_template(
+            "parts/script_run.html", **_read_shown_run(context, script_id, run_id)
+        )
 
     @pages.post("/scripts/<script_id>/runs/<uuid:run_id>/stop")
     @asks_for(Role.OPERATOR)
@@ -81,7 +83,7 @@ def script_pages(context: WebContext) -> Blueprint:
     return pages
 
 
-def _show(
+def _render_script(
     context: WebContext, script_id: str, error: ParametersError | None = None
 ) -> ResponseReturnValue:
     script = context.scripts.find(script_id)
@@ -97,7 +99,7 @@ def _show(
     return page, 400 if error else 200
 
 
-def _read(context: WebContext, script_id: str, run_id: UUID) -> dict[str, object]:
+def _read_shown_run(context: WebContext, script_id: str, run_id: UUID) -> dict[str, object]:
     found = find_run(context.database, script_id, run_id)
     with context.database.transaction() as connection:
         log = select_log_page(connection, found.log_id, LogQuery(limit=LOG_LINES))

@@ -80,7 +80,7 @@ def _find_parameter_faults(document: Mapping[str, Any], declared: Declared) -> d
     return {}
 
 
-def _with_some_texts(document: Mapping[str, Any]) -> dict[str, Any]:
+def _with_some_texts(document: Mapping[str, Any]) -> dict[str, object]:
     pushes = [
         {**push, "title": push.get("title") or _NOT_WRITTEN_YET}
         for push in document["pushSequence"]

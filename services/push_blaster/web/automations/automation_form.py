@@ -1,6 +1,6 @@
 """The form of an automation as its document, and the buttons that rearrange its pushes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
@@ -19,13 +19,15 @@ BLANK: Final[Mapping[str, Any]] = {
     "settings": {"dryRunFirst": True, "safeguards": {"requireTestFirst": True}},
 }
 _NEW_PUSH: Final = {"title": "", "body": "", "layerId": 3, "timing": {"delayAfterPrevious": 5}}
+#: The pushes of a document that is being edited.
+Pushes = list[MutableMapping[str, Any]]
 #: Returns what a script declares.
 Declared = Callable[[str], Sequence[Parameter]]
 
 
-def read_form(form: Form, old: Mapping[str, Any], declared: Declared) -> dict[str, Any]:
+def read_form(form: Form, old: Mapping[str, Any], declared: Declared) -> MutableMapping[str, Any]:
     """Return `old` with the form's fields laid over it; what the form does not show stays."""
-    document = deepcopy(dict(old))
+    document: MutableMapping[str, Any] = deepcopy(dict(old))
     _lay(document, "", form)
     _choose_script(document, form, old, declared)
     if not any(find(document, f"settings.quietHours.{name}") for name in ("start", "end")):
@@ -37,7 +39,7 @@ def read_form(form: Form, old: Mapping[str, Any], declared: Declared) -> dict[st
     return document
 
 
-def rearrange(document: dict[str, Any], change: str) -> str:
+def rearrange(document: Mapping[str, Any], change: str) -> str:
     """Do what a button of the form says, such as `up:2`; return the field to go on from."""
     name, *places = change.split(":")
     return _CHANGES[name](document["pushSequence"], *map(int, places))
@@ -55,7 +57,7 @@ def find_other_parameters(document: Mapping[str, Any], declared: Sequence[Parame
     return [f"{name} = {text_of(v)}" for name, v in given.items() if name not in names]
 
 
-def _lay(document: dict[str, Any], part: str, form: Form, at: str = "") -> None:
+def _lay(document: MutableMapping[str, Any], part: str, form: Form, at: str = "") -> None:
     """Put the form's fields of a part into `document`, which is that part.
 
     Shape: `part` and `at` are its place in the automation, without and with the places in lists.
@@ -67,7 +69,7 @@ def _lay(document: dict[str, Any], part: str, form: Form, at: str = "") -> None:
 
 
 def _choose_script(
-    document: dict[str, Any], form: Form, old: Mapping[str, Any], declared: Declared
+    document: Mapping[str, Any], form: Form, old: Mapping[str, Any], declared: Declared
 ) -> None:
     """Take the script with its parameters; of another one than before, only those it declares."""
     criteria = document.get("audienceCriteria") or {}
@@ -114,7 +116,7 @@ def _typed(kind: ParameterType | None, text: str) -> object:
 
 def _read_push(
     form: Form, prefix: str, known: Mapping[str, Mapping[str, Any]], number: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     known_push = known.get(form.get(f"{prefix}.id", ""), {})
     push = deepcopy({"title": "", "body": "", **known_push})
     _lay(push, PUSH, form, f"{prefix}.")
@@ -128,8 +130,8 @@ def _read_push(
 
 def _read_variant(
     form: Form, prefix: str, known: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    variant = deepcopy(dict(known.get(form.get(f"{prefix}was", ""), {})))
+) -> dict[str, object]:
+    variant: MutableMapping[str, Any] = deepcopy(dict(known.get(form.get(f"{prefix}was", ""), {})))
     _lay(variant, VARIANT, form, prefix)
     return {"id": "", **variant}
 
@@ -138,17 +140,17 @@ def _known(items: Sequence[Mapping[str, Any]] | None) -> dict[str, Mapping[str, 
     return {item["id"]: item for item in items or () if item.get("id")}
 
 
-def _add(pushes: list[dict[str, Any]]) -> str:
+def _add(pushes: Pushes) -> str:
     pushes.append(deepcopy(_NEW_PUSH))
     return f"pushSequence.{len(pushes) - 1}.title"
 
 
-def _remove(pushes: list[dict[str, Any]], place: int) -> str:
+def _remove(pushes: Pushes, place: int) -> str:
     del pushes[place]
     return f"pushSequence.{max(0, place - 1)}.title"
 
 
-def _move(pushes: list[dict[str, Any]], place: int, by: int) -> str:
+def _move(pushes: Pushes, place: int, by: int) -> str:
     """Move a push; its button stays in reach, unless the push is at an end now."""
     to = place + by
     pushes.insert(to, pushes.pop(place))
@@ -156,7 +158,7 @@ def _move(pushes: list[dict[str, Any]], place: int, by: int) -> str:
     return f"{'up' if (by < 0) is goes_on else 'down'}.{to}"
 
 
-def _add_variant(pushes: list[dict[str, Any]], place: int) -> str:
+def _add_variant(pushes: Pushes, place: int) -> str:
     """Add a variant; the first one brings another, for it is compared with the push's own texts."""
     variants = pushes[place].get("variants") or []
     names = [name for name in "ABCDEFGHIJKLMNOPQRST" if name not in _known(variants)]
@@ -165,7 +167,7 @@ def _add_variant(pushes: list[dict[str, Any]], place: int) -> str:
     return f"pushSequence.{place}.variants.{len(variants) + len(added) - 1}.title"
 
 
-def _remove_variant(pushes: list[dict[str, Any]], place: int, variant: int) -> str:
+def _remove_variant(pushes: Pushes, place: int, variant: int) -> str:
     del pushes[place]["variants"][variant]
     return f"add-variant.{place}"
 

@@ -1,6 +1,6 @@
 """Routes that try an automation out: the suite of checks, the test modes, their log, their end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -30,6 +30,8 @@ from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.log_stream import StreamShape, sse, stream_log
 from push_blaster.web.frame.common_schemas import StartHeadersSchema
 from push_blaster.web.frame.instants import InstantField
+
+_ONE: Final = "/api/automation/test/<automation_id>"
 
 
 class SuiteSchema(CamelSchema):
@@ -131,64 +133,70 @@ class _Tests:
 def automation_test_routes(context: WebContext) -> Routes:
     """Return the routes that try automations out."""
     routes = Routes("tests", __name__, description="Try an automation out")
-    tests = _Tests(context)
-    one = "/api/automation/test/<automation_id>"
+    _add_suite(routes, context)
+    _add_start_and_log(routes, _Tests(context))
+    _add_kill(routes, _Tests(context))
+    return routes
 
+
+def _add_suite(routes: Routes, context: WebContext) -> None:
     @routes.route("/api/automation/test", methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(SuiteSchema)
+    @routes.arguments(SuiteSchema, as_kwargs=True)
     @routes.answers()
-    def run_suite(body: dict[str, Any]) -> ResponseReturnValue:
+    def run_suite(automation_id: str) -> ResponseReturnValue:
         """Look at everything that a live send will need; nothing is run, sent or saved."""
-        document = context.files.load(body["automation_id"])
+        document = context.files.load(automation_id)
         results = check_automation(document, context, utc_now())
         return jsonify(success=True, data=_report(document, results), message="Looked at.")
 
-    @routes.route(one, methods=["POST"])
+
+def _add_start_and_log(routes: Routes, tests: _Tests) -> None:
+    @routes.route(_ONE, methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StartTestSchema)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(StartTestSchema, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.answers(202)
     def start(
-        body: dict[str, Any], headers: dict[str, Any], automation_id: str
+        automation_id: str, mode: Mode, slot: datetime | None, idempotency_key: str | None
     ) -> ResponseReturnValue:
         """Start a test; follow it by its executionId. The same Idempotency-Key starts it once."""
-        key = headers["idempotency_key"]
-        execution = tests.start(automation_id, body["mode"], body["slot"], key)
+        execution = tests.start(automation_id, mode, slot, idempotency_key)
         message = f"The test {execution.id!r} is started."
         return jsonify(success=True, executionId=execution.id, message=message), 202
 
-    @routes.route(one, methods=["GET"])
+    @routes.route(_ONE, methods=["GET"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(FollowTestSchema, location="query")
+    @routes.arguments(FollowTestSchema, location="query", as_kwargs=True)
     @routes.answers(content_type="text/event-stream")
-    def follow(query: dict[str, Any], automation_id: str) -> Response:
+    def follow(automation_id: str, mode: Mode, execution_id: str | None) -> Response:
         """Follow a test's log as events; a dry mode is started by this, one that sends is not."""
-        mode: Mode = query["mode"]
-        execution, after = tests.find_or_start(automation_id, query["execution_id"], mode)
+        execution, after = tests.find_or_start(automation_id, execution_id, mode)
         shape = StreamShape(lambda n: f"{execution.id}|{n}", _log_event, _farewell)
-        return stream_log(context.database, execution.id, after, shape)
+        return stream_log(tests.context.database, execution.id, after, shape)
 
-    @routes.route(f"{one}/kill", methods=["POST"])
+
+def _add_kill(routes: Routes, tests: _Tests) -> None:
+    @routes.route(f"{_ONE}/kill", methods=["POST"])
     @stops()
     @asks_for(Role.OPERATOR)
-    @routes.arguments(KillTestSchema)
+    @routes.arguments(KillTestSchema, as_kwargs=True)
     @routes.answers()
-    def kill(body: dict[str, Any], automation_id: str) -> ResponseReturnValue:
+    def kill(automation_id: str, mode: Mode) -> ResponseReturnValue:
         """End a running test: its script with all that it started, its messages."""
-        killed = []
-        for execution in tests.running(automation_id, [body["mode"]]):
+        database, killed = tests.context.database, []
+        for execution in tests.running(automation_id, [mode]):
             try:
-                stop_execution(context.database, execution.id, "The test was killed.", utc_now())
+                stop_execution(database, execution.id, "The test was killed.", utc_now())
             except CannotStopError:
                 continue  # it has ended by itself in between
             killed.append(execution.id)
         message = f"Killed: {', '.join(killed)}." if killed else "No such test is running."
         return jsonify(success=bool(killed), message=message)
 
-    @routes.route(f"{one}/kill", methods=["GET"])
+    @routes.route(f"{_ONE}/kill", methods=["GET"])
     @routes.answers()
     def list_running(automation_id: str) -> ResponseReturnValue:
         """List the tests of an automation that are running."""
@@ -196,10 +204,8 @@ def automation_test_routes(context: WebContext) -> Routes:
         shown = [_show_running(execution) for execution in running]
         return jsonify(success=True, automationId=automation_id, runningTests=shown)
 
-    return routes
 
-
-def _report(document: dict[str, Any], results: Sequence[CheckResult]) -> dict[str, Any]:
+def _report(document: Mapping[str, Any], results: Sequence[CheckResult]) -> dict[str, object]:
     def count(status: CheckStatus) -> int:
         return sum(result.outcome.status is status for result in results)
 
@@ -221,7 +227,7 @@ def _report(document: dict[str, Any], results: Sequence[CheckResult]) -> dict[st
     }
 
 
-def _show_result(result: CheckResult) -> dict[str, Any]:
+def _show_result(result: CheckResult) -> dict[str, object]:
     outcome = result.outcome
     return {
         "testName": result.name,
@@ -245,7 +251,7 @@ _STAGES: Final = {
 }
 
 
-def _log_event(entry: LogEntry) -> dict[str, Any]:
+def _log_event(entry: LogEntry) -> dict[str, object]:
     return {
         "type": "log",
         "timestamp": entry.timestamp.isoformat(),
@@ -263,7 +269,7 @@ def _farewell(execution: Execution) -> str:
     return sse({"type": "result", "success": success, "message": message})
 
 
-def _show_running(execution: Execution) -> dict[str, Any]:
+def _show_running(execution: Execution) -> dict[str, object]:
     return {
         "key": f"{execution.automation.id}-{execution.mode}",
         "mode": execution.mode,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,7 +12,11 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import StoredAutomation
-from push_blaster.adapters.executions.execution_view import select_executions, select_latest
+from push_blaster.adapters.executions.execution_view import (
+    LatestRun,
+    select_executions,
+    select_latest,
+)
 from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.modes import Mode
@@ -51,8 +55,12 @@ QUESTIONS: Final = {
 def automation_pages(context: WebContext) -> Blueprint:
     """Return the pages about automations."""
     pages = page_routes("automations")
-    control = Control(context.files, context.database)
+    _add_looks(pages, context)
+    _add_actions(pages, context)
+    return pages
 
+
+def _add_looks(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/automations")
     def list_all() -> ResponseReturnValue:
         """List automations, by name."""
@@ -66,7 +74,7 @@ def automation_pages(context: WebContext) -> Blueprint:
         fitting.sort(key=lambda one: one.automation.name.lower())
         return render_template(
             "automations.html",
-            rows=_rows(context.database, fitting[first : first + PAGE], utc_now()),
+            rows=_find_rows(context.database, fitting[first : first + PAGE], utc_now()),
             broken=context.files.list_all().broken,
             found=len(fitting),
             first=first,
@@ -93,6 +101,10 @@ def automation_pages(context: WebContext) -> Blueprint:
             samples=samples,
             actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
         )
+
+
+def _add_actions(pages: Blueprint, context: WebContext) -> None:
+    control = Control(context.files, context.database)
 
     @pages.get("/automations/<automation_id>/<any(run,pause,resume):action>")
     @asks_for(Role.OPERATOR)
@@ -134,8 +146,6 @@ def automation_pages(context: WebContext) -> Blueprint:
         )
         return redirect(url_for(".show", automation_id=automation_id), 303)
 
-    return pages
-
 
 def _fits(document: Mapping[str, Any], text: str, state: str) -> bool:
     if not STATES.get(state, STATES["all"])(document):
@@ -150,15 +160,21 @@ def _find_troubled(database: Database, now: datetime) -> set[str]:
     return {one.automation_id for one in found}
 
 
-def _rows(
-    database: Database, shown: Sequence[StoredAutomation], now: datetime
-) -> list[dict[str, Any]]:
+class _Row(NamedTuple):
+    """A line of the list."""
+
+    automation: Automation
+    next: datetime | None
+    last: LatestRun | None
+
+
+def _find_rows(database: Database, shown: Sequence[StoredAutomation], now: datetime) -> list[_Row]:
     automations = [one.automation for one in shown]
     with database.transaction() as connection:
         latest = select_latest(connection, [automation.id for automation in automations])
-    return [{"automation": a, "next": _next(a, now), "last": latest.get(a.id)} for a in automations]
+    return [_Row(a, _find_next(a, now), latest.get(a.id)) for a in automations]
 
 
-def _next(automation: Automation, now: datetime) -> datetime | None:
+def _find_next(automation: Automation, now: datetime) -> datetime | None:
     slots = next_slots(automation.schedule, now, 1) if automation.is_scheduled else []
     return slots[0].at if slots else None

@@ -1,6 +1,6 @@
 """Routes that control automations: pause, resume, cancel, emergency stop of one or of all."""
 
-from typing import Any, Final
+from typing import Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
@@ -59,33 +59,34 @@ def control_routes(context: WebContext) -> Routes:
     @routes.route("/api/automation/control", methods=["POST"])
     @stops(Action.PAUSE, Action.CANCEL, Action.EMERGENCY_STOP)
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ControlSchema)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(ControlSchema, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.answers()
     @routes.answers(202)
-    def act(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+    def act(
+        automation_id: str, action: str, reason: str, idempotency_key: str | None
+    ) -> ResponseReturnValue:
         """Pause, resume, cancel, stop or run an automation; it answers with what that did."""
-        if body["action"] == EXECUTE_NOW:
-            return _execute_now(context, body["automation_id"], **headers)
-        action = Action(body["action"])
-        reason = body["reason"] or f"{action} by {caller_name()}."
-        done = control.act(action, body["automation_id"], reason, utc_now())
-        return jsonify(success=True, executionId=body["automation_id"], **_tell(done))
+        if action == EXECUTE_NOW:
+            return _execute_now(context, automation_id, idempotency_key)
+        reason = reason or f"{action} by {caller_name()}."
+        done = control.act(Action(action), automation_id, reason, utc_now())
+        return jsonify(success=True, executionId=automation_id, **_show_controlled(done))
 
     @routes.route("/api/automation/control", methods=["GET"])
-    @routes.arguments(ControlQuerySchema, location="query")
+    @routes.arguments(ControlQuerySchema, location="query", as_kwargs=True)
     @routes.answers()
-    def read(query: dict[str, Any]) -> ResponseReturnValue:
+    def read(id: str) -> ResponseReturnValue:  # noqa: A002 - the query's own name
         """Tell what runs of an automation, and what can be done to it."""
-        document = context.files.load(query["id"])
-        running = control.running(query["id"], RUNNING)
+        document = context.files.load(id)
+        running = control.running(id, RUNNING)
         with database.transaction() as connection:
             executions = [select_execution(connection, id_) for id_ in running]
         actions = find_actions(read_automation(document), {e.phase for e in executions})
         current = executions[0] if executions else None
         data = {
             "automation": {name: document[name] for name in ("id", "name", "status", "type")},
-            "executionStatus": _show(current) if current else None,
+            "executionStatus": _show_status(current) if current else None,
             "cancellationInfo": _cancellation(current) if current else None,
             "availableActions": actions,
             "emergencyStopAlwaysAvailable": Action.EMERGENCY_STOP in actions,
@@ -95,16 +96,16 @@ def control_routes(context: WebContext) -> Routes:
     @routes.route("/api/automation/emergency-stop", methods=["POST"])
     @stops()
     @asks_for(Role.OPERATOR)
-    @routes.arguments(EmergencyStopSchema, required=False)
+    @routes.arguments(EmergencyStopSchema, required=False, as_kwargs=True)
     @routes.answers()
-    def stop_everything(body: dict[str, Any]) -> ResponseReturnValue:
+    def stop_everything(reason: str) -> ResponseReturnValue:
         """Stop every execution in any phase, and pause every automation that is scheduled."""
-        reason = body["reason"] or f"Emergency stop of everything by {caller_name()}."
+        reason = reason or f"Emergency stop of everything by {caller_name()}."
         done = control.stop_everything(reason, utc_now())
         return jsonify(
             success=True,
             message=f"{len(done)} automations stopped.",
-            automations=[{"id": one.document["id"], **_tell(one)} for one in done],
+            automations=[{"id": one.document["id"], **_show_controlled(one)} for one in done],
         )
 
     return routes
@@ -128,7 +129,7 @@ def _execute_now(
     ), 202
 
 
-def _tell(done: Controlled) -> dict[str, Any]:
+def _show_controlled(done: Controlled) -> dict[str, object]:
     stopped = [
         {
             "id": receipt.execution.id,
@@ -138,18 +139,20 @@ def _tell(done: Controlled) -> dict[str, Any]:
         for receipt in done.stopped
     ]
     status = done.document["status"]
-    context = [f"The automation is {status}."]
-    context += [f"Cancelled: {', '.join(done.cancelled)}."] if done.cancelled else []
-    context += [f"Stopped: {s['id']}, {s['sent']} sent, {s['inDoubt']} in doubt." for s in stopped]
+    sentences = [f"The automation is {status}."]
+    sentences += [f"Cancelled: {', '.join(done.cancelled)}."] if done.cancelled else []
+    sentences += [
+        f"Stopped: {s['id']}, {s['sent']} sent, {s['inDoubt']} in doubt." for s in stopped
+    ]
     return {
         "status": status,
-        "message": " ".join(context),
+        "message": " ".join(sentences),
         "cancelledExecutions": done.cancelled,
         "stoppedExecutions": stopped,
     }
 
 
-def _show(execution: Execution) -> dict[str, Any]:
+def _show_status(execution: Execution) -> dict[str, object]:
     return {
         "id": execution.id,
         "phase": execution.phase,
@@ -159,7 +162,7 @@ def _show(execution: Execution) -> dict[str, Any]:
     }
 
 
-def _cancellation(execution: Execution) -> dict[str, Any]:
+def _cancellation(execution: Execution) -> dict[str, object]:
     deadline = execution.live_at or execution.slot
     left = (deadline - utc_now()).total_seconds() / 60
     return {

@@ -1,8 +1,16 @@
 """Documents by paths such as `pushSequence.0.title`: what stands there, and where two differ."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Difference(NamedTuple):
+    """A path at which two documents differ, and what stands there in both."""
+
+    path: str
+    mine: Any
+    theirs: Any
 
 
 def find(document: object, path: str, default: object = None) -> Any:
@@ -15,7 +23,7 @@ def find(document: object, path: str, default: object = None) -> Any:
     return default if document is None else document
 
 
-def put(document: dict[str, Any], path: str, value: object) -> None:
+def put(document: MutableMapping[str, Any], path: str, value: object) -> None:
     """Lay a value into a document; one that is empty changes nothing that was empty."""
     if _is_empty(value) and _is_empty(find(document, path)):
         return
@@ -27,26 +35,27 @@ def put(document: dict[str, Any], path: str, value: object) -> None:
     document[last] = value
 
 
-def find_differences(mine: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield the paths at which two documents differ, with both values."""
+def find_differences(mine: Any, theirs: Any, path: str = "") -> Iterator[Difference]:
+    """Yield where two documents differ."""
     pairs = _pair_up(mine, theirs)
     if pairs is None:
         if mine != theirs and not (_is_empty(mine) and _is_empty(theirs)):
-            yield path, mine, theirs
+            yield Difference(path, mine, theirs)
         return
     for name, own, other in pairs:
         yield from find_differences(own, other, f"{path}.{name}" if path else name)
 
 
-def _pair_up(mine: Any, theirs: Any) -> list[tuple[str, Any, Any]] | None:
+def _pair_up(mine: Any, theirs: Any) -> list[Difference] | None:
     """Return what stands within both, by name or place; None for values that are compared whole."""
     both = [value for value in (mine, theirs) if value]
     if both and all(isinstance(value, Mapping) for value in both):
         own, other = mine or {}, theirs or {}
-        return [(name, own.get(name), other.get(name)) for name in dict.fromkeys([*own, *other])]
+        names = dict.fromkeys([*own, *other])
+        return [Difference(name, own.get(name), other.get(name)) for name in names]
     if both and all(_is_list_of_objects(value) for value in both):
         pairs = zip_longest(mine or [], theirs or [])
-        return [(str(place), own, other) for place, (own, other) in enumerate(pairs)]
+        return [Difference(str(place), own, other) for place, (own, other) in enumerate(pairs)]
     return None
 
 

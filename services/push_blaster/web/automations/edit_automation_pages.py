@@ -1,6 +1,6 @@
 """The pages on which an automation is made and changed, with its plan and its looks beside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -60,7 +60,7 @@ class Editor:
         """Return the parameters that a script declares."""
         return find_declared(self.context.scripts, script_id)
 
-    def read(self, old: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, old: Mapping[str, Any]) -> MutableMapping[str, Any]:
         """Return what the form that was sent holds, laid over `old`."""
         return read_form(request.form, old, self.declared)
 
@@ -158,7 +158,7 @@ def _take(editor: Editor, automation_id: str | None, old: Mapping[str, Any]) -> 
     if "change" in request.form:
         return _rearrange(editor, document, request.form["change"])
     if request.form.get("then") == "schedule":
-        document |= {"status": "active", "isActive": True}
+        document = {**document, "status": "active", "isActive": True}
     errors = editor.find_faults(document)
     if errors:
         return editor.show(document, Remarks(errors)), 400
@@ -170,7 +170,7 @@ def _take(editor: Editor, automation_id: str | None, old: Mapping[str, Any]) -> 
     return redirect(url_for("pages_automations.show", automation_id=change.document["id"]), 303)
 
 
-def _rearrange(editor: Editor, document: dict[str, Any], change: str) -> ResponseReturnValue:
+def _rearrange(editor: Editor, document: Mapping[str, Any], change: str) -> ResponseReturnValue:
     """Show the form with a push or a variant more, less or elsewhere; nothing is saved."""
     try:
         focus = rearrange(document, change)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from flask import Response, jsonify
@@ -78,22 +78,30 @@ class RecipeListSchema(CamelSchema):
     next = fields.String(allow_none=True)
 
 
+_PATH: Final = "/api/automation/recipes"
+_ONE: Final = f"{_PATH}/<automation_id>"
+
+
 def recipe_routes(
     files: AutomationFiles, cancel_pending: CancelPending, read_statistics: ReadStatistics
 ) -> Routes:
     """Return the routes about automations."""
     routes = Routes("recipes", __name__, description="Automations")
-    lists = AutomationLists(read_statistics)
-    path, one = "/api/automation/recipes", "/api/automation/recipes/<automation_id>"
+    _add_reads(routes, files, AutomationLists(read_statistics))
+    _add_creation(routes, files)
+    _add_changes(routes, files, cancel_pending)
+    return routes
 
-    @routes.route(path, methods=["GET"])
-    @routes.arguments(RecipeQuerySchema, location="query")
+
+def _add_reads(routes: Routes, files: AutomationFiles, lists: AutomationLists) -> None:
+    @routes.route(_PATH, methods=["GET"])
+    @routes.arguments(RecipeQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, RecipeListSchema)
-    def list_all(query: dict[str, Any]) -> ResponseReturnValue:
+    def list_all(limit: int | None, after: str, **filters: str | None) -> ResponseReturnValue:
         """List automations by id, all or a page of them; broken files are listed beside them."""
-        found = [one for one in files.read_all().values() if _fits(one.document, query)]
-        rest = sorted((o for o in found if o.automation.id > query["after"]), key=_id)
-        page = rest[: query["limit"]]
+        found = [one for one in files.read_all().values() if _fits(one.document, filters)]
+        rest = sorted((o for o in found if o.automation.id > after), key=_id)
+        page = rest[:limit]
         return jsonify(
             success=True,
             data=lists.show(page, utc_now()),
@@ -103,38 +111,7 @@ def recipe_routes(
             next=page[-1].automation.id if len(page) < len(rest) else None,
         )
 
-    @routes.route(path, methods=["POST"])
-    @routes.arguments(RecipeChangeSchema, example={"name": "…", "type": "recurring"})
-    @routes.arguments(StartHeadersSchema, location="headers")
-    @routes.alt_response(201, schema=RecipeAnswerSchema)
-    def create(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
-        """Create an automation; one without an id gets one, the same for an Idempotency-Key."""
-        key = headers["idempotency_key"]
-        if not key or body.get("id"):
-            return _answer(create_automation(files, body, utc_now()), "created", 201)
-        automation_id = str(uuid5(NAMESPACE_URL, key))
-        with suppress(DocumentNotFoundError):
-            return _answer(Change(files.load(automation_id)), "created", 201)
-        named = {**body, "id": automation_id}
-        return _answer(create_automation(files, named, utc_now()), "created", 201)
-
-    @routes.route(path, methods=["PUT"])
-    @routes.arguments(RecipeChangeSchema)
-    @routes.alt_response(200, schema=RecipeAnswerSchema)
-    def edit_by_body(body: dict[str, Any]) -> ResponseReturnValue:
-        """Change the automation whose id is in the body."""
-        if not isinstance(body.get("id"), str):
-            raise ValidationError({"id": ["Say which automation is to be changed."]})
-        return _edit(files, body["id"], body, cancel_pending)
-
-    @routes.route(path, methods=["DELETE"])
-    @routes.arguments(RecipeIdSchema, location="query")
-    @routes.alt_response(200, schema=RecipeAnswerSchema)
-    def delete_by_query(query: dict[str, Any]) -> ResponseReturnValue:
-        """Delete the automation whose id is in the query."""
-        return _delete(files, query["id"], cancel_pending)
-
-    @routes.route(one, methods=["GET"])
+    @routes.route(_ONE, methods=["GET"])
     @routes.alt_response(200, schema=RecipeAnswerSchema)
     def read_one(automation_id: str) -> ResponseReturnValue:
         """Read one automation; its ETag is its version."""
@@ -143,26 +120,58 @@ def recipe_routes(
         (shown,) = lists.show([stored], utc_now())
         return tag(jsonify(success=True, data=shown, message="Found."), document)
 
-    @routes.route(one, methods=["PUT"])
+
+def _add_creation(routes: Routes, files: AutomationFiles) -> None:
+    @routes.route(_PATH, methods=["POST"])
+    @routes.arguments(RecipeChangeSchema, example={"name": "…", "type": "recurring"})
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @routes.alt_response(201, schema=RecipeAnswerSchema)
+    def create(body: Mapping[str, Any], idempotency_key: str | None) -> ResponseReturnValue:
+        """Create an automation; one without an id gets one, the same for an Idempotency-Key."""
+        if not idempotency_key or body.get("id"):
+            return _answer(create_automation(files, body, utc_now()), "created", 201)
+        automation_id = str(uuid5(NAMESPACE_URL, idempotency_key))
+        with suppress(DocumentNotFoundError):
+            return _answer(Change(files.load(automation_id)), "created", 201)
+        named = {**body, "id": automation_id}
+        return _answer(create_automation(files, named, utc_now()), "created", 201)
+
+
+def _add_changes(routes: Routes, files: AutomationFiles, cancel_pending: CancelPending) -> None:
+    @routes.route(_PATH, methods=["PUT"])
     @routes.arguments(RecipeChangeSchema)
     @routes.alt_response(200, schema=RecipeAnswerSchema)
-    def edit(body: dict[str, Any], automation_id: str) -> ResponseReturnValue:
+    def edit_by_body(body: Mapping[str, Any]) -> ResponseReturnValue:
+        """Change the automation whose id is in the body."""
+        if not isinstance(body.get("id"), str):
+            raise ValidationError({"id": ["Give the id of the automation to change."]})
+        return _edit(files, body["id"], body, cancel_pending)
+
+    @routes.route(_PATH, methods=["DELETE"])
+    @routes.arguments(RecipeIdSchema, location="query", as_kwargs=True)
+    @routes.alt_response(200, schema=RecipeAnswerSchema)
+    def delete_by_query(id: str) -> ResponseReturnValue:  # noqa: A002 - the query's own name
+        """Delete the automation whose id is in the query."""
+        return _delete(files, id, cancel_pending)
+
+    @routes.route(_ONE, methods=["PUT"])
+    @routes.arguments(RecipeChangeSchema)
+    @routes.alt_response(200, schema=RecipeAnswerSchema)
+    def edit(body: Mapping[str, Any], automation_id: str) -> ResponseReturnValue:
         """Change an automation; send If-Match, or the version in the body, to lose no update."""
         return _edit(files, automation_id, body, cancel_pending)
 
-    @routes.route(one, methods=["DELETE"])
+    @routes.route(_ONE, methods=["DELETE"])
     @routes.alt_response(200, schema=RecipeAnswerSchema)
     def delete(automation_id: str) -> ResponseReturnValue:
         """Delete an automation."""
         return _delete(files, automation_id, cancel_pending)
 
-    return routes
-
 
 def _edit(
     files: AutomationFiles,
     automation_id: str,
-    body: dict[str, Any],
+    body: Mapping[str, Any],
     cancel_pending: CancelPending,
 ) -> Response:
     version = check_if_match(files, automation_id)
@@ -191,10 +200,10 @@ def _id(stored: StoredAutomation) -> str:
     return stored.automation.id
 
 
-def _fits(document: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
+def _fits(document: Mapping[str, Any], filters: Mapping[str, str | None]) -> bool:
     shown = {
         "status": document["status"],
         "type": document["type"],
         "template": (document.get("template") or {}).get("id"),
     }
-    return all(query[name] in {None, value} for name, value in shown.items())
+    return all(filters[name] in {None, value} for name, value in shown.items())

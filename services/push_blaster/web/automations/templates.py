@@ -1,6 +1,8 @@
 """Routes about templates, and about the automations that are started from them."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
@@ -30,105 +32,130 @@ from push_blaster.web.automations.template_schemas import (
 )
 from push_blaster.web.automations.versions import check_if_match, tag
 
+_PATH: Final = "/api/automation/templates"
+_ONE: Final = f"{_PATH}/<template_id>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Starter:
+    """What an automation is started with from a template."""
+
+    templates: TemplateFiles
+    files: AutomationFiles
+    limits: Limits
+
+    def start(
+        self,
+        template_id: str,
+        variables: Mapping[str, object],
+        overrides: Mapping[str, Any],
+        *,
+        preview: bool,
+    ) -> Response:
+        """Make the automation, and write it unless it is only a preview."""
+        template = self.templates.load(template_id)
+        start = Start(template=template, variables=variables, overrides=overrides)
+        try:
+            automation = draft_automation(start, self.limits, utc_now())
+        except BadVariablesError as error:
+            raise ValidationError({"variables": dict(error.complaints)}) from error
+        if not preview:
+            self.files.create(automation)
+        origin = {name: template[name] for name in ("id", "name", "category")}
+        response = jsonify(
+            success=True,
+            data={"automation": automation, "template": origin},
+            message=_describe_start(automation, template, preview=preview),
+        )
+        response.status_code = 200 if preview else 201
+        return tag(response, automation)
+
 
 def template_routes(templates: TemplateFiles, files: AutomationFiles, limits: Limits) -> Routes:
     """Return the routes about templates."""
     routes = Routes("templates", __name__, description="Templates of automations")
-    path, one = "/api/automation/templates", "/api/automation/templates/<template_id>"
+    _add_reads(routes, templates)
+    _add_starts(routes, _Starter(templates, files, limits))
+    _add_changes(routes, templates, files)
+    return routes
 
-    @routes.route(path, methods=["GET"])
-    @routes.arguments(TemplateQuerySchema, location="query")
+
+def _add_reads(routes: Routes, templates: TemplateFiles) -> None:
+    @routes.route(_PATH, methods=["GET"])
+    @routes.arguments(TemplateQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, TemplateListSchema)
-    def list_all(query: dict[str, Any]) -> ResponseReturnValue:
+    def list_all(category: str | None, *, system_only: bool) -> ResponseReturnValue:
         """List templates, the system's first; broken files are listed beside them."""
         listing = templates.list_all()
         found = [
             template
             for template in listing.documents
-            if query["category"] in {None, template["category"]}
-            and (template["isSystemTemplate"] or not query["system_only"])
+            if category in {None, template["category"]}
+            and (template["isSystemTemplate"] or not system_only)
         ]
         broken = [{"file": b.name, "error": b.error} for b in listing.broken]
         message = f"{len(found)} templates."
         return jsonify(success=True, data=found, message=message, broken=broken)
 
-    @routes.route(path, methods=["POST"])
-    @routes.arguments(TemplateBodySchema)
-    @routes.alt_response(200, schema=StartAnswerSchema)
-    @routes.alt_response(201, schema=StartAnswerSchema)
-    def create_or_start(body: dict[str, Any]) -> ResponseReturnValue:
-        """Start from the template `templateId`; with `pushTemplates` instead, make a new one."""
-        if "pushTemplates" in body:
-            return _answer(create_template(templates, body, utc_now()), "created", 201)
-        asked = StartByBodySchema().load(body)
-        return _start(templates, files, limits, asked["template_id"], asked)
-
-    @routes.route(one, methods=["GET"])
+    @routes.route(_ONE, methods=["GET"])
     @routes.alt_response(200, schema=TemplateAnswerSchema)
     def read_one(template_id: str) -> ResponseReturnValue:
         """Read one template; its ETag is its version."""
         template = templates.load(template_id)
         return tag(jsonify(success=True, data=template, message="Found."), template)
 
-    @routes.route(one, methods=["POST"])
-    @routes.arguments(StartSchema)
+
+def _add_starts(routes: Routes, starter: _Starter) -> None:
+    @routes.route(_PATH, methods=["POST"])
+    @routes.arguments(TemplateBodySchema)
     @routes.alt_response(200, schema=StartAnswerSchema)
     @routes.alt_response(201, schema=StartAnswerSchema)
-    def start(body: dict[str, Any], template_id: str) -> ResponseReturnValue:
-        """Start from a template: an automation, as a draft; with `preview`, saved nowhere."""
-        return _start(templates, files, limits, template_id, body)
+    def create_or_start(body: Mapping[str, Any]) -> ResponseReturnValue:
+        """Start from the template `templateId`; with `pushTemplates` instead, make a new one."""
+        if "pushTemplates" in body:
+            made = create_template(starter.templates, body, utc_now())
+            return _answer_template(made, "created", 201)
+        return starter.start(**StartByBodySchema().load(body))
 
-    @routes.route(one, methods=["PUT"])
+    @routes.route(_ONE, methods=["POST"])
+    @routes.arguments(StartSchema, as_kwargs=True)
+    @routes.alt_response(200, schema=StartAnswerSchema)
+    @routes.alt_response(201, schema=StartAnswerSchema)
+    def start(template_id: str, **asked: Any) -> ResponseReturnValue:
+        """Start from a template: an automation, as a draft; with `preview`, saved nowhere."""
+        return starter.start(template_id, **asked)
+
+
+def _add_changes(routes: Routes, templates: TemplateFiles, files: AutomationFiles) -> None:
+    @routes.route(_ONE, methods=["PUT"])
     @routes.arguments(TemplateBodySchema)
     @routes.alt_response(200, schema=TemplateAnswerSchema)
-    def edit(body: dict[str, Any], template_id: str) -> ResponseReturnValue:
+    def edit(body: Mapping[str, Any], template_id: str) -> ResponseReturnValue:
         """Change a template; send If-Match, or the version in the body, to lose no update."""
         version = check_if_match(templates, template_id)
         sent = body if version is None else {**body, "version": version}
-        return _answer(edit_template(templates, template_id, sent, utc_now()), "saved")
+        return _answer_template(edit_template(templates, template_id, sent, utc_now()), "saved")
 
-    @routes.route(one, methods=["DELETE"])
+    @routes.route(_ONE, methods=["DELETE"])
     @routes.answers()
     def delete(template_id: str) -> ResponseReturnValue:
         """Delete a template; what was started from it stays."""
         templates.delete(template_id, check_if_match(templates, template_id))
         return jsonify(success=True, message="Deleted.")
 
-    @routes.route(f"{path}/from/<automation_id>", methods=["POST"])
-    @routes.arguments(SaveAsSchema, required=False)
+    @routes.route(f"{_PATH}/from/<automation_id>", methods=["POST"])
+    @routes.arguments(SaveAsSchema, required=False, as_kwargs=True)
     @routes.alt_response(201, schema=TemplateAnswerSchema)
-    def save_as(body: dict[str, Any], automation_id: str) -> ResponseReturnValue:
+    def save_as(automation_id: str, **own: str) -> ResponseReturnValue:
         """Save an automation as a template, without its dates."""
-        sent = {**generalise(files.load(automation_id)), **body}
-        return _answer(create_template(templates, sent, utc_now()), "created", 201)
-
-    return routes
+        sent = {**generalise(files.load(automation_id)), **own}
+        return _answer_template(create_template(templates, sent, utc_now()), "created", 201)
 
 
-def _start(
-    templates: TemplateFiles,
-    files: AutomationFiles,
-    limits: Limits,
-    template_id: str,
-    asked: dict[str, Any],
-) -> Response:
-    template = templates.load(template_id)
-    start = Start(template=template, variables=asked["variables"], overrides=asked["overrides"])
-    try:
-        automation = draft_automation(start, limits, utc_now())
-    except BadVariablesError as error:
-        raise ValidationError({"variables": dict(error.complaints)}) from error
-    if not asked["preview"]:
-        files.create(automation)
-    origin = {name: template[name] for name in ("id", "name", "category")}
-    data = {"automation": automation, "template": origin}
-    response = jsonify(success=True, data=data, message=_tell(automation, template, asked))
-    response.status_code = 200 if asked["preview"] else 201
-    return tag(response, automation)
-
-
-def _tell(automation: dict[str, Any], template: dict[str, Any], asked: dict[str, Any]) -> str:
-    done = "would be made" if asked["preview"] else "is created, as a draft"
+def _describe_start(
+    automation: Mapping[str, Any], template: Mapping[str, Any], *, preview: bool
+) -> str:
+    done = "would be created" if preview else "is created, as a draft"
     text = f"The automation {automation['id']!r} {done}."
     pairs = zip(automation["pushSequence"], template["pushTemplates"], strict=True)
     if any(wanted["deepLinkTemplate"] and not push["deepLink"] for push, wanted in pairs):
@@ -136,7 +163,7 @@ def _tell(automation: dict[str, Any], template: dict[str, Any], asked: dict[str,
     return text
 
 
-def _answer(template: dict[str, Any], done: str, status: int = 200) -> Response:
+def _answer_template(template: Mapping[str, Any], done: str, status: int = 200) -> Response:
     message = f"The template {template['id']!r} is {done}."
     response = jsonify(success=True, data=template, message=message)
     response.status_code = status

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_urlsafe
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 from flask import Blueprint, Flask, Response, render_template, request
@@ -72,7 +72,7 @@ def install_page_frame(app: Flask) -> None:
     app.jinja_env.filters.update(template_filters.FILTERS)
 
     @app.context_processor
-    def frame() -> dict[str, Any]:
+    def frame() -> dict[str, object]:
         caller = the_caller()
         role = caller.role if caller else None
         return {

@@ -60,16 +60,20 @@ def push_log_routes(database: Database) -> Routes:
     routes = Routes("push_logs", __name__, description="Every send")
 
     @routes.route("/api/push-logs", methods=["GET"])
-    @routes.arguments(PushLogQuerySchema, location="query")
+    @routes.arguments(PushLogQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, PushLogListSchema)
-    def list_all(query: dict[str, Any]) -> dict[str, Any]:
+    def list_all(limit: int, cursor: str | None) -> dict[str, object]:
         """List the pushes of all executions, newest first: ad hoc, by hand and by schedule."""
-        before = read_cursor(query["cursor"], read_instant, _read_id)
+        before = read_cursor(cursor, read_instant, _read_id)
         with database.transaction() as connection:
-            found = select_push_log(connection, before, query["limit"])
-        is_full = len(found) == query["limit"]
+            found = select_push_log(connection, before, limit)
+        is_full = len(found) == limit
         last = write_cursor(found[-1].created_at, _id(found[-1])) if is_full else None
-        return {"success": True, "logs": [_show(entry) for entry in found], "next_cursor": last}
+        return {
+            "success": True,
+            "logs": [_show_send(entry) for entry in found],
+            "next_cursor": last,
+        }
 
     return routes
 
@@ -83,7 +87,7 @@ def _read_id(text: str) -> tuple[str, int]:
     return execution_id, int(position)
 
 
-def _show(entry: PushLogEntry) -> dict[str, Any]:
+def _show_send(entry: PushLogEntry) -> dict[str, object]:
     names: dict[str, Any] = {name: getattr(entry, name) for name in entry.__slots__}
     timestamp: datetime = entry.created_at
     return {**names, "id": _id(entry), "timestamp": timestamp, "total": entry.reached}

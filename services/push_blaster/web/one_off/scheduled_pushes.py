@@ -120,40 +120,42 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
 
     @routes.route(path, methods=["GET"])
     @routes.response(200, ScheduledPushListSchema)
-    def list_all() -> dict[str, Any]:
+    def list_all() -> dict[str, object]:
         """List scheduled pushes, the earliest first."""
-        return {"success": True, "pushes": [_show(standing) for standing in pushes.find_all()]}
+        return {
+            "success": True,
+            "pushes": [_show_scheduled_push(standing) for standing in pushes.find_all()],
+        }
 
     @routes.route(path, methods=["POST"])
-    @routes.arguments(NewPushSchema)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(NewPushSchema, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.response(200, ScheduledPushAnswerSchema)
-    def schedule(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
+    def schedule(idempotency_key: str | None, **asked: Any) -> dict[str, object]:
         """Schedule a push; the engine sends it. The same Idempotency-Key schedules it once."""
-        key = headers["idempotency_key"]
+        key = idempotency_key
         push_id = str(uuid5(NAMESPACE_URL, key) if key else uuid4())
         with suppress(DocumentNotFoundError):
             return _answer(pushes.find(push_id), "This Idempotency-Key has scheduled it before.")
-        standing = pushes.schedule(ScheduledPush(id=push_id, **_typed(body)), utc_now())
-        return _answer(standing, _tell_when(pushes, standing))
+        standing = pushes.schedule(ScheduledPush(id=push_id, **_read_fields(asked)), utc_now())
+        return _answer(standing, _describe_send_time(pushes, standing))
 
     @routes.route(one, methods=["GET"])
     @routes.response(200, ScheduledPushAnswerSchema)
-    def read_one(push_id: str) -> dict[str, Any]:
+    def read_one(push_id: str) -> dict[str, object]:
         """Read one scheduled push."""
         return _answer(pushes.find(push_id), "Found.")
 
     @routes.route(one, methods=["PUT"])
-    @routes.arguments(PushChangeSchema)
+    @routes.arguments(PushChangeSchema, as_kwargs=True)
     @routes.response(200, ScheduledPushAnswerSchema)
-    def change(body: dict[str, Any], push_id: str) -> dict[str, Any]:
+    def change(push_id: str, status: PushState | None = None, **changed: Any) -> dict[str, object]:
         """Change what has not begun; cancel it, or schedule it again, by its status."""
-        state = body.pop("status", None)
-        return _answer(pushes.change(push_id, _typed(body), state, utc_now()), "Saved.")
+        return _answer(pushes.change(push_id, _read_fields(changed), status, utc_now()), "Saved.")
 
     @routes.route(one, methods=["DELETE"])
     @routes.response(200, DoneSchema)
-    def delete(push_id: str) -> dict[str, Any]:
+    def delete(push_id: str) -> dict[str, object]:
         """Delete a push that has not been sent."""
         pushes.delete(push_id, utc_now())
         return {"success": True, "message": "Deleted."}
@@ -161,28 +163,29 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
     return routes
 
 
-def _typed(body: Mapping[str, Any]) -> dict[str, Any]:
-    typed = dict(body)
-    if "scheduled_for" in typed:
-        typed["scheduled_for"] = typed["scheduled_for"].astimezone(UTC).replace(microsecond=0)
-    if "manualUserIds" in typed.get("criteria", {}):
-        users = [str(user_id) for user_id in typed["criteria"]["manualUserIds"]]
-        typed["criteria"] = {**typed["criteria"], "manualUserIds": users}
-    return typed
+def _read_fields(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields as ScheduledPush has them."""
+    found = dict(given)
+    if "scheduled_for" in found:
+        found["scheduled_for"] = found["scheduled_for"].astimezone(UTC).replace(microsecond=0)
+    if "manualUserIds" in found.get("criteria", {}):
+        users = [str(user_id) for user_id in found["criteria"]["manualUserIds"]]
+        found["criteria"] = {**found["criteria"], "manualUserIds": users}
+    return found
 
 
-def _tell_when(pushes: ScheduledPushes, standing: Standing) -> str:
+def _describe_send_time(pushes: ScheduledPushes, standing: Standing) -> str:
     at, earliest = standing.push.scheduled_for, pushes.earliest_live(standing.push, utc_now())
     if earliest > at:
         return f"Scheduled; with its window to cancel it goes out at {earliest.isoformat()}."
     return f"Scheduled for {at.isoformat()}."
 
 
-def _answer(standing: Standing, message: str) -> dict[str, Any]:
-    return {"success": True, "message": message, "push": _show(standing)}
+def _answer(standing: Standing, message: str) -> dict[str, object]:
+    return {"success": True, "message": message, "push": _show_scheduled_push(standing)}
 
 
-def _show(standing: Standing) -> dict[str, Any]:
+def _show_scheduled_push(standing: Standing) -> dict[str, object]:
     push = standing.push
     return {
         "id": push.id,

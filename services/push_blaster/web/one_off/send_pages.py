@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -33,7 +33,7 @@ from push_blaster.use_cases.one_off.send_ad_hoc import (
 )
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.automations.automation_samples import ROWS, Sample, fill_sample
-from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.executions.execution_card import Card, make_card
 from push_blaster.web.frame.csrf import CSRF_FIELD
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import LAYERS, layer_words
@@ -50,12 +50,18 @@ def send_pages(context: WebContext) -> Blueprint:
     def let_files_in(*_: object) -> None:
         request.max_content_length = MAX_FILE  # before the form is read for its CSRF token
 
+    _add_form(pages, context)
+    _add_result(pages, context)
+    return pages
+
+
+def _add_form(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/send")
     @asks_for(Role.OPERATOR)
     def write() -> ResponseReturnValue:
         """Show the form; with `like`, filled in as an earlier push was."""
         like = request.args.get("like")
-        return _form(context.limits, _read_like(context.database, like) if like else BLANK)
+        return _render_form(context.limits, _read_like(context.database, like) if like else BLANK)
 
     @pages.post("/send")
     @simulates
@@ -74,10 +80,10 @@ def send_pages(context: WebContext) -> Blueprint:
                 is_simulated=caller_only_simulates(),
             )
         except BadAdHocPushError as error:
-            return _form(context.limits, form, {error.field: error.text})
+            return _render_form(context.limits, form, {error.field: error.text})
         except ValidationError as error:
             lines = [line.partition(": ") for line in flatten_messages(error.messages)]
-            return _form(context.limits, form, {name: text for name, _, text in lines})
+            return _render_form(context.limits, form, {name: text for name, _, text in lines})
         return redirect(url_for(".result", execution_id=execution.id), 303)
 
     @pages.post("/send/preview")
@@ -87,20 +93,24 @@ def send_pages(context: WebContext) -> Blueprint:
         """Return what the message looks like; nothing is started."""
         return render_template("parts/send_preview.html", sample=_sample(_read_form()))
 
+
+def _add_result(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/send/<execution_id>")
     @asks_for(Role.OPERATOR)
     def result(execution_id: str) -> ResponseReturnValue:
         """Show what the dry run found; anything else has a page of its own."""
-        read = _read(context, execution_id)
-        if not is_ad_hoc_dry_run(read["execution"]):
+        tried = _find_tried(context, execution_id)
+        if not is_ad_hoc_dry_run(tried.execution):
             return redirect(url_for("pages_executions.show", execution_id=execution_id), 303)
-        return render_template("send_result.html", **read)
+        return render_template("send_result.html", **tried._asdict())
 
     @pages.get("/live/send/<execution_id>")
     @asks_for(Role.OPERATOR)
     def live(execution_id: str) -> ResponseReturnValue:
         """Return what changes on that page."""
-        return render_template("parts/send_result.html", **_read(context, execution_id))
+        return render_template(
+            "parts/send_result.html", **_find_tried(context, execution_id)._asdict()
+        )
 
     @pages.post("/send/<execution_id>")
     @simulates
@@ -113,10 +123,8 @@ def send_pages(context: WebContext) -> Blueprint:
         flash("The push is being sent.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
-    return pages
 
-
-def _form(
+def _render_form(
     limits: Limits, form: Mapping[str, Any], errors: Mapping[str, str] | None = None
 ) -> ResponseReturnValue:
     page = render_template(
@@ -125,16 +133,16 @@ def _form(
         errors=errors or {},
         layers={layer: layer_words(layer) for layer in LAYERS},
         sample=_sample(form),
-        most=limits.max_manual_users,
+        max_users=limits.max_manual_users,
     )
     return page, 400 if errors else 200
 
 
-def _read_form() -> dict[str, Any]:
+def _read_form() -> dict[str, str]:
     return {name: text for name, text in request.form.items() if name != CSRF_FIELD}
 
 
-def _read_like(database: Database, execution_id: str) -> dict[str, Any]:
+def _read_like(database: Database, execution_id: str) -> dict[str, object]:
     with database.transaction() as connection:
         document = select_snapshot(connection, execution_id)
     push = document["pushSequence"][0]
@@ -158,17 +166,22 @@ def _sample(form: Mapping[str, Any]) -> Sample | None:
     return fill_sample(push, [], ())
 
 
-def _read(context: WebContext, execution_id: str) -> dict[str, Any]:
+class _TriedPush(NamedTuple):
+    """A dry run, the execution that sent what it tried, and its message as users would get it."""
+
+    card: Card
+    execution: Execution
+    sent: Execution | None
+    sample: Sample
+
+
+def _find_tried(context: WebContext, execution_id: str) -> _TriedPush:
     with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
         counted = select_ledger_counts(connection, execution_id)
         sent = select_execution_by_key(connection, key_of_live(execution_id))
-    return {
-        "card": make_card(execution, counted),
-        "execution": execution,
-        "sent": sent,
-        "sample": _read_sample(context.data_folder, execution),
-    }
+    sample = _read_sample(context.data_folder, execution)
+    return _TriedPush(make_card(execution, counted), execution, sent, sample)
 
 
 def _read_sample(data_folder: Path, execution: Execution) -> Sample:

@@ -106,10 +106,10 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
     @simulates
     @asks_for(Role.OPERATOR)
     @routes.doc(requestBody=_BODY)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.alt_response(200, schema=SentSchema)
     @routes.alt_response(202, schema=SentSchema)
-    def send(headers: dict[str, Any]) -> ResponseReturnValue:
+    def send(idempotency_key: str | None) -> ResponseReturnValue:
         """Send one push to `userIds`, or to the users of a CSV; `dryRun` tries it out.
 
         The same Idempotency-Key, or `jobId`, sends once. What takes long is answered 202.
@@ -117,7 +117,7 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
         request.max_content_length = MAX_FILE
         body = _read_body()
         mode = Mode.REAL_DRY_RUN if body["dry_run"] else Mode.LIVE
-        key = headers["idempotency_key"] or body["job_id"]
+        key = idempotency_key or body["job_id"]
         try:
             execution = send_ad_hoc(
                 context,
@@ -153,12 +153,12 @@ def read_request(body: Mapping[str, Any]) -> AdHocRequest:
     )
 
 
-def _read_body() -> dict[str, Any]:
+def _read_body() -> Mapping[str, Any]:
     raw = request.get_json() if request.is_json else request.form.to_dict()
     if isinstance(raw, dict):
         dry_run = request.args.get("dryRun")
         raw = {**raw, "dryRun": dry_run} if dry_run else raw
-    body: dict[str, Any] = SendPushSchema().load(raw)
+    body: Mapping[str, Any] = SendPushSchema().load(raw)
     return body
 
 

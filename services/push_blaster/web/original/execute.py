@@ -1,7 +1,5 @@
 """Routes that start an automation now and are then asked, again and again, how far it is."""
 
-from typing import Any
-
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import fields, validate
@@ -42,44 +40,46 @@ def execute_routes(context: WebContext) -> Routes:
     @routes.route("/api/automation/execute-start", methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ExecuteStartSchema)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(ExecuteStartSchema, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.answers(202)
-    def execute_start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+    def execute_start(automation_id: str, idempotency_key: str | None) -> ResponseReturnValue:
         """Start an automation now, live; the same Idempotency-Key starts it once."""
         asked = StartRequest(
             mode=Mode.LIVE,
             is_simulated=caller_only_simulates(),
-            idempotency_key=headers["idempotency_key"],
+            idempotency_key=idempotency_key,
         )
-        execution = start_automation(context, body["automation_id"], asked, utc_now())
+        execution = start_automation(context, automation_id, asked, utc_now())
         message = f"{execution.id} is started; the engine takes it up."
         return jsonify(success=True, executionId=execution.id, message=message), 202
 
     @routes.route("/api/automation/execute-poll", methods=["GET"])
-    @routes.arguments(ExecutePollSchema, location="query")
+    @routes.arguments(ExecutePollSchema, location="query", as_kwargs=True)
     @routes.answers()
-    def execute_poll(query: dict[str, Any]) -> ResponseReturnValue:
+    def execute_poll(
+        automation_id: str, execution_id: str | None, cursor: int
+    ) -> ResponseReturnValue:
         """Tell how far an execution is, and its log from a cursor; the newest, if none is named."""
-        asked = HistoryQuery(automation_id=query["automation_id"], limit=1)
+        asked = HistoryQuery(automation_id=automation_id, limit=1)
         with database.transaction() as connection:
             newest, _ = select_history(connection, asked)
-            execution_id = query["execution_id"] or (newest[0].id if newest else None)
+            execution_id = execution_id or (newest[0].id if newest else None)
             if execution_id is None:
-                raise ExecutionNotFoundError(f"{query['automation_id']!r} has never run.")
+                raise ExecutionNotFoundError(f"{automation_id!r} has never run.")
             execution = select_execution(connection, execution_id)
-            entries = select_log(connection, execution_id, query["cursor"], limit=200)
+            entries = select_log(connection, execution_id, cursor, limit=200)
         return jsonify(
             success=True,
             execution=_show_progress(execution),
             logs=[{**entry._asdict(), "phase": entry.stage, "data": None} for entry in entries],
-            nextCursor=entries[-1].id if entries else query["cursor"],
+            nextCursor=entries[-1].id if entries else cursor,
         )
 
     return routes
 
 
-def _show_progress(execution: Execution) -> dict[str, Any]:
+def _show_progress(execution: Execution) -> dict[str, object]:
     total = len(execution.pushes)
     done = sum(push.ended_at is not None for push in execution.pushes)
     return {

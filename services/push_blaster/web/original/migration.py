@@ -1,5 +1,6 @@
 """Routes that bring over what the original stored, from `original` in the data folder."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marshmallow import ValidationError, fields, validates_schema
@@ -28,7 +29,7 @@ class MigrateSchema(CamelSchema):
     dry_run = fields.Boolean(load_default=False)
 
     @validates_schema
-    def _wants_something(self, data: dict[str, Any], **_: object) -> None:
+    def _wants_something(self, data: Mapping[str, Any], **_: object) -> None:
         if not (data["migrate_all"] or data["scheduled_push_ids"] or data["automation_ids"]):
             raise ValidationError("Name some, or set migrateAll.", "scheduledPushIds")
 
@@ -98,15 +99,15 @@ def migration_routes(context: WebContext) -> Routes:
 
     @routes.route(path, methods=["GET"])
     @routes.response(200, AvailableAnswerSchema)
-    def look() -> dict[str, Any]:
+    def look() -> dict[str, object]:
         """Tell what can be brought over, and what cannot and why; 404 if nothing lies there."""
         found = look_at_original(folder, target, utc_now())
         available = [m for m in found if m.outcome is Outcome.AVAILABLE]
         others = [m for m in found if m.outcome is not Outcome.AVAILABLE]
         data = {
             "counts": _count(found) | count_records(folder),
-            "available_for_migration": [_show(migration) for migration in available],
-            "not_available": [_show(migration) for migration in others],
+            "available_for_migration": [_show_migration(migration) for migration in available],
+            "not_available": [_show_migration(migration) for migration in others],
             "migration_status": {
                 "can_migrate": bool(available),
                 "recommend_migration": bool(available),
@@ -116,39 +117,42 @@ def migration_routes(context: WebContext) -> Routes:
 
     @routes.route(path, methods=["POST"])
     @asks_for(Role.ADMIN)
-    @routes.arguments(MigrateSchema)
+    @routes.arguments(MigrateSchema, as_kwargs=True)
     @routes.response(200, MigratedAnswerSchema)
-    def migrate(body: dict[str, Any]) -> dict[str, Any]:
+    def migrate(*, migrate_all: bool, dry_run: bool, **named: Sequence[str]) -> dict[str, object]:
         """Bring over what is named, or everything, as drafts; nothing is overwritten or sent."""
         found = look_at_original(folder, target, utc_now())
-        wanted = [migration for migration in found if _is_wanted(migration.file, body)]
-        _check_named(wanted, body)
-        done = wanted if body["dry_run"] else migrate_original(wanted, target)
+        wanted = [m for m in found if migrate_all or _is_named(m.file, **named)]
+        _check_named(wanted, **named)
+        done = wanted if dry_run else migrate_original(wanted, target)
         made = [m for m in done if m.outcome in {Outcome.AVAILABLE, Outcome.MIGRATED}]
         skipped = [m for m in done if m not in made]
         data = {
             "migrated_count": len(made),
             "skipped_count": len(skipped),
-            "dry_run": body["dry_run"],
-            "migrations": [_show(migration) for migration in made],
-            "skipped": [_show(migration) for migration in skipped],
+            "dry_run": dry_run,
+            "migrations": [_show_migration(migration) for migration in made],
+            "skipped": [_show_migration(migration) for migration in skipped],
             "automations": [migration.document for migration in made],
         }
-        verb = "would be" if body["dry_run"] else "are"
+        verb = "would be" if dry_run else "are"
         message = f"{len(made)} {verb} brought over as drafts, {len(skipped)} skipped."
         return {"success": True, "data": data, "message": message}
 
     return routes
 
 
-def _is_wanted(file: OriginalFile, body: dict[str, Any]) -> bool:
+def _is_named(
+    file: OriginalFile, scheduled_push_ids: Sequence[str], automation_ids: Sequence[str]
+) -> bool:
     is_push = file.kind is OriginalKind.SCHEDULED_PUSH
-    named = body["scheduled_push_ids"] if is_push else body["automation_ids"]
-    return body["migrate_all"] or file.id in named
+    return file.id in (scheduled_push_ids if is_push else automation_ids)
 
 
-def _check_named(wanted: list[Migration], body: dict[str, Any]) -> None:
-    names = {*body["scheduled_push_ids"], *body["automation_ids"]}
+def _check_named(
+    wanted: Sequence[Migration], scheduled_push_ids: Sequence[str], automation_ids: Sequence[str]
+) -> None:
+    names = {*scheduled_push_ids, *automation_ids}
     unknown = sorted(names - {migration.file.id for migration in wanted})
     if unknown:
         complaint = f"The original has none of the id {', '.join(map(repr, unknown))}."
@@ -167,7 +171,7 @@ def _count(found: list[Migration]) -> dict[str, int]:
     }
 
 
-def _show(migration: Migration) -> dict[str, Any]:
+def _show_migration(migration: Migration) -> dict[str, object]:
     file = migration.file
     return {
         "file": f"{file.kind}/{file.name}",

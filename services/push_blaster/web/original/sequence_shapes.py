@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from chassis.clock import utc_now
 from push_blaster.adapters.executions.violation_table import KeptViolation
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
+from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode, delivers
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.domain.executions.safeguards import Severity
@@ -22,7 +23,7 @@ Counted = Mapping[int, LedgerCounts]
 _VIOLATION_NAMES: Final = ("type", "severity", "message", "at", "position")
 
 
-def show_brief(execution: Execution) -> dict[str, Any]:
+def show_brief(execution: Execution) -> dict[str, object]:
     """Return what a list tells of an execution."""
     return {
         "executionId": execution.id,
@@ -40,22 +41,19 @@ def show_brief(execution: Execution) -> dict[str, Any]:
     }
 
 
-def show_result(execution: Execution, counted: Counted) -> dict[str, Any]:
+def show_result(execution: Execution, counted: Counted) -> dict[str, object]:
     """Return what has come of an execution so far; `success` is null until it has ended."""
-    pushes = zip(execution.automation.pushes, execution.pushes, strict=False)
-    results = [
-        _show_push(execution, push, progress, counted.get(progress.position))
-        for push, progress in pushes
-    ]
+    funnels = [p.read_funnel(counted.get(p.position)) for p in execution.pushes]
+    pushes = zip(execution.automation.pushes, execution.pushes, funnels, strict=False)
     return {
         "success": execution.phase is Phase.COMPLETED if execution.has_ended else None,
         "totalPushes": len(execution.automation.pushes),
         "successfulPushes": _count(execution, PushStatus.SENT),
         "failedPushes": _count(execution, PushStatus.FAILED),
         "cancelledPushes": _count(execution, PushStatus.CANCELLED),
-        "totalAudienceReached": sum(result["sentCount"] for result in results),
+        "totalAudienceReached": sum(f.sent + f.would_send for f in funnels),
         "totalExecutionTime": _duration(execution.created_at, execution.ended_at),
-        "pushResults": results,
+        "pushResults": [_show_push(execution, *push) for push in pushes],
     }
 
 
@@ -64,7 +62,7 @@ def show_whole(
     counted: Counted,
     violations: Sequence[KeptViolation],
     data_folder: Path,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return all that is known of an execution."""
     actions = find_sequence_actions(execution)
     return {
@@ -90,7 +88,7 @@ def show_whole(
     }
 
 
-def show_stats(counts: Mapping[Phase, int]) -> dict[str, Any]:
+def show_stats(counts: Mapping[Phase, int]) -> dict[str, object]:
     """Return how many executions there are, and where they stand."""
     return {
         "totalExecutions": sum(counts.values()),
@@ -103,9 +101,8 @@ def show_stats(counts: Mapping[Phase, int]) -> dict[str, Any]:
 
 
 def _show_push(
-    execution: Execution, push: Push, progress: PushProgress, counted: LedgerCounts | None
-) -> dict[str, Any]:
-    funnel = progress.read_funnel(counted)
+    execution: Execution, push: Push, progress: PushProgress, funnel: Funnel
+) -> dict[str, object]:
     has_ended = progress.ended_at is not None
     return {
         "pushId": push.id,
@@ -131,7 +128,7 @@ def _find_error(execution: Execution, progress: PushProgress) -> str | None:
     return None
 
 
-def _show_audiences(execution: Execution, data_folder: Path) -> dict[str, Any]:
+def _show_audiences(execution: Execution, data_folder: Path) -> dict[str, object]:
     """Return what was frozen; before each push goes out, its file is checked against its hash."""
     jobs = [
         _show_audience(push, progress)
@@ -151,7 +148,7 @@ def _show_audiences(execution: Execution, data_folder: Path) -> dict[str, Any]:
     }
 
 
-def _show_audience(push: Push, progress: PushProgress) -> dict[str, Any]:
+def _show_audience(push: Push, progress: PushProgress) -> dict[str, object]:
     audience = progress.audience
     return {
         "pushId": push.id,

@@ -1,6 +1,6 @@
 """Routes about sequences: executions under the original's other name for them."""
 
-from typing import Any, Final
+from typing import Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
@@ -34,6 +34,8 @@ from push_blaster.web.original.sequence_shapes import (
     show_whole,
 )
 
+_PATH: Final = "/api/automation/sequences"
+_ONE: Final = f"{_PATH}/<execution_id>"
 #: What the original called sequences; the test modes have routes of their own.
 MODES: Final = (Mode.LIVE, Mode.REAL_DRY_RUN, Mode.SIMULATION)
 
@@ -67,80 +69,86 @@ class SequenceActionSchema(CamelSchema):
 def sequence_routes(context: WebContext) -> Routes:
     """Return the routes about sequences."""
     routes = Routes("sequences", __name__, description="Executions, as the original showed them")
-    path, one = "/api/automation/sequences", "/api/automation/sequences/<execution_id>"
-    database = context.database
+    _add_start(routes, context)
+    _add_reads(routes, context)
+    _add_control(routes, context)
+    return routes
 
-    @routes.route(path, methods=["POST"])
+
+def _add_start(routes: Routes, context: WebContext) -> None:
+    @routes.route(_PATH, methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StartSequenceSchema)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(StartSequenceSchema, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.answers(202)
-    def start(body: dict[str, Any], headers: dict[str, Any]) -> ResponseReturnValue:
+    def start(
+        automation_id: str, idempotency_key: str | None, *, is_dry_run: bool, **_: object
+    ) -> ResponseReturnValue:
         """Start an automation's sequence, live or dry; it is answered before it has run."""
         asked = StartRequest(
-            mode=Mode.REAL_DRY_RUN if body["is_dry_run"] else Mode.LIVE,
+            mode=Mode.REAL_DRY_RUN if is_dry_run else Mode.LIVE,
             is_simulated=caller_only_simulates(),
-            idempotency_key=headers["idempotency_key"],
+            idempotency_key=idempotency_key,
         )
-        execution = start_automation(context, body["automation_id"], asked, utc_now())
-        message = f"Started; follow it at {path}/{execution.id}."
+        execution = start_automation(context, automation_id, asked, utc_now())
+        message = f"Started; follow it at {_PATH}/{execution.id}."
         data = {**show_brief(execution), "executionResult": show_result(execution, {})}
         return jsonify(success=True, data=data, message=message), 202
 
-    @routes.route(path, methods=["GET"])
-    @routes.arguments(SequenceQuerySchema, location="query")
+
+def _add_reads(routes: Routes, context: WebContext) -> None:
+    @routes.route(_PATH, methods=["GET"])
+    @routes.arguments(SequenceQuerySchema, location="query", as_kwargs=True)
     @routes.answers()
-    def list_all(query: dict[str, Any]) -> ResponseReturnValue:
+    def list_all(
+        execution_id: str | None, automation_id: str | None, limit: int, *, include_stats: bool
+    ) -> ResponseReturnValue:
         """List executions, live and dry, newest first; with `executionId`, tell all of one."""
-        if query["execution_id"]:
-            return _tell(context, query["execution_id"])
-        with database.transaction() as connection:
+        if execution_id:
+            return _answer_whole(context, execution_id)
+        with context.database.transaction() as connection:
             found = select_executions(
-                connection,
-                automation_id=query["automation_id"],
-                modes=MODES,
-                limit=query["limit"],
+                connection, automation_id=automation_id, modes=MODES, limit=limit
             )
-            counts = count_by_phase(connection, MODES) if query["include_stats"] else None
-        data: dict[str, Any] = {"executions": [show_brief(execution) for execution in found]}
+            counts = count_by_phase(connection, MODES) if include_stats else None
+        data: dict[str, object] = {"executions": [show_brief(execution) for execution in found]}
         if counts is not None:
             data["stats"] = show_stats(counts)
         return jsonify(success=True, data=data, message=f"{len(found)} executions.")
 
-    @routes.route(one, methods=["GET"])
+    @routes.route(_ONE, methods=["GET"])
     @routes.answers()
     def read_one(execution_id: str) -> ResponseReturnValue:
         """Tell of one execution: its pushes, its audiences, its safety, what can be done."""
-        return _tell(context, execution_id)
+        return _answer_whole(context, execution_id)
 
-    @routes.route(one, methods=["POST"])
+
+def _add_control(routes: Routes, context: WebContext) -> None:
+    @routes.route(_ONE, methods=["POST"])
     @stops(SequenceAction.CANCEL, SequenceAction.EMERGENCY_STOP)
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(SequenceActionSchema)
+    @routes.arguments(SequenceActionSchema, as_kwargs=True)
     @routes.answers()
-    def act(body: dict[str, Any], execution_id: str) -> ResponseReturnValue:
+    def act(execution_id: str, action: SequenceAction, reason: str) -> ResponseReturnValue:
         """Cancel an execution between two pushes, or stop it in the middle of one."""
-        action: SequenceAction = body["action"]
-        reason = body["reason"] or f"{action} by {caller_name()}."
-        receipt = control_sequence(database, execution_id, action, reason, utc_now())
+        reason = reason or f"{action} by {caller_name()}."
+        receipt = control_sequence(context.database, execution_id, action, reason, utc_now())
         sent, in_doubt = receipt.totals.sent, receipt.totals.in_doubt
         message = f"Ended: {sent} were sent, {in_doubt} are in doubt; nobody else gets anything."
         data = {**show_brief(receipt.execution), "sent": sent, "inDoubt": in_doubt}
         return jsonify(success=True, data=data, message=message)
 
-    @routes.route(one, methods=["DELETE"])
+    @routes.route(_ONE, methods=["DELETE"])
     @routes.answers()
     def delete(execution_id: str) -> ResponseReturnValue:
         """Delete a dry run that has ended; what was sent live stays on record."""
-        delete_sequence(database, context.data_folder, execution_id)
+        delete_sequence(context.database, context.data_folder, execution_id)
         return jsonify(success=True, message=f"{execution_id!r} is deleted.")
 
-    return routes
 
-
-def _tell(context: WebContext, execution_id: str) -> ResponseReturnValue:
+def _answer_whole(context: WebContext, execution_id: str) -> ResponseReturnValue:
     with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
         counted = select_ledger_counts(connection, execution_id)

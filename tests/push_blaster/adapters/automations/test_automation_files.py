@@ -25,7 +25,7 @@ from tests.journeys.stack import wait_until
 
 
 def a_complete(**changes: object) -> dict[str, object]:
-    return complete_document(a_document(**changes))
+    return dict(complete_document(a_document(**changes)))
 
 
 def test_what_is_written_is_read_back_and_unknown_fields_stay(tmp_path: Path) -> None:

@@ -139,8 +139,10 @@ def test_a_scheduled_test_that_has_nobody_to_test_on_fails_and_reaches_nobody(be
 def test_a_test_of_a_slot_takes_nothing_from_its_live_execution(tested: Bench) -> None:
     at = NOON + 30 * MINUTE
     document = an_automation_document(id="news", settings=TESTED)
-    document = complete_document(
-        {**document, "version": 1, "updatedAt": NOON.isoformat(), "createdAt": NOON.isoformat()}
+    document = dict(
+        complete_document(
+            {**document, "version": 1, "updatedAt": NOON.isoformat(), "createdAt": NOON.isoformat()}
+        )
     )
     test_id = tested.start(Mode.TEST_SCHEDULED_SEND, at, settings=TESTED)
 

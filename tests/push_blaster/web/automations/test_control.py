@@ -54,7 +54,7 @@ def test_a_resume_takes_up_at_the_next_slot_and_makes_up_for_none(
     act(client, "pause")
     assert tick(75) == [], "its slot passes while it is paused"
     resumed = act(client, "resume").get_json()
-    late = files.load("news") | {"activatedAt": (now + timedelta(minutes=80)).isoformat()}
+    late = {**files.load("news"), "activatedAt": (now + timedelta(minutes=80)).isoformat()}
     files.replace(late | {"version": late["version"] + 1}, expected_version=late["version"])
 
     assert resumed["status"] == "active"

@@ -48,7 +48,7 @@ def age(tmp_path: Path, automation_id: str = "news", minutes: int = 5) -> dict[s
     old = files.load(automation_id)
     edited_at = (utc_now() - minutes * MINUTE).isoformat()
     files.replace({**old, "updatedAt": edited_at}, expected_version=old["version"])
-    return files.load(automation_id)
+    return dict(files.load(automation_id))
 
 
 def take_up(database: Database, tmp_path: Path, at: datetime) -> None:
