@@ -6,8 +6,6 @@ BIN := .venv/bin
 # busy: tests with processes wait half of their time.
 T ?= tests
 J ?= 3
-# Tests that share running services stay together; those that take long begin first.
-WORKERS = -n $(J) --dist loadgroup --no-loadscope-reorder
 # make fuzz CASES=100000 throws so many cases at the routes of both services together.
 CASES ?= 100000
 # make torture KILLS=1000 SEED=7 does so much, and the same again.
@@ -49,10 +47,10 @@ install: .venv/installed ## Make .venv and install from requirements-dev.lock
 
 quick: J := 2
 quick: install ## Run the tests that need no real services and no browser (below 90 s)
-	@$(BIN)/pytest -q $(WORKERS) -m "not (processes or nginx or systemd or slow)" $(T)
+	@$(BIN)/pytest -q -n $(J) -m "not (processes or nginx or systemd or slow)" $(T)
 
 test: install ## Run every test on an embedded PostgreSQL
-	@$(BIN)/pytest -q $(WORKERS) $(T)
+	@$(BIN)/pytest -q -n $(J) $(T)
 
 check: lint types layers test ## Everything that must hold before a commit
 
@@ -75,7 +73,7 @@ format: install ## Format Python, templates, CSS and JavaScript, and mend what r
 	@$(call where_node,$(PRETTIER) --log-level warn --write $(STATIC))
 
 coverage: install ## Run every test, and list the modules of which less than 90 % ran
-	@$(BIN)/pytest -q $(WORKERS) --cov --cov-report= $(T)
+	@$(BIN)/pytest -q -n $(J) --cov --cov-report= $(T)
 	@$(BIN)/coverage report | awk 'NR < 3 || /^TOTAL/ || $$NF + 0 < 90'
 
 lock: install ## Write both lock files anew from pyproject.toml

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from xdist.remote import Producer
 
 from cadence_service.adapters.partitions import make_partitions
 from cadence_service.app import create_app
@@ -18,7 +19,8 @@ from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
 from tests.databases import FAST, empty_tables
-from tests.markers import find_group, find_markers, find_rank
+from tests.markers import find_markers, find_rank
+from tests.scheduling import GroupScheduling
 from tests.serving import serving
 
 #: What tests of the cadence service write to, tables that refer to others first.
@@ -30,16 +32,18 @@ CADENCE_TABLES = (
 pytest_plugins = ["tests.push_blaster.fixtures"]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they need, and put first what takes long."""
     paths = {item: item.path.relative_to(config.rootpath).as_posix() for item in items}
     for item, path in paths.items():
         for name in find_markers(path):
             item.add_marker(name)
-        if group := find_group(path):
-            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: find_rank(paths[item]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    config.option.loadscopereorder = False  # their order is ours
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

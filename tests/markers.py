@@ -41,9 +41,9 @@ def find_markers(path: str) -> Iterator[str]:
 
 
 def find_group(path: str) -> str | None:
-    """Return what stays together on one worker: tests that share running services.
+    """Return the group of tests that share running services, and so stay on one worker.
 
-    These are the tests of one file, or of all files of a folder that has one stack.
+    It is the file, or a folder that has one stack.
     """
     if "processes" not in find_markers(path) or path in INDEPENDENT:
         return None
