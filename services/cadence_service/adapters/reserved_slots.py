@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Final
 
 from cadence_service.adapters.id_arrays import read_sent_ids
-from cadence_service.adapters.reservation_table import Reservation
-from cadence_service.domain.user_ids import UserIds
+from cadence_service.adapters.reservation_table import Reservation, ReservationState
+from cadence_service.domain.user_ids import UserIds, without
 from chassis.postgres import BulkConnection
 from chassis.rows import execute, fetch_value
 
+_SETTLED: Final = frozenset({ReservationState.CONFIRMED, ReservationState.RELEASED})
 #: Advisory locks of this number space: two reservations never judge one user at the same time.
 LOCK_SPACE: Final = 77
 
@@ -70,6 +71,23 @@ def release_slots(connection: BulkConnection, reservation_id: int) -> int:
         "DELETE FROM held_slots WHERE reservation_id = %(id)s",
         {"id": reservation_id},
     )
+
+
+def select_settled(connection: BulkConnection, reservation: Reservation, users: UserIds) -> UserIds:
+    """Return which of `users` a settlement of the reservation recorded as sent to."""
+    if reservation.state not in _SETTLED or not len(users):
+        return without(users, users)
+    raw = fetch_value(
+        connection,
+        """
+        SELECT string_agg(uuid_send(user_id), ''::bytea)
+          FROM user_notifications
+         WHERE user_id = ANY(%(users)s::uuid[]) AND sent_at = %(scheduled_for)s
+           AND reservation_id = %(id)s
+        """,
+        {"users": users, "scheduled_for": reservation.scheduled_for, "id": reservation.id},
+    )
+    return read_sent_ids(raw)
 
 
 def confirm_slots(

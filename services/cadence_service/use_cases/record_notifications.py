@@ -9,11 +9,12 @@ from cadence_service.adapters.notification_record import (
     MessageTexts,
     Notification,
     claim_keys,
+    claim_users,
     insert_notifications,
     upsert_messages,
 )
 from cadence_service.adapters.reservation_table import Reservation, lock_reservation
-from cadence_service.adapters.reserved_slots import ReservedSends, confirm_slots
+from cadence_service.adapters.reserved_slots import ReservedSends, confirm_slots, select_settled
 from cadence_service.adapters.rule_table import select_rule_set
 from cadence_service.domain.user_ids import read_uuids
 from chassis.postgres import BulkConnection
@@ -59,7 +60,8 @@ def record_notifications(
     """Record each notification, once for each key; all or none of them.
 
     Without a key every call counts. Under a reservation a notification takes the slot of its user,
-    and its instant unless it has its own; the other slots of the reservation stay reserved.
+    and its instant unless it has its own; the other slots of the reservation stay reserved. A user
+    whose send the reservation's settlement recorded before counts once, whoever reports it again.
     """
     reservation = lock_reservation(connection, reservation_key) if reservation_key else None
     planned_at = reservation.scheduled_for if reservation else now
@@ -67,6 +69,8 @@ def record_notifications(
     message_ids = upsert_messages(connection, (n.texts for n in notifications))
     new = _find_new(notifications, claim_keys(connection, notifications))
     rule_set = select_rule_set(connection)
+    if reservation:
+        new = _without_settled(connection, new, reservation)
     unreserved = _take_slots(connection, new, message_ids, reservation) if reservation else new
     if unreserved:
         version = rule_set.version if rule_set else None
@@ -87,6 +91,22 @@ def _find_new(
             claimed.discard((notification.user_id, key))
             new.append(notification)
     return new
+
+
+def _without_settled(
+    connection: BulkConnection, notifications: list[Notification], reservation: Reservation
+) -> list[Notification]:
+    """Leave out users whose send a settlement has recorded; let a later settlement know the rest.
+
+    Two engines may report the same send: one by a settlement, the other under the keys of the
+    notifications. The reservation's row is locked, so that one of them is the second.
+    """
+    users = read_uuids(sorted({n.user_id for n in notifications}))
+    settled = set(select_settled(connection, reservation, users))
+    left = [n for n in notifications if n.user_id not in settled]
+    reported = read_uuids(sorted({n.user_id for n in left}))
+    claim_users(connection, reported, reservation.claim, reservation.scheduled_for)
+    return left
 
 
 def _take_slots(

@@ -294,3 +294,60 @@ def test_a_large_audience_is_decided_in_parts_that_agree(
 
     assert [eligible(a) for a in answers] == [users[50:]] * 2
     assert Counter(state for _, state in rows(database)) == {0: len(users)}
+
+
+def track(cadence: FlaskClient, key: str, *users: UUID, sent_at: datetime = NOON) -> Any:
+    """Report sends one by one under a reservation, as an engine does that was interrupted."""
+    texts = {"pushTitle": "T", "pushBody": "B", "audienceDescription": "A", "layerId": 3}
+    notifications = [
+        {
+            **texts,
+            "userId": str(user),
+            "sentAt": sent_at.isoformat(),
+            "idempotencyKey": f"run/1/live/{user}",
+        }
+        for user in users
+    ]
+    body = {"notifications": notifications, "reservationKey": key}
+    return cadence.post("/track-notification", json=body)
+
+
+LATER = NOON + timedelta(minutes=20)
+
+
+@pytest.mark.parametrize("sent_at", [NOON, LATER], ids=["on time", "late"])
+@pytest.mark.parametrize("is_swept", [False, True], ids=["in time", "after the slots ran out"])
+@pytest.mark.parametrize("settles_first", [False, True], ids=["one by one first", "settled first"])
+def test_two_engines_that_report_the_same_sends_count_once(
+    cadence: FlaskClient,
+    database: BulkDatabase,
+    settles_first: bool,
+    is_swept: bool,
+    sent_at: datetime,
+) -> None:
+    """One engine paused before it reported; another one reported; the first one wakes."""
+    reserve(cadence, "a", ALICE, BOB)
+    if is_swept:
+        run_out(database, "a")
+        reserve(cadence, "b", CAROL)
+    sent = [str(ALICE), str(BOB)]
+    reports = [
+        lambda: track(cadence, "a", ALICE, BOB, sent_at=sent_at),
+        lambda: settle(cadence, "a", sentUserIds=sent),
+    ]
+    for report in reversed(reports) if settles_first else reports:
+        assert report().status_code == 200
+        assert report().status_code == 200
+
+    assert [user for user, kind in rows(database) if kind] == [ALICE, BOB]
+
+
+def test_a_send_that_the_settlement_did_not_know_counts_when_it_is_reported(
+    cadence: FlaskClient, database: BulkDatabase
+) -> None:
+    reserve(cadence, "a", ALICE, BOB)
+    settle(cadence, "a", sentUserIds=[str(ALICE)])
+
+    assert track(cadence, "a", ALICE, BOB).get_json()["recorded"] == 1
+
+    assert [user for user, kind in rows(database) if kind] == [ALICE, BOB]
