@@ -1,4 +1,4 @@
-"""What sends ask the cadence service and tell it, over HTTP."""
+"""The requests that sends make to the cadence service."""
 
 import time
 from base64 import b64encode

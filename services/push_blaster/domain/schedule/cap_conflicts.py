@@ -99,7 +99,7 @@ def _find_by_rule(
     if len(findings) <= MAX_NAMED:
         return findings
     rest = f"{rule.name}: the same goes for {len(findings) - MAX_NAMED} more neighbours."
-    return [*findings[:MAX_NAMED], Finding(FindingKind.CROWDED, rest)]
+    return [*findings[:MAX_NAMED], Finding(FindingKind.IS_CAPPED, rest)]
 
 
 def _affected(
@@ -138,7 +138,7 @@ def _describe(rule: CadenceRule, own_id: str, pairs: Sequence[_Pair], zone: Zone
         whose = "its own" if is_ours else f"{own_id}'s"
     often = f" So do {len(pairs) - 1} more of the planned pushes." if len(pairs) > 1 else ""
     return Finding(
-        FindingKind.CROWDED if is_ours else FindingKind.CROWDS,
+        FindingKind.IS_CAPPED if is_ours else FindingKind.CAPS_OTHERS,
         f"{name} {push.position} of {_local(push.at, zone)} (layer {push.layer_id}) comes "
         f"{_hours(push.at - earlier.at)} after {whose} push {earlier.position} of "
         f"{_local(earlier.at, zone)} (layer {earlier.layer_id}): {rule.name} lets a user have "

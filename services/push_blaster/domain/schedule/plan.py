@@ -27,8 +27,8 @@ class FindingKind(StrEnum):
     BAD_PARAMETERS = "bad_parameters"
     NO_TEST_USERS = "no_test_users"
     NEEDS_APPROVAL = "needs_approval"
-    CROWDED = "crowded"
-    CROWDS = "crowds"
+    IS_CAPPED = "crowded"
+    CAPS_OTHERS = "crowds"
     RULES_UNKNOWN = "rules_unknown"
 
 

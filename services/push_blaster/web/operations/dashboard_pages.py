@@ -28,7 +28,7 @@ from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.schedule.upcoming import AHEAD, UpcomingSends
 
 SHOWN: Final = 8
-#: How many marks the strip of a day shows; more could not be told apart.
+#: How many marks the strip of a day shows; more would overlap.
 MARKS: Final = 300
 
 

@@ -77,7 +77,7 @@ def _read_database(database: Database) -> Iterator[Gauge]:
     unchecked = "Live executions that went out without their cap check, of 24 hours."
     yield _one("push_executions_uncapped", unchecked, backlog.uncapped)
     yield _one("push_sends_uncapped", "Messages that they sent.", uncapped)
-    untracked = "Batches that the cadence service has not been told of."
+    untracked = "Batches that the cadence service has not recorded."
     yield _one("push_batches_untracked", untracked, backlog.untracked)
     yield Gauge("push_violations_open", "Findings to be seen to.", violations, "severity")
 

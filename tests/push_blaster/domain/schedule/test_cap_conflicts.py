@@ -44,7 +44,7 @@ def crowding(
     automation: Automation, *others: Automation, rule: CadenceRule = COOLDOWN
 ) -> list[str]:
     found = findings(automation, *others, rule=rule)
-    return [finding.message for finding in found if finding.kind is FindingKind.CROWDED]
+    return [finding.message for finding in found if finding.kind is FindingKind.IS_CAPPED]
 
 
 def test_a_neighbour_on_the_layer_within_the_cooldown_is_named() -> None:
@@ -89,7 +89,7 @@ def test_a_cap_of_three_needs_three() -> None:
 def test_a_neighbour_that_comes_after_is_told_to_lose_its_users() -> None:
     (found,) = findings(weekly("news", 4), weekly("sale", 6))
 
-    assert found.kind is FindingKind.CROWDS
+    assert found.kind is FindingKind.CAPS_OTHERS
     assert found.message == (
         "sale's push 1 of 2026-11-28 12:30+00:00 (layer 3) comes 48 h after news's push 1 of "
         "2026-11-26 12:30+00:00 (layer 3): cooldown lets a user have 1 in 72 h, so whoever got "
