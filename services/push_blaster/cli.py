@@ -37,7 +37,7 @@ from push_blaster.settings import PushSettings, read_cadence_access
 from push_blaster.use_cases.devices.import_devices import import_devices as import_device_rows
 from push_blaster.use_cases.original.migrate_original import (
     Migration,
-    Outcome,
+    MigrationOutcome,
     Target,
     look_at_original,
     migrate_original,
@@ -136,7 +136,9 @@ def migrate_from_original(folder: Path, dry_run: bool) -> None:
     for migration in migrations:
         _print_migration(migration)
     counted = Counter(migration.outcome for migration in migrations)
-    click.echo("\n" + ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome) + ".")
+    click.echo(
+        "\n" + ", ".join(f"{counted[outcome]} {outcome}" for outcome in MigrationOutcome) + "."
+    )
     for name, count in count_records(folder).items():
         click.echo(f"{count} {name} stay where they are.")
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_value, stream_rows
-from push_blaster.domain.access.audit import Change, RecordedChange
+from push_blaster.domain.access.audit import AuditedChange, RecordedChange
 
 COLUMNS: Final = (
     *("id", "at", "actor", "role", "method", "path", "endpoint", "what", "request_id"),
@@ -32,7 +32,7 @@ class AuditQuery:
     limit: int | None = None
 
 
-def insert_change(connection: Connection, change: Change) -> int:
+def insert_change(connection: Connection, change: AuditedChange) -> int:
     """Write down a change that is about to be made; return its row's id.
 
     A lock on the table is waited for a second: behind this waits whoever wants to stop something.

@@ -119,8 +119,8 @@ def _command(script: Script, run: ScriptRun) -> list[str]:
     ]
     limits = run.limits
     cpu_s = CPU_FACTOR * ceil(limits.time.total_seconds())
-    told = (os.getpid(), limits.user or "", limits.memory_mb, limits.output_mb, cpu_s)
-    launch = [sys.executable, "-I", str(LAUNCHER), *map(str, told)]
+    launcher_arguments = (os.getpid(), limits.user or "", limits.memory_mb, limits.output_mb, cpu_s)
+    launch = [sys.executable, "-I", str(LAUNCHER), *map(str, launcher_arguments)]
     return [*launch, str(script.path), *arguments]
 
 

@@ -14,14 +14,14 @@ def split_audience(text: str, parts: int) -> Iterator[str]:
 
     Raises: AudienceCsvError, before the first part.
     """
-    header, rows = _read(text)
+    header, rows = _read_table(text)
     if len(rows) < parts:
         raise AudienceCsvError(f"The CSV has {len(rows)} rows, too few for {parts} parts.")
     size, remainder = divmod(len(rows), parts)
-    return _write(header, iter(rows), [size + (n < remainder) for n in range(parts)])
+    return _write_parts(header, iter(rows), [size + (n < remainder) for n in range(parts)])
 
 
-def _read(text: str) -> tuple[list[str], list[list[str]]]:
+def _read_table(text: str) -> tuple[list[str], list[list[str]]]:
     reader = csv.reader(StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
         filled = [row for row in reader if row]
@@ -32,6 +32,6 @@ def _read(text: str) -> tuple[list[str], list[list[str]]]:
     return filled[0], filled[1:]
 
 
-def _write(header: list[str], rows: Iterator[list[str]], sizes: list[int]) -> Iterator[str]:
+def _write_parts(header: list[str], rows: Iterator[list[str]], sizes: list[int]) -> Iterator[str]:
     for size in sizes:
         yield write_plain_csv([header, *islice(rows, size)])

@@ -84,8 +84,8 @@ def _read_parameter(name: str, terms: str, description: str) -> Parameter:
         required="required" in given,
         default=given.get("default"),
         choices=tuple(choice.strip() for choice in choices.split("|") if choice.strip()),
-        least=_read_bound(word.lower(), given.get("at least")),
-        most=_read_bound(word.lower(), given.get("at most")),
+        minimum=_read_bound(word.lower(), given.get("at least")),
+        maximum=_read_bound(word.lower(), given.get("at most")),
     )
     if parameter.default is not None:
         read_value(parameter, parameter.default)

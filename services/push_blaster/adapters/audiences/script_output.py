@@ -31,13 +31,13 @@ class OutputLines:
         *ends, rest = piece.split(b"\n")
         for end in ends:
             self._add(end)
-            self._tell()
+            self._emit()
         self._add(rest)
 
     def close(self) -> None:
         """Tell the last line, if no end came, and how many were not told."""
         if self._length:
-            self._tell()
+            self._emit()
         if self._lines > MAX_LINES:
             text = f"… {self._lines - MAX_LINES} more lines were said and are not kept."
             self._on_line(self.name, text)
@@ -46,7 +46,7 @@ class OutputLines:
         self._length += len(piece)
         self._line += piece[: 4 * MAX_LINE - len(self._line)]
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         text = self._line.decode(errors="replace").rstrip("\r")
         if self._length > len(self._line) or len(text) > MAX_LINE:
             text = f"{text[:MAX_LINE]} … ({self._length} bytes in all)"

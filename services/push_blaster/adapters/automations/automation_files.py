@@ -29,19 +29,21 @@ class AutomationFiles(DocumentFiles):
     def __init__(self, folder: Path) -> None:
         """Take the folder; it is made if it is not there."""
         super().__init__(folder, AUTOMATIONS)
-        self._stored = _Read(Listing((), ()), {})
+        self._stored = _ReadListing(Listing((), ()), {})
 
     def read_all(self) -> Mapping[str, StoredAutomation]:
         """Return every automation by id; the same mapping while nothing has changed."""
         read, listing = self._stored, self.list_all()
         if listing is not read.listing:
-            read = _Read(listing, {d["id"]: _store(d, read.by_id) for d in listing.documents})
+            read = _ReadListing(
+                listing, {d["id"]: _store(d, read.by_id) for d in listing.documents}
+            )
             self._stored = read
         return read.by_id
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _ReadListing:
     listing: Listing
     by_id: Mapping[str, StoredAutomation]
 

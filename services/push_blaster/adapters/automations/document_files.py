@@ -92,7 +92,7 @@ _Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownFile:
     stamp: _Stamp
     document: Mapping[str, Any] | None
     broken: BrokenFile | None
@@ -105,7 +105,7 @@ class DocumentFiles:
         """Take the folder, which is made if it is not there, and what it holds."""
         self.folder = folder
         self._kind = kind
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _KnownFile] = {}
         self._listing = Listing((), ())
         self._watch = FolderWatch(folder)
         self._lock = Lock()
@@ -195,14 +195,14 @@ class DocumentFiles:
                     with suppress(FileNotFoundError):
                         yield entry.name, _stamp(entry)
 
-    def _know(self, name: str, stamp: _Stamp) -> _Known:
+    def _know(self, name: str, stamp: _Stamp) -> _KnownFile:
         known = self._known.get(name)
         if known and known.stamp == stamp:
             return known
         try:
-            return _Known(stamp, self._read(self.folder / name), None)
+            return _KnownFile(stamp, self._read(self.folder / name), None)
         except BrokenDocumentError as error:
-            return _Known(stamp, None, BrokenFile(name, str(error)))
+            return _KnownFile(stamp, None, BrokenFile(name, str(error)))
 
     def _read(self, path: Path) -> Mapping[str, Any]:
         try:

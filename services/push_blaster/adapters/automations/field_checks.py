@@ -71,6 +71,6 @@ def is_absolute_time(value: str) -> None:
         ) from error
 
 
-def worded(most: int) -> validate.Validator:
+def worded(max_length: int) -> validate.Validator:
     """Return the check of a text that may not be empty."""
-    return validate.Length(min=1, max=most, error="Give 1 to {max} characters.")
+    return validate.Length(min=1, max=max_length, error="Give 1 to {max} characters.")

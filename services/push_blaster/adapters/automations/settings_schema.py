@@ -61,8 +61,8 @@ class AudienceDriftSchema(KeptSchema):
             usual=3,
         ),
     )
-    least_overlap = declare(
-        optional(fields.Float, validate=_SHARE),
+    min_overlap = declare(
+        optional(fields.Float, data_key="leastOverlap", validate=_SHARE),
         form=FormField(
             "Ask for approval at an overlap below",
             "safeguards",

@@ -19,7 +19,7 @@ _UNUSED_TIMES: Final = ("scheduledTime", "executionTime", "sendTime")
 Raw = Mapping[str, Any]
 
 
-def draft_automation(raw: Raw) -> Draft:
+def draft_original_automation(raw: Raw) -> Draft:
     """Return the automation as a draft that nothing sends, with its own id; NotMigratedError."""
     if "TEST SCHEDULED:" in str(raw.get("name")) or _part(raw, "settings").get("isTest"):
         raise NotMigratedError("It is what a scheduled test left behind.")

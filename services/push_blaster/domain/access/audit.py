@@ -22,7 +22,7 @@ _DEPTH_SHOWN: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class AuditedChange:
     """A change that somebody is about to make."""
 
     at: datetime
@@ -36,7 +36,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedChange(Change):
+class RecordedChange(AuditedChange):
     """A row of the audit log; without an answer yet, `status` is None."""
 
     id: int

@@ -26,7 +26,7 @@ class Parameter:
     """A parameter that a script declares.
 
     Shape: `default` is the text that the script sees when nothing is given; `choices` only where
-    the type is choice; numbers lie from `least` to `most`, where given.
+    the type is choice; numbers lie from `minimum` to `maximum`, where given.
     """
 
     name: str
@@ -35,8 +35,8 @@ class Parameter:
     required: bool = False
     default: str | None = None
     choices: tuple[str, ...] = ()
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
 
 
 class ParametersError(Exception):
@@ -45,8 +45,8 @@ class ParametersError(Exception):
     def __init__(self, script_id: str, faults: Mapping[str, str]) -> None:
         """Take the script, and a complaint for each parameter."""
         self.faults = faults
-        told = " ".join(f"{name}: {fault}" for name, fault in faults.items())
-        super().__init__(f"The parameters do not fit the script {script_id!r}. {told}")
+        text = " ".join(f"{name}: {fault}" for name, fault in faults.items())
+        super().__init__(f"The parameters do not fit the script {script_id!r}. {text}")
 
 
 def read_parameters(
@@ -63,7 +63,7 @@ def read_parameters(
     faults = _find_unknown(declared, values)
     for parameter in declared:
         try:
-            texts[parameter.name] = _read(parameter, values.get(parameter.name))
+            texts[parameter.name] = _read_parameter(parameter, values.get(parameter.name))
         except ValueError as error:
             faults[parameter.name] = str(error)
     if faults:
@@ -84,10 +84,10 @@ def read_value(parameter: Parameter, value: object) -> str:
 
 
 def _check_range(parameter: Parameter, text: str) -> None:
-    if parameter.least is not None and float(text) < parameter.least:
-        raise ValueError(f"{text} is too little; give {parameter.least:g} or more.")
-    if parameter.most is not None and float(text) > parameter.most:
-        raise ValueError(f"{text} is too much; give {parameter.most:g} or less.")
+    if parameter.minimum is not None and float(text) < parameter.minimum:
+        raise ValueError(f"{text} is too little; give {parameter.minimum:g} or more.")
+    if parameter.maximum is not None and float(text) > parameter.maximum:
+        raise ValueError(f"{text} is too much; give {parameter.maximum:g} or less.")
 
 
 def _find_unknown(declared: Sequence[Parameter], given: Mapping[str, object]) -> dict[str, str]:
@@ -96,7 +96,7 @@ def _find_unknown(declared: Sequence[Parameter], given: Mapping[str, object]) ->
     return dict.fromkeys(unknown, f"the script has no such parameter. It has: {known}.")
 
 
-def _read(parameter: Parameter, value: object) -> str | None:
+def _read_parameter(parameter: Parameter, value: object) -> str | None:
     if value is not None:
         return read_value(parameter, value)
     if parameter.required:

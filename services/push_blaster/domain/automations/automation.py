@@ -49,7 +49,7 @@ class ReachedDevices(StrEnum):
 class WhenQuiet(StrEnum):
     """What becomes of a message whose user is in quiet hours."""
 
-    HOLD = "hold"
+    DEFER = "hold"
     DROP = "drop"
 
 
@@ -62,7 +62,7 @@ class QuietHours:
 
     start: time
     end: time
-    when_quiet: WhenQuiet = WhenQuiet.HOLD
+    when_quiet: WhenQuiet = WhenQuiet.DEFER
     timezone: str | None = None
 
 
@@ -123,7 +123,7 @@ class Push:
 class AutomationSettings:
     """How an automation sends.
 
-    Units: `failure_rate` and `least_overlap` are shares from 0 to 1; an audience drifts when it is
+    Units: `failure_rate` and `min_overlap` are shares from 0 to 1; an audience drifts when it is
     `drift_factor` times larger or smaller than usual. `holdout_percent` of the users get nothing.
     `deliver_within` is for how long users may be held by their own time. `rate_per_minute` is how
     many messages of a push may go out in a minute, where that is less than everybody's rate.
@@ -137,7 +137,7 @@ class AutomationSettings:
     alert_audience_size: int | None = None
     failure_rate: float | None = None
     drift_factor: float = 3.0
-    least_overlap: float | None = None
+    min_overlap: float | None = None
     require_approval: bool = False
     emergency_contacts: tuple[str, ...] = ()
     in_doubt: InDoubtPolicy = InDoubtPolicy.RESEND

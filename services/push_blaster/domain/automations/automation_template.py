@@ -35,16 +35,16 @@ class VariableType(StrEnum):
 class Variable:
     """One variable of a template, and which values it takes.
 
-    Shape: `least` and `most` bound a number, or the length of a string or an array; `options` the
-    items of an array; `wording` maps a value to what stands for it in texts.
+    Shape: `minimum` and `maximum` bound a number, or the length of a string or an array; `options`
+    are the items that an array may have; `wording` maps a value to its text in messages.
     """
 
     name: str
     type: VariableType
     required: bool = False
     default: Value | None = None
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     pattern: str | None = None
     options: tuple[Scalar, ...] = ()
     wording: Mapping[str, str] = field(default_factory=dict)
@@ -173,7 +173,7 @@ def _describe(variable: Variable) -> str:
 def _describe_bounds(variable: Variable) -> str:
     bounds = [
         f" {word} {bound:g}"
-        for word, bound in (("from", variable.least), ("to", variable.most))
+        for word, bound in (("from", variable.minimum), ("to", variable.maximum))
         if bound is not None
     ]
     unit = {VariableType.STRING: " characters", VariableType.ARRAY: " items"}.get(variable.type, "")
@@ -182,10 +182,10 @@ def _describe_bounds(variable: Variable) -> str:
 
 def _find_range_fault(variable: Variable, value: Value) -> str | None:
     size = value if isinstance(value, int | float) else len(value)
-    if variable.least is not None and size < variable.least:
-        return f"{value!r} is below the least"
-    if variable.most is not None and size > variable.most:
-        return f"{value!r} is above the most"
+    if variable.minimum is not None and size < variable.minimum:
+        return f"{value!r} is below the minimum"
+    if variable.maximum is not None and size > variable.maximum:
+        return f"{value!r} is above the maximum"
     return None
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
-from push_blaster.domain.access.audit import Change, describe
+from push_blaster.domain.access.audit import AuditedChange, describe
 
 #: How the audit log calls whoever may use the command line.
 ACTOR: Final = "command line"
@@ -20,7 +20,7 @@ def audited_command(database: Database, name: str, what: object) -> Iterator[Non
 
     Raises: DatabaseAwayError before anything is changed.
     """
-    change = Change(
+    change = AuditedChange(
         at=utc_now(),
         actor=ACTOR,
         role=None,

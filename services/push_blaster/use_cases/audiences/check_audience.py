@@ -46,7 +46,7 @@ def check_audience(
         elif texts:
             message = preview_message(row, texts)
             sizes = measure(message)
-            longest = {kind: max(most, sizes[kind]) for kind, most in longest.items()}
+            longest = {kind: max(size, sizes[kind]) for kind, size in longest.items()}
             others["tooLong"] += find_excess(message) is not None
     return {
         "missingVariables": dict(sorted(missing.items())),

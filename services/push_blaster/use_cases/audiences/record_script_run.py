@@ -31,7 +31,7 @@ def run_and_record(
     Raises: ScriptFailedError, ScriptStoppedError.
     """
 
-    def tell(stream: str, line: str) -> None:
+    def log_line(stream: str, line: str) -> None:
         level = LogLevel.WARNING if stream == "stderr" else LogLevel.INFO
         note(context, record.log_id, "script", line, level)
 
@@ -39,7 +39,7 @@ def run_and_record(
         return is_wanted(connection) and keep_run(connection, record.id, context.clock())
 
     try:
-        run_script(script, run, watch_for_stop(context, goes_on), tell)
+        run_script(script, run, watch_for_stop(context, goes_on), log_line)
     except ScriptFailedError as error:
         _end(
             context,

@@ -15,21 +15,23 @@ CancelPending = Callable[[str, str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AutomationChange:
     """A changed automation, and the executions that the change cancelled."""
 
     document: Mapping[str, Any]
     cancelled: tuple[str, ...] = ()
 
 
-def create_automation(files: AutomationFiles, sent: Mapping[str, Any], now: datetime) -> Change:
+def create_automation(
+    files: AutomationFiles, sent: Mapping[str, Any], now: datetime
+) -> AutomationChange:
     """Write a new automation; it gets an id if it brings none.
 
     Raises: ValidationError, DocumentExistsError.
     """
     document = new_document(sent, now)
     files.create(document)
-    return Change(document)
+    return AutomationChange(document)
 
 
 def new_document(sent: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
@@ -48,7 +50,7 @@ def edit_automation(
     sent: Mapping[str, Any],
     cancel_pending: CancelPending,
     now: datetime,
-) -> Change:
+) -> AutomationChange:
     """Lay `sent` over the automation, as its next version; `metadata` is merged one level deep.
 
     Raises: ValidationError, DocumentNotFoundError, BrokenDocumentError, StaleVersionError.
@@ -59,7 +61,7 @@ def edit_automation(
     if read_automation(document).is_scheduled and not read_automation(old).is_scheduled:
         document = {**document, "activatedAt": now.isoformat()}
     files.replace(document, expected_version=old["version"])
-    return Change(document, tuple(_cancel_if_unscheduled(old, document, cancel_pending)))
+    return AutomationChange(document, tuple(_cancel_if_unscheduled(old, document, cancel_pending)))
 
 
 def delete_automation(

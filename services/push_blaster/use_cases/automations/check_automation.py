@@ -152,9 +152,9 @@ def _push_faults(push: Push, limits: Limits) -> list[str]:
 def _audience_criteria(subject: _Subject) -> CheckOutcome:
     criteria = subject.document.get("audienceCriteria") or {}
     warnings = [
-        f"audienceCriteria.{name} is {criteria[name]}, more than {most}."
-        for name, most in {"activityDays": 365, "minTrades": 1_000}.items()
-        if isinstance(criteria.get(name), int | float) and criteria[name] > most
+        f"audienceCriteria.{name} is {criteria[name]}, more than {limit}."
+        for name, limit in {"activityDays": 365, "minTrades": 1_000}.items()
+        if isinstance(criteria.get(name), int | float) and criteria[name] > limit
     ]
     if subject.automation.manual_user_ids:
         good, bad = read_user_ids(subject.automation.manual_user_ids)

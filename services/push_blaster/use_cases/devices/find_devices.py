@@ -18,7 +18,7 @@ KIND_COLUMN: Final = "device_kind"
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class UserAddresses:
     """The devices of users, the newest first; of whom it could not be found out, and why."""
 
     devices: Mapping[UUID, Sequence[Address]]
@@ -44,38 +44,38 @@ def find_devices(
     now: datetime,
     *,
     every: bool,
-) -> Reach:
+) -> UserAddresses:
     """Return where the users of `rows` are reached: by the device seen last, or by every one.
 
     What was called dead is left out, until it is seen again. Whom neither the row nor the source
     tells of is looked up in the registry.
     """
-    told = {
+    known = {
         row.user_id: [_Candidate(Address(token, row.variables.get(KIND_COLUMN) or DeviceKind.FCM))]
         for row in rows
         if (token := row.variables.get(TOKEN_COLUMN, "").strip())
     }
     unknown: Mapping[UUID, str] = {}
     if source:
-        asked = [row.user_id for row in rows if row.user_id not in told]
+        asked = [row.user_id for row in rows if row.user_id not in known]
         found = source.find(asked, now)
         unknown = found.unknown
-        told |= {
+        known |= {
             user_id: [_Candidate(d.address, d.last_seen_at) for d in own]
             for user_id, own in found.devices.items()
         }
-    devices = _leave_out_dead(database, told) if told else {}
+    devices = _leave_out_dead(database, known) if known else {}
     others = [r.user_id for r in rows if r.user_id not in devices and r.user_id not in unknown]
     with database.transaction() as connection:
         registered = select_addresses(connection, others, every=every) if others else {}
-    most = MAX_DEVICES if every else 1
-    return Reach({**registered, **{u: own[:most] for u, own in devices.items()}}, unknown)
+    limit = MAX_DEVICES if every else 1
+    return UserAddresses({**registered, **{u: own[:limit] for u, own in devices.items()}}, unknown)
 
 
 def _leave_out_dead(
-    database: Database, told: Mapping[UUID, Sequence[_Candidate]]
+    database: Database, known: Mapping[UUID, Sequence[_Candidate]]
 ) -> dict[UUID, list[Address]]:
-    tokens = [candidate.address.token for own in told.values() for candidate in own]
+    tokens = [candidate.address.token for own in known.values() for candidate in own]
     with database.transaction() as connection:
         deaths = select_deaths(connection, tokens)
 
@@ -83,5 +83,5 @@ def _leave_out_dead(
         died_at = deaths.get(candidate.address.token)
         return not died_at or bool(candidate.seen_at and candidate.seen_at >= died_at)
 
-    living = {u: [c.address for c in own if lives(c)] for u, own in told.items()}
+    living = {u: [c.address for c in own if lives(c)] for u, own in known.items()}
     return {user_id: own for user_id, own in living.items() if own}

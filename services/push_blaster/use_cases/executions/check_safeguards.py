@@ -73,9 +73,9 @@ def _check_drift(context: StepContext, execution: Execution, push: PushProgress)
         earlier = select_earlier_audiences(connection, execution, push.position)
     sizes = [one.size for one in earlier]
     found = find_size_drift(push.audience.distinct, sizes, settings.drift_factor)
-    if found is None and settings.least_overlap is not None and earlier:
+    if found is None and settings.min_overlap is not None and earlier:
         last, here = (context.data_folder / file for file in (earlier[0].file, push.audience.file))
-        found = _check_overlap(last, here, settings.least_overlap)
+        found = _check_overlap(last, here, settings.min_overlap)
     if found is None:
         return []
     text = f"Push {push.position} has drifted: {found}."

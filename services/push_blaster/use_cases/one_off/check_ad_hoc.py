@@ -99,12 +99,12 @@ def _check_placeholders(asked: AdHocRequest, columns: Sequence[str]) -> None:
     malformed = _find_malformed(push)
     missing = [] if malformed else compile_push(push).find_unknown(columns)
     if malformed or missing:
-        text = malformed[0] if malformed else _tell_missing(missing, columns)
+        text = malformed[0] if malformed else _describe_missing(missing, columns)
         details = {"missingColumns": missing, "malformedVariables": malformed}
         raise BadAdHocPushError("variables", text, details)
 
 
-def _tell_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
+def _describe_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
     names = ", ".join(f"[[var:{name}]]" for name in missing)
     there = f"Its columns: {', '.join(columns)}" if columns else "It has none"
     return f"{names}: the audience has no such column. {there}; a CSV brings columns of its own."

@@ -67,7 +67,7 @@ class PushHasBegunError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScheduledPushStatus:
     """A scheduled push, what is true of it, and its execution once there is one."""
 
     push: ScheduledPush
@@ -90,12 +90,12 @@ class ScheduledPushes:
     context: WebContext
     filter_script: str | None
 
-    def find_all(self) -> list[Standing]:
+    def find_all(self) -> list[ScheduledPushStatus]:
         """Return every scheduled push, the earliest first."""
         documents = [d for d in self.context.files.list_all().documents if is_scheduled_push(d)]
         return sorted(self._judge(documents), key=lambda one: one.push.scheduled_for)
 
-    def find(self, push_id: str) -> Standing:
+    def find(self, push_id: str) -> ScheduledPushStatus:
         """Return one; DocumentNotFoundError, also for an automation that is none."""
         document = self.context.files.load(push_id)
         if not is_scheduled_push(document):
@@ -103,7 +103,7 @@ class ScheduledPushes:
         (standing,) = self._judge([document])
         return standing
 
-    def schedule(self, push: ScheduledPush, now: datetime) -> Standing:
+    def schedule(self, push: ScheduledPush, now: datetime) -> ScheduledPushStatus:
         """Write a new one; BadScheduledPushError, ScriptNotFoundError, DocumentExistsError."""
         complete = self._complete(push, now)
         document = {
@@ -115,7 +115,7 @@ class ScheduledPushes:
 
     def change(
         self, push_id: str, changes: Mapping[str, Any], state: PushState | None, now: datetime
-    ) -> Standing:
+    ) -> ScheduledPushStatus:
         """Lay `changes` over the push, and schedule or cancel it, if `state` says so.
 
         Raises: AlreadySentError, PushHasBegunError, BadScheduledPushError, ScriptNotFoundError.
@@ -148,12 +148,12 @@ class ScheduledPushes:
         """Return when it goes out at the earliest, where people have a whole window to cancel."""
         return max(push.scheduled_for, now + self.context.limits.min_window)
 
-    def _judge(self, documents: Sequence[Mapping[str, Any]]) -> list[Standing]:
+    def _judge(self, documents: Sequence[Mapping[str, Any]]) -> list[ScheduledPushStatus]:
         pushes = [read_scheduled_push(document) for document in documents]
         with self.context.database.transaction() as connection:
             runs = select_runs(connection, [_execution_of(push) for push in pushes])
         return [
-            Standing(push, _find_state(document, run), run)
+            ScheduledPushStatus(push, _find_state(document, run), run)
             for document, push in zip(documents, pushes, strict=True)
             for run in [runs.get(_execution_of(push))]
         ]
@@ -175,11 +175,11 @@ class ScheduledPushes:
 
     def _cancel_running(
         self,
-        before: Standing,
+        before: ScheduledPushStatus,
         changes: Mapping[str, Any],
         state: PushState | None,
         now: datetime,
-    ) -> Standing:
+    ) -> ScheduledPushStatus:
         _check_not_live(before)
         if changes or state is not PushState.CANCELLED:
             raise PushHasBegunError(
@@ -238,7 +238,9 @@ def _find_state(document: Mapping[str, Any], run: RunOutcome | None) -> PushStat
     return PushState.SCHEDULED
 
 
-def _stay_sent(before: Standing, changes: Mapping[str, Any], state: PushState | None) -> Standing:
+def _stay_sent(
+    before: ScheduledPushStatus, changes: Mapping[str, Any], state: PushState | None
+) -> ScheduledPushStatus:
     if changes or state is not PushState.SENT:
         raise AlreadySentError(
             f"The push {before.push.id!r} has been sent; nothing of it can be changed."
@@ -246,7 +248,7 @@ def _stay_sent(before: Standing, changes: Mapping[str, Any], state: PushState | 
     return before
 
 
-def _check_not_live(standing: Standing) -> None:
+def _check_not_live(standing: ScheduledPushStatus) -> None:
     if standing.run and standing.is_running and standing.run.phase not in BEFORE_LIVE:
         raise PushHasBegunError(
             f"It is being sent. To stop it: POST /api/executions/{standing.run.id}/stop."

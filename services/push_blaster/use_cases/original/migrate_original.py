@@ -11,14 +11,14 @@ from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_document import complete_or_why, read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import DocumentExistsError
-from push_blaster.adapters.original.original_automations import draft_automation
+from push_blaster.adapters.original.original_automations import draft_original_automation
 from push_blaster.adapters.original.original_files import OriginalFile, OriginalKind, read_original
 from push_blaster.adapters.original.original_pushes import Draft, NotMigratedError, draft_push
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.schedule.plan_automation import PlanContext, plan_automation
 
 
-class Outcome(StrEnum):
+class MigrationOutcome(StrEnum):
     """What became of a file of the original, or would become of it."""
 
     AVAILABLE = "available"
@@ -32,7 +32,7 @@ class Migration:
     """What became of one file: the automation that it is here, what to know of it, or why not."""
 
     file: OriginalFile
-    outcome: Outcome
+    outcome: MigrationOutcome
     document: Mapping[str, Any] | None = None
     findings: tuple[str, ...] = ()
     reason: str | None = None
@@ -64,28 +64,28 @@ def look_at_original(folder: Path, target: Target, now: datetime) -> list[Migrat
 
 def migrate_original(looked_at: Iterable[Migration], target: Target) -> list[Migration]:
     """Write the drafts of what is available; nothing is overwritten, and it is safe to repeat."""
-    return [_write(migration, target) for migration in looked_at]
+    return [_write_draft(migration, target) for migration in looked_at]
 
 
 def _look_at(file: OriginalFile, target: Target, present: set[str], now: datetime) -> Migration:
     try:
-        draft = _draft(file, target, now)
+        draft = _make_draft(file, target, now)
     except NotMigratedError as error:
-        return Migration(file, Outcome.SKIPPED, reason=str(error))
+        return Migration(file, MigrationOutcome.SKIPPED, reason=str(error))
     findings = (*draft.findings, *_find_more(draft.document, target, now))
     if draft.document["id"] in present:
         reason = f"There is an automation {draft.document['id']!r} already; it stays as it is."
-        return Migration(file, Outcome.PRESENT, draft.document, findings, reason)
-    return Migration(file, Outcome.AVAILABLE, draft.document, findings)
+        return Migration(file, MigrationOutcome.PRESENT, draft.document, findings, reason)
+    return Migration(file, MigrationOutcome.AVAILABLE, draft.document, findings)
 
 
-def _draft(file: OriginalFile, target: Target, now: datetime) -> Draft:
+def _make_draft(file: OriginalFile, target: Target, now: datetime) -> Draft:
     """Return the complete document of a draft, and its findings; NotMigratedError."""
     if file.content is None:
         raise NotMigratedError(file.problem)
     raw = {**file.content, "id": file.id}
     is_push = file.kind is OriginalKind.SCHEDULED_PUSH
-    draft = draft_push(raw, target.limits.min_window) if is_push else draft_automation(raw)
+    draft = draft_push(raw, target.limits.min_window) if is_push else draft_original_automation(raw)
     document, fault = complete_or_why(_switch_off(draft.document, file, now))
     if document is None:
         raise NotMigratedError(fault)
@@ -116,11 +116,11 @@ def _find_more(document: Mapping[str, Any], target: Target, now: datetime) -> li
     return [finding.message for finding in plan.findings]
 
 
-def _write(migration: Migration, target: Target) -> Migration:
-    if migration.outcome is not Outcome.AVAILABLE or migration.document is None:
+def _write_draft(migration: Migration, target: Target) -> Migration:
+    if migration.outcome is not MigrationOutcome.AVAILABLE or migration.document is None:
         return migration
     try:
         target.files.create(migration.document)
     except DocumentExistsError as error:
-        return replace(migration, outcome=Outcome.PRESENT, reason=str(error))
-    return replace(migration, outcome=Outcome.MIGRATED)
+        return replace(migration, outcome=MigrationOutcome.PRESENT, reason=str(error))
+    return replace(migration, outcome=MigrationOutcome.MIGRATED)

@@ -14,7 +14,7 @@ from chassis.clock import utc_now
 from chassis.correlation import request_id, shown_path
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
-from push_blaster.domain.access.audit import Change, describe
+from push_blaster.domain.access.audit import AuditedChange, describe
 from push_blaster.web.frame.csrf import READS
 
 log = structlog.get_logger()
@@ -71,11 +71,11 @@ def install_audit(app: Flask, database: Database) -> None:
     @app.after_request
     def write_answer(response: Response) -> Response:
         if _ROW in request.environ:
-            _answer(database, request.environ[_ROW], response.status_code)
+            _record_answer(database, request.environ[_ROW], response.status_code)
         return response
 
 
-def _answer(database: Database, row: int, status: int) -> None:
+def _record_answer(database: Database, row: int, status: int) -> None:
     caller = the_caller()
     named = (caller.name, caller.role.name.lower()) if caller else None
     try:
@@ -85,9 +85,9 @@ def _answer(database: Database, row: int, status: int) -> None:
         log.exception("audit_answer_missing", row=row, status=status)
 
 
-def _read_change(endpoint: str) -> Change:
+def _read_change(endpoint: str) -> AuditedChange:
     caller = the_caller()
-    return Change(
+    return AuditedChange(
         at=utc_now(),
         actor=caller.name if caller else None,
         role=caller.role.name.lower() if caller else None,

@@ -88,7 +88,7 @@ def audit_log_routes(database: Database) -> Routes:
     def export(query: AuditQuery) -> ResponseReturnValue:
         """Export the changes as a CSV that is safe to open in a spreadsheet."""
         return Response(
-            _write(database, query),
+            _stream_log(database, query),
             mimetype="text/csv",
             headers={"Content-Disposition": 'attachment; filename="audit-log.csv"'},
         )
@@ -96,7 +96,7 @@ def audit_log_routes(database: Database) -> Routes:
     return routes
 
 
-def _write(database: Database, query: AuditQuery) -> Iterator[str]:
+def _stream_log(database: Database, query: AuditQuery) -> Iterator[str]:
     yield write_csv([COLUMNS])
     with database.transaction() as connection:
         yield from stream_csv(stream_changes(connection, query))

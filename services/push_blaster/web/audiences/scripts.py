@@ -26,8 +26,8 @@ class ParameterSchema(CamelSchema):
     default = fields.String(allow_none=True)
     description = fields.String()
     choices = fields.List(fields.String())
-    least = fields.Float(data_key="min", allow_none=True)
-    most = fields.Float(data_key="max", allow_none=True)
+    minimum = fields.Float(data_key="min", allow_none=True)
+    maximum = fields.Float(data_key="max", allow_none=True)
 
 
 class ScriptSchema(CamelSchema):

@@ -93,10 +93,10 @@ def _fill_in(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Look:
         texts = template.render({**row, **{name: f"‹no {name}›" for name in missing}})
     unknown = template.find_unknown(columns) if columns else []
     fault = f"The audience has no column {', '.join(unknown)}." if unknown else None
-    return Look(texts, (*_tell_lacks([] if fault else lacks), *_find_cuts(texts)), fault)
+    return Look(texts, (*_describe_lacks([] if fault else lacks), *_find_cuts(texts)), fault)
 
 
-def _tell_lacks(lacks: Sequence[Sequence[str]]) -> Iterator[str]:
+def _describe_lacks(lacks: Sequence[Sequence[str]]) -> Iterator[str]:
     """Tell how many rows would get no message, and which values they lack."""
     lacking = [names for names in lacks if names]
     if lacking:
@@ -106,9 +106,9 @@ def _tell_lacks(lacks: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _find_cuts(texts: PushTexts) -> Iterator[str]:
-    for phone, most in VISIBLE.items():
+    for phone, visible in VISIBLE.items():
         for name, text, limit in zip(
-            ("title", "text"), (texts.title, texts.body), most, strict=True
+            ("title", "text"), (texts.title, texts.body), visible, strict=True
         ):
             if len(text) > limit:
                 yield f"{phone} shows about {limit} characters of the {name}; it has {len(text)}."

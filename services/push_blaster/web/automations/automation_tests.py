@@ -114,10 +114,10 @@ class _Tests:
 
         An event stream is asked for again when the line breaks: it goes on where it was.
         """
-        told, _, after = request.headers.get("Last-Event-ID", "").rpartition("|")
-        wanted = execution_id or told
+        followed, _, after = request.headers.get("Last-Event-ID", "").rpartition("|")
+        wanted = execution_id or followed
         if wanted:
-            is_resumed = wanted == told and after.isdigit()
+            is_resumed = wanted == followed and after.isdigit()
             found = self.find(automation_id, wanted, mode)
             return found, int(after) if is_resumed else 0
         if delivers(mode):

@@ -67,7 +67,7 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
         text, state = request.args.get("q", "").strip(), request.args.get("show", "all")
         first = max(0, request.args.get("from", 0, type=int))
         found = context.files.read_all().values()
-        fitting = [one for one in found if _fits(one.document, text.lower(), state)]
+        fitting = [one for one in found if _fits_search(one.document, text.lower(), state)]
         if state == TROUBLED:
             troubled = _find_troubled(context.database, utc_now())
             fitting = [one for one in fitting if one.automation.id in troubled]
@@ -147,7 +147,7 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
         return redirect(url_for(".show", automation_id=automation_id), 303)
 
 
-def _fits(document: Mapping[str, Any], text: str, state: str) -> bool:
+def _fits_search(document: Mapping[str, Any], text: str, state: str) -> bool:
     if not STATES.get(state, STATES["all"])(document):
         return False
     found = f"{document['id']} {document['name']} {document.get('description') or ''}"

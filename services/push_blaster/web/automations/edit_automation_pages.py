@@ -13,7 +13,7 @@ from chassis.clock import utc_now
 from push_blaster.adapters.automations.document_files import StaleVersionError
 from push_blaster.domain.audiences.script import Parameter
 from push_blaster.use_cases.automations.change_automation import (
-    Change,
+    AutomationChange,
     create_automation,
     edit_automation,
 )
@@ -99,7 +99,7 @@ class Editor:
             outlook=self.look_at(document),
         )
 
-    def save(self, automation_id: str | None, document: Mapping[str, Any]) -> Change:
+    def save(self, automation_id: str | None, document: Mapping[str, Any]) -> AutomationChange:
         """Write a new automation, or a new version of an old one; StaleVersionError."""
         if automation_id is None:
             return create_automation(self.context.files, document, utc_now())

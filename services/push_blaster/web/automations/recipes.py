@@ -17,8 +17,8 @@ from push_blaster.adapters.automations.automation_files import AutomationFiles, 
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.use_cases.automations.change_automation import (
+    AutomationChange,
     CancelPending,
-    Change,
     create_automation,
     delete_automation,
     edit_automation,
@@ -99,7 +99,7 @@ def _add_reads(routes: Routes, files: AutomationFiles, lists: AutomationLists) -
     @routes.response(200, RecipeListSchema)
     def list_all(limit: int | None, after: str, **filters: str | None) -> ResponseReturnValue:
         """List automations by id, all or a page of them; broken files are listed beside them."""
-        found = [one for one in files.read_all().values() if _fits(one.document, filters)]
+        found = [one for one in files.read_all().values() if _fits_filters(one.document, filters)]
         rest = sorted((o for o in found if o.automation.id > after), key=_id)
         page = rest[:limit]
         return jsonify(
@@ -129,12 +129,12 @@ def _add_creation(routes: Routes, files: AutomationFiles) -> None:
     def create(body: Mapping[str, Any], idempotency_key: str | None) -> ResponseReturnValue:
         """Create an automation; one without an id gets one, the same for an Idempotency-Key."""
         if not idempotency_key or body.get("id"):
-            return _answer(create_automation(files, body, utc_now()), "created", 201)
+            return _answer_change(create_automation(files, body, utc_now()), "created", 201)
         automation_id = str(uuid5(NAMESPACE_URL, idempotency_key))
         with suppress(DocumentNotFoundError):
-            return _answer(Change(files.load(automation_id)), "created", 201)
+            return _answer_change(AutomationChange(files.load(automation_id)), "created", 201)
         named = {**body, "id": automation_id}
-        return _answer(create_automation(files, named, utc_now()), "created", 201)
+        return _answer_change(create_automation(files, named, utc_now()), "created", 201)
 
 
 def _add_changes(routes: Routes, files: AutomationFiles, cancel_pending: CancelPending) -> None:
@@ -176,7 +176,9 @@ def _edit(
 ) -> Response:
     version = check_if_match(files, automation_id)
     sent = body if version is None else {**body, "version": version}
-    return _answer(edit_automation(files, automation_id, sent, cancel_pending, utc_now()), "saved")
+    return _answer_change(
+        edit_automation(files, automation_id, sent, cancel_pending, utc_now()), "saved"
+    )
 
 
 def _delete(files: AutomationFiles, automation_id: str, cancel_pending: CancelPending) -> Response:
@@ -185,7 +187,7 @@ def _delete(files: AutomationFiles, automation_id: str, cancel_pending: CancelPe
     return jsonify(success=True, message="Deleted.", cancelledExecutions=cancelled)
 
 
-def _answer(change: Change, done: str, status: int = 200) -> Response:
+def _answer_change(change: AutomationChange, done: str, status: int = 200) -> Response:
     message = f"The automation {change.document['id']!r} is {done}."
     if change.cancelled:
         message += f" Cancelled with it: {', '.join(change.cancelled)}."
@@ -200,7 +202,7 @@ def _id(stored: StoredAutomation) -> str:
     return stored.automation.id
 
 
-def _fits(document: Mapping[str, Any], filters: Mapping[str, str | None]) -> bool:
+def _fits_filters(document: Mapping[str, Any], filters: Mapping[str, str | None]) -> bool:
     shown = {
         "status": document["status"],
         "type": document["type"],

@@ -123,7 +123,7 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
         except DeviceRefusedError as refused:
             faults = {name: [fault] for name, fault in refused.faults.items()}
             raise ValidationError(faults) from refused
-        return _answer(import_devices(database, [DeviceRow(0, device)], utc_now()))
+        return _answer_import(import_devices(database, [DeviceRow(0, device)], utc_now()))
 
     @routes.route("/api/devices", methods=["DELETE"])
     @asks_for(Role.OPERATOR)
@@ -157,13 +157,13 @@ def _register_list(
     rows = read_device_list(devices, now, push_hosts)
     done = import_devices(database, rows, now, listed=MAX_DEVICES)
     if done.bad < done.rows:
-        return _answer(done)
+        return _answer_import(done)
     lines = [f"devices[{row.line}].{line}" for row in done.bad_rows for line in row.faults]
     detail = f"None of the {done.bad} devices is good: {'; '.join(lines[:5])}"
     return problem_response(400, "Bad Request", detail, lines[:1_000])
 
 
-def _answer(done: Imported) -> ResponseReturnValue:
+def _answer_import(done: Imported) -> ResponseReturnValue:
     return jsonify(
         registered=done.registered,
         unchanged=done.unchanged,

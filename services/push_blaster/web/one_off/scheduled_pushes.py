@@ -13,7 +13,11 @@ from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush
-from push_blaster.use_cases.one_off.schedule_push import PushState, ScheduledPushes, Standing
+from push_blaster.use_cases.one_off.schedule_push import (
+    PushState,
+    ScheduledPushes,
+    ScheduledPushStatus,
+)
 from push_blaster.web.frame.common_schemas import StartHeadersSchema
 from push_blaster.web.frame.instants import InstantField
 
@@ -124,7 +128,7 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
         """List scheduled pushes, the earliest first."""
         return {
             "success": True,
-            "pushes": [_show_scheduled_push(standing) for standing in pushes.find_all()],
+            "pushes": [_show_scheduled_push(found) for found in pushes.find_all()],
         }
 
     @routes.route(path, methods=["POST"])
@@ -136,22 +140,26 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
         key = idempotency_key
         push_id = str(uuid5(NAMESPACE_URL, key) if key else uuid4())
         with suppress(DocumentNotFoundError):
-            return _answer(pushes.find(push_id), "This Idempotency-Key has scheduled it before.")
-        standing = pushes.schedule(ScheduledPush(id=push_id, **_read_fields(asked)), utc_now())
-        return _answer(standing, _describe_send_time(pushes, standing))
+            return _answer_push(
+                pushes.find(push_id), "This Idempotency-Key has scheduled it before."
+            )
+        found = pushes.schedule(ScheduledPush(id=push_id, **_read_fields(asked)), utc_now())
+        return _answer_push(found, _describe_send_time(pushes, found))
 
     @routes.route(one, methods=["GET"])
     @routes.response(200, ScheduledPushAnswerSchema)
     def read_one(push_id: str) -> dict[str, object]:
         """Read one scheduled push."""
-        return _answer(pushes.find(push_id), "Found.")
+        return _answer_push(pushes.find(push_id), "Found.")
 
     @routes.route(one, methods=["PUT"])
     @routes.arguments(PushChangeSchema, as_kwargs=True)
     @routes.response(200, ScheduledPushAnswerSchema)
     def change(push_id: str, status: PushState | None = None, **changed: Any) -> dict[str, object]:
         """Change what has not begun; cancel it, or schedule it again, by its status."""
-        return _answer(pushes.change(push_id, _read_fields(changed), status, utc_now()), "Saved.")
+        return _answer_push(
+            pushes.change(push_id, _read_fields(changed), status, utc_now()), "Saved."
+        )
 
     @routes.route(one, methods=["DELETE"])
     @routes.response(200, DoneSchema)
@@ -174,19 +182,19 @@ def _read_fields(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _describe_send_time(pushes: ScheduledPushes, standing: Standing) -> str:
-    at, earliest = standing.push.scheduled_for, pushes.earliest_live(standing.push, utc_now())
+def _describe_send_time(pushes: ScheduledPushes, found: ScheduledPushStatus) -> str:
+    at, earliest = found.push.scheduled_for, pushes.earliest_live(found.push, utc_now())
     if earliest > at:
         return f"Scheduled; with its window to cancel it goes out at {earliest.isoformat()}."
     return f"Scheduled for {at.isoformat()}."
 
 
-def _answer(standing: Standing, message: str) -> dict[str, object]:
-    return {"success": True, "message": message, "push": _show_scheduled_push(standing)}
+def _answer_push(found: ScheduledPushStatus, message: str) -> dict[str, object]:
+    return {"success": True, "message": message, "push": _show_scheduled_push(found)}
 
 
-def _show_scheduled_push(standing: Standing) -> dict[str, object]:
-    push = standing.push
+def _show_scheduled_push(found: ScheduledPushStatus) -> dict[str, object]:
+    push = found.push
     return {
         "id": push.id,
         "created_at": push.created_at,
@@ -197,6 +205,6 @@ def _show_scheduled_push(standing: Standing) -> dict[str, object]:
         "layer_id": push.layer_id,
         "criteria": push.criteria,
         "audience_description": push.audience_description,
-        "status": standing.state,
-        "execution": standing.run,
+        "status": found.state,
+        "execution": found.run,
     }

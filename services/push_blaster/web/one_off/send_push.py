@@ -31,7 +31,7 @@ from push_blaster.web.frame.common_schemas import StartHeadersSchema
 
 #: Ten million ids have about 370 MB.
 MAX_FILE: Final = 1024**3
-#: How many tokens of failed sends are answered; the execution's deliveries tell all.
+#: How many tokens of failed sends are answered; the execution's deliveries list all of them.
 FAILED_SHOWN: Final = 1_000
 
 
@@ -130,7 +130,7 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
         except BadAdHocPushError as error:
             errors = [f"{error.field}: {error.text}"]
             return problem_response(400, "Bad Request", str(error), errors, error.details)
-        return _answer(context.database, wait_for_end(context.database, execution, wait))
+        return _answer_sent(context.database, wait_for_end(context.database, execution, wait))
 
     return routes
 
@@ -162,10 +162,10 @@ def _read_body() -> Mapping[str, Any]:
     return body
 
 
-def _answer(database: Database, execution: Execution) -> ResponseReturnValue:
+def _answer_sent(database: Database, execution: Execution) -> ResponseReturnValue:
     where = url_for("executions.read_one", execution_id=execution.id)
     if not execution.has_ended:
-        text = f"It is being sent; GET {where} tells how far it is."
+        text = f"It is being sent; see its progress at GET {where}."
         answer = jsonify(success=True, message=text, jobId=execution.id)
         answer.headers["Location"] = where
         return answer, 202
@@ -176,12 +176,14 @@ def _answer(database: Database, execution: Execution) -> ResponseReturnValue:
     with database.transaction() as connection:
         failed = select_failed_tokens(connection, execution.id, FAILED_SHOWN)
     done = execution.phase is Phase.COMPLETED
-    text = tell_outcome(funnel) if done else execution.reason or f"It ended as {execution.phase}."
+    text = (
+        describe_outcome(funnel) if done else execution.reason or f"It ended as {execution.phase}."
+    )
     shown = {"failedTokens": failed} if failed else {}
     return jsonify(success=done, message=text, jobId=execution.id, **shown)
 
 
-def tell_outcome(funnel: Funnel) -> str:
+def describe_outcome(funnel: Funnel) -> str:
     """Return the counts of a push as a sentence: who was sent to, and why others were not."""
     if funnel.excluded == funnel.distinct:
         return f"Nobody was sent to: cadence caps all {funnel.distinct} users."

@@ -13,7 +13,7 @@ from push_blaster.adapters.original.original_files import OriginalFile, Original
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.original.migrate_original import (
     Migration,
-    Outcome,
+    MigrationOutcome,
     Target,
     look_at_original,
     migrate_original,
@@ -102,8 +102,8 @@ def migration_routes(context: WebContext) -> Routes:
     def look() -> dict[str, object]:
         """Tell what can be brought over, and what cannot and why; 404 if nothing lies there."""
         found = look_at_original(folder, target, utc_now())
-        available = [m for m in found if m.outcome is Outcome.AVAILABLE]
-        others = [m for m in found if m.outcome is not Outcome.AVAILABLE]
+        available = [m for m in found if m.outcome is MigrationOutcome.AVAILABLE]
+        others = [m for m in found if m.outcome is not MigrationOutcome.AVAILABLE]
         data = {
             "counts": _count(found) | count_records(folder),
             "available_for_migration": [_show_migration(migration) for migration in available],
@@ -125,7 +125,9 @@ def migration_routes(context: WebContext) -> Routes:
         wanted = [m for m in found if migrate_all or _is_named(m.file, **named)]
         _check_named(wanted, **named)
         done = wanted if dry_run else migrate_original(wanted, target)
-        made = [m for m in done if m.outcome in {Outcome.AVAILABLE, Outcome.MIGRATED}]
+        made = [
+            m for m in done if m.outcome in {MigrationOutcome.AVAILABLE, MigrationOutcome.MIGRATED}
+        ]
         skipped = [m for m in done if m not in made]
         data = {
             "migrated_count": len(made),
@@ -165,9 +167,9 @@ def _count(found: list[Migration]) -> dict[str, int]:
     return {
         "scheduledPushes": kinds.count(OriginalKind.SCHEDULED_PUSH),
         "automations": kinds.count(OriginalKind.AUTOMATION),
-        "available": outcomes.count(Outcome.AVAILABLE),
-        "present": outcomes.count(Outcome.PRESENT),
-        "skipped": outcomes.count(Outcome.SKIPPED),
+        "available": outcomes.count(MigrationOutcome.AVAILABLE),
+        "present": outcomes.count(MigrationOutcome.PRESENT),
+        "skipped": outcomes.count(MigrationOutcome.SKIPPED),
     }
 
 

@@ -24,8 +24,8 @@ PARAMETERS = [
         name="hours",
         type=ParameterType.INTEGER,
         default="48",
-        least=1,
-        most=720,
+        minimum=1,
+        maximum=720,
         description="How far to look back.",
     ),
     Parameter(

@@ -70,7 +70,7 @@ def test_a_choice_lists_what_there_is() -> None:
 
 
 def test_a_number_lies_within_its_bounds() -> None:
-    share = a_parameter(ParameterType.NUMBER, least=0, most=1)
+    share = a_parameter(ParameterType.NUMBER, minimum=0, maximum=1)
 
     for fitting in (0, "0.5", 1):
         read_parameters("s", [share], {"wanted": fitting})

@@ -74,13 +74,17 @@ def test_every_value_is_filled_in_as_it_is(kind: VariableType, value: Value, tex
         (a_variable(type=VariableType.BOOLEAN), 0, "0 is no boolean. Give a boolean."),
         (a_variable(type=VariableType.ARRAY), "a", "'a' is no array. Give an array."),
         (a_variable(type=VariableType.ARRAY), [{}], "[{}] is no array. Give an array."),
-        (a_number(least=1, most=168), 0.5, "0.5 is below the least. Give a number from 1 to 168."),
-        (a_number(most=7), 8, "8 is above the most. Give a number to 7."),
-        (a_variable(least=1), "", "'' is below the least. Give a string from 1 characters."),
         (
-            a_variable(type=VariableType.ARRAY, most=1),
+            a_number(minimum=1, maximum=168),
+            0.5,
+            "0.5 is below the minimum. Give a number from 1 to 168.",
+        ),
+        (a_number(maximum=7), 8, "8 is above the maximum. Give a number to 7."),
+        (a_variable(minimum=1), "", "'' is below the minimum. Give a string from 1 characters."),
+        (
+            a_variable(type=VariableType.ARRAY, maximum=1),
             ["a", "b"],
-            "['a', 'b'] is above the most. Give an array to 1 items.",
+            "['a', 'b'] is above the maximum. Give an array to 1 items.",
         ),
         (
             a_variable(pattern="[a-z]+"),
@@ -102,7 +106,7 @@ def test_what_does_not_fit_is_told_with_what_would(
 
 
 def test_limits_are_inclusive() -> None:
-    variable = a_number(least=1, most=168)
+    variable = a_number(minimum=1, maximum=168)
 
     assert complete_values([variable], {"x": 1}) == {"x": 1}
     assert complete_values([variable], {"x": 168}) == {"x": 168}

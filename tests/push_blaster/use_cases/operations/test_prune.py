@@ -25,7 +25,7 @@ from push_blaster.adapters.devices.device_table import (
 from push_blaster.adapters.executions.execution_view import ExecutionNotFoundError
 from push_blaster.adapters.operations.retention import delete_changes
 from push_blaster.cli import main
-from push_blaster.domain.access.audit import Change
+from push_blaster.domain.access.audit import AuditedChange
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.operations.retention import Retention
@@ -227,7 +227,7 @@ def test_devices_go_that_have_been_dead_for_long_and_no_other(bench: Bench, kept
 
 def written_down(database: Database, *times: datetime) -> list[int]:
     changes = [
-        Change(
+        AuditedChange(
             at=at,
             actor="=alice",
             role="admin",

@@ -15,7 +15,7 @@ from push_blaster.cli import main
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.original.migrate_original import (
     Migration,
-    Outcome,
+    MigrationOutcome,
     Target,
     look_at_original,
     migrate_original,
@@ -56,7 +56,7 @@ def test_everything_comes_over_switched_off_and_the_original_stays(
     done = migrate_original(looked_at, target)
 
     documents = {document["id"]: document for document in target.files.list_all().documents}
-    assert [m.outcome for m in done] == [Outcome.MIGRATED, Outcome.MIGRATED]
+    assert [m.outcome for m in done] == [MigrationOutcome.MIGRATED, MigrationOutcome.MIGRATED]
     assert sorted(documents) == ["a1", "migrated_p1"]
     for document in documents.values():
         assert (document["status"], document["isActive"]) == ("draft", False)
@@ -75,7 +75,7 @@ def test_a_second_migration_changes_nothing(original: Path, target: Target) -> N
 
     again = migrate_original(look_at_original(original, target, NOON), target)
 
-    assert [m.outcome for m in again] == [Outcome.PRESENT, Outcome.PRESENT]
+    assert [m.outcome for m in again] == [MigrationOutcome.PRESENT, MigrationOutcome.PRESENT]
     assert "stays as it is" in str(again[0].reason)
     assert target.files.load("a1")["name"] == "Edited here"
 
@@ -83,7 +83,7 @@ def test_a_second_migration_changes_nothing(original: Path, target: Target) -> N
 def test_a_look_writes_nothing(original: Path, target: Target) -> None:
     looked_at = look(original, target, an_original_automation())
 
-    assert only(looked_at).outcome is Outcome.AVAILABLE
+    assert only(looked_at).outcome is MigrationOutcome.AVAILABLE
     assert target.files.list_all().documents == ()
 
 
@@ -93,7 +93,7 @@ def test_two_files_of_one_id_make_one_automation(original: Path, target: Target)
 
     looked_at = look_at_original(original, target, NOON)
 
-    assert [m.outcome for m in looked_at] == [Outcome.AVAILABLE, Outcome.PRESENT]
+    assert [m.outcome for m in looked_at] == [MigrationOutcome.AVAILABLE, MigrationOutcome.PRESENT]
 
 
 def test_what_is_different_here_is_told(original: Path, target: Target) -> None:
@@ -153,7 +153,7 @@ def test_oddities_of_automations_come_over_and_are_told(
 ) -> None:
     migration = only(look(original, target, an_original_automation(**changes)))
 
-    assert migration.outcome is Outcome.AVAILABLE, migration.reason
+    assert migration.outcome is MigrationOutcome.AVAILABLE, migration.reason
     assert said in "\n".join(migration.findings)
 
 
@@ -184,8 +184,8 @@ def test_what_cannot_come_over_says_why_and_hinders_nothing_else(
 ) -> None:
     looked_at = look(original, target, content, an_original_push(id="good"))
 
-    assert {m.file.id: m.outcome for m in looked_at}["good"] is Outcome.AVAILABLE
-    (reason,) = [m.reason for m in looked_at if m.outcome is Outcome.SKIPPED]
+    assert {m.file.id: m.outcome for m in looked_at}["good"] is MigrationOutcome.AVAILABLE
+    (reason,) = [m.reason for m in looked_at if m.outcome is MigrationOutcome.SKIPPED]
     assert said in str(reason)
 
 

@@ -15,7 +15,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Database, DatabaseFaultError
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
 from push_blaster.cli import main
-from push_blaster.domain.access.audit import Change
+from push_blaster.domain.access.audit import AuditedChange
 from push_blaster.web.frame.csrf import READS
 from tests.people import ALICE
 from tests.routes import fill_rule
@@ -46,8 +46,8 @@ def _run(database: Database, statement: str) -> None:
         cursor.execute(statement)
 
 
-def _a_change(number: str = "n", actor: str | None = "alice") -> Change:
-    return Change(
+def _a_change(number: str = "n", actor: str | None = "alice") -> AuditedChange:
+    return AuditedChange(
         at=utc_now(),
         actor=actor,
         role=None,
