@@ -44,7 +44,7 @@ class Pacer(Protocol):
     def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
         """Wait until some of `messages` may be sent, and return how many; 0 after a stop."""
 
-    def note(self, well: int, failed: int, over_quota: int) -> None:
+    def note(self, succeeded: int, failed: int, over_quota: int) -> None:
         """Take the outcomes of messages: accepted, failed, over the provider's quota."""
 
     def share(self, engines: int) -> None:
@@ -109,7 +109,7 @@ class _Unpaced:
     def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
         return 0 if should_stop() else messages
 
-    def note(self, well: int, failed: int, over_quota: int) -> None:
+    def note(self, succeeded: int, failed: int, over_quota: int) -> None:
         """Do nothing: no message was delivered."""
 
     def share(self, engines: int) -> None:

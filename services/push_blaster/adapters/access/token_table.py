@@ -46,7 +46,7 @@ def select_token_of(connection: Connection, hash_: str, now: datetime) -> Token 
     return fetch_one(connection, sql, {"hash": hash_, "now": now}, make=Token, by_name=True)
 
 
-def touch_token(connection: Connection, name: str, now: datetime, at_most_every_s: int) -> None:
+def touch_token(connection: Connection, name: str, now: datetime, min_interval_s: int) -> None:
     """Write down that the token was used, unless that was written down just before."""
     sql = """
         UPDATE tokens SET last_used_at = %(now)s
@@ -54,7 +54,7 @@ def touch_token(connection: Connection, name: str, now: datetime, at_most_every_
            AND (last_used_at IS NULL
                 OR last_used_at <= %(now)s - make_interval(secs => %(every)s))
     """
-    execute(connection, sql, {"name": name, "now": now, "every": at_most_every_s})
+    execute(connection, sql, {"name": name, "now": now, "every": min_interval_s})
 
 
 def update_secret(connection: Connection, name: str, hash_: str, previous_until: datetime) -> bool:

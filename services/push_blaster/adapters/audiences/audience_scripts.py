@@ -231,5 +231,5 @@ def _describe(code: int) -> str:
 
 
 def _last_words(err: OutputLines, out: OutputLines) -> str:
-    words = "\n".join(err.tail or out.tail) or "(it said nothing)"
-    return f"Its last words:\n{words}"
+    last_lines = "\n".join(err.tail or out.tail) or "(it said nothing)"
+    return f"Its last words:\n{last_lines}"

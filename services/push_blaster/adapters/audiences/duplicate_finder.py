@@ -15,7 +15,7 @@ CHUNK: Final = 500_000
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
-class UserSpool:
+class DuplicateFinder:
     """The users of a file in their order, on disk; 24 bytes each."""
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class UserSpool:
         self._path.unlink(missing_ok=True)
 
     def _find_in(self, bucket: int, buckets: int) -> NDArray[Any]:
-        chosen = [self._choose(rows, at, bucket, buckets) for at, rows in self._read()]
+        chosen = [self._choose(rows, at, bucket, buckets) for at, rows in self._read_buckets()]
         rows = np.concatenate(chosen) if chosen else np.empty(0, _PLACED)
         rows = rows[np.lexsort((rows["place"], rows["tail"], rows["head"]))]
         is_repeat = np.zeros(len(rows), dtype=bool)
@@ -65,7 +65,7 @@ class UserSpool:
         chosen["line"], chosen["place"] = rows["line"][places], places + first_place
         return chosen
 
-    def _read(self) -> Iterator[tuple[int, NDArray[Any]]]:
+    def _read_buckets(self) -> Iterator[tuple[int, NDArray[Any]]]:
         for place in range(0, self.count, CHUNK):
             yield place, np.fromfile(self._path, _ROW, CHUNK, offset=place * _ROW.itemsize)
 

@@ -17,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from push_blaster.adapters.audiences.audience_csv import AudienceCsv, open_audience, open_text
-from push_blaster.adapters.audiences.duplicate_finder import UserSpool
+from push_blaster.adapters.audiences.duplicate_finder import DuplicateFinder
 from push_blaster.domain.audiences.audience import AudienceRow, Batch
 
 #: How many bad rows are kept to be shown.
@@ -103,20 +103,20 @@ def freeze_rows(
 
 
 def _write_draft(csv_path: Path, draft: Path, counts: _Counts, max_size: int) -> tuple[str, ...]:
-    spool = UserSpool(draft.with_suffix(".users"))
+    duplicates = DuplicateFinder(draft.with_suffix(".users"))
     try:
         with open_text(csv_path) as file, draft.open("wb") as frozen:
             audience = open_audience(file, csv_path.name)
-            for line in _valid_lines(audience, counts, spool):
+            for line in _valid_lines(audience, counts, duplicates):
                 frozen.write(line)
-                _check_size(counts, spool, max_size, csv_path.name)
+                _check_size(counts, duplicates, max_size, csv_path.name)
             _check_not_empty(counts, csv_path.name)
             frozen.flush()
             os.fsync(frozen.fileno())
-        _drop_repeats(draft, counts, spool.find_repeats())
+        _drop_repeats(draft, counts, duplicates.find_repeats())
         _refuse_too_many(counts, max_size, csv_path.name)
     finally:
-        spool.close()
+        duplicates.close()
     return audience.columns
 
 
@@ -214,14 +214,16 @@ def _read_line(line: bytes) -> AudienceRow:
     return AudienceRow(UUID(row["userId"]), row["variables"])
 
 
-def _valid_lines(audience: AudienceCsv, counts: _Counts, spool: UserSpool) -> Iterator[bytes]:
+def _valid_lines(
+    audience: AudienceCsv, counts: _Counts, duplicates: DuplicateFinder
+) -> Iterator[bytes]:
     for row in audience.rows:
         counts.generated += 1
         if row.problem:
             _keep_bad(counts, row.line, row.problem)
             continue
         counts.valid += 1
-        spool.add(UUID(row.user_id).bytes, row.line)
+        duplicates.add(UUID(row.user_id).bytes, row.line)
         yield _line(row.user_id, row.variables)
 
 
@@ -234,12 +236,12 @@ def _keep_bad(counts: _Counts, line: int, problem: str) -> None:
         counts.bad_rows.append({"line": line, "problem": problem})
 
 
-def _check_size(counts: _Counts, spool: UserSpool, max_size: int, name: str) -> None:
+def _check_size(counts: _Counts, duplicates: DuplicateFinder, max_size: int, name: str) -> None:
     """Stop a script that writes too many users soon after there is one too many."""
     if counts.valid <= max(max_size, counts.looked_at * 1.1):
         return
     counts.looked_at = counts.valid
-    counts.repeats = len(spool.find_repeats())
+    counts.repeats = len(duplicates.find_repeats())
     _refuse_too_many(counts, max_size, name)
 
 

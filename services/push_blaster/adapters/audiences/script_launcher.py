@@ -25,7 +25,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 MEGABYTE = 1024 * 1024
 OPEN_FILES = 256
 #: How long we go on killing what begets faster than it dies.
-PATIENCE_S = 5.0
+END_LIMIT_S = 5.0
 
 
 def main() -> None:
@@ -107,7 +107,7 @@ def _wait_for(script: int) -> int:
 
 def _end_descendants() -> None:
     """Kill until nothing is left: the orphans of what is killed become our children."""
-    give_up_at = time.monotonic() + PATIENCE_S
+    give_up_at = time.monotonic() + END_LIMIT_S
     while time.monotonic() < give_up_at:
         for pid in _descendants():
             with contextlib.suppress(ProcessLookupError):

@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.field_declaration import read_values
-from push_blaster.adapters.automations.json_values import check_can_be_told
+from push_blaster.adapters.automations.json_values import check_json_values
 from push_blaster.adapters.automations.push_schema import read_push
 from push_blaster.domain.automations.automation import Automation
 
@@ -26,7 +26,7 @@ def complete_document(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     for number, push in enumerate(document["pushSequence"], start=1):
         push["id"] = push["id"] or f"push-{number}"
         push["sequenceOrder"] = push.get("sequenceOrder") or number
-    check_can_be_told(document)
+    check_json_values(document)
     return document
 
 

@@ -126,7 +126,7 @@ class DocumentFiles:
         path = self._path(document_id)
         if not path.exists():
             raise self._missing(document_id)
-        return self._read(path)
+        return self._read_document(path)
 
     def create(self, document: Mapping[str, Any]) -> None:
         """Write a new document; DocumentExistsError if its id is taken."""
@@ -200,11 +200,11 @@ class DocumentFiles:
         if known and known.stamp == stamp:
             return known
         try:
-            return _KnownFile(stamp, self._read(self.folder / name), None)
+            return _KnownFile(stamp, self._read_document(self.folder / name), None)
         except BrokenDocumentError as error:
             return _KnownFile(stamp, None, BrokenFile(name, str(error)))
 
-    def _read(self, path: Path) -> Mapping[str, Any]:
+    def _read_document(self, path: Path) -> Mapping[str, Any]:
         try:
             document = self._kind.complete(json.loads(path.read_text(encoding="utf-8-sig")))
         except ValidationError as error:

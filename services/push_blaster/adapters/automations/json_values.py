@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 _NUL: Final = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
-def check_can_be_told(document: Mapping[str, Any]) -> None:
+def check_json_values(document: Mapping[str, Any]) -> None:
     """Refuse what a file may hold, and no answer and no database: one would hide all the others.
 
     Raises: marshmallow's ValidationError.

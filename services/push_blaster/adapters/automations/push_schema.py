@@ -93,7 +93,7 @@ class PushVariantSchema(KeptSchema):
     )
 
 
-def _are_told_apart(variants: list[Mapping[str, Any]]) -> None:
+def _have_distinct_ids(variants: list[Mapping[str, Any]]) -> None:
     ids = [variant["id"] for variant in variants]
     if len(set(ids)) < len(ids):
         raise ValidationError("Each variant of a push has an id of its own.")
@@ -117,7 +117,7 @@ class AutomationPushSchema(PlaceSchema):
         optional(
             fields.List,
             cls_or_instance=fields.Nested(PushVariantSchema),
-            validate=[validate.Length(max=MAX_VARIANTS), _are_told_apart],
+            validate=[validate.Length(max=MAX_VARIANTS), _have_distinct_ids],
         ),
         read=lambda variants: tuple(Variant(**read_values(_VARIANT, v)) for v in variants),
     )

@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, pre_load, validate, validates_s
 
 from push_blaster.adapters.automations.field_checks import is_id, worded
 from push_blaster.adapters.automations.field_declaration import KeptSchema, optional
-from push_blaster.adapters.automations.json_values import check_can_be_told
+from push_blaster.adapters.automations.json_values import check_json_values
 from push_blaster.adapters.automations.push_schema import (
     BODY_LENGTH,
     SEQUENCE_LENGTH,
@@ -142,7 +142,7 @@ def complete_template(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     for number, push in enumerate(template["pushTemplates"], start=1):
         push["sequenceOrder"] = push.get("sequenceOrder") or number
         push["variables"] = find_names(" ".join(push[field] or "" for field in TEXTS))
-    check_can_be_told(template)
+    check_json_values(template)
     return template
 
 

@@ -88,7 +88,7 @@ def read_journals(folder: Path, page: LedgerPage) -> list[JournalEntry]:
 
     A line that cannot be read ends its journal: whoever stands behind it stays in doubt.
     """
-    return [entry for path in _find(folder, page) for entry in _read(path)]
+    return [entry for path in _find(folder, page) for entry in _read_entries(path)]
 
 
 def delete_journals(folder: Path, page: LedgerPage) -> None:
@@ -112,7 +112,7 @@ def _find(folder: Path, page: LedgerPage) -> list[Path]:
     return sorted(_folder(folder).glob(f"*/{_name(page)}"))
 
 
-def _read(path: Path) -> Iterator[JournalEntry]:
+def _read_entries(path: Path) -> Iterator[JournalEntry]:
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:

@@ -59,13 +59,13 @@ class TokenBucket:
             return allowed
         return 0
 
-    def note(self, well: int, failed: int, over_quota: int) -> None:
+    def note(self, succeeded: int, failed: int, over_quota: int) -> None:
         """Take what became of messages: taken by the provider, failed by it, over its quota."""
         now = self._clock()
         with self._lock:
-            self._breaker.note(well, failed, now)
+            self._breaker.note(succeeded, failed, now)
             since, all_, over = self._second
-            all_, over = all_ + well + failed + over_quota, over + over_quota
+            all_, over = all_ + succeeded + failed + over_quota, over + over_quota
             if now - since < 1:
                 self._second = (since, all_, over)
                 return

@@ -68,7 +68,7 @@ class DeviceSource:
         for start in range(0, len(user_ids), self._options.batch_size):
             page = user_ids[start : start + self._options.batch_size]
             try:
-                self._read(self._ask(page), set(page), now, found)
+                self._read_devices(self._ask(page), set(page), now, found)
             except _Failure as failure:
                 found.unknown |= dict.fromkeys(page, f"the device source {failure}")
         return found
@@ -116,7 +116,9 @@ class DeviceSource:
             raise _Failure(f"answered without a list under {path!r}", may_pass=False)
         return found
 
-    def _read(self, items: list[Any], asked: set[UUID], now: datetime, found: FoundDevices) -> None:
+    def _read_devices(
+        self, items: list[Any], asked: set[UUID], now: datetime, found: FoundDevices
+    ) -> None:
         """Add the devices of those who were asked for, the one seen last first."""
         devices: dict[UUID, list[Device]] = {}
         unknown: dict[UUID, str] = {}

@@ -12,7 +12,7 @@ from push_blaster.adapters.devices.subscription_keys import BadKeyError, decode
 from push_blaster.adapters.transports.webpush_encryption import encode, point_of
 
 #: How long a signature is valid; push services accept up to a day.
-LIFE: Final = timedelta(hours=12)
+TOKEN_LIFETIME: Final = timedelta(hours=12)
 RENEW_BEFORE: Final = timedelta(hours=1)
 #: How many signatures are kept; users give the endpoints, so the number of origins has no limit.
 KEPT: Final = 1_000
@@ -44,7 +44,7 @@ class Vapid:
         header, renew_at = self._kept.get(origin, ("", 0.0))
         if now.timestamp() < renew_at:
             return header
-        expiry = now + LIFE
+        expiry = now + TOKEN_LIFETIME
         claims = {"aud": origin, "exp": int(expiry.timestamp()), "sub": self._subject}
         token = jwt.encode(self._signer, claims).decode()  # type: ignore[no-untyped-call]  # ships no types
         header = f"vapid t={token}, k={self.public_key}"

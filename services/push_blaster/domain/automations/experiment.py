@@ -37,7 +37,7 @@ def choose_variant(
     return variants[-1]
 
 
-def is_held_out(percent: float, user_id: UUID, automation_id: str = "") -> bool:
+def is_in_holdout(percent: float, user_id: UUID, automation_id: str = "") -> bool:
     """Return whether the user is among the `percent` who get none of this automation's pushes.
 
     Without an automation, none of any: the same users for all of them.

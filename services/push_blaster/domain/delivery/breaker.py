@@ -47,19 +47,19 @@ class Breaker:
         self.state, self._probed_at = BreakerState.HALF_OPEN, now
         return min(PROBE, wanted)
 
-    def note(self, well: int, failed: int, now: float) -> None:
+    def note(self, succeeded: int, failed: int, now: float) -> None:
         """Take what became of messages."""
         if self.state is BreakerState.HALF_OPEN:
-            self._judge_probe(well, failed, now)
+            self._judge_probe(succeeded, failed, now)
             return
-        self._recent.extend([True] * min(well, WINDOW) + [False] * min(failed, WINDOW))
+        self._recent.extend([True] * min(succeeded, WINDOW) + [False] * min(failed, WINDOW))
         failures = len(self._recent) - sum(self._recent)
         is_known = self.state is BreakerState.CLOSED and len(self._recent) >= ENOUGH
         if is_known and failures * 2 > len(self._recent):
             self._open(now)
 
-    def _judge_probe(self, well: int, failed: int, now: float) -> None:
-        if well > failed:
+    def _judge_probe(self, succeeded: int, failed: int, now: float) -> None:
+        if succeeded > failed:
             self.state, self._opened = BreakerState.CLOSED, 0
             self._recent.clear()
         elif failed:

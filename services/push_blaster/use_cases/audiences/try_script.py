@@ -127,9 +127,9 @@ def find_run(database: Database, script_id: str, run_id: UUID) -> RunRecord:
     return run
 
 
-def wait_for_run(database: Database, run: RunRecord, patience: timedelta) -> RunRecord:
-    """Return the run once it has ended, or as it stands when patience ends."""
-    give_up_at = time.monotonic() + patience.total_seconds()
+def wait_for_run(database: Database, run: RunRecord, limit: timedelta) -> RunRecord:
+    """Return the run once it has ended, or as it stands when `limit` has passed."""
+    give_up_at = time.monotonic() + limit.total_seconds()
     while run.ended_at is None and time.monotonic() < give_up_at:
         time.sleep(LOOK_S)
         run = find_run(database, run.script_id, run.id)

@@ -35,8 +35,8 @@ class FileFollower:
         unwanted = self._find_unwanted()
         self._since = {id_: self._since.get(id_, now) for id_ in unwanted}
         cancelled = []
-        for execution_id, (reason, patience) in unwanted.items():
-            if now - self._since[execution_id] >= patience:
+        for execution_id, (reason, delay) in unwanted.items():
+            if now - self._since[execution_id] >= delay:
                 with suppress(CannotStopError):  # it went live, or ended, meanwhile
                     cancel_execution(self.database, execution_id, reason, now)
                     cancelled.append(execution_id)

@@ -24,9 +24,9 @@ class AutomationLists:
         """Return the documents with counters from the engine's records, not their own old ones."""
         stored = list(found)
         statistics = self.read_statistics([one.automation.id for one in stored])
-        return [self._show(one, statistics.get(one.automation.id, {}), now) for one in stored]
+        return [self._describe(one, statistics.get(one.automation.id, {}), now) for one in stored]
 
-    def _show(
+    def _describe(
         self, stored: StoredAutomation, statistics: Mapping[str, object], now: datetime
     ) -> Mapping[str, Any]:
         next_at = self._next_slot(stored.automation, now)

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from push_blaster.domain.audiences.audience import AudienceRow
-from push_blaster.domain.automations.experiment import is_held_out
+from push_blaster.domain.automations.experiment import is_in_holdout
 from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.executions.execution import Execution, Trigger
 from push_blaster.domain.executions.limits import Limits
@@ -27,8 +27,8 @@ def find_holdout(
     own = automation.settings.holdout_percent
     found = {}
     for user_id in (row.user_id for row in rows if states.get(row.user_id, _STATE) == _STATE):
-        if is_held_out(limits.holdout_percent, user_id):
+        if is_in_holdout(limits.holdout_percent, user_id):
             found[user_id] = Refusal(user_id, _STATE, "held out of every automation")
-        elif is_held_out(own, user_id, automation.id):
+        elif is_in_holdout(own, user_id, automation.id):
             found[user_id] = Refusal(user_id, _STATE, "held out of this automation")
     return found

@@ -252,8 +252,8 @@ def _inform_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
     outcomes = Counter(delivery.outcome for delivery in group)
     over_quota = sum(delivery.is_over_quota for delivery in group)
     failed = outcomes[Outcome.DEFERRED] + outcomes[Outcome.IN_DOUBT] - over_quota
-    well = sum(outcomes[outcome] for outcome in _FINAL)
-    pacer.note(well, failed, over_quota)
+    succeeded = sum(outcomes[outcome] for outcome in _FINAL)
+    pacer.note(succeeded, failed, over_quota)
 
 
 def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:

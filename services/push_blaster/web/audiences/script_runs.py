@@ -31,7 +31,7 @@ from push_blaster.web.frame.common_schemas import LogQuerySchema, LogSchema, Sta
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
 
 #: How long the original's POST waits for a script's end before it answers where to look for it.
-PATIENCE: Final = timedelta(seconds=60)
+WAIT_LIMIT: Final = timedelta(seconds=60)
 
 
 _ONE: Final = "/api/scripts/<script_id>/runs/<uuid:run_id>"
@@ -122,7 +122,7 @@ def _add_trials(routes: Routes, database: Database, scripts: ScriptFolder) -> No
     def run_and_wait(**asked: Any) -> ResponseReturnValue:
         """Try a script out and wait for it, up to a minute; nobody is sent to."""
         run = ask_for_trial(database, scripts, TrialRequest(**asked), utc_now())
-        return _answer_trial(database, wait_for_run(database, run, PATIENCE))
+        return _answer_trial(database, wait_for_run(database, run, WAIT_LIMIT))
 
     @routes.route("/api/scripts/<script_id>/run", methods=["POST"])
     @asks_for(Role.OPERATOR)

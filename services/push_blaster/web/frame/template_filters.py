@@ -138,7 +138,7 @@ def plain(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def words(name: str) -> str:
+def spell_out(name: str) -> str:
     """Return a name of the API as words: live_execution is Live execution."""
     return LABELS.get(name) or name.replace("_", " ").replace("-", " ").capitalize()
 
@@ -184,12 +184,12 @@ def _day_of_month(schedule: Schedule) -> str:
     return f"{day}{ending}"
 
 
-def told(value: object) -> str:
+def as_text(value: object) -> str:
     """Return any value of a document as a person reads it."""
     if isinstance(value, list):
-        return ", ".join(map(told, value)) or "—"
+        return ", ".join(map(as_text, value)) or "—"
     if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {told(part)}" for name, part in value.items()) or "—"
+        return "; ".join(f"{name}: {as_text(part)}" for name, part in value.items()) or "—"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "—" if value in (None, "") else str(value)
@@ -207,12 +207,12 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "span": span,
     "number": number,
     "plain": plain,
-    "words": words,
+    "words": spell_out,
     "mode_words": mode_words,
     "layer_words": layer_words,
     "tone": tone,
     "schedule_words": schedule_words,
     "pair_up": pair_up,
-    "told": told,
+    "as_text": as_text,
     "parsed": datetime.fromisoformat,
 }

@@ -35,9 +35,9 @@ def read_gauges_from(
     """Return the function that reads all gauges; without the database, those that need none."""
 
     def read() -> Iterator[Gauge]:
-        well = {name: state == "ok" for name, state in check_parts(pings).items()}
-        yield _one("push_database_up", "Whether the database answers.", well["database"])
-        yield _one("push_cadence_up", "Whether the cadence service is well.", well["cadence"])
+        is_up = {name: state == "ok" for name, state in check_parts(pings).items()}
+        yield _one("push_database_up", "Whether the database answers.", is_up["database"])
+        yield _one("push_cadence_up", "Whether the cadence service is well.", is_up["cadence"])
         broken = len(files.list_all().broken)
         yield _one("push_broken_automations", "Files that are no automation.", broken)
         try:

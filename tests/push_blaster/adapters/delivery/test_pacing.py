@@ -56,10 +56,10 @@ def test_answers_over_quota_slow_down_and_clean_seconds_speed_up() -> None:
     bucket = TokenBucket(600_000, clock=clock)
 
     clock.now += 1.1
-    bucket.note(well=90, failed=0, over_quota=10)
+    bucket.note(succeeded=90, failed=0, over_quota=10)
     slowed = rate(bucket)
     clock.now += 1.1
-    bucket.note(well=100, failed=0, over_quota=1)
+    bucket.note(succeeded=100, failed=0, over_quota=1)
     faster = rate(bucket)
 
     assert (slowed, faster) == (420_000, 428_400)
@@ -68,7 +68,7 @@ def test_answers_over_quota_slow_down_and_clean_seconds_speed_up() -> None:
 def test_while_the_provider_fails_nobody_sends_and_a_stop_is_heard() -> None:
     clock = Clock()
     bucket = TokenBucket(600_000, clock=clock)
-    bucket.note(well=0, failed=60, over_quota=0)
+    bucket.note(succeeded=0, failed=60, over_quota=0)
     looks = iter([False, False, True])
 
     assert bucket.take(100, lambda: next(looks)) == 0

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from push_blaster.domain.automations.experiment import Variant, choose_variant, is_held_out
+from push_blaster.domain.automations.experiment import Variant, choose_variant, is_in_holdout
 
 DICE = random.Random(20251125)  # noqa: S311 - repeatable, no secret
 USERS = [UUID(int=DICE.getrandbits(128)) for _ in range(100_000)]
@@ -46,8 +46,8 @@ def test_without_variants_there_is_nothing_to_choose() -> None:
 
 @pytest.mark.parametrize("percent", [0.5, 10, 50])
 def test_a_holdout_is_the_share_that_was_asked_for(percent: float) -> None:
-    everywhere = [u for u in USERS if is_held_out(percent, u)]
-    here = [u for u in USERS if is_held_out(percent, u, "daily")]
+    everywhere = [u for u in USERS if is_in_holdout(percent, u)]
+    here = [u for u in USERS if is_in_holdout(percent, u, "daily")]
 
     assert share(everywhere) == pytest.approx(percent / 100, abs=CLOSE)
     assert share(here) == pytest.approx(percent / 100, abs=CLOSE)
@@ -56,19 +56,19 @@ def test_a_holdout_is_the_share_that_was_asked_for(percent: float) -> None:
 
 
 def test_nobody_and_everybody_are_exact() -> None:
-    assert not any(is_held_out(0, u) for u in USERS)
-    assert all(is_held_out(100, u) for u in USERS)
+    assert not any(is_in_holdout(0, u) for u in USERS)
+    assert all(is_in_holdout(100, u) for u in USERS)
 
 
 def test_raising_a_holdout_only_adds_users() -> None:
-    five = {u for u in USERS if is_held_out(5, u)}
+    five = {u for u in USERS if is_in_holdout(5, u)}
 
-    assert five < {u for u in USERS if is_held_out(6, u)}
+    assert five < {u for u in USERS if is_in_holdout(6, u)}
 
 
 def test_who_is_held_out_is_independent_of_the_variant() -> None:
     variants = (Variant(id="a"), Variant(id="b"))
-    held_out = [u for u in USERS if is_held_out(20, u, "daily")]
+    held_out = [u for u in USERS if is_in_holdout(20, u, "daily")]
 
     of_a = sum(choose_variant(variants, "daily", "", u) is variants[0] for u in held_out)
 

@@ -139,7 +139,7 @@ def test_the_originals_post_tells_what_a_failed_script_said(
 def test_a_script_that_takes_longer_is_told_where_to_look_for(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script_runs, "PATIENCE", timedelta(0))
+    monkeypatch.setattr(script_runs, "WAIT_LIMIT", timedelta(0))
 
     response = client.post("/api/scripts", json={"scriptId": "users"})
 

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
-from push_blaster.domain.automations.experiment import Variant, choose_variant, is_held_out
+from push_blaster.domain.automations.experiment import Variant, choose_variant, is_in_holdout
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from tests.builders import NOON
@@ -83,8 +83,8 @@ def test_whoever_is_held_out_gets_nothing_and_is_counted(
     execution = bench.run(bench.start(parameters={"users": 60}, settings={"holdoutPercent": 30}))
 
     everyone = [UUID(user(n)) for n in range(1, 61)]
-    globally = {u for u in everyone if is_held_out(20, u)}
-    here = {u for u in everyone if is_held_out(30, u, execution.automation.id)}
+    globally = {u for u in everyone if is_in_holdout(20, u)}
+    here = {u for u in everyone if is_in_holdout(30, u, execution.automation.id)}
     assert globally - here
     assert here - globally
     assert {UUID(m["userId"]) for m in messages(bench)} == set(everyone) - globally - here
