@@ -17,6 +17,7 @@ from push_blaster.adapters.automations.field_declaration import (
     declare,
     optional,
     read_values,
+    texts,
 )
 from push_blaster.adapters.automations.push_schema import SEQUENCE_LENGTH, AutomationPushSchema
 from push_blaster.adapters.automations.schedule_schema import ScheduleSchema, read_schedule
@@ -46,7 +47,7 @@ class CustomScriptSchema(KeptSchema):
 
     script_id = declare(
         fields.String(required=True, validate=validate.Length(min=1)),
-        form=FormField("Audience script", "own place", "choice"),
+        FormField("Audience script", "own place", widget="choice"),
     )
     parameters = declare(optional(fields.Dict, keys=fields.String()), gives="script_parameters")
 
@@ -62,11 +63,7 @@ class _Criteria(KeptSchema):
     """Who it sends to."""
 
     custom_script = optional(fields.Nested, nested=CustomScriptSchema)
-    manual_user_ids = declare(
-        optional(fields.List, cls_or_instance=fields.String()),
-        read=tuple,
-        form=FormField("User ids", "users", "lines", "One id per line"),
-    )
+    manual_user_ids = texts(FormField("User ids", "users", "One id per line"))
     uploaded_file = declare(
         optional(fields.Nested, nested=UploadedFileSchema),
         gives="upload",
@@ -86,11 +83,9 @@ class AutomationSchema(KeptSchema):
     """An automation, as its file and the API show it."""
 
     id = declare(fields.String(required=True, validate=is_id))
-    name = declare(
-        fields.String(required=True, validate=worded(255)), form=FormField("Name", "name")
-    )
+    name = declare(fields.String(required=True, validate=worded(255)), FormField("Name", "name"))
     description = declare(
-        optional(fields.String, load_default=""), gives="", form=FormField("Description", "name")
+        optional(fields.String, load_default=""), FormField("Description", "name"), gives=""
     )
     type = fields.String(required=True, validate=validate.OneOf(TYPES))
     status = declare(fields.String(load_default="draft", validate=validate.OneOf(STATUSES)))

@@ -4,8 +4,9 @@ A field is declared once, in its schema. `declare` adds to the marshmallow field
 the typed automation of the domain, and how the form on the page asks for it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeVar
 
@@ -13,6 +14,8 @@ from marshmallow import INCLUDE, Schema, fields, validate
 
 from chassis.schemas import DocumentSchema
 
+#: Returns what a document's value is in the typed automation.
+Read = Callable[[Any], object]
 AnyField = TypeVar("AnyField", bound=fields.Field[Any])
 _KEY: Final = "declaration"
 
@@ -44,18 +47,19 @@ Widget = Literal[
 class FormField:
     """A field of the form.
 
-    Shape: `usual` stands greyed in an empty field. `options` are pairs of a value and its label.
-    With `only` the field is shown for that frequency only, with `but` for every other one. With
-    `if_given` it is shown only where the document has a value.
+    Shape: without a `widget` the type of the field decides. `usual` stands greyed in an empty
+    field. `choices` are the values with their labels; the first one is the default. With `only`
+    the field is shown for that frequency only, with `but` for every other one. With `if_given` it
+    is shown only where the document has a value.
     """
 
     label: str
     section: Section
-    widget: Widget = "text"
     hint: str = ""
     _: KW_ONLY
+    widget: Widget | None = None
     usual: object = ""
-    options: Sequence[tuple[str, str]] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
     rows: int = 3
     only: str = ""
     but: str = ""
@@ -70,9 +74,9 @@ class Declaration:
     empty if only the document has the field. `read` turns the document's value into the attribute.
     """
 
-    gives: str | None
-    read: Callable[[Any], object]
     form: FormField | None
+    gives: str | None
+    read: Read
 
 
 class KeptSchema(DocumentSchema):
@@ -82,25 +86,45 @@ class KeptSchema(DocumentSchema):
         unknown = INCLUDE
 
 
-def optional(field: type[fields.Field[Any]], **options: Any) -> fields.Field[Any]:
+def optional(kind: type[fields.Field[Any]], **options: Any) -> fields.Field[Any]:
     """Return a field that may be null."""
-    return field(allow_none=True, **options)
-
-
-def one_of(kind: type[StrEnum]) -> fields.Field[Any]:
-    """Return a field that may be null, or one of the texts of an enum."""
-    return optional(fields.String, validate=validate.OneOf([member.value for member in kind]))
+    return kind(allow_none=True, **options)
 
 
 def declare(
-    field: AnyField,
-    gives: str | None = None,
-    read: Callable[[Any], object] = lambda value: value,
+    schema_field: AnyField,
     form: FormField | None = None,
+    *,
+    gives: str | None = None,
+    read: Read = lambda value: value,
 ) -> AnyField:
     """Return the field, with what it becomes and how the form asks for it."""
-    field.metadata = {**field.metadata, _KEY: Declaration(gives, read, form)}
-    return field
+    declaration = Declaration(form, gives, read)
+    schema_field.metadata = {**schema_field.metadata, _KEY: declaration}
+    return schema_field
+
+
+def one_of(kind: type[StrEnum], form: FormField) -> fields.Field[Any]:
+    """Return a field that may be null, or one of the texts of an enum."""
+    rule = validate.OneOf([member.value for member in kind])
+    return declare(optional(fields.String, validate=rule), form, read=kind)
+
+
+def minutes(gives: str, form: FormField, rule: validate.Range, **options: Any) -> fields.Field[Any]:
+    """Return a field that may be null, or how long something is; it is read as a timedelta."""
+    number = optional(fields.Float, validate=rule, **options)
+    return declare(number, form, gives=gives, read=lambda value: timedelta(minutes=value))
+
+
+def tick(form: FormField, **options: Any) -> fields.Field[Any]:
+    """Return a field that may be null, true or false."""
+    return declare(optional(fields.Boolean, **options), form)
+
+
+def texts(form: FormField, **options: Any) -> fields.Field[Any]:
+    """Return a field that may be null, or a list of texts."""
+    listed = optional(fields.List, cls_or_instance=fields.String(), **options)
+    return declare(listed, form, read=tuple)
 
 
 def read_values(schema: Schema, part: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -117,29 +141,29 @@ def read_values(schema: Schema, part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _find_values(schema: Schema, part: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for field in schema.fields.values():
-        value = part.get(field.data_key or "")
-        declaration = _find_declaration(field)
+    for one in schema.fields.values():
+        value = part.get(one.data_key or "")
+        declaration = _find_declaration(one)
         if value is None:
             continue
-        if declaration is None and isinstance(field, fields.Nested):
-            yield from _find_values(_schema_of(field), value)
+        if declaration is None and isinstance(one, fields.Nested):
+            yield from _find_values(_schema_of(one), value)
         elif declaration and declaration.gives != "":
-            yield declaration.gives or str(field.name), declaration.read(value)
+            yield declaration.gives or str(one.name), declaration.read(value)
 
 
 def find_form_fields(
     schema: Schema, at: str = ""
 ) -> Iterator[tuple[str, fields.Field[Any], FormField]]:
     """Yield every field of the form with its path in the document: `pushSequence.#.title`."""
-    for field in schema.fields.values():
-        path = f"{at}{field.data_key}"
-        declaration = _find_declaration(field)
+    for one in schema.fields.values():
+        path = f"{at}{one.data_key}"
+        declaration = _find_declaration(one)
         if declaration and declaration.form:
-            yield path, field, declaration.form
-        inner = field.inner if isinstance(field, fields.List) else field
+            yield path, one, declaration.form
+        inner = one.inner if isinstance(one, fields.List) else one
         if isinstance(inner, fields.Nested):
-            place = path if inner is field else f"{path}.#"
+            place = path if inner is one else f"{path}.#"
             yield from find_form_fields(_schema_of(inner), f"{place}.")
 
 

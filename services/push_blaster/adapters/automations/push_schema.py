@@ -14,11 +14,11 @@ from push_blaster.adapters.automations.field_declaration import (
     FormField,
     KeptSchema,
     declare,
+    minutes,
     optional,
     read_values,
 )
 from push_blaster.adapters.automations.schedule_fields import read_absolute_time
-from push_blaster.adapters.automations.schedule_schema import read_minutes
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.automations.experiment import Variant
 
@@ -36,16 +36,16 @@ _LAYER: Final = validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} i
 class PushTimingSchema(KeptSchema):
     """When a push comes: so long after the last one, or at a time."""
 
-    delay_after_previous = declare(
-        optional(fields.Float, load_default=0, validate=validate.Range(min=0, max=7 * DAY_MINUTES)),
-        gives="delay",
-        read=read_minutes,
-        form=FormField("Minutes after the previous push", "push", "number"),
+    delay_after_previous = minutes(
+        "delay",
+        FormField("Minutes after the previous push", "push"),
+        validate.Range(min=0, max=7 * DAY_MINUTES),
+        load_default=0,
     )
     absolute_time = declare(
         optional(fields.String, validate=is_absolute_time),
+        FormField("Or at a fixed time", "push", "HH:MM, or a date and time"),
         gives="",
-        form=FormField("Or at a fixed time", "push", hint="HH:MM, or a date and time"),
     )
 
 
@@ -55,12 +55,12 @@ class PlaceSchema(KeptSchema):
     sequence_order = optional(fields.Integer)
     layer_id = declare(
         fields.Integer(strict=True, load_default=1, validate=_LAYER),
-        form=FormField("Layer", "own place", "choice"),
+        FormField("Layer", "own place", widget="choice"),
     )
     audience_name = declare(
         optional(fields.String),
+        FormField("Audience", "own place", "Its name in the script"),
         read=lambda name: name or "default",
-        form=FormField("Audience", "own place", hint="Its name in the script"),
     )
     timing = fields.Nested(PushTimingSchema, load_default=lambda: {"delayAfterPrevious": 0})
 
@@ -70,7 +70,7 @@ class PushVariantSchema(KeptSchema):
 
     id = declare(
         fields.String(required=True, validate=validate.Length(min=1, max=100)),
-        form=FormField("Variant name", "variant", hint="Its name in reports"),
+        FormField("Variant name", "variant", "Its name in reports"),
     )
     weight = declare(
         optional(
@@ -78,19 +78,16 @@ class PushVariantSchema(KeptSchema):
             load_default=1,
             validate=validate.Range(min=0, min_inclusive=False, max=1_000_000),
         ),
-        form=FormField("Weight", "variant", "number", "Relative to the other variants"),
+        FormField("Weight", "variant", "Relative to the other variants"),
     )
     title = declare(
-        optional(fields.String, validate=TITLE_LENGTH),
-        form=FormField("Variant title", "variant texts"),
+        optional(fields.String, validate=TITLE_LENGTH), FormField("Variant title", "variant texts")
     )
     body = declare(
         optional(fields.String, validate=BODY_LENGTH),
-        form=FormField("Variant text", "variant texts", "area"),
+        FormField("Variant text", "variant texts", widget="area"),
     )
-    deep_link = declare(
-        optional(fields.String), form=FormField("Variant deep link", "variant texts")
-    )
+    deep_link = declare(optional(fields.String), FormField("Variant deep link", "variant texts"))
 
 
 def _have_distinct_ids(variants: list[Mapping[str, Any]]) -> None:
@@ -104,14 +101,14 @@ class AutomationPushSchema(PlaceSchema):
 
     id = declare(optional(fields.String, load_default=""))
     title = declare(
-        fields.String(required=True, validate=TITLE_LENGTH), form=FormField("Title", "push texts")
+        fields.String(required=True, validate=TITLE_LENGTH), FormField("Title", "push texts")
     )
     body = declare(
         fields.String(required=True, validate=BODY_LENGTH),
-        form=FormField("Text", "push texts", "area"),
+        FormField("Text", "push texts", widget="area"),
     )
     deep_link = declare(
-        optional(fields.String, load_default=""), form=FormField("Deep link", "push texts")
+        optional(fields.String, load_default=""), FormField("Deep link", "push texts")
     )
     variants = declare(
         optional(

@@ -1,7 +1,6 @@
 """When an automation sends, as its document says it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -17,6 +16,7 @@ from push_blaster.adapters.automations.field_declaration import (
     FormField,
     KeptSchema,
     declare,
+    minutes,
     one_of,
     optional,
     read_values,
@@ -24,20 +24,14 @@ from push_blaster.adapters.automations.field_declaration import (
 from push_blaster.adapters.automations.schedule_fields import read_date, read_time
 from push_blaster.domain.automations.automation import Frequency, MissedRunPolicy, Schedule
 
-
-def read_minutes(value: float) -> timedelta:
-    """Return how long a number of minutes is."""
-    return timedelta(minutes=value)
-
-
-_FREQUENCIES: Final = (
-    ("once", "Once"),
-    ("daily", "Every day"),
-    ("weekly", "Every week"),
-    ("monthly", "Every month"),
-    ("custom", "Cron expression"),
-)
-_MISSED: Final = (("", "run late (default)"), ("run_late", "run late"), ("skip", "are skipped"))
+_FREQUENCIES: Final = {
+    "once": "Once",
+    "daily": "Every day",
+    "weekly": "Every week",
+    "monthly": "Every month",
+    "custom": "Cron expression",
+}
+_MISSED: Final = {"run_late": "run late", "skip": "are skipped"}
 #: How real files call the day and the time of one send, and what each has to be.
 _OTHER_NAMES: Final = {
     "startDate": ("scheduledDate", is_date),
@@ -53,71 +47,60 @@ class ScheduleSchema(KeptSchema):
 
     frequency = declare(
         fields.String(required=True, validate=validate.OneOf([f.value for f in Frequency])),
+        FormField("Frequency", "schedule", choices=_FREQUENCIES),
         read=Frequency,
-        form=FormField("Frequency", "schedule", "choice", options=_FREQUENCIES),
     )
     execution_time = declare(
         optional(fields.String, validate=is_time),
-        read=read_time,
-        form=FormField(
-            "Live send time (T)", "schedule", "time", "When users get the first push", but="custom"
+        FormField(
+            "Live send time (T)",
+            "schedule",
+            "When users get the first push",
+            widget="time",
+            but="custom",
         ),
+        read=read_time,
     )
     timezone = declare(
         fields.String(load_default="America/Chicago", validate=is_zone),
-        form=FormField("Time zone", "schedule", hint="For example Europe/Berlin"),
+        FormField("Time zone", "schedule", "For example Europe/Berlin"),
     )
     start_date = declare(
         optional(fields.String, validate=is_date),
+        FormField("Start date", "schedule", widget="date"),
         read=read_date,
-        form=FormField("Start date", "schedule", "date"),
     )
     end_date = declare(
         optional(fields.String, validate=is_date),
+        FormField("End date", "schedule", widget="date"),
         read=read_date,
-        form=FormField("End date", "schedule", "date"),
     )
     day_of_month = declare(
         optional(fields.Integer, strict=True, validate=validate.Range(min=1, max=31)),
-        form=FormField(
-            "Day of the month",
-            "schedule",
-            "number",
-            "In shorter months: the last day",
-            only="monthly",
+        FormField(
+            "Day of the month", "schedule", "In shorter months: the last day", only="monthly"
         ),
     )
     cron_expression = declare(
         optional(fields.String, validate=is_cron),
-        form=FormField(
-            "Cron expression", "schedule", hint="Five or six fields; it sets T", only="custom"
-        ),
+        FormField("Cron expression", "schedule", "Five or six fields; it sets T", only="custom"),
     )
     days_of_week = declare(
         optional(fields.List, cls_or_instance=_DAY),
+        FormField("Days of the week", "schedule", widget="days", only="weekly"),
         read=tuple,
-        form=FormField("Days of the week", "schedule", "days", only="weekly"),
     )
-    lead_time_minutes = declare(
-        optional(fields.Float, load_default=30, validate=validate.Range(min=0, max=DAY_MINUTES)),
-        gives="lead_time",
-        read=read_minutes,
-        form=FormField(
-            "Lead time", "lead", "number", "Minutes before T at which an execution starts"
-        ),
+    lead_time_minutes = minutes(
+        "lead_time",
+        FormField("Lead time", "lead", "Minutes before T at which an execution starts"),
+        validate.Range(min=0, max=DAY_MINUTES),
+        load_default=30,
     )
-    missed_run_policy = declare(
-        one_of(MissedRunPolicy),
-        read=MissedRunPolicy,
-        form=FormField("Missed slots", "lead", "choice", options=_MISSED),
-    )
-    grace_minutes = declare(
-        optional(fields.Float, validate=validate.Range(min=0, max=7 * DAY_MINUTES)),
-        gives="grace",
-        read=read_minutes,
-        form=FormField(
-            "Grace period", "lead", "number", "Minutes that a missed slot may run late", usual=30
-        ),
+    missed_run_policy = one_of(MissedRunPolicy, FormField("Missed slots", "lead", choices=_MISSED))
+    grace_minutes = minutes(
+        "grace",
+        FormField("Grace period", "lead", "Minutes that a missed slot may run late", usual=30),
+        validate.Range(min=0, max=7 * DAY_MINUTES),
     )
 
     @validates_schema

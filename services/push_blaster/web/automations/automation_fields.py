@@ -4,7 +4,7 @@ A field's name in the form is its path in the document, such as `pushSequence.0.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 from marshmallow import fields
 
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
-from push_blaster.adapters.automations.field_declaration import FormField, find_form_fields
+from push_blaster.adapters.automations.field_declaration import FormField, Widget, find_form_fields
 from push_blaster.web.automations.document_paths import find_differences
 from push_blaster.web.automations.form_fields import (
     Read,
@@ -39,19 +39,37 @@ class Entry:
     """A field of the form, with what reads its text."""
 
     form: FormField
+    widget: Widget
     read: Read
     usual: object
+    options: Sequence[tuple[str, str]] = ()
 
     @property
     def is_wide(self) -> bool:
         """Whether it takes the whole width of the form; the others stand side by side."""
-        return self.form.widget in _WIDE
+        return self.widget in _WIDE
 
 
 def _make_entry(field: fields.Field[Any], form: FormField) -> Entry:
-    has_default = field.load_default is not None and not callable(field.load_default)
-    default = field.load_default if isinstance(field, fields.Number) and has_default else ""
-    return Entry(form, _READS.get(form.widget) or _find_read(field), form.usual or default)
+    widget = form.widget or ("choice" if form.choices else _find_widget(field))
+    default = field.load_default if isinstance(field.load_default, int | float) else ""
+    options = list(form.choices.items())
+    if options and field.allow_none:
+        options = [("", f"{options[0][1]} (default)"), *options]
+    read = _READS.get(widget) or _find_read(field)
+    return Entry(form, widget, read, form.usual or default, options)
+
+
+def _find_widget(field: fields.Field[Any]) -> Widget:
+    widgets = (w for kind, w in _WIDGETS.items() if isinstance(field, kind))
+    return next(widgets, "text")
+
+
+_WIDGETS: Final[Mapping[type[fields.Field[Any]], Widget]] = {
+    fields.Number: "number",
+    fields.Boolean: "tick",
+    fields.List: "lines",
+}
 
 
 def _find_read(field: fields.Field[Any]) -> Read:

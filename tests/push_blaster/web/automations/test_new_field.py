@@ -17,8 +17,8 @@ SCHEMA = "services/push_blaster/adapters/automations/settings_schema.py"
 ATTRIBUTE = "    rate_per_minute: int | None = None\n"
 FIELD = """    courier_name = declare(
         optional(fields.String, validate=validate.OneOf(["post", "pigeon"])),
+        FormField("Brought by", "delivery", "post or pigeon"),
         gives="courier",
-        form=FormField("Brought by", "delivery", hint="post or pigeon"),
     )
 """
 BEFORE = "    rate_per_minute = declare(\n"

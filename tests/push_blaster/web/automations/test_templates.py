@@ -141,7 +141,7 @@ def test_names_of_the_audience_are_left_for_the_audience_to_fill_in(client: Flas
         (
             "onboarding_funnel",
             {"user_segment": "new_users", "delay_hours": 0},
-            "variables.delay_hours: 0 is below the least. Give a number from 1 to 168.",
+            "variables.delay_hours: 0 is below the minimum. Give a number from 1 to 168.",
         ),
         ("retention_campaign", {"inactivity_days": "30"}, "variables.inactivity_days: '30' is no"),
         ("retention_campaign", {"days": 30}, "variables.days: The template has no such variable."),
