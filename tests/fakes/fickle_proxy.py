@@ -20,16 +20,19 @@ class Mood(Enum):
     SLOW = auto()
     FAILING = auto()
     NONSENSE = auto()
+    BUSY = auto()
 
 
 @dataclass
 class FickleProxy:
-    """Passes requests on to `target` while it is well."""
+    """Passes requests on to `target` while it is well; `asked` counts the requests."""
 
     url: str
     target: str = ""
     mood: Mood = Mood.WELL
     slowness_s: float = 6.0
+    retry_after: str = "1"
+    asked: int = 0
 
 
 @contextmanager
@@ -53,6 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         proxy: FickleProxy = self.server.proxy  # type: ignore[attr-defined]  # set by run_proxy
+        proxy.asked += 1
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if proxy.mood is Mood.AWAY:
             self.close_connection = True
@@ -67,6 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
+            if status == 503:
+                self.send_header("Retry-After", proxy.retry_after)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -78,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
 def _answer(proxy: FickleProxy, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
     if proxy.mood is Mood.FAILING:
         return 500, b"out of order"
+    if proxy.mood is Mood.BUSY:
+        return 503, b"busy"
     if proxy.mood is Mood.NONSENSE:
         return 200, b'{"eligibleUserIds": "all of them"}'
     headers = {name: handler.headers[name] for name in ("Authorization", "Content-Type")}

@@ -27,8 +27,12 @@ from cadence_contract import (
     RuleSetSchema,
     TrackedSchema,
 )
-from push_blaster.adapters.cadence.cadence_http import CadenceHttp, CadenceUnavailableError
-from push_blaster.adapters.cadence.timeout_breaker import TimeoutBreaker
+from push_blaster.adapters.cadence.cadence_http import (
+    CadenceBusyError,
+    CadenceHttp,
+    CadenceUnavailableError,
+)
+from push_blaster.adapters.cadence.timeout_breaker import TIMEOUTS, Patience, TimeoutBreaker
 from push_blaster.domain.cadence.cadence import (
     CadenceRule,
     CapVerdict,
@@ -54,7 +58,9 @@ class CadenceClient:
     """The cadence service, as sends and forecasts need it.
 
     After several requests of sends in a row that got no answer in time, the next ones fail at once
-    for a while, so that a send does not wait for each of its batches.
+    for a while, so that a send does not wait for each of its batches. A service that answers that
+    it is busy is asked again after the pause that it asks for (CadenceBusyError), as long as those
+    timeouts would have taken; then it counts as away.
     """
 
     def __init__(
@@ -71,13 +77,14 @@ class CadenceClient:
         self._http = CadenceHttp(base_url, token)
         self._timeout = timeout
         self._breaker = TimeoutBreaker("cadence", rest)
+        self._patience = Patience(TIMEOUTS * timeout)
 
     def filter_audience(
         self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
     ) -> CapVerdict:
         """Return who may get a push on `layer_id`, without reserving anything.
 
-        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError.
+        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError; CadenceBusyError.
         """
         return self._judge(user_ids, _question(layer_id, scheduled_for))
 
@@ -87,7 +94,7 @@ class CadenceClient:
         """Return who may get a push on `layer_id`, and reserve their slots for `RESERVATION`.
 
         The same request under the same key gives the same verdict.
-        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError.
+        Shape: `user_ids` are distinct. Raises: CadenceUnavailableError; CadenceBusyError.
         """
         reserve = {"reservationKey": key, "ttlSeconds": f"{RESERVATION.total_seconds():g}"}
         return self._judge(user_ids, _question(layer_id, scheduled_for) | reserve)
@@ -209,11 +216,17 @@ class CadenceClient:
         begun_at = time.monotonic()
         try:
             yield
+        except CadenceBusyError as busy:
+            self._breaker.note(timed_out=False)
+            if not self._patience.bears(busy.pause_s):
+                raise CadenceUnavailableError(f"{busy} (for too long)") from busy
+            raise
         except CadenceUnavailableError:
             waited_s = time.monotonic() - begun_at
             self._breaker.note(timed_out=waited_s >= self._timeout.total_seconds())
             raise
         self._breaker.note(timed_out=False)
+        self._patience.reset()
 
     def _ask(self, path: str, body: Mapping[str, Any] | bytes, schema: Schema) -> dict[str, Any]:
         content, kind = (body, OCTETS) if isinstance(body, bytes) else (orjson.dumps(body), JSON)
@@ -221,7 +234,7 @@ class CadenceClient:
         for _ in range(ATTEMPTS):
             try:
                 return _load(self._request("POST", path, content, kind), schema)
-            except NoReservationError:
+            except (NoReservationError, CadenceBusyError):
                 raise
             except CadenceUnavailableError as failure:
                 error = failure
@@ -235,7 +248,10 @@ class CadenceClient:
             raise NoReservationError("the cadence service knows no such reservation")
         if answer.status != 200:
             said = answer.body[:200].decode(errors="replace")
-            raise CadenceUnavailableError(f"the cadence service answered {answer.status}: {said}")
+            text = f"the cadence service answered {answer.status}: {said}"
+            if answer.status == 503 and answer.retry_after_s is not None:
+                raise CadenceBusyError(text, answer.retry_after_s)
+            raise CadenceUnavailableError(text)
         return answer.body
 
 

@@ -10,7 +10,9 @@ from typing import Any, Final
 import requests
 import urllib3
 
+from chassis.clock import utc_now
 from chassis.correlation import correlation_headers
+from chassis.retry_after import read_retry_after
 
 #: How long a connection may take where an answer may take longer.
 CONNECT: Final = timedelta(seconds=10)
@@ -20,12 +22,28 @@ class CadenceUnavailableError(Exception):
     """The cadence service is away, slow, or answers nonsense; the message says which."""
 
 
+class CadenceBusyError(CadenceUnavailableError):
+    """The cadence service has too much to do at present, and asks us to come again.
+
+    Units: `pause_s` is how long it asks us to wait.
+    """
+
+    def __init__(self, message: str, pause_s: float) -> None:
+        """Take what it said, and the pause."""
+        super().__init__(message)
+        self.pause_s = pause_s
+
+
 @dataclass(frozen=True, slots=True)
 class CadenceAnswer:
-    """The status and the whole body of an answer."""
+    """The status and the whole body of an answer, and how long we are asked to wait.
+
+    Units: `retry_after_s` is None if the answer asks for no pause.
+    """
 
     status: int
     body: bytes
+    retry_after_s: float | None = None
 
 
 class CadenceHttp:
@@ -62,9 +80,9 @@ class CadenceHttp:
                 stream=True,
                 **content,
             ) as response:
-                return CadenceAnswer(
-                    response.status_code, _read_until(response, time.monotonic() + seconds)
-                )
+                body = _read_until(response, time.monotonic() + seconds)
+                pause_s = read_retry_after(response.headers.get("Retry-After", ""), utc_now())
+                return CadenceAnswer(response.status_code, body, pause_s)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise CadenceUnavailableError(
                 f"the cadence service did not answer ({type(error).__name__})"

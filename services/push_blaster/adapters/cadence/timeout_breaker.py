@@ -1,5 +1,6 @@
-"""A breaker for timeouts: a service that does not answer in time gets no requests for a while."""
+"""How long we bear with a service that does not answer in time, or that is busy."""
 
+import math
 import threading
 import time
 from datetime import timedelta
@@ -50,3 +51,34 @@ class TimeoutBreaker:
             log.warning("left_alone", neighbour=self._service, rest_s=self._rest_s)
         elif was_open and not is_open:
             log.info("asked_again", neighbour=self._service)
+
+
+class Patience:
+    """Says how long a service has been busy without one other answer, and whether that is too long.
+
+    A service that is busy for so long is treated as one that is away.
+    """
+
+    def __init__(self, limit: timedelta) -> None:
+        """Take how long the service may be busy."""
+        self._limit_s = limit.total_seconds()
+        self._lock = threading.Lock()
+        self._busy_since = 0.0
+        self._asks_at = -math.inf
+
+    def bears(self, pause_s: float) -> bool:
+        """Take that the service asks for a pause; return whether it may be asked again after it.
+
+        Nobody may have asked for a long time; then the service is busy since now.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if now - self._asks_at > self._limit_s:
+                self._busy_since = now
+            self._asks_at = now + pause_s
+            return self._asks_at - self._busy_since <= self._limit_s
+
+    def reset(self) -> None:
+        """Take that the service gave an answer."""
+        with self._lock:
+            self._asks_at = -math.inf

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pycurl
 
-from push_blaster.adapters.transports.answers import MAX_PAUSE_S
+from chassis.retry_after import MAX_PAUSE_S
 
 CONNECTIONS: Final = 16
 STREAMS: Final = 100

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chassis.clock import utc_now
-from push_blaster.adapters.transports.answers import judge_each, not_composed, read_retry_after
+from chassis.retry_after import read_retry_after
+from push_blaster.adapters.transports.answers import judge_each, not_composed
 from push_blaster.adapters.transports.guarded_http import (
     Attempt,
     GuardedHttpPool,

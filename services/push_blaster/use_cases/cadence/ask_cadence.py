@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from push_blaster.adapters.cadence.cadence_client import RESERVATION
-from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_http import CadenceBusyError, CadenceUnavailableError
 from push_blaster.adapters.delivery.delivery_ledger import reservation_key
 from push_blaster.adapters.delivery.send_metrics import timing_cap_check
 from push_blaster.adapters.executions.execution_table import mark_uncapped
@@ -41,7 +41,8 @@ def ask_cadence(
     The same users get the same verdict again. A verdict that let all users through unchecked marks
     the execution. A dry run reserves nothing.
     Shape: users deferred to a send window are checked separately, for the beginning of `window`.
-    Raises: StepFailedError if no user could be checked and the automation's policy is `closed`.
+    Raises: StepFailedError if no user could be checked and the automation's policy is `closed`;
+    CadenceBusyError if cadence asks us to come again, which decides nothing.
     """
     verdict = _judge(context, execution, page, user_ids, window)
     if not verdict.failed_open:
@@ -95,6 +96,8 @@ def _judge(
                 return context.cadence.filter_audience(user_ids, layer_id, at)
             key = reservation_key(page, window)
             return context.cadence.reserve_audience(user_ids, layer_id, at, key)
+    except CadenceBusyError:
+        raise
     except CadenceUnavailableError as error:
         return CapVerdict(frozenset(user_ids), {}, failed_open=True, reason=str(error))
 

@@ -10,6 +10,7 @@ import structlog
 
 from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
+from push_blaster.adapters.cadence.cadence_http import CadenceBusyError
 from push_blaster.adapters.delivery.batch_table import (
     TakenBatch,
     Tally,
@@ -116,7 +117,11 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         leave_in_doubt(context, page, left.in_doubt, reason)
         left = replace(left, in_doubt=frozenset())
     begun_at = context.clock()
-    messages, keys = _prepare(context, execution, batch, snapshot, left)
+    try:
+        messages, keys = _prepare(context, execution, batch, snapshot, left)
+    except CadenceBusyError as busy:
+        _wait_for_cadence(context, batch, busy)
+        return
     messages, rests_until = _take_turn(execution, messages, begun_at)
 
     def may_send(connection: Connection) -> bool:
@@ -141,6 +146,14 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         _rest(context.database, batch, rests_until)
     else:
         _finish(context, execution, batch)
+
+
+def _wait_for_cadence(context: SendContext, batch: TakenBatch, busy: CadenceBusyError) -> None:
+    """Give the batch back until cadence may be asked again; no worker waits for it."""
+    log.info("batch_waits_for_cadence", batch=batch.key.number, reason=str(busy))
+    until = context.clock() + timedelta(seconds=busy.pause_s)
+    with context.database.transaction() as connection:
+        defer_batch(connection, batch, until, rests=False)
 
 
 def _take_turn(
