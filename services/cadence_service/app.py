@@ -3,12 +3,10 @@
 from datetime import timedelta
 from typing import Final
 
-import structlog
 from flask import Flask
 
 from cadence_service.adapters.history_csv import HistoryCsvError
 from cadence_service.settings import CadenceSettings
-from cadence_service.use_cases.filter_audience import LANES
 from cadence_service.use_cases.import_history import ImportRefusedError
 from cadence_service.web.audience import audience_routes
 from cadence_service.web.forecast import forecast_routes
@@ -25,15 +23,12 @@ from cadence_service.web.problems import PROBLEMS
 from cadence_service.web.reservations import reservation_routes
 from cadence_service.web.rules import rule_routes
 from cadence_service.web.users import user_routes
-from chassis import gunicorn_settings
 from chassis.bearer_auth import knows
 from chassis.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import BulkDatabase
 from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
-
-log = structlog.get_logger()
 
 #: How long a filter waits for a connection before it answers that it is busy.
 CONNECTION_TIMEOUT: Final = timedelta(seconds=1.5)
@@ -45,7 +40,6 @@ def create_app(settings: CadenceSettings | None = None) -> Flask:
     """Build the service; gunicorn calls this as `cadence_service.app:create_app()`."""
     settings = settings or CadenceSettings.from_environ()
     configure_logs("cadence", settings.log_format)
-    _check_pool_size(settings.database_pool_size)
     database = BulkDatabase(
         settings.database_url,
         max_connections=settings.database_pool_size,
@@ -89,15 +83,3 @@ def create_app(settings: CadenceSettings | None = None) -> Flask:
         # The original's clients call every route under /api.
         app.register_blueprint(routes, url_prefix="/api", name=f"prefixed_{routes.name}")
     return app
-
-
-def _check_pool_size(size: int) -> None:
-    """Warn if requests of this process may have to wait for one another's connections."""
-    needed = gunicorn_settings.threads * LANES
-    if size < needed:
-        log.warning(
-            "pool_smaller_than_threads",
-            connections=size,
-            needed=needed,
-            fix=f"Set CADENCE_DATABASE_POOL_SIZE to {needed}; busy workers answer 503 otherwise.",
-        )

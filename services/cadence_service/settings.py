@@ -7,12 +7,21 @@ from typing import Final
 
 from environs import Env
 
+from cadence_service.use_cases.filter_audience import LANES
+from chassis import gunicorn_settings
 from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
-from chassis.settings import read_count, read_flag, read_seconds, read_secret, require_secret
+from chassis.settings import (
+    SettingsError,
+    read_count,
+    read_flag,
+    read_seconds,
+    read_secret,
+    require_secret,
+)
 
-#: Two connections for each of the 8 threads of a worker: none ever waits for another.
-USUAL_POOL_SIZE: Final = 16
+#: The connections that the threads of one worker need, so that no thread waits for another.
+LEAST_POOL_SIZE: Final = gunicorn_settings.threads * LANES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +46,7 @@ class CadenceSettings:
         narrow = read_secret(env, "CADENCE_SERVICE_TOKEN")
         return cls(
             database_url=require_secret(env, "PUSH_CADENCE_DATABASE_URL"),
-            database_pool_size=read_count(env, "CADENCE_DATABASE_POOL_SIZE", USUAL_POOL_SIZE),
+            database_pool_size=_read_pool_size(env),
             tokens={
                 require_secret(env, "CADENCE_API_TOKEN"): Role.ADMIN,
                 **({narrow: Role.OPERATOR} if narrow else {}),
@@ -50,3 +59,14 @@ class CadenceSettings:
             log_format="console" if env.str("LOG_FORMAT", "json") == "console" else "json",
             metrics_open=read_flag(env, "METRICS_OPEN"),
         )
+
+
+def _read_pool_size(env: Env) -> int:
+    name = "CADENCE_DATABASE_POOL_SIZE"
+    size = read_count(env, name, LEAST_POOL_SIZE)
+    if size < LEAST_POOL_SIZE:
+        raise SettingsError(
+            f"{name} is {size}, and the {gunicorn_settings.threads} threads of a worker need "
+            f"{LANES} connections each. Set {name} to {LEAST_POOL_SIZE} or more, or leave it out."
+        )
+    return size

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +14,10 @@ from flask.testing import FlaskClient
 
 from cadence_service.app import create_app
 from cadence_service.cli import MIGRATIONS
+from cadence_service.settings import CadenceSettings
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
+from chassis.settings import SettingsError
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.cadence_service.replicas import spread_users
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
@@ -135,12 +137,17 @@ def test_a_pool_that_is_empty_is_busy_and_says_when_to_come_again(
     assert busy.get_json()["title"] == "Service busy"
 
 
-def test_a_pool_that_is_smaller_than_the_threads_is_warned_of(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(("size", "is_enough"), [("1", False), ("15", False), ("16", True)])
+def test_a_pool_that_is_smaller_than_the_threads_need_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, size: str, is_enough: bool
 ) -> None:
-    an_app("postgresql://nobody@127.0.0.1:9/none", database_pool_size=4)
+    monkeypatch.setenv("PUSH_CADENCE_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+    monkeypatch.setenv("CADENCE_API_TOKEN", "secret")
+    monkeypatch.setenv("CADENCE_DATABASE_POOL_SIZE", size)
 
-    assert "Set CADENCE_DATABASE_POOL_SIZE to 16" in capsys.readouterr().err
+    refused = pytest.raises(SettingsError, match="Set CADENCE_DATABASE_POOL_SIZE to 16 or more")
+    with nullcontext() if is_enough else refused:
+        assert CadenceSettings.from_environ().database_pool_size == 16
 
 
 def test_a_reservation_that_fails_open_gives_back_what_it_took(own_url: str) -> None:
