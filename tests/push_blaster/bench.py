@@ -123,7 +123,7 @@ class Bench:
         push = self.execution(execution_id).pushes[position - 1]
         with self.database.transaction() as connection:
             counted = select_ledger_counts(connection, execution_id).get(position)
-        return push.count_funnel(counted).to_document()
+        return dict(push.count_funnel(counted).to_document())
 
     def deliveries(self, execution_id: str) -> list[dict[str, Any]]:
         with self.database.transaction() as connection:

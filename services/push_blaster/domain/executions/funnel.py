@@ -113,7 +113,7 @@ class Funnel:
         }
         return cls(**{**known, "variants": variants})
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> Mapping[str, Any]:
         """Return the funnel as it is stored and answered."""
         document = {key: getattr(self, name) for name, key in JSON_NAMES.items()}
         variants = {

@@ -136,7 +136,7 @@ def _for_this_run(
     return document
 
 
-def _for_test(push: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+def _for_test(push: Mapping[str, Any], limits: Limits) -> Mapping[str, Any]:
     delay = push["timing"].get("delayAfterPrevious") or 0
     gap = min(delay, limits.test_gap.total_seconds() / 60)
     return {**push, "layerId": TEST_LAYER, "timing": {"delayAfterPrevious": gap}}

@@ -1,7 +1,8 @@
 """Routes about executions: start, list, read, log, approve, cancel, stop."""
 
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
 
 from flask import request
 from flask.typing import ResponseReturnValue
@@ -13,6 +14,8 @@ from chassis.service import Routes
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.approval import Approval, Hashes
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.resume_execution import resume_execution
@@ -62,37 +65,44 @@ def execution_routes(context: WebContext) -> Routes:
     @routes.route("/api/executions", methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StartExecutionSchema)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(StartExecutionSchema, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.response(202, ExecutionSchema)
-    def start(body: dict[str, Any], headers: dict[str, Any]) -> ShownExecution:
+    def start(
+        automation_id: str,
+        mode: Mode,
+        window_minutes: float | None,
+        slot: datetime | None,
+        idempotency_key: str | None,
+    ) -> ShownExecution:
         """Start an automation now; the same Idempotency-Key starts it once."""
-        minutes = body["window_minutes"]
-        asked = StartRequest(
-            mode=body["mode"],
+        request = StartRequest(
+            mode=mode,
             is_simulated=caller_only_simulates(),
-            idempotency_key=headers["idempotency_key"],
-            window=None if minutes is None else timedelta(minutes=minutes),
-            slot=body["slot"],
+            idempotency_key=idempotency_key,
+            window=_read_window(window_minutes),
+            slot=slot,
         )
-        started = start_automation(context, body["automation_id"], asked, utc_now())
+        started = start_automation(context, automation_id, request, utc_now())
         return show_execution(database, started)
 
     @routes.route("/api/executions", methods=["GET"])
-    @routes.arguments(ExecutionQuerySchema, location="query")
+    @routes.arguments(ExecutionQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, ExecutionListSchema)
-    def list_all(query: dict[str, Any]) -> dict[str, Any]:
+    def list_all(
+        automation_id: str | None, phase: list[Phase], limit: int, cursor: str | None
+    ) -> Mapping[str, object]:
         """List executions, newest first."""
         with database.transaction() as connection:
             found = select_executions(
                 connection,
-                automation_id=query["automation_id"],
-                phases=query["phase"],
-                before=read_cursor(query["cursor"], read_instant, str),
-                limit=query["limit"],
+                automation_id=automation_id,
+                phases=phase,
+                before=read_cursor(cursor, read_instant, str),
+                limit=limit,
             )
             shown = list_shown(connection, found)
-        is_full = len(found) == query["limit"]
+        is_full = len(found) == limit
         return {
             "executions": shown,
             "next_cursor": write_cursor(found[-1].created_at, found[-1].id) if is_full else None,
@@ -116,18 +126,17 @@ def _add_reads(routes: Routes, database: Database) -> None:
         return show_execution(database, execution)
 
     @routes.route("/api/executions/<execution_id>/log", methods=["GET"])
-    @routes.arguments(LogQuerySchema, location="query")
+    @routes.arguments(LogQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, LogSchema)
-    def read_log(query: dict[str, Any], execution_id: str) -> ResponseReturnValue:
+    def read_log(after: int, execution_id: str) -> ResponseReturnValue:
         """Read the log; as text/event-stream it is followed, and resumed by Last-Event-ID."""
         with database.transaction() as connection:
             select_execution(connection, execution_id)
-            entries = select_log(connection, execution_id, query["after"])
+            entries = select_log(connection, execution_id, after)
         if request.accept_mimetypes.best == "text/event-stream":
-            after = request.headers.get("Last-Event-ID", type=int) or query["after"]
+            after = request.headers.get("Last-Event-ID", type=int) or after
             return stream_log(database, execution_id, after, LOG_STREAM)
-        last = entries[-1].id if entries else query["after"]
-        return {"entries": entries, "next_after": last}
+        return {"entries": entries, "next_after": entries[-1].id if entries else after}
 
 
 def _add_stops(routes: Routes, database: Database) -> None:
@@ -137,11 +146,11 @@ def _add_stops(routes: Routes, database: Database) -> None:
     @stops()
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StopSchema, required=False)
+    @routes.arguments(StopSchema, required=False, as_kwargs=True)
     @routes.response(200, ReceiptSchema)
-    def cancel(body: dict[str, Any], execution_id: str) -> ShownReceipt:
+    def cancel(reason: str, execution_id: str) -> ShownReceipt:
         """Cancel an execution that is not yet live."""
-        reason = body["reason"] or f"Cancelled by {caller_name()}."
+        reason = reason or f"Cancelled by {caller_name()}."
         receipt = cancel_execution(database, execution_id, reason, utc_now())
         return ShownReceipt(show_execution(database, receipt.execution), receipt.totals)
 
@@ -149,11 +158,11 @@ def _add_stops(routes: Routes, database: Database) -> None:
     @stops()
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StopSchema, required=False)
+    @routes.arguments(StopSchema, required=False, as_kwargs=True)
     @routes.response(200, ReceiptSchema)
-    def stop(body: dict[str, Any], execution_id: str) -> ShownReceipt:
+    def stop(reason: str, execution_id: str) -> ShownReceipt:
         """Stop an execution in any phase; nothing more is sent once this has answered."""
-        reason = body["reason"] or f"Stopped by {caller_name()}."
+        reason = reason or f"Stopped by {caller_name()}."
         receipt = stop_execution(database, execution_id, reason, utc_now())
         return ShownReceipt(show_execution(database, receipt.execution), receipt.totals)
 
@@ -165,23 +174,30 @@ def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
     @routes.route("/api/executions/<execution_id>/approve", methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ApproveSchema, required=False)
+    @routes.arguments(ApproveSchema, required=False, as_kwargs=True)
     @routes.response(200, ExecutionSchema)
-    def approve(body: dict[str, Any], execution_id: str) -> ShownExecution:
+    def approve(by: str, content: str, audience: str, execution_id: str) -> ShownExecution:
         """Approve an execution in its window, so that it may go live; a change voids it."""
-        seen = Hashes(body["content"], body["audience"])
-        approval = Approval(by=body["by"] or caller_name(), at=utc_now(), hashes=seen)
+        seen = Hashes(content, audience)
+        approval = Approval(by=by or caller_name(), at=utc_now(), hashes=seen)
         approved = approve_execution(database, context.cadence, execution_id, approval)
         return show_execution(database, approved)
 
     @routes.route("/api/executions/<execution_id>/resume", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ResumeSchema, required=False)
-    @routes.arguments(StartHeadersSchema, location="headers")
+    @routes.arguments(ResumeSchema, required=False, as_kwargs=True)
+    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.response(202, ExecutionSchema)
-    def resume(body: dict[str, Any], headers: dict[str, Any], execution_id: str) -> ShownExecution:
+    def resume(
+        window_minutes: float | None, idempotency_key: str | None, execution_id: str
+    ) -> ShownExecution:
         """Resume a stopped live send: a new execution sends to whoever was not sent to."""
-        minutes = body["window_minutes"]
-        window = None if minutes is None else timedelta(minutes=minutes)
-        resumed = resume_execution(context, execution_id, utc_now(), window=window, **headers)
+        window, now = _read_window(window_minutes), utc_now()
+        resumed = resume_execution(
+            context, execution_id, now, window=window, idempotency_key=idempotency_key
+        )
         return show_execution(database, resumed)
+
+
+def _read_window(minutes: float | None) -> timedelta | None:
+    return None if minutes is None else timedelta(minutes=minutes)

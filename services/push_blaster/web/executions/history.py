@@ -1,5 +1,6 @@
 """Routes about what automations did, as the original's later version had them."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -59,12 +60,12 @@ def history_routes(database: Database) -> Routes:
     routes = Routes("history", __name__, description="What automations did")
 
     @routes.route("/api/automation/<automation_id>/history", methods=["GET"])
-    @routes.arguments(HistoryQuerySchema, location="query")
+    @routes.arguments(HistoryQuerySchema, location="query", as_kwargs=True)
     @routes.answers()
-    def history(query: dict[str, Any], automation_id: str) -> ResponseReturnValue:
+    def history(automation_id: str, **query: Any) -> ResponseReturnValue:
         """List an automation's executions by page, live and tests, also of one that is gone."""
         with database.transaction() as connection:
-            found, total = select_history(connection, _read_query(automation_id, query))
+            found, total = select_history(connection, _read_query(automation_id, **query))
         data = {
             "executions": [_show_run(run) for run in found],
             "pagination": _paginate(query["page"], query["limit"], total),
@@ -74,27 +75,24 @@ def history_routes(database: Database) -> Routes:
     @routes.route(
         "/api/automation/<automation_id>/executions/<execution_id>/export", methods=["GET"]
     )
-    @routes.arguments(ExportQuerySchema, location="query")
+    @routes.arguments(ExportQuerySchema, location="query", as_kwargs=True)
     @routes.answers(content_type="text/csv")
-    def export(query: dict[str, Any], automation_id: str, execution_id: str) -> Response:
+    def export(include: Part, automation_id: str, execution_id: str) -> Response:
         """Export an execution as a CSV file that is safe to open in a spreadsheet."""
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
         if execution.automation.id != automation_id:
             raise ExecutionNotFoundError(f"{automation_id!r} has no execution {execution_id!r}.")
-        response = Response(
-            export_execution(database, execution, query["include"]), mimetype="text/csv"
-        )
+        response = Response(export_execution(database, execution, include), mimetype="text/csv")
         response.headers["Content-Disposition"] = f'attachment; filename="{file_name(execution)}"'
         return response
 
     @routes.route("/api/automation/executions", methods=["GET"])
-    @routes.arguments(RecentQuerySchema, location="query")
+    @routes.arguments(RecentQuerySchema, location="query", as_kwargs=True)
     @routes.answers()
-    def recent(query: dict[str, Any]) -> ResponseReturnValue:
+    def recent(automation_id: str, limit: int) -> ResponseReturnValue:
         """List an automation's newest executions, and how they went."""
-        automation_id = query["automation_id"]
-        asked = HistoryQuery(automation_id=automation_id, limit=query["limit"])
+        asked = HistoryQuery(automation_id=automation_id, limit=limit)
         with database.transaction() as connection:
             found, _ = select_history(connection, asked)
             counted = select_statistics(connection, [automation_id]).get(automation_id, {})
@@ -119,16 +117,26 @@ def _paginate(page: int, limit: int, total: int) -> dict[str, object]:
     }
 
 
-def _read_query(automation_id: str, query: dict[str, Any]) -> HistoryQuery:
+def _read_query(  # noqa: PLR0913 - the names of the query
+    automation_id: str,
+    *,
+    page: int,
+    limit: int,
+    status: str | None,
+    start_date: str | None,
+    end_date: str | None,
+    sort_by: Order,
+    sort_order: str,
+) -> HistoryQuery:
     return HistoryQuery(
         automation_id=automation_id,
-        status=query["status"],
-        since=_read_instant("startDate", query["start_date"], timedelta(0)),
-        until=_read_instant("endDate", query["end_date"], timedelta(days=1)),
-        order=query["sort_by"],
-        ascending=query["sort_order"] == "asc",
-        offset=(query["page"] - 1) * query["limit"],
-        limit=query["limit"],
+        status=status,
+        since=_read_instant("startDate", start_date, timedelta(0)),
+        until=_read_instant("endDate", end_date, timedelta(days=1)),
+        order=sort_by,
+        ascending=sort_order == "asc",
+        offset=(page - 1) * limit,
+        limit=limit,
     )
 
 
@@ -147,7 +155,7 @@ def _read_instant(name: str, text: str | None, of_day: timedelta) -> datetime | 
     return instant
 
 
-def _show_run(run: PastRun) -> dict[str, Any]:
+def _show_run(run: PastRun) -> Mapping[str, object]:
     ended = run.ended_at
     return {
         "executionId": run.id,
@@ -167,7 +175,7 @@ def _show_run(run: PastRun) -> dict[str, Any]:
     }
 
 
-def _count_recent(found: list[PastRun], counted: dict[str, object]) -> dict[str, Any]:
+def _count_recent(found: Sequence[PastRun], counted: Mapping[str, object]) -> Mapping[str, object]:
     live = [run for run in found if run.mode == Mode.LIVE]
     ended = [run for run in live if run.phase in (Phase.COMPLETED, Phase.FAILED)]
     good = sum(run.phase == Phase.COMPLETED for run in ended)

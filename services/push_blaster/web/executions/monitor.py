@@ -1,6 +1,8 @@
 """Routes that watch over all automations: what runs, what safeguards found, how healthy it is."""
 
+from collections.abc import Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
@@ -62,36 +64,34 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
     path = "/api/automation/monitor"
 
     @routes.route(path, methods=["GET"])
-    @routes.arguments(MonitorQuerySchema, location="query")
+    @routes.arguments(MonitorQuerySchema, location="query", as_kwargs=True)
     @routes.answers()
-    def watch(query: dict[str, Any]) -> ResponseReturnValue:
+    def watch(type: str, **query: Any) -> ResponseReturnValue:  # noqa: A002 - the query's own name
         """Tell the overview, the violations, the running executions, or the health."""
         read = {
             "overview": lambda: _overview(context.database, context.files),
-            "violations": lambda: _violations(context.database, query),
+            "violations": lambda: _violations(context.database, ViolationQuery(**query)),
             "executions": lambda: _executions(context.database),
             "health": lambda: _health(context, max_concurrent),
         }
-        data = read[query["type"]]()
+        data = read[type]()
         return jsonify(success=True, data=data, message="Found.")
 
     @routes.route(path, methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ResolveSchema)
+    @routes.arguments(ResolveSchema, as_kwargs=True)
     @routes.answers()
-    def resolve(body: dict[str, Any]) -> ResponseReturnValue:
+    def resolve(violation_id: UUID, resolution: str, **_: str) -> ResponseReturnValue:
         """Mark a violation as resolved."""
         with context.database.transaction() as connection:
-            done = resolve_violation(
-                connection, body["violation_id"], body["resolution"], utc_now()
-            )
+            done = resolve_violation(connection, violation_id, resolution, utc_now())
         message = "Resolved." if done else "There is no such open violation."
         return jsonify(success=done, message=message)
 
     return routes
 
 
-def _overview(database: Database, files: AutomationFiles) -> dict[str, Any]:
+def _overview(database: Database, files: AutomationFiles) -> Mapping[str, object]:
     with database.transaction() as connection:
         counted = count_violations(connection)
         running = select_executions(connection, phases=RUNNING, limit=200)
@@ -117,12 +117,7 @@ def _overview(database: Database, files: AutomationFiles) -> dict[str, Any]:
     }
 
 
-def _violations(database: Database, query: dict[str, Any]) -> dict[str, Any]:
-    asked = ViolationQuery(
-        automation_id=query["automation_id"],
-        severity=query["severity"],
-        resolved=query["resolved"],
-    )
+def _violations(database: Database, asked: ViolationQuery) -> Mapping[str, object]:
     with database.transaction() as connection:
         found = select_violations(connection, asked)
         counted = count_violations(connection)
@@ -133,7 +128,7 @@ def _violations(database: Database, query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _executions(database: Database) -> dict[str, Any]:
+def _executions(database: Database) -> Mapping[str, object]:
     with database.transaction() as connection:
         running = select_executions(connection, phases=RUNNING, limit=200)
         logs = {e.id: select_log(connection, e.id) for e in running}
@@ -141,7 +136,7 @@ def _executions(database: Database) -> dict[str, Any]:
     return {"activeCount": len(running), "executions": shown}
 
 
-def _health(context: WebContext, max_concurrent: int) -> dict[str, Any]:
+def _health(context: WebContext, max_concurrent: int) -> Mapping[str, object]:
     with context.database.transaction() as connection:
         counted = count_violations(connection)
         running = select_executions(connection, phases=RUNNING, limit=200)
@@ -181,7 +176,7 @@ def _status(score: int) -> str:
     return "warning" if score > WARNING_ABOVE else "critical"
 
 
-def _brief(execution: Execution) -> dict[str, Any]:
+def _brief(execution: Execution) -> Mapping[str, object]:
     return {
         "executionId": execution.id,
         "automationId": execution.automation.id,
@@ -191,7 +186,7 @@ def _brief(execution: Execution) -> dict[str, Any]:
     }
 
 
-def _show_violation(violation: KeptViolation) -> dict[str, Any]:
+def _show_violation(violation: KeptViolation) -> Mapping[str, object]:
     return {
         "id": violation.id,
         "automationId": violation.automation_id,
