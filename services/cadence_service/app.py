@@ -24,7 +24,7 @@ from cadence_service.web.reservations import reservation_routes
 from cadence_service.web.rules import rule_routes
 from cadence_service.web.users import user_routes
 from chassis.bearer_auth import knows
-from chassis.fast_json import FastJson
+from chassis.http.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import BulkDatabase
 from chassis.probes import probe_routes

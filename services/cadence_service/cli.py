@@ -12,11 +12,11 @@ from cadence_service.settings import CadenceSettings
 from cadence_service.use_cases.prune import plan_pruning
 from cadence_service.use_cases.prune import prune as prune_history
 from chassis.clock import utc_now
+from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
 from chassis.postgres import BulkDatabase, DatabaseAwayError
 from chassis.schema_changes import SchemaBusyError
-from chassis.serving import serve as serve_app
 from chassis.settings import SettingsError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

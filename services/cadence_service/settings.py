@@ -8,8 +8,8 @@ from typing import Final
 from environs import Env
 
 from cadence_service.use_cases.filter_audience import LANES
-from chassis import gunicorn_settings
 from chassis.bearer_auth import Role
+from chassis.http import gunicorn_settings
 from chassis.logs import LogFormat
 from chassis.settings import (
     SettingsError,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flask import Blueprint, Flask
 
 from chassis.clock import utc_now
-from chassis.fast_json import FastJson
+from chassis.http.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import Database
 from chassis.probes import probe_routes

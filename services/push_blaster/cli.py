@@ -13,11 +13,11 @@ import orjson
 from marshmallow import ValidationError
 
 from chassis.clock import utc_now
+from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
 from chassis.postgres import Database
 from chassis.problems import flatten_messages
-from chassis.serving import serve as serve_app
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_document import read_draft
 from push_blaster.adapters.automations.automation_files import AutomationFiles

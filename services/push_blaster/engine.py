@@ -21,7 +21,7 @@ from uuid import UUID
 import structlog
 
 from chassis.clock import utc_now
-from chassis.correlation import working_on
+from chassis.http.correlation import working_on
 from chassis.postgres import Connection, DatabaseAwayError
 from push_blaster.adapters.audiences.script_run_table import dispatch_trials
 from push_blaster.adapters.automations.automation_files import AutomationFiles

@@ -7,7 +7,7 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from chassis.bearer_auth import Role
-from chassis.fast_json import FastJson
+from chassis.http.fast_json import FastJson
 from chassis.postgres import Database
 from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service

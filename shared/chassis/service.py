@@ -22,8 +22,9 @@ from chassis.bearer_auth import (
     require_token,
 )
 from chassis.client_disconnects import ClientGoneError, DisconnectWatch
-from chassis.correlation import trace_requests
-from chassis.gzip_bodies import GzipBodies
+from chassis.http.correlation import trace_requests
+from chassis.http.gzip_bodies import GzipBodies
+from chassis.http.security_headers import install_security_headers
 from chassis.metrics import time_requests
 from chassis.problems import (
     PROBLEM_JSON,
@@ -32,7 +33,6 @@ from chassis.problems import (
     answer_http_exception,
     install_problem_handlers,
 )
-from chassis.security_headers import install_security_headers
 
 #: The status that nginx logs for this; no client reads it.
 _GONE: Final = Problem(499, "Client gone")

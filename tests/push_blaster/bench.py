@@ -119,7 +119,7 @@ class Bench:
         with self.database.transaction() as connection:
             return sorted(select_executions(connection, limit=200), key=lambda e: e.slot)
 
-    def funnel(self, execution_id: str, position: int = 1) -> dict[str, Any]:
+    def funnel(self, execution_id: str, position: int = 1) -> Mapping[str, Any]:
         push = self.execution(execution_id).pushes[position - 1]
         with self.database.transaction() as connection:
             counted = select_ledger_counts(connection, execution_id).get(position)

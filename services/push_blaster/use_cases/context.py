@@ -1,6 +1,6 @@
 """The contexts of use cases, and the errors by which a step ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -50,7 +50,7 @@ class Pacer(Protocol):
     def share(self, engines: int) -> None:
         """Take how many engines send; each gets an equal part of the rate."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Mapping[str, Any]:
         """Return the state for people, as JSON."""
 
 
@@ -115,7 +115,7 @@ class _Unpaced:
     def share(self, engines: int) -> None:
         """Do nothing: there is no rate to share."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Mapping[str, Any]:
         return {}
 
 

@@ -32,7 +32,7 @@ from push_blaster.adapters.cadence.cadence_http import (
     CadenceHttp,
     CadenceUnavailableError,
 )
-from push_blaster.adapters.cadence.timeout_breaker import TIMEOUTS, Patience, TimeoutBreaker
+from push_blaster.adapters.cadence.timeout_breaker import TIMEOUTS, BusyLimit, TimeoutBreaker
 from push_blaster.domain.cadence.cadence import (
     CadenceRule,
     CapVerdict,
@@ -77,7 +77,7 @@ class CadenceClient:
         self._http = CadenceHttp(base_url, token)
         self._timeout = timeout
         self._breaker = TimeoutBreaker("cadence", rest)
-        self._patience = Patience(TIMEOUTS * timeout)
+        self._busy_limit = BusyLimit(TIMEOUTS * timeout)
 
     def filter_audience(
         self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime
@@ -218,7 +218,7 @@ class CadenceClient:
             yield
         except CadenceBusyError as busy:
             self._breaker.note(timed_out=False)
-            if not self._patience.bears(busy.pause_s):
+            if not self._busy_limit.allows(busy.pause_s):
                 raise CadenceUnavailableError(f"{busy} (for too long)") from busy
             raise
         except CadenceUnavailableError:
@@ -226,7 +226,7 @@ class CadenceClient:
             self._breaker.note(timed_out=waited_s >= self._timeout.total_seconds())
             raise
         self._breaker.note(timed_out=False)
-        self._patience.reset()
+        self._busy_limit.reset()
 
     def _ask(self, path: str, body: Mapping[str, Any] | bytes, schema: Schema) -> dict[str, Any]:
         content, kind = (body, OCTETS) if isinstance(body, bytes) else (orjson.dumps(body), JSON)

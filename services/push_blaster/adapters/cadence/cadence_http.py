@@ -11,7 +11,7 @@ import requests
 import urllib3
 
 from chassis.clock import utc_now
-from chassis.correlation import correlation_headers
+from chassis.http.correlation import correlation_headers
 from chassis.retry_after import read_retry_after
 
 #: How long a connection may take where an answer may take longer.

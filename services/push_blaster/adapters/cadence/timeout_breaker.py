@@ -53,7 +53,7 @@ class TimeoutBreaker:
             log.info("asked_again", neighbour=self._service)
 
 
-class Patience:
+class BusyLimit:
     """Says how long a service has been busy without one other answer, and whether that is too long.
 
     A service that is busy for so long is treated as one that is away.
@@ -66,7 +66,7 @@ class Patience:
         self._busy_since = 0.0
         self._asks_at = -math.inf
 
-    def bears(self, pause_s: float) -> bool:
+    def allows(self, pause_s: float) -> bool:
         """Take that the service asks for a pause; return whether it may be asked again after it.
 
         Nobody may have asked for a long time; then the service is busy since now.

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from push_blaster.domain.delivery.breaker import Breaker
@@ -79,7 +79,7 @@ class TokenBucket:
         with self._lock:
             self._engines = max(1, engines)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Mapping[str, Any]:
         """Return what people are shown: the rate at present, a minute, and the breaker's state."""
         with self._lock:
             return {

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from chassis.correlation import working_on
+from chassis.http.correlation import working_on
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.cadence.untracked_pages import (
     mark_tracked,

@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 
 from chassis.bearer_auth import View, the_caller
 from chassis.clock import utc_now
-from chassis.correlation import request_id, shown_path
+from chassis.http.correlation import request_id, shown_path
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
 from push_blaster.domain.access.audit import AuditedChange, describe

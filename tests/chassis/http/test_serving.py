@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chassis.serving import make_metrics_folder
+from chassis.http.serving import make_metrics_folder
 
 
 def test_folders_of_processes_that_were_killed_go_and_those_of_others_stay(tmp_path: Path) -> None:

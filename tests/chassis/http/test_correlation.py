@@ -4,7 +4,7 @@ import pytest
 import structlog
 from flask.testing import FlaskClient
 
-from chassis.correlation import correlation_headers, working_on
+from chassis.http.correlation import correlation_headers, working_on
 
 
 @pytest.fixture

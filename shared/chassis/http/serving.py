@@ -21,7 +21,7 @@ def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
     arguments = [
         "gunicorn",
         app,
-        "--config=python:chassis.gunicorn_settings",
+        "--config=python:chassis.http.gunicorn_settings",
         f"--bind={host}:{port}",
         f"--workers={workers}",
     ]
