@@ -1,65 +1,78 @@
 """Deep links of recorded notifications that have none yet."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
+
+from psycopg import sql
 
 from cadence_service.adapters.notification_record import MessageTexts, upsert_messages
 from chassis.postgres import BulkConnection
-from chassis.rows import execute, fetch_all
+from chassis.rows import execute, fetch_all, stream_rows
 
 
-def fill_links(
-    connection: BulkConnection,
-    title: str,
-    deep_link: str,
-    at: datetime,
-    near: timedelta,
-    settled: Sequence[datetime],
-) -> int:
-    """Give `deep_link` to sends of this title near `at` that have no link; return how many.
+class LinklessMessage(NamedTuple):
+    """A message without a link; its title without the space around it."""
 
-    Shape: sends near one of `settled` belong to an earlier log without a link, and stay as they
-    are.
-    """
-    filled = 0
-    for message in _select_linkless(connection, title):
-        texts = MessageTexts(title, message.body, message.audience_description, deep_link)
-        linked = upsert_messages(connection, [texts])[texts.digest]
-        filled += execute(
-            connection,
-            """
-            UPDATE user_notifications n SET message_id = %(new)s
-             WHERE n.message_id = %(old)s AND n.sent_at BETWEEN %(from)s AND %(until)s
-               AND NOT EXISTS (
-                   SELECT 1 FROM unnest(%(settled)s::timestamptz[]) s
-                    WHERE n.sent_at BETWEEN s - %(near)s AND s + %(near)s)
-            """,
-            {
-                "old": message.id,
-                "new": linked,
-                "from": at - near,
-                "until": at + near,
-                "near": near,
-                "settled": list(settled),
-            },
-        )
-    return filled
-
-
-class _LinklessMessage(NamedTuple):
     id: int
+    title: str
     body: str
     audience_description: str
 
 
-def _select_linkless(connection: BulkConnection, title: str) -> list[_LinklessMessage]:
+class LinklessSend(NamedTuple):
+    """A message without a link, and an instant at which somebody got it."""
+
+    message_id: int
+    sent_at: datetime
+
+
+def select_linkless_messages(
+    connection: BulkConnection, titles: Sequence[str]
+) -> list[LinklessMessage]:
+    """Return the messages of these titles that have no link."""
     return fetch_all(
         connection,
         """
-        SELECT id, coalesce(push_body, ''), coalesce(audience_description, '') FROM messages
-         WHERE btrim(push_title) = %(title)s AND coalesce(deep_link, '') = ''
+        SELECT id, btrim(push_title), coalesce(push_body, ''), coalesce(audience_description, '')
+          FROM messages
+         WHERE btrim(push_title) = ANY(%(titles)s::text[]) AND coalesce(deep_link, '') = ''
         """,
-        {"title": title},
-        make=_LinklessMessage,
+        {"titles": list(titles)},
+        make=LinklessMessage,
+    )
+
+
+def stream_linkless_sends(
+    connection: BulkConnection, partition: str, message_ids: Sequence[int]
+) -> Iterator[LinklessSend]:
+    """Yield when these messages were sent in a partition of the history, each instant once."""
+    select = sql.SQL(
+        "SELECT DISTINCT message_id, sent_at FROM {} WHERE message_id = ANY(%(ids)s::int[])"
+    ).format(sql.Identifier(partition))
+    return map(LinklessSend._make, stream_rows(connection, select, {"ids": list(message_ids)}))
+
+
+def fill_links(
+    connection: BulkConnection, partition: str, texts: Mapping[LinklessSend, MessageTexts]
+) -> int:
+    """Give sends in a partition of the history the texts with a link; return how many."""
+    ids = upsert_messages(connection, texts.values())
+    digests = {text: text.digest for text in set(texts.values())}
+    update = sql.SQL(
+        """
+        UPDATE {} n SET message_id = v.new
+          FROM unnest(%(old)s::int[], %(instants)s::timestamptz[], %(new)s::int[])
+               AS v (old, sent_at, new)
+         WHERE n.message_id = v.old AND n.sent_at = v.sent_at
+        """
+    ).format(sql.Identifier(partition))
+    return execute(
+        connection,
+        update,
+        {
+            "old": [send.message_id for send in texts],
+            "instants": [send.sent_at for send in texts],
+            "new": [ids[digests[text]] for text in texts.values()],
+        },
     )

@@ -14,6 +14,8 @@ WEEK: Final = timedelta(days=7)
 EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday
 #: Later than any notification.
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
+#: The partition of notifications whose week has none.
+STRAYS: Final = "user_notifications_strays"
 WEEKS_BACK: Final = 5
 WEEKS_AHEAD: Final = 9
 
@@ -78,7 +80,18 @@ def find_end(connection: BulkConnection) -> datetime:
 
 def select_old_partitions(connection: BulkConnection, ended_before: datetime) -> list[str]:
     """Return the names of the weeks that ended before then, oldest first."""
-    names = fetch_values(
+    return [name for name in _select_weeks(connection) if _start_of(name) + WEEK <= ended_before]
+
+
+def select_partitions(connection: BulkConnection, first: datetime, last: datetime) -> list[str]:
+    """Return the names of the partitions that may hold notifications from `first` to `last`."""
+    weeks = _select_weeks(connection)
+    named = partition_name(first), partition_name(last)
+    return [name for name in weeks if named[0] <= name <= named[1]] + [STRAYS]
+
+
+def _select_weeks(connection: BulkConnection) -> list[str]:
+    return fetch_values(
         connection,
         """
         SELECT c.relname
@@ -89,7 +102,6 @@ def select_old_partitions(connection: BulkConnection, ended_before: datetime) ->
          ORDER BY c.relname
         """,
     )
-    return [name for name in names if _start_of(name) + WEEK <= ended_before]
 
 
 def drop_partition(database: BulkDatabase, name: str) -> int:

@@ -1,6 +1,8 @@
 """Finds the push logs that an audience of the past may belong to."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -23,6 +25,49 @@ class LinkLog:
     title: str
     at: datetime
     deep_link: str | None
+
+
+class LinksByTitle:
+    """Finds the first log of a title near an instant, in logarithmic time."""
+
+    def __init__(self, logs: Sequence[LinkLog]) -> None:
+        """Take the logs; where several are near an instant, the first of them counts."""
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for number, log in enumerate(logs):
+            numbers[log.title].append(number)
+        self._logs = logs
+        self._ordered = {
+            title: sorted(found, key=lambda number: logs[number].at)
+            for title, found in numbers.items()
+        }
+        self._instants = {
+            title: [logs[number].at for number in found] for title, found in self._ordered.items()
+        }
+        self._first = {title: _least_of_runs(found) for title, found in self._ordered.items()}
+
+    @property
+    def titles(self) -> list[str]:
+        """Return the titles of all logs."""
+        return list(self._ordered)
+
+    def find_link(self, title: str, at: datetime) -> str | None:
+        """Return the link of the first log of `title` near `at`; None if it has none."""
+        instants = self._instants[title]
+        start, end = bisect_left(instants, at - NEAR), bisect_right(instants, at + NEAR)
+        if start == end:
+            return None
+        level = (end - start).bit_length() - 1
+        run = self._first[title][level]
+        return self._logs[min(run[start], run[end - (1 << level)])].deep_link
+
+
+def _least_of_runs(numbers: list[int]) -> list[list[int]]:
+    """Return for each power of two the least number of each run of that length."""
+    levels = [numbers]
+    while 1 << len(levels) <= len(numbers):
+        half = 1 << len(levels) - 1
+        levels.append(list(map(min, levels[-1], levels[-1][half:])))
+    return levels
 
 
 def find_matching_logs(

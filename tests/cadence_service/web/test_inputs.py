@@ -1,10 +1,12 @@
 """Input that looks right and is not: refused by name, never a crash."""
 
+import time
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from tests.cadence_service.replicas import spread_users
 from tests.people import ALICE
 
 RULE = {
@@ -114,6 +116,24 @@ def test_there_may_be_so_many_rules_and_no_more(cadence: FlaskClient) -> None:
     assert enough.status_code == 200
     assert (one_more.status_code, one_more.get_json()["title"]) == (409, "Too many rules")
     assert "remove one first" in one_more.get_json()["error"]
+
+
+@pytest.mark.parametrize("reservation", [None, {"key": "k"}], ids=["filter", "reserve"])
+def test_a_check_with_the_most_rules_stays_quick(
+    cadence: FlaskClient, reservation: dict[str, str] | None
+) -> None:
+    rules = [{**RULE, "name": f"cap{n}", "windowHours": n + 1} for n in range(200)]
+    users = [str(user) for user in spread_users(5_000)]
+    assert cadence.put(RULES, json={"rules": rules}).status_code == 200
+    sent = [{**NOTIFICATION, "userId": user} for user in users[:500]]
+    assert cadence.post(TRACK, json={"notifications": sent}).status_code == 200
+
+    begun = time.monotonic()
+    body = {"userIds": users, "layerId": 3, "reservation": reservation}
+    answer = cadence.post(FILTER, json=body).get_json()
+
+    assert time.monotonic() - begun < 5
+    assert (len(answer["eligibleUserIds"]), answer["excludedCount"]) == (4_500, 500)
 
 
 @pytest.mark.parametrize("path", [FILTER, TRACK, RULES, MATCH, "/restore-historical-data"])
