@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item, path in paths.items():
         for name in find_markers(path):
             item.add_marker(name)
-    items.sort(key=lambda item: find_rank(paths[item]))
+    items.sort(key=lambda item: find_rank(paths[item], {m.name for m in item.iter_markers()}))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:

@@ -3,7 +3,7 @@
 `make quick` leaves out what is named here. A single test of another folder has its own marker.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 #: Where tests lie, as the beginning of their path, and what all of them need.
@@ -50,12 +50,11 @@ def find_group(path: str) -> str | None:
     return next((folder for folder in ONE_STACK if path.startswith(folder)), path)
 
 
-def find_rank(path: str) -> int:
-    """Return when tests begin: single long ones, then others with processes, then slow ones.
+def find_rank(path: str, markers: Collection[str]) -> int:
+    """Return when a test begins: the longest first, then others with processes, then slow ones.
 
     So no worker is left with a long test at the end, and waiting overlaps with computing.
     """
-    markers = set(find_markers(path))
     if path.startswith(LONGEST):
         return 0
     return 1 if "processes" in markers else 2 if "slow" in markers else 3

@@ -163,6 +163,7 @@ def test_the_image_runs_the_python_that_every_test_ran_on() -> None:
     assert versions == {project["requires-python"].removeprefix(">=")}
 
 
+@pytest.mark.slow
 def test_what_is_installed_has_every_file_that_the_code_needs(tmp_path: Path) -> None:
     """An image has no checkout: pages, templates and migrations must be in the package."""
     source, needed = tmp_path / "source", set()
@@ -181,6 +182,7 @@ def test_what_is_installed_has_every_file_that_the_code_needs(tmp_path: Path) ->
     assert needed - set(ZipFile(wheel).namelist()) == set()
 
 
+@pytest.mark.processes
 def test_compose_and_units_start_commands_that_exist() -> None:
     compose: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     commands = [str(service.get("command", "")) for service in compose["services"].values()]

@@ -1,6 +1,7 @@
 """push_blaster's database, emptied after each test, its app, and the bench: for every folder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def push_url(postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture(scope="session")
 def push_pool(push_url: str) -> Iterator[Database]:
-    database = Database(push_url, max_connections=6)
+    database = Database(push_url, max_connections=10)
     yield database
     database.close()
 
@@ -67,12 +68,10 @@ def data_link(open_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_app(push_url: str, data_link: Path) -> Iterator[Flask]:
+def shared_app(push_url: str, push_pool: Database, data_link: Path) -> Flask:
     """The app of all tests; it takes long to make."""
     settings = settings_for(push_url, data_link)
-    adapters = connect_adapters(settings)
-    yield create_app(settings, adapters)
-    adapters.database.close()
+    return create_app(settings, replace(connect_adapters(settings), database=push_pool))
 
 
 @pytest.fixture

@@ -141,6 +141,7 @@ def test_defect_23_a_start_without_what_it_needs_names_it(tmp_path: Path, comman
     assert "Traceback" not in said
 
 
+@pytest.mark.processes
 def test_defect_23_a_port_that_is_taken_ends_the_start(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -253,6 +253,7 @@ def test_defect_37_the_score_recovers_when_what_was_wrong_is_seen_to(
     assert (before, score()) == (80, 100)
 
 
+@pytest.mark.processes
 def test_defect_38_the_web_loads_neither_the_engine_nor_its_job_library() -> None:
     source = (
         "import sys, push_blaster.app as app\n"

@@ -116,6 +116,7 @@ HISTORIES = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("changed_rules")
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

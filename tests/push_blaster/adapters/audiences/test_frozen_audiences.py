@@ -135,6 +135,7 @@ def test_a_frozen_audience_that_was_touched_is_noticed(tmp_path: Path) -> None:
     assert not verify(path, frozen.sha256)
 
 
+@pytest.mark.slow
 def test_a_million_rows(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open("w") as file:
         file.write("user_id,n\n")

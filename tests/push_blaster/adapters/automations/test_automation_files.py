@@ -137,6 +137,7 @@ def _edit_many(folder: Path, edits: int) -> None:
         done += 1
 
 
+@pytest.mark.processes
 def test_editors_in_several_processes_lose_no_update(tmp_path: Path) -> None:
     files = AutomationFiles(tmp_path)
     files.create(a_complete(counter=0))
@@ -156,6 +157,7 @@ def _edit_for_ever(folder: Path) -> None:
     _edit_many(folder, 1_000_000)
 
 
+@pytest.mark.processes
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     files = AutomationFiles(tmp_path)
     files.create(a_complete(counter=0, filler="x" * 200_000))

@@ -84,7 +84,10 @@ def test_who_got_too_many_is_known_exactly_once_cadence_is_back(
 
     assert (track_sends(bench.context), count_over_cap(bench.context)) == (0, 0)
     pending = over_cap(client, execution_id)
-    assert "is told once it has ended" in client.get(f"/executions/{execution_id}").text
+    assert (
+        "are counted once this execution has ended"
+        in client.get(f"/executions/{execution_id}").text
+    )
     assert (pending["state"], pending["count"], pending["users"]) == ("pending", None, [])
 
     proxy.mood = Mood.WELL
@@ -111,7 +114,7 @@ def test_who_got_too_many_is_known_exactly_once_cadence_is_back(
         for n in range(21, 36)
     }
     page = client.get(f"/executions/{execution_id}").text
-    assert "<b>15</b> users got more than the rules allow" in page
+    assert "<b>15</b> users got more pushes than the cadence" in page
     assert "/over-cap.csv" in page
     assert ">uncapped</span>" in client.get("/executions").text
     assert ">uncapped</span>" in client.get("/live/dashboard").text

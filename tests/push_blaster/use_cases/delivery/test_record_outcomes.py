@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg2
 import pytest
 
+from chassis.postgres import Database
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.adapters.delivery.outcome_journal import JournalEntry, PageJournal
 from push_blaster.adapters.transports.file_transport import FileTransport
@@ -42,7 +43,7 @@ class EventfulTransport(FileTransport):
 
 
 @pytest.fixture
-def administer(postgres: EmbeddedPostgres) -> Iterator[Callable[[str], None]]:
+def administer(postgres: EmbeddedPostgres, push_pool: Database) -> Iterator[Callable[[str], None]]:
     """Statements of an administrator, each in a transaction of its own."""
     connection = psycopg2.connect(postgres.url("postgres"))
     connection.autocommit = True
@@ -58,6 +59,7 @@ def administer(postgres: EmbeddedPostgres) -> Iterator[Callable[[str], None]]:
     ):
         execute(mend)
     connection.close()
+    push_pool.close()  # the connections that were killed
 
 
 @contextmanager
@@ -116,6 +118,7 @@ def test_a_default_of_serializable_changes_nothing(
 ) -> None:
     administer("ALTER DATABASE push_tests SET default_transaction_isolation = 'serializable'")
     administer(KICK)
+    bench.database.close()
 
     with bench.database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("SHOW transaction_isolation")

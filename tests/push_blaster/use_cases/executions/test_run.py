@@ -294,6 +294,7 @@ def test_a_too_large_audience_fails_before_anybody_is_sent_to(bench: Bench, wher
     assert messages(bench) == []
 
 
+@pytest.mark.slow
 def test_a_script_that_writes_a_million_rows_ends_in_a_clear_message(bench: Bench) -> None:
     bench.write_script(
         "import os\n"

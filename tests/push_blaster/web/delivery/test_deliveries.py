@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Any
 from uuid import UUID
 
+import pytest
 from flask.testing import FlaskClient
 
 from chassis.postgres import Database
@@ -56,6 +57,7 @@ def test_an_export_runs_nothing_in_a_spreadsheet(
     assert (row["reason"], row["providerId"]) == ("'@SUM(1)", "'-1")
 
 
+@pytest.mark.slow
 def test_an_export_of_any_size_takes_little_memory(
     client: FlaskClient, bench: Bench, database: Database
 ) -> None:
