@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,11 +31,32 @@ REFUSALS: dict[str, tuple[int, str, str | None, dict[str, str]]] = {
     "unregistered": (404, "NOT_FOUND", "UNREGISTERED", {}),
     "malformed": (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", {}),
     "payload": (400, "INVALID_ARGUMENT", None, {}),
+    "large": (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", {}),
+    "field": (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", {}),
+    "lost": (404, "NOT_FOUND", None, {}),
     "stranger": (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", {}),
     "busy": (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", {"retry-after": "0"}),
     "patient": (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", {"retry-after": "1"}),
     "down": (503, "UNAVAILABLE", "UNAVAILABLE", {}),
     "broken": (500, "INTERNAL", "INTERNAL", {}),
+}
+
+#: The message of the error, where it is not its name.
+WORDS: Final[Mapping[str, str]] = {
+    "unregistered": "Requested entity was not found.",
+    "malformed": "The registration token is not a valid FCM registration token",
+    "large": "Android message is too big",
+    "field": "Request contains an invalid argument.",
+    "lost": "Project 'gardem' does not exist.",
+    "stranger": "SenderId mismatch",
+}
+#: The field that a BadRequest beside the error names.
+FIELDS: Final[Mapping[str, str]] = {"payload": "message.android.ttl", "field": "message.token"}
+#: Bodies of a 404 as proxies and wrong addresses give them.
+PAGES: Final[Mapping[str, bytes]] = {
+    "page": b"<html>\n <h1>Not Found</h1></html>",
+    "empty": b"",
+    "json": b'{"error": "no such route"}',
 }
 
 #: What stands in Retry-After and in bodies where an answer is `hostile`.
@@ -72,9 +93,9 @@ RESETS = {"refused": ErrorCodes.REFUSED_STREAM, "reset": ErrorCodes.INTERNAL_ERR
 class FcmServer:
     """Serves until closed. `cut-2-…` behaves so twice and is well afterwards; `cut` always does.
 
-    Words: those of REFUSALS; `hang` never answers, `cut` kills the connection with the request
-    in it, `goaway` answers and says that the connection takes no more, `nonsense` is no JSON,
-    `slow` answers well, after SLOW_S; `hostile` answers at random what nobody should.
+    Words: those of REFUSALS and PAGES; `hang` never answers, `cut` kills the connection with the
+    request in it, `goaway` answers and says that the connection takes no more, `nonsense` is no
+    JSON, `slow` answers well, after SLOW_S; `hostile` answers at random what nobody should.
     A word in `weather` is everybody's, for as long as it stands.
     With an `on_accept`, messages are handed to it instead of being kept.
     """
@@ -157,7 +178,9 @@ def _unwell(word: str) -> _Answer:
     if word == "hostile":
         return _hostile(random.SystemRandom())
     if word in REFUSALS:
-        return _refusal(*REFUSALS[word])
+        return _refusal(*REFUSALS[word], word)
+    if word in PAGES:
+        return _Answer(404, PAGES[word])
     return _Answer(200, b"<html>", kind="answer" if word == "nonsense" else word)
 
 
@@ -168,9 +191,14 @@ def _hostile(chance: random.Random) -> _Answer:
     return _Answer(status, chance.choice(HOSTILE_BODIES), tuple(headers.items()))
 
 
-def _refusal(status: int, name: str, code: str | None, headers: dict[str, str]) -> _Answer:
-    detail = {"@type": FCM_ERROR, "errorCode": code} if code else {"@type": BAD_REQUEST}
-    body = {"error": {"code": status, "status": name, "message": name, "details": [detail]}}
+def _refusal(
+    status: int, name: str, code: str | None, headers: dict[str, str], word: str = ""
+) -> _Answer:
+    details: list[dict[str, Any]] = [{"@type": FCM_ERROR, "errorCode": code}] if code else []
+    if word in FIELDS:
+        details.append({"@type": BAD_REQUEST, "fieldViolations": [{"field": FIELDS[word]}]})
+    words = WORDS.get(word, name)
+    body = {"error": {"code": status, "status": name, "message": words, "details": details}}
     return _Answer(status, json.dumps(body).encode(), tuple(headers.items()))
 
 

@@ -33,6 +33,19 @@ ANSWERS: Final[Mapping[str, tuple[int, dict[str, str]]]] = {
     "redirect-permanently": (301, {"Location": "/ok/elsewhere"}),
 }
 
+#: The bodies that stand behind some words.
+BODIES: Final[Mapping[str, tuple[int, bytes]]] = {
+    "page": (200, b"<html>It works!</html>"),
+    "nothing": (204, b""),
+    "lost-page": (404, b"<html>\n Not Found</html>"),
+    "unsubscribed": (404, b'{"code": 404, "errno": 102, "error": "Not Found"}'),
+    "other-errno": (404, b'{"code": 404, "errno": 103, "error": "Not Found"}'),
+    "list": (404, b"[102]"),
+    "other-key": (400, b'{"reason":"VapidPkHashMismatch"}'),
+    "wrong-subject": (403, b'{"reason":"BadJwtToken"}'),
+    "wordy": (400, b"\xff\x00" + b"no " * 30_000),
+}
+
 
 @dataclass(frozen=True)
 class Received:
@@ -80,15 +93,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._flood()
         elif word == "hostile":
             self._lie(random.SystemRandom())
+        elif word in BODIES:
+            status, words = BODIES[word]
+            self._answer(status, {}, words)
         else:
             self._answer(*_answer(word))
 
-    def _answer(self, status: int, headers: Mapping[str, str]) -> None:
+    def _answer(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def _lie(self, chance: random.Random) -> None:
         """Answer anything at all: any status, headers, body, in pieces, late, or cut off."""

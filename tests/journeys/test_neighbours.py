@@ -137,7 +137,7 @@ def test_each_answer_of_the_provider_is_accounted_for(neighbours: Neighbours) ->
     assert state["unregistered"]["state"] == "token_dead"
     assert (state["payload"]["state"], state["payload"]["reason"]) == (
         "failed",
-        "400 INVALID_ARGUMENT",
+        "400 INVALID_ARGUMENT: INVALID_ARGUMENT",
     )
     assert state["patient-1"]["state"] == "sent"
     assert state["down"]["state"] == "failed"
@@ -149,7 +149,7 @@ def test_each_answer_of_the_provider_is_accounted_for(neighbours: Neighbours) ->
     received = [m["token"] for m in neighbours.fcm.received if m["token"] in state]
     assert set(received) == {w for w, d in state.items() if d["state"] == "sent"}
     (device,) = stack.ask("GET", f"/api/devices?userId={user(20_040)}")["devices"]
-    assert device["deadReason"] == "404 UNREGISTERED"
+    assert device["deadReason"] == "404 UNREGISTERED: Requested entity was not found."
 
 
 def test_an_account_that_is_refused_fails_the_execution_and_blames_nobody(

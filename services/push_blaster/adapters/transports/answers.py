@@ -1,16 +1,28 @@
 """One rule for every answer from outside: a fault in it concerns only its own message."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
 
-from push_blaster.domain.delivery.message import Delivery, Outcome
+from push_blaster.domain.delivery.message import Delivery, Outcome, storable
 
 log = structlog.get_logger()
 
+#: How much of an answer's body is kept: enough for an error in JSON, and for its words.
+MAX_BODY: Final = 4_096
+
 Answer = TypeVar("Answer")
+
+
+def explain(status: str, hint: str, words: str) -> str:
+    """Return the reason of a refusal: the status, what an operator can do, the provider's words.
+
+    Units: at most 500 characters, so that every store takes it.
+    """
+    reason = ": ".join(part for part in (status, hint, " ".join(words.split())) if part)
+    return storable(reason) or ""
 
 
 def judge_each(

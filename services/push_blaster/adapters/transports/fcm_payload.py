@@ -1,5 +1,6 @@
 """The messages of FCM v1, and the meaning of its answers."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -7,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from push_blaster.adapters.transports.answers import explain
 from push_blaster.domain.delivery.message import TTL_S, Message, Outcome
 
 #: The largest message that FCM accepts, in bytes.
@@ -62,9 +64,14 @@ def read_answer(status: int, body: bytes) -> Judgement:
     error = document.get("error")
     error = error if isinstance(error, Mapping) else {}
     code = _find_code(error)
-    reason = f"{status} {code or error.get('status') or 'no code'}"
+    head = f"{status} {code or error.get('status') or 'no code'}"
+    words = error.get("message")
+    words = words if isinstance(words, str) else body.decode(errors="replace")
+    hint = _HINTS.get(code or "", "") or ("" if code else _HINTS_BY_STATUS.get(status, ""))
     pause_s = QUOTA_PAUSE_S if status == 429 else None
-    return Judgement(_meaning(status, code), reason, pause_s=pause_s)
+    is_dead = code == "UNREGISTERED" or (status == 400 and _blames_token(error))
+    meaning = Outcome.TOKEN_DEAD if is_dead else _meaning(status, code)
+    return Judgement(meaning, explain(head, hint, words), pause_s=pause_s)
 
 
 def _read_success(status: int, document: Mapping[str, Any]) -> Judgement:
@@ -77,8 +84,7 @@ def _read_success(status: int, document: Mapping[str, Any]) -> Judgement:
 
 #: Codes that decide the outcome of a message, whatever the HTTP status is.
 _BY_CODE: Final[Mapping[str, Outcome | Advice]] = {
-    "UNREGISTERED": Outcome.TOKEN_DEAD,
-    "INVALID_ARGUMENT": Outcome.TOKEN_DEAD,  # with an FcmError, the token is invalid
+    "INVALID_ARGUMENT": Outcome.FAILED,
     "SENDER_ID_MISMATCH": Outcome.FAILED,
     "THIRD_PARTY_AUTH_ERROR": Outcome.FAILED,
     "APNS_AUTH_ERROR": Outcome.FAILED,
@@ -89,10 +95,22 @@ _BY_CODE: Final[Mapping[str, Outcome | Advice]] = {
 _BY_STATUS: Final[Mapping[int, Outcome | Advice]] = {
     401: Advice.RENEW_TOKEN,
     403: Advice.RENEW_TOKEN,
-    404: Outcome.TOKEN_DEAD,
     408: Advice.RETRY,
     429: Advice.RETRY,
 }
+_APPLES_KEY: Final = "the Firebase project's APNs key or web key is not valid"
+#: What an operator can do about an error code, or about a status without a code.
+_HINTS: Final[Mapping[str, str]] = {
+    "SENDER_ID_MISMATCH": "the device registered with another project than FIREBASE_PROJECT_ID",
+    "THIRD_PARTY_AUTH_ERROR": _APPLES_KEY,
+    "APNS_AUTH_ERROR": _APPLES_KEY,
+}
+_HINTS_BY_STATUS: Final[Mapping[int, str]] = {
+    403: "check that FIREBASE_CLIENT_EMAIL may send for FIREBASE_PROJECT_ID",
+    404: "check FIREBASE_PROJECT_ID and FCM_BASE_URL",
+}
+#: How an error says that it is about the device's token, and not about the rest of the message.
+_TOKEN_NAMED: Final = re.compile(r"\bmessage\.(?:token|fid)\b|not a valid FCM registration token")
 
 
 def _meaning(status: int, code: str | None) -> Outcome | Advice:
@@ -103,12 +121,28 @@ def _meaning(status: int, code: str | None) -> Outcome | Advice:
     return _BY_STATUS.get(status, Outcome.FAILED)
 
 
+def _blames_token(error: Mapping[str, Any]) -> bool:
+    """Return whether the error's message or one of its violated fields names the token."""
+    violations = [
+        violation
+        for detail in _mappings(error.get("details"))
+        for violation in _mappings(detail.get("fieldViolations"))
+    ]
+    texts = [error.get("message")]
+    texts += [violation.get(key) for violation in violations for key in ("field", "description")]
+    return any(isinstance(text, str) and _TOKEN_NAMED.search(text) for text in texts)
+
+
 def _find_code(error: Mapping[str, Any]) -> str | None:
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else []:
-        if isinstance(detail, Mapping) and detail.get("@type") == _FCM_ERROR:
+    for detail in _mappings(error.get("details")):
+        if detail.get("@type") == _FCM_ERROR:
             return str(detail.get("errorCode"))
     return None
+
+
+def _mappings(items: object) -> list[Mapping[str, Any]]:
+    """Return the mappings in a list of JSON; nothing of anything else."""
+    return [i for i in items if isinstance(i, Mapping)] if isinstance(items, list) else []
 
 
 def _parse(body: bytes) -> Mapping[str, Any]:

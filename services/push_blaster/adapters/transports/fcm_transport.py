@@ -186,7 +186,7 @@ class _Sending:
         if request.headers is not self._headers or not self._has_renewed:
             self._get_new_token()
         elif request.tries > 1 or self._call.stops_at is not None:
-            self._fault = f"FCM refuses our credentials ({judged.reason}): check the account."
+            self._fault = f"FCM refuses our credentials: {judged.reason}"
         if self._fault is not None:
             return Delivery(request.about.user_id, Outcome.NOT_SENT, reason=judged.reason)
         request.headers = self._headers

@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import pycurl
 
+from push_blaster.adapters.transports.answers import MAX_BODY
 from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.devices.device import Network, may_reach
 
 #: Connections to one host.
 CONNECTIONS: Final = 8
 LOOK_S: Final = 0.05
-#: How much of an answer's body is read and dropped, so that the connection can be used again.
+#: How much of an answer's body is read, so that the connection can be used again.
 MAX_ANSWER: Final = 65_536
 
 
@@ -42,12 +43,14 @@ class Attempt:
     """A post in flight, and its result.
 
     Shape: `status` is 0 if no answer came; then `fault` says why, and `has_begun` whether a part
-    of the post may have left. `refused` is the address that is not allowed.
+    of the post may have left. `refused` is the address that is not allowed. `body` is the begin of
+    the answer's body.
     """
 
     message: Message
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
     fault: str = ""
     has_begun: bool = False
     refused: str | None = None
@@ -58,8 +61,9 @@ class Attempt:
         name, _, value = line.decode("latin-1").partition(":")
         self.headers[name.strip().lower()] = value.strip()
 
-    def skip_body(self, part: bytes) -> int | None:
-        """Drop a part of the answer's body; any result but None ends the answer."""
+    def read_body(self, part: bytes) -> int | None:
+        """Take a part of the answer's body; any result but None ends the answer."""
+        self.body += part[: MAX_BODY - len(self.body)]
         self._answer_size += len(part)
         return None if self._answer_size <= MAX_ANSWER else 0
 
@@ -141,7 +145,7 @@ class GuardedHttpPool:
         handle.setopt(pycurl.HTTPHEADER, list(post.headers))
         handle.setopt(pycurl.POST, 1)
         handle.setopt(pycurl.POSTFIELDS, post.body)
-        handle.setopt(pycurl.WRITEFUNCTION, attempt.skip_body)
+        handle.setopt(pycurl.WRITEFUNCTION, attempt.read_body)
         handle.setopt(pycurl.HEADERFUNCTION, attempt.read_header)
         handle.setopt(pycurl.OPENSOCKETFUNCTION, self._opener(attempt))
         if self._options.ca_file:

@@ -3,13 +3,13 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from chassis.clock import utc_now
 from chassis.retry_after import read_retry_after
-from push_blaster.adapters.transports.answers import judge_each, not_composed
+from push_blaster.adapters.transports.answers import explain, judge_each, not_composed
 from push_blaster.adapters.transports.guarded_http import (
     Attempt,
     GuardedHttpPool,
@@ -30,15 +30,17 @@ class UnsendableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFormat:
-    """How a message becomes a post, and the meaning of special statuses.
+    """How a message becomes a post, and what its receivers mean by their answers.
 
-    Shape: `compose` may raise UnsendableError; `dead` are the statuses that mean that the address
-    is gone; `hints` explain a status to people.
+    Shape: `compose` may raise UnsendableError; `taken` are the statuses that prove that the message
+    was taken; `is_dead` says by status and body whether the address is gone; `hint` says, by status
+    and words, what an operator can do.
     """
 
     compose: Callable[[Message], Post]
-    dead: frozenset[int]
-    hints: Mapping[int, str] = field(default_factory=dict)
+    taken: Container[int] = range(200, 300)
+    is_dead: Callable[[int, bytes], bool] = lambda status, _: status == 410
+    hint: Callable[[int, str], str] = lambda *_: ""
 
 
 class PostTransport:
@@ -118,16 +120,17 @@ class PostTransport:
     def _judge(self, attempt: Attempt) -> Delivery:
         if attempt.status < 200:
             return _judge_silence(attempt)
-        # Only status and headers matter, even if the body of the answer broke off.
-        outcome = _meaning(attempt.status, self._format.dead)
+        # An answer whose body broke off is judged by what came of it.
+        outcome = _meaning(attempt, self._format)
         user_id, headers = attempt.message.user_id, attempt.headers
         if outcome is Outcome.SENT:
             return Delivery(user_id, outcome, headers.get("location", "")[:500] or None)
-        hint = self._format.hints.get(attempt.status, _HINTS.get(attempt.status, ""))
+        words = attempt.body.decode(errors="replace")
+        hint = self._format.hint(attempt.status, words) or _HINTS.get(attempt.status, "")
         return Delivery(
             user_id,
             outcome,
-            reason=f"{attempt.status}: {hint}" if hint else str(attempt.status),
+            reason=explain(str(attempt.status), hint, words),
             retry_after_s=read_retry_after(headers.get("retry-after", ""), utc_now()),
             is_over_quota=attempt.status == 429,
         )
@@ -141,10 +144,11 @@ _HINTS: Final[Mapping[int, str]] = {
 }
 
 
-def _meaning(status: int, dead: frozenset[int]) -> Outcome:
+def _meaning(attempt: Attempt, message_format: MessageFormat) -> Outcome:
+    status = attempt.status
     if status < 300:
-        return Outcome.SENT
-    if status in dead:
+        return Outcome.SENT if status in message_format.taken else Outcome.IN_DOUBT
+    if message_format.is_dead(status, attempt.body):
         return Outcome.TOKEN_DEAD
     if status in {408, 425, 429} or status >= 500:
         return Outcome.DEFERRED

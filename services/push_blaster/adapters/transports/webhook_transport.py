@@ -49,7 +49,7 @@ def make_webhook_transport(
         )
         return Post(url, headers, body)
 
-    return PostTransport(MessageFormat(compose=compose, dead=frozenset({410})), options)
+    return PostTransport(MessageFormat(compose=compose), options)
 
 
 def read_secret_key(text: str) -> bytes:

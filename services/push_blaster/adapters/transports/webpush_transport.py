@@ -18,10 +18,21 @@ from push_blaster.adapters.transports.webpush_encryption import MAX_PLAIN, encry
 from push_blaster.domain.delivery.message import TTL_S, Message
 from push_blaster.domain.devices.device import find_push_host_fault, find_url_fault
 
+#: The statuses by which a push service says that it took a message; 200 is what proxies answer.
+_TAKEN: Final = frozenset({201, 202})
+#: The error of Mozilla's push service for a subscription that it does not know.
+_UNKNOWN_SUBSCRIPTION: Final = 102
+_OTHER_KEY: Final = "the browser subscribed with another key than WEBPUSH_PRIVATE_KEY"
 _REFUSED: Final = (
     "the push service refuses our VAPID key (WEBPUSH_PRIVATE_KEY), "
     "or the browser subscribed with another one"
 )
+#: What an operator can do about the words of a push service.
+_HINTS: Final = {
+    "VapidPkHashMismatch": _OTHER_KEY,
+    "do not correspond to the credentials used to create the subscription": _OTHER_KEY,
+    "BadJwtToken": "check WEBPUSH_SUBJECT, a mailto: or https: address of yours, and the clock",
+}
 
 
 def make_webpush_transport(
@@ -48,9 +59,24 @@ def make_webpush_transport(
             _encrypted(message),
         )
 
-    hints = {401: _REFUSED, 403: _REFUSED}
-    message_format = MessageFormat(compose=compose, dead=frozenset({404, 410}), hints=hints)
+    message_format = MessageFormat(compose=compose, taken=_TAKEN, is_dead=_is_dead, hint=_hint)
     return PostTransport(message_format, options)
+
+
+def _is_dead(status: int, body: bytes) -> bool:
+    """Return whether the service says that it has no such subscription; a bare 404 does not."""
+    if status != 404:
+        return status == 410
+    try:
+        document = orjson.loads(body)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("errno") == _UNKNOWN_SUBSCRIPTION
+
+
+def _hint(status: int, words: str) -> str:
+    known = (hint for sign, hint in _HINTS.items() if sign in words)
+    return next(known, _REFUSED if status in {401, 403} else "")
 
 
 def encode_notification(message: Message) -> bytes:

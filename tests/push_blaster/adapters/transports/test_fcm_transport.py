@@ -124,10 +124,47 @@ def test_many_messages_share_few_connections(transport: FcmTransport, fcm: FcmSe
 @pytest.mark.parametrize(
     ("token", "outcome", "reason"),
     [
-        ("unregistered", Outcome.TOKEN_DEAD, "404 UNREGISTERED"),
-        ("malformed", Outcome.TOKEN_DEAD, "400 INVALID_ARGUMENT"),
-        ("payload", Outcome.FAILED, "400 INVALID_ARGUMENT"),
-        ("stranger", Outcome.FAILED, "403 SENDER_ID_MISMATCH"),
+        (
+            "unregistered",
+            Outcome.TOKEN_DEAD,
+            "404 UNREGISTERED: Requested entity was not found.",
+        ),
+        (
+            "malformed",
+            Outcome.TOKEN_DEAD,
+            "400 INVALID_ARGUMENT: The registration token is not a valid FCM registration token",
+        ),
+        (
+            "field",
+            Outcome.TOKEN_DEAD,
+            "400 INVALID_ARGUMENT: Request contains an invalid argument.",
+        ),
+        ("payload", Outcome.FAILED, "400 INVALID_ARGUMENT: INVALID_ARGUMENT"),
+        ("large", Outcome.FAILED, "400 INVALID_ARGUMENT: Android message is too big"),
+        (
+            "lost",
+            Outcome.FAILED,
+            "404 NOT_FOUND: check FIREBASE_PROJECT_ID and FCM_BASE_URL: "
+            "Project 'gardem' does not exist.",
+        ),
+        (
+            "page",
+            Outcome.FAILED,
+            "404 no code: check FIREBASE_PROJECT_ID and FCM_BASE_URL: "
+            "<html> <h1>Not Found</h1></html>",
+        ),
+        ("empty", Outcome.FAILED, "404 no code: check FIREBASE_PROJECT_ID and FCM_BASE_URL"),
+        (
+            "json",
+            Outcome.FAILED,
+            '404 no code: check FIREBASE_PROJECT_ID and FCM_BASE_URL: {"error": "no such route"}',
+        ),
+        (
+            "stranger",
+            Outcome.FAILED,
+            "403 SENDER_ID_MISMATCH: the device registered with another project than "
+            "FIREBASE_PROJECT_ID: SenderId mismatch",
+        ),
     ],
 )
 def test_a_final_refusal_is_not_tried_again(
@@ -142,10 +179,10 @@ def test_a_final_refusal_is_not_tried_again(
 @pytest.mark.parametrize(
     ("token", "reason", "pause_s"),
     [
-        ("busy", "429 QUOTA_EXCEEDED", 60),
-        ("patient", "429 QUOTA_EXCEEDED", 1),
-        ("down", "503 UNAVAILABLE", None),
-        ("broken", "500 INTERNAL", None),
+        ("busy", "429 QUOTA_EXCEEDED: RESOURCE_EXHAUSTED", 60),
+        ("patient", "429 QUOTA_EXCEEDED: RESOURCE_EXHAUSTED", 1),
+        ("down", "503 UNAVAILABLE: UNAVAILABLE", None),
+        ("broken", "500 INTERNAL: INTERNAL", None),
     ],
 )
 def test_what_passes_is_left_for_later_with_what_the_provider_advises(

@@ -107,6 +107,9 @@ def test_a_message_is_posted_signed_and_under_its_display_tag(
     [
         ("gone", Outcome.TOKEN_DEAD, "410", None),
         ("unknown", Outcome.FAILED, "404", None),
+        ("unsubscribed", Outcome.FAILED, '404: {"code": 404, ', None),
+        ("page", Outcome.SENT, "", None),
+        ("nothing", Outcome.SENT, "", None),
         ("busy", Outcome.DEFERRED, "429: too many messages", 7),
         ("later", Outcome.DEFERRED, "503", 60),
         ("redirect", Outcome.FAILED, "307: redirects are not followed", None),
@@ -130,6 +133,16 @@ def test_what_a_webhook_answers_decides(
     assert (delivery.reason or "").startswith(reason)
     assert delivery.retry_after_s == (retry_after_s and pytest.approx(retry_after_s, abs=3))
     assert receiver.paths() == [f"/{word}/alice"], "asked once, and followed nowhere"
+
+
+def test_the_first_words_of_a_receiver_are_kept(
+    transport: PostTransport, receiver: PostReceiver
+) -> None:
+    (delivery,) = send(transport, receiver.url("wordy/alice"))
+
+    reason = delivery.reason or ""
+    assert reason.startswith("400: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}no no no")
+    assert len(reason) == 500
 
 
 def test_the_slow_keep_nobody_waiting(transport: PostTransport, receiver: PostReceiver) -> None:

@@ -132,7 +132,20 @@ def test_the_example_of_the_rfc_is_reproduced_to_the_byte() -> None:
     [
         ("accepted", Outcome.SENT, ""),
         ("gone", Outcome.TOKEN_DEAD, "410"),
-        ("unknown", Outcome.TOKEN_DEAD, "404"),
+        ("unsubscribed", Outcome.TOKEN_DEAD, '404: {"code": 404, "errno": 102, '),
+        ("unknown", Outcome.FAILED, "404"),
+        ("lost-page", Outcome.FAILED, "404: <html> Not Found</html>"),
+        ("other-errno", Outcome.FAILED, '404: {"code": 404, "errno": 103, '),
+        ("list", Outcome.FAILED, "404: [102]"),
+        ("page", Outcome.IN_DOUBT, "200: <html>It works!</html>"),
+        ("nothing", Outcome.IN_DOUBT, "204"),
+        (
+            "other-key",
+            Outcome.FAILED,
+            "400: the browser subscribed with another key than WEBPUSH_PRIVATE_KEY: "
+            '{"reason":"VapidPkHashMismatch"}',
+        ),
+        ("wrong-subject", Outcome.FAILED, "403: check WEBPUSH_SUBJECT"),
         ("large", Outcome.FAILED, "413: the message is too large"),
         ("stranger", Outcome.FAILED, "403: the push service refuses our VAPID key"),
         ("anonymous", Outcome.FAILED, "401: the push service refuses our VAPID key"),
