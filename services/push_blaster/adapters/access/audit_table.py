@@ -1,4 +1,4 @@
-"""The table `audit_log`: rows are added and answered once, and never changed or deleted."""
+"""The table `audit_log`: a row is inserted, its answer is added once, and it is never deleted."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -35,7 +35,7 @@ class AuditQuery:
 def insert_change(connection: Connection, change: AuditedChange) -> int:
     """Write down a change that is about to be made; return its row's id.
 
-    A lock on the table is waited for a second: behind this waits whoever wants to stop something.
+    It waits one second for a lock on the table, because an emergency stop may be waiting for it.
     """
     sql = """
         INSERT INTO audit_log (at, actor, role, method, path, endpoint, what, request_id)
@@ -54,7 +54,7 @@ def insert_change(connection: Connection, change: AuditedChange) -> int:
 def update_answer(
     connection: Connection, id_: int, status: int, caller: tuple[str, str] | None, now: datetime
 ) -> None:
-    """Write down how a change was answered; and whose it was, if that is known only now."""
+    """Add the answer to a change, and the caller if the caller is known only now."""
     actor, role = caller or (None, None)
     sql = """
         UPDATE audit_log

@@ -1,4 +1,4 @@
-"""The table `sign_in_failures`: tokens that nobody knew, by the address they were tried from."""
+"""The table `sign_in_failures`: sign-ins with an unknown token, by the address of the client."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from chassis.rows import execute, fetch_value
 
 
 def insert_failure(connection: Connection, address: str, now: datetime, since: datetime) -> None:
-    """Write down a sign-in that failed, and forget those before `since`."""
+    """Insert a failed sign-in, and delete those before `since`."""
     execute(connection, "DELETE FROM sign_in_failures WHERE at <= %(since)s", {"since": since})
     execute(
         connection,
@@ -19,9 +19,9 @@ def insert_failure(connection: Connection, address: str, now: datetime, since: d
 def select_failure(
     connection: Connection, address: str | None, since: datetime, number: int
 ) -> datetime | None:
-    """Return when the `number`-th last sign-in after `since` failed, from an address or from any.
+    """Return when the `number`-th last sign-in after `since` failed, from one or any address.
 
-    Shape: None if so many did not fail.
+    Shape: None if fewer sign-ins failed.
     """
     sql = """
         SELECT at FROM sign_in_failures

@@ -15,7 +15,7 @@ _COLUMNS: Final = (
 
 
 def insert_token(connection: Connection, token: Token, hash_: str) -> bool:
-    """Insert the token; False, and nothing is changed, if its name was ever given out."""
+    """Insert the token; return False, and change nothing, if its name was used before."""
     sql = """
         INSERT INTO tokens (name, role, is_test, hash, created_at, created_by, expires_at)
         VALUES (%(name)s, %(role)s, %(is_test)s, %(hash)s, %(created_at)s, %(created_by)s,
@@ -26,7 +26,7 @@ def insert_token(connection: Connection, token: Token, hash_: str) -> bool:
 
 
 def select_tokens(connection: Connection, name: str | None = None) -> list[Token]:
-    """Return every token, or the one of a name; revoked ones too."""
+    """Return all tokens, or the token with this name; revoked tokens too."""
     sql = f"""
         SELECT {_COLUMNS} FROM tokens
          WHERE %(name)s::text IS NULL OR name = %(name)s
@@ -36,7 +36,7 @@ def select_tokens(connection: Connection, name: str | None = None) -> list[Token
 
 
 def select_token_of(connection: Connection, hash_: str, now: datetime) -> Token | None:
-    """Return the token that the secret with this hash opens as, if it opens anything now."""
+    """Return the token that the secret with this hash belongs to, if the token is valid now."""
     sql = f"""
         SELECT {_COLUMNS} FROM tokens
          WHERE (hash = %(hash)s OR previous_hash = %(hash)s AND previous_until > %(now)s)
@@ -47,7 +47,7 @@ def select_token_of(connection: Connection, hash_: str, now: datetime) -> Token 
 
 
 def touch_token(connection: Connection, name: str, now: datetime, min_interval_s: int) -> None:
-    """Write down that the token was used, unless that was written down just before."""
+    """Record the use of the token, unless a use was recorded shortly before."""
     sql = """
         UPDATE tokens SET last_used_at = %(now)s
          WHERE name = %(name)s
@@ -58,7 +58,7 @@ def touch_token(connection: Connection, name: str, now: datetime, min_interval_s
 
 
 def update_secret(connection: Connection, name: str, hash_: str, previous_until: datetime) -> bool:
-    """Give a token that is not revoked a new secret; the one before opens until then."""
+    """Give a token that is not revoked a new secret; the previous secret is valid until then."""
     sql = """
         UPDATE tokens
            SET previous_hash = hash, hash = %(hash)s, previous_until = %(until)s
@@ -68,7 +68,7 @@ def update_secret(connection: Connection, name: str, hash_: str, previous_until:
 
 
 def revoke(connection: Connection, name: str, now: datetime) -> bool:
-    """Let a token open nothing from now on; False if there is none that does."""
+    """Revoke a token; return False if there is no valid token with this name."""
     return (
         execute(
             connection,

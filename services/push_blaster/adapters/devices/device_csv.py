@@ -1,4 +1,4 @@
-"""Devices of a CSV or a list, one by one: good ones, and bad ones with their reasons."""
+"""Devices of a CSV or a list, one by one: valid devices, and refused ones with the reasons."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final, TextIO
 
 from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
 
-#: How columns may be called, in small letters and without spaces, hyphens and underscores.
+#: The names that columns may have, in lower case and without spaces, hyphens and underscores.
 ALIASES: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("token", "devicetoken", "fcmtoken", "registrationtoken", "endpoint", "url", "fid"), "token"
@@ -49,7 +49,7 @@ class DeviceRow:
 def read_device_list(
     devices: Iterable[object], now: datetime, push_hosts: Sequence[str]
 ) -> Iterator[DeviceRow]:
-    """Yield the devices of a JSON list, each read for itself."""
+    """Yield the devices of a JSON list; a bad one does not stop the others."""
     for place, given in enumerate(devices):
         try:
             yield DeviceRow(place, read_device(given, now, push_hosts))

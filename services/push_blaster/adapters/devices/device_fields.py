@@ -1,4 +1,4 @@
-"""A device as clients write it, in JSON or as a row of a CSV: read, or refused by name."""
+"""A device as clients write it, in JSON or as a row of a CSV: read, or refused field by field."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from push_blaster.domain.devices.device import (
 from push_blaster.domain.zones import is_near
 
 MAX_TOKEN: Final = 2_048
-#: How far ahead of ours a client's clock may be.
+#: How far a client's clock may be ahead of ours.
 SKEW: Final = timedelta(minutes=5)
 _NOTHING: Final = (None, "")
 _TOKEN: Final = re.compile(r"[!-~]{1,2048}")
@@ -54,7 +54,7 @@ class Device:
 
 
 class DeviceRefusedError(Exception):
-    """The fields make no device; `faults` says by field why."""
+    """The fields do not make a device; `faults` says why, by field."""
 
     def __init__(self, faults: Mapping[str, str]) -> None:
         """Take what is wrong."""

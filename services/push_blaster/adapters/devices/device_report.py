@@ -1,4 +1,4 @@
-"""How many devices live and how many died, of what and when; and the removal of the dead."""
+"""Counts of living and dead devices, by reason and day; and the removal of dead devices."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ _COUNTS: Final[dict[str, LiteralString]] = {
 def select_device_report(
     connection: Connection, since: datetime
 ) -> Mapping[str, Sequence[Mapping[str, object]]]:
-    """Return the counts by kind and by platform, and of the dead by reason and, since then, by day.
+    """Return counts by kind and platform, and of dead devices by reason and, since then, by day.
 
     Shape: days are of UTC; the names are those of the report.
     """
@@ -43,7 +43,7 @@ def select_device_report(
 def delete_dead_devices(
     connection: Connection, dead_before: datetime, limit: int | None = None
 ) -> int:
-    """Forget the devices that died before then, or `limit` of them; return how many."""
+    """Delete devices that died before then, at most `limit` of them; return how many."""
     sql = """
         DELETE FROM devices
          WHERE dead_at < %(before)s

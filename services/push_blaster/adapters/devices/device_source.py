@@ -1,4 +1,4 @@
-"""A service of somebody else's that knows the devices of users: asked by REST or by GraphQL."""
+"""An external service that knows the devices of users, asked by REST or by GraphQL."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedErr
 #: How long to wait before the second try.
 PAUSE_S: Final = 0.2
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
-#: How the fields of a device are called unless the settings say otherwise.
+#: The names of a device's fields, unless the settings give others.
 FIELDS: Final[Mapping[str, str]] = {
     name: name for name in ("userId", "token", "kind", "platform", "keys", "timezone", "appVersion")
 } | {"lastSeenAt": "updatedAt"}
@@ -42,7 +42,7 @@ class SourceOptions:
 
 @dataclass(slots=True)
 class FoundDevices:
-    """The devices of each user who has one; and of whom it could not be found out, and why."""
+    """The devices of each user who has one; and the users who are unknown, with the reason."""
 
     devices: dict[UUID, list[Device]] = field(default_factory=dict)
     unknown: dict[UUID, str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class _Failure(Exception):  # noqa: N818 - it never leaves this module
 
 
 class DeviceSource:
-    """Asks the source; one session for each thread that does."""
+    """Asks the source, with one session for each thread."""
 
     def __init__(self, options: SourceOptions) -> None:
         """Take where the source is, and how it is asked."""
@@ -63,7 +63,7 @@ class DeviceSource:
         self._local = threading.local()
 
     def find(self, user_ids: Sequence[UUID], now: datetime) -> FoundDevices:
-        """Return the users' devices; those of a question that failed are unknown, not none."""
+        """Return the users' devices; the users of a failed request are unknown."""
         found = FoundDevices()
         for start in range(0, len(user_ids), self._options.batch_size):
             page = user_ids[start : start + self._options.batch_size]
@@ -74,7 +74,7 @@ class DeviceSource:
         return found
 
     def _ask(self, user_ids: Sequence[UUID]) -> list[Any]:
-        """Return the list that the source answers; what may pass is tried twice."""
+        """Return the list that the source answers; a failure that may pass is tried again once."""
         try:
             return self._ask_once(user_ids)
         except _Failure as failure:
@@ -119,7 +119,7 @@ class DeviceSource:
     def _read_devices(
         self, items: list[Any], asked: set[UUID], now: datetime, found: FoundDevices
     ) -> None:
-        """Add the devices of those who were asked for, the one seen last first."""
+        """Add the devices of the users who were asked for, the device seen last first."""
         devices: dict[UUID, list[Device]] = {}
         unknown: dict[UUID, str] = {}
         for fields in self._rename(items):

@@ -1,4 +1,4 @@
-"""The table `devices`: what reaches whom, and which ones the provider called dead."""
+"""The table `devices`: which device reaches which user, and which devices are dead."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from chassis.rows import execute, fetch_all
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.domain.devices.device import Address, DeadDevice
 
-#: How many devices of one user are reached at the most: whoever registers more, registers in vain.
+#: How many devices of one user are reached at most; further ones get nothing.
 MAX_DEVICES: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredDevice:
-    """A device as it is listed: without its keys, which nobody has to read."""
+    """A device as it is listed, without its keys."""
 
     token: str
     user_id: UUID
@@ -34,9 +34,9 @@ class RegisteredDevice:
 def select_addresses(
     connection: Connection, user_ids: Sequence[UUID], *, every: bool
 ) -> dict[UUID, list[Address]]:
-    """Return the living device that was seen last of each user who has one, or all of them.
+    """Return each user's living device that was seen last, or all living devices.
 
-    Shape: the one seen last comes first.
+    Shape: the device seen last comes first.
     """
     sql = """
         SELECT user_id, token, kind, coalesce(keys, '')
@@ -56,7 +56,7 @@ def select_addresses(
 
 
 def select_timezones(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Return the zone of the living device that was seen last, of each user who has one."""
+    """Return each user's time zone, by the living device that was seen last."""
     sql = """
         SELECT DISTINCT ON (user_id) user_id, timezone
           FROM devices
@@ -67,7 +67,7 @@ def select_timezones(connection: Connection, user_ids: Sequence[UUID]) -> dict[U
 
 
 def select_deaths(connection: Connection, tokens: Sequence[str]) -> dict[str, datetime]:
-    """Return when each of `tokens` that is dead died."""
+    """Return the time of death of each dead device among `tokens`."""
     sql = """
         SELECT token, dead_at FROM devices
          WHERE token = ANY(%(tokens)s) AND dead_at IS NOT NULL
@@ -157,7 +157,7 @@ def mark_devices_dead(connection: Connection, dead: Sequence[DeadDevice], now: d
 def select_devices_of(
     connection: Connection, user_id: UUID, kind: str | None = None, dead: bool | None = None
 ) -> list[RegisteredDevice]:
-    """Return the devices of the user, the one seen last first; of a kind, dead ones or others."""
+    """Return the user's devices, the one seen last first; of a kind, dead or living, if given."""
     sql = """
         SELECT token, user_id, kind, platform, timezone, app_version, created_at,
                last_seen_at, dead_at, dead_reason
@@ -172,10 +172,10 @@ def select_devices_of(
 
 
 def delete_device(connection: Connection, token: str) -> int:
-    """Forget a device; return how many there were: one or none."""
+    """Delete a device; return how many there were: one or none."""
     return execute(connection, "DELETE FROM devices WHERE token = %(token)s", {"token": token})
 
 
 def delete_devices_of(connection: Connection, user_id: UUID) -> int:
-    """Forget every device of a user; return how many there were."""
+    """Delete every device of a user; return how many there were."""
     return execute(connection, "DELETE FROM devices WHERE user_id = %(user)s", {"user": user_id})

@@ -10,7 +10,7 @@ _CURVE: Final = ec.SECP256R1()
 
 
 class BadKeyError(Exception):
-    """A key is none of Web Push; the message says which one and why."""
+    """A key is not a Web Push key; the message names the key and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def read_keys(text: str) -> SubscriptionKeys:
 
 
 def decode(text: str, name: str) -> bytes:
-    """Return the bytes of base64url, padded or not; BadKeyError names what it is of."""
+    """Return the bytes of base64url, padded or not; BadKeyError names the key."""
     bare = text.rstrip("=")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)

@@ -1,4 +1,4 @@
-"""What is written down of a change: who, what, when, and its content without secrets."""
+"""What the audit log records of a change: who, what, when, and its content without secrets."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 MASK: Final = "***"
-#: How much of a change's content is written down.
+#: How much of a change's content is recorded.
 BYTES_KEPT: Final = 4_096
 
 _SECRET: Final = re.compile(
@@ -53,7 +53,7 @@ def describe(content: object) -> str:
 
 
 def mask(content: object, depth: int = 0) -> object:
-    """Return the content with its secrets masked, and what is long or deep cut short."""
+    """Return the content with its secrets masked, and with long or deep parts cut."""
     if isinstance(content, str):
         return content if len(content) <= _TEXT_SHOWN else f"{content[:_TEXT_SHOWN]}…"
     if isinstance(content, Mapping | list) and depth == _DEPTH_SHOWN:

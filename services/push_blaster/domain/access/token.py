@@ -1,4 +1,4 @@
-"""A token with a name: what opens the API and the pages, beside those of the environment."""
+"""A token with a name, for the API and the pages, beside the tokens of the environment."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class TokenState(StrEnum):
-    """Whether a token opens anything."""
+    """Whether a token is valid."""
 
     VALID = "valid"
     EXPIRED = "expired"
@@ -16,7 +16,7 @@ class TokenState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A token, without its secret, of which nothing but a hash is kept.
+    """A token without its secret; only a hash of the secret is stored.
 
     Shape: `role` is viewer, operator or admin; until `previous_until` the secret before the last
     rotation opens too.
@@ -33,7 +33,7 @@ class Token:
     previous_until: datetime | None = None
 
     def state(self, now: datetime) -> TokenState:
-        """Return whether the token opens anything at `now`."""
+        """Return whether the token is valid at `now`."""
         if self.revoked_at:
             return TokenState.REVOKED
         has_expired = self.expires_at is not None and self.expires_at <= now
@@ -41,5 +41,5 @@ class Token:
 
 
 def fingerprint(secret: str) -> str:
-    """Return what is kept of a secret, and what finds its token again."""
+    """Return the hash that is stored of a secret, by which its token is found."""
     return hashlib.sha256(secret.encode()).hexdigest()

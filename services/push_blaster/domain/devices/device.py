@@ -1,4 +1,4 @@
-"""What devices are reached by, and which addresses that users give us may be reached at all."""
+"""The addresses of devices, and which addresses we may connect to."""
 
 import re
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from uuid import UUID
 IpAddress = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: A URL that no two parsers read differently: no user, no backslash, nothing but plain ASCII.
+#: A URL that all parsers read in the same way: no user, no backslash, only ASCII.
 _URL: Final = re.compile(
     r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[!-\[\]-~]*)?", re.IGNORECASE
 )
-#: The networks in which IPv6 stands for an IPv4 address: its last four bytes.
+#: The network in which the last four bytes of an IPv6 address are an IPv4 address.
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
@@ -44,7 +44,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class DeadDevice:
-    """A device that the provider called dead, and why."""
+    """A device that its provider reported as dead, and why."""
 
     user_id: UUID
     address: Address
@@ -60,7 +60,7 @@ def find_url_fault(url: str, schemes: Sequence[str]) -> str | None:
 
 
 def find_push_host_fault(url: str, hosts: Sequence[str]) -> str | None:
-    """Return why `url` is no endpoint of a push service that is allowed, or None.
+    """Return why `url` is not an endpoint of an allowed push service, or None.
 
     Shape: `hosts` are names; `*.example.com` stands for every name below example.com.
     """
@@ -80,7 +80,7 @@ def may_reach(address: str, allowed: Sequence[Network]) -> bool:
 
 
 def _meant_by(address: IpAddress) -> list[IpAddress]:
-    """Return the IPv4 addresses that an IPv6 one stands for, or else itself."""
+    """Return the IPv4 addresses that an IPv6 address maps to, or else the address itself."""
     if isinstance(address, IPv4Address):
         return [address]
     if address in _NAT64:

@@ -1,4 +1,4 @@
-"""Write down what a command of the command line is about to change, and how it ended."""
+"""Record what a command of the command line will change, and how it ended."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ from chassis.postgres import Database
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
 from push_blaster.domain.access.audit import AuditedChange, describe
 
-#: How the audit log calls whoever may use the command line.
+#: The actor of commands in the audit log.
 ACTOR: Final = "command line"
 
 
 @contextmanager
 def audited_command(database: Database, name: str, what: object) -> Iterator[None]:
-    """Write the command down, run the block, and write down its exit code.
+    """Record the command, run the block, and record its exit code.
 
     Raises: DatabaseAwayError before anything is changed.
     """

@@ -1,4 +1,4 @@
-"""Keep guesses slow: so many tokens that nobody knows, and then a pause."""
+"""Slow down guessing: after too many unknown tokens, nobody may sign in for a while."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -7,13 +7,13 @@ from chassis.postgres import Database
 from push_blaster.adapters.access.sign_in_failures import insert_failure, select_failure
 
 WINDOW: Final = timedelta(minutes=5)
-#: So many sign-ins may fail within the window, from one address and from all of them together.
+#: How many sign-ins may fail within the window, from one address and from all addresses together.
 OF_AN_ADDRESS: Final = 10
 OF_ALL: Final = 200
 
 
 def find_pause(database: Database, address: str, now: datetime) -> timedelta | None:
-    """Return how long nobody may sign in from `address`; None if somebody may."""
+    """Return how long sign-ins from `address` are refused; None if they are not."""
     since = now - WINDOW
     with database.transaction() as connection:
         full = [
@@ -25,6 +25,6 @@ def find_pause(database: Database, address: str, now: datetime) -> timedelta | N
 
 
 def note_failure(database: Database, address: str, now: datetime) -> None:
-    """Write down that somebody tried a token that nobody knows."""
+    """Record a sign-in with an unknown token."""
     with database.transaction() as connection:
         insert_failure(connection, address, now, now - WINDOW)

@@ -1,4 +1,4 @@
-"""Create, rotate and revoke tokens; a secret is told once, and only its hash is kept."""
+"""Create, rotate and revoke tokens; a secret is shown once, and only its hash is stored."""
 
 import re
 from datetime import datetime, timedelta
@@ -18,9 +18,9 @@ from push_blaster.domain.access.token import Token, TokenState, fingerprint
 
 PREFIX: Final = "push_"
 TEST_PREFIX: Final = "push_test_"
-#: How often it is written down, at the most, that a token was used.
+#: The shortest time between two records of a token's use.
 TOUCH_EVERY_S: Final = 60
-#: How the tokens of the environment are called.
+#: The names of the tokens of the environment.
 RESERVED: Final = frozenset({"admin", "operator", "viewer", "engine"})
 MAX_OVERLAP: Final = timedelta(days=30)
 
@@ -28,19 +28,19 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 
 
 class BadTokenError(Exception):
-    """There can be no such token."""
+    """The token cannot be created."""
 
 
 class TokenExistsError(Exception):
-    """The name was given out before."""
+    """The name was used before."""
 
 
 class TokenNotFoundError(Exception):
-    """There is no token of this name, or it opens nothing any more."""
+    """There is no token with this name, or it is no longer valid."""
 
 
 def create_token(database: Database, token: Token) -> str:
-    """Keep the token; return its secret, which nobody can read again.
+    """Store the token; return its secret, which cannot be read again.
 
     Raises: BadTokenError, TokenExistsError.
     """
@@ -49,8 +49,8 @@ def create_token(database: Database, token: Token) -> str:
     with database.transaction() as connection:
         if not insert_token(connection, token, fingerprint(secret)):
             raise TokenExistsError(
-                f"The name {token.name!r} was given out before; the audit log tells by names who "
-                "did what, so take another."
+                f"The name {token.name!r} was used before; the audit log names callers by "
+                "their tokens, so take another."
             )
     return secret
 
@@ -58,7 +58,7 @@ def create_token(database: Database, token: Token) -> str:
 def rotate_token(
     database: Database, name: str, overlap: timedelta, now: datetime
 ) -> tuple[Token, str]:
-    """Give the token a new secret, and return both; the old secret opens for `overlap` more.
+    """Give the token a new secret, and return both; the old secret stays valid for `overlap`.
 
     Raises: TokenNotFoundError.
     """
@@ -72,14 +72,14 @@ def rotate_token(
 
 
 def revoke_token(database: Database, name: str, now: datetime) -> None:
-    """Let the token open nothing any more, nor the sessions begun with it; TokenNotFoundError."""
+    """Revoke the token and end the sessions that began with it; TokenNotFoundError."""
     with database.transaction() as connection:
         if not revoke(connection, name, now):
             raise _not_found(name)
 
 
 def find_token(database: Database, hash_: str, now: datetime) -> Token | None:
-    """Return the token that the secret with this hash opens as, and note that it was used."""
+    """Return the token that the secret with this hash belongs to, and record its use."""
     with database.transaction() as connection:
         token = select_token_of(connection, hash_, now)
         if token and _is_stale(token, now):
@@ -109,4 +109,4 @@ def _check(token: Token) -> None:
 
 
 def _not_found(name: str) -> TokenNotFoundError:
-    return TokenNotFoundError(f"There is no token {name!r} that opens anything.")
+    return TokenNotFoundError(f"There is no token {name!r} that is valid.")

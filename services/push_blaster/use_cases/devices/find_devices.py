@@ -1,4 +1,4 @@
-"""Where users are reached: by their row, by somebody else's service, or by our registry."""
+"""Where users are reached: by their row, by an external source, or by our registry."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from push_blaster.adapters.devices.device_table import MAX_DEVICES, select_addre
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.devices.device import Address, DeviceKind
 
-#: The audience columns that, if there are any, say where a row's user is reached.
+#: The audience columns that give the device of a row's user.
 TOKEN_COLUMN: Final = "device_token"  # noqa: S105 - a column's name
 KIND_COLUMN: Final = "device_kind"
 
 
 @dataclass(frozen=True, slots=True)
 class UserAddresses:
-    """The devices of users, the newest first; of whom it could not be found out, and why."""
+    """The addresses of users, the newest first; and the unknown users, with the reason."""
 
     devices: Mapping[UUID, Sequence[Address]]
     unknown: Mapping[UUID, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class UserAddresses:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A device that we are told of, and when it was seen, if we are told that too."""
+    """A device of a row or a source, and when it was seen, if that is known."""
 
     address: Address
     seen_at: datetime | None = None
@@ -47,8 +47,8 @@ def find_devices(
 ) -> UserAddresses:
     """Return where the users of `rows` are reached: by the device seen last, or by every one.
 
-    What was called dead is left out, until it is seen again. Whom neither the row nor the source
-    tells of is looked up in the registry.
+    Dead devices are left out until they are seen again. A user without a device in the row or the
+    source is looked up in the registry.
     """
     known = {
         row.user_id: [_Candidate(Address(token, row.variables.get(KIND_COLUMN) or DeviceKind.FCM))]

@@ -18,9 +18,9 @@ LISTED: Final = 1_000
 
 @dataclass(slots=True)
 class Imported:
-    """What an import found in its file, and did with it; counts of rows.
+    """What an import found and did; counts of rows.
 
-    Shape: `unchanged` rows were good, and told nothing newer than what is known, or came twice.
+    Shape: `unchanged` rows were valid, and brought nothing new, or came twice.
     """
 
     rows: int = 0
@@ -38,7 +38,7 @@ def import_devices(
     dry_run: bool = False,
     listed: int = LISTED,
 ) -> Imported:
-    """Register every good row; a dry run does all of it and keeps nothing. Safe to repeat.
+    """Register every valid row; a dry run does the same and stores nothing. Safe to repeat.
 
     Shape: `listed` bad rows are in the answer; the others are only counted.
     """

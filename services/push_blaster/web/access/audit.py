@@ -1,6 +1,6 @@
-"""The audit at the edge: whatever may change something is written down before it is carried out.
+"""The audit log at the edge: every possible change is recorded before it is carried out.
 
-One place for API and pages alike; a view can neither forget nor avoid it.
+This is one place for API and pages; a view can neither forget nor avoid it.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ _ROW: Final = "push_blaster.audit_row"
 
 
 class NotAuditedError(Exception):
-    """The change cannot be written down, so it is not made."""
+    """The change cannot be recorded, so it is not made."""
 
 
 def stops(*actions: str) -> Callable[[View], View]:
-    """Mark a view that stops something: it goes on even if that cannot be written down.
+    """Mark a view that stops something: it runs even if the change cannot be recorded.
 
     Shape: with `actions`, only where the body's `action` is one of them.
     """
@@ -42,13 +42,13 @@ def stops(*actions: str) -> Callable[[View], View]:
 
 
 def only_reads(view: View) -> View:
-    """Mark a view that is asked by POST and changes nothing: it needs not be written down."""
+    """Mark a view that is called by POST and changes nothing: it is not recorded."""
     view.only_reads = True  # type: ignore[attr-defined]  # read by _only_reads()
     return view
 
 
 def install_audit(app: Flask, database: Database) -> None:
-    """Write down every change that is asked of `app` and allowed, and how it was answered."""
+    """Record every change that `app` is asked for and allows, and how it was answered."""
 
     @app.before_request
     def write_down() -> None:
@@ -100,7 +100,7 @@ def _read_change(endpoint: str) -> AuditedChange:
 
 
 def _content() -> dict[str, object]:
-    """Return query and body; an upload's body is not looked at."""
+    """Return query and body; the body of an upload is not read."""
     said: dict[str, object] = {"query": request.args.to_dict()} if request.args else {}
     if request.is_json:
         said["body"] = request.get_json(silent=True)

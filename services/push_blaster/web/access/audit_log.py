@@ -22,7 +22,7 @@ from push_blaster.web.frame.instants import InstantField
 
 
 class AuditFilterSchema(CamelSchema):
-    """Which changes: whose, on which paths, from when until when."""
+    """Which changes: by caller, path and time."""
 
     actor = fields.String(load_default=None)
     path = fields.String(load_default=None, metadata={"description": "A part of the path."})
@@ -44,7 +44,7 @@ class AuditQuerySchema(AuditFilterSchema):
 
 
 class ChangeSchema(CamelSchema):
-    """One change: who asked for what, and how it was answered; without an answer, `status` null."""
+    """One change: who asked for what, and the answer; `status` is null without an answer."""
 
     id = fields.Integer()
     at = fields.AwareDateTime()
@@ -75,7 +75,7 @@ def audit_log_routes(database: Database) -> Routes:
     @routes.arguments(AuditQuerySchema, location="query")
     @routes.response(200, AuditLogSchema)
     def read(query: AuditQuery) -> dict[str, object]:
-        """List what was changed or tried, newest first."""
+        """List changes and attempts, newest first."""
         with database.transaction() as connection:
             found = select_changes(connection, query)
         is_full = len(found) == query.limit

@@ -1,4 +1,4 @@
-"""The page that tells who changed what."""
+"""The page of the audit log."""
 
 from typing import Final
 
@@ -36,7 +36,7 @@ def audit_log_pages(database: Database) -> Blueprint:
 
 
 def _with_zone(given: dict[str, str]) -> dict[str, str]:
-    """Return the filters, with instants as a browser's field gives them taken as UTC."""
+    """Return the filters; instants without a zone, as a browser's field gives them, are UTC."""
     ends = {name: f"{given[name]}Z" for name in ("from", "until") if _lacks_zone(given, name)}
     return {**given, **ends}
 

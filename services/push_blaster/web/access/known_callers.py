@@ -1,4 +1,4 @@
-"""Who a token stands for: those of the environment, and those of the database."""
+"""The callers behind tokens: those of the environment, and those of the database."""
 
 from collections.abc import Mapping
 
@@ -10,25 +10,25 @@ from push_blaster.use_cases.access.manage_tokens import find_token
 
 
 class KnownCallers:
-    """Finds callers by their tokens, or by the fingerprints of these.
+    """Finds callers by their tokens, or by the fingerprints of their tokens.
 
-    Those of the environment are known without the database. Secrets are compared by their hashes,
-    so how long that takes tells nothing of them.
+    The tokens of the environment need no database. Secrets are compared by their hashes, so that
+    the time of a comparison says nothing about them.
     """
 
     def __init__(self, roles: Mapping[str, Role], database: Database) -> None:
-        """Take the tokens of the environment, and the database of the others."""
+        """Take the tokens of the environment, and the database with the other tokens."""
         self._of_environment = {
             fingerprint(token): Caller(role.name.lower(), role) for token, role in roles.items()
         }
         self._database = database
 
     def find(self, token: str) -> Caller | None:
-        """Return who `token` stands for; DatabaseAwayError if that cannot be known now."""
+        """Return the caller of `token`; DatabaseAwayError if the database is needed and away."""
         return self.find_by_fingerprint(fingerprint(token))
 
     def find_by_fingerprint(self, hash_: str) -> Caller | None:
-        """Return who the token with this fingerprint stands for; DatabaseAwayError."""
+        """Return the caller of the token with this fingerprint; DatabaseAwayError."""
         known = self._of_environment.get(hash_)
         if known or not hash_:
             return known

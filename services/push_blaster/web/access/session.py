@@ -1,4 +1,4 @@
-"""Signing in to the pages: a session cookie that stands for a token, checked at every request."""
+"""Signing in to the pages: a session cookie for a token, checked at every request."""
 
 import hashlib
 import hmac
@@ -17,13 +17,13 @@ from push_blaster.domain.access.token import fingerprint
 from push_blaster.web.access.known_callers import KnownCallers
 from push_blaster.web.frame.csrf import CSRF_FIELD, READS, csrf_token
 
-#: How long a session lasts without being used.
+#: How long a session lasts without a request.
 LASTS: Final = timedelta(hours=12)
 CSRF_HEADER: Final = "X-CSRF-Token"
 
 
 class _Cookies(SecureCookieSessionInterface):
-    """Cookies that go over https only, where the request came so or the settings ask for it."""
+    """Cookies for https only, if the request came by https or the settings ask for it."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Return whether the cookie is marked Secure."""
@@ -31,7 +31,7 @@ class _Cookies(SecureCookieSessionInterface):
 
 
 class Sessions:
-    """Sessions of whoever signed in with a token; a token that is gone ends its sessions.
+    """Sessions of callers who signed in with a token; without the token its sessions end.
 
     The cookie is signed with a key made of the environment's tokens, so that every web worker knows
     it and no setting is needed; it holds a fingerprint of the token and never the token.
@@ -40,7 +40,7 @@ class Sessions:
     def __init__(
         self, app: Flask, tokens: Iterable[str], callers: KnownCallers, *, only_by_https: bool
     ) -> None:
-        """Take the app whose cookie it is, the environment's tokens, and what knows all tokens."""
+        """Take the app that sets the cookie, the environment's tokens, and all callers."""
         self._callers = callers
         app.secret_key = hashlib.sha256("\n".join(["session", *sorted(tokens)]).encode()).digest()
         app.config.update(
@@ -54,11 +54,11 @@ class Sessions:
 
     @property
     def authentication(self) -> SessionAuthentication:
-        """The way in for browsers."""
+        """The authentication of browsers."""
         return SessionAuthentication(find_caller=self.find_caller, answer_unknown=_answer_unknown)
 
     def sign_in(self, token: str) -> bool:
-        """Begin a session with `token`; False if nobody knows it."""
+        """Begin a session with `token`; return False if the token is unknown."""
         caller = self._callers.find(token)
         if caller is None:
             return False
@@ -70,9 +70,9 @@ class Sessions:
         return True
 
     def find_caller(self) -> Caller | None:
-        """Return whose session this request belongs to; None without one.
+        """Return the caller of this request's session; None without a session.
 
-        Raises: Forbidden when a page of another site sends what only ours may send.
+        Raises: Forbidden if the form was sent by a page of another site.
         """
         caller = self.read_caller()
         if caller and request.method not in READS:
@@ -80,7 +80,7 @@ class Sessions:
         return caller
 
     def read_caller(self) -> Caller | None:
-        """Return who looks at this page."""
+        """Return the caller who looks at this page."""
         return self._callers.find_by_fingerprint(session.get("token", ""))
 
 
@@ -91,7 +91,7 @@ def _check_csrf() -> None:
 
 
 def _answer_unknown() -> ResponseReturnValue | None:
-    """Send somebody who wanted a page to the sign-in page, and back afterwards."""
+    """Redirect the request for a page to the sign-in page, which leads back afterwards."""
     if not (request.blueprint or "").startswith("pages"):
         return None
     wanted = request.full_path.rstrip("?") if request.method in READS else "/"

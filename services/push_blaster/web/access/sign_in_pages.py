@@ -1,4 +1,4 @@
-"""The pages on which somebody signs in and out."""
+"""The pages for signing in and out."""
 
 from datetime import timedelta
 from math import ceil
@@ -30,7 +30,7 @@ def sign_in_pages(sessions: Sessions, database: Database) -> Blueprint:
     @pages.post("/sign-in")
     @needs_no_token
     def begin() -> ResponseReturnValue:
-        """Begin a session, and go to the page that was wanted."""
+        """Begin a session, and go to the requested page."""
         address = request.remote_addr or ""
         pause = find_pause(database, address, utc_now())
         if pause:
@@ -60,7 +60,7 @@ def _ask_to_wait(pause: timedelta) -> ResponseReturnValue:
 
 
 def _wanted() -> str:
-    """Return the page to go to: one of ours, whatever was asked."""
+    """Return the page to go to; it is always one of ours."""
     wanted = request.values.get("next", "/")
     is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
     return wanted if is_ours else "/"

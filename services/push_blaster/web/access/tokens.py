@@ -45,12 +45,12 @@ class RotateSchema(CamelSchema):
     overlap_minutes = fields.Float(
         load_default=60,
         validate=validate.Range(min=0, max=MAX_OVERLAP_MINUTES),
-        metadata={"description": "How long the old secret opens beside the new one."},
+        metadata={"description": "How long the old secret stays valid beside the new one."},
     )
 
 
 class TokenSchema(CamelSchema):
-    """One token; `token` is its secret, and only in the answer that made it."""
+    """One token; `token` is its secret, which only the answer that created it has."""
 
     name = fields.String()
     role = fields.String()
@@ -66,7 +66,7 @@ class TokenSchema(CamelSchema):
 
 
 class TokenListSchema(CamelSchema):
-    """Every token, those that open something first."""
+    """Every token, valid ones first."""
 
     tokens = fields.List(fields.Nested(TokenSchema))
 
@@ -80,7 +80,7 @@ def token_routes(database: Database) -> Routes:
     @asks_for(Role.ADMIN)
     @routes.response(200, TokenListSchema)
     def list_all() -> dict[str, object]:
-        """List the tokens; those of the environment are not among them."""
+        """List the tokens, without those of the environment."""
         with database.transaction() as connection:
             return {"tokens": [_show_token(token) for token in select_tokens(connection)]}
 
@@ -88,7 +88,7 @@ def token_routes(database: Database) -> Routes:
     @routes.arguments(NewTokenSchema, as_kwargs=True)
     @routes.response(201, TokenSchema)
     def create(**asked: Any) -> _Uncached:
-        """Create a token; its secret is told here and never again."""
+        """Create a token; only this answer has its secret."""
         token = Token(**asked, created_at=utc_now(), created_by=caller_name())
         return _show_secret(token, create_token(database, token))
 
@@ -96,16 +96,16 @@ def token_routes(database: Database) -> Routes:
     @routes.arguments(RotateSchema, required=False, as_kwargs=True)
     @routes.response(200, TokenSchema)
     def rotate(name: str, overlap_minutes: float) -> _Uncached:
-        """Give a token a new secret; the old one opens for `overlapMinutes` more."""
+        """Give a token a new secret; the old secret stays valid for `overlapMinutes`."""
         overlap = timedelta(minutes=overlap_minutes)
         return _show_secret(*rotate_token(database, name, overlap, utc_now()))
 
     @routes.route(one, methods=["DELETE"])
     @routes.alt_response(200)
     def delete(name: str) -> ResponseReturnValue:
-        """Revoke a token at once, with the sessions that began with it."""
+        """Revoke a token at once, and end the sessions that began with it."""
         revoke_token(database, name, utc_now())
-        return jsonify(success=True, message=f"{name!r} opens nothing any more.")
+        return jsonify(success=True, message=f"{name!r} is revoked.")
 
     return routes
 

@@ -1,4 +1,4 @@
-"""The page about tokens: who may do what, and since when."""
+"""The page about tokens."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -22,7 +22,7 @@ from push_blaster.use_cases.access.manage_tokens import (
 from push_blaster.web.access.tokens import ROLES
 from push_blaster.web.frame.frame import page_routes
 
-#: How long the old secret opens beside a new one; the API takes any time.
+#: How long the old secret stays valid beside a new one; the API takes any time.
 OVERLAP: Final = timedelta(hours=1)
 #: How long the form lets a token be valid, in days; 0 is without an end.
 DAYS: Final = {"90": "90 days", "365": "a year", "7": "a week", "0": "no expiry"}
@@ -40,7 +40,7 @@ def token_pages(database: Database) -> Blueprint:
 
     @pages.post("/tokens")
     def create() -> ResponseReturnValue:
-        """Create a token, and show its secret this once."""
+        """Create a token, and show its secret once."""
         token = _read_token(request.form)
         try:
             secret = create_token(database, token)
@@ -51,18 +51,18 @@ def token_pages(database: Database) -> Blueprint:
     @pages.get("/tokens/<name>/<any(rotate,revoke):action>")
     @asks_for(Role.ADMIN)
     def confirm(name: str, action: str) -> ResponseReturnValue:
-        """Ask whether that is meant."""
+        """Ask for confirmation."""
         return render_template("token_confirm.html", name=name, action=action, overlap=OVERLAP)
 
     @pages.post("/tokens/<name>/rotate")
     def rotate(name: str) -> ResponseReturnValue:
-        """Give it a new secret, and show that this once."""
+        """Give the token a new secret, and show it once."""
         _, secret = rotate_token(database, name, OVERLAP, utc_now())
         return _render_page(database, secret=secret, secret_of=name)
 
     @pages.post("/tokens/<name>/revoke")
     def revoke(name: str) -> ResponseReturnValue:
-        """Revoke it."""
+        """Revoke the token."""
         revoke_token(database, name, utc_now())
         flash(f"{name} is revoked, and its sessions have ended.", "success")
         return redirect(url_for(".list_all"), 303)

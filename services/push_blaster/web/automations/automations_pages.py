@@ -109,7 +109,7 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/automations/<automation_id>/<any(run,pause,resume):action>")
     @asks_for(Role.OPERATOR)
     def confirm(automation_id: str, action: str) -> ResponseReturnValue:
-        """Ask whether that is meant."""
+        """Ask for confirmation."""
         question, button = QUESTIONS[action]
         return render_template(
             "automation_confirm.html",

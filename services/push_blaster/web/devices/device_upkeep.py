@@ -1,4 +1,4 @@
-"""Routes about all devices: their import from a file, their report, the removal of the dead."""
+"""Routes about all devices: import from a file, report, removal of dead devices."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ class ImportQuerySchema(CamelSchema):
 
 
 class ReportQuerySchema(CamelSchema):
-    """Query of the report: how many days back the dead are counted by day."""
+    """Query of the report: for how many days dead devices are counted by day."""
 
     days = fields.Integer(load_default=30, validate=validate.Range(min=1, max=3_650))
 
@@ -48,7 +48,7 @@ class CountSchema(CamelSchema):
 
 
 class DeadCountSchema(CamelSchema):
-    """Dead devices of a reason or a day (UTC)."""
+    """Dead devices, by reason or by day (UTC)."""
 
     reason = fields.String(allow_none=True)
     day = fields.Date()
@@ -56,7 +56,7 @@ class DeadCountSchema(CamelSchema):
 
 
 class ReportSchema(CamelSchema):
-    """How many devices live, and how many died, of what and when."""
+    """Counts of living and dead devices."""
 
     by_kind = fields.List(fields.Nested(CountSchema))
     by_platform = fields.List(fields.Nested(CountSchema))
@@ -102,7 +102,7 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
     @routes.doc(requestBody=_FILE)
     @routes.answers()
     def import_file() -> ResponseReturnValue:
-        """Register the devices of a CSV (`text/csv`, or multipart `file`); `dryRun` only looks."""
+        """Register the devices of a CSV (`text/csv` or multipart `file`); `dryRun` stores none."""
         request.max_content_length = MAX_FILE
         file = _open_body()
         dry_run = ImportQuerySchema().load({**request.args, **request.form})["dry_run"]
@@ -114,7 +114,7 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
     @routes.arguments(ReportQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, ReportSchema)
     def report(days: int) -> Mapping[str, object]:
-        """Count devices by kind and platform, and the dead by reason and day."""
+        """Count devices by kind and platform, and dead devices by reason and day."""
         with database.transaction() as connection:
             return select_device_report(connection, utc_now() - timedelta(days=days))
 

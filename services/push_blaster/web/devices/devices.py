@@ -1,4 +1,4 @@
-"""Routes about devices: which token reaches whom."""
+"""Routes about devices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -74,14 +74,14 @@ class DeviceListSchema(CamelSchema):
 
 
 class RefusedDeviceSchema(CamelSchema):
-    """A device of a list that was refused, by its place in the list."""
+    """A refused device, by its place in the list."""
 
     index = fields.Integer()
     errors = fields.List(fields.String())
 
 
 class RegisteredSchema(CamelSchema):
-    """What became of the devices; `unchanged` told nothing newer than what is known."""
+    """The result; `unchanged` devices brought nothing new."""
 
     registered = fields.Integer()
     unchanged = fields.Integer()
@@ -90,7 +90,7 @@ class RegisteredSchema(CamelSchema):
 
 
 class ForgottenSchema(CamelSchema):
-    """How many devices were forgotten."""
+    """How many devices were deleted."""
 
     deleted = fields.Integer()
 
@@ -114,7 +114,7 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
     )
     @routes.alt_response(200, schema=RegisteredSchema)
     def register(body: Mapping[str, object]) -> ResponseReturnValue:
-        """Register one device, or the good ones of a list; safe to repeat."""
+        """Register one device, or the valid devices of a list; safe to repeat."""
         devices = body.get("devices")
         if isinstance(devices, list):
             return _register_list(database, devices, push_hosts)
@@ -130,7 +130,7 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
     @routes.arguments(ForgetQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, ForgottenSchema)
     def forget(token: str | None, user_id: UUID | None) -> dict[str, int]:
-        """Forget a device by its token, or every device of a user; safe to repeat."""
+        """Delete a device by its token, or every device of a user; safe to repeat."""
         if (token is None) == (user_id is None):
             raise ValidationError({"token": ["Give token or userId, not both."]})
         with database.transaction() as connection:
@@ -142,7 +142,7 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
     @asks_for(Role.OPERATOR)
     @routes.response(204)
     def forget_one(token: str) -> None:
-        """Forget a device whose token has no slash."""
+        """Delete a device whose token has no slash."""
         with database.transaction() as connection:
             if not delete_device(connection, token):
                 raise NotFound("There is no device with this token.")

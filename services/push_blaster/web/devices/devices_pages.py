@@ -1,4 +1,4 @@
-"""The page about devices: one user's, all of them in numbers, their import, the dead."""
+"""The page about devices: those of a user, counts of all, import, removal of dead devices."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -20,7 +20,7 @@ from push_blaster.web.devices.device_upkeep import MAX_FILE
 from push_blaster.web.frame.frame import page_routes
 
 REPORTED: Final = timedelta(days=30)
-#: The dead are kept so long, for whoever asks why somebody is not reached.
+#: How long dead devices are kept, to explain why a user is not reached.
 KEPT: Final = timedelta(days=30)
 
 
@@ -35,7 +35,7 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
 
     @pages.get("/devices")
     def show() -> ResponseReturnValue:
-        """Show the numbers, and the devices of a user who is asked for."""
+        """Show the counts, and the devices of the user in the query."""
         asked = request.args.get("user", "").strip()
         if not asked:
             return page(asked="")
@@ -50,7 +50,7 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
     @pages.post("/devices/import")
     @asks_for(Role.OPERATOR)
     def bring() -> ResponseReturnValue:
-        """Look at a CSV of devices, or register them."""
+        """Check a CSV of devices, or register them."""
         request.max_content_length = MAX_FILE
         file = request.files.get("file")
         is_trial = request.form.get("then") != "import"
@@ -66,7 +66,7 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
 
     @pages.post("/devices/clean-up")
     def clean_up() -> ResponseReturnValue:
-        """Forget the devices that died long ago."""
+        """Delete the devices that died long ago."""
         with database.transaction() as connection:
             deleted = delete_dead_devices(connection, utc_now() - KEPT)
         flash(f"{deleted} dead devices deleted.", "success")

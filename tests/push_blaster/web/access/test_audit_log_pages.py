@@ -1,4 +1,4 @@
-"""The page that tells who changed what."""
+"""The page of the audit log."""
 
 from uuid import uuid4
 
