@@ -1,4 +1,4 @@
-"""The automation's document, complete with defaults, and the typed view of it."""
+"""The document of an automation, completed with defaults, and the typed automation."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,12 +13,12 @@ from push_blaster.adapters.automations.json_values import check_json_values
 from push_blaster.adapters.automations.push_schema import read_push
 from push_blaster.domain.automations.automation import Automation
 
-#: Made once: making a schema takes four times as long as loading a document by it.
+#: Created once: to create a schema takes four times as long as to load a document.
 _SCHEMA: Final = AutomationSchema()
 
 
 def complete_document(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the document with every default filled in and everything unknown kept.
+    """Return the document with all defaults filled in and unknown fields kept.
 
     Raises: marshmallow's ValidationError, with the path of each field that does not fit.
     """
@@ -31,7 +31,7 @@ def complete_document(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def complete_or_why(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str | None]:
-    """Return the complete document; or None, and every field that does not fit."""
+    """Return the complete document; or None, and a text with every field that does not fit."""
     try:
         return complete_document(raw), None
     except ValidationError as error:
@@ -39,7 +39,7 @@ def complete_or_why(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, s
 
 
 def read_automation(document: Mapping[str, Any]) -> Automation:
-    """Return the typed view of a complete document."""
+    """Return the typed automation of a complete document."""
     zone = document["schedule"]["timezone"]
     in_order = sorted(document["pushSequence"], key=lambda push: push["sequenceOrder"])
     activated_at = document.get("activatedAt")
@@ -57,14 +57,14 @@ def pick_push(pushes: Sequence[Mapping[str, Any]], position: int) -> Mapping[str
 
 
 def read_draft(draft: Mapping[str, Any], now: datetime) -> Automation:
-    """Return the automation that a document describes which may lack an id; ValidationError."""
+    """Return the automation of a document that may lack an id; ValidationError."""
     stamp = now.isoformat()
     missing = {"id": "draft", "version": 1, "createdAt": stamp, "updatedAt": stamp}
     return read_automation(complete_document({**missing, **draft}))
 
 
 def _read_instant(value: object) -> datetime:
-    """Return when the document was last edited; long ago if it does not say so readably."""
+    """Return the instant that a document gives; 1970 if it cannot be read."""
     try:
         instant = datetime.fromisoformat(str(value))
     except ValueError:

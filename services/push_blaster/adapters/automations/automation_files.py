@@ -9,7 +9,7 @@ from push_blaster.adapters.automations.automation_document import complete_docum
 from push_blaster.adapters.automations.document_files import DocumentFiles, DocumentKind, Listing
 from push_blaster.domain.automations.automation import Automation
 
-#: Among its automations the original kept the file `migrations.json`, which is none.
+#: The original kept the file `migrations.json` among its automations.
 AUTOMATIONS: Final = DocumentKind(
     noun="automation", complete=complete_document, others=frozenset({"migrations.json"})
 )
@@ -17,14 +17,14 @@ AUTOMATIONS: Final = DocumentKind(
 
 @dataclass(frozen=True, slots=True)
 class StoredAutomation:
-    """An automation, and the document that says it."""
+    """An automation, and the document that it was read from."""
 
     automation: Automation
     document: Mapping[str, Any]
 
 
 class AutomationFiles(DocumentFiles):
-    """The automations of one folder. Documents that it lends are not to be changed in place."""
+    """The automations of one folder. Callers must not change the documents that it returns."""
 
     def __init__(self, folder: Path) -> None:
         """Take the folder; it is made if it is not there."""

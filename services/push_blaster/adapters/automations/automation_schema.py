@@ -1,7 +1,7 @@
 """The schema of an automation: one for its JSON file and for the API.
 
-Names are the original's, in camelCase. Fields that we do not know are kept, at every level, and
-what real files hold beyond the types (empty push ids, `scheduledDate`, dates as instants) loads.
+The names are the original's, in camelCase. Unknown fields are kept at every level, and what real
+files have beyond the types (empty push ids, `scheduledDate`, dates as instants) is accepted.
 """
 
 import re
@@ -24,7 +24,7 @@ from push_blaster.adapters.automations.schedule_schema import ScheduleSchema, re
 from push_blaster.adapters.automations.settings_schema import AutomationSettingsSchema
 from push_blaster.domain.automations.automation import AutomationSettings, Frequency, Upload
 
-#: Characters that neither PostgreSQL nor UTF-8 can keep.
+#: Characters that PostgreSQL or UTF-8 cannot store.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 #: What an audience may come from.
 SOURCES: Final = ("customScript", "manualUserIds", "uploadedFile")
@@ -110,12 +110,12 @@ class AutomationSchema(KeptSchema):
         if not isinstance(data, Mapping):
             raise ValidationError("An automation is a JSON object.")
         if any(_UNSTORABLE.search(text) for text in _texts(data)):
-            raise ValidationError("Texts hold no NUL and no half of a surrogate pair.")
+            raise ValidationError("Texts may not contain NUL or half of a surrogate pair.")
         return data
 
     @validates_schema
     def _knows_its_day(self, data: Mapping[str, Any], **_: object) -> None:
-        """Refuse to schedule a send of which nobody has said the day; a draft may lack it."""
+        """Refuse to schedule a single send without a day; a draft may lack it."""
         schedule = data["schedule"]
         has_day = schedule.get("startDate") or schedule.get("scheduledDate")
         is_scheduled = data["isActive"] and data["status"] in {"active", "scheduled"}

@@ -1,4 +1,4 @@
-"""Which cron expressions an automation may have: those that mean one thing, and ever fire."""
+"""Which cron expressions an automation may have: unambiguous ones that fire at some time."""
 
 import re
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Final
 from croniter import CroniterError, croniter
 
 _ANY_DAY: Final = frozenset({"*", "?"})
-#: croniter's `R` is another minute on every reading, so that a slot would be no promise.
+#: croniter reads `R` and `H` as random, so the slots would change at every reading.
 _BY_CHANCE: Final = re.compile(r"(^|,)[RH](?=[/(,]|$)", re.IGNORECASE)
 _NTH_WEEKDAY: Final = re.compile(r"#|L\d", re.IGNORECASE)
 _HOW_TO: Final = (
@@ -18,11 +18,11 @@ _HOW_TO: Final = (
 
 
 class BadCronError(ValueError):
-    """The expression cannot be a schedule; the message says why, and what can."""
+    """The expression cannot be a schedule; the message says why, and what to write."""
 
 
 def check_cron(expression: str) -> None:
-    """Raise BadCronError unless the expression means one thing and fires again and again."""
+    """Raise BadCronError unless the expression is unambiguous and fires at some time."""
     fault = _find_ambiguity(expression) or _find_error(expression)
     if fault:
         raise BadCronError(

@@ -1,4 +1,4 @@
-"""A folder of documents: one JSON file each, written whole, and checked by version."""
+"""A folder of documents: one JSON file each, replaced as a whole, and checked by version."""
 
 import fcntl
 import json
@@ -22,22 +22,22 @@ ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class DocumentNotFoundError(Exception):
-    """There is no document of that id."""
+    """There is no document with this id."""
 
 
 class DocumentExistsError(Exception):
-    """There is a document of that id already."""
+    """There is already a document with this id."""
 
 
 class BrokenDocumentError(Exception):
-    """The file cannot be read as what it should be; it is left as it is until a person mends it."""
+    """The file cannot be read as a document; it stays as it is until a person repairs it."""
 
 
 class StaleVersionError(Exception):
-    """The document was changed since the version that the change was made from."""
+    """The document has changed since the version that the change is based on."""
 
     def __init__(self, document_id: str, sent: int, current: int) -> None:
-        """Take the version that the change was made from, and the present one."""
+        """Take the version that the change is based on, and the current version."""
         super().__init__(
             f"{document_id!r} is at version {current}, the change was made from "
             f"version {sent}. Read it again, and repeat the change."
@@ -47,9 +47,9 @@ class StaleVersionError(Exception):
 def next_version(
     old: Mapping[str, Any], sent: Mapping[str, Any], now: datetime
 ) -> Mapping[str, Any]:
-    """Return `old` with `sent` laid over it: a field given replaces the old one, empty ones too.
+    """Return `old`, in which the fields of `sent` replace those of the same name, even if empty.
 
-    Shape: `id` and `createdAt` stay; a `version` in `sent` is what the change was made from.
+    Shape: `id` and `createdAt` stay; a `version` in `sent` is what the change is based on.
     Raises: StaleVersionError.
     """
     version = sent.get("version", old["version"])
@@ -61,7 +61,7 @@ def next_version(
 
 @dataclass(frozen=True, slots=True)
 class BrokenFile:
-    """A file of the folder that is no document of its kind, and why."""
+    """A file of the folder that cannot be read, and why."""
 
     name: str
     error: str
@@ -69,7 +69,7 @@ class BrokenFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Every document of the folder, and every file that should be one and is not."""
+    """Every document of the folder, and every file that cannot be read."""
 
     documents: tuple[Mapping[str, Any], ...]
     broken: tuple[BrokenFile, ...]
@@ -80,7 +80,7 @@ class DocumentKind:
     """What a folder holds.
 
     Shape: `complete` returns a document with its defaults, or raises marshmallow's ValidationError;
-    files named in `others` lie in the folder and are none of its documents.
+    files named in `others` are not documents of the folder.
     """
 
     noun: str
@@ -99,10 +99,10 @@ class _KnownFile:
 
 
 class DocumentFiles:
-    """The documents of one folder. Those that it lends are not to be changed in place."""
+    """The documents of one folder. Callers must not change the documents that it returns."""
 
     def __init__(self, folder: Path, kind: DocumentKind) -> None:
-        """Take the folder, which is made if it is not there, and what it holds."""
+        """Take the folder, which is created if it is missing, and the kind of its documents."""
         self.folder = folder
         self._kind = kind
         self._known: dict[str, _KnownFile] = {}
@@ -114,7 +114,7 @@ class DocumentFiles:
     def list_all(self) -> Listing:
         """Return every document by id, and every broken file; only changed files are read.
 
-        While nothing has changed, it is the same listing, and so is each document in it.
+        While nothing changes, the listing and its documents are the same objects.
         """
         with self._lock:
             if self._watch.may_have_changed():
@@ -139,13 +139,13 @@ class DocumentFiles:
             write_json(path, document)
 
     def replace(self, document: Mapping[str, Any], expected_version: int) -> None:
-        """Write over a document still at `expected_version`; StaleVersionError if it is not."""
+        """Replace a document that is still at `expected_version`; else StaleVersionError."""
         with self._locked():
             self._check_version(document["id"], expected_version)
             write_json(self._path(document["id"]), document)
 
     def delete(self, document_id: str, expected_version: int | None = None) -> None:
-        """Remove a document, if it is still at `expected_version` (None: whatever it is at)."""
+        """Delete a document, if it is still at `expected_version` (None: at any version)."""
         with self._locked():
             if expected_version is not None:
                 self._check_version(document_id, expected_version)
@@ -170,7 +170,7 @@ class DocumentFiles:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep every other process from writing between our look and our write."""
+        """Keep other processes from writing between our read and our write."""
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -218,7 +218,7 @@ class DocumentFiles:
 
 
 def _stamp(entry: os.DirEntry[str]) -> _Stamp:
-    """Return what is another as soon as the file is written to; of a link to nowhere, nothing."""
+    """Return what changes whenever the file is written; zeros for a link that leads nowhere."""
     try:
         status = entry.stat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Checks of single values in documents; each refuses with what would be right instead."""
+"""Checks of single values in documents; each complaint says what would be right."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ DAY_MINUTES: Final = 24 * 60
 
 
 def is_id(value: str) -> None:
-    """Refuse what no file can be named by."""
+    """Refuse a text that cannot be the name of a file."""
     if not ID_PATTERN.fullmatch(value):
         raise ValidationError(
             "Use letters, digits, '.', '_' and '-', at most 100, a letter or digit first."
@@ -25,7 +25,7 @@ def is_id(value: str) -> None:
 
 
 def is_time(value: str) -> None:
-    """Refuse what is no time of day."""
+    """Refuse a text that is not a time of day."""
     try:
         read_time(value)
     except ValueError as error:
@@ -33,7 +33,7 @@ def is_time(value: str) -> None:
 
 
 def is_date(value: str) -> None:
-    """Refuse what is no day near enough."""
+    """Refuse a text that is not a date in the range that is allowed."""
     try:
         read_date(value)
     except ValueError as error:
@@ -43,13 +43,13 @@ def is_date(value: str) -> None:
 
 
 def is_zone(value: str) -> None:
-    """Refuse what names no time zone."""
+    """Refuse a text that is not the name of a time zone."""
     if find_zone(value) is None:
         raise ValidationError(f"{value!r} is no time zone; use a name such as Europe/Berlin.")
 
 
 def is_cron(value: str) -> None:
-    """Refuse what is no cron expression; whether an empty one will do, the schedule decides."""
+    """Refuse a text that is not a cron expression; the schedule decides about an empty text."""
     if not value:
         return
     try:
@@ -59,7 +59,7 @@ def is_cron(value: str) -> None:
 
 
 def is_absolute_time(value: str) -> None:
-    """Refuse what is neither a time of day nor an instant; an empty text is as good as none."""
+    """Refuse a text that is neither a time of day nor an instant; an empty text means none."""
     if not value:
         return
     try:

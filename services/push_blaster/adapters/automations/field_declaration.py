@@ -1,7 +1,7 @@
-"""One declaration of an automation's field, which schema, typed automation and form all read.
+"""One declaration per field of an automation, read by schema, typed automation and form.
 
-A field is declared once, in its schema. `declare` adds to the marshmallow field what it becomes in
-the typed automation of the domain, and how the form on the page asks for it.
+A field is declared once, in its schema. `declare` adds to the marshmallow field the attribute of
+the typed automation that it gives, and how the form on the page shows it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,13 +14,13 @@ from marshmallow import INCLUDE, Schema, fields, validate
 
 from chassis.schemas import DocumentSchema
 
-#: Returns what a document's value is in the typed automation.
+#: Returns the typed automation's value of a document's value.
 Read = Callable[[Any], object]
 AnyField = TypeVar("AnyField", bound=fields.Field[Any])
 _KEY: Final = "declaration"
 
 
-#: A part of the form. The templates name each field that has a place of its own.
+#: A part of the form. A template places each field of the section "own place" by itself.
 Section = Literal[
     "name",
     "schedule",
@@ -37,7 +37,7 @@ Section = Literal[
     "variant texts",
     "own place",
 ]
-#: How the form asks for a value.
+#: How the form shows a value.
 Widget = Literal[
     "text", "area", "number", "percent", "time", "date", "choice", "tick", "lines", "days"
 ]
@@ -47,7 +47,7 @@ Widget = Literal[
 class FormField:
     """A field of the form.
 
-    Shape: without a `widget` the type of the field decides. `usual` stands greyed in an empty
+    Shape: without `widget`, the type of the field decides. `usual` is the placeholder of an empty
     field. `choices` are the values with their labels; the first one is the default. With `only`
     the field is shown for that frequency only, with `but` for every other one. With `if_given` it
     is shown only where the document has a value.
@@ -80,7 +80,7 @@ class Declaration:
 
 
 class KeptSchema(DocumentSchema):
-    """A part of the document: what we do not know stays as it is."""
+    """A part of the document; unknown fields are kept."""
 
     class Meta:
         unknown = INCLUDE
@@ -98,7 +98,7 @@ def declare(
     gives: str | None = None,
     read: Read = lambda value: value,
 ) -> AnyField:
-    """Return the field, with what it becomes and how the form asks for it."""
+    """Return the field, with the attribute that it gives and how the form shows it."""
     declaration = Declaration(form, gives, read)
     schema_field.metadata = {**schema_field.metadata, _KEY: declaration}
     return schema_field
@@ -111,7 +111,7 @@ def one_of(kind: type[StrEnum], form: FormField) -> fields.Field[Any]:
 
 
 def minutes(gives: str, form: FormField, rule: validate.Range, **options: Any) -> fields.Field[Any]:
-    """Return a field that may be null, or how long something is; it is read as a timedelta."""
+    """Return a field that may be null, or a length of time in minutes; it gives a timedelta."""
     number = optional(fields.Float, validate=rule, **options)
     return declare(number, form, gives=gives, read=lambda value: timedelta(minutes=value))
 
@@ -130,7 +130,7 @@ def texts(form: FormField, **options: Any) -> fields.Field[Any]:
 def read_values(schema: Schema, part: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the attributes that a part of a complete document gives to the typed automation.
 
-    What is null is left to the default of the typed automation. A part within that has no
+    A field that is null leaves the default of the typed automation. A nested part without a
     declaration gives its attributes to the same object. If two fields give the same attribute, the
     smaller value counts.
     """

@@ -1,4 +1,4 @@
-"""When a folder of files is worth another look."""
+"""Whether the files of a folder may have changed."""
 
 import time
 from collections.abc import Iterator
@@ -9,33 +9,33 @@ from typing import Final
 
 from chassis.clock import utc_now
 
-#: So much of the time looking may take where only looking shows a change.
+#: The share of time that repeated reading may take.
 SHARE: Final = 0.005
-#: A folder's time stamp tells no two changes apart that come closer together.
+#: Two changes within this time may leave the same time stamp on the folder.
 UNSETTLED: Final = timedelta(milliseconds=50)
 
 
 class FolderWatch:
-    """Tells whether a folder's files may have changed, at the price of one `stat` of the folder.
+    """Knows whether a folder's files may have changed, by one `stat` of the folder.
 
-    A file that is replaced, added or removed changes the folder, and is told of at once. One that
-    somebody writes in place does not: for its sake the files are to be looked at again and again,
-    as often as that takes a two-hundredth of the time.
+    A file that is replaced, added or removed changes the folder, and is noticed at once. A file
+    that somebody writes in place does not change the folder. Therefore all files are read again
+    from time to time, so often that reading takes a two-hundredth of the time.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder, at which nobody has looked yet."""
+        """Take the folder."""
         self._folder = folder
         self._seen: int | None = None
         self._again_at = 0.0
 
     def may_have_changed(self) -> bool:
-        """Return whether to look again."""
+        """Return whether to read the files again."""
         return self._stamp() != self._seen or time.monotonic() >= self._again_at
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Surround the look; what changes while it lasts is told of afterwards."""
+        """Surround the reading; a change during it is noticed at the next call."""
         stamp, began = self._stamp(), time.monotonic()
         is_settled = utc_now().timestamp() - stamp / 1e9 > UNSETTLED.total_seconds()
         yield

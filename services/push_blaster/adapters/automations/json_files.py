@@ -1,4 +1,4 @@
-"""Files that are never torn, JSON first of all: a draft, fsync, rename, fsync of the folder."""
+"""Files that are replaced as a whole: write a draft, fsync, rename, fsync the folder."""
 
 import json
 import os
@@ -11,13 +11,13 @@ DRAFT_SUFFIX: Final = ".draft"
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Replace the file at `path` by `document`, whole or not at all."""
+    """Replace the file at `path` by `document`, completely or not at all."""
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     write_whole(path, text.encode())
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace the file at `path` by `content`, whole or not at all."""
+    """Replace the file at `path` by `content`, completely or not at all."""
     descriptor, draft = tempfile.mkstemp(DRAFT_SUFFIX, f".{path.name}.", path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -32,7 +32,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and removals in `folder` last through a power cut."""
+    """Make renames and removals in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

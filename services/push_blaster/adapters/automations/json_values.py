@@ -1,4 +1,4 @@
-"""What a document may hold, so that every answer and the database can tell it."""
+"""The values that a document may have, so that answers and the database can hold it."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from typing import Any, Final
 import orjson
 from marshmallow import ValidationError
 
-#: As JSON writes the one character that PostgreSQL keeps in no text.
+#: How JSON writes the character NUL, which PostgreSQL cannot store.
 _NUL: Final = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
 def check_json_values(document: Mapping[str, Any]) -> None:
-    """Refuse what a file may hold, and no answer and no database: one would hide all the others.
+    """Refuse values that a file may have, but an answer or the database cannot.
 
     Raises: marshmallow's ValidationError.
     """
@@ -21,6 +21,6 @@ def check_json_values(document: Mapping[str, Any]) -> None:
         orjson.dumps(document)  # no lone surrogates, no integers beyond 64 bits, not too deep
         written = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValidationError(f"It cannot be told as JSON: {error}.") from error
+        raise ValidationError(f"It cannot be written as JSON: {error}.") from error
     if _NUL.search(written):
-        raise ValidationError("Texts may not hold the character NUL (U+0000); leave it out.")
+        raise ValidationError("Texts may not contain the character NUL (U+0000); leave it out.")

@@ -1,4 +1,4 @@
-"""A push of an automation's sequence, as its document says it."""
+"""A push of an automation's sequence, in its document."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -24,7 +24,7 @@ from push_blaster.domain.automations.experiment import Variant
 
 MAX_PUSHES: Final = 20
 MAX_VARIANTS: Final = 20
-#: What a push and a template of one have in common: how long their texts are.
+#: How long the texts of a push and of a template may be.
 TITLE_LENGTH: Final = worded(1_000)
 BODY_LENGTH: Final = validate.Length(max=4_000)
 SEQUENCE_LENGTH: Final = validate.Length(
@@ -34,7 +34,7 @@ _LAYER: Final = validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} i
 
 
 class PushTimingSchema(KeptSchema):
-    """When a push comes: so long after the last one, or at a time."""
+    """When a push is sent: some minutes after the previous push, or at a time."""
 
     delay_after_previous = minutes(
         "delay",
@@ -50,7 +50,7 @@ class PushTimingSchema(KeptSchema):
 
 
 class PlaceSchema(KeptSchema):
-    """Where a push stands, and who gets it; a template of a push says the same."""
+    """The place of a push and its audience; a template of a push has the same fields."""
 
     sequence_order = optional(fields.Integer)
     layer_id = declare(
@@ -66,7 +66,7 @@ class PlaceSchema(KeptSchema):
 
 
 class PushVariantSchema(KeptSchema):
-    """One wording of a push; what it leaves out is as the push says it."""
+    """One variant of a push; missing texts are those of the push."""
 
     id = declare(
         fields.String(required=True, validate=validate.Length(min=1, max=100)),

@@ -1,4 +1,4 @@
-"""Times and dates as an automation's document writes them."""
+"""Times and dates in the document of an automation."""
 
 import re
 from datetime import UTC, date, datetime, time
@@ -22,12 +22,12 @@ def read_time(value: str) -> time:
 
 
 def read_date(value: str) -> date:
-    """Return the day; of an instant, the day as written; ValueError unless it is near enough."""
+    """Return the day, also of an instant; ValueError if it is outside of the allowed years."""
     return _near(date.fromisoformat(value[:10] if "T" in value else value))
 
 
 def read_absolute_time(value: str, zone: str) -> time | datetime:
-    """Return a time of day, or an instant; one without an offset is a wall time of `zone`."""
+    """Return a time of day, or an instant; without an offset it is local time of `zone`."""
     if _TIME_OF_DAY.fullmatch(value):
         return read_time(value)
     instant = _near(datetime.fromisoformat(value))

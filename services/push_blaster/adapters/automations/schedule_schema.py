@@ -1,4 +1,4 @@
-"""When an automation sends, as its document says it."""
+"""When an automation sends, in its document."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -32,7 +32,7 @@ _FREQUENCIES: Final = {
     "custom": "Cron expression",
 }
 _MISSED: Final = {"run_late": "run late", "skip": "are skipped"}
-#: How real files call the day and the time of one send, and what each has to be.
+#: Other names in real files for the day and the time of a single send, and their checks.
 _OTHER_NAMES: Final = {
     "startDate": ("scheduledDate", is_date),
     "executionTime": ("scheduledTime", is_time),
@@ -105,7 +105,7 @@ class ScheduleSchema(KeptSchema):
 
     @validates_schema
     def _has_readable_other_names(self, data: Mapping[str, Any], **_: object) -> None:
-        """Refuse a day or time that stands under the name of real files and cannot be read."""
+        """Refuse an unreadable day or time under the other name that real files have for it."""
         for name, (other_name, check) in _OTHER_NAMES.items():
             value = data.get(other_name)
             if not value or data.get(name):

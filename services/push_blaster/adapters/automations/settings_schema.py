@@ -1,4 +1,4 @@
-"""How an automation sends, as its document says it."""
+"""The settings of an automation, in its document."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -26,14 +26,14 @@ from push_blaster.domain.automations.automation import (
     WhenQuiet,
 )
 
-#: A day, and the two hours by which the longest of days and the slowest of sends exceed it.
+#: A day, and two hours for the change to winter time and for a slow send.
 MAX_DELIVERY_MINUTES: Final = 26 * 60
 _AT_LEAST_ONE: Final = validate.Range(min=1)
 _SHARE: Final = validate.Range(min=0, max=1)
 
 
 class AlertThresholdsSchema(KeptSchema):
-    """From where on people are warned, or the send stops."""
+    """Limits at which people are warned, or the send stops."""
 
     audience_size = declare(
         optional(fields.Integer, validate=validate.Range(min=0)),
@@ -50,7 +50,7 @@ class AlertThresholdsSchema(KeptSchema):
 
 
 class AudienceDriftSchema(KeptSchema):
-    """How far an audience may differ from the last ones."""
+    """How much an audience may differ from recent ones."""
 
     size_factor = declare(
         optional(fields.Float, validate=validate.Range(min=1, min_inclusive=False)),
@@ -98,7 +98,7 @@ def _hour() -> fields.Field[Any]:
 
 
 class _QuietHours(KeptSchema):
-    """When no message comes, by each user's clock."""
+    """When a user gets no messages, in the user's time zone."""
 
     start = declare(
         _hour(),
@@ -128,7 +128,9 @@ class _QuietHours(KeptSchema):
     @validates_schema
     def _are_hours(self, data: Mapping[str, Any], **_: object) -> None:
         if read_time(data["start"]) == read_time(data["end"]):
-            raise ValidationError("Quiet hours that end when they begin are none.", "end")
+            raise ValidationError(
+                "Quiet hours must not end when they begin.", "end"
+            )
 
 
 _QUIET: Final = _QuietHours()

@@ -1,4 +1,4 @@
-"""The templates of a folder, and those that come with the system."""
+"""The templates of a folder, and those of the system."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from push_blaster.adapters.automations.template_schema import complete_template
 
 
 class SystemTemplateError(Exception):
-    """The template comes with the system, and is not to be changed."""
+    """The template is one of the system, and cannot be changed."""
 
 
 def _read_system_templates() -> dict[str, Mapping[str, Any]]:
@@ -34,7 +34,7 @@ def complete_own_template(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class TemplateFiles(DocumentFiles):
-    """The templates of one folder, and before them the system's, which are read-only."""
+    """The templates of one folder, after the system's templates, which are read-only."""
 
     def __init__(self, folder: Path) -> None:
         """Take the folder; it is made if it is not there."""
@@ -50,13 +50,13 @@ class TemplateFiles(DocumentFiles):
         return SYSTEM_TEMPLATES.get(document_id) or super().load(document_id)
 
     def delete(self, document_id: str, expected_version: int | None = None) -> None:
-        """Remove a user's template; SystemTemplateError if it is none."""
+        """Delete a user's template; SystemTemplateError if it is one of the system."""
         refuse_system_template(document_id)
         super().delete(document_id, expected_version)
 
 
 def refuse_system_template(template_id: str) -> None:
-    """Raise SystemTemplateError if the template is not to be changed."""
+    """Raise SystemTemplateError if the template is one of the system."""
     if template_id in SYSTEM_TEMPLATES:
         raise SystemTemplateError(
             f"{template_id!r} comes with the system and is read-only. Save what you need under an "

@@ -44,7 +44,7 @@ def _is_scalar(value: object) -> None:
 
 
 class VariableValidationSchema(KeptSchema):
-    """What a variable's value has to be, beyond its type."""
+    """What a value of the variable must be, beyond its type."""
 
     min = optional(fields.Float)
     max = optional(fields.Float)
@@ -53,7 +53,7 @@ class VariableValidationSchema(KeptSchema):
 
 
 class _Variable(KeptSchema):
-    """A variable, whose default has to be one of its values."""
+    """A variable; its default must be a valid value."""
 
     name = fields.String(
         required=True,
@@ -147,7 +147,7 @@ def complete_template(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def read_variables(template: Mapping[str, Any]) -> tuple[Variable, ...]:
-    """Return the typed view of a complete template's variables."""
+    """Return the typed variables of a complete template."""
     return tuple(_read_variable(variable) for variable in template["variables"])
 
 

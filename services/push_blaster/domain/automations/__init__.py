@@ -1,1 +1,1 @@
-"""What people decide: automations, templates, experiments."""
+"""Automations, templates and experiments."""

@@ -1,4 +1,4 @@
-"""An automation: what people decided about who gets which push sequence, when."""
+"""An automation: who gets which sequence of pushes, and when."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,21 +19,21 @@ class Frequency(StrEnum):
 
 
 class MissedRunPolicy(StrEnum):
-    """What becomes of a slot that the engine could not begin in time."""
+    """What happens to a slot that no engine could start in time."""
 
     SKIP = "skip"
     RUN_LATE = "run_late"
 
 
 class InDoubtPolicy(StrEnum):
-    """What becomes of a message whose send began and whose outcome is unknown."""
+    """What happens to a message whose outcome is unknown."""
 
     RESEND = "resend"
     SKIP = "skip"
 
 
 class FailPolicy(StrEnum):
-    """What becomes of a push when the cadence service cannot be asked."""
+    """What happens to a push while the cadence service is unavailable."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -47,7 +47,7 @@ class ReachedDevices(StrEnum):
 
 
 class WhenQuiet(StrEnum):
-    """What becomes of a message whose user is in quiet hours."""
+    """What happens to a message for a user in quiet hours."""
 
     DEFER = "hold"
     DROP = "drop"
@@ -55,9 +55,9 @@ class WhenQuiet(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietHours:
-    """From when until when no message comes, by the user's clock.
+    """The hours without messages, in the user's time zone.
 
-    Shape: `end` before `start` is the next morning's; `timezone` is the zone of whoever has none.
+    Shape: `end` before `start` is on the next day; `timezone` is for users without a time zone.
     """
 
     start: time
@@ -68,7 +68,7 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When an automation sends: T, the live send time, in a zone, and how long before it begins.
+    """When an automation sends: the live send time T in a zone, and how long before it starts.
 
     Shape: `days_of_week` counts 0 for Sunday to 6 for Saturday, as cron does; empty and a
     `day_of_month` of None mean the start date's. `cron_expression` gives T and rules only when
@@ -152,7 +152,7 @@ class AutomationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A CSV that somebody uploaded: what they call it, and the hash that it is kept under."""
+    """An uploaded CSV: its name, and the hash under which it is stored."""
 
     name: str
     sha256: str
@@ -160,7 +160,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Automation:
-    """One automation as its document says, complete with defaults; see automation_document.py.
+    """One automation, read from its document by automation_document.py.
 
     Shape: since `activated_at` it has been scheduled; slots before then are nobody's loss. Its
     audience is written by the script `script_id`, or is `manual_user_ids`, or the `upload`; one of

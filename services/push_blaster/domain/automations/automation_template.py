@@ -1,6 +1,6 @@
 """Templates of automations: texts with `{{name}}`, and the variables that fill them in.
 
-`[[var:name]]`, what an audience's rows fill in, passes through untouched.
+`[[var:name]]`, which the rows of an audience fill in, stays as it is.
 """
 
 import math
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 #: The variable that `delayAfterPrevious` of every push but the first is taken from, in hours.
 DELAY_HOURS: Final = "delay_hours"
-#: The variable that stands for the host of deep links.
+#: The variable for the host of deep links.
 LINK_HOST: Final = "link_host"
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -54,7 +54,7 @@ class BadVariablesError(Exception):
     """Variables are missing, unknown, or have values that they do not take."""
 
     def __init__(self, complaints: Mapping[str, str]) -> None:
-        """Take what is wrong with each variable, and what would be right."""
+        """Take a complaint for each variable."""
         super().__init__("; ".join(f"{name}: {text}" for name, text in complaints.items()))
         self.complaints = complaints
 
@@ -129,15 +129,15 @@ def find_malformed(text: str) -> str | None:
 
 
 def fill_in(text: str, texts: Mapping[str, str]) -> str:
-    """Return `text` with its variables filled in; one without a value leaves nothing.
+    """Return `text` with its variables filled in; a variable without a value leaves nothing.
 
-    What is filled in is never read as a template again.
+    Values are not read as templates again.
     """
     return _PLACEHOLDER.sub(lambda found: texts.get(found[1], ""), text)
 
 
 def fill_in_link(link: str, texts: Mapping[str, str]) -> str:
-    """Return `link` with its variables filled in, percent-encoded; one with a gap is no link."""
+    """Return `link` with its variables filled in, percent-encoded; empty if a value is missing."""
     if any(not texts.get(name) for name in find_names(link)):
         return ""
     return fill_in(link, {name: quote(text, safe="") for name, text in texts.items()})

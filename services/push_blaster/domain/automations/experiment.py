@@ -1,6 +1,6 @@
-"""Experiments: which user gets which variant of a push, and who gets none, to compare with.
+"""Experiments: which user gets which variant of a push, and which users get none.
 
-Every choice is a hash, so a user's stays the same, whoever makes it, and however often.
+Every choice is made by a hash, so a user's choice is always the same.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One wording of a push; a text that is None is the push's own.
+    """One variant of a push; a text that is None is the push's own.
 
-    Units: `weight` counts beside the weights of the push's other variants.
+    Units: `weight` is relative to the weights of the other variants.
     """
 
     id: str
@@ -40,12 +40,12 @@ def choose_variant(
 def is_in_holdout(percent: float, user_id: UUID, automation_id: str = "") -> bool:
     """Return whether the user is among the `percent` who get none of this automation's pushes.
 
-    Without an automation, none of any: the same users for all of them.
+    Without an automation: the users who get no push of any automation.
     """
     return percent > 0 and _place("holdout", automation_id, "", user_id) * 100 < percent
 
 
 def _place(salt: str, automation_id: str, push_id: str, user_id: UUID) -> float:
-    """Return a place from 0 up to 1 that the user has for this salt, and always will have."""
+    """Return a number from 0 up to 1, always the same for this user and salt."""
     seed = "\n".join((salt, automation_id, push_id)).encode() + user_id.bytes
     return int.from_bytes(hashlib.sha256(seed).digest()[:6]) / (1 << 48)

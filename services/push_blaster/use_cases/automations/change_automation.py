@@ -10,7 +10,7 @@ from push_blaster.adapters.automations.automation_document import complete_docum
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import next_version
 
-#: Cancels what is pending of an automation, for a reason, and returns the ids of what it cancelled.
+#: Cancels the pending executions of an automation, for a reason, and returns their ids.
 CancelPending = Callable[[str, str], list[str]]
 
 
@@ -25,7 +25,7 @@ class AutomationChange:
 def create_automation(
     files: AutomationFiles, sent: Mapping[str, Any], now: datetime
 ) -> AutomationChange:
-    """Write a new automation; it gets an id if it brings none.
+    """Write a new automation; without an id it gets one.
 
     Raises: ValidationError, DocumentExistsError.
     """
@@ -35,7 +35,7 @@ def create_automation(
 
 
 def new_document(sent: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
-    """Return the first version of an automation, complete and written nowhere; ValidationError."""
+    """Return the complete first version of an automation, without writing it; ValidationError."""
     stamp = now.isoformat()
     draft = {**sent, "id": sent.get("id") or str(uuid4()), "version": 1}
     draft["metadata"] = {"createdBy": "api", **(sent.get("metadata") or {})}
@@ -51,7 +51,7 @@ def edit_automation(
     cancel_pending: CancelPending,
     now: datetime,
 ) -> AutomationChange:
-    """Lay `sent` over the automation, as its next version; `metadata` is merged one level deep.
+    """Replace the fields of the automation by those of `sent`; `metadata` is merged one level deep.
 
     Raises: ValidationError, DocumentNotFoundError, BrokenDocumentError, StaleVersionError.
     """
@@ -70,7 +70,7 @@ def delete_automation(
     expected_version: int | None,
     cancel_pending: CancelPending,
 ) -> tuple[str, ...]:
-    """Remove the automation; return the ids of the executions that this cancelled."""
+    """Delete the automation; return the ids of the executions that this cancelled."""
     files.delete(automation_id, expected_version)
     return tuple(cancel_pending(automation_id, "The automation was deleted."))
 

@@ -12,14 +12,14 @@ from push_blaster.adapters.automations.template_files import (
     refuse_system_template,
 )
 
-#: What belongs to one send, and not to what is made of it time and again.
+#: Fields of a single send, which a template does not take over.
 _OF_ONE_RUN: Final = frozenset({"startDate", "endDate", "scheduledDate"})
 
 
 def create_template(
     files: TemplateFiles, sent: Mapping[str, Any], now: datetime
 ) -> Mapping[str, Any]:
-    """Write a new template; it gets an id if it brings none.
+    """Write a new template; without an id it gets one.
 
     Raises: ValidationError, DocumentExistsError.
     """
@@ -33,7 +33,7 @@ def create_template(
 def edit_template(
     files: TemplateFiles, template_id: str, sent: Mapping[str, Any], now: datetime
 ) -> Mapping[str, Any]:
-    """Lay `sent` over a user's template, as its next version.
+    """Replace the fields of a user's template by those of `sent`.
 
     Raises: ValidationError, SystemTemplateError, DocumentNotFoundError, BrokenDocumentError,
     StaleVersionError.
@@ -46,7 +46,7 @@ def edit_template(
 
 
 def generalise(automation: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a template that makes automations like this one: without variables, without dates."""
+    """Return a template for automations like this one, without variables and dates."""
     schedule = automation["schedule"]
     return {
         "name": automation["name"],

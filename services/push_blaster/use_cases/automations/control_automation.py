@@ -1,4 +1,4 @@
-"""Control automations: pause, resume, cancel what is pending, stop what runs; one, or all."""
+"""Control one automation or all: pause, resume, cancel pending executions, stop running ones."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ from push_blaster.use_cases.executions.stop_execution import (
     stop_execution,
 )
 
-#: How often a change of status is tried anew while somebody else saves the automation.
+#: How often a change of status is tried again while somebody else saves the automation.
 ATTEMPTS: Final = 10
 
 
@@ -37,12 +37,12 @@ class Action(StrEnum):
 
 
 class NothingToDoError(Exception):
-    """The automation is not in a state in which the action means anything."""
+    """The action makes no sense in the automation's present state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controlled:
-    """What an action did: the document as it is now, what was cancelled, what was stopped."""
+    """The result of an action: the document, the cancelled and the stopped executions."""
 
     document: Mapping[str, Any]
     cancelled: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Controlled:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Acts on automations of a folder, and on their executions in a database."""
+    """Controls the automations of a folder, and their executions in a database."""
 
     files: AutomationFiles
     database: Database
@@ -67,19 +67,19 @@ class Control:
         return acts[action](automation_id, reason, now)
 
     def pause(self, automation_id: str, reason: str, now: datetime) -> Controlled:
-        """Open no more executions, and cancel those that are not yet live; the schedule stays."""
+        """Start no more executions, and cancel those that are not yet live; the schedule stays."""
         if not read_automation(self.files.load(automation_id)).is_scheduled:
             raise NothingToDoError(f"The automation {automation_id!r} is not scheduled.")
         return self._set_status(automation_id, {"status": "paused"}, reason, now)
 
     def resume(self, automation_id: str, reason: str, now: datetime) -> Controlled:
-        """Open executions again, from the next slot on: what fell due meanwhile stays undone."""
+        """Start executions again from the next slot on; missed slots stay missed."""
         if read_automation(self.files.load(automation_id)).is_scheduled:
             raise NothingToDoError(f"The automation {automation_id!r} is scheduled already.")
         return self._set_status(automation_id, {"status": "active", "isActive": True}, reason, now)
 
     def cancel(self, automation_id: str, reason: str, now: datetime) -> Controlled:
-        """Cancel the executions that are not yet live; later slots are opened as before."""
+        """Cancel the executions that are not yet live; later slots stay scheduled."""
         document = self.files.load(automation_id)
         cancelled = cancel_pending(self.database, automation_id, reason, now)
         if not cancelled:
@@ -90,15 +90,15 @@ class Control:
         return Controlled(document, tuple(cancelled))
 
     def emergency_stop(self, automation_id: str, reason: str, now: datetime) -> Controlled:
-        """Stop every execution in whatever phase it is, and pause the automation."""
+        """Stop every execution in any phase, and pause the automation."""
         return self._emergency_stop(automation_id, reason, now, ())
 
     def stop_everything(self, reason: str, now: datetime) -> list[Controlled]:
         """Stop and pause every automation that runs or is scheduled; safe to repeat.
 
-        What still runs of an automation whose file is gone or broken is stopped, too.
+        Executions of an automation whose file is missing or broken are stopped too.
         """
-        # Everything is ended before the first receipt or file is written: those take their time.
+        # Stop everything before the first receipt or file is written, because those take time.
         running = end_everything(self.database, reason, now)
         known = self.files.read_all()
         scheduled = [id_ for id_, stored in known.items() if stored.automation.is_scheduled]
@@ -122,7 +122,7 @@ class Control:
         self, automation_id: str, reason: str, now: datetime, ended: Collection[str]
     ) -> Controlled:
         is_scheduled = read_automation(self.files.load(automation_id)).is_scheduled
-        # Paused first, so that the clock opens nothing new behind our back; and stopped even if
+        # Pause first, so that the clock starts nothing new meanwhile; stop the executions even if
         # the file cannot be written.
         status = {"status": "paused"} if is_scheduled else {}
         try:
@@ -142,7 +142,7 @@ class Control:
             cancelled.extend(cancel_pending(self.database, id_, reason, now))
             return cancelled
 
-        # Somebody may be saving the automation at this moment; a pause must win all the same.
+        # Somebody may be saving the automation at this moment; the pause must succeed all the same.
         for _ in range(ATTEMPTS):
             with suppress(StaleVersionError):
                 change = edit_automation(self.files, automation_id, changes, cancel, now)
@@ -153,18 +153,18 @@ class Control:
     def _stop_running(
         self, automation_id: str, reason: str, now: datetime, ended: Collection[str]
     ) -> tuple[Receipt, ...]:
-        """Stop what still runs; of that, and of what has just been `ended`, return the receipts."""
+        """Stop running executions; return receipts for them, and for those in `ended`."""
         receipts = []
         for execution_id in [*ended, *self.running(automation_id, RUNNING)]:
             try:
                 receipts.append(stop_execution(self.database, execution_id, reason, now))
             except CannotStopError:
-                continue  # it has ended by itself in between
+                continue  # it has ended by itself meanwhile
         return tuple(receipts)
 
 
 def find_actions(automation: Automation, running_phases: set[Phase]) -> list[Action]:
-    """Return what can be done to an automation whose executions stand in `running_phases`."""
+    """Return the actions for an automation whose executions are in `running_phases`."""
     actions = [Action.PAUSE] if automation.is_scheduled else [Action.RESUME]
     if running_phases & BEFORE_LIVE:
         actions.append(Action.CANCEL)

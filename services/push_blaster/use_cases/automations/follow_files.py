@@ -1,6 +1,6 @@
-"""Cancel what waits for an automation whose file, changed by hand, says that it is switched off.
+"""Cancel waiting executions of automations that somebody switched off by editing the file.
 
-What the API and the pages switch off they cancel themselves, at once.
+The API and the pages cancel such executions themselves, at once.
 """
 
 from collections.abc import Mapping
@@ -18,20 +18,20 @@ from push_blaster.use_cases.executions.stop_execution import CannotStopError, ca
 #: How long a file must say so: engines see a change one after the other, and one that has seen an
 #: automation come back may have opened what another one still takes for switched off.
 OFF_FOR: Final = timedelta(seconds=10)
-#: How long a file must be gone: pipelines remove and bring back.
+#: How long a file must be missing; deployments remove files and bring them back.
 GONE_FOR: Final = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
 class FileFollower:
-    """Knows since when no file has wanted an execution any more."""
+    """Knows since when an execution has had no active automation."""
 
     files: AutomationFiles
     database: Database
     _since: dict[str, datetime] = field(default_factory=dict)
 
     def look(self, now: datetime) -> list[str]:
-        """Cancel what a schedule opened and no file wants; return the ids of the executions."""
+        """Cancel scheduled executions without an active automation; return their ids."""
         unwanted = self._find_unwanted()
         self._since = {id_: self._since.get(id_, now) for id_ in unwanted}
         cancelled = []
@@ -43,7 +43,7 @@ class FileFollower:
         return cancelled
 
     def _find_unwanted(self) -> dict[str, tuple[str, timedelta]]:
-        """Return by execution why it is not wanted, and how long that must hold."""
+        """Return, by execution, why it is unwanted, and how long that must last."""
         with self.database.transaction() as connection:
             waiting = select_scheduled(connection, BEFORE_LIVE)
         automations, broken = self.files.read_all(), self.files.list_all().broken
@@ -62,6 +62,6 @@ def _why_not(
     if stored and not stored.automation.is_scheduled:
         status = stored.automation.status
         return f"The automation was switched off in its file (status {status!r}).", OFF_FOR
-    if not stored and automations:  # a folder without any file is a disk that is away
+    if not stored and automations:  # a folder without any file is more likely an unmounted disk
         return "The automation's file was removed.", GONE_FOR
     return None

@@ -1,4 +1,4 @@
-"""List automations as people see them: with what the engine knows of each."""
+"""List automations with what the engine knows of each."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from push_blaster.adapters.automations.automation_files import StoredAutomation
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.schedule.schedule import next_slots
 
-#: Returns, for each automation that ever ran, its counters under the document's names.
+#: Returns the counters of each automation that has run, under the names of the document.
 ReadStatistics = Callable[[Sequence[str]], Mapping[str, dict[str, object]]]
 
 
 @dataclass(slots=True)
 class AutomationLists:
-    """Shows automations; remembers, until then, when each sends next."""
+    """Shows automations; remembers the next slot of each until it has passed."""
 
     read_statistics: ReadStatistics
     _next: dict[str, tuple[Automation, datetime | None]] = field(default_factory=dict)
 
     def show(self, found: Iterable[StoredAutomation], now: datetime) -> list[Mapping[str, Any]]:
-        """Return the documents with counters from the engine's records, not their own old ones."""
+        """Return the documents, with counters from the engine's records."""
         stored = list(found)
         statistics = self.read_statistics([one.automation.id for one in stored])
         return [self._describe(one, statistics.get(one.automation.id, {}), now) for one in stored]

@@ -1,4 +1,4 @@
-"""Start from a template: fill in its variables, and make a draft automation of it."""
+"""Start from a template: fill in its variables, and create a draft automation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from push_blaster.use_cases.automations.change_automation import new_document
 
 
 class LinkNotAllowedError(Exception):
-    """A template, filled in, leads where no message may lead."""
+    """The filled-in template has a deep link that is not allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What somebody wants to start from, and with what.
+    """A template, with values and overrides, to start an automation from.
 
     Shape: of `overrides`, `schedule`, `settings` and `audienceCriteria` are merged into the
-    template's, at every level; the others replace.
+    template's, at every level; the other fields replace the template's.
     """
 
     template: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Start:
 
 
 def draft_automation(start: Start, limits: Limits, now: datetime) -> Mapping[str, Any]:
-    """Return the automation that a template makes: a draft, complete, and written nowhere.
+    """Return the complete draft that a template makes, without writing it.
 
     Raises: BadVariablesError, LinkNotAllowedError, ValidationError.
     """
@@ -75,7 +75,7 @@ def draft_automation(start: Start, limits: Limits, now: datetime) -> Mapping[str
 def _with_host(
     variables: tuple[Variable, ...], given: Mapping[str, object], limits: Limits
 ) -> dict[str, object]:
-    """Return what was given, and the first host that links may lead to, where none was."""
+    """Return the given values, with the first allowed host of deep links if none was given."""
     is_open = any(v.name == LINK_HOST and v.default is None for v in variables)
     if is_open and limits.links.hosts and given.get(LINK_HOST) is None:
         return {**given, LINK_HOST: min(limits.links.hosts)}
@@ -97,7 +97,7 @@ def _show_origin(
 def _audience(
     template: Mapping[str, Any], overrides: Mapping[str, Any], values: Mapping[str, Value]
 ) -> Mapping[str, Any]:
-    """Return the audience's criteria; its script gets the variables as parameters."""
+    """Return the criteria of the audience; its script gets the variables as parameters."""
     criteria = _merge(
         template.get("audienceTemplate") or {}, overrides.get("audienceCriteria") or {}
     )
@@ -141,7 +141,7 @@ def _check_links(pushes: list[Mapping[str, Any]], limits: Limits) -> None:
 
 
 def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return `over` laid upon `under`; where both have an object, these are merged in turn."""
+    """Return `under` with the fields of `over`; objects that both have are merged."""
     merged = {**under, **over}
     for name in under.keys() & over.keys():
         if isinstance(under[name], Mapping) and isinstance(over[name], Mapping):

@@ -1,4 +1,4 @@
-"""What a draft would do: when it sends, what its messages look like, what is still to be mended."""
+"""What a draft would do: its plan, its messages, and its faults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _NOT_WRITTEN_YET: Final = "…"
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is known of a draft before it is saved.
+    """The plan, the sample messages and the faults of a draft.
 
     Shape: `faults` are complaints by the path of their field; `plan` is None, and there are no
     `samples`, as long as the draft tells too little.
@@ -37,7 +37,7 @@ class Outlook:
 
 
 def look_at_draft(document: Mapping[str, Any], context: WebContext, declared: Declared) -> Outlook:
-    """Return the plan, the looks and the faults of a draft; texts may still be missing."""
+    """Return the plan, the messages and the faults of a draft; texts may still be missing."""
     faults = find_faults(document, declared)
     try:
         automation = read_draft(_with_some_texts(document), utc_now())

@@ -84,7 +84,7 @@ ENTRIES: Final[Mapping[str, Entry]] = {
 PUSH: Final = "pushSequence.#."
 VARIANT: Final = "pushSequence.#.variants.#."
 
-#: What is no decision of whoever fills in the form: others keep it, or its buttons say it.
+#: Fields that the form does not ask for: other code or its buttons set them.
 MANAGED: Final = frozenset(
     {
         "id",
@@ -100,7 +100,7 @@ MANAGED: Final = frozenset(
     }
 )
 
-#: Where the parameters of the script stand; each is a field that the script declares.
+#: The path of the script's parameters; each is a field that the script declares.
 PARAMETERS: Final = "audienceCriteria.customScript.parameters"
 
 
@@ -133,13 +133,13 @@ def has_fault(section: str, errors: Mapping[str, str]) -> bool:
 
 
 def label_of(path: str) -> str:
-    """Return what the field at a path is called; the path itself if the form has none there."""
+    """Return the label of the field at a path; the path itself if the form has no such field."""
     entry = ENTRIES.get(shape_of(path))
     return entry.form.label if entry else path.removeprefix(f"{PARAMETERS}.")
 
 
 def describe(path: str) -> str:
-    """Return what the field at a path is called, also outside its push: `Push 1: Title`."""
+    """Return the label of the field at a path, with its push: `Push 1: Title`."""
     found = re.match(r"pushSequence\.(\d+)(?:\.variants\.(\d+))?(?:\.(.+)|$)", path)
     if not found:
         return label_of(path)
@@ -151,7 +151,7 @@ def describe(path: str) -> str:
 
 
 def find_kept(document: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Yield what stands in a document beside the form's fields: it stays as it is."""
+    """Yield the paths and values of a document that the form does not show; they stay."""
     for path, value, _ in find_differences(document, {}):
         shape = shape_of(path)
         is_parameter = path == PARAMETERS or path.startswith(f"{PARAMETERS}.")

@@ -1,4 +1,4 @@
-"""The form of an automation as its document, and the buttons that rearrange its pushes."""
+"""Read the form of an automation as its document; and the buttons that rearrange its pushes."""
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from copy import deepcopy
@@ -9,7 +9,7 @@ from push_blaster.web.automations.automation_fields import ENTRIES, PARAMETERS, 
 from push_blaster.web.automations.document_paths import find, put
 from push_blaster.web.automations.form_fields import Form, read_number
 
-#: Where a new automation starts from.
+#: The document of a new automation.
 BLANK: Final[Mapping[str, Any]] = {
     "name": "",
     "type": "script_based",
@@ -26,7 +26,7 @@ Declared = Callable[[str], Sequence[Parameter]]
 
 
 def read_form(form: Form, old: Mapping[str, Any], declared: Declared) -> MutableMapping[str, Any]:
-    """Return `old` with the form's fields laid over it; what the form does not show stays."""
+    """Return `old` with the fields of the form; fields that the form does not show stay."""
     document: MutableMapping[str, Any] = deepcopy(dict(old))
     _lay(document, "", form)
     _choose_script(document, form, old, declared)
@@ -40,7 +40,7 @@ def read_form(form: Form, old: Mapping[str, Any], declared: Declared) -> Mutable
 
 
 def rearrange(document: Mapping[str, Any], change: str) -> str:
-    """Do what a button of the form says, such as `up:2`; return the field to go on from."""
+    """Carry out a button of the form, such as `up:2`; return the field to focus."""
     name, *places = change.split(":")
     return _CHANGES[name](document["pushSequence"], *map(int, places))
 
@@ -71,7 +71,7 @@ def _lay(document: MutableMapping[str, Any], part: str, form: Form, at: str = ""
 def _choose_script(
     document: Mapping[str, Any], form: Form, old: Mapping[str, Any], declared: Declared
 ) -> None:
-    """Take the script with its parameters; of another one than before, only those it declares."""
+    """Set the script and its parameters; a new script gets only parameters that it declares."""
     criteria = document.get("audienceCriteria") or {}
     script = criteria.get("customScript") or {}
     if not script.get("scriptId"):
@@ -106,7 +106,7 @@ def _read_parameters(
 
 
 def _typed(kind: ParameterType | None, text: str) -> object:
-    """Return a text as its type; what is none is refused by name later."""
+    """Return a text as its type; a text that does not fit is refused later, by name."""
     if kind in {ParameterType.INTEGER, ParameterType.NUMBER}:
         return read_number(text)
     if kind is ParameterType.BOOLEAN:
@@ -151,7 +151,7 @@ def _remove(pushes: Pushes, place: int) -> str:
 
 
 def _move(pushes: Pushes, place: int, by: int) -> str:
-    """Move a push; its button stays in reach, unless the push is at an end now."""
+    """Move a push; return its button, or the opposite button if the push is now at an end."""
     to = place + by
     pushes.insert(to, pushes.pop(place))
     goes_on = to > 0 if by < 0 else to < len(pushes) - 1
@@ -159,7 +159,7 @@ def _move(pushes: Pushes, place: int, by: int) -> str:
 
 
 def _add_variant(pushes: Pushes, place: int) -> str:
-    """Add a variant; the first one brings another, for it is compared with the push's own texts."""
+    """Add a variant; the first time two of them, because one alone compares with nothing."""
     variants = pushes[place].get("variants") or []
     names = [name for name in "ABCDEFGHIJKLMNOPQRST" if name not in _known(variants)]
     added = names[: 1 if variants else 2]

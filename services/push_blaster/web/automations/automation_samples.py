@@ -1,4 +1,4 @@
-"""What messages look like: a push filled in with rows of the last audience that it had."""
+"""Sample messages: a push filled in with rows of its last audience."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from push_blaster.domain.automations.experiment import Variant
 from push_blaster.domain.delivery.push_template import PushTexts, compile_push
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
 
-#: How many rows are looked at.
+#: How many rows are read.
 ROWS: Final = 20
 #: About how many characters of a title and of a text a locked phone shows before it cuts them.
 VISIBLE: Final = {"Android": (65, 240), "iOS": (50, 178)}
@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One wording of a push as one user would get it; `fault` says why nobody would.
+    """One variant of a push as one user would get it; `fault` says why nobody would.
 
     Units: `share` of the users, from 0 to 1, who get this variant.
     """
@@ -39,14 +39,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A push in each of its wordings."""
+    """A push in each of its variants."""
 
     push: Push
     looks: tuple[Look, ...]
 
 
 def read_samples(connection: Connection, data_folder: Path, automation: Automation) -> list[Sample]:
-    """Return every push of `automation`, with a real row where there has been one."""
+    """Return a sample of every push of `automation`, with a real row if there was an audience."""
     return [
         fill_sample(push, *_find_rows(connection, data_folder, automation.script_id or "", push))
         for push in automation.pushes
@@ -54,7 +54,7 @@ def read_samples(connection: Connection, data_folder: Path, automation: Automati
 
 
 def fill_sample(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Sample:
-    """Return the push as the first of `rows` that has all its variables would get it."""
+    """Return the push as the first of `rows` with all its variables would get it."""
     if not push.variants:
         return Sample(push, (_fill_in(push, rows, columns),))
     whole = sum(variant.weight for variant in push.variants)
@@ -97,7 +97,7 @@ def _fill_in(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Look:
 
 
 def _describe_lacks(lacks: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Tell how many rows would get no message, and which values they lack."""
+    """Yield how many rows would get no message, and which values they lack."""
     lacking = [names for names in lacks if names]
     if lacking:
         names = ", ".join(dict.fromkeys(name for found in lacking for name in found))

@@ -1,4 +1,4 @@
-"""Routes that try an automation out: the suite of checks, the test modes, their log, their end."""
+"""Routes for tests of an automation: the checks, the test modes, their log, their end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,9 +110,9 @@ class _Tests:
     def find_or_start(
         self, automation_id: str, execution_id: str | None, mode: Mode
     ) -> tuple[Execution, int]:
-        """Return what is to be followed, and after which entry of its log.
+        """Return the execution to follow, and the last entry of its log that the client has.
 
-        An event stream is asked for again when the line breaks: it goes on where it was.
+        A client that lost the connection asks for the event stream again, and gets what follows.
         """
         followed, _, after = request.headers.get("Last-Event-ID", "").rpartition("|")
         wanted = execution_id or followed
@@ -146,7 +146,7 @@ def _add_suite(routes: Routes, context: WebContext) -> None:
     @routes.arguments(SuiteSchema, as_kwargs=True)
     @routes.answers()
     def run_suite(automation_id: str) -> ResponseReturnValue:
-        """Look at everything that a live send will need; nothing is run, sent or saved."""
+        """Check everything that a live send needs; nothing is run, sent or saved."""
         document = context.files.load(automation_id)
         results = check_automation(document, context, utc_now())
         return jsonify(success=True, data=_report(document, results), message="Looked at.")
@@ -172,7 +172,7 @@ def _add_start_and_log(routes: Routes, tests: _Tests) -> None:
     @routes.arguments(FollowTestSchema, location="query", as_kwargs=True)
     @routes.answers(content_type="text/event-stream")
     def follow(automation_id: str, mode: Mode, execution_id: str | None) -> Response:
-        """Follow a test's log as events; a dry mode is started by this, one that sends is not."""
+        """Follow a test's log as events; this starts a dry mode, but no mode that sends."""
         execution, after = tests.find_or_start(automation_id, execution_id, mode)
         shape = StreamShape(lambda n: f"{execution.id}|{n}", _log_event, _farewell)
         return stream_log(tests.context.database, execution.id, after, shape)
@@ -185,13 +185,13 @@ def _add_kill(routes: Routes, tests: _Tests) -> None:
     @routes.arguments(KillTestSchema, as_kwargs=True)
     @routes.answers()
     def kill(automation_id: str, mode: Mode) -> ResponseReturnValue:
-        """End a running test: its script with all that it started, its messages."""
+        """Stop a running test, with its script and its messages."""
         database, killed = tests.context.database, []
         for execution in tests.running(automation_id, [mode]):
             try:
                 stop_execution(database, execution.id, "The test was killed.", utc_now())
             except CannotStopError:
-                continue  # it has ended by itself in between
+                continue  # it has ended by itself meanwhile
             killed.append(execution.id)
         message = f"Killed: {', '.join(killed)}." if killed else "No such test is running."
         return jsonify(success=bool(killed), message=message)
@@ -199,7 +199,7 @@ def _add_kill(routes: Routes, tests: _Tests) -> None:
     @routes.route(f"{_ONE}/kill", methods=["GET"])
     @routes.answers()
     def list_running(automation_id: str) -> ResponseReturnValue:
-        """List the tests of an automation that are running."""
+        """List the running tests of an automation."""
         running = tests.running(automation_id, sorted(TEST_MODES))
         shown = [_show_running(execution) for execution in running]
         return jsonify(success=True, automationId=automation_id, runningTests=shown)

@@ -1,4 +1,4 @@
-"""The pages about automations: the list, one with its plan and runs, and what can be done to it."""
+"""The pages about automations: the list, one automation with plan and runs, its control."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -42,7 +42,7 @@ STATES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
     "paused": lambda d: d["status"] == "paused",
     "draft": lambda d: d["status"] == "draft",
 }
-#: Those whose last live run failed, was missed or went unchecked: the database tells.
+#: Automations whose last live run failed, was missed or was not checked by cadence.
 TROUBLED: Final = "in trouble"
 
 QUESTIONS: Final = {
@@ -123,7 +123,7 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
     @simulates
     @asks_for(Role.OPERATOR)
     def run(automation_id: str) -> ResponseReturnValue:
-        """Start it now; the same form sent twice starts it once."""
+        """Start the automation now; the same form sent twice starts it once."""
         asked = StartRequest(
             mode=Mode.LIVE,
             is_simulated=caller_only_simulates(),
@@ -137,7 +137,7 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
     @stops("pause")
     @asks_for(Role.OPERATOR)
     def act(automation_id: str, action: str) -> ResponseReturnValue:
-        """Pause or resume it."""
+        """Pause or resume the automation."""
         reason = request.form.get("reason", "").strip() or f"{action} by {caller_name()}."
         done = control.act(Action(action), automation_id, reason, utc_now())
         text = f"The automation is {done.document['status']}."

@@ -26,7 +26,7 @@ from push_blaster.use_cases.executions.start_execution import StartRequest, star
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.common_schemas import StartHeadersSchema
 
-#: The later version's action that controls nothing but starts an execution.
+#: The action of the later version that starts an execution.
 EXECUTE_NOW: Final = "execute_now"
 
 
@@ -66,7 +66,7 @@ def control_routes(context: WebContext) -> Routes:
     def act(
         automation_id: str, action: str, reason: str, idempotency_key: str | None
     ) -> ResponseReturnValue:
-        """Pause, resume, cancel, stop or run an automation; it answers with what that did."""
+        """Pause, resume, cancel, stop or run an automation; the answer says what was done."""
         if action == EXECUTE_NOW:
             return _execute_now(context, automation_id, idempotency_key)
         reason = reason or f"{action} by {caller_name()}."
@@ -77,7 +77,7 @@ def control_routes(context: WebContext) -> Routes:
     @routes.arguments(ControlQuerySchema, location="query", as_kwargs=True)
     @routes.answers()
     def read(id: str) -> ResponseReturnValue:  # noqa: A002 - the query's own name
-        """Tell what runs of an automation, and what can be done to it."""
+        """Read what runs of an automation, and which actions are possible."""
         document = context.files.load(id)
         running = control.running(id, RUNNING)
         with database.transaction() as connection:

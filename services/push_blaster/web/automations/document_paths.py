@@ -1,4 +1,4 @@
-"""Documents by paths such as `pushSequence.0.title`: what stands there, and where two differ."""
+"""Values in documents by paths such as `pushSequence.0.title`, and differences of two documents."""
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from itertools import zip_longest
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Difference(NamedTuple):
-    """A path at which two documents differ, and what stands there in both."""
+    """A path at which two documents differ, and both values."""
 
     path: str
     mine: Any
@@ -14,7 +14,7 @@ class Difference(NamedTuple):
 
 
 def find(document: object, path: str, default: object = None) -> Any:
-    """Return what stands at a path; `default` for nothing."""
+    """Return the value at a path; `default` if there is none."""
     for part in path.split("."):
         if isinstance(document, list):
             document = document[int(part)] if int(part) < len(document) else None
@@ -24,7 +24,7 @@ def find(document: object, path: str, default: object = None) -> Any:
 
 
 def put(document: MutableMapping[str, Any], path: str, value: object) -> None:
-    """Lay a value into a document; one that is empty changes nothing that was empty."""
+    """Set a value in a document; an empty value does not replace another empty one."""
     if _is_empty(value) and _is_empty(find(document, path)):
         return
     *parents, last = path.split(".")
@@ -47,7 +47,7 @@ def find_differences(mine: Any, theirs: Any, path: str = "") -> Iterator[Differe
 
 
 def _pair_up(mine: Any, theirs: Any) -> list[Difference] | None:
-    """Return what stands within both, by name or place; None for values that are compared whole."""
+    """Return the parts of both values, by name or place; None if they are compared whole."""
     both = [value for value in (mine, theirs) if value]
     if both and all(isinstance(value, Mapping) for value in both):
         own, other = mine or {}, theirs or {}

@@ -1,4 +1,4 @@
-"""The pages on which an automation is made and changed, with its plan and its looks beside."""
+"""The pages on which an automation is created and changed, with its plan and sample messages."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ from push_blaster.web.frame.template_filters import DAYS, LAYERS
 
 @dataclass(frozen=True, slots=True)
 class Remarks:
-    """What the form says beyond its fields: complaints by path, and where to go on."""
+    """Complaints by path, and the field to focus."""
 
     errors: Mapping[str, str] = field(default_factory=dict)
     focus: str = ""
@@ -52,7 +52,7 @@ class Remarks:
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """What the form is read, shown and saved with."""
+    """Reads, shows and saves the form."""
 
     context: WebContext
 
@@ -61,7 +61,7 @@ class Editor:
         return find_declared(self.context.scripts, script_id)
 
     def read(self, old: Mapping[str, Any]) -> MutableMapping[str, Any]:
-        """Return what the form that was sent holds, laid over `old`."""
+        """Return the document of the form, based on `old`."""
         return read_form(request.form, old, self.declared)
 
     def find_faults(self, document: Mapping[str, Any]) -> dict[str, str]:
@@ -69,7 +69,7 @@ class Editor:
         return find_faults(document, self.declared)
 
     def look_at(self, document: Mapping[str, Any]) -> Outlook:
-        """Return what the document would do."""
+        """Return the plan, the sample messages and the faults of the document."""
         return look_at_draft(document, self.context, self.declared)
 
     def show(self, document: Mapping[str, Any], remarks: Remarks | None = None) -> str:
@@ -132,7 +132,7 @@ def edit_automation_pages(context: WebContext) -> Blueprint:
     @only_reads
     @asks_for(Role.ADMIN)
     def preview() -> ResponseReturnValue:
-        """Return the plan and the looks of what the form holds; nothing is saved."""
+        """Return the plan and the sample messages of the form; nothing is saved."""
         automation_id = request.form.get("id")
         document = editor.read(context.files.load(automation_id) if automation_id else BLANK)
         outlook = editor.look_at(document)
@@ -171,7 +171,7 @@ def _take(editor: Editor, automation_id: str | None, old: Mapping[str, Any]) -> 
 
 
 def _rearrange(editor: Editor, document: Mapping[str, Any], change: str) -> ResponseReturnValue:
-    """Show the form with a push or a variant more, less or elsewhere; nothing is saved."""
+    """Show the form with its pushes and variants rearranged; nothing is saved."""
     try:
         focus = rearrange(document, change)
     except (KeyError, IndexError, ValueError, TypeError):
@@ -180,7 +180,7 @@ def _rearrange(editor: Editor, document: Mapping[str, Any], change: str) -> Resp
 
 
 def _compare(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> ResponseReturnValue:
-    """Show what somebody else saved meanwhile beside what was about to be saved over it."""
+    """Show the version that somebody else has saved meanwhile beside the one to be saved."""
     found = [d for d in find_differences(mine, theirs) if d[0] not in {"version", "updatedAt"}]
     page = render_template(
         "automation_conflict.html",

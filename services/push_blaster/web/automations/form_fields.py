@@ -1,16 +1,16 @@
-"""Texts of a form as the values that they stand for."""
+"""Read the texts of a form as values."""
 
 from collections.abc import Callable
 
 from werkzeug.datastructures import MultiDict
 
 Form = MultiDict[str, str]
-#: Returns the value of the field of this name; None if it is left empty.
+#: Returns the value of the field with this name; None if it is empty.
 Read = Callable[[Form, str], object]
 
 
 def read_number(given: str) -> int | float | str:
-    """Return a number; what is none stays as it was typed, so that its field can say so."""
+    """Return a number; other text stays as it is, so that its field can refuse it."""
     try:
         return int(given) if given.lstrip("-").isdigit() else float(given)
     except ValueError:
@@ -50,5 +50,5 @@ def days(form: Form, name: str) -> object:
 
 
 def lines(form: Form, name: str) -> object:
-    """Return each line that holds anything."""
+    """Return each line that is not empty."""
     return [line.strip() for line in form.get(name, "").splitlines() if line.strip()]

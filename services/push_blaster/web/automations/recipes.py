@@ -52,7 +52,7 @@ class RecipeIdSchema(CamelSchema):
 
 
 class RecipeChangeSchema(CamelSchema):
-    """Body of a change: any fields of an automation; those given replace the old ones."""
+    """Body of a change: any fields of an automation; they replace the old ones."""
 
     class Meta:
         unknown = INCLUDE
@@ -127,7 +127,7 @@ def _add_creation(routes: Routes, files: AutomationFiles) -> None:
     @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.alt_response(201, schema=RecipeAnswerSchema)
     def create(body: Mapping[str, Any], idempotency_key: str | None) -> ResponseReturnValue:
-        """Create an automation; one without an id gets one, the same for an Idempotency-Key."""
+        """Create an automation; without an id it gets one, the same for an Idempotency-Key."""
         if not idempotency_key or body.get("id"):
             return _answer_change(create_automation(files, body, utc_now()), "created", 201)
         automation_id = str(uuid5(NAMESPACE_URL, idempotency_key))
@@ -158,7 +158,7 @@ def _add_changes(routes: Routes, files: AutomationFiles, cancel_pending: CancelP
     @routes.arguments(RecipeChangeSchema)
     @routes.alt_response(200, schema=RecipeAnswerSchema)
     def edit(body: Mapping[str, Any], automation_id: str) -> ResponseReturnValue:
-        """Change an automation; send If-Match, or the version in the body, to lose no update."""
+        """Change an automation; with If-Match, or the version in the body, no update is lost."""
         return _edit(files, automation_id, body, cancel_pending)
 
     @routes.route(_ONE, methods=["DELETE"])

@@ -1,4 +1,4 @@
-"""What a script offers to the form of an automation: parameters, audiences, columns to name."""
+"""What a script offers to the form of an automation: parameters, audiences, columns."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class ScriptOffer:
-    """A script, and what it wrote when it last ran; None for one that is not there."""
+    """A script, and what it wrote when it last ran; None if the script is missing."""
 
     script: Script | None = None
     written: Sequence[FoundAudience] = ()
@@ -34,9 +34,9 @@ class ScriptOffer:
         return {**found, **(self.script.audiences if self.script else {})}
 
     def columns(self, audience_name: str | None) -> Mapping[str, str]:
-        """Return what messages to one of its audiences may name, each with a value of the last run.
+        """Return the columns that messages to an audience may name, with values of the last run.
 
-        Only what a placeholder can name; a push without an audience has the only one that there is.
+        Without a name the push has the script's only audience.
         """
         name = normalise(audience_name or "")
         for audience in self.written:
@@ -47,7 +47,7 @@ class ScriptOffer:
 
 
 def find_declared(scripts: ScriptFolder, script_id: str) -> Sequence[Parameter]:
-    """Return the parameters that a script declares; none if it is not there."""
+    """Return the parameters that a script declares; none if the script is missing."""
     try:
         return scripts.find(script_id).parameters
     except ScriptNotFoundError:
@@ -55,7 +55,7 @@ def find_declared(scripts: ScriptFolder, script_id: str) -> Sequence[Parameter]:
 
 
 def find_offer(context: WebContext, script_id: str) -> ScriptOffer:
-    """Return what the script of this id offers; nothing if there is none."""
+    """Return what the script with this id offers; nothing if the script is missing."""
     try:
         script = context.scripts.find(script_id)
     except ScriptNotFoundError:

@@ -1,4 +1,4 @@
-"""The pages about templates: what there is to start from, and the form of one's variables."""
+"""The pages about templates: the list, and the form of a template's variables."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,13 +30,13 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
     @pages.get("/templates/<template_id>")
     @asks_for(Role.ADMIN)
     def show(template_id: str) -> ResponseReturnValue:
-        """Ask for the variables of one."""
+        """Ask for the variables of a template."""
         template = templates.load(template_id)
         return render_template("template.html", template=template, given={}, errors={})
 
     @pages.post("/templates/<template_id>")
     def start(template_id: str) -> ResponseReturnValue:
-        """Make an automation of it, as a draft, and go on in its form."""
+        """Create a draft automation from the template, and open its form."""
         template = templates.load(template_id)
         given = _read_variables(template)
         name = request.form.get("name", "").strip()
@@ -59,14 +59,14 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
 
 
 def _read_variables(template: Mapping[str, Any]) -> dict[str, object]:
-    """Return what was given, by name; a variable left empty is not given."""
+    """Return the given values by name, without empty ones."""
     typed = {v["name"]: request.form.get(v["name"], "").strip() for v in template["variables"]}
     kinds = {v["name"]: v["type"] for v in template["variables"]}
     return {name: _typed(kinds[name], text) for name, text in typed.items() if text}
 
 
 def _typed(kind: str, text: str) -> object:
-    """Return a text of the form as its variable's type; what is none is refused by name later."""
+    """Return a text as its variable's type; a text that does not fit is refused later, by name."""
     reads: Mapping[str, Callable[[str], object]] = {
         "array": lambda given: [part.strip() for part in given.split(",") if part.strip()],
         "boolean": lambda given: {"yes": True, "no": False}.get(given, given),

@@ -16,7 +16,7 @@ class TemplateQuerySchema(CamelSchema):
 
 
 class OverridesSchema(DocumentSchema):
-    """What of a template's automation is to be otherwise."""
+    """Fields of the automation that replace the template's."""
 
     id = fields.String(validate=validate.Length(min=1))
     name = fields.String()
@@ -43,7 +43,7 @@ class StartByBodySchema(StartSchema):
 
 
 class TemplateBodySchema(CamelSchema):
-    """Body that makes or changes a template: any of its fields."""
+    """Body that creates or changes a template: any of its fields."""
 
     class Meta:
         unknown = INCLUDE
@@ -91,7 +91,7 @@ class StartedSchema(CamelSchema):
 
 
 class StartAnswerSchema(CamelSchema):
-    """What came of a start, in the original's envelope."""
+    """The started automation, in the original's envelope."""
 
     success = fields.Boolean()
     data = fields.Nested(StartedSchema)

@@ -38,7 +38,7 @@ _ONE: Final = f"{_PATH}/<template_id>"
 
 @dataclass(frozen=True, slots=True)
 class _Starter:
-    """What an automation is started with from a template."""
+    """Starts automations from templates."""
 
     templates: TemplateFiles
     files: AutomationFiles
@@ -52,7 +52,7 @@ class _Starter:
         *,
         preview: bool,
     ) -> Response:
-        """Make the automation, and write it unless it is only a preview."""
+        """Create the automation, and write it unless this is only a preview."""
         template = self.templates.load(template_id)
         start = Start(template=template, variables=variables, overrides=overrides)
         try:
@@ -111,7 +111,7 @@ def _add_starts(routes: Routes, starter: _Starter) -> None:
     @routes.alt_response(200, schema=StartAnswerSchema)
     @routes.alt_response(201, schema=StartAnswerSchema)
     def create_or_start(body: Mapping[str, Any]) -> ResponseReturnValue:
-        """Start from the template `templateId`; with `pushTemplates` instead, make a new one."""
+        """Start from the template `templateId`; with `pushTemplates` instead, create a template."""
         if "pushTemplates" in body:
             made = create_template(starter.templates, body, utc_now())
             return _answer_template(made, "created", 201)
@@ -122,7 +122,7 @@ def _add_starts(routes: Routes, starter: _Starter) -> None:
     @routes.alt_response(200, schema=StartAnswerSchema)
     @routes.alt_response(201, schema=StartAnswerSchema)
     def start(template_id: str, **asked: Any) -> ResponseReturnValue:
-        """Start from a template: an automation, as a draft; with `preview`, saved nowhere."""
+        """Start a draft automation from a template; with `preview` it is not saved."""
         return starter.start(template_id, **asked)
 
 
@@ -131,7 +131,7 @@ def _add_changes(routes: Routes, templates: TemplateFiles, files: AutomationFile
     @routes.arguments(TemplateBodySchema)
     @routes.alt_response(200, schema=TemplateAnswerSchema)
     def edit(body: Mapping[str, Any], template_id: str) -> ResponseReturnValue:
-        """Change a template; send If-Match, or the version in the body, to lose no update."""
+        """Change a template; with If-Match, or the version in the body, no update is lost."""
         version = check_if_match(templates, template_id)
         sent = body if version is None else {**body, "version": version}
         return _answer_template(edit_template(templates, template_id, sent, utc_now()), "saved")
@@ -139,7 +139,7 @@ def _add_changes(routes: Routes, templates: TemplateFiles, files: AutomationFile
     @routes.route(_ONE, methods=["DELETE"])
     @routes.answers()
     def delete(template_id: str) -> ResponseReturnValue:
-        """Delete a template; what was started from it stays."""
+        """Delete a template; automations that were started from it stay."""
         templates.delete(template_id, check_if_match(templates, template_id))
         return jsonify(success=True, message="Deleted.")
 

@@ -1,4 +1,4 @@
-"""The page on which an automation is tried out: what a live send will need, and the four modes."""
+"""The page on which an automation is tested: the checks, and the four test modes."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ from push_blaster.web.frame.frame import once_key, page_routes
 
 RUNS: Final = 10
 
-#: The modes as they are offered: what each does, and whether anything leaves the machine.
+#: The modes: what each does, and whether it sends anything.
 OFFERED: Final = (
     (Mode.REAL_DRY_RUN, "Runs every step with the real audience. Nothing is sent."),
     (Mode.TEST_DRY_RUN, "Renders the messages for the test users. Nothing is sent."),
@@ -31,13 +31,13 @@ OFFERED: Final = (
 
 
 def test_pages(context: WebContext) -> Blueprint:
-    """Return the page that tries automations out."""
+    """Return the page for tests of automations."""
     pages = page_routes("tests")
 
     @pages.get("/automations/<automation_id>/test")
     @asks_for(Role.OPERATOR)
     def show(automation_id: str) -> ResponseReturnValue:
-        """Show the checks, the modes, and the tests that there were."""
+        """Show the checks, the modes, and earlier tests."""
         document = context.files.load(automation_id)
         modes = sorted(TEST_MODES)
         with context.database.transaction() as connection:
@@ -56,7 +56,7 @@ def test_pages(context: WebContext) -> Blueprint:
     @simulates
     @asks_for(Role.OPERATOR)
     def start(automation_id: str) -> ResponseReturnValue:
-        """Start a test, and go to its log; a live send is none."""
+        """Start a test, and go to its log; a live send is not a test."""
         mode = Mode(request.form["mode"])
         asked = StartRequest(
             mode=mode if mode in TEST_MODES else Mode.TEST_DRY_RUN,

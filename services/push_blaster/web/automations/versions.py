@@ -1,4 +1,4 @@
-"""Versions of documents on the wire: ETag on what is answered, If-Match on what is asked."""
+"""Versions of documents in HTTP: ETag of answers, If-Match of requests."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from push_blaster.adapters.automations.document_files import DocumentFiles
 
 
 def check_if_match(files: DocumentFiles, document_id: str) -> int | None:
-    """Return the version that If-Match asks for; None without one; 412 when it is stale."""
+    """Return the version that If-Match asks for; None without If-Match; 412 if it is stale."""
     if not request.if_match:
         return None
     current = files.load(document_id)["version"]

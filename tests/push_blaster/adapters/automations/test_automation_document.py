@@ -161,7 +161,7 @@ def test_the_calendars_date_and_time_of_the_original_stand_in() -> None:
             {"absoluteTime": "9999-12-31T23:59:59-12:00"},
             "is neither a time of day (HH:MM) nor an instant (ISO 8601) from 1970 to 2200",
         ),
-        (["name"], "A \x00", "Texts hold no NUL and no half of a surrogate pair."),
+        (["name"], "A \x00", "Texts may not contain NUL or half of a surrogate pair."),
         (["pushSequence", 0, "title"], "\ud83d", "Texts hold no NUL and no half of a surrogate"),
         (["settings"], {"cancellationWindowMinutes": 999}, "settings.cancellationWindowMinutes"),
         (["settings"], {"inDoubt": "maybe"}, "settings.inDoubt: Must be one of"),
