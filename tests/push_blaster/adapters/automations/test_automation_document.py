@@ -162,7 +162,7 @@ def test_the_calendars_date_and_time_of_the_original_stand_in() -> None:
             "is neither a time of day (HH:MM) nor an instant (ISO 8601) from 1970 to 2200",
         ),
         (["name"], "A \x00", "Texts may not contain NUL or half of a surrogate pair."),
-        (["pushSequence", 0, "title"], "\ud83d", "Texts hold no NUL and no half of a surrogate"),
+        (["pushSequence", 0, "title"], "\ud83d", "Texts may not contain NUL or half"),
         (["settings"], {"cancellationWindowMinutes": 999}, "settings.cancellationWindowMinutes"),
         (["settings"], {"inDoubt": "maybe"}, "settings.inDoubt: Must be one of"),
         (["settings"], {"testUserIds": "x"}, "settings.testUserIds: Not a valid list."),

@@ -252,7 +252,7 @@ def test_the_command_line_creates_lists_and_revokes(
 def test_the_command_line_says_what_does_not_go(command: CliRunner, client: FlaskClient) -> None:
     _run(command, "create", "ci", "--role", "viewer")
 
-    assert "given out before" in _run(command, "create", "ci", "--role", "viewer").output
+    assert "was used before" in _run(command, "create", "ci", "--role", "viewer").output
     assert "There is no token" in _run(command, "revoke", "nobody").output
     changes = client.get("/api/audit-log?actor=command line&limit=3").get_json()["changes"]
     assert [(c["path"], c["status"]) for c in changes] == [
