@@ -1,4 +1,4 @@
-"""The CSV that a script wrote, row by row: good rows, and bad ones with their reason."""
+"""The CSV that a script wrote, row by row: valid rows, and bad rows with the reason."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ class AudienceCsv:
 
 
 def open_audience(file: TextIO, name: str) -> AudienceCsv:
-    """Read the header of `file`; its rows are read as they are asked for.
+    """Read the header of `file`; the rows are read as they are needed.
 
     Shape:  `file` is opened by `open_text`: UTF-8 with or without BOM, any line ending.
     Raises: AudienceCsvError if there is no header, or no column with user ids in it.
@@ -62,7 +62,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def write_user_ids(path: Path, user_ids: Iterable[str]) -> None:
-    """Write a CSV that `open_audience` reads, with nothing in it but user ids."""
+    """Write a CSV of user ids, which `open_audience` can read."""
     text = write_plain_csv([["user_id"], *([user_id] for user_id in user_ids)])
     path.write_text(text, encoding="utf-8", newline="")
 

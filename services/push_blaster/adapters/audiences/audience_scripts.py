@@ -1,4 +1,4 @@
-"""Running an audience script: a process group of its own, watched, limited, and surely ended."""
+"""Runs an audience script: in its own process group, watched, limited, and always ended."""
 
 import os
 import pwd
@@ -20,24 +20,24 @@ from push_blaster.domain.audiences.audience import AudienceFile, read_file_name
 from push_blaster.domain.executions.limits import ScriptLimits
 
 LAUNCHER: Final = Path(__file__).with_name("script_launcher.py")
-#: What a script is told by its environment, beside what it may see of ours.
+#: Variables that a script gets, beside those of our environment that it may see.
 GIVEN: Final = ("EXECUTION_ID", "OUTPUT_PATH", "PARAM_<NAME>", "PYTHONUNBUFFERED", "SCRIPT_FOLDER")
-#: Each process of a script may use so many times its time limit of CPU time.
+#: How many times the time limit each process of a script may use of CPU time.
 CPU_FACTOR: Final = 4
-#: How often a running script is looked at.
+#: How often a running script is checked.
 LOOK_S: Final = 0.1
-#: After the script's end, how long what it started may go on to hold its output open.
+#: How long, after the script's end, its children may keep its output open.
 LINGER_S: Final = 0.5
-#: How often it is looked at how much a running script has written.
+#: How often the size of a running script's output is checked.
 MEASURE_S: Final = 1.0
-#: After being told to end, how long the launcher may take to end all that the script started.
+#: How long the launcher may take to end everything that the script started.
 END_S: Final = 6.0
 
 
 class ScriptFailedError(Exception):
-    """The script ended with an error; the message holds the end of what it said.
+    """The script ended with an error; the message has the end of its output.
 
-    Shape: `code` is its exit code, negative for a signal; None if we ended it.
+    Shape: `code` is the exit code, negative for a signal; None if we ended the script.
     """
 
     def __init__(self, message: str, code: int | None = None) -> None:
@@ -52,10 +52,10 @@ class ScriptStoppedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptRun:
-    """One run of a script: where it writes, with which parameters, within which limits.
+    """One run of a script: its output folder, its parameters, its limits.
 
-    Shape: `limits.environment` is all that it sees of ours; parameters reach it as `PARAM_<NAME>`,
-    and as arguments where it knows them.
+    Shape: of our environment it sees only `limits.environment`; it gets parameters as
+    `PARAM_<NAME>`, and as arguments if it declares them.
     """
 
     execution_id: str
@@ -67,9 +67,9 @@ class ScriptRun:
 def run_script(
     script: Script, run: ScriptRun, should_stop: Callable[[], bool], on_line: OnLine
 ) -> None:
-    """Run the script to its end, in an output folder that is its own and empty.
+    """Run the script to its end, in an empty output folder of its own.
 
-    Whatever happens, nothing that it started is left running afterwards.
+    Nothing that the script started is left running afterwards.
     Raises: ScriptFailedError, ScriptStoppedError.
     """
     run.output_folder.mkdir(parents=True, exist_ok=False)
@@ -97,7 +97,7 @@ def run_script(
 
 
 def _share(folder: Path, user: str) -> None:
-    """Let the script's user write into its folder, which stays ours; the launcher says if not."""
+    """Let the script's user write into its folder, which stays ours."""
     with suppress(PermissionError):
         os.chown(folder, -1, pwd.getpwnam(user).pw_gid)
     folder.chmod(0o770)
@@ -142,7 +142,7 @@ def _watch(
     run: ScriptRun,
     should_stop: Callable[[], bool],
 ) -> int:
-    """Return the exit code; raise when the script is stopped, takes too long, writes too much."""
+    """Return the exit code; raise if the script is stopped, takes too long or writes too much."""
     begun = time.monotonic()
     measured_at = begun
     with selectors.DefaultSelector() as selector:
@@ -205,14 +205,14 @@ def _read_ready(selector: selectors.BaseSelector) -> bool:
 
 
 def _read_rest(selector: selectors.BaseSelector) -> None:
-    """Read what is left; a child that holds the pipes open is not waited for."""
+    """Read the rest of the output, without waiting for a child that keeps the pipes open."""
     give_up_at = time.monotonic() + LINGER_S
     while selector.get_map() and time.monotonic() < give_up_at:
         _read_ready(selector)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the launcher, which ends everything else; its group, should it not."""
+    """End the launcher, which ends everything else; if it does not, kill its process group."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(END_S)

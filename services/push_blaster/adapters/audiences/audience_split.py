@@ -1,4 +1,4 @@
-"""A CSV cut into parts, each with its header; rows stay whole, also where a cell has line ends."""
+"""A CSV split into parts, each with the header; rows stay whole, also with line ends in cells."""
 
 import csv
 from collections.abc import Iterator

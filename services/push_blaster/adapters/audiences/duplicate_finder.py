@@ -1,4 +1,4 @@
-"""Who has come twice among millions of users: found on disk, in memory that does not grow."""
+"""Finds duplicates among millions of users: on disk, in constant memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-#: A row: the user's id as two numbers, and the line of the CSV that it stood in.
+#: A row: the user's id as two numbers, and the line of the CSV.
 _ROW: Final = np.dtype([("head", ">u8"), ("tail", ">u8"), ("line", "<u8")])
-#: About how many rows are compared with each other at once, and how many are read at once.
+#: About how many rows are compared at once, and how many are read at once.
 BUCKET: Final = 500_000
 CHUNK: Final = 500_000
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 class DuplicateFinder:
-    """The users of a file in their order, on disk; 24 bytes each."""
+    """The users of a file in order, on disk; 24 bytes each."""
 
     def __init__(self, path: Path) -> None:
         """Take the file to write to; it is deleted by `close`."""
@@ -25,12 +25,12 @@ class DuplicateFinder:
         self.count = 0
 
     def add(self, user: bytes, line: int) -> None:
-        """Take the next user, and the line that it stood in."""
+        """Add the next user, and the user's line."""
         self._file.write(user + line.to_bytes(8, "little"))
         self.count += 1
 
     def find_repeats(self) -> NDArray[Any]:
-        """Return the places of users who had come before, with their lines, in order.
+        """Return the places and lines of repeated users, in order.
 
         Shape: rows of `place`, counted from 0, and `line`.
         """

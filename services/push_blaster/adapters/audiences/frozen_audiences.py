@@ -1,4 +1,4 @@
-"""Frozen audiences: written once for an execution, with a hash, and read by test and live alike.
+"""Frozen audiences: written once for an execution, with a hash, and read by test and live send.
 
 A line is `{"userId": …, "variables": {…}}`; a batch is a run of lines from a byte offset on.
 """
@@ -20,14 +20,14 @@ from push_blaster.adapters.audiences.audience_csv import AudienceCsv, open_audie
 from push_blaster.adapters.audiences.duplicate_finder import DuplicateFinder
 from push_blaster.domain.audiences.audience import AudienceRow, Batch
 
-#: How many bad rows are kept to be shown.
+#: How many bad rows are stored.
 BAD_ROWS_SHOWN: Final = 20
-#: Audiences are compared whole up to this size, and by a sample beyond it.
+#: Audiences up to this size are compared completely, larger ones by a sample.
 OVERLAP_BYTES: Final = 20_000_000
 
 
 class AudienceTooLargeError(Exception):
-    """The audience has more users than may be sent to."""
+    """The audience has more users than are allowed."""
 
 
 class EmptyAudienceError(Exception):
@@ -36,7 +36,7 @@ class EmptyAudienceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FrozenAudience:
-    """What became of a CSV when it was frozen; counts of rows."""
+    """The result of freezing a CSV; counts of rows."""
 
     sha256: str
     columns: tuple[str, ...]
@@ -60,10 +60,10 @@ class _Counts:
 
 
 def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudience:
-    """Write the distinct users of the CSV to `target`, whole or not at all.
+    """Write the distinct users of the CSV to `target`, completely or not at all.
 
-    The first row of a user wins. Raises: AudienceCsvError, AudienceTooLargeError,
-    EmptyAudienceError; then there is no `target`.
+    The first row of a user counts. Raises: AudienceCsvError, AudienceTooLargeError,
+    EmptyAudienceError; then `target` is not written.
     """
     counts = _Counts()
     draft = target.with_suffix(".draft")
@@ -121,7 +121,7 @@ def _write_draft(csv_path: Path, draft: Path, counts: _Counts, max_size: int) ->
 
 
 def _drop_repeats(draft: Path, counts: _Counts, repeats: NDArray[Any]) -> None:
-    """Leave out the rows of users who had come before; the first row of a user wins."""
+    """Leave out repeated users; the first row of a user counts."""
     counts.repeats = len(repeats)
     if not len(repeats):
         return
@@ -148,7 +148,7 @@ def _hash(path: Path) -> str:
 
 
 def verify(path: Path, sha256: str) -> bool:
-    """Return whether the frozen audience is there and still what it was."""
+    """Return whether the frozen audience exists and is unchanged."""
     try:
         return _hash(path) == sha256
     except OSError:
@@ -156,7 +156,7 @@ def verify(path: Path, sha256: str) -> bool:
 
 
 def index_batches(path: Path, size: int) -> list[Batch]:
-    """Return the batches of at most `size` rows that the frozen audience falls into."""
+    """Return the batches of the frozen audience, of at most `size` rows."""
     batches: list[Batch] = []
     offset = start = rows = 0
     with path.open("rb") as file:
@@ -172,9 +172,9 @@ def index_batches(path: Path, size: int) -> list[Batch]:
 
 
 def measure_overlap(path: Path, other: Path) -> float:
-    """Return which share of the users of `path` are in `other`, too; from 0 to 1.
+    """Return the share of the users of `path` who are also in `other`; from 0 to 1.
 
-    Of large audiences a sample by user id is compared, the same users in both.
+    Large audiences are compared by a sample of user ids, the same in both.
     """
     largest = max(file.stat().st_size for file in (path, other))
     one_in = 1 + largest // OVERLAP_BYTES
@@ -202,7 +202,7 @@ def read_rows(path: Path) -> Iterator[AudienceRow]:
 
 
 def read_batch(path: Path, offset: int, rows: int) -> list[AudienceRow]:
-    """Return `rows` rows from the byte `offset` on, or as many as there are."""
+    """Return at most `rows` rows from the byte `offset` on."""
     with path.open("rb") as file:
         file.seek(offset)
         lines = [line for _, line in zip(range(rows), file, strict=False)]
@@ -237,7 +237,7 @@ def _keep_bad(counts: _Counts, line: int, problem: str) -> None:
 
 
 def _check_size(counts: _Counts, duplicates: DuplicateFinder, max_size: int, name: str) -> None:
-    """Stop a script that writes too many users soon after there is one too many."""
+    """Raise AudienceTooLargeError soon after there are too many users."""
     if counts.valid <= max(max_size, counts.looked_at * 1.1):
         return
     counts.looked_at = counts.valid

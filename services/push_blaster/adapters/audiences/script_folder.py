@@ -1,4 +1,4 @@
-"""The folder of audience scripts: what there is, as their own headers describe it."""
+"""The folder of audience scripts, as their headers describe them."""
 
 import re
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from push_blaster.domain.audiences.script import Parameter
 
 
 class ScriptNotFoundError(Exception):
-    """There is no script of that id."""
+    """There is no script with this id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
     """An audience script.
 
-    Shape: `audiences` are descriptions by name; without `parameters` it takes whatever it is given;
-    `arguments` are the `--names` in its source, `faults` lines of its header that mean nothing.
+    Shape: `audiences` are descriptions by name; without `parameters` the script takes any;
+    `arguments` are the `--names` in its source; `faults` are header lines that cannot be read.
     Units: `estimated_runtime` in seconds.
     """
 
@@ -49,7 +49,7 @@ class ScriptFolder:
         return [_read_script(path) for path in sorted(self.folder.glob("*.py"))]
 
     def find(self, script_id: str) -> Script:
-        """Return one script; ScriptNotFoundError lists those that there are."""
+        """Return one script; ScriptNotFoundError lists the scripts."""
         scripts = {script.id: script for script in self.list_all()}
         if script_id not in scripts:
             known = ", ".join(scripts) or "none"

@@ -1,4 +1,4 @@
-"""The header of an audience script: what it says of itself, in comments or in its docstring.
+"""The header of an audience script: its own description, in comments or in its docstring.
 
 description: Users who offered something lately.
 category: behaviour
@@ -16,7 +16,7 @@ from typing import Final
 
 from push_blaster.domain.audiences.script import Parameter, ParameterType, read_value
 
-#: How many lines of a script are searched for comments that describe it.
+#: How many lines of a script are searched for a header in comments.
 HEADER_LINES: Final = 60
 _DOCSTRING: Final = re.compile(
     r"""\A(?:[ \t]*(?:\#[^\n]*)?\n)*[rR]?(\"{3}|'{3})(.*?)\1""", re.DOTALL
@@ -30,9 +30,9 @@ _PARAMETER: Final = re.compile(
 
 @dataclass(slots=True)
 class Header:
-    """What a script says of itself.
+    """The description that a script gives of itself.
 
-    Shape: `audiences` are descriptions by name; `faults` are lines that cannot be understood.
+    Shape: `audiences` are descriptions by name; `faults` are lines that cannot be read.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Header:
 
 
 def read_header(source: str) -> Header:
-    """Return what the header of a script's source says; whatever it is, there is an answer."""
+    """Return the header of a script's source; it never raises."""
     header = Header()
     for line in _find_lines(source):
         _read_line(header, line.strip(" \t\"'#"))
@@ -93,7 +93,7 @@ def _read_parameter(name: str, terms: str, description: str) -> Parameter:
 
 
 def _read_term(term: str) -> tuple[str, str]:
-    """Return what a term is about, and its value; ValueError if it is about nothing known."""
+    """Return the name of a term, and its value; ValueError if the term is unknown."""
     for word in ("default", "at least", "at most"):
         if term.startswith(f"{word} "):
             return word, term.removeprefix(word).strip()

@@ -1,8 +1,8 @@
-"""Run as a program: start the script within its limits, and outlive nothing that it started.
+"""Run as a program: start the script within its limits, and end everything that it started.
 
 It is a program of its own because limits may not be set between fork and exec of a process with
 threads, and because orphans of the script become its children: whatever the script starts,
-in whatever session, is ended when the script ends, when we are told to end (SIGTERM), and when
+in whatever session, is ended when the script ends, when we get SIGTERM, and when
 the engine dies. Arguments: the engine's pid, the user that the script runs as ("" for ours),
 megabytes of memory and of a file, seconds of CPU time, the script, the script's own arguments.
 """
@@ -24,12 +24,12 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 MEGABYTE = 1024 * 1024
 OPEN_FILES = 256
-#: How long we go on killing what begets faster than it dies.
+#: How long we go on killing processes that start new ones.
 END_LIMIT_S = 5.0
 
 
 def main() -> None:
-    """Run the script; end as it ended."""
+    """Run the script; end with its exit code or signal."""
     engine_pid, user, memory, file_size, cpu_s, *command = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -66,14 +66,14 @@ def _become(command: list[str], user: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if user:
         _change_to(user, Path(command[0]))
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)  # what let us change users ends here,
-    _prctl(PR_SET_NO_NEW_PRIVS, 1)  # and no program of another user's gives it back
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the last of all: a change of user forgets it
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)  # the capability to change users ends here,
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)  # and no setuid program gives it back
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # must come last, because a change of user resets it
     os.execv(sys.executable, [sys.executable, "-u", "-X", "faulthandler", *command])  # noqa: S606
 
 
 def _change_to(name: str, script: Path) -> None:
-    """Become that user for good, or end with what is in the way."""
+    """Become that user for good, or end with an error."""
     account = pwd.getpwnam(name)
     try:
         os.initgroups(name, account.pw_gid)
@@ -98,7 +98,7 @@ def _change_to(name: str, script: Path) -> None:
 
 
 def _wait_for(script: int) -> int:
-    """Return how the script ended, burying orphans of its meanwhile."""
+    """Return how the script ended; reap its orphans meanwhile."""
     while True:
         pid, status = os.wait()
         if pid == script:
@@ -131,7 +131,7 @@ def _descendants() -> set[int]:
 
 
 def _read_parent(process: Path) -> tuple[int, int]:
-    """Return a process and its parent; the name, in brackets, may hold anything."""
+    """Return a process and its parent; the name, in brackets, may contain anything."""
     try:
         state = (process / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a script says, cut into lines as it comes; what is too much is cut off, and that is said."""
+"""The output of a script, line by line as it comes; too much output is cut, with a note."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,13 +12,13 @@ OnLine = Callable[[str, str], None]
 
 
 class OutputLines:
-    """One output of a script: each line is told when it ends, the first `MAX_LINES` of them.
+    """One output of a script: the first `MAX_LINES` lines are passed on as they end.
 
-    Shape: `tail` holds the last lines, told or not. Memory does not grow with what is said.
+    Shape: `tail` has the last lines, passed on or not. Memory does not grow with the output.
     """
 
     def __init__(self, name: str, on_line: OnLine) -> None:
-        """Take the output's name, and what is told of every line."""
+        """Take the output's name, and the function that gets every line."""
         self.name = name
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._on_line = on_line
@@ -27,7 +27,7 @@ class OutputLines:
         self._lines = 0
 
     def feed(self, piece: bytes) -> None:
-        """Take what came next."""
+        """Take the next piece of output."""
         *ends, rest = piece.split(b"\n")
         for end in ends:
             self._add(end)
@@ -35,11 +35,11 @@ class OutputLines:
         self._add(rest)
 
     def close(self) -> None:
-        """Tell the last line, if no end came, and how many were not told."""
+        """Pass on the last line, if it has no end, and the number of lines that were left out."""
         if self._length:
             self._emit()
         if self._lines > MAX_LINES:
-            text = f"… {self._lines - MAX_LINES} more lines were said and are not kept."
+            text = f"… {self._lines - MAX_LINES} more lines were written and are not kept."
             self._on_line(self.name, text)
 
     def _add(self, piece: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What a script wrote, looked at as audiences: rows, columns, and the first of them."""
+"""The output of a script as audiences: rows, columns, and first rows."""
 
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ SAMPLE: Final = 3
 
 
 def describe_output(folder: Path) -> tuple[FoundAudience, ...]:
-    """Return each CSV file in a script's output folder, by file name; memory stays small."""
+    """Return each CSV file of a script's output folder, by file name, in constant memory."""
     return tuple(_describe(folder, file) for file in list_output(folder).values())
 
 

@@ -1,4 +1,4 @@
-"""The table `script_runs`: every run of every script, and trials that wait for an engine."""
+"""The table `script_runs`: every run of a script, and trials that wait for an engine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -20,7 +20,7 @@ class RunNotFoundError(Exception):
 
 
 def insert_run(connection: Connection, run: RunRecord, idempotency_key: str | None = None) -> bool:
-    """Insert a run; False, and no change, if the key was used before."""
+    """Insert a run; return False, and change nothing, if the key was used before."""
     sql = """
         INSERT INTO script_runs (id, script_id, execution_id, is_trial, idempotency_key,
                                  parameters, folder, state, asked_at, started_at, seen_at)
@@ -63,7 +63,7 @@ def dispatch_trials(connection: Connection, now: datetime, again_before: datetim
 
 
 def start_run(connection: Connection, run_id: UUID, now: datetime) -> RunRecord | None:
-    """Take a trial that waits; None if somebody else has, or it was stopped."""
+    """Take a waiting trial; None if another engine has taken it, or it was stopped."""
     sql = """
         UPDATE script_runs SET state = 'running', started_at = %(now)s, seen_at = %(now)s
          WHERE id = %(id)s AND state = 'waiting'
@@ -74,7 +74,7 @@ def start_run(connection: Connection, run_id: UUID, now: datetime) -> RunRecord 
 
 
 def keep_run(connection: Connection, run_id: UUID, now: datetime) -> bool:
-    """Say that the run goes on; False if it has been stopped."""
+    """Record that the run is alive; return False if it was stopped."""
     return (
         execute(
             connection,
@@ -86,7 +86,7 @@ def keep_run(connection: Connection, run_id: UUID, now: datetime) -> bool:
 
 
 def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) -> bool:
-    """Write how the run ended; False, and no change, if it had ended before."""
+    """Record how the run ended; return False, and change nothing, if it had ended before."""
     sql = """
         UPDATE script_runs
            SET state = %(state)s, exit_code = %(exit_code)s, error = %(error)s,
@@ -111,7 +111,7 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
 
 
 def reap_runs(connection: Connection, silent_since: datetime, now: datetime) -> None:
-    """End runs of which nothing has been heard: their engines are gone."""
+    """End runs that have not been heard of: their engines are gone."""
     sql = """
         UPDATE script_runs
            SET state = 'failed', error = 'The engine that ran it is gone.', ended_at = %(now)s
@@ -121,7 +121,7 @@ def reap_runs(connection: Connection, silent_since: datetime, now: datetime) -> 
 
 
 def delete_folders(connection: Connection, ended_before: datetime) -> list[str]:
-    """Forget where trials wrote that ended before then; return those folders."""
+    """Clear the folders of trials that ended before then; return these folders."""
     sql = """
         WITH old AS (SELECT id, folder FROM script_runs
                       WHERE is_trial AND folder <> '' AND ended_at < %(before)s
@@ -138,7 +138,7 @@ def select_run(connection: Connection, run_id: UUID) -> RunRecord:
 
 
 def select_run_by_key(connection: Connection, idempotency_key: str) -> RunRecord:
-    """Return the run that was asked for under this key; RunNotFoundError."""
+    """Return the run with this idempotency key; RunNotFoundError."""
     return _select_one(connection, "idempotency_key", idempotency_key)
 
 
@@ -160,7 +160,7 @@ def select_runs(
 
 
 def select_last_written(connection: Connection, script_id: str) -> tuple[FoundAudience, ...]:
-    """Return what the script wrote when it last ran well; nothing if it never has."""
+    """Return the audiences of the script's last successful run; empty if there is none."""
     sql = f"""
         SELECT {_COLUMNS} FROM script_runs
          WHERE script_id = %(script_id)s AND state = 'succeeded'

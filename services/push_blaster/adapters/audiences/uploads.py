@@ -1,4 +1,4 @@
-"""Uploaded audiences: CSV files, kept under their own hash, so that none takes another's place."""
+"""Uploaded audiences: CSV files, each stored under its own hash."""
 
 import hashlib
 import os
@@ -18,11 +18,11 @@ _PIECE: Final = 1024 * 1024
 
 
 class UploadGoneError(Exception):
-    """The file is not there any more, or not what it was."""
+    """The file is missing, or has changed."""
 
 
 def read_columns(file: IO[bytes], name: str) -> tuple[str, ...]:
-    """Return the variables of an audience; AudienceCsvError if no row of it can be used."""
+    """Return the variables of an audience; AudienceCsvError if no row is usable."""
     file.seek(0)
     text = TextIOWrapper(cast("BinaryIO", file), encoding="utf-8-sig", errors="replace", newline="")
     try:
@@ -40,7 +40,7 @@ def read_columns(file: IO[bytes], name: str) -> tuple[str, ...]:
 
 
 def keep_upload(data_folder: Path, file: IO[bytes], name: str) -> Upload:
-    """Keep the file, whole or not at all; safe to repeat."""
+    """Store the file, completely or not at all; safe to repeat."""
     folder = data_folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(DRAFT_SUFFIX, dir=folder)
@@ -63,7 +63,7 @@ def keep_upload(data_folder: Path, file: IO[bytes], name: str) -> Upload:
 
 
 def copy_upload(data_folder: Path, upload: Upload, target: Path) -> None:
-    """Copy a kept file to `target`; UploadGoneError if it is not what it was."""
+    """Copy a stored file to `target`; UploadGoneError if it is missing or has changed."""
     try:
         shutil.copyfile(_path(data_folder, upload), target)
     except FileNotFoundError as error:
@@ -78,7 +78,7 @@ def copy_upload(data_folder: Path, upload: Upload, target: Path) -> None:
 
 
 def list_uploads(data_folder: Path, kept_before: datetime) -> list[Path]:
-    """Return the files that were kept before then, and drafts that a killed process left."""
+    """Return the files that were stored before then, and drafts of killed processes."""
     files = list((data_folder / FOLDER).glob("*"))
     return [file for file in files if file.stat().st_mtime < kept_before.timestamp()]
 

@@ -128,9 +128,7 @@ class _QuietHours(KeptSchema):
     @validates_schema
     def _are_hours(self, data: Mapping[str, Any], **_: object) -> None:
         if read_time(data["start"]) == read_time(data["end"]):
-            raise ValidationError(
-                "Quiet hours must not end when they begin.", "end"
-            )
+            raise ValidationError("Quiet hours must not end when they begin.", "end")
 
 
 _QUIET: Final = _QuietHours()

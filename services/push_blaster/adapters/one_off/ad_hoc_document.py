@@ -1,6 +1,6 @@
-"""An ad hoc push, told as the document of an automation that lives in its execution alone.
+"""An ad hoc push as the document of an automation that exists only in its execution.
 
-The document carries `adHocPush`; it is never written to a file, so no clock ever sees it.
+The document has the field `adHocPush`; it is never written to a file, so no clock sees it.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ MARK: Final = "adHocPush"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdHocPush:
-    """One push to send now, to users named one by one or to those of an uploaded file."""
+    """One push to send now, to named users or to the users of an uploaded file."""
 
     title: str
     body: str
@@ -32,9 +32,9 @@ class AdHocPush:
 
 
 def write_ad_hoc(push: AdHocPush, key: str | None, now: datetime) -> Mapping[str, Any]:
-    """Return the complete document of the push, under an id of its own.
+    """Return the complete document of the push, with an id of its own.
 
-    The same push under the same idempotency key has the same id, another one has another.
+    The same push with the same idempotency key has the same id.
     """
     criteria = _write_criteria(push)
     texts = {"title": push.title, "body": push.body, "deepLink": push.deep_link}

@@ -1,4 +1,4 @@
-"""The log of sends: every push of every execution, newest first, with its true outcome."""
+"""The log of sends: every push of every execution, newest first, with its outcome."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +46,7 @@ class PushLogEntry:
 def select_push_log(
     connection: Connection, before: tuple[datetime, tuple[str, int]] | None, limit: int
 ) -> list[PushLogEntry]:
-    """Return sends, newest first; the page after the one of `before`.
+    """Return sends, newest first; the page after the send `before`.
 
     A push that has no funnel yet, or was stopped, is counted in the ledger.
     """
@@ -125,7 +125,7 @@ _ENDS: Final = {
 
 
 def _judge(status: PushStatus, phase: Phase) -> str:
-    """Say what became of a push; one whose execution has ended is never on its way."""
+    """Return the status of a push; it is never in_progress after its execution has ended."""
     if status in _ENDS:
         return _ENDS[status]
     if phase not in ENDED:

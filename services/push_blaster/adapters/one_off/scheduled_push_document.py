@@ -1,6 +1,6 @@
-"""A scheduled push, which is an automation that sends one push once; how each is told as the other.
+"""A scheduled push is an automation that sends one push once; this module converts both.
 
-The document of such an automation carries `scheduledPush`; all else about it is ordinary.
+The document of such an automation has the field `scheduledPush`.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class ScheduledPush:
 
 
 def is_scheduled_push(document: Mapping[str, Any]) -> bool:
-    """Return whether the automation is, still, one push at one instant."""
+    """Return whether the automation is still one push at one instant."""
     is_once = document["schedule"]["frequency"] == Frequency.ONCE
     return MARK in document and is_once and len(document["pushSequence"]) == 1
 
@@ -66,7 +66,7 @@ def read_instant(automation: Automation) -> datetime:
 
 
 def write_fields(push: ScheduledPush) -> Mapping[str, Any]:
-    """Return the fields of an automation's document that say what is sent to whom, and when."""
+    """Return the fields of an automation's document for message, audience and time."""
     at = push.scheduled_for.astimezone(UTC)
     text = {"title": push.title, "body": push.body, "deepLink": push.deep_link}
     return {
@@ -86,7 +86,7 @@ def write_fields(push: ScheduledPush) -> Mapping[str, Any]:
 
 
 def write_document(push: ScheduledPush, window: timedelta) -> Mapping[str, Any]:
-    """Return the document of a new automation: without a test, with a `window` to cancel."""
+    """Return the document of a new automation: without a test, with a cancellation window."""
     return {
         "id": push.id,
         "type": "single_push",

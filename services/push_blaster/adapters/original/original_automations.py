@@ -1,11 +1,11 @@
-"""An automation of the original, as a draft; and what becomes of its oddities."""
+"""An automation of the original as a draft, with notes about what differs here."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from push_blaster.adapters.original.original_pushes import Draft, NotMigratedError
 
-#: Which audience the original sent a push to, by its place in the sequence, whatever its name said.
+#: The audiences to which the original sent pushes by their place, whatever their audienceName.
 _WATERFALL: Final = (
     "no_shoes_level_1",
     "no_bio_level_2",
@@ -20,7 +20,7 @@ Raw = Mapping[str, Any]
 
 
 def draft_original_automation(raw: Raw) -> Draft:
-    """Return the automation as a draft that nothing sends, with its own id; NotMigratedError."""
+    """Return the automation as a draft, with its own id; NotMigratedError."""
     if "TEST SCHEDULED:" in str(raw.get("name")) or _part(raw, "settings").get("isTest"):
         raise NotMigratedError("It is what a scheduled test left behind.")
     findings = [finding for judge in _JUDGES for finding in judge(raw)]

@@ -12,14 +12,14 @@ NO_AUTOMATIONS: Final = frozenset({"migrations.json"})
 
 
 class OriginalKind(StrEnum):
-    """What a file of the original is; the value is its folder."""
+    """The kind of a file of the original; the value is its folder."""
 
     AUTOMATION = ".automations"
     SCHEDULED_PUSH = ".scheduled-pushes"
 
 
 class NoOriginalError(Exception):
-    """There is nothing of the original in the folder."""
+    """The folder has no files of the original."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class OriginalFile:
 
     @property
     def id(self) -> str:
-        """The id of what is in it; the file's own name where it does not say."""
+        """The id of its content, or else the name of the file."""
         own = (self.content or {}).get("id")
         return own if isinstance(own, str) and own else self.name.removesuffix(".json")
 
@@ -49,7 +49,7 @@ def read_original(folder: Path) -> list[OriginalFile]:
 
 
 def count_records(folder: Path) -> dict[str, int]:
-    """Return how many push logs and execution records lie there; they are not migrated."""
+    """Return how many push logs and execution records there are; they are not migrated."""
     automations = folder / OriginalKind.AUTOMATION
     return {
         "pushLogs": _count(folder / ".push-logs"),

@@ -1,4 +1,4 @@
-"""A scheduled push of the original, as a draft; and what becomes of its oddities."""
+"""A scheduled push of the original as a draft, with notes about what differs here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from uuid import UUID
 
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush, write_document
 
-#: What the original gave a push that it migrated; exempt from every cap.
+#: The layer that the original gave migrated pushes; no cap applies to it.
 LAYER: Final = 1
 
 
 class NotMigratedError(Exception):
-    """The file is left where it is; the message says why."""
+    """The file is not migrated; the message says why."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """The document of a draft, and what somebody should know before it is activated."""
+    """The document of a draft, and notes to read before it is activated."""
 
     document: Mapping[str, Any]
     findings: list[str] = field(default_factory=list)

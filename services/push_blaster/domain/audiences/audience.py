@@ -1,4 +1,4 @@
-"""Audiences: how a script's CSV files are told apart, and which one a push is bound to."""
+"""Audiences: the names of a script's CSV files, and the file of each push."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +11,12 @@ _TEST_MARK: Final = re.compile(r"(^|_)test(_|$)")
 
 
 class AudienceBindingError(Exception):
-    """A push's audience is missing among the files that the script wrote, or ambiguous."""
+    """The audience of a push is missing or ambiguous among the files that the script wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudienceFile:
-    """A CSV that a script wrote: its file name, the audience that it is, live or TEST."""
+    """A CSV that a script wrote: its file name, its audience, and whether it is TEST."""
 
     file_name: str
     audience: str
@@ -24,7 +24,7 @@ class AudienceFile:
 
 
 def read_file_name(file_name: str) -> AudienceFile:
-    """Return what the name says: `recent-buyers_TEST_20250818_120000.csv` is recent_buyers, TEST.
+    """Read a file name: `recent-buyers_TEST_20250818_120000.csv` is recent_buyers, TEST.
 
     Time stamps at the end and the mark TEST, as a word of its own, are not part of the audience.
     """
@@ -43,7 +43,7 @@ def normalise(name: str) -> str:
 def bind_audience(
     wanted: str, files: Sequence[AudienceFile], *, is_test: bool = False
 ) -> AudienceFile:
-    """Return the one file of the audience `wanted`; `default` is the only one that there is.
+    """Return the file of the audience `wanted`; `default` is the only audience of the script.
 
     Raises: AudienceBindingError, which lists what was found.
     """
@@ -76,7 +76,7 @@ class AudienceRow:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A run of `rows` lines from the byte `offset` on."""
+    """`rows` lines from the byte `offset` on."""
 
     number: int
     offset: int
@@ -94,7 +94,7 @@ def is_user_id(text: str) -> bool:
 
 
 def read_user_ids(texts: Iterable[str]) -> tuple[list[UUID], list[str]]:
-    """Return the distinct user ids among `texts`, and the texts that are none."""
+    """Return the distinct user ids among `texts`, and the other texts."""
     users: dict[UUID, None] = {}
     others: list[str] = []
     for text in texts:

@@ -1,4 +1,4 @@
-"""What an audience script asks for: its parameters, their types, and what fits them."""
+"""The parameters of an audience script: their types, and which values fit."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from typing import Final
 
 
 class ParameterType(StrEnum):
-    """What a parameter's values are."""
+    """The type of a parameter."""
 
     STRING = "string"
     NUMBER = "number"
@@ -25,8 +25,8 @@ class ParameterType(StrEnum):
 class Parameter:
     """A parameter that a script declares.
 
-    Shape: `default` is the text that the script sees when nothing is given; `choices` only where
-    the type is choice; numbers lie from `minimum` to `maximum`, where given.
+    Shape: `default` is the text that the script gets if no value is given; `choices` belong to
+    the type choice; numbers lie from `minimum` to `maximum`, if given.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Parameter:
 
 
 class ParametersError(Exception):
-    """Parameters do not fit their script; the message names each, and what would mend it."""
+    """Parameters do not fit their script; the message names each, and the fix."""
 
     def __init__(self, script_id: str, faults: Mapping[str, str]) -> None:
         """Take the script, and a complaint for each parameter."""
@@ -52,9 +52,9 @@ class ParametersError(Exception):
 def read_parameters(
     script_id: str, declared: Sequence[Parameter], given: Mapping[str, object]
 ) -> dict[str, str]:
-    """Return each parameter as the text that the script sees, with defaults where none is given.
+    """Return each parameter as the text that the script gets, with defaults.
 
-    A script that declares none is given whatever there is. Raises: ParametersError.
+    A script without declared parameters gets all of them. Raises: ParametersError.
     """
     values = {name: value for name, value in given.items() if value is not None}
     if not declared:
@@ -72,7 +72,7 @@ def read_parameters(
 
 
 def read_value(parameter: Parameter, value: object) -> str:
-    """Return the text of one value; ValueError says what would fit."""
+    """Return a value as text; ValueError says what would fit."""
     if parameter.type is ParameterType.CHOICE:
         text = _read_string(value)
         if text not in parameter.choices:
@@ -146,7 +146,7 @@ def _read_date(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Return any JSON value as a text: a text as it is, all else as JSON writes it."""
+    """Return a JSON value as text: a text as it is, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

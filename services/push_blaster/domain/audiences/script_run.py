@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 class RunState(StrEnum):
-    """How a run stands; a trial waits for an engine first."""
+    """The state of a run; a trial waits for an engine first."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -21,7 +21,7 @@ class RunState(StrEnum):
 class FoundAudience:
     """A CSV file that a script wrote.
 
-    Shape: `sample` holds its first usable rows; `problem` says why it is no audience, if so.
+    Shape: `sample` has its first usable rows; `problem` says why it is not an audience.
     """
 
     name: str
@@ -36,9 +36,9 @@ class FoundAudience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One run of a script, as it is remembered.
+    """The record of one run of a script.
 
-    Shape: `execution_id` is whose audience it made, or the name that a trial was given; `folder`,
+    Shape: `execution_id` is the execution that needed it, or the name given to a trial; `folder`,
     relative to the data folder, is where it wrote. A negative `exit_code` is a signal.
     """
 
@@ -58,7 +58,7 @@ class RunRecord:
 
     @property
     def log_id(self) -> str:
-        """Under which id its words are kept: those for an execution stand in that one's log."""
+        """The id of its log: that of the execution, or its own."""
         return str(self.id) if self.is_trial or self.execution_id is None else self.execution_id
 
 

@@ -1,4 +1,4 @@
-"""Look at every row of a frozen audience before anybody is sent to: who will get no message?"""
+"""Check every row of a frozen audience before the send: which users will get no message?"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from push_blaster.domain.zones import find_zone
 from push_blaster.use_cases.delivery.find_send_windows import ZONE_COLUMN
 from push_blaster.use_cases.devices.find_devices import KIND_COLUMN, TOKEN_COLUMN
 
-#: Stands for the device token of a user whose row has none: as long as they are.
+#: Replaces the device token of a row without one; as long as a real token.
 _SOME_TOKEN: Final = "0" * 163
 _SOME_TAG: Final = "0" * 22
 
@@ -26,7 +26,7 @@ _SOME_TAG: Final = "0" * 22
 def check_audience(
     limits: Limits, automation: Automation, push: Push, path: Path
 ) -> Mapping[str, Any]:
-    """Return counts of rows under the names that the API has for them, in constant memory.
+    """Return counts of rows under the names of the API, in constant memory.
 
     Shape: `missingVariables` counts rows by the variable that they lack; `longest` is the longest
     message in bytes, by the kind of device.
@@ -58,7 +58,7 @@ def check_audience(
 
 
 def preview_message(row: AudienceRow, texts: PushTexts) -> Message:
-    """Return the message of a row as it would be, as far as is known before it is sent."""
+    """Return the message of a row, as far as it is known before the send."""
     return Message(
         user_id=row.user_id,
         device_token=row.variables.get(TOKEN_COLUMN, "").strip() or _SOME_TOKEN,
@@ -71,7 +71,7 @@ def preview_message(row: AudienceRow, texts: PushTexts) -> Message:
 
 
 def describe_check(check: Mapping[str, Any]) -> str | None:
-    """Return what was found as a sentence; None if every row gets its message."""
+    """Return the findings as a sentence; None if every row gets its message."""
     found = [f"{rows} lack {name}" for name, rows in check["missingVariables"].items()]
     found += [f"{check[name]} {what}" for name, what in _WORDS.items() if check[name]]
     return f"Rows: {', '.join(found)}." if found else None

@@ -1,4 +1,4 @@
-"""Who gets the tests of a push, with which variables."""
+"""The users who get the tests of a push, with their variables."""
 
 from pathlib import Path
 from typing import Final

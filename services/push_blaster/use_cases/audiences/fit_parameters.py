@@ -1,4 +1,4 @@
-"""Fit an automation's parameters to its script: as texts, with defaults, or a complaint each."""
+"""Check an automation's parameters against its script, and turn them into texts."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ from push_blaster.domain.automations.automation import Automation
 
 
 def fit_parameters(script: Script, given: Mapping[str, object]) -> dict[str, str]:
-    """Return the texts that the script will see; ParametersError if they do not fit it."""
+    """Return the texts that the script will get; ParametersError if they do not fit."""
     if script.faults:
         raise ParametersError(script.id, {"its header": " ".join(script.faults)})
     return read_parameters(script.id, script.parameters, given)
 
 
 def check_parameters(scripts: ScriptFolder, automation: Automation) -> None:
-    """Look whether the automation's script is there, and its parameters fit.
+    """Check that the automation's script exists, and that its parameters fit.
 
     Raises: ScriptNotFoundError, ParametersError.
     """

@@ -1,4 +1,4 @@
-"""What the pushes of an automation, saved or not, would say to real users; nothing is sent."""
+"""Preview the pushes of an automation, saved or not, for real users; nothing is sent."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from push_blaster.use_cases.context import WebContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewedMessage:
-    """A push as one user would get it, or why the user would not.
+    """A push as one user would get it, or why the user would get nothing.
 
     Units: `sizes` are bytes, by the kind of device.
     """
@@ -40,7 +40,7 @@ class PreviewedMessage:
 class PushPreview:
     """A push, the columns of the audience that it was last frozen for, and its messages.
 
-    Shape: `faults` are those of the push itself, whoever gets it.
+    Shape: `faults` are those of the push itself, for every user.
     """
 
     position: int
@@ -55,7 +55,7 @@ def preview_pushes(
 ) -> list[PushPreview]:
     """Return each push as the users of its last frozen audience would get it.
 
-    Shape: of `user_ids`, or else of the first rows; `limit` users at the most.
+    Shape: for `user_ids`, or else for the first rows; at most `limit` users.
     """
     return [
         _preview(context, automation, position, user_ids, limit)
@@ -103,7 +103,7 @@ def _find_audience(
 
 
 def _pick(path: Path, wanted: Collection[UUID]) -> list[AudienceRow]:
-    """Return the rows of the wanted users, without holding the others."""
+    """Return the rows of the wanted users, without keeping the others in memory."""
     return list(islice((r for r in read_rows(path) if r.user_id in wanted), len(wanted)))
 
 

@@ -1,4 +1,4 @@
-"""Run a script and remember how it went, whoever wanted its audiences."""
+"""Run a script and record how it ended."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -25,9 +25,9 @@ def run_and_record(
     record: RunRecord,
     is_wanted: Callable[[Connection], bool],
 ) -> None:
-    """Run the script to its end, its words going into the log as they come.
+    """Run the script to its end, and write its output to the log as it comes.
 
-    Shape: the record is there already, as running. What is not wanted any more is stopped.
+    Shape: its record exists already, as running. An unwanted script is stopped.
     Raises: ScriptFailedError, ScriptStoppedError.
     """
 

@@ -1,4 +1,4 @@
-"""Try a script out by itself: asked for over HTTP, run by an engine; nobody is ever sent to."""
+"""Try a script: asked for over HTTP, run by an engine; nothing is sent."""
 
 import shutil
 import time
@@ -35,15 +35,15 @@ from push_blaster.use_cases.context import (
     StepContext,
 )
 
-#: A run of which nothing has been heard for so long has lost its engine.
+#: A run that has not been heard of for so long has lost its engine.
 SILENT_FOR: Final = timedelta(seconds=30)
-#: What a trial wrote is personal data, and kept no longer than it is looked at.
+#: How long the output of a trial is kept; it is personal data.
 KEPT_FOR: Final = timedelta(days=1)
 LOOK_S: Final = 0.2
 
 
 class NoEngineError(Exception):
-    """No engine is at work that could run a script."""
+    """No engine is running that could run a script."""
 
 
 class CannotStopRunError(Exception):
@@ -52,9 +52,9 @@ class CannotStopRunError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRequest:
-    """Which script is to be tried with which parameters.
+    """A script to try, and its parameters.
 
-    Shape: the script is told `execution_id` as its own.
+    Shape: the script gets `execution_id` as its EXECUTION_ID.
     """
 
     script_id: str
@@ -96,7 +96,7 @@ def ask_for_trial(
 
 
 def run_trial(context: SendContext, run_id: UUID) -> None:
-    """Run a trial that waits, unless somebody else does; whatever comes of it is written down."""
+    """Run a waiting trial, unless another engine does; record how it ended."""
     with context.database.transaction() as connection:
         record = start_run(connection, run_id, context.clock())
     if record is None:
@@ -128,7 +128,7 @@ def find_run(database: Database, script_id: str, run_id: UUID) -> RunRecord:
 
 
 def wait_for_run(database: Database, run: RunRecord, limit: timedelta) -> RunRecord:
-    """Return the run once it has ended, or as it stands when `limit` has passed."""
+    """Return the run once it has ended, or its state after `limit`."""
     give_up_at = time.monotonic() + limit.total_seconds()
     while run.ended_at is None and time.monotonic() < give_up_at:
         time.sleep(LOOK_S)
@@ -137,7 +137,7 @@ def wait_for_run(database: Database, run: RunRecord, limit: timedelta) -> RunRec
 
 
 def stop_trial(database: Database, script_id: str, run_id: UUID, now: datetime) -> RunRecord:
-    """End a trial, with all that its script started; RunNotFoundError, CannotStopRunError."""
+    """Stop a trial and everything that its script started; RunNotFoundError, CannotStopRunError."""
     run = find_run(database, script_id, run_id)
     if not run.is_trial:
         raise CannotStopRunError(f"It runs for the execution {run.execution_id!r}; stop that.")

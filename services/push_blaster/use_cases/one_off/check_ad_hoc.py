@@ -1,4 +1,4 @@
-"""Check a push that somebody asks for ad hoc, in the order in which people fill it in."""
+"""Check an ad hoc push, field by field in the order of the form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ LAYERS: Final = range(1, 6)
 
 
 class BadAdHocPushError(Exception):
-    """What is asked for cannot be sent; the message names the field, and what would mend it.
+    """The push cannot be sent; the message names the field, and the fix.
 
-    Shape: `details` holds the placeholders that no column fills, and those that are malformed.
+    Shape: `details` has the placeholders that no column fills, and the malformed ones.
     """
 
     def __init__(self, field: str, text: str, details: Mapping[str, Any] | None = None) -> None:
@@ -40,7 +40,7 @@ class AudienceUpload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdHocRequest:
-    """A push as somebody asks for it: nothing of it is checked yet."""
+    """An ad hoc push that is not checked yet."""
 
     title: str
     body: str
@@ -53,7 +53,7 @@ class AdHocRequest:
 
 
 def check_ad_hoc(asked: AdHocRequest, limits: Limits) -> int:
-    """Return the layer of a push that can be sent; BadAdHocPushError tells the first fault."""
+    """Return the layer of a push that can be sent; BadAdHocPushError names the first fault."""
     for name, text in (("title", asked.title), ("body", asked.body)):
         if not text.strip():
             raise BadAdHocPushError(name, "is missing; say what the message says.")

@@ -1,4 +1,4 @@
-"""Scheduled pushes: automations that send one push once, by the ordinary timeline."""
+"""Scheduled pushes: automations that send one push once."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ from push_blaster.use_cases.executions.stop_execution import cancel_pending
 
 
 class PushState(StrEnum):
-    """What is true of a scheduled push."""
+    """The state of a scheduled push."""
 
     SCHEDULED = "scheduled"
     SENT = "sent"
@@ -55,20 +55,20 @@ NO_SOURCE: Final = (
 
 
 class BadScheduledPushError(Exception):
-    """What is asked for cannot be scheduled; the message names the field."""
+    """The push cannot be scheduled; the message names the field."""
 
 
 class AlreadySentError(Exception):
-    """The push has been sent: nothing of it can be changed any more."""
+    """The push has been sent and cannot be changed any more."""
 
 
 class PushHasBegunError(Exception):
-    """The push's execution has begun; it goes out as it is, or is cancelled."""
+    """The execution of the push has begun; it can only be cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledPushStatus:
-    """A scheduled push, what is true of it, and its execution once there is one."""
+    """A scheduled push, its state, and its execution, if it has one."""
 
     push: ScheduledPush
     state: PushState
@@ -76,7 +76,7 @@ class ScheduledPushStatus:
 
     @property
     def is_running(self) -> bool:
-        """Whether its execution is under way."""
+        """Whether its execution is running."""
         return self.run is not None and self.run.phase not in ENDED
 
 
@@ -84,7 +84,7 @@ class ScheduledPushStatus:
 class ScheduledPushes:
     """The scheduled pushes among the automations of a folder.
 
-    Shape: `filter_script` is the id of the script that finds the users of filters, if there is one.
+    Shape: `filter_script` is the id of the script that finds the users of filters, or None.
     """
 
     context: WebContext
@@ -96,7 +96,7 @@ class ScheduledPushes:
         return sorted(self._judge(documents), key=lambda one: one.push.scheduled_for)
 
     def find(self, push_id: str) -> ScheduledPushStatus:
-        """Return one; DocumentNotFoundError, also for an automation that is none."""
+        """Return one scheduled push; DocumentNotFoundError, also for other automations."""
         document = self.context.files.load(push_id)
         if not is_scheduled_push(document):
             raise DocumentNotFoundError(f"There is no scheduled push {push_id!r}.")
@@ -104,7 +104,7 @@ class ScheduledPushes:
         return standing
 
     def schedule(self, push: ScheduledPush, now: datetime) -> ScheduledPushStatus:
-        """Write a new one; BadScheduledPushError, ScriptNotFoundError, DocumentExistsError."""
+        """Write a new push; BadScheduledPushError, ScriptNotFoundError, DocumentExistsError."""
         complete = self._complete(push, now)
         document = {
             **write_document(complete, self.context.limits.min_window),
@@ -116,7 +116,7 @@ class ScheduledPushes:
     def change(
         self, push_id: str, changes: Mapping[str, Any], state: PushState | None, now: datetime
     ) -> ScheduledPushStatus:
-        """Lay `changes` over the push, and schedule or cancel it, if `state` says so.
+        """Change fields of the push, and schedule or cancel it, if `state` says so.
 
         Raises: AlreadySentError, PushHasBegunError, BadScheduledPushError, ScriptNotFoundError.
         """
@@ -137,7 +137,7 @@ class ScheduledPushes:
         return self.find(push_id)
 
     def delete(self, push_id: str, now: datetime) -> None:
-        """Remove it, and cancel what is pending of it; AlreadySentError, PushHasBegunError."""
+        """Delete the push, and cancel its execution; AlreadySentError, PushHasBegunError."""
         before = self.find(push_id)
         if before.state is PushState.SENT:
             raise AlreadySentError(f"The push {push_id!r} has been sent; it stays on record.")
@@ -145,7 +145,7 @@ class ScheduledPushes:
         delete_automation(self.context.files, push_id, None, self._cancel_pending(now))
 
     def earliest_live(self, push: ScheduledPush, now: datetime) -> datetime:
-        """Return when it goes out at the earliest, where people have a whole window to cancel."""
+        """Return when the push is sent at the earliest, after a whole cancellation window."""
         return max(push.scheduled_for, now + self.context.limits.min_window)
 
     def _judge(self, documents: Sequence[Mapping[str, Any]]) -> list[ScheduledPushStatus]:
@@ -159,7 +159,7 @@ class ScheduledPushes:
         ]
 
     def _complete(self, push: ScheduledPush, now: datetime) -> ScheduledPush:
-        """Return the push with a source for its audience, once all that it needs is there."""
+        """Return the push with a source for its audience, after all checks."""
         if push.scheduled_for <= now:
             raise BadScheduledPushError("scheduledFor lies in the past; choose an instant to come.")
         with self.context.database.transaction() as connection:
@@ -204,9 +204,9 @@ class ScheduledPushes:
 
 
 def choose_source(criteria: Mapping[str, Any], filter_script: str | None) -> Mapping[str, Any]:
-    """Return the criteria with what makes the audience; a script is given filters and data packs.
+    """Return the criteria with the source of the audience; a script gets filters and data packs.
 
-    Raises: BadScheduledPushError if nothing does.
+    Raises: BadScheduledPushError if there is no source.
     """
     if criteria.get("manualUserIds"):
         return dict(criteria)

@@ -1,4 +1,4 @@
-"""Send one push ad hoc: by an execution as any other, of an automation that is written nowhere."""
+"""Send one push ad hoc: by an execution of an automation that has no file."""
 
 import time
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ _LOOK_EVERY_S: Final = 0.2
 
 
 class NoDryRunError(Exception):
-    """There is no completed dry run of an ad hoc push to be sent."""
+    """There is no completed dry run of this ad hoc push."""
 
 
 def send_ad_hoc(
@@ -32,7 +32,7 @@ def send_ad_hoc(
     *,
     is_simulated: bool,
 ) -> Execution:
-    """Start the execution that sends the push, or tries it out; the same key starts it once.
+    """Start the execution that sends the push, or a dry run; the same key starts it once.
 
     Raises: BadAdHocPushError, in the order of the checks; IdempotencyConflictError.
     """
@@ -61,9 +61,9 @@ def send_ad_hoc(
 def send_what_was_tried(
     context: WebContext, dry_run_id: str, now: datetime, *, is_simulated: bool
 ) -> Execution:
-    """Send what a dry run of an ad hoc push has tried out; however often it is asked, once.
+    """Send the push of a dry run; repeated calls send it once.
 
-    Raises: ExecutionNotFoundError; NoDryRunError if it was none, or has not completed.
+    Raises: ExecutionNotFoundError; NoDryRunError if it is not a completed dry run.
     """
     with context.database.transaction() as connection:
         tried = select_execution(connection, dry_run_id)
@@ -80,7 +80,7 @@ def send_what_was_tried(
 
 
 def is_ad_hoc_dry_run(execution: Execution) -> bool:
-    """Return whether the execution tries an ad hoc push out."""
+    """Return whether the execution is the dry run of an ad hoc push."""
     return execution.trigger is Trigger.AD_HOC and execution.mode is Mode.REAL_DRY_RUN
 
 
@@ -90,7 +90,7 @@ def key_of_live(dry_run_id: str) -> str:
 
 
 def wait_for_end(database: Database, execution: Execution, limit: timedelta) -> Execution:
-    """Return the execution once it has ended, or as it stands after `limit`."""
+    """Return the execution once it has ended, or its state after `limit`."""
     until = time.monotonic() + limit.total_seconds()
     while not execution.has_ended and time.monotonic() < until:
         time.sleep(_LOOK_EVERY_S)

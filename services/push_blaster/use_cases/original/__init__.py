@@ -1,1 +1,1 @@
-"""What the original knew: its sequences and its files."""
+"""The original's sequences and files."""

@@ -33,11 +33,11 @@ class SequenceAction(StrEnum):
 
 
 class CannotPauseError(Exception):
-    """An execution runs, or has ended; it is never paused."""
+    """An execution cannot be paused."""
 
 
 class CannotDeleteError(Exception):
-    """The execution still runs, or its record has to be kept."""
+    """The execution is running, or its record must be kept."""
 
 
 def control_sequence(
@@ -67,8 +67,8 @@ def control_sequence(
 def delete_sequence(database: Database, data_folder: Path, execution_id: str) -> None:
     """Remove a dry run that has ended, with its audiences.
 
-    Raises: ExecutionNotFoundError; CannotDeleteError if it still runs, or was no dry run: caps,
-    counters and the slot's being done rest on the record of what was sent.
+    Raises: ExecutionNotFoundError; CannotDeleteError if it is running, or not a dry run: caps,
+    counters and slots depend on the record of what was sent.
     """
     with database.transaction() as connection:
         execution = select_execution(connection, execution_id)
@@ -79,7 +79,7 @@ def delete_sequence(database: Database, data_folder: Path, execution_id: str) ->
 
 
 def find_sequence_actions(execution: Execution) -> list[SequenceAction]:
-    """Return what can be done to an execution at this moment."""
+    """Return the actions that an execution allows now."""
     if execution.has_ended:
         return []
     if find_push_on_its_way(execution):
@@ -88,7 +88,7 @@ def find_sequence_actions(execution: Execution) -> list[SequenceAction]:
 
 
 def find_push_on_its_way(execution: Execution) -> PushProgress | None:
-    """Return the push that is going out, or None."""
+    """Return the push that is being sent, or None."""
     if execution.phase is not Phase.LIVE_EXECUTION:
         return None
     push = find_current_push(execution.pushes)

@@ -1,4 +1,4 @@
-"""Bring over what the original stored: as drafts, overwriting nothing, with a true report."""
+"""Migrate files of the original as drafts, overwriting nothing, with a report."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from push_blaster.use_cases.schedule.plan_automation import PlanContext, plan_au
 
 
 class MigrationOutcome(StrEnum):
-    """What became of a file of the original, or would become of it."""
+    """The result of migrating a file of the original, done or planned."""
 
     AVAILABLE = "available"
     MIGRATED = "migrated"
@@ -29,7 +29,7 @@ class MigrationOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What became of one file: the automation that it is here, what to know of it, or why not."""
+    """The migration of one file: its automation here, its findings, or why it is not migrated."""
 
     file: OriginalFile
     outcome: MigrationOutcome
@@ -45,7 +45,7 @@ class Migration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where the original's automations are to live."""
+    """Where the migrated automations are written."""
 
     files: AutomationFiles
     scripts: ScriptFolder
@@ -53,7 +53,7 @@ class Target:
 
 
 def look_at_original(folder: Path, target: Target, now: datetime) -> list[Migration]:
-    """Return, for every file, what a migration would make of it; NoOriginalError."""
+    """Return the planned migration of every file; NoOriginalError."""
     present = {path.stem for path in target.files.folder.glob("*.json")}
     migrations = []
     for file in read_original(folder):
@@ -63,7 +63,7 @@ def look_at_original(folder: Path, target: Target, now: datetime) -> list[Migrat
 
 
 def migrate_original(looked_at: Iterable[Migration], target: Target) -> list[Migration]:
-    """Write the drafts of what is available; nothing is overwritten, and it is safe to repeat."""
+    """Write the drafts of available files; nothing is overwritten; safe to repeat."""
     return [_write_draft(migration, target) for migration in looked_at]
 
 
@@ -95,7 +95,7 @@ def _make_draft(file: OriginalFile, target: Target, now: datetime) -> Draft:
 def _switch_off(
     document: Mapping[str, Any], file: OriginalFile, now: datetime
 ) -> Mapping[str, Any]:
-    """Return the document switched off, and saying where it comes from."""
+    """Return the document as a draft, with its origin."""
     source = {"file": f"{file.kind}/{file.name}", "at": now.isoformat()}
     own = document.get("metadata")
     metadata = own if isinstance(own, Mapping) else {}
@@ -110,7 +110,7 @@ def _switch_off(
 
 
 def _find_more(document: Mapping[str, Any], target: Target, now: datetime) -> list[str]:
-    """Return what a plan finds about the draft; about its neighbours nobody is asked."""
+    """Return the findings of a plan of the draft alone."""
     context = PlanContext(others=(), read_rules=tuple, limits=target.limits, scripts=target.scripts)
     plan = plan_automation(read_automation(document), context, now, 3)
     return [finding.message for finding in plan.findings]

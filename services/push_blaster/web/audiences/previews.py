@@ -1,4 +1,4 @@
-"""Routes that show what messages would say to real users: of a saved automation, or of a draft."""
+"""Routes that preview messages for real users: of a saved automation, or of a draft."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ MAX_USERS = 100
 
 
 class PreviewSchema(CamelSchema):
-    """Body of a preview: whom it is for; else the first rows of the audience."""
+    """Body of a preview: for some users, or else for the first rows of the audience."""
 
     user_ids = fields.List(
         fields.UUID(), load_default=list, allow_none=True, validate=validate.Length(max=MAX_USERS)
@@ -46,7 +46,7 @@ class PreviewDraftSchema(PreviewSchema):
 
 
 class MessageSchema(CamelSchema):
-    """A push as one user would get it; with faults the user would not."""
+    """A push as one user would get it; with `faults` the user gets nothing."""
 
     user_id = fields.UUID()
     variant = fields.String(allow_none=True)
@@ -60,7 +60,7 @@ class MessageSchema(CamelSchema):
 
 
 class PushPreviewSchema(CamelSchema):
-    """One push: its faults whoever gets it, the audience's columns, and its messages."""
+    """One push: its own faults, the columns of its audience, and its messages."""
 
     position = fields.Integer()
     push_id = fields.String()
@@ -70,14 +70,14 @@ class PushPreviewSchema(CamelSchema):
 
 
 class PreviewAnswerSchema(CamelSchema):
-    """The pushes of an automation, and how many bytes each kind of device takes."""
+    """The pushes of an automation, and how many bytes each kind of device accepts."""
 
     pushes = fields.List(fields.Nested(PushPreviewSchema))
     most_bytes = fields.Dict(keys=fields.String(), values=fields.Integer())
 
 
 def preview_routes(context: WebContext) -> Routes:
-    """Return the routes that show messages; they send nothing, and show what users are like."""
+    """Return the routes that preview messages; they send nothing, but show users' data."""
     routes = Routes("previews", __name__, description="What messages would say")
 
     def preview(
@@ -94,7 +94,7 @@ def preview_routes(context: WebContext) -> Routes:
     def preview_saved(
         automation_id: str, user_ids: Sequence[UUID] | None, limit: int
     ) -> dict[str, object]:
-        """Show the messages of an automation for users of its last frozen audience."""
+        """Preview the messages of an automation for users of its last frozen audience."""
         return preview(read_automation(context.files.load(automation_id)), user_ids, limit)
 
     @routes.route("/api/automation/preview", methods=["POST"])
@@ -108,7 +108,7 @@ def preview_routes(context: WebContext) -> Routes:
         user_ids: Sequence[UUID] | None,
         limit: int,
     ) -> dict[str, object]:
-        """Show the same of an automation that is not saved; nothing is changed."""
+        """Preview the messages of an automation that is not saved; nothing is changed."""
         if automation_id is not None:
             saved = read_automation(context.files.load(automation_id))
             return preview(saved, user_ids, limit)

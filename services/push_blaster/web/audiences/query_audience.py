@@ -1,4 +1,4 @@
-"""The original's audience query: it splits CSVs; whom filters mean, only a script can know."""
+"""The original's audience query: it splits CSVs; filters need a script."""
 
 from collections.abc import Mapping
 from io import BytesIO

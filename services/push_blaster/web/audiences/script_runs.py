@@ -1,4 +1,4 @@
-"""Routes about runs of scripts: try one out, follow it, and what became of all of them."""
+"""Routes about runs of scripts: start a trial, follow a run, list runs."""
 
 import signal
 from datetime import timedelta
@@ -30,7 +30,7 @@ from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.common_schemas import LogQuerySchema, LogSchema, StartHeadersSchema
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
 
-#: How long the original's POST waits for a script's end before it answers where to look for it.
+#: How long the original's POST waits for the end of a script before it answers 202.
 WAIT_LIMIT: Final = timedelta(seconds=60)
 
 
@@ -45,7 +45,7 @@ class TrialSchema(CamelSchema):
         load_default=None,
         allow_none=True,
         validate=validate.Length(min=1, max=200),
-        metadata={"description": "what the script is told as its EXECUTION_ID"},
+        metadata={"description": "what the script gets as its EXECUTION_ID"},
     )
 
 
@@ -63,7 +63,7 @@ class RunQuerySchema(CamelSchema):
 
 
 class FoundAudienceSchema(CamelSchema):
-    """An audience that a script wrote: its rows, and the first usable ones of them."""
+    """An audience that a script wrote: counts of rows, and the first usable rows."""
 
     name = fields.String()
     file = fields.String()
@@ -76,7 +76,7 @@ class FoundAudienceSchema(CamelSchema):
 
 
 class RunSchema(CamelSchema):
-    """One run of a script: a trial, or for an execution."""
+    """One run of a script: a trial, or a run for an execution."""
 
     id = fields.UUID()
     script_id = fields.String()
@@ -120,7 +120,7 @@ def _add_trials(routes: Routes, database: Database, scripts: ScriptFolder) -> No
     @routes.answers(500)
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
     def run_and_wait(**asked: Any) -> ResponseReturnValue:
-        """Try a script out and wait for it, up to a minute; nobody is sent to."""
+        """Try a script and wait for its end, up to a minute; nothing is sent."""
         run = ask_for_trial(database, scripts, TrialRequest(**asked), utc_now())
         return _answer_trial(database, wait_for_run(database, run, WAIT_LIMIT))
 
@@ -131,7 +131,7 @@ def _add_trials(routes: Routes, database: Database, scripts: ScriptFolder) -> No
     @routes.response(202, RunSchema)
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
     def start(**asked: Any) -> RunRecord:
-        """Try a script out; follow the run by its id. The same Idempotency-Key starts it once."""
+        """Try a script; follow the run by its id. The same Idempotency-Key starts it once."""
         return ask_for_trial(database, scripts, TrialRequest(**asked), utc_now())
 
 
@@ -140,7 +140,7 @@ def _add_runs(routes: Routes, database: Database) -> None:
     @routes.arguments(RunQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, RunListSchema)
     def list_runs(script_id: str, limit: int, cursor: str | None) -> dict[str, object]:
-        """List the runs of a script, newest first: trials, and those for executions."""
+        """List the runs of a script, newest first: trials, and runs for executions."""
         before = read_cursor(cursor, read_instant, UUID)
         with database.transaction() as connection:
             found = select_runs(connection, script_id, before, limit)
@@ -151,14 +151,14 @@ def _add_runs(routes: Routes, database: Database) -> None:
     @routes.route(_ONE, methods=["GET"])
     @routes.response(200, RunSchema)
     def read_one(script_id: str, run_id: UUID) -> RunRecord:
-        """Read one run: how it stands or ended, and the audiences that it wrote."""
+        """Read one run: its state, and the audiences that it wrote."""
         return find_run(database, script_id, run_id)
 
     @routes.route(f"{_ONE}/log", methods=["GET"])
     @routes.arguments(LogQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, LogSchema)
     def read_log(script_id: str, run_id: UUID, after: int) -> dict[str, object]:
-        """Read what the script says, while it says it; ask again for what follows `nextAfter`."""
+        """Read the output of the script while it runs; ask again for what follows `nextAfter`."""
         run = find_run(database, script_id, run_id)
         with database.transaction() as connection:
             entries = select_log(connection, run.log_id, after)
@@ -169,12 +169,12 @@ def _add_runs(routes: Routes, database: Database) -> None:
     @asks_for(Role.OPERATOR)
     @routes.response(200, RunSchema)
     def stop(script_id: str, run_id: UUID) -> RunRecord:
-        """End a trial, with all that its script started."""
+        """Stop a trial and everything that its script started."""
         return stop_trial(database, script_id, run_id, utc_now())
 
 
 def _answer_trial(database: Database, run: RunRecord) -> ResponseReturnValue:
-    """Return what became of a trial in the original's shape."""
+    """Answer the result of a trial in the original's shape."""
     taken = (run.ended_at or utc_now()) - (run.started_at or run.asked_at)
     data: dict[str, object] = {
         "runId": str(run.id),

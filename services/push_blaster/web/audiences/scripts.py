@@ -31,7 +31,7 @@ class ParameterSchema(CamelSchema):
 
 
 class ScriptSchema(CamelSchema):
-    """An audience script, as its own header describes it."""
+    """An audience script, as its header describes it."""
 
     id = fields.String()
     name = fields.String()
@@ -74,7 +74,7 @@ def script_routes(scripts: ScriptFolder, limits: ScriptLimits) -> Routes:
     @routes.route("/api/scripts", methods=["GET"])
     @routes.response(200, ScriptListSchema)
     def list_all() -> dict[str, object]:
-        """List the audience scripts that there are."""
+        """List the audience scripts."""
         found = [_show_script(script) for script in scripts.list_all()]
         return {
             "success": True,
@@ -112,7 +112,7 @@ def _show_script(script: Script) -> dict[str, object]:
 
 
 def _required(script: Script) -> list[str]:
-    """Return what has to be given; of a script that declares nothing, what its source hints at."""
+    """Return the required parameters; without declared ones, those that the source uses."""
     if script.parameters:
         return [parameter.name for parameter in script.parameters if parameter.required]
     return sorted(script.arguments & {"product_id"})

@@ -1,4 +1,4 @@
-"""The pages about audience scripts: what each asks for and writes, its trials, its runs."""
+"""The pages about audience scripts: parameters, audiences, trials, runs."""
 
 from typing import Final
 from uuid import UUID
@@ -31,7 +31,7 @@ def script_pages(context: WebContext) -> Blueprint:
 
     @pages.get("/scripts")
     def list_all() -> ResponseReturnValue:
-        """Show every script, and what scripts may use."""
+        """Show every script, and the limits of scripts."""
         return render_template(
             "scripts.html",
             scripts=context.scripts.list_all(),
@@ -47,7 +47,7 @@ def script_pages(context: WebContext) -> Blueprint:
     @pages.post("/scripts/<script_id>")
     @asks_for(Role.OPERATOR)
     def start(script_id: str) -> ResponseReturnValue:
-        """Try it out: it runs in an engine, and nobody is sent to."""
+        """Start a trial: an engine runs the script, and nothing is sent."""
         declared = context.scripts.find(script_id).parameters
         given = {p.name: request.form.get(p.name, "").strip() for p in declared}
         asked = TrialRequest(
@@ -63,12 +63,12 @@ def script_pages(context: WebContext) -> Blueprint:
 
     @pages.get("/scripts/<script_id>/runs/<uuid:run_id>")
     def run(script_id: str, run_id: UUID) -> ResponseReturnValue:
-        """Show one run: how it stands, what it says, what it wrote."""
+        """Show one run: state, output, audiences."""
         return render_template("script_run.html", **_read_shown_run(context, script_id, run_id))
 
     @pages.get("/live/scripts/<script_id>/runs/<uuid:run_id>")
     def live(script_id: str, run_id: UUID) -> ResponseReturnValue:
-        """Return what changes on its page."""
+        """Return the part of the page that changes."""
         return render_template(
             "parts/script_run.html", **_read_shown_run(context, script_id, run_id)
         )
@@ -76,7 +76,7 @@ def script_pages(context: WebContext) -> Blueprint:
     @pages.post("/scripts/<script_id>/runs/<uuid:run_id>/stop")
     @asks_for(Role.OPERATOR)
     def stop(script_id: str, run_id: UUID) -> ResponseReturnValue:
-        """End a trial, with all that its script started."""
+        """Stop a trial and everything that its script started."""
         stop_trial(context.database, script_id, run_id, utc_now())
         return redirect(url_for(".run", script_id=script_id, run_id=run_id), 303)
 

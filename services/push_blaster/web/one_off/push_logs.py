@@ -56,14 +56,14 @@ class PushLogListSchema(CamelSchema):
 
 
 def push_log_routes(database: Database) -> Routes:
-    """Return the route about past and present sends."""
+    """Return the route about sends."""
     routes = Routes("push_logs", __name__, description="Every send")
 
     @routes.route("/api/push-logs", methods=["GET"])
     @routes.arguments(PushLogQuerySchema, location="query", as_kwargs=True)
     @routes.response(200, PushLogListSchema)
     def list_all(limit: int, cursor: str | None) -> dict[str, object]:
-        """List the pushes of all executions, newest first: ad hoc, by hand and by schedule."""
+        """List the pushes of all executions, newest first: ad hoc, manual and scheduled."""
         before = read_cursor(cursor, read_instant, _read_id)
         with database.transaction() as connection:
             found = select_push_log(connection, before, limit)

@@ -36,7 +36,7 @@ class ScriptChoiceSchema(DocumentSchema):
 
 
 class CriteriaSchema(DocumentSchema):
-    """Who a scheduled push goes to."""
+    """The audience of a scheduled push."""
 
     filters = fields.Dict(keys=fields.String(validate=NAME))
     data_packs = fields.Raw(allow_none=True)
@@ -45,7 +45,7 @@ class CriteriaSchema(DocumentSchema):
 
 
 class PushChangeSchema(CamelSchema):
-    """Body of PUT /api/scheduled-pushes/<id>: what is given replaces the old."""
+    """Body of PUT /api/scheduled-pushes/<id>: given fields replace the old ones."""
 
     scheduled_for = InstantField()
     title = fields.String(validate=validate.Length(min=1, max=1_000))
@@ -80,7 +80,7 @@ class PushRunSchema(CamelSchema):
 
 
 class ScheduledPushSchema(CamelSchema):
-    """A scheduled push; it is the automation of the same id."""
+    """A scheduled push; it is the automation with the same id."""
 
     id = fields.String()
     created_at = fields.String(allow_none=True)
@@ -136,7 +136,7 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
     @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
     @routes.response(200, ScheduledPushAnswerSchema)
     def schedule(idempotency_key: str | None, **asked: Any) -> dict[str, object]:
-        """Schedule a push; the engine sends it. The same Idempotency-Key schedules it once."""
+        """Schedule a push; an engine sends it. The same Idempotency-Key schedules it once."""
         key = idempotency_key
         push_id = str(uuid5(NAMESPACE_URL, key) if key else uuid4())
         with suppress(DocumentNotFoundError):
@@ -156,7 +156,7 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
     @routes.arguments(PushChangeSchema, as_kwargs=True)
     @routes.response(200, ScheduledPushAnswerSchema)
     def change(push_id: str, status: PushState | None = None, **changed: Any) -> dict[str, object]:
-        """Change what has not begun; cancel it, or schedule it again, by its status."""
+        """Change a push that has not begun; cancel it, or schedule it again, by `status`."""
         return _answer_push(
             pushes.change(push_id, _read_fields(changed), status, utc_now()), "Saved."
         )
@@ -185,7 +185,7 @@ def _read_fields(given: Mapping[str, Any]) -> Mapping[str, Any]:
 def _describe_send_time(pushes: ScheduledPushes, found: ScheduledPushStatus) -> str:
     at, earliest = found.push.scheduled_for, pushes.earliest_live(found.push, utc_now())
     if earliest > at:
-        return f"Scheduled; with its window to cancel it goes out at {earliest.isoformat()}."
+        return f"Scheduled; with its cancellation window it is sent at {earliest.isoformat()}."
     return f"Scheduled for {at.isoformat()}."
 
 

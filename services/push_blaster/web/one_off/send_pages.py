@@ -1,4 +1,4 @@
-"""The pages on which one push is written, tried out, and then sent to whom it would reach."""
+"""The pages on which one push is written, tried by a dry run, and then sent."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +59,7 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/send")
     @asks_for(Role.OPERATOR)
     def write() -> ResponseReturnValue:
-        """Show the form; with `like`, filled in as an earlier push was."""
+        """Show the form; with `like`, filled in from an earlier push."""
         like = request.args.get("like")
         return _render_form(context.limits, _read_like(context.database, like) if like else BLANK)
 
@@ -90,7 +90,7 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
     @only_reads
     @asks_for(Role.OPERATOR)
     def preview() -> ResponseReturnValue:
-        """Return what the message looks like; nothing is started."""
+        """Return a sample of the message; nothing is started."""
         return render_template("parts/send_preview.html", sample=_sample(_read_form()))
 
 
@@ -98,7 +98,7 @@ def _add_result(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/send/<execution_id>")
     @asks_for(Role.OPERATOR)
     def result(execution_id: str) -> ResponseReturnValue:
-        """Show what the dry run found; anything else has a page of its own."""
+        """Show the result of the dry run; other executions have a page of their own."""
         tried = _find_tried(context, execution_id)
         if not is_ad_hoc_dry_run(tried.execution):
             return redirect(url_for("pages_executions.show", execution_id=execution_id), 303)
@@ -107,7 +107,7 @@ def _add_result(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/live/send/<execution_id>")
     @asks_for(Role.OPERATOR)
     def live(execution_id: str) -> ResponseReturnValue:
-        """Return what changes on that page."""
+        """Return the part of the page that changes."""
         return render_template(
             "parts/send_result.html", **_find_tried(context, execution_id)._asdict()
         )
@@ -116,7 +116,7 @@ def _add_result(pages: Blueprint, context: WebContext) -> None:
     @simulates
     @asks_for(Role.OPERATOR)
     def send(execution_id: str) -> ResponseReturnValue:
-        """Send what was tried out, once."""
+        """Send the push of the dry run, once."""
         execution = send_what_was_tried(
             context, execution_id, utc_now(), is_simulated=caller_only_simulates()
         )
@@ -152,7 +152,7 @@ def _read_like(database: Database, execution_id: str) -> dict[str, object]:
 
 
 def _sample(form: Mapping[str, Any]) -> Sample | None:
-    """Return the message as it is written; None before it has a title."""
+    """Return a sample of the message; None before it has a title."""
     if not form.get("title"):
         return None
     layer = str(form.get("layerId", ""))
@@ -167,7 +167,7 @@ def _sample(form: Mapping[str, Any]) -> Sample | None:
 
 
 class _TriedPush(NamedTuple):
-    """A dry run, the execution that sent what it tried, and its message as users would get it."""
+    """A dry run, the execution that sent its push, and its message as users would get it."""
 
     card: Card
     execution: Execution

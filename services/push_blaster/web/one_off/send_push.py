@@ -31,7 +31,7 @@ from push_blaster.web.frame.common_schemas import StartHeadersSchema
 
 #: Ten million ids have about 370 MB.
 MAX_FILE: Final = 1024**3
-#: How many tokens of failed sends are answered; the execution's deliveries list all of them.
+#: How many tokens of failed sends an answer has; the execution's deliveries list all.
 FAILED_SHOWN: Final = 1_000
 
 
@@ -57,7 +57,7 @@ class SendPushSchema(CamelSchema):
 
     @pre_load
     def _fit(self, data: object, **_: object) -> object:
-        """Take ids as a list or as one text, and an empty field as none."""
+        """Accept ids as a list or as one text, and an empty field as missing."""
         if not isinstance(data, Mapping):
             raise ValidationError("Send a JSON object, or a form.")
         given = {name: value for name, value in data.items() if value not in ("", None)}
@@ -67,7 +67,7 @@ class SendPushSchema(CamelSchema):
 
 
 class SentSchema(CamelSchema):
-    """What became of an ad hoc push; `jobId` is its execution's id."""
+    """The result of an ad hoc push; `jobId` is the id of its execution."""
 
     success = fields.Boolean()
     message = fields.String()
@@ -99,7 +99,7 @@ _BODY: Final = {
 
 
 def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
-    """Return the route that sends a push ad hoc, and waits so long for its outcome."""
+    """Return the route that sends a push ad hoc, and waits for its outcome."""
     routes = Routes("send_push", __name__, description="One push, now")
 
     @routes.route("/api/send-push", methods=["POST"])
@@ -110,9 +110,9 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
     @routes.alt_response(200, schema=SentSchema)
     @routes.alt_response(202, schema=SentSchema)
     def send(idempotency_key: str | None) -> ResponseReturnValue:
-        """Send one push to `userIds`, or to the users of a CSV; `dryRun` tries it out.
+        """Send one push to `userIds`, or to the users of a CSV; `dryRun` sends nothing.
 
-        The same Idempotency-Key, or `jobId`, sends once. What takes long is answered 202.
+        The same Idempotency-Key, or `jobId`, sends once. A send that takes long is answered 202.
         """
         request.max_content_length = MAX_FILE
         body = _read_body()
@@ -136,7 +136,7 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
 
 
 def read_request(body: Mapping[str, Any]) -> AdHocRequest:
-    """Return what a loaded body, and the file beside it, ask for."""
+    """Return the request of a loaded body, with its file."""
     upload = request.files.get("file")
     is_there = upload is not None and (upload.filename or upload.stream.read(1))
     return AdHocRequest(
@@ -165,7 +165,7 @@ def _read_body() -> Mapping[str, Any]:
 def _answer_sent(database: Database, execution: Execution) -> ResponseReturnValue:
     where = url_for("executions.read_one", execution_id=execution.id)
     if not execution.has_ended:
-        text = f"It is being sent; see its progress at GET {where}."
+        text = f"It is being sent; follow it at GET {where}."
         answer = jsonify(success=True, message=text, jobId=execution.id)
         answer.headers["Location"] = where
         return answer, 202
@@ -184,7 +184,7 @@ def _answer_sent(database: Database, execution: Execution) -> ResponseReturnValu
 
 
 def describe_outcome(funnel: Funnel) -> str:
-    """Return the counts of a push as a sentence: who was sent to, and why others were not."""
+    """Return the counts of a push as a sentence: how many were sent to, and why others were not."""
     if funnel.excluded == funnel.distinct:
         return f"Nobody was sent to: cadence caps all {funnel.distinct} users."
     text = (

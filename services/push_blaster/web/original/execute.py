@@ -1,4 +1,4 @@
-"""Routes that start an automation now and are then asked, again and again, how far it is."""
+"""Routes that start an automation now, and report its progress to clients that poll."""
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
@@ -33,7 +33,7 @@ class ExecutePollSchema(CamelSchema):
 
 
 def execute_routes(context: WebContext) -> Routes:
-    """Return the routes that start an automation and tell how far it is."""
+    """Return the routes that start an automation and report its progress."""
     routes = Routes("execute", __name__, description="Run now, and ask how far it is")
     database = context.database
 
@@ -60,7 +60,7 @@ def execute_routes(context: WebContext) -> Routes:
     def execute_poll(
         automation_id: str, execution_id: str | None, cursor: int
     ) -> ResponseReturnValue:
-        """Tell how far an execution is, and its log from a cursor; the newest, if none is named."""
+        """Read the progress of an execution, by default the newest, and its log from a cursor."""
         asked = HistoryQuery(automation_id=automation_id, limit=1)
         with database.transaction() as connection:
             newest, _ = select_history(connection, asked)

@@ -1,4 +1,4 @@
-"""Routes that bring over what the original stored, from `original` in the data folder."""
+"""Routes that migrate files of the original from `original` in the data folder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ class MigrateSchema(CamelSchema):
 
 
 class MigrationSchema(CamelSchema):
-    """One file of the original, and what became, or would become, of it."""
+    """One file of the original, and its migration, done or planned."""
 
     file = fields.String()
     scheduled_push_id = fields.String(allow_none=True)
@@ -48,14 +48,14 @@ class MigrationSchema(CamelSchema):
 
 
 class MigrationStatusSchema(CamelSchema):
-    """Whether there is something to bring over."""
+    """Whether there is something to migrate."""
 
     can_migrate = fields.Boolean()
     recommend_migration = fields.Boolean()
 
 
 class AvailableSchema(CamelSchema):
-    """What lies in the original's folders."""
+    """The files in the original's folders."""
 
     counts = fields.Dict(keys=fields.String(), values=fields.Integer())
     available_for_migration = fields.List(fields.Nested(MigrationSchema))
@@ -64,7 +64,7 @@ class AvailableSchema(CamelSchema):
 
 
 class MigratedSchema(CamelSchema):
-    """What a migration made, or would make in a dry run."""
+    """The automations that a migration made, or would make."""
 
     migrated_count = fields.Integer()
     skipped_count = fields.Integer()
@@ -75,7 +75,7 @@ class MigratedSchema(CamelSchema):
 
 
 class AvailableAnswerSchema(CamelSchema):
-    """What lies there, in the original's envelope."""
+    """The files, in the original's envelope."""
 
     success = fields.Boolean()
     data = fields.Nested(AvailableSchema)
@@ -83,7 +83,7 @@ class AvailableAnswerSchema(CamelSchema):
 
 
 class MigratedAnswerSchema(CamelSchema):
-    """What was made, in the original's envelope."""
+    """The migration, in the original's envelope."""
 
     success = fields.Boolean()
     data = fields.Nested(MigratedSchema)
@@ -91,7 +91,7 @@ class MigratedAnswerSchema(CamelSchema):
 
 
 def migration_routes(context: WebContext) -> Routes:
-    """Return the routes that bring over what the original stored."""
+    """Return the routes that migrate files of the original."""
     routes = Routes("migration", __name__, description="From the original")
     target = Target(files=context.files, scripts=context.scripts, limits=context.limits)
     folder = context.data_folder / "original"
@@ -100,7 +100,7 @@ def migration_routes(context: WebContext) -> Routes:
     @routes.route(path, methods=["GET"])
     @routes.response(200, AvailableAnswerSchema)
     def look() -> dict[str, object]:
-        """Tell what can be brought over, and what cannot and why; 404 if nothing lies there."""
+        """List the files that can be migrated, and why others cannot; 404 if there are none."""
         found = look_at_original(folder, target, utc_now())
         available = [m for m in found if m.outcome is MigrationOutcome.AVAILABLE]
         others = [m for m in found if m.outcome is not MigrationOutcome.AVAILABLE]
@@ -113,14 +113,14 @@ def migration_routes(context: WebContext) -> Routes:
                 "recommend_migration": bool(available),
             },
         }
-        return {"success": True, "data": data, "message": f"{len(available)} to bring over."}
+        return {"success": True, "data": data, "message": f"{len(available)} to migrate."}
 
     @routes.route(path, methods=["POST"])
     @asks_for(Role.ADMIN)
     @routes.arguments(MigrateSchema, as_kwargs=True)
     @routes.response(200, MigratedAnswerSchema)
     def migrate(*, migrate_all: bool, dry_run: bool, **named: Sequence[str]) -> dict[str, object]:
-        """Bring over what is named, or everything, as drafts; nothing is overwritten or sent."""
+        """Migrate the named files, or all, as drafts; nothing is overwritten or sent."""
         found = look_at_original(folder, target, utc_now())
         wanted = [m for m in found if migrate_all or _is_named(m.file, **named)]
         _check_named(wanted, **named)
@@ -138,7 +138,7 @@ def migration_routes(context: WebContext) -> Routes:
             "automations": [migration.document for migration in made],
         }
         verb = "would be" if dry_run else "are"
-        message = f"{len(made)} {verb} brought over as drafts, {len(skipped)} skipped."
+        message = f"{len(made)} {verb} migrated as drafts, {len(skipped)} skipped."
         return {"success": True, "data": data, "message": message}
 
     return routes

@@ -24,7 +24,7 @@ _VIOLATION_NAMES: Final = ("type", "severity", "message", "at", "position")
 
 
 def show_brief(execution: Execution) -> dict[str, object]:
-    """Return what a list tells of an execution."""
+    """Return the fields of an execution in a list."""
     return {
         "executionId": execution.id,
         "automationId": execution.automation.id,
@@ -42,7 +42,7 @@ def show_brief(execution: Execution) -> dict[str, object]:
 
 
 def show_result(execution: Execution, counted: Counted) -> dict[str, object]:
-    """Return what has come of an execution so far; `success` is null until it has ended."""
+    """Return the result of an execution so far; `success` is null until it has ended."""
     funnels = [p.read_funnel(counted.get(p.position)) for p in execution.pushes]
     pushes = zip(execution.automation.pushes, execution.pushes, funnels, strict=False)
     return {
@@ -63,7 +63,7 @@ def show_whole(
     violations: Sequence[KeptViolation],
     data_folder: Path,
 ) -> dict[str, object]:
-    """Return all that is known of an execution."""
+    """Return all fields of an execution."""
     actions = find_sequence_actions(execution)
     return {
         **show_brief(execution),
@@ -89,7 +89,7 @@ def show_whole(
 
 
 def show_stats(counts: Mapping[Phase, int]) -> dict[str, object]:
-    """Return how many executions there are, and where they stand."""
+    """Return counts of executions by state."""
     return {
         "totalExecutions": sum(counts.values()),
         "activeExecutions": sum(count for phase, count in counts.items() if phase in RUNNING),
@@ -129,7 +129,7 @@ def _find_error(execution: Execution, progress: PushProgress) -> str | None:
 
 
 def _show_audiences(execution: Execution, data_folder: Path) -> dict[str, object]:
-    """Return what was frozen; before each push goes out, its file is checked against its hash."""
+    """Return the frozen audiences; each is checked against its hash before its push is sent."""
     jobs = [
         _show_audience(push, progress)
         for push, progress in zip(execution.automation.pushes, execution.pushes, strict=False)

@@ -1,4 +1,4 @@
-"""Routes about sequences: executions under the original's other name for them."""
+"""Routes about sequences, the original's name of executions."""
 
 from typing import Final
 
@@ -36,7 +36,7 @@ from push_blaster.web.original.sequence_shapes import (
 
 _PATH: Final = "/api/automation/sequences"
 _ONE: Final = f"{_PATH}/<execution_id>"
-#: What the original called sequences; the test modes have routes of their own.
+#: The modes of the original's sequences; the test modes have routes of their own.
 MODES: Final = (Mode.LIVE, Mode.REAL_DRY_RUN, Mode.SIMULATION)
 
 
@@ -85,7 +85,7 @@ def _add_start(routes: Routes, context: WebContext) -> None:
     def start(
         automation_id: str, idempotency_key: str | None, *, is_dry_run: bool, **_: object
     ) -> ResponseReturnValue:
-        """Start an automation's sequence, live or dry; it is answered before it has run."""
+        """Start an automation's sequence, live or dry; the answer comes before the run."""
         asked = StartRequest(
             mode=Mode.REAL_DRY_RUN if is_dry_run else Mode.LIVE,
             is_simulated=caller_only_simulates(),
@@ -104,7 +104,7 @@ def _add_reads(routes: Routes, context: WebContext) -> None:
     def list_all(
         execution_id: str | None, automation_id: str | None, limit: int, *, include_stats: bool
     ) -> ResponseReturnValue:
-        """List executions, live and dry, newest first; with `executionId`, tell all of one."""
+        """List executions, live and dry, newest first; with `executionId`, all fields of one."""
         if execution_id:
             return _answer_whole(context, execution_id)
         with context.database.transaction() as connection:
@@ -120,7 +120,7 @@ def _add_reads(routes: Routes, context: WebContext) -> None:
     @routes.route(_ONE, methods=["GET"])
     @routes.answers()
     def read_one(execution_id: str) -> ResponseReturnValue:
-        """Tell of one execution: its pushes, its audiences, its safety, what can be done."""
+        """Read one execution: its pushes, audiences, safety, and possible actions."""
         return _answer_whole(context, execution_id)
 
 
@@ -136,14 +136,14 @@ def _add_control(routes: Routes, context: WebContext) -> None:
         reason = reason or f"{action} by {caller_name()}."
         receipt = control_sequence(context.database, execution_id, action, reason, utc_now())
         sent, in_doubt = receipt.totals.sent, receipt.totals.in_doubt
-        message = f"Ended: {sent} were sent, {in_doubt} are in doubt; nobody else gets anything."
+        message = f"Ended: {sent} were sent, {in_doubt} are in doubt; no other user gets a message."
         data = {**show_brief(receipt.execution), "sent": sent, "inDoubt": in_doubt}
         return jsonify(success=True, data=data, message=message)
 
     @routes.route(_ONE, methods=["DELETE"])
     @routes.answers()
     def delete(execution_id: str) -> ResponseReturnValue:
-        """Delete a dry run that has ended; what was sent live stays on record."""
+        """Delete a dry run that has ended; live executions stay on record."""
         delete_sequence(context.database, context.data_folder, execution_id)
         return jsonify(success=True, message=f"{execution_id!r} is deleted.")
 

@@ -158,7 +158,7 @@ def test_a_flood_of_words_is_cut_and_a_long_line_too(runner: Runner) -> None:
     assert len(runner.lines) == 1_001
     assert runner.lines[0][1] == "x" * 2_000 + " … (10000000 bytes in all)"
     assert runner.lines[1][1] == "0"
-    assert runner.lines[-1][1] == "… 99001 more lines were said and are not kept."
+    assert runner.lines[-1][1] == "… 99001 more lines were written and are not kept."
 
 
 def test_a_line_is_heard_while_the_script_goes_on(runner: Runner) -> None:
