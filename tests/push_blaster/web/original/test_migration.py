@@ -43,7 +43,7 @@ def test_what_lies_there_is_told_and_then_brought_over(client: FlaskClient, tmp_
     }
     assert looked["migrationStatus"] == {"canMigrate": True, "recommendMigration": True}
     assert [m["automationId"] for m in looked["availableForMigration"]] == ["a1", "migrated_p1"]
-    assert dry["message"] == "2 would be brought over as drafts, 1 skipped."
+    assert dry["message"] == "2 would be migrated as drafts, 1 skipped."
     assert dry["data"]["automations"][0]["settings"]["safeguards"]["blockOverlapHours"] == 4
     assert (named["migratedCount"], named["skippedCount"]) == (1, 1)
     (made,) = named["migrations"]
