@@ -21,7 +21,7 @@ from chassis.settings import (
 )
 
 #: The connections that the threads of one worker need, so that no thread waits for another.
-LEAST_POOL_SIZE: Final = gunicorn_settings.threads * LANES
+MIN_POOL_SIZE: Final = gunicorn_settings.threads * LANES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +62,11 @@ class CadenceSettings:
 
 
 def _read_pool_size(env: Env) -> int:
-    name = "CADENCE_DATABASE_POOL_SIZE"
-    size = read_count(env, name, LEAST_POOL_SIZE)
-    if size < LEAST_POOL_SIZE:
+    size = read_count(env, "CADENCE_DATABASE_POOL_SIZE", MIN_POOL_SIZE)
+    if size < MIN_POOL_SIZE:
         raise SettingsError(
-            f"{name} is {size}, and the {gunicorn_settings.threads} threads of a worker need "
-            f"{LANES} connections each. Set {name} to {LEAST_POOL_SIZE} or more, or leave it out."
+            f"CADENCE_DATABASE_POOL_SIZE is {size}, and the {gunicorn_settings.threads} threads of"
+            f" a worker need {LANES} connections each. Set CADENCE_DATABASE_POOL_SIZE to"
+            f" {MIN_POOL_SIZE} or more, or leave it out."
         )
     return size
