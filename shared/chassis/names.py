@@ -1,0 +1,27 @@
+"""Names and ids as people write them: equal if a reader would take them for the same."""
+
+from functools import lru_cache
+from typing import Final
+from unicodedata import normalize
+
+#: Characters that no eye sees: zero-width ones, the soft hyphen, and marks of direction.
+_INVISIBLE: Final = dict.fromkeys(
+    map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2066\u2067\u2068\u2069\ufeff")
+)
+
+
+def fold(name: str) -> str:
+    """Return a form of `name` that is equal for names that differ only in case or encoding."""
+    return normalize("NFC", normalize("NFC", name).casefold())
+
+
+@lru_cache(maxsize=4_096)
+def column_key(name: str) -> str:
+    """Return what is compared of a column's name: no case, no spaces, no underscores."""
+    visible = name.translate(_INVISIBLE).replace("_", " ")
+    return fold("".join(visible.split()))
+
+
+def trim_id(text: str) -> str:
+    """Return an id without invisible characters and without the space around it."""
+    return text.translate(_INVISIBLE).strip()
