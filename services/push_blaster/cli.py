@@ -13,6 +13,7 @@ import orjson
 from marshmallow import ValidationError
 
 from chassis.clock import utc_now
+from chassis.csv_reader import CsvError
 from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
@@ -23,7 +24,7 @@ from push_blaster.adapters.automations.automation_document import read_draft
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
-from push_blaster.adapters.devices.device_csv import DeviceCsvError, read_devices
+from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.original.original_files import NoOriginalError, count_records
 from push_blaster.adapters.transports.vapid import make_key_pair
 from push_blaster.cli_frame import audited, read_settings
@@ -196,12 +197,14 @@ def import_devices(file: Path, *, dry_run: bool) -> None:
     try:
         with (
             audited(database, {"file": str(file), "dryRun": dry_run}),
-            file.open(encoding="utf-8-sig", errors="replace", newline="") as text,
+            file.open("rb") as content,
         ):
-            rows = read_devices(text, utc_now(), settings.delivery.push_hosts)
-            done = import_device_rows(database, rows, utc_now(), dry_run=dry_run)
-    except DeviceCsvError as error:
+            found = read_devices(content, file.name, utc_now(), settings.delivery.push_hosts)
+            done = import_device_rows(database, found.rows, utc_now(), dry_run=dry_run)
+    except CsvError as error:
         raise click.ClickException(str(error)) from error
+    if found.note:
+        click.echo(found.note, err=True)
     for row in done.bad_rows:
         click.echo(f"line {row.line}: {row.fault}", err=True)
     verb = "would be registered" if dry_run else "registered"

@@ -8,8 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import example, given
 
+from chassis.csv_reader import CsvError
 from chassis.postgres import BulkDatabase, Database
-from push_blaster.adapters.audiences.audience_csv import AudienceCsvError
 from push_blaster.adapters.audiences.frozen_audiences import (
     AudienceTooLargeError,
     EmptyAudienceError,
@@ -23,7 +23,7 @@ from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fuzz.values import THOROUGH, TOO_LONG, csv_files
 from tests.people import ALICE
 
-REFUSALS = (AudienceCsvError, EmptyAudienceError, AudienceTooLargeError)
+REFUSALS = (CsvError, EmptyAudienceError, AudienceTooLargeError)
 
 
 @THOROUGH
@@ -61,7 +61,7 @@ def test_an_upload_that_is_taken_can_be_sent_from(content: bytes) -> None:
         folder, copy = Path(name), Path(name) / "copy.csv"
         try:
             columns = read_columns(io.BytesIO(content), "users.csv")
-        except AudienceCsvError:
+        except CsvError:
             return
         copy_upload(folder, keep_upload(folder, io.BytesIO(content), "users.csv"), copy)
         assert copy.read_bytes() == content

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from chassis.csv_reader import CsvError
 from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
 from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
@@ -16,7 +17,6 @@ from push_blaster.adapters.automations.document_files import (
 from push_blaster.adapters.automations.template_files import SystemTemplateError
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.cadence.cadence_records import CadenceRefusedError
-from push_blaster.adapters.devices.device_csv import DeviceCsvError
 from push_blaster.adapters.executions.execution_view import (
     ExecutionNotFoundError,
     NewerExecutionError,
@@ -62,7 +62,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     CannotStopRunError: Problem(409, "Cannot be stopped"),
     CannotResumeError: Problem(409, "Cannot be gone on with"),
     CannotStopError: Problem(409, "Cannot be stopped"),
-    DeviceCsvError: Problem(400, "No CSV of devices"),
+    CsvError: Problem(400, "Unreadable CSV"),
     ValueRefusedError: Problem(400, "A value does not fit"),
     DatabaseAwayError: Problem(503, "Database away"),
     DocumentExistsError: Problem(409, "Exists already"),

@@ -1,19 +1,24 @@
 """The CSV that a script wrote, row by row: valid rows, and bad rows with the reason."""
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import IO, Final
 
+from chassis.csv_reader import CsvError, Row, read_csv
+from chassis.names import column_key, trim_id
 from push_blaster.adapters.csv_cells import write_plain_csv
-from push_blaster.domain.audiences.audience import is_user_id
+from push_blaster.domain.audiences.audience import (
+    KIND_COLUMN,
+    TOKEN_COLUMN,
+    ZONE_COLUMN,
+    is_user_id,
+)
 
-ID_COLUMNS: Final = frozenset({"user_id", "userid", "id", "user id", "user"})
-
-
-class AudienceCsvError(Exception):
-    """The file as a whole cannot be read as an audience."""
+#: The names of the column of user ids; the first of them that a file has is taken.
+ID_COLUMNS: Final = ("user_id", "id", "user")
+#: Columns that we read ourselves get our spelling; placeholders find all others as they are.
+_OURS: Final = {column_key(name): name for name in (TOKEN_COLUMN, KIND_COLUMN, ZONE_COLUMN)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +33,29 @@ class CsvRow:
 
 @dataclass(frozen=True, slots=True)
 class AudienceCsv:
-    """An open audience file: its variable columns, and its rows."""
+    """An open audience file: its variable columns, its rows, and what people should know of it."""
 
     columns: tuple[str, ...]
     rows: Iterator[CsvRow]
+    note: str = ""
 
 
-def open_audience(file: TextIO, name: str) -> AudienceCsv:
-    """Read the header of `file`; the rows are read as they are needed.
+def open_audience(file: IO[bytes], name: str) -> AudienceCsv:
+    """Read the header of `file`; its rows are read as they are asked for.
 
-    Shape:  `file` is opened by `open_text`: UTF-8 with or without BOM, any line ending.
-    Raises: AudienceCsvError if there is no header, or no column with user ids in it.
+    Raises: CsvError, also while the rows are read.
     """
-    reader = csv.reader(file)
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-    except csv.Error as error:
-        raise AudienceCsvError(f"The header of {name} is no CSV: {error}.") from error
-    position = next((i for i, cell in enumerate(header) if cell.lower() in ID_COLUMNS), None)
+    found = read_csv(file, name)
+    position = found.find_column(*ID_COLUMNS)
     if position is None:
-        found = ", ".join(header) or "none: the file is empty"
-        raise AudienceCsvError(
-            f"{name} has no column of user ids (user_id, userId, id, User ID or user). "
-            f"Its columns: {found}."
+        raise CsvError(
+            f"{name} has no column of user ids: name it user_id, id or user. "
+            f"Its columns: {', '.join(found.columns)}."
         )
-    columns = tuple(cell for i, cell in enumerate(header) if i != position)
-    return AudienceCsv(columns, _read_rows(reader, header, position))
-
-
-def open_text(path: Path) -> TextIO:
-    """Open a CSV for `open_audience`; bytes that are no UTF-8 become replacement characters."""
-    return path.open(encoding="utf-8-sig", errors="replace", newline="")
+    names = [_OURS.get(column_key(column), column) for column in found.columns]
+    names[position] = ""
+    rows = (_read_row(row, names, position) for row in found.rows)
+    return AudienceCsv(tuple(filter(None, names)), rows, found.note)
 
 
 def write_user_ids(path: Path, user_ids: Iterable[str]) -> None:
@@ -67,34 +64,17 @@ def write_user_ids(path: Path, user_ids: Iterable[str]) -> None:
     path.write_text(text, encoding="utf-8", newline="")
 
 
-def _read_rows(
-    reader: "csv._reader",  # type: ignore[name-defined,unused-ignore]  # has no public name
-    header: list[str],
-    position: int,
-) -> Iterator[CsvRow]:
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield CsvRow(reader.line_num, "", {}, f"bad_row: {error}")
-            continue
-        if cells:
-            yield _read_row(reader.line_num, cells, header, position)
-
-
-def _read_row(line: int, cells: list[str], header: list[str], position: int) -> CsvRow:
-    if len(cells) != len(header):
-        return CsvRow(line, "", {}, f"bad_row: {len(cells)} cells, {len(header)} columns")
-    user_id = cells[position].strip()
-    if not user_id:
-        return CsvRow(line, "", {}, "missing_id")
+def _read_row(row: Row, names: list[str], position: int) -> CsvRow:
+    line, cells = row
+    if isinstance(cells, str):
+        return CsvRow(line, "", {}, f"bad_row: {cells}")
+    user_id = cells[position]
     if not is_user_id(user_id):
-        return CsvRow(line, "", {}, f"invalid_uuid: {user_id[:50]!r}")
-    variables = {
-        name: cell
-        for i, (name, cell) in enumerate(zip(header, cells, strict=True))
-        if i != position
-    }
+        user_id = trim_id(user_id)
+        if not user_id:
+            return CsvRow(line, "", {}, "missing_id")
+        if not is_user_id(user_id):
+            return CsvRow(line, "", {}, f"invalid_uuid: {user_id[:50]!r}")
+    variables = dict(zip(names, cells, strict=True))
+    del variables[""]
     return CsvRow(line, user_id.lower(), variables)

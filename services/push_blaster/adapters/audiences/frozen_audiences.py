@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from push_blaster.adapters.audiences.audience_csv import AudienceCsv, open_audience, open_text
+from push_blaster.adapters.audiences.audience_csv import AudienceCsv, open_audience
 from push_blaster.adapters.audiences.duplicate_finder import DuplicateFinder
 from push_blaster.domain.audiences.audience import AudienceRow, Batch
 
@@ -36,7 +36,7 @@ class EmptyAudienceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FrozenAudience:
-    """The result of freezing a CSV; counts of rows."""
+    """What became of a CSV when it was frozen; counts of rows, and a note for people."""
 
     sha256: str
     columns: tuple[str, ...]
@@ -44,6 +44,7 @@ class FrozenAudience:
     valid: int
     distinct: int
     bad_rows: tuple[Mapping[str, object], ...]
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -62,24 +63,25 @@ class _Counts:
 def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudience:
     """Write the distinct users of the CSV to `target`, completely or not at all.
 
-    The first row of a user counts. Raises: AudienceCsvError, AudienceTooLargeError,
-    EmptyAudienceError; then `target` is not written.
+    The first row of a user wins. Raises: CsvError, AudienceTooLargeError,
+    EmptyAudienceError; then there is no `target`.
     """
     counts = _Counts()
     draft = target.with_suffix(".draft")
     try:
-        columns = _write_draft(csv_path, draft, counts, max_size)
+        audience = _write_draft(csv_path, draft, counts, max_size)
         sha256 = _hash(draft)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
     return FrozenAudience(
         sha256=sha256,
-        columns=columns,
+        columns=audience.columns,
         generated=counts.generated,
         valid=counts.valid,
         distinct=counts.distinct,
         bad_rows=tuple(counts.bad_rows),
+        note=audience.note,
     )
 
 
@@ -102,10 +104,10 @@ def freeze_rows(
     )
 
 
-def _write_draft(csv_path: Path, draft: Path, counts: _Counts, max_size: int) -> tuple[str, ...]:
+def _write_draft(csv_path: Path, draft: Path, counts: _Counts, max_size: int) -> AudienceCsv:
     duplicates = DuplicateFinder(draft.with_suffix(".users"))
     try:
-        with open_text(csv_path) as file, draft.open("wb") as frozen:
+        with csv_path.open("rb") as file, draft.open("wb") as frozen:
             audience = open_audience(file, csv_path.name)
             for line in _valid_lines(audience, counts, duplicates):
                 frozen.write(line)
@@ -117,7 +119,7 @@ def _write_draft(csv_path: Path, draft: Path, counts: _Counts, max_size: int) ->
         _refuse_too_many(counts, max_size, csv_path.name)
     finally:
         duplicates.close()
-    return audience.columns
+    return audience
 
 
 def _drop_repeats(draft: Path, counts: _Counts, repeats: NDArray[Any]) -> None:

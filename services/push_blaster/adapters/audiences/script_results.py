@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from push_blaster.adapters.audiences.audience_csv import AudienceCsvError, open_audience, open_text
+from chassis.csv_reader import CsvError
+from push_blaster.adapters.audiences.audience_csv import open_audience
 from push_blaster.adapters.audiences.audience_scripts import list_output
 from push_blaster.domain.audiences.audience import AudienceFile
 from push_blaster.domain.audiences.script_run import FoundAudience
@@ -21,15 +22,15 @@ def _describe(folder: Path, file: AudienceFile) -> FoundAudience:
     rows = valid = 0
     sample: list[dict[str, str]] = []
     try:
-        with open_text(folder / file.file_name) as text:
-            audience = open_audience(text, file.file_name)
+        with (folder / file.file_name).open("rb") as content:
+            audience = open_audience(content, file.file_name)
             for row in audience.rows:
                 rows += 1
                 if row.problem is None:
                     valid += 1
                     if len(sample) < SAMPLE:
                         sample.append({"userId": row.user_id, **row.variables})
-    except (AudienceCsvError, OSError) as error:
+    except (CsvError, OSError) as error:
         return FoundAudience(
             name=file.audience, file=file.file_name, is_test=file.is_test, problem=str(error)
         )
@@ -41,4 +42,5 @@ def _describe(folder: Path, file: AudienceFile) -> FoundAudience:
         valid=valid,
         columns=audience.columns,
         sample=sample,
+        note=audience.note,
     )

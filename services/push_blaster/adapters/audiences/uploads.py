@@ -5,11 +5,12 @@ import os
 import shutil
 import tempfile
 from datetime import datetime
-from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
-from typing import IO, BinaryIO, Final, cast
+from typing import IO, Final
 
-from push_blaster.adapters.audiences.audience_csv import AudienceCsvError, open_audience
+from chassis.csv_reader import CsvError
+from push_blaster.adapters.audiences.audience_csv import open_audience
 from push_blaster.adapters.automations.json_files import DRAFT_SUFFIX, sync_folder
 from push_blaster.domain.automations.automation import Upload
 
@@ -22,20 +23,17 @@ class UploadGoneError(Exception):
 
 
 def read_columns(file: IO[bytes], name: str) -> tuple[str, ...]:
-    """Return the variables of an audience; AudienceCsvError if no row is usable."""
-    file.seek(0)
-    text = TextIOWrapper(cast("BinaryIO", file), encoding="utf-8-sig", errors="replace", newline="")
-    try:
-        audience = open_audience(text, name)
-        first = next(audience.rows, None)
-        if first is None:
-            raise AudienceCsvError(f"{name} has a header and no row: the audience is empty.")
-        if first.problem and all(row.problem for row in audience.rows):
-            raise AudienceCsvError(
-                f"No row of {name} can be used. Line {first.line}: {first.problem}"
-            )
-    finally:
-        text.detach()  # or it would close the file
+    """Return the variables of an audience, of which every row is looked at.
+
+    Raises: CsvError if the file cannot be read to its end, or no row of it can be used.
+    """
+    audience = open_audience(file, name)
+    first = next(audience.rows, None)
+    if first is None:
+        raise CsvError(f"{name} has a header and no row: the audience is empty.")
+    usable = sum(row.problem is None for row in chain([first], audience.rows))
+    if not usable:
+        raise CsvError(f"No row of {name} can be used. Line {first.line}: {first.problem}")
     return audience.columns
 
 

@@ -1,32 +1,26 @@
 """Devices of a CSV or a list, one by one: valid devices, and refused ones with the reasons."""
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final
 
+from chassis.csv_reader import CsvError, CsvFile, Row, read_csv
+from chassis.names import trim_id
 from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
 
-#: The names that columns may have, in lower case and without spaces, hyphens and underscores.
-ALIASES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        ("token", "devicetoken", "fcmtoken", "registrationtoken", "endpoint", "url", "fid"), "token"
-    ),
-    **dict.fromkeys(("userid", "user", "id"), "userId"),
-    **dict.fromkeys(("kind", "type"), "kind"),
-    **dict.fromkeys(("platform", "os"), "platform"),
-    **dict.fromkeys(("timezone", "tz"), "timezone"),
-    **dict.fromkeys(("appversion", "version"), "appVersion"),
-    **dict.fromkeys(("lastseenat", "lastseen", "updatedat"), "lastSeenAt"),
-    "p256dh": "p256dh",
-    "auth": "auth",
+#: How the column of each field may be called; the first of the names that the file has is taken.
+NAMES: Final[Mapping[str, Sequence[str]]] = {
+    "userId": ("user_id", "id", "user"),
+    "token": ("token", "device_token", "fcm_token", "registration_token", "endpoint", "url", "fid"),
+    "kind": ("kind", "type"),
+    "platform": ("platform", "os"),
+    "timezone": ("timezone", "tz"),
+    "appVersion": ("app_version", "version"),
+    "lastSeenAt": ("last_seen_at", "last_seen", "updated_at"),
+    "p256dh": ("p256dh",),
+    "auth": ("auth",),
 }
-
-
-class DeviceCsvError(Exception):
-    """The file as a whole cannot be read as devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +40,14 @@ class DeviceRow:
         return "; ".join(self.faults)
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceFile:
+    """An open file of devices, and what people should know of it."""
+
+    rows: Iterator[DeviceRow]
+    note: str = ""
+
+
 def read_device_list(
     devices: Iterable[object], now: datetime, push_hosts: Sequence[str]
 ) -> Iterator[DeviceRow]:
@@ -57,57 +59,49 @@ def read_device_list(
             yield DeviceRow(place, None, refused.lines)
 
 
-def read_devices(file: TextIO, now: datetime, push_hosts: Sequence[str]) -> Iterator[DeviceRow]:
-    """Yield the rows of `file`, opened with newline=""; DeviceCsvError if columns are missing."""
-    reader = csv.reader(file)
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-    except csv.Error as error:
-        raise DeviceCsvError(f"The header is no CSV: {error}.") from error
-    names = [ALIASES.get(_bare(cell)) for cell in header]
-    for name, usual in (("token", "token"), ("userId", "user_id")):
-        if names.count(name) != 1:
-            found = ", ".join(header) or "none: the file is empty"
-            raise DeviceCsvError(f"There must be one column {usual}. The columns: {found}.")
-    return _read_rows(reader, names, partial(read_device, now=now, push_hosts=push_hosts))
+def read_devices(
+    file: IO[bytes], name: str, now: datetime, push_hosts: Sequence[str]
+) -> DeviceFile:
+    """Read the header of `file`; its rows are read as they are asked for.
+
+    Raises: CsvError, also while the rows are read.
+    """
+    found = read_csv(file, name)
+    positions = _find_columns(found)
+    return DeviceFile(
+        (_read_row(row, positions, now, push_hosts) for row in found.rows), found.note
+    )
 
 
-def _bare(cell: str) -> str:
-    return cell.lower().translate({ord(mark): None for mark in " -_"})
-
-
-def _read_rows(
-    reader: "csv._reader",  # type: ignore[name-defined,unused-ignore]  # has no public name
-    names: Sequence[str | None],
-    read: Callable[[Mapping[Any, Any]], Device],
-) -> Iterator[DeviceRow]:
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield DeviceRow(reader.line_num, None, (str(error),))
-            continue
-        if cells:
-            yield _read_row(reader.line_num, cells, names, read)
+def _find_columns(file: CsvFile) -> dict[str, int]:
+    """Return the position of each field's column; a hyphen in a name is as good as a space."""
+    loose = replace(file, columns=tuple(column.replace("-", " ") for column in file.columns))
+    positions = {field: loose.find_column(*names) for field, names in NAMES.items()}
+    tokens = {loose.find_column(token_name) for token_name in NAMES["token"]} - {None}
+    for column, is_clear in (
+        ("token", len(tokens) == 1),
+        ("user_id", positions["userId"] is not None),
+    ):
+        if not is_clear:
+            raise CsvError(
+                f"There must be one column {column}. The columns: {', '.join(file.columns)}."
+            )
+    return {field: position for field, position in positions.items() if position is not None}
 
 
 def _read_row(
-    line: int,
-    cells: Sequence[str],
-    names: Sequence[str | None],
-    read: Callable[[Mapping[Any, Any]], Device],
+    row: Row, positions: Mapping[str, int], now: datetime, push_hosts: Sequence[str]
 ) -> DeviceRow:
-    if len(cells) != len(names):
-        return DeviceRow(line, None, (f"{len(cells)} cells, {len(names)} columns",))
-    fields: dict[str | None, Any] = {
-        name: cell.strip() for name, cell in zip(names, cells, strict=True)
+    line, cells = row
+    if isinstance(cells, str):
+        return DeviceRow(line, None, (cells,))
+    fields: dict[str, Any] = {
+        field: trim_id(cells[position]) for field, position in positions.items()
     }
     p256dh, auth = fields.get("p256dh"), fields.get("auth")
     if p256dh or auth:
         fields["keys"] = {"p256dh": p256dh, "auth": auth}
     try:
-        return DeviceRow(line, read(fields))
+        return DeviceRow(line, read_device(fields, now, push_hosts))
     except DeviceRefusedError as refused:
         return DeviceRow(line, None, refused.lines)

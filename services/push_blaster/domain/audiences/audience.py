@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+#: Columns of an audience that say where, and in which time zone, a row's user is reached.
+TOKEN_COLUMN: Final = "device_token"  # noqa: S105 - a column's name
+KIND_COLUMN: Final = "device_kind"
+ZONE_COLUMN: Final = "timezone"
 _TIME_STAMP: Final = re.compile(r"_?\d{8}_?(t?\d{6}z?)?$")
 _TEST_MARK: Final = re.compile(r"(^|_)test(_|$)")
 

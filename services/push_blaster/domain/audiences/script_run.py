@@ -21,7 +21,8 @@ class RunState(StrEnum):
 class FoundAudience:
     """A CSV file that a script wrote.
 
-    Shape: `sample` has its first usable rows; `problem` says why it is not an audience.
+    Shape: `sample` holds its first usable rows; `problem` says why it is no audience, if so;
+    `note` is what people should know of the file, or empty.
     """
 
     name: str
@@ -32,6 +33,7 @@ class FoundAudience:
     columns: tuple[str, ...] = ()
     sample: Sequence[Mapping[str, str]] = ()
     problem: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
 
+from chassis.names import column_key
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.automations.experiment import Variant, choose_variant
@@ -16,6 +17,7 @@ from push_blaster.domain.delivery.template import (
     Placeholder,
     Template,
     compile_template,
+    find_value,
 )
 
 
@@ -38,12 +40,14 @@ class PushTemplate:
 
     def find_unknown(self, columns: Collection[str]) -> list[str]:
         """Return the names of placeholders that no column of the audience can fill."""
-        return sorted({placeholder.name for placeholder in self._placeholders()} - set(columns))
+        known = set(map(column_key, columns))
+        names = {placeholder.name for placeholder in self._placeholders()}
+        return sorted(name for name in names if column_key(name) not in known)
 
     def find_missing(self, variables: Mapping[str, str]) -> list[str]:
         """Return the names of placeholders for which a row has no value, and which need one."""
         needed = {p.name for p in self._placeholders() if p.fallback is None}
-        return sorted(name for name in needed if not variables.get(name, "").strip())
+        return sorted(name for name in needed if not find_value(name, variables))
 
     def render(self, variables: Mapping[str, str]) -> PushTexts:
         """Return the texts for one row; in the link values are percent-encoded.

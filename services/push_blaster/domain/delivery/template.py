@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-_PLACEHOLDER: Final = re.compile(r"\[\[var:([A-Za-z_][A-Za-z0-9_]*)(?:\|([^\[\]|]*))?\]\]")
+from chassis.names import column_key, trim_id
+
+_PLACEHOLDER: Final = re.compile(r"\[\[var:([^\s\[\]|]+)(?:\|([^\[\]|]*))?\]\]")
 _OPENING: Final = "[["
 
 
@@ -45,7 +47,7 @@ class Template:
         """
         return "".join(
             [
-                piece if isinstance(piece, str) else escape(_find_value(piece, variables))
+                piece if isinstance(piece, str) else escape(_fill(piece, variables))
                 for piece in self.pieces
             ]
         )
@@ -56,6 +58,8 @@ def compile_template(text: str) -> Template:
     pieces: list[str | Placeholder] = []
     position = 0
     for found in _PLACEHOLDER.finditer(text):
+        if not _is_name(found[1]):
+            raise _malformed(found[0])
         pieces.append(_literal(text[position : found.start()]))
         pieces.append(Placeholder(found[1], found[2]))
         position = found.end()
@@ -66,15 +70,41 @@ def compile_template(text: str) -> Template:
 def _literal(text: str) -> str:
     start = text.find(_OPENING)
     if start >= 0:
-        raise MalformedPlaceholderError(
-            f"{text[start : start + 40]!r} is no placeholder; "
-            "write [[var:name]] or [[var:name|fallback]]."
-        )
+        raise _malformed(text[start:])
     return text
 
 
-def _find_value(placeholder: Placeholder, variables: Mapping[str, str]) -> str:
-    value = variables.get(placeholder.name, "").strip()
+def _malformed(text: str) -> MalformedPlaceholderError:
+    return MalformedPlaceholderError(
+        f"{text[:40]!r} is no placeholder; write [[var:name]] or [[var:name|fallback]]."
+    )
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a placeholder may name it: letters of any script, digits and underscores."""
+    return trim_id(name).isidentifier()
+
+
+def name_column(column: str) -> str | None:
+    """Return how a placeholder names the column; None if no placeholder can."""
+    name = "_".join(column.split())
+    return name if _is_name(name) else None
+
+
+def find_value(name: str, variables: Mapping[str, str]) -> str:
+    """Return the value of the column that `name` means, without the space around it, or "".
+
+    Case, spaces and underscores do not count; the column of the very same name comes first.
+    """
+    value = variables.get(name)
+    if value is None:
+        key = column_key(name)
+        value = next((v for column, v in variables.items() if column_key(column) == key), "")
+    return value.strip()
+
+
+def _fill(placeholder: Placeholder, variables: Mapping[str, str]) -> str:
+    value = find_value(placeholder.name, variables)
     if value:
         return value
     if placeholder.fallback is None:

@@ -7,7 +7,12 @@ from typing import Any, Final
 
 from push_blaster.adapters.audiences.frozen_audiences import read_rows
 from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES, find_excess, measure
-from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.audiences.audience import (
+    KIND_COLUMN,
+    TOKEN_COLUMN,
+    ZONE_COLUMN,
+    AudienceRow,
+)
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.delivery.message import Message
@@ -15,8 +20,6 @@ from push_blaster.domain.delivery.push_template import PushTexts, Wordings, rend
 from push_blaster.domain.devices.device import DeviceKind
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.zones import find_zone
-from push_blaster.use_cases.delivery.find_send_windows import ZONE_COLUMN
-from push_blaster.use_cases.devices.find_devices import KIND_COLUMN, TOKEN_COLUMN
 
 #: Replaces the device token of a row without one; as long as a real token.
 _SOME_TOKEN: Final = "0" * 163

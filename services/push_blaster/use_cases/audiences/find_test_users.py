@@ -1,13 +1,16 @@
 """The users who get the tests of a push, with their variables."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from push_blaster.adapters.audiences.audience_csv import open_audience, open_text
+from push_blaster.adapters.audiences.audience_csv import open_audience
 from push_blaster.adapters.audiences.audience_scripts import list_output
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
 from push_blaster.domain.audiences.audience import (
+    KIND_COLUMN,
+    TOKEN_COLUMN,
     AudienceBindingError,
     AudienceRow,
     bind_audience,
@@ -16,7 +19,6 @@ from push_blaster.domain.audiences.audience import (
 from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.context import StepContext, note
-from push_blaster.use_cases.devices.find_devices import KIND_COLUMN, TOKEN_COLUMN
 
 #: How many of the script's TEST rows are used when the automation names no test users.
 MAX_TEST_ROWS: Final = 20
@@ -49,7 +51,7 @@ def _read_test_rows(output: Path, wanted: str) -> list[AudienceRow]:
         source = bind_audience(wanted, list(list_output(output).values()), is_test=True)
     except AudienceBindingError:
         return []
-    with open_text(output / source.file_name) as file:
+    with (output / source.file_name).open("rb") as file:
         rows = open_audience(file, source.file_name).rows
-        good = [AudienceRow(UUID(row.user_id), row.variables) for row in rows if not row.problem]
-    return good[:MAX_TEST_ROWS]
+        good = islice((row for row in rows if not row.problem), MAX_TEST_ROWS)
+        return [AudienceRow(UUID(row.user_id), row.variables) for row in good]

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_table import select_timezones
-from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.audiences.audience import ZONE_COLUMN, AudienceRow
 from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.delivery.user_time import (
     DeliveryPreferences,
@@ -22,9 +22,6 @@ from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.timeline import plan_pushes
 from push_blaster.domain.zones import find_zone
 from push_blaster.use_cases.context import StepContext
-
-#: The audience column, if there is one, with the zone of a row.
-ZONE_COLUMN: Final = "timezone"
 
 
 @dataclass(frozen=True, slots=True)

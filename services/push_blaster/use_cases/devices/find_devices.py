@@ -3,18 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_source import DeviceSource
 from push_blaster.adapters.devices.device_table import MAX_DEVICES, select_addresses, select_deaths
-from push_blaster.domain.audiences.audience import AudienceRow
+from push_blaster.domain.audiences.audience import KIND_COLUMN, TOKEN_COLUMN, AudienceRow
 from push_blaster.domain.devices.device import Address, DeviceKind
-
-#: The audience columns that give the device of a row's user.
-TOKEN_COLUMN: Final = "device_token"  # noqa: S105 - a column's name
-KIND_COLUMN: Final = "device_kind"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from push_blaster.adapters.audiences.audience_csv import AudienceCsvError, write_user_ids
+from chassis.csv_reader import CsvError
+from push_blaster.adapters.audiences.audience_csv import write_user_ids
 from push_blaster.adapters.audiences.audience_scripts import (
     ScriptFailedError,
     ScriptRun,
@@ -61,8 +62,8 @@ from push_blaster.use_cases.executions.resume_execution import take_over_audienc
 #: The errors for which an audience cannot be used; each names its fault and its fix.
 FAULTS = (
     AudienceBindingError,
-    AudienceCsvError,
     AudienceTooLargeError,
+    CsvError,
     EmptyAudienceError,
     MalformedPlaceholderError,
     ParametersError,
@@ -216,7 +217,9 @@ def _note_audience(
     shown: Any = audience.bad_rows
     if shown:
         text += " Not used: " + "; ".join(f"line {b['line']} {b['problem']}" for b in shown[:5])
-    level = LogLevel.WARNING if shown else LogLevel.INFO
+    if audience.note:
+        text += f" {audience.note}"
+    level = LogLevel.WARNING if shown or audience.note else LogLevel.INFO
     note(context, execution.id, Phase.AUDIENCE_GENERATION, text, level)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Any, Final
 
-from push_blaster.adapters.audiences.audience_csv import AudienceCsvError
+from chassis.csv_reader import CsvError
 from push_blaster.adapters.audiences.uploads import read_columns
 from push_blaster.domain.audiences.audience import read_user_ids
 from push_blaster.domain.automations.automation import Push
@@ -90,7 +90,7 @@ def _read_columns(asked: AdHocRequest) -> tuple[str, ...]:
         return ()
     try:
         return read_columns(asked.file.content, asked.file.name)
-    except AudienceCsvError as error:
+    except CsvError as error:
         raise BadAdHocPushError("file", str(error)) from error
 
 

@@ -11,9 +11,9 @@ from marshmallow import INCLUDE, ValidationError, fields, validate
 
 from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.clock import utc_now
+from chassis.csv_reader import CsvError
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from push_blaster.adapters.audiences.audience_csv import AudienceCsvError
 from push_blaster.adapters.audiences.audience_split import split_audience
 
 MAX_PARTS: Final = 100
@@ -49,7 +49,7 @@ def query_audience_routes() -> Routes:
             raise ValidationError({"csvData": [NO_QUERY]})
         try:
             archive = _pack(body["csv_data"], body["split_count"])
-        except AudienceCsvError as error:
+        except CsvError as error:
             raise ValidationError({"csvData": [str(error)]}) from error
         name = f"audience_segments_{utc_now():%Y-%m-%d}.zip"
         return send_file(archive, "application/zip", as_attachment=True, download_name=name)

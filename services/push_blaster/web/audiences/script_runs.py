@@ -73,6 +73,7 @@ class FoundAudienceSchema(CamelSchema):
     columns = fields.List(fields.String())
     sample = fields.List(fields.Dict())
     problem = fields.String(allow_none=True)
+    note = fields.String()
 
 
 class RunSchema(CamelSchema):

@@ -1,18 +1,15 @@
 """What a script offers to the form of an automation: parameters, audiences, columns."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from push_blaster.adapters.audiences.script_folder import Script, ScriptFolder, ScriptNotFoundError
 from push_blaster.adapters.audiences.script_run_table import select_last_written
 from push_blaster.domain.audiences.audience import normalise
 from push_blaster.domain.audiences.script import Parameter
 from push_blaster.domain.audiences.script_run import FoundAudience
+from push_blaster.domain.delivery.template import name_column
 from push_blaster.use_cases.context import WebContext
-
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,8 @@ class ScriptOffer:
         name = normalise(audience_name or "")
         for audience in self.written:
             if audience.name == name or (not name and len(self.written) == 1):
-                names = filter(_VARIABLE.fullmatch, audience.columns)
-                return {name: _find_value(audience, name) for name in names}
+                named = ((name_column(column), column) for column in audience.columns)
+                return {name: _find_value(audience, column) for name, column in named if name}
         return {}
 
 

@@ -1,9 +1,11 @@
 """Routes about all devices: import from a file, report, removal of dead devices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from io import BufferedReader, TextIOWrapper
-from typing import BinaryIO, Final, cast
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import IO, Final
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
@@ -104,11 +106,11 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
     def import_file() -> ResponseReturnValue:
         """Register the devices of a CSV (`text/csv` or multipart `file`); `dryRun` stores none."""
         request.max_content_length = MAX_FILE
-        file = _open_body()
         dry_run = ImportQuerySchema().load({**request.args, **request.form})["dry_run"]
-        rows = read_devices(file, utc_now(), push_hosts)
-        done = import_devices(database, rows, utc_now(), dry_run=dry_run)
-        return jsonify(_show_import(done, dry_run=dry_run))
+        with _open_body() as body:
+            file = read_devices(body, "The file", utc_now(), push_hosts)
+            done = import_devices(database, file.rows, utc_now(), dry_run=dry_run)
+        return jsonify(_show_import(done, file.note, dry_run=dry_run))
 
     @routes.route("/api/devices/report", methods=["GET"])
     @routes.arguments(ReportQuerySchema, location="query", as_kwargs=True)
@@ -129,17 +131,20 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
     return routes
 
 
-def _open_body() -> TextIOWrapper:
+@contextmanager
+def _open_body() -> Iterator[IO[bytes]]:
+    """Open the CSV that came, on disk: a reader goes through it twice."""
     if request.mimetype == "text/csv":
-        binary = cast("BinaryIO", BufferedReader(request.stream))
+        with TemporaryFile() as body:
+            copyfileobj(request.stream, body)
+            yield body
     elif upload := request.files.get("file"):
-        binary = cast("BinaryIO", upload.stream)
+        yield upload.stream
     else:
         raise ValidationError({"file": ["Send a CSV as text/csv, or as multipart/form-data."]})
-    return TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
 
 
-def _show_import(done: Imported, *, dry_run: bool) -> dict[str, object]:
+def _show_import(done: Imported, note: str, *, dry_run: bool) -> dict[str, object]:
     return {
         "dryRun": dry_run,
         "rows": done.rows,
@@ -147,4 +152,5 @@ def _show_import(done: Imported, *, dry_run: bool) -> dict[str, object]:
         "unchanged": done.unchanged,
         "refused": done.bad,
         "errors": [{"line": row.line, "error": row.fault} for row in done.bad_rows],
+        **({"note": note} if note else {}),
     }

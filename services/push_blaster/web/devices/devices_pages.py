@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from io import TextIOWrapper
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -11,8 +10,9 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.csv_reader import CsvError
 from chassis.postgres import Database
-from push_blaster.adapters.devices.device_csv import DeviceCsvError, read_devices
+from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
 from push_blaster.adapters.devices.device_table import select_devices_of
 from push_blaster.use_cases.devices.import_devices import import_devices
@@ -56,13 +56,12 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
         is_trial = request.form.get("then") != "import"
         if file is None or not file.filename:
             return page(400, asked="", import_fault="Choose a CSV file first.")
-        text = TextIOWrapper(cast("BinaryIO", file.stream), "utf-8-sig", "replace", newline="")
         try:
-            rows = read_devices(text, utc_now(), push_hosts)
-            done = import_devices(database, rows, utc_now(), dry_run=is_trial)
-        except DeviceCsvError as error:
+            found = read_devices(file.stream, file.filename, utc_now(), push_hosts)
+            done = import_devices(database, found.rows, utc_now(), dry_run=is_trial)
+        except CsvError as error:
             return page(400, asked="", import_fault=str(error))
-        return page(asked="", done=done, is_trial=is_trial)
+        return page(asked="", done=done, done_note=found.note, is_trial=is_trial)
 
     @pages.post("/devices/clean-up")
     def clean_up() -> ResponseReturnValue:

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from chassis.csv_reader import CsvError
 from push_blaster.adapters.audiences import duplicate_finder
-from push_blaster.adapters.audiences.audience_csv import AudienceCsvError
 from push_blaster.adapters.audiences.frozen_audiences import (
     AudienceTooLargeError,
     EmptyAudienceError,
@@ -70,7 +70,7 @@ def test_bad_rows_are_counted_and_listed_with_their_line(tmp_path: Path) -> None
     assert [(bad["line"], str(bad["problem"]).split(":")[0]) for bad in frozen.bad_rows] == [
         (3, "missing_id"),
         (4, "invalid_uuid"),
-        (5, "bad_row"),
+        (5, "missing_id"),
         (6, "bad_row"),
         (7, "duplicate"),
     ]
@@ -82,10 +82,71 @@ def test_ids_with_path_characters_are_only_bad_rows(tmp_path: Path) -> None:
     assert (frozen.valid, frozen.distinct) == (1, 1)
 
 
-def test_bytes_that_are_no_text_spoil_only_their_own_cell(tmp_path: Path) -> None:
-    freeze(tmp_path, b"user_id,name\n" + str(ALICE).encode() + b",\xff\x00A\n")
+def test_an_unclosed_quote_gives_nobody_the_row_of_another(tmp_path: Path) -> None:
+    with pytest.raises(CsvError, match=r"a.csv, line 2: the row that begins here has a quote"):
+        freeze(tmp_path, f'user_id,first_name\n{ALICE},"unclosed\n{BOB},T')
 
-    assert users(tmp_path) == [(ALICE, {"name": "\ufffd\x00A"})]
+    assert not (tmp_path / "a.jsonl").exists()
+
+
+def test_rows_without_their_trailing_empty_cells_are_whole_rows(tmp_path: Path) -> None:
+    frozen = freeze(tmp_path, f"user_id,name,city\n{ALICE},Alice\n{BOB}\n")
+
+    assert (frozen.generated, frozen.valid, frozen.bad_rows) == (2, 2, ())
+    assert users(tmp_path) == [
+        (ALICE, {"name": "Alice", "city": ""}),
+        (BOB, {"name": "", "city": ""}),
+    ]
+
+
+@pytest.mark.parametrize("header", ["user_id,name,Name", "user_id,first name,first_name"])
+def test_a_column_that_comes_twice_is_refused(tmp_path: Path, header: str) -> None:
+    with pytest.raises(CsvError, match="which are one name"):
+        freeze(tmp_path, f"{header}\n{ALICE},a,b\n")
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_semicolons_and_tabs_separate_too(tmp_path: Path, delimiter: str) -> None:
+    freeze(tmp_path, f"user_id,name,city\n{ALICE},Alice,Bonn\n".replace(",", delimiter))
+
+    assert users(tmp_path) == [(ALICE, {"name": "Alice", "city": "Bonn"})]
+
+
+def test_utf_16_is_read_and_nul_is_refused(tmp_path: Path) -> None:
+    freeze(tmp_path, f"user_id,name\n{ALICE},Žofie\n".encode("utf-16"))
+
+    assert users(tmp_path) == [(ALICE, {"name": "Žofie"})]
+    with pytest.raises(CsvError, match="line 2: there is a NUL character"):
+        freeze(tmp_path, f"user_id,name\n{ALICE},a\0b\n")
+
+
+def test_windows_1252_is_read_and_noted(tmp_path: Path) -> None:
+    frozen = freeze(tmp_path, f"user_id,name\n{ALICE},Jürgen\n".encode("cp1252"))
+
+    assert users(tmp_path) == [(ALICE, {"name": "Jürgen"})]
+    assert "read as Windows-1252, for example 'Jürgen'" in frozen.note
+
+
+def test_ids_lose_invisible_characters_and_space(tmp_path: Path) -> None:
+    frozen = freeze(tmp_path, f"user_id\n\u200b {ALICE}\u00a0\n{BOB}\ufeff\n")
+
+    assert [user_id for user_id, _ in users(tmp_path)] == [ALICE, BOB]
+    assert frozen.bad_rows == ()
+
+
+def test_of_several_columns_of_ids_the_one_named_first_by_rule_is_taken(tmp_path: Path) -> None:
+    frozen = freeze(tmp_path, f"id,user,User Id\n7,bob,{ALICE}\n")
+
+    assert users(tmp_path) == [(ALICE, {"id": "7", "user": "bob"})]
+    assert frozen.columns == ("id", "user")
+
+
+def test_columns_that_say_where_users_are_reached_are_known_however_they_are_written(
+    tmp_path: Path,
+) -> None:
+    freeze(tmp_path, f"user_id,Device Token,TimeZone\n{ALICE},t,Europe/Berlin\n")
+
+    assert users(tmp_path) == [(ALICE, {"device_token": "t", "timezone": "Europe/Berlin"})]
 
 
 def test_a_giant_field_is_a_bad_row_and_not_the_end(tmp_path: Path) -> None:
@@ -97,8 +158,8 @@ def test_a_giant_field_is_a_bad_row_and_not_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("", AudienceCsvError, "none: the file is empty"),
-        ("name,city\nA,B\n", AudienceCsvError, "Its columns: name, city"),
+        ("", CsvError, "a.csv is empty; its first line has to name the columns"),
+        ("name,city\nA,B\n", CsvError, "Its columns: name, city"),
         ("user_id\n", EmptyAudienceError, "a header and no row"),
         ("user_id\nx\ny\n", EmptyAudienceError, "None of the 2 rows of a.csv is usable. line 2: "),
         (f"id\n{ALICE}\n{BOB}\n{CAROL}\n", AudienceTooLargeError, "more than the 2 users allowed"),

@@ -9,6 +9,7 @@ from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
     MissingVariableError,
     compile_template,
+    name_column,
 )
 from tests.builders import a_push
 
@@ -35,6 +36,9 @@ def test_a_value_that_is_missing_without_fallback_is_named() -> None:
         "[[ var:x ]]",
         "[[x]]",
         "[[var:1x]]",
+        "[[var:a-b]]",
+        "[[var:a b]]",
+        "[[var:ä b]]",
         "[[var:x|a|b]]",
         "[[",
     ],
@@ -58,6 +62,43 @@ def test_any_text_is_rendered_or_refused_but_never_changed(text: str) -> None:
         return
     if not template.placeholders:
         assert template.render({}) == text
+
+
+@pytest.mark.parametrize("name", ["имя", "नाम", "ชื่อ", "prénom", "名前", "نام\u200cکاربر", "_x1"])
+def test_a_name_may_have_letters_of_any_script(name: str) -> None:
+    assert compile_template(f"[[var:{name}|-]]").render({name: "Ada"}) == "Ada"
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("first_name", "First Name"),
+        ("firstName", "first_name"),
+        ("ИМЯ", "имя"),
+        ("prénom", "Pre\u0301nom"),
+        ("x", "X"),
+    ],
+)
+def test_a_column_is_found_however_it_is_written(name: str, column: str) -> None:
+    push = a_push(title=f"[[var:{name}]]")
+
+    assert compile_push(push).find_unknown([column]) == []
+    assert compile_push(push).find_missing({column: "Ada"}) == []
+    assert compile_push(push).render({column: "Ada"}).title == "Ada"
+
+
+def test_the_column_of_the_very_same_name_comes_first() -> None:
+    assert compile_template("[[var:Name]]").render({"name": "a", "Name": "b"}) == "b"
+
+
+def test_a_column_is_offered_under_a_name_that_finds_it() -> None:
+    assert [name_column(c) for c in ("First Name", "имя", "Preis (€)", "1st", "")] == [
+        "First_Name",
+        "имя",
+        None,
+        None,
+        None,
+    ]
 
 
 def test_values_cannot_lead_a_link_elsewhere() -> None:

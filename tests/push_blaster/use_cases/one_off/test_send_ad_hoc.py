@@ -218,7 +218,7 @@ def test_it_is_stopped_as_everything_is(bench: Bench) -> None:
         ({"user_ids": [str(ALICE)], "file": a_file("user_id")}, "userIds", "beside a file"),
         ({"user_ids": [str(UUID(int=n)) for n in range(6)]}, "userIds", "5 is the most"),
         ({"user_ids": ["alice"]}, "userIds", "'alice' is no user id"),
-        ({"file": a_file()}, "file", "no column of user ids"),
+        ({"file": a_file()}, "file", "is empty; its first line"),
         ({"file": a_file("user_id")}, "file", "no row"),
         ({"file": a_file("user_id", "alice", "bob")}, "file", "Line 2: invalid_uuid"),
     ],

@@ -59,7 +59,9 @@ def test_rows_stay_whole_whatever_is_in_their_cells(client: FlaskClient, end: st
     [
         ("id\n1\n2", 3, "csvData: The CSV has 2 rows, too few for 3 parts."),
         ("\n\n", 1, "csvData: The CSV is empty"),
-        ('id\n1\n"2', 1, "csvData: Line 3 is no CSV"),
+        ('id\n1\n"2', 1, "csvData: The CSV, line 3: the row that begins here"),
+        ("id,a\n1,2,3", 1, "csvData: The CSV, line 2: 3 cells, 2 columns"),
+        ("id,ID\n1,2", 1, "csvData: The CSV has the columns 'id' and 'ID'"),
         ("id\n1", 0, "splitCount: Must be"),
         ("id\n1", 101, "splitCount: Must be"),
         ("id\n1", "x", "splitCount: Not a valid integer"),

@@ -67,20 +67,38 @@ def test_bad_rows_are_listed_by_line_and_the_others_registered(
         f"{ALICE},no zone,Mars/Base",
         "nobody,x,",
         f"{ALICE},short",
+        f"{ALICE},long,,",
         f'{ALICE},"two\nlines",',
         f"{ALICE},better,",
     ]
 
     answer = send_csv(client, "\n".join(rows)).get_json()
 
-    assert (answer["rows"], answer["registered"], answer["refused"]) == (6, 2, 4)
+    assert (answer["rows"], answer["registered"], answer["refused"]) == (7, 3, 4)
     assert [(error["line"], error["error"][:40]) for error in answer["errors"]] == [
         (3, "token: Up to 2048 printable ASCII charac"),
         (4, "userId: Not a valid UUID."),
-        (5, "2 cells, 3 columns"),
+        (6, "4 cells, 3 columns"),
         (7, "token: Up to 2048 printable ASCII charac"),
     ]
-    assert sorted(device["token"] for device in listed(database)) == ["better", "good"]
+    assert sorted(device["token"] for device in listed(database)) == ["better", "good", "short"]
+
+
+def test_semicolons_utf_16_and_invisible_characters_around_ids_are_read(
+    client: FlaskClient, database: Database
+) -> None:
+    text = f"id;user;User Id;token\n7;bob;\u200b{ALICE} ;\ufeffa b\u00a0\n8;;{ALICE};c\u2060\n"
+
+    answer = send_csv(client, text.encode("utf-16")).get_json()
+
+    assert (answer["registered"], answer["refused"]) == (1, 1)
+    assert [device["token"] for device in listed(database)] == ["c"]
+
+
+def test_a_guess_at_the_encoding_is_told(client: FlaskClient) -> None:
+    text = f"user_id,token,city\n{ALICE},a,Köln\n".encode("cp1252")
+
+    assert "read as Windows-1252, for example 'Köln'" in send_csv(client, text).get_json()["note"]
 
 
 def test_a_dry_run_tells_the_same_and_keeps_nothing(
@@ -104,10 +122,13 @@ def test_a_form_brings_a_file_too(client: FlaskClient, database: Database) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "none: the file is empty"),
+        ("", "The file is empty; its first line has to name the columns."),
         ("user_id,name\n", "one column token. The columns: user_id, name."),
         ("token\n", "one column user_id"),
         ("user_id,token,device_token\n", "one column token"),
+        ("user_id,User Id,token\n", "which are one name"),
+        (f'user_id,token\n{ALICE},"a\n{BOB},b', "The file, line 2: the row that begins here"),
+        (f"user_id,token\n{ALICE},a\0b\n", "The file, line 2: there is a NUL character"),
     ],
 )
 def test_a_file_without_its_columns_is_refused(client: FlaskClient, text: str, said: str) -> None:

@@ -8,9 +8,9 @@ async function tellColumns(file, told) {
     ? (await file.slice(0, HEADER_BYTES).text()).replace(/^\ufeff/, "").split(/[\r\n]/)[0]
     : "";
   const names = header
-    .split(",")
-    .map((name) => name.trim().replace(/^"|"$/g, ""))
-    .filter((name) => /^[A-Za-z_]\w*$/.test(name) && !IDS.test(name));
+    .split(/[,;\t]/)
+    .map((name) => name.replace(/"/g, "").trim().replace(/\s+/g, "_"))
+    .filter((name) => /^[\p{L}_][\p{L}\p{M}\p{N}_]*$/u.test(name) && !IDS.test(name));
   told.textContent = `Placeholders: ${names.map((name) => `[[var:${name}]]`).join(" ")}`;
   told.hidden = !names.length;
 }
