@@ -172,9 +172,10 @@ def _too_slow(outputs: tuple[OutputLines, OutputLines], limits: ScriptLimits) ->
 
 
 def _check_output(run: ScriptRun) -> None:
-    """Raise ScriptFailedError if there are too many files, or too large ones."""
+    """Raise ScriptFailedError if there are too many files, too large ones, or one without name."""
     sizes = []
     for path in run.output_folder.rglob("*"):
+        _check_name(path)
         with suppress(FileNotFoundError):
             sizes.append(path.lstat().st_size)
     megabytes = sum(sizes) / 1024 / 1024
@@ -188,6 +189,16 @@ def _check_output(run: ScriptRun) -> None:
             f"The script wrote {megabytes:.0f} MB, more than the {run.limits.output_mb} of "
             "PUSH_SCRIPT_OUTPUT_MB."
         )
+
+
+def _check_name(path: Path) -> None:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path.name)
+        raise ScriptFailedError(
+            f"The script wrote a file whose name is no text in UTF-8: {name!r}."
+        ) from error
 
 
 def _read_ready(selector: selectors.BaseSelector) -> bool:

@@ -221,6 +221,9 @@ def test_it_is_stopped_as_everything_is(bench: Bench) -> None:
         ({"file": a_file()}, "file", "is empty; its first line"),
         ({"file": a_file("user_id")}, "file", "no row"),
         ({"file": a_file("user_id", "alice", "bob")}, "file", "Line 2: invalid_uuid"),
+        ({"file": a_file("id,x", f"{ALICE},", f'{BOB},"open')}, "file", "line 3: the row that"),
+        ({"file": a_file("id,x", f"{ALICE},\0")}, "file", "line 2: there is a NUL"),
+        ({"file": a_file("id,x,X", f"{ALICE},,")}, "file", "the columns 'x' and 'X'"),
     ],
 )
 def test_the_first_fault_is_told_by_its_field(
