@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from typing import Final
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 #: Characters that no eye sees: zero-width ones, the soft hyphen, and marks of direction.
 _INVISIBLE: Final = dict.fromkeys(
@@ -13,6 +13,18 @@ _INVISIBLE: Final = dict.fromkeys(
 def fold(name: str) -> str:
     """Return a form of `name` that is equal for names that differ only in case or encoding."""
     return normalize("NFC", normalize("NFC", name).casefold())
+
+
+def write_plain(name: str) -> str:
+    """Return `name`, folded, with an underscore for each character but letters and digits.
+
+    The letters of every script stay, with the marks that belong to them.
+    """
+    return "".join(mark if _is_of_a_word(mark) else "_" for mark in fold(name))
+
+
+def _is_of_a_word(mark: str) -> bool:
+    return mark.isalnum() or category(mark).startswith("M")
 
 
 @lru_cache(maxsize=4_096)

@@ -6,7 +6,7 @@ from typing import Final
 from chassis.csv_reader import CsvError
 from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
-from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
+from push_blaster.adapters.audiences.script_folder import ScriptIdClashError, ScriptNotFoundError
 from push_blaster.adapters.audiences.script_run_table import RunNotFoundError
 from push_blaster.adapters.automations.document_files import (
     BrokenDocumentError,
@@ -79,6 +79,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     PushHasBegunError: Problem(409, "Has begun"),
     ParametersError: Problem(422, "Parameters do not fit"),
     RunNotFoundError: Problem(404, "No such run"),
+    ScriptIdClashError: Problem(409, "Several scripts of one id"),
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
     SystemTemplateError: Problem(409, "System template"),

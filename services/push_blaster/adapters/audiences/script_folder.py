@@ -1,17 +1,23 @@
 """The folder of audience scripts, as their headers describe them."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chassis.names import write_plain
 from push_blaster.adapters.audiences.script_header import read_header
 from push_blaster.domain.audiences.script import Parameter
 
 
 class ScriptNotFoundError(Exception):
     """There is no script with this id."""
+
+
+class ScriptIdClashError(ScriptNotFoundError):
+    """Several scripts have that id; the message names their files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,11 @@ class Script:
     arguments: frozenset[str]
     faults: tuple[str, ...]
 
+    @property
+    def former_id(self) -> str:
+        """The id under which version 0.1.0 knew it: only letters from a to z stayed."""
+        return re.sub(r"[^a-z0-9]", "_", self.path.stem.lower())
+
 
 class ScriptFolder:
     """The scripts of one folder: every `.py` file in it."""
@@ -45,18 +56,37 @@ class ScriptFolder:
         folder.mkdir(parents=True, exist_ok=True)
 
     def list_all(self) -> list[Script]:
-        """Return every script, by file name."""
-        return [_read_script(path) for path in sorted(self.folder.glob("*.py"))]
+        """Return every script, by file name; scripts of one id say so in their faults."""
+        scripts = [_read_script(path) for path in sorted(self.folder.glob("*.py"))]
+        uses = Counter(script.id for script in scripts)
+        return [
+            replace(script, faults=(*script.faults, _describe_clash(script.id, scripts)))
+            if uses[script.id] > 1
+            else script
+            for script in scripts
+        ]
 
     def find(self, script_id: str) -> Script:
-        """Return one script; ScriptNotFoundError lists the scripts."""
-        scripts = {script.id: script for script in self.list_all()}
-        if script_id not in scripts:
-            known = ", ".join(scripts) or "none"
+        """Return one script, by its id of today or by that of a former version.
+
+        Raises: ScriptIdClashError; ScriptNotFoundError, which lists the scripts in the folder.
+        """
+        scripts = self.list_all()
+        found = [script for script in scripts if script.id == script_id]
+        found = found or [script for script in scripts if script.former_id == script_id]
+        if len(found) > 1:
+            raise ScriptIdClashError(_describe_clash(script_id, found))
+        if not found:
+            known = ", ".join(script.id for script in scripts) or "none"
             raise ScriptNotFoundError(
                 f"There is no audience script {script_id!r} in the scripts folder. Known: {known}."
             )
-        return scripts[script_id]
+        return found[0]
+
+
+def _describe_clash(script_id: str, scripts: Sequence[Script]) -> str:
+    files = ", ".join(s.path.name for s in scripts if script_id in {s.id, s.former_id})
+    return f"Several scripts have the id {script_id!r}: {files}. Rename all but one of them."
 
 
 def _read_script(path: Path) -> Script:
@@ -64,7 +94,7 @@ def _read_script(path: Path) -> Script:
     header = read_header(source)
     runtime = re.match(r"\d+", header.fields.get("runtime", ""))
     return Script(
-        id=re.sub(r"[^a-z0-9]", "_", path.stem.lower()),
+        id=write_plain(path.stem),
         name=path.stem.replace("_", " ").replace("-", " ").title(),
         path=path,
         description=header.fields.get("description", "Audience generation script"),

@@ -22,7 +22,8 @@ _DOCSTRING: Final = re.compile(
     r"""\A(?:[ \t]*(?:\#[^\n]*)?\n)*[rR]?(\"{3}|'{3})(.*?)\1""", re.DOTALL
 )
 _FIELD: Final = re.compile(r"(description|category|runtime|audiences):\s*(.+)", re.IGNORECASE)
-_AUDIENCE: Final = re.compile(r"audience\s+([\w-]+):\s*(.*)", re.IGNORECASE)
+_NAME: Final = r"[^\s,;:./()'\"]+"
+_AUDIENCE: Final = re.compile(rf"audience\s+({_NAME}):\s*(.*)", re.IGNORECASE)
 _PARAMETER: Final = re.compile(
     r"parameter\s+([A-Za-z]\w*)\s*\(([^)]*)\)\s*:?\s*(.*)", re.IGNORECASE
 )
@@ -46,7 +47,7 @@ def read_header(source: str) -> Header:
     header = Header()
     for line in _find_lines(source):
         _read_line(header, line.strip(" \t\"'#"))
-    for name in re.findall(r"[\w-]+", header.fields.get("audiences", "")):
+    for name in re.findall(_NAME, header.fields.get("audiences", "")):
         header.audiences.setdefault(name, name.replace("_", " "))
     return header
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from chassis.names import write_plain
+
 #: Columns of an audience that say where, and in which time zone, a row's user is reached.
 TOKEN_COLUMN: Final = "device_token"  # noqa: S105 - a column's name
 KIND_COLUMN: Final = "device_kind"
@@ -32,7 +34,7 @@ def read_file_name(file_name: str) -> AudienceFile:
 
     Time stamps at the end and the mark TEST, as a word of its own, are not part of the audience.
     """
-    name = normalise(file_name.removesuffix(".csv").removesuffix(".CSV"))
+    name = normalise(re.sub(r"\.csv$", "", file_name, flags=re.IGNORECASE))
     name = _TIME_STAMP.sub("", name)
     is_test = bool(_TEST_MARK.search(name))
     audience = _TEST_MARK.sub("_", name).strip("_") if is_test else name.strip("_")
@@ -40,8 +42,8 @@ def read_file_name(file_name: str) -> AudienceFile:
 
 
 def normalise(name: str) -> str:
-    """Return `name` in lower case, with every run of other characters as one underscore."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower())
+    """Return the letters and digits of `name`, whatever their case, with underscores between."""
+    return re.sub("_+", "_", write_plain(name))
 
 
 def bind_audience(
@@ -54,7 +56,8 @@ def bind_audience(
     candidates = [file for file in files if file.is_test == is_test]
     name = normalise(wanted).strip("_")
     if name not in {"", "default"}:
-        candidates = [file for file in candidates if file.audience == name]
+        named = [file for file in candidates if file.audience == name]
+        candidates = named or [file for file in candidates if _former_name(file) == name]
     if len(candidates) == 1:
         return candidates[0]
     found = ", ".join(sorted(file.file_name for file in files)) or "no CSV file at all"
@@ -68,6 +71,11 @@ def bind_audience(
         f"The audience {wanted!r} is ambiguous: {several}. "
         "Let the script write one file for each audience, and name it in the push's audienceName."
     )
+
+
+def _former_name(file: AudienceFile) -> str:
+    """Return what version 0.1.0 called the audience: only letters from a to z stayed."""
+    return re.sub(r"[^a-z0-9]+", "_", file.audience).strip("_")
 
 
 @dataclass(frozen=True, slots=True)

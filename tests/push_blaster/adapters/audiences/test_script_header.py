@@ -43,6 +43,12 @@ PARAMETERS = [
 COMMENTS = "".join(f"# {line}\n" for line in LINES.splitlines())
 
 
+def test_names_of_audiences_have_letters_of_any_script() -> None:
+    header = read_header("# audiences: покупатели, नाम\n# audience नाम: Whoever bought.\n")
+
+    assert header.audiences == {"नाम": "Whoever bought.", "покупатели": "покупатели"}
+
+
 @pytest.mark.parametrize(
     "source",
     [

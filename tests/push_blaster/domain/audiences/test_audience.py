@@ -21,6 +21,9 @@ from push_blaster.domain.audiences.audience import (
         ("a_20250818T120000Z.csv", "a", False),
         ("level-5.csv", "level_5", False),
         ("TEST.csv", "", True),
+        ("продавцы_TEST_20250818.csv", "продавцы", True),
+        ("Cafe\u0301 Gäste.Csv", "caf\u00e9_gäste", False),
+        ("ग्राहक-2.csv", "ग्राहक_2", False),
     ],
 )
 def test_a_file_name_tells_its_audience(name: str, audience: str, is_test: bool) -> None:
@@ -35,6 +38,25 @@ FILES = [read_file_name(name) for name in ("a-b_20250101_000000.csv", "a-b_TEST.
 def test_a_push_is_bound_by_name_and_never_to_a_test_file() -> None:
     assert bind_audience("A B", FILES).file_name == "a-b_20250101_000000.csv"
     assert bind_audience("a_b", FILES, is_test=True).file_name == "a-b_TEST.csv"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "other"), [("продавцы", "покупатели.csv"), ("कि", "की.csv"), ("客户", "名前.csv")]
+)
+def test_an_audience_in_another_script_is_not_given_another_one(wanted: str, other: str) -> None:
+    with pytest.raises(AudienceBindingError, match="was not written"):
+        bind_audience(wanted, [read_file_name(other)])
+
+
+def test_two_files_whose_names_become_equal_are_both_named() -> None:
+    files = [read_file_name(name) for name in ("Продавцы.csv", "продавцы.csv", "x.csv")]
+
+    with pytest.raises(AudienceBindingError, match=r"ambiguous: Продавцы\.csv, продавцы\.csv"):
+        bind_audience("ПРОДАВЦЫ", files)
+
+
+def test_a_name_that_a_former_version_gave_still_means_its_file() -> None:
+    assert bind_audience("k_ufer", [read_file_name("käufer.csv")]).file_name == "käufer.csv"
 
 
 def test_default_is_the_only_file_that_there_is() -> None:

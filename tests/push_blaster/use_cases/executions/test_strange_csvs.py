@@ -97,6 +97,17 @@ def test_placeholders_have_letters_of_any_script(bench: Bench) -> None:
     assert titles(bench) == {str(ALICE): "Привет, Жанна"}
 
 
+def test_an_audience_in_another_script_is_given_no_other_file(bench: Bench) -> None:
+    content = f"user_id,device_token\n{ALICE},a\n".encode()
+    bench.write_script(writes(content, name="покупатели.csv".encode()))
+
+    execution = bench.run(bench.start(pushes=[{"audienceName": "продавцы"}]))
+
+    assert execution.phase is Phase.FAILED
+    assert "It wrote: покупатели.csv" in (execution.reason or "")
+    assert messages(bench) == []
+
+
 def test_a_file_name_that_is_no_text_fails_the_script(bench: Bench) -> None:
     bench.write_script(writes(b"user_id\n", name=b"\xff.csv"))
 
