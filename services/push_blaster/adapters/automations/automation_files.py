@@ -1,5 +1,6 @@
 """The folder of automations."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,15 @@ from push_blaster.adapters.automations.automation_document import complete_docum
 from push_blaster.adapters.automations.document_files import DocumentFiles, DocumentKind, Listing
 from push_blaster.domain.automations.automation import Automation
 
-#: The original kept the file `migrations.json` among its automations.
+#: Among its automations the original kept the file `migrations.json`, which is none. The other
+#: reserved ids are parts of paths at which an automation would be hidden, and ids of ad hoc pushes.
 AUTOMATIONS: Final = DocumentKind(
-    noun="automation", complete=complete_document, others=frozenset({"migrations.json"})
+    noun="automation",
+    complete=complete_document,
+    others=frozenset({"migrations.json"}),
+    reserved=re.compile(
+        "migrations|new|recipes|sequences|templates|test|ad-hoc-[0-9a-f]{16}", re.IGNORECASE
+    ),
 )
 
 

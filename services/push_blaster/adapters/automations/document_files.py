@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError
 
+from chassis.names import fold
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.folder_watch import FolderWatch
 from push_blaster.adapters.automations.json_files import sync_folder, write_json
@@ -26,7 +27,7 @@ class DocumentNotFoundError(Exception):
 
 
 class DocumentExistsError(Exception):
-    """There is already a document with this id."""
+    """The id is taken, by a document or by the system itself; case does not count."""
 
 
 class BrokenDocumentError(Exception):
@@ -80,12 +81,14 @@ class DocumentKind:
     """What a folder holds.
 
     Shape: `complete` returns a document with its defaults, or raises marshmallow's ValidationError;
-    files named in `others` are not documents of the folder.
+    files named in `others` lie in the folder and are none of its documents; no new document gets an
+    id of `reserved`, which the system uses itself.
     """
 
     noun: str
     complete: Callable[[Any], Mapping[str, Any]]
     others: frozenset[str] = frozenset()
+    reserved: re.Pattern[str] = re.compile("(?!)")
 
 
 _Stamp = tuple[int, int, int]
@@ -126,16 +129,26 @@ class DocumentFiles:
         path = self._path(document_id)
         if not path.exists():
             raise self._missing(document_id)
-        return self._read_document(path)
+        try:
+            return self._read_document(path)
+        except BrokenDocumentError:
+            self._check_name(path, document_id)
+            raise
 
     def create(self, document: Mapping[str, Any]) -> None:
         """Write a new document; DocumentExistsError if its id is taken."""
-        path = self._path(document["id"])
+        document_id = document["id"]
+        path = self._path(document_id)
+        if self._kind.reserved.fullmatch(document_id):
+            raise DocumentExistsError(
+                f"id: {document_id!r} is a name that the system uses itself; choose another id."
+            )
         with self._locked():
-            if path.exists():
-                raise DocumentExistsError(
-                    f"There is a document {document['id']!r} already; choose another id."
-                )
+            for other in self.folder.iterdir():
+                if fold(other.name) == fold(path.name):
+                    raise DocumentExistsError(
+                        f"There is a document {other.stem!r} already; choose another id."
+                    )
             write_json(path, document)
 
     def replace(self, document: Mapping[str, Any], expected_version: int) -> None:
@@ -150,8 +163,7 @@ class DocumentFiles:
             if expected_version is not None:
                 self._check_version(document_id, expected_version)
             path = self._path(document_id)
-            if not path.exists():
-                raise self._missing(document_id)
+            self._check_name(path, document_id)
             path.unlink()
             sync_folder(self.folder)
 
@@ -164,6 +176,11 @@ class DocumentFiles:
         if not ID_PATTERN.fullmatch(document_id):
             raise self._missing(document_id)
         return self.folder / f"{document_id}.json"
+
+    def _check_name(self, path: Path, document_id: str) -> None:
+        """Refuse another document's file, found because the disk does not tell case apart."""
+        if path.name not in {other.name for other in self.folder.iterdir()}:
+            raise self._missing(document_id)
 
     def _missing(self, document_id: str) -> DocumentNotFoundError:
         return DocumentNotFoundError(f"There is no {self._kind.noun} {document_id!r}.")

@@ -36,6 +36,66 @@ def test_what_is_written_is_read_back_and_unknown_fields_stay(tmp_path: Path) ->
     assert files.load("news") == files.list_all().documents[0]
 
 
+class _OneCaseFiles(AutomationFiles):
+    """The files of a disk that does not tell case apart, as macOS and Windows have it."""
+
+    def _path(self, document_id: str) -> Path:
+        path = super()._path(document_id)
+        for other in list(self.folder.iterdir()):
+            if other.name.lower() == path.name.lower() and other.name != path.name:
+                alias = self.folder.parent / "other-case" / path.name
+                alias.parent.mkdir(exist_ok=True)
+                alias.unlink(missing_ok=True)
+                alias.hardlink_to(other)
+                return alias
+        return path
+
+
+def test_ids_that_differ_only_in_case_never_share_a_file(tmp_path: Path) -> None:
+    for kind in (AutomationFiles, _OneCaseFiles):
+        files = kind(tmp_path / kind.__name__)
+        files.create(a_complete(id="News"))
+
+        with pytest.raises(DocumentExistsError, match="'News' already"):
+            files.create(a_complete(id="news"))
+        with pytest.raises(DocumentNotFoundError, match="'news'"):
+            files.load("news")
+        with pytest.raises(DocumentNotFoundError, match="'news'"):
+            files.delete("news")
+        assert files.load("News")["id"] == "News"
+
+
+def test_a_broken_file_is_not_another_one_in_other_letters(tmp_path: Path) -> None:
+    files = _OneCaseFiles(tmp_path / "automations")
+    (files.folder / "News.json").write_text("{")
+
+    with pytest.raises(BrokenDocumentError):
+        files.load("News")
+    with pytest.raises(DocumentNotFoundError):
+        files.load("news")
+    with pytest.raises(DocumentExistsError):
+        files.create(a_complete(id="NEWS"))
+
+
+@pytest.mark.parametrize("name", ["migrations", "Migrations", "new", "ad-hoc-0123456789abcdef"])
+def test_names_of_the_systems_own_are_no_ids_of_new_automations(tmp_path: Path, name: str) -> None:
+    files = AutomationFiles(tmp_path)
+
+    with pytest.raises(DocumentExistsError, match="a name that the system uses itself"):
+        files.create(a_complete(id=name))
+
+    assert not (tmp_path / f"{name}.json").exists()
+
+
+def test_an_automation_that_has_such_a_name_from_before_is_read_and_changed(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    (tmp_path / "new.json").write_text(json.dumps(a_complete(id="new")))
+
+    files.replace({**files.load("new"), "version": 2}, expected_version=1)
+
+    assert files.list_all().documents[0]["version"] == 2
+
+
 def test_one_broken_file_never_hides_the_others_and_is_never_written_over(tmp_path: Path) -> None:
     files = AutomationFiles(tmp_path)
     files.create(a_complete())
