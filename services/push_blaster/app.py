@@ -106,6 +106,7 @@ def _make_routes(
     watch = ClockWatch(adapters.files, database)
     return (
         recipe_routes(
+            database,
             adapters.files,
             cancel_pending=lambda id_, reason: cancel_pending(database, id_, reason, utc_now()),
             read_statistics=lambda ids: _read_statistics(database, ids),

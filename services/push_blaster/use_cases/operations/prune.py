@@ -11,6 +11,7 @@ from typing import Final
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.access.audit_table import COLUMNS
+from push_blaster.adapters.access.idempotency_keys import delete_old_keys
 from push_blaster.adapters.audiences.uploads import list_uploads
 from push_blaster.adapters.automations.json_files import write_whole
 from push_blaster.adapters.csv_cells import write_csv
@@ -96,6 +97,7 @@ def prune(kept: Kept, now: datetime) -> Pruning:
     _until_none(kept.database, partial(delete_old_runs, ended_before=ended_before))
     forget = partial(delete_dead_devices, dead_before=_dead_before(kept, now), limit=PIECE)
     _until_none(kept.database, forget)
+    _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
     archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE)
     _until_none(kept.database, partial(archive, before=_audited_before(kept, now)))
     return found

@@ -27,8 +27,9 @@ from push_blaster.use_cases.audiences.try_script import (
     wait_for_run,
 )
 from push_blaster.web.access.audit import stops
-from push_blaster.web.frame.common_schemas import LogQuerySchema, LogSchema, StartHeadersSchema
+from push_blaster.web.frame.common_schemas import LogQuerySchema, LogSchema
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.repeatable import repeatable
 
 #: How long the original's POST waits for the end of a script before it answers 202.
 WAIT_LIMIT: Final = timedelta(seconds=60)
@@ -73,7 +74,6 @@ class FoundAudienceSchema(CamelSchema):
     columns = fields.List(fields.String())
     sample = fields.List(fields.Dict())
     problem = fields.String(allow_none=True)
-    note = fields.String()
 
 
 class RunSchema(CamelSchema):
@@ -115,7 +115,7 @@ def _add_trials(routes: Routes, database: Database, scripts: ScriptFolder) -> No
     @routes.route("/api/scripts", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(NamedTrialSchema, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, database)
     @routes.answers()
     @routes.answers(202)
     @routes.answers(500)
@@ -128,7 +128,7 @@ def _add_trials(routes: Routes, database: Database, scripts: ScriptFolder) -> No
     @routes.route("/api/scripts/<script_id>/run", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(TrialSchema, required=False, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, database)
     @routes.response(202, RunSchema)
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
     def start(**asked: Any) -> RunRecord:
@@ -146,7 +146,7 @@ def _add_runs(routes: Routes, database: Database) -> None:
         with database.transaction() as connection:
             found = select_runs(connection, script_id, before, limit)
         is_full = len(found) == limit
-        last = write_cursor(found[-1].asked_at.isoformat(), found[-1].id) if is_full else None
+        last = write_cursor(found[-1].asked_at, found[-1].id) if is_full else None
         return {"runs": found, "next_cursor": last}
 
     @routes.route(_ONE, methods=["GET"])

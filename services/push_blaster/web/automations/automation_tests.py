@@ -28,8 +28,8 @@ from push_blaster.use_cases.executions.start_execution import StartRequest, star
 from push_blaster.use_cases.executions.stop_execution import CannotStopError, stop_execution
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.log_stream import StreamShape, sse, stream_log
-from push_blaster.web.frame.common_schemas import StartHeadersSchema
 from push_blaster.web.frame.instants import InstantField
+from push_blaster.web.frame.repeatable import repeatable
 
 _ONE: Final = "/api/automation/test/<automation_id>"
 
@@ -157,7 +157,7 @@ def _add_start_and_log(routes: Routes, tests: _Tests) -> None:
     @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(StartTestSchema, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, tests.context.database)
     @routes.answers(202)
     def start(
         automation_id: str, mode: Mode, slot: datetime | None, idempotency_key: str | None

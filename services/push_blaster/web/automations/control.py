@@ -24,7 +24,7 @@ from push_blaster.use_cases.automations.control_automation import (
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.web.access.audit import stops
-from push_blaster.web.frame.common_schemas import StartHeadersSchema
+from push_blaster.web.frame.repeatable import repeatable
 
 #: The action of the later version that starts an execution.
 EXECUTE_NOW: Final = "execute_now"
@@ -60,7 +60,7 @@ def control_routes(context: WebContext) -> Routes:
     @stops(Action.PAUSE, Action.CANCEL, Action.EMERGENCY_STOP)
     @asks_for(Role.OPERATOR)
     @routes.arguments(ControlSchema, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, database)
     @routes.answers()
     @routes.answers(202)
     def act(

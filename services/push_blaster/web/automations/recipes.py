@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, ValidationError, fields, validate
 
 from chassis.clock import utc_now
+from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_document import read_automation
@@ -25,7 +26,8 @@ from push_blaster.use_cases.automations.change_automation import (
 )
 from push_blaster.use_cases.automations.list_automations import AutomationLists, ReadStatistics
 from push_blaster.web.automations.versions import check_if_match, tag
-from push_blaster.web.frame.common_schemas import BrokenFileSchema, StartHeadersSchema
+from push_blaster.web.frame.common_schemas import BrokenFileSchema
+from push_blaster.web.frame.repeatable import repeatable
 
 
 class RecipeQuerySchema(CamelSchema):
@@ -83,12 +85,15 @@ _ONE: Final = f"{_PATH}/<automation_id>"
 
 
 def recipe_routes(
-    files: AutomationFiles, cancel_pending: CancelPending, read_statistics: ReadStatistics
+    database: Database,
+    files: AutomationFiles,
+    cancel_pending: CancelPending,
+    read_statistics: ReadStatistics,
 ) -> Routes:
     """Return the routes about automations."""
     routes = Routes("recipes", __name__, description="Automations")
     _add_reads(routes, files, AutomationLists(read_statistics))
-    _add_creation(routes, files)
+    _add_creation(routes, database, files)
     _add_changes(routes, files, cancel_pending)
     return routes
 
@@ -121,10 +126,10 @@ def _add_reads(routes: Routes, files: AutomationFiles, lists: AutomationLists) -
         return tag(jsonify(success=True, data=shown, message="Found."), document)
 
 
-def _add_creation(routes: Routes, files: AutomationFiles) -> None:
+def _add_creation(routes: Routes, database: Database, files: AutomationFiles) -> None:
     @routes.route(_PATH, methods=["POST"])
     @routes.arguments(RecipeChangeSchema, example={"name": "…", "type": "recurring"})
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, database)
     @routes.alt_response(201, schema=RecipeAnswerSchema)
     def create(body: Mapping[str, Any], idempotency_key: str | None) -> ResponseReturnValue:
         """Create an automation; without an id it gets one, the same for an Idempotency-Key."""

@@ -46,9 +46,9 @@ from push_blaster.web.frame.common_schemas import (
     LogEntrySchema,
     LogQuerySchema,
     LogSchema,
-    StartHeadersSchema,
 )
 from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.repeatable import repeatable
 
 LOG_STREAM: Final = StreamShape(
     entry_id=str,
@@ -66,7 +66,7 @@ def execution_routes(context: WebContext) -> Routes:
     @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(StartExecutionSchema, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, database)
     @routes.response(202, ExecutionSchema)
     def start(
         automation_id: str,
@@ -186,7 +186,7 @@ def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
     @routes.route("/api/executions/<execution_id>/resume", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(ResumeSchema, required=False, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, context.database)
     @routes.response(202, ExecutionSchema)
     def resume(
         window_minutes: float | None, idempotency_key: str | None, execution_id: str

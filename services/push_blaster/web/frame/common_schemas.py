@@ -18,14 +18,6 @@ class LogEntrySchema(CamelSchema):
     message = fields.String()
 
 
-class StartHeadersSchema(CamelSchema):
-    """Headers of a request that may be repeated safely."""
-
-    idempotency_key = fields.String(
-        data_key="Idempotency-Key", load_default=None, validate=validate.Length(min=1, max=200)
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageQuery:
     """Query of a long list that is read page by page."""

@@ -1,7 +1,7 @@
 """Cursors: where a list that is read in pages goes on."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from marshmallow import ValidationError
@@ -11,9 +11,13 @@ B = TypeVar("B")
 
 
 def write_cursor(first: object, second: object) -> str:
-    """Return the cursor of the page after the entry with these two keys."""
-    shown = first.isoformat() if isinstance(first, datetime) else first
-    return f"{shown}|{second}"
+    """Return the cursor of the page after the entry with these two keys.
+
+    An instant ends with Z: the plus sign of +00:00 is a space in a URL that is not encoded.
+    """
+    if isinstance(first, datetime):
+        first = f"{first.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return f"{first}|{second}"
 
 
 def read_cursor(
@@ -31,7 +35,7 @@ def read_cursor(
 
 def read_instant(text: str) -> datetime:
     """Return an instant; ValueError if it has no zone."""
-    instant = datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(text.replace(" ", "+"))
     if instant.tzinfo is None:
         raise ValueError(text)
     return instant

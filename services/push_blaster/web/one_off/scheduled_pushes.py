@@ -18,8 +18,8 @@ from push_blaster.use_cases.one_off.schedule_push import (
     ScheduledPushes,
     ScheduledPushStatus,
 )
-from push_blaster.web.frame.common_schemas import StartHeadersSchema
 from push_blaster.web.frame.instants import InstantField
+from push_blaster.web.frame.repeatable import repeatable
 
 #: What a parameter of a script may be called.
 NAME: Final = validate.Regexp(r"[A-Za-z][A-Za-z0-9_]*\Z", error="Use letters, digits and '_'.")
@@ -133,7 +133,7 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
 
     @routes.route(path, methods=["POST"])
     @routes.arguments(NewPushSchema, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, pushes.context.database)
     @routes.response(200, ScheduledPushAnswerSchema)
     def schedule(idempotency_key: str | None, **asked: Any) -> dict[str, object]:
         """Schedule a push; an engine sends it. The same Idempotency-Key schedules it once."""

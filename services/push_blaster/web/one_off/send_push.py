@@ -27,7 +27,7 @@ from push_blaster.use_cases.one_off.check_ad_hoc import (
     BadAdHocPushError,
 )
 from push_blaster.use_cases.one_off.send_ad_hoc import send_ad_hoc, wait_for_end
-from push_blaster.web.frame.common_schemas import StartHeadersSchema
+from push_blaster.web.frame.repeatable import repeatable
 
 #: Ten million ids have about 370 MB.
 MAX_FILE: Final = 1024**3
@@ -106,7 +106,7 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
     @simulates
     @asks_for(Role.OPERATOR)
     @routes.doc(requestBody=_BODY)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, context.database)
     @routes.alt_response(200, schema=SentSchema)
     @routes.alt_response(202, schema=SentSchema)
     def send(idempotency_key: str | None) -> ResponseReturnValue:

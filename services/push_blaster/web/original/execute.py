@@ -15,7 +15,7 @@ from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
-from push_blaster.web.frame.common_schemas import StartHeadersSchema
+from push_blaster.web.frame.repeatable import repeatable
 
 
 class ExecuteStartSchema(CamelSchema):
@@ -41,7 +41,7 @@ def execute_routes(context: WebContext) -> Routes:
     @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(ExecuteStartSchema, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, database)
     @routes.answers(202)
     def execute_start(automation_id: str, idempotency_key: str | None) -> ResponseReturnValue:
         """Start an automation now, live; the same Idempotency-Key starts it once."""

@@ -26,7 +26,7 @@ from push_blaster.use_cases.original.control_sequence import (
     delete_sequence,
 )
 from push_blaster.web.access.audit import stops
-from push_blaster.web.frame.common_schemas import StartHeadersSchema
+from push_blaster.web.frame.repeatable import repeatable
 from push_blaster.web.original.sequence_shapes import (
     show_brief,
     show_result,
@@ -80,7 +80,7 @@ def _add_start(routes: Routes, context: WebContext) -> None:
     @simulates
     @asks_for(Role.OPERATOR)
     @routes.arguments(StartSequenceSchema, as_kwargs=True)
-    @routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+    @repeatable(routes, context.database)
     @routes.answers(202)
     def start(
         automation_id: str, idempotency_key: str | None, *, is_dry_run: bool, **_: object

@@ -60,8 +60,9 @@ def test_one_that_is_very_soon_says_when_it_can_go_out(client: FlaskClient) -> N
 
 
 def test_the_same_idempotency_key_schedules_once(client: FlaskClient) -> None:
+    push = a_push()
     answers = [
-        client.post(SCHEDULED_PUSHES, json=a_push(), headers={"Idempotency-Key": "k"}).get_json()
+        client.post(SCHEDULED_PUSHES, json=push, headers={"Idempotency-Key": "k"}).get_json()
         for _ in range(2)
     ]
 

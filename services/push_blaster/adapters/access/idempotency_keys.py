@@ -1,0 +1,48 @@
+"""The table `idempotency_keys`: with which request each key of a caller was used first."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from chassis.postgres import Connection
+from chassis.rows import execute, fetch_value
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A key as it comes with a request to a route; `request` is the SHA-256 of the request."""
+
+    route: str
+    key: str
+    request: str
+
+
+def insert_key(connection: Connection, use: KeyUse, now: datetime) -> bool:
+    """Write down the first use of a key on its route; False if there was one before."""
+    sql = """
+        INSERT INTO idempotency_keys (route, key, request, used_at)
+        VALUES (%s, %s, %s, %s)
+            ON CONFLICT DO NOTHING
+    """
+    return execute(connection, sql, (use.route, use.key, use.request, now)) == 1
+
+
+def select_request(connection: Connection, use: KeyUse) -> str | None:
+    """Return the SHA-256 of the request with which the key was used first, if it was."""
+    sql = "SELECT request FROM idempotency_keys WHERE route = %s AND key = %s"
+    found: str | None = fetch_value(connection, sql, (use.route, use.key))
+    return found
+
+
+def delete_key(connection: Connection, use: KeyUse) -> None:
+    """Forget the use of a key whose request was refused."""
+    sql = "DELETE FROM idempotency_keys WHERE route = %s AND key = %s"
+    execute(connection, sql, (use.route, use.key))
+
+
+def delete_old_keys(connection: Connection, before: datetime, most: int) -> int:
+    """Forget some uses from before then; return how many."""
+    sql = """
+        DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+               SELECT ctid FROM idempotency_keys WHERE used_at < %s LIMIT %s))
+    """
+    return execute(connection, sql, (before, most))

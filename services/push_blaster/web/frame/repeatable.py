@@ -1,0 +1,92 @@
+"""Routes whose requests may be repeated: a key stands for one request, and for no other."""
+
+from collections.abc import Callable
+from functools import wraps
+from hashlib import file_digest, sha256
+from typing import Any
+
+import orjson
+from flask import Response, request
+from marshmallow import fields, validate
+
+from chassis.bearer_auth import View, caller_only_simulates
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.schemas import CamelSchema
+from chassis.service import Routes
+from push_blaster.adapters.access.idempotency_keys import (
+    KeyUse,
+    delete_key,
+    insert_key,
+    select_request,
+)
+from push_blaster.use_cases.context import IdempotencyConflictError
+
+
+class StartHeadersSchema(CamelSchema):
+    """Headers of a request that may be repeated safely."""
+
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key", load_default=None, validate=validate.Length(min=1, max=200)
+    )
+
+
+def repeatable(routes: Routes, database: Database) -> Callable[[View], View]:
+    """Return what makes a route take an Idempotency-Key; its view gets `idempotency_key`.
+
+    The same key with another path, query or body is refused (IdempotencyConflictError); a request
+    that was refused for another reason leaves its key free.
+    """
+
+    def lay_around(view: View) -> View:
+        @wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> object:
+            key = request.headers.get("Idempotency-Key")
+            if key is None:
+                return view(*args, **kwargs)
+            use = KeyUse(f"{request.method} {request.url_rule}", key, _hash_request())
+            return _answer_once(database, use, lambda: view(*args, **kwargs))
+
+        take_headers: Callable[[View], View]
+        take_headers = routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
+        return take_headers(checked)
+
+    return lay_around
+
+
+def _answer_once(database: Database, use: KeyUse, answer: Callable[[], object]) -> object:
+    with database.transaction() as connection:
+        is_first = insert_key(connection, use, utc_now())
+        earlier = use.request if is_first else select_request(connection, use)
+    if earlier not in {None, use.request}:
+        raise IdempotencyConflictError(
+            "The Idempotency-Key was used before with another request to this route; send a new "
+            "key for a new request."
+        )
+    is_refused = True
+    try:
+        answered = answer()
+        is_refused = isinstance(answered, Response) and answered.status_code >= 400
+    finally:
+        if is_first and is_refused:
+            with database.transaction() as connection:
+                delete_key(connection, use)
+    return answered
+
+
+def _hash_request() -> str:
+    """Return a hash that is the same for the same request, however its body was packed."""
+    files: dict[str, list[str]] = {}
+    for name, upload in request.files.items(multi=True):
+        upload.stream.seek(0)
+        files.setdefault(name, []).append(file_digest(upload.stream, "sha256").hexdigest())  # type: ignore[arg-type]  # it reads
+        upload.stream.seek(0)
+    told = {
+        "path": request.path,
+        "query": sorted(request.args.items(multi=True)),
+        "json": request.get_json() if request.is_json and request.get_data() else None,
+        "form": sorted(request.form.items(multi=True)),
+        "files": files,
+        "isSimulated": caller_only_simulates(),
+    }
+    return sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
