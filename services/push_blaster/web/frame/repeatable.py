@@ -47,9 +47,9 @@ def repeatable(routes: Routes, database: Database) -> Callable[[View], View]:
             use = KeyUse(f"{request.method} {request.url_rule}", key, _hash_request())
             return _answer_once(database, use, lambda: view(*args, **kwargs))
 
-        take_headers: Callable[[View], View]
         take_headers = routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
-        return take_headers(checked)
+        described: View = take_headers(checked)
+        return described
 
     return lay_around
 
@@ -81,7 +81,7 @@ def _hash_request() -> str:
         upload.stream.seek(0)
         files.setdefault(name, []).append(file_digest(upload.stream, "sha256").hexdigest())  # type: ignore[arg-type]  # it reads
         upload.stream.seek(0)
-    told = {
+    parts = {
         "path": request.path,
         "query": sorted(request.args.items(multi=True)),
         "json": request.get_json() if request.is_json and request.get_data() else None,
@@ -89,4 +89,4 @@ def _hash_request() -> str:
         "files": files,
         "isSimulated": caller_only_simulates(),
     }
-    return sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
