@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from marshmallow import ValidationError
 
@@ -91,7 +91,12 @@ class DocumentKind:
     reserved: re.Pattern[str] = re.compile("(?!)")
 
 
-_Stamp = tuple[int, int, int]
+class _Stamp(NamedTuple):
+    """What changes whenever a file is written."""
+
+    modified_ns: int = 0
+    size: int = 0
+    inode: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,5 +246,5 @@ def _stamp(entry: os.DirEntry[str]) -> _Stamp:
     except FileNotFoundError:
         raise
     except OSError:
-        return 0, 0, 0
-    return status.st_mtime_ns, status.st_size, status.st_ino
+        return _Stamp()
+    return _Stamp(status.st_mtime_ns, status.st_size, status.st_ino)

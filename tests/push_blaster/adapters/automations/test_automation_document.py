@@ -128,6 +128,28 @@ def test_the_calendars_date_and_time_of_the_original_stand_in() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scheduledDate", 20260201),
+        ("scheduledDate", "soon"),
+        ("scheduledDate", ["2026-02-01"]),
+        ("scheduledTime", 905),
+        ("scheduledTime", "noon"),
+    ],
+)
+def test_the_other_name_of_a_day_or_time_is_refused_if_it_cannot_be_read(
+    name: str, value: object
+) -> None:
+    schedule = {"frequency": "once", "scheduledDate": "2026-02-01", "scheduledTime": "9:05"}
+
+    with pytest.raises(ValidationError) as refused:
+        complete_document(a_document(schedule={**schedule, name: value}))
+
+    assert list(refused.value.messages) == ["schedule"]
+    assert name in str(refused.value.messages)
+
+
+@pytest.mark.parametrize(
     ("path", "value", "fault"),
     [
         (["id"], "../../etc/passwd", "id: Use letters, digits"),
