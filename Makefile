@@ -13,6 +13,9 @@ KILLS ?= 1000
 SEED ?= 1
 # make day MINUTES=60 compresses a day into so many, with a fault a minute.
 MINUTES ?= 60
+# make stories STORIES=1000 SECONDS=60 tries so many, and mixes for so long.
+STORIES ?= 1000
+SECONDS ?= 60
 # Programs that some measurements need.
 NGINX := /usr/lib/nginx/modules/ngx_http_echo_module.so
 WRK := /usr/bin/wrk
@@ -90,6 +93,10 @@ screenshots: install ## Draw every page, in the light and dark theme and on a ph
 ##@ Test it for longer, and measure it
 fuzz: install ## Send CASES= generated requests to all routes; answers must fit the OpenAPI document
 	@FUZZ_CASES=$(CASES) $(BIN)/pytest -q -n $(J) tests/fuzz
+
+stories: install ## Compare cadence with a model in STORIES= stories; mix all it does for SECONDS= on 3 replicas
+	@PUSH_STORIES=$(STORIES) PUSH_MIX_SECONDS=$(SECONDS) $(BIN)/pytest -q -n0 \
+	  tests/cadence_service/test_model.py tests/cadence_service/test_everything_at_once.py
 
 audit: install ## Look up known vulnerabilities of the pinned dependencies, and run ruff's security rules
 	@$(BIN)/ruff check --quiet --select S . && echo "ruff S: nothing found."

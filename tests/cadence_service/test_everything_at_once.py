@@ -1,6 +1,6 @@
 """Everything at once over three replicas: caps, slots and history stay exact.
 
-PUSH_MIX_SECONDS says how long; a minute is usual.
+PUSH_MIX_SECONDS says how long; `make stories` mixes for a minute.
 """
 
 import os
@@ -23,7 +23,7 @@ from chassis.postgres import BulkDatabase
 from chassis.rows import fetch_all, fetch_value
 from tests.cadence_service.replicas import call, release, reserve, running_replicas, settle
 
-SECONDS: Final = float(os.environ.get("PUSH_MIX_SECONDS", "60"))  # noqa: TID251 - how long to mix
+SECONDS: Final = float(os.environ.get("PUSH_MIX_SECONDS", "15"))  # noqa: TID251 - how long to mix
 CALLERS: Final = 9
 USERS: Final = [UUID(int=n * (2**128 // 900) + 7) for n in range(900)]
 #: The cap that callers work under; rules that are changed meanwhile never loosen it.
