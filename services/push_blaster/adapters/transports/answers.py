@@ -16,12 +16,12 @@ MAX_BODY: Final = 4_096
 Answer = TypeVar("Answer")
 
 
-def explain(status: str, hint: str, words: str) -> str:
+def explain(status: str, hint: str, text: str) -> str:
     """Return the reason of a refusal: the status, what an operator can do, the provider's words.
 
     Units: at most 500 characters, so that every store takes it.
     """
-    reason = ": ".join(part for part in (status, hint, " ".join(words.split())) if part)
+    reason = ": ".join(part for part in (status, hint, " ".join(text.split())) if part)
     return storable(reason) or ""
 
 

@@ -65,13 +65,13 @@ def read_answer(status: int, body: bytes) -> Judgement:
     error = error if isinstance(error, Mapping) else {}
     code = _find_code(error)
     head = f"{status} {code or error.get('status') or 'no code'}"
-    words = error.get("message")
-    words = words if isinstance(words, str) else body.decode(errors="replace")
+    text = error.get("message")
+    text = text if isinstance(text, str) else body.decode(errors="replace")
     hint = _HINTS.get(code or "", "") or ("" if code else _HINTS_BY_STATUS.get(status, ""))
     pause_s = QUOTA_PAUSE_S if status == 429 else None
     is_dead = code == "UNREGISTERED" or (status == 400 and _blames_token(error))
     meaning = Outcome.TOKEN_DEAD if is_dead else _meaning(status, code)
-    return Judgement(meaning, explain(head, hint, words), pause_s=pause_s)
+    return Judgement(meaning, explain(head, hint, text), pause_s=pause_s)
 
 
 def _read_success(status: int, document: Mapping[str, Any]) -> Judgement:

@@ -125,12 +125,12 @@ class PostTransport:
         user_id, headers = attempt.message.user_id, attempt.headers
         if outcome is Outcome.SENT:
             return Delivery(user_id, outcome, headers.get("location", "")[:500] or None)
-        words = attempt.body.decode(errors="replace")
-        hint = self._format.hint(attempt.status, words) or _HINTS.get(attempt.status, "")
+        text = attempt.body.decode(errors="replace")
+        hint = self._format.hint(attempt.status, text) or _HINTS.get(attempt.status, "")
         return Delivery(
             user_id,
             outcome,
-            reason=explain(str(attempt.status), hint, words),
+            reason=explain(str(attempt.status), hint, text),
             retry_after_s=read_retry_after(headers.get("retry-after", ""), utc_now()),
             is_over_quota=attempt.status == 429,
         )

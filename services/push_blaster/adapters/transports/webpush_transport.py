@@ -74,8 +74,8 @@ def _is_dead(status: int, body: bytes) -> bool:
     return isinstance(document, dict) and document.get("errno") == _UNKNOWN_SUBSCRIPTION
 
 
-def _hint(status: int, words: str) -> str:
-    known = (hint for sign, hint in _HINTS.items() if sign in words)
+def _hint(status: int, text: str) -> str:
+    known = (hint for sign, hint in _HINTS.items() if sign in text)
     return next(known, _REFUSED if status in {401, 403} else "")
 
 
