@@ -5,7 +5,6 @@ from typing import Final
 
 from flask import Flask
 
-from cadence_service.adapters.history_csv import HistoryCsvError
 from cadence_service.settings import CadenceSettings
 from cadence_service.use_cases.import_history import ImportRefusedError
 from cadence_service.web.audience import audience_routes
@@ -24,6 +23,7 @@ from cadence_service.web.reservations import reservation_routes
 from cadence_service.web.rules import rule_routes
 from cadence_service.web.users import user_routes
 from chassis.bearer_auth import knows
+from chassis.csv_reader import CsvError
 from chassis.http.fast_json import FastJson
 from chassis.logs import configure_logs
 from chassis.postgres import BulkDatabase
@@ -59,7 +59,7 @@ def create_app(settings: CadenceSettings | None = None) -> Flask:
         problems=PROBLEMS,
     )
     api = frame_service(app, frame)
-    app.register_error_handler(HistoryCsvError, answer_bad_file)
+    app.register_error_handler(CsvError, answer_bad_file)
     app.register_error_handler(ImportRefusedError, answer_refused)
     api.register_blueprint(
         probe_routes(

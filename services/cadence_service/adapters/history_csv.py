@@ -1,25 +1,28 @@
 """The CSV of a history, or of an audience, row by row: good rows, and bad ones with why."""
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, TextIO
+from itertools import starmap
+from typing import IO, Final
 from uuid import UUID
 
 from cadence_service.adapters.notification_record import MessageTexts
 from cadence_service.domain.user_ids import is_user_id
+from chassis.csv_reader import CsvError, CsvFile, read_csv
+from chassis.names import trim_id
 
 REQUIRED_COLUMNS: Final = ("user_id", "layer_id", "push_title", "sent_at")
-ID_COLUMNS: Final = ("user_id", "userid", "id", "user id", "user")
+MORE_COLUMNS: Final = ("push_body", "audience_description", "deep_link")
+ID_COLUMNS: Final = ("user_id", "id", "user")
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class HistoryCsvError(Exception):
-    """The file as a whole cannot be read; `missing_columns` says which ones it lacks."""
+class HistoryCsvError(CsvError):
+    """The file lacks columns; `missing_columns` says which ones."""
 
-    def __init__(self, message: str, missing_columns: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, missing_columns: Sequence[str]) -> None:
         """Take what is wrong."""
         super().__init__(message)
         self.missing_columns = list(missing_columns)
@@ -37,11 +40,25 @@ class PastSend:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One row of the file: a send, or what is wrong with it. Rows are counted from 2, as lines."""
+    """One row of the file: a send, or what is wrong with it.
+
+    Shape: `number` is the line in which the row begins, counted from 1.
+    """
 
     number: int
     send: PastSend | None
     errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryCsv:
+    """The rows of a file, read as they are asked for; CsvError may come with each of them.
+
+    Shape: `note` is what a person should know about the file, or empty.
+    """
+
+    rows: Iterator[HistoryRow]
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,74 +73,47 @@ class OneSend:
 ReadCells = Callable[[Mapping[str, str]], tuple[PastSend | None, list[str]]]
 
 
-def read_history(file: TextIO, now: datetime) -> Iterator[HistoryRow]:
-    """Yield the rows of a history up to `now`; HistoryCsvError if columns are missing."""
-    reader = csv.reader(file)
-    header = _read_header(reader)
-    missing = [name for name in REQUIRED_COLUMNS if name not in header]
+def read_history(file: IO[bytes], name: str, now: datetime) -> HistoryCsv:
+    """Read a history up to `now`; CsvError, HistoryCsvError if columns are missing."""
+    table = read_csv(file, name)
+    columns = {column: table.find_column(column) for column in (*REQUIRED_COLUMNS, *MORE_COLUMNS)}
+    missing = [column for column in REQUIRED_COLUMNS if columns[column] is None]
     if missing:
         raise HistoryCsvError(f"Missing columns: {', '.join(missing)}.", missing)
-    return _read_rows(reader, header, partial(_read_past_send, now))
+    return _read_rows(table, columns, partial(_read_past_send, now))
 
 
-def read_audience(file: TextIO, send: OneSend) -> Iterator[HistoryRow]:
-    """Yield the rows of an audience as sends; HistoryCsvError if no column has user ids."""
-    reader = csv.reader(file)
-    header = _read_header(reader)
-    column = next((name for name in header if name in ID_COLUMNS), None)
-    if column is None:
+def read_audience(file: IO[bytes], name: str, send: OneSend) -> HistoryCsv:
+    """Read an audience as sends; CsvError, HistoryCsvError if no column has user ids."""
+    table = read_csv(file, name)
+    place = table.find_column(*ID_COLUMNS)
+    if place is None:
+        columns = ", ".join(table.columns)
         raise HistoryCsvError(
-            f"No column of user ids ({', '.join(ID_COLUMNS)}). Its columns: {', '.join(header)}.",
-            ["user_id"],
+            f"No column of user ids ({', '.join(ID_COLUMNS)}). Its columns: {columns}.", ["user_id"]
         )
 
     def read_cells(cells: Mapping[str, str]) -> tuple[PastSend | None, list[str]]:
-        user_id, errors = _read_user(cells[column])
+        user_id, errors = _read_user(cells["user_id"])
         if user_id is None:
             return None, errors
         return PastSend(user_id, send.layer_id, send.sent_at, send.texts), []
 
-    return _read_rows(reader, header, read_cells)
-
-
-def _read_header(reader: Iterator[list[str]]) -> list[str]:
-    try:
-        header = [cell.strip().lower() for cell in next(reader, [])]
-    except csv.Error as error:
-        raise HistoryCsvError(f"The header is no CSV: {error}.") from error
-    if not any(header):
-        raise HistoryCsvError("The file is empty: it needs a header and at least one row.")
-    return header
+    return _read_rows(table, {"user_id": place}, read_cells)
 
 
 def _read_rows(
-    reader: Iterator[list[str]], header: Sequence[str], read_cells: ReadCells
-) -> Iterator[HistoryRow]:
-    number = 1
-    while True:
-        number += 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield HistoryRow(number, None, (str(error),))
-            continue
-        if fault := _find_fault(cells, header):
-            yield HistoryRow(number, None, (fault,))
-            continue
-        trimmed = (cell.strip() for cell in cells)
-        send, errors = read_cells(dict(zip(header, trimmed, strict=True)))
-        yield HistoryRow(number, send, tuple(errors))
+    table: CsvFile, columns: Mapping[str, int | None], read_cells: ReadCells
+) -> HistoryCsv:
+    places = {name: place for name, place in columns.items() if place is not None}
 
+    def read_row(number: int, cells: list[str] | str) -> HistoryRow:
+        if isinstance(cells, str):
+            return HistoryRow(number, None, (cells,))
+        send, errors = read_cells({name: cells[place].strip() for name, place in places.items()})
+        return HistoryRow(number, send, tuple(errors))
 
-def _find_fault(cells: Sequence[str], header: Sequence[str]) -> str | None:
-    """Return why nothing can be made of a row, whatever its columns mean."""
-    if len(cells) != len(header):
-        return f"{len(cells)} cells, {len(header)} columns"
-    if any("\0" in cell for cell in cells):
-        return "it holds the character NUL (U+0000)"
-    return None
+    return HistoryCsv(starmap(read_row, table.rows), table.note)
 
 
 def _read_past_send(now: datetime, cells: Mapping[str, str]) -> tuple[PastSend | None, list[str]]:
@@ -145,6 +135,7 @@ def _read_past_send(now: datetime, cells: Mapping[str, str]) -> tuple[PastSend |
 
 
 def _read_user(text: str) -> tuple[UUID | None, list[str]]:
+    text = trim_id(text)
     if not text:
         return None, ["user_id is missing"]
     if not is_user_id(text):

@@ -1,9 +1,9 @@
 """Routes of the tools for historical data, as the original named them, and of their imports."""
 
 from collections.abc import Mapping
-from io import TextIOWrapper
 from typing import Any, Final
 
+import structlog
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, ValidationError, fields, validate, validates
@@ -31,10 +31,13 @@ from cadence_service.use_cases.import_history import (
     undo_import,
 )
 from chassis.clock import utc_now
+from chassis.csv_reader import CsvError
 from chassis.postgres import BulkDatabase
 from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+
+log = structlog.get_logger()
 
 #: A million rows of history are about 200 MB.
 MAX_FILE: Final = 2 * 1024**3
@@ -168,7 +171,8 @@ def _add_imports(routes: Routes, imports: ImportQueue) -> None:
         form = ImportFormSchema().load(request.form)
         file = _find_file("file")
         asked = _make_request("restore", form, file)
-        return _answer_import(asked, imports.run(asked, read_history(_text(file), utc_now())))
+        history = read_history(file.stream, asked.file_name, utc_now())
+        return _answer_import(asked, imports.run(asked, history.rows), history.note)
 
     @routes.route("/convert-audience-to-history", methods=["POST"])
     @routes.doc(requestBody=_multipart("audienceFile", ConversionFormSchema))
@@ -182,9 +186,10 @@ def _add_imports(routes: Routes, imports: ImportQueue) -> None:
         )
         if form["sent_at"] > utc_now():
             raise ValidationError({"sentAt": ["Lies in the future; history has only past sends."]})
-        rows = read_audience(_text(file), OneSend(form["layer_id"], form["sent_at"], texts))
         asked = _make_request("convert", form, file)
-        return _answer_import(asked, imports.run(asked, rows))
+        send = OneSend(form["layer_id"], form["sent_at"], texts)
+        history = read_audience(file.stream, asked.file_name, send)
+        return _answer_import(asked, imports.run(asked, history.rows), history.note)
 
 
 def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
@@ -242,10 +247,6 @@ def _find_file(name: str) -> FileStorage:
     return file
 
 
-def _text(file: FileStorage) -> TextIOWrapper:
-    return TextIOWrapper(file.stream, encoding="utf-8-sig", errors="replace", newline="")
-
-
 def _make_request(kind: str, form: Mapping[str, Any], file: FileStorage) -> ImportRequest:
     return ImportRequest(
         kind=kind,
@@ -255,11 +256,14 @@ def _make_request(kind: str, form: Mapping[str, Any], file: FileStorage) -> Impo
     )
 
 
-def _answer_import(asked: ImportRequest, found: ImportResult) -> Response:
+def _answer_import(asked: ImportRequest, found: ImportResult, note: str) -> Response:
     done = "would be imported" if asked.dry_run else "imported"
+    if note:
+        log.warning("import_note", import_id=found.import_id, note=note)
+    counted = f"{found.inserted} {done}, {found.duplicates} duplicates, {found.bad} bad."
     return jsonify(
         success=True,
-        message=f"{found.inserted} {done}, {found.duplicates} duplicates, {found.bad} bad.",
+        message=f"{counted} {note}".strip(),
         details={
             "importId": found.import_id,
             "totalRows": found.total,
@@ -281,7 +285,8 @@ def answer_refused(error: ImportRefusedError) -> Response:
     return problem_response(400, "Bad Request", str(error), details=details)
 
 
-def answer_bad_file(error: HistoryCsvError) -> Response:
-    """Answer what the file lacks, in the shape of the original."""
-    details = {"invalidRows": [], "missingColumns": error.missing_columns, "totalRows": 0}
+def answer_bad_file(error: CsvError) -> Response:
+    """Answer what is wrong with the file as a whole, in the shape of the original."""
+    missing = error.missing_columns if isinstance(error, HistoryCsvError) else []
+    details = {"invalidRows": [], "missingColumns": missing, "totalRows": 0}
     return problem_response(400, "Bad Request", str(error), details=details)

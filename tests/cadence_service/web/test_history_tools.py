@@ -1,8 +1,8 @@
 """The historical-data tools."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
+from chassis.rows import fetch_values
 from tests.people import ALICE, BOB, CAROL
 
 NOON = utc_now().replace(microsecond=0) - timedelta(hours=1)
@@ -35,7 +36,6 @@ def count(database: BulkDatabase) -> int:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (f"{BOB},3,a\0b,2026-11-24", "NUL"),
         (f"{BOB},3,a,0001-01-01T00:00+14:00", "between 1970 and now"),
         (f"{BOB},3,a,9999-12-31T23:00-12:00", "between 1970 and now"),
     ],
@@ -57,11 +57,34 @@ def test_an_instant_may_have_an_offset_that_postgresql_does_not_know(cadence: Fl
     assert answer.get_json()["details"]["insertedRows"] == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f'{BOB},3,"Seeds,{NOON.isoformat()}', 'has a quote (") that is not closed'),
+        (f'{BOB},3,"Seeds"x,{NOON.isoformat()}', "text after the closing quote"),
+        (f"{BOB},3,a\0b,2026-11-24", "NUL"),
+    ],
+)
+def test_a_file_whose_rows_cannot_be_told_apart_is_refused_with_the_line(
+    cadence: FlaskClient, database: BulkDatabase, line: str, said: str
+) -> None:
+    after = [a_row(UUID(int=n)) for n in range(1, 2_115)]
+
+    refused = restore(cadence, "\n".join([HEADER, a_row(), line, *after]))
+
+    assert refused.status_code == 400
+    assert "history.csv, line 3: " in refused.get_json()["error"]
+    assert said in refused.get_json()["error"]
+    assert count(database) == 0, "no good row is swallowed, and none is kept"
+    known = cadence.get("/imports").get_json()["imports"]
+    assert all(one["state"] == "failed" and "line 3" in one["reason"] for one in known)
+
+
 def test_a_header_that_is_no_csv_is_told_of(cadence: FlaskClient) -> None:
     answer = restore(cadence, HEADER + "," + "x" * 140_000)
 
     assert answer.status_code == 400
-    assert "The header is no CSV" in answer.get_json()["error"]
+    assert "history.csv cannot be read: in the header" in answer.get_json()["error"]
 
 
 def test_a_restored_history_counts_at_once(cadence: FlaskClient) -> None:
@@ -85,6 +108,7 @@ def test_good_rows_are_imported_and_each_bad_one_is_listed(
             f"nobody,9,,{NOON.isoformat()}",
             f"{BOB},3abc,T,yesterday",
             f"{BOB},3,T",
+            f"{BOB},3,T,{NOON.isoformat()},",
             a_row(CAROL, title='"Seeds, and more ""quoted"""'),
         ]
     )
@@ -95,9 +119,10 @@ def test_good_rows_are_imported_and_each_bad_one_is_listed(
         "Row 3: user_id 'nobody' is no UUID; layer_id '9' is no layer (1 to 5); "
         "push_title is missing",
         "Row 4: layer_id '3abc' is no layer (1 to 5); sent_at 'yesterday' is no instant (ISO 8601)",
-        "Row 5: 3 cells, 4 columns",
+        "Row 5: sent_at is missing",
+        "Row 6: 5 cells, 4 columns",
     ]
-    assert (details["insertedRows"], details["invalidCount"]) == (2, 3)
+    assert (details["insertedRows"], details["invalidCount"]) == (2, 4)
     with database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT push_title FROM notification_history WHERE user_id = %s", (CAROL,))
         assert cursor.fetchall() == [('Seeds, and more "quoted"',)]
@@ -166,7 +191,8 @@ def test_an_import_can_be_listed_and_undone(cadence: FlaskClient, database: Bulk
 @pytest.mark.parametrize(
     ("text", "said", "missing"),
     [
-        ("", "The file is empty", []),
+        ("", "history.csv is empty", []),
+        ("user_id,User ID\n", "are one name", []),
         ("user_id,sent_at\n", "Missing columns: layer_id, push_title.", ["layer_id", "push_title"]),
     ],
 )
@@ -190,13 +216,65 @@ def test_what_is_no_csv_file_is_refused(cadence: FlaskClient) -> None:
     assert "'x.png' is no CSV file" in picture.get_json()["error"]
 
 
-def test_a_bom_any_line_ending_and_odd_bytes_are_read(cadence: FlaskClient) -> None:
-    raw = f"\ufeff{HEADER}\r\n{a_row()}\r\n{a_row(BOB, title='Frühling')}\r\n".encode()
-    file = (BytesIO(raw + f"{CAROL},3,".encode() + b"\xff," + NOON.isoformat().encode()), "H.CSV")
+def restore_bytes(cadence: FlaskClient, raw: bytes) -> Any:
+    file = (BytesIO(raw), "H.CSV")
+    return cadence.post("/restore-historical-data", data={"file": file})
 
-    answer = cadence.post("/restore-historical-data", data={"file": file})
 
-    assert answer.get_json()["details"]["insertedRows"] == 3
+SPRING: Final = "\n".join([HEADER, a_row(title="Frühling"), a_row(BOB, title="Märkte"), "", ""])
+
+
+@pytest.mark.parametrize(
+    ("raw", "note"),
+    [
+        (SPRING.encode(), ""),
+        (SPRING.encode("utf-8-sig"), ""),
+        (SPRING.encode("utf-16"), ""),
+        (SPRING.replace("\n", "\r\n").encode(), ""),
+        (SPRING.replace(",", ";").encode(), ""),
+        (SPRING.replace(",", "\t").encode(), ""),
+        (SPRING.replace("user_id", "User ID").encode(), ""),
+        (SPRING.encode("cp1252"), "was read as Windows-1252, for example 'Frühling'"),
+        (SPRING.encode("latin-1"), "was read as Windows-1252, for example 'Frühling'"),
+    ],
+)
+def test_every_usual_way_to_save_a_history_is_read(
+    cadence: FlaskClient, database: BulkDatabase, raw: bytes, note: str
+) -> None:
+    answer = restore_bytes(cadence, raw).get_json()
+
+    assert (answer["details"]["totalRows"], answer["details"]["insertedRows"]) == (2, 2)
+    assert note in answer["message"]
+    assert ("Windows" in answer["message"]) == bool(note)
+    with database.transaction() as connection:
+        titles = fetch_values(connection, "SELECT push_title FROM notification_history")
+    assert sorted(titles) == ["Frühling", "Märkte"]
+
+
+def test_bytes_in_two_encodings_are_refused_with_their_line(cadence: FlaskClient) -> None:
+    raw = f"{HEADER}\n{a_row(title='Frühling')}\n".encode() + a_row(BOB, title="ü").encode("cp1252")
+
+    refused = restore_bytes(cadence, raw)
+
+    assert refused.status_code == 400
+    assert "H.CSV, line 3: the bytes are neither UTF-8 nor" in refused.get_json()["error"]
+
+
+def test_a_history_may_have_dates_only_and_nothing_of_the_future(
+    cadence: FlaskClient, database: BulkDatabase
+) -> None:
+    tomorrow = f"{utc_now() + timedelta(days=1):%F}"
+    rows = [f"{ALICE},3,T,2026-01-05", f"{BOB},3,T,{tomorrow}", f"{CAROL},3,T,2200-01-01"]
+
+    details = restore(cadence, "\n".join([HEADER, *rows])).get_json()["details"]
+
+    assert details["errors"] == [
+        f"Row 3: sent_at '{tomorrow}' is not between 1970 and now",
+        "Row 4: sent_at '2200-01-01' is not between 1970 and now",
+    ]
+    with database.transaction() as connection:
+        found = fetch_values(connection, "SELECT sent_at FROM user_notifications")
+    assert found == [datetime(2026, 1, 5, tzinfo=UTC)]
 
 
 def convert(cadence: FlaskClient, text: str, **form: str) -> Any:
