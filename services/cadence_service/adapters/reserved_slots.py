@@ -31,8 +31,8 @@ class ReservedSends:
     actual_instants: Sequence[datetime]
 
 
-def lock_users(connection: BulkConnection, buckets: Sequence[int]) -> None:
-    """Let nobody else judge users of these buckets until the transaction ends.
+def lock_users(connection: BulkConnection, buckets: Sequence[int]) -> bool:
+    """Let nobody else judge users of these buckets until the transaction ends; True.
 
     This must be a statement of its own: the next statement then sees all that earlier holders of
     the locks wrote. Shape: `buckets` are in ascending order, so that callers never deadlock.
@@ -42,6 +42,21 @@ def lock_users(connection: BulkConnection, buckets: Sequence[int]) -> None:
         "SELECT pg_advisory_xact_lock(%(space)s, b) FROM unnest(%(buckets)s::int[]) b",
         {"space": LOCK_SPACE, "buckets": list(buckets)},
     )
+    return True
+
+
+def try_lock_users(connection: BulkConnection, buckets: Sequence[int]) -> bool:
+    """Do the same if nobody else holds any of these locks; else return False.
+
+    Then the transaction may hold some of the locks, and has to end. Shape: as of `lock_users`.
+    """
+    are_locked: bool = fetch_value(
+        connection,
+        "SELECT bool_and(pg_try_advisory_xact_lock(%(space)s, b))"
+        " FROM unnest(%(buckets)s::int[]) b",
+        {"space": LOCK_SPACE, "buckets": list(buckets)},
+    )
+    return are_locked
 
 
 def reserve_slots(connection: BulkConnection, reservation_id: int, users: UserIds) -> None:

@@ -1,7 +1,7 @@
 """Filter an audience, and reserve a slot of each eligible user for one send."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,7 +32,7 @@ from cadence_service.adapters.reservation_table import (
     open_reservation,
     select_reservation,
 )
-from cadence_service.adapters.reserved_slots import lock_users, reserve_slots
+from cadence_service.adapters.reserved_slots import lock_users, reserve_slots, try_lock_users
 from cadence_service.domain.user_ids import UserIds, read_uuids, without
 from cadence_service.use_cases.filter_audience import (
     FilteredAudience,
@@ -140,7 +140,7 @@ def _reserve(
     parts = _split(question.asked.users)
     # Reservations that come at once begin with different parts, and wait less for one another.
     first = reservation.id % max(len(parts), 1)
-    decided = run_in_lanes(partial(_decide, database, case), parts[first:] + parts[:first])
+    decided = _decide_all(database, case, parts[first:] + parts[:first])
     if in_force.fault:
         log_failed_open(question, in_force.fault)
     return _answer(database, case, decided)
@@ -214,11 +214,33 @@ def _split(users: UserIds) -> list[_Part]:
     return [*parts, _Part(buckets, slice(begun, len(users)))] if buckets else parts
 
 
-def _decide(database: BulkDatabase, case: _Case, part: _Part) -> dict[str, Indexes]:
-    """Return the users of a part that each rule holds back, as decided now or before."""
+def _decide_all(
+    database: BulkDatabase, case: _Case, parts: Sequence[_Part]
+) -> list[dict[str, Indexes]]:
+    """Decide every part, and last those that another reservation is deciding at present.
+
+    So no connection waits for a lock while there is something else to decide.
+    """
+    tried = run_in_lanes(partial(_decide, database, case, try_lock_users), parts)
+    busy = [part for part, found in zip(parts, tried, strict=True) if found is None]
+    waited = run_in_lanes(partial(_decide, database, case, lock_users), busy)
+    return [found for found in (*tried, *waited) if found is not None]
+
+
+def _decide(
+    database: BulkDatabase,
+    case: _Case,
+    lock: Callable[[BulkConnection, Sequence[int]], bool],
+    part: _Part,
+) -> dict[str, Indexes] | None:
+    """Return the users of a part that each rule holds back, as decided now or before.
+
+    None means that `lock` did not get the locks.
+    """
     users, reservation_id = case.question.asked.users[part.span], case.reservation.id
     with database.transaction() as connection:
-        lock_users(connection, part.buckets)
+        if not lock(connection, part.buckets):
+            return None
         if not holds_slots(connection, reservation_id):
             raise _ended(connection, case.reservation.key)
         is_new = not is_decided(connection, reservation_id, part.number)
