@@ -37,6 +37,7 @@ REFUSALS: dict[str, tuple[int, str, str | None, dict[str, str]]] = {
     "stranger": (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", {}),
     "busy": (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", {"retry-after": "0"}),
     "patient": (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", {"retry-after": "1"}),
+    "hour": (503, "UNAVAILABLE", "UNAVAILABLE", {"retry-after": "3600"}),
     "down": (503, "UNAVAILABLE", "UNAVAILABLE", {}),
     "broken": (500, "INTERNAL", "INTERNAL", {}),
 }

@@ -237,6 +237,18 @@ def settle(
     )
 
 
+def fail_dead(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]) -> int:
+    """Let messages to devices that were called dead count as failed; return how many did."""
+    return execute(
+        connection,
+        f"""
+        UPDATE deliveries SET state = 'failed'
+         WHERE {_ON_PAGE} AND user_id = ANY(%(users)s::uuid[]) AND state = 'token_dead'
+        """,  # noqa: S608 - a constant
+        {**page._asdict(), "users": array_of(user_ids)},
+    )
+
+
 def defer(
     connection: Connection, page: LedgerPage, deferrals: Sequence[Deferral], now: datetime
 ) -> None:

@@ -25,6 +25,7 @@ from push_blaster.domain.delivery.message import (
     Delivery,
     Message,
     Outcome,
+    ProviderAwayError,
     TransportUnavailableError,
 )
 
@@ -71,9 +72,14 @@ class FcmTransport:
     ) -> Iterator[Delivery]:
         """Yield the outcome of each message as it becomes known.
 
+        If Google gives out no access tokens at present, every message is `DEFERRED`.
         Raises: TransportUnavailableError if FCM refuses our account or has no valid certificate.
         """
-        sending = _Sending(self._options, self._tokens, self._multiplexer)
+        try:
+            sending = _Sending(self._options, self._tokens, self._multiplexer)
+        except ProviderAwayError as error:
+            reason = str(error)
+            return (Delivery(m.user_id, Outcome.DEFERRED, reason=reason) for m in messages)
         return sending.run(messages, should_stop)
 
     def check(self) -> None:
@@ -99,6 +105,7 @@ class _Sending:
         self._open = 0
         self._again: list[Request] = []
         self._fault: str | None = None
+        self._away: str | None = None
 
     def run(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
@@ -187,6 +194,8 @@ class _Sending:
             self._get_new_token()
         elif request.tries > 1 or self._call.stops_at is not None:
             self._fault = f"FCM refuses our credentials: {judged.reason}"
+        if self._away is not None:
+            return Delivery(request.about.user_id, Outcome.DEFERRED, reason=self._away)
         if self._fault is not None:
             return Delivery(request.about.user_id, Outcome.NOT_SENT, reason=judged.reason)
         request.headers = self._headers
@@ -200,6 +209,8 @@ class _Sending:
         try:
             self._tokens.renew(self._token)
             self._token = self._tokens.get()
+        except ProviderAwayError as error:
+            self._away = str(error)
         except TransportUnavailableError as error:
             self._fault = str(error)
         self._headers = _headers(self._token)

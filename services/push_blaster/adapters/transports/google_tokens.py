@@ -3,17 +3,16 @@
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import requests
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import TransportError
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
 
 from chassis.clock import utc_now
-from push_blaster.domain.delivery.message import TransportUnavailableError
+from push_blaster.domain.delivery.message import ProviderAwayError, TransportUnavailableError
 
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 RENEW_BEFORE: Final = timedelta(minutes=5)
@@ -33,11 +32,16 @@ class GoogleTokens:
             raise TransportUnavailableError(f"FIREBASE_PRIVATE_KEY is no key: {error}") from error
         session = requests.Session()
         session.verify = str(ca_file) if ca_file else True
-        self._request = partial(Request(session), timeout=TIMEOUT_S)
+        self._http: Any = Request(session)
+        self._status = 0
         self._lock = threading.Lock()
 
     def get(self) -> str:
-        """Return a token valid for the next minutes; TransportUnavailableError if there is none."""
+        """Return a token that is valid for the next minutes.
+
+        Raises: ProviderAwayError if Google cannot be asked; TransportUnavailableError if Google
+        refuses our account.
+        """
         with self._lock:
             if self._ends_soon():
                 self._refresh()
@@ -54,7 +58,21 @@ class GoogleTokens:
         return expiry is None or expiry.replace(tzinfo=UTC) - utc_now() < RENEW_BEFORE
 
     def _refresh(self) -> None:
+        self._status = 0
         try:
-            self._credentials.refresh(self._request)
-        except GoogleAuthError as error:
-            raise TransportUnavailableError(f"No access token for FCM: {error}") from error
+            self._credentials.refresh(self._ask)
+        except Exception as error:
+            reason = f"No access token for FCM: {error}"
+            if isinstance(error, TransportError) or self._is_away():
+                raise ProviderAwayError(reason) from error
+            raise TransportUnavailableError(reason) from error
+
+    def _ask(self, *args: Any, **options: Any) -> Any:
+        response = self._http(*args, **{**options, "timeout": TIMEOUT_S})
+        self._status = response.status
+        return response
+
+    def _is_away(self) -> bool:
+        """Return whether the last answer is none of Google's about our account."""
+        refuses = 400 <= self._status < 500 and self._status not in {408, 429}
+        return self._status > 0 and not refuses

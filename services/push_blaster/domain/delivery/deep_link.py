@@ -7,6 +7,8 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 _SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
+#: The schemes of the web: their links lead to a host. Other schemes may belong to an app.
+_WEB: Final = frozenset({"http", "https"})
 #: What comes before path, query and fragment.
 _ORIGIN: Final = re.compile(r"[^/?#]*(?://[^/?#]*)?")
 
@@ -15,7 +17,8 @@ _ORIGIN: Final = re.compile(r"[^/?#]*(?://[^/?#]*)?")
 class LinkPolicy:
     """Where the deep links of messages may lead.
 
-    Shape: a host stands for itself and its subdomains; no `hosts` at all allows every host.
+    Shape: a host stands for itself and its subdomains; no `hosts` at all allows every host. A link
+    with an app's scheme and without a host, as `garden:///home`, leads into the app.
     """
 
     schemes: frozenset[str] = frozenset({"https"})
@@ -50,6 +53,12 @@ def _find_origin_fault(origin: str, policy: LinkPolicy) -> str | None:
 def _find_target_fault(parts: SplitResult, policy: LinkPolicy) -> str | None:
     if parts.scheme not in policy.schemes:
         return f"has the scheme {parts.scheme!r}; allowed: {', '.join(sorted(policy.schemes))}"
+    if parts.scheme not in _WEB and not parts.netloc and not parts.path:
+        return None
+    return _find_host_fault(parts, policy)
+
+
+def _find_host_fault(parts: SplitResult, policy: LinkPolicy) -> str | None:
     host = parts.hostname
     if host is None or "@" in parts.netloc:
         return "names no host, or a user before it"

@@ -54,6 +54,10 @@ class Outcome(StrEnum):
     DRY_RUN = "dry_run"
 
 
+#: The outcomes after which a message is not sent again.
+FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN})
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """The outcome of one message, the provider's id of it when sent, the reason when not.
@@ -112,3 +116,7 @@ def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:
 
 class TransportUnavailableError(Exception):
     """No message can be sent at present; no device is the reason."""
+
+
+class ProviderAwayError(TransportUnavailableError):
+    """The provider is away, as in an outage: a later try may well succeed."""

@@ -32,15 +32,19 @@ class RetryPolicy:
     ) -> datetime | None:
         """Return when to try again after `tried`, or None if its time is up.
 
-        Shape: the pause is what the provider asks for plus up to a tenth, else half the backoff to
-        the whole of it. `jitter` is between 0 and 1, so that not all messages come back at once.
+        Shape: the pause is what the provider asks for plus up to a tenth, within the budget; else
+        half the backoff to the whole of it. `jitter` is between 0 and 1, so that not all messages
+        come back at once.
         """
+        last = tried.since + self.budget
         if asked_s:
-            # Longer than the budget is as good as for ever, and no peer's number overflows.
-            asked = min(asked_s, self.budget.total_seconds() + 1)
-            pause = timedelta(seconds=asked * (1 + jitter / 10))
-        else:
-            longest = min(LONGEST, self.backoff * 2 ** min(tried.times - 1, 20))
-            pause = longest * (1 + jitter) / 2
-        due_at = now + pause
-        return due_at if due_at - tried.since <= self.budget else None
+            if self.is_too_long(tried, now, asked_s):
+                return None
+            return min(now + timedelta(seconds=asked_s * (1 + jitter / 10)), last)
+        longest = min(LONGEST, self.backoff * 2 ** min(tried.times - 1, 20))
+        due_at = now + longest * (1 + jitter) / 2
+        return due_at if due_at <= last else None
+
+    def is_too_long(self, tried: Tried, now: datetime, asked_s: float) -> bool:
+        """Return whether the pause that the provider asks for ends after the budget."""
+        return asked_s > (tried.since + self.budget - now).total_seconds()

@@ -8,6 +8,8 @@ from typing import Final
 
 #: With fewer tried messages a failure rate means nothing.
 RATE_SAMPLE: Final = 50
+#: With fewer outcomes of a batch, a provider that calls most of the devices dead is believed.
+DEAD_SAMPLE: Final = 20
 #: Audiences that are smaller, now and before, never drift: their sizes are random.
 DRIFT_FLOOR: Final = 1_000
 
@@ -20,6 +22,7 @@ class ViolationType(StrEnum):
     AUDIENCE_DRIFT = "audience_drift"
     FAILURE_RATE_EXCEEDED = "failure_rate_exceeded"
     EXECUTION_TIMEOUT = "execution_timeout"
+    MANY_DEAD_DEVICES = "many_dead_devices"
 
 
 class Severity(StrEnum):
@@ -47,6 +50,11 @@ def exceeds_failure_rate(sent: int, failed: int, limit: float | None) -> bool:
     """
     tried = sent + failed
     return limit is not None and tried >= RATE_SAMPLE and failed / tried > limit
+
+
+def are_hardly_dead(dead: int, outcomes: int) -> bool:
+    """Return whether a batch calls so many devices dead that something else is wrong."""
+    return outcomes >= DEAD_SAMPLE and dead > outcomes / 2
 
 
 def find_size_drift(size: int, earlier: Sequence[int], factor: float) -> str | None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -135,6 +136,7 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         resend_in_doubt=resend,
         keep_slots=ReservedSlots(context, execution, keys, is_new=snapshot.is_first).keep,
         tally=lambda outcomes: _tally(context.database, execution, batch, outcomes),
+        report=partial(report, context, execution),
         left=left,
     )
     try:

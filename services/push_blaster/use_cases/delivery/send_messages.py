@@ -22,16 +22,18 @@ from push_blaster.adapters.delivery.delivery_ledger import (
 )
 from push_blaster.adapters.delivery.outcome_journal import PageJournal
 from push_blaster.adapters.delivery.send_metrics import count_outcomes
-from push_blaster.adapters.devices.device_table import mark_devices_dead
 from push_blaster.domain.delivery.ledger import LedgerPage, Refusal
 from push_blaster.domain.delivery.message import (
+    FINAL,
     Delivery,
     Message,
     Outcome,
     TransportUnavailableError,
 )
 from push_blaster.domain.delivery.retry import Tried
+from push_blaster.domain.executions.safeguards import Violation
 from push_blaster.use_cases.context import Pacer, SendContext, StepContext, StepStoppedError
+from push_blaster.use_cases.delivery.bury_devices import BatchVerdicts
 from push_blaster.use_cases.delivery.reach_devices import reach_devices
 from push_blaster.use_cases.delivery.record_outcomes import LedgerOutlet, OutcomeRecorder
 
@@ -63,7 +65,8 @@ class SendTask:
 
     Shape: `may_send` holds the permission to send until its transaction ends; `keep_slots` is
     called before every claim, so that a slow send keeps its reserved slots; `tally` is called
-    after it with the outcomes, and may raise StepFailedError.
+    after it with the outcomes, and may raise StepFailedError; `report` is told if the provider
+    calls too many devices dead to be believed.
     """
 
     page: LedgerPage
@@ -71,6 +74,7 @@ class SendTask:
     should_stop: Callable[[], bool]
     keep_slots: Callable[[], None] = lambda: None
     tally: Callable[[Counter[Outcome]], None] = lambda _: None
+    report: Callable[[Violation], None] = lambda _: None
     resend_in_doubt: bool = True
     left: Unfinished = Unfinished()
 
@@ -81,7 +85,7 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
     Every outcome of what was claimed stands in the ledger before more is claimed.
     Raises: StepStoppedError when sending is not permitted any more; TransportUnavailableError.
     """
-    recorder = _recorder(context, task.page)
+    recorder, verdicts = _recorder(context, task.page), BatchVerdicts()
     try:
         begun = 0
         while begun < len(messages):
@@ -91,11 +95,25 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
             begun += allowed
             task.keep_slots()
             claimed = _claim(context, task, chunk)
-            task.tally(_send_claimed(context, task, recorder, claimed))
+            task.tally(_send_claimed(context, task, recorder, claimed, verdicts))
             if task.should_stop():
                 raise StepStoppedError("stopped between messages")
     finally:
         recorder.close()
+        failed = _judge_devices(context, task, verdicts)
+    if failed:
+        task.tally(Counter({Outcome.FAILED: failed}))
+
+
+def _judge_devices(context: StepContext, task: SendTask, verdicts: BatchVerdicts) -> int:
+    """Mark devices as dead; or keep them all, report why, and return how many messages failed."""
+    violation = verdicts.find_violation(task.page.position)
+    if violation is None:
+        verdicts.bury(context)
+        return 0
+    failed = verdicts.fail(context, task.page)
+    task.report(violation)
+    return failed
 
 
 def _recorder(context: SendContext, page: LedgerPage) -> OutcomeRecorder:
@@ -156,13 +174,18 @@ def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> li
 
 
 def _send_claimed(
-    context: SendContext, task: SendTask, recorder: OutcomeRecorder, messages: list[Message]
+    context: SendContext,
+    task: SendTask,
+    recorder: OutcomeRecorder,
+    messages: list[Message],
+    verdicts: BatchVerdicts,
 ) -> Counter[Outcome]:
     """Send claimed messages, those of unknown outcome again, and settle every one of them."""
     outcomes: Counter[Outcome] = Counter()
     for _ in range(ROUNDS):
         deliveries = _send_once(context, task, recorder, messages)
-        outcomes.update(d.outcome for d in deliveries if d.outcome in _FINAL)
+        verdicts.note(deliveries)
+        outcomes.update(d.outcome for d in deliveries if d.outcome in FINAL)
         unknown = {d.user_id for d in deliveries if d.outcome is Outcome.IN_DOUBT}
         messages = [message for message in messages if message.user_id in unknown]
         if not messages or not task.resend_in_doubt or task.should_stop():
@@ -198,7 +221,6 @@ def _send_once(
         reason = f"the transport failed after the send began: {error}"
         recorder.record([Delivery(u, Outcome.IN_DOUBT, reason=reason) for u in open_users])
     recorder.write_all()
-    _mark_devices_dead(context, begun)
     return begun
 
 
@@ -220,9 +242,8 @@ def _record(
     return begun + unknown + [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
 
 
-_FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN})
 #: What goes to the ledger at once; who is in doubt may be sent to again first.
-_RECORDED: Final = _FINAL | {Outcome.NOT_SENT}
+_RECORDED: Final = FINAL | {Outcome.NOT_SENT}
 
 
 def _sort_deferred(
@@ -241,18 +262,28 @@ def _sort_deferred(
         asked_s = delivery.retry_after_s
         due_at = context.limits.retry.next_try(tried, context.clock(), asked_s, jitter)
         if due_at is None:
-            reason = f"given up after {tried.times} tries: {delivery.reason}"
+            reason = _why_given_up(context, tried, delivery)
             given_up.append(Delivery(user_id, Outcome.FAILED, reason=reason))
         else:
             deferrals.append(Deferral(user_id, delivery.reason, tried.times, due_at))
     return deferrals, given_up
 
 
+def _why_given_up(context: StepContext, tried: Tried, delivery: Delivery) -> str:
+    policy, asked_s = context.limits.retry, delivery.retry_after_s or 0.0
+    why = f"given up after {tried.times} tries: "
+    if policy.is_too_long(tried, context.clock(), asked_s):
+        budget_s = policy.budget.total_seconds()
+        why += f"the provider asks for a pause of {asked_s:.0f} s, and the retry budget "
+        why += f"(PUSH_RETRY_BUDGET_SECONDS) is {budget_s:.0f} s: "
+    return f"{why}{delivery.reason}"
+
+
 def _inform_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
     outcomes = Counter(delivery.outcome for delivery in group)
     over_quota = sum(delivery.is_over_quota for delivery in group)
     failed = outcomes[Outcome.DEFERRED] + outcomes[Outcome.IN_DOUBT] - over_quota
-    succeeded = sum(outcomes[outcome] for outcome in _FINAL)
+    succeeded = sum(outcomes[outcome] for outcome in FINAL)
     pacer.note(succeeded, failed, over_quota)
 
 
@@ -265,13 +296,6 @@ def _settle(context: StepContext, page: LedgerPage, deliveries: Sequence[Deliver
     if deliveries:
         with context.database.transaction() as connection:
             settle(connection, page, deliveries, context.clock())
-
-
-def _mark_devices_dead(context: StepContext, deliveries: Iterable[Delivery]) -> None:
-    dead = [device for delivery in deliveries for device in delivery.dead_devices]
-    if dead:
-        with context.database.transaction() as connection:
-            mark_devices_dead(connection, dead, context.clock())
 
 
 def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from push_blaster.use_cases.context import (
     StepContext,
     StepFailedError,
     note,
+    report,
     watch_for_stop,
 )
 from push_blaster.use_cases.delivery.personalise import personalise
@@ -131,6 +133,7 @@ def _send_tests(
         page=page,
         may_send=may_send,
         should_stop=watch_for_stop(context, may_send),
+        report=partial(report, context, execution),
         left=left,
     )
     try:

@@ -268,6 +268,47 @@ def test_a_token_server_that_refuses_stops_the_send_before_it_begins(
     assert not fcm.requests
 
 
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_token_server_that_is_away_defers_every_message(
+    transport: FcmTransport, fcm: FcmServer, google: TokenServer, status: int
+) -> None:
+    google.status = status
+
+    deferred = send(transport, "ok-1", "ok-2")
+
+    assert {d.outcome for d in deferred.values()} == {Outcome.DEFERRED}
+    assert (deferred["ok-1"].reason or "").startswith("No access token for FCM")
+    assert not fcm.requests
+    google.status = 200
+    assert send(transport, "ok-1")["ok-1"].outcome is Outcome.SENT
+
+
+def test_a_token_server_that_goes_away_in_mid_send_fails_nobody(
+    transport: FcmTransport, fcm: FcmServer, google: TokenServer
+) -> None:
+    send(transport, "ok-0")
+    fcm.accepted_token = "token-2"
+    google.status = 503
+
+    outcomes = send(transport, *[f"ok-{n}" for n in range(1, 20)])
+
+    assert {d.outcome for d in outcomes.values()} == {Outcome.DEFERRED}
+
+
+def test_a_token_server_that_is_not_there_is_away(keys: tuple[str, str], fcm: FcmServer) -> None:
+    account = {
+        "client_email": "push@garden.test",
+        "private_key": keys[0],
+        "token_uri": "http://localhost:9/token",
+    }
+    transport = FcmTransport(options_for(fcm), GoogleTokens(account, None))
+
+    delivery = send(transport, "ok-1")["ok-1"]
+    transport.close()
+
+    assert delivery.outcome is Outcome.DEFERRED
+
+
 def test_threads_ask_for_one_token_between_them(tokens: GoogleTokens, google: TokenServer) -> None:
     assert {tokens.get() for _ in range(5)} == {"token-1"}
     tokens.renew("token-1")

@@ -9,7 +9,15 @@ SCHEMES, HOSTS = frozenset({"https", "app"}), frozenset({"example.com"})
 
 @pytest.mark.parametrize(
     "link",
-    ["", "https://example.com", "https://shop.example.com/a?b=c#d", "app://example.com/x"],
+    [
+        "",
+        "https://example.com",
+        "https://shop.example.com/a?b=c#d",
+        "app://example.com/x",
+        "app:///home",
+        "app:///orders/7?from=push#top",
+        "app:/home",
+    ],
 )
 def test_these_are_allowed(link: str) -> None:
     assert LinkPolicy(SCHEMES, HOSTS).find_fault(link) is None
@@ -29,6 +37,11 @@ def test_these_are_allowed(link: str) -> None:
         ("https://exam\nple.com", "control characters"),
         ("https://ex\u0430mple.com", "not ASCII"),
         ("https:///path", "names no host"),
+        ("https:/path", "names no host"),
+        ("other:///home", "scheme 'other'"),
+        ("app://me@/home", "a user before it"),
+        ("app://evil.example/home", "leads to 'evil.example'"),
+        ("app:alert(1)", "names no host"),
         ("https://[::1", "is no URL"),
     ],
 )

@@ -29,3 +29,9 @@ def test_a_message_whose_time_is_up_is_given_up() -> None:
 
     assert POLICY.next_try(Tried(2, NOON), now, None, 0.0) is None
     assert POLICY.next_try(Tried(1, now), now, None, 0.0) is not None
+
+
+def test_a_pause_of_the_provider_is_kept_up_to_the_end_of_the_budget() -> None:
+    assert POLICY.next_try(Tried(1, NOON), NOON, 600, 1.0) == NOON + timedelta(minutes=10)
+    assert POLICY.next_try(Tried(1, NOON), NOON, 601, 0.0) is None
+    assert POLICY.next_try(Tried(1, NOON), NOON, 999_999_999_999_999, 1.0) is None

@@ -108,6 +108,33 @@ def test_whoever_is_never_taken_is_given_up_within_the_budget(bench: Bench, fcm:
     assert tries > 2
 
 
+def test_a_pause_longer_than_the_budget_is_the_reason_of_a_failure(
+    bench: Bench, fcm: FcmServer
+) -> None:
+    execution = bench.run(start(bench, "hour", "ok-1"))
+
+    (delivery,) = [d for d in bench.deliveries(execution.id) if d["state"] == "failed"]
+    assert delivery["reason"] == (
+        "given up after 1 tries: the provider asks for a pause of 3600 s, and the retry budget "
+        "(PUSH_RETRY_BUDGET_SECONDS) is 600 s: 503 UNAVAILABLE: UNAVAILABLE"
+    )
+
+
+def test_a_pause_within_the_budget_is_waited_for(bench: Bench, fcm: FcmServer) -> None:
+    patience = RetryPolicy(budget=timedelta(hours=2))
+    bench.change(limits=replace(bench.context.limits, retry=patience))
+    execution_id = start(bench, "hour-1-a", "ok-1")
+
+    bench.work()
+    bench.now += timedelta(minutes=59)
+    bench.work()
+    assert bench.funnel(execution_id)["deferred"] == 1
+    bench.now += timedelta(minutes=8)
+    bench.work()
+
+    assert bench.funnel(execution_id)["sent"] == 2
+
+
 def test_a_stop_leaves_who_waits_in_doubt_if_an_earlier_attempt_may_have_arrived(
     bench: Bench, fcm: FcmServer
 ) -> None:
