@@ -82,6 +82,7 @@ def install_page_frame(app: Flask) -> None:
             "csrf_token": csrf_token,
             "once": partial(token_urlsafe, 12),
             "now": utc_now(),
+            "span_units": template_filters.SPAN_UNITS,
         }
 
     @app.after_request

@@ -78,6 +78,13 @@ MODES: Final[Mapping[str, str]] = {
     "test-scheduled-send": "Scheduled test",
 }
 
+#: The units of a length of time, in seconds, each with its smaller unit; times.js reads them too.
+SPAN_UNITS: Final = (
+    (86_400, "d", 3_600, "h"),
+    (3_600, "h", 60, "min"),
+    (60, "min", 1, "s"),
+)
+
 LAYERS: Final[Mapping[int, str]] = {
     1: "Platform-wide moment",
     2: "Product or trend trigger",
@@ -113,18 +120,10 @@ def countdown(at: datetime, now: datetime) -> Markup:
 def span(length: timedelta) -> str:
     """Return a length of time in its two largest units."""
     seconds = int(length.total_seconds())
-    for size, large, per, small in (
-        (86_400, "d", 3_600, "h"),
-        (3_600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
+    for size, large, per, small in SPAN_UNITS:
         if seconds >= size:
             rest = seconds % size // per
-            return (
-                f"{seconds // size} {large} {rest} {small}"
-                if rest
-                else f"{seconds // size} {large}"
-            )
+            return f"{seconds // size} {large}" + (f" {rest} {small}" if rest else "")
     return f"{seconds} s"
 
 

@@ -1,21 +1,21 @@
-// What every page does: the viewer's own times, countdowns, live parts, dialogues, keys.
-import { keepTimes } from "./times.js";
+// The script of every page: times, live parts, dialogs, logs, keys, forms.
+import { runClocks } from "./times.js";
 import { keepLive } from "./live.js";
 import { openDialogs } from "./dialogs.js";
 import { followLogs } from "./log.js";
 import { listenToKeys } from "./keys.js";
-import { tellOfWork } from "./busy.js";
+import { showBusyForms } from "./busy.js";
 import { dismissToasts } from "./toasts.js";
 import { edit } from "./editor.js";
 import { compose } from "./compose.js";
 
 if (window.innerWidth < 832) document.querySelector(".menu")?.removeAttribute("open");
-keepTimes();
+runClocks();
 keepLive();
 openDialogs();
 followLogs();
 listenToKeys();
-tellOfWork();
+showBusyForms();
 dismissToasts();
 edit();
 compose();

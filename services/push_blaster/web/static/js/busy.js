@@ -1,11 +1,11 @@
-// A form that takes its time says so, and is not sent twice.
+// A form that takes long says so, and cannot be sent twice.
 function showBusy(form) {
-  const said = document.createElement("p");
-  said.className = "hint";
-  said.setAttribute("role", "status");
-  said.textContent = form.dataset.busy;
-  form.append(said);
-  // Only afterwards, or the button that was pressed would not be sent.
+  const note = document.createElement("p");
+  note.className = "hint";
+  note.setAttribute("role", "status");
+  note.textContent = form.dataset.busy;
+  form.append(note);
+  // After the event: a disabled button would not be part of what is sent.
   setTimeout(() =>
     form.querySelectorAll("button").forEach((button) => {
       button.disabled = true;
@@ -13,7 +13,7 @@ function showBusy(form) {
   );
 }
 
-export function tellOfWork() {
+export function showBusyForms() {
   for (const form of document.querySelectorAll("form[data-busy]")) {
     form.addEventListener("submit", () => showBusy(form));
   }

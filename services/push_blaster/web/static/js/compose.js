@@ -1,9 +1,9 @@
-// The form of one push: its looks follow as one types, and a chosen file tells its variables.
+// The form of one push: the preview follows what is typed, and a chosen file lists its placeholders.
 const WAIT_MS = 300;
 const HEADER_BYTES = 64 * 1024;
 const IDS = /^(user[_ ]?id|id|user)$/i;
 
-async function tellColumns(file, told) {
+async function showColumns(file, list) {
   const header = file
     ? (await file.slice(0, HEADER_BYTES).text()).replace(/^\ufeff/, "").split(/[\r\n]/)[0]
     : "";
@@ -11,8 +11,8 @@ async function tellColumns(file, told) {
     .split(/[,;\t]/)
     .map((name) => name.replace(/"/g, "").trim().replace(/\s+/g, "_"))
     .filter((name) => /^[\p{L}_][\p{L}\p{M}\p{N}_]*$/u.test(name) && !IDS.test(name));
-  told.textContent = `Placeholders: ${names.map((name) => `[[var:${name}]]`).join(" ")}`;
-  told.hidden = !names.length;
+  list.textContent = `Placeholders: ${names.map((name) => `[[var:${name}]]`).join(" ")}`;
+  list.hidden = !names.length;
 }
 
 export function compose() {
@@ -32,9 +32,9 @@ export function compose() {
     clearTimeout(waiting);
     waiting = setTimeout(preview, WAIT_MS);
   });
-  // What was typed before this ran is shown, too.
+  // Text may have been typed before this script ran.
   if (form.elements.title.value !== form.elements.title.defaultValue) preview();
   form.elements.file.addEventListener("change", () =>
-    tellColumns(form.elements.file.files[0], form.querySelector("[data-columns]")),
+    showColumns(form.elements.file.files[0], form.querySelector("[data-columns]")),
   );
 }

@@ -1,4 +1,4 @@
-// Pages that ask whether something is meant, shown as a dialogue over the page that led there.
+// Pages that ask for a confirmation open as a dialog over the page with the link.
 async function open(link) {
   const answer = await fetch(link.href);
   if (!answer.ok || answer.redirected) return location.assign(link.href);

@@ -1,6 +1,6 @@
-// The automation's form: its buttons change it in place, its plan and looks follow as one types.
-import { offerPlaceholders, takePlaceholders } from "./placeholders.js";
-import { tellOwnTimes } from "./times.js";
+// The form of an automation: its buttons change it in place; plan and preview follow what is typed.
+import { showPlaceholderButtons, insertPlaceholders } from "./placeholders.js";
+import { showOwnTimes } from "./times.js";
 
 const WAIT_MS = 500;
 
@@ -14,12 +14,12 @@ function showFitting(form) {
 
 function prepare(form) {
   form.querySelector("[data-script]").hidden = true;
-  offerPlaceholders(form);
+  showPlaceholderButtons(form);
 }
 
 const written = (form) => new URLSearchParams(new FormData(form)).toString();
 
-// Asks for the form as it is after a change, and again if something was typed meanwhile.
+// Fetches the form as it is after a change; fetches it again if the user typed in the meantime.
 async function fetchChanged(form, change) {
   for (;;) {
     const sent = written(form);
@@ -37,15 +37,15 @@ async function rearrange(form, change) {
   const page = await fetchChanged(form, change);
   if (!page) return;
   const { id, selectionStart, selectionEnd } = document.activeElement;
-  const hasGoneOn = document.activeElement !== began;
+  const hasMoved = document.activeElement !== began;
   for (const part of form.querySelectorAll("[data-part]"))
     part.replaceWith(page.querySelector(`[data-part="${part.dataset.part}"]`));
   prepare(form);
   const next = document.getElementById(
-    hasGoneOn ? id : page.querySelector("form.editor").dataset.focus,
+    hasMoved ? id : page.querySelector("form.editor").dataset.focus,
   );
   next?.focus();
-  if (hasGoneOn && selectionStart != null) next?.setSelectionRange(selectionStart, selectionEnd);
+  if (hasMoved && selectionStart != null) next?.setSelectionRange(selectionStart, selectionEnd);
 }
 
 export function edit() {
@@ -61,7 +61,7 @@ export function edit() {
     if (!answer?.ok) return;
     const here = form.querySelector("[data-preview-here]");
     here.innerHTML = await answer.text();
-    tellOwnTimes(here);
+    showOwnTimes(here);
   };
   const soon = () => {
     clearTimeout(waiting);
@@ -86,7 +86,7 @@ export function edit() {
   });
   form.addEventListener("input", soon);
   prepare(form);
-  takePlaceholders(form);
+  insertPlaceholders(form);
   showFitting(form);
   document.querySelector("[data-summary]")?.focus();
 }

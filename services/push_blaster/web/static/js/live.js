@@ -1,5 +1,5 @@
-// Parts of a page that are fetched anew while the page is looked at.
-import { tellOwnTimes } from "./times.js";
+// Parts of a page that are fetched again and again while the page is visible.
+import { showOwnTimes } from "./times.js";
 
 async function refresh(part) {
   if (document.hidden || document.querySelector("dialog[open]")) return;
@@ -23,7 +23,7 @@ async function refresh(part) {
   part.innerHTML = html;
   if (focused)
     part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-  tellOwnTimes(part);
+  showOwnTimes(part);
   if (part.querySelector("[data-ended]")) part.dataset.ended = "";
 }
 

@@ -1,4 +1,4 @@
-// A log of any length: a window of its lines is on the page, the others come as one scrolls to them.
+// A log of any length: the page holds a window of its lines and fetches others while the user scrolls.
 const KEPT = 600; // lines in the window
 const NEAR_PX = 160; // so close to an edge of the window, more lines are fetched
 const EVERY_MS = 1000;

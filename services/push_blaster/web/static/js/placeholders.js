@@ -1,4 +1,4 @@
-// Placeholders to click: each goes into the text where the cursor was last, with its fallback.
+// Placeholders as buttons: a click inserts one, with its fallback, where the cursor was last.
 const TEXT = /\.(title|body|deepLink)$/;
 
 function insert(field, text) {
@@ -16,14 +16,14 @@ function makeButton(code) {
   code.replaceWith(button);
 }
 
-export function offerPlaceholders(form) {
+export function showPlaceholderButtons(form) {
   form.querySelectorAll("code[data-column]").forEach(makeButton);
   form.querySelectorAll(".fallback").forEach((label) => {
     label.hidden = false;
   });
 }
 
-export function takePlaceholders(form) {
+export function insertPlaceholders(form) {
   const last = new WeakMap();
   form.addEventListener("focusin", ({ target }) => {
     if (TEXT.test(target.name)) last.set(target.closest("[data-push]"), target);

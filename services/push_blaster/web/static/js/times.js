@@ -1,12 +1,10 @@
-// Instants in the viewer's own zone beside the page's, and countdowns that run.
+// Every instant in the viewer's time zone beside the page's, and countdowns that run.
 const own = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-const UNITS = [
-  [86400, "d", 3600, "h"],
-  [3600, "h", 60, "min"],
-  [60, "min", 1, "s"],
-];
+// Shape: [[size, unit, size of the smaller unit, smaller unit]], as the server writes lengths of time.
+const UNITS = JSON.parse(document.body.dataset.spanUnits);
 
+// A length of time in its two largest units.
 export function span(seconds) {
   const s = Math.floor(Math.abs(seconds));
   const unit = UNITS.find(([size]) => s >= size);
@@ -33,22 +31,22 @@ const clock = (timeZone) =>
     timeZone,
   });
 
-function tellBeside(element) {
+function showBeside(element) {
   const at = new Date(element.dateTime);
   const here = clock().format(at);
   element.hidden = here === clock(element.dataset.ownBeside).format(at);
   element.textContent = `${here} your time`;
 }
 
-export function tellOwnTimes(root = document) {
-  root.querySelectorAll("[data-own-beside]").forEach(tellBeside);
+export function showOwnTimes(root = document) {
+  root.querySelectorAll("[data-own-beside]").forEach(showBeside);
   for (const element of root.querySelectorAll("time")) {
     element.title = `${own.format(new Date(element.dateTime))}, your time`;
   }
 }
 
-export function keepTimes() {
-  tellOwnTimes();
+export function runClocks() {
+  showOwnTimes();
   tick();
   setInterval(tick, 1000);
 }
