@@ -4,7 +4,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.chromium import QUIET, find_chromium
 from tests.browser.pages import pages_of, sign_in
@@ -20,12 +20,18 @@ VIEWS = {
     "document": ("light", 1120),
 }
 HEIGHT = 760
+SIGN_IN = "/sign-in"
 
 
 def _name(path: str) -> str:
     """Return what a page's picture is called, without the ids of this stack."""
     bare = re.sub(r"@[^/]*|[0-9a-f]{8}-[0-9a-f-]{27}|-[0-9a-f]{16}", "", path.partition("?")[0])
     return bare.strip("/").replace("/", "-").strip("-") or "dashboard"
+
+
+def _draw(page: Page, path: str, view: str) -> None:
+    page.goto(path)
+    page.screenshot(path=FOLDER / f"{_name(path)}-{view}.png", full_page=view != "document")
 
 
 def main() -> None:
@@ -49,13 +55,11 @@ def main() -> None:
                         color_scheme="dark" if scheme == "dark" else "light",
                         viewport={"width": width, "height": HEIGHT},
                     ).new_page()
+                    _draw(page, SIGN_IN, view)  # a page for people who are not signed in
                     sign_in(page, stack)
                     for path in [*pages_of(stack), *happening]:
-                        page.goto(path)
-                        name = _name(path)
-                        page.screenshot(
-                            path=FOLDER / f"{name}-{view}.png", full_page=view != "document"
-                        )
+                        if path != SIGN_IN:
+                            _draw(page, path, view)
                 browser.close()
         finally:
             stop_whatever([stack])
