@@ -33,7 +33,7 @@ from push_blaster.domain.delivery.message import (
 from push_blaster.domain.delivery.retry import Tried
 from push_blaster.domain.executions.safeguards import Violation
 from push_blaster.use_cases.context import Pacer, SendContext, StepContext, StepStoppedError
-from push_blaster.use_cases.delivery.bury_devices import BatchVerdicts
+from push_blaster.use_cases.delivery.mark_dead_devices import BatchVerdicts
 from push_blaster.use_cases.delivery.reach_devices import reach_devices
 from push_blaster.use_cases.delivery.record_outcomes import LedgerOutlet, OutcomeRecorder
 
@@ -109,7 +109,7 @@ def _judge_devices(context: StepContext, task: SendTask, verdicts: BatchVerdicts
     """Mark devices as dead; or keep them all, report why, and return how many messages failed."""
     violation = verdicts.find_violation(task.page.position)
     if violation is None:
-        verdicts.bury(context)
+        verdicts.mark(context)
         return 0
     failed = verdicts.fail(context, task.page)
     task.report(violation)

@@ -41,31 +41,31 @@ def _change(bench: Bench, provider: _Provider) -> None:
     bench.change(transport=provider, limits=limits)
 
 
-def _buried(bench: Bench, execution_id: str) -> int:
+def _marked(bench: Bench, execution_id: str) -> int:
     users = {delivery["user_id"] for delivery in bench.deliveries(execution_id)}
     with bench.database.transaction() as connection:
         return sum(len(select_devices_of(connection, user, dead=True)) for user in users)
 
 
 @pytest.mark.parametrize(
-    ("users", "dead", "buried"),
+    ("users", "dead", "marked"),
     [(20, 11, 0), (300, 299, 0), (20, 10, 10), (19, 18, 18)],
 )
 def test_a_provider_that_calls_most_devices_dead_is_not_believed(
-    bench: Bench, users: int, dead: int, buried: int
+    bench: Bench, users: int, dead: int, marked: int
 ) -> None:
     _change(bench, _Provider(dead))
 
     execution = bench.run(bench.start(parameters={"users": users}, settings=UNTESTED))
 
     assert execution.phase is Phase.COMPLETED, "the rest goes on"
-    assert _buried(bench, execution.id) == buried
+    assert _marked(bench, execution.id) == marked
     states = [delivery["state"] for delivery in bench.deliveries(execution.id)]
     assert states.count("sent") == users - dead
-    assert states.count("token_dead" if buried else "failed") == dead
+    assert states.count("token_dead" if marked else "failed") == dead
     reasons = {d["reason"] for d in bench.deliveries(execution.id) if d["state"] != "sent"}
     assert reasons == {"404: gone"}
-    assert violations(bench) == ([] if buried else [("many_dead_devices", "warning")])
+    assert violations(bench) == ([] if marked else [("many_dead_devices", "warning")])
 
 
 def test_the_alert_says_how_many_and_why(bench: Bench) -> None:

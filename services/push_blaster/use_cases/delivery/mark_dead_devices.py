@@ -43,7 +43,7 @@ class BatchVerdicts:
         data = {"dead": dead, "outcomes": self._outcomes}
         return Violation(ViolationType.MANY_DEAD_DEVICES, Severity.WARNING, text, data, position)
 
-    def bury(self, context: StepContext) -> None:
+    def mark(self, context: StepContext) -> None:
         """Mark the devices as dead."""
         dead = [device for delivery in self._blaming for device in delivery.dead_devices]
         if dead:
