@@ -99,7 +99,7 @@ class Funnel:
     variants: Mapping[str, VariantCount] = field(default_factory=dict)
     in_flight: int = _declare("being sent", Group.OPEN, LedgerState.CLAIMED)
     deferred: int = _declare("deferred by the provider", Group.OPEN, LedgerState.DEFERRED)
-    in_doubt: int = _declare("in doubt", Group.LOST, LedgerState.IN_DOUBT)
+    in_doubt: int = _declare("in doubt (outcome unknown)", Group.LOST, LedgerState.IN_DOUBT)
     resent_in_doubt: int = _declare("in doubt and sent again", Group.STAGE)
     not_sent: int = _declare("not sent yet", Group.OPEN)
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from push_blaster.domain.automations.automation import Frequency, Schedule
+from push_blaster.domain.executions.funnel import COUNTS
 
 DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
@@ -57,16 +58,11 @@ TONES: Final[Mapping[str, str]] = {
     "degraded": "held",
 }
 
-#: Names of the API that do not explain themselves to a reader of the pages.
-LABELS: Final[Mapping[str, str]] = {
-    "held_back": "Capped",
-    "in_doubt": "In doubt (outcome unknown)",
-    "no_token": "No device",
-    "token_dead": "Device token is dead",
-    "not_in_time": "Send window too late",
-    "bad_deep_link": "Deep link not allowed",
-    "held": "Deferred to send window",
-    "deferred": "Deferred by the provider",
+#: The states of the ledger in the words of the funnel.
+OUTCOMES: Final[Mapping[str, str]] = {
+    state.value: f"{count.label[0].upper()}{count.label[1:]}"
+    for count in COUNTS.values()
+    for state in count.states
 }
 
 MODES: Final[Mapping[str, str]] = {
@@ -139,7 +135,12 @@ def plain(value: object) -> object:
 
 def spell_out(name: str) -> str:
     """Return a name of the API as words: live_execution is Live execution."""
-    return LABELS.get(name) or name.replace("_", " ").replace("-", " ").capitalize()
+    return name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def outcome(state: str) -> str:
+    """Return what became of a user of a push, by the state in the ledger."""
+    return OUTCOMES.get(state) or spell_out(state)
 
 
 def mode_words(mode: str) -> str:
@@ -207,6 +208,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "number": number,
     "plain": plain,
     "words": spell_out,
+    "outcome": outcome,
     "mode_words": mode_words,
     "layer_words": layer_words,
     "tone": tone,

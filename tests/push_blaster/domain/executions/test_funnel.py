@@ -64,7 +64,7 @@ def test_counts_are_listed_in_words_without_zeros() -> None:
 
     assert [str(one) for one in funnel.list_counts(Group.LOST)] == [
         "2 without a device",
-        "1 in doubt",
+        "1 in doubt (outcome unknown)",
     ]
 
 

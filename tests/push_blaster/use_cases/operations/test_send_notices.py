@@ -48,7 +48,7 @@ def test_a_start_and_a_completion_are_told_once_with_the_funnel(
     assert completion["text"].startswith("COMPLETION News, 2026-")
     assert completion["text"].endswith(
         "Push 1: 10 generated, 10 valid, 10 distinct, 10 eligible, 10 with a device, 10 sent, "
-        "0 refused by the provider, 0 in doubt."
+        "0 refused by the provider, 0 in doubt (outcome unknown)."
     )
 
 
