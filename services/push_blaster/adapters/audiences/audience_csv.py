@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from chassis.csv_reader import CsvError, Row, read_csv
 from chassis.names import column_key, trim_id
@@ -21,8 +21,7 @@ ID_COLUMNS: Final = ("user_id", "id", "user")
 _OURS: Final = {column_key(name): name for name in (TOKEN_COLUMN, KIND_COLUMN, ZONE_COLUMN)}
 
 
-@dataclass(frozen=True, slots=True)
-class CsvRow:
+class CsvRow(NamedTuple):
     """One data row: a canonical user id and its variables, or the reason why it is bad."""
 
     line: int
@@ -41,7 +40,7 @@ class AudienceCsv:
 
 
 def open_audience(file: IO[bytes], name: str) -> AudienceCsv:
-    """Read the header of `file`; its rows are read as they are asked for.
+    """Read the header of `file`; the rows are read as they are needed.
 
     Raises: CsvError, also while the rows are read.
     """
