@@ -35,6 +35,7 @@ POST   /api/devices/import
 POST   /api/executions
 POST   /api/executions/<execution_id>/approve
 POST   /api/executions/<execution_id>/cancel
+POST   /api/executions/<execution_id>/dead-devices
 POST   /api/executions/<execution_id>/resume
 POST   /api/executions/<execution_id>/stop
 POST   /api/scripts
@@ -48,9 +49,10 @@ GET    /automations/<automation_id>/test
 POST   /automations/<automation_id>/test
 POST   /cadence/simulate
 POST   /devices/import
-GET    /executions/<execution_id>/<any(cancel,stop,approve,resume):action>
+GET    /executions/<execution_id>/<any(cancel,stop,approve,resume,'dead-devices'):action>
 POST   /executions/<execution_id>/approve
 POST   /executions/<execution_id>/cancel
+POST   /executions/<execution_id>/dead-devices
 POST   /executions/<execution_id>/resume
 POST   /executions/<execution_id>/stop
 POST   /scripts/<script_id>

@@ -30,8 +30,8 @@ from tests.scripts import SCRIPT
 #: What tests write to, tables that refer to others first.
 TABLES = (
     *("deliveries", "send_batches", "execution_log", "execution_pushes", "execution_phases"),
-    *("violations", "over_cap", "alerts", "script_runs", "executions", "schedule_marks"),
-    *("engines", "devices", "tokens", "sign_in_failures", "idempotency_keys"),
+    *("violations", "over_cap", "alerts", "script_runs", "doubted_devices", "executions"),
+    *("schedule_marks", "engines", "devices", "tokens", "sign_in_failures", "idempotency_keys"),
 )
 
 

@@ -127,10 +127,20 @@ def _row(d: Device, now: datetime) -> tuple[object, ...]:
     return (d.token, d.user_id, d.kind, d.platform, d.keys, d.timezone, d.app_version, seen)
 
 
-def mark_devices_dead(connection: Connection, dead: Sequence[DeadDevice], now: datetime) -> None:
-    """Remember which devices the provider called dead, registered ones or not; safe to repeat."""
+def mark_devices_dead(
+    connection: Connection,
+    dead: Sequence[DeadDevice],
+    now: datetime,
+    *,
+    unless_seen_later: bool = False,
+) -> int:
+    """Remember which devices the provider called dead, registered ones or not; safe to repeat.
+
+    Shape: with `unless_seen_later`, a device that was seen after `now` stays alive. The answer is
+    how many devices were not dead before.
+    """
     if not dead:
-        return
+        return 0
     sql = """
         INSERT INTO devices AS d (token, user_id, kind, created_at, last_seen_at, dead_at,
                                   dead_reason)
@@ -140,12 +150,14 @@ def mark_devices_dead(connection: Connection, dead: Sequence[DeadDevice], now: d
             ON CONFLICT (token) DO UPDATE
            SET dead_at = EXCLUDED.dead_at, dead_reason = EXCLUDED.dead_reason
          WHERE d.dead_at IS NULL
+           AND (NOT %(unless_seen_later)s OR d.last_seen_at <= EXCLUDED.dead_at)
     """
-    execute(
+    return execute(
         connection,
         sql,
         {
             "now": now,
+            "unless_seen_later": unless_seen_later,
             "tokens": [d.address.token for d in dead],
             "users": [d.user_id for d in dead],
             "kinds": [d.address.kind for d in dead],
@@ -172,10 +184,12 @@ def select_devices_of(
 
 
 def delete_device(connection: Connection, token: str) -> int:
-    """Delete a device; return how many there were: one or none."""
+    """Delete a device, and every doubt about it; return how many there were: one or none."""
+    execute(connection, "DELETE FROM doubted_devices WHERE token = %s", (token,))
     return execute(connection, "DELETE FROM devices WHERE token = %(token)s", {"token": token})
 
 
 def delete_devices_of(connection: Connection, user_id: UUID) -> int:
-    """Delete every device of a user; return how many there were."""
+    """Delete every device of a user, and every doubt about one; return how many there were."""
+    execute(connection, "DELETE FROM doubted_devices WHERE user_id = %s", (user_id,))
     return execute(connection, "DELETE FROM devices WHERE user_id = %(user)s", {"user": user_id})

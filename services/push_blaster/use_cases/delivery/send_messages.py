@@ -107,7 +107,7 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
 
 def _judge_devices(context: StepContext, task: SendTask, verdicts: BatchVerdicts) -> int:
     """Mark devices as dead; or keep them all, report why, and return how many messages failed."""
-    violation = verdicts.find_violation(task.page.position)
+    violation = verdicts.find_violation(task.page)
     if violation is None:
         verdicts.mark(context)
         return 0

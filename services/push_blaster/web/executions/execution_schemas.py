@@ -172,6 +172,13 @@ class ExecutionSchema(CamelSchema):
             "ownRatePerMinute, which all of them share, where the automation has one."
         },
     )
+    doubted_devices = fields.Integer(
+        attribute="details.doubted_devices",
+        metadata={
+            "description": "Devices that the provider called dead without being believed, and that "
+            "nobody has marked as dead since."
+        },
+    )
     can_cancel = fields.Boolean(attribute="execution.can_cancel")
     can_stop = fields.Boolean(attribute="execution.can_stop")
     can_resume = fields.Boolean(attribute="execution.can_resume")
@@ -189,6 +196,12 @@ class ExecutionListSchema(CamelSchema):
 
     executions = fields.List(fields.Nested(ExecutionSchema))
     next_cursor = fields.String(allow_none=True)
+
+
+class MarkedSchema(CamelSchema):
+    """How many devices were marked as dead."""
+
+    marked = fields.Integer()
 
 
 class ReceiptSchema(CamelSchema):

@@ -1,4 +1,4 @@
-"""Routes about executions: start, list, read, log, approve, cancel, stop."""
+"""Routes about executions: start, list, read, log, approve, cancel, stop, dead devices."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.delivery.mark_dead_devices import mark_doubted_devices
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.resume_execution import resume_execution
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
@@ -30,6 +31,7 @@ from push_blaster.web.executions.execution_schemas import (
     ExecutionListSchema,
     ExecutionQuerySchema,
     ExecutionSchema,
+    MarkedSchema,
     ReceiptSchema,
     ResumeSchema,
     StartExecutionSchema,
@@ -111,6 +113,7 @@ def execution_routes(context: WebContext) -> Routes:
     _add_reads(routes, database)
     _add_stops(routes, database)
     _add_approval_and_resumption(routes, context)
+    _add_dead_devices(routes, database)
     return routes
 
 
@@ -197,6 +200,17 @@ def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
             context, execution_id, now, window=window, idempotency_key=idempotency_key
         )
         return show_execution(database, resumed)
+
+
+def _add_dead_devices(routes: Routes, database: Database) -> None:
+    """Add the route that believes the provider after all."""
+
+    @routes.route("/api/executions/<execution_id>/dead-devices", methods=["POST"])
+    @asks_for(Role.OPERATOR)
+    @routes.response(200, MarkedSchema)
+    def mark_dead(execution_id: str) -> Mapping[str, int]:
+        """Mark the doubted devices of an execution as dead, if not registered again since."""
+        return {"marked": mark_doubted_devices(database, execution_id)}
 
 
 def _read_window(minutes: float | None) -> timedelta | None:

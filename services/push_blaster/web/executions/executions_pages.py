@@ -11,6 +11,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.delivery.delivery_search import select_failures
+from push_blaster.adapters.devices.doubted_devices import count_doubted
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_log import LogEntry, LogQuery, select_log_page
 from push_blaster.adapters.executions.execution_view import (
@@ -22,6 +23,7 @@ from push_blaster.domain.executions.approval import Approval, Hashes, hash_what_
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.domain.executions.phase import ENDED, RUNNING, Phase
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.delivery.mark_dead_devices import mark_doubted_devices
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.resume_execution import resume_execution
 from push_blaster.use_cases.executions.stop_execution import (
@@ -81,6 +83,7 @@ def execution_pages(context: WebContext) -> Blueprint:
     _add_views(pages, database)
     _add_stops(pages, database)
     _add_starts(pages, context)
+    _add_dead_devices(pages, database)
     return pages
 
 
@@ -123,7 +126,7 @@ def _add_views(pages: Blueprint, database: Database) -> None:
 def _add_stops(pages: Blueprint, database: Database) -> None:
     """Add what asks for confirmation, and what cancels or stops."""
 
-    @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume):action>")
+    @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume,'dead-devices'):action>")
     @asks_for(Role.OPERATOR)
     def confirm(execution_id: str, action: str) -> ResponseReturnValue:
         """Ask whether that is meant; shown as a dialogue where there is JavaScript."""
@@ -177,6 +180,18 @@ def _add_starts(pages: Blueprint, context: WebContext) -> None:
         return redirect(url_for(".show", execution_id=started.id), 303)
 
 
+def _add_dead_devices(pages: Blueprint, database: Database) -> None:
+    """Add what believes the provider after all."""
+
+    @pages.post("/executions/<execution_id>/dead-devices")
+    @asks_for(Role.OPERATOR)
+    def dead_devices(execution_id: str) -> ResponseReturnValue:
+        """Mark its doubted devices as dead."""
+        marked = mark_doubted_devices(database, execution_id)
+        flash(f"Devices marked as dead: {marked}.", "success")
+        return redirect(url_for(".show", execution_id=execution_id), 303)
+
+
 def _read_reason(done: str) -> str:
     return request.form.get("reason", "").strip() or f"{done} by {caller_name()}."
 
@@ -198,6 +213,7 @@ def _read_execution(database: Database, execution_id: str) -> dict[str, Any]:
         phases = select_phases(connection, [execution_id]).get(execution_id, [])
         approval = select_approval(connection, execution_id)
         over_cap = select_over_cap_count(connection, execution_id)
+        doubted = count_doubted(connection, execution_id)
     now = utc_now()
     return {
         "now": now,
@@ -205,6 +221,7 @@ def _read_execution(database: Database, execution_id: str) -> dict[str, Any]:
         "execution": execution,
         "axis": lay_out(phases, execution, now),
         "over_cap": over_cap,
+        "doubted": doubted,
         "approval": approval,
         "hashes": hash_what_is_sent(execution.automation.pushes, execution.pushes),
     }

@@ -8,6 +8,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.cadence.over_cap_table import OverCapCount, select_over_cap_count
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
+from push_blaster.adapters.devices.doubted_devices import count_doubted
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_view import EnteredPhase, select_phases
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_paces
@@ -44,6 +45,7 @@ class Details:
     approval: ShownApproval | None
     over_cap: OverCapCount | None
     pace: Sequence[Mapping[str, Any]]
+    doubted_devices: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def show_execution(database: Database, execution: Execution) -> ShownExecution:
             approval=_show_approval(execution, select_approval(connection, execution.id)),
             over_cap=select_over_cap_count(connection, execution.id),
             pace=_select_paces(connection, execution),
+            doubted_devices=count_doubted(connection, execution.id),
         )
     return ShownExecution(execution, phases, _list_pushes(execution, counts), details)
 

@@ -7,9 +7,10 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from push_blaster.adapters.devices.doubted_devices import insert_doubted
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.operations.engine_table import beat
-from tests.builders import NOON, a_document
+from tests.builders import NOON, a_document, died
 
 
 def start(client: FlaskClient, automation_id: str = "news", **body: Any) -> dict[str, Any]:
@@ -195,3 +196,20 @@ def test_a_rate_is_a_whole_number_from_1_on(client: FlaskClient) -> None:
 
         assert response.status_code == 400
         assert "settings.ratePerMinute" in response.get_json()["error"]
+
+
+def test_the_doubted_devices_are_counted_and_marked_once(
+    client: FlaskClient, database: Database
+) -> None:
+    path = f"/api/executions/{start(client)['id']}"
+    none = client.get(path).get_json()["doubtedDevices"]
+    with database.transaction() as connection:
+        insert_doubted(connection, path.rpartition("/")[2], [died("a", "404")] * 2, NOON)
+    one = client.get(path).get_json()["doubtedDevices"]
+
+    answers = [client.post(f"{path}/dead-devices").get_json() for _ in range(2)]
+
+    assert (none, one) == (0, 1)
+    assert answers == [{"marked": 1}, {"marked": 0}]
+    assert client.get(path).get_json()["doubtedDevices"] == 0
+    assert client.post("/api/executions/none/dead-devices").status_code == 404

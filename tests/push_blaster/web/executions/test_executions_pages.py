@@ -9,14 +9,17 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from push_blaster.adapters.devices.device_table import select_devices_of
+from push_blaster.adapters.devices.doubted_devices import insert_doubted
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.executions.violation_table import insert_violation
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
-from tests.builders import NOON, a_document
-from tests.page_reader import table_rows
+from tests.builders import NOON, a_document, died
+from tests.page_reader import form_values, table_rows
+from tests.people import ALICE
 from tests.push_blaster.web.page_support import Visitor
 
 
@@ -239,3 +242,30 @@ def test_the_list_goes_on_at_its_cursor(viewer: Visitor, started: str) -> None:
     assert "News" in viewer.get("/executions")
     assert "News" not in viewer.get(f"/executions?before={cursor.replace('+', '%2B')}")
     assert viewer.client.get("/executions?before=rubbish").status_code == 400
+
+
+def test_doubted_devices_are_marked_dead_on_the_page_after_a_question(
+    operator: Visitor, viewer: Visitor, started: str, database: Database
+) -> None:
+    page, ask = f"/executions/{started}", f"/executions/{started}/dead-devices"
+    before = operator.get(page)
+    with database.transaction() as connection:
+        insert_doubted(connection, started, [died("a", "404"), died("b", "404")], NOON)
+
+    offered, asked, seen = operator.get(page), operator.get(ask), viewer.get(page)
+    answer = operator.client.post(ask, data=form_values(asked))
+
+    assert "data-doubted" not in before
+    assert "The provider called 2 devices dead" in offered
+    assert f'href="{ask}"' in offered
+    assert "Mark these 2 devices dead" in asked
+    assert f'action="{ask}"' in asked
+    assert "The provider called 2 devices dead" in seen
+    assert ask not in seen
+    assert answer.location == page
+    after = operator.get(page)
+    assert "Devices marked as dead: 2." in after
+    assert "data-doubted" not in after
+    assert "There is no device left to mark." in operator.get(ask)
+    with database.transaction() as connection:
+        assert len(select_devices_of(connection, ALICE, dead=True)) == 2
