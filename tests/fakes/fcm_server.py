@@ -60,6 +60,10 @@ PAGES: Final[Mapping[str, bytes]] = {
     "json": b'{"error": "no such route"}',
 }
 
+#: The words of a peer that takes no message; it takes the message of every other token.
+UNWELL: Final = frozenset(
+    {*REFUSALS, *PAGES, "refused", "reset", "hang", "cut", "nonsense", "hostile"}
+)
 #: What stands in Retry-After and in bodies where an answer is `hostile`.
 HOSTILE_PAUSES: Final = (
     "999999999999999",
@@ -149,7 +153,7 @@ class FcmServer:
             return _refusal(401, "UNAUTHENTICATED", None, {})
         if word == "slow" and not is_well:
             time.sleep(SLOW_S)
-        if is_well or word in {"ok", "goaway", "slow"}:
+        if is_well or word not in UNWELL:
             with self.lock:
                 self.accepted += 1
                 name = f"projects/garden/messages/{self.accepted}"
