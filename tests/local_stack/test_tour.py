@@ -91,7 +91,8 @@ def test_without_curl_the_tests_bring_their_own(local_stack: LocalStack) -> None
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
     header = f"Authorization: Bearer {local_stack.token}"
-    refused = curl("-X", "POST", url, "-H", header, "-d", "{}", "--fail-with-body")
+    json_body = ("-H", "Content-Type: application/json", "-d", "{}")
+    refused = curl("-X", "POST", url, "-H", header, *json_body, "--fail-with-body")
     well = curl("-N", f"{local_stack.cadence_url}/health")
 
     assert refused.returncode == 22
