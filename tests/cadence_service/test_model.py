@@ -1,6 +1,6 @@
-"""The service beside a model of it: hundreds of stories, and the same verdict at every turn.
+"""The service beside a model of it: a thousand stories, and the same verdict at every turn.
 
-PUSH_STORIES says how many; `make stories` tries a thousand.
+PUSH_STORIES says how many; `make stories STORIES=` tries more.
 
 The model knows nothing of indexes, spans or locks. It keeps a list, and tries every window.
 """
@@ -22,7 +22,7 @@ from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from chassis.rows import execute
 
-STORIES: Final = int(os.environ.get("PUSH_STORIES", "250"))  # noqa: TID251 - how many to try
+STORIES: Final = int(os.environ.get("PUSH_STORIES", "1000"))  # noqa: TID251 - how many to try
 LAYERS: Final = (1, 2, 3, 5)
 EXEMPT: Final = 1
 NOON: Final = utc_now().replace(microsecond=0)
