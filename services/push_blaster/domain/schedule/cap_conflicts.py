@@ -98,7 +98,7 @@ def _find_by_rule(
     findings = [_describe(rule, own_id, pairs[key], zone) for key in sorted(pairs)]
     if len(findings) <= MAX_NAMED:
         return findings
-    rest = f"{rule.name}: the same goes for {len(findings) - MAX_NAMED} more neighbours."
+    rest = f"{rule.name}: {len(findings) - MAX_NAMED} more automations have the same conflict."
     return [*findings[:MAX_NAMED], Finding(FindingKind.IS_CAPPED, rest)]
 
 
@@ -136,14 +136,14 @@ def _describe(rule: CadenceRule, own_id: str, pairs: Sequence[_Pair], zone: Zone
         whose = f"{earlier.automation_id}'s"
     else:
         whose = "its own" if is_ours else f"{own_id}'s"
-    often = f" So do {len(pairs) - 1} more of the planned pushes." if len(pairs) > 1 else ""
+    more = f" Planned pushes with this conflict: {len(pairs)}." if len(pairs) > 1 else ""
     return Finding(
         FindingKind.IS_CAPPED if is_ours else FindingKind.CAPS_OTHERS,
         f"{name} {push.position} of {_local(push.at, zone)} (layer {push.layer_id}) comes "
         f"{_hours(push.at - earlier.at)} after {whose} push {earlier.position} of "
-        f"{_local(earlier.at, zone)} (layer {earlier.layer_id}): {rule.name} lets a user have "
-        f"{rule.max_count} in {_hours(rule.window)}, so whoever got that one may get no more."
-        + often,
+        f"{_local(earlier.at, zone)} (layer {earlier.layer_id}). The cadence rule {rule.name} "
+        f"allows at most {rule.max_count} per user in {_hours(rule.window)}, so users of the "
+        "earlier push may be capped. Move one of the pushes." + more,
     )
 
 

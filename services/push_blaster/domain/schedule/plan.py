@@ -1,4 +1,4 @@
-"""What people should know about an automation before it sends."""
+"""Findings about an automation that people should know before it sends."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from push_blaster.domain.zones import Slot
 
 
 class FindingKind(StrEnum):
-    """What a finding is about."""
+    """The subject of a finding."""
 
     NEVER_SENDS = "never_sends"
     LATE_BY_WINDOW = "late_by_window"
@@ -34,7 +34,7 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that stands out in a plan, as a sentence."""
+    """Something that stands out in a plan; the message names the fields, and the fix."""
 
     kind: FindingKind
     message: str
@@ -53,7 +53,7 @@ def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -
 
 
 def find_gaps(automation: Automation, limits: Limits) -> list[Finding]:
-    """Return what an execution would miss: audience, test users, an approval."""
+    """Return what an execution lacks: audience, test users, an approval."""
     return [*_no_audience(automation), *_no_test_users(automation), *_approval(automation, limits)]
 
 
@@ -62,11 +62,14 @@ def _never(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
         return
     start, end = automation.schedule.start_date, automation.schedule.end_date
     if automation.schedule.frequency is Frequency.ONCE and start is None:
-        text = "It sends once, but has no date: give schedule.startDate."
+        text = "The automation sends once, but has no date: give schedule.startDate."
     elif start and end and end < start:
-        text = f"endDate {end} lies before startDate {start}: it never sends."
+        text = f"The automation never sends: schedule.endDate {end} lies before startDate {start}."
     else:
-        text = "No slot is left: its dates are in the past, or contain no day of its schedule."
+        text = (
+            "No slot is left: every date of the schedule is in the past, or no date fits its days. "
+            "Change startDate, endDate or the days of the schedule."
+        )
     yield Finding(FindingKind.NEVER_SENDS, text)
 
 
@@ -79,7 +82,7 @@ def _short_window(automation: Automation, limits: Limits) -> Iterator[Finding]:
     if window < limits.min_window:
         yield Finding(
             FindingKind.WINDOW_RAISED,
-            f"cancellationWindowMinutes is {_minutes(window)}; a live send gets at least "
+            f"settings.cancellationWindowMinutes is {_minutes(window)}; a live send gets at least "
             f"{_minutes(limits.min_window)} (PUSH_MIN_CANCELLATION_WINDOW_SECONDS).",
         )
 
@@ -89,9 +92,10 @@ def _late_by_window(automation: Automation, limits: Limits) -> Iterator[Finding]
     if lead < window:
         yield Finding(
             FindingKind.LATE_BY_WINDOW,
-            f"It begins {_minutes(lead)} before its slot and leaves {_minutes(window)} to "
-            f"cancel: every send comes at least {_minutes(window - lead)} late. Set "
-            "leadTimeMinutes above cancellationWindowMinutes.",
+            f"Every send comes at least {_minutes(window - lead)} late: the automation begins "
+            f"{_minutes(lead)} before its send time, and its cancellation window takes "
+            f"{_minutes(window)}. Make schedule.leadTimeMinutes longer than "
+            "settings.cancellationWindowMinutes.",
         )
 
 
@@ -105,8 +109,8 @@ def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fi
             yield Finding(
                 FindingKind.SKIPS_SLOTS,
                 f"The slot of {_local(following.at, zone)} begins at {_local(begins_at, zone)}, "
-                f"while the one before it sends until {_local(ends_at, zone)}: it is skipped. "
-                "Send less often, or shorten leadTimeMinutes or the sequence.",
+                f"but the slot before it sends until {_local(ends_at, zone)}, so it is skipped. "
+                "Send less often, or shorten schedule.leadTimeMinutes or the sequence.",
             )
             return
 
@@ -128,8 +132,9 @@ def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fin
             if wanted and wanted < planned:
                 yield Finding(
                     FindingKind.TIME_PASSED,
-                    f"Push {number + 1}: its absoluteTime, {_local(wanted, zone)}, has passed "
-                    f"when its turn comes: it goes out at {_local(planned, zone)}.",
+                    f"Push {number + 1} cannot go out at its absoluteTime {_local(wanted, zone)}: "
+                    f"the sequence reaches it later, so it goes out at {_local(planned, zone)}. "
+                    "Set a later absoluteTime.",
                 )
                 break
 
@@ -146,10 +151,10 @@ def _too_slow(automation: Automation, limits: Limits) -> Iterator[Finding]:
     if takes > limit:
         yield Finding(
             FindingKind.TOO_SLOW,
-            f"At a ratePerMinute of {settings.rate_per_minute}, {users} users take "
-            f"{_minutes(takes)}; a push that has not gone out within {_minutes(limit)} "
-            "(PUSH_TIME_LIMIT_SECONDS) is stopped. Raise the rate, or lower maxAudienceSize to "
-            "the users that there are.",
+            f"At {settings.rate_per_minute} messages a minute, {users} users take "
+            f"{_minutes(takes)}, but a push is stopped after {_minutes(limit)} "
+            "(PUSH_TIME_LIMIT_SECONDS). Raise settings.ratePerMinute, or set "
+            "settings.maxAudienceSize to the real size of the audience.",
         )
 
 
@@ -158,7 +163,8 @@ def _no_audience(automation: Automation) -> Iterator[Finding]:
     if automation.script_id is None and not has_users:
         yield Finding(
             FindingKind.NO_AUDIENCE,
-            "audienceCriteria.customScript.scriptId is missing: there is no audience.",
+            "The automation has no audience: audienceCriteria.customScript.scriptId is missing. "
+            "Choose a script, name users, or upload a file.",
         )
 
 
@@ -167,8 +173,9 @@ def _no_test_users(automation: Automation) -> Iterator[Finding]:
     if settings.require_test_first and not settings.test_user_ids:
         yield Finding(
             FindingKind.NO_TEST_USERS,
-            "A test is required (safeguards.requireTestFirst) and settings.testUserIds is empty: "
-            "unless the script writes TEST rows, every execution fails before its window.",
+            "A test is required (safeguards.requireTestFirst), but settings.testUserIds is empty. "
+            "Every execution fails before its cancellation window, unless the script writes TEST "
+            "rows. Add test users.",
         )
 
 
@@ -177,8 +184,8 @@ def _approval(automation: Automation, limits: Limits) -> Iterator[Finding]:
         window = _minutes(_window(automation, limits))
         yield Finding(
             FindingKind.NEEDS_APPROVAL,
-            f"An operator must approve each execution between its test and its send, {window} or "
-            "more (settings.requireApproval); else it is skipped.",
+            "An operator must approve each execution (settings.requireApproval). There is time "
+            f"between its test and its send, {window} or more. Without approval it is skipped.",
         )
 
 

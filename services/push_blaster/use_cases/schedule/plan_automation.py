@@ -1,4 +1,4 @@
-"""Plan an automation: its next slots, and what stands out about it and its neighbours."""
+"""Plan an automation: its next slots, and findings about the automation and its neighbours."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ ReadRules = Callable[[], Sequence[CadenceRule]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The next slots of an automation, and what stands out about them."""
+    """The next slots of an automation, and findings about them."""
 
     automation: Automation
     slots: list[Slot]
@@ -85,5 +85,5 @@ def _find_cap_conflicts(
     try:
         return find_cap_conflicts(automation, slots, context.others, context.read_rules())
     except CadenceUnavailableError as error:
-        text = f"Conflicts with caps could not be looked at: {error}."
+        text = f"Conflicts with cadence rules could not be looked at: {error}."
         return [Finding(FindingKind.RULES_UNKNOWN, text)]

@@ -52,8 +52,9 @@ def test_a_neighbour_on_the_layer_within_the_cooldown_is_named() -> None:
 
     assert found == (
         "Push 1 of 2026-11-26 12:30+00:00 (layer 3) comes 48 h after sale's push 1 of "
-        "2026-11-24 12:30+00:00 (layer 3): cooldown lets a user have 1 in 72 h, so whoever got "
-        "that one may get no more. So do 1 more of the planned pushes."
+        "2026-11-24 12:30+00:00 (layer 3). The cadence rule cooldown allows at most 1 per user in "
+        "72 h, so users of the earlier push may be capped. Move one of the pushes. "
+        "Planned pushes with this conflict: 2."
     )
 
 
@@ -92,8 +93,9 @@ def test_a_neighbour_that_comes_after_is_told_to_lose_its_users() -> None:
     assert found.kind is FindingKind.CAPS_OTHERS
     assert found.message == (
         "sale's push 1 of 2026-11-28 12:30+00:00 (layer 3) comes 48 h after news's push 1 of "
-        "2026-11-26 12:30+00:00 (layer 3): cooldown lets a user have 1 in 72 h, so whoever got "
-        "that one may get no more. So do 1 more of the planned pushes."
+        "2026-11-26 12:30+00:00 (layer 3). The cadence rule cooldown allows at most 1 per user in "
+        "72 h, so users of the earlier push may be capped. Move one of the pushes. "
+        "Planned pushes with this conflict: 2."
     )
 
 
@@ -112,4 +114,4 @@ def test_of_very_many_neighbours_only_the_first_are_told_one_by_one() -> None:
     found = crowding(weekly("news", 4), *many)
 
     assert len(found) == MAX_NAMED + 1
-    assert found[-1] == "cooldown: the same goes for 7 more neighbours."
+    assert found[-1] == "cooldown: 7 more automations have the same conflict."

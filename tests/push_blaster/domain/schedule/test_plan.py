@@ -128,8 +128,8 @@ def test_a_push_whose_own_time_has_passed_is_told(
 
     (passed,) = [f for f in found if f.kind is FindingKind.TIME_PASSED]
     assert passed.message == (
-        f"Push 2: its absoluteTime, {passed_at}, has passed when its turn comes: "
-        f"it goes out at {goes_out_at}."
+        f"Push 2 cannot go out at its absoluteTime {passed_at}: the sequence reaches it later, "
+        f"so it goes out at {goes_out_at}. Set a later absoluteTime."
     )
 
 
