@@ -1,4 +1,4 @@
-"""An execution as pages show it: its progress, and where users were lost."""
+"""An execution as pages show it: its progress, and the steps at which users were lost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _SHOWN_APART: Final = frozenset({"sent", "would_send", "excluded"})
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One labelled bar: how many, and which share of the whole."""
+    """One labelled bar: a number, and its share of the whole."""
 
     label: str
     users: int
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An execution, and what pages derive from it."""
+    """An execution, and the values that pages derive from it."""
 
     execution: Execution
     funnels: tuple[Funnel, ...]
@@ -54,7 +54,7 @@ class Card:
 
     @property
     def is_live(self) -> bool:
-        """Whether it goes, or will go, to its whole audience."""
+        """Whether the execution goes, or will go, to its whole audience."""
         return self.execution.mode is Mode.LIVE
 
     @property
@@ -64,7 +64,7 @@ class Card:
 
     @property
     def decided(self) -> int:
-        """How many of them have their outcome."""
+        """How many of these users have their outcome."""
         return self.audience - self.totals.unsettled
 
     @property
@@ -102,7 +102,8 @@ class Card:
             if one.name not in _SHOWN_APART
         ]
         if funnel.unsettled:
-            bars.append(bar(COUNTS["not_sent"].label, funnel.unsettled, "calm"))
+            label = "not sent" if self.execution.has_ended else COUNTS["not_sent"].label
+            bars.append(bar(label, funnel.unsettled, "calm"))
         return bars
 
 

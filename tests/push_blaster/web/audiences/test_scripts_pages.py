@@ -1,5 +1,6 @@
 """The pages about audience scripts."""
 
+import re
 from pathlib import Path
 from uuid import UUID
 
@@ -95,6 +96,27 @@ def test_parameters_that_do_not_fit_are_said_beside_their_field(
     assert refused.status_code == 400
     assert 'id="days-said"' in refused.text
     assert 'value="soon"' in refused.text
+
+
+def test_a_required_choice_asks_for_a_value_and_another_one_names_its_default(
+    operator: Visitor, tmp_path: Path
+) -> None:
+    (tmp_path / "scripts" / "waterers.py").write_text(
+        '"""\n'
+        "description: Whoever waters plants\n"
+        "parameter tone (choice of short|long, required): Which text\n"
+        "parameter often (choice of daily|weekly, default weekly): How often\n"
+        "parameter rain (boolean): Also on rainy days\n"
+        '"""\n'
+    )
+
+    page = operator.get("/scripts/waterers")
+
+    assert re.findall(r'<option value=""[^>]*>\s*([^<]*?)\s*</option>', page) == [
+        "choose one",
+        "default: weekly",
+        "default",
+    ]
 
 
 def test_without_an_engine_there_is_nobody_to_run_it(operator: Visitor) -> None:
