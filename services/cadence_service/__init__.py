@@ -1,1 +1,1 @@
-"""Decides whom we may push to, and remembers every push."""
+"""Decides which users may get a push, and records every push."""

@@ -1,4 +1,4 @@
-"""The composition root of the web: what it is made of, on one screen."""
+"""The composition root of the web: all its parts, on one screen."""
 
 from collections.abc import Sequence
 

@@ -224,7 +224,7 @@ class _Engine:
         self._follower.look(utc_now())
 
     async def _notify(self) -> None:
-        """Notify people outside; no other duty waits for a slow receiver."""
+        """Send notices to webhooks; no other duty waits for a slow receiver."""
         await asyncio.to_thread(self._deliver_notifications)
 
     def _deliver_notifications(self) -> None:

@@ -70,7 +70,7 @@ class LayerField(fields.Integer):
 
 
 class UserIdsField(fields.Field[list[str]]):
-    """A list of texts, at least `min_count`, checked without an object for each."""
+    """A list of at least `min_count` texts, checked without an object for each text."""
 
     def __init__(self, *, min_count: int = 0, **options: Any) -> None:
         """Take the minimum, and the usual options of marshmallow."""
@@ -104,14 +104,14 @@ class UserBytesField(fields.Field[bytes]):
 
 
 class ReservationRequestSchema(CamelSchema):
-    """The key under which to reserve slots, and how long they are held."""
+    """The key under which to reserve slots, and how long they stay reserved."""
 
     key = fields.String(required=True, validate=validate.Length(min=1, max=MAX_KEY))
     ttl_seconds = JsonNumber(load_default=900.0, validate=validate.Range(min=1, max=86_400))
 
 
 class ReservedSlotsSchema(AnswerSchema):
-    """Reserved slots, and the instant until which they are held."""
+    """Reserved slots, and the instant until which they stay reserved."""
 
     key = fields.String(required=True)
     expires_at = InstantField(required=True)
@@ -150,7 +150,7 @@ class CompactFilterSchema(CamelSchema):
 
 
 class ExcludedUserSchema(AnswerSchema):
-    """Why a user is held back, and until when."""
+    """Why a user is capped, and until when."""
 
     user_id = fields.String(required=True)
     rule = fields.String(required=True)
@@ -226,7 +226,7 @@ class OverCapSchema(AnswerSchema):
 
 
 class PositionsField(fields.Field[list[int]]):
-    """A list of whole numbers from 0 on, checked without an object for each."""
+    """A list of whole numbers from 0 on, checked without an object for each number."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[int]:
         if (

@@ -38,7 +38,7 @@ class RunningRequest:
         Every check does so again: a statement that begins between two checks is cancelled, too.
         """
         self.is_disconnected = self.is_disconnected or _has_hung_up(self.socket)
-        with self.lock:  # so that no connection is cancelled that works for somebody else again
+        with self.lock:  # a connection that works for somebody else again is not cancelled
             for connection in self.connections if self.is_disconnected else ():
                 connection.cancel()
 
@@ -48,7 +48,7 @@ class RunningRequest:
             self.connections.add(connection)
 
     def remove(self, connection: _Connection) -> None:
-        """Let `connection` work for this request no more."""
+        """Note that `connection` does not work for this request any more."""
         with self.lock:
             self.connections.discard(connection)
 

@@ -178,7 +178,7 @@ def _fit(cells: list[str], width: int) -> list[str] | str:
 
 
 def _explain(source: _Source, progress: _Progress, line: int, error: csv.Error) -> str:
-    """Return what is wrong with a row of one line; CsvError if its end cannot be told for sure."""
+    """Return what is wrong with a row of one line; CsvError if its end is uncertain."""
     begun = progress.ended + 1
     is_too_long = "limit" in str(error)
     if is_too_long and line == begun and '"' not in progress.lines[line - progress.first]:
@@ -195,7 +195,7 @@ def _explain(source: _Source, progress: _Progress, line: int, error: csv.Error) 
 def _bound_rows(
     source: _Source, blocks: Iterator[list[str]], progress: _Progress
 ) -> Iterator[list[str]]:
-    """Yield `blocks` as long as rows end in them; a row that goes on and on is refused."""
+    """Yield `blocks` as long as rows end in them; a row without an end is refused."""
     begun = size = 0
     for block in blocks:
         size = size + sum(map(len, progress.lines)) if begun == progress.ended else 0

@@ -29,7 +29,7 @@ def _is_of_a_word(mark: str) -> bool:
 
 @lru_cache(maxsize=4_096)
 def column_key(name: str) -> str:
-    """Return what is compared of a column's name: no case, no spaces, no underscores."""
+    """Return the form in which names of columns are compared: no case, spaces or underscores."""
     visible = name.translate(_INVISIBLE).replace("_", " ")
     return fold("".join(visible.split()))
 

@@ -81,13 +81,13 @@ class Pool(Generic[AnyConnection]):
         options = {
             "connect_timeout": max(
                 2, int(connection_timeout.total_seconds())
-            ),  # libpq takes no less
+            ),  # the least that libpq accepts
             "application_name": application_name,
             "keepalives_idle": 30,
             "tcp_user_timeout": 30_000,
             "options": f"-c statement_timeout={int(statement_timeout.total_seconds() * 1000)}"
             " -c timezone=UTC"
-            # What a role or a database has as its own default would fail statements of ours.
+            # The defaults of a role or of a database could make our statements fail.
             " -c default_transaction_isolation=read\\ committed",
             **self.own_options,
         }
@@ -212,7 +212,7 @@ class BulkDatabase(Pool[BulkConnection]):
     own_options: ClassVar[Mapping[str, Any]] = {"prepare_threshold": None}
 
 
-#: SQLSTATEs of what a later attempt mends beside a lost connection: a transaction given up for
+#: SQLSTATEs of errors after which a later attempt may succeed: a transaction that gave way to
 #: another one (class 40), a server short of connections, memory or disk (class 53).
 _PASSING: Final = ("40", "53")
 #: The SQLSTATE of a write that a standby, or a database in a failover, refused.
@@ -220,7 +220,7 @@ _READ_ONLY: Final = "25006"
 
 
 def _passes(error: BaseException) -> bool:
-    """Return whether the server refused what it will take later."""
+    """Return whether a later attempt may succeed although the server refused this one."""
     return _state(error).startswith(_PASSING)
 
 

@@ -3,7 +3,7 @@
 A statement is text with `%(name)s` or `%s` for its values, or a composed `sql.SQL` of the driver.
 A row is a tuple of its columns, unless `make` says otherwise: it is called with the columns of a
 row, in the order of the statement, or by their names with `by_name`, and returns what the row
-becomes. So a frozen dataclass reads its own rows, and `make=dict, by_name=True` gives dicts.
+becomes. This lets a frozen dataclass read its own rows, and `make=dict, by_name=True` gives dicts.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Changes of the schema beside running callers: never wait long for a lock, rather come again.
+"""Schema changes while callers run: wait only briefly for a lock, then try again.
 
-A statement that waits for an exclusive lock on a table makes everybody wait who comes after it. So
-such a statement waits only for a moment, gives way, and is repeated until it succeeds.
+While a statement waits for an exclusive lock on a table, every later statement waits behind it.
+Therefore such a statement waits only for a moment, gives way, and is repeated until it succeeds.
 """
 
 import time
@@ -58,7 +58,7 @@ def limit_lock_waits(connection: Any) -> None:
 
 
 def repeat_until_unlocked(attempt: Callable[[], Done], give_up_after: timedelta) -> Done:
-    """Return what `attempt` returns; repeat it as long as a lock is missing. SchemaBusyError."""
+    """Return what `attempt` returns; repeat it while a lock is missing. Raises: SchemaBusyError."""
     give_up_at = time.monotonic() + give_up_after.total_seconds()
     while True:
         try:
@@ -77,7 +77,7 @@ def repeat_until_unlocked(attempt: Callable[[], Done], give_up_after: timedelta)
 
 
 def is_lock_missing(error: BaseException) -> bool:
-    """Return whether `error`, or what caused it, is a lock that could not be had in time."""
+    """Return whether `error`, or what caused it, is a lock that was not free in time."""
     seen: BaseException | None = error
     while seen is not None:
         code = getattr(seen, "sqlstate", None) or getattr(seen, "pgcode", None)

@@ -101,18 +101,18 @@ def _follow(session: requests.Session, settings: StackSettings, execution_id: st
 
 def _print_end(settings: StackSettings, execution: dict[str, Any]) -> None:
     print(f"\nThe execution is {execution['phase']}. {execution['reason'] or ''}")
-    print("\n  push  generated  distinct  eligible  held back  with token  sent  failed")
+    print("\n  push  generated  distinct  eligible  capped  with token  sent  failed")
     for push in execution["pushes"]:
         funnel = push["funnel"]
         print(
             f"  {push['position']:>4}  {funnel['generated']:>9}  {funnel['distinct']:>8}"
-            f"  {funnel['eligible']:>8}  {funnel['excluded']:>9}  {funnel['withToken']:>10}"
+            f"  {funnel['eligible']:>8}  {funnel['excluded']:>6}  {funnel['withToken']:>10}"
             f"  {funnel['sent']:>4}  {funnel['failed']:>6}"
         )
         for rule, users in funnel["exclusionBreakdown"].items():
-            print(f"        {users} held back by {rule}")
+            print(f"        {users} capped by {rule}")
     print(f"\nThe messages are in {settings.data_folder / 'sent' / 'messages.jsonl'}")
-    print("Run it again with `.venv/bin/local-stack example`, and see who is held back by cadence.")
+    print("Run it again with `.venv/bin/local-stack example`, and see which users are capped.")
     print(flush=True)
 
 

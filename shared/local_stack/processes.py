@@ -12,7 +12,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
-    """Return a `preexec_fn` that sends a child `number` when its parent dies; None but on Linux.
+    """Return a `preexec_fn` that sends a child `number` when its parent dies; None except on Linux.
 
     The kernel watches the thread that starts the child, so start children from the main thread.
     """

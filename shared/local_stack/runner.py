@@ -23,7 +23,7 @@ from local_stack.settings import StackSettings
 #: How long the services may take until they answer.
 START_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 8.0
-#: After so many deaths before the stack is healthy, another start does not help.
+#: If a process dies this often before the stack is healthy, another start does not help.
 MAX_DEATHS: Final = 3
 #: How long after its death a process is started again.
 RESTART_PAUSE_S: Final = 1.0

@@ -53,7 +53,7 @@ def test_a_long_log_is_followed_scrolled_and_searched(
 ) -> None:
     page.goto(f"/executions/{waiting}")
     lines = page.locator("[data-log-lines] li")
-    expect(lines.last).to_contain_text("The window to cancel is open", timeout=15_000)
+    expect(lines.last).to_contain_text("The cancellation window is open", timeout=15_000)
     write_log(stack, waiting)
 
     expect(lines.last).to_contain_text(f"line {LINES}", timeout=15_000)

@@ -33,7 +33,7 @@ def test_a_first_start_shows_the_whole_job_on_the_example(local_stack: LocalStac
     order = [
         "The script garden_activity runs.",
         "Phase test_sending begins.",
-        "The window to cancel is open",
+        "The cancellation window is open",
         "Phase live_execution begins.",
         "Push 3 goes out",
         "The execution is completed.",
@@ -59,7 +59,7 @@ def test_run_again_and_cadence_holds_the_same_users_back(local_stack: LocalStack
     assert second[0][6] == 0, "the first push has a pause of three days"
     assert [line[4] + line[6] for line in second] == [line[4] + line[6] for line in first]
     assert sum(line[4] for line in second) > sum(line[4] for line in first)
-    assert "held back by layer_3_cooldown_hours" in again.stdout
+    assert "capped by layer_3_cooldown_hours" in again.stdout
 
 
 def test_a_second_stack_on_the_same_port_is_refused_with_the_fix(

@@ -1,1 +1,1 @@
-"""The outside, one thing a file."""
+"""Adapters: each file works with one outside thing, such as a table."""

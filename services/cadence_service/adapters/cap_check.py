@@ -15,7 +15,7 @@ from cadence_service.domain.user_ids import UserIds
 from chassis.postgres import BulkConnection
 from chassis.rows import fetch_one, fetch_value
 
-#: A probe of the index costs about as much as merging so many rows of history.
+#: A probe of the index costs about as much as merging this many rows of history.
 ROWS_A_PROBE: Final = 12
 #: The size of a row of history, where PostgreSQL has counted no rows yet.
 BYTES_A_ROW: Final = 85
@@ -75,7 +75,7 @@ class CapQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
-    """Users who may break a rule, by their index among those who were asked for.
+    """Users who may break a rule, by their index among the users of the question.
 
     Shape: `blocked` has, for each rule, the users who break it and no rule before it; `unclear`
     are users with later sends, who need the pure rule. All are in ascending order.
@@ -151,7 +151,7 @@ _RESERVED: Final = """
     AND r.scheduled_for > %(from)s AND r.scheduled_for < %(until)s
     AND r.layer_id = ANY(%(layers)s::smallint[]) AND r.id <> %(own_reservation)s
 """
-# The range lets a merge read no more of an index than it must.
+# With this range a merge reads only the part of an index that it needs.
 _MERGED: Final = (
     f"""
     SELECT a.position, a.user_id, n.layer_id, n.sent_at
@@ -169,7 +169,7 @@ _MERGED: Final = (
      WHERE {_RESERVED}
     """,  # noqa: S608 - made of constants
 )
-# OFFSET 0 keeps PostgreSQL to it: user by user, even where a new week's rows are not counted yet.
+# OFFSET 0 keeps this order: user by user, even if a new week's rows are not counted yet.
 _PROBED: Final = (
     f"""
     SELECT a.position, a.user_id, n.layer_id, n.sent_at
@@ -192,7 +192,8 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> LookupPlan
     """Choose how the next statements look users up: each in the index, or very many by a merge.
 
     PostgreSQL knows nothing about the ids in an array, and would hash the whole history for a few
-    of them. It counts rows only now and then, so the number of rows is estimated from their size.
+    ids. PostgreSQL counts rows only now and then, so their number is estimated from the table's
+    size.
     """
     row = fetch_one(
         connection,

@@ -56,7 +56,7 @@ def stream_linkless_sends(
 def fill_links(
     connection: BulkConnection, partition: str, texts: Mapping[LinklessSend, MessageTexts]
 ) -> int:
-    """Give sends in a partition of the history the texts with a link; return how many."""
+    """Give sends in a partition of the history texts with a link; return how many sends changed."""
     ids = upsert_messages(connection, texts.values())
     digests = {text: text.digest for text in set(texts.values())}
     update = sql.SQL(

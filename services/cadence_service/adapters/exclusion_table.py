@@ -20,7 +20,7 @@ from chassis.rows import fetch_all, fetch_value
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Why a user was held back: the rule, the sends that used up its cap, and until when."""
+    """Why a user is capped: the rule, the sends that used up its cap, and until when."""
 
     user_id: UUID
     rule: str
@@ -31,12 +31,12 @@ class Exclusion:
 def insert_found(
     connection: BulkConnection, reservation_id: int, part: int, question: CapQuestion
 ) -> UserIds:
-    """Write down why each user of the question is held back; return these users.
+    """Record why users of the question are capped; return these users.
 
-    Shape: the question looks at all later sends, too. Users who have become free meanwhile are left
-    out, and users with sends after the instant of the reservation. For all others a full rule has
-    room again when the oldest send that matters leaves its window, and a user is free when the last
-    rule has room.
+    Shape: the question looks at all later sends, too. Left out are users who have become free
+    meanwhile, and users with sends after the instant of the reservation. For all other users, a
+    full rule has room again when the oldest send that matters leaves its window, and a user is free
+    when every rule has room.
     """
     if not len(question.users):
         return question.users
@@ -66,7 +66,7 @@ def insert_found(
 def insert_judged(
     connection: BulkConnection, reservation_id: int, part: int, exclusions: Sequence[Exclusion]
 ) -> None:
-    """Write down exclusions that the pure rule found."""
+    """Record exclusions that the pure rule found."""
     with connection.cursor() as cursor:
         cursor.executemany(
             """
@@ -84,7 +84,7 @@ def insert_judged(
 def select_excluded(
     connection: BulkConnection, reservation_id: int, part: int
 ) -> dict[str, UserIds]:
-    """Return which users of a part were held back, by rule."""
+    """Return the capped users of a part, by rule."""
     rows = fetch_all(
         connection,
         """
@@ -97,7 +97,7 @@ def select_excluded(
 
 
 def select_exclusions(connection: BulkConnection, reservation_id: int) -> list[Exclusion]:
-    """Return everybody who was held back, and why, in the order of users."""
+    """Return every capped user, and why, in the order of users."""
     return fetch_all(
         connection,
         """

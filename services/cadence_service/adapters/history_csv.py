@@ -1,4 +1,4 @@
-"""The CSV of a history, or of an audience, row by row: good rows, and bad ones with why."""
+"""The CSV of a history, or of an audience, row by row: good rows, and bad rows with the reason."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class HistoryCsvError(CsvError):
 
 @dataclass(frozen=True, slots=True)
 class PastSend:
-    """A send of the past, as a row tells it."""
+    """A send of the past, as a row describes it."""
 
     user_id: UUID
     layer_id: int

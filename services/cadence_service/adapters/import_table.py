@@ -45,9 +45,9 @@ class ImportCounts:
 
 
 def take_import_id(connection: BulkConnection) -> int:
-    """Return the id of a new import, and hold it until the transaction ends.
+    """Return the id of a new import, and lock it until the transaction ends.
 
-    So everybody can see whether the import still runs: whatever ends it lets its id go.
+    The lock shows whether the import still runs: it is released when the import ends in any way.
     """
     import_id: int = fetch_value(
         connection, "SELECT nextval(pg_get_serial_sequence('imports', 'id'))"
@@ -63,7 +63,7 @@ def take_import_id(connection: BulkConnection) -> int:
 def insert_import(
     connection: BulkConnection, import_id: int, kind: str, file_name: str, now: datetime
 ) -> None:
-    """Write down that an import waits for its turn."""
+    """Record that an import waits for its turn."""
     execute(
         connection,
         """
@@ -75,9 +75,9 @@ def insert_import(
 
 
 def end_dead_imports(connection: BulkConnection, now: datetime) -> int:
-    """Write down which imports ended with their process; return how many. Nothing of them is kept.
+    """Record which imports ended with their process; return how many. None of their rows are kept.
 
-    Shape: a live import holds its id, and a dead one does not.
+    Shape: a live import has a lock on its id, and a dead import does not.
     """
     return execute(
         connection,
@@ -92,7 +92,7 @@ def end_dead_imports(connection: BulkConnection, now: datetime) -> int:
 
 
 def save_progress(connection: BulkConnection, import_id: int, total: int) -> bool:
-    """Write down that an import runs, and how many rows it has read; False if it was undone."""
+    """Record that an import runs, and how many rows it has read; False if it was undone."""
     return bool(
         execute(
             connection,
@@ -111,7 +111,7 @@ def end_import(
     now: datetime,
     reason: str | None = None,
 ) -> bool:
-    """Write down how an import ended; False if it was undone before."""
+    """Record how an import ended; False if it was undone before."""
     return bool(
         execute(
             connection,
@@ -128,7 +128,7 @@ def end_import(
 
 
 def may_import(connection: BulkConnection) -> bool:
-    """Return whether no other import runs; if so, none begins before the transaction ends."""
+    """Return whether no other import runs; if so, no other begins before the transaction ends."""
     taken: bool = fetch_value(
         connection, "SELECT pg_try_advisory_xact_lock(%(lock)s)", {"lock": LOCK}
     )
@@ -165,7 +165,7 @@ def insert_history(
 
 
 def select_imports(connection: BulkConnection, import_id: int | None = None) -> list[Import]:
-    """Return the imports, newest first; or only the one of this id."""
+    """Return the imports, newest first; or only the import with this id."""
     return fetch_all(
         connection,
         """

@@ -1,7 +1,7 @@
 """The table `user_notifications`: every notification that every user got; and reserved slots.
 
-PostgreSQL knows nothing about the ids in an array, and would read the whole history for a few of
-them. OFFSET 0 makes it look up each user by the index instead.
+PostgreSQL knows nothing about the ids in an array, and would read the whole history for a few ids.
+OFFSET 0 makes PostgreSQL look up each user by the index instead.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class PastSend(NamedTuple):
 def select_sends(
     connection: BulkConnection, users: UserIds, after: datetime, before: datetime | None = None
 ) -> dict[UUID, list[Send]]:
-    """Return the sends of each of `users` between two instants, held slots too."""
+    """Return the sends of each of `users` between two instants, and the reserved slots."""
     rows = fetch_all(
         connection,
         """
@@ -56,9 +56,9 @@ def select_sends(
 def select_over_cap(
     connection: BulkConnection, users: UserIds, rule: CadenceRule, own: Send
 ) -> list[UUID]:
-    """Return who of `users` got `own` although others use up the rule's cap around it.
+    """Return which of `users` got `own` although other sends use up the rule's cap around it.
 
-    Slots that are only held do not count. `find_overruns` is what this means.
+    Slots that are only reserved do not count. `find_overruns` defines the same in Python.
     """
     return fetch_values(
         connection,

@@ -94,7 +94,7 @@ def claim_keys(
 def claim_users(
     connection: BulkConnection, users: UserIds, key: bytes, sent_at: datetime
 ) -> UserIds:
-    """Claim one key for each of `users`; return the users for whom it is new."""
+    """Claim one key for each of `users`; return the users whose key is new."""
     if not len(users):
         return users
     raw = fetch_value(

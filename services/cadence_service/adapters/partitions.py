@@ -1,4 +1,4 @@
-"""The weekly partitions of the history: made ahead, and dropped when no rule looks at them."""
+"""The weekly partitions of the history: made ahead, and dropped when no rule needs them."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -37,7 +37,7 @@ def partition_name(instant: datetime) -> str:
 
 
 def _make_partition(connection: BulkConnection, start: datetime) -> None:
-    """Make a week apart, and attach it: so it is locked against nobody but for an instant."""
+    """Make a week as a separate table, then attach it; so callers are locked out only briefly."""
     name, end = partition_name(start), start + WEEK
     if fetch_value(connection, "SELECT to_regclass(%(name)s)", {"name": name}) is not None:
         return
@@ -49,7 +49,7 @@ def _make_partition(connection: BulkConnection, start: datetime) -> None:
         return
     make = sql.SQL(
         "CREATE TABLE {} (LIKE user_notifications INCLUDING ALL)"
-        # Vacuumed as it grows, so that cap checks need only look at the index.
+        # It is vacuumed as it grows, so that cap checks need to read only the index.
         " WITH (autovacuum_vacuum_insert_scale_factor = 0.02)"
     )
     attach = sql.SQL(

@@ -1,4 +1,4 @@
-"""A queue for big reports: few of them run at a time, whichever replicas they were asked at."""
+"""A queue for big reports: few of them run at a time, over all replicas together."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from chassis.rows import fetch_value
 LOCK_SPACE: Final = 78
 #: How many reports run at a time.
 RUNNING: Final = 2
-#: How many reports of one process run or wait; they hold threads that checks need, too.
+#: How many reports of one process run or wait; they use threads that checks need, too.
 WAITING: Final = 3
 _PAUSE_S: Final = 0.2
 

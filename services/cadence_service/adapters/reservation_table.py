@@ -22,7 +22,7 @@ class ReservationState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """A reservation: its key, its push, and the instant until which its slots are held."""
+    """A reservation: its key, its push, and the instant until which its slots stay reserved."""
 
     id: int
     key: str
@@ -36,7 +36,7 @@ class Reservation:
 
     @property
     def claim(self) -> bytes:
-        """The key by which the database records a send without a slot once for each user."""
+        """The key that lets the database record a send without a slot only once for each user."""
         return hashlib.sha256(f"reservation {self.id}".encode()).digest()
 
 
@@ -66,7 +66,7 @@ _COLUMNS: Final = """
 def open_reservation(connection: BulkConnection, new: NewReservation) -> Reservation:
     """Return the reservation of this key: the existing one, or a new one.
 
-    One that has expired begins anew, with nothing decided.
+    An expired reservation begins anew, with nothing decided.
     """
     found = fetch_one(
         connection,
@@ -86,7 +86,8 @@ def open_reservation(connection: BulkConnection, new: NewReservation) -> Reserva
     if found is None:
         raise RuntimeError(f"PostgreSQL returned no row for the reservation {new.key!r}.")
     if found.state is ReservationState.EXPIRED and found.body_digest == new.body_digest:
-        # With a new id, so that nothing that still decides the old one can write into it.
+        # It gets a new id, so that a process that still decides the old reservation cannot write
+        # into it.
         forget_decisions(connection, found.id)
         execute(connection, "DELETE FROM reservations WHERE id = %(id)s", {"id": found.id})
         return open_reservation(connection, new)
@@ -104,7 +105,7 @@ def forget_decisions(connection: BulkConnection, reservation_id: int) -> None:
 
 
 def holds_slots(connection: BulkConnection, reservation_id: int) -> bool:
-    """Return whether the reservation still holds slots; if so, until the transaction ends.
+    """Return whether the reservation has slots; if so, it keeps them until the transaction ends.
 
     Nobody can settle, release or sweep the reservation meanwhile.
     """
@@ -144,7 +145,7 @@ def is_decided(connection: BulkConnection, reservation_id: int, part: int) -> bo
 
 
 def insert_part(connection: BulkConnection, reservation_id: int, part: int, eligible: int) -> None:
-    """Write down that a part of the audience was decided, and how many of it were eligible."""
+    """Record that a part of the audience was decided, and how many of its users were eligible."""
     execute(
         connection,
         "INSERT INTO reservation_parts VALUES (%s, %s, %s)",
@@ -153,7 +154,7 @@ def insert_part(connection: BulkConnection, reservation_id: int, part: int, elig
 
 
 def count_eligible(connection: BulkConnection, reservation_id: int) -> int | None:
-    """Return how many users were found eligible; None if nothing was decided, or is known of it."""
+    """Return how many users were eligible; None if nothing was decided, or nothing is known now."""
     eligible: int | None = fetch_value(
         connection,
         "SELECT sum(eligible)::int FROM reservation_parts WHERE reservation_id = %(id)s",
@@ -165,7 +166,7 @@ def count_eligible(connection: BulkConnection, reservation_id: int) -> int | Non
 def end_reservation(
     connection: BulkConnection, reservation_id: int, state: ReservationState
 ) -> None:
-    """Write down that the reservation holds no slot any more; one that was settled stays so."""
+    """Record that the reservation holds no slot any more; a settled reservation stays settled."""
     execute(
         connection,
         "UPDATE reservations SET state = %(state)s, expires_at = least(expires_at, now())"
@@ -175,7 +176,7 @@ def end_reservation(
 
 
 def update_expiry(connection: BulkConnection, key: str, ttl: timedelta) -> Reservation | None:
-    """Keep the slots for `ttl` from now on; None if the reservation holds none any more."""
+    """Keep the slots for `ttl` from now on; None if the reservation holds no slots any more."""
     return fetch_one(
         connection,
         f"""
@@ -191,7 +192,7 @@ def update_expiry(connection: BulkConnection, key: str, ttl: timedelta) -> Reser
 
 
 def end_expired(connection: BulkConnection) -> None:
-    """Write down which reservations ran out; they ceased to count at that instant.
+    """Record which reservations ran out; they do not count any more from that instant on.
 
     Their slots stay, because they say who was eligible, until the reservation is settled or pruned.
     """

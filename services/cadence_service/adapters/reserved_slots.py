@@ -12,13 +12,13 @@ from chassis.postgres import BulkConnection
 from chassis.rows import execute, fetch_value
 
 _SETTLED: Final = frozenset({ReservationState.CONFIRMED, ReservationState.RELEASED})
-#: Advisory locks of this number space: two reservations never judge one user at the same time.
+#: The number space of the advisory locks by which only one reservation judges a user at a time.
 LOCK_SPACE: Final = 77
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservedSends:
-    """What users were sent under a reservation: which text, on which layer, and when.
+    """The sends to users under a reservation: which text, on which layer, and when.
 
     Shape: each list has one entry for each user, in order, or one for all users; `instants` are
     the ones that rules count, `actual_instants` say when the message really went out.
@@ -32,10 +32,11 @@ class ReservedSends:
 
 
 def lock_users(connection: BulkConnection, buckets: Sequence[int]) -> bool:
-    """Let nobody else judge users of these buckets until the transaction ends; True.
+    """Lock these buckets, so that only this transaction judges their users; return True.
 
-    This must be a statement of its own: the next statement then sees all that earlier holders of
-    the locks wrote. Shape: `buckets` are in ascending order, so that callers never deadlock.
+    This must be a statement of its own: the next statement then sees everything that earlier
+    holders of the locks wrote. Shape: `buckets` are in ascending order, so that callers never
+    deadlock.
     """
     execute(
         connection,
@@ -46,9 +47,9 @@ def lock_users(connection: BulkConnection, buckets: Sequence[int]) -> bool:
 
 
 def try_lock_users(connection: BulkConnection, buckets: Sequence[int]) -> bool:
-    """Do the same if nobody else holds any of these locks; else return False.
+    """Lock the buckets if nobody else has any of these locks; else return False.
 
-    Then the transaction may hold some of the locks, and has to end. Shape: as of `lock_users`.
+    After False the transaction may hold some of the locks, and has to end.
     """
     are_locked: bool = fetch_value(
         connection,

@@ -21,7 +21,7 @@ def delete_old_reservations(connection: BulkConnection, before: datetime) -> int
 
 
 def release_unsettled(connection: BulkConnection, expired_before: datetime) -> int:
-    """Release reservations that ran out before then and were never settled; return their slots."""
+    """Release unsettled reservations that ran out before then; return how many slots they had."""
     return execute(
         connection,
         """
@@ -38,7 +38,7 @@ def release_unsettled(connection: BulkConnection, expired_before: datetime) -> i
 def delete_slots_without_owner(connection: BulkConnection) -> int:
     """Delete slots whose reservation cannot be settled any more; return how many.
 
-    Whoever writes slots holds their reservation, so there should be none.
+    Whoever writes slots has their reservation locked, so there should be no such slots.
     """
     return execute(
         connection,

@@ -31,7 +31,7 @@ def lock_rules(connection: BulkConnection) -> None:
 
 
 def insert_change(connection: BulkConnection, change: RuleChange) -> None:
-    """Write down a change."""
+    """Record a change."""
     execute(
         connection,
         """

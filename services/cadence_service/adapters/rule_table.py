@@ -49,7 +49,7 @@ def update_layer(connection: BulkConnection, layer: Layer) -> None:
 
 
 def select_rule_set(connection: BulkConnection, version: int | None = None) -> RuleSet | None:
-    """Return the newest set of rules, or the one of this version; None if there is none."""
+    """Return the newest set of rules, or the set of this version; None if there is no such set."""
     newest = fetch_one(
         connection,
         """

@@ -97,7 +97,7 @@ def _find_full_window(
 ) -> tuple[datetime, ...] | None:
     """Return the sends of a trailing window around `at` that has no room left, or None.
 
-    A window that ends at a later send holds `at` too, so it must keep to the cap as well.
+    A window that ends at a later send contains `at` too, so the cap applies to it as well.
     """
     counted = sorted(
         send.sent_at
@@ -116,8 +116,9 @@ def _find_full_spans(
 ) -> Iterator[tuple[datetime, datetime]]:
     """Yield the spans of time, without their ends, in which one more send would break the rule.
 
-    Shape: in order, and apart from one another. As many sends as the cap allows that lie within one
-    window leave no room for another one, from a window before the last to a window after the first.
+    Shape: in order, and apart from one another. If as many sends as the cap allows lie within one
+    window, there is no room for another send, from one window before the last of these sends to one
+    window after the first.
     """
     times = _times(rule, sends)
     after, before = datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
@@ -135,7 +136,7 @@ def _find_full_spans(
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """From `start` until the next stretch, the user is held back by `rule`, or by none."""
+    """From `start` until the next stretch, the user is capped by `rule`; None means not capped."""
 
     start: datetime
     rule: str | None
@@ -144,10 +145,10 @@ class Stretch:
 def find_stretches(
     rules: Sequence[CadenceRule], sends: Sequence[Send], start: datetime, end: datetime
 ) -> list[Stretch]:
-    """Return which rule holds a user back from `start` to `end`, if nothing more is sent.
+    """Return which rule caps a user from `start` to `end`, if nothing more is sent.
 
-    Shape: in order; neighbours differ. Later sends, such as reserved ones, hold a user back before
-    their instant too, so a user who is eligible now may be held back later.
+    Shape: in order; neighbours differ. Later sends, such as reserved ones, cap a user before their
+    instant too, so a user who is eligible now may be capped later.
     """
     full: set[int] = set()
     stretches: list[Stretch] = []
@@ -161,7 +162,7 @@ def find_stretches(
 def _find_changes(
     rules: Sequence[CadenceRule], sends: Sequence[Send], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, int, bool]]:
-    """Yield when which rule becomes full, or free again; and `start`, where no rule changes."""
+    """Yield each instant at which a rule becomes full or free again; and `start` without a rule."""
     yield start, -1, False
     for number, rule in enumerate(rules):
         for after, before in _find_full_spans(rule, sends):
@@ -177,9 +178,9 @@ def replay(
     before: Sequence[Send],
     sends: Sequence[Send],
 ) -> list[str | None]:
-    """Return, for each of one user's `sends` in order, the rule that holds it back, or None.
+    """Return, for each of one user's `sends` in order, the rule that caps it, or None.
 
-    Shape: `before` happened, whatever the rules say; a send that is held back uses up nothing.
+    Shape: `before` happened, whatever the rules say; a capped send uses up nothing.
     """
     kept = {rule.name: _times(rule, before) for rule in rules}
     verdicts: list[str | None] = []

@@ -31,7 +31,7 @@ class LinksByTitle:
     """Finds the first log of a title near an instant, in logarithmic time."""
 
     def __init__(self, logs: Sequence[LinkLog]) -> None:
-        """Take the logs; where several are near an instant, the first of them counts."""
+        """Take the logs; if several are near an instant, the first of them counts."""
         numbers: dict[str, list[int]] = defaultdict(list)
         for number, log in enumerate(logs):
             numbers[log.title].append(number)
@@ -62,7 +62,7 @@ class LinksByTitle:
 
 
 def _least_of_runs(numbers: list[int]) -> list[list[int]]:
-    """Return for each power of two the least number of each run of that length."""
+    """Return, for each power of two, the smallest number of each run of that length."""
     levels = [numbers]
     while 1 << len(levels) <= len(numbers):
         half = 1 << len(levels) - 1
@@ -118,7 +118,7 @@ def is_real(log: _Log) -> bool:
 
 
 def read_instant(text: object) -> datetime | None:
-    """Return the instant that the text names, in UTC where it names no offset; None if none."""
+    """Return the instant of the text, in UTC if it names no offset; None if it is no instant."""
     if not isinstance(text, str):
         return None
     try:

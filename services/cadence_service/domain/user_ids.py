@@ -115,14 +115,14 @@ def read_uuids(uuids: Iterable[UUID]) -> UserIds:
 
 
 def without(users: UserIds, others: UserIds | None) -> UserIds:
-    """Return those of `users` who are none of `others`."""
+    """Return the `users` who are not among `others`."""
     if others is None or not len(others):
         return users
     return users[~np.isin(users.scalars, others.scalars)]
 
 
 def _read_at_once(texts: Sequence[str]) -> NDArray[np.uint8] | None:
-    """Return 16 bytes for each text, or None if one of them is no UUID; reads all as one text."""
+    """Return 16 bytes for each text, or None if a text is no UUID; all are read as one text."""
     if set(map(len, texts)) != {TEXT_SIZE}:
         return None
     joined = "".join(texts)

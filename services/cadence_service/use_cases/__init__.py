@@ -1,1 +1,1 @@
-"""What the service does, a verb a file."""
+"""Use cases: each file does one thing, and its name is a verb."""

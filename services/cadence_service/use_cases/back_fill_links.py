@@ -23,9 +23,9 @@ PAGE: Final = 20_000
 def back_fill_links(database: BulkDatabase, logs: Sequence[LinkLog]) -> int:
     """Give each send without a link the link of the first log of its title and instant.
 
-    A send stays as it is if that log has no link. Return how many sends got one. The history is
-    worked through week by week, so that the work ends soon after its client has gone; what is done
-    stays, and a repetition does the rest.
+    A send stays as it is if that log has no link. Return how many sends got a link. The work goes
+    through the history week by week, so that it ends soon after its client has gone; finished weeks
+    stay finished, and a repetition does the rest.
     """
     if not logs:
         return 0
@@ -49,7 +49,7 @@ def _match(
     messages: dict[int, LinklessMessage],
     links: LinksByTitle,
 ) -> Iterator[tuple[LinklessSend, MessageTexts]]:
-    """Yield each message of the week and each of its instants that get a link, with its texts."""
+    """Yield each message and instant of the week that gets a link, with the new texts."""
     for send in stream_linkless_sends(connection, week, list(messages)):
         message = messages[send.message_id]
         link = links.find_link(message.title, send.sent_at)

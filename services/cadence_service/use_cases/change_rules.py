@@ -1,4 +1,4 @@
-"""Change rules and layers: one change at a time, in force at once and kept in the audit trail."""
+"""Change rules and layers: one change at a time; it is in force at once, and recorded."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,11 +26,11 @@ class RuleNotFoundError(Exception):
 
 
 class TooManyRulesError(Exception):
-    """No more rules may be in force."""
+    """The limit of rules in force is reached."""
 
 
 class StaleRulesError(Exception):
-    """The rules were changed since the version that the change was made from."""
+    """The rules have changed since the version on which this change is based."""
 
 
 @dataclass(frozen=True, slots=True)

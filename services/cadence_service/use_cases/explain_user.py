@@ -16,7 +16,7 @@ from chassis.postgres import BulkConnection
 class LayerEligibility:
     """Whether a user may get a push on a layer; if not, by which rule, and until when.
 
-    Shape: `fail_open_reason` says why nobody is checked on this layer, if so.
+    Shape: if nobody is checked on this layer, `fail_open_reason` says why.
     """
 
     layer_id: int
@@ -28,7 +28,7 @@ class LayerEligibility:
 
 
 def explain_user(connection: BulkConnection, user_id: UUID, at: datetime) -> list[LayerEligibility]:
-    """Return, for each layer, whether a push at `at` would be held back, and why."""
+    """Return, for each layer, whether a push at `at` would be capped, and why."""
     layers = []
     for layer in select_layers(connection):
         in_force = read_rules(connection, layer.id)

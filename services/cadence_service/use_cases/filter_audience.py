@@ -72,7 +72,7 @@ class RulesInForce:
 
 @dataclass(frozen=True, slots=True)
 class FilteredAudience:
-    """The answer: the users that each rule holds back; everybody else may be sent to.
+    """The answer: the users that each rule caps; every other user may get the push.
 
     Shape: `capped` has indexes into the users of `asked`; `exclusions` has the full reasons by such
     an index, where the question asks for them.
@@ -86,12 +86,12 @@ class FilteredAudience:
 
     @property
     def breakdown(self) -> dict[str, int]:
-        """How many users each rule holds back."""
+        """How many users each rule caps."""
         return {rule: len(indexes) for rule, indexes in self.capped.items()}
 
     @property
     def eligible(self) -> list[str]:
-        """The users who may be sent to, in the spelling and order of the caller."""
+        """The users who may get the push, in the spelling and order of the caller."""
         is_eligible = np.zeros(self.asked.count, dtype=bool)
         is_eligible[self.asked.users.positions] = True
         for indexes in self.capped.values():
@@ -122,7 +122,7 @@ def filter_audience(database: BulkDatabase, question: Question) -> FilteredAudie
 def read_rules(
     connection: BulkConnection, layer_id: int, version: int | None = None
 ) -> RulesInForce:
-    """Return the rules that a push on this layer is checked against; of an old set by `version`."""
+    """Return the rules that check a push on this layer; with `version`, those of an old set."""
     rule_set = select_rule_set(connection, version)
     version = rule_set.version if rule_set else None
     layers = {layer.id: layer for layer in select_layers(connection)}
@@ -139,7 +139,7 @@ def read_rules(
 def explain(
     connection: BulkConnection, users: UserIds, rules: Sequence[CadenceRule], at: datetime
 ) -> dict[int, Exclusion]:
-    """Return why users are held back, by their index in `users`; the others are left out.
+    """Return why users are capped, by their index in `users`; other users are left out.
 
     All later sends are read, because the end of a cap may depend on them.
     """
@@ -158,7 +158,7 @@ def explain(
 
 
 def run_in_lanes(work: Callable[[_Given], _Found], given: Sequence[_Given]) -> list[_Found]:
-    """Return what `work` makes of each of `given`, a few at a time."""
+    """Return the result of `work` for each of `given`; a few run at a time."""
     if len(given) < LANES:
         return [work(one) for one in given]
     with ThreadPoolExecutor(LANES) as lanes:
@@ -173,7 +173,7 @@ def run_in_lanes(work: Callable[[_Given], _Found], given: Sequence[_Given]) -> l
 def merge_by_rule(
     rules: Sequence[CadenceRule], parts: Sequence[Mapping[str, Indexes]]
 ) -> dict[str, Indexes]:
-    """Return the users held back in any of `parts`, by rule; each of `rules` has an entry."""
+    """Return the users capped in any of `parts`, by rule; each of `rules` has an entry."""
     names = dict.fromkeys([rule.name for rule in rules] + [name for part in parts for name in part])
     return {
         name: np.concatenate([part[name] for part in parts if name in part] or [_NOBODY])
@@ -188,7 +188,7 @@ def fail_open(question: Question, reason: str) -> FilteredAudience:
 
 
 def log_failed_open(question: Question, reason: str) -> None:
-    """Log that everybody was let through."""
+    """Log that every user was let through."""
     FAILED_OPEN.inc()
     users = len(question.asked.users)
     log.warning("cadence_failed_open", layer=question.layer_id, users=users, reason=reason)
@@ -197,7 +197,7 @@ def log_failed_open(question: Question, reason: str) -> None:
 def _judge_all(
     database: BulkDatabase, question: Question, rules: Sequence[CadenceRule]
 ) -> dict[str, Indexes]:
-    """Return the users that each rule holds back; a large audience is split into ranges."""
+    """Return the users that each rule caps; a large audience is split into ranges."""
     users = question.asked.users
     ranges = 1 if len(users) < SPLIT_FROM else LANES
     edges = np.linspace(0, len(users), ranges + 1, dtype=np.int64).tolist()

@@ -1,4 +1,4 @@
-"""Find who got more pushes than the rules allow, after sends that nobody could check."""
+"""Find the users who got more pushes than the rules allow, after sends without a cap check."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from chassis.postgres import BulkConnection
 
 @dataclass(frozen=True, slots=True)
 class OverCap:
-    """Who got more than a rule allows, by rule; a user may stand under several.
+    """The users who got more than a rule allows, by rule; several rules may name the same user.
 
-    Shape: `fail_open_reason` says why no rule applies, where the layer should have rules.
+    Shape: if the layer should have rules and none applies, `fail_open_reason` says why.
     """
 
     rules_version: int | None
@@ -29,7 +29,7 @@ class OverCap:
 
 
 def find_over_cap(connection: BulkConnection, users: UserIds, own: Send) -> OverCap:
-    """Return who of `users` got `own`, as recorded, beyond what the present rules allow."""
+    """Return which of `users` got the recorded send `own` beyond what the present rules allow."""
     in_force = read_rules(connection, own.layer_id)
     found = {rule.name: select_over_cap(connection, users, rule, own) for rule in in_force.rules}
     return OverCap(in_force.version, found, in_force.fault)

@@ -16,9 +16,9 @@ from chassis.postgres import BulkConnection
 
 @dataclass(frozen=True, slots=True)
 class PushForecast:
-    """How many users a push would go to, and how many each rule would hold back.
+    """How many users would get a push, and how many each rule would cap.
 
-    Shape: `fault` says why nobody is checked, if so.
+    Shape: if nobody is checked, `fault` says why.
     """
 
     eligible: int

@@ -13,13 +13,13 @@ from cadence_service.use_cases.filter_audience import read_rules
 from chassis.postgres import BulkConnection
 
 HOUR: Final = timedelta(hours=1)
-#: How many users one statement reads the history of.
+#: The number of users whose history one statement reads.
 PAGE: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReachPoint:
-    """How many users may be reached at an instant, and how many each rule holds back."""
+    """How many users may be reached at an instant, and how many each rule caps."""
 
     at: datetime
     eligible: int
@@ -28,7 +28,7 @@ class ReachPoint:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The reach curve of an audience; `fault` says why nobody is checked, if so."""
+    """The reach curve of an audience; if nobody is checked, `fault` says why."""
 
     asked: int
     invalid: int
@@ -50,7 +50,7 @@ def forecast_reach(
     longest = max((rule.window for rule in in_force.rules), default=timedelta(0))
     for first in range(0, len(users) if in_force.rules else 0, PAGE):
         page = users[first : first + PAGE]
-        # As far around the span as a send can count.
+        # The longest time before and after the span within which a send can count.
         histories = select_sends(connection, page, start - longest, end + HOUR + longest)
         for sends in histories.values():
             stretches = find_stretches(in_force.rules, sends, start, end + HOUR)
@@ -62,7 +62,7 @@ def forecast_reach(
 def _count(
     changes: "Counter[tuple[int, str]]", stretches: Sequence[Stretch], start: datetime, hours: int
 ) -> None:
-    """Count the full hours for which each rule holds a user back: plus one in, minus one out."""
+    """Count the hours in which each rule caps a user: plus one at the start, minus one after."""
     for number, stretch in enumerate(stretches):
         if stretch.rule is None:
             continue

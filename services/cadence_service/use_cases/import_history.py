@@ -1,4 +1,4 @@
-"""Import history from a CSV: page by page, in one transaction, as a batch that can be undone."""
+"""Import history from a CSV: page by page, in one transaction; each import can be undone."""
 
 import time
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ from chassis.postgres import BulkConnection, BulkDatabase
 PAGE: Final = 5_000
 #: How many imports of one process may run or wait.
 PLACES: Final = 2
-#: How often one that waits asks for its turn, in seconds.
+#: How often a waiting import asks for its turn, in seconds.
 PAUSE_S: Final = 0.3
 #: How many bad rows are listed; further ones are only counted.
 MAX_LISTED: Final = 1_000
@@ -51,7 +51,7 @@ class ImportRefusedError(Exception):
 
 
 class ImportUndoneError(Exception):
-    """The import was undone while it ran or waited; nothing of it was kept."""
+    """The import was undone while it ran or waited; none of its rows were kept."""
 
     def __init__(self) -> None:
         """Say so."""
@@ -88,7 +88,7 @@ class ImportResult:
     import_id: int | None = None
 
     def counts(self) -> ImportCounts:
-        """Return the counts as they are written down."""
+        """Return the counts as they are stored."""
         return ImportCounts(
             total=self.total,
             valid=self.valid,
@@ -117,8 +117,8 @@ class ImportQueue:
     def run(self, request: ImportRequest, rows: Iterator[HistoryRow]) -> ImportResult:
         """Import every good row, in one transaction; a dry run does the same and is rolled back.
 
-        Imports run one after the other, over all replicas. A row whose user has a send of the very
-        same instant is a duplicate: skipped and counted.
+        Imports run one after the other, over all replicas. A row is a duplicate if its user has a
+        send at exactly the same instant: it is skipped and counted.
         Raises: ImportRefusedError if the request says all or nothing and a row is bad;
         ImportsBusyError; ImportUndoneError.
         """
@@ -179,7 +179,7 @@ def read_imports(connection: BulkConnection, now: datetime) -> list[Import]:
 def undo_import(connection: BulkConnection, import_id: int, now: datetime) -> int:
     """Remove the sends that the import brought; return how many there were. Safe to repeat.
 
-    An import that still runs stops, and keeps nothing.
+    An import that still runs stops, and none of its rows are kept.
     """
     find_import(connection, import_id)
     return delete_history(connection, import_id, now)
@@ -204,7 +204,7 @@ def _import(
 
 
 def _finish(connection: BulkConnection, import_id: int, found: ImportResult) -> None:
-    """Let the rows and the end of an import become true at the same instant."""
+    """Commit the rows and the end of an import together."""
     if not end_import(connection, import_id, "done", found.counts(), utc_now()):
         raise ImportUndoneError
 

@@ -1,4 +1,4 @@
-"""Prune the history: drop whole weeks after their retention, unless a rule looks at them."""
+"""Prune the history: drop whole weeks after their retention, unless a rule needs them."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from cadence_service.adapters.retention import (
 from cadence_service.adapters.rule_table import select_rule_set
 from chassis.postgres import BulkConnection, BulkDatabase
 
-#: How long after it ran out a reservation may be settled by the users who failed.
+#: For how long an expired reservation may be settled by naming the users who failed.
 SETTLE_WITHIN: Final = timedelta(days=7)
 #: Kept beyond the window of the longest rule.
 MARGIN: Final = timedelta(days=1)
@@ -31,7 +31,7 @@ MARGIN: Final = timedelta(days=1)
 class Pruned:
     """What was dropped, or would be; everything before `kept_from` is past its retention.
 
-    Shape: `slots` were reserved by no reservation; there should never be any.
+    Shape: `slots` are reserved slots without a reservation; there should never be any.
     """
 
     kept_from: datetime

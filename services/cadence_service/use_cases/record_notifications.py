@@ -22,7 +22,7 @@ from chassis.postgres import BulkConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentNotification:
-    """A notification as a caller says it; its instants may be missing."""
+    """A notification as the caller reports it; its instants may be missing."""
 
     user_id: UUID
     layer_id: int
@@ -32,7 +32,7 @@ class SentNotification:
     idempotency_key: str | None
 
     def at(self, planned_at: datetime, now: datetime) -> Notification:
-        """Return the notification with its instants, or with these where it has none."""
+        """Return the notification with its own instants, or with these if it has none."""
         return Notification(
             user_id=self.user_id,
             layer_id=self.layer_id,
@@ -59,9 +59,10 @@ def record_notifications(
 ) -> Recorded:
     """Record each notification, once for each key; all or none of them.
 
-    Without a key every call counts. Under a reservation a notification takes the slot of its user,
-    and its instant unless it has its own; the other slots of the reservation stay reserved. A user
-    whose send the reservation's settlement recorded before counts once, whoever reports it again.
+    Without a key every call counts. Under a reservation, a notification takes the slot of its user,
+    and the instant of the slot unless it has its own; the other slots of the reservation stay
+    reserved. If the settlement of the reservation has recorded the send to a user, the send counts
+    once, even if it is reported again.
     """
     reservation = lock_reservation(connection, reservation_key) if reservation_key else None
     planned_at = reservation.scheduled_for if reservation else now
@@ -96,10 +97,10 @@ def _find_new(
 def _without_settled(
     connection: BulkConnection, notifications: list[Notification], reservation: Reservation
 ) -> list[Notification]:
-    """Leave out users whose send a settlement has recorded; let a later settlement know the rest.
+    """Leave out users whose send a settlement has recorded; note the others for a later settlement.
 
     Two engines may report the same send: one by a settlement, the other under the keys of the
-    notifications. The reservation's row is locked, so that one of them is the second.
+    notifications. The reservation's row is locked, so that the second report sees the first.
     """
     users = read_uuids(sorted({n.user_id for n in notifications}))
     settled = set(select_settled(connection, reservation, users))

@@ -63,7 +63,7 @@ _BUCKET_EDGES: Final = np.arange(257)
 
 
 class ReservationEndedError(Exception):
-    """The reservation holds no slots any more."""
+    """The reservation does not have slots any more."""
 
 
 class ReservationConflictError(Exception):
@@ -72,9 +72,9 @@ class ReservationConflictError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReservationRequest:
-    """The key under which to reserve slots, and how long they are held.
+    """The key under which to reserve slots, and how long they stay reserved.
 
-    Shape: `scheduled_for` is the instant as the caller said it; None means the present instant.
+    Shape: `scheduled_for` is the instant that the caller gave; None means the present instant.
     """
 
     key: str
@@ -113,9 +113,9 @@ def reserve_audience(
 ) -> FilteredAudience:
     """Judge every user of the question, and reserve a slot of each eligible user under the key.
 
-    The same question under the same key gets the same answer, and reserves nothing more. If the
-    check fails open, the reservation is given back.
-    Raises: PoolFullError, after which the same question goes on where this one stopped;
+    The same question under the same key gets the same answer, and reserves no further slots. If the
+    check fails open, the reservation is released.
+    Raises: PoolFullError, after which the same question continues where this one stopped;
     ReservationConflictError; ReservationEndedError if the reservation was released or ran
     out while it was decided.
     """
@@ -138,7 +138,8 @@ def _reserve(
         return fail_open(question, in_force.fault or "there are no cadence rules at all")
     case = _Case(question, reservation, in_force, end_of_history)
     parts = _split(question.asked.users)
-    # Reservations that come at once begin with different parts, and wait less for one another.
+    # Reservations that come at the same time begin with different parts, and wait less for each
+    # other.
     first = reservation.id % max(len(parts), 1)
     decided = _decide_all(database, case, parts[first:] + parts[:first])
     if in_force.fault:
@@ -147,7 +148,7 @@ def _reserve(
 
 
 def _give_back(database: BulkDatabase, key: str) -> None:
-    """Let nothing count for a reservation whose caller is told that the check failed open.
+    """Release the slots of a reservation whose check failed open, so that they do not count.
 
     If the database is away, the slots count until the reservation runs out.
     """
@@ -164,7 +165,7 @@ def _give_back(database: BulkDatabase, key: str) -> None:
 def _open(
     connection: BulkConnection, question: Question, wanted: ReservationRequest
 ) -> tuple[Reservation | None, RulesInForce]:
-    """Return the reservation, if there are rules at all, and the rules that it is judged by."""
+    """Return the reservation, if there are any rules, and the rules by which it is judged."""
     in_force = read_rules(connection, question.layer_id)
     if in_force.version is None:
         return None, in_force
@@ -192,7 +193,7 @@ def _open(
 
 
 def _digest(question: Question, scheduled_for: datetime | None) -> bytes:
-    """Return what distinguishes this question from others, as the caller said it."""
+    """Return a digest that distinguishes this question from others, as the caller asked it."""
     instant = scheduled_for.astimezone(UTC).isoformat() if scheduled_for else "now"
     digest = hashlib.sha256(f"{question.layer_id}|{instant}|".encode())
     digest.update(question.asked.users.keys.tobytes())
@@ -217,9 +218,9 @@ def _split(users: UserIds) -> list[_Part]:
 def _decide_all(
     database: BulkDatabase, case: _Case, parts: Sequence[_Part]
 ) -> list[dict[str, Indexes]]:
-    """Decide every part, and last those that another reservation is deciding at present.
+    """Decide every part; the parts that another reservation decides at present come last.
 
-    So no connection waits for a lock while there is something else to decide.
+    So no connection waits for a lock while another part can be decided.
     """
     tried = run_in_lanes(partial(_decide, database, case, try_lock_users), parts)
     busy = [part for part, found in zip(parts, tried, strict=True) if found is None]
@@ -233,7 +234,7 @@ def _decide(
     lock: Callable[[BulkConnection, Sequence[int]], bool],
     part: _Part,
 ) -> dict[str, Indexes] | None:
-    """Return the users of a part that each rule holds back, as decided now or before.
+    """Return the users of a part that each rule caps, as decided now or before.
 
     None means that `lock` did not get the locks.
     """
@@ -272,7 +273,7 @@ def _find_eligible(users: UserIds, capped: Mapping[str, Indexes]) -> UserIds:
 
 
 def _judge(connection: BulkConnection, case: _Case, part: int, users: UserIds) -> None:
-    """Write down who is held back, and why; the written rows are the decision.
+    """Record which users are capped, and why; the written rows are the decision.
 
     A slot that becomes free between the check and the writing may be reserved.
     """

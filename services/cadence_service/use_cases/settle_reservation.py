@@ -33,8 +33,8 @@ class ReservationNotFoundError(Exception):
 class Settled:
     """The effect of a settlement, as counts of users.
 
-    Shape: `late` of the confirmed users were recorded now, and had no slot that still counted,
-    because the reservation had run out.
+    Shape: `late` counts the confirmed users who had no slot that still counted, because the
+    reservation had run out.
     """
 
     confirmed: int
@@ -61,7 +61,7 @@ def find_reservation(connection: BulkConnection, key: str) -> Reservation:
 
 
 def settle_reservation(connection: BulkConnection, key: str, settlement: Settlement) -> Settled:
-    """Confirm the slots of users who were sent to, and release the rest; safe to repeat.
+    """Confirm the slots of users who got the message, and release the rest; safe to repeat.
 
     Sends are recorded even if the reservation had run out, because they happened.
     Raises: ReservationNotFoundError; ReservationEndedError if nobody knows who was eligible.
@@ -95,10 +95,10 @@ def _lock(connection: BulkConnection, key: str) -> Reservation:
 def _find_all_sent(
     connection: BulkConnection, reservation: Reservation, settlement: Settlement
 ) -> UserIds:
-    """Return the users whom a settlement means that names only the failed ones.
+    """Return the users who got the message, for a settlement that names only the failed users.
 
-    Their slots say who was eligible. Without slots the settlement may be a repeated one; otherwise
-    it would lose the sends silently, so it is refused.
+    The slots say who was eligible. Without slots the settlement may be a repetition; if it is not,
+    it is refused, because it would silently lose the sends.
     """
     eligible = count_eligible(connection, reservation.id)
     failed = len(settlement.failed) if settlement.failed is not None else 0

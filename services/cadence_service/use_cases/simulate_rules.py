@@ -1,4 +1,4 @@
-"""Simulate other rules: replay recorded history, and count the sends that they hold back."""
+"""Simulate other rules: replay recorded history, and count the sends that they cap."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -24,9 +24,9 @@ class Span:
 
 @dataclass(slots=True)
 class Simulation:
-    """What other rules would have done, as counts of sends and of users.
+    """The effect that other rules would have had, as counts of sends and of users.
 
-    Shape: `outcomes` by (layer, day in UTC, rule that holds back or None).
+    Shape: `outcomes` by (layer, day in UTC, rule that caps or None).
     """
 
     outcomes: Counter[tuple[int, date, str | None]] = field(default_factory=Counter)

@@ -63,7 +63,7 @@ def audience_routes(database: BulkDatabase) -> Routes:
 
         Ids may come as application/octet-stream too, 16 bytes each, with `layerId`,
         `scheduledFor`, `reservationKey` and `ttlSeconds` in the query. The answer then names the
-        positions that are held back.
+        positions of the capped users.
         """
         asked = read_texts(user_ids)
         return _answer_texts(_ask(database, asked, explain=explain, **question), explain=explain)
@@ -78,7 +78,7 @@ def check_size(asked: AskedIds) -> None:
 
 
 def show_exclusion(user_id: str, exclusion: Exclusion) -> dict[str, str | list[str]]:
-    """Return why a user was held back, as JSON says it."""
+    """Return why a user is capped, as JSON."""
     return {
         "userId": user_id,
         "rule": exclusion.rule,

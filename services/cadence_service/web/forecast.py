@@ -82,7 +82,7 @@ class SimulationBodySchema(RulesSchema):
 
 
 class OutcomeSchema(CamelSchema):
-    """Sends that would have gone out, and that would have been held back."""
+    """Sends that would have gone out, and sends that would have been capped."""
 
     allowed = fields.Integer()
     capped = fields.Integer(data_key="heldBack")

@@ -45,7 +45,7 @@ def reservation_routes(database: BulkDatabase) -> Routes:
     @routes.route(ONE, methods=["GET"])
     @routes.alt_response(200, schema=ReservationSchema)
     def read_one(key: str) -> ResponseReturnValue:
-        """Read what was decided under this key, and why users were held back; as text/csv too."""
+        """Read the decision under this key, and why users were capped; as text/csv too."""
         with database.transaction() as connection:
             reservation = find_reservation(connection, key)
             eligible = count_eligible(connection, reservation.id) or 0

@@ -1,4 +1,4 @@
-"""The CSV files that we write (RFC 4180), safe to open in a spreadsheet."""
+"""The CSV files that the system writes (RFC 4180), safe to open in a spreadsheet."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -8,14 +8,14 @@ from typing import Final
 
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-#: Rows that are in memory at once.
+#: The number of rows that are in memory at once.
 _PIECE: Final = 1_000
 
 Rows = Iterable[Iterable[object]]
 
 
 def guard(cell: object) -> str:
-    """Return the cell as text that no spreadsheet runs: an apostrophe before what looks so."""
+    """Return the cell as text that no spreadsheet runs: an apostrophe before a possible formula."""
     text = "" if cell is None else str(cell)
     return f"'{text}" if text.startswith(_FORMULA) else text
 

@@ -1,4 +1,4 @@
-"""Time zones: where a wall time falls, also across clock changes, and which years count."""
+"""Time zones: the instant of a wall time, also across clock changes, and the allowed years."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +13,7 @@ LAST_YEAR: Final = 2200
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One planned live send: its instant, in UTC, and what the clocks do to it."""
+    """One planned live send: its instant, in UTC, and the effect of a clock change."""
 
     at: datetime
     remark: str | None = None
@@ -27,7 +27,7 @@ def is_near(day: date) -> bool:
 def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     """Return the first instant with the offset of `after`, between `before` and `after`.
 
-    Units: whole seconds; the zone database knows nothing finer.
+    Units: whole seconds, as in the zone database.
     """
     wanted = after.astimezone(zone).utcoffset()
     low, high = 0, int((after - before).total_seconds())
@@ -41,7 +41,7 @@ def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
 
 
 def place_in_zone(local: datetime, zone: ZoneInfo) -> Slot:
-    """Return where the naive wall time `local` falls in `zone`."""
+    """Return the instant of the naive wall time `local` in `zone`."""
     earlier = local.replace(tzinfo=zone)
     later = earlier.replace(fold=1)
     instant = earlier.astimezone(UTC)

@@ -23,7 +23,7 @@ from push_blaster.domain.executions.safeguards import Violation
 
 
 class StepFailedError(Exception):
-    """The execution must end; the message says why, and what would mend it.
+    """The execution must end; the message says why, and how to repair it.
 
     Shape: `violation` is the finding of the safeguard that ended it, if one did.
     """

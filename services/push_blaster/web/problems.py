@@ -1,4 +1,4 @@
-"""How our exceptions are told to clients."""
+"""The answers to clients for our exceptions."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,1 +1,1 @@
-"""What lies around an app: the server, headers, bodies as bytes, and ids of requests."""
+"""The surroundings of an app: the server, headers, bodies as bytes, and ids of requests."""

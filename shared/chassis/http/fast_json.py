@@ -19,7 +19,7 @@ class FastJson(JSONProvider):
         return orjson.dumps(obj, default=_write_other).decode()
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
-        """Return what the JSON text says; ValueError if it is none."""
+        """Return the value of a JSON text; ValueError if the text is not JSON."""
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Any:

@@ -35,7 +35,7 @@ class GzipBodies:
 
 
 class _Unpacked(RawIOBase):
-    """An unpacked body; BadRequest if it is no whole gzip, RequestEntityTooLarge."""
+    """An unpacked body; BadRequest if it is not a whole gzip file, RequestEntityTooLarge."""
 
     def __init__(self, packed: IO[bytes], limit: int) -> None:
         self._file = gzip.GzipFile(fileobj=packed)

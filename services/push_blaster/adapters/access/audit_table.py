@@ -20,8 +20,8 @@ _ROWS_AT_ONCE: Final = 1_000
 class AuditQuery:
     """Which rows; None means any.
 
-    Shape: `path` is a part of one; `since` is included, `until` is not; `before` is a row's id;
-    `limit` is how many at most.
+    Shape: `path` is a part of a path; `since` is included, `until` is not; `before` is a row's id;
+    `limit` is the largest number of rows.
     """
 
     actor: str | None = None
@@ -33,7 +33,7 @@ class AuditQuery:
 
 
 def insert_change(connection: Connection, change: AuditedChange) -> int:
-    """Write down a change that is about to be made; return its row's id.
+    """Record a change that is about to be made; return its row's id.
 
     It waits one second for a lock on the table, because an emergency stop may be waiting for it.
     """

@@ -1,4 +1,4 @@
-"""The table `idempotency_keys`: with which request each key of a caller was used first."""
+"""The table `idempotency_keys`: for each key of a caller, the request that used it first."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from chassis.rows import execute, fetch_value
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """A key as it comes with a request to a route; `request` is the SHA-256 of the request."""
+    """A key that comes with a request to a route; `request` is the SHA-256 of the request."""
 
     route: str
     key: str
@@ -17,7 +17,7 @@ class KeyUse:
 
 
 def insert_key(connection: Connection, use: KeyUse, now: datetime) -> bool:
-    """Write down the first use of a key on its route; False if there was one before."""
+    """Record the first use of a key on its route; False if the key was used before."""
     sql = """
         INSERT INTO idempotency_keys (route, key, request, used_at)
         VALUES (%s, %s, %s, %s)
@@ -27,7 +27,7 @@ def insert_key(connection: Connection, use: KeyUse, now: datetime) -> bool:
 
 
 def select_request(connection: Connection, use: KeyUse) -> str | None:
-    """Return the SHA-256 of the request with which the key was used first, if it was."""
+    """Return the SHA-256 of the request that used the key first; None if the key is new."""
     sql = "SELECT request FROM idempotency_keys WHERE route = %s AND key = %s"
     found: str | None = fetch_value(connection, sql, (use.route, use.key))
     return found

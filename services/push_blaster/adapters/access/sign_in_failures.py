@@ -19,7 +19,7 @@ def insert_failure(connection: Connection, address: str, now: datetime, since: d
 def select_failure(
     connection: Connection, address: str | None, since: datetime, number: int
 ) -> datetime | None:
-    """Return when the `number`-th last sign-in after `since` failed, from one or any address.
+    """Return when the `number`-th last failed sign-in after `since` was, from one or any address.
 
     Shape: None if fewer sign-ins failed.
     """

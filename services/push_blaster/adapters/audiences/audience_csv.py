@@ -17,7 +17,7 @@ from push_blaster.domain.audiences.audience import (
 
 #: The names of the column of user ids; the first of them that a file has is taken.
 ID_COLUMNS: Final = ("user_id", "id", "user")
-#: Columns that we read ourselves get our spelling; placeholders find all others as they are.
+#: Columns that the system reads get its spelling; all others keep their names for placeholders.
 _OURS: Final = {column_key(name): name for name in (TOKEN_COLUMN, KIND_COLUMN, ZONE_COLUMN)}
 
 
@@ -32,7 +32,7 @@ class CsvRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AudienceCsv:
-    """An open audience file: its variable columns, its rows, and what people should know of it."""
+    """An open audience file: its variable columns, its rows, and a note for people."""
 
     columns: tuple[str, ...]
     rows: Iterator[CsvRow]

@@ -20,9 +20,9 @@ from push_blaster.domain.audiences.audience import AudienceFile, read_file_name
 from push_blaster.domain.executions.limits import ScriptLimits
 
 LAUNCHER: Final = Path(__file__).with_name("script_launcher.py")
-#: Variables that a script gets, beside those of our environment that it may see.
+#: Variables that a script gets, beside those of the engine's environment that it may see.
 GIVEN: Final = ("EXECUTION_ID", "OUTPUT_PATH", "PARAM_<NAME>", "PYTHONUNBUFFERED", "SCRIPT_FOLDER")
-#: How many times the time limit each process of a script may use of CPU time.
+#: The CPU time that each process of a script may use, as a multiple of the time limit.
 CPU_FACTOR: Final = 4
 #: How often a running script is checked.
 LOOK_S: Final = 0.1
@@ -54,8 +54,8 @@ class ScriptStoppedError(Exception):
 class ScriptRun:
     """One run of a script: its output folder, its parameters, its limits.
 
-    Shape: of our environment it sees only `limits.environment`; it gets parameters as
-    `PARAM_<NAME>`, and as arguments if it declares them.
+    Shape: the script sees only `limits.environment` of the engine's environment; it gets parameters
+    as `PARAM_<NAME>`, and as arguments if it declares them.
     """
 
     execution_id: str
@@ -97,7 +97,7 @@ def run_script(
 
 
 def _share(folder: Path, user: str) -> None:
-    """Let the script's user write into its folder, which stays ours."""
+    """Let the script's user write into its folder, which the engine still owns."""
     with suppress(PermissionError):
         os.chown(folder, -1, pwd.getpwnam(user).pw_gid)
     folder.chmod(0o770)

@@ -36,7 +36,7 @@ class EmptyAudienceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FrozenAudience:
-    """What became of a CSV when it was frozen; counts of rows, and a note for people."""
+    """The result of freezing a CSV: counts of rows, and a note for people."""
 
     sha256: str
     columns: tuple[str, ...]

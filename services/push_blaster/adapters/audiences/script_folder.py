@@ -43,7 +43,7 @@ class Script:
 
     @property
     def former_id(self) -> str:
-        """The id under which version 0.1.0 knew it: only letters from a to z stayed."""
+        """The id that version 0.1.0 gave the script: it kept only the letters from a to z."""
         return re.sub(r"[^a-z0-9]", "_", self.path.stem.lower())
 
 
@@ -67,7 +67,7 @@ class ScriptFolder:
         ]
 
     def find(self, script_id: str) -> Script:
-        """Return one script, by its id of today or by that of a former version.
+        """Return one script, by its present id or by its id in a former version.
 
         Raises: ScriptIdClashError; ScriptNotFoundError, which lists the scripts in the folder.
         """

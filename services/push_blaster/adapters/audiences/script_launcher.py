@@ -1,10 +1,11 @@
 """Run as a program: start the script within its limits, and end everything that it started.
 
-It is a program of its own because limits may not be set between fork and exec of a process with
-threads, and because orphans of the script become its children: whatever the script starts,
-in whatever session, is ended when the script ends, when we get SIGTERM, and when
-the engine dies. Arguments: the engine's pid, the user that the script runs as ("" for ours),
-megabytes of memory and of a file, seconds of CPU time, the script, the script's own arguments.
+The launcher is a separate program for two reasons. Limits may not be set between fork and exec of a
+process with threads. And orphans of the script become the launcher's children, so it can end
+everything that the script started, in any session: when the script ends, when the launcher gets
+SIGTERM, and when the engine dies. Arguments: the engine's pid, the user that the script runs as (""
+for the engine's user), megabytes of memory and of a file, seconds of CPU time, the script, the
+script's own arguments.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 MEGABYTE = 1024 * 1024
 OPEN_FILES = 256
-#: How long we go on killing processes that start new ones.
+#: For how long processes that start new processes are killed again and again.
 END_LIMIT_S = 5.0
 
 

@@ -111,7 +111,7 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
 
 
 def reap_runs(connection: Connection, silent_since: datetime, now: datetime) -> None:
-    """End runs that have not been heard of: their engines are gone."""
+    """End runs without a sign of life: their engines are gone."""
     sql = """
         UPDATE script_runs
            SET state = 'failed', error = 'The engine that ran it is gone.', ended_at = %(now)s

@@ -23,7 +23,7 @@ class UploadGoneError(Exception):
 
 
 def read_columns(file: IO[bytes], name: str) -> tuple[str, ...]:
-    """Return the variables of an audience, of which every row is looked at.
+    """Return the variables of an audience, after reading every row.
 
     Raises: CsvError if the file cannot be read to its end, or no row of it can be used.
     """

@@ -10,8 +10,8 @@ from push_blaster.adapters.automations.automation_document import complete_docum
 from push_blaster.adapters.automations.document_files import DocumentFiles, DocumentKind, Listing
 from push_blaster.domain.automations.automation import Automation
 
-#: Among its automations the original kept the file `migrations.json`, which is none. The other
-#: reserved ids are parts of paths at which an automation would be hidden, and ids of ad hoc pushes.
+#: The original kept the file `migrations.json` among its automations; it is no automation. The
+#: other reserved ids are parts of paths that would hide an automation, and ids of ad hoc pushes.
 AUTOMATIONS: Final = DocumentKind(
     noun="automation",
     complete=complete_document,

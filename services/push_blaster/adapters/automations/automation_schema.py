@@ -26,7 +26,7 @@ from push_blaster.domain.automations.automation import AutomationSettings, Frequ
 
 #: Characters that PostgreSQL or UTF-8 cannot store.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-#: What an audience may come from.
+#: The possible sources of an audience.
 SOURCES: Final = ("customScript", "manualUserIds", "uploadedFile")
 TYPES: Final = ("single_push", "sequence", "recurring", "triggered", "script_based")
 STATUSES: Final = (
@@ -60,7 +60,7 @@ class UploadedFileSchema(KeptSchema):
 
 
 class _Criteria(KeptSchema):
-    """Who it sends to."""
+    """The audience of the automation."""
 
     custom_script = optional(fields.Nested, nested=CustomScriptSchema)
     manual_user_ids = texts(FormField("User ids", "users", "One id per line"))

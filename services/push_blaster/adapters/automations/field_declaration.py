@@ -70,7 +70,7 @@ class FormField:
 class Declaration:
     """What a field is beside its schema.
 
-    Shape: `gives` is the attribute of the typed automation, None if it has the field's own name,
+    Shape: `gives` is the attribute of the typed automation: None if it has the name of the field,
     empty if only the document has the field. `read` turns the document's value into the attribute.
     """
 

@@ -20,7 +20,7 @@ class FolderWatch:
 
     A file that is replaced, added or removed changes the folder, and is noticed at once. A file
     that somebody writes in place does not change the folder. Therefore all files are read again
-    from time to time, so often that reading takes a two-hundredth of the time.
+    from time to time; this takes a two-hundredth of the time.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class FolderWatch:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Surround the reading; a change during it is noticed at the next call."""
+        """Wrap the reading; a change during the reading is noticed at the next call."""
         stamp, began = self._stamp(), time.monotonic()
         is_settled = utc_now().timestamp() - stamp / 1e9 > UNSETTLED.total_seconds()
         yield

@@ -13,7 +13,7 @@ _NUL: Final = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
 def check_json_values(document: Mapping[str, Any]) -> None:
-    """Refuse values that a file may have, but an answer or the database cannot.
+    """Refuse values that a file can contain, but an answer or the database cannot.
 
     Raises: marshmallow's ValidationError.
     """

@@ -57,10 +57,10 @@ class NoReservationError(CadenceUnavailableError):
 class CadenceClient:
     """The cadence service, as sends and forecasts need it.
 
-    After several requests of sends in a row that got no answer in time, the next ones fail at once
-    for a while, so that a send does not wait for each of its batches. A service that answers that
-    it is busy is asked again after the pause that it asks for (CadenceBusyError), as long as those
-    timeouts would have taken; then it counts as away.
+    After several timeouts of sends in a row, further requests fail at once for a while, so that a
+    send does not wait for a timeout in each batch. If the service answers that it is busy, the
+    request fails with CadenceBusyError, and is repeated after the pause that the service asks for.
+    A service that stays busy for as long as those timeouts would have taken counts as away.
     """
 
     def __init__(

@@ -23,9 +23,9 @@ class CadenceUnavailableError(Exception):
 
 
 class CadenceBusyError(CadenceUnavailableError):
-    """The cadence service has too much to do at present, and asks us to come again.
+    """The cadence service has too much to do at present, and asks for a later request.
 
-    Units: `pause_s` is how long it asks us to wait.
+    Units: `pause_s` is the pause that it asks for.
     """
 
     def __init__(self, message: str, pause_s: float) -> None:
@@ -36,7 +36,7 @@ class CadenceBusyError(CadenceUnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class CadenceAnswer:
-    """The status and the whole body of an answer, and how long we are asked to wait.
+    """The status and the whole body of an answer, and the pause that the service asks for.
 
     Units: `retry_after_s` is None if the answer asks for no pause.
     """

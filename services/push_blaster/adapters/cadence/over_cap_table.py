@@ -30,7 +30,7 @@ class OverCapUser:
 
 
 class ReachedUser(NamedTuple):
-    """A user whom a push was sent to, or may have been, and the send window if it was deferred."""
+    """A user who got a push, or may have got it, and the send window if the push was deferred."""
 
     user_id: UUID
     window: datetime | None
@@ -57,7 +57,7 @@ def select_uncounted(connection: Connection, limit: int) -> list[str]:
 def select_reached(
     connection: Connection, execution_id: str, position: int, after: UUID | None, limit: int
 ) -> list[ReachedUser]:
-    """Return users whom a push reached, or may have reached, in order, behind the user `after`."""
+    """Return users who got a push, or may have got it, in order, behind the user `after`."""
     return fetch_all(
         connection,
         """

@@ -1,4 +1,4 @@
-"""How long we bear with a service that does not answer in time, or that is busy."""
+"""Limits on waiting for a service that does not answer in time, or that is busy."""
 
 import math
 import threading
@@ -17,7 +17,7 @@ TIMEOUTS: Final = 3
 class TimeoutBreaker:
     """Opens after several timeouts in a row; then lets one request through after each rest.
 
-    Only timeouts count: an error that comes at once costs no time, so requests may go on.
+    Only timeouts count: an error that comes at once costs no time, so requests may continue.
     """
 
     def __init__(self, service: str, rest: timedelta) -> None:
@@ -54,7 +54,7 @@ class TimeoutBreaker:
 
 
 class BusyLimit:
-    """Says how long a service has been busy without one other answer, and whether that is too long.
+    """Measures how long a service has only said that it is busy, and whether that is too long.
 
     A service that is busy for so long is treated as one that is away.
     """
@@ -67,9 +67,9 @@ class BusyLimit:
         self._asks_at = -math.inf
 
     def allows(self, pause_s: float) -> bool:
-        """Take that the service asks for a pause; return whether it may be asked again after it.
+        """Note that the service asks for a pause; return whether to ask it again after the pause.
 
-        Nobody may have asked for a long time; then the service is busy since now.
+        If nobody has asked for a long time, the service counts as busy from now on.
         """
         with self._lock:
             now = time.monotonic()
@@ -79,6 +79,6 @@ class BusyLimit:
             return self._asks_at - self._busy_since <= self._limit_s
 
     def reset(self) -> None:
-        """Take that the service gave an answer."""
+        """Note that the service gave another answer."""
         with self._lock:
             self._asks_at = -math.inf

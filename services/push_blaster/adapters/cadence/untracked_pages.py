@@ -43,15 +43,15 @@ _SENT: Final = """
 
 
 def select_sends(connection: Connection, page: LedgerPage) -> dict[UUID, datetime]:
-    """Return the users of this page who were sent to, or may have been, with the time."""
+    """Return the users of this page who got the message, or may have got it, with the time."""
     rows = fetch_all(connection, f"SELECT user_id, settled_at {_SENT}", page._asdict())
     return dict(rows)
 
 
 def select_sent_users(connection: Connection, page: LedgerPage) -> tuple[bytes, datetime | None]:
-    """Return the users of this page who were sent to, or may have been, and the last send's time.
+    """Return the users of this page who got the message, or may have, and the last send's time.
 
-    Shape: the users are their ids of 16 bytes, one after the other.
+    Shape: each user is an id of 16 bytes, one after the other.
     """
     users, last = fetch_one(
         connection,

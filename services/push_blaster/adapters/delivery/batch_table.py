@@ -47,8 +47,8 @@ def insert_batches(
     )
 
 
-#: `paced` ranks the open batches of executions that have a rate of their own: those that are out,
-#: or rest between two turns, come first.
+#: `paced` ranks the open batches of executions that have a rate of their own: batches that are
+#: dispatched, or rest between two turns, come first.
 _DISPATCH: Final = """
       WITH live AS MATERIALIZED (
            SELECT id, ceil((snapshot #>> '{settings,ratePerMinute}')::numeric
@@ -95,8 +95,9 @@ def dispatch_batches(
     """Return open batches of live executions, and mark them as dispatched.
 
     Units: a batch dispatched before `again_before` and not done is dispatched again; at most
-    `limit` are out at a time, so that no execution keeps the others waiting. Of an execution with a
-    rate of its own, only as many are out or rest as share the rate; see domain/delivery/rate_limit.
+    `limit` are dispatched at a time, so that no execution keeps the others waiting. An execution
+    with a rate of its own has only as many batches dispatched or resting as share the rate; see
+    domain/delivery/rate_limit.
     """
     values = {"now": now, "again_before": again_before, "limit": limit, "per_batch": PER_BATCH}
     keys = fetch_all(connection, _DISPATCH, values, make=BatchKey)
@@ -104,7 +105,7 @@ def dispatch_batches(
 
 
 def take_batch(connection: Connection, key: BatchKey, taken_by: str) -> TakenBatch | None:
-    """Take a batch that is not done and raise its fence; None if nothing of it may be sent.
+    """Take a batch that is not done and raise its fence; None if it may not be sent.
 
     Shape: `taken_by` names the engine.
     """
@@ -142,7 +143,7 @@ def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool
 
 
 def add_to_tally(connection: Connection, batch: TakenBatch, tally: Tally) -> Tally:
-    """Add what became of messages of the batch, and return the tally of the whole push."""
+    """Add the results of messages of the batch, and return the tally of the whole push."""
     values = batch.key._asdict()
     execute(
         connection,
@@ -175,7 +176,7 @@ def defer_batch(
 ) -> None:
     """Let the batch be dispatched again from `not_before` on, if it is still held.
 
-    A batch that `rests` until then, by its automation's own rate, lets no other go before it.
+    A batch that `rests` because of its automation's own rate keeps its place before other batches.
     """
     assigned = "not_before = %(not_before)s, rests = %(rests)s, handed_out_at = NULL"
     _update_taken(connection, batch, assigned, not_before=not_before, rests=rests)
@@ -244,7 +245,7 @@ def count_open_batches(connection: Connection, execution_id: str, position: int)
 
 
 def select_rest(connection: Connection, execution_id: str, now: datetime) -> datetime:
-    """Return until when every open batch of the execution is deferred; `now` if one is not."""
+    """Return until when every open batch of the execution is deferred; `now` if a batch is not."""
     rest: datetime | None = fetch_value(
         connection,
         """

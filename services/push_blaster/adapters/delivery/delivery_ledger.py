@@ -1,9 +1,9 @@
 """The table `deliveries`: the ledger that keeps a user from being sent to twice.
 
-A row is claimed before the send and settled after it. What is claimed and never settled is in
-doubt: the send began, and a crash hid its outcome. What is deferred was surely not taken by the
-provider, or was never tried because the user's send window has yet to open; it is claimed when it
-is due.
+A row is claimed before the send and settled after it. A row that is claimed and never settled is in
+doubt: the send began, and a crash hid its outcome. A row is deferred if the provider surely did not
+take the message, or if the message was never tried because the user's send window is not open yet;
+the row is claimed again when it is due.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ class Deferral:
 class WindowDeferral:
     """A user who is deferred to the user's send window, and was never tried before.
 
-    Shape: cadence is asked about the user for `opens_at` if `is_asked_apart`, else with the batch.
+    Shape: if `is_asked_apart`, cadence is asked about the user for `opens_at`, else with the batch.
     """
 
     user_id: UUID
@@ -59,7 +59,7 @@ def select_states(connection: Connection, page: LedgerPage) -> dict[UUID, str]:
 
 
 def select_deferred(connection: Connection, page: LedgerPage) -> dict[UUID, DeferredUser]:
-    """Return who is deferred."""
+    """Return the deferred users."""
     rows = fetch_all(
         connection,
         f"""
@@ -115,7 +115,7 @@ def defer_to_windows(
 def insert_refusals(
     connection: Connection, page: LedgerPage, refusals: Sequence[Refusal], now: datetime
 ) -> None:
-    """Write down who gets no message, or none any more, and why; safe to repeat.
+    """Record the users who get no message, or no further message, and why; safe to repeat.
 
     A user who may have the message from an earlier attempt stays in doubt.
     """
@@ -138,7 +138,7 @@ def insert_refusals(
 def claim_users(
     connection: Connection, page: LedgerPage, users: Mapping[UUID, str | None], now: datetime
 ) -> set[UUID]:
-    """Claim `users` for a send that begins now; return those whom nobody had claimed.
+    """Claim `users` for a send that begins now; return the users that nobody had claimed.
 
     Shape: by user, the variant that is sent, if there are several.
     """
@@ -210,7 +210,8 @@ def settle(
 ) -> None:
     """Write the outcomes of claimed users; an outcome once written stays.
 
-    Refused after an attempt whose outcome is unknown is still in doubt: that one may have arrived.
+    A message that is refused after an attempt with an unknown outcome stays in doubt: the earlier
+    attempt may have arrived.
     """
     if not deliveries:
         return
@@ -238,7 +239,7 @@ def settle(
 
 
 def fail_dead(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]) -> int:
-    """Let messages to devices that were called dead count as failed; return how many did."""
+    """Count messages to devices that were called dead as failed; return how many."""
     return execute(
         connection,
         f"""
@@ -252,7 +253,7 @@ def fail_dead(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]
 def defer(
     connection: Connection, page: LedgerPage, deferrals: Sequence[Deferral], now: datetime
 ) -> None:
-    """Write down which claimed users the provider did not take, and when they are due again."""
+    """Record which claimed users the provider did not take, and when they are due again."""
     if not deferrals:
         return
     execute(
@@ -277,7 +278,7 @@ def defer(
 
 
 def release_claims(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]) -> None:
-    """Give back claims whose send surely never began; whoever had a window is due as before."""
+    """Give back claims whose send surely never began; a user with a window is due as before."""
     execute(
         connection,
         f"""
@@ -293,7 +294,7 @@ def release_claims(connection: Connection, page: LedgerPage, user_ids: Sequence[
 
 
 def delete_deferred(connection: Connection, page: LedgerPage) -> None:
-    """Forget who was deferred, as nothing more will be sent; what was in doubt before, stays so."""
+    """Forget the deferred users, as nothing more will be sent; a user in doubt stays in doubt."""
     execute(
         connection,
         f"""
@@ -324,7 +325,7 @@ def select_open_tests(
 
 
 def array_of(user_ids: Iterable[UUID]) -> str:
-    """Return ids as PostgreSQL reads an array: one short text, and not a value for each."""
+    """Return ids as the text of a PostgreSQL array: one text instead of a value for each id."""
     return "{" + ",".join([user_id.hex for user_id in user_ids]) + "}"
 
 

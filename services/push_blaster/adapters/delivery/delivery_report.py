@@ -1,4 +1,4 @@
-"""Reports of the ledger: counts by outcome, the usual reasons, and who got what."""
+"""Reports of the ledger: counts by outcome, the usual reasons, and the outcome of each user."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class LedgerPlace(NamedTuple):
 
 
 class LedgerRow(NamedTuple):
-    """What became of one user of one push."""
+    """The outcome of one user of one push."""
 
     position: int
     batch: int
@@ -55,7 +55,7 @@ _COUNTED: Final = """
 
 
 def keep_counts(connection: Connection, page: LedgerPage) -> None:
-    """Keep the counts of a batch, if it is done: nothing about its users changes any more."""
+    """Keep the counts of a batch if it is done: its users do not change any more."""
     execute(
         connection,
         f"""

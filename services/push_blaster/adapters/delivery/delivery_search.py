@@ -11,7 +11,7 @@ from chassis.rows import fetch_all, fetch_values
 from push_blaster.adapters.automations.automation_document import pick_push
 from push_blaster.domain.delivery.ledger import LedgerState
 
-#: States that something went wrong to get; being capped is as it should be.
+#: The states that mean that something went wrong; a capped user is no fault.
 AMISS: Final = (
     LedgerState.IN_DOUBT,
     LedgerState.FAILED,
@@ -36,7 +36,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserDelivery:
-    """What became of a user by one push; the texts still have their placeholders.
+    """The outcome of one push for a user; the texts still have their placeholders.
 
     Shape: `entry` tells the delivery from others of the same instant.
     """
@@ -81,7 +81,7 @@ def select_failures(connection: Connection, execution_id: str, limit: int) -> li
 def select_failed_tokens(connection: Connection, execution_id: str, limit: int) -> list[str]:
     """Return the registered tokens by which users of the execution could not be reached.
 
-    Of a user with several devices, the dead one where a dead token was the reason, else the newest.
+    For a user with several devices: the dead one if a dead token was the reason, else the newest.
     """
     return fetch_values(
         connection,
@@ -106,7 +106,7 @@ def select_deliveries_of(
     limit: int,
     execution_id: str | None = None,
 ) -> list[UserDelivery]:
-    """Return what became of the user, newest first, in one or every execution; after `before`."""
+    """Return the user's deliveries, newest first, in one or every execution; after `before`."""
     at, entry = before or (None, None)
     return fetch_all(
         connection,

@@ -1,9 +1,9 @@
 """The journal of outcomes: what providers answered, on disk before it is in the ledger.
 
-A ledger row says that a send began; the provider's answer says how it ended. Between the answer
-and the row stands a database that may be away, and an engine that may be killed. Each attempt at
-a page therefore appends its answers to `journal/<engine>/<page>.jsonl` in the data folder as they
-come. Whoever attempts the page next, this engine or another, reads them before it sends anything.
+A ledger row says that a send began; the provider's answer says how it ended. The database may be
+away when the answer comes, and the engine may be killed before the answer is in the ledger.
+Therefore each attempt at a page appends its answers to `journal/<engine>/<page>.jsonl` in the data
+folder as they come. The engine that attempts the page next reads them before it sends anything.
 
 Nothing is synced to disk: a killed process loses nothing of what it wrote, and a machine that
 loses its power leaves messages in doubt, as without a journal.
@@ -28,7 +28,7 @@ from push_blaster.domain.delivery.message import Delivery, Outcome
 
 log = structlog.get_logger()
 
-#: The outcomes that an answer proves. What has no answer stays as the ledger has it: in doubt.
+#: The outcomes that an answer proves. A message without an answer stays in doubt, as in the ledger.
 _PROVEN: Final = frozenset(
     {Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN, Outcome.NOT_SENT}
 )
@@ -52,7 +52,7 @@ class PageJournal:
         self._descriptor: int | None = None
 
     def append(self, entry: JournalEntry) -> None:
-        """Write down what has an answer; a full disk is reported in the log and stops nothing."""
+        """Append what an answer proves; a full disk is reported in the log, and stops nothing."""
         deliveries = [_write_delivery(d) for d in entry.deliveries if d.outcome in _PROVEN]
         deferrals = [_write_deferral(d) for d in entry.deferrals]
         if not deliveries and not deferrals:
@@ -67,7 +67,7 @@ class PageJournal:
                 log.warning("journal_not_written", reason="the disk is full", file=self._path.name)
 
     def close(self, *, is_settled: bool) -> None:
-        """End the attempt; what stands in the ledger needs no journal any more."""
+        """End the attempt: outcomes that are in the ledger need no journal any more."""
         if self._descriptor is None:
             return
         os.close(self._descriptor)
@@ -84,15 +84,15 @@ class PageJournal:
 
 
 def read_journals(folder: Path, page: LedgerPage) -> list[JournalEntry]:
-    """Return what any engine wrote of the page, each journal in its own order.
+    """Return what all engines wrote about the page, each journal in its own order.
 
-    A line that cannot be read ends its journal: whoever stands behind it stays in doubt.
+    A line that cannot be read ends its journal: the users behind that line stay in doubt.
     """
     return [entry for path in _find(folder, page) for entry in _read_entries(path)]
 
 
 def delete_journals(folder: Path, page: LedgerPage) -> None:
-    """Forget what engines wrote of the page, as it stands in the ledger now."""
+    """Delete what engines wrote about the page, because it is in the ledger now."""
     for path in _find(folder, page):
         path.unlink(missing_ok=True)
 
@@ -102,7 +102,7 @@ def _folder(data_folder: Path) -> Path:
 
 
 def _name(page: LedgerPage) -> str:
-    """Return a name that fits every file system, whatever the execution's id."""
+    """Return a name that fits every file system, for every id of an execution."""
     kind = "test" if page.is_test else "live"
     text = f"{page.execution_id}\n{page.position}\n{kind}\n{page.batch}"
     return f"{hashlib.sha256(text.encode()).hexdigest()[:40]}.jsonl"

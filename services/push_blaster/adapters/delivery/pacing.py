@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from push_blaster.domain.delivery.breaker import Breaker
 
-#: How much of a second's rate may go out at once.
+#: The share of a second's rate that may go out at once.
 BURST_S: Final = 0.05
-#: How much of a second's rate a sender waits for at a time: during a longer wait it would not
-#: notice that the rate has risen.
+#: The share of a second's rate for which a sender waits at a time: during a longer wait it would
+#: not notice that the rate has risen.
 CHUNK_S: Final = 0.25
 #: How often a waiting sender checks whether it should stop.
 LOOK_S: Final = 0.1
@@ -60,7 +60,7 @@ class TokenBucket:
         return 0
 
     def note(self, succeeded: int, failed: int, over_quota: int) -> None:
-        """Take what became of messages: taken by the provider, failed by it, over its quota."""
+        """Take the outcomes of messages: accepted by the provider, failed, or over its quota."""
         now = self._clock()
         with self._lock:
             self._breaker.note(succeeded, failed, now)
@@ -80,7 +80,7 @@ class TokenBucket:
             self._engines = max(1, engines)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what people are shown: the rate at present, a minute, and the breaker's state."""
+        """Return the state for people: the present rate per minute, and the breaker's state."""
         with self._lock:
             return {
                 "ratePerMinute": round(self._rate(self._clock()) * 60),

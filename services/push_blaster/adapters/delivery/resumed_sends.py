@@ -1,4 +1,4 @@
-"""What a stopped execution left: the users it reached, and what is still open."""
+"""The state that a stopped execution left: the users that it reached, and its open batches."""
 
 from collections.abc import Collection
 from typing import Final
@@ -8,7 +8,7 @@ from chassis.postgres import Connection
 from chassis.rows import fetch_value, fetch_values
 from push_blaster.domain.delivery.ledger import LedgerState
 
-#: A user in one of these states was sent to, or may have been, or was by the one before it.
+#: A user in one of these states got the message, or may have, or got it from the execution before.
 _REACHED: Final = (
     LedgerState.SENT,
     LedgerState.IN_DOUBT,
@@ -20,7 +20,7 @@ _REACHED: Final = (
 def select_reached(
     connection: Connection, execution_id: str, position: int, user_ids: Collection[UUID]
 ) -> set[UUID]:
-    """Return whom of `user_ids` the execution's push reached, or may have reached."""
+    """Return which of `user_ids` the execution's push reached, or may have reached."""
     reached = fetch_values(
         connection,
         """

@@ -1,4 +1,4 @@
-"""What only the engine that sends knows: outcomes at the provider, and how long cap checks took."""
+"""Metrics that only a sending engine knows: outcomes at the provider, and times of cap checks."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ CAP_CHECKS: Final = prometheus_client.Histogram(
 
 
 def count_outcomes(deliveries: Iterable[Delivery]) -> None:
-    """Count what became of messages."""
+    """Count the outcomes of messages."""
     for outcome, number in Counter(delivery.outcome for delivery in deliveries).items():
         OUTCOMES.labels(outcome).inc(number)
 

@@ -1,4 +1,4 @@
-"""Devices of a CSV or a list, one by one: valid devices, and refused ones with the reasons."""
+"""Devices of a CSV or a list, one by one: valid devices, and refused devices with the reasons."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from chassis.csv_reader import CsvError, CsvFile, Row, read_csv
 from chassis.names import trim_id
 from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
 
-#: How the column of each field may be called; the first of the names that the file has is taken.
+#: The possible names of each field's column; the first of them that the file has is taken.
 NAMES: Final[Mapping[str, Sequence[str]]] = {
     "userId": ("user_id", "id", "user"),
     "token": ("token", "device_token", "fcm_token", "registration_token", "endpoint", "url", "fid"),
@@ -42,7 +42,7 @@ class DeviceRow:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFile:
-    """An open file of devices, and what people should know of it."""
+    """An open file of devices, and what people should know about it."""
 
     rows: Iterator[DeviceRow]
     note: str = ""
@@ -74,7 +74,7 @@ def read_devices(
 
 
 def _find_columns(file: CsvFile) -> dict[str, int]:
-    """Return the position of each field's column; a hyphen in a name is as good as a space."""
+    """Return the position of each field's column; a hyphen in a name counts as a space."""
     loose = replace(file, columns=tuple(column.replace("-", " ") for column in file.columns))
     positions = {field: loose.find_column(*names) for field, names in NAMES.items()}
     tokens = {loose.find_column(token_name) for token_name in NAMES["token"]} - {None}

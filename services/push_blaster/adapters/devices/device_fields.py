@@ -1,4 +1,4 @@
-"""A device as clients write it, in JSON or as a row of a CSV: read, or refused field by field."""
+"""Reads a device as clients write it, in JSON or in a CSV, or refuses it field by field."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -32,10 +32,10 @@ _SHORT: Final = re.compile(r"[ -~]{0,50}")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device of a user, and what reaches it.
+    """A device of a user, and its address.
 
-    Shape: `keys` are those of a web push subscription: p256dh, a full stop, auth. Without
-    `last_seen_at` it is seen now.
+    Shape: `keys` are those of a web push subscription: p256dh, a full stop, auth. A device without
+    `last_seen_at` is seen now.
     """
 
     token: str
@@ -49,7 +49,7 @@ class Device:
 
     @property
     def address(self) -> Address:
-        """What a message to it needs."""
+        """The address that a message to the device needs."""
         return Address(self.token, self.kind, self.keys or "")
 
 
@@ -101,7 +101,7 @@ def _unfold(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _find_faults(device: Device, now: datetime) -> dict[str, str]:
-    """Return what is wrong with fields of which each is good by itself."""
+    """Return the faults of fields that are valid one by one, but do not fit together."""
     if device.last_seen_at and device.last_seen_at > now + SKEW:
         return {"lastSeenAt": "lies in the future."}
     schemes = _SCHEMES.get(device.kind)
@@ -213,7 +213,7 @@ class KeysSchema(CamelSchema):
 
 @dataclass(frozen=True, slots=True)
 class DeviceField:
-    """A field of a device: how it is read, its name on the wire, and what OpenAPI says of it.
+    """A field of a device: how it is read, its name on the wire, and its description in OpenAPI.
 
     The reader stands beside the schema, because devices are also read while a push is sent, a
     batch of them at a time, and loading them by marshmallow would slow the send.

@@ -24,11 +24,11 @@ FIELDS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """Where the source is, how it is asked, and where in its answer the devices are.
+    """The address of the source, how to ask it, and the place of the devices in its answer.
 
-    Shape: `headers` hold the secret. `query` is GraphQL with `$ids`; None asks by REST.
-    `list_path` leads to the list of devices; `fields` say for each of our names the path within a
-    device. Paths are names, and places in lists, with full stops between: `data.users`, `tokens.0`.
+    Shape: `headers` hold the secret. `query` is GraphQL with `$ids`; None asks by REST. `list_path`
+    leads to the list of devices; `fields` say for each of our names the path within a device. A
+    path consists of names and places in lists, separated by full stops: `data.users`, `tokens.0`.
     """
 
     url: str
@@ -58,7 +58,7 @@ class DeviceSource:
     """Asks the source, with one session for each thread."""
 
     def __init__(self, options: SourceOptions) -> None:
-        """Take where the source is, and how it is asked."""
+        """Take the options of the source."""
         self._options = options
         self._local = threading.local()
 
@@ -74,7 +74,7 @@ class DeviceSource:
         return found
 
     def _ask(self, user_ids: Sequence[UUID]) -> list[Any]:
-        """Return the list that the source answers; a failure that may pass is tried again once."""
+        """Return the list that the source answers; a temporary failure is tried again once."""
         try:
             return self._ask_once(user_ids)
         except _Failure as failure:
@@ -157,7 +157,7 @@ def _user_of(fields: Mapping[str, Any]) -> UUID:
 
 
 def _follow(value: Any, path: str) -> Any:
-    """Return what is at the end of `path`, or None."""
+    """Return the value at the end of `path`, or None."""
     for step in path.split("."):
         if isinstance(value, dict):
             value = value.get(step)

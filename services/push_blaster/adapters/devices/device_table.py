@@ -11,7 +11,7 @@ from chassis.rows import execute, fetch_all
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.domain.devices.device import Address, DeadDevice
 
-#: How many devices of one user are reached at most; further ones get nothing.
+#: The largest number of devices of one user that get a message; further devices get nothing.
 MAX_DEVICES: Final = 20
 
 
@@ -78,9 +78,9 @@ def select_deaths(connection: Connection, tokens: Sequence[str]) -> dict[str, da
 def upsert_devices(connection: Connection, devices: Sequence[Device], now: datetime) -> int:
     """Register devices; return how many were new or changed anything.
 
-    A token that is known moves to its new user, and one that was dead lives again, unless it was
-    seen with another user, or called dead, later than this says. Of a token that comes twice,
-    what was seen last counts.
+    A known token moves to its new user, and a dead token lives again, unless the table says that
+    the token was seen with another user, or called dead, at a later time. If a token comes twice,
+    the entry that was seen last counts.
     """
     columns = zip(*[_row(device, now) for device in devices], strict=True)
     values: dict[str, object] = {
@@ -134,7 +134,7 @@ def mark_devices_dead(
     *,
     unless_seen_later: bool = False,
 ) -> int:
-    """Remember which devices the provider called dead, registered ones or not; safe to repeat.
+    """Record the devices that the provider called dead, registered or not; safe to repeat.
 
     Shape: with `unless_seen_later`, a device that was seen after `now` stays alive. The answer is
     how many devices were not dead before.
@@ -169,7 +169,7 @@ def mark_devices_dead(
 def select_devices_of(
     connection: Connection, user_id: UUID, kind: str | None = None, dead: bool | None = None
 ) -> list[RegisteredDevice]:
-    """Return the user's devices, the one seen last first; of a kind, dead or living, if given."""
+    """Return the user's devices, the one seen last first; of one kind or state, if given."""
     sql = """
         SELECT token, user_id, kind, platform, timezone, app_version, created_at,
                last_seen_at, dead_at, dead_reason

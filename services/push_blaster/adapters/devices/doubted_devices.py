@@ -1,4 +1,4 @@
-"""The table `doubted_devices`: which devices a provider called dead without being believed."""
+"""The table `doubted_devices`: devices that a provider called dead, perhaps wrongly."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from push_blaster.domain.devices.device import Address, DeadDevice
 def insert_doubted(
     connection: Connection, execution_id: str, dead: Sequence[DeadDevice], now: datetime
 ) -> None:
-    """Remember devices whose death is doubted; of a device that comes again, the last doubt."""
+    """Record devices whose death is doubted; if a device comes again, the last doubt counts."""
     sql = """
         INSERT INTO doubted_devices (execution_id, token, user_id, kind, reason, doubted_at)
         SELECT DISTINCT ON (token) %(execution_id)s, token, user_id, kind, reason, %(now)s
@@ -34,7 +34,7 @@ def insert_doubted(
 
 
 def count_doubted(connection: Connection, execution_id: str) -> int:
-    """Return how many doubted devices of the execution nobody has decided about."""
+    """Return how many doubted devices of the execution still need a decision."""
     sql = "SELECT count(*) FROM doubted_devices WHERE execution_id = %s"
     counted: int = fetch_value(connection, sql, (execution_id,))
     return counted

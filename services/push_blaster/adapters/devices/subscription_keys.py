@@ -15,7 +15,7 @@ class BadKeyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionKeys:
-    """What a subscription's messages are encrypted for."""
+    """The keys for which a subscription's messages are encrypted."""
 
     p256dh: ec.EllipticCurvePublicKey
     auth: bytes

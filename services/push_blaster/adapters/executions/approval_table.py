@@ -1,4 +1,4 @@
-"""The approval of an execution, kept with it."""
+"""The approval of an execution, stored with the execution."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ from push_blaster.domain.executions.phase import Phase
 
 
 def save_approval(connection: Connection, execution_id: str, approval: Approval) -> bool:
-    """Keep the approval; False, and no change, if the execution's window is not open."""
+    """Store the approval; False, and no change, if the execution's window is not open."""
     hashes = approval.hashes
     kept = {
         "by": approval.by,

@@ -1,4 +1,4 @@
-"""What became of executions, in brief and many at a time."""
+"""The outcomes of executions, in brief and many at a time."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ class RunOutcome(NamedTuple):
 
 
 def select_runs(connection: Connection, execution_ids: Sequence[str]) -> dict[str, RunOutcome]:
-    """Return the outcomes of those of the executions that exist, by id."""
+    """Return the outcomes of the executions that exist, by id."""
     found = fetch_all(
         connection,
         """
@@ -39,7 +39,7 @@ def select_runs(connection: Connection, execution_ids: Sequence[str]) -> dict[st
 
 
 class Order(StrEnum):
-    """By what executions are sorted."""
+    """The orders in which executions can be sorted."""
 
     DATE = "date"
     DURATION = "duration"

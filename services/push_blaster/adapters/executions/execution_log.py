@@ -1,4 +1,4 @@
-"""The table `execution_log`: what a person reads to see how an execution went."""
+"""The table `execution_log`: the events that show people how an execution went."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -60,7 +60,7 @@ _INSERT: Final = """
 
 
 def insert_execution(connection: Connection, new: NewExecution, now: datetime) -> bool:
-    """Insert `new` and its pushes; False, and nothing is changed, if its slot was opened before."""
+    """Insert `new` and its pushes; False, and no change, if its slot was opened before."""
     has_ended = new.phase is not Phase.WAITING
     columns = {name: getattr(new, name) for name in new.__slots__ if name != "document"}
     values = {
@@ -91,7 +91,7 @@ def insert_execution(connection: Connection, new: NewExecution, now: datetime) -
 def take_execution(connection: Connection, execution_id: str) -> Execution | None:
     """Take the execution for one step: raise its fence, return it; None if it has ended.
 
-    The step that held it before can write nothing any more. Raises: NewerExecutionError.
+    After this, an earlier step of the execution cannot write any more. Raises: NewerExecutionError.
     """
     taken = execute(
         connection,
@@ -138,8 +138,8 @@ def save_execution(
 ) -> None:
     """Write `after` over `before`, with the instant of its next step; a step ends with this.
 
-    Units:  `due_at` overrules the instant that the timeline gives.
-    Raises: FencedError if the execution is no longer ours.
+    Units: `due_at` replaces the instant that the timeline gives.
+    Raises: FencedError if another engine has taken the execution, or it was stopped.
     """
     following = find_next_step(after, now)
     values = {

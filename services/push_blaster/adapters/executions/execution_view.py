@@ -27,7 +27,7 @@ class ExecutionNotFoundError(Exception):
 
 
 class NewerExecutionError(Exception):
-    """The execution has what only a newer version of this program knows; that one continues it."""
+    """Only a newer version of this program understands the execution, and continues it."""
 
 
 class EnteredPhase(NamedTuple):
@@ -71,7 +71,7 @@ def select_execution(connection: Connection, execution_id: str) -> Execution:
 
 
 def select_snapshot(connection: Connection, execution_id: str) -> Mapping[str, Any]:
-    """Return the automation's document as the execution took it; ExecutionNotFoundError."""
+    """Return the automation's document as the execution keeps it; ExecutionNotFoundError."""
     sql = "SELECT snapshot FROM executions WHERE id = %s"
     snapshot: Mapping[str, Any] | None = fetch_value(connection, sql, (execution_id,))
     if snapshot is None:
@@ -98,7 +98,7 @@ def select_executions(
 ) -> list[Execution]:
     """Return executions, newest first; the page after the execution `before` (created_at, id).
 
-    What a newer version wrote, and this one cannot read, is left out.
+    Executions that a newer version wrote, and this version cannot read, are left out.
     """
     created_at, last_id = before or (None, None)
     rows: list[_Row] = fetch_all(

@@ -110,7 +110,7 @@ class JobQueue:
         await self._drop_lost_jobs()
 
     async def _drop_lost_jobs(self) -> None:
-        """Drop the jobs that our own workers hold by the table, and that nobody runs."""
+        """Drop the jobs that the table assigns to our own workers, and that nobody runs."""
         manager = self._app.job_manager
         in_table = {
             job.id: job

@@ -1,8 +1,8 @@
 """Jobs that the queue's table says this process runs, and that this process does not run.
 
-A job ends with a statement that takes it out of the table. Where that statement fails, as in the
-instant in which PostgreSQL restarts, the job stays in the table as running, under a worker that
-lives. The table's lock then keeps the same execution from every other worker, for ever.
+A job ends with a statement that takes it out of the table. If that statement fails, for example
+because PostgreSQL restarts, the job stays in the table as running, under a living worker. The lock
+in the table then keeps the same execution from every other worker for ever.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,10 +13,10 @@ from procrastinate.worker import Worker
 
 
 class JobsInHand:
-    """What the workers of this process run; to be used from one event loop."""
+    """The jobs that the workers of this process run; use it from one event loop only."""
 
     def __init__(self) -> None:
-        """Begin with nothing in hand."""
+        """Begin without jobs."""
         self._running: set[int] = set()
         self._workers: set[int] = set()
         self._suspects: frozenset[int] = frozenset()
@@ -29,7 +29,7 @@ class JobsInHand:
     async def hold(
         self, run: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker
     ) -> Any:
-        """Run a job, and know it as in hand meanwhile; a worker middleware of procrastinate."""
+        """Run a job, and note it as running meanwhile; a worker middleware of procrastinate."""
         if worker.worker_id is not None:
             self._workers.add(worker.worker_id)
         job_id = context.job.id or 0
@@ -40,10 +40,10 @@ class JobsInHand:
             self._running.discard(job_id)
 
     def find_lost(self, in_table: Iterable[int]) -> frozenset[int]:
-        """Return which jobs of our workers, running by the table, nobody runs.
+        """Return the jobs of our workers that the table has as running, and that nobody runs.
 
-        A job between its end and its statement looks the same: only what was missing at the look
-        before, too, is lost.
+        A job between its end and its statement looks the same. Therefore a job is lost only if it
+        was also missing at the previous call.
         """
         missing = frozenset(in_table) - self._running
         lost = missing & self._suspects

@@ -1,4 +1,4 @@
-"""The table `violations`: what safeguards found, until somebody has resolved it."""
+"""The table `violations`: the findings of safeguards, until somebody has resolved them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ class ViolationQuery:
 
 
 class KeptViolation(NamedTuple):
-    """A violation as it was written down, and how it was resolved."""
+    """A recorded violation, and how it was resolved."""
 
     id: str
     execution_id: str
@@ -56,7 +56,7 @@ class ViolationCounts(NamedTuple):
 def insert_violation(
     connection: Connection, execution: Execution, violation: Violation, now: datetime
 ) -> bool:
-    """Write down a violation; False, and no change, if the execution has this one already."""
+    """Record a violation; False, and no change, if the execution has it already."""
     inserted = execute(
         connection,
         """
@@ -102,7 +102,7 @@ def select_violations(connection: Connection, query: ViolationQuery) -> list[Kep
 
 
 def count_violations(connection: Connection) -> ViolationCounts:
-    """Return how many violations there are: in all, unresolved, by severity, and the last one's."""
+    """Return counts of violations, in all, unresolved, by severity; and when the last one came."""
     counted = fetch_one(
         connection,
         """

@@ -1,6 +1,6 @@
 """An ad hoc push as the document of an automation that exists only in its execution.
 
-The document has the field `adHocPush`; it is never written to a file, so no clock sees it.
+The document has the field `adHocPush`. It is never written to a file, so no clock sees it.
 """
 
 import hashlib

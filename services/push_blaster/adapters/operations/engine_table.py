@@ -30,7 +30,7 @@ def beat(
     now: datetime,
     pace: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record that this engine is alive, and at which pace it sends."""
+    """Record that this engine is alive, and the pace at which it sends."""
     execute(
         connection,
         """

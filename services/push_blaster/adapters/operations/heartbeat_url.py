@@ -1,4 +1,4 @@
-"""A URL that gets a request while the engine works; a monitor alarms when the requests stop."""
+"""A URL that gets a request while the engine works, for a monitor that alarms when they stop."""
 
 import requests
 import structlog

@@ -1,4 +1,4 @@
-"""Views for operators: what runs, what waits, what has ended lately."""
+"""Views for operators: executions that run, wait, or have ended lately."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ class TroubledAutomation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What waits: due steps, open batches, and sends that cadence has not recorded.
+    """The waiting work: due steps, open batches, and sends that cadence has not recorded.
 
     Units: `oldest_step` is how many seconds the oldest step has been due. `uncapped` counts the
     live executions that went out unchecked lately.
@@ -79,7 +79,7 @@ def sum_funnels(connection: Connection, since: datetime) -> dict[str, int]:
 def select_troubled(
     connection: Connection, since: datetime, limit: int
 ) -> list[TroubledAutomation]:
-    """Return automations whose last live run since `since` went wrong, the newest first.
+    """Return automations whose last live run after `since` went wrong, the newest first.
 
     Pushes sent ad hoc are left out: the person who sends one watches it.
     """
@@ -113,7 +113,7 @@ def count_open_violations(connection: Connection) -> dict[str, int]:
 
 
 def select_backlog(connection: Connection, now: datetime, since: datetime) -> Backlog:
-    """Return what waits at `now`; `uncapped` counts executions that began at `since` or later."""
+    """Return what waits at `now`; `uncapped` counts executions that began from `since` on."""
     backlog = fetch_one(
         connection,
         """

@@ -10,16 +10,16 @@ from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.alert import AlertEvent, Notice, NoticeTable
 
-#: An older alert is no news, such as one from before there was a webhook.
+#: An older alert is not sent any more, such as one from before the webhook was set up.
 NEWS: Final = timedelta(hours=24)
-#: A failed try is repeated after so long, then after twice, three times so long, ….
+#: A failed try is repeated after this time, then after twice this time, three times, and so on.
 AGAIN: Final = timedelta(seconds=30)
 
 
 def insert_alert(
     connection: Connection, execution_id: str, event: AlertEvent, now: datetime
 ) -> None:
-    """Write down an event, in the transaction that makes it one; only its first time counts."""
+    """Record an event in the transaction that causes it; only the first time counts."""
     execute(
         connection,
         """
@@ -74,7 +74,7 @@ def take_notices(
     *,
     with_violations: bool,
 ) -> list[Notice]:
-    """Return what people are to be notified of, each notice to one caller at a time.
+    """Return the notices to send; each notice goes to one caller at a time.
 
     Shape: alerts are those of `events` and `modes`; violations are those of any execution.
     """
@@ -90,7 +90,7 @@ def take_notices(
 
 
 def mark_notified(connection: Connection, notice: Notice, now: datetime) -> None:
-    """Note that the webhook took the notice, or that it is given up."""
+    """Record that the webhook took the notice, or that the notice is given up."""
     values = {"now": now, "id": notice.id, "execution": notice.execution_id, "kind": notice.kind}
     execute(connection, _MARK[notice.table], values)
 

@@ -15,7 +15,7 @@ PIECE: Final = 10_000
 _SINCE: Final = {"script_runs": "ended_at", "devices": "dead_at", "audit_log": "at"}
 
 #: Executions that run or may be resumed (see Execution.can_resume), and the executions whose
-#: audiences these took over or may take over.
+#: audiences they took over or may take over.
 _NEEDED: Final = """
     SELECT unnest(ARRAY[e.id, e.resumes, split_part(p.audience_file, '/', 2)])
       FROM executions e

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from push_blaster.adapters.original.original_pushes import Draft, NotMigratedError
 
-#: The audiences to which the original sent pushes by their place, whatever their audienceName.
+#: The audiences that the original chose by the place of the push, and not by audienceName.
 _WATERFALL: Final = (
     "no_shoes_level_1",
     "no_bio_level_2",

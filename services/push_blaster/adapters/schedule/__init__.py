@@ -1,1 +1,1 @@
-"""What the clock remembers of each schedule."""
+"""The marks by which the clock remembers each schedule."""

@@ -10,7 +10,7 @@ from push_blaster.domain.delivery.message import Delivery, Outcome, storable
 
 log = structlog.get_logger()
 
-#: How much of an answer's body is kept: enough for an error in JSON, and for its words.
+#: The part of an answer's body that is kept: enough for an error in JSON, and for its words.
 MAX_BODY: Final = 4_096
 
 Answer = TypeVar("Answer")

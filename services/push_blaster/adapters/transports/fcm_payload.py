@@ -75,7 +75,7 @@ def read_answer(status: int, body: bytes) -> Judgement:
 
 
 def _read_success(status: int, document: Mapping[str, Any]) -> Judgement:
-    """Return sent if the answer names the message; else nobody knows who answered, and what."""
+    """Return sent if the answer names the message; else it is unknown who answered, and what."""
     name = document.get("name")
     if isinstance(name, str) and name:
         return Judgement(Outcome.SENT, provider_id=name)
@@ -141,7 +141,7 @@ def _find_code(error: Mapping[str, Any]) -> str | None:
 
 
 def _mappings(items: object) -> list[Mapping[str, Any]]:
-    """Return the mappings in a list of JSON; nothing of anything else."""
+    """Return the mappings in a list of JSON; none if the value is not a list."""
     return [i for i in items if isinstance(i, Mapping)] if isinstance(items, list) else []
 
 

@@ -73,6 +73,6 @@ class GoogleTokens:
         return response
 
     def _is_away(self) -> bool:
-        """Return whether the last answer is none of Google's about our account."""
+        """Return whether the last answer is not an answer of Google about our account."""
         refuses = 400 <= self._status < 500 and self._status not in {408, 429}
         return self._status > 0 and not refuses

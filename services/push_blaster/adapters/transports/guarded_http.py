@@ -42,8 +42,8 @@ class Post:
 class Attempt:
     """A post in flight, and its result.
 
-    Shape: `status` is 0 if no answer came; then `fault` says why, and `has_begun` whether a part
-    of the post may have left. `refused` is the address that is not allowed. `body` is the begin of
+    Shape: `status` is 0 if no answer came; then `fault` says why, and `has_begun` whether a part of
+    the post may have left. `refused` is the address that is not allowed. `body` is the beginning of
     the answer's body.
     """
 
@@ -62,7 +62,7 @@ class Attempt:
         self.headers[name.strip().lower()] = value.strip()
 
     def read_body(self, part: bytes) -> int | None:
-        """Take a part of the answer's body; any result but None ends the answer."""
+        """Take a part of the answer's body; a result other than None ends the answer."""
         self.body += part[: MAX_BODY - len(self.body)]
         self._answer_size += len(part)
         return None if self._answer_size <= MAX_ANSWER else 0
@@ -79,7 +79,7 @@ class GuardedHttpPool:
     """Connections that stay open between sends, for one thread at a time.
 
     The pool uses no proxy. It checks an address when it connects, not when it looks up the name, so
-    that a name that changes its address in between gains nothing.
+    that a name that changes its address between the two is no way around the check.
     """
 
     def __init__(self, options: PostOptions) -> None:

@@ -30,7 +30,7 @@ class UnsendableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFormat:
-    """How a message becomes a post, and what its receivers mean by their answers.
+    """How a message becomes a post, and the meaning of the receivers' answers.
 
     Shape: `compose` may raise UnsendableError; `taken` are the statuses that prove that the message
     was taken; `is_dead` says by status and body whether the address is gone; `hint` says, by status
@@ -120,7 +120,7 @@ class PostTransport:
     def _judge(self, attempt: Attempt) -> Delivery:
         if attempt.status < 200:
             return _judge_silence(attempt)
-        # An answer whose body broke off is judged by what came of it.
+        # An answer whose body broke off is judged by the part that arrived.
         outcome = _meaning(attempt, self._format)
         user_id, headers = attempt.message.user_id, attempt.headers
         if outcome is Outcome.SENT:

@@ -18,7 +18,7 @@ from push_blaster.adapters.transports.webpush_encryption import MAX_PLAIN, encry
 from push_blaster.domain.delivery.message import TTL_S, Message
 from push_blaster.domain.devices.device import find_push_host_fault, find_url_fault
 
-#: The statuses by which a push service says that it took a message; 200 is what proxies answer.
+#: The statuses by which a push service says that it took a message; 200 may come from a proxy.
 _TAKEN: Final = frozenset({201, 202})
 #: The error of Mozilla's push service for a subscription that it does not know.
 _UNKNOWN_SUBSCRIPTION: Final = 102

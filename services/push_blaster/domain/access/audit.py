@@ -1,4 +1,4 @@
-"""What the audit log records of a change: who, what, when, and its content without secrets."""
+"""The records of the audit log: who changed what, when, and the content without secrets."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 MASK: Final = "***"
-#: How much of a change's content is recorded.
+#: The part of a change's content that is recorded.
 BYTES_KEPT: Final = 4_096
 
 _SECRET: Final = re.compile(

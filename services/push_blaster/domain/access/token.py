@@ -41,5 +41,5 @@ class Token:
 
 
 def fingerprint(secret: str) -> str:
-    """Return the hash that is stored of a secret, by which its token is found."""
+    """Return the hash of a secret, which is stored, and by which its token is found."""
     return hashlib.sha256(secret.encode()).hexdigest()

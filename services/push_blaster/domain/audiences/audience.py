@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chassis.names import write_plain
 
-#: Columns of an audience that say where, and in which time zone, a row's user is reached.
+#: Columns of an audience with the address and the time zone of a row's user.
 TOKEN_COLUMN: Final = "device_token"  # noqa: S105 - a column's name
 KIND_COLUMN: Final = "device_kind"
 ZONE_COLUMN: Final = "timezone"
@@ -74,7 +74,7 @@ def bind_audience(
 
 
 def _former_name(file: AudienceFile) -> str:
-    """Return what version 0.1.0 called the audience: only letters from a to z stayed."""
+    """Return the audience's name in version 0.1.0, which kept only the letters from a to z."""
     return re.sub(r"[^a-z0-9]+", "_", file.audience).strip("_")
 
 

@@ -21,8 +21,8 @@ class RunState(StrEnum):
 class FoundAudience:
     """A CSV file that a script wrote.
 
-    Shape: `sample` holds its first usable rows; `problem` says why it is no audience, if so;
-    `note` is what people should know of the file, or empty.
+    Shape: `sample` holds its first usable rows; `problem` says why it is no audience, or is None;
+    `note` is what people should know about the file, or empty.
     """
 
     name: str

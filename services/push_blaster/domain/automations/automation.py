@@ -19,7 +19,7 @@ class Frequency(StrEnum):
 
 
 class MissedRunPolicy(StrEnum):
-    """What happens to a slot that no engine could start in time."""
+    """What the system does about a slot that no engine could start in time."""
 
     SKIP = "skip"
     RUN_LATE = "run_late"
@@ -125,8 +125,8 @@ class AutomationSettings:
 
     Units: `failure_rate` and `min_overlap` are shares from 0 to 1; an audience drifts when it is
     `drift_factor` times larger or smaller than usual. `holdout_percent` of the users get nothing.
-    `deliver_within` is for how long users may be held by their own time. `rate_per_minute` is how
-    many messages of a push may go out in a minute, where that is less than everybody's rate.
+    `deliver_within` is how long a message may wait for the user's own time. `rate_per_minute`
+    limits the messages of a push per minute, if it is below the rate of the installation.
     """
 
     test_user_ids: tuple[str, ...] = ()
@@ -162,9 +162,9 @@ class Upload:
 class Automation:
     """One automation, read from its document by automation_document.py.
 
-    Shape: since `activated_at` it has been scheduled; slots before then are nobody's loss. Its
-    audience is written by the script `script_id`, or is `manual_user_ids`, or the `upload`; one of
-    them at most.
+    Shape: the automation has been scheduled since `activated_at`; earlier slots do not count as
+    missed. The script `script_id` writes its audience, or the audience is `manual_user_ids` or the
+    `upload`; at most one of the three is set.
     """
 
     id: str

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias, TypeGuard
 from urllib.parse import quote
 
-#: The variable that `delayAfterPrevious` of every push but the first is taken from, in hours.
+#: The variable that gives `delayAfterPrevious` of every push except the first, in hours.
 DELAY_HOURS: Final = "delay_hours"
 #: The variable for the host of deep links.
 LINK_HOST: Final = "link_host"
@@ -33,7 +33,7 @@ class VariableType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """One variable of a template, and which values it takes.
+    """One variable of a template, and the values that it accepts.
 
     Shape: `minimum` and `maximum` bound a number, or the length of a string or an array; `options`
     are the items that an array may have; `wording` maps a value to its text in messages.
@@ -51,7 +51,7 @@ class Variable:
 
 
 class BadVariablesError(Exception):
-    """Variables are missing, unknown, or have values that they do not take."""
+    """Variables are missing, unknown, or have values that do not fit."""
 
     def __init__(self, complaints: Mapping[str, str]) -> None:
         """Take a complaint for each variable."""
@@ -62,7 +62,7 @@ class BadVariablesError(Exception):
 def complete_values(variables: Sequence[Variable], given: Mapping[str, object]) -> dict[str, Value]:
     """Return a value for each variable that has one: the one given, or its default.
 
-    Shape: None is as good as not given; a variable with neither is left out.
+    Shape: None counts as not given; a variable without value and default is left out.
     Raises: BadVariablesError, which names every variable that does not fit.
     """
     known = ", ".join(variable.name for variable in variables) or "none"
@@ -84,7 +84,7 @@ def complete_values(variables: Sequence[Variable], given: Mapping[str, object]) 
 
 
 def find_fault(variable: Variable, value: object) -> str | None:
-    """Return why `value` is none that the variable takes, or None if it is one."""
+    """Return why the variable does not accept `value`, or None if it does."""
     if not _is_of_type(value, variable.type):
         return f"{value!r} is no {variable.type}"
     faults = (
@@ -95,7 +95,7 @@ def find_fault(variable: Variable, value: object) -> str | None:
 
 
 def write_texts(variables: Sequence[Variable], values: Mapping[str, Value]) -> dict[str, str]:
-    """Return what each value reads as in a text: its wording, or the value itself."""
+    """Return the text of each value: its wording, or the value itself."""
     return {
         variable.name: variable.wording.get(
             write_value(values[variable.name]), write_value(values[variable.name])
@@ -122,7 +122,7 @@ def find_names(text: str) -> list[str]:
 
 
 def find_malformed(text: str) -> str | None:
-    """Return what looks like a placeholder in `text` and is none, or None."""
+    """Return a part of `text` that looks like a placeholder and is not one, or None."""
     rest = _PLACEHOLDER.sub("", text)
     start = rest.find("{{")
     return rest[start : start + 40] if start >= 0 else None

@@ -1,4 +1,4 @@
-"""Experiments: which user gets which variant of a push, and which users get none.
+"""Experiments: which user gets which variant of a push, and which users get no push.
 
 Every choice is made by a hash, so a user's choice is always the same.
 """
@@ -26,7 +26,7 @@ class Variant:
 def choose_variant(
     variants: Sequence[Variant], automation_id: str, push_id: str, user_id: UUID
 ) -> Variant | None:
-    """Return the variant that this user gets of this push; None if there are none."""
+    """Return this user's variant of this push; None if the push has no variants."""
     if not variants:
         return None
     left = _place("variant", automation_id, push_id, user_id) * sum(v.weight for v in variants)
@@ -38,9 +38,9 @@ def choose_variant(
 
 
 def is_in_holdout(percent: float, user_id: UUID, automation_id: str = "") -> bool:
-    """Return whether the user is among the `percent` who get none of this automation's pushes.
+    """Return whether the user is among the `percent` who get no push of this automation.
 
-    Without an automation: the users who get no push of any automation.
+    Without an automation: whether the user gets no push of any automation.
     """
     return percent > 0 and _place("holdout", automation_id, "", user_id) * 100 < percent
 

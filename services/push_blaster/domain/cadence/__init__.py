@@ -1,1 +1,1 @@
-"""What the cadence service is asked, as values."""
+"""Questions to the cadence service, and its answers, as values."""

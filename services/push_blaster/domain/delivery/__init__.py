@@ -1,1 +1,1 @@
-"""Messages: templates, links, rates, retries, and the user's own time."""
+"""Messages: templates, links, rates, retries, and each user's own time."""

@@ -4,7 +4,7 @@ from collections import deque
 from enum import StrEnum
 from typing import Final
 
-#: How many of the last outcomes count, and how many are needed.
+#: The number of last outcomes that count, and the number that is needed.
 WINDOW: Final = 200
 ENOUGH: Final = 50
 #: How many messages test whether the provider is back.
@@ -48,7 +48,7 @@ class Breaker:
         return min(PROBE, wanted)
 
     def note(self, succeeded: int, failed: int, now: float) -> None:
-        """Take what became of messages."""
+        """Take the outcomes of messages."""
         if self.state is BreakerState.HALF_OPEN:
             self._judge_probe(succeeded, failed, now)
             return

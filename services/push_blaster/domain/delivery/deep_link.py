@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 _SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
 #: The schemes of the web: their links lead to a host. Other schemes may belong to an app.
 _WEB: Final = frozenset({"http", "https"})
-#: What comes before path, query and fragment.
+#: The part before path, query and fragment.
 _ORIGIN: Final = re.compile(r"[^/?#]*(?://[^/?#]*)?")
 
 
@@ -18,7 +18,7 @@ class LinkPolicy:
     """Where the deep links of messages may lead.
 
     Shape: a host stands for itself and its subdomains; no `hosts` at all allows every host. A link
-    with an app's scheme and without a host, as `garden:///home`, leads into the app.
+    with an app's scheme and without a host, such as `garden:///home`, leads into the app.
     """
 
     schemes: frozenset[str] = frozenset({"https"})
@@ -36,7 +36,7 @@ class LinkPolicy:
     def find_fault_as_written(self, link: str) -> str | None:
         """Return why a push may not have this deep link, or None if it may.
 
-        What a placeholder makes of the link is checked for each user.
+        The link with filled-in placeholders is checked for each user.
         """
         return None if "[[" in link else self.find_fault(link)
 

@@ -1,4 +1,4 @@
-"""The ledger of a push: who was sent to, and who was not and why."""
+"""The ledger of a push: which users got it, and which did not and why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class LedgerState(StrEnum):
 
 
 class BatchKey(NamedTuple):
-    """Which batch of which push of which execution."""
+    """The key of one batch of one push of one execution."""
 
     execution_id: str
     position: int
@@ -48,7 +48,7 @@ class BatchKey(NamedTuple):
 
 
 class LedgerPage(NamedTuple):
-    """Which part of the ledger: a push's test, or one batch of its live send.
+    """A part of the ledger: a push's test, or one batch of its live send.
 
     Shape: the fields have the names of their columns.
     """
@@ -73,7 +73,7 @@ class LedgerCounts:
     """How many users of a push are in each state of the ledger.
 
     Shape: states by their values, those of a newer version included; `rules` counts the capped
-    users by cadence rule; `ever_in_doubt` counts who is, or once was, in doubt.
+    users by cadence rule; `ever_in_doubt` counts users who are, or once were, in doubt.
     """
 
     states: Mapping[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A message: one push, personalised for one user, for one device; and what became of it."""
+"""A message: one push, personalised for one user, for one device; and its outcome."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from push_blaster.domain.devices.device import Address, DeadDevice
 
 #: How long a provider keeps a message for a device that is offline.
 TTL_S: Final = 86_400
-#: How much of a provider's words is kept.
+#: The part of a provider's words that is kept.
 MAX_REASON: Final = 500
 
 
@@ -38,12 +38,12 @@ class Message:
 
     @property
     def data(self) -> dict[str, str]:
-        """Return the data that an app or page reads: where the message leads."""
+        """Return the data that an app or page reads, with the target of the message."""
         return {"click_action": self.deep_link, "url": self.deep_link} if self.deep_link else {}
 
 
 class Outcome(StrEnum):
-    """What became of a message."""
+    """The outcome of a message."""
 
     SENT = "sent"
     TOKEN_DEAD = "token_dead"  # noqa: S105 - no password
@@ -62,12 +62,12 @@ FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outc
 class Delivery:
     """The outcome of one message, the provider's id of it when sent, the reason when not.
 
-    `NOT_SENT` means the send never began (a stop came first), so the claim may be given back;
-    `IN_DOUBT` means it began and its answer never came; `DRY_RUN`, that it was only tried out;
-    `DEFERRED`, that the provider surely did not take it, and that it is to be tried again.
-    A user with several devices may have dead ones among them, whatever the outcome.
-    Units: `retry_after_s` is how long the provider asks us to wait; `is_over_quota` means that the
-    provider refused because we send too much.
+    `NOT_SENT` means that the send never began (a stop came first), so the claim may be given back;
+    `IN_DOUBT`, that the send began and its answer never came; `DRY_RUN`, that the message was only
+    tried out; `DEFERRED`, that the provider surely did not take it, and that it will be tried
+    again. A user with several devices may have dead ones among them, whatever the outcome.
+    Units: `retry_after_s` is the pause that the provider asks for; `is_over_quota` means that the
+    provider refused because it gets too many messages.
     """
 
     user_id: UUID
@@ -80,7 +80,7 @@ class Delivery:
 
 
 def with_storable_texts(delivery: Delivery) -> Delivery:
-    """Return the outcome with the provider's words as every store of ours takes them."""
+    """Return the outcome with the provider's words in a form that every store accepts."""
     if _is_storable(delivery.provider_id) and _is_storable(delivery.reason):
         return delivery
     return replace(
@@ -91,7 +91,7 @@ def with_storable_texts(delivery: Delivery) -> Delivery:
 
 
 def storable(text: str | None) -> str | None:
-    """Return a text without NUL and without halves of characters.
+    """Return a text without NUL and without lone surrogates.
 
     Units: at most 500 characters.
     """
@@ -115,8 +115,8 @@ def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:
 
 
 class TransportUnavailableError(Exception):
-    """No message can be sent at present; no device is the reason."""
+    """No message can be sent at present, and the reason is not a device."""
 
 
 class ProviderAwayError(TransportUnavailableError):
-    """The provider is away, as in an outage: a later try may well succeed."""
+    """The provider is away, as in an outage: a later attempt may succeed."""

@@ -45,14 +45,15 @@ class PushTemplate:
         return sorted(name for name in names if column_key(name) not in known)
 
     def find_missing(self, variables: Mapping[str, str]) -> list[str]:
-        """Return the names of placeholders for which a row has no value, and which need one."""
+        """Return the names of placeholders that need a value and have none in a row."""
         needed = {p.name for p in self._placeholders() if p.fallback is None}
         return sorted(name for name in needed if not find_value(name, variables))
 
     def render(self, variables: Mapping[str, str]) -> PushTexts:
         """Return the texts for one row; in the link values are percent-encoded.
 
-        Encoded, no value can change the host or the scheme of a link. Raises: MissingVariableError.
+        An encoded value cannot change the host or the scheme of a link. Raises:
+        MissingVariableError.
         """
         return PushTexts(
             title=self.title.render(variables),
@@ -65,7 +66,7 @@ class PushTemplate:
 
 
 def compile_push(push: Push) -> PushTemplate:
-    """Compile a push's texts; MalformedPlaceholderError says in which one the fault is."""
+    """Compile a push's texts; MalformedPlaceholderError names the text with the fault."""
     return PushTemplate(
         title=_compile("title", push.title),
         body=_compile("body", push.body),
@@ -74,10 +75,10 @@ def compile_push(push: Push) -> PushTemplate:
 
 
 class Wordings:
-    """Every wording of a push, compiled once, and which user gets which."""
+    """Every wording of a push, compiled once, and the choice of a wording for each user."""
 
     def __init__(self, automation_id: str, push: Push) -> None:
-        """Compile them; MalformedPlaceholderError says in which one the fault is."""
+        """Compile them; MalformedPlaceholderError names the text with the fault."""
         self._automation_id = automation_id
         self._push = push
         self._templates: dict[str | None, PushTemplate] = {
@@ -85,7 +86,7 @@ class Wordings:
         } or {None: compile_push(push)}
 
     def choose(self, user_id: UUID) -> tuple[str | None, PushTemplate]:
-        """Return the id of the user's variant, if there are any, and its texts."""
+        """Return the id of the user's variant, if the push has variants, and its texts."""
         push = self._push
         variant = choose_variant(push.variants, self._automation_id, push.id, user_id)
         name = variant.id if variant else None
@@ -112,7 +113,7 @@ def _compile(name: str, text: str) -> Template:
 
 
 def render_row(links: LinkPolicy, template: PushTemplate, row: AudienceRow) -> PushTexts | Refusal:
-    """Return the texts for a row, or why there are none."""
+    """Return the texts for a row, or why it has none."""
     try:
         texts = template.render(row.variables)
     except MissingVariableError as missing:

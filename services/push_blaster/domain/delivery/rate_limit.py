@@ -1,7 +1,7 @@
 """An automation's own rate: a batch is sent in turns, and rests after each turn.
 
-No worker waits while a batch rests. With its rests the batch takes as long as the rate demands,
-whoever sends the next turn.
+No worker waits while a batch rests. With its rests, the batch takes as long as the rate demands;
+any worker may send the next turn.
 """
 
 from datetime import timedelta
@@ -16,7 +16,7 @@ _MINUTE: Final = timedelta(minutes=1)
 
 
 def batches_at_once(rate_per_minute: int) -> int:
-    """Return how many batches of an execution may be out at a time."""
+    """Return how many batches of an execution may be dispatched at a time."""
     return ceil(rate_per_minute / PER_BATCH)
 
 
@@ -31,5 +31,5 @@ def rest_after(rate_per_minute: int, messages: int) -> timedelta:
 
 
 def _rate_of_each(rate_per_minute: int) -> float:
-    """Return the part of the rate for each batch that is out."""
+    """Return the part of the rate for each dispatched batch."""
     return rate_per_minute / batches_at_once(rate_per_minute)

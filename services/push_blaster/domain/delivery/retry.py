@@ -1,4 +1,4 @@
-"""When a message that the provider did not take is tried again."""
+"""Retries: when to try a message again that the provider did not take."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ LONGEST: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """How often a message was tried before, and since when."""
+    """How often a message was tried before, and the time of the first try."""
 
     times: int
     since: datetime
@@ -30,7 +30,7 @@ class RetryPolicy:
     def next_try(
         self, tried: Tried, now: datetime, asked_s: float | None, jitter: float
     ) -> datetime | None:
-        """Return when to try again after `tried`, or None if its time is up.
+        """Return when to try again after `tried`, or None if the time for it is over.
 
         Shape: the pause is what the provider asks for plus up to a tenth, within the budget; else
         half the backoff to the whole of it. `jitter` is between 0 and 1, so that not all messages

@@ -12,7 +12,7 @@ _OPENING: Final = "[["
 
 
 class MalformedPlaceholderError(Exception):
-    """A text has something that looks like a placeholder and is not one."""
+    """A text contains something that looks like a placeholder and is not one."""
 
 
 class MissingVariableError(Exception):
@@ -81,18 +81,18 @@ def _malformed(text: str) -> MalformedPlaceholderError:
 
 
 def _is_name(name: str) -> bool:
-    """Return whether a placeholder may name it: letters of any script, digits and underscores."""
+    """Return whether a placeholder may have this name: letters of all scripts, digits, `_`."""
     return trim_id(name).isidentifier()
 
 
 def name_column(column: str) -> str | None:
-    """Return how a placeholder names the column; None if no placeholder can."""
+    """Return the name of the column in a placeholder; None if no placeholder can name it."""
     name = "_".join(column.split())
     return name if _is_name(name) else None
 
 
 def find_value(name: str, variables: Mapping[str, str]) -> str:
-    """Return the value of the column that `name` means, without the space around it, or "".
+    """Return the value of the column that `name` means, without surrounding space, or "".
 
     Case, spaces and underscores do not count; the column of the very same name comes first.
     """

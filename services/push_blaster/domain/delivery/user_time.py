@@ -25,9 +25,9 @@ from push_blaster.domain.zones import place_in_zone
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
-#: How late a push at the user's wall time may still be sent.
+#: The largest delay with which a push at the user's wall time may still be sent.
 STILL_SENT: Final = timedelta(minutes=60)
-#: How much of a push's time is left for users whose window opens last.
+#: The part of a push's time that is left for users whose window opens last.
 LAST_CALL: Final = timedelta(minutes=15)
 
 
@@ -35,7 +35,7 @@ LAST_CALL: Final = timedelta(minutes=15)
 class DeliveryPreferences:
     """When a push may come to a user.
 
-    Shape: `wall_time` is when it comes in each zone; None sends it at once. A window that opens
+    Shape: the push comes at `wall_time` in each zone; None sends it at once. A window that opens
     after `closes_at` is too late.
     """
 
@@ -47,9 +47,9 @@ class DeliveryPreferences:
 def find_send_window(
     wanted: DeliveryPreferences, zone: ZoneInfo, now: datetime
 ) -> datetime | LedgerState:
-    """Return when the send window of a user of `zone` opens, `now` at the earliest; or why never.
+    """Return when the send window of a user in `zone` opens, `now` at the earliest; or why never.
 
-    Shape: a state is the one in which the ledger keeps the user.
+    Shape: a state is the user's state in the ledger.
     """
     at = now
     if wanted.wall_time:
@@ -66,7 +66,7 @@ def find_send_window(
 
 
 def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime:
-    """Return the end of the quiet hours around `at`; `at` if it is in none."""
+    """Return the end of the quiet hours around `at`; `at` itself outside of quiet hours."""
     ends_at = _end_of_night(quiet, zone, at)
     while ends_at:
         at, ends_at = ends_at, _end_of_night(quiet, zone, ends_at)
@@ -86,7 +86,7 @@ def stop_limit(settings: AutomationSettings, push_time_limit: timedelta) -> time
 
 
 def _end_of_night(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime | None:
-    """Return the end of the one stretch of quiet hours around `at`; None if it is in none."""
+    """Return the end of the one stretch of quiet hours around `at`; None outside of quiet hours."""
     today = at.astimezone(zone).date()
     for day in (today - _DAY, today, today + _DAY):
         begins_at = place_in_zone(datetime.combine(day, quiet.start), zone).at
@@ -98,9 +98,9 @@ def _end_of_night(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime |
 
 
 def _place_last(local: datetime, zone: ZoneInfo) -> datetime:
-    """Return where `local` falls in `zone`; of two such instants the second.
+    """Return the instant of `local` in `zone`; the second one if there are two.
 
-    Where the clocks go back to `local` itself, nothing before it comes twice.
+    If the clocks go back to `local` itself, no earlier time comes twice.
     """
     second = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
     before = (second - _SECOND).astimezone(zone).replace(tzinfo=None)

@@ -21,7 +21,7 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 class DeviceKind(StrEnum):
-    """How a device is reached."""
+    """The way in which a device is reached."""
 
     FCM = "fcm"  # by a registration token of Firebase
     FID = "fid"  # by an installation id of Firebase
@@ -32,7 +32,7 @@ class DeviceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What reaches one device.
+    """The address of one device.
 
     Shape: `keys` are a web push subscription's: p256dh, a full stop, auth.
     """

@@ -13,7 +13,7 @@ from push_blaster.domain.executions.execution import PushProgress
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """What an approval is valid for: the texts, the frozen audiences, the rules in force."""
+    """The content of an approval: the texts, the frozen audiences, the rules in force."""
 
     content: str
     audience: str
@@ -22,7 +22,7 @@ class Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who approved what, and when."""
+    """An approval: the person, the approved content, and the time."""
 
     by: str
     at: datetime
@@ -54,7 +54,7 @@ def hash_rules(rules: Iterable[CadenceRule]) -> str:
 
 
 def find_change(approved: Hashes, current: Hashes) -> str | None:
-    """Return what has changed since the approval; None if nothing has.
+    """Return what has changed since the approval; None without a change.
 
     Shape: rules that cannot be read now (None) count as unchanged; the fail policy decides then.
     """

@@ -13,7 +13,7 @@ from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED, Phase
 
 
 class Trigger(StrEnum):
-    """What started an execution."""
+    """The start of an execution: the clock, a person, and so on."""
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
@@ -124,17 +124,17 @@ class Execution:
 
     @property
     def is_simulation(self) -> bool:
-        """Whether it walks the whole path, and nothing is delivered."""
+        """Whether the execution takes every step, and delivers nothing."""
         return self.mode is Mode.SIMULATION
 
     @property
     def is_uncapped(self) -> bool:
-        """Whether a push of it went out without its cap check."""
+        """Whether a push of the execution went out without its cap check."""
         return self.uncapped_reason is not None
 
     @property
     def can_cancel(self) -> bool:
-        """Whether it is not live yet, so that a cancel stops all of it."""
+        """Whether the execution is not live yet, so that a cancel stops all of it."""
         return self.phase in BEFORE_LIVE
 
     @property
@@ -144,7 +144,7 @@ class Execution:
 
     @property
     def can_resume(self) -> bool:
-        """Whether it is a live send that ended early, so that users may be left."""
+        """Whether this is a live send that ended early, so that users may be left."""
         ended_early = self.phase in {Phase.CANCELLED, Phase.FAILED}
         has_begun = any(push.started_at for push in self.pushes)
         return self.mode is Mode.LIVE and ended_early and has_begun

@@ -1,4 +1,4 @@
-"""The funnel of a push: how many users were generated, eligible, sent to, and lost on the way.
+"""The funnel of a push: how many users were generated, eligible, reached, and lost on the way.
 
 The fields of `Funnel` are the only list of these counts. Each field gives the count its name (in
 camelCase, the name in JSON), the words for people, its group, and the states of the ledger that it
@@ -24,7 +24,7 @@ class Group(StrEnum):
 
 
 class LabelledCount(NamedTuple):
-    """A number of users, and what people call it."""
+    """A number of users, and its label for people."""
 
     name: str
     label: str
@@ -38,7 +38,7 @@ class LabelledCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VariantCount:
-    """How many users of one variant were sent to, and how many the provider refused."""
+    """How many users of one variant got the message, and how many the provider refused."""
 
     sent: int
     failed: int
@@ -63,7 +63,7 @@ class Funnel:
     """Counts of users of one push.
 
     Shape: `exclusion_breakdown` is by cadence rule, `variants` by the id of the variant; `eligible`
-    users passed cadence; `not_sent` users were not tried yet.
+    users passed cadence; `not_sent` users have not been tried.
     """
 
     generated: int = _declare("generated", Group.STAGE)
@@ -149,7 +149,7 @@ JSON_NAMES: Final[Mapping[str, str]] = {
 _HEADLINE: Final = (
     *("generated", "valid", "distinct", "eligible", "with_token", "sent", "failed", "in_doubt"),
 )
-#: The states of users about whom cadence was not asked, or not yet.
+#: The states of users for which cadence was not asked, or not yet.
 _NEVER_ASKED: Final = (
     *(s for count in COUNTS.values() if count.group is Group.LEFT_OUT for s in count.states),
     *(LedgerState.SENT_BEFORE, LedgerState.AWAITS_WINDOW),

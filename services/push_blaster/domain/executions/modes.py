@@ -9,8 +9,8 @@
 | real-dry-run        | the audience           | no       | live, at once                          |
 | simulation          | the audience           | no       | test, window, live at T                |
 
-A simulation walks the whole path of a live execution with a transport that answers as a provider
-would, and keeps its messages to itself.
+A simulation takes every step of a live execution, with a transport that answers like a provider and
+delivers nothing.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from push_blaster.domain.executions.phase import Phase
 
 
 class Mode(StrEnum):
-    """How far an execution goes, to whom, and whether anything leaves the machine."""
+    """How far an execution goes, which users it reaches, and whether messages leave the machine."""
 
     LIVE = "live"
     TEST_SCHEDULED_SEND = "test-scheduled-send"
@@ -58,7 +58,7 @@ def delivers(mode: Mode) -> bool:
 
 
 def is_dry(mode: Mode) -> bool:
-    """Return whether messages are only tried out, so that they have no outcome."""
+    """Return whether messages are only tried out, and have no outcome."""
     return mode in _DRY
 
 
@@ -68,7 +68,7 @@ def walks_as_live(mode: Mode) -> bool:
 
 
 def simulate(mode: Mode) -> Mode:
-    """Return the mode that does the same as `mode`, with nothing leaving the machine."""
+    """Return the mode that does the same as `mode`, without any message leaving the machine."""
     return _SIMULATED.get(mode, mode)
 
 
@@ -83,7 +83,7 @@ def is_test_only(mode: Mode) -> bool:
 
 
 def next_phase(mode: Mode, phase: Phase) -> Phase:
-    """Return the phase that follows when all goes well."""
+    """Return the phase that follows if nothing fails."""
     if phase is Phase.TEST_SENDING and is_test_only(mode):
         return Phase.COMPLETED
     if phase is Phase.AUDIENCE_GENERATION and mode is Mode.REAL_DRY_RUN:

@@ -5,7 +5,7 @@ from typing import Final
 
 
 class Phase(StrEnum):
-    """How far an execution is."""
+    """The phase that an execution is in."""
 
     WAITING = "waiting"
     AUDIENCE_GENERATION = "audience_generation"

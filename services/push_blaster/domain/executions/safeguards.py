@@ -6,16 +6,16 @@ from enum import StrEnum
 from statistics import median
 from typing import Final
 
-#: With fewer tried messages a failure rate means nothing.
+#: With fewer tried messages, a failure rate has no meaning.
 RATE_SAMPLE: Final = 50
-#: With fewer outcomes of a batch, a provider that calls most of the devices dead is believed.
+#: With fewer outcomes in a batch, the provider is believed even if it calls most devices dead.
 DEAD_SAMPLE: Final = 20
-#: Audiences that are smaller, now and before, never drift: their sizes are random.
+#: Audiences that are smaller than this, now and before, never drift: their sizes are random.
 DRIFT_FLOOR: Final = 1_000
 
 
 class ViolationType(StrEnum):
-    """What a safeguard found."""
+    """The kind of a safeguard's finding."""
 
     AUDIENCE_SIZE_EXCEEDED = "audience_size_exceeded"
     AUDIENCE_EMPTY = "audience_empty"
@@ -26,7 +26,7 @@ class ViolationType(StrEnum):
 
 
 class Severity(StrEnum):
-    """Whether the execution continued."""
+    """The severity of a finding: whether the execution continued."""
 
     WARNING = "warning"
     CRITICAL = "critical"

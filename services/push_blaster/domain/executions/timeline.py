@@ -1,4 +1,4 @@
-"""The timeline: which step of an execution is due, as a pure function of where it stands.
+"""The timeline: which step of an execution is due, as a pure function of its state.
 
 | phase               | due                           | step              | then                  |
 |---------------------|-------------------------------|-------------------|-----------------------|

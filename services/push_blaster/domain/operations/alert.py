@@ -1,4 +1,4 @@
-"""What people are alerted of while executions run."""
+"""Alerts about executions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from push_blaster.domain.executions.phase import Phase
 
 
 class AlertEvent(StrEnum):
-    """What became of an execution, in the words of the setting PUSH_ALERT_ON."""
+    """An event of an execution, in the words of the setting PUSH_ALERT_ON."""
 
     START = "start"
     COMPLETION = "completion"
@@ -23,7 +23,7 @@ class AlertEvent(StrEnum):
     SKIPPED = "skipped"
 
 
-#: What people are notified of unless a setting says otherwise: what somebody may have to act upon.
+#: The events that are notified by default: those after which somebody may have to act.
 USUAL: Final = frozenset(AlertEvent) - {AlertEvent.START, AlertEvent.COMPLETION}
 
 #: The event of entering a phase; the other phases have none.
@@ -46,7 +46,7 @@ class NoticeTable(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What people are to be notified of: an alert of an execution, or a safeguard's finding.
+    """A notice for people: an alert about an execution, or a safeguard's finding.
 
     Shape: `kind` is the alert's event, or the violation's type; `severity` and `message` belong to
     violations.

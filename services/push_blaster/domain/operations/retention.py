@@ -1,4 +1,4 @@
-"""How long records are kept."""
+"""Retention: how long records are kept."""
 
 from dataclasses import dataclass
 from datetime import timedelta

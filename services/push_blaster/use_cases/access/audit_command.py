@@ -1,4 +1,4 @@
-"""Record what a command of the command line will change, and how it ended."""
+"""Record in the audit log what a command will change, and how it ended."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -7,13 +7,13 @@ from chassis.postgres import Database
 from push_blaster.adapters.access.sign_in_failures import insert_failure, select_failure
 
 WINDOW: Final = timedelta(minutes=5)
-#: How many sign-ins may fail within the window, from one address and from all addresses together.
+#: The number of sign-ins that may fail within the window, from one address and from all together.
 OF_AN_ADDRESS: Final = 10
 OF_ALL: Final = 200
 
 
 def find_pause(database: Database, address: str, now: datetime) -> timedelta | None:
-    """Return how long sign-ins from `address` are refused; None if they are not."""
+    """Return how long sign-ins from `address` are still refused; None if they are allowed."""
     since = now - WINDOW
     with database.transaction() as connection:
         full = [

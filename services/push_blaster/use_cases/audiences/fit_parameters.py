@@ -8,7 +8,7 @@ from push_blaster.domain.automations.automation import Automation
 
 
 def fit_parameters(script: Script, given: Mapping[str, object]) -> dict[str, str]:
-    """Return the texts that the script will get; ParametersError if they do not fit."""
+    """Return the texts that the script will get; ParametersError if a value does not fit."""
     if script.faults:
         raise ParametersError(script.id, {"its header": " ".join(script.faults)})
     return read_parameters(script.id, script.parameters, given)

@@ -1,4 +1,4 @@
-"""Try a script: asked for over HTTP, run by an engine; nothing is sent."""
+"""Try a script: a request asks for it, an engine runs it, and nothing is sent."""
 
 import shutil
 import time
@@ -35,7 +35,7 @@ from push_blaster.use_cases.context import (
     StepContext,
 )
 
-#: A run that has not been heard of for so long has lost its engine.
+#: A run without a sign of life for this long has lost its engine.
 SILENT_FOR: Final = timedelta(seconds=30)
 #: How long the output of a trial is kept; it is personal data.
 KEPT_FOR: Final = timedelta(days=1)

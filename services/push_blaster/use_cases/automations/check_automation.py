@@ -1,4 +1,4 @@
-"""The test suite of an automation: ten checks that change nothing and run nothing."""
+"""The test suite of an automation: ten checks that change nothing and start nothing."""
 
 import os
 import tempfile

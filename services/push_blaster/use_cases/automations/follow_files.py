@@ -15,16 +15,17 @@ from push_blaster.adapters.executions.execution_table import select_scheduled
 from push_blaster.domain.executions.phase import BEFORE_LIVE
 from push_blaster.use_cases.executions.stop_execution import CannotStopError, cancel_execution
 
-#: How long a file must say so: engines see a change one after the other, and one that has seen an
-#: automation come back may have opened what another one still takes for switched off.
+#: For how long a file must be switched off. Engines see a change one after the other: an engine
+#: that sees the automation switched on again may have opened an execution, while another engine
+#: still sees it switched off.
 OFF_FOR: Final = timedelta(seconds=10)
-#: How long a file must be missing; deployments remove files and bring them back.
+#: For how long a file must be missing; deployments remove files and bring them back.
 GONE_FOR: Final = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
 class FileFollower:
-    """Knows since when an execution has had no active automation."""
+    """Remembers since when an execution has had no active automation."""
 
     files: AutomationFiles
     database: Database
@@ -43,7 +44,7 @@ class FileFollower:
         return cancelled
 
     def _find_unwanted(self) -> dict[str, tuple[str, timedelta]]:
-        """Return, by execution, why it is unwanted, and how long that must last."""
+        """Return, by execution, why it is unwanted, and how long that must last before a cancel."""
         with self.database.transaction() as connection:
             waiting = select_scheduled(connection, BEFORE_LIVE)
         automations, broken = self.files.read_all(), self.files.list_all().broken

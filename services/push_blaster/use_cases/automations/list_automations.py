@@ -1,4 +1,4 @@
-"""List automations with what the engine knows of each."""
+"""List automations with the engine's records of each."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -42,7 +42,7 @@ def ask_cadence(
     the execution. A dry run reserves nothing.
     Shape: users deferred to a send window are checked separately, for the beginning of `window`.
     Raises: StepFailedError if no user could be checked and the automation's policy is `closed`;
-    CadenceBusyError if cadence asks us to come again, which decides nothing.
+    CadenceBusyError if cadence asks for a later request; then nothing is decided.
     """
     verdict = _judge(context, execution, page, user_ids, window)
     if not verdict.failed_open:
@@ -62,7 +62,7 @@ class ReservedSlots:
     def __init__(
         self, context: SendContext, execution: Execution, keys: Collection[str], *, is_new: bool
     ) -> None:
-        """Take the keys of the reservations, and whether they were made just now."""
+        """Take the keys of the reservations, and whether they are new."""
         self._is_reserved = delivers(execution.mode)
         self._context = context
         self._keys = keys

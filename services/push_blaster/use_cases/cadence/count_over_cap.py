@@ -30,7 +30,7 @@ AT_ONCE: Final = 20
 def count_over_cap(context: SendContext) -> int:
     """Count users over their caps of each unchecked execution; return how many were counted.
 
-    An execution is counted when cadence has recorded its sends; while cadence is away, later.
+    An execution is counted once cadence has recorded its sends, so not while cadence is away.
     """
     with context.database.transaction() as connection:
         uncounted = select_uncounted(connection, AT_ONCE)

@@ -17,7 +17,7 @@ _STATE: Final = LedgerState.HOLDOUT
 def find_holdout(
     limits: Limits, execution: Execution, rows: Sequence[AudienceRow], states: Mapping[UUID, str]
 ) -> dict[UUID, Refusal]:
-    """Return who of `rows` is in a holdout: the automation's own, or the one of all automations.
+    """Return which users of `rows` are in a holdout: the automation's, or that of all automations.
 
     Tests and ad hoc pushes have none. A user who already has another state keeps it.
     """

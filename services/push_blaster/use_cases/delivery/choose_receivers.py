@@ -1,4 +1,4 @@
-"""Who of a batch is sent to now: whose send window is open, and who is not left out or capped."""
+"""Choose the users of a batch to send to now: their window is open, and nothing excludes them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,11 +26,11 @@ _STATE: Final = LedgerState.SENT_BEFORE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSnapshot:
-    """What the ledger says of the users of a page when an attempt at it begins.
+    """The ledger's states of the users of a page when an attempt at the page begins.
 
-    Shape: `windows` has the send window of each user who was ever deferred to one, sent or not;
-    the windows of `due` users are open now. `is_first` marks the attempt before which cadence was
-    asked about nobody.
+    Shape: `windows` has the send window of each user who was ever deferred to a window, sent or
+    not; the windows of `due` users are open now. `is_first` marks the first attempt, before which
+    cadence was not asked about any user.
     """
 
     states: Mapping[UUID, str]
@@ -39,12 +39,12 @@ class PageSnapshot:
     is_first: bool = True
 
     def is_open(self, user_id: UUID) -> bool:
-        """Return whether cadence has yet to be asked about the user."""
+        """Return whether cadence must still be asked about the user."""
         return user_id in self.due or user_id not in self.states
 
 
 class Receivers(NamedTuple):
-    """Who is sent to now, and the windows to which users of the page were ever deferred."""
+    """The users to send to now, and the windows to which users of the page were ever deferred."""
 
     rows: list[AudienceRow]
     windows: Mapping[UUID, datetime]
@@ -57,7 +57,7 @@ def choose_receivers(
     rows: Sequence[AudienceRow],
     snapshot: PageSnapshot,
 ) -> Receivers:
-    """Return who is sent to now of those not yet asked about; write down the others, and why."""
+    """Return the users to send to now; record the other users, and why."""
     left_out = {
         **find_holdout(context.limits, execution, rows, snapshot.states),
         **find_sent_before(context.database, execution, page.position, rows, snapshot.states),
@@ -78,10 +78,10 @@ def choose_receivers(
 
 
 def _defer(snapshot: PageSnapshot, user_id: UUID, opens_at: datetime) -> WindowDeferral:
-    """Return the deferral of a user, about whom cadence is asked for that window alone.
+    """Return the deferral of a user; cadence is asked about the user for that window alone.
 
     If an earlier attempt may have asked about the user with the whole batch, the user stays in that
-    question: the same question gets the same verdict, and another one under its key gets none.
+    question: only the same question under the same key gets a verdict again.
     """
     return WindowDeferral(user_id, opens_at, snapshot.is_first or user_id in snapshot.windows)
 
@@ -94,10 +94,10 @@ def _ask(
     now: Sequence[AudienceRow],
     windows: Mapping[UUID, datetime],
 ) -> tuple[list[AudienceRow], list[Refusal]]:
-    """Return whom of `now` cadence lets through, and whom it caps.
+    """Return which users of `now` cadence lets through, and which users it caps.
 
-    Shape: one question for everybody who is sent to as planned, and one for each window to which
-    users were deferred; each question names all its users, whoever of them is left to be sent to.
+    Shape: one question for all users who are sent to as planned, and one for each window to which
+    users were deferred; each question names all its users, even those who already have an outcome.
     """
     eligible: list[AudienceRow] = []
     capped: list[Refusal] = []
@@ -122,7 +122,7 @@ def find_sent_before(
     rows: Sequence[AudienceRow],
     states: Mapping[UUID, str],
 ) -> dict[UUID, Refusal]:
-    """Return who of `rows` the stopped execution had reached, or may have reached."""
+    """Return which users of `rows` the stopped execution had reached, or may have reached."""
     if execution.resumes is None:
         return {}
     users = [row.user_id for row in rows if states.get(row.user_id, _STATE) == _STATE]

@@ -33,7 +33,7 @@ AT_ONCE: Final = 50
 
 
 def close_batches(context: SendContext) -> int:
-    """Settle what is in doubt, notify cadence of the sends, give back the slots of the others.
+    """Settle messages in doubt, notify cadence of the sends, give back the slots of other users.
 
     Returns how many batches and tests were closed. Cadence that is away is notified later.
     """

@@ -1,4 +1,4 @@
-"""When each user's send window opens by the user's own clock: now, later, or never."""
+"""Find when each user's send window opens by the user's own clock: now, later, or never."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from push_blaster.use_cases.context import StepContext
 
 @dataclass(frozen=True, slots=True)
 class SendWindows:
-    """Whose window is open now, whose opens later and when, and whose never does, and why."""
+    """Users with an open window, users whose window opens later, and users without one, and why."""
 
     now: list[AudienceRow] = field(default_factory=list)
     later: dict[UUID, datetime] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class SendWindows:
 def find_send_windows(
     context: StepContext, execution: Execution, position: int, rows: Sequence[AudienceRow]
 ) -> SendWindows:
-    """Return the windows of `rows`; without quiet hours and local times all of them are open."""
+    """Return the windows of `rows`; without quiet hours and local times all windows are open."""
     preferences = _find_preferences(context.limits, execution, position)
     if preferences is None or not rows:
         return SendWindows(list(rows))
@@ -66,7 +66,7 @@ _WHY: Final[Mapping[LedgerState, str]] = {
 def _find_preferences(
     limits: Limits, execution: Execution, position: int
 ) -> DeliveryPreferences | None:
-    """Return what the automation asks for; None if nothing, and for all but a live send."""
+    """Return the preferences of the automation; None without any, or if this is not a live send."""
     automation, settings = execution.automation, execution.automation.settings
     started_at = execution.pushes[position - 1].started_at
     is_asked_for = settings.quiet_hours or settings.local_time
@@ -85,7 +85,7 @@ def _find_preferences(
 def _find_zones(
     database: Database, execution: Execution, rows: Sequence[AudienceRow]
 ) -> dict[UUID, ZoneInfo]:
-    """Return everybody's zone: the row's, else the device's, else the automation's."""
+    """Return each user's zone: the row's, else the device's, else the automation's."""
     automation = execution.automation
     quiet = automation.settings.quiet_hours
     otherwise = ZoneInfo((quiet and quiet.timezone) or automation.schedule.timezone)

@@ -20,22 +20,22 @@ from push_blaster.use_cases.context import StepContext
 
 
 class BatchVerdicts:
-    """What the outcomes of one batch say about devices."""
+    """The outcomes of one batch, as far as they are about devices."""
 
     def __init__(self) -> None:
-        """Begin with no outcome."""
+        """Begin without outcomes."""
         self._outcomes = 0
         self._blaming: list[Delivery] = []
 
     def note(self, deliveries: Iterable[Delivery]) -> None:
-        """Take outcomes; those of messages that are sent again do not count yet."""
+        """Take outcomes; outcomes of messages that are sent again do not count yet."""
         for delivery in deliveries:
             self._outcomes += delivery.outcome in FINAL
             if delivery.dead_devices:
                 self._blaming.append(delivery)
 
     def find_violation(self, page: LedgerPage) -> Violation | None:
-        """Return why the devices stay, or None if the provider is to be believed."""
+        """Return why the devices stay alive, or None if the provider is to be believed."""
         dead = sum(delivery.outcome in FINAL for delivery in self._blaming)
         if not are_hardly_dead(dead, self._outcomes):
             return None
@@ -58,7 +58,7 @@ class BatchVerdicts:
                 mark_devices_dead(connection, dead, context.clock())
 
     def fail(self, context: StepContext, page: LedgerPage) -> int:
-        """Remember the devices as doubted, fail the messages to them; return how many failed."""
+        """Record the devices as doubted, fail the messages to them; return how many failed."""
         users = [d.user_id for d in self._blaming if d.outcome is Outcome.TOKEN_DEAD]
         with context.database.transaction() as connection:
             insert_doubted(connection, page.execution_id, self._list_dead(), context.clock())
@@ -71,8 +71,8 @@ class BatchVerdicts:
 def mark_doubted_devices(database: Database, execution_id: str) -> int:
     """Mark the doubted devices of an execution as dead, and forget the doubt; return how many.
 
-    Shape: a device that was registered again after the doubt stays alive. Nothing is left for a
-    second call, which returns 0.
+    Shape: a device that was registered again after the doubt stays alive. A second call finds no
+    devices, and returns 0.
     Raises: ExecutionNotFoundError.
     """
     with database.transaction() as connection:

@@ -18,7 +18,7 @@ from push_blaster.use_cases.devices.find_devices import find_devices
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """The messages, and who gets none and why."""
+    """The messages, and the users without a message and why."""
 
     messages: list[Message] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Personal:
 def personalise(
     context: SendContext, execution: Execution, push: Push, rows: Sequence[AudienceRow]
 ) -> Personal:
-    """Return a message for each row that can have one, in the order of the rows."""
+    """Return a message for each row that can get one, in the order of the rows."""
     every = execution.automation.settings.devices is ReachedDevices.ALL
     reach = find_devices(
         context.database, context.device_source, rows, context.clock(), every=every

@@ -19,7 +19,7 @@ _BY_WEIGHT: Final = (
     Outcome.FAILED,
     Outcome.TOKEN_DEAD,
 )
-#: The outcomes that count even if a later device was never tried: the message may be there.
+#: The outcomes that count even if a later device was never tried: the message may have arrived.
 _STANDS: Final = frozenset({Outcome.SENT, Outcome.DRY_RUN, Outcome.IN_DOUBT})
 
 
@@ -38,7 +38,7 @@ def reach_devices(
 
 
 class _Rounds:
-    """Sends to every user's newest device first, then to the next one of users who have more."""
+    """Sends to the newest device of each user first, then to the users' next devices."""
 
     def __init__(self, transport: PushTransport, should_stop: Callable[[], bool]) -> None:
         self._transport = transport
@@ -51,12 +51,12 @@ class _Rounds:
                 yield from self._send_round(messages)
                 messages = [_for_next_device(m) for m in messages if m.other_devices]
         except Exception:
-            # A user who was reached by an earlier device must not be sent to again.
+            # A user who was reached on an earlier device must not get the message again.
             yield from (d for d in self._so_far.values() if d.outcome in _STANDS)
             raise
 
     def _send_round(self, messages: Sequence[Message]) -> Iterator[Delivery]:
-        """Send to one device of each user; yield the outcomes of users who have no other device."""
+        """Send to one device of each user; yield the outcomes of users without further devices."""
         by_user = {message.user_id: message for message in messages}
         for delivery in self._transport.send(messages, self._should_stop):
             message = by_user[delivery.user_id]

@@ -1,4 +1,4 @@
-"""Record what became of messages: in the journal at once, in the ledger when it can be reached."""
+"""Record the outcomes of messages: in the journal at once, in the ledger when it is available."""
 
 import time
 from collections import deque
@@ -34,13 +34,13 @@ from push_blaster.domain.delivery.message import (
 
 log = structlog.get_logger()
 
-#: How long a database that is away is left alone before it is asked again.
+#: The pause before a database that is away is asked again.
 RETRY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerOutlet:
-    """The ledger page to which outcomes go, and what is needed to write them there."""
+    """The ledger page to which outcomes go, and the context for writing them there."""
 
     database: Database
     page: LedgerPage
@@ -51,12 +51,12 @@ class LedgerOutlet:
 class OutcomeRecorder:
     """Writes outcomes to the ledger, and keeps those that it cannot write yet.
 
-    While the database is away the outcomes wait in memory and in the journal. They are at most
-    those of the messages that were claimed before: whoever claims more writes them all first.
+    While the database is away, the outcomes wait in memory and in the journal. No more of them wait
+    than messages were claimed at once: all outcomes are written before more messages are claimed.
     """
 
     def __init__(self, outlet: LedgerOutlet, journal: PageJournal) -> None:
-        """Take where outcomes go, and the journal of this attempt."""
+        """Take the ledger page, and the journal of this attempt."""
         self._outlet = outlet
         self._journal = journal
         self._unwritten: deque[JournalEntry] = deque()
@@ -77,7 +77,7 @@ class OutcomeRecorder:
             self._try_to_write()
 
     def write_all(self) -> None:
-        """Return when every outcome stands in the ledger.
+        """Return when every outcome is in the ledger.
 
         Raises: DatabaseAwayError if the engine shuts down before; the journal has the outcomes.
         """
@@ -106,9 +106,9 @@ class OutcomeRecorder:
 
 
 def settle_from_journals(outlet: LedgerOutlet, data_folder: Path) -> None:
-    """Settle what earlier attempts at the page knew and could not write; then forget it.
+    """Settle the outcomes that earlier attempts at the page could not write; then delete them.
 
-    Must come before the page's claims are read as in doubt, and before anything is claimed anew:
+    This must happen before open claims of the page are treated as in doubt, and before new claims:
     an old answer must never settle a new claim.
     """
     entries = read_journals(data_folder, outlet.page)
@@ -120,7 +120,7 @@ def settle_from_journals(outlet: LedgerOutlet, data_folder: Path) -> None:
 
 
 def _write(outlet: LedgerOutlet, entry: JournalEntry) -> None:
-    """Write an entry; what the database refuses costs its own message and no other."""
+    """Write an entry; an outcome that the database refuses affects only its own message."""
     try:
         _write_whole(outlet, entry)
     except DatabaseFaultError as fault:
@@ -140,7 +140,7 @@ def _write_whole(outlet: LedgerOutlet, entry: JournalEntry) -> None:
         defer(connection, outlet.page, entry.deferrals, entry.at)
         if unsent:
             release_claims(connection, outlet.page, unsent)
-            # What is claimed still was in doubt before, and was not sent again.
+            # Claims that are still open were in doubt before, and were not sent again.
             settle(connection, outlet.page, _not_sent_again(unsent), entry.at)
 
 
@@ -156,7 +156,7 @@ def _split(entry: JournalEntry) -> list[JournalEntry]:
 
 
 def _as_in_doubt(entry: JournalEntry, fault: str) -> JournalEntry:
-    """Return the messages of `entry` as in doubt: their outcome is known, but cannot be written."""
+    """Return the messages of `entry` as in doubt: their outcomes cannot be written."""
     users = [d.user_id for d in entry.deliveries] + [d.user_id for d in entry.deferrals]
     reason = f"its outcome could not be written: {fault.splitlines()[0][:200]}"
     return JournalEntry(

@@ -74,7 +74,7 @@ log = structlog.get_logger()
 
 #: Unexpected errors of one batch after which the whole execution is given up.
 MAX_FAILURES: Final = 5
-#: When cadence is notified again after it could not be.
+#: The pause before cadence is notified again after a failure.
 TRACK_AGAIN: Final = timedelta(minutes=1)
 
 
@@ -151,7 +151,7 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
 
 
 def _wait_for_cadence(context: SendContext, batch: TakenBatch, busy: CadenceBusyError) -> None:
-    """Give the batch back until cadence may be asked again; no worker waits for it."""
+    """Give the batch back until cadence may be asked again; no worker waits meanwhile."""
     log.info("batch_waits_for_cadence", batch=batch.key.number, reason=str(busy))
     until = context.clock() + timedelta(seconds=busy.pause_s)
     with context.database.transaction() as connection:
@@ -161,7 +161,7 @@ def _wait_for_cadence(context: SendContext, batch: TakenBatch, busy: CadenceBusy
 def _take_turn(
     execution: Execution, messages: list[Message], now: datetime
 ) -> tuple[list[Message], datetime | None]:
-    """Return the messages of this turn, and until when the batch rests after them, if it rests.
+    """Return the messages of this turn, and until when the batch rests afterwards, or None.
 
     Only a batch whose automation has a rate of its own is sent in turns.
     """
@@ -173,7 +173,7 @@ def _take_turn(
 
 
 def _read_page(context: StepContext, batch: TakenBatch) -> tuple[PageSnapshot, Unfinished]:
-    """Return what the ledger says of the users, and whom earlier attempts left unfinished."""
+    """Return the ledger's states of the users, and the users whose send is unfinished."""
     page = batch.key.page
     if batch.fence > 1:
         settle_from_journals(ledger_outlet(context, page), context.data_folder)
@@ -200,7 +200,7 @@ def _rest(database: Database, batch: TakenBatch, until: datetime) -> None:
 
 
 def _finish(context: SendContext, execution: Execution, batch: TakenBatch) -> None:
-    """Defer the batch until the first of its deferred messages is due, or end it."""
+    """Defer the batch until its first deferred message is due, or end it."""
     page = batch.key.page
     with context.database.transaction() as connection:
         deferred = select_deferred(connection, page)
@@ -241,7 +241,7 @@ def _prepare(
 ) -> tuple[list[Message], set[str]]:
     """Return the messages still to be sent, and the keys of the reservations of their slots.
 
-    Who gets no message, and why, is written down.
+    The users who get no message are recorded, with the reason.
     """
     page, position = batch.key.page, batch.key.position
     audience = execution.pushes[position - 1].audience

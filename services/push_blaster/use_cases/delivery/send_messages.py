@@ -39,9 +39,9 @@ from push_blaster.use_cases.delivery.record_outcomes import LedgerOutlet, Outcom
 
 log = structlog.get_logger()
 
-#: How many messages a worker claims at once: a crash leaves no more of them in doubt.
+#: The number of messages that a worker claims at once: a crash leaves at most so many in doubt.
 CLAIM: Final = 500
-#: Outcomes written at once, and for how long they gather.
+#: The number of outcomes that are written at once, and the time for which they gather.
 SETTLE: Final = 500
 GATHER_S: Final = 0.2
 #: How often a message is sent while its outcome stays unknown.
@@ -50,7 +50,7 @@ ROUNDS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """Users of a page whom an earlier attempt left without an outcome.
+    """Users of a page that an earlier attempt left without an outcome.
 
     Shape: `in_doubt` were claimed and never settled; `deferred` were not taken by the provider.
     """
@@ -64,9 +64,9 @@ class SendTask:
     """The ledger page under which messages are sent, and the conditions of the send.
 
     Shape: `may_send` holds the permission to send until its transaction ends; `keep_slots` is
-    called before every claim, so that a slow send keeps its reserved slots; `tally` is called
-    after it with the outcomes, and may raise StepFailedError; `report` is told if the provider
-    calls too many devices dead to be believed.
+    called before every claim, so that a slow send keeps its reserved slots; `tally` is called after
+    it with the outcomes, and may raise StepFailedError; `report` is called if the provider calls
+    too many devices dead to be believed.
     """
 
     page: LedgerPage
@@ -80,9 +80,9 @@ class SendTask:
 
 
 def send_messages(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
-    """Send `messages`, each user at most once; what the provider does not take is deferred.
+    """Send `messages`, each user at most once; messages that a provider does not take are deferred.
 
-    Every outcome of what was claimed stands in the ledger before more is claimed.
+    All outcomes of claimed messages are in the ledger before more messages are claimed.
     Raises: StepStoppedError when sending is not permitted any more; TransportUnavailableError.
     """
     recorder, verdicts = _recorder(context, task.page), BatchVerdicts()
@@ -123,7 +123,7 @@ def _recorder(context: SendContext, page: LedgerPage) -> OutcomeRecorder:
 
 
 def ledger_outlet(context: StepContext, page: LedgerPage) -> LedgerOutlet:
-    """Return the way to the ledger for the outcomes of `page`."""
+    """Return what writes the outcomes of `page` to the ledger."""
     return LedgerOutlet(
         database=context.database,
         page=page,
@@ -143,7 +143,7 @@ def leave_in_doubt(
 def leave_unreachable(
     context: StepContext, page: LedgerPage, left: Unfinished, refusals: Sequence[Refusal]
 ) -> None:
-    """Write down who gets no message and why; what an earlier attempt began stays in doubt."""
+    """Record which users get no message and why; a send that had begun earlier stays in doubt."""
     begun = left.in_doubt & {refusal.user_id for refusal in refusals}
     leave_in_doubt(context, page, begun, "its send began before a crash, and cannot begin again")
     with context.database.transaction() as connection:
@@ -151,7 +151,7 @@ def leave_unreachable(
 
 
 def leave_tried_out(context: StepContext, page: LedgerPage, user_ids: Iterable[UUID]) -> None:
-    """Settle claims of a dry run: nothing of it can be in doubt, as nothing was sent."""
+    """Settle claims of a dry run: none can be in doubt, because nothing was sent."""
     _settle(context, page, [Delivery(user_id, Outcome.DRY_RUN) for user_id in user_ids])
 
 
@@ -180,7 +180,7 @@ def _send_claimed(
     messages: list[Message],
     verdicts: BatchVerdicts,
 ) -> Counter[Outcome]:
-    """Send claimed messages, those of unknown outcome again, and settle every one of them."""
+    """Send claimed messages, send those with an unknown outcome again, and settle all of them."""
     outcomes: Counter[Outcome] = Counter()
     for _ in range(ROUNDS):
         deliveries = _send_once(context, task, recorder, messages)
@@ -200,10 +200,10 @@ def _send_claimed(
 def _send_once(
     context: SendContext, task: SendTask, recorder: OutcomeRecorder, messages: Sequence[Message]
 ) -> list[Delivery]:
-    """Send once, and record every outcome; return those of the messages that were begun.
+    """Send once, and record every outcome; return the outcomes of the messages that were begun.
 
-    What was handed to a transport is sent, failed or in doubt. It is unsent only if the transport
-    says so, of the message or by TransportUnavailableError.
+    A message that a transport got is sent, failed or in doubt. It is unsent only if the transport
+    says so, by its outcome or by TransportUnavailableError.
     """
     begun_at = context.clock()
     open_users = {message.user_id for message in messages}
@@ -231,7 +231,7 @@ def _record(
     group: Sequence[Delivery],
     begun_at: datetime,
 ) -> list[Delivery]:
-    """Record a group of outcomes; return them as they stand in the ledger then."""
+    """Record a group of outcomes; return them as they are in the ledger afterwards."""
     deferrals, given_up = _sort_deferred(context, task, group, begun_at)
     known = [d for d in group if d.outcome in _RECORDED] + given_up
     recorder.record(known, deferrals)
@@ -242,14 +242,14 @@ def _record(
     return begun + unknown + [Delivery(d.user_id, Outcome.DEFERRED) for d in deferrals]
 
 
-#: What goes to the ledger at once; who is in doubt may be sent to again first.
+#: The outcomes that go to the ledger at once; a message in doubt may be sent again first.
 _RECORDED: Final = FINAL | {Outcome.NOT_SENT}
 
 
 def _sort_deferred(
     context: StepContext, task: SendTask, group: Sequence[Delivery], begun_at: datetime
 ) -> tuple[list[Deferral], list[Delivery]]:
-    """Return when each deferred message is tried again, and those whose time is up as failed."""
+    """Return when each deferred message is tried again; a message whose time is over has failed."""
     deferrals: list[Deferral] = []
     given_up: list[Delivery] = []
     for delivery in group:
@@ -292,7 +292,7 @@ def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:
 
 
 def _settle(context: StepContext, page: LedgerPage, deliveries: Sequence[Delivery]) -> None:
-    """Settle outcomes that no journal needs to know: whoever comes next finds the same ones."""
+    """Settle outcomes that need no journal: the next attempt finds the same outcomes."""
     if deliveries:
         with context.database.transaction() as connection:
             settle(connection, page, deliveries, context.clock())

@@ -1,1 +1,1 @@
-"""Import devices, and find those of a user."""
+"""Import devices, and find the devices of a user."""

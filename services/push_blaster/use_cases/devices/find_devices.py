@@ -1,4 +1,4 @@
-"""Where users are reached: by their row, by an external source, or by our registry."""
+"""Find the devices of users: in their row, in an external source, or in our registry."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ class UserAddresses:
     unknown: Mapping[UUID, str] = field(default_factory=dict)
 
     def is_known(self, user_id: UUID) -> bool:
-        """Return whether the user has a device, or may have one."""
+        """Return whether the user has a device, or may have a device."""
         return user_id in self.devices or user_id in self.unknown
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A device of a row or a source, and when it was seen, if that is known."""
+    """A device of a row or a source, and when it was last seen, if that is known."""
 
     address: Address
     seen_at: datetime | None = None
@@ -40,7 +40,7 @@ def find_devices(
     *,
     every: bool,
 ) -> UserAddresses:
-    """Return where the users of `rows` are reached: by the device seen last, or by every one.
+    """Return the addresses of the users of `rows`: the device seen last, or every device.
 
     Dead devices are left out until they are seen again. A user without a device in the row or the
     source is looked up in the registry.

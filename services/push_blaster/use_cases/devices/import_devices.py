@@ -1,4 +1,4 @@
-"""Register devices, one or a whole file: in pages, in one transaction, or only to try it out."""
+"""Register one device or a whole file of devices, in one transaction, or as a dry run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,9 +18,9 @@ LISTED: Final = 1_000
 
 @dataclass(slots=True)
 class Imported:
-    """What an import found and did; counts of rows.
+    """The result of an import; counts of rows.
 
-    Shape: `unchanged` rows were valid, and brought nothing new, or came twice.
+    Shape: `unchanged` rows were valid, but had nothing new, or came twice.
     """
 
     rows: int = 0

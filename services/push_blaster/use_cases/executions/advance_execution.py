@@ -62,7 +62,7 @@ MAX_FAILURES: Final = 3
 
 
 def advance_execution(context: SendContext, execution_id: str) -> bool:
-    """Run the step that is due and save what it made; return whether there was one.
+    """Run the step that is due and save its result; return whether there was such a step.
 
     A step that is killed runs again from its beginning: each is safe to repeat.
     """
@@ -113,7 +113,7 @@ def _save(context: StepContext, before: Execution, after: Execution) -> None:
 
 
 def _watch_again(connection: Connection, execution: Execution, now: datetime) -> datetime:
-    """Return when to look again: soon, or later while all batches that are left are deferred."""
+    """Return when to look again: soon, or later while all open batches are deferred."""
     rest = select_rest(connection, execution.id, now)
     return min(max(now + WATCH_INTERVAL, rest), now + REST_INTERVAL)
 
@@ -132,7 +132,7 @@ def _announce(execution: Execution) -> str:
         return execution.reason
     if execution.phase is Phase.CANCELLATION_WINDOW and execution.live_at:
         live_at = execution.live_at.isoformat(timespec="seconds")
-        return f"The window to cancel is open; live at {live_at}."
+        return f"The cancellation window is open; live at {live_at}."
     if execution.phase is Phase.COMPLETED:
         return _COMPLETED.get(execution.mode, "All pushes have gone out.")
     return f"Phase {execution.phase} begins."

@@ -22,7 +22,7 @@ from push_blaster.use_cases.context import SendContext, StepFailedError, note
 
 
 class CannotApproveError(Exception):
-    """The execution is not in its window, or is not what the approver has seen."""
+    """The execution is not in its window, or has changed since the approver looked at it."""
 
 
 def approve_execution(

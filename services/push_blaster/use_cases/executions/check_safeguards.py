@@ -46,7 +46,7 @@ def check_audiences(context: StepContext, execution: Execution) -> None:
 
 
 def find_approval_reason(context: StepContext, execution: Execution) -> str | None:
-    """Return why the execution needs an operator's approval to go live; None if it needs none.
+    """Return why the execution needs an operator's approval to go live; None if it does not.
 
     An audience that has drifted is reported, and waits for approval.
     """

@@ -28,7 +28,7 @@ _COUNTS: Final = (
 
 
 class Part(StrEnum):
-    """What of an execution is exported."""
+    """The parts of an execution that can be exported."""
 
     SUMMARY = "summary"
     PHASES = "phases"

@@ -1,4 +1,4 @@
-"""Forecast whom cadence will cap at each push, once the audience is frozen."""
+"""Forecast how many users cadence will cap at each push, once the audience is frozen."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def _group(pushes: Sequence[PushProgress]) -> list[tuple[PushAudience, list[int]
 
 
 def _planned_sends(execution: Execution, now: datetime) -> dict[int, PlannedSend]:
-    """Return layer and counted instant of each push, if everything goes to plan from `now` on."""
+    """Return layer and counted instant of each push, if all goes as planned from `now` on."""
     automation = execution.automation
     live_at = live_instant(execution.slot, now, automation.settings.cancellation_window)
     nominal, expected = (

@@ -26,7 +26,7 @@ def resume_execution(
 ) -> Execution:
     """Start an execution that resumes a stopped one; it has a test and a window, too.
 
-    It sends what the stopped one would have sent, to the audience that was frozen then.
+    It sends the messages that the stopped execution would have sent, to the same frozen audience.
     Raises: ExecutionNotFoundError, CannotResumeError, and what start_execution raises.
     """
     with context.database.transaction() as connection:
@@ -44,7 +44,7 @@ def resume_execution(
 
 
 def take_over_audiences(context: StepContext, execution: Execution) -> tuple[PushProgress, ...]:
-    """Return the pushes of an execution that resumes another, with the audiences of that one."""
+    """Return the pushes of a resuming execution, with the audiences of the stopped execution."""
     with context.database.transaction() as connection:
         earlier = select_execution(connection, execution.resumes or "")
     pushes = []

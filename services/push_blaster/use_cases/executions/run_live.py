@@ -138,7 +138,7 @@ def _note_end(
 
 
 def _reached_nobody(funnel: Funnel) -> bool:
-    """Return whether a push failed altogether; if caps left nobody with a device, it did not."""
+    """Return whether a push failed for all its users; capped users do not count as failed."""
     if funnel.sent or funnel.in_doubt or funnel.would_send:
         return False
     return bool(funnel.with_token or (funnel.eligible and not funnel.excluded))

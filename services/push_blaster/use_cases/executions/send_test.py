@@ -49,7 +49,7 @@ from push_blaster.use_cases.delivery.send_messages import (
 )
 from push_blaster.use_cases.executions.check_safeguards import find_approval_reason
 
-#: The states of a test user who has the message, or would have it.
+#: The states of a test user who has the message, or would have it if messages were delivered.
 _REACHED: Final = frozenset({LedgerState.SENT, LedgerState.DRY_RUN})
 _OPEN: Final = frozenset({LedgerState.CLAIMED, LedgerState.DEFERRED})
 #: How often a test that waits for the provider checks whether it was stopped.
@@ -117,7 +117,7 @@ def _test_push(context: SendContext, execution: Execution, progress: PushProgres
 def _send_tests(
     context: SendContext, execution: Execution, page: LedgerPage, rows: list[AudienceRow]
 ) -> list[str]:
-    """Send the tests that were not sent before; return the users who have one now."""
+    """Send the tests that were not sent before; return the users who have a test now."""
 
     def may_send(connection: Connection) -> bool:
         return holds_execution(connection, execution)
@@ -151,7 +151,7 @@ def _is_open(row: AudienceRow, states: Mapping[UUID, str]) -> bool:
 
 
 def _send_patiently(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
-    """Send, and wait here for what the provider defers, so that the test ends with its outcome."""
+    """Send, and wait for deferred messages, so that the test ends with its outcome."""
     while True:
         with context.database.transaction() as connection:
             deferred = select_deferred(connection, task.page)

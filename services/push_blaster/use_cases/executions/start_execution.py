@@ -26,7 +26,7 @@ from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.context import IdempotencyConflictError, WebContext
 
-#: How far ahead a test may be planned.
+#: The longest time by which a test may be planned ahead.
 TEST_AHEAD: Final = timedelta(days=7)
 
 
@@ -35,12 +35,12 @@ class AlreadyRunningError(Exception):
 
 
 class BadSlotError(Exception):
-    """The send time asked for is not one that this mode can have."""
+    """The requested send time does not fit this mode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """How an automation is to run, and who asks for it.
+    """A request to run an automation: the mode, the person, and so on.
 
     Shape: an execution that `is_simulated` delivers nothing, whatever its mode; `slot` is only for
     a test of the whole timeline, and then its send time; `resumes` is the stopped execution whose
@@ -124,7 +124,7 @@ def _read_slot(request: StartRequest, limits: Limits, now: datetime) -> datetime
 def _for_this_run(
     saved: Mapping[str, Any], request: StartRequest, limits: Limits
 ) -> Mapping[str, Any]:
-    """Return the document with what this run changes; a test of the timeline is a short one."""
+    """Return the document with the changes for this run; a test of the timeline is shortened."""
     document = dict(saved)
     window = request.window
     if request.mode is Mode.TEST_SCHEDULED_SEND:
@@ -166,7 +166,7 @@ def _find_earlier(
 
 
 def _is_asked_again(earlier: Execution, automation_id: str, request: StartRequest) -> bool:
-    """Return whether `request` asks for the execution that `earlier` already is."""
+    """Return whether `request` asks for the existing execution `earlier`."""
     automation = earlier.automation
     return (
         (automation.id, earlier.mode) == (automation_id, request.mode)

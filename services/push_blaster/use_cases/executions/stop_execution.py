@@ -31,7 +31,7 @@ class CannotStopError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a stop did: for each push, who had been sent to, and who will not be.
+    """The receipt of a stop: for each push, how many users got it, and how many will not.
 
     Shape: `funnels` maps a push's position to its counts, as on the execution.
     """

@@ -32,7 +32,7 @@ class BadAdHocPushError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AudienceUpload:
-    """An uploaded CSV as it comes in."""
+    """An uploaded CSV."""
 
     name: str
     content: IO[bytes]

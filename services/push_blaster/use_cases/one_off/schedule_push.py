@@ -145,7 +145,7 @@ class ScheduledPushes:
         delete_automation(self.context.files, push_id, None, self._cancel_pending(now))
 
     def earliest_live(self, push: ScheduledPush, now: datetime) -> datetime:
-        """Return when the push is sent at the earliest, after a whole cancellation window."""
+        """Return the earliest time of the push, after a whole cancellation window."""
         return max(push.scheduled_for, now + self.context.limits.min_window)
 
     def _judge(self, documents: Sequence[Mapping[str, Any]]) -> list[ScheduledPushStatus]:

@@ -114,7 +114,7 @@ def _audited_before(kept: Kept, now: datetime) -> datetime:
 
 
 def _find_uploads(kept: Kept, awaited: set[str], now: datetime) -> list[Path]:
-    """Return old uploads that no document names, even a broken one, and no execution needs."""
+    """Return old uploads that no document names (broken ones included) and no execution needs."""
     old = list_uploads(kept.data_folder, now - kept.retention.audiences)
     documents = [
         path.read_bytes()

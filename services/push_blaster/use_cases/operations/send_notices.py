@@ -20,9 +20,9 @@ MAX_TRIES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A webhook, and what it is notified of: the events of executions in some modes.
+    """A webhook, and the events that it gets: those of executions in some modes.
 
-    Shape: `with_violations` adds what safeguards find, for the emergency contacts.
+    Shape: `with_violations` adds the findings of safeguards, for the emergency contacts.
     """
 
     webhook: AlertWebhook
@@ -32,10 +32,10 @@ class Channel:
 
 
 def send_notices(context: StepContext, channel: Channel) -> int:
-    """Post what the webhook has not taken yet; return how many notices went out.
+    """Post the notices that the webhook has not taken yet; return how many went out.
 
-    If this process dies before it notes that one was taken, the same one is posted again under the
-    same id.
+    If this process dies before it records that a notice was taken, the notice is posted again under
+    the same id.
     """
     sent = 0
     with context.database.transaction() as connection:
@@ -58,7 +58,7 @@ def send_notices(context: StepContext, channel: Channel) -> int:
 def _post(webhook: AlertWebhook, notice: Notice) -> bool:
     is_violation = notice.table is NoticeTable.VIOLATIONS
     if is_violation and notice.mode is Mode.SIMULATION:
-        return True  # what a simulation finds concerns nobody outside
+        return True  # findings of a simulation concern nobody outside
     body = _violation_body(notice) if is_violation else _alert_body(notice)
     common = {
         "automationId": notice.automation_id,
@@ -97,7 +97,7 @@ def _alert_body(notice: Notice) -> Mapping[str, object]:
 
 
 def _describe_alert(notice: Notice) -> str:
-    """Return one line for people: what happened to what, why, and how far it came."""
+    """Return one line for people: the execution, the event, the reason, and the progress."""
     slot = notice.slot.isoformat(sep=" ", timespec="minutes")
     text = f"{notice.kind.upper().replace('_', ' ')} {notice.automation_name}, {slot}"
     is_open = notice.kind == AlertEvent.FAIL_OPEN

@@ -25,7 +25,7 @@ DRY_MODES: Final = frozenset(mode for mode in Mode if not delivers(mode))
 
 
 class SequenceAction(StrEnum):
-    """What the original offered to do to a sequence."""
+    """The actions that the original offered for a sequence."""
 
     PAUSE = "pause"
     CANCEL = "cancel"

@@ -110,7 +110,7 @@ def _switch_off(
 
 
 def _find_more(document: Mapping[str, Any], target: Target, now: datetime) -> list[str]:
-    """Return the findings of a plan of the draft alone."""
+    """Return the findings of a plan that considers only the draft."""
     context = PlanContext(others=(), read_rules=tuple, limits=target.limits, scripts=target.scripts)
     plan = plan_automation(read_automation(document), context, now, 3)
     return [finding.message for finding in plan.findings]

@@ -46,7 +46,7 @@ class _Watched:
 
 @dataclass(slots=True)
 class Clock:
-    """What the clock remembers of each scheduled automation between two ticks."""
+    """The clock's memory of each scheduled automation between two ticks."""
 
     database: Database
     _seen: Mapping[str, StoredAutomation] | None = None
@@ -56,7 +56,8 @@ class Clock:
     def tick(self, automations: Mapping[str, StoredAutomation], now: datetime) -> list[str]:
         """Open the executions that are due to begin at `now`; return their ids.
 
-        Shape: `automations` are by id; the same mapping as at the last tick is not read again.
+        Shape: `automations` by id; if the mapping is the same object as at the last tick, it is not
+        read again.
         """
         if automations is not self._seen:
             self._forget(automations)
@@ -144,8 +145,9 @@ def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) 
     """Return the mark from which on the automation's slots are to be decided.
 
     A new or changed schedule counts from its last edit, so that a slot that was due while no engine
-    ran is not lost. An edit older than the grace period counts from now, so that an old file from a
-    backup sends nothing old. Slots that were due while the automation was paused stay undone.
+    ran is not lost. If the edit is older than the grace period, the schedule counts from now, so
+    that an old file from a backup sends nothing late. Slots that were due while the automation was
+    paused are not made up for.
     """
     fingerprint = fingerprint_of(automation)
     if known and known.fingerprint == fingerprint:

@@ -1,4 +1,4 @@
-"""Send a heartbeat after work that was done; a loop that merely runs sends none."""
+"""Send a heartbeat after finished work; a loop that only runs sends none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 
-#: The least time between two heartbeats.
+#: The shortest time between two heartbeats.
 INTERVAL: Final = timedelta(minutes=1)
 #: How long after a tick a heartbeat may be sent.
 FRESH: Final = timedelta(seconds=10)

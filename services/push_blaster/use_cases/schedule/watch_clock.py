@@ -27,7 +27,7 @@ NOT_TAKEN_UP: Final = "The clock has not taken up its schedule."
 
 @dataclass(frozen=True, slots=True)
 class ScheduledJob:
-    """A scheduled automation, the next slot that the clock has to open, and what is wrong."""
+    """A scheduled automation, the next slot that the clock must open, and its fault, if any."""
 
     automation: Automation
     next_slot: datetime | None
@@ -36,7 +36,7 @@ class ScheduledJob:
 
 @dataclass(frozen=True, slots=True)
 class ClockReport:
-    """Every scheduled automation; `engines` are alive, and `silent` engines were."""
+    """Every scheduled automation; `engines` are alive, and `silent` engines were alive before."""
 
     jobs: tuple[ScheduledJob, ...]
     engines: tuple[EngineRecord, ...]

@@ -1,6 +1,6 @@
 """The audit log at the edge: every possible change is recorded before it is carried out.
 
-This is one place for API and pages; a view can neither forget nor avoid it.
+This is one place for API and pages; no view can forget or avoid it.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from push_blaster.web.frame.csrf import READS
 
 log = structlog.get_logger()
 
-#: What changes nothing.
+#: Methods that change nothing.
 _FORM: Final = "application/x-www-form-urlencoded"
 _ROW: Final = "push_blaster.audit_row"
 
@@ -48,7 +48,7 @@ def only_reads(view: View) -> View:
 
 
 def install_audit(app: Flask, database: Database) -> None:
-    """Record every change that `app` is asked for and allows, and how it was answered."""
+    """Record every change that a caller may ask of `app`, and the answer."""
 
     @app.before_request
     def write_down() -> None:

@@ -44,7 +44,7 @@ class AuditQuerySchema(AuditFilterSchema):
 
 
 class ChangeSchema(CamelSchema):
-    """One change: who asked for what, and the answer; `status` is null without an answer."""
+    """One change: the caller, the request, and the answer; `status` is null without an answer."""
 
     id = fields.Integer()
     at = fields.AwareDateTime()

@@ -21,7 +21,7 @@ def audit_log_pages(database: Database) -> Blueprint:
     @pages.get("/audit-log")
     @asks_for(Role.ADMIN)
     def show() -> ResponseReturnValue:
-        """Show what was changed or tried, newest first."""
+        """Show changes and attempts, newest first."""
         given = {name: value for name, value in request.args.items() if value.strip()}
         query: AuditQuery = AuditQuerySchema().load(_with_zone(given))
         with database.transaction() as connection:

@@ -24,7 +24,7 @@ from push_blaster.web.frame.frame import page_routes
 
 #: How long the old secret stays valid beside a new one; the API takes any time.
 OVERLAP: Final = timedelta(hours=1)
-#: How long the form lets a token be valid, in days; 0 is without an end.
+#: The choices of the form for how long a token is valid, in days; 0 means without an end.
 DAYS: Final = {"90": "90 days", "365": "a year", "7": "a week", "0": "no expiry"}
 
 

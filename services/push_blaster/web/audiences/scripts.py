@@ -112,7 +112,7 @@ def _show_script(script: Script) -> dict[str, object]:
 
 
 def _required(script: Script) -> list[str]:
-    """Return the required parameters; without declared ones, those that the source uses."""
+    """Return the required parameters; if none are declared, those that the source uses."""
     if script.parameters:
         return [parameter.name for parameter in script.parameters if parameter.required]
     return sorted(script.arguments & {"product_id"})

@@ -1,4 +1,4 @@
-"""What a draft would do: its plan, its messages, and its faults."""
+"""The outlook of a draft: its plan, its messages, and its faults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Outlook:
     """The plan, the sample messages and the faults of a draft.
 
     Shape: `faults` are complaints by the path of their field; `plan` is None, and there are no
-    `samples`, as long as the draft tells too little.
+    `samples`, as long as the draft is too incomplete.
     """
 
     faults: Mapping[str, str]

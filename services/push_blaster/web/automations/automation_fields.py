@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def is_wide(self) -> bool:
-        """Whether it takes the whole width of the form; the others stand side by side."""
+        """Whether the field takes the whole width of the form; other fields stand side by side."""
         return self.widget in _WIDE
 
 
@@ -115,7 +115,7 @@ def entry_of(path: str) -> Entry:
 
 
 def find_rows(section: str, at: str = "") -> list[list[str]]:
-    """Return the paths of a section's fields, those together that stand side by side.
+    """Return the paths of a section's fields; paths of fields that stand side by side are together.
 
     Shape: `at` is the place of the push or variant that the section is about.
     """
@@ -151,7 +151,7 @@ def describe(path: str) -> str:
 
 
 def find_kept(document: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Yield the paths and values of a document that the form does not show; they stay."""
+    """Yield the paths and values of a document that the form does not show; they are kept."""
     for path, value, _ in find_differences(document, {}):
         shape = shape_of(path)
         is_parameter = path == PARAMETERS or path.startswith(f"{PARAMETERS}.")

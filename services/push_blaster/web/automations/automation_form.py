@@ -21,7 +21,7 @@ BLANK: Final[Mapping[str, Any]] = {
 _NEW_PUSH: Final = {"title": "", "body": "", "layerId": 3, "timing": {"delayAfterPrevious": 5}}
 #: The pushes of a document that is being edited.
 Pushes = list[MutableMapping[str, Any]]
-#: Returns what a script declares.
+#: Returns the parameters that a script declares.
 Declared = Callable[[str], Sequence[Parameter]]
 
 
@@ -159,7 +159,7 @@ def _move(pushes: Pushes, place: int, by: int) -> str:
 
 
 def _add_variant(pushes: Pushes, place: int) -> str:
-    """Add a variant; the first time two of them, because one alone compares with nothing."""
+    """Add a variant; the first time add two, because one variant has nothing to compare with."""
     variants = pushes[place].get("variants") or []
     names = [name for name in "ABCDEFGHIJKLMNOPQRST" if name not in _known(variants)]
     added = names[: 1 if variants else 2]

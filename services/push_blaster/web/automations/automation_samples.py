@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One variant of a push as one user would get it; `fault` says why nobody would.
+    """One variant of a push as one user would get it; `fault` says why no user would get it.
 
     Units: `share` of the users, from 0 to 1, who get this variant.
     """
@@ -97,7 +97,7 @@ def _fill_in(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Look:
 
 
 def _describe_lacks(lacks: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield how many rows would get no message, and which values they lack."""
+    """Yield how many rows would get no message, and the values that they lack."""
     lacking = [names for names in lacks if names]
     if lacking:
         names = ", ".join(dict.fromkeys(name for found in lacking for name in found))

@@ -41,7 +41,7 @@ class SuiteSchema(CamelSchema):
 
 
 class TestModeField(fields.Enum[Mode]):
-    """A mode that tries an automation out, or `live-send`, the original's name of live."""
+    """A mode that tries an automation out, or `live-send`, the original's name for live."""
 
     def __init__(self, **options: Any) -> None:
         """Take marshmallow's usual options."""

@@ -1,4 +1,4 @@
-"""What a script offers to the form of an automation: parameters, audiences, columns."""
+"""The offer of a script to the form of an automation: parameters, audiences, columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from push_blaster.use_cases.context import WebContext
 
 @dataclass(frozen=True, slots=True)
 class ScriptOffer:
-    """A script, and what it wrote when it last ran; None if the script is missing."""
+    """A script, and the output of its last run; None if the script is missing."""
 
     script: Script | None = None
     written: Sequence[FoundAudience] = ()
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """Return what it declares."""
+        """Return the parameters that it declares."""
         return self.script.parameters if self.script else ()
 
     @property
@@ -52,7 +52,7 @@ def find_declared(scripts: ScriptFolder, script_id: str) -> Sequence[Parameter]:
 
 
 def find_offer(context: WebContext, script_id: str) -> ScriptOffer:
-    """Return what the script with this id offers; nothing if the script is missing."""
+    """Return the offer of the script with this id; it is empty if the script is missing."""
     try:
         script = context.scripts.find(script_id)
     except ScriptNotFoundError:

@@ -57,7 +57,7 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
     @only_reads
     @asks_for(Role.OPERATOR)
     def simulate() -> ResponseReturnValue:
-        """Show what the last weeks would have been under the rules of the form."""
+        """Show the effect that the rules of the form would have had in the last weeks."""
         sent = read_rules_form(request.form)
         version = request.form.get("version", "")
         in_force = records.read_rules().rules
@@ -84,7 +84,7 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
 def _add_user_page(pages: Blueprint, context: WebContext, records: CadenceRecords) -> None:
     @pages.get("/cadence/users")
     def user() -> ResponseReturnValue:
-        """Explain the caps of one user: what blocks, which sends count, when it ends."""
+        """Explain the caps of one user: the rule, the sends that count, and the end."""
         asked = request.args.get("user", "").strip()
         standing, found, fault = None, [], None
         if asked:
@@ -151,7 +151,7 @@ def _add_import_pages(pages: Blueprint, records: CadenceRecords) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RuleEffect:
-    """What the recorded pushes were under the rules in force, and would be under others."""
+    """The recorded pushes under the rules in force, and under other rules."""
 
     before: Simulation
     after: Simulation

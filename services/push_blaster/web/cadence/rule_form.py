@@ -9,9 +9,9 @@ from push_blaster.web.automations.form_fields import read_number
 
 
 def read_rules_form(form: MultiDict[str, str]) -> list[Mapping[str, Any]]:
-    """Return the rules as the cadence service takes them; one without a name is none.
+    """Return the rules as the cadence service takes them; a line without a name is no rule.
 
-    What is no number stays as it was typed, and the service says so.
+    A text that is not a number stays as it was typed; the service then refuses it.
     """
     rules = [_read_rule(form, index) for index in form.getlist("order")]
     return [rule for rule in rules if rule["name"]]

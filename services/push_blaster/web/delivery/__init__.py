@@ -1,1 +1,1 @@
-"""Who got what."""
+"""Deliveries: the outcome of each user."""

@@ -1,4 +1,4 @@
-"""Routes about who got what: an execution's ledger as a CSV, and a user's over all executions."""
+"""Routes about deliveries: the ledger of an execution, and the deliveries of a user."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,14 +57,14 @@ UserDeliveryListSchema = page_schema(UserDeliverySchema, "deliveries", "UserDeli
 
 
 def delivery_routes(database: Database) -> Routes:
-    """Return the routes about who got what."""
+    """Return the routes about deliveries."""
     routes = Routes("deliveries", __name__, description="Who got what")
 
     @routes.route("/api/executions/<execution_id>/deliveries", methods=["GET"])
     @routes.arguments(request_schema(LedgerQuery), location="query")
     @routes.response(200, DeliveryListSchema)
     def list_of_execution(query: LedgerQuery, execution_id: str) -> dict[str, object]:
-        """List who got what, and who did not and why, by push, batch and user; or one user."""
+        """List the outcome of each user and its reason, by push, batch and user; or of one."""
         read = read_cursor(query.cursor, _read_batch, UUID)
         after = LedgerPlace(*read[0], read[1]) if read else None
         with database.transaction() as connection:
@@ -75,7 +75,7 @@ def delivery_routes(database: Database) -> Routes:
     @routes.route("/api/executions/<execution_id>/export.csv", methods=["GET"])
     @routes.alt_response(200, content_type="text/csv")
     def export(execution_id: str) -> ResponseReturnValue:
-        """Export the whole ledger of an execution: who, what, and what became of it."""
+        """Export the whole ledger of an execution: each user, each push, and the outcome."""
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
         name = file_name(execution)
@@ -89,7 +89,7 @@ def delivery_routes(database: Database) -> Routes:
     @routes.arguments(request_schema(UserDeliveryQuery), location="query")
     @routes.response(200, UserDeliveryListSchema)
     def list_of_user(query: UserDeliveryQuery, user_id: UUID) -> dict[str, object]:
-        """List what a user got, or did not get, and why: of all executions, newest first."""
+        """List what a user got, or did not get, and why, in all executions, newest first."""
         before = read_cursor(query.cursor, read_instant, str)
         with database.transaction() as connection:
             found = select_deliveries_of(connection, user_id, before, query.limit)
@@ -101,7 +101,7 @@ def delivery_routes(database: Database) -> Routes:
 
 
 def _write_next_cursor(found: Sequence[LedgerRow], limit: int) -> str | None:
-    """Return the cursor of what follows a full page."""
+    """Return the cursor of the page after a full page."""
     if len(found) < limit:
         return None
     last = found[-1].place

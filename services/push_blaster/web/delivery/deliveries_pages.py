@@ -1,4 +1,4 @@
-"""The page about what one user got, in one execution or in all of them."""
+"""The page about the deliveries of one user, in one execution or in all of them."""
 
 from typing import Final
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The page about devices: those of a user, counts of all, import, removal of dead devices."""
+"""The page about devices: the devices of a user, counts of all, import, removal of dead ones."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -20,7 +20,7 @@ from push_blaster.web.devices.device_upkeep import MAX_FILE
 from push_blaster.web.frame.frame import page_routes
 
 REPORTED: Final = timedelta(days=30)
-#: How long dead devices are kept, to explain why a user is not reached.
+#: How long dead devices are kept; they explain why a user is not reached.
 KEPT: Final = timedelta(days=30)
 
 

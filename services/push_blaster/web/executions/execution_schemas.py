@@ -58,7 +58,7 @@ class StopSchema(CamelSchema):
 
 
 class ApproveSchema(CamelSchema):
-    """Body of an approval: who it is, and the hashes of what was looked at."""
+    """Body of an approval: the approver, and the hashes of the content that the approver saw."""
 
     by = fields.String(load_default="", validate=validate.Length(max=100))
     content = fields.String(data_key="contentHash", load_default="")
@@ -66,7 +66,7 @@ class ApproveSchema(CamelSchema):
 
 
 class ApprovalSchema(CamelSchema):
-    """Why an execution waits for approval, what is to be approved, and who did."""
+    """The approval of an execution: the reason, the content to approve, and the approver."""
 
     reason = fields.String()
     content_hash = fields.String(attribute="current.content")
@@ -76,9 +76,9 @@ class ApprovalSchema(CamelSchema):
 
 
 class ForecastSchema(DocumentSchema):
-    """Whom cadence was expected to cap, when the audience was frozen.
+    """How many users cadence was expected to cap, when the audience was frozen.
 
-    Without an answer of cadence there is a reason, and no counts.
+    Without an answer of cadence, there is a reason instead of the counts.
     """
 
     at = fields.String(metadata={"format": "date-time", "description": "the planned instant"})
@@ -92,7 +92,7 @@ class ForecastSchema(DocumentSchema):
 
 
 class AudienceCheckSchema(DocumentSchema):
-    """What a look at every row of the frozen audience found; counts of rows."""
+    """The result of checking every row of the frozen audience; counts of rows."""
 
     missing_variables = fields.Dict(
         keys=fields.String(), values=fields.Integer(), metadata={"description": "by variable"}
@@ -205,7 +205,7 @@ class MarkedSchema(CamelSchema):
 
 
 class ReceiptSchema(CamelSchema):
-    """What a cancel or a stop did: who had been sent to, and who will not be."""
+    """The receipt of a cancel or a stop: how many users got the message, and how many will not."""
 
     execution = fields.Nested(ExecutionSchema)
     sent = fields.Integer(attribute="totals.sent")

@@ -194,7 +194,7 @@ def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
     def resume(
         window_minutes: float | None, idempotency_key: str | None, execution_id: str
     ) -> ShownExecution:
-        """Resume a stopped live send: a new execution sends to whoever was not sent to."""
+        """Resume a stopped live send: a new execution sends to the users who got nothing."""
         window, now = _read_window(window_minutes), utc_now()
         resumed = resume_execution(
             context, execution_id, now, window=window, idempotency_key=idempotency_key

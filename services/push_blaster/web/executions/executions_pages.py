@@ -45,7 +45,7 @@ LEVELS: Final = {
     "warning": (LogLevel.WARNING, LogLevel.ERROR),
     "error": (LogLevel.ERROR,),
 }
-#: What has to be typed to stop a live send.
+#: The word that a person must type to stop a live send.
 WORD: Final = "STOP"
 
 FILTERS: Final = {"all": (), "running": RUNNING, "ended": ENDED, "failed": {Phase.FAILED}}
@@ -103,7 +103,7 @@ def _add_views(pages: Blueprint, database: Database) -> None:
 
     @pages.get("/live/executions/<execution_id>")
     def live(execution_id: str) -> ResponseReturnValue:
-        """Return what changes on its page."""
+        """Return the part of its page that changes."""
         return render_template("parts/execution.html", **_read_execution(database, execution_id))
 
     @pages.get("/live/executions/<execution_id>/log")
@@ -116,7 +116,7 @@ def _add_views(pages: Blueprint, database: Database) -> None:
 
     @pages.get("/executions/<execution_id>/failures")
     def failures(execution_id: str) -> ResponseReturnValue:
-        """Show why users got no message, or may have got none."""
+        """Show why users got no message, or may have got no message."""
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
             found = select_failures(connection, execution_id, PAGE)
@@ -129,7 +129,7 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
     @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume,'dead-devices'):action>")
     @asks_for(Role.OPERATOR)
     def confirm(execution_id: str, action: str) -> ResponseReturnValue:
-        """Ask whether that is meant; shown as a dialogue where there is JavaScript."""
+        """Ask for confirmation; the browser shows it as a dialogue if JavaScript runs."""
         read = _read_execution(database, execution_id)
         return render_template("execution_confirm.html", action=action, word=WORD, **read)
 
@@ -174,7 +174,7 @@ def _add_starts(pages: Blueprint, context: WebContext) -> None:
     @pages.post("/executions/<execution_id>/resume")
     @asks_for(Role.OPERATOR)
     def resume(execution_id: str) -> ResponseReturnValue:
-        """Resume it: a new execution sends to whoever was not sent to."""
+        """Resume it: a new execution sends to the users who got nothing."""
         started = resume_execution(context, execution_id, utc_now(), idempotency_key=once_key())
         flash("Started. It sends only to users who were not sent to before.", "success")
         return redirect(url_for(".show", execution_id=started.id), 303)

@@ -1,4 +1,4 @@
-"""Routes about what automations did, as the original's later version had them."""
+"""Routes about the history of automations, as the original's later version had them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -56,14 +56,14 @@ class RecentQuerySchema(CamelSchema):
 
 
 def history_routes(database: Database) -> Routes:
-    """Return the routes about what automations did."""
+    """Return the routes about the history of automations."""
     routes = Routes("history", __name__, description="What automations did")
 
     @routes.route("/api/automation/<automation_id>/history", methods=["GET"])
     @routes.arguments(HistoryQuerySchema, location="query", as_kwargs=True)
     @routes.answers()
     def history(automation_id: str, **query: Any) -> ResponseReturnValue:
-        """List an automation's executions by page, live and tests, also of one that is gone."""
+        """List an automation's executions by page, live and tests, even if it is deleted."""
         with database.transaction() as connection:
             found, total = select_history(connection, _read_query(automation_id, **query))
         data = {
@@ -91,7 +91,7 @@ def history_routes(database: Database) -> Routes:
     @routes.arguments(RecentQuerySchema, location="query", as_kwargs=True)
     @routes.answers()
     def recent(automation_id: str, limit: int) -> ResponseReturnValue:
-        """List an automation's newest executions, and how they went."""
+        """List an automation's newest executions, and their results."""
         asked = HistoryQuery(automation_id=automation_id, limit=limit)
         with database.transaction() as connection:
             found, _ = select_history(connection, asked)

@@ -1,4 +1,4 @@
-"""Routes that watch over all automations: what runs, what safeguards found, how healthy it is."""
+"""Routes that watch all automations: running executions, findings of safeguards, health."""
 
 from collections.abc import Mapping
 from typing import Any, Final

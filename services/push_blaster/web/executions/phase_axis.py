@@ -16,7 +16,7 @@ MIN_WIDTH: Final = 12.0
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One phase on the axis; the end of an execution is one without length or width."""
+    """One phase on the axis; the end of an execution is a stretch without length or width."""
 
     phase: Phase
     began: datetime
@@ -27,7 +27,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The phases in order, and where now is, if that is on the axis."""
+    """The phases in order, and the place of the present instant, if it is on the axis."""
 
     stretches: tuple[Stretch, ...]
     now: float | None
@@ -49,7 +49,7 @@ def lay_out(phases: Sequence[tuple[Phase, datetime]], execution: Execution, now:
 
 
 def _find_end(execution: Execution, now: datetime) -> datetime:
-    """Return where the axis ends: at the end, or at the planned end of the present phase."""
+    """Return the end of the axis: the execution's end, or the planned end of the present phase."""
     if execution.ended_at:
         return execution.ended_at
     planned = (execution.live_at or execution.slot) if execution.phase in BEFORE_LIVE else now

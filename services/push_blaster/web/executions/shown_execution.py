@@ -22,7 +22,7 @@ from push_blaster.domain.executions.phase import Phase
 
 @dataclass(frozen=True, slots=True)
 class ShownPush:
-    """One push of an execution: what it is, how far it has come, and its funnel of now."""
+    """One push of an execution: its definition, its progress, and its present funnel."""
 
     push: Push
     progress: PushProgress
@@ -31,7 +31,7 @@ class ShownPush:
 
 @dataclass(frozen=True, slots=True)
 class ShownApproval:
-    """What an approver looks at, and the approval that was given, if one was."""
+    """The content for the approver, and the approval, if there is one."""
 
     reason: str
     current: Hashes
@@ -40,7 +40,7 @@ class ShownApproval:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What only the answer about one execution has."""
+    """The fields that only the answer about one execution has."""
 
     approval: ShownApproval | None
     over_cap: OverCapCount | None
@@ -60,7 +60,7 @@ class ShownExecution:
 
 @dataclass(frozen=True, slots=True)
 class ShownReceipt:
-    """What a stop did, all pushes together."""
+    """The receipt of a stop, for all pushes together."""
 
     execution: ShownExecution
     totals: Funnel
@@ -96,7 +96,7 @@ def _list_pushes(execution: Execution, counts: Mapping[int, LedgerCounts]) -> li
 
 
 def _show_approval(execution: Execution, given: Approval | None) -> ShownApproval | None:
-    """Return what an approver looks at; None where nobody has to."""
+    """Return the content for the approver; None if no approval is needed."""
     if execution.approval_reason is None:
         return None
     current = hash_what_is_sent(execution.automation.pushes, execution.pushes)
@@ -104,7 +104,7 @@ def _show_approval(execution: Execution, given: Approval | None) -> ShownApprova
 
 
 def _select_paces(connection: Connection, execution: Execution) -> Sequence[Mapping[str, Any]]:
-    """Return at which pace each engine sends, while the execution is live."""
+    """Return the pace at which each engine sends, while the execution is live."""
     if execution.phase is not Phase.LIVE_EXECUTION:
         return []
     paces = select_paces(connection, utc_now() - ALIVE_WITHIN)

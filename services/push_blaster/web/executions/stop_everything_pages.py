@@ -26,7 +26,7 @@ def stop_everything_pages(database: Database, files: AutomationFiles) -> Bluepri
     @pages.get("/stop-everything")
     @asks_for(Role.OPERATOR)
     def ask() -> ResponseReturnValue:
-        """Ask for confirmation, and show what a stop would end."""
+        """Ask for confirmation, and show the executions that a stop would end."""
         with database.transaction() as connection:
             running = count_running(connection)
         scheduled = sum(one.automation.is_scheduled for one in files.read_all().values())

@@ -1,1 +1,1 @@
-"""What all routes and pages share."""
+"""Parts that all routes and pages share."""

@@ -10,5 +10,5 @@ CSRF_FIELD: Final = "csrf_token"
 
 
 def csrf_token() -> str:
-    """Return what this session's forms send along, so that no other site can send them."""
+    """Return the token that this session's forms contain, so that no other site can send them."""
     return str(session.get("csrf", ""))

@@ -1,4 +1,4 @@
-"""Cursors: where a list that is read in pages goes on."""
+"""Cursors: the place where the next page of a list begins."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

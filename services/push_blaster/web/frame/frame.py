@@ -1,4 +1,4 @@
-"""What all pages share: their frame, their words, and what a browser may load."""
+"""The frame of all pages: navigation, words, and the files that a browser may load."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

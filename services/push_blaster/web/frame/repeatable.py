@@ -32,7 +32,7 @@ class StartHeadersSchema(CamelSchema):
 
 
 def repeatable(routes: Routes, database: Database) -> Callable[[View], View]:
-    """Return what makes a route take an Idempotency-Key; its view gets `idempotency_key`.
+    """Return a decorator for routes that take an Idempotency-Key: the view gets `idempotency_key`.
 
     The same key with another path, query or body is refused (IdempotencyConflictError); a request
     that was refused for another reason leaves its key free.

@@ -1,4 +1,4 @@
-"""How pages put things into words: instants with their zone, numbers, schedules, phases."""
+"""The words of the pages: instants with their zone, numbers, schedules, phases."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from push_blaster.domain.executions.funnel import COUNTS
 
 DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
-#: How a phase, a status or a level is coloured: see app.css.
+#: The colour of each phase, status and level: see app.css.
 TONES: Final[Mapping[str, str]] = {
     "waiting": "calm",
     "audience_generation": "busy",
@@ -107,7 +107,7 @@ def clock_time(at: datetime, zone: str = "UTC") -> Markup:
 
 
 def countdown(at: datetime, now: datetime) -> Markup:
-    """Return how long it is until `at`, or how long ago it was; app.js keeps it running."""
+    """Return the time until `at`, or since then; app.js keeps it running."""
     text = span(abs(at - now))
     text = f"in {text}" if at > now else f"{text} ago"
     return Markup('<time datetime="{}" data-countdown>{}</time>').format(at.isoformat(), text)
@@ -124,12 +124,12 @@ def span(length: timedelta) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with its thousands apart."""
+    """Return a number with its thousands separated."""
     return "—" if value is None else f"{value:,}".replace(",", "\u202f")
 
 
 def plain(value: object) -> object:
-    """Return what a form shows: a whole number without its decimals."""
+    """Return the text of a number in a form: a whole number without decimals."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -139,12 +139,12 @@ def spell_out(name: str) -> str:
 
 
 def outcome(state: str) -> str:
-    """Return what became of a user of a push, by the state in the ledger."""
+    """Return the words for a user's state in the ledger."""
     return OUTCOMES.get(state) or spell_out(state)
 
 
 def mode_words(mode: str) -> str:
-    """Return what a mode is called."""
+    """Return the words for a mode."""
     return MODES.get(mode, mode)
 
 

@@ -111,7 +111,7 @@ class ScheduledPushAnswerSchema(CamelSchema):
 
 
 class DoneSchema(CamelSchema):
-    """That something was done."""
+    """The confirmation of a change."""
 
     success = fields.Boolean()
     message = fields.String()

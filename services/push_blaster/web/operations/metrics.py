@@ -32,7 +32,7 @@ LATELY: Final = timedelta(hours=24)
 def read_gauges_from(
     database: Database, files: AutomationFiles, cadence: CadenceClient, watch: ClockWatch
 ) -> Callable[[], Iterator[Gauge]]:
-    """Return the function that reads all gauges; without the database, those that need none."""
+    """Return the function that reads all gauges; without the database, it reads the other ones."""
 
     def read() -> Iterator[Gauge]:
         is_up = {name: state == "ok" for name, state in check_parts(pings).items()}

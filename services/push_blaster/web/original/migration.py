@@ -48,7 +48,7 @@ class MigrationSchema(CamelSchema):
 
 
 class MigrationStatusSchema(CamelSchema):
-    """Whether there is something to migrate."""
+    """Whether files can be migrated."""
 
     can_migrate = fields.Boolean()
     recommend_migration = fields.Boolean()

@@ -46,7 +46,7 @@ class SlotSchema(CamelSchema):
 
 
 class FindingSchema(CamelSchema):
-    """What people should know before the automation sends."""
+    """A finding that people should know before the automation sends."""
 
     kind = fields.Enum(FindingKind, by_value=True)
     message = fields.String()
