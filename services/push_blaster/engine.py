@@ -64,6 +64,7 @@ MAINTENANCE_S: Final = 2.0
 
 def run_engine(settings: PushSettings) -> None:
     """Run until SIGTERM or SIGINT; then take no new work, and exit within seconds."""
+    os.umask(0o077)
     _tune_gc()
     stopping = threading.Event()
     adapters = connect_adapters(settings)

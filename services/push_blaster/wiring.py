@@ -12,6 +12,7 @@ from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.delivery.pacing import TokenBucket
 from push_blaster.adapters.devices.device_source import DeviceSource
+from push_blaster.adapters.operations.private_folders import close_folders
 from push_blaster.adapters.transports.dry_run_transport import DryRunTransport
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.transports.file_transport import FileTransport
@@ -40,6 +41,7 @@ class Adapters:
 
 def connect_adapters(settings: PushSettings) -> Adapters:
     """Make the adapters that both processes use; each connects when it is first used."""
+    close_folders(settings.data_folder)
     return Adapters(
         database=Database(
             settings.database_url,

@@ -19,8 +19,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 SUMS: Final = "SHA256SUMS"
 DATA: Final = "data.tar.gz"
-#: Folders of `make run` that every start makes again.
-LEFT_OUT: Final = frozenset({"postgres", "logs"})
+#: Folders of `make run` that every start makes again, and the folders of scripts that run.
+LEFT_OUT: Final = frozenset({"postgres", "logs", "running"})
 _VARIABLES: Final = {
     "host": "PGHOST",
     "hostaddr": "PGHOSTADDR",

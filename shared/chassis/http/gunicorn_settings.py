@@ -13,6 +13,11 @@ graceful_timeout: Final = 30
 loglevel: Final = "warning"
 
 
+def on_starting(_server: Any) -> None:
+    """Let nobody else read what the service writes."""
+    os.umask(0o077)
+
+
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget the gauges of a worker that ended; its counters stay."""
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # missing there

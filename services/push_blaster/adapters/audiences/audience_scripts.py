@@ -1,7 +1,6 @@
 """Runs an audience script: in its own process group, watched, limited, and always ended."""
 
 import os
-import pwd
 import selectors
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
+from push_blaster.adapters.audiences.script_files import ScriptOutputError, Workplace
 from push_blaster.adapters.audiences.script_folder import Script
 from push_blaster.adapters.audiences.script_output import OnLine, OutputLines
 from push_blaster.domain.audiences.audience import AudienceFile, read_file_name
@@ -52,13 +52,15 @@ class ScriptStoppedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptRun:
-    """One run of a script: its output folder, its parameters, its limits.
+    """One run of a script: its folders, its parameters, its limits.
 
-    Shape: the script sees only `limits.environment` of the engine's environment; it gets parameters
-    as `PARAM_<NAME>`, and as arguments if it declares them.
+    Shape: the script runs in `workplace`, which is its own until it ends; its CSVs are copied to
+    `output_folder`. Both are new. The script sees only `limits.environment` of the engine's
+    environment; it gets parameters as `PARAM_<NAME>`, and as arguments if it declares them.
     """
 
     execution_id: str
+    workplace: Path
     output_folder: Path
     parameters: Mapping[str, str]
     limits: ScriptLimits
@@ -66,27 +68,44 @@ class ScriptRun:
 
 def run_script(
     script: Script, run: ScriptRun, should_stop: Callable[[], bool], on_line: OnLine
-) -> None:
-    """Run the script to its end, in an empty output folder of its own.
+) -> Mapping[str, str]:
+    """Run the script to its end, and copy the CSV files that it wrote to the output folder.
 
-    Nothing that the script started is left running afterwards.
+    Nothing that the script started is left running afterwards, and nothing else that it wrote.
+    Returns the CSV files that cannot be used, with the reason.
     Raises: ScriptFailedError, ScriptStoppedError.
     """
-    run.output_folder.mkdir(parents=True, exist_ok=False)
-    if run.limits.user:
-        _share(run.output_folder, run.limits.user)
+    run.output_folder.mkdir(mode=0o700, parents=True)
+    workplace = Workplace.make(run.workplace, run.limits.user)
+    try:
+        _run(script, run, workplace, should_stop, on_line)
+        _check_output(run, workplace)
+        return workplace.collect(run.output_folder, _is_csv)
+    except ScriptOutputError as error:
+        raise ScriptFailedError(str(error)) from error
+    finally:
+        workplace.remove()
+
+
+def _run(
+    script: Script,
+    run: ScriptRun,
+    workplace: Workplace,
+    should_stop: Callable[[], bool],
+    on_line: OnLine,
+) -> None:
     process = subprocess.Popen(  # noqa: S603 - scripts that the operators put there
         _command(script, run),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        cwd=run.output_folder,
+        cwd="/",
         env=_environment(script, run),
         start_new_session=True,
     )
     out, err = OutputLines("stdout", on_line), OutputLines("stderr", on_line)
     try:
-        code = _watch(process, (out, err), run, should_stop)
+        code = _watch(process, (out, err), run, workplace, should_stop)
     finally:
         _end(process)
         for output in (out, err):
@@ -96,21 +115,18 @@ def run_script(
         raise ScriptFailedError(said, code)
 
 
-def _share(folder: Path, user: str) -> None:
-    """Let the script's user write into its folder, which the engine still owns."""
-    with suppress(PermissionError):
-        os.chown(folder, -1, pwd.getpwnam(user).pw_gid)
-    folder.chmod(0o770)
-
-
 def list_output(folder: Path) -> dict[str, AudienceFile]:
-    """Return the CSV files that a script wrote into its output folder, by file name."""
-    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    """Return the CSV files that a script wrote, by file name, from their copies in `folder`."""
+    names = sorted(path.name for path in folder.iterdir() if _is_csv(path.name))
     return {name: read_file_name(name) for name in names}
 
 
+def _is_csv(name: str) -> bool:
+    return name.lower().endswith(".csv")
+
+
 def _command(script: Script, run: ScriptRun) -> list[str]:
-    given = {**run.parameters, "output_dir": str(run.output_folder)}
+    given = {**run.parameters, "output_dir": str(run.workplace)}
     arguments = [
         part
         for name, value in given.items()
@@ -119,9 +135,9 @@ def _command(script: Script, run: ScriptRun) -> list[str]:
     ]
     limits = run.limits
     cpu_s = CPU_FACTOR * ceil(limits.time.total_seconds())
-    launcher_arguments = (os.getpid(), limits.user or "", limits.memory_mb, limits.output_mb, cpu_s)
-    launch = [sys.executable, "-I", str(LAUNCHER), *map(str, launcher_arguments)]
-    return [*launch, str(script.path), *arguments]
+    numbers = (limits.memory_mb, limits.output_mb, cpu_s)
+    launch = [sys.executable, "-I", str(LAUNCHER), str(os.getpid()), limits.user or ""]
+    return [*launch, *map(str, numbers), str(run.workplace), str(script.path), *arguments]
 
 
 def _environment(script: Script, run: ScriptRun) -> dict[str, str]:
@@ -130,7 +146,7 @@ def _environment(script: Script, run: ScriptRun) -> dict[str, str]:
         **run.limits.environment,
         **parameters,
         "EXECUTION_ID": run.execution_id,
-        "OUTPUT_PATH": str(run.output_folder),
+        "OUTPUT_PATH": str(run.workplace),
         "SCRIPT_FOLDER": str(script.path.parent),
         "PYTHONUNBUFFERED": "1",
     }
@@ -140,6 +156,7 @@ def _watch(
     process: subprocess.Popen[bytes],
     outputs: tuple[OutputLines, OutputLines],
     run: ScriptRun,
+    workplace: Workplace,
     should_stop: Callable[[], bool],
 ) -> int:
     """Return the exit code; raise if the script is stopped, takes too long or writes too much."""
@@ -157,9 +174,8 @@ def _watch(
                 raise ScriptFailedError(_too_slow(outputs, run.limits))
             if now - measured_at > MEASURE_S:
                 measured_at = now
-                _check_output(run)
+                _check_output(run, workplace)
         _read_rest(selector)
-    _check_output(run)
     return process.returncode
 
 
@@ -171,34 +187,8 @@ def _too_slow(outputs: tuple[OutputLines, OutputLines], limits: ScriptLimits) ->
     )
 
 
-def _check_output(run: ScriptRun) -> None:
-    """Raise ScriptFailedError if there are too many files, too large ones, or one without name."""
-    sizes = []
-    for path in run.output_folder.rglob("*"):
-        _check_name(path)
-        with suppress(FileNotFoundError):
-            sizes.append(path.lstat().st_size)
-    megabytes = sum(sizes) / 1024 / 1024
-    if len(sizes) > run.limits.output_files:
-        raise ScriptFailedError(
-            f"The script wrote {len(sizes)} files, more than the {run.limits.output_files} of "
-            "PUSH_SCRIPT_OUTPUT_FILES."
-        )
-    if megabytes > run.limits.output_mb:
-        raise ScriptFailedError(
-            f"The script wrote {megabytes:.0f} MB, more than the {run.limits.output_mb} of "
-            "PUSH_SCRIPT_OUTPUT_MB."
-        )
-
-
-def _check_name(path: Path) -> None:
-    try:
-        path.name.encode()
-    except UnicodeEncodeError as error:
-        name = os.fsencode(path.name)
-        raise ScriptFailedError(
-            f"The script wrote a file whose name is no text in UTF-8: {name!r}."
-        ) from error
+def _check_output(run: ScriptRun, workplace: Workplace) -> None:
+    workplace.check_size(run.limits.output_files, run.limits.output_mb)
 
 
 def _read_ready(selector: selectors.BaseSelector) -> bool:

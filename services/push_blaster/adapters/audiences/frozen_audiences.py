@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from push_blaster.adapters.audiences.audience_csv import AudienceCsv, open_audience
 from push_blaster.adapters.audiences.duplicate_finder import DuplicateFinder
+from push_blaster.adapters.audiences.script_files import open_plain
 from push_blaster.domain.audiences.audience import AudienceRow, Batch
 
 #: How many bad rows are stored.
@@ -107,7 +108,7 @@ def freeze_rows(
 def _write_draft(csv_path: Path, draft: Path, counts: _Counts, max_size: int) -> AudienceCsv:
     duplicates = DuplicateFinder(draft.with_suffix(".users"))
     try:
-        with csv_path.open("rb") as file, draft.open("wb") as frozen:
+        with open_plain(csv_path) as file, draft.open("wb") as frozen:
             audience = open_audience(file, csv_path.name)
             for line in _valid_lines(audience, counts, duplicates):
                 frozen.write(line)

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from chassis.names import write_plain
 from push_blaster.adapters.audiences.script_header import read_header
 from push_blaster.domain.audiences.script import Parameter
+
+#: How many characters of a script are looked at; its header comes first.
+MAX_SOURCE: Final = 1024 * 1024
 
 
 class ScriptNotFoundError(Exception):
@@ -53,11 +57,14 @@ class ScriptFolder:
     def __init__(self, folder: Path) -> None:
         """Take the folder; it is made if it is not there."""
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o755)  # the user of scripts reads them
 
     def list_all(self) -> list[Script]:
         """Return every script, by file name; scripts of one id say so in their faults."""
-        scripts = [_read_script(path) for path in sorted(self.folder.glob("*.py"))]
+        paths = [path for path in sorted(self.folder.glob("*.py")) if path.is_file()]
+        scripts = [_read_script(path) for path in paths]
         uses = Counter(script.id for script in scripts)
         return [
             replace(script, faults=(*script.faults, _describe_clash(script.id, scripts)))
@@ -90,7 +97,8 @@ def _describe_clash(script_id: str, scripts: Sequence[Script]) -> str:
 
 
 def _read_script(path: Path) -> Script:
-    source = path.read_text(encoding="utf-8", errors="replace")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        source = file.read(MAX_SOURCE)
     header = read_header(source)
     runtime = re.match(r"\d+", header.fields.get("runtime", ""))
     return Script(

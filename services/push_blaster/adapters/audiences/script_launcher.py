@@ -4,8 +4,8 @@ The launcher is a separate program for two reasons. Limits may not be set betwee
 process with threads. And orphans of the script become the launcher's children, so it can end
 everything that the script started, in any session: when the script ends, when the launcher gets
 SIGTERM, and when the engine dies. Arguments: the engine's pid, the user that the script runs as (""
-for the engine's user), megabytes of memory and of a file, seconds of CPU time, the script, the
-script's own arguments.
+for the engine's user), megabytes of memory and of a file, seconds of CPU time, the folder to run in,
+the script, the script's own arguments.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ END_LIMIT_S = 5.0
 
 def main() -> None:
     """Run the script; end with its exit code or signal."""
-    engine_pid, user, memory, file_size, cpu_s, *command = sys.argv[1:]
+    engine_pid, user, memory, file_size, cpu_s, folder, *command = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -40,7 +40,7 @@ def main() -> None:
     script = os.fork()
     if script == 0:
         _limit(int(memory) * MEGABYTE, int(file_size) * MEGABYTE, int(cpu_s))
-        _become(command, user)
+        _become(command, user, Path(folder))
     try:
         status = _wait_for(script)
     finally:
@@ -62,18 +62,19 @@ def _limit(memory: int, file_size: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _become(command: list[str], user: str) -> None:
-    """Replace this process by the script; it dies with the launcher."""
+def _become(command: list[str], user: str, folder: Path) -> None:
+    """Replace this process by the script, in its folder; it dies with the launcher."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if user:
-        _change_to(user, Path(command[0]))
+        _change_to(user, Path(command[0]), folder)
+    os.chdir(folder)
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)  # the capability to change users ends here,
     _prctl(PR_SET_NO_NEW_PRIVS, 1)  # and no setuid program gives it back
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # must come last, because a change of user resets it
     os.execv(sys.executable, [sys.executable, "-u", "-X", "faulthandler", *command])  # noqa: S606
 
 
-def _change_to(name: str, script: Path) -> None:
+def _change_to(name: str, script: Path, folder: Path) -> None:
     """Become that user for good, or end with an error."""
     account = pwd.getpwnam(name)
     try:
@@ -89,7 +90,7 @@ def _change_to(name: str, script: Path) -> None:
     for verb, path, mode in (
         ("run", python, os.X_OK),
         ("read", script, os.R_OK),
-        ("write to", Path.cwd(), os.W_OK),
+        ("write to", folder, os.W_OK),
     ):
         if not os.access(path, mode):
             sys.exit(

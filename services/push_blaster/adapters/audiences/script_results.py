@@ -1,28 +1,38 @@
 """The output of a script as audiences: rows, columns, and first rows."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from chassis.csv_reader import CsvError
 from push_blaster.adapters.audiences.audience_csv import open_audience
 from push_blaster.adapters.audiences.audience_scripts import list_output
-from push_blaster.domain.audiences.audience import AudienceFile
+from push_blaster.adapters.audiences.script_files import open_plain
+from push_blaster.domain.audiences.audience import AudienceFile, read_file_name
 from push_blaster.domain.audiences.script_run import FoundAudience
 
 #: How many rows of each audience are shown.
 SAMPLE: Final = 3
 
 
-def describe_output(folder: Path) -> tuple[FoundAudience, ...]:
-    """Return each CSV file of a script's output folder, by file name, in constant memory."""
-    return tuple(_describe(folder, file) for file in list_output(folder).values())
+def describe_output(folder: Path, refused: Mapping[str, str]) -> tuple[FoundAudience, ...]:
+    """Return each CSV file of a script, in constant memory; `refused` are those without a copy."""
+    found = [_describe(folder, file) for file in list_output(folder).values()]
+    for name, problem in refused.items():
+        file = read_file_name(name)
+        found.append(
+            FoundAudience(
+                name=file.audience, file=name, is_test=file.is_test, problem=f"It {problem}."
+            )
+        )
+    return tuple(sorted(found, key=lambda audience: audience.file))
 
 
 def _describe(folder: Path, file: AudienceFile) -> FoundAudience:
     rows = valid = 0
     sample: list[dict[str, str]] = []
     try:
-        with (folder / file.file_name).open("rb") as content:
+        with open_plain(folder / file.file_name) as content:
             audience = open_audience(content, file.file_name)
             for row in audience.rows:
                 rows += 1

@@ -1,6 +1,6 @@
 """The table `script_runs`: every run of a script, and trials that wait for an engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
@@ -118,6 +118,17 @@ def reap_runs(connection: Connection, silent_since: datetime, now: datetime) -> 
          WHERE state = 'running' AND seen_at < %(silent_since)s
     """
     execute(connection, sql, {"silent_since": silent_since, "now": now})
+
+
+def select_ended(connection: Connection, run_ids: Iterable[UUID]) -> set[UUID]:
+    """Return which of these runs have ended, or are unknown."""
+    sql = """
+        SELECT asked.id
+          FROM unnest(%s::uuid[]) AS asked (id)
+          LEFT JOIN script_runs r USING (id)
+         WHERE r.id IS NULL OR r.ended_at IS NOT NULL
+    """
+    return set(fetch_values(connection, sql, (list(run_ids),)))
 
 
 def delete_folders(connection: Connection, ended_before: datetime) -> list[str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import tempfile
 from datetime import datetime
 from itertools import chain
@@ -11,6 +10,11 @@ from typing import IO, Final
 
 from chassis.csv_reader import CsvError
 from push_blaster.adapters.audiences.audience_csv import open_audience
+from push_blaster.adapters.audiences.script_files import (
+    ForeignFileError,
+    open_plain,
+    read_pieces,
+)
 from push_blaster.adapters.automations.json_files import DRAFT_SUFFIX, sync_folder
 from push_blaster.domain.automations.automation import Upload
 
@@ -63,22 +67,27 @@ def keep_upload(data_folder: Path, file: IO[bytes], name: str) -> Upload:
 def copy_upload(data_folder: Path, upload: Upload, target: Path) -> None:
     """Copy a stored file to `target`; UploadGoneError if it is missing or has changed."""
     try:
-        shutil.copyfile(_path(data_folder, upload), target)
-    except FileNotFoundError as error:
+        owner = (data_folder / FOLDER).lstat().st_uid  # that of the web
+        with open_plain(_path(data_folder, upload), owner) as kept, target.open("xb") as copy:
+            digest = hashlib.sha256()
+            for piece in read_pieces(kept):
+                digest.update(piece)
+                copy.write(piece)
+    except (FileNotFoundError, ForeignFileError) as error:
         raise UploadGoneError(
-            f"The uploaded file {upload.name!r} is no longer in the data folder; upload it again."
+            f"The uploaded file {upload.name!r} is no longer in the data folder "
+            f"({error.strerror or error}); upload it again."
         ) from error
-    with target.open("rb") as copy:
-        if hashlib.file_digest(copy, "sha256").hexdigest() != upload.sha256:
-            raise UploadGoneError(
-                f"The uploaded file {upload.name!r} is not what it was; upload it again."
-            )
+    if digest.hexdigest() != upload.sha256:
+        raise UploadGoneError(
+            f"The uploaded file {upload.name!r} is not what it was; upload it again."
+        )
 
 
 def list_uploads(data_folder: Path, kept_before: datetime) -> list[Path]:
     """Return the files that were stored before then, and drafts of killed processes."""
     files = list((data_folder / FOLDER).glob("*"))
-    return [file for file in files if file.stat().st_mtime < kept_before.timestamp()]
+    return [file for file in files if file.lstat().st_mtime < kept_before.timestamp()]
 
 
 def _path(data_folder: Path, upload: Upload) -> Path:

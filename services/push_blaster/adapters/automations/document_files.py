@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from stat import S_ISREG
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +21,8 @@ from push_blaster.adapters.automations.folder_watch import FolderWatch
 from push_blaster.adapters.automations.json_files import sync_folder, write_json
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: No document is larger; a body of the API cannot be.
+MAX_SIZE: Final = 32 * 1024 * 1024
 
 
 class DocumentNotFoundError(Exception):
@@ -228,7 +231,7 @@ class DocumentFiles:
 
     def _read_document(self, path: Path) -> Mapping[str, Any]:
         try:
-            document = self._kind.complete(json.loads(path.read_text(encoding="utf-8-sig")))
+            document = self._kind.complete(json.loads(_read_text(path)))
         except ValidationError as error:
             reasons = "; ".join(flatten_messages(error.messages))
             raise BrokenDocumentError(f"{path.name}: {reasons}") from error
@@ -237,6 +240,16 @@ class DocumentFiles:
         if f"{document['id']}.json" != path.name:
             raise BrokenDocumentError(f"{path.name} holds the id {document['id']!r}; rename it.")
         return document
+
+
+def _read_text(path: Path) -> str:
+    """Return the text of a regular file; a pipe or a device in its place would never end."""
+    status = path.stat()
+    if not S_ISREG(status.st_mode):
+        raise ValueError("it is no regular file")
+    if status.st_size > MAX_SIZE:
+        raise ValueError(f"it is larger than {MAX_SIZE // 1024 // 1024} MB")
+    return path.read_text(encoding="utf-8-sig")
 
 
 def _stamp(entry: os.DirEntry[str]) -> _Stamp:

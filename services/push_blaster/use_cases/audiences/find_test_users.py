@@ -8,6 +8,7 @@ from uuid import UUID
 from push_blaster.adapters.audiences.audience_csv import open_audience
 from push_blaster.adapters.audiences.audience_scripts import list_output
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
+from push_blaster.adapters.audiences.script_files import open_plain
 from push_blaster.domain.audiences.audience import (
     KIND_COLUMN,
     TOKEN_COLUMN,
@@ -51,7 +52,7 @@ def _read_test_rows(output: Path, wanted: str) -> list[AudienceRow]:
         source = bind_audience(wanted, list(list_output(output).values()), is_test=True)
     except AudienceBindingError:
         return []
-    with (output / source.file_name).open("rb") as file:
+    with open_plain(output / source.file_name) as file:
         rows = open_audience(file, source.file_name).rows
         good = islice((row for row in rows if not row.problem), MAX_TEST_ROWS)
         return [AudienceRow(UUID(row.user_id), row.variables) for row in good]

@@ -39,7 +39,7 @@ def run_and_record(
         return is_wanted(connection) and keep_run(connection, record.id, context.clock())
 
     try:
-        run_script(script, run, watch_for_stop(context, goes_on), log_line)
+        refused = run_script(script, run, watch_for_stop(context, goes_on), log_line)
     except ScriptFailedError as error:
         _end(
             context,
@@ -50,7 +50,9 @@ def run_and_record(
     except ScriptStoppedError as error:
         _end(context, record.id, RunEnd(state=RunState.STOPPED, error=str(error)))
         raise
-    audiences = describe_output(run.output_folder)
+    for name, reason in refused.items():
+        log_line("stderr", f"The file {name!r} is not used, because it {reason}.")
+    audiences = describe_output(run.output_folder, refused)
     _end(context, record.id, RunEnd(state=RunState.SUCCEEDED, exit_code=0, audiences=audiences))
 
 

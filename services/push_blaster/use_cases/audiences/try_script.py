@@ -14,6 +14,7 @@ from push_blaster.adapters.audiences.audience_scripts import (
     ScriptRun,
     ScriptStoppedError,
 )
+from push_blaster.adapters.audiences.script_files import RUNNING, find_workplaces
 from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
 from push_blaster.adapters.audiences.script_run_table import (
     RunNotFoundError,
@@ -21,6 +22,7 @@ from push_blaster.adapters.audiences.script_run_table import (
     end_run,
     insert_run,
     reap_runs,
+    select_ended,
     select_run,
     select_run_by_key,
     start_run,
@@ -103,6 +105,7 @@ def run_trial(context: SendContext, run_id: UUID) -> None:
         return
     run = ScriptRun(
         execution_id=record.execution_id or str(record.id),
+        workplace=context.data_folder / RUNNING / str(record.id),
         output_folder=context.data_folder / record.folder,
         parameters=record.parameters,
         limits=context.limits.script,
@@ -149,10 +152,14 @@ def stop_trial(database: Database, script_id: str, run_id: UUID, now: datetime) 
 
 
 def tidy_runs(context: StepContext) -> None:
-    """End runs whose engine is gone, and delete what old trials wrote."""
+    """End runs whose engine is gone, and delete what they and old trials wrote."""
     now = context.clock()
+    left = find_workplaces(context.data_folder)
     with context.database.transaction() as connection:
         reap_runs(connection, now - SILENT_FOR, now)
         folders = delete_folders(connection, now - KEPT_FOR)
+        ended = select_ended(connection, left) if left else set()
     for folder in folders:
         shutil.rmtree(context.data_folder / folder, ignore_errors=True)
+    for run_id in ended:
+        left[run_id].remove()

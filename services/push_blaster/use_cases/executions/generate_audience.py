@@ -21,6 +21,7 @@ from push_blaster.adapters.audiences.frozen_audiences import (
     freeze_audience,
     freeze_rows,
 )
+from push_blaster.adapters.audiences.script_files import RUNNING
 from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
 from push_blaster.adapters.audiences.script_run_table import insert_run
 from push_blaster.adapters.audiences.uploads import UploadGoneError, copy_upload
@@ -148,6 +149,7 @@ def _run_script(
     )
     run = ScriptRun(
         execution_id=execution.id,
+        workplace=context.data_folder / RUNNING / str(record.id),
         output_folder=output_folder,
         parameters=record.parameters,
         limits=context.limits.script,

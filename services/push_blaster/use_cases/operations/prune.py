@@ -140,7 +140,7 @@ def _archive_changes(connection: Connection, folder: Path, before: datetime) -> 
     """Move some changes into a compressed CSV; return how many."""
     rows = select_old_changes(connection, before)
     if rows:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         first, last = rows[0], rows[-1]
         name = f"{first[1]:%Y-%m-%d}_{first[0]}-{last[0]}.csv.gz"
         write_whole(folder / name, gzip.compress(write_csv([COLUMNS, *rows]).encode(), mtime=0))

@@ -140,6 +140,20 @@ def test_what_no_answer_could_tell_is_broken_or_refused_and_hides_nothing(
         a_complete(note=value)
 
 
+def test_a_pipe_a_device_and_a_huge_file_are_broken_and_block_nobody(tmp_path: Path) -> None:
+    files = AutomationFiles(tmp_path)
+    files.create(a_complete())
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    (tmp_path / "huge.json").touch()
+    os.truncate(tmp_path / "huge.json", 1 << 40)
+
+    listing = files.list_all()
+
+    assert [document["id"] for document in listing.documents] == ["news"]
+    assert {broken.name for broken in listing.broken} == {"pipe.json", "endless.json", "huge.json"}
+
+
 def test_a_backslash_before_u0000_is_no_nul(tmp_path: Path) -> None:
     files = AutomationFiles(tmp_path)
     files.create(a_complete(note="\\u0000"))

@@ -284,3 +284,16 @@ def test_a_run_whose_engine_died_is_ended_and_old_trials_files_are_deleted(
     tidy_runs(bench.context)
     assert not (bench.folder / "trials" / done).exists()
     assert read(client, done)["audiences"][0]["rows"] == 2
+
+
+def test_folders_of_scripts_that_no_engine_runs_are_removed(
+    bench: Bench, client: FlaskClient
+) -> None:
+    waiting = ask(client, parameters={"first": 1, "users": 2})["id"]
+    running = bench.folder / "running"
+    for name in (waiting, str(UUID(int=7)), "notes"):
+        (running / name / "inner").mkdir(parents=True)
+
+    tidy_runs(bench.context)
+
+    assert sorted(path.name for path in running.iterdir()) == sorted([waiting, "notes"])
