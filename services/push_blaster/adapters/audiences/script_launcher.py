@@ -4,8 +4,8 @@ The launcher is a separate program for two reasons. Limits may not be set betwee
 process with threads. And orphans of the script become the launcher's children, so it can end
 everything that the script started, in any session: when the script ends, when the launcher gets
 SIGTERM, and when the engine dies. Arguments: the engine's pid, the user that the script runs as (""
-for the engine's user), megabytes of memory and of a file, seconds of CPU time, the folder to run in,
-the script, the script's own arguments.
+for the engine's user), megabytes of memory and of a file, seconds of CPU time, the folder in which
+the script runs, the script, the script's own arguments.
 """
 
 import contextlib
