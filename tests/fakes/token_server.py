@@ -1,7 +1,7 @@
 """A local peer that hands out access tokens as Google does: for a signed assertion."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,7 +33,8 @@ def make_key() -> tuple[str, str]:
 class TokenServer:
     """Grants `token-1`, `token-2`, …; with a `status` other than 200 it refuses.
 
-    Shape: with a `public_key` of None whoever asks is believed.
+    Shape: with a `public_key` of None whoever asks is believed. `changes` are made to a grant, and
+    a `body` takes its place. `before_answer` runs before each answer.
     """
 
     public_key: str | None
@@ -41,6 +42,10 @@ class TokenServer:
     status: int = 200
     lifetime_s: int = 3_600
     claims: list[dict[str, Any]] = field(default_factory=list)
+    asked: int = 0
+    changes: dict[str, Any] = field(default_factory=dict)
+    body: bytes | None = None
+    before_answer: Callable[[], object] = lambda: None
 
     def grant(self, form: dict[str, list[str]]) -> dict[str, Any]:
         assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
@@ -52,6 +57,7 @@ class TokenServer:
             "access_token": f"token-{len(self.claims)}",
             "expires_in": self.lifetime_s,
             "token_type": "Bearer",
+            **self.changes,
         }
 
 
@@ -63,9 +69,11 @@ def run_token_server(public_key: str | None) -> Iterator[TokenServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            server.asked += 1
+            server.before_answer()
             granted = server.status == 200
             answer = server.grant(form) if granted else {"error": "invalid_grant"}
-            body = json.dumps(answer).encode()
+            body = json.dumps(answer).encode() if server.body is None else server.body
             self.send_response(server.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

@@ -110,11 +110,15 @@ class _Sending:
     def run(
         self, messages: Sequence[Message], should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
+        # A stop may have come while this thread waited for the token.
+        if should_stop():
+            self._call.stop(DRAIN_S)
         yield from self._begin(messages)
         try:
             while self._open:
                 if self._fault is not None or should_stop():
                     self._call.stop(DRAIN_S)
+                self._begin_again()
                 yield from self._collect()
         finally:
             self._call.stop(0)
@@ -138,7 +142,7 @@ class _Sending:
         self._multiplexer.submit(self._call, requests)
 
     def _collect(self) -> Iterator[Delivery]:
-        """Yield the final outcomes, and submit again the requests that may be tried again."""
+        """Yield the final outcomes, and keep the requests that may be tried again."""
         try:
             answers = self._call.answers.get(timeout=LOOK_S)
         except Empty:
@@ -147,6 +151,8 @@ class _Sending:
             if delivery is not None:
                 self._open -= 1
                 yield delivery
+
+    def _begin_again(self) -> None:
         if self._again:
             self._multiplexer.submit(self._call, self._again)
             self._again = []

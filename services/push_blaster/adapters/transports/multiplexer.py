@@ -183,13 +183,16 @@ class _Loop:
         self._waiting.extend((call, request) for request in requests)
 
     def turn(self) -> None:
-        """Begin requests while there is room, and give answers that arrived to their callers."""
+        """Begin requests while there is room, and give answers that arrived to their callers.
+
+        A stopped call comes first, so that nothing of it begins, not even a late request.
+        """
+        for call in [call for call in self._calls if call.stops_at is not None]:
+            self._stop(call, call.stops_at or 0.0)
         while self._waiting and len(self._flights) < WINDOW:
             self._begin(*self._waiting.popleft())
         self._multi.perform()
         self._give_answers(self._collect())
-        for call in [call for call in self._calls if call.stops_at is not None]:
-            self._stop(call, call.stops_at or 0.0)
         self._calls = {call for call in self._calls if call.open}
 
     def close(self) -> None:

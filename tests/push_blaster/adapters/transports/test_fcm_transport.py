@@ -1,3 +1,4 @@
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -381,6 +382,33 @@ def test_a_stop_takes_effect_at_once_and_accounts_for_everybody(
     untouched = {d.user_id for d in deliveries if d.outcome is Outcome.NOT_SENT}
     reached = {UUID(int=int(m["token"].removeprefix("ok-"))) for m in fcm.received}
     assert not untouched & reached
+
+
+def test_a_stop_that_comes_while_the_token_is_awaited_leaves_every_message_unsent(
+    transport: FcmTransport, fcm: FcmServer, google: TokenServer
+) -> None:
+    stopped = threading.Event()
+    google.before_answer = stopped.set
+
+    deliveries = list(transport.send([a_message(n, f"ok-{n}") for n in range(50)], stopped.is_set))
+
+    assert [d.outcome for d in deliveries] == [Outcome.NOT_SENT] * 50
+    assert not fcm.requests
+
+
+def test_a_stop_that_comes_while_the_token_is_renewed_sends_nothing_again(
+    transport: FcmTransport, fcm: FcmServer, google: TokenServer
+) -> None:
+    send(transport, "ok-0")
+    stopped = threading.Event()
+    fcm.accepted_token, google.before_answer = "token-2", stopped.set
+
+    deliveries = list(
+        transport.send([a_message(n, f"ok-{n}") for n in range(1, 9)], stopped.is_set)
+    )
+
+    assert [d.outcome for d in deliveries] == [Outcome.NOT_SENT] * 8
+    assert [m["token"] for m in fcm.received] == ["ok-0"]
 
 
 def test_a_success_that_names_no_message_is_no_proof(transport: FcmTransport) -> None:
