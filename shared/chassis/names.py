@@ -37,3 +37,12 @@ def column_key(name: str) -> str:
 def trim_id(text: str) -> str:
     """Return an id without invisible characters and without the space around it."""
     return text.translate(_INVISIBLE).strip()
+
+
+def read_variable_name(text: str) -> str | None:
+    """Return the name of a variable in NFC: letters of any script, digits and underscores.
+
+    Shape: None if `text` has anything else, or begins with a digit.
+    """
+    name = normalize("NFC", trim_id(text))
+    return name if name.isidentifier() else None

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
+from chassis.names import read_variable_name
 from push_blaster.adapters.automations.field_checks import is_id, worded
 from push_blaster.adapters.automations.field_declaration import KeptSchema, optional
 from push_blaster.adapters.automations.json_values import check_json_values
@@ -28,6 +29,7 @@ from push_blaster.domain.automations.automation_template import (
 )
 
 CATEGORIES: Final = ("onboarding", "retention", "reactivation", "feature_announcement", "custom")
+MAX_NAME: Final = 64
 TEXTS: Final = ("titleTemplate", "bodyTemplate", "deepLinkTemplate")
 
 
@@ -36,6 +38,13 @@ def _is_pattern(value: str) -> None:
         re.compile(value)
     except re.error as error:
         raise ValidationError(f"{value!r} is no regular expression: {error}.") from error
+
+
+def _is_name(value: str) -> None:
+    if read_variable_name(value) is None or len(value) > MAX_NAME:
+        raise ValidationError(
+            "Use letters of any script, digits and '_', at most 64, no digit first."
+        )
 
 
 def _is_scalar(value: object) -> None:
@@ -55,13 +64,7 @@ class VariableValidationSchema(KeptSchema):
 class _Variable(KeptSchema):
     """A variable; its default must be a valid value."""
 
-    name = fields.String(
-        required=True,
-        validate=validate.Regexp(
-            r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z",
-            error="Use letters, digits and '_', at most 64, no digit first.",
-        ),
-    )
+    name = fields.String(required=True, validate=_is_name)
     type = fields.String(required=True, validate=validate.OneOf([t.value for t in VariableType]))
     description = optional(fields.String)
     required = fields.Boolean(load_default=False)
@@ -120,7 +123,7 @@ class TemplateSchema(KeptSchema):
 
     @validates_schema
     def _declares_what_it_uses(self, data: Mapping[str, Any], **_: object) -> None:
-        names = [variable["name"] for variable in data["variables"]]
+        names = [variable.name for variable in map(_read_variable, data["variables"])]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValidationError(f"Declared twice: {', '.join(doubled)}.", "variables")
@@ -154,7 +157,7 @@ def read_variables(template: Mapping[str, Any]) -> tuple[Variable, ...]:
 def _read_variable(variable: Mapping[str, Any]) -> Variable:
     rule = variable.get("validation") or {}
     return Variable(
-        name=variable["name"],
+        name=read_variable_name(variable["name"]) or variable["name"],
         type=VariableType(variable["type"]),
         required=variable["required"],
         default=variable.get("defaultValue"),

@@ -5,18 +5,20 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias, TypeGuard
 from urllib.parse import quote
+
+from chassis.names import read_variable_name
 
 #: The variable that gives `delayAfterPrevious` of every push except the first, in hours.
 DELAY_HOURS: Final = "delay_hours"
 #: The variable for the host of deep links.
 LINK_HOST: Final = "link_host"
 
-_PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_PLACEHOLDER: Final = re.compile(r"\{\{\s*([^\s{}]+)\s*\}\}")
 
 Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Scalar | Sequence[Scalar]
@@ -66,6 +68,7 @@ def complete_values(variables: Sequence[Variable], given: Mapping[str, object]) 
     Raises: BadVariablesError, which names every variable that does not fit.
     """
     known = ", ".join(variable.name for variable in variables) or "none"
+    given = {read_variable_name(name) or name: value for name, value in given.items()}
     unknown = given.keys() - {variable.name for variable in variables}
     strange = f"The template has no such variable. Its variables: {known}."
     complaints = dict.fromkeys(sorted(unknown), strange)
@@ -118,12 +121,13 @@ def write_value(value: Value) -> str:
 
 def find_names(text: str) -> list[str]:
     """Return the names of the variables that a text uses, in order, each once."""
-    return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
+    names = map(read_variable_name, _PLACEHOLDER.findall(text))
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def find_malformed(text: str) -> str | None:
     """Return a part of `text` that looks like a placeholder and is not one, or None."""
-    rest = _PLACEHOLDER.sub("", text)
+    rest = _replace(text, lambda _: "")
     start = rest.find("{{")
     return rest[start : start + 40] if start >= 0 else None
 
@@ -133,7 +137,15 @@ def fill_in(text: str, texts: Mapping[str, str]) -> str:
 
     Values are not read as templates again.
     """
-    return _PLACEHOLDER.sub(lambda found: texts.get(found[1], ""), text)
+    return _replace(text, lambda name: texts.get(name, ""))
+
+
+def _replace(text: str, write: Callable[[str], str]) -> str:
+    def replace_one(found: re.Match[str]) -> str:
+        name = read_variable_name(found[1])
+        return found[0] if name is None else write(name)
+
+    return _PLACEHOLDER.sub(replace_one, text)
 
 
 def fill_in_link(link: str, texts: Mapping[str, str]) -> str:

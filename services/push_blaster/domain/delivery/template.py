@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from chassis.names import column_key, trim_id
+from chassis.names import column_key, read_variable_name
 
 _PLACEHOLDER: Final = re.compile(r"\[\[var:([^\s\[\]|]+)(?:\|([^\[\]|]*))?\]\]")
 _OPENING: Final = "[["
@@ -58,7 +58,7 @@ def compile_template(text: str) -> Template:
     pieces: list[str | Placeholder] = []
     position = 0
     for found in _PLACEHOLDER.finditer(text):
-        if not _is_name(found[1]):
+        if read_variable_name(found[1]) is None:
             raise _malformed(found[0])
         pieces.append(_literal(text[position : found.start()]))
         pieces.append(Placeholder(found[1], found[2]))
@@ -80,15 +80,9 @@ def _malformed(text: str) -> MalformedPlaceholderError:
     )
 
 
-def _is_name(name: str) -> bool:
-    """Return whether a placeholder may have this name: letters of all scripts, digits, `_`."""
-    return trim_id(name).isidentifier()
-
-
 def name_column(column: str) -> str | None:
     """Return the name of the column in a placeholder; None if no placeholder can name it."""
-    name = "_".join(column.split())
-    return name if _is_name(name) else None
+    return read_variable_name("_".join(column.split()))
 
 
 def find_value(name: str, variables: Mapping[str, str]) -> str:

@@ -153,3 +153,31 @@ def test_names_and_what_only_looks_like_one() -> None:
     assert find_malformed("{{a}} and {{1x}} more") == "{{1x}} more"
     assert find_malformed("{{a") == "{{a"
     assert find_malformed("{ {{a}} }") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["имя", "नाम", "שם_פרטי", "名前2", "Straße", "ชื่อ", "caf\u00e9", "_x"]
+)
+def test_a_name_has_letters_of_any_script(name: str) -> None:
+    text = f"Hi {{{{ {name} }}}}!"
+
+    assert find_names(text) == [name]
+    assert find_malformed(text) is None
+    assert fill_in(text, {name: "Ada"}) == "Hi Ada!"
+    assert fill_in_link(f"https://a.test/{{{{{name}}}}}", {name: "ü"}) == "https://a.test/%C3%BC"
+
+
+def test_a_name_is_the_same_in_both_ways_to_write_its_letters() -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+
+    assert find_names(f"{{{{{composed}}}}} {{{{{apart}}}}}") == [composed]
+    assert complete_values([a_variable(name=composed)], {apart: "x"}) == {composed: "x"}
+    assert fill_in(f"{{{{{apart}}}}}", {composed: "x"}) == "x"
+
+
+@pytest.mark.parametrize("name", ["1а", "первое имя", "a-b", "a.b", "", "😀"])
+def test_what_is_no_name_in_any_script_is_malformed(name: str) -> None:
+    text = f"Hi {{{{{name}}}}}"
+
+    assert find_malformed(text) == text[3:]
+    assert fill_in(text, {name: "x"}) == text

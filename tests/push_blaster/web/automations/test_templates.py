@@ -339,6 +339,31 @@ def test_a_template_that_could_not_work_is_refused_by_name(
     assert any(line.startswith(fault) for line in response.get_json()["errors"]), response.json
 
 
+def test_variables_have_names_of_any_script_from_the_template_to_the_message(
+    client: FlaskClient,
+) -> None:
+    """The template declares the name with a letter in one piece, and is asked for it in two."""
+    variables = [{"name": "имя", "type": "string"}, {"name": "caf\u00e9", "type": "string"}]
+    pushes = [{"titleTemplate": "Привет, {{имя}}", "bodyTemplate": "{{cafe\u0301}} [[var:город]]"}]
+    made = client.post(PATH, json=a_template(variables=variables, pushTemplates=pushes))
+    assert made.status_code == 201, made.json
+    assert made.get_json()["data"]["pushTemplates"][0]["variables"] == ["имя", "caf\u00e9"]
+
+    push = start(client, "spring", variables={"имя": "Анна", "cafe\u0301": "Rossi"})[
+        "pushSequence"
+    ][0]
+
+    assert (push["title"], push["body"]) == ("Привет, Анна", "Rossi [[var:город]]")
+
+
+@pytest.mark.parametrize("name", ["1а", "первое имя", "a-b", "😀", "", "я" * 65])
+def test_a_variable_that_no_text_can_name_is_refused(client: FlaskClient, name: str) -> None:
+    answer = client.post(PATH, json=a_template(variables=[{"name": name, "type": "string"}]))
+
+    assert answer.status_code == 400
+    assert "letters of any script" in answer.text
+
+
 def test_a_broken_file_is_listed_and_hides_nobody(client: FlaskClient, tmp_path: Path) -> None:
     client.post(PATH, json=a_template())
     (tmp_path / "templates" / "torn.json").write_text("{")
