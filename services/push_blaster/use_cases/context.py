@@ -133,11 +133,17 @@ def note(
 
 def report(context: StepContext, execution: Execution, violation: Violation) -> None:
     """Record the finding of a safeguard once, for the log and for the contacts."""
-    now = context.clock()
     with context.database.transaction() as connection:
-        if insert_violation(connection, execution, violation, now):
-            text, level = violation.message, LogLevel.WARNING
-            append_log(connection, execution.id, "safeguards", text, now, level)
+        report_within(connection, execution, violation, context.clock())
+
+
+def report_within(
+    connection: Connection, execution: Execution, violation: Violation, now: datetime
+) -> None:
+    """Record the finding of a safeguard as `report` does, within a transaction."""
+    if insert_violation(connection, execution, violation, now):
+        text, level = violation.message, LogLevel.WARNING
+        append_log(connection, execution.id, "safeguards", text, now, level)
 
 
 def watch_for_stop(

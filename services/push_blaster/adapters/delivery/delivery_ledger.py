@@ -238,15 +238,14 @@ def settle(
     )
 
 
-def fail_dead(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]) -> int:
+def fail_dead(connection: Connection, page: LedgerPage) -> int:
     """Count messages to devices that were called dead as failed; return how many."""
     return execute(
         connection,
         f"""
-        UPDATE deliveries SET state = 'failed'
-         WHERE {_ON_PAGE} AND user_id = ANY(%(users)s::uuid[]) AND state = 'token_dead'
+        UPDATE deliveries SET state = 'failed' WHERE {_ON_PAGE} AND state = 'token_dead'
         """,  # noqa: S608 - a constant
-        {**page._asdict(), "users": array_of(user_ids)},
+        page._asdict(),
     )
 
 
@@ -309,7 +308,7 @@ def delete_deferred(connection: Connection, page: LedgerPage) -> None:
 def select_open_tests(
     connection: Connection, ended_before: datetime, limit: int
 ) -> list[LedgerPage]:
-    """Return tests that were being sent when their executions ended."""
+    """Return tests that were being sent, or whose devices await a decision, of ended executions."""
     return fetch_all(
         connection,
         """
@@ -317,6 +316,11 @@ def select_open_tests(
           FROM deliveries d
           JOIN executions e ON e.id = d.execution_id AND e.ended_at <= %(before)s
          WHERE d.is_test AND d.tracked_at IS NULL AND d.state IN ('claimed', 'deferred')
+         UNION
+        SELECT r.execution_id, r.position, r.is_test, r.batch
+          FROM doubted_devices r
+          JOIN executions e ON e.id = r.execution_id AND e.ended_at <= %(before)s
+         WHERE r.is_test AND NOT r.is_doubted
          LIMIT %(limit)s
         """,
         {"before": ended_before, "limit": limit},

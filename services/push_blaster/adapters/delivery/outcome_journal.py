@@ -25,6 +25,7 @@ import structlog
 from push_blaster.adapters.delivery.delivery_ledger import Deferral
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.message import Delivery, Outcome
+from push_blaster.domain.devices.device import Address, DeadDevice
 
 log = structlog.get_logger()
 
@@ -138,18 +139,27 @@ def _read_line(line: bytes) -> JournalEntry:
 
 
 def _write_delivery(delivery: Delivery) -> Sequence[Any]:
-    return (
+    """Return the outcome, with its dead devices only if there are any."""
+    outcome = (
         delivery.user_id.hex,
         delivery.outcome.value,
         delivery.provider_id,
         delivery.reason,
     )
+    dead = [(d.address.token, d.address.kind, d.reason) for d in delivery.dead_devices]
+    return (*outcome, dead) if dead else outcome
 
 
 def _read_delivery(
-    user: str, outcome: str, provider_id: str | None, reason: str | None
+    user: str,
+    outcome: str,
+    provider_id: str | None,
+    reason: str | None,
+    dead: Sequence[tuple[str, str, str]] = (),
 ) -> Delivery:
-    return Delivery(UUID(user), Outcome(outcome), provider_id, reason)
+    user_id = UUID(user)
+    devices = tuple(DeadDevice(user_id, Address(token, kind), why) for token, kind, why in dead)
+    return Delivery(user_id, Outcome(outcome), provider_id, reason, dead_devices=devices)
 
 
 def _write_deferral(deferral: Deferral) -> Sequence[Any]:

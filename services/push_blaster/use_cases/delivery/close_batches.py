@@ -19,6 +19,7 @@ from push_blaster.domain.delivery.ledger import BatchKey, LedgerPage, LedgerStat
 from push_blaster.domain.executions.modes import delivers
 from push_blaster.use_cases.cadence.track_sends import track_page
 from push_blaster.use_cases.context import SendContext
+from push_blaster.use_cases.delivery.mark_dead_devices import judge_devices
 from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
 from push_blaster.use_cases.delivery.send_messages import (
     leave_in_doubt,
@@ -62,6 +63,7 @@ def _close(context: SendContext, page: LedgerPage) -> bool:
         leave_tried_out(context, page, claimed)
     with context.database.transaction() as connection:
         delete_deferred(connection, page)
+        judge_devices(connection, execution, page, context.clock())
     if not track_page(context, execution, page):
         return False
     if page.is_test:

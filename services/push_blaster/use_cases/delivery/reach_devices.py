@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from push_blaster.domain.delivery.message import Delivery, Message, Outcome
+from push_blaster.domain.delivery.message import Delivery, Message, Outcome, storable
 from push_blaster.domain.delivery.transport import PushTransport
 from push_blaster.domain.devices.device import Address, DeadDevice
 
@@ -84,7 +84,7 @@ def _with_dead_device(delivery: Delivery, message: Message) -> Delivery:
     if delivery.outcome is not Outcome.TOKEN_DEAD:
         return delivery
     address = Address(message.device_token, message.device_kind, message.device_keys)
-    dead = DeadDevice(message.user_id, address, delivery.reason or "dead")
+    dead = DeadDevice(message.user_id, address, storable(delivery.reason) or "dead")
     return replace(delivery, dead_devices=(dead,))
 
 

@@ -24,6 +24,7 @@ from push_blaster.adapters.delivery.outcome_journal import (
     delete_journals,
     read_journals,
 )
+from push_blaster.adapters.devices.doubted_devices import insert_reported
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.message import (
     Delivery,
@@ -135,7 +136,10 @@ def _write(outlet: LedgerOutlet, entry: JournalEntry) -> None:
 def _write_whole(outlet: LedgerOutlet, entry: JournalEntry) -> None:
     unsent = [d.user_id for d in entry.deliveries if d.outcome is Outcome.NOT_SENT]
     settled = [d for d in entry.deliveries if d.outcome is not Outcome.NOT_SENT]
+    dead = [device for delivery in settled for device in delivery.dead_devices]
     with outlet.database.transaction() as connection:
+        if dead:
+            insert_reported(connection, outlet.page, dead, entry.at)
         settle(connection, outlet.page, settled, entry.at)
         defer(connection, outlet.page, entry.deferrals, entry.at)
         if unsent:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import structlog
@@ -59,6 +58,7 @@ from push_blaster.use_cases.context import (
     watch_for_stop,
 )
 from push_blaster.use_cases.delivery.choose_receivers import PageSnapshot, choose_receivers
+from push_blaster.use_cases.delivery.mark_dead_devices import judge_devices
 from push_blaster.use_cases.delivery.personalise import personalise
 from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
 from push_blaster.use_cases.delivery.send_messages import (
@@ -136,7 +136,6 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         resend_in_doubt=resend,
         keep_slots=ReservedSlots(context, execution, keys, is_new=snapshot.is_first).keep,
         tally=lambda outcomes: _tally(context.database, execution, batch, outcomes),
-        report=partial(report, context, execution),
         left=left,
     )
     try:
@@ -207,11 +206,22 @@ def _finish(context: SendContext, execution: Execution, batch: TakenBatch) -> No
     if deferred:
         _defer(context, execution, batch, deferred.values())
         return
+    _judge_devices(context, execution, batch)
     is_tracked = track_page(context, execution, page)
     now = context.clock()
     with context.database.transaction() as connection:
         finish_batch(connection, batch, now, tracked_at=now if is_tracked else None)
         keep_counts(connection, page)
+
+
+def _judge_devices(context: StepContext, execution: Execution, batch: TakenBatch) -> None:
+    """Decide about devices that were called dead, now that the batch has all its outcomes."""
+    with context.database.transaction() as connection:
+        if not keep_batch(connection, batch, context.clock()):
+            raise StepStoppedError("the execution has ended, or another engine has the batch")
+        failed = judge_devices(connection, execution, batch.key.page, context.clock())
+    if failed:
+        _tally(context.database, execution, batch, Counter({Outcome.FAILED: failed}))
 
 
 def _defer(

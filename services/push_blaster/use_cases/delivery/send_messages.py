@@ -31,9 +31,7 @@ from push_blaster.domain.delivery.message import (
     TransportUnavailableError,
 )
 from push_blaster.domain.delivery.retry import Tried
-from push_blaster.domain.executions.safeguards import Violation
 from push_blaster.use_cases.context import Pacer, SendContext, StepContext, StepStoppedError
-from push_blaster.use_cases.delivery.mark_dead_devices import BatchVerdicts
 from push_blaster.use_cases.delivery.reach_devices import reach_devices
 from push_blaster.use_cases.delivery.record_outcomes import LedgerOutlet, OutcomeRecorder
 
@@ -65,8 +63,7 @@ class SendTask:
 
     Shape: `may_send` holds the permission to send until its transaction ends; `keep_slots` is
     called before every claim, so that a slow send keeps its reserved slots; `tally` is called after
-    it with the outcomes, and may raise StepFailedError; `report` is called if the provider calls
-    too many devices dead to be believed.
+    it with the outcomes, and may raise StepFailedError.
     """
 
     page: LedgerPage
@@ -74,7 +71,6 @@ class SendTask:
     should_stop: Callable[[], bool]
     keep_slots: Callable[[], None] = lambda: None
     tally: Callable[[Counter[Outcome]], None] = lambda _: None
-    report: Callable[[Violation], None] = lambda _: None
     resend_in_doubt: bool = True
     left: Unfinished = Unfinished()
 
@@ -85,7 +81,7 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
     All outcomes of claimed messages are in the ledger before more messages are claimed.
     Raises: StepStoppedError when sending is not permitted any more; TransportUnavailableError.
     """
-    recorder, verdicts = _recorder(context, task.page), BatchVerdicts()
+    recorder = _recorder(context, task.page)
     try:
         begun = 0
         while begun < len(messages):
@@ -95,25 +91,11 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
             begun += allowed
             task.keep_slots()
             claimed = _claim(context, task, chunk)
-            task.tally(_send_claimed(context, task, recorder, claimed, verdicts))
+            task.tally(_send_claimed(context, task, recorder, claimed))
             if task.should_stop():
                 raise StepStoppedError("stopped between messages")
     finally:
         recorder.close()
-        failed = _judge_devices(context, task, verdicts)
-    if failed:
-        task.tally(Counter({Outcome.FAILED: failed}))
-
-
-def _judge_devices(context: StepContext, task: SendTask, verdicts: BatchVerdicts) -> int:
-    """Mark devices as dead; or keep them all, report why, and return how many messages failed."""
-    violation = verdicts.find_violation(task.page)
-    if violation is None:
-        verdicts.mark(context)
-        return 0
-    failed = verdicts.fail(context, task.page)
-    task.report(violation)
-    return failed
 
 
 def _recorder(context: SendContext, page: LedgerPage) -> OutcomeRecorder:
@@ -174,17 +156,12 @@ def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> li
 
 
 def _send_claimed(
-    context: SendContext,
-    task: SendTask,
-    recorder: OutcomeRecorder,
-    messages: list[Message],
-    verdicts: BatchVerdicts,
+    context: SendContext, task: SendTask, recorder: OutcomeRecorder, messages: list[Message]
 ) -> Counter[Outcome]:
     """Send claimed messages, send those with an unknown outcome again, and settle all of them."""
     outcomes: Counter[Outcome] = Counter()
     for _ in range(ROUNDS):
         deliveries = _send_once(context, task, recorder, messages)
-        verdicts.note(deliveries)
         outcomes.update(d.outcome for d in deliveries if d.outcome in FINAL)
         unknown = {d.user_id for d in deliveries if d.outcome is Outcome.IN_DOUBT}
         messages = [message for message in messages if message.user_id in unknown]

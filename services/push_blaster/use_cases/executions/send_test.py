@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -35,9 +34,9 @@ from push_blaster.use_cases.context import (
     StepContext,
     StepFailedError,
     note,
-    report,
     watch_for_stop,
 )
+from push_blaster.use_cases.delivery.mark_dead_devices import judge_devices
 from push_blaster.use_cases.delivery.personalise import personalise
 from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
 from push_blaster.use_cases.delivery.send_messages import (
@@ -133,7 +132,6 @@ def _send_tests(
         page=page,
         may_send=may_send,
         should_stop=watch_for_stop(context, may_send),
-        report=partial(report, context, execution),
         left=left,
     )
     try:
@@ -142,6 +140,7 @@ def _send_tests(
         raise StepFailedError(f"The test of push {page.position} was not sent: {error}") from error
     track_page(context, execution, page)
     with context.database.transaction() as connection:
+        judge_devices(connection, execution, page, context.clock())
         states = select_states(connection, page)
     return sorted(str(user_id) for user_id, state in states.items() if state in _REACHED)
 

@@ -15,6 +15,7 @@ from push_blaster.adapters.delivery.outcome_journal import (
 )
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.message import Delivery, Outcome
+from push_blaster.domain.devices.device import Address, DeadDevice
 from tests.people import ALICE, BOB
 
 PAGE = LedgerPage("spring/offers@20261130T120000Z", 1, is_test=False, batch=3)
@@ -57,6 +58,17 @@ def test_another_page_has_a_journal_of_its_own(tmp_path: Path, page: LedgerPage)
     _journal(tmp_path).append(SENT)
 
     assert read_journals(tmp_path, page) == []
+
+
+def test_dead_devices_are_read_back_with_their_reasons(tmp_path: Path) -> None:
+    dead = DeadDevice(ALICE, Address("https://push.test/ä", "webpush"), "410 Gone")
+    entry = JournalEntry(
+        NOW, (Delivery(ALICE, Outcome.SENT, dead_devices=(dead,)), *FAILED.deliveries)
+    )
+
+    _journal(tmp_path).append(entry)
+
+    assert read_journals(tmp_path, PAGE) == [entry]
 
 
 def test_what_has_no_answer_is_not_in_the_journal(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Whether the devices of a batch are marked as dead when the provider calls them so."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from chassis.rows import fetch_all
+from push_blaster.adapters.delivery.outcome_journal import JournalEntry, PageJournal
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import (
     delete_device,
@@ -17,30 +19,44 @@ from push_blaster.adapters.devices.device_table import (
 )
 from push_blaster.adapters.devices.doubted_devices import count_doubted
 from push_blaster.adapters.executions.execution_removal import delete_execution
+from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
+from push_blaster.domain.devices.device import Address, DeadDevice
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.mark_dead_devices import mark_doubted_devices
+from push_blaster.use_cases.executions.stop_execution import stop_execution
 from tests.push_blaster.bench import Bench, violations
 
 UNTESTED = {"safeguards": {"requireTestFirst": False}}
 
 
 class _Provider:
-    """Calls the devices of the first `dead` users dead, and takes the messages to the others."""
+    """Calls the devices of the first `dead` users dead, and takes the messages to the others.
 
-    def __init__(self, dead: int) -> None:
+    Shape: the first `busy` messages are deferred before that.
+    """
+
+    def __init__(self, dead: int, busy: int = 0) -> None:
         self._dead = dead
+        self._busy = busy
         self._asked = 0
 
     def send(
         self, messages: Sequence[Message], _should_stop: Callable[[], bool]
     ) -> Iterator[Delivery]:
         for message in messages:
-            self._asked += 1
-            is_dead = self._asked <= self._dead
-            outcome = Outcome.TOKEN_DEAD if is_dead else Outcome.SENT
-            yield Delivery(message.user_id, outcome, reason="404: gone" if is_dead else None)
+            yield self._answer(message)
+
+    def _answer(self, message: Message) -> Delivery:
+        if self._busy:
+            self._busy -= 1
+            return Delivery(message.user_id, Outcome.DEFERRED, reason="503")
+        self._asked += 1
+        if self._asked <= self._dead:
+            return Delivery(message.user_id, Outcome.TOKEN_DEAD, reason="404: gone")
+        return Delivery(message.user_id, Outcome.SENT)
 
     def check(self) -> None:
         """Nothing can be wrong."""
@@ -49,8 +65,8 @@ class _Provider:
         """Nothing is open."""
 
 
-def _change(bench: Bench, provider: _Provider) -> None:
-    limits = replace(bench.context.limits, batch_size=500)
+def _change(bench: Bench, provider: _Provider, batch_size: int = 500) -> None:
+    limits = replace(bench.context.limits, batch_size=batch_size)
     bench.change(transport=provider, limits=limits)
 
 
@@ -100,6 +116,153 @@ def test_messages_to_such_devices_count_for_the_failure_rate(bench: Bench) -> No
 
     assert execution.phase is Phase.FAILED
     assert "failureRate" in (execution.reason or "")
+
+
+def _states(bench: Bench, execution_id: str) -> Counter[str]:
+    return Counter(delivery["state"] for delivery in bench.deliveries(execution_id))
+
+
+def test_the_outcomes_of_all_attempts_at_a_batch_count(bench: Bench) -> None:
+    """The first attempt has 12 outcomes, all dead; the second one has the other 13."""
+    _change(bench, _Provider(dead=18, busy=13))
+
+    execution = bench.run(bench.start(parameters={"users": 25}, settings=UNTESTED))
+
+    assert _states(bench, execution.id) == {"failed": 18, "sent": 7}
+    assert _marked(bench, execution.id) == 0
+    assert "called the devices of 18 of 25 users in a batch" in bench.log(execution.id)
+
+
+def test_a_second_attempt_of_dead_devices_only_is_no_batch_of_its_own(bench: Bench) -> None:
+    """The first attempt sends to 30 users; the second one finds the 20 deferred devices dead."""
+    _change(bench, _LateDeaths(deferred=20))
+
+    execution = bench.run(bench.start(parameters={"users": 50}, settings=UNTESTED))
+
+    assert _states(bench, execution.id) == {"token_dead": 20, "sent": 30}
+    assert _marked(bench, execution.id) == 20
+
+
+class _LateDeaths(_Provider):
+    """Defers the first messages, and calls their devices dead when they are tried again."""
+
+    def __init__(self, deferred: int) -> None:
+        super().__init__(dead=0, busy=deferred)
+        self._deferred: set[UUID] = set()
+
+    def _answer(self, message: Message) -> Delivery:
+        if message.user_id in self._deferred:
+            return Delivery(message.user_id, Outcome.TOKEN_DEAD, reason="404: gone")
+        answer = super()._answer(message)
+        if answer.outcome is Outcome.DEFERRED:
+            self._deferred.add(message.user_id)
+        return answer
+
+
+def test_a_batch_that_is_sent_in_turns_is_judged_as_a_whole(bench: Bench) -> None:
+    _change(bench, _Provider(dead=40))
+    settings = {**UNTESTED, "ratePerMinute": 60}
+
+    execution = bench.run(bench.start(parameters={"users": 40}, settings=settings))
+
+    assert _states(bench, execution.id) == {"failed": 40}
+    assert _marked(bench, execution.id) == 0
+
+
+@pytest.mark.parametrize(
+    ("users", "dead", "batch_size", "doubted"),
+    [
+        (59, 59, 40, 59),  # the last batch has 19 users
+        (100, 100, 10, 90),  # the second batch has 20 outcomes together with the first one
+        (59, 19, 40, 0),
+        (10, 10, 500, 0),
+    ],
+)
+def test_a_small_batch_is_judged_together_with_the_batches_before_it(
+    bench: Bench, users: int, dead: int, batch_size: int, doubted: int
+) -> None:
+    _change(bench, _Provider(dead), batch_size)
+
+    execution = bench.run(bench.start(parameters={"users": users}, settings=UNTESTED))
+
+    assert len(_doubted(bench, execution.id)) == doubted
+    assert _marked(bench, execution.id) == dead - doubted
+    assert _states(bench, execution.id)["failed"] == doubted
+
+
+class _Killed(BaseException):
+    """The engine dies here: nothing of ours runs any more."""
+
+
+class _DeadUntilKilled(_Provider):
+    """Calls every device dead, and dies with the engine after so many answers."""
+
+    def __init__(self, answers: int) -> None:
+        super().__init__(dead=answers)
+        self._answers = answers
+
+    def _answer(self, message: Message) -> Delivery:
+        if self._asked == self._answers:
+            raise _Killed
+        return super()._answer(message)
+
+
+def _kill(bench: Bench, users: int, answers: int) -> str:
+    """Start a send whose engine is killed after so many answers; return the execution's id."""
+    execution_id = bench.start(parameters={"users": users}, settings=UNTESTED)
+    limits = replace(bench.context.limits, batch_size=1_000)
+    bench.change(transport=_DeadUntilKilled(answers), limits=limits)
+    with pytest.raises(_Killed):
+        bench.run(execution_id)
+    bench.change(transport=_Provider(dead=users), engine_id="other:2")
+    return execution_id
+
+
+def test_dead_answers_that_only_a_journal_has_obey_the_rule_too(bench: Bench) -> None:
+    execution_id = _kill(bench, users=60, answers=0)
+    dead = [
+        Delivery(
+            user_id,
+            Outcome.TOKEN_DEAD,
+            reason="404: gone",
+            dead_devices=(DeadDevice(user_id, Address(f"journal-{user_id}"), "404: gone"),),
+        )
+        for user_id in (UUID(int=n) for n in range(1, 31))
+    ]
+    page = LedgerPage(execution_id, 1, is_test=False, batch=0)
+    PageJournal(bench.folder, "killed:1", page).append(JournalEntry(bench.now, tuple(dead)))
+
+    execution = bench.run(execution_id)
+
+    assert execution.phase is Phase.COMPLETED
+    # The others were called dead by a second attempt; the first one may have arrived.
+    assert _states(bench, execution_id) == {"failed": 30, "in_doubt": 30}
+    assert len(_doubted(bench, execution_id)) == 60
+    assert _marked(bench, execution_id) == 0
+    assert violations(bench) == [("many_dead_devices", "warning")]
+
+
+def test_a_kill_between_two_halves_of_a_batch_hides_no_dead_device(bench: Bench) -> None:
+    execution_id = _kill(bench, users=600, answers=500)
+    assert _states(bench, execution_id) == {"token_dead": 500, "claimed": 100}
+
+    bench.run(execution_id)
+
+    assert _states(bench, execution_id) == {"failed": 500, "in_doubt": 100}
+    assert len(_doubted(bench, execution_id)) == 600
+    assert _marked(bench, execution_id) == 0
+
+
+def test_a_stop_after_the_kill_of_an_engine_decides_about_the_devices_too(bench: Bench) -> None:
+    execution_id = _kill(bench, users=600, answers=500)
+    stop_execution(bench.database, execution_id, "enough", bench.now)
+    bench.now += timedelta(seconds=10)
+
+    close_batches(bench.context)
+
+    assert _states(bench, execution_id) == {"failed": 500, "in_doubt": 100}
+    assert len(_doubted(bench, execution_id)) == 500
+    assert close_batches(bench.context) == 0
 
 
 def _doubt(bench: Bench, dead: int = 11) -> str:

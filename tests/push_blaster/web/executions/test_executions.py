@@ -7,10 +7,10 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.devices.doubted_devices import insert_doubted
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.operations.engine_table import beat
 from tests.builders import NOON, a_document, died
+from tests.push_blaster.doubted import insert_doubted
 
 
 def start(client: FlaskClient, automation_id: str = "news", **body: Any) -> dict[str, Any]:

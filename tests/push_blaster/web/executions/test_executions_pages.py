@@ -10,7 +10,6 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_table import select_devices_of
-from push_blaster.adapters.devices.doubted_devices import insert_doubted
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.executions.violation_table import insert_violation
@@ -20,6 +19,7 @@ from push_blaster.domain.executions.safeguards import Severity, Violation, Viola
 from tests.builders import NOON, a_document, died
 from tests.page_reader import form_values, table_rows
 from tests.people import ALICE
+from tests.push_blaster.doubted import insert_doubted
 from tests.push_blaster.web.page_support import Visitor
 
 
