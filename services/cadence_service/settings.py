@@ -16,12 +16,18 @@ from chassis.settings import (
     read_count,
     read_flag,
     read_seconds,
-    read_secret,
+    read_tokens,
     require_secret,
 )
 
 #: The connections that the threads of one worker need, so that no thread waits for another.
 MIN_POOL_SIZE: Final = gunicorn_settings.threads * LANES
+
+#: The tokens of the service, from the weaker role on: of two equal tokens, the stronger counts.
+_ROLES: Final[Mapping[str, Role]] = {
+    "CADENCE_SERVICE_TOKEN": Role.OPERATOR,
+    "CADENCE_API_TOKEN": Role.ADMIN,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +49,11 @@ class CadenceSettings:
     def from_environ(cls) -> "CadenceSettings":
         """Read every setting; SettingsError names a setting that is missing or does not fit."""
         env = Env()
-        narrow = read_secret(env, "CADENCE_SERVICE_TOKEN")
+        tokens = read_tokens(env, ("CADENCE_API_TOKEN",), tuple(_ROLES))
         return cls(
             database_url=require_secret(env, "PUSH_CADENCE_DATABASE_URL"),
             database_pool_size=_read_pool_size(env),
-            tokens={
-                require_secret(env, "CADENCE_API_TOKEN"): Role.ADMIN,
-                **({narrow: Role.OPERATOR} if narrow else {}),
-            },
+            tokens={tokens[name]: role for name, role in _ROLES.items() if name in tokens},
             host=env.str("CADENCE_HOST", "127.0.0.1"),
             port=read_count(env, "CADENCE_PORT", 3002),
             workers=read_count(env, "CADENCE_WORKERS", 2),

@@ -71,7 +71,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     callers = KnownCallers(settings.tokens, database)
-    sessions = Sessions(app, settings.tokens, callers, only_by_https=settings.cookie_secure)
+    sessions = Sessions(app, database, callers, only_by_https=settings.cookie_secure)
     frame = ServiceFrame(
         title="Push blaster",
         version="1",
@@ -91,6 +91,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
         context=context,
         templates=adapters.templates,
         records=CadenceRecords(settings.cadence_url, settings.cadence_token),
+        guesses=frame.guesses,
         push_hosts=settings.delivery.push_hosts,
     )
     for pages in registry.pages():

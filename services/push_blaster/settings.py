@@ -19,6 +19,7 @@ from chassis.settings import (
     read_flag,
     read_seconds,
     read_secret,
+    read_tokens,
     require_secret,
 )
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
@@ -80,13 +81,14 @@ class PushSettings:
     def from_environ(cls) -> "PushSettings":
         """Read every setting; SettingsError names a setting that is missing or does not fit."""
         env = Env()
+        tokens = read_tokens(env, ("PUSH_ADMIN_TOKEN", _CADENCE), tuple(_ROLES))
         return cls(
             database_url=require_secret(env, "PUSH_BLASTER_DATABASE_URL"),
             database_pool_size=read_count(env, "PUSH_DATABASE_POOL_SIZE", 16),
             data_folder=_data_folder(env),
             cadence_url=env.str("CADENCE_SERVICE_URL", "http://127.0.0.1:3002"),
-            cadence_token=require_secret(env, "CADENCE_API_TOKEN"),
-            tokens=_tokens(env),
+            cadence_token=tokens[_CADENCE],
+            tokens={tokens[name]: role for name, role in _ROLES.items() if name in tokens},
             host=env.str("PUSH_HOST", "127.0.0.1"),
             port=read_count(env, "PUSH_PORT", 3001),
             web_workers=read_count(env, "PUSH_WEB_WORKERS", 2),
@@ -121,20 +123,17 @@ def _data_folder(env: Env) -> Path:
     return path
 
 
-def _tokens(env: Env) -> dict[str, Role]:
-    names = {
-        Role.VIEWER: "PUSH_VIEWER_TOKEN",
-        Role.OPERATOR: "PUSH_OPERATOR_TOKEN",
-        Role.ADMIN: "PUSH_ADMIN_TOKEN",
-    }
-    secrets = {role: read_secret(env, name) for role, name in names.items()}
-    if secrets[Role.ADMIN] is None:
-        raise SettingsError("PUSH_ADMIN_TOKEN is not set. Set it, or PUSH_ADMIN_TOKEN_FILE.")
-    return {secret: role for role, secret in secrets.items() if secret}
-
-
 def _log_format(env: Env) -> LogFormat:
     return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
+
+
+_CADENCE: Final = "CADENCE_API_TOKEN"
+#: The tokens of push_blaster, from the weakest role on: of two equal tokens, the stronger counts.
+_ROLES: Final[Mapping[str, Role]] = {
+    "PUSH_VIEWER_TOKEN": Role.VIEWER,
+    "PUSH_OPERATOR_TOKEN": Role.OPERATOR,
+    "PUSH_ADMIN_TOKEN": Role.ADMIN,
+}
 
 
 #: The variables of our environment that every audience script sees.

@@ -13,7 +13,9 @@ import structlog
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
+
+from chassis.http.guesses import GuessLimit, when_to_retry
 
 log = structlog.get_logger()
 
@@ -83,10 +85,13 @@ def needs_no_token(view: View) -> View:
     return view
 
 
-def require_token(app: Flask, find_caller: FindCaller, sessions: SessionAuthentication) -> None:
+def require_token(
+    app: Flask, find_caller: FindCaller, sessions: SessionAuthentication, guesses: GuessLimit
+) -> None:
     """Refuse every request without a token of a sufficient role, except to open views.
 
     A route without a mark needs a viewer when it reads (GET, HEAD) and an admin otherwise.
+    A valid token always passes; an unknown one counts as a guess.
     """
 
     @app.before_request
@@ -96,6 +101,8 @@ def require_token(app: Flask, find_caller: FindCaller, sessions: SessionAuthenti
         header = request.headers.get("Authorization", "")
         caller = _read_bearer(header, find_caller) if header else sessions.find_caller()
         if caller is None:
+            if header:
+                _count_guess(guesses)
             return sessions.answer_unknown() or _challenge()
         remember_caller(caller)
         needed = required_role(app, request.endpoint, request.method)
@@ -163,6 +170,15 @@ def required_role(app: Flask, endpoint: str, method: str) -> Role:
 def _refuse_changes(app: Flask, endpoint: str) -> None:
     if not getattr(app.view_functions[endpoint], "simulates", False):
         raise Forbidden("A test token may start simulations, and change nothing else.")
+
+
+def _count_guess(guesses: GuessLimit) -> None:
+    usage = guesses.count()
+    if usage.is_over:
+        raise TooManyRequests(
+            "Too many unknown tokens came from this address. A valid token still works.",
+            retry_after=when_to_retry(usage),
+        )
 
 
 def _challenge() -> NoReturn:

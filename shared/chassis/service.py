@@ -1,7 +1,7 @@
 """The frame of a service: OpenAPI, problems and tokens around its blueprints."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from chassis.bearer_auth import (
 )
 from chassis.client_disconnects import ClientGoneError, DisconnectWatch
 from chassis.http.correlation import trace_requests
+from chassis.http.guesses import GuessLimit
 from chassis.http.gzip_bodies import GzipBodies
 from chassis.http.security_headers import install_security_headers
 from chassis.metrics import time_requests
@@ -100,6 +101,7 @@ class ServiceFrame:
     find_caller: FindCaller
     problems: Mapping[type[Exception], Problem]
     sessions: SessionAuthentication = NO_SESSIONS
+    guesses: GuessLimit = field(default_factory=GuessLimit)
 
 
 def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> ProblemApi:
@@ -127,7 +129,7 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
     api = ProblemApi(app)
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
-    require_token(app, frame.find_caller, frame.sessions)
+    require_token(app, frame.find_caller, frame.sessions, frame.guesses)
     app.wsgi_app = GzipBodies(app.wsgi_app, app.config["MAX_CONTENT_LENGTH"])  # type: ignore[method-assign]  # Flask's own way
     n = behind_proxies
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]  # likewise

@@ -1,10 +1,26 @@
 """Reading settings: from the environment, and secrets from a file where NAME_FILE says so."""
 
+import re
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from environs import Env, EnvError
 from marshmallow import validate
+
+#: The shortest token that nobody guesses, and how few different characters make a weak one.
+MIN_TOKEN: Final = 16
+_TOO_UNIFORM: Final = 4
+#: Texts of examples and manuals; a random token holds none of these.
+_PLACEHOLDER: Final = re.compile(
+    r"change.?me|replace.?me|your.?token|secret.?token|placeholder|password|example"
+    r"|^[<{$\[]|[>}\]]$",
+    re.IGNORECASE,
+)
+_HOW_TO: Final = (
+    "Make a good token with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+)
 
 
 class SettingsError(Exception):
@@ -64,3 +80,36 @@ def require_secret(env: Env, name: str) -> str:
     if value is None:
         raise SettingsError(f"{name} is not set. Set it, or {name}_FILE to a file that holds it.")
     return value
+
+
+def read_tokens(
+    env: Env, required: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the tokens that are set, by their names.
+
+    Raises: SettingsError, which names every token that is missing, short or a placeholder.
+    """
+    tokens = {name: read_secret(env, name) for name in dict.fromkeys((*required, *optional))}
+    faults = [
+        f"{name} {fault}."
+        for name, token in tokens.items()
+        for fault in _find_faults(token, is_required=name in required)
+    ]
+    if faults:
+        raise SettingsError(" ".join([*faults, _HOW_TO]))
+    return {name: token for name, token in tokens.items() if token}
+
+
+def _find_faults(token: str | None, *, is_required: bool) -> Iterator[str]:
+    """Yield the first fault of a token; the message never shows a part of the token."""
+    if token is None:
+        if is_required:
+            yield "is not set; set it, or the same name with _FILE to a file that holds it"
+    elif _PLACEHOLDER.search(token):
+        yield "is a placeholder"
+    elif len(token) < MIN_TOKEN:
+        yield f"has too few characters ({len(token)}); a token needs {MIN_TOKEN} or more"
+    elif not re.fullmatch(r"[!-~]+", token):
+        yield "has spaces, or characters beyond ASCII, which no header can hold"
+    elif len(set(token)) <= _TOO_UNIFORM:
+        yield f"has only {len(set(token))} different characters"

@@ -20,7 +20,7 @@ CALLERS: Final = 16
 AUTOMATIONS: Final = 100
 EXECUTIONS: Final = 30
 USERS: Final = 1_000
-CADENCE_TOKEN: Final = "journey-cadence"
+CADENCE_TOKEN: Final = "journey-cadence-token"
 #: What wrk is told in its own language.
 SCRIPT: Final = """
 wrk.method, wrk.body = {method}, {body}

@@ -8,7 +8,7 @@ from cadence_service.settings import CadenceSettings
 from chassis.bearer_auth import Role
 
 #: An administrator's.
-CADENCE_TOKEN = "cadence-admin"
+CADENCE_TOKEN = "cadence-admin-token"
 
 
 def cadence_settings(database_url: str, **changes: Any) -> CadenceSettings:

@@ -175,7 +175,7 @@ def test_the_command_says_it_without_a_traceback(
     database: BulkDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PUSH_CADENCE_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
-    monkeypatch.setenv("CADENCE_API_TOKEN", "t")
+    monkeypatch.setenv("CADENCE_API_TOKEN", "token-of-the-tests")
 
     said = CliRunner().invoke(cli.main, ["prune"])
 

@@ -10,6 +10,7 @@ from chassis.settings import (
     read_count,
     read_seconds,
     read_secret,
+    read_tokens,
     require_secret,
 )
 
@@ -71,3 +72,59 @@ def test_a_time_that_may_be_zero_is_none_below_it(env: Callable[..., Env]) -> No
 def test_what_is_not_set_has_its_default(env: Callable[..., Env]) -> None:
     assert read_count(env(), "A", 10) == 10
     assert read_seconds(env(), "A", 0.5).total_seconds() == 0.5
+
+
+GOOD = "h3Qv-7zN_pT9xW2kLb8r"
+
+
+def _read(monkeypatch: pytest.MonkeyPatch, **tokens: str) -> dict[str, str]:
+    for name, token in tokens.items():
+        monkeypatch.setenv(name, token)
+    return read_tokens(Env(), ("FIRST_TOKEN", "SECOND_TOKEN"), ("THIRD_TOKEN",))
+
+
+def test_a_token_that_nobody_guesses_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = _read(monkeypatch, FIRST_TOKEN=GOOD, SECOND_TOKEN="0123456789abcdef")
+
+    assert read == {"FIRST_TOKEN": GOOD, "SECOND_TOKEN": "0123456789abcdef"}
+
+
+@pytest.mark.parametrize(
+    ("token", "fault"),
+    [
+        ("change-me", "is a placeholder"),
+        ("CHANGE_ME_CHANGE_ME_CHANGE_ME", "is a placeholder"),
+        ("please-change-me-too", "is a placeholder"),
+        ("<your token goes here>", "is a placeholder"),
+        ("${PUSH_ADMIN_TOKEN_OF_PROD}", "is a placeholder"),
+        ("password-password-1", "is a placeholder"),
+        ("fifteen-letters", r"has too few characters \(15\); a token needs 16 or more"),
+        ("x", r"has too few characters \(1\)"),
+        ("a token with spaces in it", "has spaces"),
+        ("пароль-из-букв-кириллицы", "beyond ASCII"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaa", "has only 1 different"),
+        ("abababababababababab", "has only 2 different"),
+    ],
+)
+def test_a_token_that_is_easily_guessed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, token: str, fault: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"THIRD_TOKEN {fault}.*Make a good token") as refused:
+        _read(monkeypatch, FIRST_TOKEN=GOOD, SECOND_TOKEN=GOOD, THIRD_TOKEN=token)
+
+    assert token == "x" or token not in str(refused.value)
+
+
+def test_one_message_names_every_faulty_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("short\n")
+
+    with pytest.raises(SettingsError) as refused:
+        _read(monkeypatch, THIRD_TOKEN="change-me", SECOND_TOKEN_FILE=str(tmp_path / "token"))
+
+    assert [word for word in str(refused.value).split() if word.endswith("_TOKEN")] == [
+        "FIRST_TOKEN",
+        "SECOND_TOKEN",
+        "THIRD_TOKEN",
+    ]

@@ -33,8 +33,8 @@ def settings(postgres: EmbeddedPostgres, tmp_path: Path) -> Mapping[str, str]:
         "PUSH_BLASTER_DATABASE_URL": push,
         "PUSH_CADENCE_DATABASE_URL": cadence,
         "PUSH_DATA_DIR": str(tmp_path / "data"),
-        "CADENCE_API_TOKEN": "t",
-        "PUSH_ADMIN_TOKEN": "t",
+        "CADENCE_API_TOKEN": "token-of-the-tests",
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
     }
 
 

@@ -17,7 +17,7 @@ from local_stack.processes import die_with_parent, stop_processes
 from tests.journeys.nginx import running_nginx
 from tests.journeys.stack import free_port, wait_until
 
-TOKEN = "replica-admin"
+TOKEN = "replica-admin-token"
 
 
 @dataclass

@@ -26,9 +26,9 @@ from local_stack.processes import die_with_parent, stop_processes
 from tests.journeys.nginx import running_nginx
 from tests.scripts import SCRIPT
 
-TOKEN = "journey-admin"
-VIEWER = "journey-viewer"
-OPERATOR = "journey-operator"
+TOKEN = "journey-admin-token"
+VIEWER = "journey-viewer-token"
+OPERATOR = "journey-operator-token"
 
 
 _ANY = random.SystemRandom()
@@ -209,7 +209,7 @@ def running_stack(
             "PUSH_DATA_DIR": str(folder),
             "PUSH_PORT": str(push_port),
             "CADENCE_SERVICE_URL": f"http://127.0.0.1:{cadence_port}",
-            "CADENCE_API_TOKEN": "journey-cadence",
+            "CADENCE_API_TOKEN": "journey-cadence-token",
             "CADENCE_WORKERS": "1",
             "PUSH_ADMIN_TOKEN": TOKEN,
             "PUSH_VIEWER_TOKEN": VIEWER,

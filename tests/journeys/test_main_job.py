@@ -34,7 +34,7 @@ def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_a_slot_comes_due_and_the_right_users_are_sent_to(stack: Stack) -> None:
     schedule, at = due_in(3)
-    cadence = {"Authorization": "Bearer journey-cadence"}
+    cadence = {"Authorization": "Bearer journey-cadence-token"}
     yesterday = {
         "userId": user(1001),
         "layerId": 3,

@@ -36,7 +36,7 @@ def test_no_token_is_ever_in_the_logs(postgres: EmbeddedPostgres, place: Path) -
         stack.wait_for(started["id"], ["completed"])
 
     logs = {path.name: path.read_text() for path in stack.folder.glob("*.log")}
-    secrets |= {TOKEN, VIEWER, OPERATOR, "journey-cadence", DEVICE, LONG_DEVICE, GUESS}
+    secrets |= {TOKEN, VIEWER, OPERATOR, "journey-cadence-token", DEVICE, LONG_DEVICE, GUESS}
     leaks = [(name, secret) for name, text in logs.items() for secret in secrets if secret in text]
     assert any("engine_started" in text for text in logs.values())
     assert leaks == []

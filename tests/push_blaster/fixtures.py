@@ -31,7 +31,7 @@ from tests.scripts import SCRIPT
 TABLES = (
     *("deliveries", "send_batches", "execution_log", "execution_pushes", "execution_phases"),
     *("violations", "over_cap", "alerts", "script_runs", "doubted_devices", "executions"),
-    *("schedule_marks", "engines", "devices", "tokens", "sign_in_failures", "idempotency_keys"),
+    *("schedule_marks", "engines", "devices", "tokens", "sessions", "idempotency_keys"),
 )
 
 

@@ -15,8 +15,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
     for name, value in {
         "PUSH_BLASTER_DATABASE_URL": "postgresql://127.0.0.1:9/none",
         "PUSH_DATA_DIR": str(tmp_path),
-        "PUSH_ADMIN_TOKEN": "admin",
-        "CADENCE_API_TOKEN": "cadence",
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
+        "CADENCE_API_TOKEN": "token-of-the-tests",
     }.items():
         monkeypatch.setenv(name, value)
     return monkeypatch

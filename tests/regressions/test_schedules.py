@@ -126,8 +126,8 @@ def enough(tmp_path: Path, **changes: str) -> dict[str, str]:
     return {
         "PUSH_BLASTER_DATABASE_URL": "postgresql://127.0.0.1:9/none",
         "PUSH_DATA_DIR": str(tmp_path / "data"),
-        "CADENCE_API_TOKEN": "t",
-        "PUSH_ADMIN_TOKEN": "t",
+        "CADENCE_API_TOKEN": "token-of-the-tests",
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
         **changes,
     }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint
 
+from chassis.http.guesses import GuessLimit
 from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.use_cases.context import WebContext
@@ -36,13 +37,14 @@ class PageRegistry:
     context: WebContext
     templates: TemplateFiles
     records: CadenceRecords
+    guesses: GuessLimit
     push_hosts: Sequence[str]
 
     def pages(self) -> list[Blueprint]:
         """Return every page, in groups."""
         context = self.context
         groups = [
-            sign_in_pages(self.sessions, context.database),
+            sign_in_pages(self.sessions, self.guesses),
             dashboard_pages(context),
             automation_pages(context),
             edit_automation_pages(context),

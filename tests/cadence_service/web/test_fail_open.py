@@ -142,7 +142,7 @@ def test_a_pool_that_is_smaller_than_the_threads_need_is_refused_at_the_start(
     monkeypatch: pytest.MonkeyPatch, size: str, is_enough: bool
 ) -> None:
     monkeypatch.setenv("PUSH_CADENCE_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
-    monkeypatch.setenv("CADENCE_API_TOKEN", "secret")
+    monkeypatch.setenv("CADENCE_API_TOKEN", "token-of-the-tests")
     monkeypatch.setenv("CADENCE_DATABASE_POOL_SIZE", size)
 
     refused = pytest.raises(SettingsError, match="Set CADENCE_DATABASE_POOL_SIZE to 16 or more")

@@ -1,1 +1,1 @@
-"""Tables of tokens, of the audit log and of failed sign-ins."""
+"""Tables of tokens, of sessions, of stored secrets and of the audit log."""

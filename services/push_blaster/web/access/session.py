@@ -1,56 +1,87 @@
 """Signing in to the pages: a session cookie for a token, checked at every request."""
 
-import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
-from datetime import timedelta
 from typing import Final
 
-from flask import Flask, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, redirect, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
+from itsdangerous import URLSafeTimedSerializer
 from werkzeug.exceptions import Forbidden
 
 from chassis.bearer_auth import Caller, SessionAuthentication, remember_caller
+from chassis.clock import utc_now
+from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
+from push_blaster.adapters.access.stored_secrets import read_stored_secret
 from push_blaster.domain.access.token import fingerprint
+from push_blaster.use_cases.access.manage_sessions import (
+    IDLE,
+    begin_session,
+    end_session,
+    find_session,
+)
 from push_blaster.web.access.known_callers import KnownCallers
-from push_blaster.web.frame.csrf import CSRF_FIELD, READS, csrf_token
+from push_blaster.web.frame.csrf import CSRF_FIELD, READS, csrf_token, is_foreign
 
-#: How long a session lasts without a request.
-LASTS: Final = timedelta(hours=12)
 CSRF_HEADER: Final = "X-CSRF-Token"
+COOKIE: Final = "push_session"
 
 
 class _Cookies(SecureCookieSessionInterface):
-    """Cookies for https only, if the request came by https or the settings ask for it."""
+    """Cookies that are signed with a random key of the database, which every web worker reads once.
+
+    A cookie is for https only, if the request came by https or the settings ask for it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Take the database with the key."""
+        self._database = database
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Return whether the cookie is marked Secure."""
         return request.is_secure or super().get_cookie_secure(app)
 
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of the cookie; a request without a cookie needs no database."""
+        if COOKIE not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return what signs cookies; None while the database is away and the key is not known."""
+        app.secret_key = app.secret_key or self._read_key()
+        return super().get_signing_serializer(app)
+
+    def _read_key(self) -> str | None:
+        try:
+            with self._database.transaction() as connection:
+                return read_stored_secret(connection, "session-cookie")
+        except (DatabaseAwayError, DatabaseFaultError):
+            return None
+
 
 class Sessions:
     """Sessions of callers who signed in with a token; without the token its sessions end.
 
-    The cookie is signed with a key made of the environment's tokens, so that every web worker knows
-    it and no setting is needed; it holds a fingerprint of the token and never the token.
+    The cookie holds a random secret; what it stands for is in the database, so that the server can
+    end a session.
     """
 
     def __init__(
-        self, app: Flask, tokens: Iterable[str], callers: KnownCallers, *, only_by_https: bool
+        self, app: Flask, database: Database, callers: KnownCallers, *, only_by_https: bool
     ) -> None:
-        """Take the app that sets the cookie, the environment's tokens, and all callers."""
+        """Take the app that sets the cookie, the database with the sessions, and all callers."""
+        self._database = database
         self._callers = callers
-        app.secret_key = hashlib.sha256("\n".join(["session", *sorted(tokens)]).encode()).digest()
         app.config.update(
-            SESSION_COOKIE_NAME="push_session",
+            SESSION_COOKIE_NAME=COOKIE,
             SESSION_COOKIE_HTTPONLY=True,
             SESSION_COOKIE_SAMESITE="Lax",
-            PERMANENT_SESSION_LIFETIME=LASTS,
+            PERMANENT_SESSION_LIFETIME=IDLE,
             SESSION_COOKIE_SECURE=only_by_https,
         )
-        app.session_interface = _Cookies()
+        app.session_interface = _Cookies(database)
 
     @property
     def authentication(self) -> SessionAuthentication:
@@ -58,16 +89,22 @@ class Sessions:
         return SessionAuthentication(find_caller=self.find_caller, answer_unknown=_answer_unknown)
 
     def sign_in(self, token: str) -> bool:
-        """Begin a session with `token`; return False if the token is unknown."""
+        """Begin a session with `token`, in place of an earlier one; False if it is unknown."""
         caller = self._callers.find(token)
         if caller is None:
             return False
         remember_caller(caller)
-        session.clear()
+        self.sign_out()
         session.permanent = True
-        session["token"] = fingerprint(token)
+        session["secret"] = begin_session(self._database, fingerprint(token), utc_now())
         session["csrf"] = secrets.token_urlsafe(24)
         return True
+
+    def sign_out(self) -> None:
+        """End the session of this request, here and on every copy of its cookie."""
+        if "secret" in session:
+            end_session(self._database, session["secret"])
+        session.clear()
 
     def find_caller(self) -> Caller | None:
         """Return the caller of this request's session; None without a session.
@@ -81,12 +118,16 @@ class Sessions:
 
     def read_caller(self) -> Caller | None:
         """Return the caller who looks at this page."""
-        return self._callers.find_by_fingerprint(session.get("token", ""))
+        if "secret" not in session:
+            return None
+        token = find_session(self._database, session["secret"], utc_now())
+        return self._callers.find_by_fingerprint(token) if token else None
 
 
 def _check_csrf() -> None:
     given = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
-    if not csrf_token() or not hmac.compare_digest(given, csrf_token()):
+    is_ours = csrf_token() and hmac.compare_digest(given.encode(), csrf_token().encode())
+    if not is_ours or is_foreign():
         raise Forbidden("This form is too old, or came from another site: reload the page.")
 
 

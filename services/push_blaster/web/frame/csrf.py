@@ -1,8 +1,9 @@
-"""The token that proves that a form came from one of our own pages."""
+"""What proves that a form came from one of our own pages."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
-from flask import session
+from flask import request, session
 
 #: Methods that change nothing, and need no such token.
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -12,3 +13,22 @@ CSRF_FIELD: Final = "csrf_token"
 def csrf_token() -> str:
     """Return the token that this session's forms contain, so that no other site can send them."""
     return str(session.get("csrf", ""))
+
+
+def is_foreign() -> bool:
+    """Return whether the browser says that a page of another site made it send this request.
+
+    Every browser of today says so with a form; a program that is no browser says nothing.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site:
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get("Origin")
+    return origin is not None and _host_of(origin) != _host_of(f"//{request.host}")
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return ""

@@ -39,7 +39,7 @@ def test_a_folder_that_is_not_empty_is_never_used(runner: Runner) -> None:
 def test_parameters_reach_it_and_our_secrets_do_not(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PUSH_ADMIN_TOKEN", "secret")
+    monkeypatch.setenv("PUSH_ADMIN_TOKEN", "token-of-the-tests")
 
     runner.run(
         "import os, sys\n# knows --lookback_hours\n"

@@ -283,8 +283,8 @@ def test_the_command_tells_and_with_dry_run_only_tells(
         env={
             "PUSH_BLASTER_DATABASE_URL": push_url,
             "PUSH_DATA_DIR": str(bench.folder),
-            "PUSH_ADMIN_TOKEN": "admin",
-            "CADENCE_API_TOKEN": "cadence",
+            "PUSH_ADMIN_TOKEN": "token-of-the-tests",
+            "CADENCE_API_TOKEN": "token-of-the-tests",
             "PUSH_KEEP_DAYS": "200",
         }
     )

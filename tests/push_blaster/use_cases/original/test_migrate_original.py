@@ -217,8 +217,8 @@ def test_the_command_reports_and_a_dry_run_writes_nothing(
     for name, value in {
         "PUSH_BLASTER_DATABASE_URL": push_url,
         "PUSH_DATA_DIR": str(tmp_path / "data"),
-        "CADENCE_API_TOKEN": "t",
-        "PUSH_ADMIN_TOKEN": "admin",
+        "CADENCE_API_TOKEN": "token-of-the-tests",
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
     }.items():
         monkeypatch.setenv(name, value)
 

@@ -305,8 +305,8 @@ def test_the_command_line_is_written_down_too(
     environment = {
         "PUSH_BLASTER_DATABASE_URL": push_url,
         "PUSH_DATA_DIR": str(tmp_path),
-        "PUSH_ADMIN_TOKEN": "admin",
-        "CADENCE_API_TOKEN": "cadence",
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
+        "CADENCE_API_TOKEN": "token-of-the-tests",
     }
 
     CliRunner(env=environment).invoke(main, ["import-devices", str(file)])

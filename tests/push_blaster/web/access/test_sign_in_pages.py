@@ -1,13 +1,24 @@
 """Signing in: a session that stands for a token, and for nothing else."""
 
+import hashlib
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 
+from chassis.bearer_auth import Role
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.access.stored_secrets import read_stored_secret
 from push_blaster.app import create_app
+from push_blaster.domain.access.token import fingerprint
+from push_blaster.use_cases.access.manage_sessions import LASTS
+from push_blaster.web.access.session import COOKIE
 from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.page_support import Visitor
 
@@ -35,7 +46,10 @@ def test_a_token_that_nobody_knows_opens_nothing(app: Flask) -> None:
     assert stranger.get("/").status_code == 303
 
 
-@pytest.mark.parametrize("wanted", ["https://evil.example", "//evil.example", "/\\evil.example"])
+@pytest.mark.parametrize(
+    "wanted",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "/%5cevil"],
+)
 def test_signing_in_leads_to_our_own_pages_only(app: Flask, wanted: str) -> None:
     response = app.test_client().post("/sign-in", data={"token": "viewer", "next": wanted})
 
@@ -79,6 +93,130 @@ def test_signing_out_ends_the_session(viewer: Visitor) -> None:
     viewer.post("/sign-out")
 
     assert viewer.client.get("/").status_code == 303
+
+
+def _copy_cookie(app: Flask, visitor: Visitor) -> FlaskClient:
+    thief, cookie = app.test_client(), visitor.client.get_cookie(COOKIE)
+    assert cookie
+    thief.set_cookie(COOKIE, cookie.value)
+    return thief
+
+
+def test_signing_out_ends_every_copy_of_the_cookie_and_no_other_session(
+    app: Flask, viewer: Visitor
+) -> None:
+    thief, another = _copy_cookie(app, viewer), Visitor(app, "viewer")
+    assert thief.get("/executions").status_code == 200
+
+    viewer.post("/sign-out")
+
+    assert thief.get("/executions").status_code == 303
+    assert thief.get("/api/executions").status_code == 401
+    assert another.client.get("/executions").status_code == 200
+
+
+def test_signing_in_again_ends_the_session_before(app: Flask, viewer: Visitor) -> None:
+    thief = _copy_cookie(app, viewer)
+
+    viewer.post_bare("/sign-in", token="operator")
+
+    assert thief.get("/executions").status_code == 303
+    assert "Signed in as operator" in viewer.get("/executions")
+
+
+def test_a_session_ends_after_a_week_however_busy_it_is(app: Flask) -> None:
+    now = utc_now()
+    with time_machine.travel(now) as clock:
+        viewer = Visitor(app, "viewer")
+        while utc_now() < now + LASTS - timedelta(hours=7):
+            clock.shift(timedelta(hours=6))
+            assert viewer.client.get("/executions").status_code == 200
+        clock.shift(timedelta(hours=7))
+
+        assert viewer.client.get("/executions").status_code == 303
+
+
+def test_a_session_that_nobody_uses_ends_sooner_whatever_the_cookie_says(
+    app: Flask, viewer: Visitor, database: Database
+) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE sessions SET seen_at = seen_at - interval '12 hours'")
+
+    assert viewer.client.get("/executions").status_code == 303
+
+
+def _app_with(push_url: str, folder: Path, tokens: dict[str, Role]) -> Flask:
+    return create_app(replace(settings_for(push_url, folder), tokens=tokens))
+
+
+def test_another_token_ends_the_sessions_of_that_token_only(
+    app: Flask, viewer: Visitor, admin: Visitor, push_url: str, tmp_path: Path
+) -> None:
+    tokens = {"another-viewer": Role.VIEWER, "admin": Role.ADMIN}
+    restarted = _app_with(push_url, tmp_path, tokens)
+
+    assert _copy_cookie(restarted, viewer).get("/executions").status_code == 303
+    assert _copy_cookie(restarted, admin).get("/executions").status_code == 200
+
+
+@pytest.mark.parametrize("made_of", [["admin", "operator", "viewer"], ["admin"], [""]])
+def test_a_cookie_that_is_signed_with_something_made_of_tokens_opens_nothing(
+    app: Flask, made_of: list[str]
+) -> None:
+    key = hashlib.sha256("\n".join(["session", *made_of]).encode()).digest()
+    forger = Flask("forger")
+    forger.secret_key = key
+    signer = SecureCookieSessionInterface().get_signing_serializer(forger)
+    assert signer
+    client = app.test_client()
+    client.set_cookie(COOKIE, signer.dumps({"token": fingerprint("admin"), "csrf": "x"}))
+
+    assert client.get("/executions").status_code == 303
+
+
+def test_the_cookie_s_key_is_random_and_the_same_for_every_worker(
+    app: Flask, viewer: Visitor, push_url: str, tmp_path: Path, database: Database
+) -> None:
+    another_worker = create_app(settings_for(push_url, tmp_path))
+
+    assert _copy_cookie(another_worker, viewer).get("/executions").status_code == 200
+    with database.transaction() as connection:
+        assert len(read_stored_secret(connection, "session-cookie")) == 64
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "https://localhost.evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[evil"},
+    ],
+)
+def test_another_site_signs_nobody_in(app: Flask, headers: dict[str, str]) -> None:
+    victim = app.test_client()
+
+    refused = victim.post("/sign-in", data={"token": "viewer"}, headers=headers)
+
+    assert refused.status_code == 403
+    assert "another site" in refused.text
+    assert victim.get("/executions").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"},
+        {"Origin": "http://localhost"},
+        {"Origin": "http://LOCALHOST:80"},
+    ],
+)
+def test_our_own_page_signs_in(app: Flask, headers: dict[str, str]) -> None:
+    answer = app.test_client().post("/sign-in", data={"token": "viewer"}, headers=headers)
+
+    assert answer.status_code == 303
 
 
 def test_pages_load_nothing_but_our_own(client: FlaskClient) -> None:

@@ -188,8 +188,8 @@ def test_the_command_imports_a_file_and_tells_of_bad_rows(
     environ = {
         "PUSH_BLASTER_DATABASE_URL": push_url,
         "PUSH_DATA_DIR": str(tmp_path),
-        "PUSH_ADMIN_TOKEN": "admin",
-        "CADENCE_API_TOKEN": "cadence",
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
+        "CADENCE_API_TOKEN": "token-of-the-tests",
     }
     file = tmp_path / "devices.csv"
     file.write_text(f"userId,token\n{ALICE},a\nnobody,b\n")

@@ -1,0 +1,105 @@
+"""Guessing tokens is slowed down, and never keeps a valid token out."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import time_machine
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from chassis.clock import utc_now
+from chassis.http.guesses import GUESSES
+from chassis.postgres import Database
+from push_blaster.app import create_app
+from push_blaster.engine_probes import make_engine_probes
+from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.push_blaster.settings import settings_for
+
+
+@pytest.fixture
+def app(push_url: str, database: Database, tmp_path: Path) -> Flask:
+    """An app of its own, which has counted no guess yet."""
+    return create_app(settings_for(push_url, tmp_path))
+
+
+def _sign_in(app: Flask, token: str, address: str = "192.0.2.1") -> TestResponse:
+    origin = {"REMOTE_ADDR": address}
+    return app.test_client().post("/sign-in", data={"token": token}, environ_base=origin)
+
+
+def _ask(
+    app: Flask, token: str, address: str = "192.0.2.1", path: str = "/api/executions"
+) -> TestResponse:
+    headers = {"Authorization": f"Bearer {token}"}
+    return app.test_client().get(path, headers=headers, environ_base={"REMOTE_ADDR": address})
+
+
+def test_a_valid_token_gets_in_after_200_guesses_from_the_same_address(app: Flask) -> None:
+    answers = [_sign_in(app, f"guess {n}") for n in range(200)]
+
+    assert Counter(answer.status_code for answer in answers) == {
+        401: GUESSES.requests,
+        429: 200 - GUESSES.requests,
+    }
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 300
+    assert "Try again in" in answers[-1].text
+    assert _sign_in(app, "admin").status_code == 303
+    assert _ask(app, "admin").status_code == 200
+
+
+def test_guesses_from_everywhere_keep_nobody_out(app: Flask) -> None:
+    for number in range(300):
+        assert _sign_in(app, "guess", f"10.0.{number // 200}.{number % 200}").status_code == 401
+
+    assert _sign_in(app, "viewer", "198.51.100.1").status_code == 303
+    assert _sign_in(app, "guess", "198.51.100.2").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["2001:db8:1:2::1", "2001:db8:1:2:ffff::2", "2001:db8:1:2:0:1:2:3"],
+        ["203.0.113.9", "::ffff:203.0.113.9", "::ffff:cb00:7109"],
+    ],
+)
+def test_addresses_of_one_network_share_one_limit(app: Flask, addresses: list[str]) -> None:
+    for number in range(GUESSES.requests):
+        _ask(app, "guess", addresses[number % len(addresses)])
+
+    assert {_ask(app, "guess", address).status_code for address in addresses} == {429}
+    assert _ask(app, "guess", "2001:db8:1:3::1").status_code == 401
+
+
+def test_a_limit_lets_guesses_in_again_after_a_while(app: Flask) -> None:
+    for _ in range(GUESSES.requests + 1):
+        _sign_in(app, "guess")
+
+    with time_machine.travel(utc_now() + timedelta(minutes=5, seconds=1)):
+        assert _sign_in(app, "guess").status_code == 401
+
+
+def test_guesses_that_race_are_counted_exactly(app: Flask) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        statuses = pool.map(lambda n: _ask(app, f"guess {n}").status_code, range(120))
+        counted = Counter(statuses)
+
+    assert counted == {401: GUESSES.requests, 429: 120 - GUESSES.requests}
+
+
+def test_bearer_guesses_are_limited_in_every_process(
+    app: Flask, cadence_app: Flask, database: Database
+) -> None:
+    roles = settings_for("", Path()).tokens
+    probes = make_engine_probes(roles, database, metrics_open=False)
+    asked = ((app, "/metrics", "viewer"), (probes, "/metrics", "viewer"))
+    for one, path, valid in (*asked, (cadence_app, "/rules", CADENCE_TOKEN)):
+        statuses = [_ask(one, "guess", "192.0.2.77", path) for _ in range(GUESSES.requests + 1)]
+
+        assert {answer.status_code for answer in statuses[:-1]} == {401}
+        assert statuses[-1].status_code == 429
+        assert "Retry-After" in statuses[-1].headers
+        assert "A valid token still works" in statuses[-1].get_json()["detail"]
+        assert _ask(one, valid, "192.0.2.77", path).status_code == 200
