@@ -101,8 +101,7 @@ def require_token(
         header = request.headers.get("Authorization", "")
         caller = _read_bearer(header, find_caller) if header else sessions.find_caller()
         if caller is None:
-            if header:
-                _count_guess(guesses)
+            _count_guess(guesses, header)
             return sessions.answer_unknown() or _challenge()
         remember_caller(caller)
         needed = required_role(app, request.endpoint, request.method)
@@ -172,9 +171,9 @@ def _refuse_changes(app: Flask, endpoint: str) -> None:
         raise Forbidden("A test token may start simulations, and change nothing else.")
 
 
-def _count_guess(guesses: GuessLimit) -> None:
-    usage = guesses.count()
-    if usage.is_over:
+def _count_guess(guesses: GuessLimit, header: str) -> None:
+    usage = guesses.count() if header else None
+    if usage and usage.is_over:
         raise TooManyRequests(
             "Too many unknown tokens came from this address. A valid token still works.",
             retry_after=when_to_retry(usage),

@@ -1,7 +1,7 @@
 """Reading settings: from the environment, and secrets from a file where NAME_FILE says so."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ _PLACEHOLDER: Final = re.compile(
     r"|^[<{$\[]|[>}\]]$",
     re.IGNORECASE,
 )
+_IN_HEADERS: Final = re.compile(r"[!-~]+")
 _HOW_TO: Final = (
     "Make a good token with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 )
@@ -78,13 +79,15 @@ def require_secret(env: Env, name: str) -> str:
     """Return the secret `name`; SettingsError if there is none."""
     value = read_secret(env, name)
     if value is None:
-        raise SettingsError(f"{name} is not set. Set it, or {name}_FILE to a file that holds it.")
+        raise SettingsError(f"{name} {_is_missing(name)}.")
     return value
 
 
-def read_tokens(
-    env: Env, required: Sequence[str], optional: Sequence[str] = ()
-) -> dict[str, str]:
+def _is_missing(name: str) -> str:
+    return f"is not set. Set it, or {name}_FILE to a file that holds it"
+
+
+def read_tokens(env: Env, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, str]:
     """Return the tokens that are set, by their names.
 
     Raises: SettingsError, which names every token that is missing, short or a placeholder.
@@ -93,23 +96,21 @@ def read_tokens(
     faults = [
         f"{name} {fault}."
         for name, token in tokens.items()
-        for fault in _find_faults(token, is_required=name in required)
+        for fault in [_find_fault(token) if token else name in required and _is_missing(name)]
+        if fault
     ]
     if faults:
         raise SettingsError(" ".join([*faults, _HOW_TO]))
     return {name: token for name, token in tokens.items() if token}
 
 
-def _find_faults(token: str | None, *, is_required: bool) -> Iterator[str]:
-    """Yield the first fault of a token; the message never shows a part of the token."""
-    if token is None:
-        if is_required:
-            yield "is not set; set it, or the same name with _FILE to a file that holds it"
-    elif _PLACEHOLDER.search(token):
-        yield "is a placeholder"
-    elif len(token) < MIN_TOKEN:
-        yield f"has too few characters ({len(token)}); a token needs {MIN_TOKEN} or more"
-    elif not re.fullmatch(r"[!-~]+", token):
-        yield "has spaces, or characters beyond ASCII, which no header can hold"
-    elif len(set(token)) <= _TOO_UNIFORM:
-        yield f"has only {len(set(token))} different characters"
+def _find_fault(token: str) -> str | None:
+    """Return why the token is easily guessed, without a part of the token; or None."""
+    size, different = len(token), len(set(token))
+    faults = (
+        (_PLACEHOLDER.search(token), "is a placeholder"),
+        (size < MIN_TOKEN, f"has too few characters ({size}); a token needs {MIN_TOKEN} or more"),
+        (not _IN_HEADERS.fullmatch(token), "has spaces or characters that no header can hold"),
+        (different <= _TOO_UNIFORM, f"has only {different} different characters"),
+    )
+    return next((text for is_faulty, text in faults if is_faulty), None)

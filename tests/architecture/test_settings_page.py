@@ -39,8 +39,19 @@ def start(monkeypatch: pytest.MonkeyPatch, told: Mapping[str, str], folder: Path
     for name in EXAMPLE:
         monkeypatch.delenv(name, raising=False)
     for name, value in told.items():
+        value = "token-of-the-tests" if value.startswith("change-me") else value
         monkeypatch.setenv(name, str(folder) if name == "PUSH_DATA_DIR" else value)
     return PushSettings.from_environ(), CadenceSettings.from_environ()
+
+
+def test_the_example_s_placeholders_start_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PUSH_ADMIN_TOKEN", EXAMPLE["PUSH_ADMIN_TOKEN"])
+    monkeypatch.setenv("CADENCE_API_TOKEN", EXAMPLE["CADENCE_API_TOKEN"])
+
+    with pytest.raises(SettingsError, match=r"PUSH_ADMIN_TOKEN is a .* CADENCE_API_TOKEN is a "):
+        PushSettings.from_environ()
 
 
 def test_to_be_told_a_default_changes_nothing(

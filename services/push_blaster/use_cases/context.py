@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
@@ -20,6 +20,16 @@ from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode, delivers, is_dry
 from push_blaster.domain.executions.safeguards import Violation
+
+#: How idempotency keys begin that the system makes itself; no caller may bring such a key.
+LIVE_KEY: Final = "live:"
+SIMULATED_KEY: Final = "simulated:"
+PAGE_KEY: Final = "page/"
+#: How keys begin that test tokens bring, so that a rehearsal never stands for a live send.
+TEST_KEY: Final = "test:"
+#: How keys of callers begin that would look like one of these.
+CALLER_KEY: Final = "caller:"
+OWN_KEYS: Final = (LIVE_KEY, SIMULATED_KEY, PAGE_KEY, TEST_KEY, CALLER_KEY)
 
 
 class StepFailedError(Exception):

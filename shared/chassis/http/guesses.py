@@ -14,7 +14,7 @@ from chassis.clock import utc_now
 from chassis.http.rate_limits import Limit, RateLimiter, Usage, network_of
 
 #: Many people may share one address, and mistype.
-GUESSES: Final = Limit(requests=60, window=timedelta(minutes=5))
+GUESSES: Final = Limit(requests=100, window=timedelta(minutes=5))
 
 
 class GuessLimit:

@@ -1,7 +1,7 @@
 """Limits on how often a caller may do something.
 
-Each process counts for itself and forgets with its end, so a limit is approximate: behind N workers,
-a caller may get up to N times as much. The memory for the counts is bounded.
+Each process counts for itself and forgets with its end, so a limit is approximate: behind N
+workers, a caller may get up to N times as much. The memory for the counts is bounded.
 """
 
 from collections import OrderedDict
@@ -58,8 +58,9 @@ class RateLimiter:
         """Count a request of `caller`, unless it is beyond the limit; return what is left."""
         window = self._limit.window
         with self._lock:
-            # A clock that was set back must not shut a caller out for longer than the window.
-            before = min(max(self._paid_off.get(caller, now), now), now + window)
+            before = self._paid_off.get(caller, now)
+            if not now <= before <= now + window:  # it is long ago, or the clock was set back
+                before = now
             after = before + self._cost
             is_over = after > now + window
             self._paid_off[caller] = before if is_over else after

@@ -43,12 +43,12 @@ def test_who_is_refused_is_not_pushed_further_away() -> None:
     assert limiter.take("alice", NOON + MINUTE * 2).remaining == 9
 
 
-def test_a_clock_that_was_set_back_shuts_nobody_out_for_longer_than_the_window() -> None:
+def test_a_clock_that_was_set_back_shuts_nobody_out() -> None:
     limiter = RateLimiter(TEN)
     for _ in range(11):
         limiter.take("alice", NOON + timedelta(days=1))
 
-    assert limiter.take("alice", NOON).wait <= MINUTE
+    assert limiter.take("alice", NOON).remaining == 9
 
 
 def test_the_memory_for_callers_is_bounded_and_who_was_quiet_longest_is_forgotten() -> None:

@@ -23,11 +23,11 @@ def insert_session(
 ) -> None:
     """Insert a session that ends at the latest then, and delete those that have ended."""
     execute(connection, "DELETE FROM sessions WHERE ends_at <= %s", (now,))
-    execute(
-        connection,
-        "INSERT INTO sessions (hash, token, began_at, seen_at, ends_at) VALUES (%s, %s, %s, %s, %s)",
-        (hash_, token, now, now, ends_at),
-    )
+    sql = """
+        INSERT INTO sessions (hash, token, began_at, seen_at, ends_at)
+        VALUES (%s, %s, %s, %s, %s)
+    """
+    execute(connection, sql, (hash_, token, now, now, ends_at))
 
 
 def select_session(

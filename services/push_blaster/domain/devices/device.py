@@ -4,20 +4,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-IpAddress = IPv4Address | IPv6Address
+from push_blaster.domain.devices.special_networks import find_meant, is_special
+
 Network = IPv4Network | IPv6Network
 
 #: A URL that all parsers read in the same way: no user, no backslash, only ASCII.
 _URL: Final = re.compile(
     r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[!-\[\]-~]*)?", re.IGNORECASE
 )
-#: The network in which the last four bytes of an IPv6 address are an IPv4 address.
-_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 class DeviceKind(StrEnum):
@@ -72,18 +71,7 @@ def find_push_host_fault(url: str, hosts: Sequence[str]) -> str | None:
 
 def may_reach(address: str, allowed: Sequence[Network]) -> bool:
     """Return whether `address` is public, or lies in one of the `allowed` networks."""
-    parsed = ip_address(address.partition("%")[0])
     return all(
-        (one.is_global and not one.is_multicast) or any(one in network for network in allowed)
-        for one in _meant_by(parsed)
+        not is_special(one) or any(one in network for network in allowed)
+        for one in find_meant(ip_address(address.partition("%")[0]))
     )
-
-
-def _meant_by(address: IpAddress) -> list[IpAddress]:
-    """Return the IPv4 addresses that an IPv6 address maps to, or else the address itself."""
-    if isinstance(address, IPv4Address):
-        return [address]
-    if address in _NAT64:
-        return [IPv4Address(int(address) & 0xFFFF_FFFF)]
-    inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    return [one for one in inner if one is not None] or [address]

@@ -12,7 +12,7 @@ from push_blaster.domain.audiences.audience import read_user_ids
 from push_blaster.domain.executions.execution import Execution, Trigger
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.context import LIVE_KEY, SIMULATED_KEY, WebContext
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
 from push_blaster.use_cases.one_off.check_ad_hoc import AdHocRequest, check_ad_hoc
 
@@ -74,7 +74,7 @@ def send_what_was_tried(
         mode=Mode.LIVE,
         is_simulated=is_simulated,
         trigger=Trigger.AD_HOC,
-        idempotency_key=f"simulated:{dry_run_id}" if is_simulated else key_of_live(dry_run_id),
+        idempotency_key=f"{SIMULATED_KEY}{dry_run_id}" if is_simulated else key_of_live(dry_run_id),
     )
     return start_execution(context, document, request, now)
 
@@ -86,7 +86,7 @@ def is_ad_hoc_dry_run(execution: Execution) -> bool:
 
 def key_of_live(dry_run_id: str) -> str:
     """Return the idempotency key under which the push of a dry run is sent."""
-    return f"live:{dry_run_id}"
+    return f"{LIVE_KEY}{dry_run_id}"
 
 
 def wait_for_end(database: Database, execution: Execution, limit: timedelta) -> Execution:

@@ -16,7 +16,7 @@ from chassis.service import Routes
 from push_blaster.adapters.executions.execution_log import LogEntry
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.modes import TEST_MODES, Mode, delivers
+from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.use_cases.automations.check_automation import (
     CheckResult,
@@ -107,12 +107,13 @@ class _Tests:
             raise ValidationError({"executionId": [complaint]})
         return execution
 
-    def find_or_start(
+    def find_followed(
         self, automation_id: str, execution_id: str | None, mode: Mode
     ) -> tuple[Execution, int]:
         """Return the execution to follow, and the last entry of its log that the client has.
 
-        A client that lost the connection asks for the event stream again, and gets what follows.
+        Without an id it is the one that runs; a GET starts none. A client that lost the connection
+        asks for the event stream again, and gets what follows.
         """
         followed, _, after = request.headers.get("Last-Event-ID", "").rpartition("|")
         wanted = execution_id or followed
@@ -120,14 +121,19 @@ class _Tests:
             is_resumed = wanted == followed and after.isdigit()
             found = self.find(automation_id, wanted, mode)
             return found, int(after) if is_resumed else 0
-        if delivers(mode):
-            complaint = (
-                f"A GET sends nothing. Start it: POST /api/automation/test/{automation_id} with "
-                f'{{"mode": "{mode}"}}, then follow its executionId here.'
-            )
-            raise ValidationError({"executionId": [complaint]})
         running = self.running(automation_id, [mode])
-        return running[0] if running else self.start(automation_id, mode, None, None), 0
+        if not running:
+            raise ValidationError({"executionId": [_tell_how_to_start(automation_id, mode)]})
+        return running[0], 0
+
+
+def _tell_how_to_start(automation_id: str, mode: Mode) -> str:
+    is_live = mode is Mode.LIVE
+    path = "/api/executions" if is_live else f"/api/automation/test/{automation_id}"
+    return (
+        f"A GET sends nothing and starts nothing, and no {mode} of {automation_id!r} runs. Start "
+        f'it: POST {path} with {{"mode": "{mode}"}}, then follow its executionId here.'
+    )
 
 
 def automation_test_routes(context: WebContext) -> Routes:
@@ -172,8 +178,8 @@ def _add_start_and_log(routes: Routes, tests: _Tests) -> None:
     @routes.arguments(FollowTestSchema, location="query", as_kwargs=True)
     @routes.answers(content_type="text/event-stream")
     def follow(automation_id: str, mode: Mode, execution_id: str | None) -> Response:
-        """Follow a test's log as events; this starts a dry mode, but no mode that sends."""
-        execution, after = tests.find_or_start(automation_id, execution_id, mode)
+        """Follow a test's log as events; start the test by POST first."""
+        execution, after = tests.find_followed(automation_id, execution_id, mode)
         shape = StreamShape(lambda n: f"{execution.id}|{n}", _log_event, _farewell)
         return stream_log(tests.context.database, execution.id, after, shape)
 

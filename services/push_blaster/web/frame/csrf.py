@@ -20,9 +20,9 @@ def is_foreign() -> bool:
 
     Every browser of today says so with a form; a program that is no browser says nothing.
     """
-    site = request.headers.get("Sec-Fetch-Site")
-    if site:
-        return site not in {"same-origin", "none"}
+    sender = request.headers.get("Sec-Fetch-Site")
+    if sender:
+        return sender not in {"same-origin", "none"}
     origin = request.headers.get("Origin")
     return origin is not None and _host_of(origin) != _host_of(f"//{request.host}")
 

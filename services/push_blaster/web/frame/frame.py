@@ -12,9 +12,10 @@ from flask_bootstrap import Bootstrap5
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from chassis.bearer_auth import Role, needs_no_token, the_caller
+from chassis.bearer_auth import Role, caller_only_simulates, needs_no_token, the_caller
 from chassis.clock import utc_now
 from chassis.problems import Problem, find_problem, flatten_messages
+from push_blaster.use_cases.context import PAGE_KEY, TEST_KEY
 from push_blaster.web.frame import template_filters
 from push_blaster.web.frame.csrf import csrf_token
 
@@ -100,7 +101,8 @@ def page_routes(name: str) -> Blueprint:
 
 def once_key() -> str:
     """Return the idempotency key of the form that was sent; a form sent twice starts one thing."""
-    return f"page/{request.form['once']}"
+    key = f"{PAGE_KEY}{request.form['once']}"
+    return f"{TEST_KEY}{key}" if caller_only_simulates() else key
 
 
 def show_errors_as_pages(pages: Blueprint, problems: Problems) -> None:

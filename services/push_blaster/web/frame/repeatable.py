@@ -20,7 +20,12 @@ from push_blaster.adapters.access.idempotency_keys import (
     insert_key,
     select_request,
 )
-from push_blaster.use_cases.context import IdempotencyConflictError
+from push_blaster.use_cases.context import (
+    CALLER_KEY,
+    OWN_KEYS,
+    TEST_KEY,
+    IdempotencyConflictError,
+)
 
 
 class StartHeadersSchema(CamelSchema):
@@ -41,9 +46,10 @@ def repeatable(routes: Routes, database: Database) -> Callable[[View], View]:
     def lay_around(view: View) -> View:
         @wraps(view)
         def checked(*args: Any, **kwargs: Any) -> object:
-            key = request.headers.get("Idempotency-Key")
+            key = kwargs["idempotency_key"]
             if key is None:
                 return view(*args, **kwargs)
+            kwargs["idempotency_key"] = key = caller_key(key)
             use = KeyUse(f"{request.method} {request.url_rule}", key, _hash_request())
             return _answer_once(database, use, lambda: view(*args, **kwargs))
 
@@ -52,6 +58,13 @@ def repeatable(routes: Routes, database: Database) -> Callable[[View], View]:
         return described
 
     return lay_around
+
+
+def caller_key(key: str) -> str:
+    """Return the key of a caller, apart from the keys that the system makes itself."""
+    if caller_only_simulates():
+        return f"{TEST_KEY}{key}"
+    return f"{CALLER_KEY}{key}" if key.startswith(OWN_KEYS) else key
 
 
 def _answer_once(database: Database, use: KeyUse, answer: Callable[[], object]) -> object:

@@ -27,7 +27,7 @@ from push_blaster.use_cases.one_off.check_ad_hoc import (
     BadAdHocPushError,
 )
 from push_blaster.use_cases.one_off.send_ad_hoc import send_ad_hoc, wait_for_end
-from push_blaster.web.frame.repeatable import repeatable
+from push_blaster.web.frame.repeatable import caller_key, repeatable
 
 #: Ten million ids have about 370 MB.
 MAX_FILE: Final = 1024**3
@@ -117,7 +117,8 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
         request.max_content_length = MAX_FILE
         body = _read_body()
         mode = Mode.REAL_DRY_RUN if body["dry_run"] else Mode.LIVE
-        key = idempotency_key or body["job_id"]
+        job_id = body["job_id"]
+        key = idempotency_key or (caller_key(job_id) if job_id else None)
         try:
             execution = send_ad_hoc(
                 context,

@@ -4,6 +4,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from chassis.clock import utc_now
+from chassis.postgres import Database
+from push_blaster.adapters.executions.execution_table import end_execution
+from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.web.frame.csrf import READS
 from tests.builders import a_document
 from tests.people import ALICE
@@ -116,11 +120,47 @@ def test_an_idempotency_key_of_a_simulation_is_none_of_a_real_start(
     client: FlaskClient, rehearsal: FlaskClient, news: str
 ) -> None:
     headers = {"Idempotency-Key": "monday"}
-    rehearsal.post("/api/executions", json={"automationId": "news"}, headers=headers)
+    body = {"automationId": "news"}
+    rehearsed = rehearsal.post("/api/executions", json=body, headers=headers)
 
     real = client.post("/api/executions", json={"automationId": "news"}, headers=headers)
 
-    assert real.status_code == 422
+    assert real.status_code == 202
+    assert real.get_json()["id"] != rehearsed.get_json()["id"]
+
+
+def test_a_test_token_cannot_take_the_key_under_which_a_dry_run_goes_live(
+    app: Flask, client: FlaskClient, rehearsal: FlaskClient, news: str, database: Database
+) -> None:
+    push = {"title": "Hi", "body": "Text", "layerId": 3, "userIds": [str(ALICE)], "dryRun": True}
+    dry_run = client.post("/api/send-push", json=push).get_json()["jobId"]
+    for key in (f"live:{dry_run}", f"simulated:{dry_run}"):
+        for caller in (rehearsal, client):
+            caller.post(
+                "/api/executions", json={"automationId": "news"}, headers={"Idempotency-Key": key}
+            )
+            body = {"title": "Ho", "body": "Text", "layerId": 3, "userIds": [str(ALICE)]}
+            caller.post("/api/send-push", json={**body, "jobId": key})
+    with database.transaction() as connection:
+        assert end_execution(connection, dry_run, RUNNING, (Phase.COMPLETED, ""), utc_now())
+
+    sent = Visitor(app, "operator").post(f"/send/{dry_run}")
+
+    assert sent.status_code == 303
+    execution = client.get(f"/api{sent.location}").get_json()
+    assert execution["mode"] == "live"
+    assert execution["pushes"][0]["title"] == "Hi"
+
+
+def test_a_page_sent_by_a_test_token_stands_for_no_page_of_others(
+    app: Flask, secret: str, news: str
+) -> None:
+    rehearsed = Visitor(app, secret).post("/automations/news/run", once="1")
+
+    real = Visitor(app, "operator").post("/automations/news/run", once="1")
+
+    assert real.status_code == rehearsed.status_code == 303
+    assert real.location != rehearsed.location
 
 
 def test_pages_mark_a_simulation(app: Flask, secret: str, news: str) -> None:

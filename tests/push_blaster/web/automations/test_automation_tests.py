@@ -14,6 +14,7 @@ from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.executions.execution_table import end_execution
 from push_blaster.adapters.operations.engine_table import beat
+from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from tests.builders import a_document
 from tests.people import ALICE
@@ -168,10 +169,24 @@ def test_a_line_that_breaks_is_taken_up_where_it_was_and_starts_nothing_anew(
     assert len(client.get("/api/executions").get_json()["executions"]) == 1
 
 
-def test_a_dry_mode_is_started_by_following_it_and_joined_by_the_next(
+@pytest.mark.parametrize("mode", sorted(Mode))
+def test_a_get_starts_nothing_and_says_how_to_start_a_test(client: FlaskClient, mode: str) -> None:
+    create(client)
+
+    told = client.get(f"{TEST}/news?mode={mode}")
+    client.head(f"{TEST}/news?mode={mode}")
+
+    assert told.status_code == 400
+    path = "executions" if mode == "live" else "automation/test/news"
+    assert f'POST /api/{path} with {{"mode": "{mode}"}}' in told.get_json()["detail"]
+    assert client.get("/api/executions").get_json()["executions"] == []
+
+
+def test_a_test_that_runs_is_followed_by_everybody_who_asks_for_its_mode(
     client: FlaskClient, database: Database
 ) -> None:
     create(client)
+    start(client, "real-dry-run")
     first = client.get(f"{TEST}/news?mode=real-dry-run", buffered=False)
     second = client.get(f"{TEST}/news?mode=real-dry-run", buffered=False)
 
