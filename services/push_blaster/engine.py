@@ -36,6 +36,7 @@ from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.engine_probes import make_engine_probes, serve_probes
 from push_blaster.settings import PushSettings
 from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
+from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.use_cases.automations.follow_files import FileFollower
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
 from push_blaster.use_cases.cadence.track_sends import track_sends
@@ -43,6 +44,7 @@ from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
+from push_blaster.use_cases.executions.stop_execution import end_stopped_executions
 from push_blaster.use_cases.operations.send_notices import Channel, send_notices
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
@@ -119,6 +121,7 @@ class _Engine:
         self._dead_after = settings.engine.dead_after
         self._clock = Clock(context.database)
         self._follower = FileFollower(files, context.database)
+        self._control = Control(files, context.database)
         self._alerts = settings.alerts
         self._heartbeat = Heartbeat(ClockWatch(files, context.database), self._ping)
         self._threads = (
@@ -218,11 +221,13 @@ class _Engine:
     def _run_maintenance(self) -> None:
         with self._context.database.transaction() as connection:
             delete_engines(connection, utc_now() - timedelta(hours=1))
+        end_stopped_executions(self._context.database, utc_now())
         close_batches(self._context)
         track_sends(self._context)
         count_over_cap(self._context)
         tidy_runs(self._context)
         self._follower.look(utc_now())
+        self._control.finish_emergency_stop(utc_now())
 
     async def _notify(self) -> None:
         """Send notices to webhooks; no other duty waits for a slow receiver."""

@@ -1,18 +1,73 @@
-"""Health: every part has a ping, and the route calls all of them."""
+"""Health: every part is asked side by side, and a part that hangs delays no answer."""
 
+import threading
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import Any, Final
 
-Ping = Callable[[], None]
+Ping = Callable[[], object]
+
+#: How long all parts together may take to answer.
+ANSWER_S: Final = 1.5
 
 
-def check_parts(pings: Mapping[str, Ping]) -> dict[str, str]:
-    """Return per part "ok", or the error that its ping raised."""
-    return {name: _check(ping) for name, ping in pings.items()}
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What parts answered, and why others did not, by their names."""
+
+    values: Mapping[str, Any]
+    faults: Mapping[str, str]
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Return, for each part, "ok" or what is wrong."""
+        return {**dict.fromkeys(self.values, "ok"), **self.faults}
 
 
-def _check(ping: Ping) -> str:
+class Questions:
+    """Asks parts, each in a thread of its own, which a part that hangs keeps.
+
+    Such a part is not asked again before it has answered, so that it keeps no second thread.
+    """
+
+    def __init__(self, questions: Mapping[str, Ping], answer_s: float = ANSWER_S) -> None:
+        """Take the question of each part: a function that returns its answer, or raises."""
+        self._questions = questions
+        self._answer_s = answer_s
+        self._asked: dict[str, tuple[Future[Any], float]] = {}
+        self._lock = threading.Lock()
+
+    def ask(self) -> Answers:
+        """Return within `answer_s` what the parts answer until then."""
+        with self._lock:
+            asked = {name: self._ask(name) for name in self._questions}
+        wait([future for future, _ in asked.values()], self._answer_s)
+        faults = {name: fault for name, own in asked.items() if (fault := _find_fault(*own))}
+        values = {name: own[0].result() for name, own in asked.items() if name not in faults}
+        return Answers(values, faults)
+
+    def _ask(self, name: str) -> tuple[Future[Any], float]:
+        """Return the open question to a part, or a new one, and when it was asked."""
+        known = self._asked.get(name)
+        if known is None or known[0].done():
+            known = Future[Any](), time.monotonic()
+            self._asked[name] = known
+            work = (known[0], self._questions[name])
+            threading.Thread(target=_answer, args=work, daemon=True, name=f"ask-{name}").start()
+        return known
+
+
+def _answer(future: "Future[Any]", question: Ping) -> None:
     try:
-        ping()
+        future.set_result(question())
     except Exception as error:  # noqa: BLE001 - health reports every error, and goes on
-        return str(error) or type(error).__name__
-    return "ok"
+        future.set_exception(error)
+
+
+def _find_fault(future: "Future[Any]", asked_at: float) -> str | None:
+    if not future.done():
+        return f"no answer for {time.monotonic() - asked_at:.1f} s"
+    error = future.exception()
+    return (str(error) or type(error).__name__) if error else None

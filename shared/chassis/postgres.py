@@ -108,9 +108,10 @@ class Pool(Generic[AnyConnection]):
         return self._connect()  # type: ignore[no-any-return]  # by its dialect
 
     @contextmanager
-    def transaction(self) -> Iterator[AnyConnection]:
+    def transaction(self, waits_for_locks: timedelta | None = None) -> Iterator[AnyConnection]:
         """Lend a connection; commit when the block ends, roll back when it raises.
 
+        Units:  a statement that waits for a lock for longer than `waits_for_locks` is given up.
         Raises: DatabaseAwayError if no connection could be had, or it was lost on the way, or the
         database takes no writes; PoolFullError if all connections were in use;
         ValueRefusedError, DatabaseFaultError if a statement failed; ClientGoneError if the
@@ -120,6 +121,9 @@ class Pool(Generic[AnyConnection]):
         connection: Any = lent.driver_connection
         try:
             with working_for_client(connection):
+                if waits_for_locks is not None:
+                    wait_ms = int(waits_for_locks.total_seconds() * 1_000)
+                    connection.cursor().execute(f"SET LOCAL lock_timeout = {wait_ms}")
                 yield connection
                 lent.commit()
         except BaseException as error:

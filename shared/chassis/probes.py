@@ -6,7 +6,7 @@ from flask import Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from chassis.bearer_auth import needs_no_token
-from chassis.health import Ping, check_parts
+from chassis.health import Ping, Questions
 from chassis.metrics import Gauge, write_metrics
 from chassis.service import Routes
 
@@ -20,6 +20,7 @@ def probe_routes(
     present figures of the service.
     """
     routes = Routes("probes", __name__, description="What machines ask")
+    parts = Questions(needed)
 
     @routes.route("/health/live", methods=["GET"])
     @needs_no_token
@@ -34,7 +35,7 @@ def probe_routes(
     @routes.answers(503)
     def read_ready() -> Response:
         """Answer whether the process can serve requests; 503 while it cannot."""
-        found = check_parts(needed)
+        found = parts.ask().states
         is_ready = all(state == "ok" for state in found.values())
         response = jsonify({"status": "ready" if is_ready else "unready", "parts": found})
         response.status_code = 200 if is_ready else 503

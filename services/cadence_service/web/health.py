@@ -8,7 +8,7 @@ from flask import Response, jsonify
 from cadence_contract import HEALTH_PATH
 from chassis.bearer_auth import needs_no_token
 from chassis.clock import utc_now
-from chassis.health import check_parts
+from chassis.health import Questions
 from chassis.postgres import BulkDatabase
 from chassis.service import Routes
 
@@ -16,6 +16,7 @@ from chassis.service import Routes
 def health_routes(database: BulkDatabase) -> Routes:
     """Return the route that shows, without a token, how the service is."""
     routes = Routes("health", __name__, description="Health")
+    parts = Questions({"database": database.ping})
 
     @routes.route(HEALTH_PATH, methods=["GET"])
     @needs_no_token
@@ -23,7 +24,7 @@ def health_routes(database: BulkDatabase) -> Routes:
     @routes.answers(503)
     def read_health() -> Response:
         """Show the health of the service; 503 while its database is away."""
-        state = check_parts({"database": database.ping})["database"]
+        state = parts.ask().states["database"]
         is_healthy = state == "ok"
         body: dict[str, Any] = {
             "status": "healthy" if is_healthy else "degraded",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -13,6 +13,7 @@ from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.devices.device_source import DeviceSource
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.violation_table import insert_violation
+from push_blaster.adapters.operations.execution_stops import is_stopped
 from push_blaster.adapters.transports.dry_run_transport import DryRunTransport
 from push_blaster.adapters.transports.simulated_transport import SimulatedTransport
 from push_blaster.domain.delivery.transport import PushTransport
@@ -30,6 +31,8 @@ TEST_KEY: Final = "test:"
 #: How keys of callers begin that would look like one of these.
 CALLER_KEY: Final = "caller:"
 OWN_KEYS: Final = (LIVE_KEY, SIMULATED_KEY, PAGE_KEY, TEST_KEY, CALLER_KEY)
+#: How long a look at the database waits for the lock of another transaction.
+LOCK_WAIT: Final = timedelta(milliseconds=200)
 
 
 class StepFailedError(Exception):
@@ -157,11 +160,15 @@ def report_within(
 
 
 def watch_for_stop(
-    context: StepContext, is_ours: Callable[[Connection], bool], every_s: float = 0.25
+    context: StepContext,
+    execution_id: str | None,
+    is_ours: Callable[[Connection], bool],
+    every_s: float = 0.25,
 ) -> Callable[[], bool]:
     """Return a function that says whether to stop; it asks the database every `every_s` seconds.
 
-    While the database is away, nobody can have stopped the step, so it continues.
+    While the database is away, or somebody else has locked the rows that `is_ours` reads, nobody
+    can have stopped the step, so it continues; a stop of `execution_id` waits for no lock.
     """
     asked_at = context.clock()
     stopped = False
@@ -173,16 +180,19 @@ def watch_for_stop(
         now = context.clock()
         if (now - asked_at).total_seconds() >= every_s:
             asked_at = now
-            stopped = not _ask(context.database, is_ours)
+            stopped = not _ask(context.database, execution_id, is_ours)
         return stopped
 
     return should_stop
 
 
-def _ask(database: Database, is_ours: Callable[[Connection], bool]) -> bool:
+def _ask(
+    database: Database, execution_id: str | None, is_ours: Callable[[Connection], bool]
+) -> bool:
     try:
-        with database.transaction() as connection:
-            return is_ours(connection)
+        with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+            is_wanted = execution_id is None or not is_stopped(connection, execution_id)
+            return is_wanted and is_ours(connection)
     except DatabaseAwayError:
         return True
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from prometheus_client import multiprocess
 
-worker_class: Final = "gthread"
+worker_class: Final = "chassis.http.health_first.HealthFirst"
 threads: Final = 8
 timeout: Final = 120
 graceful_timeout: Final = 30

@@ -18,7 +18,7 @@ import pytest
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import StoredAutomation
-from push_blaster.adapters.executions.execution_table import end_execution
+from push_blaster.adapters.operations.execution_stops import end_execution
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
 from push_blaster.use_cases.schedule.open_executions import Clock

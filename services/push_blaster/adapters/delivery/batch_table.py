@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_one, fetch_value, insert_many
+from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.domain.audiences.audience import Batch
 from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.delivery.rate_limit import PER_BATCH
@@ -49,12 +50,12 @@ def insert_batches(
 
 #: `paced` ranks the open batches of executions that have a rate of their own: batches that are
 #: dispatched, or rest between two turns, come first.
-_DISPATCH: Final = """
+_DISPATCH: Final = f"""
       WITH live AS MATERIALIZED (
-           SELECT id, ceil((snapshot #>> '{settings,ratePerMinute}')::numeric
+           SELECT id, ceil((snapshot #>> '{{settings,ratePerMinute}}')::numeric
                            / %(per_batch)s) AS at_once
              FROM executions
-            WHERE phase = 'live_execution'),
+            WHERE phase = 'live_execution' AND {NOT_STOPPED}),
            paced AS MATERIALIZED (
            SELECT b.execution_id, b.position, b.batch, live.at_once,
                   row_number() OVER (
@@ -86,7 +87,7 @@ _DISPATCH: Final = """
                    WHERE done_at IS NULL AND handed_out_at >= %(again_before)s))
               FOR UPDATE OF b SKIP LOCKED)
     RETURNING execution_id, position, batch
-"""
+"""  # noqa: S608 - a constant
 
 
 def dispatch_batches(
@@ -111,15 +112,16 @@ def take_batch(connection: Connection, key: BatchKey, taken_by: str) -> TakenBat
     """
     return fetch_one(
         connection,
-        """
+        f"""
         UPDATE send_batches b
            SET fence = b.fence + 1, taken_by = %(taken_by)s
-          FROM executions e
+          FROM executions
          WHERE b.execution_id = %(execution_id)s AND b.position = %(position)s
            AND b.batch = %(number)s AND b.done_at IS NULL
-           AND e.id = b.execution_id AND e.phase = 'live_execution'
+           AND executions.id = b.execution_id AND executions.phase = 'live_execution'
+           AND {NOT_STOPPED}
         RETURNING b.start_offset, b.row_count, b.fence, b.failures
-        """,
+        """,  # noqa: S608 - a constant
         {**key._asdict(), "taken_by": taken_by},
         make=lambda offset, rows, fence, failures: TakenBatch(
             key=key, offset=offset, rows=rows, fence=fence, failures=failures
@@ -134,7 +136,8 @@ def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool
     """
     is_live = fetch_value(
         connection,
-        "SELECT true FROM executions WHERE id = %s AND phase = 'live_execution' FOR SHARE",
+        "SELECT true FROM executions"  # noqa: S608 - a constant
+        f" WHERE id = %s AND phase = 'live_execution' AND {NOT_STOPPED} FOR SHARE",
         (batch.key.execution_id,),
     )
     return bool(is_live) and _update_taken(

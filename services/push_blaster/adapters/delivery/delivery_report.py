@@ -70,28 +70,42 @@ def keep_counts(connection: Connection, page: LedgerPage) -> None:
 
 def select_ledger_counts(connection: Connection, execution_id: str) -> dict[int, LedgerCounts]:
     """Return the live counts of the ledger, by the position of the push."""
+    return select_counts_of(connection, [execution_id]).get(execution_id, {})
+
+
+def select_counts_of(
+    connection: Connection, execution_ids: Sequence[str]
+) -> dict[str, dict[int, LedgerCounts]]:
+    """Return the live counts of the ledger, by execution and by the position of the push."""
     rows = fetch_all(
         connection,
         f"""
-        SELECT position, state, rule, variant, sum(users)::int, sum(doubtful)::int
-          FROM (SELECT b.position, c.*
+        SELECT execution_id, position, state, rule, variant, sum(users)::int, sum(doubtful)::int
+          FROM (SELECT b.execution_id, b.position, c.*
                   FROM send_batches b, jsonb_to_recordset(b.counts)
                        AS c (state text, rule text, variant text, users int, doubtful int)
-                 WHERE b.execution_id = %(id)s AND b.counts IS NOT NULL
+                 WHERE b.execution_id = ANY(%(ids)s) AND b.counts IS NOT NULL
                  UNION ALL
-                SELECT b.position, c.*
+                SELECT b.execution_id, b.position, c.*
                   FROM send_batches b, LATERAL ({_COUNTED}) c
-                 WHERE b.execution_id = %(id)s AND b.counts IS NULL AND b.fence > 0) counted
-         GROUP BY 1, 2, 3, 4
+                 WHERE b.execution_id = ANY(%(ids)s) AND b.counts IS NULL AND b.fence > 0) counted
+         GROUP BY 1, 2, 3, 4, 5
         """,  # noqa: S608 - a constant
-        {"id": execution_id},
+        {"ids": list(execution_ids)},
         make=_CountedUsers,
     )
-    positions = {row.position for row in rows}
-    return {at: _add_up([row for row in rows if row.position == at]) for at in positions}
+    counted: defaultdict[str, defaultdict[int, list[_CountedUsers]]]
+    counted = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        counted[row.execution_id][row.position].append(row)
+    return {
+        execution_id: {at: _add_up(users) for at, users in by_position.items()}
+        for execution_id, by_position in counted.items()
+    }
 
 
 class _CountedUsers(NamedTuple):
+    execution_id: str
     position: int
     state: str
     rule: str | None

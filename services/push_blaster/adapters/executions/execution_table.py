@@ -1,6 +1,6 @@
 """The tables `executions`, `execution_phases` and `execution_pushes`: every change to them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,12 +10,12 @@ from psycopg2.extras import Json
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_value, fetch_values
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.adapters.operations.outbox import insert_alert
 from push_blaster.domain.executions.execution import (
     Execution,
     PushAudience,
     PushProgress,
-    PushStatus,
     Trigger,
 )
 from push_blaster.domain.executions.modes import Mode
@@ -95,7 +95,8 @@ def take_execution(connection: Connection, execution_id: str) -> Execution | Non
     """
     taken = execute(
         connection,
-        "UPDATE executions SET fence = fence + 1 WHERE id = %s AND ended_at IS NULL",
+        "UPDATE executions SET fence = fence + 1"  # noqa: S608 - a constant
+        f" WHERE id = %s AND ended_at IS NULL AND {NOT_STOPPED}",
         (execution_id,),
     )
     return select_execution(connection, execution_id) if taken else None
@@ -105,17 +106,17 @@ def holds_execution(connection: Connection, execution: Execution) -> bool:
     """Return whether the fence still stands; until the transaction ends nobody can raise it."""
     held = fetch_value(
         connection,
-        """
+        f"""
         SELECT true FROM executions
-         WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
+         WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL AND {NOT_STOPPED}
            FOR SHARE
-        """,
+        """,  # noqa: S608 - a constant
         {"id": execution.id, "fence": execution.fence},
     )
     return bool(held)
 
 
-_SAVE: Final = """
+_SAVE: Final = f"""
     UPDATE executions
        SET phase = %(phase)s,
            due_at = %(due_at)s,
@@ -125,8 +126,8 @@ _SAVE: Final = """
            approval_reason = %(approval_reason)s,
            uncapped_reason = coalesce(uncapped_reason, %(uncapped_reason)s),
            ended_at = %(ended_at)s
-     WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL
-"""
+     WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL AND {NOT_STOPPED}
+"""  # noqa: S608 - a constant
 
 
 def save_execution(
@@ -169,60 +170,26 @@ def mark_uncapped(connection: Connection, execution_id: str, reason: str) -> boo
     return execute(connection, sql, (reason, execution_id)) == 1
 
 
-def end_execution(
-    connection: Connection,
-    execution_id: str,
-    phases: Collection[Phase],
-    end: tuple[Phase, str],
-    now: datetime,
-) -> bool:
-    """End the execution if it is in one of `phases`, whoever works on it; False if it is not.
-
-    Shape: `end` is the terminal phase and the reason. Nothing can be claimed for it afterwards.
-    """
-    phase, reason = end
-    ended = execute(
-        connection,
-        """
-        UPDATE executions
-           SET phase = %(phase)s, reason = %(reason)s, due_at = NULL, ended_at = %(now)s,
-               fence = fence + 1
-         WHERE id = %(id)s AND phase = ANY(%(phases)s)
-        """,
-        {"id": execution_id, "phase": phase, "phases": list(phases), "reason": reason, "now": now},
-    )
-    if not ended:
-        return False
-    status = PushStatus.CANCELLED if phase is Phase.CANCELLED else PushStatus.FAILED
-    execute(
-        connection,
-        """
-        UPDATE execution_pushes
-           SET status = %(status)s, ended_at = %(now)s
-         WHERE execution_id = %(id)s AND ended_at IS NULL
-        """,
-        {"id": execution_id, "now": now, "status": status},
-    )
-    _insert_phase(connection, execution_id, phase, now)
-    return True
-
-
 def select_running_ids(
     connection: Connection,
     automation_id: str,
     phases: Collection[Phase],
     mode: Mode | None = None,
 ) -> list[str]:
-    """Return the ids of the automation's executions in one of `phases`, of `mode` or of any."""
+    """Return the automation's executions in one of `phases`, of `mode` or of any, by their ids.
+
+    What is stopped runs no more, even if its row does not say so yet.
+    """
     return fetch_values(
         connection,
-        """
+        f"""
         SELECT id FROM executions
          WHERE automation_id = %(automation_id)s AND ended_at IS NULL
            AND phase = ANY(%(phases)s)
            AND (%(mode)s IS NULL OR mode = %(mode)s)
+           AND {NOT_STOPPED}
          ORDER BY slot
-        """,
+        """,  # noqa: S608 - a constant
         {"automation_id": automation_id, "phases": list(phases), "mode": mode},
     )
 
@@ -240,10 +207,10 @@ def select_scheduled(connection: Connection, phases: Collection[Phase]) -> dict[
     return dict(rows)
 
 
-def select_running_automations(connection: Connection) -> list[str]:
-    """Return the ids of the automations that have an execution which has not ended."""
-    sql = "SELECT DISTINCT automation_id FROM executions WHERE ended_at IS NULL"
-    return sorted(fetch_values(connection, sql))
+def select_automations(connection: Connection, execution_ids: Sequence[str]) -> dict[str, str]:
+    """Return the automation of each execution."""
+    sql = "SELECT id, automation_id FROM executions WHERE id = ANY(%s) ORDER BY automation_id, slot"
+    return dict(fetch_all(connection, sql, (list(execution_ids),)))
 
 
 def count_running(connection: Connection) -> int:
@@ -267,12 +234,12 @@ def dispatch_executions(connection: Connection, now: datetime, again_before: dat
     """
     due = fetch_all(
         connection,
-        """
+        f"""
         UPDATE executions
            SET handed_out_at = %(now)s
          WHERE id IN (
                SELECT id FROM executions
-                WHERE due_at <= %(now)s
+                WHERE due_at <= %(now)s AND {NOT_STOPPED}
                   AND phase = ANY(%(phases)s) AND mode = ANY(%(modes)s)
                   AND (handed_out_at IS NULL OR handed_out_at < due_at
                        OR handed_out_at < %(again_before)s)
@@ -280,7 +247,7 @@ def dispatch_executions(connection: Connection, now: datetime, again_before: dat
                 LIMIT 500
                   FOR UPDATE SKIP LOCKED)
         RETURNING due_at, id
-        """,
+        """,  # noqa: S608 - a constant
         {"now": now, "again_before": again_before, "phases": list(Phase), "modes": list(Mode)},
     )
     return [execution_id for _, execution_id in sorted(due)]

@@ -61,7 +61,8 @@ class LatestRun:
 _Row = Mapping[str, Any]
 _COLUMNS: Final = """
     id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
-    uncapped_reason, approval_reason, resumes, snapshot, created_at, ended_at
+    uncapped_reason, approval_reason, resumes, snapshot, created_at, ended_at,
+    (SELECT asked_at FROM execution_stops WHERE execution_id = executions.id) AS stop_asked_at
 """
 
 

@@ -105,6 +105,7 @@ class Execution:
     due_at: datetime | None = None
     live_at: datetime | None = None
     ended_at: datetime | None = None
+    stop_asked_at: datetime | None = None
     failures: int = 0
     reason: str | None = None
     approval_reason: str | None = None
@@ -135,12 +136,17 @@ class Execution:
     @property
     def can_cancel(self) -> bool:
         """Whether the execution is not live yet, so that a cancel stops all of it."""
-        return self.phase in BEFORE_LIVE
+        return self.phase in BEFORE_LIVE and not self.is_stopping
 
     @property
     def can_stop(self) -> bool:
         """Whether there is anything to stop."""
-        return not self.has_ended
+        return not self.has_ended and not self.is_stopping
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the execution is stopped, and another transaction still holds its row."""
+        return self.stop_asked_at is not None and not self.has_ended
 
     @property
     def can_resume(self) -> bool:

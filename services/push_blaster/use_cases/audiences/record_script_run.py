@@ -39,7 +39,8 @@ def run_and_record(
         return is_wanted(connection) and keep_run(connection, record.id, context.clock())
 
     try:
-        refused = run_script(script, run, watch_for_stop(context, goes_on), log_line)
+        should_stop = watch_for_stop(context, record.execution_id, goes_on)
+        refused = run_script(script, run, should_stop, log_line)
     except ScriptFailedError as error:
         _end(
             context,

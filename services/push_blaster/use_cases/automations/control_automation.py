@@ -1,30 +1,45 @@
 """Control one automation or all: pause, resume, cancel pending executions, stop running ones."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+import structlog
+
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles
-from push_blaster.adapters.automations.document_files import StaleVersionError
+from push_blaster.adapters.automations.document_files import (
+    DocumentNotFoundError,
+    StaleVersionError,
+)
 from push_blaster.adapters.executions.execution_table import select_running_ids
+from push_blaster.adapters.operations.emergency_stops import (
+    finish_emergency_stops,
+    select_unfinished,
+)
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
+from push_blaster.domain.executions.funnel import Funnel
+from push_blaster.domain.executions.phase import BEFORE_LIVE, Phase
 from push_blaster.use_cases.automations.change_automation import edit_automation
 from push_blaster.use_cases.executions.stop_execution import (
-    CannotStopError,
-    Receipt,
     cancel_pending,
-    end_everything,
-    stop_execution,
+    drain,
+    stop_every_execution,
+    stop_running,
 )
+
+log = structlog.get_logger()
 
 #: How often a change of status is tried again while somebody else saves the automation.
 ATTEMPTS: Final = 10
+#: How long an emergency stop waits for the automations to be paused before it answers.
+PAUSING_S: Final = 0.3
 
 
 class Action(StrEnum):
@@ -42,11 +57,14 @@ class NothingToDoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Controlled:
-    """The result of an action: the document, the cancelled and the stopped executions."""
+    """The result of an action: the document, the cancelled and the stopped executions.
+
+    Shape: `stopped` has, for each execution, what it had sent.
+    """
 
     document: Mapping[str, Any]
     cancelled: tuple[str, ...] = ()
-    stopped: tuple[Receipt, ...] = ()
+    stopped: Mapping[str, Funnel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,45 +109,81 @@ class Control:
 
     def emergency_stop(self, automation_id: str, reason: str, now: datetime) -> Controlled:
         """Stop every execution in any phase, and pause the automation."""
-        return self._emergency_stop(automation_id, reason, now, ())
+        is_scheduled = read_automation(self.files.load(automation_id)).is_scheduled
+        # Pause first, so that the clock starts nothing new meanwhile; stop the executions even if
+        # the file cannot be written.
+        try:
+            changes = {"status": "paused"} if is_scheduled else {}
+            paused = self._set_status(automation_id, changes, reason, now)
+        finally:
+            stopped = stop_running(self.database, automation_id, reason, now)
+        return replace(paused, stopped=stopped)
 
     def stop_everything(self, reason: str, now: datetime) -> list[Controlled]:
         """Stop and pause every automation that runs or is scheduled; safe to repeat.
 
+        One statement stops all executions. Writing the files takes time: what is not paused after
+        `PAUSING_S` is `pausing` in the answer, and the clock opens nothing for it any more.
         Executions of an automation whose file is missing or broken are stopped too.
         """
-        # Stop everything before the first receipt or file is written, because those take time.
-        running = end_everything(self.database, reason, now)
+        stopped = stop_every_execution(self.database, reason, now)
+        totals = drain(self.database, list(stopped), now)
         known = self.files.read_all()
+        pool = ThreadPoolExecutor(1)
+        paused: list[str] = []
+        pausing = pool.submit(self.finish_emergency_stop, now, paused.append)
+        pool.shutdown(wait=False)
+        with suppress(TimeoutError):
+            pausing.result(PAUSING_S)
+        done = defaultdict[str, dict[str, Funnel]](dict)
+        for execution_id, automation_id in stopped.items():
+            done[automation_id][execution_id] = totals[execution_id]
         scheduled = [id_ for id_, stored in known.items() if stored.automation.is_scheduled]
-        done = []
-        for automation_id in dict.fromkeys([*running, *scheduled]):
-            if automation_id in known:
-                ended = running.get(automation_id, ())
-                done.append(self._emergency_stop(automation_id, reason, now, ended))
+        statuses = {id_: stored.automation.status for id_, stored in known.items()}
+        statuses |= dict.fromkeys(scheduled, "pausing") | dict.fromkeys(paused, "paused")
+        return [
+            Controlled({"id": id_, "status": statuses.get(id_, "lost")}, stopped=done.get(id_, {}))
+            for id_ in dict.fromkeys([*done, *scheduled])
+        ]
+
+    def finish_emergency_stop(
+        self, now: datetime, note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Pause what an emergency stop has not paused yet; a process that died left it so.
+
+        Shape: `note` is told the id of each automation that is paused now.
+        """
+        with self.database.transaction() as connection:
+            stop = select_unfinished(connection)
+        if stop is None:
+            return
+        active = [i for i, stored in self.files.read_all().items() if stop.stops(stored.automation)]
+        failures = []
+        for automation_id in active:
+            failure = self._try_to_pause(automation_id, stop.reason, now)
+            if failure:
+                failures.append(failure)
             else:
-                lost = {"id": automation_id, "status": "lost"}
-                stopped = self._stop_running(automation_id, reason, now, running[automation_id])
-                done.append(Controlled(lost, stopped=stopped))
-        return done
+                note(automation_id)
+        if failures:
+            raise failures[0]
+        with self.database.transaction() as connection:
+            finish_emergency_stops(connection, stop, now)
+
+    def _try_to_pause(self, automation_id: str, reason: str, now: datetime) -> Exception | None:
+        """Pause the automation; return the error if its file cannot be written."""
+        try:
+            with suppress(DocumentNotFoundError):  # it was deleted meanwhile
+                self._set_status(automation_id, {"status": "paused"}, reason, now)
+        except Exception as error:
+            log.exception("automation_not_paused", automation=automation_id)
+            return error
+        return None
 
     def running(self, automation_id: str, phases: Collection[Phase]) -> list[str]:
         """Return the ids of the automation's executions in one of `phases`, oldest first."""
         with self.database.transaction() as connection:
             return select_running_ids(connection, automation_id, phases)
-
-    def _emergency_stop(
-        self, automation_id: str, reason: str, now: datetime, ended: Collection[str]
-    ) -> Controlled:
-        is_scheduled = read_automation(self.files.load(automation_id)).is_scheduled
-        # Pause first, so that the clock starts nothing new meanwhile; stop the executions even if
-        # the file cannot be written.
-        status = {"status": "paused"} if is_scheduled else {}
-        try:
-            paused = self._set_status(automation_id, status, reason, now)
-        finally:
-            stopped = self._stop_running(automation_id, reason, now, ended)
-        return Controlled(paused.document, paused.cancelled, stopped)
 
     def _set_status(
         self, automation_id: str, changes: Mapping[str, Any], reason: str, now: datetime
@@ -149,18 +203,6 @@ class Control:
                 return Controlled(change.document, tuple(cancelled))
         change = edit_automation(self.files, automation_id, changes, cancel, now)
         return Controlled(change.document, tuple(cancelled))
-
-    def _stop_running(
-        self, automation_id: str, reason: str, now: datetime, ended: Collection[str]
-    ) -> tuple[Receipt, ...]:
-        """Stop running executions; return receipts for them, and for those in `ended`."""
-        receipts = []
-        for execution_id in [*ended, *self.running(automation_id, RUNNING)]:
-            try:
-                receipts.append(stop_execution(self.database, execution_id, reason, now))
-            except CannotStopError:
-                continue  # it has ended by itself meanwhile
-        return tuple(receipts)
 
 
 def find_actions(automation: Automation, running_phases: set[Phase]) -> list[Action]:

@@ -30,8 +30,8 @@ from push_blaster.adapters.delivery.delivery_ledger import (
 )
 from push_blaster.adapters.delivery.delivery_report import keep_counts
 from push_blaster.adapters.executions.execution_log import append_log
-from push_blaster.adapters.executions.execution_table import end_execution
 from push_blaster.adapters.executions.execution_view import NewerExecutionError, select_execution
+from push_blaster.adapters.operations.execution_stops import end_execution
 from push_blaster.domain.automations.automation import InDoubtPolicy
 from push_blaster.domain.delivery.ledger import BatchKey, LedgerState
 from push_blaster.domain.delivery.message import Message, Outcome
@@ -128,7 +128,7 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
     def may_send(connection: Connection) -> bool:
         return keep_batch(connection, batch, context.clock())
 
-    should_stop = watch_for_stop(context, may_send, every_s=0.5)
+    should_stop = watch_for_stop(context, execution.id, may_send, every_s=0.5)
     task = SendTask(
         page=page,
         may_send=may_send,
@@ -311,5 +311,4 @@ def _give_up(
     execution_id, reason, now = batch.key.execution_id, str(failure), context.clock()
     with context.database.transaction() as connection:
         end = (Phase.FAILED, reason)
-        if end_execution(connection, execution_id, {Phase.LIVE_EXECUTION}, end, now):
-            append_log(connection, execution_id, Phase.FAILED, reason, now, LogLevel.ERROR)
+        end_execution(connection, execution_id, {Phase.LIVE_EXECUTION}, end, now)

@@ -22,6 +22,7 @@ from push_blaster.adapters.delivery.delivery_ledger import (
 )
 from push_blaster.adapters.delivery.outcome_journal import PageJournal
 from push_blaster.adapters.delivery.send_metrics import count_outcomes
+from push_blaster.adapters.operations.execution_stops import is_stopped
 from push_blaster.domain.delivery.ledger import LedgerPage, Refusal
 from push_blaster.domain.delivery.message import (
     FINAL,
@@ -91,6 +92,7 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
             begun += allowed
             task.keep_slots()
             claimed = _claim(context, task, chunk)
+            _check_not_stopped(context, task.page, recorder, claimed)
             task.tally(_send_claimed(context, task, recorder, claimed))
             if task.should_stop():
                 raise StepStoppedError("stopped between messages")
@@ -153,6 +155,21 @@ def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> li
             claim_again(connection, task.page, again)
             claimed.update(again)
     return [message for message in chunk if message.user_id in claimed]
+
+
+def _check_not_stopped(
+    context: StepContext, page: LedgerPage, recorder: OutcomeRecorder, claimed: Sequence[Message]
+) -> None:
+    """Raise StepStoppedError, and give back what was claimed, if somebody stopped the execution.
+
+    A stop sees the claims that were committed before it; this sees a stop that came before them.
+    """
+    with context.database.transaction() as connection:
+        if not is_stopped(connection, page.execution_id):
+            return
+    recorder.record([Delivery(message.user_id, Outcome.NOT_SENT) for message in claimed])
+    recorder.write_all()
+    raise StepStoppedError("stopped before its messages were sent")
 
 
 def _send_claimed(

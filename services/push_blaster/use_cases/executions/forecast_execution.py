@@ -77,7 +77,9 @@ def _planned_sends(execution: Execution, now: datetime) -> dict[int, PlannedSend
 def _forecast(
     context: SendContext, execution: Execution, audience: PushAudience, sends: Sequence[PlannedSend]
 ) -> list[PushForecast]:
-    should_stop = watch_for_stop(context, lambda connection: holds_execution(connection, execution))
+    should_stop = watch_for_stop(
+        context, execution.id, lambda connection: holds_execution(connection, execution)
+    )
     found = [PushForecast(at=send.at, eligible=0) for send in sends]
     for users in read_users(context.data_folder / audience.file, SLICE):
         if should_stop():

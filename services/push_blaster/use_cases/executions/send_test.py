@@ -131,7 +131,7 @@ def _send_tests(
     task = SendTask(
         page=page,
         may_send=may_send,
-        should_stop=watch_for_stop(context, may_send),
+        should_stop=watch_for_stop(context, execution.id, may_send),
         left=left,
     )
     try:

@@ -1,28 +1,29 @@
 """Stop an execution: cancel it before it is live, or stop it in any phase; with a receipt."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from chassis.postgres import Connection, Database
-from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
-from push_blaster.adapters.executions.execution_log import append_log
-from push_blaster.adapters.executions.execution_table import (
-    end_execution,
-    select_running_automations,
-    select_running_ids,
-)
+from push_blaster.adapters.delivery.delivery_report import select_counts_of, select_ledger_counts
+from push_blaster.adapters.executions.execution_table import select_automations, select_running_ids
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.adapters.operations.emergency_stops import insert_emergency_stop
+from push_blaster.adapters.operations.execution_stops import end_stopped, has_stops, insert_stops
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.executions.execution import Execution, LogLevel, Trigger
-from push_blaster.domain.executions.funnel import Funnel, add_funnels
+from push_blaster.domain.executions.execution import Execution, Trigger
+from push_blaster.domain.executions.funnel import Funnel, add_funnels, count_funnel
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.domain.schedule.schedule import slots_between
 
 #: How long a stop waits for messages in flight before it returns its receipt.
 DRAIN_S: Final = 1.0
+#: How long it waits for the row of an execution that another transaction has locked.
+LOCKED_S: Final = 0.3
+#: How often it looks.
+LOOK_S: Final = 0.05
 
 
 class CannotStopError(Exception):
@@ -50,7 +51,7 @@ def cancel_execution(database: Database, execution_id: str, reason: str, now: da
 
     Raises: ExecutionNotFoundError; CannotStopError if it is live already, or has ended.
     """
-    return _stop(database, execution_id, BEFORE_LIVE, reason, now)
+    return _stop_one(database, execution_id, BEFORE_LIVE, reason, now)
 
 
 def stop_execution(database: Database, execution_id: str, reason: str, now: datetime) -> Receipt:
@@ -58,82 +59,117 @@ def stop_execution(database: Database, execution_id: str, reason: str, now: date
 
     Raises: ExecutionNotFoundError; CannotStopError if it has ended.
     """
-    return _stop(database, execution_id, RUNNING, reason, now)
+    return _stop_one(database, execution_id, RUNNING, reason, now)
 
 
 def cancel_pending(database: Database, automation_id: str, reason: str, now: datetime) -> list[str]:
     """Cancel the automation's executions that are not yet live, and return their ids."""
     with database.transaction() as connection:
         pending = select_running_ids(connection, automation_id, BEFORE_LIVE)
-        return [
-            execution_id
-            for execution_id in pending
-            if _cancel(connection, execution_id, BEFORE_LIVE, reason, now)
-        ]
+        return _stop(connection, pending, BEFORE_LIVE, reason, now)
 
 
 def cancel_off_schedule(connection: Connection, automation: Automation, now: datetime) -> None:
     """Cancel executions that are not live yet and whose slots the schedule no longer has."""
-    for execution_id in select_running_ids(connection, automation.id, BEFORE_LIVE):
-        execution = select_execution(connection, execution_id)
-        if execution.trigger is Trigger.SCHEDULE and not _has_slot(automation, execution.slot):
-            reason = "The schedule was changed and no longer has its slot."
-            _cancel(connection, execution_id, BEFORE_LIVE, reason, now)
+    off = [
+        execution_id
+        for execution_id in select_running_ids(connection, automation.id, BEFORE_LIVE)
+        if _is_off_schedule(automation, select_execution(connection, execution_id))
+    ]
+    reason = "The schedule was changed and no longer has its slot."
+    _stop(connection, off, BEFORE_LIVE, reason, now)
 
 
-def _has_slot(automation: Automation, slot: datetime) -> bool:
-    return bool(slots_between(automation.schedule, slot - timedelta(microseconds=1), slot))
+def _is_off_schedule(automation: Automation, execution: Execution) -> bool:
+    slot = execution.slot
+    slots = slots_between(automation.schedule, slot - timedelta(microseconds=1), slot)
+    return execution.trigger is Trigger.SCHEDULE and not slots
 
 
-def end_everything(database: Database, reason: str, now: datetime) -> dict[str, list[str]]:
-    """End every execution in any phase; return the ids of those that ended, by automation."""
-    ended: dict[str, list[str]] = {}
+def stop_every_execution(database: Database, reason: str, now: datetime) -> dict[str, str]:
+    """Stop every execution in any phase; return those not stopped before, with their automations.
+
+    Until the emergency stop is finished, the clock opens nothing for automations that were active.
+    """
     with database.transaction() as connection:
-        for automation_id in select_running_automations(connection):
-            for execution_id in select_running_ids(connection, automation_id, RUNNING):
-                if _cancel(connection, execution_id, RUNNING, reason, now):
-                    ended.setdefault(automation_id, []).append(execution_id)
-    return ended
+        insert_emergency_stop(connection, reason, now)
+    with database.transaction() as connection:
+        stopped = _stop(connection, None, RUNNING, reason, now)
+        return select_automations(connection, stopped)
+
+
+def stop_running(
+    database: Database, automation_id: str, reason: str, now: datetime
+) -> dict[str, Funnel]:
+    """Stop the automation's executions in any phase; return what each of them had sent."""
+    with database.transaction() as connection:
+        running = select_running_ids(connection, automation_id, RUNNING)
+        stopped = _stop(connection, running, RUNNING, reason, now)
+    return drain(database, stopped, now)
+
+
+def end_stopped_executions(database: Database, now: datetime) -> list[str]:
+    """End executions that are stopped, and whose rows somebody else held until now."""
+    with database.transaction() as connection:
+        return end_stopped(connection, now)
+
+
+def drain(database: Database, execution_ids: Sequence[str], now: datetime) -> dict[str, Funnel]:
+    """Return what stopped executions had sent, when none of it is in flight any more.
+
+    Messages in flight are waited for until `DRAIN_S` is over, the row of an execution that somebody
+    else has locked until `LOCKED_S` is over.
+    """
+    begun_at = time.monotonic()
+    while True:
+        with database.transaction() as connection:
+            end_stopped(connection, now, execution_ids)
+            totals = _count(connection, execution_ids)
+            is_locked = has_stops(connection, execution_ids)
+        in_flight = any(funnel.in_flight for funnel in totals.values())
+        waited_s = time.monotonic() - begun_at
+        if not (in_flight or is_locked) or waited_s >= (DRAIN_S if in_flight else LOCKED_S):
+            return totals
+        time.sleep(LOOK_S)
+
+
+def _count(connection: Connection, execution_ids: Sequence[str]) -> dict[str, Funnel]:
+    counted = select_counts_of(connection, execution_ids)
+    return {
+        execution_id: add_funnels(map(count_funnel, counted.get(execution_id, {}).values()))
+        for execution_id in execution_ids
+    }
 
 
 def _stop(
-    database: Database, execution_id: str, phases: Collection[Phase], reason: str, now: datetime
-) -> Receipt:
-    with database.transaction() as connection:
-        stopped = _cancel(connection, execution_id, phases, reason, now)
-        execution = select_execution(connection, execution_id)
-    if not stopped and execution.phase is not Phase.CANCELLED:
-        raise CannotStopError(_why_not(execution))
-    return Receipt(execution=execution, funnels=_drain(database, execution))
-
-
-def _cancel(
     connection: Connection,
-    execution_id: str,
+    execution_ids: Sequence[str] | None,
     phases: Collection[Phase],
     reason: str,
     now: datetime,
-) -> bool:
-    stopped = end_execution(connection, execution_id, phases, (Phase.CANCELLED, reason), now)
-    if stopped:
-        append_log(connection, execution_id, Phase.CANCELLED, reason, now, LogLevel.WARNING)
+) -> list[str]:
+    """Stop executions, and end those whose rows are free; return which were not stopped before."""
+    if execution_ids == []:
+        return []
+    stopped = insert_stops(connection, execution_ids, phases, (Phase.CANCELLED, reason), now)
+    end_stopped(connection, now, stopped)
     return stopped
 
 
-def _drain(database: Database, execution: Execution) -> dict[int, Funnel]:
-    """Return the funnels when no message is in flight any more, or after `DRAIN_S`."""
-    give_up_at = time.monotonic() + DRAIN_S
-    while True:
-        with database.transaction() as connection:
-            counted = select_ledger_counts(connection, execution.id)
-        funnels = {
-            push.position: push.count_funnel(counted.get(push.position))
-            for push in execution.pushes
-        }
-        in_flight = any(funnel.in_flight for funnel in funnels.values())
-        if not in_flight or time.monotonic() >= give_up_at:
-            return funnels
-        time.sleep(0.05)
+def _stop_one(
+    database: Database, execution_id: str, phases: Collection[Phase], reason: str, now: datetime
+) -> Receipt:
+    with database.transaction() as connection:
+        _stop(connection, [execution_id], phases, reason, now)
+        execution = select_execution(connection, execution_id)
+    if not execution.is_stopping and execution.phase is not Phase.CANCELLED:
+        raise CannotStopError(_why_not(execution))
+    drain(database, [execution_id], now)
+    with database.transaction() as connection:
+        execution = select_execution(connection, execution_id)
+        counted = select_ledger_counts(connection, execution_id)
+    funnels = {p.position: p.count_funnel(counted.get(p.position)) for p in execution.pushes}
+    return Receipt(execution=execution, funnels=funnels)
 
 
 def _why_not(execution: Execution) -> str:

@@ -17,6 +17,7 @@ from push_blaster.adapters.executions.execution_table import (
     lock_automation,
     select_running_ids,
 )
+from push_blaster.adapters.operations.emergency_stops import select_unfinished
 from push_blaster.adapters.schedule.schedule_marks import ScheduleMark, save_mark, select_marks
 from push_blaster.domain.automations.automation import Automation, MissedRunPolicy, Schedule
 from push_blaster.domain.executions.execution import LogLevel, Trigger, execution_id
@@ -32,6 +33,9 @@ ON_TIME: Final = timedelta(seconds=30)
 
 #: How long the clock waits before it tries again to open a slot that failed.
 FAULT_PAUSE: Final = timedelta(minutes=1)
+
+#: How long the clock waits while an emergency stop has not paused an automation yet.
+STOP_PAUSE: Final = timedelta(seconds=1)
 
 #: How many missed slots of one automation are recorded after a long outage.
 MAX_MISSED_RECORDED: Final = 100
@@ -127,6 +131,10 @@ class Clock:
             if mark.fingerprint != watched.mark.fingerprint:
                 # Another engine has seen a newer edit; the schedule of this one is out of date.
                 self._watched[automation.id] = replace(watched, due_at=None)
+                return []
+            emergency = select_unfinished(connection)
+            if emergency and emergency.stops(automation):
+                self._watched[automation.id] = replace(watched, due_at=now + STOP_PAUSE)
                 return []
             # Other engines may have decided some of the slots.
             slots = [s.at for s in slots_between(automation.schedule, mark.decided_until, until)]

@@ -131,12 +131,8 @@ def _execute_now(
 
 def _show_controlled(done: Controlled) -> dict[str, object]:
     stopped = [
-        {
-            "id": receipt.execution.id,
-            "sent": receipt.totals.sent,
-            "inDoubt": receipt.totals.in_doubt,
-        }
-        for receipt in done.stopped
+        {"id": execution_id, "sent": totals.sent, "inDoubt": totals.in_doubt}
+        for execution_id, totals in done.stopped.items()
     ]
     status = done.document["status"]
     sentences = [f"The automation is {status}."]

@@ -156,6 +156,14 @@ class ExecutionSchema(CamelSchema):
     live_at = fields.AwareDateTime(attribute="execution.live_at", allow_none=True)
     created_at = fields.AwareDateTime(attribute="execution.created_at")
     ended_at = fields.AwareDateTime(attribute="execution.ended_at", allow_none=True)
+    stop_asked_at = fields.AwareDateTime(
+        attribute="execution.stop_asked_at",
+        allow_none=True,
+        metadata={
+            "description": "When it was stopped, while its phase does not say so yet: nothing more "
+            "is sent, and the phase follows as soon as no other transaction holds its row."
+        },
+    )
     reason = fields.String(attribute="execution.reason", allow_none=True)
     uncapped = fields.Boolean(attribute="execution.is_uncapped")
     uncapped_reason = fields.String(attribute="execution.uncapped_reason", allow_none=True)

@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.health import check_parts
+from chassis.health import Questions
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
@@ -62,6 +62,7 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
     """Return the routes that watch over automations; an engine runs `max_concurrent` at once."""
     routes = Routes("monitor", __name__, description="What runs, and what safeguards found")
     path = "/api/automation/monitor"
+    parts = Questions({"database": context.database.ping, "cadence": context.cadence.ping})
 
     @routes.route(path, methods=["GET"])
     @routes.arguments(MonitorQuerySchema, location="query", as_kwargs=True)
@@ -72,7 +73,7 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
             "overview": lambda: _overview(context.database, context.files),
             "violations": lambda: _violations(context.database, ViolationQuery(**query)),
             "executions": lambda: _executions(context.database),
-            "health": lambda: _health(context, max_concurrent),
+            "health": lambda: _health(context.database, parts, max_concurrent),
         }
         data = read[type]()
         return jsonify(success=True, data=data, message="Found.")
@@ -136,11 +137,11 @@ def _executions(database: Database) -> Mapping[str, object]:
     return {"activeCount": len(running), "executions": shown}
 
 
-def _health(context: WebContext, max_concurrent: int) -> Mapping[str, object]:
-    with context.database.transaction() as connection:
+def _health(database: Database, parts: Questions, max_concurrent: int) -> Mapping[str, object]:
+    with database.transaction() as connection:
         counted = count_violations(connection)
         running = select_executions(connection, phases=RUNNING, limit=200)
-    found = check_parts({"database": context.database.ping, "cadence": context.cadence.ping})
+    found = parts.ask().states
     score = _score(counted)
     return {
         "overall": {"score": score, "status": _status(score)},

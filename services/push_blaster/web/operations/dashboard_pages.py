@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
-from chassis.health import check_parts
+from chassis.health import Questions
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.adapters.executions.violation_table import (
@@ -36,6 +36,7 @@ def dashboard_pages(context: WebContext) -> Blueprint:
     """Return the dashboard."""
     pages = page_routes("dashboard")
     upcoming = UpcomingSends()
+    parts = Questions({"cadence": context.cadence.ping})
 
     def read() -> dict[str, Any]:
         now = utc_now()
@@ -51,6 +52,7 @@ def dashboard_pages(context: WebContext) -> Blueprint:
             "marks_of_day": [(_mark(p.slot.at, now), p) for p in planned[:MARKS]],
             "hours": [(h, h * 100 / 24) for h in range(0, 24, 3)],
             **_read_database(context, now),
+            "health": parts.ask().states,
         }
 
     @pages.get("/")
@@ -93,7 +95,6 @@ def _read_database(context: WebContext, now: datetime) -> dict[str, Any]:
         "provider": _judge_provider(paces) if engines else None,
         "violations": violations,
         "troubled": troubled,
-        "health": check_parts({"cadence": context.cadence.ping}),
     }
 
 

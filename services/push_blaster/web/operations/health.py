@@ -9,16 +9,17 @@ from flask import Response, jsonify
 
 from chassis.bearer_auth import needs_no_token
 from chassis.clock import utc_now
-from chassis.health import check_parts
-from chassis.postgres import Database, DatabaseAwayError
+from chassis.health import Questions
+from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import BrokenFile
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.executions.execution_table import count_running
+from push_blaster.use_cases.context import LOCK_WAIT
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch
 
-#: While the database is away, nothing is known about the engines.
+#: While the clock cannot be asked, nothing is known about the engines.
 _UNKNOWN: Final = ClockReport((), (), ())
 
 
@@ -28,6 +29,15 @@ def health_routes(
     """Return the route that shows the health of push_blaster, without a token."""
     routes = Routes("health", __name__, description="Health")
     started_at = utc_now()
+    parts = Questions(
+        {
+            "database": database.ping,
+            "cadence": cadence.ping,
+            "clock": lambda: watch.look(utc_now()),
+            "executions": lambda: _count_running(database),
+            "files": lambda: files.list_all().broken,
+        }
+    )
 
     @routes.route("/health", methods=["GET"])
     @routes.route("/api/health", methods=["GET"])
@@ -37,16 +47,17 @@ def health_routes(
     def read_health() -> Response:
         """Show the health of the service; 503 if automations cannot run."""
         began = time.monotonic()
-        found = check_parts({"database": database.ping, "cadence": cadence.ping})
-        report, running = _look(watch, database)
-        broken = files.list_all().broken
+        answers = parts.ask()
+        found, known = answers.states, answers.values
+        report: ClockReport = known.get("clock", _UNKNOWN)
+        broken: tuple[BrokenFile, ...] = known.get("files", ())
         status = _status(found, report, broken)
         body = {
             "status": status,
             "service": "push-blaster",
             "timestamp": utc_now(),
             "uptime": (utc_now() - started_at).total_seconds(),
-            "automationEngine": _show_engine(report, running),
+            "automationEngine": _show_engine(report, known.get("executions")),
             "brokenAutomations": [{"file": b.name, "error": b.error} for b in broken],
             "dependencies": {
                 "database": "connected" if found["database"] == "ok" else "degraded",
@@ -68,24 +79,20 @@ def health_routes(
     return routes
 
 
-def _look(watch: ClockWatch, database: Database) -> tuple[ClockReport, int]:
-    try:
-        with database.transaction() as connection:
-            running = count_running(connection)
-        return watch.look(utc_now()), running
-    except DatabaseAwayError:
-        return _UNKNOWN, 0
+def _count_running(database: Database) -> int:
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        return count_running(connection)
 
 
 def _status(found: dict[str, str], report: ClockReport, broken: tuple[BrokenFile, ...]) -> str:
     if found["database"] != "ok" or not report.engines or report.divergent:
         return "critical"
-    if found["cadence"] != "ok" or broken:
+    if broken or any(state != "ok" for state in found.values()):
         return "degraded"
     return "healthy"
 
 
-def _show_engine(report: ClockReport, running: int) -> dict[str, Any]:
+def _show_engine(report: ClockReport, running: int | None) -> dict[str, Any]:
     divergence = len(report.divergent)
     restored_at: datetime | None = report.engines[0].started_at if report.engines else None
     return {

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Final
 
 from chassis.clock import utc_now
-from chassis.health import check_parts
+from chassis.health import Questions
 from chassis.metrics import Gauge
-from chassis.postgres import Database, DatabaseAwayError
+from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.operations.operation_view import (
@@ -23,6 +23,7 @@ from push_blaster.adapters.operations.operation_view import (
 )
 from push_blaster.domain.executions.phase import ENDED, RUNNING
 from push_blaster.domain.executions.safeguards import Severity
+from push_blaster.use_cases.context import LOCK_WAIT
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 
 #: How far back the gauges about ended executions go.
@@ -32,21 +33,31 @@ LATELY: Final = timedelta(hours=24)
 def read_gauges_from(
     database: Database, files: AutomationFiles, cadence: CadenceClient, watch: ClockWatch
 ) -> Callable[[], Iterator[Gauge]]:
-    """Return the function that reads all gauges; without the database, it reads the other ones."""
+    """Return the function that reads all gauges, but those of a part that does not answer."""
+    parts = Questions(
+        {
+            "database": database.ping,
+            "cadence": cadence.ping,
+            "files": lambda: list(_read_files(files)),
+            "clock": lambda: list(_read_clock(watch)),
+            "executions": lambda: list(_read_database(database)),
+        }
+    )
 
     def read() -> Iterator[Gauge]:
-        is_up = {name: state == "ok" for name, state in check_parts(pings).items()}
+        answers = parts.ask()
+        is_up = {name: name in answers.values for name in ("database", "cadence")}
         yield _one("push_database_up", "Whether the database answers.", is_up["database"])
         yield _one("push_cadence_up", "Whether the cadence service is well.", is_up["cadence"])
-        broken = len(files.list_all().broken)
-        yield _one("push_broken_automations", "Files that are no automation.", broken)
-        try:
-            yield from [*_read_clock(watch), *_read_database(database)]
-        except DatabaseAwayError:
-            return
+        for name in ("files", "clock", "executions"):
+            yield from answers.values.get(name, ())
 
-    pings = {"database": database.ping, "cadence": cadence.ping}
     return read
+
+
+def _read_files(files: AutomationFiles) -> Iterator[Gauge]:
+    broken = len(files.list_all().broken)
+    yield _one("push_broken_automations", "Files that are no automation.", broken)
 
 
 def _read_clock(watch: ClockWatch) -> Iterator[Gauge]:
@@ -60,7 +71,7 @@ def _read_clock(watch: ClockWatch) -> Iterator[Gauge]:
 def _read_database(database: Database) -> Iterator[Gauge]:
     now = utc_now()
     since = now - LATELY
-    with database.transaction() as connection:
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
         running = dict.fromkeys(RUNNING, 0) | count_running_phases(connection)
         ended = dict.fromkeys(ENDED, 0) | count_ended_phases(connection, since)
         backlog = select_backlog(connection, now, since)

@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.executions.execution_table import end_execution
+from push_blaster.adapters.operations.execution_stops import end_execution
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.web.frame.csrf import READS
 from tests.builders import a_document

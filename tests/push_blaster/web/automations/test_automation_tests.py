@@ -12,8 +12,8 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
-from push_blaster.adapters.executions.execution_table import end_execution
 from push_blaster.adapters.operations.engine_table import beat
+from push_blaster.adapters.operations.execution_stops import end_execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from tests.builders import a_document

@@ -1,5 +1,7 @@
 """Pause, resume, cancel and emergency stop, of one automation and of all."""
 
+import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,15 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.executions.execution_table import (
+    NewExecution,
+    count_running,
+    insert_execution,
+)
+from push_blaster.adapters.operations.emergency_stops import select_unfinished
+from push_blaster.domain.executions.execution import Trigger
+from push_blaster.domain.executions.modes import Mode
+from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.use_cases.schedule.open_executions import Clock
 from tests.push_blaster.web.execution_support import CONTROL, DAILY, make_live, phase, started
 from tests.push_blaster.web.recipes import RECIPES, create
@@ -18,6 +29,17 @@ from tests.push_blaster.web.recipes import RECIPES, create
 
 def scheduled(client: FlaskClient, automation_id: str = "news") -> None:
     create(client, id=automation_id, status="active", isActive=True, schedule=DAILY)
+
+
+def a_waiting_execution(document: dict[str, Any]) -> NewExecution:
+    return NewExecution(
+        id=f"{document['id']}@1",
+        document=document,
+        mode=Mode.LIVE,
+        trigger=Trigger.SCHEDULE,
+        slot=utc_now() + timedelta(hours=1),
+        begins_at=utc_now(),
+    )
 
 
 def act(client: FlaskClient, action: str, automation_id: str = "news", **body: Any) -> Any:
@@ -188,3 +210,32 @@ def test_a_pause_wins_against_edits_at_the_same_moment(client: FlaskClient) -> N
     assert paused.status_code == 200
     assert {edit.result() for edit in edits} <= {200, 409}
     assert client.get(f"{RECIPES}/news").get_json()["data"]["status"] == "paused"
+
+
+def test_many_executions_are_stopped_within_a_second_and_their_files_follow(
+    client: FlaskClient, database: Database, tmp_path: Path
+) -> None:
+    """The web dies before it has paused the automations: an engine does it."""
+    many, folder = 300, tmp_path / "automations"
+    scheduled(client, "some")
+    document = json.loads((folder / "some.json").read_text())
+    with database.transaction() as connection:
+        for number in range(many):
+            own = {**document, "id": f"some-{number}", "name": f"Some {number}"}
+            (folder / f"some-{number}.json").write_text(json.dumps(own))
+            insert_execution(connection, a_waiting_execution(own), utc_now())
+
+    client.get(f"{RECIPES}?limit=1")  # a web that runs knows its files
+    begun = time.monotonic()
+    answer = client.post("/api/automation/emergency-stop", json={"reason": "Stop"}).get_json()
+    took = time.monotonic() - begun
+
+    assert took < 3
+    assert sum(len(one["stoppedExecutions"]) for one in answer["automations"]) == many
+    with database.transaction() as connection:
+        assert count_running(connection) == 0
+        emergency = select_unfinished(connection)
+        assert emergency is None or emergency.reason == "Stop"
+    Control(AutomationFiles(folder), database).finish_emergency_stop(utc_now())
+    left = client.get(f"{RECIPES}?status=active").get_json()
+    assert left["data"] == []

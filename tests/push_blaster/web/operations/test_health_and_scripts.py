@@ -1,7 +1,11 @@
 """Routes about health, scripts and the API itself."""
 
+import socket
+import time
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
@@ -9,6 +13,9 @@ from chassis.postgres import Database
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
 from tests.push_blaster.settings import settings_for
+
+#: Health promises an answer within two seconds; a busy machine gets a little more.
+SECONDS = 2.5
 
 HEADER = '''"""Whoever was active.
 
@@ -53,6 +60,45 @@ def test_without_a_database_health_still_answers(tmp_path: Path) -> None:
     assert response.status_code == 503
     assert response.get_json()["dependencies"]["database"] == "degraded"
     assert "away" in response.get_json()["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("table", "unknown"), [("executions", "executions"), ("schedule_marks", "clock")]
+)
+def test_health_answers_while_somebody_holds_a_table(
+    client: FlaskClient, database: Database, table: str, unknown: str
+) -> None:
+    """ALTER TABLE in a transaction that nobody ends keeps every reader waiting."""
+    with database.transaction() as connection:
+        beat(connection, "here:1", utc_now(), utc_now())
+    holder = database.connect()
+    try:
+        holder.cursor().execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        begun = time.monotonic()
+        answers = [client.get(path) for path in ("/api/health", "/metrics", "/health/ready")]
+        took = time.monotonic() - begun
+    finally:
+        holder.rollback()
+        holder.close()
+
+    assert took < 3 * SECONDS
+    problems = answers[0].get_json()["problems"]
+    assert [problem for problem in problems if problem.startswith(f"{unknown}: ")]
+    assert "push_database_up 1.0" in answers[1].text
+    assert answers[2].status_code == 200
+
+
+def test_health_answers_while_cadence_hangs(push_url: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        app = create_app(replace(settings_for(push_url, tmp_path), cadence_url=url))
+
+        begun = time.monotonic()
+        answer = app.test_client().get("/health")
+
+    assert time.monotonic() - begun < SECONDS
+    assert "cadence: no answer" in " ".join(answer.get_json()["problems"])
+    assert answer.get_json()["dependencies"] == {"database": "connected", "cadence": "unreachable"}
 
 
 def test_without_a_database_requests_are_503_with_the_reason(tmp_path: Path) -> None:

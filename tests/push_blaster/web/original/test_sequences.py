@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.executions.execution_table import end_execution
+from push_blaster.adapters.operations.execution_stops import end_execution
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.domain.executions.safeguards import Severity
 from tests.push_blaster.web.execution_support import violate

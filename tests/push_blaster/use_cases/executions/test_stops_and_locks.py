@@ -1,0 +1,168 @@
+"""A stop takes effect at once, whatever another transaction has locked and forgotten."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from chassis.clock import utc_now
+from chassis.postgres import Connection, Database
+from push_blaster.adapters.delivery.delivery_ledger import select_states
+from push_blaster.adapters.operations.emergency_stops import insert_emergency_stop
+from push_blaster.adapters.operations.execution_stops import is_stopped
+from push_blaster.domain.delivery.ledger import LedgerPage
+from push_blaster.domain.delivery.message import Message
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.context import StepStoppedError
+from push_blaster.use_cases.delivery.send_messages import SendTask, send_messages
+from push_blaster.use_cases.executions.stop_execution import (
+    cancel_execution,
+    cancel_pending,
+    end_stopped_executions,
+    stop_execution,
+)
+from tests.builders import NOON
+from tests.people import ALICE
+from tests.push_blaster.bench import Bench, daily, messages
+
+#: How somebody may hold the rows of an execution, and forget the transaction.
+FORGOTTEN = {
+    "changed": "UPDATE executions SET reason = 'by hand' WHERE id = %s",
+    "locked": "SELECT id FROM executions WHERE id = %s FOR UPDATE",
+    "shared": "SELECT id FROM executions WHERE id = %s FOR SHARE",
+    "a push changed": "UPDATE execution_pushes SET source_file = 'x' WHERE execution_id = %s",
+}
+#: Stops answer within a second; a busy machine gets a little more.
+AT_ONCE_S = 1.5
+
+
+@contextmanager
+def forgotten(database: Database, sql: str, execution_id: str) -> Iterator[None]:
+    """Hold rows in a transaction that nobody ends."""
+    connection = database.connect()
+    try:
+        connection.cursor().execute(sql, (execution_id,))
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
+
+
+@pytest.mark.parametrize("sql", FORGOTTEN.values(), ids=FORGOTTEN)
+def test_a_stop_takes_effect_though_its_rows_are_held(bench: Bench, sql: str) -> None:
+    execution_id = bench.start(pushes=[{}, {"timing": {"delayAfterPrevious": 45}}])
+    bench.work()
+    assert len(messages(bench)) == 0 or bench.execution(execution_id).phase is Phase.LIVE_EXECUTION
+    bench.now += timedelta(seconds=1)
+    bench.work()
+    sent = len(messages(bench))
+
+    with forgotten(bench.database, sql, execution_id):
+        begun = time.monotonic()
+        receipt = stop_execution(bench.database, execution_id, "Wrong text", bench.now)
+        took = time.monotonic() - begun
+        bench.now += timedelta(hours=1)
+        bench.work()
+        assert bench.execution(execution_id).is_stopping
+
+    assert took < AT_ONCE_S
+    assert receipt.execution.is_stopping
+    assert [f.sent for f in receipt.funnels.values()] == [sent, 0]
+    assert len(messages(bench)) == sent
+    assert end_stopped_executions(bench.database, bench.now) == [execution_id]
+    ended = bench.execution(execution_id)
+    assert (ended.phase, ended.reason) == (Phase.CANCELLED, "Wrong text")
+    assert ended.stop_asked_at is None
+    assert bench.log(execution_id).endswith("Wrong text")
+
+
+def test_a_second_stop_answers_as_the_first_one(bench: Bench) -> None:
+    execution_id = bench.start()
+
+    with forgotten(bench.database, FORGOTTEN["locked"], execution_id):
+        first, second = (
+            cancel_execution(bench.database, execution_id, "Twice", bench.now) for _ in range(2)
+        )
+
+    assert first.execution.is_stopping
+    assert second.execution.is_stopping
+    assert not first.execution.can_stop
+
+
+def test_a_pause_cancels_what_is_held(bench: Bench) -> None:
+    execution_id = bench.start()
+
+    with forgotten(bench.database, FORGOTTEN["changed"], execution_id):
+        begun = time.monotonic()
+        cancelled = cancel_pending(bench.database, "news", "Paused", bench.now)
+        assert time.monotonic() - begun < AT_ONCE_S
+
+    bench.work()
+    assert cancelled == [execution_id]
+    assert messages(bench) == []
+
+
+def test_a_changed_schedule_does_not_hold_the_clock(bench: Bench) -> None:
+    (execution_id,) = (*bench.tick(daily()), *_move(bench, timedelta(minutes=21)).tick(daily()))
+    moved = daily(schedule={"executionTime": "18:00"}, updatedAt=bench.now.isoformat(), version=2)
+
+    with forgotten(bench.database, FORGOTTEN["locked"], execution_id):
+        begun = time.monotonic()
+        bench.tick(moved)
+        assert time.monotonic() - begun < AT_ONCE_S
+
+    with bench.database.transaction() as connection:
+        assert is_stopped(connection, execution_id)
+
+
+def test_a_running_script_ends_though_its_row_is_held(bench: Bench) -> None:
+    bench.write_script("import time\ntime.sleep(60)\n")
+    bench.change(clock=utc_now)
+    execution_id = bench.start()
+
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(bench.work)
+        while bench.execution(execution_id).phase is not Phase.AUDIENCE_GENERATION:
+            time.sleep(0.05)
+        with forgotten(bench.database, FORGOTTEN["locked"], execution_id):
+            stop_execution(bench.database, execution_id, "Too slow", bench.now)
+            work.result(timeout=10)
+
+
+def test_what_is_claimed_while_a_stop_is_written_goes_back(bench: Bench) -> None:
+    """The claim saw no stop; the stop came before the claim was committed."""
+    execution_id = bench.start()
+    page = LedgerPage(execution_id, 1, is_test=False)
+
+    def allow_and_stop(_: Connection) -> bool:
+        stop_execution(bench.database, execution_id, "Just now", bench.now)
+        return True
+
+    task = SendTask(page=page, may_send=allow_and_stop, should_stop=lambda: False)
+    with pytest.raises(StepStoppedError):
+        send_messages(bench.context, task, [Message(ALICE, "token", "Title", "Body", "", "tag")])
+
+    assert messages(bench) == []
+    with bench.database.transaction() as connection:
+        assert select_states(connection, page) == {}
+
+
+def test_the_clock_opens_nothing_until_an_emergency_stop_has_paused_it(bench: Bench) -> None:
+    before = daily(activatedAt=(NOON - timedelta(days=1)).isoformat())
+    bench.tick(before)
+    with bench.database.transaction() as connection:
+        insert_emergency_stop(connection, "Stop", NOON)
+    bench.now = NOON + timedelta(minutes=21)
+
+    assert bench.tick(before) == []
+
+    after = daily(activatedAt=(NOON + timedelta(seconds=1)).isoformat())
+    assert len(bench.tick(after)) == 1
+
+
+def _move(bench: Bench, by: timedelta) -> Bench:
+    bench.now += by
+    return bench
