@@ -34,6 +34,7 @@ from chassis.problems import (
     answer_http_exception,
     install_problem_handlers,
 )
+from chassis.typed_schemas import view_schema
 
 #: The status that nginx logs for this; no client reads it.
 _GONE: Final = Problem(499, "Client gone")
@@ -65,6 +66,26 @@ class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
     """A flask-smorest blueprint that answers 400 for refused bodies."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def query(self, view: View) -> View:
+        """Give a view its keyword-only parameters from the query."""
+        schema = view_schema(view, view.__name__)
+        take: Callable[[View], View]
+        take = self.arguments(schema, location="query", as_kwargs=True)
+        return take(view)
+
+    def body(self, name: str, *, required: bool = True) -> Callable[[View], View]:
+        """Return what gives a view its keyword-only parameters from a body of JSON.
+
+        Shape: `name` is the name of the body in OpenAPI.
+        """
+
+        def take(view: View) -> View:
+            schema = view_schema(view, name)
+            described: View = self.arguments(schema, required=required, as_kwargs=True)(view)
+            return described
+
+        return take
 
     def answers(
         self, status: int = 200, content_type: str = "application/json"

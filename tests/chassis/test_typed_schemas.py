@@ -5,12 +5,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from marshmallow import ValidationError, fields, validate
 
-from chassis.typed_schemas import about, answer_schema, page_schema, request_schema
+from chassis.typed_schemas import (
+    about,
+    answer_schema,
+    object_schema,
+    page_schema,
+    request_schema,
+    view_schema,
+)
 from tests.people import ALICE
 
 
@@ -75,6 +83,98 @@ def test_a_page_has_its_items_and_leads_on() -> None:
     }
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A type that has more than is answered, and less."""
+
+    secret: str
+    parts: object
+    sent: int
+
+    @property
+    def has_parts(self) -> bool:
+        return bool(self.parts)
+
+
+def test_an_answer_leaves_out_renames_and_adds() -> None:
+    schema = answer_schema(
+        Batch,
+        without=("secret",),
+        more=("has_parts",),
+        sent="successCount",
+        parts=(answer_schema(Part),),
+        colour=Colour,
+    )
+
+    assert schema().dump(Batch("x", [Part(True)], 2)) == {
+        "parts": [{"isNew": True}],
+        "successCount": 2,
+        "hasParts": True,
+    }
+    assert set(schema().fields) == {"parts", "sent", "has_parts", "colour"}
+
+
+def test_an_object_is_made_of_types_schemas_and_lists_of_them() -> None:
+    part = answer_schema(Part)
+    schema = object_schema(
+        "Box", one=part, all_parts=(part,), counts=dict[str, int], name=str | None
+    )
+
+    assert schema.__name__ == "BoxSchema"
+    assert schema().dump(
+        {"one": Part(True), "all_parts": [Part(False)], "counts": {"a": 1}, "name": None}
+    ) == {"one": {"isNew": True}, "allParts": [{"isNew": False}], "counts": {"a": 1}, "name": None}
+
+
+def view(
+    path_part: str,
+    *,
+    user_id: UUID,
+    limit: int = about(50, validate=validate.Range(min=1, max=100)),
+    since: datetime | None = about(None, data_key="from"),
+    is_dry: bool = False,
+) -> None:
+    """A view that takes a part of the path, and the rest from the query."""
+
+
+def test_the_keyword_only_parameters_of_a_view_are_its_request() -> None:
+    asked = view_schema(view, "View")().load({"userId": str(ALICE), "from": NOON.isoformat()})
+
+    assert asked == {"user_id": ALICE, "limit": 50, "since": NOON, "is_dry": False}
+
+
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [
+        ({}, "userId"),
+        ({"userId": str(ALICE), "limit": 101}, "limit"),
+        ({"userId": str(ALICE), "pathPart": "x"}, "pathPart"),
+    ],
+    ids=["missing", "out of range", "of the path"],
+)
+def test_a_wrong_parameter_of_a_view_is_named(asked: dict[str, object], wrong: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        view_schema(view, "View")().load(asked)
+
+    assert list(refused.value.messages_dict) == [wrong]
+
+
+def test_views_with_the_same_parameters_share_a_schema() -> None:
+    reason = about("", validate=validate.Length(max=5))
+
+    def stop(*, reason: str = reason) -> None: ...
+
+    def cancel(*, reason: str = reason) -> None: ...
+
+    assert view_schema(stop, "Stop") is view_schema(cancel, "Stop")
+
+
+def test_an_object_of_anything_may_hold_null() -> None:
+    schema = object_schema("Any", data=Mapping[str, object])
+
+    assert schema().load({"data": {"a": None}}) == {"data": {"a": None}}
+
+
 def test_a_type_without_a_place_in_json_is_refused() -> None:
     @dataclass(frozen=True)
     class Odd:
@@ -82,6 +182,8 @@ def test_a_type_without_a_place_in_json_is_refused() -> None:
 
     with pytest.raises(TypeError, match="no place"):
         answer_schema(Odd)
+    with pytest.raises(TypeError, match="no place"):
+        object_schema("Odd", path=Path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,8 +29,8 @@ class Import:
     ended_at: datetime | None
     total_rows: int
     valid_rows: int
-    inserted: int
-    duplicates: int
+    inserted_rows: int
+    duplicates_skipped: int
     reason: str | None
 
 
@@ -169,8 +169,8 @@ def select_imports(connection: BulkConnection, import_id: int | None = None) -> 
     return fetch_all(
         connection,
         """
-        SELECT id, kind, file_name, state, started_at, ended_at, total_rows, valid_rows, inserted,
-               duplicates, reason
+        SELECT id, kind, file_name, state, started_at, ended_at, total_rows, valid_rows,
+               inserted AS inserted_rows, duplicates AS duplicates_skipped, reason
           FROM imports
          WHERE %(id)s::bigint IS NULL OR id = %(id)s::bigint
          ORDER BY id DESC LIMIT 500

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -19,8 +18,8 @@ class RuleChange:
     version: int | None
     changed_by: str
     note: str
-    before: Any
-    after: Any
+    before: object | None
+    after: object | None
     id: int = 0
     changed_at: datetime | None = None
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from cadence_service.domain.cadence import CadenceRule
+from cadence_service.domain.cadence import CadenceRule, read_rule
 from chassis.postgres import BulkConnection
 from chassis.rows import execute, fetch_all, fetch_one, fetch_value
 
@@ -71,7 +70,7 @@ def select_rule_set(connection: BulkConnection, version: int | None = None) -> R
          ORDER BY position
         """,
         {"version": newest[0]},
-        make=_make_rule,
+        make=read_rule,
         by_name=True,
     )
     return RuleSet(newest[0], newest[1], tuple(rules))
@@ -86,34 +85,9 @@ def insert_rule_set(connection: BulkConnection, rules: Sequence[CadenceRule]) ->
             """
             INSERT INTO cadence_rules
             VALUES (%(version)s, %(position)s, %(name)s, %(description)s,
-                    %(applies_to)s::smallint[], %(counted)s::smallint[], %(hours)s,
-                    %(max_count)s, %(is_active)s)
+                    %(applies_to_layers)s::smallint[], %(counted_layers)s::smallint[],
+                    %(window_hours)s, %(max_count)s, %(is_active)s)
             """,
-            {
-                "version": version,
-                "position": position,
-                "name": rule.name,
-                "description": rule.description,
-                "applies_to": sorted(rule.applies_to_layers),
-                "counted": sorted(rule.counted_layers),
-                "hours": rule.window / timedelta(hours=1),
-                "max_count": rule.max_count,
-                "is_active": rule.is_active,
-            },
+            {**rule.to_document(), "version": version, "position": position},
         )
     return version
-
-
-def _make_rule(
-    *,
-    applies_to_layers: list[int],
-    counted_layers: list[int],
-    window_hours: float,
-    **columns: Any,
-) -> CadenceRule:
-    return CadenceRule(
-        applies_to_layers=frozenset(applies_to_layers),
-        counted_layers=frozenset(counted_layers),
-        window=timedelta(hours=window_hours),
-        **columns,
-    )

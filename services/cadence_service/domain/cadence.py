@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import Final
+from typing import Any, Final
 
 #: The smallest step between two instants.
 _TICK: Final = timedelta(microseconds=1)
@@ -35,6 +35,34 @@ class CadenceRule:
     max_count: int
     is_active: bool = True
     description: str = ""
+
+    def to_document(self) -> dict[str, object]:
+        """Return the rule in values of JSON and of rows; `read_rule` reads them."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "applies_to_layers": sorted(self.applies_to_layers),
+            "counted_layers": sorted(self.counted_layers),
+            "window_hours": self.window / timedelta(hours=1),
+            "max_count": self.max_count,
+            "is_active": self.is_active,
+        }
+
+
+def read_rule(
+    *,
+    applies_to_layers: Iterable[int],
+    counted_layers: Iterable[int],
+    window_hours: float,
+    **others: Any,
+) -> CadenceRule:
+    """Return the rule of the values that `to_document` gives."""
+    return CadenceRule(
+        applies_to_layers=frozenset(applies_to_layers),
+        counted_layers=frozenset(counted_layers),
+        window=timedelta(hours=window_hours),
+        **others,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 
 from cadence_service.adapters.rule_changes import RuleChange, insert_change, lock_rules
 from cadence_service.adapters.rule_table import (
@@ -15,6 +14,7 @@ from cadence_service.adapters.rule_table import (
 )
 from cadence_service.domain.cadence import CadenceRule
 from chassis.postgres import BulkConnection
+from chassis.schemas import camel_case
 
 
 class RuleExistsError(Exception):
@@ -161,11 +161,5 @@ def _find(rules: Sequence[CadenceRule], name: str) -> CadenceRule:
 
 
 def _as_json(rule: CadenceRule) -> dict[str, object]:
-    return {
-        "name": rule.name,
-        "appliesToLayers": sorted(rule.applies_to_layers),
-        "countedLayers": sorted(rule.counted_layers),
-        "windowHours": rule.window / timedelta(hours=1),
-        "maxCount": rule.max_count,
-        "isActive": rule.is_active,
-    }
+    shown = rule.to_document().items()
+    return {camel_case(name): value for name, value in shown if name != "description"}

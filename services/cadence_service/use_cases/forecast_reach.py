@@ -23,17 +23,17 @@ class ReachPoint:
 
     at: datetime
     eligible: int
-    capped: dict[str, int]
+    exclusion_breakdown: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The reach curve of an audience; if nobody is checked, `fault` says why."""
+    """The reach curve of an audience; if nobody is checked, `fail_open_reason` says why."""
 
-    asked: int
-    invalid: int
-    points: list[ReachPoint]
-    fault: str | None
+    asked_count: int
+    invalid_uuid: int
+    reach: list[ReachPoint]
+    fail_open_reason: str | None
 
 
 def forecast_reach(

@@ -1,11 +1,12 @@
 """Routes that forecast the reach of an audience, and simulate other rules over history."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
-from marshmallow import RAISE, ValidationError, fields, validate
+from marshmallow import RAISE, ValidationError, validate
 
 from cadence_contract import (
     FORECAST_PUSHES_PATH,
@@ -18,51 +19,22 @@ from cadence_contract import (
     UserIdsField,
 )
 from cadence_service.adapters.report_queue import ReportQueue
-from cadence_service.domain.cadence import Send
+from cadence_service.domain.cadence import Send, read_rule
 from cadence_service.domain.user_ids import read_texts
 from cadence_service.use_cases.forecast_pushes import PushForecast, forecast_pushes
 from cadence_service.use_cases.forecast_reach import Forecast, forecast_reach
 from cadence_service.use_cases.simulate_rules import Simulation, Span, simulate_rules
 from cadence_service.web.audience import check_size
-from cadence_service.web.rule_shapes import read_rule
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from chassis.schemas import CamelSchema, JsonNumber
+from chassis.schemas import JsonNumber
 from chassis.service import Routes
+from chassis.typed_schemas import about, answer_schema
 
 #: What is replayed if nothing else is asked for.
 USUAL_SPAN: Final = timedelta(days=28)
-
-
-class ForecastBodySchema(CamelSchema):
-    """Body of POST /forecast."""
-
-    user_ids = UserIdsField(min_count=1, required=True)
-    layer_id = LayerField(required=True)
-    start = InstantField(load_default=None, data_key="from")
-    hours = fields.Integer(
-        strict=True, load_default=168, validate=validate.Range(min=0, max=24 * 31)
-    )
-
-
-class ReachPointSchema(CamelSchema):
-    """How many may be reached at an instant."""
-
-    at = InstantField()
-    eligible = fields.Integer()
-    capped = fields.Dict(
-        keys=fields.String(), values=fields.Integer(), data_key="exclusionBreakdown"
-    )
-
-
-class ForecastSchema(CamelSchema):
-    """The reach curve of an audience, if nothing more is sent meanwhile."""
-
-    asked = fields.Integer(data_key="askedCount")
-    invalid = fields.Integer(data_key="invalidUuid")
-    fault = fields.String(data_key="failOpenReason", allow_none=True)
-    points = fields.List(fields.Nested(ReachPointSchema), data_key="reach")
+USER_IDS: Final[Any] = about(like=partial(UserIdsField, min_count=1))
 
 
 class SimulationBodySchema(RulesSchema):
@@ -81,24 +53,26 @@ class SimulationBodySchema(RulesSchema):
     )
 
 
-class OutcomeSchema(CamelSchema):
+@dataclass(slots=True)
+class Outcome:
     """Sends that would have gone out, and sends that would have been capped."""
 
-    allowed = fields.Integer()
-    capped = fields.Integer(data_key="heldBack")
+    allowed: int = 0
+    capped: int = about(0, data_key="heldBack")
 
 
-class SimulationSchema(CamelSchema):
-    """What other rules would have done with recorded history."""
+@dataclass(slots=True, kw_only=True)
+class SimulationAnswer:
+    """What other rules would have done with recorded history, added up in three ways."""
 
-    start = InstantField(data_key="from")
-    end = InstantField(data_key="until")
-    total = fields.Nested(OutcomeSchema)
-    by_layer = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))
-    by_day = fields.Dict(keys=fields.String(), values=fields.Nested(OutcomeSchema))
-    by_rule = fields.Dict(keys=fields.String(), values=fields.Integer())
-    users = fields.Integer()
-    users_affected = fields.Integer()
+    start: datetime = about(data_key="from")
+    end: datetime = about(data_key="until")
+    users: int
+    users_affected: int
+    total: Outcome = field(default_factory=Outcome)
+    by_layer: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
+    by_day: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
+    by_rule: dict[str, int] = field(default_factory=Counter)
 
 
 def forecast_routes(database: BulkDatabase) -> Routes:
@@ -108,10 +82,14 @@ def forecast_routes(database: BulkDatabase) -> Routes:
 
     @routes.route("/forecast", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ForecastBodySchema, as_kwargs=True)
-    @routes.response(200, ForecastSchema)
+    @routes.body("ForecastBody")
+    @routes.response(200, answer_schema(Forecast))
     def forecast(
-        user_ids: list[str], layer_id: int, start: datetime | None, hours: int
+        *,
+        user_ids: list[str] = USER_IDS,
+        layer_id: int = about(like=LayerField),
+        start: datetime | None = about(None, like=InstantField, data_key="from"),
+        hours: int = about(168, strict=True, validate=validate.Range(min=0, max=24 * 31)),
     ) -> Forecast:
         """Forecast how many of an audience may be reached, now and hour by hour."""
         asked = read_texts(user_ids)
@@ -123,75 +101,56 @@ def forecast_routes(database: BulkDatabase) -> Routes:
     @asks_for(Role.OPERATOR)
     @routes.arguments(ForecastPushesSchema, as_kwargs=True)
     @routes.response(200, PushForecastsSchema)
-    def forecast_sequence(user_ids: list[str], pushes: list[Any]) -> dict[str, list[_PushShape]]:
+    def forecast_sequence(user_ids: list[str], pushes: list[Any]) -> dict[str, object]:
         """Forecast how many each push of a sequence reaches; a push counts those before it."""
         asked = read_texts(user_ids)
         check_size(asked)
         sends = [Send(push["layer_id"], push["scheduled_for"]) for push in pushes]
         with database.transaction() as connection:
             found = forecast_pushes(connection, asked.users, sends)
-        return {"pushes": [_shape_push(push, len(asked.invalid)) for push in found]}
+        return {"pushes": [_show_push(push, len(asked.invalid)) for push in found]}
 
     @routes.route("/simulate", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(SimulationBodySchema, as_kwargs=True)
-    @routes.response(200, SimulationSchema)
+    @routes.response(200, answer_schema(SimulationAnswer, "Simulation"))
     def simulate(
         rules: list[Any], start: datetime | None, end: datetime | None, share: float
-    ) -> _SimulationShape:
+    ) -> SimulationAnswer:
         """Replay recorded history under other rules; nothing is changed."""
         end = end or utc_now()
         span = Span(start=start or end - USUAL_SPAN, end=end, share=share)
         if span.start >= span.end:
             raise ValidationError({"from": ["Has to be before `until`."]})
         with reports.turn() as connection:
-            return _SimulationShape(span, simulate_rules(connection, map(read_rule, rules), span))
+            replayed = [read_rule(**rule) for rule in rules]
+            return _add_up(span, simulate_rules(connection, replayed, span))
 
     return routes
 
 
-@dataclass(frozen=True, slots=True)
-class _PushShape:
-    """What PushForecastSchema shows."""
-
-    eligible: int
-    exclusion_breakdown: dict[str, int]
-    fail_open_reason: str | None
-
-    @property
-    def excluded_count(self) -> int:
-        return sum(self.exclusion_breakdown.values())
-
-    @property
-    def failed_open(self) -> bool:
-        return self.fail_open_reason is not None
+def _show_push(push: PushForecast, invalid: int) -> dict[str, object]:
+    breakdown = {**push.capped, INVALID_UUID: invalid}
+    return {
+        "eligible": push.eligible,
+        "excluded_count": sum(breakdown.values()),
+        "exclusion_breakdown": breakdown,
+        "failed_open": push.fault is not None,
+        "fail_open_reason": push.fault,
+    }
 
 
-def _shape_push(push: PushForecast, invalid: int) -> _PushShape:
-    return _PushShape(push.eligible, {**push.capped, INVALID_UUID: invalid}, push.fault)
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What OutcomeSchema shows."""
-
-    allowed: int = 0
-    capped: int = 0
-
-
-class _SimulationShape:
-    """What SimulationSchema shows: the outcomes, added up in three ways."""
-
-    def __init__(self, span: Span, simulation: Simulation) -> None:
-        self.start, self.end = span.start, span.end
-        self.users, self.users_affected = simulation.users, simulation.users_affected
-        self.total = _Outcome()
-        self.by_layer: defaultdict[str, _Outcome] = defaultdict(_Outcome)
-        self.by_day: defaultdict[str, _Outcome] = defaultdict(_Outcome)
-        self.by_rule: Counter[str] = Counter()
-        for (layer_id, day, rule), sends in sorted(simulation.outcomes.items(), key=str):
-            for outcome in (self.total, self.by_layer[str(layer_id)], self.by_day[f"{day}"]):
-                outcome.allowed += sends if rule is None else 0
-                outcome.capped += 0 if rule is None else sends
-            if rule is not None:
-                self.by_rule[rule] += sends
+def _add_up(span: Span, simulation: Simulation) -> SimulationAnswer:
+    found = SimulationAnswer(
+        start=span.start,
+        end=span.end,
+        users=simulation.users,
+        users_affected=simulation.users_affected,
+    )
+    for (layer_id, day, rule), sends in sorted(simulation.outcomes.items(), key=str):
+        for outcome in (found.total, found.by_layer[str(layer_id)], found.by_day[f"{day}"]):
+            outcome.allowed += sends if rule is None else 0
+            outcome.capped += 0 if rule is None else sends
+        if rule is not None:
+            found.by_rule[rule] += sends
+    return found

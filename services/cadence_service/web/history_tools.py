@@ -1,6 +1,7 @@
 """Routes of the tools for historical data, as the original named them, and of their imports."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -36,6 +37,7 @@ from chassis.postgres import BulkDatabase
 from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about, answer_schema, object_schema
 
 log = structlog.get_logger()
 
@@ -96,49 +98,11 @@ class PushLogField(fields.Dict):
         return value
 
 
-class LinkLogsSchema(CamelSchema):
-    """Body of POST /update-deep-links."""
-
-    logs = fields.List(
-        PushLogField(),
-        required=True,
-        data_key="trackResultsLogs",
-        validate=validate.Length(max=MAX_LOGS),
-    )
-
-
-class MatchSchema(LinkLogsSchema):
-    """Body of POST /find-matching-logs."""
-
-    csv_audience_size = fields.Integer(strict=True, required=True, validate=validate.Range(min=1))
-
-
-class ImportSchema(CamelSchema):
-    """One import."""
-
-    id = fields.Integer()
-    kind = fields.String()
-    file_name = fields.String()
-    state = fields.String()
-    started_at = InstantField()
-    ended_at = InstantField(allow_none=True)
-    total_rows = fields.Integer()
-    valid_rows = fields.Integer()
-    inserted = fields.Integer(data_key="insertedRows")
-    duplicates = fields.Integer(data_key="duplicatesSkipped")
-    reason = fields.String(allow_none=True)
-
-
-class ImportsSchema(CamelSchema):
-    """Imports, newest first."""
-
-    imports = fields.List(fields.Nested(ImportSchema))
-
-
-class UndoneSchema(CamelSchema):
-    """How many sends were removed."""
-
-    removed = fields.Integer()
+_LOGS: Final = about(
+    like=partial(fields.List, PushLogField()),
+    data_key="trackResultsLogs",
+    validate=validate.Length(max=MAX_LOGS),
+)
 
 
 def _multipart(file_field: str, form: type[CamelSchema]) -> dict[str, object]:
@@ -194,22 +158,22 @@ def _add_imports(routes: Routes, imports: ImportQueue) -> None:
 
 def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/imports", methods=["GET"])
-    @routes.response(200, ImportsSchema)
+    @routes.response(200, object_schema("Imports", imports=list[Import]))
     def list_imports() -> dict[str, list[Import]]:
         """List imports, newest first; a running one shows its progress."""
         with database.transaction() as connection:
             return {"imports": read_imports(connection, utc_now())}
 
     @routes.route("/imports/<int:import_id>", methods=["GET"])
-    @routes.response(200, ImportSchema)
-    def read_import(import_id: int) -> Any:
+    @routes.response(200, answer_schema(Import))
+    def read_import(import_id: int) -> Import:
         """Read one import."""
         with database.transaction() as connection:
             read_imports(connection, utc_now())
             return find_import(connection, import_id)
 
     @routes.route("/imports/<int:import_id>", methods=["DELETE"])
-    @routes.response(200, UndoneSchema)
+    @routes.response(200, object_schema("Undone", removed=int))
     def undo(import_id: int) -> dict[str, int]:
         """Undo an import: remove the sends that it brought."""
         with database.transaction() as connection:
@@ -218,17 +182,21 @@ def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
 
 def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/find-matching-logs", methods=["POST"])
-    @routes.arguments(MatchSchema, as_kwargs=True)
+    @routes.body("Match")
     @routes.answers()
-    def match(csv_audience_size: int, logs: list[Any]) -> ResponseReturnValue:
+    def match(
+        *,
+        logs: list[Any] = _LOGS,
+        csv_audience_size: int = about(strict=True, validate=validate.Range(min=1)),
+    ) -> ResponseReturnValue:
         """Find the push logs whose audience is nearest in size."""
         found = find_matching_logs(csv_audience_size, logs, utc_now())
         return jsonify(success=True, matchingLogs=found, message=f"{len(found)} logs match.")
 
     @routes.route("/update-deep-links", methods=["POST"])
-    @routes.arguments(LinkLogsSchema, as_kwargs=True)
+    @routes.body("LinkLogs")
     @routes.answers()
-    def update_links(logs: list[Any]) -> ResponseReturnValue:
+    def update_links(*, logs: list[Any] = _LOGS) -> ResponseReturnValue:
         """Give deep links to recorded notifications that have none, from push logs."""
         links, errors = read_link_logs(logs)
         updated = back_fill_links(database, links)

@@ -6,7 +6,6 @@ from io import StringIO
 
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import fields
 
 from cadence_contract import (
     EXTEND_RESERVATION_PATH,
@@ -25,17 +24,11 @@ from cadence_service.use_cases.settle_reservation import (
 from cadence_service.web.audience import show_exclusion
 from chassis.bearer_auth import Role, asks_for
 from chassis.postgres import BulkDatabase
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import object_schema
 
 #: Keys may hold slashes, so they end a path, and come after what is to be done.
 ONE = f"{RESERVATIONS_PATH}/<path:key>"
-
-
-class ReleasedSchema(CamelSchema):
-    """How many slots were given back."""
-
-    released = fields.Integer()
 
 
 def reservation_routes(database: BulkDatabase) -> Routes:
@@ -56,7 +49,7 @@ def reservation_routes(database: BulkDatabase) -> Routes:
 
     @routes.route(ONE, methods=["DELETE"])
     @asks_for(Role.OPERATOR)
-    @routes.response(200, ReleasedSchema)
+    @routes.response(200, object_schema("Released", released=int))
     def release(key: str) -> dict[str, int]:
         """Release every slot that is still reserved under this key."""
         with database.transaction() as connection:

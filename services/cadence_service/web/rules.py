@@ -1,6 +1,7 @@
 """Routes about layers and rules."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,10 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, validate
 from werkzeug.exceptions import PreconditionFailed
 
-from cadence_contract import MAX_RULES, InstantField, RuleSchema, RuleSetSchema, RulesSchema
+from cadence_contract import MAX_RULES, RuleSchema, RuleSetSchema, RulesSchema
 from cadence_service.adapters.rule_changes import RuleChange, select_changes
 from cadence_service.adapters.rule_table import Layer, RuleSet, select_layers, select_rule_set
+from cadence_service.domain.cadence import read_rule
 from cadence_service.use_cases.change_rules import (
     Author,
     RuleNotFoundError,
@@ -21,36 +23,18 @@ from cadence_service.use_cases.change_rules import (
     remove_rule,
     replace_rules,
 )
-from cadence_service.web.rule_shapes import RuleShape, read_rule, shape_rule
 from chassis.postgres import BulkConnection, BulkDatabase
 from chassis.schemas import CamelSchema, JsonBoolean
 from chassis.service import Routes
+from chassis.typed_schemas import about, answer_schema, object_schema, request_schema
 
 
-class AuthorSchema(CamelSchema):
+@dataclass(frozen=True, slots=True)
+class Signature:
     """Query of every change: who makes it, and why; both go into the audit trail."""
 
-    changed_by = fields.String(load_default="", validate=validate.Length(max=200))
-    note = fields.String(load_default="", validate=validate.Length(max=1_000))
-
-
-class RulesQuerySchema(CamelSchema):
-    """Query of GET /rules."""
-
-    version = fields.Integer(
-        load_default=None,
-        validate=validate.Range(min=1),
-        metadata={"description": "An earlier set; default: the one in force."},
-    )
-
-
-class LayerSchema(CamelSchema):
-    """A layer of notifications."""
-
-    id = fields.Integer(dump_only=True)
-    name = fields.String()
-    description = fields.String()
-    is_exempt = fields.Boolean()
+    changed_by: str = about("", validate=validate.Length(max=200))
+    note: str = about("", validate=validate.Length(max=1_000))
 
 
 def _is_plain_name(name: str) -> None:
@@ -72,39 +56,6 @@ class RuleChangeBodySchema(RuleSchema):
     name = fields.String()
 
 
-class LayersSchema(CamelSchema):
-    """Every layer."""
-
-    layers = fields.List(fields.Nested(LayerSchema))
-
-
-class HistoryQuerySchema(CamelSchema):
-    """Query of GET /rules/history."""
-
-    before = fields.Integer(load_default=None, validate=validate.Range(min=1))
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
-
-
-class RuleChangeSchema(CamelSchema):
-    """One entry of the audit trail."""
-
-    id = fields.Integer()
-    changed_at = InstantField()
-    action = fields.String()
-    subject = fields.String()
-    version = fields.Integer(allow_none=True)
-    changed_by = fields.String()
-    note = fields.String()
-    before = fields.Raw(allow_none=True)
-    after = fields.Raw(allow_none=True)
-
-
-class HistorySchema(CamelSchema):
-    """Changes of rules and layers, newest first."""
-
-    changes = fields.List(fields.Nested(RuleChangeSchema))
-
-
 def rule_routes(database: BulkDatabase) -> Routes:
     """Return the routes about layers and rules."""
     routes = Routes("rules", __name__, description="Layers and cadence rules")
@@ -116,7 +67,7 @@ def rule_routes(database: BulkDatabase) -> Routes:
 
 def _add_layers(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/layers", methods=["GET"])
-    @routes.response(200, LayersSchema)
+    @routes.response(200, object_schema("Layers", layers=list[Layer]))
     def list_layers() -> dict[str, list[Layer]]:
         """List the layers."""
         with database.transaction() as connection:
@@ -124,50 +75,60 @@ def _add_layers(routes: Routes, database: BulkDatabase) -> None:
 
     @routes.route("/layers/<int:layer_id>", methods=["PUT"])
     @routes.arguments(LayerChangeSchema)
-    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
-    @routes.response(200, LayerSchema)
-    def edit_layer(
-        changes: dict[str, str | bool], layer_id: int, changed_by: str, note: str
-    ) -> Layer:
+    @routes.arguments(request_schema(Signature), location="query")
+    @routes.response(200, answer_schema(Layer))
+    def edit_layer(changes: dict[str, str | bool], by: Signature, layer_id: int) -> Layer:
         """Change a layer: its name, its description, whether it is exempt from every rule."""
         with database.transaction() as connection:
-            author = _find_author(connection, changed_by, note)
-            return change_layer(connection, layer_id, author, **changes)
+            return change_layer(connection, layer_id, _find_author(connection, by), **changes)
 
 
 def _add_rule_set(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/rules", methods=["GET"])
-    @routes.arguments(RulesQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.alt_response(200, schema=RuleSetSchema)
-    def list_rules(version: int | None) -> ResponseReturnValue:
+    def list_rules(
+        *,
+        version: int | None = about(
+            None,
+            validate=validate.Range(min=1),
+            description="An earlier set; default: the one in force.",
+        ),
+    ) -> ResponseReturnValue:
         """List the rules in force, or an earlier set, in order of precedence."""
         with database.transaction() as connection:
             return _answer_rules(_read_rule_set(connection, version))
 
     @routes.route("/rules", methods=["PUT"])
-    @routes.arguments(RulesSchema, as_kwargs=True)
-    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
+    @routes.arguments(RulesSchema)
+    @routes.arguments(request_schema(Signature), location="query")
     @routes.alt_response(200, schema=RuleSetSchema)
-    def replace_all(rules: list[Any], changed_by: str, note: str) -> ResponseReturnValue:
+    def replace_all(body: Mapping[str, Any], by: Signature) -> ResponseReturnValue:
         """Replace the whole set of rules; it is in force at once, and old sets are kept."""
         with database.transaction() as connection:
-            author = _find_author(connection, changed_by, note)
-            return _answer_rules(replace_rules(connection, [*map(read_rule, rules)], author))
+            rules = [read_rule(**rule) for rule in body["rules"]]
+            return _answer_rules(replace_rules(connection, rules, _find_author(connection, by)))
 
     @routes.route("/rules", methods=["POST"])
     @routes.arguments(RuleSchema)
-    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
+    @routes.arguments(request_schema(Signature), location="query")
     @routes.alt_response(201, schema=RuleSetSchema)
-    def add(rule: Mapping[str, Any], changed_by: str, note: str) -> ResponseReturnValue:
+    def add(rule: Mapping[str, Any], by: Signature) -> ResponseReturnValue:
         """Add a rule, last in the order of precedence."""
         with database.transaction() as connection:
-            author = _find_author(connection, changed_by, note)
-            return _answer_rules(add_rule(connection, read_rule(rule), author, MAX_RULES), 201)
+            author = _find_author(connection, by)
+            return _answer_rules(add_rule(connection, read_rule(**rule), author, MAX_RULES), 201)
 
     @routes.route("/rules/history", methods=["GET"])
-    @routes.arguments(HistoryQuerySchema, location="query", as_kwargs=True)
-    @routes.response(200, HistorySchema)
-    def list_history(before: int | None, limit: int) -> dict[str, list[RuleChange]]:
+    @routes.query
+    @routes.response(
+        200, object_schema("History", changes=(answer_schema(RuleChange, changed_at=datetime),))
+    )
+    def list_history(
+        *,
+        before: int | None = about(None, validate=validate.Range(min=1)),
+        limit: int = about(50, validate=validate.Range(min=1, max=500)),
+    ) -> dict[str, list[RuleChange]]:
         """List what was changed about rules and layers, newest first."""
         with database.transaction() as connection:
             return {"changes": select_changes(connection, before, limit)}
@@ -176,36 +137,35 @@ def _add_rule_set(routes: Routes, database: BulkDatabase) -> None:
 def _add_single_rules(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/rules/<name>", methods=["GET"])
     @routes.response(200, RuleSchema)
-    def read_one_rule(name: str) -> RuleShape:
+    def read_one_rule(name: str) -> dict[str, object]:
         """Read one rule."""
         with database.transaction() as connection:
             rules = _read_rule_set(connection, None).rules
         found = next((rule for rule in rules if rule.name == name), None)
         if found is None:
             raise RuleNotFoundError(f"There is no rule {name!r}.")
-        return shape_rule(found)
+        return found.to_document()
 
     @routes.route("/rules/<name>", methods=["PUT"])
     @routes.arguments(RuleChangeBodySchema)
-    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
+    @routes.arguments(request_schema(Signature), location="query")
     @routes.alt_response(200, schema=RuleSetSchema)
-    def edit(rule: Mapping[str, Any], name: str, changed_by: str, note: str) -> ResponseReturnValue:
+    def edit(rule: Mapping[str, Any], by: Signature, name: str) -> ResponseReturnValue:
         """Change a rule in its place; If-Match with the version loses no update."""
         if rule.get("name", name) != name:
             raise ValidationError({"name": ["A rule keeps its name; add a new one instead."]})
         with database.transaction() as connection:
-            author = _find_author(connection, changed_by, note)
-            changed = change_rule(connection, read_rule({**rule, "name": name}), author)
-            return _answer_rules(changed)
+            author = _find_author(connection, by)
+            changed = read_rule(**{**rule, "name": name})
+            return _answer_rules(change_rule(connection, changed, author))
 
     @routes.route("/rules/<name>", methods=["DELETE"])
-    @routes.arguments(AuthorSchema, location="query", as_kwargs=True)
+    @routes.arguments(request_schema(Signature), location="query")
     @routes.alt_response(200, schema=RuleSetSchema)
-    def remove(name: str, changed_by: str, note: str) -> ResponseReturnValue:
+    def remove(by: Signature, name: str) -> ResponseReturnValue:
         """Remove a rule; a layer without any rule fails open."""
         with database.transaction() as connection:
-            author = _find_author(connection, changed_by, note)
-            return _answer_rules(remove_rule(connection, name, author))
+            return _answer_rules(remove_rule(connection, name, _find_author(connection, by)))
 
 
 def _read_rule_set(connection: BulkConnection, version: int | None) -> RuleSet:
@@ -215,7 +175,7 @@ def _read_rule_set(connection: BulkConnection, version: int | None) -> RuleSet:
     return rule_set or RuleSet(0, datetime.min.replace(tzinfo=UTC), ())
 
 
-def _find_author(connection: BulkConnection, changed_by: str, note: str) -> Author:
+def _find_author(connection: BulkConnection, by: Signature) -> Author:
     """Return who changes the rules, and the version that If-Match names."""
     expected: int | None = None
     if request.if_match:
@@ -224,13 +184,13 @@ def _find_author(connection: BulkConnection, changed_by: str, note: str) -> Auth
             raise PreconditionFailed(
                 f"The rules are at version {expected}; read them again, and repeat the change."
             )
-    return Author(changed_by, note, expected)
+    return Author(by.changed_by, by.note, expected)
 
 
 def _answer_rules(rule_set: RuleSet, status: int = 200) -> Response:
     shown = {
         "version": rule_set.version,
-        "rules": [shape_rule(rule) for rule in rule_set.rules],
+        "rules": [rule.to_document() for rule in rule_set.rules],
         **({"created_at": rule_set.created_at} if rule_set.version else {}),
     }
     response = jsonify(RuleSetSchema().dump(shown))

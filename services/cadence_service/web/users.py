@@ -4,45 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from marshmallow import fields
-
-from cadence_contract import ExcludedUserSchema, InstantField
+from cadence_contract import InstantField
 from cadence_service.use_cases.explain_user import LayerEligibility, explain_user
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
-
-
-class CadenceQuerySchema(CamelSchema):
-    """Query of GET /users/<id>/cadence."""
-
-    at = InstantField(load_default=None, metadata={"description": "default: now"})
-
-
-class LayerEligibilitySchema(ExcludedUserSchema):
-    """Whether the user may get a push on a layer; if not, why and until when."""
-
-    class Meta:
-        exclude = ("user_id",)
-
-    layer_id = fields.Integer()
-    eligible = fields.Boolean()
-    rule = fields.String(allow_none=True)
-    fail_open_reason = fields.String(allow_none=True)
-
-
-class UserCadenceSchema(CamelSchema):
-    """Whether one user may get a push, layer by layer."""
-
-    user_id = fields.UUID()
-    at = InstantField()
-    layers = fields.List(fields.Nested(LayerEligibilitySchema))
+from chassis.typed_schemas import about, answer_schema
 
 
 @dataclass(frozen=True, slots=True)
 class UserCadence:
-    """What UserCadenceSchema shows."""
+    """Whether one user may get a push, layer by layer."""
 
     user_id: UUID
     at: datetime
@@ -54,9 +26,13 @@ def user_routes(database: BulkDatabase) -> Routes:
     routes = Routes("users", __name__, description="How cadence stands with one user")
 
     @routes.route("/users/<uuid:user_id>/cadence", methods=["GET"])
-    @routes.arguments(CadenceQuerySchema, location="query", as_kwargs=True)
-    @routes.response(200, UserCadenceSchema)
-    def read_cadence(user_id: UUID, at: datetime | None) -> UserCadence:
+    @routes.query
+    @routes.response(200, answer_schema(UserCadence))
+    def read_cadence(
+        user_id: UUID,
+        *,
+        at: datetime | None = about(None, like=InstantField, description="default: now"),
+    ) -> UserCadence:
         """Answer for each layer whether the user may get a push; if not, why and until when."""
         at = at or utc_now()
         with database.transaction() as connection:
