@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from chassis.names import write_plain
 from push_blaster.adapters.audiences.script_header import read_header
@@ -22,6 +22,13 @@ class ScriptNotFoundError(Exception):
 
 class ScriptIdClashError(ScriptNotFoundError):
     """Several scripts have that id; the message names their files."""
+
+
+class AudienceName(NamedTuple):
+    """An audience that a script writes."""
+
+    name: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,23 @@ class Script:
     parameters: tuple[Parameter, ...]
     arguments: frozenset[str]
     faults: tuple[str, ...]
+
+    @property
+    def script_path(self) -> str:
+        """The name of its file."""
+        return self.path.name
+
+    @property
+    def named_audiences(self) -> list[AudienceName]:
+        """The audiences that it writes."""
+        return [AudienceName(*audience) for audience in self.audiences.items()]
+
+    @property
+    def requires_parameters(self) -> list[str]:
+        """The required parameters; if none are declared, those that the source uses."""
+        if self.parameters:
+            return [parameter.name for parameter in self.parameters if parameter.required]
+        return sorted(self.arguments & {"product_id"})
 
     @property
     def former_id(self) -> str:

@@ -42,6 +42,16 @@ class PushLogEntry:
     reached: int
     reason: str | None
 
+    @property
+    def id(self) -> str:
+        """The id of the push, over all executions."""
+        return f"{self.execution_id}/{self.position}"
+
+    @property
+    def total(self) -> int:
+        """How many users had a device; the original has this count twice."""
+        return self.reached
+
 
 def select_push_log(
     connection: Connection, before: tuple[datetime, tuple[str, int]] | None, limit: int

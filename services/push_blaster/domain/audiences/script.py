@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Final
@@ -35,8 +35,8 @@ class Parameter:
     required: bool = False
     default: str | None = None
     choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float | None = field(default=None, metadata={"data_key": "min"})
+    maximum: float | None = field(default=None, metadata={"data_key": "max"})
 
 
 class ParametersError(Exception):

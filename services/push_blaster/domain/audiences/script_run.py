@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from signal import Signals
 from uuid import UUID
 
 
@@ -62,6 +63,12 @@ class RunRecord:
     def log_id(self) -> str:
         """The id of its log: that of the execution, or its own."""
         return str(self.id) if self.is_trial or self.execution_id is None else self.execution_id
+
+    @property
+    def signal(self) -> str | None:
+        """The signal that ended its script, if one did."""
+        code = self.exit_code
+        return Signals(-code).name if code is not None and code < 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import answer_schema, object_schema
 from push_blaster.adapters.access.audit_table import (
     COLUMNS,
     AuditQuery,
@@ -18,6 +19,7 @@ from push_blaster.adapters.access.audit_table import (
     stream_changes,
 )
 from push_blaster.adapters.csv_cells import stream_csv, write_csv
+from push_blaster.domain.access.audit import RecordedChange
 from push_blaster.web.frame.instants import InstantField
 
 
@@ -43,27 +45,9 @@ class AuditQuerySchema(AuditFilterSchema):
     )
 
 
-class ChangeSchema(CamelSchema):
-    """One change: the caller, the request, and the answer; `status` is null without an answer."""
-
-    id = fields.Integer()
-    at = fields.AwareDateTime()
-    actor = fields.String(allow_none=True)
-    role = fields.String(allow_none=True)
-    method = fields.String()
-    path = fields.String()
-    endpoint = fields.String()
-    what = fields.String()
-    request_id = fields.String()
-    status = fields.Integer(allow_none=True)
-    answered_at = fields.AwareDateTime(allow_none=True)
-
-
-class AuditLogSchema(CamelSchema):
-    """A page of the audit log, newest first."""
-
-    changes = fields.List(fields.Nested(ChangeSchema))
-    next_cursor = fields.Integer(allow_none=True)
+AuditLogSchema = object_schema(
+    "AuditLog", changes=(answer_schema(RecordedChange, "Change"),), next_cursor=int | None
+)
 
 
 def audit_log_routes(database: Database) -> Routes:

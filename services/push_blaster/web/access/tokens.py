@@ -1,20 +1,20 @@
 """Routes about tokens: create, list, rotate, revoke."""
 
 from dataclasses import asdict
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
+from marshmallow import validate
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about, answer_schema, object_schema
 from push_blaster.adapters.access.token_table import select_tokens
-from push_blaster.domain.access.token import Token
+from push_blaster.domain.access.token import Token, TokenState
 from push_blaster.use_cases.access.manage_tokens import (
     MAX_OVERLAP,
     create_token,
@@ -30,45 +30,8 @@ _Uncached = tuple[dict[str, object], None, dict[str, str]]
 MAX_OVERLAP_MINUTES: Final = int(MAX_OVERLAP.total_seconds() / 60)
 
 
-class NewTokenSchema(CamelSchema):
-    """Body of POST /api/tokens."""
-
-    name = fields.String(required=True)
-    role = fields.String(required=True, validate=validate.OneOf(ROLES))
-    is_test = fields.Boolean(load_default=False)
-    expires_at = InstantField(load_default=None)
-
-
-class RotateSchema(CamelSchema):
-    """Body of POST /api/tokens/<name>/rotate."""
-
-    overlap_minutes = fields.Float(
-        load_default=60,
-        validate=validate.Range(min=0, max=MAX_OVERLAP_MINUTES),
-        metadata={"description": "How long the old secret stays valid beside the new one."},
-    )
-
-
-class TokenSchema(CamelSchema):
-    """One token; `token` is its secret, which only the answer that created it has."""
-
-    name = fields.String()
-    role = fields.String()
-    is_test = fields.Boolean()
-    state = fields.String()
-    created_at = fields.AwareDateTime()
-    created_by = fields.String()
-    expires_at = fields.AwareDateTime(allow_none=True)
-    last_used_at = fields.AwareDateTime(allow_none=True)
-    revoked_at = fields.AwareDateTime(allow_none=True)
-    previous_until = fields.AwareDateTime(allow_none=True)
-    token = fields.String()
-
-
-class TokenListSchema(CamelSchema):
-    """Every token, valid ones first."""
-
-    tokens = fields.List(fields.Nested(TokenSchema))
+#: The secret is in the answer that created it, and in no other.
+TokenSchema = answer_schema(Token, state=TokenState, token=str)
 
 
 def token_routes(database: Database) -> Routes:
@@ -78,24 +41,45 @@ def token_routes(database: Database) -> Routes:
 
     @routes.route("/api/tokens", methods=["GET"])
     @asks_for(Role.ADMIN)
-    @routes.response(200, TokenListSchema)
+    @routes.response(200, object_schema("TokenList", tokens=(TokenSchema,)))
     def list_all() -> dict[str, object]:
         """List the tokens, without those of the environment."""
         with database.transaction() as connection:
             return {"tokens": [_show_token(token) for token in select_tokens(connection)]}
 
     @routes.route("/api/tokens", methods=["POST"])
-    @routes.arguments(NewTokenSchema, as_kwargs=True)
+    @routes.body("NewToken")
     @routes.response(201, TokenSchema)
-    def create(**asked: Any) -> _Uncached:
+    def create(
+        *,
+        name: str,
+        role: str = about(validate=validate.OneOf(ROLES)),
+        is_test: bool = False,
+        expires_at: datetime | None = about(None, like=InstantField),
+    ) -> _Uncached:
         """Create a token; only this answer has its secret."""
-        token = Token(**asked, created_at=utc_now(), created_by=caller_name())
+        token = Token(
+            name=name,
+            role=role,
+            is_test=is_test,
+            created_at=utc_now(),
+            created_by=caller_name(),
+            expires_at=expires_at,
+        )
         return _show_secret(token, create_token(database, token))
 
     @routes.route(f"{one}/rotate", methods=["POST"])
-    @routes.arguments(RotateSchema, required=False, as_kwargs=True)
+    @routes.body("Rotate", required=False)
     @routes.response(200, TokenSchema)
-    def rotate(name: str, overlap_minutes: float) -> _Uncached:
+    def rotate(
+        name: str,
+        *,
+        overlap_minutes: float = about(
+            60,
+            validate=validate.Range(min=0, max=MAX_OVERLAP_MINUTES),
+            description="How long the old secret stays valid beside the new one.",
+        ),
+    ) -> _Uncached:
         """Give a token a new secret; the old secret stays valid for `overlapMinutes`."""
         overlap = timedelta(minutes=overlap_minutes)
         return _show_secret(*rotate_token(database, name, overlap, utc_now()))

@@ -10,14 +10,11 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import object_schema
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
 from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.use_cases.audiences.preview_pushes import (
-    PreviewedMessage,
-    PushPreview,
-    preview_pushes,
-)
+from push_blaster.use_cases.audiences.preview_pushes import preview_pushes
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 
@@ -50,9 +47,9 @@ class MessageSchema(CamelSchema):
 
     user_id = fields.UUID()
     variant = fields.String(allow_none=True)
-    title = fields.String(allow_none=True)
-    body = fields.String(allow_none=True)
-    deep_link = fields.String(allow_none=True)
+    title = fields.String(attribute="texts.title", allow_none=True, dump_default=None)
+    body = fields.String(attribute="texts.body", allow_none=True, dump_default=None)
+    deep_link = fields.String(attribute="texts.deep_link", allow_none=True, dump_default=None)
     faults = fields.List(fields.String())
     sizes = fields.Dict(
         keys=fields.String(), values=fields.Integer(), data_key="bytes", allow_none=True
@@ -63,17 +60,15 @@ class PushPreviewSchema(CamelSchema):
     """One push: its own faults, the columns of its audience, and its messages."""
 
     position = fields.Integer()
-    push_id = fields.String()
+    push_id = fields.String(attribute="push.id")
     columns = fields.List(fields.String())
     faults = fields.List(fields.String())
     messages = fields.List(fields.Nested(MessageSchema))
 
 
-class PreviewAnswerSchema(CamelSchema):
-    """The pushes of an automation, and how many bytes each kind of device accepts."""
-
-    pushes = fields.List(fields.Nested(PushPreviewSchema))
-    most_bytes = fields.Dict(keys=fields.String(), values=fields.Integer())
+PreviewAnswerSchema = object_schema(
+    "PreviewAnswer", pushes=(PushPreviewSchema,), most_bytes=dict[str, int]
+)
 
 
 def preview_routes(context: WebContext) -> Routes:
@@ -84,7 +79,7 @@ def preview_routes(context: WebContext) -> Routes:
         automation: Automation, user_ids: Sequence[UUID] | None, limit: int
     ) -> dict[str, object]:
         found = preview_pushes(context, automation, user_ids or (), limit)
-        return {"pushes": [_show_preview(push) for push in found], "most_bytes": MAX_MESSAGE_BYTES}
+        return {"pushes": found, "most_bytes": MAX_MESSAGE_BYTES}
 
     @routes.route("/api/automation/recipes/<automation_id>/preview", methods=["POST"])
     @only_reads
@@ -115,26 +110,3 @@ def preview_routes(context: WebContext) -> Routes:
         return preview(read_draft(automation or {}, utc_now()), user_ids, limit)
 
     return routes
-
-
-def _show_preview(preview: PushPreview) -> dict[str, object]:
-    return {
-        "position": preview.position,
-        "push_id": preview.push.id,
-        "columns": preview.columns,
-        "faults": preview.faults,
-        "messages": [_show_message(message) for message in preview.messages],
-    }
-
-
-def _show_message(message: PreviewedMessage) -> dict[str, object]:
-    texts = message.texts
-    return {
-        "user_id": message.user_id,
-        "variant": message.variant,
-        "title": texts.title if texts else None,
-        "body": texts.body if texts else None,
-        "deep_link": texts.deep_link if texts else None,
-        "faults": message.faults,
-        "sizes": message.sizes,
-    }

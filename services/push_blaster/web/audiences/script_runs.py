@@ -1,23 +1,24 @@
 """Routes about runs of scripts: start a trial, follow a run, list runs."""
 
-import signal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
+from marshmallow import validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about, answer_schema, page_schema, request_schema
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.audiences.script_run_table import select_runs
 from push_blaster.adapters.executions.execution_log import select_log
-from push_blaster.domain.audiences.script_run import RunRecord, RunState
+from push_blaster.domain.audiences.script_run import FoundAudience, RunRecord, RunState
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.use_cases.audiences.try_script import (
     TrialRequest,
@@ -27,8 +28,8 @@ from push_blaster.use_cases.audiences.try_script import (
     wait_for_run,
 )
 from push_blaster.web.access.audit import stops
-from push_blaster.web.frame.common_schemas import LogQuerySchema, LogSchema
-from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.common_schemas import AFTER, LogSchema, show_log, up_to
+from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 from push_blaster.web.frame.repeatable import repeatable
 
 #: How long the original's POST waits for the end of a script before it answers 202.
@@ -38,69 +39,29 @@ WAIT_LIMIT: Final = timedelta(seconds=60)
 _ONE: Final = "/api/scripts/<script_id>/runs/<uuid:run_id>"
 
 
-class TrialSchema(CamelSchema):
+FoundAudienceSchema = answer_schema(FoundAudience, without=("note",))
+RunSchema = answer_schema(
+    RunRecord, "Run", without=("folder",), more=("signal",), audiences=(FoundAudienceSchema,)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
     """Body of POST /api/scripts/<id>/run."""
 
-    parameters = fields.Dict(keys=fields.String(), load_default=dict)
-    execution_id = fields.String(
-        load_default=None,
-        allow_none=True,
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    execution_id: str | None = about(
+        None,
         validate=validate.Length(min=1, max=200),
-        metadata={"description": "what the script gets as its EXECUTION_ID"},
+        description="what the script gets as its EXECUTION_ID",
     )
 
 
-class NamedTrialSchema(TrialSchema):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedTrial(Trial):
     """Body of POST /api/scripts, as the original has it."""
 
-    script_id = fields.String(required=True, validate=validate.Length(min=1, max=200))
-
-
-class RunQuerySchema(CamelSchema):
-    """Query of a list of runs."""
-
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
-    cursor = fields.String(load_default=None)
-
-
-class FoundAudienceSchema(CamelSchema):
-    """An audience that a script wrote: counts of rows, and the first usable rows."""
-
-    name = fields.String()
-    file = fields.String()
-    is_test = fields.Boolean()
-    rows = fields.Integer()
-    valid = fields.Integer()
-    columns = fields.List(fields.String())
-    sample = fields.List(fields.Dict())
-    problem = fields.String(allow_none=True)
-
-
-class RunSchema(CamelSchema):
-    """One run of a script: a trial, or a run for an execution."""
-
-    id = fields.UUID()
-    script_id = fields.String()
-    execution_id = fields.String(allow_none=True)
-    is_trial = fields.Boolean()
-    parameters = fields.Dict(keys=fields.String(), values=fields.String())
-    state = fields.Enum(RunState, by_value=True)
-    asked_at = fields.AwareDateTime()
-    started_at = fields.AwareDateTime(allow_none=True)
-    ended_at = fields.AwareDateTime(allow_none=True)
-    exit_code = fields.Integer(allow_none=True)
-    signal = fields.Function(
-        lambda run: _signal(run), metadata={"type": "string", "nullable": True}
-    )
-    error = fields.String(allow_none=True)
-    audiences = fields.List(fields.Nested(FoundAudienceSchema))
-
-
-class RunListSchema(CamelSchema):
-    """A page of runs, newest first."""
-
-    runs = fields.List(fields.Nested(RunSchema))
-    next_cursor = fields.String(allow_none=True)
+    script_id: str = about(validate=validate.Length(min=1, max=200))
 
 
 def script_run_routes(database: Database, scripts: ScriptFolder) -> Routes:
@@ -114,39 +75,42 @@ def script_run_routes(database: Database, scripts: ScriptFolder) -> Routes:
 def _add_trials(routes: Routes, database: Database, scripts: ScriptFolder) -> None:
     @routes.route("/api/scripts", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(NamedTrialSchema, as_kwargs=True)
+    @routes.arguments(request_schema(NamedTrial))
     @repeatable(routes, database)
     @routes.answers()
     @routes.answers(202)
     @routes.answers(500)
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
-    def run_and_wait(**asked: Any) -> ResponseReturnValue:
+    def run_and_wait(trial: NamedTrial, idempotency_key: str | None) -> ResponseReturnValue:
         """Try a script and wait for its end, up to a minute; nothing is sent."""
-        run = ask_for_trial(database, scripts, TrialRequest(**asked), utc_now())
+        asked = TrialRequest(**asdict(trial), idempotency_key=idempotency_key)
+        run = ask_for_trial(database, scripts, asked, utc_now())
         return _answer_trial(database, wait_for_run(database, run, WAIT_LIMIT))
 
     @routes.route("/api/scripts/<script_id>/run", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(TrialSchema, required=False, as_kwargs=True)
+    @routes.arguments(request_schema(Trial), required=False)
     @repeatable(routes, database)
     @routes.response(202, RunSchema)
     @routes.alt_response(503, "SERVICE_UNAVAILABLE")
-    def start(**asked: Any) -> RunRecord:
+    def start(trial: Trial, script_id: str, idempotency_key: str | None) -> RunRecord:
         """Try a script; follow the run by its id. The same Idempotency-Key starts it once."""
-        return ask_for_trial(database, scripts, TrialRequest(**asked), utc_now())
+        asked = TrialRequest(**asdict(trial), script_id=script_id, idempotency_key=idempotency_key)
+        return ask_for_trial(database, scripts, asked, utc_now())
 
 
 def _add_runs(routes: Routes, database: Database) -> None:
     @routes.route("/api/scripts/<script_id>/runs", methods=["GET"])
-    @routes.arguments(RunQuerySchema, location="query", as_kwargs=True)
-    @routes.response(200, RunListSchema)
-    def list_runs(script_id: str, limit: int, cursor: str | None) -> dict[str, object]:
+    @routes.query
+    @routes.response(200, page_schema(RunSchema, "runs", "RunList"))
+    def list_runs(
+        script_id: str, *, limit: int = up_to(200), cursor: str | None = None
+    ) -> dict[str, object]:
         """List the runs of a script, newest first: trials, and runs for executions."""
         before = read_cursor(cursor, read_instant, UUID)
         with database.transaction() as connection:
             found = select_runs(connection, script_id, before, limit)
-        is_full = len(found) == limit
-        last = write_cursor(found[-1].asked_at, found[-1].id) if is_full else None
+        last = next_cursor(found, limit, lambda run: (run.asked_at, run.id))
         return {"runs": found, "next_cursor": last}
 
     @routes.route(_ONE, methods=["GET"])
@@ -156,14 +120,13 @@ def _add_runs(routes: Routes, database: Database) -> None:
         return find_run(database, script_id, run_id)
 
     @routes.route(f"{_ONE}/log", methods=["GET"])
-    @routes.arguments(LogQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.response(200, LogSchema)
-    def read_log(script_id: str, run_id: UUID, after: int) -> dict[str, object]:
+    def read_log(script_id: str, run_id: UUID, *, after: int = AFTER) -> dict[str, object]:
         """Read the output of the script while it runs; ask again for what follows `nextAfter`."""
         run = find_run(database, script_id, run_id)
         with database.transaction() as connection:
-            entries = select_log(connection, run.log_id, after)
-        return {"entries": entries, "next_after": entries[-1].id if entries else after}
+            return show_log(select_log(connection, run.log_id, after), after)
 
     @routes.route(f"{_ONE}/stop", methods=["POST"])
     @stops()
@@ -200,8 +163,3 @@ def _read_output(database: Database, run: RunRecord) -> tuple[str, str]:
     out = [entry.message for entry in entries if entry.level == LogLevel.INFO]
     err = [entry.message for entry in entries if entry.level == LogLevel.WARNING]
     return "\n".join(out), "\n".join(err)
-
-
-def _signal(run: RunRecord) -> str | None:
-    code = run.exit_code
-    return signal.Signals(-code).name if code is not None and code < 0 else None

@@ -9,10 +9,10 @@ from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, validate
 
-from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.clock import utc_now
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about
 from push_blaster.adapters.executions.execution_log import LogEntry
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.execution import Execution
@@ -24,20 +24,15 @@ from push_blaster.use_cases.automations.check_automation import (
     check_automation,
 )
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.use_cases.executions.stop_execution import CannotStopError, stop_execution
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.log_stream import StreamShape, sse, stream_log
+from push_blaster.web.frame.common_schemas import AUTOMATION_ID
 from push_blaster.web.frame.instants import InstantField
 from push_blaster.web.frame.repeatable import repeatable
+from push_blaster.web.frame.starts import start_for_caller
 
 _ONE: Final = "/api/automation/test/<automation_id>"
-
-
-class SuiteSchema(CamelSchema):
-    """Body of POST /api/automation/test."""
-
-    automation_id = fields.String(required=True, validate=validate.Length(min=1))
 
 
 class TestModeField(fields.Enum[Mode]):
@@ -53,45 +48,15 @@ class TestModeField(fields.Enum[Mode]):
         return super()._deserialize(value, attr, data, **options)
 
 
-class StartTestSchema(CamelSchema):
-    """Body of POST /api/automation/test/<id>."""
-
-    mode = TestModeField(
-        required=True,
-        validate=validate.OneOf(
-            sorted(TEST_MODES), error="To send live, POST /api/executions with the mode 'live'."
-        ),
-    )
-    slot = InstantField(load_default=None, allow_none=True)
-
-
-class FollowTestSchema(CamelSchema):
-    """Query of GET /api/automation/test/<id>."""
-
-    mode = TestModeField(required=True)
-    execution_id = fields.String(load_default=None)
-
-
-class KillTestSchema(CamelSchema):
-    """Body of POST /api/automation/test/<id>/kill."""
-
-    mode = TestModeField(required=True)
+MODE: Final[Any] = about(like=TestModeField)
+IS_TEST: Final = validate.OneOf(
+    sorted(TEST_MODES), error="To send live, POST /api/executions with the mode 'live'."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tests:
     context: WebContext
-
-    def start(
-        self, automation_id: str, mode: Mode, slot: datetime | None, key: str | None
-    ) -> Execution:
-        asked = StartRequest(
-            mode=mode,
-            is_simulated=caller_only_simulates(),
-            slot=slot,
-            idempotency_key=key,
-        )
-        return start_automation(self.context, automation_id, asked, utc_now())
 
     def running(self, automation_id: str, modes: Sequence[Mode]) -> list[Execution]:
         with self.context.database.transaction() as connection:
@@ -149,9 +114,9 @@ def _add_suite(routes: Routes, context: WebContext) -> None:
     @routes.route("/api/automation/test", methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(SuiteSchema, as_kwargs=True)
+    @routes.body("Suite")
     @routes.answers()
-    def run_suite(automation_id: str) -> ResponseReturnValue:
+    def run_suite(*, automation_id: str = AUTOMATION_ID) -> ResponseReturnValue:
         """Check everything that a live send needs; nothing is run, sent or saved."""
         document = context.files.load(automation_id)
         results = check_automation(document, context, utc_now())
@@ -162,22 +127,28 @@ def _add_start_and_log(routes: Routes, tests: _Tests) -> None:
     @routes.route(_ONE, methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StartTestSchema, as_kwargs=True)
+    @routes.body("StartTest")
     @repeatable(routes, tests.context.database)
     @routes.answers(202)
     def start(
-        automation_id: str, mode: Mode, slot: datetime | None, idempotency_key: str | None
+        automation_id: str,
+        idempotency_key: str | None,
+        *,
+        mode: Mode = about(like=TestModeField, validate=IS_TEST),
+        slot: datetime | None = about(None, like=InstantField),
     ) -> ResponseReturnValue:
         """Start a test; follow it by its executionId. The same Idempotency-Key starts it once."""
-        execution = tests.start(automation_id, mode, slot, idempotency_key)
+        execution = start_for_caller(tests.context, automation_id, mode, idempotency_key, slot=slot)
         message = f"The test {execution.id!r} is started."
         return jsonify(success=True, executionId=execution.id, message=message), 202
 
     @routes.route(_ONE, methods=["GET"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(FollowTestSchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.answers(content_type="text/event-stream")
-    def follow(automation_id: str, mode: Mode, execution_id: str | None) -> Response:
+    def follow(
+        automation_id: str, *, mode: Mode = MODE, execution_id: str | None = None
+    ) -> Response:
         """Follow a test's log as events; start the test by POST first."""
         execution, after = tests.find_followed(automation_id, execution_id, mode)
         shape = StreamShape(lambda n: f"{execution.id}|{n}", _log_event, _farewell)
@@ -188,9 +159,9 @@ def _add_kill(routes: Routes, tests: _Tests) -> None:
     @routes.route(f"{_ONE}/kill", methods=["POST"])
     @stops()
     @asks_for(Role.OPERATOR)
-    @routes.arguments(KillTestSchema, as_kwargs=True)
+    @routes.body("KillTest")
     @routes.answers()
-    def kill(automation_id: str, mode: Mode) -> ResponseReturnValue:
+    def kill(automation_id: str, *, mode: Mode = MODE) -> ResponseReturnValue:
         """Stop a running test, with its script and its messages."""
         database, killed = tests.context.database, []
         for execution in tests.running(automation_id, [mode]):

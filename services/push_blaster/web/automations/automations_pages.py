@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
+from chassis.bearer_auth import Role, asks_for, caller_name, simulates
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
@@ -24,12 +24,12 @@ from push_blaster.domain.executions.phase import RUNNING
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.automations.control_automation import Action, Control, find_actions
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.use_cases.schedule.plan_automation import load_context, plan_automation
 from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
 from push_blaster.web.executions.execution_card import make_card
 from push_blaster.web.frame.frame import once_key, page_routes
+from push_blaster.web.frame.starts import start_for_caller
 
 PAGE: Final = 50
 RUNS: Final = 10
@@ -124,12 +124,7 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
     @asks_for(Role.OPERATOR)
     def run(automation_id: str) -> ResponseReturnValue:
         """Start the automation now; the same form sent twice starts it once."""
-        asked = StartRequest(
-            mode=Mode.LIVE,
-            is_simulated=caller_only_simulates(),
-            idempotency_key=once_key(),
-        )
-        execution = start_automation(context, automation_id, asked, utc_now())
+        execution = start_for_caller(context, automation_id, Mode.LIVE, once_key())
         flash("Started. Nothing goes live before the cancellation window has passed.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 

@@ -4,12 +4,12 @@ from typing import Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
+from marshmallow import validate
 
-from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
@@ -22,32 +22,13 @@ from push_blaster.use_cases.automations.control_automation import (
     find_actions,
 )
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.web.access.audit import stops
+from push_blaster.web.frame.common_schemas import AUTOMATION_ID, REASON
 from push_blaster.web.frame.repeatable import repeatable
+from push_blaster.web.frame.starts import start_for_caller
 
 #: The action of the later version that starts an execution.
 EXECUTE_NOW: Final = "execute_now"
-
-
-class ControlSchema(CamelSchema):
-    """Body of POST /api/automation/control."""
-
-    automation_id = fields.String(required=True, validate=validate.Length(min=1))
-    action = fields.String(required=True, validate=validate.OneOf([*Action, EXECUTE_NOW]))
-    reason = fields.String(load_default="", validate=validate.Length(max=500))
-
-
-class EmergencyStopSchema(CamelSchema):
-    """Body of POST /api/automation/emergency-stop."""
-
-    reason = fields.String(load_default="", validate=validate.Length(max=500))
-
-
-class ControlQuerySchema(CamelSchema):
-    """Query of GET /api/automation/control."""
-
-    id = fields.String(required=True, validate=validate.Length(min=1))
 
 
 def control_routes(context: WebContext) -> Routes:
@@ -59,12 +40,16 @@ def control_routes(context: WebContext) -> Routes:
     @routes.route("/api/automation/control", methods=["POST"])
     @stops(Action.PAUSE, Action.CANCEL, Action.EMERGENCY_STOP)
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ControlSchema, as_kwargs=True)
+    @routes.body("Control")
     @repeatable(routes, database)
     @routes.answers()
     @routes.answers(202)
     def act(
-        automation_id: str, action: str, reason: str, idempotency_key: str | None
+        idempotency_key: str | None,
+        *,
+        automation_id: str = AUTOMATION_ID,
+        action: str = about(validate=validate.OneOf([*Action, EXECUTE_NOW])),
+        reason: str = REASON,
     ) -> ResponseReturnValue:
         """Pause, resume, cancel, stop or run an automation; the answer says what was done."""
         if action == EXECUTE_NOW:
@@ -74,9 +59,9 @@ def control_routes(context: WebContext) -> Routes:
         return jsonify(success=True, executionId=automation_id, **_show_controlled(done))
 
     @routes.route("/api/automation/control", methods=["GET"])
-    @routes.arguments(ControlQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.answers()
-    def read(id: str) -> ResponseReturnValue:  # noqa: A002 - the query's own name
+    def read(*, id: str = AUTOMATION_ID) -> ResponseReturnValue:  # noqa: A002 - the query's own name
         """Read what runs of an automation, and which actions are possible."""
         document = context.files.load(id)
         running = control.running(id, RUNNING)
@@ -96,9 +81,9 @@ def control_routes(context: WebContext) -> Routes:
     @routes.route("/api/automation/emergency-stop", methods=["POST"])
     @stops()
     @asks_for(Role.OPERATOR)
-    @routes.arguments(EmergencyStopSchema, required=False, as_kwargs=True)
+    @routes.body("EmergencyStop", required=False)
     @routes.answers()
-    def stop_everything(reason: str) -> ResponseReturnValue:
+    def stop_everything(*, reason: str = REASON) -> ResponseReturnValue:
         """Stop every execution in any phase, and pause every automation that is scheduled."""
         reason = reason or f"Emergency stop of everything by {caller_name()}."
         done = control.stop_everything(reason, utc_now())
@@ -114,12 +99,7 @@ def control_routes(context: WebContext) -> Routes:
 def _execute_now(
     context: WebContext, automation_id: str, idempotency_key: str | None
 ) -> ResponseReturnValue:
-    asked = StartRequest(
-        mode=Mode.LIVE,
-        is_simulated=caller_only_simulates(),
-        idempotency_key=idempotency_key,
-    )
-    execution = start_automation(context, automation_id, asked, utc_now())
+    execution = start_for_caller(context, automation_id, Mode.LIVE, idempotency_key)
     message = (
         f"{execution.id} is started, and nothing is sent yet: it goes through audience, test and "
         f"window first. How it goes, and how it ends: GET /api/executions/{execution.id}."

@@ -7,12 +7,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError, fields, validate
+from marshmallow import INCLUDE, ValidationError, validate
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
@@ -26,31 +27,12 @@ from push_blaster.use_cases.automations.change_automation import (
 )
 from push_blaster.use_cases.automations.list_automations import AutomationLists, ReadStatistics
 from push_blaster.web.automations.versions import check_if_match, tag
-from push_blaster.web.frame.common_schemas import BrokenFileSchema
+from push_blaster.web.frame.common_schemas import (
+    AUTOMATION_ID,
+    BrokenFileSchema,
+    envelope_schema,
+)
 from push_blaster.web.frame.repeatable import repeatable
-
-
-class RecipeQuerySchema(CamelSchema):
-    """Query of GET /api/automation/recipes."""
-
-    status = fields.String(load_default=None)
-    type = fields.String(load_default=None)
-    template = fields.String(load_default=None)
-    limit = fields.Integer(
-        load_default=None,
-        validate=validate.Range(min=1),
-        metadata={"description": "so many at most; default: all"},
-    )
-    after = fields.String(
-        load_default="",
-        metadata={"description": "only those whose id follows this one: the last page's `next`"},
-    )
-
-
-class RecipeIdSchema(CamelSchema):
-    """Query of DELETE /api/automation/recipes."""
-
-    id = fields.String(required=True, validate=validate.Length(min=1))
 
 
 class RecipeChangeSchema(CamelSchema):
@@ -60,25 +42,18 @@ class RecipeChangeSchema(CamelSchema):
         unknown = INCLUDE
 
 
-class RecipeAnswerSchema(CamelSchema):
-    """An automation in the original's envelope."""
-
-    success = fields.Boolean()
-    data = fields.Nested(AutomationSchema)
-    message = fields.String()
-    cancelled_executions = fields.List(fields.String())
-
-
-class RecipeListSchema(CamelSchema):
-    """Automations in the original's envelope, and the files that are broken."""
-
-    success = fields.Boolean()
-    data = fields.List(fields.Nested(AutomationSchema))
-    message = fields.String()
-    broken = fields.List(fields.Nested(BrokenFileSchema))
-    total = fields.Integer()
-    next = fields.String(allow_none=True)
-
+RecipeAnswerSchema = envelope_schema(
+    "RecipeAnswer", AutomationSchema, cancelled_executions=list[str]
+)
+RecipeListSchema = envelope_schema(
+    "RecipeList", (AutomationSchema,), broken=(BrokenFileSchema,), total=int, next=str | None
+)
+LIMIT: Final[Any] = about(
+    None, validate=validate.Range(min=1), description="so many at most; default: all"
+)
+FOLLOWS: Final[Any] = about(
+    "", description="only those whose id follows this one: the last page's `next`"
+)
 
 _PATH: Final = "/api/automation/recipes"
 _ONE: Final = f"{_PATH}/<automation_id>"
@@ -100,10 +75,18 @@ def recipe_routes(
 
 def _add_reads(routes: Routes, files: AutomationFiles, lists: AutomationLists) -> None:
     @routes.route(_PATH, methods=["GET"])
-    @routes.arguments(RecipeQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.response(200, RecipeListSchema)
-    def list_all(limit: int | None, after: str, **filters: str | None) -> ResponseReturnValue:
+    def list_all(
+        *,
+        status: str | None = None,
+        type: str | None = None,  # noqa: A002 - the query's own name
+        template: str | None = None,
+        limit: int | None = LIMIT,
+        after: str = FOLLOWS,
+    ) -> ResponseReturnValue:
         """List automations by id, all or a page of them; broken files are listed beside them."""
+        filters = {"status": status, "type": type, "template": template}
         found = [one for one in files.read_all().values() if _fits_filters(one.document, filters)]
         rest = sorted((o for o in found if o.automation.id > after), key=_id)
         page = rest[:limit]
@@ -153,9 +136,12 @@ def _add_changes(routes: Routes, files: AutomationFiles, cancel_pending: CancelP
         return _edit(files, body["id"], body, cancel_pending)
 
     @routes.route(_PATH, methods=["DELETE"])
-    @routes.arguments(RecipeIdSchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.alt_response(200, schema=RecipeAnswerSchema)
-    def delete_by_query(id: str) -> ResponseReturnValue:  # noqa: A002 - the query's own name
+    def delete_by_query(
+        *,
+        id: str = AUTOMATION_ID,  # noqa: A002 - the query's own name
+    ) -> ResponseReturnValue:
         """Delete the automation whose id is in the query."""
         return _delete(files, id, cancel_pending)
 

@@ -3,16 +3,10 @@
 from marshmallow import INCLUDE, fields, validate
 
 from chassis.schemas import CamelSchema, DocumentSchema
+from chassis.typed_schemas import object_schema
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.template_schema import CATEGORIES, TemplateSchema
-from push_blaster.web.frame.common_schemas import BrokenFileSchema
-
-
-class TemplateQuerySchema(CamelSchema):
-    """Query of GET /api/automation/templates."""
-
-    category = fields.String(load_default=None, validate=validate.OneOf(CATEGORIES))
-    system_only = fields.Boolean(load_default=False)
+from push_blaster.web.frame.common_schemas import BrokenFileSchema, envelope_schema
 
 
 class OverridesSchema(DocumentSchema):
@@ -58,41 +52,8 @@ class SaveAsSchema(CamelSchema):
     category = fields.String(validate=validate.OneOf(CATEGORIES))
 
 
-class TemplateAnswerSchema(CamelSchema):
-    """A template in the original's envelope."""
-
-    success = fields.Boolean()
-    data = fields.Nested(TemplateSchema)
-    message = fields.String()
-
-
-class TemplateListSchema(CamelSchema):
-    """Templates in the original's envelope, and the files that are broken."""
-
-    success = fields.Boolean()
-    data = fields.List(fields.Nested(TemplateSchema))
-    message = fields.String()
-    broken = fields.List(fields.Nested(BrokenFileSchema))
-
-
-class OriginSchema(CamelSchema):
-    """The template that an automation was started from."""
-
-    id = fields.String()
-    name = fields.String()
-    category = fields.String()
-
-
-class StartedSchema(CamelSchema):
-    """The automation, and the template that it was started from."""
-
-    automation = fields.Nested(AutomationSchema)
-    template = fields.Nested(OriginSchema)
-
-
-class StartAnswerSchema(CamelSchema):
-    """The started automation, in the original's envelope."""
-
-    success = fields.Boolean()
-    data = fields.Nested(StartedSchema)
-    message = fields.String()
+TemplateAnswerSchema = envelope_schema("TemplateAnswer", TemplateSchema)
+TemplateListSchema = envelope_schema("TemplateList", (TemplateSchema,), broken=(BrokenFileSchema,))
+OriginSchema = object_schema("Origin", id=str, name=str, category=str)
+StartedSchema = object_schema("Started", automation=AutomationSchema, template=OriginSchema)
+StartAnswerSchema = envelope_schema("StartAnswer", StartedSchema)

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError
+from marshmallow import ValidationError, validate
 
 from chassis.clock import utc_now
 from chassis.service import Routes
+from chassis.typed_schemas import about
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.template_files import TemplateFiles
+from push_blaster.adapters.automations.template_schema import CATEGORIES
 from push_blaster.domain.automations.automation_template import LINK_HOST, BadVariablesError
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.automations.change_template import (
@@ -28,7 +30,6 @@ from push_blaster.web.automations.template_schemas import (
     TemplateAnswerSchema,
     TemplateBodySchema,
     TemplateListSchema,
-    TemplateQuerySchema,
 )
 from push_blaster.web.automations.versions import check_if_match, tag
 
@@ -82,9 +83,13 @@ def template_routes(templates: TemplateFiles, files: AutomationFiles, limits: Li
 
 def _add_reads(routes: Routes, templates: TemplateFiles) -> None:
     @routes.route(_PATH, methods=["GET"])
-    @routes.arguments(TemplateQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.response(200, TemplateListSchema)
-    def list_all(category: str | None, *, system_only: bool) -> ResponseReturnValue:
+    def list_all(
+        *,
+        category: str | None = about(None, validate=validate.OneOf(CATEGORIES)),
+        system_only: bool = False,
+    ) -> ResponseReturnValue:
         """List templates, the system's first; broken files are listed beside them."""
         listing = templates.list_all()
         found = [

@@ -5,16 +5,16 @@ from typing import Final
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.clock import utc_now
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.use_cases.automations.check_automation import check_automation
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.web.executions.execution_card import make_card
 from push_blaster.web.frame.frame import once_key, page_routes
+from push_blaster.web.frame.starts import start_for_caller
 
 RUNS: Final = 10
 
@@ -58,12 +58,8 @@ def test_pages(context: WebContext) -> Blueprint:
     def start(automation_id: str) -> ResponseReturnValue:
         """Start a test, and go to its log; a live send is not a test."""
         mode = Mode(request.form["mode"])
-        asked = StartRequest(
-            mode=mode if mode in TEST_MODES else Mode.TEST_DRY_RUN,
-            is_simulated=caller_only_simulates(),
-            idempotency_key=once_key(),
-        )
-        execution = start_automation(context, automation_id, asked, utc_now())
+        mode = mode if mode in TEST_MODES else Mode.TEST_DRY_RUN
+        execution = start_for_caller(context, automation_id, mode, once_key())
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
     return pages

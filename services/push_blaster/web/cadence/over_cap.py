@@ -21,7 +21,7 @@ from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.web.frame.common_schemas import PageQuery
-from push_blaster.web.frame.cursors import read_cursor, write_cursor
+from push_blaster.web.frame.cursors import next_cursor, read_cursor
 
 #: How many rows of an exported list are read at once.
 PAGE: Final = 5_000
@@ -60,14 +60,13 @@ def over_cap_routes(database: Database) -> Routes:
             execution = select_execution(connection, execution_id)
             count = select_over_cap_count(connection, execution_id)
             found = select_over_cap(connection, execution_id, after, query.limit)
-        is_full = len(found) == query.limit
         return OverCapReport(
             execution_id=execution_id,
             state=_state(execution, is_known=count is not None),
             uncapped_reason=execution.uncapped_reason,
             count=count,
             users=found,
-            next_cursor=write_cursor(found[-1].position, found[-1].user_id) if is_full else None,
+            next_cursor=next_cursor(found, query.limit, lambda one: (one.position, one.user_id)),
         )
 
     @routes.route("/api/executions/<execution_id>/over-cap.csv", methods=["GET"])

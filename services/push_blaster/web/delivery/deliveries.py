@@ -1,6 +1,6 @@
 """Routes about deliveries: the ledger of an execution, and the deliveries of a user."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -8,11 +8,10 @@ from uuid import UUID
 
 from flask import Response
 from flask.typing import ResponseReturnValue
-from marshmallow import validate
 
 from chassis.postgres import Database
 from chassis.service import Routes
-from chassis.typed_schemas import about, answer_schema, page_schema, request_schema
+from chassis.typed_schemas import answer_schema, page_schema, request_schema
 from push_blaster.adapters.csv_cells import stream_csv, write_csv
 from push_blaster.adapters.delivery.delivery_report import (
     LedgerPlace,
@@ -24,8 +23,8 @@ from push_blaster.adapters.delivery.delivery_search import UserDelivery, select_
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.executions.export_execution import file_name
-from push_blaster.web.frame.common_schemas import PageQuery
-from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.common_schemas import PageQuery, up_to
+from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 
 COLUMNS: Final = (
     *("position", "pushId", "title", "layerId", "userId", "outcome", "reason", "providerId"),
@@ -42,14 +41,6 @@ class LedgerQuery(PageQuery):
     """Query of an execution's deliveries, of all users or of one."""
 
     user_id: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserDeliveryQuery:
-    """Query of a user's deliveries."""
-
-    limit: int = about(50, validate=validate.Range(min=1, max=500))
-    cursor: str | None = None
 
 
 UserDeliverySchema = answer_schema(UserDelivery, without=("entry",))
@@ -70,7 +61,7 @@ def delivery_routes(database: Database) -> Routes:
         with database.transaction() as connection:
             select_execution(connection, execution_id)
             found = select_deliveries(connection, execution_id, after, query.limit, query.user_id)
-        return {"deliveries": found, "next_cursor": _write_next_cursor(found, query.limit)}
+        return {"deliveries": found, "next_cursor": next_cursor(found, query.limit, _write_place)}
 
     @routes.route("/api/executions/<execution_id>/export.csv", methods=["GET"])
     @routes.alt_response(200, content_type="text/csv")
@@ -86,26 +77,24 @@ def delivery_routes(database: Database) -> Routes:
         )
 
     @routes.route("/api/users/<uuid:user_id>/deliveries", methods=["GET"])
-    @routes.arguments(request_schema(UserDeliveryQuery), location="query")
+    @routes.query
     @routes.response(200, UserDeliveryListSchema)
-    def list_of_user(query: UserDeliveryQuery, user_id: UUID) -> dict[str, object]:
+    def list_of_user(
+        user_id: UUID, *, limit: int = up_to(500), cursor: str | None = None
+    ) -> dict[str, object]:
         """List what a user got, or did not get, and why, in all executions, newest first."""
-        before = read_cursor(query.cursor, read_instant, str)
+        before = read_cursor(cursor, read_instant, str)
         with database.transaction() as connection:
-            found = select_deliveries_of(connection, user_id, before, query.limit)
-        is_full = len(found) == query.limit
-        last = write_cursor(found[-1].claimed_at, found[-1].entry) if is_full else None
+            found = select_deliveries_of(connection, user_id, before, limit)
+        last = next_cursor(found, limit, lambda one: (one.claimed_at, one.entry))
         return {"deliveries": found, "next_cursor": last}
 
     return routes
 
 
-def _write_next_cursor(found: Sequence[LedgerRow], limit: int) -> str | None:
-    """Return the cursor of the page after a full page."""
-    if len(found) < limit:
-        return None
-    last = found[-1].place
-    return write_cursor(f"{last.position}.{last.batch}", last.user_id)
+def _write_place(row: LedgerRow) -> tuple[object, object]:
+    place = row.place
+    return f"{place.position}.{place.batch}", place.user_id
 
 
 def _read_batch(text: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 
 from chassis.postgres import Database
 from push_blaster.adapters.delivery.delivery_search import UserDelivery, select_deliveries_of
-from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 from push_blaster.web.frame.frame import page_routes
 
 PAGE: Final = 50
@@ -24,8 +24,7 @@ def delivery_pages(database: Database) -> Blueprint:
         """Show the deliveries of the user that is searched for."""
         user, execution_id = (request.args.get(name, "").strip() for name in ("user", "execution"))
         found = _find_deliveries(database, user, execution_id or None) if user else []
-        is_full = len(found) == PAGE
-        older = write_cursor(found[-1].claimed_at, found[-1].entry) if is_full else None
+        older = next_cursor(found, PAGE, lambda one: (one.claimed_at, one.entry))
         return render_template(
             "deliveries.html", user=user, execution_id=execution_id, found=found, older=older
         )

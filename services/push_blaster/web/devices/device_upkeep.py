@@ -2,27 +2,40 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import IO, Final
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
 from push_blaster.use_cases.devices.import_devices import Imported, import_devices
+from push_blaster.web.frame.common_schemas import up_to
 from push_blaster.web.frame.instants import InstantField
 
 #: A million devices have about 250 MB.
 MAX_FILE: Final = 1024**3
+
+
+CountSchema = object_schema("Count", kind=str, platform=str | None, living=int, dead=int)
+DeadCountSchema = object_schema("DeadCount", reason=str | None, day=date, devices=int)
+ReportSchema = object_schema(
+    "Report",
+    by_kind=(CountSchema,),
+    by_platform=(CountSchema,),
+    dead_by_reason=(DeadCountSchema,),
+    dead_by_day=(DeadCountSchema,),
+)
 
 
 class ImportQuerySchema(CamelSchema):
@@ -32,50 +45,6 @@ class ImportQuerySchema(CamelSchema):
         unknown = INCLUDE
 
     dry_run = fields.Boolean(load_default=False)
-
-
-class ReportQuerySchema(CamelSchema):
-    """Query of the report: for how many days dead devices are counted by day."""
-
-    days = fields.Integer(load_default=30, validate=validate.Range(min=1, max=3_650))
-
-
-class CountSchema(CamelSchema):
-    """Devices of a kind or a platform."""
-
-    kind = fields.String()
-    platform = fields.String(allow_none=True)
-    living = fields.Integer()
-    dead = fields.Integer()
-
-
-class DeadCountSchema(CamelSchema):
-    """Dead devices, by reason or by day (UTC)."""
-
-    reason = fields.String(allow_none=True)
-    day = fields.Date()
-    devices = fields.Integer()
-
-
-class ReportSchema(CamelSchema):
-    """Counts of living and dead devices."""
-
-    by_kind = fields.List(fields.Nested(CountSchema))
-    by_platform = fields.List(fields.Nested(CountSchema))
-    dead_by_reason = fields.List(fields.Nested(DeadCountSchema))
-    dead_by_day = fields.List(fields.Nested(DeadCountSchema))
-
-
-class CleanUpSchema(CamelSchema):
-    """Body of a clean-up."""
-
-    dead_before = InstantField(required=True)
-
-
-class CleanedUpSchema(CamelSchema):
-    """How many dead devices were removed."""
-
-    deleted = fields.Integer()
 
 
 _FILE: Final = {
@@ -113,17 +82,17 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
         return jsonify(_show_import(done, file.note, dry_run=dry_run))
 
     @routes.route("/api/devices/report", methods=["GET"])
-    @routes.arguments(ReportQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.response(200, ReportSchema)
-    def report(days: int) -> Mapping[str, object]:
+    def report(*, days: int = up_to(3_650, 30)) -> Mapping[str, object]:
         """Count devices by kind and platform, and dead devices by reason and day."""
         with database.transaction() as connection:
             return select_device_report(connection, utc_now() - timedelta(days=days))
 
     @routes.route("/api/devices/clean-up", methods=["POST"])
-    @routes.arguments(CleanUpSchema, as_kwargs=True)
-    @routes.response(200, CleanedUpSchema)
-    def clean_up(dead_before: datetime) -> dict[str, int]:
+    @routes.body("CleanUp")
+    @routes.response(200, object_schema("CleanedUp", deleted=int))
+    def clean_up(*, dead_before: datetime = about(like=InstantField)) -> dict[str, int]:
         """Remove the devices that died before an instant; safe to repeat."""
         with database.transaction() as connection:
             return {"deleted": delete_dead_devices(connection, dead_before)}

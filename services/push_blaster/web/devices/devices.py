@@ -15,6 +15,7 @@ from chassis.postgres import Database
 from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.devices.device_csv import DeviceRow, read_device_list
 from push_blaster.adapters.devices.device_fields import (
     DEVICE_FIELDS,
@@ -52,47 +53,11 @@ class DevicesBodySchema(CamelSchema):
     devices = fields.List(fields.Raw(), validate=validate.Length(min=1, max=MAX_DEVICES))
 
 
-class DeviceQuerySchema(CamelSchema):
-    """Query of GET /api/devices."""
-
-    user_id = fields.UUID(required=True)
-    kind = fields.String(load_default=None, validate=validate.OneOf(list(DeviceKind)))
-    dead = fields.Boolean(load_default=None)
-
-
-class ForgetQuerySchema(CamelSchema):
-    """Query of DELETE /api/devices: one device by its token, or all of a user."""
-
-    token = fields.String(load_default=None, validate=validate.Length(min=1))
-    user_id = fields.UUID(load_default=None)
-
-
-class DeviceListSchema(CamelSchema):
-    """The devices of one user."""
-
-    devices = fields.List(fields.Nested(DeviceSchema))
-
-
-class RefusedDeviceSchema(CamelSchema):
-    """A refused device, by its place in the list."""
-
-    index = fields.Integer()
-    errors = fields.List(fields.String())
-
-
-class RegisteredSchema(CamelSchema):
-    """The result; `unchanged` devices brought nothing new."""
-
-    registered = fields.Integer()
-    unchanged = fields.Integer()
-    refused = fields.Integer()
-    errors = fields.List(fields.Nested(RefusedDeviceSchema))
-
-
-class ForgottenSchema(CamelSchema):
-    """How many devices were deleted."""
-
-    deleted = fields.Integer()
+RefusedDeviceSchema = object_schema("RefusedDevice", index=int, errors=list[str])
+RegisteredSchema = object_schema(
+    "Registered", registered=int, unchanged=int, refused=int, errors=(RefusedDeviceSchema,)
+)
+ForgottenSchema = object_schema("Forgotten", deleted=int)
 
 
 def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
@@ -100,9 +65,14 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
     routes = Routes("devices", __name__, description="Device tokens")
 
     @routes.route("/api/devices", methods=["GET"])
-    @routes.arguments(DeviceQuerySchema, location="query", as_kwargs=True)
-    @routes.response(200, DeviceListSchema)
-    def list_of_user(user_id: UUID, kind: str | None, *, dead: bool | None) -> dict[str, object]:
+    @routes.query
+    @routes.response(200, object_schema("DeviceList", devices=(DeviceSchema,)))
+    def list_of_user(
+        *,
+        user_id: UUID,
+        kind: str | None = about(None, validate=validate.OneOf(list(DeviceKind))),
+        dead: bool | None = None,
+    ) -> dict[str, object]:
         """List a user's devices, the one seen last first."""
         with database.transaction() as connection:
             return {"devices": select_devices_of(connection, user_id, kind, dead)}
@@ -127,9 +97,13 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
 
     @routes.route("/api/devices", methods=["DELETE"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ForgetQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.response(200, ForgottenSchema)
-    def forget(token: str | None, user_id: UUID | None) -> dict[str, int]:
+    def forget(
+        *,
+        token: str | None = about(None, validate=validate.Length(min=1)),
+        user_id: UUID | None = None,
+    ) -> dict[str, int]:
         """Delete a device by its token, or every device of a user; safe to repeat."""
         if (token is None) == (user_id is None):
             raise ValidationError({"token": ["Give token or userId, not both."]})

@@ -1,68 +1,22 @@
 """The schemas of executions."""
 
+from typing import Any, Final
+
 from marshmallow import fields, validate
 
 from chassis.schemas import CamelSchema, DocumentSchema
-from chassis.typed_schemas import answer_schema
+from chassis.typed_schemas import about, answer_schema, page_schema
 from push_blaster.adapters.cadence.over_cap_table import OverCapCount
 from push_blaster.adapters.executions.execution_view import EnteredPhase
 from push_blaster.domain.executions.funnel import Funnel
-from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.executions.phase import Phase
-from push_blaster.web.frame.instants import InstantField
 
-
-class StartExecutionSchema(CamelSchema):
-    """Body of POST /api/executions."""
-
-    automation_id = fields.String(required=True, validate=validate.Length(min=1))
-    mode = fields.Enum(Mode, by_value=True, load_default=Mode.LIVE)
-    window_minutes = fields.Float(
-        data_key="cancellationWindowMinutes",
-        load_default=None,
-        allow_none=True,
-        validate=validate.Range(min=0, max=240),
-        metadata={"description": "For this run only, instead of the automation's own window."},
-    )
-    slot = InstantField(
-        load_default=None,
-        allow_none=True,
-        metadata={"description": "The send time of a test-scheduled-send; else it begins at once."},
-    )
-
-
-class ResumeSchema(CamelSchema):
-    """Body of POST /api/executions/<id>/resume."""
-
-    window_minutes = fields.Float(
-        data_key="cancellationWindowMinutes",
-        load_default=None,
-        allow_none=True,
-        validate=validate.Range(min=0, max=240),
-    )
-
-
-class ExecutionQuerySchema(CamelSchema):
-    """Query of GET /api/executions."""
-
-    automation_id = fields.String(load_default=None)
-    phase = fields.List(fields.Enum(Phase, by_value=True), load_default=list)
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
-    cursor = fields.String(load_default=None)
-
-
-class StopSchema(CamelSchema):
-    """Body of a cancel or a stop."""
-
-    reason = fields.String(load_default="", validate=validate.Length(max=500))
-
-
-class ApproveSchema(CamelSchema):
-    """Body of an approval: the approver, and the hashes of the content that the approver saw."""
-
-    by = fields.String(load_default="", validate=validate.Length(max=100))
-    content = fields.String(data_key="contentHash", load_default="")
-    audience = fields.String(data_key="audienceHash", load_default="")
+#: A cancellation window that one execution has instead of its automation's own.
+WINDOW: Final[Any] = about(
+    None,
+    data_key="cancellationWindowMinutes",
+    validate=validate.Range(min=0, max=240),
+    description="For this run only, instead of the automation's own window.",
+)
 
 
 class ApprovalSchema(CamelSchema):
@@ -199,17 +153,7 @@ class ExecutionSchema(CamelSchema):
     pushes = fields.List(fields.Nested(ExecutionPushSchema))
 
 
-class ExecutionListSchema(CamelSchema):
-    """A page of executions, newest first."""
-
-    executions = fields.List(fields.Nested(ExecutionSchema))
-    next_cursor = fields.String(allow_none=True)
-
-
-class MarkedSchema(CamelSchema):
-    """How many devices were marked as dead."""
-
-    marked = fields.Integer()
+ExecutionListSchema = page_schema(ExecutionSchema, "executions", "ExecutionList")
 
 
 class ReceiptSchema(CamelSchema):

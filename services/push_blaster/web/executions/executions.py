@@ -1,16 +1,18 @@
 """Routes about executions: start, list, read, log, approve, cancel, stop, dead devices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from flask import request
 from flask.typing import ResponseReturnValue
+from marshmallow import validate
 
-from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
+from chassis.bearer_auth import Role, asks_for, caller_name, simulates
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.service import Routes
+from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.approval import Approval, Hashes
@@ -20,37 +22,38 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.delivery.mark_dead_devices import mark_doubted_devices
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.resume_execution import resume_execution
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.use_cases.executions.stop_execution import (
     cancel_execution,
     stop_execution,
 )
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.execution_schemas import (
-    ApproveSchema,
+    WINDOW,
     ExecutionListSchema,
-    ExecutionQuerySchema,
     ExecutionSchema,
-    MarkedSchema,
     ReceiptSchema,
-    ResumeSchema,
-    StartExecutionSchema,
-    StopSchema,
 )
 from push_blaster.web.executions.log_stream import StreamShape, stream_log
 from push_blaster.web.executions.shown_execution import (
     ShownExecution,
     ShownReceipt,
     list_shown,
+    read_execution,
     show_execution,
 )
 from push_blaster.web.frame.common_schemas import (
+    AFTER,
+    AUTOMATION_ID,
+    REASON,
     LogEntrySchema,
-    LogQuerySchema,
     LogSchema,
+    show_log,
+    up_to,
 )
-from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
+from push_blaster.web.frame.instants import InstantField
 from push_blaster.web.frame.repeatable import repeatable
+from push_blaster.web.frame.starts import start_for_caller
 
 LOG_STREAM: Final = StreamShape(
     entry_id=str,
@@ -67,32 +70,37 @@ def execution_routes(context: WebContext) -> Routes:
     @routes.route("/api/executions", methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StartExecutionSchema, as_kwargs=True)
+    @routes.body("StartExecution")
     @repeatable(routes, database)
     @routes.response(202, ExecutionSchema)
     def start(
-        automation_id: str,
-        mode: Mode,
-        window_minutes: float | None,
-        slot: datetime | None,
         idempotency_key: str | None,
+        *,
+        automation_id: str = AUTOMATION_ID,
+        mode: Mode = Mode.LIVE,
+        window_minutes: float | None = WINDOW,
+        slot: datetime | None = about(
+            None,
+            like=InstantField,
+            description="The send time of a test-scheduled-send; else it begins at once.",
+        ),
     ) -> ShownExecution:
         """Start an automation now; the same Idempotency-Key starts it once."""
-        request = StartRequest(
-            mode=mode,
-            is_simulated=caller_only_simulates(),
-            idempotency_key=idempotency_key,
-            window=_read_window(window_minutes),
-            slot=slot,
+        window = _read_window(window_minutes)
+        started = start_for_caller(
+            context, automation_id, mode, idempotency_key, window=window, slot=slot
         )
-        started = start_automation(context, automation_id, request, utc_now())
         return show_execution(database, started)
 
     @routes.route("/api/executions", methods=["GET"])
-    @routes.arguments(ExecutionQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.response(200, ExecutionListSchema)
     def list_all(
-        automation_id: str | None, phase: list[Phase], limit: int, cursor: str | None
+        *,
+        automation_id: str | None = None,
+        phase: Sequence[Phase] = (),
+        limit: int = up_to(200),
+        cursor: str | None = None,
     ) -> Mapping[str, object]:
         """List executions, newest first."""
         with database.transaction() as connection:
@@ -104,11 +112,8 @@ def execution_routes(context: WebContext) -> Routes:
                 limit=limit,
             )
             shown = list_shown(connection, found)
-        is_full = len(found) == limit
-        return {
-            "executions": shown,
-            "next_cursor": write_cursor(found[-1].created_at, found[-1].id) if is_full else None,
-        }
+        last = next_cursor(found, limit, lambda one: (one.created_at, one.id))
+        return {"executions": shown, "next_cursor": last}
 
     _add_reads(routes, database)
     _add_stops(routes, database)
@@ -124,14 +129,12 @@ def _add_reads(routes: Routes, database: Database) -> None:
     @routes.response(200, ExecutionSchema)
     def read_one(execution_id: str) -> ShownExecution:
         """Read one execution: its phase, its pushes and their funnels."""
-        with database.transaction() as connection:
-            execution = select_execution(connection, execution_id)
-        return show_execution(database, execution)
+        return read_execution(database, execution_id)
 
     @routes.route("/api/executions/<execution_id>/log", methods=["GET"])
-    @routes.arguments(LogQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.response(200, LogSchema)
-    def read_log(after: int, execution_id: str) -> ResponseReturnValue:
+    def read_log(execution_id: str, *, after: int = AFTER) -> ResponseReturnValue:
         """Read the log; as text/event-stream it is followed, and resumed by Last-Event-ID."""
         with database.transaction() as connection:
             select_execution(connection, execution_id)
@@ -139,7 +142,7 @@ def _add_reads(routes: Routes, database: Database) -> None:
         if request.accept_mimetypes.best == "text/event-stream":
             after = request.headers.get("Last-Event-ID", type=int) or after
             return stream_log(database, execution_id, after, LOG_STREAM)
-        return {"entries": entries, "next_after": entries[-1].id if entries else after}
+        return show_log(entries, after)
 
 
 def _add_stops(routes: Routes, database: Database) -> None:
@@ -149,9 +152,9 @@ def _add_stops(routes: Routes, database: Database) -> None:
     @stops()
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StopSchema, required=False, as_kwargs=True)
+    @routes.body("Stop", required=False)
     @routes.response(200, ReceiptSchema)
-    def cancel(reason: str, execution_id: str) -> ShownReceipt:
+    def cancel(execution_id: str, *, reason: str = REASON) -> ShownReceipt:
         """Cancel an execution that is not yet live."""
         reason = reason or f"Cancelled by {caller_name()}."
         receipt = cancel_execution(database, execution_id, reason, utc_now())
@@ -161,9 +164,9 @@ def _add_stops(routes: Routes, database: Database) -> None:
     @stops()
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StopSchema, required=False, as_kwargs=True)
+    @routes.body("Stop", required=False)
     @routes.response(200, ReceiptSchema)
-    def stop(reason: str, execution_id: str) -> ShownReceipt:
+    def stop(execution_id: str, *, reason: str = REASON) -> ShownReceipt:
         """Stop an execution in any phase; nothing more is sent once this has answered."""
         reason = reason or f"Stopped by {caller_name()}."
         receipt = stop_execution(database, execution_id, reason, utc_now())
@@ -177,22 +180,28 @@ def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
     @routes.route("/api/executions/<execution_id>/approve", methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ApproveSchema, required=False, as_kwargs=True)
+    @routes.body("Approve", required=False)
     @routes.response(200, ExecutionSchema)
-    def approve(by: str, content: str, audience: str, execution_id: str) -> ShownExecution:
+    def approve(
+        execution_id: str,
+        *,
+        by: str = about("", validate=validate.Length(max=100)),
+        content_hash: str = "",
+        audience_hash: str = "",
+    ) -> ShownExecution:
         """Approve an execution in its window, so that it may go live; a change voids it."""
-        seen = Hashes(content, audience)
+        seen = Hashes(content_hash, audience_hash)
         approval = Approval(by=by or caller_name(), at=utc_now(), hashes=seen)
         approved = approve_execution(database, context.cadence, execution_id, approval)
         return show_execution(database, approved)
 
     @routes.route("/api/executions/<execution_id>/resume", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ResumeSchema, required=False, as_kwargs=True)
+    @routes.body("Resume", required=False)
     @repeatable(routes, context.database)
     @routes.response(202, ExecutionSchema)
     def resume(
-        window_minutes: float | None, idempotency_key: str | None, execution_id: str
+        execution_id: str, idempotency_key: str | None, *, window_minutes: float | None = WINDOW
     ) -> ShownExecution:
         """Resume a stopped live send: a new execution sends to the users who got nothing."""
         window, now = _read_window(window_minutes), utc_now()
@@ -207,7 +216,7 @@ def _add_dead_devices(routes: Routes, database: Database) -> None:
 
     @routes.route("/api/executions/<execution_id>/dead-devices", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.response(200, MarkedSchema)
+    @routes.response(200, object_schema("Marked", marked=int))
     def mark_dead(execution_id: str) -> Mapping[str, int]:
         """Mark the doubted devices of an execution as dead, if not registered again since."""
         return {"marked": mark_doubted_devices(database, execution_id)}

@@ -8,18 +8,10 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_name, simulates
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
-from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.delivery.delivery_search import select_failures
-from push_blaster.adapters.devices.doubted_devices import count_doubted
-from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_log import LogEntry, LogQuery, select_log_page
-from push_blaster.adapters.executions.execution_view import (
-    select_execution,
-    select_executions,
-    select_phases,
-)
-from push_blaster.domain.executions.approval import Approval, Hashes, hash_what_is_sent
+from push_blaster.adapters.executions.execution_view import select_execution, select_executions
+from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.domain.executions.phase import ENDED, RUNNING, Phase
 from push_blaster.use_cases.context import WebContext
@@ -32,9 +24,10 @@ from push_blaster.use_cases.executions.stop_execution import (
     stop_execution,
 )
 from push_blaster.web.access.audit import stops
-from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.executions.execution_card import Card, make_card
 from push_blaster.web.executions.phase_axis import lay_out
-from push_blaster.web.frame.cursors import read_cursor, read_instant, write_cursor
+from push_blaster.web.executions.shown_execution import read_execution
+from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 from push_blaster.web.frame.frame import once_key, page_routes
 
 PAGE: Final = 50
@@ -70,7 +63,7 @@ def execution_pages(context: WebContext) -> Blueprint:
                 before=before,
                 limit=PAGE,
             )
-        older = write_cursor(found[-1].created_at, found[-1].id) if len(found) == PAGE else None
+        older = next_cursor(found, PAGE, lambda one: (one.created_at, one.id))
         return render_template(
             "executions.html",
             cards=[make_card(e) for e in found],
@@ -95,7 +88,7 @@ def _add_views(pages: Blueprint, database: Database) -> None:
         """Show one execution."""
         return render_template(
             "execution.html",
-            **_read_execution(database, execution_id),
+            **_read_page(database, execution_id),
             log=_read_log(database, execution_id),
             asked=request.args,
             log_lines=LOG_LINES,
@@ -104,7 +97,7 @@ def _add_views(pages: Blueprint, database: Database) -> None:
     @pages.get("/live/executions/<execution_id>")
     def live(execution_id: str) -> ResponseReturnValue:
         """Return the part of its page that changes."""
-        return render_template("parts/execution.html", **_read_execution(database, execution_id))
+        return render_template("parts/execution.html", **_read_page(database, execution_id))
 
     @pages.get("/live/executions/<execution_id>/log")
     def log(execution_id: str) -> ResponseReturnValue:
@@ -130,7 +123,7 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
     @asks_for(Role.OPERATOR)
     def confirm(execution_id: str, action: str) -> ResponseReturnValue:
         """Ask for confirmation; the browser shows it as a dialogue if JavaScript runs."""
-        read = _read_execution(database, execution_id)
+        read = _read_page(database, execution_id)
         return render_template("execution_confirm.html", action=action, word=WORD, **read)
 
     @pages.post("/executions/<execution_id>/cancel")
@@ -148,7 +141,7 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
     @asks_for(Role.OPERATOR)
     def stop(execution_id: str) -> ResponseReturnValue:
         """Stop it in any phase."""
-        card = _read_execution(database, execution_id)["card"]
+        card = _read_page(database, execution_id)["card"]
         if card.is_live and request.form.get("word", "").strip().upper() != WORD:
             flash(f"Nothing was stopped: type {WORD} to confirm.", "error")
             return redirect(url_for(".confirm", execution_id=execution_id, action="stop"), 303)
@@ -206,24 +199,15 @@ def _answer_stop(execution_id: str, receipt: Receipt) -> ResponseReturnValue:
     return redirect(url_for(".show", execution_id=execution_id), 303)
 
 
-def _read_execution(database: Database, execution_id: str) -> dict[str, Any]:
-    with database.transaction() as connection:
-        execution = select_execution(connection, execution_id)
-        counted = select_ledger_counts(connection, execution_id)
-        phases = select_phases(connection, [execution_id]).get(execution_id, [])
-        approval = select_approval(connection, execution_id)
-        over_cap = select_over_cap_count(connection, execution_id)
-        doubted = count_doubted(connection, execution_id)
-    now = utc_now()
+def _read_page(database: Database, execution_id: str) -> dict[str, Any]:
+    """Return what the templates of one execution show: the same as its answer of the API."""
+    shown, now = read_execution(database, execution_id), utc_now()
     return {
         "now": now,
-        "card": make_card(execution, counted),
-        "execution": execution,
-        "axis": lay_out(phases, execution, now),
-        "over_cap": over_cap,
-        "doubted": doubted,
-        "approval": approval,
-        "hashes": hash_what_is_sent(execution.automation.pushes, execution.pushes),
+        "card": Card(shown.execution, tuple(push.funnel for push in shown.pushes)),
+        "execution": shown.execution,
+        "axis": lay_out(shown.phases, shown.execution, now),
+        "details": shown.details,
     }
 
 

@@ -1,17 +1,18 @@
 """Routes about the history of automations, as the original's later version had them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, validate
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about, request_schema
 from push_blaster.adapters.executions.execution_history import (
     HistoryQuery,
     Order,
@@ -26,33 +27,35 @@ from push_blaster.adapters.executions.execution_view import (
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import ENDED, Phase
 from push_blaster.use_cases.executions.export_execution import Part, export_execution, file_name
+from push_blaster.web.frame.common_schemas import up_to
 
 STATUSES: Final = ("running", *sorted(ENDED))
 
 
-class HistoryQuerySchema(CamelSchema):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPageQuery:
     """Query of GET /api/automation/<id>/history."""
 
-    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
-    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
-    status = fields.String(load_default=None, validate=validate.OneOf(STATUSES))
-    start_date = fields.String(load_default=None)
-    end_date = fields.String(load_default=None)
-    sort_by = fields.Enum(Order, by_value=True, load_default=Order.DATE)
-    sort_order = fields.String(load_default="desc", validate=validate.OneOf(["asc", "desc"]))
+    page: int = up_to(1_000_000, 1)
+    limit: int = up_to(100, 20)
+    status: str | None = about(None, validate=validate.OneOf(STATUSES))
+    start_date: str | None = None
+    end_date: str | None = None
+    sort_by: Order = Order.DATE
+    sort_order: str = about("desc", validate=validate.OneOf(["asc", "desc"]))
 
-
-class ExportQuerySchema(CamelSchema):
-    """Query of an execution's export."""
-
-    include = fields.Enum(Part, by_value=True, load_default=Part.ALL)
-
-
-class RecentQuerySchema(CamelSchema):
-    """Query of GET /api/automation/executions."""
-
-    automation_id = fields.String(required=True)
-    limit = fields.Integer(load_default=10, validate=validate.Range(1, 100))
+    def of(self, automation_id: str) -> HistoryQuery:
+        """Return the query of the executions of one automation."""
+        return HistoryQuery(
+            automation_id=automation_id,
+            status=self.status,
+            since=_read_instant("startDate", self.start_date, timedelta(0)),
+            until=_read_instant("endDate", self.end_date, timedelta(days=1)),
+            order=self.sort_by,
+            ascending=self.sort_order == "asc",
+            offset=(self.page - 1) * self.limit,
+            limit=self.limit,
+        )
 
 
 def history_routes(database: Database) -> Routes:
@@ -60,24 +63,24 @@ def history_routes(database: Database) -> Routes:
     routes = Routes("history", __name__, description="What automations did")
 
     @routes.route("/api/automation/<automation_id>/history", methods=["GET"])
-    @routes.arguments(HistoryQuerySchema, location="query", as_kwargs=True)
+    @routes.arguments(request_schema(HistoryPageQuery), location="query")
     @routes.answers()
-    def history(automation_id: str, **query: Any) -> ResponseReturnValue:
+    def history(query: HistoryPageQuery, automation_id: str) -> ResponseReturnValue:
         """List an automation's executions by page, live and tests, even if it is deleted."""
         with database.transaction() as connection:
-            found, total = select_history(connection, _read_query(automation_id, **query))
+            found, total = select_history(connection, query.of(automation_id))
         data = {
             "executions": [_show_run(run) for run in found],
-            "pagination": _paginate(query["page"], query["limit"], total),
+            "pagination": _paginate(query.page, query.limit, total),
         }
         return jsonify(success=True, data=data, message=f"{total} executions.")
 
     @routes.route(
         "/api/automation/<automation_id>/executions/<execution_id>/export", methods=["GET"]
     )
-    @routes.arguments(ExportQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.answers(content_type="text/csv")
-    def export(include: Part, automation_id: str, execution_id: str) -> Response:
+    def export(automation_id: str, execution_id: str, *, include: Part = Part.ALL) -> Response:
         """Export an execution as a CSV file that is safe to open in a spreadsheet."""
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
@@ -88,9 +91,9 @@ def history_routes(database: Database) -> Routes:
         return response
 
     @routes.route("/api/automation/executions", methods=["GET"])
-    @routes.arguments(RecentQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.answers()
-    def recent(automation_id: str, limit: int) -> ResponseReturnValue:
+    def recent(*, automation_id: str, limit: int = up_to(100, 10)) -> ResponseReturnValue:
         """List an automation's newest executions, and their results."""
         asked = HistoryQuery(automation_id=automation_id, limit=limit)
         with database.transaction() as connection:
@@ -115,29 +118,6 @@ def _paginate(page: int, limit: int, total: int) -> dict[str, object]:
         "hasNext": page < pages,
         "hasPrev": page > 1,
     }
-
-
-def _read_query(  # noqa: PLR0913 - the names of the query
-    automation_id: str,
-    *,
-    page: int,
-    limit: int,
-    status: str | None,
-    start_date: str | None,
-    end_date: str | None,
-    sort_by: Order,
-    sort_order: str,
-) -> HistoryQuery:
-    return HistoryQuery(
-        automation_id=automation_id,
-        status=status,
-        since=_read_instant("startDate", start_date, timedelta(0)),
-        until=_read_instant("endDate", end_date, timedelta(days=1)),
-        order=sort_by,
-        ascending=sort_order == "asc",
-        offset=(page - 1) * limit,
-        limit=limit,
-    )
 
 
 def _read_instant(name: str, text: str | None, of_day: timedelta) -> datetime | None:

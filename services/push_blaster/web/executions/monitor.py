@@ -1,19 +1,19 @@
 """Routes that watch all automations: running executions, findings of safeguards, health."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
+from marshmallow import validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import select_executions
@@ -36,26 +36,7 @@ WARNING_COSTS: Final = 5
 HEALTHY_ABOVE: Final = 80
 WARNING_ABOVE: Final = 60
 RECENT: Final = 5
-
-
-class MonitorQuerySchema(CamelSchema):
-    """Query of GET /api/automation/monitor."""
-
-    type = fields.String(
-        load_default="overview",
-        validate=validate.OneOf(["overview", "violations", "executions", "health"]),
-    )
-    automation_id = fields.String(load_default=None)
-    severity = fields.Enum(Severity, by_value=True, load_default=None)
-    resolved = fields.Boolean(load_default=None)
-
-
-class ResolveSchema(CamelSchema):
-    """Body of POST /api/automation/monitor."""
-
-    action = fields.String(required=True, validate=validate.OneOf(["resolve_violation"]))
-    violation_id = fields.UUID(required=True)
-    resolution = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
+VIEWS: Final = ("overview", "violations", "executions", "health")
 
 
 def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
@@ -65,13 +46,20 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
     parts = Questions({"database": context.database.ping, "cadence": context.cadence.ping})
 
     @routes.route(path, methods=["GET"])
-    @routes.arguments(MonitorQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.answers()
-    def watch(type: str, **query: Any) -> ResponseReturnValue:  # noqa: A002 - the query's own name
+    def watch(
+        *,
+        type: str = about("overview", validate=validate.OneOf(VIEWS)),  # noqa: A002 - its own name
+        automation_id: str | None = None,
+        severity: Severity | None = None,
+        resolved: bool | None = None,
+    ) -> ResponseReturnValue:
         """Tell the overview, the violations, the running executions, or the health."""
+        asked = ViolationQuery(automation_id=automation_id, severity=severity, resolved=resolved)
         read = {
             "overview": lambda: _overview(context.database, context.files),
-            "violations": lambda: _violations(context.database, ViolationQuery(**query)),
+            "violations": lambda: _violations(context.database, asked),
             "executions": lambda: _executions(context.database),
             "health": lambda: _health(context.database, parts, max_concurrent),
         }
@@ -80,9 +68,14 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
 
     @routes.route(path, methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ResolveSchema, as_kwargs=True)
+    @routes.body("Resolve")
     @routes.answers()
-    def resolve(violation_id: UUID, resolution: str, **_: str) -> ResponseReturnValue:
+    def resolve(
+        *,
+        action: str = about(validate=validate.OneOf(["resolve_violation"])),  # noqa: ARG001 - checked
+        violation_id: UUID,
+        resolution: str = about(validate=validate.Length(min=1, max=1_000)),
+    ) -> ResponseReturnValue:
         """Mark a violation as resolved."""
         with context.database.transaction() as connection:
             done = resolve_violation(connection, violation_id, resolution, utc_now())

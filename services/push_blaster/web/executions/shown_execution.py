@@ -10,7 +10,11 @@ from push_blaster.adapters.cadence.over_cap_table import OverCapCount, select_ov
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.devices.doubted_devices import count_doubted
 from push_blaster.adapters.executions.approval_table import select_approval
-from push_blaster.adapters.executions.execution_view import EnteredPhase, select_phases
+from push_blaster.adapters.executions.execution_view import (
+    EnteredPhase,
+    select_execution,
+    select_phases,
+)
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_paces
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.delivery.ledger import LedgerCounts
@@ -77,14 +81,24 @@ def list_shown(connection: Connection, executions: Sequence[Execution]) -> list[
 def show_execution(database: Database, execution: Execution) -> ShownExecution:
     """Return one execution with everything that belongs to it."""
     with database.transaction() as connection:
-        phases = select_phases(connection, [execution.id]).get(execution.id, [])
-        counts = select_ledger_counts(connection, execution.id)
-        details = Details(
-            approval=_show_approval(execution, select_approval(connection, execution.id)),
-            over_cap=select_over_cap_count(connection, execution.id),
-            pace=_select_paces(connection, execution),
-            doubted_devices=count_doubted(connection, execution.id),
-        )
+        return _select_shown(connection, execution)
+
+
+def read_execution(database: Database, execution_id: str) -> ShownExecution:
+    """Return the same of an id; ExecutionNotFoundError, NewerExecutionError."""
+    with database.transaction() as connection:
+        return _select_shown(connection, select_execution(connection, execution_id))
+
+
+def _select_shown(connection: Connection, execution: Execution) -> ShownExecution:
+    phases = select_phases(connection, [execution.id]).get(execution.id, [])
+    counts = select_ledger_counts(connection, execution.id)
+    details = Details(
+        approval=_show_approval(execution, select_approval(connection, execution.id)),
+        over_cap=select_over_cap_count(connection, execution.id),
+        pace=_select_paces(connection, execution),
+        doubted_devices=count_doubted(connection, execution.id),
+    )
     return ShownExecution(execution, phases, _list_pushes(execution, counts), details)
 
 

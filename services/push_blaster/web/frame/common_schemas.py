@@ -1,46 +1,45 @@
 """Schemas that the routes of several rooms share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
-from marshmallow import fields, validate
+from marshmallow import Schema, validate
 
-from chassis.schemas import CamelSchema
-from chassis.typed_schemas import about
+from chassis.typed_schemas import about, answer_schema, object_schema
+from push_blaster.adapters.automations.document_files import BrokenFile
+from push_blaster.adapters.executions.execution_log import LogEntry
+
+LogEntrySchema = answer_schema(LogEntry)
+LogSchema = object_schema("Log", entries=list[LogEntry], next_after=int)
+BrokenFileSchema = answer_schema(BrokenFile, name="file")
+
+#: The parameter of a route that reads a log: the event after which it begins.
+AFTER: Final[Any] = about(0, validate=validate.Range(min=0, max=2**62))
+#: The parameter of a route that starts an automation.
+AUTOMATION_ID: Final[Any] = about(validate=validate.Length(min=1))
+#: The parameter of a route that ends something.
+REASON: Final[Any] = about("", validate=validate.Length(max=500))
 
 
-class LogEntrySchema(CamelSchema):
-    """One event of a log."""
-
-    id = fields.Integer()
-    timestamp = fields.AwareDateTime()
-    level = fields.String()
-    stage = fields.String()
-    message = fields.String()
+def up_to(most: int, usual: int = 50) -> Any:
+    """Return the parameter of a route that answers so many at most."""
+    return about(usual, validate=validate.Range(min=1, max=most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageQuery:
     """Query of a long list that is read page by page."""
 
-    limit: int = about(500, validate=validate.Range(min=1, max=5_000))
+    limit: int = up_to(5_000, 500)
     cursor: str | None = None
 
 
-class LogQuerySchema(CamelSchema):
-    """Query of a log."""
-
-    after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**62))
-
-
-class LogSchema(CamelSchema):
-    """Events of a log, and where the next page begins."""
-
-    entries = fields.List(fields.Nested(LogEntrySchema))
-    next_after = fields.Integer()
+def envelope_schema(name: str, data: Any, /, **more: Any) -> type[Schema]:
+    """Return the schema of `data` in the envelope of the original; parts as of `object_schema`."""
+    return object_schema(name, success=bool, data=data, message=str, **more)
 
 
-class BrokenFileSchema(CamelSchema):
-    """A file that should be an automation and is not."""
-
-    file = fields.String()
-    error = fields.String()
+def show_log(entries: Sequence[LogEntry], after: int) -> dict[str, object]:
+    """Return a page of a log that began after `after`, in the shape of LogSchema."""
+    return {"entries": entries, "next_after": entries[-1].id if entries else after}

@@ -1,6 +1,6 @@
 """Cursors: the place where the next page of a list begins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -18,6 +18,13 @@ def write_cursor(first: object, second: object) -> str:
     if isinstance(first, datetime):
         first = f"{first.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     return f"{first}|{second}"
+
+
+def next_cursor(
+    found: Sequence[A], limit: int, keys: Callable[[A], tuple[object, object]]
+) -> str | None:
+    """Return the cursor of what follows a full page; None if the page is the last one."""
+    return write_cursor(*keys(found[-1])) if len(found) == limit else None
 
 
 def read_cursor(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -11,7 +12,9 @@ from marshmallow import INCLUDE, fields, validate
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.service import Routes
+from chassis.typed_schemas import answer_schema, object_schema
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
+from push_blaster.adapters.executions.execution_history import RunOutcome
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush
 from push_blaster.use_cases.one_off.schedule_push import (
     PushState,
@@ -71,50 +74,19 @@ class NewPushSchema(PushChangeSchema):
     audience_description = fields.String(required=True, validate=validate.Length(min=1, max=1_000))
 
 
-class PushRunSchema(CamelSchema):
-    """The execution of a scheduled push."""
-
-    id = fields.String()
-    phase = fields.String()
-    reason = fields.String(allow_none=True)
-
-
-class ScheduledPushSchema(CamelSchema):
-    """A scheduled push; it is the automation with the same id."""
-
-    id = fields.String()
-    created_at = fields.String(allow_none=True)
-    scheduled_for = fields.AwareDateTime()
-    title = fields.String()
-    body = fields.String()
-    deep_link = fields.String()
-    layer_id = fields.Integer()
-    criteria = fields.Dict(data_key="audienceCriteria")
-    audience_description = fields.String()
-    status = fields.Enum(PushState, by_value=True)
-    execution = fields.Nested(PushRunSchema, allow_none=True)
-
-
-class ScheduledPushListSchema(CamelSchema):
-    """Scheduled pushes, the earliest first."""
-
-    success = fields.Boolean()
-    pushes = fields.List(fields.Nested(ScheduledPushSchema), data_key="scheduledPushes")
-
-
-class ScheduledPushAnswerSchema(CamelSchema):
-    """One scheduled push in the original's envelope."""
-
-    success = fields.Boolean()
-    message = fields.String()
-    push = fields.Nested(ScheduledPushSchema, data_key="scheduledPush")
-
-
-class DoneSchema(CamelSchema):
-    """The confirmation of a change."""
-
-    success = fields.Boolean()
-    message = fields.String()
+PushRunSchema = answer_schema(RunOutcome, "PushRun", without=("has_sent",))
+ScheduledPushSchema = answer_schema(
+    ScheduledPush,
+    criteria="audienceCriteria",
+    status=PushState,
+    execution=fields.Nested(PushRunSchema, allow_none=True),
+)
+ScheduledPushListSchema = object_schema(
+    "ScheduledPushList", success=bool, scheduled_pushes=(ScheduledPushSchema,)
+)
+ScheduledPushAnswerSchema = object_schema(
+    "ScheduledPushAnswer", success=bool, message=str, scheduled_push=ScheduledPushSchema
+)
 
 
 def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
@@ -126,10 +98,8 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
     @routes.response(200, ScheduledPushListSchema)
     def list_all() -> dict[str, object]:
         """List scheduled pushes, the earliest first."""
-        return {
-            "success": True,
-            "pushes": [_show_scheduled_push(found) for found in pushes.find_all()],
-        }
+        found = [_show_scheduled_push(one) for one in pushes.find_all()]
+        return {"success": True, "scheduled_pushes": found}
 
     @routes.route(path, methods=["POST"])
     @routes.arguments(NewPushSchema, as_kwargs=True)
@@ -162,7 +132,7 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
         )
 
     @routes.route(one, methods=["DELETE"])
-    @routes.response(200, DoneSchema)
+    @routes.response(200, object_schema("Done", success=bool, message=str))
     def delete(push_id: str) -> dict[str, object]:
         """Delete a push that has not been sent."""
         pushes.delete(push_id, utc_now())
@@ -190,21 +160,8 @@ def _describe_send_time(pushes: ScheduledPushes, found: ScheduledPushStatus) -> 
 
 
 def _answer_push(found: ScheduledPushStatus, message: str) -> dict[str, object]:
-    return {"success": True, "message": message, "push": _show_scheduled_push(found)}
+    return {"success": True, "message": message, "scheduled_push": _show_scheduled_push(found)}
 
 
 def _show_scheduled_push(found: ScheduledPushStatus) -> dict[str, object]:
-    push = found.push
-    return {
-        "id": push.id,
-        "created_at": push.created_at,
-        "scheduled_for": push.scheduled_for,
-        "title": push.title,
-        "body": push.body,
-        "deep_link": push.deep_link,
-        "layer_id": push.layer_id,
-        "criteria": push.criteria,
-        "audience_description": push.audience_description,
-        "status": found.state,
-        "execution": found.run,
-    }
+    return {**asdict(found.push), "status": found.state, "execution": found.run}

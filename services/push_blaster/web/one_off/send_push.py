@@ -15,6 +15,7 @@ from chassis.postgres import Database
 from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import object_schema
 from push_blaster.adapters.delivery.delivery_search import select_failed_tokens
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.funnel import Funnel, Group
@@ -66,13 +67,7 @@ class SendPushSchema(CamelSchema):
         return given
 
 
-class SentSchema(CamelSchema):
-    """The result of an ad hoc push; `jobId` is the id of its execution."""
-
-    success = fields.Boolean()
-    message = fields.String()
-    job_id = fields.String()
-    failed_tokens = fields.List(fields.String())
+SentSchema = object_schema("Sent", success=bool, message=str, job_id=str, failed_tokens=list[str])
 
 
 def _form_field(name: str) -> dict[str, str]:

@@ -2,11 +2,8 @@
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
 
-from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
-from chassis.clock import utc_now
-from chassis.schemas import CamelSchema
+from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.service import Routes
 from push_blaster.adapters.executions.execution_history import HistoryQuery, select_history
 from push_blaster.adapters.executions.execution_log import select_log
@@ -14,22 +11,9 @@ from push_blaster.adapters.executions.execution_view import ExecutionNotFoundErr
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
+from push_blaster.web.frame.common_schemas import AFTER, AUTOMATION_ID
 from push_blaster.web.frame.repeatable import repeatable
-
-
-class ExecuteStartSchema(CamelSchema):
-    """Body of POST /api/automation/execute-start."""
-
-    automation_id = fields.String(required=True, validate=validate.Length(min=1))
-
-
-class ExecutePollSchema(CamelSchema):
-    """Query of GET /api/automation/execute-poll."""
-
-    automation_id = fields.String(required=True)
-    execution_id = fields.String(load_default=None)
-    cursor = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**62))
+from push_blaster.web.frame.starts import start_for_caller
 
 
 def execute_routes(context: WebContext) -> Routes:
@@ -40,25 +24,22 @@ def execute_routes(context: WebContext) -> Routes:
     @routes.route("/api/automation/execute-start", methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(ExecuteStartSchema, as_kwargs=True)
+    @routes.body("ExecuteStart")
     @repeatable(routes, database)
     @routes.answers(202)
-    def execute_start(automation_id: str, idempotency_key: str | None) -> ResponseReturnValue:
+    def execute_start(
+        idempotency_key: str | None, *, automation_id: str = AUTOMATION_ID
+    ) -> ResponseReturnValue:
         """Start an automation now, live; the same Idempotency-Key starts it once."""
-        asked = StartRequest(
-            mode=Mode.LIVE,
-            is_simulated=caller_only_simulates(),
-            idempotency_key=idempotency_key,
-        )
-        execution = start_automation(context, automation_id, asked, utc_now())
+        execution = start_for_caller(context, automation_id, Mode.LIVE, idempotency_key)
         message = f"{execution.id} is started; the engine takes it up."
         return jsonify(success=True, executionId=execution.id, message=message), 202
 
     @routes.route("/api/automation/execute-poll", methods=["GET"])
-    @routes.arguments(ExecutePollSchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.answers()
     def execute_poll(
-        automation_id: str, execution_id: str | None, cursor: int
+        *, automation_id: str, execution_id: str | None = None, cursor: int = AFTER
     ) -> ResponseReturnValue:
         """Read the progress of an execution, by default the newest, and its log from a cursor."""
         asked = HistoryQuery(automation_id=automation_id, limit=1)

@@ -1,6 +1,7 @@
 """Routes that migrate files of the original from `original` in the data folder."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, validates_schema
@@ -9,6 +10,7 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import object_schema
 from push_blaster.adapters.original.original_files import OriginalFile, OriginalKind, count_records
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.original.migrate_original import (
@@ -18,6 +20,7 @@ from push_blaster.use_cases.original.migrate_original import (
     look_at_original,
     migrate_original,
 )
+from push_blaster.web.frame.common_schemas import envelope_schema
 
 
 class MigrateSchema(CamelSchema):
@@ -34,60 +37,33 @@ class MigrateSchema(CamelSchema):
             raise ValidationError("Name some, or set migrateAll.", "scheduledPushIds")
 
 
-class MigrationSchema(CamelSchema):
-    """One file of the original, and its migration, done or planned."""
-
-    file = fields.String()
-    scheduled_push_id = fields.String(allow_none=True)
-    automation_id = fields.String(allow_none=True)
-    migration_date = fields.AwareDateTime()
-    preserve_original = fields.Boolean()
-    outcome = fields.String()
-    reason = fields.String(allow_none=True)
-    findings = fields.List(fields.String())
-
-
-class MigrationStatusSchema(CamelSchema):
-    """Whether files can be migrated."""
-
-    can_migrate = fields.Boolean()
-    recommend_migration = fields.Boolean()
-
-
-class AvailableSchema(CamelSchema):
-    """The files in the original's folders."""
-
-    counts = fields.Dict(keys=fields.String(), values=fields.Integer())
-    available_for_migration = fields.List(fields.Nested(MigrationSchema))
-    not_available = fields.List(fields.Nested(MigrationSchema))
-    migration_status = fields.Nested(MigrationStatusSchema)
-
-
-class MigratedSchema(CamelSchema):
-    """The automations that a migration made, or would make."""
-
-    migrated_count = fields.Integer()
-    skipped_count = fields.Integer()
-    dry_run = fields.Boolean()
-    migrations = fields.List(fields.Nested(MigrationSchema))
-    skipped = fields.List(fields.Nested(MigrationSchema))
-    automations = fields.List(fields.Dict())
-
-
-class AvailableAnswerSchema(CamelSchema):
-    """The files, in the original's envelope."""
-
-    success = fields.Boolean()
-    data = fields.Nested(AvailableSchema)
-    message = fields.String()
-
-
-class MigratedAnswerSchema(CamelSchema):
-    """The migration, in the original's envelope."""
-
-    success = fields.Boolean()
-    data = fields.Nested(MigratedSchema)
-    message = fields.String()
+MigrationSchema = object_schema(
+    "Migration",
+    file=str,
+    scheduled_push_id=str | None,
+    automation_id=str | None,
+    migration_date=datetime,
+    preserve_original=bool,
+    outcome=MigrationOutcome,
+    reason=str | None,
+    findings=list[str],
+)
+AvailableSchema = object_schema(
+    "Available",
+    counts=dict[str, int],
+    available_for_migration=(MigrationSchema,),
+    not_available=(MigrationSchema,),
+    migration_status=object_schema("MigrationStatus", can_migrate=bool, recommend_migration=bool),
+)
+MigratedSchema = object_schema(
+    "Migrated",
+    migrated_count=int,
+    skipped_count=int,
+    dry_run=bool,
+    migrations=(MigrationSchema,),
+    skipped=(MigrationSchema,),
+    automations=list[dict[str, Any]],
+)
 
 
 def migration_routes(context: WebContext) -> Routes:
@@ -98,7 +74,7 @@ def migration_routes(context: WebContext) -> Routes:
     path = "/api/automation/migrate"
 
     @routes.route(path, methods=["GET"])
-    @routes.response(200, AvailableAnswerSchema)
+    @routes.response(200, envelope_schema("AvailableAnswer", AvailableSchema))
     def look() -> dict[str, object]:
         """List the files that can be migrated, and why others cannot; 404 if there are none."""
         found = look_at_original(folder, target, utc_now())
@@ -118,7 +94,7 @@ def migration_routes(context: WebContext) -> Routes:
     @routes.route(path, methods=["POST"])
     @asks_for(Role.ADMIN)
     @routes.arguments(MigrateSchema, as_kwargs=True)
-    @routes.response(200, MigratedAnswerSchema)
+    @routes.response(200, envelope_schema("MigratedAnswer", MigratedSchema))
     def migrate(*, migrate_all: bool, dry_run: bool, **named: Sequence[str]) -> dict[str, object]:
         """Migrate the named files, or all, as drafts; nothing is overwritten or sent."""
         found = look_at_original(folder, target, utc_now())

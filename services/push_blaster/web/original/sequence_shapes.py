@@ -72,11 +72,7 @@ def show_whole(
         "safetyAssessment": {
             "safe": all(v.severity != Severity.CRITICAL for v in violations),
             "violations": [
-                {
-                    name: getattr(v, name)
-                    for name in ("type", "severity", "message", "at", "position")
-                }
-                for v in violations
+                {name: getattr(v, name) for name in _VIOLATION_NAMES} for v in violations
             ],
         },
         "controlOptions": {

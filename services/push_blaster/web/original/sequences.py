@@ -1,15 +1,14 @@
 """Routes about sequences, the original's name of executions."""
 
-from typing import Final
+from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
 
-from chassis.bearer_auth import Role, asks_for, caller_name, caller_only_simulates, simulates
+from chassis.bearer_auth import Role, asks_for, caller_name, simulates
 from chassis.clock import utc_now
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import (
     count_by_phase,
@@ -19,14 +18,15 @@ from push_blaster.adapters.executions.execution_view import (
 from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.start_execution import StartRequest, start_automation
 from push_blaster.use_cases.original.control_sequence import (
     SequenceAction,
     control_sequence,
     delete_sequence,
 )
 from push_blaster.web.access.audit import stops
+from push_blaster.web.frame.common_schemas import AUTOMATION_ID, REASON, up_to
 from push_blaster.web.frame.repeatable import repeatable
+from push_blaster.web.frame.starts import start_for_caller
 from push_blaster.web.original.sequence_shapes import (
     show_brief,
     show_result,
@@ -38,32 +38,9 @@ _PATH: Final = "/api/automation/sequences"
 _ONE: Final = f"{_PATH}/<execution_id>"
 #: The modes of the original's sequences; the test modes have routes of their own.
 MODES: Final = (Mode.LIVE, Mode.REAL_DRY_RUN, Mode.SIMULATION)
-
-
-class StartSequenceSchema(CamelSchema):
-    """Body of POST /api/automation/sequences."""
-
-    automation_id = fields.String(required=True, validate=validate.Length(min=1))
-    is_dry_run = fields.Boolean(load_default=False)
-    use_cache = fields.Boolean(
-        metadata={"description": "Of no effect: each execution generates its audience once."}
-    )
-
-
-class SequenceQuerySchema(CamelSchema):
-    """Query of GET /api/automation/sequences."""
-
-    execution_id = fields.String(load_default=None)
-    automation_id = fields.String(load_default=None)
-    include_stats = fields.Boolean(load_default=False)
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
-
-
-class SequenceActionSchema(CamelSchema):
-    """Body of POST /api/automation/sequences/<id>."""
-
-    action = fields.Enum(SequenceAction, by_value=True, required=True)
-    reason = fields.String(load_default="", validate=validate.Length(max=500))
+USE_CACHE: Final[Any] = about(
+    False, description="Of no effect: each execution generates its audience once."
+)
 
 
 def sequence_routes(context: WebContext) -> Routes:
@@ -79,19 +56,19 @@ def _add_start(routes: Routes, context: WebContext) -> None:
     @routes.route(_PATH, methods=["POST"])
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(StartSequenceSchema, as_kwargs=True)
+    @routes.body("StartSequence")
     @repeatable(routes, context.database)
     @routes.answers(202)
     def start(
-        automation_id: str, idempotency_key: str | None, *, is_dry_run: bool, **_: object
+        idempotency_key: str | None,
+        *,
+        automation_id: str = AUTOMATION_ID,
+        is_dry_run: bool = False,
+        use_cache: bool = USE_CACHE,  # noqa: ARG001 - clients of the original send it
     ) -> ResponseReturnValue:
         """Start an automation's sequence, live or dry; the answer comes before the run."""
-        asked = StartRequest(
-            mode=Mode.REAL_DRY_RUN if is_dry_run else Mode.LIVE,
-            is_simulated=caller_only_simulates(),
-            idempotency_key=idempotency_key,
-        )
-        execution = start_automation(context, automation_id, asked, utc_now())
+        mode = Mode.REAL_DRY_RUN if is_dry_run else Mode.LIVE
+        execution = start_for_caller(context, automation_id, mode, idempotency_key)
         message = f"Started; follow it at {_PATH}/{execution.id}."
         data = {**show_brief(execution), "executionResult": show_result(execution, {})}
         return jsonify(success=True, data=data, message=message), 202
@@ -99,10 +76,14 @@ def _add_start(routes: Routes, context: WebContext) -> None:
 
 def _add_reads(routes: Routes, context: WebContext) -> None:
     @routes.route(_PATH, methods=["GET"])
-    @routes.arguments(SequenceQuerySchema, location="query", as_kwargs=True)
+    @routes.query
     @routes.answers()
     def list_all(
-        execution_id: str | None, automation_id: str | None, limit: int, *, include_stats: bool
+        *,
+        execution_id: str | None = None,
+        automation_id: str | None = None,
+        include_stats: bool = False,
+        limit: int = up_to(200),
     ) -> ResponseReturnValue:
         """List executions, live and dry, newest first; with `executionId`, all fields of one."""
         if execution_id:
@@ -129,9 +110,11 @@ def _add_control(routes: Routes, context: WebContext) -> None:
     @stops(SequenceAction.CANCEL, SequenceAction.EMERGENCY_STOP)
     @simulates
     @asks_for(Role.OPERATOR)
-    @routes.arguments(SequenceActionSchema, as_kwargs=True)
+    @routes.body("SequenceAction")
     @routes.answers()
-    def act(execution_id: str, action: SequenceAction, reason: str) -> ResponseReturnValue:
+    def act(
+        execution_id: str, *, action: SequenceAction, reason: str = REASON
+    ) -> ResponseReturnValue:
         """Cancel an execution between two pushes, or stop it in the middle of one."""
         reason = reason or f"{action} by {caller_name()}."
         receipt = control_sequence(context.database, execution_id, action, reason, utc_now())

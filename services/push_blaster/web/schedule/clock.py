@@ -8,12 +8,10 @@ from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_view import select_executions, select_phases
@@ -22,6 +20,7 @@ from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.use_cases.automations.change_automation import edit_automation
 from push_blaster.use_cases.executions.stop_execution import cancel_pending
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch, ScheduledJob
+from push_blaster.web.frame.common_schemas import AUTOMATION_ID
 
 #: How long a restore waits until the clock watches everything; the clock needs no request for it.
 RESTORE_WAITS: Final = timedelta(seconds=3)
@@ -30,12 +29,6 @@ LOOK_S: Final = 0.25
 #: and a stop takes effect at once, so a running execution never waits for one.
 NO_ZOMBIES: Final = {"potentialZombieRisk": False}
 NO_STOP_WAITS: Final = {"emergencyStopRequested": False}
-
-
-class RescheduleSchema(CamelSchema):
-    """Body of POST /api/automation/debug/reschedule."""
-
-    automation_id = fields.String(required=True, validate=validate.Length(min=1))
 
 
 def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) -> Routes:
@@ -77,16 +70,16 @@ def _add_restores(
 ) -> None:
     @routes.route("/api/automation/debug/reschedule", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(RescheduleSchema)
+    @routes.body("Reschedule")
     @routes.answers()
-    def reschedule(body: dict[str, Any]) -> ResponseReturnValue:
+    def reschedule(*, automation_id: str = AUTOMATION_ID) -> ResponseReturnValue:
         """Save the automation again, so that every clock reads it; no slot is decided twice."""
         now = utc_now()
 
         def cancel(id_: str, reason: str) -> list[str]:
             return cancel_pending(database, id_, reason, now)
 
-        change = edit_automation(files, body["automation_id"], {}, cancel, now)
+        change = edit_automation(files, automation_id, {}, cancel, now)
         jobs = {job.automation.id: job for job in watch.look(now).jobs}
         job = jobs.get(change.document["id"])
         if job is None:

@@ -1,31 +1,37 @@
 """Routes that plan the next sends of a saved automation or of a draft."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from marshmallow import INCLUDE, fields, validate
+from marshmallow import INCLUDE
 
 from chassis.bearer_auth import Role, asks_for, simulates
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
+from chassis.typed_schemas import about, object_schema, request_schema
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.schedule.plan import FindingKind
+from push_blaster.domain.schedule.plan import Finding
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import Plan, load_context, plan_automation
 from push_blaster.web.access.audit import only_reads
+from push_blaster.web.frame.common_schemas import up_to
 from push_blaster.web.frame.instants import InstantField
 
 
-class PlanQuerySchema(CamelSchema):
+@dataclass(frozen=True, slots=True)
+class PlanQuery:
     """Query of a plan."""
 
-    count = fields.Integer(load_default=5, validate=validate.Range(min=1, max=100))
-    start = InstantField(
-        load_default=None,
+    count: int = up_to(100, 5)
+    start: datetime | None = about(
+        None,
+        like=InstantField,
         data_key="from",
-        metadata={"description": "slots after this instant; default: now"},
+        description="slots after this instant; default: now",
     )
 
 
@@ -36,41 +42,22 @@ class DraftSchema(CamelSchema):
         unknown = INCLUDE
 
 
-class SlotSchema(CamelSchema):
-    """One planned live send."""
-
-    slot = fields.AwareDateTime()
-    local = fields.String()
-    begins_at = fields.AwareDateTime()
-    remark = fields.String(allow_none=True)
-
-
-class FindingSchema(CamelSchema):
-    """A finding that people should know before the automation sends."""
-
-    kind = fields.Enum(FindingKind, by_value=True)
-    message = fields.String()
-
-
-class PlanSchema(CamelSchema):
-    """The next planned live sends of an automation, even if it is not active."""
-
-    slots = fields.List(fields.Nested(SlotSchema))
-    findings = fields.List(fields.Nested(FindingSchema))
+SlotSchema = object_schema("Slot", slot=datetime, local=str, begins_at=datetime, remark=str | None)
+PlanSchema = object_schema("Plan", slots=(SlotSchema,), findings=list[Finding])
 
 
 def plan_routes(context: WebContext) -> Routes:
     """Return the routes that plan automations."""
     routes = Routes("plans", __name__, description="What automations would send next")
 
-    def plan(automation: Automation, query: dict[str, Any]) -> dict[str, Any]:
-        after = query["start"] or utc_now()
-        return _show_plan(plan_automation(automation, load_context(context), after, query["count"]))
+    def plan(automation: Automation, query: PlanQuery) -> dict[str, object]:
+        after = query.start or utc_now()
+        return _show_plan(plan_automation(automation, load_context(context), after, query.count))
 
     @routes.route("/api/automation/recipes/<automation_id>/plan", methods=["GET"])
-    @routes.arguments(PlanQuerySchema, location="query")
+    @routes.arguments(request_schema(PlanQuery), location="query")
     @routes.response(200, PlanSchema)
-    def plan_saved(query: dict[str, Any], automation_id: str) -> dict[str, Any]:
+    def plan_saved(query: PlanQuery, automation_id: str) -> dict[str, object]:
         """Plan the next sends of an automation, with what stands out about it."""
         return plan(read_automation(context.files.load(automation_id)), query)
 
@@ -78,17 +65,17 @@ def plan_routes(context: WebContext) -> Routes:
     @only_reads
     @simulates
     @asks_for(Role.VIEWER)
-    @routes.arguments(PlanQuerySchema, location="query")
+    @routes.arguments(request_schema(PlanQuery), location="query")
     @routes.arguments(DraftSchema)
     @routes.response(200, PlanSchema)
-    def plan_draft(query: dict[str, Any], draft: dict[str, Any]) -> dict[str, Any]:
+    def plan_draft(query: PlanQuery, draft: dict[str, Any]) -> dict[str, object]:
         """Plan an automation that is not saved; nothing is changed."""
         return plan(read_draft(draft, utc_now()), query)
 
     return routes
 
 
-def _show_plan(plan: Plan) -> dict[str, Any]:
+def _show_plan(plan: Plan) -> dict[str, object]:
     """Return a plan in the shape of PlanSchema."""
     schedule = plan.automation.schedule
     zone = ZoneInfo(schedule.timezone)
