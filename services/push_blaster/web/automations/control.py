@@ -63,20 +63,7 @@ def control_routes(context: WebContext) -> Routes:
     @routes.answers()
     def read(*, id: str = AUTOMATION_ID) -> ResponseReturnValue:  # noqa: A002 - the query's own name
         """Read what runs of an automation, and which actions are possible."""
-        document = context.files.load(id)
-        running = control.running(id, RUNNING)
-        with database.transaction() as connection:
-            executions = [select_execution(connection, id_) for id_ in running]
-        actions = find_actions(read_automation(document), {e.phase for e in executions})
-        current = executions[0] if executions else None
-        data = {
-            "automation": {name: document[name] for name in ("id", "name", "status", "type")},
-            "executionStatus": _show_status(current) if current else None,
-            "cancellationInfo": _cancellation(current) if current else None,
-            "availableActions": actions,
-            "emergencyStopAlwaysAvailable": Action.EMERGENCY_STOP in actions,
-        }
-        return jsonify(success=True, data=data, message="Found.")
+        return jsonify(success=True, data=_read_control(context, control, id), message="Found.")
 
     @routes.route("/api/automation/emergency-stop", methods=["POST"])
     @stops()
@@ -94,6 +81,22 @@ def control_routes(context: WebContext) -> Routes:
         )
 
     return routes
+
+
+def _read_control(context: WebContext, control: Control, automation_id: str) -> dict[str, object]:
+    document = context.files.load(automation_id)
+    running = control.running(automation_id, RUNNING)
+    with context.database.transaction() as connection:
+        executions = [select_execution(connection, id_) for id_ in running]
+    actions = find_actions(read_automation(document), {e.phase for e in executions})
+    current = executions[0] if executions else None
+    return {
+        "automation": {name: document[name] for name in ("id", "name", "status", "type")},
+        "executionStatus": _show_status(current) if current else None,
+        "cancellationInfo": _cancellation(current) if current else None,
+        "availableActions": actions,
+        "emergencyStopAlwaysAvailable": Action.EMERGENCY_STOP in actions,
+    }
 
 
 def _execute_now(

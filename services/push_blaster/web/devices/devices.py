@@ -95,6 +95,11 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
             raise ValidationError(faults) from refused
         return _answer_import(import_devices(database, [DeviceRow(0, device)], utc_now()))
 
+    _add_forgetting(routes, database)
+    return routes
+
+
+def _add_forgetting(routes: Routes, database: Database) -> None:
     @routes.route("/api/devices", methods=["DELETE"])
     @asks_for(Role.OPERATOR)
     @routes.query
@@ -120,8 +125,6 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
         with database.transaction() as connection:
             if not delete_device(connection, token):
                 raise NotFound("There is no device with this token.")
-
-    return routes
 
 
 def _register_list(
