@@ -110,17 +110,17 @@ def answer_schema(
     """
     if not is_dataclass(answer) and not hasattr(answer, "_fields"):
         raise TypeError(f"{answer!r} has no place in an answer in JSON.")
-    told = (
+    stated = (
         {one.name: dict(one.metadata) for one in fields_of(answer)} if is_dataclass(answer) else {}
     )
     hints = {one: hint for one, hint in get_type_hints(answer).items() if one not in without}
     hints |= {one: get_type_hints(getattr(answer, one).fget)["return"] for one in more}
     for one, other in others.items():
         if isinstance(other, str):
-            told[one] = {**told.get(one, {}), "data_key": other}
+            stated[one] = {**stated.get(one, {}), "data_key": other}
         else:
             hints[one] = other
-    declared = {one: _field(hint, told.get(one, {})) for one, hint in hints.items()}
+    declared = {one: _field(hint, stated.get(one, {})) for one, hint in hints.items()}
     schema = CamelSchema.from_dict(declared, name=f"{name or answer.__name__}Schema")
     schema.__doc__ = answer.__doc__
     return schema
@@ -138,8 +138,8 @@ def _parameters_schema(name: str, *parameters: Parameter) -> type[Schema]:
     declared: dict[str, Any] = {}
     for one in parameters:
         default = MISSING if one.default is one.empty else one.default
-        told = default if isinstance(default, Field) else about(default)
-        declared[one.name] = _requested_field(one.annotation, told)
+        stated = default if isinstance(default, Field) else about(default)
+        declared[one.name] = _requested_field(one.annotation, stated)
     return CamelSchema.from_dict(declared, name=f"{name}Schema")
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from marshmallow import RAISE, ValidationError, validate
+from marshmallow import RAISE, ValidationError, fields, validate
 
 from cadence_contract import (
     FORECAST_PUSHES_PATH,
@@ -54,11 +54,15 @@ class SimulationBodySchema(RulesSchema):
 
 
 @dataclass(slots=True)
-class Outcome:
+class SimulatedSends:
     """Sends that would have gone out, and sends that would have been capped."""
 
     allowed: int = 0
     capped: int = about(0, data_key="heldBack")
+
+
+OutcomeSchema = answer_schema(SimulatedSends, "Outcome")
+OutcomesField = partial(fields.Dict, keys=fields.String(), values=fields.Nested(OutcomeSchema))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,10 +73,19 @@ class SimulationAnswer:
     end: datetime = about(data_key="until")
     users: int
     users_affected: int
-    total: Outcome = field(default_factory=Outcome)
-    by_layer: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
-    by_day: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
+    total: SimulatedSends = field(default_factory=SimulatedSends)
+    by_layer: dict[str, SimulatedSends] = field(default_factory=lambda: defaultdict(SimulatedSends))
+    by_day: dict[str, SimulatedSends] = field(default_factory=lambda: defaultdict(SimulatedSends))
     by_rule: dict[str, int] = field(default_factory=Counter)
+
+
+SimulationSchema = answer_schema(
+    SimulationAnswer,
+    "Simulation",
+    total=OutcomeSchema,
+    by_layer=OutcomesField(),
+    by_day=OutcomesField(),
+)
 
 
 def forecast_routes(database: BulkDatabase) -> Routes:
@@ -113,7 +126,7 @@ def forecast_routes(database: BulkDatabase) -> Routes:
     @routes.route("/simulate", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.arguments(SimulationBodySchema, as_kwargs=True)
-    @routes.response(200, answer_schema(SimulationAnswer, "Simulation"))
+    @routes.response(200, SimulationSchema)
     def simulate(
         rules: list[Any], start: datetime | None, end: datetime | None, share: float
     ) -> SimulationAnswer:
