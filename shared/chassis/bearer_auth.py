@@ -63,20 +63,19 @@ class SessionAuthentication:
 NO_SESSIONS: Final = SessionAuthentication(find_caller=lambda: None, answer_unknown=lambda: None)
 
 
-def asks_for(role: Role) -> Callable[[View], View]:
-    """Mark a view with the role that it needs, if its method usually needs another one."""
+def asks_for(role: Role, *, simulates: bool = False) -> Callable[[View], View]:
+    """Mark a view with the role that it needs, if its method usually needs another one.
+
+    Shape: a view that `simulates` may be used by a test token, to start a simulation or to act on
+    one.
+    """
 
     def mark(view: View) -> View:
         view.required_role = role  # type: ignore[attr-defined]  # read by required_role() below
+        view.simulates = simulates  # type: ignore[attr-defined]  # read by _refuse_changes() below
         return view
 
     return mark
-
-
-def simulates(view: View) -> View:
-    """Mark a view that a test token may use to start a simulation, or to act on one."""
-    view.simulates = True  # type: ignore[attr-defined]  # read by _refuse_changes() below
-    return view
 
 
 def needs_no_token(view: View) -> View:

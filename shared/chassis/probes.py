@@ -24,14 +24,12 @@ def probe_routes(
 
     @routes.route("/health/live", methods=["GET"])
     @needs_no_token
-    @routes.answers()
     def read_live() -> Response:
         """Answer that this process is alive; without an answer, restart it."""
         return jsonify({"status": "alive"})
 
     @routes.route("/health/ready", methods=["GET"])
     @needs_no_token
-    @routes.answers()
     @routes.answers(503)
     def read_ready() -> Response:
         """Answer whether the process can serve requests; 503 while it cannot."""

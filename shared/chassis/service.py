@@ -67,6 +67,17 @@ class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
 
     ARGUMENTS_PARSER = StrictParser()
 
+    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Add a view; without another description of a success, it answers an object of JSON."""
+        add: Callable[[View], View] = super().route(rule, **options)
+
+        def describe(view: View) -> View:
+            described = getattr(view, "_apidoc", {}).get("response", {}).get("responses", {})
+            has_success = any(int(status) < 300 for status in described)
+            return add(view if has_success else self.answers()(view))
+
+        return describe
+
     def query(self, view: View) -> View:
         """Give a view its keyword-only parameters from the query."""
         schema = view_schema(view, view.__name__)

@@ -20,7 +20,6 @@ def health_routes(database: BulkDatabase) -> Routes:
 
     @routes.route(HEALTH_PATH, methods=["GET"])
     @needs_no_token
-    @routes.answers()
     @routes.answers(503)
     def read_health() -> Response:
         """Show the health of the service; 503 while its database is away."""

@@ -183,7 +183,6 @@ def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
 def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:
     @routes.route("/find-matching-logs", methods=["POST"])
     @routes.body("Match")
-    @routes.answers()
     def match(
         *,
         logs: list[Any] = _LOGS,
@@ -195,7 +194,6 @@ def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:
 
     @routes.route("/update-deep-links", methods=["POST"])
     @routes.body("LinkLogs")
-    @routes.answers()
     def update_links(*, logs: list[Any] = _LOGS) -> ResponseReturnValue:
         """Give deep links to recorded notifications that have none, from push logs."""
         links, errors = read_link_logs(logs)

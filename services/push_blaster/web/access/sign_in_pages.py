@@ -4,7 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from chassis.bearer_auth import Role, asks_for, needs_no_token, simulates
+from chassis.bearer_auth import Role, asks_for, needs_no_token
 from chassis.http.guesses import GuessLimit, when_to_retry
 from push_blaster.web.access.session import Sessions
 from push_blaster.web.frame.csrf import is_foreign
@@ -36,8 +36,7 @@ def sign_in_pages(sessions: Sessions, guesses: GuessLimit) -> Blueprint:
         return _refuse(guesses)
 
     @pages.post("/sign-out")
-    @simulates
-    @asks_for(Role.VIEWER)
+    @asks_for(Role.VIEWER, simulates=True)
     def end() -> ResponseReturnValue:
         """End the session of this browser."""
         sessions.sign_out()

@@ -9,7 +9,7 @@ from flask import send_file
 from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, ValidationError, fields, validate
 
-from chassis.bearer_auth import Role, asks_for, simulates
+from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.csv_reader import CsvError
 from chassis.schemas import CamelSchema
@@ -39,8 +39,7 @@ def query_audience_routes() -> Routes:
     routes = Routes("query_audience", __name__, description="Audiences, cut into parts")
 
     @routes.route("/api/query-audience", methods=["POST"])
-    @simulates
-    @asks_for(Role.VIEWER)
+    @asks_for(Role.VIEWER, simulates=True)
     @routes.arguments(QueryAudienceSchema)
     @routes.alt_response(200, content_type="application/zip")
     def split(body: Mapping[str, Any]) -> ResponseReturnValue:

@@ -9,7 +9,7 @@ from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, validate
 
-from chassis.bearer_auth import Role, asks_for, simulates
+from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.service import Routes
 from chassis.typed_schemas import about
@@ -112,10 +112,8 @@ def automation_test_routes(context: WebContext) -> Routes:
 
 def _add_suite(routes: Routes, context: WebContext) -> None:
     @routes.route("/api/automation/test", methods=["POST"])
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("Suite")
-    @routes.answers()
     def run_suite(*, automation_id: str = AUTOMATION_ID) -> ResponseReturnValue:
         """Check everything that a live send needs; nothing is run, sent or saved."""
         document = context.files.load(automation_id)
@@ -125,8 +123,7 @@ def _add_suite(routes: Routes, context: WebContext) -> None:
 
 def _add_start_and_log(routes: Routes, tests: _Tests) -> None:
     @routes.route(_ONE, methods=["POST"])
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("StartTest")
     @repeatable(routes, tests.context.database)
     @routes.answers(202)
@@ -160,7 +157,6 @@ def _add_kill(routes: Routes, tests: _Tests) -> None:
     @stops()
     @asks_for(Role.OPERATOR)
     @routes.body("KillTest")
-    @routes.answers()
     def kill(automation_id: str, *, mode: Mode = MODE) -> ResponseReturnValue:
         """Stop a running test, with its script and its messages."""
         database, killed = tests.context.database, []
@@ -174,7 +170,6 @@ def _add_kill(routes: Routes, tests: _Tests) -> None:
         return jsonify(success=bool(killed), message=message)
 
     @routes.route(f"{_ONE}/kill", methods=["GET"])
-    @routes.answers()
     def list_running(automation_id: str) -> ResponseReturnValue:
         """List the running tests of an automation."""
         running = tests.running(automation_id, sorted(TEST_MODES))

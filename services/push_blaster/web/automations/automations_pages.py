@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_name, simulates
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
@@ -120,8 +120,7 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
         )
 
     @pages.post("/automations/<automation_id>/run")
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     def run(automation_id: str) -> ResponseReturnValue:
         """Start the automation now; the same form sent twice starts it once."""
         execution = start_for_caller(context, automation_id, Mode.LIVE, once_key())

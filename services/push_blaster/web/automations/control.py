@@ -60,7 +60,6 @@ def control_routes(context: WebContext) -> Routes:
 
     @routes.route("/api/automation/control", methods=["GET"])
     @routes.query
-    @routes.answers()
     def read(*, id: str = AUTOMATION_ID) -> ResponseReturnValue:  # noqa: A002 - the query's own name
         """Read what runs of an automation, and which actions are possible."""
         return jsonify(success=True, data=_read_control(context, control, id), message="Found.")
@@ -69,7 +68,6 @@ def control_routes(context: WebContext) -> Routes:
     @stops()
     @asks_for(Role.OPERATOR)
     @routes.body("EmergencyStop", required=False)
-    @routes.answers()
     def stop_everything(*, reason: str = REASON) -> ResponseReturnValue:
         """Stop every execution in any phase, and pause every automation that is scheduled."""
         reason = reason or f"Emergency stop of everything by {caller_name()}."

@@ -142,7 +142,6 @@ def _add_changes(routes: Routes, templates: TemplateFiles, files: AutomationFile
         return _answer_template(edit_template(templates, template_id, sent, utc_now()), "saved")
 
     @routes.route(_ONE, methods=["DELETE"])
-    @routes.answers()
     def delete(template_id: str) -> ResponseReturnValue:
         """Delete a template; automations that were started from it stay."""
         templates.delete(template_id, check_if_match(templates, template_id))

@@ -5,7 +5,7 @@ from typing import Final
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, simulates
+from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.executions.execution_view import select_executions
@@ -53,8 +53,7 @@ def test_pages(context: WebContext) -> Blueprint:
         )
 
     @pages.post("/automations/<automation_id>/test")
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     def start(automation_id: str) -> ResponseReturnValue:
         """Start a test, and go to its log; a live send is not a test."""
         mode = Mode(request.form["mode"])

@@ -71,7 +71,6 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
     @routes.route("/api/devices/import", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.doc(requestBody=_FILE)
-    @routes.answers()
     def import_file() -> ResponseReturnValue:
         """Register the devices of a CSV (`text/csv` or multipart `file`); `dryRun` stores none."""
         request.max_content_length = MAX_FILE

@@ -8,7 +8,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from marshmallow import validate
 
-from chassis.bearer_auth import Role, asks_for, caller_name, simulates
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.service import Routes
@@ -68,8 +68,7 @@ def execution_routes(context: WebContext) -> Routes:
     database = context.database
 
     @routes.route("/api/executions", methods=["POST"])
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("StartExecution")
     @repeatable(routes, database)
     @routes.response(202, ExecutionSchema)
@@ -150,8 +149,7 @@ def _add_stops(routes: Routes, database: Database) -> None:
 
     @routes.route("/api/executions/<execution_id>/cancel", methods=["POST"])
     @stops()
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("Stop", required=False)
     @routes.response(200, ReceiptSchema)
     def cancel(execution_id: str, *, reason: str = REASON) -> ShownReceipt:
@@ -162,8 +160,7 @@ def _add_stops(routes: Routes, database: Database) -> None:
 
     @routes.route("/api/executions/<execution_id>/stop", methods=["POST"])
     @stops()
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("Stop", required=False)
     @routes.response(200, ReceiptSchema)
     def stop(execution_id: str, *, reason: str = REASON) -> ShownReceipt:
@@ -178,8 +175,7 @@ def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
     database = context.database
 
     @routes.route("/api/executions/<execution_id>/approve", methods=["POST"])
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("Approve", required=False)
     @routes.response(200, ExecutionSchema)
     def approve(

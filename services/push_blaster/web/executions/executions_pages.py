@@ -5,7 +5,7 @@ from typing import Any, Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_name, simulates
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.delivery.delivery_search import select_failures
@@ -128,8 +128,7 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
 
     @pages.post("/executions/<execution_id>/cancel")
     @stops()
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     def cancel(execution_id: str) -> ResponseReturnValue:
         """Cancel it before it goes live."""
         receipt = cancel_execution(database, execution_id, _read_reason("Cancelled"), utc_now())
@@ -137,8 +136,7 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
 
     @pages.post("/executions/<execution_id>/stop")
     @stops()
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     def stop(execution_id: str) -> ResponseReturnValue:
         """Stop it in any phase."""
         card = _read_page(database, execution_id)["card"]
@@ -153,8 +151,7 @@ def _add_starts(pages: Blueprint, context: WebContext) -> None:
     """Add what lets an execution go live, and what resumes one."""
 
     @pages.post("/executions/<execution_id>/approve")
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     def approve(execution_id: str) -> ResponseReturnValue:
         """Approve what the form showed."""
         seen = Hashes(request.form.get("content", ""), request.form.get("audience", ""))

@@ -64,7 +64,6 @@ def history_routes(database: Database) -> Routes:
 
     @routes.route("/api/automation/<automation_id>/history", methods=["GET"])
     @routes.arguments(request_schema(HistoryPageQuery), location="query")
-    @routes.answers()
     def history(query: HistoryPageQuery, automation_id: str) -> ResponseReturnValue:
         """List an automation's executions by page, live and tests, even if it is deleted."""
         with database.transaction() as connection:
@@ -92,7 +91,6 @@ def history_routes(database: Database) -> Routes:
 
     @routes.route("/api/automation/executions", methods=["GET"])
     @routes.query
-    @routes.answers()
     def recent(*, automation_id: str, limit: int = up_to(100, 10)) -> ResponseReturnValue:
         """List an automation's newest executions, and their results."""
         asked = HistoryQuery(automation_id=automation_id, limit=limit)

@@ -47,7 +47,6 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
 
     @routes.route(path, methods=["GET"])
     @routes.query
-    @routes.answers()
     def watch(
         *,
         type: str = about("overview", validate=validate.OneOf(VIEWS)),  # noqa: A002 - its own name
@@ -69,7 +68,6 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
     @routes.route(path, methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.body("Resolve")
-    @routes.answers()
     def resolve(
         *,
         action: str = about(validate=validate.OneOf(["resolve_violation"])),  # noqa: ARG001 - checked

@@ -8,7 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 
-from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import flatten_messages
@@ -64,8 +64,7 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
         return _render_form(context.limits, _read_like(context.database, like) if like else BLANK)
 
     @pages.post("/send")
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     def try_out() -> ResponseReturnValue:
         """Start the dry run."""
         form = _read_form()
@@ -113,8 +112,7 @@ def _add_result(pages: Blueprint, context: WebContext) -> None:
         )
 
     @pages.post("/send/<execution_id>")
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     def send(execution_id: str) -> ResponseReturnValue:
         """Send the push of the dry run, once."""
         execution = send_what_was_tried(

@@ -9,7 +9,7 @@ from flask import jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, pre_load, validate
 
-from chassis.bearer_auth import Role, asks_for, caller_only_simulates, simulates
+from chassis.bearer_auth import Role, asks_for, caller_only_simulates
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import problem_response
@@ -98,8 +98,7 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
     routes = Routes("send_push", __name__, description="One push, now")
 
     @routes.route("/api/send-push", methods=["POST"])
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.doc(requestBody=_BODY)
     @repeatable(routes, context.database)
     @routes.alt_response(200, schema=SentSchema)

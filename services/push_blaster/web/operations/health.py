@@ -42,7 +42,6 @@ def health_routes(
     @routes.route("/health", methods=["GET"])
     @routes.route("/api/health", methods=["GET"])
     @needs_no_token
-    @routes.answers()
     @routes.answers(503)
     def read_health() -> Response:
         """Show the health of the service; 503 if automations cannot run."""

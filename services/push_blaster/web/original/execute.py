@@ -3,7 +3,7 @@
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, simulates
+from chassis.bearer_auth import Role, asks_for
 from chassis.service import Routes
 from push_blaster.adapters.executions.execution_history import HistoryQuery, select_history
 from push_blaster.adapters.executions.execution_log import select_log
@@ -22,8 +22,7 @@ def execute_routes(context: WebContext) -> Routes:
     database = context.database
 
     @routes.route("/api/automation/execute-start", methods=["POST"])
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("ExecuteStart")
     @repeatable(routes, database)
     @routes.answers(202)
@@ -37,7 +36,6 @@ def execute_routes(context: WebContext) -> Routes:
 
     @routes.route("/api/automation/execute-poll", methods=["GET"])
     @routes.query
-    @routes.answers()
     def execute_poll(
         *, automation_id: str, execution_id: str | None = None, cursor: int = AFTER
     ) -> ResponseReturnValue:

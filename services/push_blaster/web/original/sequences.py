@@ -5,7 +5,7 @@ from typing import Any, Final
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_name, simulates
+from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.service import Routes
 from chassis.typed_schemas import about
@@ -54,8 +54,7 @@ def sequence_routes(context: WebContext) -> Routes:
 
 def _add_start(routes: Routes, context: WebContext) -> None:
     @routes.route(_PATH, methods=["POST"])
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("StartSequence")
     @repeatable(routes, context.database)
     @routes.answers(202)
@@ -77,7 +76,6 @@ def _add_start(routes: Routes, context: WebContext) -> None:
 def _add_reads(routes: Routes, context: WebContext) -> None:
     @routes.route(_PATH, methods=["GET"])
     @routes.query
-    @routes.answers()
     def list_all(
         *,
         execution_id: str | None = None,
@@ -99,7 +97,6 @@ def _add_reads(routes: Routes, context: WebContext) -> None:
         return jsonify(success=True, data=data, message=f"{len(found)} executions.")
 
     @routes.route(_ONE, methods=["GET"])
-    @routes.answers()
     def read_one(execution_id: str) -> ResponseReturnValue:
         """Read one execution: its pushes, audiences, safety, and possible actions."""
         return _answer_whole(context, execution_id)
@@ -108,10 +105,8 @@ def _add_reads(routes: Routes, context: WebContext) -> None:
 def _add_control(routes: Routes, context: WebContext) -> None:
     @routes.route(_ONE, methods=["POST"])
     @stops(SequenceAction.CANCEL, SequenceAction.EMERGENCY_STOP)
-    @simulates
-    @asks_for(Role.OPERATOR)
+    @asks_for(Role.OPERATOR, simulates=True)
     @routes.body("SequenceAction")
-    @routes.answers()
     def act(
         execution_id: str, *, action: SequenceAction, reason: str = REASON
     ) -> ResponseReturnValue:
@@ -124,7 +119,6 @@ def _add_control(routes: Routes, context: WebContext) -> None:
         return jsonify(success=True, data=data, message=message)
 
     @routes.route(_ONE, methods=["DELETE"])
-    @routes.answers()
     def delete(execution_id: str) -> ResponseReturnValue:
         """Delete a dry run that has ended; live executions stay on record."""
         delete_sequence(context.database, context.data_folder, execution_id)

@@ -41,7 +41,6 @@ def clock_routes(database: Database, files: AutomationFiles, watch: ClockWatch) 
 
 def _add_reports(routes: Routes, database: Database, watch: ClockWatch) -> None:
     @routes.route("/api/automation/audit", methods=["GET"])
-    @routes.answers()
     def audit() -> ResponseReturnValue:
         """List the engines, the scheduled automations, and the risks."""
         now = utc_now()
@@ -51,7 +50,6 @@ def _add_reports(routes: Routes, database: Database, watch: ClockWatch) -> None:
         return jsonify(success=True, data=data, timestamp=now, message="Looked at.")
 
     @routes.route("/api/automation/debug", methods=["GET"])
-    @routes.answers()
     def debug() -> ResponseReturnValue:
         """List every scheduled automation with its next slot, and every running execution."""
         report, running = watch.look(utc_now()), _select_running(database)
@@ -71,7 +69,6 @@ def _add_restores(
     @routes.route("/api/automation/debug/reschedule", methods=["POST"])
     @asks_for(Role.OPERATOR)
     @routes.body("Reschedule")
-    @routes.answers()
     def reschedule(*, automation_id: str = AUTOMATION_ID) -> ResponseReturnValue:
         """Save the automation again, so that every clock reads it; no slot is decided twice."""
         now = utc_now()
@@ -90,7 +87,6 @@ def _add_restores(
 
     @routes.route("/api/automation/restore", methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.answers()
     def restore() -> ResponseReturnValue:
         """Wait a few seconds until the clock watches every scheduled automation, and compare."""
         before = watch.look(utc_now())

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import INCLUDE
 
-from chassis.bearer_auth import Role, asks_for, simulates
+from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
@@ -63,8 +63,7 @@ def plan_routes(context: WebContext) -> Routes:
 
     @routes.route("/api/automation/plan", methods=["POST"])
     @only_reads
-    @simulates
-    @asks_for(Role.VIEWER)
+    @asks_for(Role.VIEWER, simulates=True)
     @routes.arguments(request_schema(PlanQuery), location="query")
     @routes.arguments(DraftSchema)
     @routes.response(200, PlanSchema)
