@@ -91,18 +91,15 @@ def find_suspects(connection: BulkConnection, question: CapQuestion) -> Suspects
     plan = choose_plan(connection, question)
     full = [is_full(number) for number in range(len(rules))]
     whens = " ".join(f"WHEN {text} THEN {number}" for number, text in enumerate(full))
-    raw = fetch_value(
-        connection,
-        f"""
+    sql = f"""
         SELECT string_agg(int8send(position) || int2send(verdict::int2), ''::bytea)
           FROM (SELECT position,
                        CASE WHEN bool_or(sent_at > %(at)s) THEN {_UNCLEAR} {whens} END AS verdict
                   FROM ({counted_sends(plan)}) AS sends
                  GROUP BY position
                 HAVING bool_or(sent_at > %(at)s) OR {" OR ".join(full)}) AS suspects
-        """,  # noqa: S608 - made of constants and numbers; every value is a parameter
-        parameters,
-    )
+    """  # noqa: S608 - made of constants and numbers; every value is a parameter
+    raw = fetch_value(connection, sql, parameters)
     found = np.frombuffer(raw or b"", dtype=[("position", ">i8"), ("verdict", ">i2")])
     found = np.sort(found, order="position")
     positions = found["position"].astype(np.int64) - 1
@@ -195,9 +192,7 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> LookupPlan
     ids. PostgreSQL counts rows only now and then, so their number is estimated from the table's
     size.
     """
-    row = fetch_one(
-        connection,
-        """
+    sql = """
         SELECT merges, has_reserved,
                set_config('enable_hashjoin', 'off', true),
                set_config('join_collapse_limit', '1', true),  -- from users to slots to reservations
@@ -216,18 +211,18 @@ def choose_plan(connection: BulkConnection, question: CapQuestion) -> LookupPlan
                                   AND scheduled_for > %(from)s AND scheduled_for < %(until)s
                                   AND layer_id = ANY(%(layers)s::smallint[])
                                   AND id <> %(own_reservation)s) AS has_reserved) AS holds
-        """,
-        {
-            "asked": len(question.users),
-            "rows_a_probe": ROWS_A_PROBE,
-            "bytes_a_row": BYTES_A_ROW,
-            "spread": question.users.spread,
-            "first": partition_name(question.start),
-            "last": partition_name(question.end),
-            "from": question.start,
-            "until": question.end,
-            "layers": question.layers,
-            "own_reservation": question.own_reservation,
-        },
-    )
+    """
+    values = {
+        "asked": len(question.users),
+        "rows_a_probe": ROWS_A_PROBE,
+        "bytes_a_row": BYTES_A_ROW,
+        "spread": question.users.spread,
+        "first": partition_name(question.start),
+        "last": partition_name(question.end),
+        "from": question.start,
+        "until": question.end,
+        "layers": question.layers,
+        "own_reservation": question.own_reservation,
+    }
+    row = fetch_one(connection, sql, values)
     return LookupPlan(*(row[:2] if row else (False, True)))

@@ -31,16 +31,12 @@ def select_linkless_messages(
     connection: BulkConnection, titles: Sequence[str]
 ) -> list[LinklessMessage]:
     """Return the messages of these titles that have no link."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT id, btrim(push_title), coalesce(push_body, ''), coalesce(audience_description, '')
           FROM messages
          WHERE btrim(push_title) = ANY(%(titles)s::text[]) AND coalesce(deep_link, '') = ''
-        """,
-        {"titles": list(titles)},
-        make=LinklessMessage,
-    )
+    """
+    return fetch_all(connection, sql, {"titles": list(titles)}, make=LinklessMessage)
 
 
 def stream_linkless_sends(

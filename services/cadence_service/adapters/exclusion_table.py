@@ -45,9 +45,7 @@ def insert_found(
     rule = " ".join(f"WHEN {is_full(n)} THEN %(name_{n})s" for n in numbers)
     counted = " ".join(f"WHEN {is_full(n)} THEN {_counted(n, 'ASC')}" for n in numbers)
     freed = ", ".join(f"({_counted(n, 'DESC')})[%(max_{n})s] + %(window_{n})s" for n in numbers)
-    raw = fetch_value(
-        connection,
-        f"""
+    sql = f"""
         WITH found AS (
           INSERT INTO reservation_exclusions (reservation_id, part, user_id, rule, counted_sends,
                                               next_eligible_at)
@@ -57,9 +55,8 @@ def insert_found(
           HAVING NOT bool_or(sent_at > %(at)s) AND ({" OR ".join(is_full(n) for n in numbers)})
           RETURNING user_id)
         SELECT string_agg(uuid_send(user_id), ''::bytea) FROM found
-        """,  # noqa: S608 - made of constants and numbers; every value is a parameter
-        question.parameters() | {"id": reservation_id, "part": part},
-    )
+    """  # noqa: S608 - made of constants and numbers; every value is a parameter
+    raw = fetch_value(connection, sql, question.parameters() | {"id": reservation_id, "part": part})
     return read_sent_ids(raw)
 
 
@@ -85,26 +82,24 @@ def select_excluded(
     connection: BulkConnection, reservation_id: int, part: int
 ) -> dict[str, UserIds]:
     """Return the capped users of a part, by rule."""
-    rows = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT rule, string_agg(uuid_send(user_id), ''::bytea) FROM reservation_exclusions
          WHERE reservation_id = %(id)s AND part = %(part)s GROUP BY rule
-        """,
-        {"id": reservation_id, "part": part},
-    )
+    """
+    rows = fetch_all(connection, sql, {"id": reservation_id, "part": part})
     return {rule: read_sent_ids(raw) for rule, raw in rows}
 
 
 def select_exclusions(connection: BulkConnection, reservation_id: int) -> list[Exclusion]:
     """Return every capped user, and why, in the order of users."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT user_id, rule, counted_sends, next_eligible_at FROM reservation_exclusions
          WHERE reservation_id = %(id)s
          ORDER BY user_id
-        """,
+    """
+    return fetch_all(
+        connection,
+        sql,
         {"id": reservation_id},
         make=lambda user, rule, sends, at: Exclusion(user, rule, tuple(sends), at),
     )

@@ -52,11 +52,8 @@ def take_import_id(connection: BulkConnection) -> int:
     import_id: int = fetch_value(
         connection, "SELECT nextval(pg_get_serial_sequence('imports', 'id'))"
     )
-    execute(
-        connection,
-        f"SELECT pg_advisory_xact_lock({IDS_SPACE}, {_HELD_ID})",
-        {"id": import_id},
-    )
+    sql = f"SELECT pg_advisory_xact_lock({IDS_SPACE}, {_HELD_ID})"
+    execute(connection, sql, {"id": import_id})
     return import_id
 
 
@@ -64,14 +61,11 @@ def insert_import(
     connection: BulkConnection, import_id: int, kind: str, file_name: str, now: datetime
 ) -> None:
     """Record that an import waits for its turn."""
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO imports (id, kind, file_name, state, started_at) OVERRIDING SYSTEM VALUE
         VALUES (%(id)s, %(kind)s, %(name)s, 'queued', %(now)s)
-        """,
-        {"id": import_id, "kind": kind, "name": file_name, "now": now},
-    )
+    """
+    execute(connection, sql, {"id": import_id, "kind": kind, "name": file_name, "now": now})
 
 
 def end_dead_imports(connection: BulkConnection, now: datetime) -> int:
@@ -79,28 +73,26 @@ def end_dead_imports(connection: BulkConnection, now: datetime) -> int:
 
     Shape: a live import has a lock on its id, and a dead import does not.
     """
-    return execute(
-        connection,
-        f"""
+    sql = f"""
         UPDATE imports SET state = 'failed', ended_at = %(now)s, reason = %(reason)s
          WHERE id IN (SELECT id FROM (SELECT id FROM imports
                                        WHERE state IN ('queued', 'running') OFFSET 0) AS open
                        WHERE pg_try_advisory_xact_lock({IDS_SPACE}, (id %% {_IDS})::int))
-        """,  # noqa: S608 - constants
+    """  # noqa: S608 - constants
+    return execute(
+        connection,
+        sql,
         {"now": now, "reason": "Its process ended before it was done; nothing of it was kept."},
     )
 
 
 def save_progress(connection: BulkConnection, import_id: int, total: int) -> bool:
     """Record that an import runs, and how many rows it has read; False if it was undone."""
-    return bool(
-        execute(
-            connection,
-            "UPDATE imports SET state = 'running', total_rows = %(total)s"
-            " WHERE id = %(id)s AND state IN ('queued', 'running')",
-            {"id": import_id, "total": total},
-        )
+    sql = (
+        "UPDATE imports SET state = 'running', total_rows = %(total)s"
+        " WHERE id = %(id)s AND state IN ('queued', 'running')"
     )
+    return bool(execute(connection, sql, {"id": import_id, "total": total}))
 
 
 def end_import(
@@ -112,16 +104,17 @@ def end_import(
     reason: str | None = None,
 ) -> bool:
     """Record how an import ended; False if it was undone before."""
-    return bool(
-        execute(
-            connection,
-            """
+    sql = """
             UPDATE imports
                SET state = %(state)s, ended_at = %(now)s, reason = %(reason)s,
                    total_rows = %(total)s, valid_rows = %(valid)s, inserted = %(inserted)s,
                    duplicates = %(duplicates)s
              WHERE id = %(id)s AND state IN ('queued', 'running')
-            """,
+    """
+    return bool(
+        execute(
+            connection,
+            sql,
             {"id": import_id, "state": state, "now": now, "reason": reason, **asdict(counts)},
         )
     )
@@ -143,9 +136,7 @@ def insert_history(
 ) -> int:
     """Add sends of the past, unless the user has one of the same instant; return how many."""
     ordered = sorted(sends, key=lambda send: send.user_id)
-    return execute(
-        connection,
-        """
+    sql = """
         INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, actually_sent_at,
                                         import_id)
         SELECT v.user_id, v.sent_at, v.layer_id, v.message_id, v.sent_at, %(id)s
@@ -153,32 +144,27 @@ def insert_history(
                       %(messages)s::int[]) AS v (user_id, sent_at, layer_id, message_id)
          WHERE NOT EXISTS (SELECT 1 FROM user_notifications n
                             WHERE n.user_id = v.user_id AND n.sent_at = v.sent_at)
-        """,
-        {
-            "id": import_id,
-            "users": [send.user_id for send in ordered],
-            "instants": [send.sent_at for send in ordered],
-            "layers": [send.layer_id for send in ordered],
-            "messages": [message_ids[send.texts.digest] for send in ordered],
-        },
-    )
+    """
+    values = {
+        "id": import_id,
+        "users": [send.user_id for send in ordered],
+        "instants": [send.sent_at for send in ordered],
+        "layers": [send.layer_id for send in ordered],
+        "messages": [message_ids[send.texts.digest] for send in ordered],
+    }
+    return execute(connection, sql, values)
 
 
 def select_imports(connection: BulkConnection, import_id: int | None = None) -> list[Import]:
     """Return the imports, newest first; or only the import with this id."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT id, kind, file_name, state, started_at, ended_at, total_rows, valid_rows,
                inserted AS inserted_rows, duplicates AS duplicates_skipped, reason
           FROM imports
          WHERE %(id)s::bigint IS NULL OR id = %(id)s::bigint
          ORDER BY id DESC LIMIT 500
-        """,
-        {"id": import_id},
-        make=Import,
-        by_name=True,
-    )
+    """
+    return fetch_all(connection, sql, {"id": import_id}, make=Import, by_name=True)
 
 
 def delete_history(connection: BulkConnection, import_id: int, now: datetime) -> int:
@@ -187,11 +173,10 @@ def delete_history(connection: BulkConnection, import_id: int, now: datetime) ->
     An import that still runs or waits notices it, and keeps nothing.
     """
     undone = {"id": import_id, "now": now}
-    execute(
-        connection,
+    sql = (
         "UPDATE imports SET state = 'undone', ended_at = coalesce(ended_at, %(now)s)"
-        " WHERE id = %(id)s",
-        undone,
+        " WHERE id = %(id)s"
     )
+    execute(connection, sql, undone)
     # A statement of its own: it sees the rows of an import that has ended meanwhile.
     return execute(connection, "DELETE FROM user_notifications WHERE import_id = %(id)s", undone)

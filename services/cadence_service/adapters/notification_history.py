@@ -29,9 +29,7 @@ def select_sends(
     connection: BulkConnection, users: UserIds, after: datetime, before: datetime | None = None
 ) -> dict[UUID, list[Send]]:
     """Return the sends of each of `users` between two instants, and the reserved slots."""
-    rows = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT u, sends.layer_id, sends.sent_at
           FROM unnest(%(users)s::uuid[]) u CROSS JOIN LATERAL (
                SELECT n.layer_id, n.sent_at
@@ -44,9 +42,8 @@ def select_sends(
                 WHERE r.scheduled_for > %(after)s AND r.scheduled_for < %(before)s
                   AND r.state = 'reserved' AND r.expires_at > clock_timestamp()
                OFFSET 0) sends
-        """,
-        {"users": users, "after": after, "before": before or FOREVER},
-    )
+    """
+    rows = fetch_all(connection, sql, {"users": users, "after": after, "before": before or FOREVER})
     sends: dict[UUID, list[Send]] = {}
     for user_id, layer_id, sent_at in rows:
         sends.setdefault(user_id, []).append(Send(layer_id, sent_at))
@@ -60,9 +57,7 @@ def select_over_cap(
 
     Slots that are only reserved do not count. `find_overruns` defines the same in Python.
     """
-    return fetch_values(
-        connection,
-        """
+    sql = """
         WITH counted AS (
           SELECT u AS user_id, n.sent_at, 1 AS sends, false AS is_own
             FROM unnest(%(users)s::uuid[]) u CROSS JOIN LATERAL (
@@ -86,19 +81,19 @@ def select_over_cap(
         SELECT DISTINCT user_id FROM windows
          WHERE has_own AND sent_at >= %(at)s AND in_window >= %(max)s
          ORDER BY user_id
-        """,
-        {
-            "users": users,
-            "after": own.sent_at - rule.window,
-            "before": own.sent_at + rule.window,
-            "layers": sorted(rule.counted_layers),
-            "own_sends": -1 if own.layer_id in rule.counted_layers else 0,
-            "own_layer": own.layer_id,
-            "at": own.sent_at,
-            "window": rule.window - timedelta(microseconds=1),
-            "max": rule.max_count,
-        },
-    )
+    """
+    values = {
+        "users": users,
+        "after": own.sent_at - rule.window,
+        "before": own.sent_at + rule.window,
+        "layers": sorted(rule.counted_layers),
+        "own_sends": -1 if own.layer_id in rule.counted_layers else 0,
+        "own_layer": own.layer_id,
+        "at": own.sent_at,
+        "window": rule.window - timedelta(microseconds=1),
+        "max": rule.max_count,
+    }
+    return fetch_values(connection, sql, values)
 
 
 def stream_history(
@@ -109,15 +104,12 @@ def stream_history(
     Shape: by user, then by instant; a `share` below 1 takes that part of the users, always the
     same ones.
     """
-    rows = stream_rows(
-        connection,
-        """
+    sql = """
         SELECT user_id, layer_id, sent_at
           FROM user_notifications
          WHERE sent_at >= %(start)s AND sent_at < %(end)s
            AND (hashtextextended(user_id::text, 0) & 65535) < %(share)s * 65536
          ORDER BY user_id, sent_at, layer_id
-        """,
-        {"start": start, "end": end, "share": share},
-    )
+    """
+    rows = stream_rows(connection, sql, {"start": start, "end": end, "share": share})
     return map(PastSend._make, rows)

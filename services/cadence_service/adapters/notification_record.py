@@ -50,22 +50,20 @@ class Notification:
 def upsert_messages(connection: BulkConnection, texts: Iterable[MessageTexts]) -> dict[bytes, int]:
     """Record each of `texts` once; return the ids by digest."""
     wanted = dict(sorted((text.digest, text) for text in set(texts)))
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO messages (digest, push_title, push_body, audience_description, deep_link)
         SELECT * FROM unnest(%(digests)s::bytea[], %(titles)s::text[], %(bodies)s::text[],
                              %(descriptions)s::text[], %(links)s::text[])
             ON CONFLICT (digest) DO NOTHING
-        """,
-        {
-            "digests": list(wanted),
-            "titles": [text.push_title for text in wanted.values()],
-            "bodies": [text.push_body for text in wanted.values()],
-            "descriptions": [text.audience_description for text in wanted.values()],
-            "links": [text.deep_link for text in wanted.values()],
-        },
-    )
+    """
+    values = {
+        "digests": list(wanted),
+        "titles": [text.push_title for text in wanted.values()],
+        "bodies": [text.push_body for text in wanted.values()],
+        "descriptions": [text.audience_description for text in wanted.values()],
+        "links": [text.deep_link for text in wanted.values()],
+    }
+    execute(connection, sql, values)
     known = "SELECT digest, id FROM messages WHERE digest = ANY(%(digests)s::bytea[])"
     return dict(fetch_all(connection, known, {"digests": list(wanted)}))
 
@@ -78,15 +76,14 @@ def claim_keys(
     if not keyed:
         return set()
     users, keys, instants = zip(*keyed, strict=True)
-    rows = fetch_all(
-        connection,
-        """
+    sql = """
         INSERT INTO notification_keys (user_id, key, sent_at)
         SELECT * FROM unnest(%(users)s::uuid[], %(keys)s::bytea[], %(instants)s::timestamptz[])
             ON CONFLICT (user_id, key) DO NOTHING
         RETURNING user_id, key
-        """,
-        {"users": list(users), "keys": list(keys), "instants": list(instants)},
+    """
+    rows = fetch_all(
+        connection, sql, {"users": list(users), "keys": list(keys), "instants": list(instants)}
     )
     return set(rows)
 
@@ -97,18 +94,15 @@ def claim_users(
     """Claim one key for each of `users`; return the users whose key is new."""
     if not len(users):
         return users
-    raw = fetch_value(
-        connection,
-        """
+    sql = """
         WITH claimed AS (
           INSERT INTO notification_keys (user_id, key, sent_at)
           SELECT u, %(key)s, %(sent_at)s FROM unnest(%(users)s::uuid[]) u
               ON CONFLICT (user_id, key) DO NOTHING
           RETURNING user_id)
         SELECT string_agg(uuid_send(user_id), ''::bytea) FROM claimed
-        """,
-        {"users": users, "key": key, "sent_at": sent_at},
-    )
+    """
+    raw = fetch_value(connection, sql, {"users": users, "key": key, "sent_at": sent_at})
     return read_sent_ids(raw)
 
 
@@ -120,21 +114,19 @@ def insert_notifications(
 ) -> None:
     """Add `notifications` to the history, sorted by user so that its index grows in order."""
     ordered = sorted(notifications, key=lambda n: n.user_id)
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO user_notifications (user_id, sent_at, layer_id, message_id, actually_sent_at,
                                         rule_set)
         SELECT *, %(rule_set)s::int
           FROM unnest(%(users)s::uuid[], %(instants)s::timestamptz[], %(layers)s::smallint[],
                       %(messages)s::int[], %(actual)s::timestamptz[])
-        """,
-        {
-            "users": [n.user_id for n in ordered],
-            "instants": [n.sent_at for n in ordered],
-            "layers": [n.layer_id for n in ordered],
-            "messages": [message_ids[n.texts.digest] for n in ordered],
-            "actual": [n.actually_sent_at for n in ordered],
-            "rule_set": rule_set,
-        },
-    )
+    """
+    values = {
+        "users": [n.user_id for n in ordered],
+        "instants": [n.sent_at for n in ordered],
+        "layers": [n.layer_id for n in ordered],
+        "messages": [message_ids[n.texts.digest] for n in ordered],
+        "actual": [n.actually_sent_at for n in ordered],
+        "rule_set": rule_set,
+    }
+    execute(connection, sql, values)

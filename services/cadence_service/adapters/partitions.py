@@ -62,16 +62,14 @@ def _make_partition(connection: BulkConnection, start: datetime) -> None:
 
 def find_end(connection: BulkConnection) -> datetime:
     """Return an instant after which there is no notification."""
-    row = fetch_one(
-        connection,
-        """
+    sql = """
         SELECT max(c.relname) FILTER (WHERE c.relname ~ '_[0-9]{8}$'),
                bool_or(c.relname = 'user_notifications_strays')
           FROM pg_inherits i
           JOIN pg_class c ON c.oid = i.inhrelid
          WHERE i.inhparent = 'user_notifications'::regclass AND pg_relation_size(c.oid) > 0
-        """,
-    )
+    """
+    row = fetch_one(connection, sql)
     newest, has_strays = row or (None, True)
     if has_strays:
         return FOREVER
@@ -91,17 +89,15 @@ def select_partitions(connection: BulkConnection, first: datetime, last: datetim
 
 
 def _select_weeks(connection: BulkConnection) -> list[str]:
-    return fetch_values(
-        connection,
-        """
+    sql = """
         SELECT c.relname
           FROM pg_inherits i
           JOIN pg_class c ON c.oid = i.inhrelid
          WHERE i.inhparent = 'user_notifications'::regclass
            AND c.relname ~ '^user_notifications_[0-9]{8}$'
          ORDER BY c.relname
-        """,
-    )
+    """
+    return fetch_values(connection, sql)
 
 
 def drop_partition(database: BulkDatabase, name: str) -> int:
@@ -116,11 +112,8 @@ def drop_partition(database: BulkDatabase, name: str) -> int:
 
 def delete_strays(connection: BulkConnection, before: datetime) -> int:
     """Delete rows from before then that are in no week's partition; return how many."""
-    return execute(
-        connection,
-        "DELETE FROM user_notifications_strays WHERE sent_at < %(before)s",
-        {"before": before},
-    )
+    sql = "DELETE FROM user_notifications_strays WHERE sent_at < %(before)s"
+    return execute(connection, sql, {"before": before})
 
 
 def _start_of_week(instant: datetime) -> datetime:

@@ -68,9 +68,7 @@ def open_reservation(connection: BulkConnection, new: NewReservation) -> Reserva
 
     An expired reservation begins anew, with nothing decided.
     """
-    found = fetch_one(
-        connection,
-        f"""
+    sql = f"""
         INSERT INTO reservations AS r
                (key, layer_id, scheduled_for, rule_set, state, expires_at, body_digest)
         VALUES (%(key)s, %(layer_id)s, %(scheduled_for)s, %(rule_set)s, 'reserved',
@@ -78,11 +76,8 @@ def open_reservation(connection: BulkConnection, new: NewReservation) -> Reserva
             ON CONFLICT (key) DO UPDATE
            SET key = r.key
         RETURNING {_COLUMNS}
-        """,  # noqa: S608 - a constant list of columns
-        asdict(new),
-        make=_make_reservation,
-        by_name=True,
-    )
+    """  # noqa: S608 - a constant list of columns
+    found = fetch_one(connection, sql, asdict(new), make=_make_reservation, by_name=True)
     if found is None:
         raise RuntimeError(f"PostgreSQL returned no row for the reservation {new.key!r}.")
     if found.state is ReservationState.EXPIRED and found.body_digest == new.body_digest:
@@ -97,11 +92,8 @@ def open_reservation(connection: BulkConnection, new: NewReservation) -> Reserva
 def forget_decisions(connection: BulkConnection, reservation_id: int) -> None:
     """Delete the slots of a reservation, and everything that was decided for it."""
     for table in ("held_slots", "reservation_parts", "reservation_exclusions"):
-        execute(
-            connection,
-            f"DELETE FROM {table} WHERE reservation_id = %(id)s",  # noqa: S608 - our tables
-            {"id": reservation_id},
-        )
+        sql = f"DELETE FROM {table} WHERE reservation_id = %(id)s"  # noqa: S608 - our tables
+        execute(connection, sql, {"id": reservation_id})
 
 
 def holds_slots(connection: BulkConnection, reservation_id: int) -> bool:
@@ -118,24 +110,14 @@ def holds_slots(connection: BulkConnection, reservation_id: int) -> bool:
 
 def lock_reservation(connection: BulkConnection, key: str) -> Reservation | None:
     """Return the reservation of this key, or None; nobody else can change it meanwhile."""
-    return fetch_one(
-        connection,
-        f"SELECT {_COLUMNS} FROM reservations WHERE key = %(key)s FOR UPDATE",  # noqa: S608
-        {"key": key},
-        make=_make_reservation,
-        by_name=True,
-    )
+    sql = f"SELECT {_COLUMNS} FROM reservations WHERE key = %(key)s FOR UPDATE"  # noqa: S608
+    return fetch_one(connection, sql, {"key": key}, make=_make_reservation, by_name=True)
 
 
 def select_reservation(connection: BulkConnection, key: str) -> Reservation | None:
     """Return the reservation of this key, or None."""
-    return fetch_one(
-        connection,
-        f"SELECT {_COLUMNS} FROM reservations WHERE key = %(key)s",  # noqa: S608 - constants
-        {"key": key},
-        make=_make_reservation,
-        by_name=True,
-    )
+    sql = f"SELECT {_COLUMNS} FROM reservations WHERE key = %(key)s"  # noqa: S608 - constants
+    return fetch_one(connection, sql, {"key": key}, make=_make_reservation, by_name=True)
 
 
 def is_decided(connection: BulkConnection, reservation_id: int, part: int) -> bool:
@@ -146,20 +128,14 @@ def is_decided(connection: BulkConnection, reservation_id: int, part: int) -> bo
 
 def insert_part(connection: BulkConnection, reservation_id: int, part: int, eligible: int) -> None:
     """Record that a part of the audience was decided, and how many of its users were eligible."""
-    execute(
-        connection,
-        "INSERT INTO reservation_parts VALUES (%s, %s, %s)",
-        (reservation_id, part, eligible),
-    )
+    sql = "INSERT INTO reservation_parts VALUES (%s, %s, %s)"
+    execute(connection, sql, (reservation_id, part, eligible))
 
 
 def count_eligible(connection: BulkConnection, reservation_id: int) -> int | None:
     """Return how many users were eligible; None if nothing was decided, or nothing is known now."""
-    eligible: int | None = fetch_value(
-        connection,
-        "SELECT sum(eligible)::int FROM reservation_parts WHERE reservation_id = %(id)s",
-        {"id": reservation_id},
-    )
+    sql = "SELECT sum(eligible)::int FROM reservation_parts WHERE reservation_id = %(id)s"
+    eligible: int | None = fetch_value(connection, sql, {"id": reservation_id})
     return eligible
 
 
@@ -167,27 +143,23 @@ def end_reservation(
     connection: BulkConnection, reservation_id: int, state: ReservationState
 ) -> None:
     """Record that the reservation holds no slot any more; a settled reservation stays settled."""
-    execute(
-        connection,
+    sql = (
         "UPDATE reservations SET state = %(state)s, expires_at = least(expires_at, now())"
-        " WHERE id = %(id)s AND state IN ('reserved', 'expired')",
-        {"id": reservation_id, "state": state},
+        " WHERE id = %(id)s AND state IN ('reserved', 'expired')"
     )
+    execute(connection, sql, {"id": reservation_id, "state": state})
 
 
 def update_expiry(connection: BulkConnection, key: str, ttl: timedelta) -> Reservation | None:
     """Keep the slots for `ttl` from now on; None if the reservation holds no slots any more."""
-    return fetch_one(
-        connection,
-        f"""
+    sql = f"""
         UPDATE reservations
            SET expires_at = greatest(expires_at, clock_timestamp() + %(ttl)s)
          WHERE key = %(key)s AND state = 'reserved' AND expires_at > clock_timestamp()
         RETURNING {_COLUMNS}
-        """,  # noqa: S608 - a constant list of columns
-        {"key": key, "ttl": ttl},
-        make=_make_reservation,
-        by_name=True,
+    """  # noqa: S608 - a constant list of columns
+    return fetch_one(
+        connection, sql, {"key": key, "ttl": ttl}, make=_make_reservation, by_name=True
     )
 
 
@@ -196,26 +168,22 @@ def end_expired(connection: BulkConnection) -> None:
 
     Their slots stay, because they say who was eligible, until the reservation is settled or pruned.
     """
-    execute(
-        connection,
-        """
+    sql = """
         UPDATE reservations SET state = 'expired'
          WHERE id IN (SELECT id FROM reservations
                        WHERE state = 'reserved' AND expires_at <= clock_timestamp()
                          FOR UPDATE SKIP LOCKED)
-        """,
-    )
+    """
+    execute(connection, sql)
 
 
 def find_end_of_reserved(connection: BulkConnection) -> datetime:
     """Return an instant after which no running reservation holds a slot."""
-    last = fetch_value(
-        connection,
-        """
+    sql = """
         SELECT max(scheduled_for) FROM reservations
          WHERE state = 'reserved' AND expires_at > clock_timestamp()
-        """,
-    )
+    """
+    last = fetch_value(connection, sql)
     return last + timedelta(microseconds=1) if last else EPOCH
 
 

@@ -38,11 +38,8 @@ def lock_users(connection: BulkConnection, buckets: Sequence[int]) -> bool:
     holders of the locks wrote. Shape: `buckets` are in ascending order, so that callers never
     deadlock.
     """
-    execute(
-        connection,
-        "SELECT pg_advisory_xact_lock(%(space)s, b) FROM unnest(%(buckets)s::int[]) b",
-        {"space": LOCK_SPACE, "buckets": list(buckets)},
-    )
+    sql = "SELECT pg_advisory_xact_lock(%(space)s, b) FROM unnest(%(buckets)s::int[]) b"
+    execute(connection, sql, {"space": LOCK_SPACE, "buckets": list(buckets)})
     return True
 
 
@@ -51,56 +48,48 @@ def try_lock_users(connection: BulkConnection, buckets: Sequence[int]) -> bool:
 
     After False the transaction may hold some of the locks, and has to end.
     """
-    are_locked: bool = fetch_value(
-        connection,
-        "SELECT bool_and(pg_try_advisory_xact_lock(%(space)s, b))"
-        " FROM unnest(%(buckets)s::int[]) b",
-        {"space": LOCK_SPACE, "buckets": list(buckets)},
+    sql = (
+        "SELECT bool_and(pg_try_advisory_xact_lock(%(space)s, b)) FROM unnest(%(buckets)s::int[]) b"
     )
+    are_locked: bool = fetch_value(connection, sql, {"space": LOCK_SPACE, "buckets": list(buckets)})
     return are_locked
 
 
 def reserve_slots(connection: BulkConnection, reservation_id: int, users: UserIds) -> None:
     """Reserve a slot of each of `users` for the reservation."""
-    execute(
-        connection,
-        "INSERT INTO held_slots SELECT u, %(id)s FROM unnest(%(users)s::uuid[]) u",
-        {"users": users, "id": reservation_id},
-    )
+    sql = "INSERT INTO held_slots SELECT u, %(id)s FROM unnest(%(users)s::uuid[]) u"
+    execute(connection, sql, {"users": users, "id": reservation_id})
 
 
 def select_reserved(connection: BulkConnection, reservation_id: int) -> UserIds:
     """Return the users whose slots the reservation still holds."""
-    raw = fetch_value(
-        connection,
+    sql = (
         "SELECT string_agg(uuid_send(user_id), ''::bytea) FROM held_slots"
-        " WHERE reservation_id = %(id)s",
-        {"id": reservation_id},
+        " WHERE reservation_id = %(id)s"
     )
+    raw = fetch_value(connection, sql, {"id": reservation_id})
     return read_sent_ids(raw)
 
 
 def release_slots(connection: BulkConnection, reservation_id: int) -> int:
     """Release every slot that the reservation still holds; return how many."""
-    return execute(
-        connection,
-        "DELETE FROM held_slots WHERE reservation_id = %(id)s",
-        {"id": reservation_id},
-    )
+    sql = "DELETE FROM held_slots WHERE reservation_id = %(id)s"
+    return execute(connection, sql, {"id": reservation_id})
 
 
 def select_settled(connection: BulkConnection, reservation: Reservation, users: UserIds) -> UserIds:
     """Return which of `users` a settlement of the reservation recorded as sent to."""
     if reservation.state not in _SETTLED or not len(users):
         return without(users, users)
-    raw = fetch_value(
-        connection,
-        """
+    sql = """
         SELECT string_agg(uuid_send(user_id), ''::bytea)
           FROM user_notifications
          WHERE user_id = ANY(%(users)s::uuid[]) AND sent_at = %(scheduled_for)s
            AND reservation_id = %(id)s
-        """,
+    """
+    raw = fetch_value(
+        connection,
+        sql,
         {"users": users, "scheduled_for": reservation.scheduled_for, "id": reservation.id},
     )
     return read_sent_ids(raw)
@@ -138,9 +127,7 @@ def _record(
 ) -> UserIds:
     """Add the sends to the `chosen` users to the history, in order; return who these users are."""
     is_alike = len(sends.message_ids) == 1
-    raw = fetch_value(
-        connection,
-        f"""
+    sql = f"""
         WITH sent AS ({_SENT_ALIKE if is_alike else _SENT_EACH}),
              chosen AS ({chosen}),
              recorded AS (
@@ -150,17 +137,17 @@ def _record(
                  FROM chosen ORDER BY user_id
                RETURNING user_id)
         SELECT string_agg(uuid_send(user_id), ''::bytea) FROM recorded
-        """,  # noqa: S608 - made of constants; every value is a parameter
-        {
-            "users": sends.users,
-            "message_ids": list(sends.message_ids),
-            "layer_ids": list(sends.layer_ids),
-            "instants": list(sends.instants),
-            "actual_instants": list(sends.actual_instants),
-            "id": reservation.id,
-            "rule_set": reservation.rule_set,
-        },
-    )
+    """  # noqa: S608 - made of constants; every value is a parameter
+    values = {
+        "users": sends.users,
+        "message_ids": list(sends.message_ids),
+        "layer_ids": list(sends.layer_ids),
+        "instants": list(sends.instants),
+        "actual_instants": list(sends.actual_instants),
+        "id": reservation.id,
+        "rule_set": reservation.rule_set,
+    }
+    raw = fetch_value(connection, sql, values)
     return read_sent_ids(raw)
 
 

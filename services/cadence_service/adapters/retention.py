@@ -13,26 +13,20 @@ def delete_old_keys(connection: BulkConnection, before: datetime) -> int:
 
 def delete_old_reservations(connection: BulkConnection, before: datetime) -> int:
     """Delete reservations that ended and were for before then; return how many."""
-    return execute(
-        connection,
-        "DELETE FROM reservations WHERE scheduled_for < %(t)s AND expires_at < %(t)s",
-        {"t": before},
-    )
+    sql = "DELETE FROM reservations WHERE scheduled_for < %(t)s AND expires_at < %(t)s"
+    return execute(connection, sql, {"t": before})
 
 
 def release_unsettled(connection: BulkConnection, expired_before: datetime) -> int:
     """Release unsettled reservations that ran out before then; return how many slots they had."""
-    return execute(
-        connection,
-        """
+    sql = """
         WITH released AS (
           UPDATE reservations SET state = 'released'
            WHERE state = 'expired' AND expires_at < %(t)s
           RETURNING id)
         DELETE FROM held_slots USING released WHERE reservation_id = released.id
-        """,
-        {"t": expired_before},
-    )
+    """
+    return execute(connection, sql, {"t": expired_before})
 
 
 def delete_slots_without_owner(connection: BulkConnection) -> int:
@@ -40,22 +34,18 @@ def delete_slots_without_owner(connection: BulkConnection) -> int:
 
     Whoever writes slots has their reservation locked, so there should be no such slots.
     """
-    return execute(
-        connection,
-        """
+    sql = """
         DELETE FROM held_slots h
          WHERE NOT EXISTS (SELECT 1 FROM reservations r
                             WHERE r.id = h.reservation_id AND r.state IN ('reserved', 'expired'))
-        """,
-    )
+    """
+    return execute(connection, sql)
 
 
 def delete_unused_messages(connection: BulkConnection) -> int:
     """Delete texts that no notification has any more; return how many."""
-    return execute(
-        connection,
-        """
+    sql = """
         DELETE FROM messages m
          WHERE NOT EXISTS (SELECT 1 FROM user_notifications n WHERE n.message_id = m.id)
-        """,
-    )
+    """
+    return execute(connection, sql)

@@ -31,29 +31,27 @@ def lock_rules(connection: BulkConnection) -> None:
 
 def insert_change(connection: BulkConnection, change: RuleChange) -> None:
     """Record a change."""
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO rule_changes (action, subject, set_version, changed_by, note, before, after)
         VALUES (%(action)s, %(subject)s, %(version)s, %(changed_by)s, %(note)s, %(before)s,
                 %(after)s)
-        """,
+    """
+    execute(
+        connection,
+        sql,
         asdict(change) | {"before": Jsonb(change.before), "after": Jsonb(change.after)},
     )
 
 
 def select_changes(connection: BulkConnection, before: int | None, limit: int) -> list[RuleChange]:
     """Return changes, newest first; the page after the one with the id `before`."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT id, changed_at, action, subject, set_version AS version, changed_by, note, before,
                after
           FROM rule_changes
          WHERE %(before)s::bigint IS NULL OR id < %(before)s::bigint
          ORDER BY id DESC LIMIT %(limit)s
-        """,
-        {"before": before, "limit": limit},
-        make=RuleChange,
-        by_name=True,
+    """
+    return fetch_all(
+        connection, sql, {"before": before, "limit": limit}, make=RuleChange, by_name=True
     )

@@ -36,43 +36,32 @@ def select_layers(connection: BulkConnection) -> list[Layer]:
 
 def update_layer(connection: BulkConnection, layer: Layer) -> None:
     """Write over the layer of this id."""
-    execute(
-        connection,
-        """
+    sql = """
         UPDATE notification_layers
            SET name = %(name)s, description = %(description)s, is_exempt = %(is_exempt)s
          WHERE id = %(id)s
-        """,
-        asdict(layer),
-    )
+    """
+    execute(connection, sql, asdict(layer))
 
 
 def select_rule_set(connection: BulkConnection, version: int | None = None) -> RuleSet | None:
     """Return the newest set of rules, or the set of this version; None if there is no such set."""
-    newest = fetch_one(
-        connection,
-        """
+    sql = """
         SELECT version, created_at FROM rule_sets
          WHERE %(version)s::int IS NULL OR version = %(version)s::int
          ORDER BY version DESC LIMIT 1
-        """,
-        {"version": version},
-    )
+    """
+    newest = fetch_one(connection, sql, {"version": version})
     if newest is None:
         return None
-    rules = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT name, applies_to_layers, counted_layers, window_hours, max_count, is_active,
                description
           FROM cadence_rules
          WHERE set_version = %(version)s
          ORDER BY position
-        """,
-        {"version": newest[0]},
-        make=read_rule,
-        by_name=True,
-    )
+    """
+    rules = fetch_all(connection, sql, {"version": newest[0]}, make=read_rule, by_name=True)
     return RuleSet(newest[0], newest[1], tuple(rules))
 
 
@@ -80,14 +69,11 @@ def insert_rule_set(connection: BulkConnection, rules: Sequence[CadenceRule]) ->
     """Put `rules` in force as a new set, and return its version."""
     version: int = fetch_value(connection, "INSERT INTO rule_sets DEFAULT VALUES RETURNING version")
     for position, rule in enumerate(rules, start=1):
-        execute(
-            connection,
-            """
+        sql = """
             INSERT INTO cadence_rules
             VALUES (%(version)s, %(position)s, %(name)s, %(description)s,
                     %(applies_to_layers)s::smallint[], %(counted_layers)s::smallint[],
                     %(window_hours)s, %(max_count)s, %(is_active)s)
-            """,
-            {**rule.to_document(), "version": version, "position": position},
-        )
+        """
+        execute(connection, sql, {**rule.to_document(), "version": version, "position": position})
     return version

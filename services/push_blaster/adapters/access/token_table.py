@@ -69,11 +69,5 @@ def update_secret(connection: Connection, name: str, hash_: str, previous_until:
 
 def revoke(connection: Connection, name: str, now: datetime) -> bool:
     """Revoke a token; return False if there is no valid token with this name."""
-    return (
-        execute(
-            connection,
-            "UPDATE tokens SET revoked_at = %(now)s WHERE name = %(name)s AND revoked_at IS NULL",
-            {"name": name, "now": now},
-        )
-        == 1
-    )
+    sql = "UPDATE tokens SET revoked_at = %(now)s WHERE name = %(name)s AND revoked_at IS NULL"
+    return execute(connection, sql, {"name": name, "now": now}) == 1

@@ -75,14 +75,8 @@ def start_run(connection: Connection, run_id: UUID, now: datetime) -> RunRecord 
 
 def keep_run(connection: Connection, run_id: UUID, now: datetime) -> bool:
     """Record that the run is alive; return False if it was stopped."""
-    return (
-        execute(
-            connection,
-            "UPDATE script_runs SET seen_at = %(now)s WHERE id = %(id)s AND state = 'running'",
-            {"id": run_id, "now": now},
-        )
-        == 1
-    )
+    sql = "UPDATE script_runs SET seen_at = %(now)s WHERE id = %(id)s AND state = 'running'"
+    return execute(connection, sql, {"id": run_id, "now": now}) == 1
 
 
 def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) -> bool:

@@ -38,9 +38,7 @@ class ReachedUser(NamedTuple):
 
 def select_uncounted(connection: Connection, limit: int) -> list[str]:
     """Return ended executions that were sent unchecked, and whose sends cadence has recorded."""
-    return fetch_values(
-        connection,
-        """
+    sql = """
         SELECT e.id FROM executions e
          WHERE e.uncapped_reason IS NOT NULL AND e.over_cap_at IS NULL
            AND e.ended_at IS NOT NULL AND e.mode <> 'simulation'
@@ -49,25 +47,25 @@ def select_uncounted(connection: Connection, limit: int) -> list[str]:
                 WHERE b.execution_id = e.id AND b.tracked_at IS NULL)
          ORDER BY e.ended_at
          LIMIT %(limit)s
-        """,
-        {"limit": limit},
-    )
+    """
+    return fetch_values(connection, sql, {"limit": limit})
 
 
 def select_reached(
     connection: Connection, execution_id: str, position: int, after: UUID | None, limit: int
 ) -> list[ReachedUser]:
     """Return users who got a push, or may have got it, in order, behind the user `after`."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT user_id, held_until FROM deliveries
          WHERE execution_id = %(id)s AND position = %(position)s AND NOT is_test
            AND state IN ('sent', 'in_doubt')
            AND (%(after)s::uuid IS NULL OR user_id > %(after)s::uuid)
          ORDER BY user_id
          LIMIT %(limit)s
-        """,
+    """
+    return fetch_all(
+        connection,
+        sql,
         {"id": execution_id, "position": position, "after": after, "limit": limit},
         make=ReachedUser,
     )
@@ -77,45 +75,35 @@ def insert_over_cap(
     connection: Connection, execution_id: str, position: int, found: Sequence[OverCap]
 ) -> None:
     """Insert users who got more than the rules allow; safe to repeat."""
-    insert_many(
-        connection,
-        """
+    sql = """
         INSERT INTO over_cap (execution_id, position, user_id, rules)
         VALUES %s
             ON CONFLICT DO NOTHING
-        """,
-        [(execution_id, position, one.user_id, list(one.rules)) for one in found],
+    """
+    insert_many(
+        connection, sql, [(execution_id, position, one.user_id, list(one.rules)) for one in found]
     )
 
 
 def mark_counted(connection: Connection, execution_id: str, now: datetime) -> None:
     """Mark that the users of this execution who are over a cap are counted."""
-    execute(
-        connection,
-        "UPDATE executions SET over_cap_at = %(now)s WHERE id = %(id)s",
-        {"id": execution_id, "now": now},
-    )
+    sql = "UPDATE executions SET over_cap_at = %(now)s WHERE id = %(id)s"
+    execute(connection, sql, {"id": execution_id, "now": now})
 
 
 def select_over_cap_count(connection: Connection, execution_id: str) -> OverCapCount | None:
     """Return how many users got more than the rules allow; None before they are counted."""
-    counted_at = fetch_one(
-        connection,
-        "SELECT over_cap_at FROM executions WHERE id = %(id)s AND over_cap_at IS NOT NULL",
-        {"id": execution_id},
-    )
+    sql = "SELECT over_cap_at FROM executions WHERE id = %(id)s AND over_cap_at IS NOT NULL"
+    counted_at = fetch_one(connection, sql, {"id": execution_id})
     if counted_at is None:
         return None
-    by_rule = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT rule, count(DISTINCT user_id)
           FROM over_cap, unnest(rules) rule
          WHERE execution_id = %(id)s
          GROUP BY ROLLUP (rule) ORDER BY rule NULLS FIRST
-        """,
-        {"id": execution_id},
-    )
+    """
+    by_rule = fetch_all(connection, sql, {"id": execution_id})
     (_, users), *rules = by_rule
     return OverCapCount(users, dict(rules), *counted_at)
 
@@ -125,16 +113,17 @@ def select_over_cap(
 ) -> list[OverCapUser]:
     """Return users who got more than the rules allow, by push and user, behind `after`."""
     position, user = after or (None, None)
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT position, user_id, rules FROM over_cap
          WHERE execution_id = %(id)s
            AND (%(position)s::int IS NULL
                 OR (position, user_id) > (%(position)s::int, %(user)s::uuid))
          ORDER BY position, user_id
          LIMIT %(limit)s
-        """,
+    """
+    return fetch_all(
+        connection,
+        sql,
         {"id": execution_id, "position": position, "user": user, "limit": limit},
         make=OverCapUser,
     )

@@ -13,9 +13,7 @@ def select_untracked_pages(
     connection: Connection, settled_before: datetime, limit: int
 ) -> list[LedgerPage]:
     """Return finished pages whose sends cadence has not recorded, the oldest first."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         (SELECT execution_id, position, false, batch
            FROM send_batches
           WHERE done_at <= %(before)s AND tracked_at IS NULL
@@ -27,10 +25,8 @@ def select_untracked_pages(
           WHERE is_test AND tracked_at IS NULL AND settled_at <= %(before)s
             AND state IN ('sent', 'in_doubt')
           LIMIT %(limit)s)
-        """,
-        {"before": settled_before, "limit": limit},
-        make=LedgerPage,
-    )
+    """
+    return fetch_all(connection, sql, {"before": settled_before, "limit": limit}, make=LedgerPage)
 
 
 #: The deliveries of a page that were sent, or may have been.
@@ -53,11 +49,8 @@ def select_sent_users(connection: Connection, page: LedgerPage) -> tuple[bytes, 
 
     Shape: each user is an id of 16 bytes, one after the other.
     """
-    users, last = fetch_one(
-        connection,
-        f"SELECT string_agg(uuid_send(user_id), ''::bytea), max(settled_at) {_SENT}",
-        page._asdict(),
-    ) or (None, None)
+    sql = f"SELECT string_agg(uuid_send(user_id), ''::bytea), max(settled_at) {_SENT}"
+    users, last = fetch_one(connection, sql, page._asdict()) or (None, None)
     return bytes(users or b""), last
 
 

@@ -37,14 +37,13 @@ def insert_batches(
     connection: Connection, execution_id: str, position: int, batches: Sequence[Batch]
 ) -> None:
     """Insert the batches of one push; safe to repeat."""
-    insert_many(
-        connection,
-        """
+    sql = """
         INSERT INTO send_batches (execution_id, position, batch, start_offset, row_count)
         VALUES %s
             ON CONFLICT DO NOTHING
-        """,
-        [(execution_id, position, b.number, b.offset, b.rows) for b in batches],
+    """
+    insert_many(
+        connection, sql, [(execution_id, position, b.number, b.offset, b.rows) for b in batches]
     )
 
 
@@ -110,9 +109,7 @@ def take_batch(connection: Connection, key: BatchKey, taken_by: str) -> TakenBat
 
     Shape: `taken_by` names the engine.
     """
-    return fetch_one(
-        connection,
-        f"""
+    sql = f"""
         UPDATE send_batches b
            SET fence = b.fence + 1, taken_by = %(taken_by)s
           FROM executions
@@ -121,7 +118,10 @@ def take_batch(connection: Connection, key: BatchKey, taken_by: str) -> TakenBat
            AND executions.id = b.execution_id AND executions.phase = 'live_execution'
            AND {NOT_STOPPED}
         RETURNING b.start_offset, b.row_count, b.fence, b.failures
-        """,  # noqa: S608 - a constant
+    """  # noqa: S608 - a constant
+    return fetch_one(
+        connection,
+        sql,
         {**key._asdict(), "taken_by": taken_by},
         make=lambda offset, rows, fence, failures: TakenBatch(
             key=key, offset=offset, rows=rows, fence=fence, failures=failures
@@ -134,12 +134,11 @@ def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool
 
     Until the transaction ends, neither a stop nor another engine can come between.
     """
-    is_live = fetch_value(
-        connection,
+    sql = (
         "SELECT true FROM executions"  # noqa: S608 - a constant
-        f" WHERE id = %s AND phase = 'live_execution' AND {NOT_STOPPED} FOR SHARE",
-        (batch.key.execution_id,),
+        f" WHERE id = %s AND phase = 'live_execution' AND {NOT_STOPPED} FOR SHARE"
     )
+    is_live = fetch_value(connection, sql, (batch.key.execution_id,))
     return bool(is_live) and _update_taken(
         connection, batch, "handed_out_at = %(now)s", "done_at IS NULL", now=now
     )
@@ -148,21 +147,16 @@ def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool
 def add_to_tally(connection: Connection, batch: TakenBatch, tally: Tally) -> Tally:
     """Add the results of messages of the batch, and return the tally of the whole push."""
     values = batch.key._asdict()
-    execute(
-        connection,
+    sql = (
         f"UPDATE send_batches SET sent = sent + %(sent)s, failed = failed + %(failed)s"  # noqa: S608
-        f" WHERE {_WHICH}",
-        {**values, **tally._asdict()},
+        f" WHERE {_WHICH}"
     )
-    whole = fetch_one(
-        connection,
-        """
+    execute(connection, sql, {**values, **tally._asdict()})
+    sql = """
         SELECT coalesce(sum(sent), 0)::int, coalesce(sum(failed), 0)::int FROM send_batches
          WHERE execution_id = %(execution_id)s AND position = %(position)s
-        """,
-        values,
-        make=Tally,
-    )
+    """
+    whole = fetch_one(connection, sql, values, make=Tally)
     return whole or Tally(0, 0)
 
 
@@ -187,76 +181,57 @@ def defer_batch(
 
 def select_unfinished(connection: Connection, ended_before: datetime, limit: int) -> list[BatchKey]:
     """Return batches that were begun, and whose executions ended without them."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT b.execution_id, b.position, b.batch
           FROM send_batches b
           JOIN executions e ON e.id = b.execution_id AND e.ended_at <= %(before)s
          WHERE b.done_at IS NULL AND b.fence > 0
          LIMIT %(limit)s
-        """,
-        {"before": ended_before, "limit": limit},
-        make=BatchKey,
-    )
+    """
+    return fetch_all(connection, sql, {"before": ended_before, "limit": limit}, make=BatchKey)
 
 
 def close_batch(connection: Connection, key: BatchKey, now: datetime) -> None:
     """Mark the batch as done and tracked, whoever held it."""
-    execute(
-        connection,
-        f"UPDATE send_batches SET done_at = %(now)s, tracked_at = %(now)s WHERE {_WHICH}",  # noqa: S608
-        {**key._asdict(), "now": now},
-    )
+    sql = f"UPDATE send_batches SET done_at = %(now)s, tracked_at = %(now)s WHERE {_WHICH}"  # noqa: S608
+    execute(connection, sql, {**key._asdict(), "now": now})
 
 
 def close_untouched(connection: Connection, now: datetime) -> None:
     """Mark batches as done that nobody began, and whose executions have ended."""
-    execute(
-        connection,
-        """
+    sql = """
         UPDATE send_batches b SET done_at = %(now)s, tracked_at = %(now)s
           FROM executions e
          WHERE e.id = b.execution_id AND e.ended_at IS NOT NULL
            AND b.done_at IS NULL AND b.fence = 0
-        """,
-        {"now": now},
-    )
+    """
+    execute(connection, sql, {"now": now})
 
 
 def count_failure(connection: Connection, batch: TakenBatch) -> int:
     """Count one more failed attempt of the batch, and return how many there were in all."""
-    counted: int | None = fetch_value(
-        connection,
-        f"UPDATE send_batches SET failures = failures + 1 WHERE {_WHICH} RETURNING failures",  # noqa: S608
-        batch.key._asdict(),
-    )
+    sql = f"UPDATE send_batches SET failures = failures + 1 WHERE {_WHICH} RETURNING failures"  # noqa: S608
+    counted: int | None = fetch_value(connection, sql, batch.key._asdict())
     return counted or 0
 
 
 def count_open_batches(connection: Connection, execution_id: str, position: int) -> int:
     """Return how many batches of the push are not done."""
-    counted: int = fetch_value(
-        connection,
-        """
+    sql = """
         SELECT count(*) FROM send_batches
          WHERE execution_id = %(id)s AND position = %(position)s AND done_at IS NULL
-        """,
-        {"id": execution_id, "position": position},
-    )
+    """
+    counted: int = fetch_value(connection, sql, {"id": execution_id, "position": position})
     return counted
 
 
 def select_rest(connection: Connection, execution_id: str, now: datetime) -> datetime:
     """Return until when every open batch of the execution is deferred; `now` if a batch is not."""
-    rest: datetime | None = fetch_value(
-        connection,
-        """
+    sql = """
         SELECT min(coalesce(not_before, %(now)s)) FROM send_batches
          WHERE execution_id = %(id)s AND done_at IS NULL
-        """,
-        {"id": execution_id, "now": now},
-    )
+    """
+    rest: datetime | None = fetch_value(connection, sql, {"id": execution_id, "now": now})
     return rest or now
 
 
@@ -268,10 +243,9 @@ def _update_taken(
     **values: object,
 ) -> bool:
     """Change a batch, unless somebody has raised its fence; return whether it was changed."""
-    changed = execute(
-        connection,
+    sql = (
         f"UPDATE send_batches SET {assigned}"  # noqa: S608 - constants of this module
-        f" WHERE {_WHICH} AND fence = %(fence)s AND {condition}",
-        {**batch.key._asdict(), "fence": batch.fence, **values},
+        f" WHERE {_WHICH} AND fence = %(fence)s AND {condition}"
     )
+    changed = execute(connection, sql, {**batch.key._asdict(), "fence": batch.fence, **values})
     return changed == 1

@@ -60,14 +60,11 @@ def select_states(connection: Connection, page: LedgerPage) -> dict[UUID, str]:
 
 def select_deferred(connection: Connection, page: LedgerPage) -> dict[UUID, DeferredUser]:
     """Return the deferred users."""
-    rows = fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT user_id, tries, claimed_at, not_before FROM deliveries
          WHERE {_ON_PAGE} AND state = 'deferred'
-        """,  # noqa: S608 - a constant
-        page._asdict(),
-    )
+    """  # noqa: S608 - a constant
+    rows = fetch_all(connection, sql, page._asdict())
     return {
         user_id: DeferredUser(Tried(tries, since), due_at) for user_id, tries, since, due_at in rows
     }
@@ -75,14 +72,11 @@ def select_deferred(connection: Connection, page: LedgerPage) -> dict[UUID, Defe
 
 def select_windows(connection: Connection, page: LedgerPage) -> dict[UUID, datetime]:
     """Return the send windows of users on this page who were deferred to one, sent or not."""
-    rows = fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT user_id, held_until FROM deliveries
          WHERE {_ON_PAGE} AND held_until IS NOT NULL
-        """,  # noqa: S608 - a constant
-        page._asdict(),
-    )
+    """  # noqa: S608 - a constant
+    rows = fetch_all(connection, sql, page._asdict())
     return dict(rows)
 
 
@@ -90,9 +84,7 @@ def defer_to_windows(
     connection: Connection, page: LedgerPage, deferrals: Sequence[WindowDeferral], now: datetime
 ) -> None:
     """Defer users who have no state yet, or who were deferred so before and never tried."""
-    insert_many(
-        connection,
-        """
+    sql = """
         INSERT INTO deliveries (execution_id, position, is_test, batch, user_id, state, reason,
                                 claimed_at, settled_at, not_before, held_until)
         VALUES %s
@@ -100,16 +92,16 @@ def defer_to_windows(
            SET not_before = EXCLUDED.not_before, held_until = EXCLUDED.held_until,
                reason = EXCLUDED.reason
          WHERE deliveries.state = 'deferred' AND deliveries.tries = 0
-        """,
-        [
-            (
-                *(*page, one.user_id, LedgerState.DEFERRED),
-                f"held until {one.opens_at.isoformat(timespec='minutes')}",
-                *(now, now, one.opens_at, one.opens_at if one.is_asked_apart else None),
-            )
-            for one in deferrals
-        ],
-    )
+    """
+    values = [
+        (
+            *(*page, one.user_id, LedgerState.DEFERRED),
+            f"held until {one.opens_at.isoformat(timespec='minutes')}",
+            *(now, now, one.opens_at, one.opens_at if one.is_asked_apart else None),
+        )
+        for one in deferrals
+    ]
+    insert_many(connection, sql, values)
 
 
 def insert_refusals(
@@ -119,9 +111,7 @@ def insert_refusals(
 
     A user who may have the message from an earlier attempt stays in doubt.
     """
-    insert_many(
-        connection,
-        """
+    sql = """
         INSERT INTO deliveries (execution_id, position, is_test, batch, user_id, state, reason,
                                 claimed_at, settled_at)
         VALUES %s
@@ -130,8 +120,9 @@ def insert_refusals(
                             ELSE EXCLUDED.state END,
                reason = EXCLUDED.reason, settled_at = EXCLUDED.settled_at
          WHERE deliveries.state = 'deferred'
-        """,
-        [(*page, one.user_id, one.state, one.reason, now, now) for one in refusals],
+    """
+    insert_many(
+        connection, sql, [(*page, one.user_id, one.state, one.reason, now, now) for one in refusals]
     )
 
 
@@ -142,9 +133,7 @@ def claim_users(
 
     Shape: by user, the variant that is sent, if there are several.
     """
-    taken = fetch_values(
-        connection,
-        """
+    sql = """
         WITH claimed AS (
              INSERT INTO deliveries (execution_id, position, is_test, batch, user_id, state,
                                      variant, claimed_at)
@@ -154,9 +143,8 @@ def claim_users(
                  ON CONFLICT DO NOTHING
              RETURNING user_id)
         SELECT u FROM unnest(%(users)s::uuid[]) u EXCEPT ALL SELECT user_id FROM claimed
-        """,
-        _claim_values(page, users, now),
-    )
+    """
+    taken = fetch_values(connection, sql, _claim_values(page, users, now))
     return users.keys() - set(taken)
 
 
@@ -167,18 +155,15 @@ def claim_deferred(
 
     Shape: by user, the variant that is sent, if there are several.
     """
-    claimed = fetch_values(
-        connection,
-        f"""
+    sql = f"""
         UPDATE deliveries d
            SET state = 'claimed', settled_at = NULL, variant = v.variant,
                claimed_at = CASE WHEN tries = 0 THEN %(now)s ELSE claimed_at END
           FROM unnest(%(users)s::uuid[], %(variants)s::text[]) AS v (user_id, variant)
          WHERE {_ON_PAGE} AND d.user_id = v.user_id AND d.state = 'deferred'
         RETURNING d.user_id
-        """,  # noqa: S608 - a constant
-        _claim_values(page, users, now),
-    )
+    """  # noqa: S608 - a constant
+    claimed = fetch_values(connection, sql, _claim_values(page, users, now))
     return set(claimed)
 
 
@@ -195,14 +180,11 @@ def _claim_values(
 
 def claim_again(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]) -> None:
     """Mark claims that were never settled as in doubt, for a send that begins again now."""
-    execute(
-        connection,
-        f"""
+    sql = f"""
         UPDATE deliveries SET was_in_doubt = true
          WHERE {_ON_PAGE} AND user_id = ANY(%(users)s::uuid[]) AND state = 'claimed'
-        """,  # noqa: S608 - a constant
-        {**page._asdict(), "users": array_of(user_ids)},
-    )
+    """  # noqa: S608 - a constant
+    execute(connection, sql, {**page._asdict(), "users": array_of(user_ids)})
 
 
 def settle(
@@ -215,9 +197,7 @@ def settle(
     """
     if not deliveries:
         return
-    execute(
-        connection,
-        f"""
+    sql = f"""
         UPDATE deliveries d
            SET state = CASE WHEN was_in_doubt AND v.state IN ('failed', 'token_dead')
                             THEN 'in_doubt' ELSE v.state END,
@@ -226,27 +206,24 @@ def settle(
           FROM unnest(%(users)s::uuid[], %(states)s::text[], %(provider_ids)s::text[],
                       %(reasons)s::text[]) AS v (user_id, state, provider_id, reason)
          WHERE {_ON_PAGE} AND d.user_id = v.user_id AND d.state = 'claimed'
-        """,  # noqa: S608 - a constant
-        {
-            **page._asdict(),
-            "now": now,
-            "users": array_of(d.user_id for d in deliveries),
-            "states": [d.outcome.value for d in deliveries],
-            "provider_ids": [d.provider_id for d in deliveries],
-            "reasons": [d.reason for d in deliveries],
-        },
-    )
+    """  # noqa: S608 - a constant
+    values = {
+        **page._asdict(),
+        "now": now,
+        "users": array_of(d.user_id for d in deliveries),
+        "states": [d.outcome.value for d in deliveries],
+        "provider_ids": [d.provider_id for d in deliveries],
+        "reasons": [d.reason for d in deliveries],
+    }
+    execute(connection, sql, values)
 
 
 def fail_dead(connection: Connection, page: LedgerPage) -> int:
     """Count messages to devices that were called dead as failed; return how many."""
-    return execute(
-        connection,
-        f"""
+    sql = f"""
         UPDATE deliveries SET state = 'failed' WHERE {_ON_PAGE} AND state = 'token_dead'
-        """,  # noqa: S608 - a constant
-        page._asdict(),
-    )
+    """  # noqa: S608 - a constant
+    return execute(connection, sql, page._asdict())
 
 
 def defer(
@@ -255,63 +232,53 @@ def defer(
     """Record which claimed users the provider did not take, and when they are due again."""
     if not deferrals:
         return
-    execute(
-        connection,
-        f"""
+    sql = f"""
         UPDATE deliveries d
            SET state = 'deferred', reason = v.reason, tries = v.tries,
                not_before = v.not_before, settled_at = %(now)s
           FROM unnest(%(users)s::uuid[], %(reasons)s::text[], %(tries)s::smallint[],
                       %(due)s::timestamptz[]) AS v (user_id, reason, tries, not_before)
          WHERE {_ON_PAGE} AND d.user_id = v.user_id AND d.state = 'claimed'
-        """,  # noqa: S608 - a constant
-        {
-            **page._asdict(),
-            "now": now,
-            "users": array_of(d.user_id for d in deferrals),
-            "reasons": [d.reason for d in deferrals],
-            "tries": [d.tries for d in deferrals],
-            "due": [d.not_before for d in deferrals],
-        },
-    )
+    """  # noqa: S608 - a constant
+    values = {
+        **page._asdict(),
+        "now": now,
+        "users": array_of(d.user_id for d in deferrals),
+        "reasons": [d.reason for d in deferrals],
+        "tries": [d.tries for d in deferrals],
+        "due": [d.not_before for d in deferrals],
+    }
+    execute(connection, sql, values)
 
 
 def release_claims(connection: Connection, page: LedgerPage, user_ids: Sequence[UUID]) -> None:
     """Give back claims whose send surely never began; a user with a window is due as before."""
-    execute(
-        connection,
-        f"""
+    sql = f"""
         UPDATE deliveries SET state = 'deferred', settled_at = claimed_at
          WHERE {_ON_PAGE} AND user_id = ANY(%(users)s::uuid[])
            AND state = 'claimed' AND NOT was_in_doubt AND held_until IS NOT NULL;
         DELETE FROM deliveries
          WHERE {_ON_PAGE} AND user_id = ANY(%(users)s::uuid[])
            AND state = 'claimed' AND NOT was_in_doubt
-        """,  # noqa: S608 - a constant
-        {**page._asdict(), "users": array_of(user_ids)},
-    )
+    """  # noqa: S608 - a constant
+    execute(connection, sql, {**page._asdict(), "users": array_of(user_ids)})
 
 
 def delete_deferred(connection: Connection, page: LedgerPage) -> None:
     """Forget the deferred users, as nothing more will be sent; a user in doubt stays in doubt."""
-    execute(
-        connection,
-        f"""
+    sql = f"""
         UPDATE deliveries SET state = 'in_doubt'
          WHERE {_ON_PAGE} AND state = 'deferred' AND was_in_doubt;
         DELETE FROM deliveries WHERE {_ON_PAGE} AND state = 'deferred'
-        """,  # noqa: S608 - a constant
-        page._asdict(),
-    )
+    """  # noqa: S608 - a constant
+    execute(connection, sql, page._asdict())
 
 
 def select_open_tests(
     connection: Connection, ended_before: datetime, limit: int
 ) -> list[LedgerPage]:
     """Return tests that were being sent, or whose devices await a decision, of ended executions."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT DISTINCT d.execution_id, d.position, d.is_test, d.batch
           FROM deliveries d
           JOIN executions e ON e.id = d.execution_id AND e.ended_at <= %(before)s
@@ -322,10 +289,8 @@ def select_open_tests(
           JOIN executions e ON e.id = r.execution_id AND e.ended_at <= %(before)s
          WHERE r.is_test AND NOT r.is_doubted
          LIMIT %(limit)s
-        """,
-        {"before": ended_before, "limit": limit},
-        make=LedgerPage,
-    )
+    """
+    return fetch_all(connection, sql, {"before": ended_before, "limit": limit}, make=LedgerPage)
 
 
 def array_of(user_ids: Iterable[UUID]) -> str:

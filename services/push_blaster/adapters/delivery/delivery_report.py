@@ -56,16 +56,13 @@ _COUNTED: Final = """
 
 def keep_counts(connection: Connection, page: LedgerPage) -> None:
     """Keep the counts of a batch if it is done: its users do not change any more."""
-    execute(
-        connection,
-        f"""
+    sql = f"""
         UPDATE send_batches b
            SET counts = (SELECT coalesce(jsonb_agg(c), '[]') FROM ({_COUNTED}) c)
          WHERE execution_id = %(execution_id)s AND position = %(position)s
            AND batch = %(batch)s AND done_at IS NOT NULL
-        """,  # noqa: S608 - a constant
-        page._asdict(),
-    )
+    """  # noqa: S608 - a constant
+    execute(connection, sql, page._asdict())
 
 
 def select_ledger_counts(connection: Connection, execution_id: str) -> dict[int, LedgerCounts]:
@@ -77,9 +74,7 @@ def select_counts_of(
     connection: Connection, execution_ids: Sequence[str]
 ) -> dict[str, dict[int, LedgerCounts]]:
     """Return the live counts of the ledger, by execution and by the position of the push."""
-    rows = fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT execution_id, position, state, rule, variant, sum(users)::int, sum(doubtful)::int
           FROM (SELECT b.execution_id, b.position, c.*
                   FROM send_batches b, jsonb_to_recordset(b.counts)
@@ -90,10 +85,8 @@ def select_counts_of(
                   FROM send_batches b, LATERAL ({_COUNTED}) c
                  WHERE b.execution_id = ANY(%(ids)s) AND b.counts IS NULL AND b.fence > 0) counted
          GROUP BY 1, 2, 3, 4, 5
-        """,  # noqa: S608 - a constant
-        {"ids": list(execution_ids)},
-        make=_CountedUsers,
-    )
+    """  # noqa: S608 - a constant
+    rows = fetch_all(connection, sql, {"ids": list(execution_ids)}, make=_CountedUsers)
     counted: defaultdict[str, defaultdict[int, list[_CountedUsers]]]
     counted = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -130,17 +123,16 @@ def _add_up(rows: Sequence[_CountedUsers]) -> LedgerCounts:
 
 def select_reasons(connection: Connection, page: LedgerPage, limit: int = 5) -> list[str]:
     """Return the most frequent reasons why sends on this page's push failed; of many, a part."""
-    return fetch_values(
-        connection,
-        """
+    sql = """
         SELECT reason
           FROM (SELECT reason FROM deliveries
                  WHERE execution_id = %(execution_id)s AND position = %(position)s
                    AND is_test = %(is_test)s AND state <> 'sent' AND reason IS NOT NULL
                  LIMIT %(looked_at)s) reasons
          GROUP BY reason ORDER BY count(*) DESC, reason LIMIT %(limit)s
-        """,
-        {**page._asdict(), "limit": limit, "looked_at": REASONS_LOOKED_AT},
+    """
+    return fetch_values(
+        connection, sql, {**page._asdict(), "limit": limit, "looked_at": REASONS_LOOKED_AT}
     )
 
 
@@ -156,9 +148,7 @@ def select_deliveries(
 ) -> list[LedgerRow]:
     """Return the execution's ledger by push, batch and user, or one user's part of it."""
     place = after or LedgerPlace(0, 0, UUID(int=0))
-    return fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT {_COLUMNS}
           FROM deliveries
          WHERE execution_id = %(id)s AND NOT is_test
@@ -166,7 +156,10 @@ def select_deliveries(
            AND (position, batch, user_id) > (%(position)s, %(batch)s, %(user_id)s::uuid)
          ORDER BY position, batch, user_id
          LIMIT %(limit)s
-        """,  # noqa: S608 - a constant
+    """  # noqa: S608 - a constant
+    return fetch_all(
+        connection,
+        sql,
         {**place._asdict(), "id": execution_id, "of": user_id, "limit": limit},
         make=LedgerRow,
     )

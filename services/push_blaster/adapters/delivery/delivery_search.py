@@ -63,18 +63,16 @@ class UserDelivery:
 
 def select_failures(connection: Connection, execution_id: str, limit: int) -> list[Failure]:
     """Return why users got no message, or may have got none; the most frequent reason first."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT position, state, reason, count(*)::int AS users, min(user_id::text) AS example
           FROM deliveries
          WHERE execution_id = %(id)s AND NOT is_test AND state = ANY(%(amiss)s)
          GROUP BY position, state, reason
          ORDER BY users DESC, position, state, reason
          LIMIT %(limit)s
-        """,
-        {"id": execution_id, "amiss": list(AMISS), "limit": limit},
-        make=Failure,
+    """
+    return fetch_all(
+        connection, sql, {"id": execution_id, "amiss": list(AMISS), "limit": limit}, make=Failure
     )
 
 
@@ -83,9 +81,7 @@ def select_failed_tokens(connection: Connection, execution_id: str, limit: int) 
 
     For a user with several devices: the dead one if a dead token was the reason, else the newest.
     """
-    return fetch_values(
-        connection,
-        """
+    sql = """
         SELECT DISTINCT ON (f.user_id) v.token
           FROM deliveries f
           JOIN devices v ON v.user_id = f.user_id
@@ -94,9 +90,8 @@ def select_failed_tokens(connection: Connection, execution_id: str, limit: int) 
          ORDER BY f.user_id, (v.dead_at IS NOT NULL) = (f.state = 'token_dead') DESC,
                   v.last_seen_at DESC, v.token
          LIMIT %(limit)s
-        """,
-        {"id": execution_id, "limit": limit},
-    )
+    """
+    return fetch_values(connection, sql, {"id": execution_id, "limit": limit})
 
 
 def select_deliveries_of(
@@ -108,9 +103,7 @@ def select_deliveries_of(
 ) -> list[UserDelivery]:
     """Return the user's deliveries, newest first, in one or every execution; after `before`."""
     at, entry = before or (None, None)
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT * FROM (
         SELECT d.execution_id, e.automation_id, e.automation_name, e.mode, d.position,
                d.is_test, d.user_id, d.state, d.reason, d.provider_id, d.variant,
@@ -125,17 +118,15 @@ def select_deliveries_of(
             OR (claimed_at, entry) < (%(at)s::timestamptz, %(entry)s)
          ORDER BY claimed_at DESC, entry DESC
          LIMIT %(limit)s
-        """,
-        {
-            "user": user_id,
-            "execution_id": execution_id,
-            "at": at,
-            "entry": entry,
-            "limit": limit,
-        },
-        make=_make_user_delivery,
-        by_name=True,
-    )
+    """
+    values = {
+        "user": user_id,
+        "execution_id": execution_id,
+        "at": at,
+        "entry": entry,
+        "limit": limit,
+    }
+    return fetch_all(connection, sql, values, make=_make_user_delivery, by_name=True)
 
 
 def _make_user_delivery(

@@ -21,33 +21,28 @@ def select_reached(
     connection: Connection, execution_id: str, position: int, user_ids: Collection[UUID]
 ) -> set[UUID]:
     """Return which of `user_ids` the execution's push reached, or may have reached."""
-    reached = fetch_values(
-        connection,
-        """
+    sql = """
         SELECT user_id FROM deliveries
          WHERE execution_id = %(id)s AND position = %(position)s AND NOT is_test
            AND user_id = ANY(%(users)s::uuid[]) AND state = ANY(%(states)s)
-        """,
-        {
-            "id": execution_id,
-            "position": position,
-            "users": list(user_ids),
-            "states": list(_REACHED),
-        },
-    )
+    """
+    values = {
+        "id": execution_id,
+        "position": position,
+        "users": list(user_ids),
+        "states": list(_REACHED),
+    }
+    reached = fetch_values(connection, sql, values)
     return set(reached)
 
 
 def has_settled(connection: Connection, execution_id: str) -> bool:
     """Return whether every batch that was begun is closed, and its slots are given back."""
-    settled: bool = fetch_value(
-        connection,
-        """
+    sql = """
         SELECT NOT EXISTS (SELECT FROM send_batches
                             WHERE execution_id = %(id)s AND fence > 0 AND done_at IS NULL)
            AND NOT EXISTS (SELECT FROM deliveries
                             WHERE execution_id = %(id)s AND NOT is_test AND state = 'claimed')
-        """,
-        {"id": execution_id},
-    )
+    """
+    settled: bool = fetch_value(connection, sql, {"id": execution_id})
     return settled

@@ -65,9 +65,7 @@ def has_reported(connection: Connection, page: LedgerPage) -> bool:
 
 def count_verdict(connection: Connection, page: LedgerPage, batches_before: int) -> Verdict:
     """Return the verdict of the page, together with so many batches before it."""
-    counted = fetch_one(
-        connection,
-        """
+    sql = """
         SELECT count(*) FILTER (WHERE is_dead),
                count(*) FILTER (WHERE is_dead OR state IN ('sent', 'failed', 'dry_run'))
           FROM (SELECT state,
@@ -78,9 +76,9 @@ def count_verdict(connection: Connection, page: LedgerPage, batches_before: int)
                   FROM deliveries
                  WHERE execution_id = %(execution_id)s AND position = %(position)s
                    AND is_test = %(is_test)s AND batch BETWEEN %(first)s AND %(batch)s) outcomes
-        """,
-        {**page._asdict(), "first": page.batch - batches_before},
-        make=Verdict,
+    """
+    counted = fetch_one(
+        connection, sql, {**page._asdict(), "first": page.batch - batches_before}, make=Verdict
     )
     return counted or Verdict(0, 0)
 

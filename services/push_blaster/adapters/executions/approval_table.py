@@ -21,9 +21,10 @@ def save_approval(connection: Connection, execution_id: str, approval: Approval)
         "audience": hashes.audience,
         "rules": hashes.rules,
     }
+    sql = "UPDATE executions SET approval = %(approval)s WHERE id = %(id)s AND phase = %(phase)s"
     changed = execute(
         connection,
-        "UPDATE executions SET approval = %(approval)s WHERE id = %(id)s AND phase = %(phase)s",
+        sql,
         {"approval": Json(kept), "id": execution_id, "phase": Phase.CANCELLATION_WINDOW},
     )
     return changed == 1

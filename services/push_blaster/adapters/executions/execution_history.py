@@ -22,16 +22,17 @@ class RunOutcome(NamedTuple):
 
 def select_runs(connection: Connection, execution_ids: Sequence[str]) -> dict[str, RunOutcome]:
     """Return the outcomes of the executions that exist, by id."""
-    found = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT id, phase, reason,
                EXISTS (SELECT 1 FROM deliveries d
                         WHERE d.execution_id = e.id AND NOT d.is_test
                           AND d.state IN ('sent', 'in_doubt'))
           FROM executions e
          WHERE id = ANY(%s)
-        """,
+    """
+    found = fetch_all(
+        connection,
+        sql,
         (list(execution_ids),),
         make=lambda id_, phase, reason, sent: RunOutcome(id_, Phase(phase), reason, sent),
     )
@@ -97,9 +98,7 @@ class HistoryPage(NamedTuple):
 def select_history(connection: Connection, query: HistoryQuery) -> HistoryPage:
     """Return one page of executions."""
     direction = "ASC" if query.ascending else "DESC"
-    rows = fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT * FROM (
         SELECT e.id, e.automation_id, e.mode, e.phase, e.created_at AS started_at, e.ended_at,
                e.reason, coalesce(p.audience, 0) AS audience, coalesce(p.sent, 0) AS sent,
@@ -119,7 +118,10 @@ def select_history(connection: Connection, query: HistoryQuery) -> HistoryPage:
         ) h
          ORDER BY {_ORDERS[query.order]} {direction}, id {direction}
          LIMIT %(limit)s OFFSET %(offset)s
-        """,  # noqa: S608 - constants
+    """  # noqa: S608 - constants
+    rows = fetch_all(
+        connection,
+        sql,
         asdict(query),
         make=lambda total, **columns: (PastRun(**columns), total),
         by_name=True,

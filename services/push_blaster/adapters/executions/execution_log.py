@@ -44,20 +44,18 @@ def append_log(
     level: LogLevel = LogLevel.INFO,
 ) -> None:
     """Add one event to the execution's log."""
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO execution_log (execution_id, at, level, stage, message)
         VALUES (%(id)s, %(at)s, %(level)s, %(stage)s, %(message)s)
-        """,
-        {
-            "id": execution_id,
-            "at": now,
-            "level": level,
-            "stage": stage,
-            "message": message.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-        },
-    )
+    """
+    values = {
+        "id": execution_id,
+        "at": now,
+        "level": level,
+        "stage": stage,
+        "message": message.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+    }
+    execute(connection, sql, values)
 
 
 def select_log(
@@ -70,24 +68,21 @@ def select_log(
 def select_log_page(connection: Connection, execution_id: str, query: LogQuery) -> list[LogEntry]:
     """Return events that fit, in order: the first ones after a place, or else the last ones."""
     goes_down = query.after is not None
-    found = fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT seq, at, level, stage, message FROM execution_log
          WHERE execution_id = %(id)s AND level = ANY(%(levels)s)
            AND (%(after)s::bigint IS NULL OR seq > %(after)s)
            AND (%(before)s::bigint IS NULL OR seq < %(before)s)
            AND (%(find)s = '' OR position(lower(%(find)s) IN lower(stage || ' ' || message)) > 0)
          ORDER BY seq {"ASC" if goes_down else "DESC"} LIMIT %(limit)s
-        """,  # noqa: S608 - one of two words
-        {
-            "id": execution_id,
-            "levels": list(query.levels),
-            "after": query.after,
-            "before": query.before,
-            "find": query.find,
-            "limit": query.limit,
-        },
-        make=LogEntry,
-    )
+    """  # noqa: S608 - one of two words
+    values = {
+        "id": execution_id,
+        "levels": list(query.levels),
+        "after": query.after,
+        "before": query.before,
+        "find": query.find,
+        "limit": query.limit,
+    }
+    found = fetch_all(connection, sql, values, make=LogEntry)
     return found if goes_down else found[::-1]

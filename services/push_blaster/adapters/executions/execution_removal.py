@@ -15,16 +15,13 @@ _OF_THE_EXECUTION: Final = ("deliveries", "execution_log")
 
 def delete_execution(connection: Connection, execution_id: str, modes: Collection[Mode]) -> bool:
     """Remove an execution of one of `modes` that has ended, with its last batch; else False."""
-    deleted = execute(
-        connection,
-        """
+    sql = """
         DELETE FROM executions e
          WHERE id = %(id)s AND ended_at IS NOT NULL AND mode = ANY(%(modes)s)
            AND NOT EXISTS (SELECT 1 FROM send_batches b
                             WHERE b.execution_id = e.id AND b.done_at IS NULL)
-        """,
-        {"id": execution_id, "modes": list(modes)},
-    )
+    """
+    deleted = execute(connection, sql, {"id": execution_id, "modes": list(modes)})
     if deleted:
         for table in _OF_THE_EXECUTION:
             sql = f"DELETE FROM {table} WHERE execution_id = %s"  # noqa: S608 - a constant

@@ -77,14 +77,11 @@ def insert_execution(connection: Connection, new: NewExecution, now: datetime) -
         return False
     _insert_phase(connection, new.id, new.phase, now)
     if not has_ended:
-        execute(
-            connection,
-            """
+        sql = """
             INSERT INTO execution_pushes (execution_id, position)
             SELECT %(id)s, generate_series(1, %(count)s)
-            """,
-            {"id": new.id, "count": len(new.document["pushSequence"])},
-        )
+        """
+        execute(connection, sql, {"id": new.id, "count": len(new.document["pushSequence"])})
     return True
 
 
@@ -93,26 +90,22 @@ def take_execution(connection: Connection, execution_id: str) -> Execution | Non
 
     After this, an earlier step of the execution cannot write any more. Raises: NewerExecutionError.
     """
-    taken = execute(
-        connection,
+    sql = (
         "UPDATE executions SET fence = fence + 1"  # noqa: S608 - a constant
-        f" WHERE id = %s AND ended_at IS NULL AND {NOT_STOPPED}",
-        (execution_id,),
+        f" WHERE id = %s AND ended_at IS NULL AND {NOT_STOPPED}"
     )
+    taken = execute(connection, sql, (execution_id,))
     return select_execution(connection, execution_id) if taken else None
 
 
 def holds_execution(connection: Connection, execution: Execution) -> bool:
     """Return whether the fence still stands; until the transaction ends nobody can raise it."""
-    held = fetch_value(
-        connection,
-        f"""
+    sql = f"""
         SELECT true FROM executions
          WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL AND {NOT_STOPPED}
            FOR SHARE
-        """,  # noqa: S608 - a constant
-        {"id": execution.id, "fence": execution.fence},
-    )
+    """  # noqa: S608 - a constant
+    held = fetch_value(connection, sql, {"id": execution.id, "fence": execution.fence})
     return bool(held)
 
 
@@ -180,30 +173,26 @@ def select_running_ids(
 
     What is stopped runs no more, even if its row does not say so yet.
     """
-    return fetch_values(
-        connection,
-        f"""
+    sql = f"""
         SELECT id FROM executions
          WHERE automation_id = %(automation_id)s AND ended_at IS NULL
            AND phase = ANY(%(phases)s)
            AND (%(mode)s IS NULL OR mode = %(mode)s)
            AND {NOT_STOPPED}
          ORDER BY slot
-        """,  # noqa: S608 - a constant
-        {"automation_id": automation_id, "phases": list(phases), "mode": mode},
+    """  # noqa: S608 - a constant
+    return fetch_values(
+        connection, sql, {"automation_id": automation_id, "phases": list(phases), "mode": mode}
     )
 
 
 def select_scheduled(connection: Connection, phases: Collection[Phase]) -> dict[str, str]:
     """Return scheduled executions that are in one of `phases`, each with its automation."""
-    rows = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT id, automation_id FROM executions
          WHERE due_at IS NOT NULL AND trigger = %(trigger)s AND phase = ANY(%(phases)s)
-        """,
-        {"trigger": Trigger.SCHEDULE, "phases": list(phases)},
-    )
+    """
+    rows = fetch_all(connection, sql, {"trigger": Trigger.SCHEDULE, "phases": list(phases)})
     return dict(rows)
 
 
@@ -232,9 +221,7 @@ def dispatch_executions(connection: Connection, now: datetime, again_before: dat
     Units: a step dispatched before `again_before` and still due is dispatched again.
     An execution in a phase or mode that this version does not know is left to a newer engine.
     """
-    due = fetch_all(
-        connection,
-        f"""
+    sql = f"""
         UPDATE executions
            SET handed_out_at = %(now)s
          WHERE id IN (
@@ -247,7 +234,10 @@ def dispatch_executions(connection: Connection, now: datetime, again_before: dat
                 LIMIT 500
                   FOR UPDATE SKIP LOCKED)
         RETURNING due_at, id
-        """,  # noqa: S608 - a constant
+    """  # noqa: S608 - a constant
+    due = fetch_all(
+        connection,
+        sql,
         {"now": now, "again_before": again_before, "phases": list(Phase), "modes": list(Mode)},
     )
     return [execution_id for _, execution_id in sorted(due)]
@@ -286,14 +276,11 @@ def _update_push(connection: Connection, execution_id: str, push: PushProgress) 
 
 
 def _insert_phase(connection: Connection, execution_id: str, phase: Phase, now: datetime) -> None:
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO execution_phases (execution_id, phase, entered_at)
         VALUES (%(id)s, %(phase)s, %(now)s)
             ON CONFLICT DO NOTHING
-        """,
-        {"id": execution_id, "phase": phase, "now": now},
-    )
+    """
+    execute(connection, sql, {"id": execution_id, "phase": phase, "now": now})
     if phase in EVENT_OF:
         insert_alert(connection, execution_id, EVENT_OF[phase], now)

@@ -102,9 +102,7 @@ def select_executions(
     Executions that a newer version wrote, and this version cannot read, are left out.
     """
     created_at, last_id = before or (None, None)
-    rows: list[_Row] = fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT {_COLUMNS}
           FROM executions
          WHERE (%(automation_id)s IS NULL OR automation_id = %(automation_id)s)
@@ -113,18 +111,16 @@ def select_executions(
                 OR (created_at, id) < (%(created)s::timestamptz, %(id)s))
          ORDER BY created_at DESC, id DESC
          LIMIT %(limit)s
-        """,  # noqa: S608 - a constant list of columns
-        {
-            "automation_id": automation_id,
-            "phases": list(phases or Phase),
-            "modes": list(modes or Mode),
-            "created": created_at,
-            "id": last_id,
-            "limit": limit,
-        },
-        make=dict,
-        by_name=True,
-    )
+    """  # noqa: S608 - a constant list of columns
+    values = {
+        "automation_id": automation_id,
+        "phases": list(phases or Phase),
+        "modes": list(modes or Mode),
+        "created": created_at,
+        "id": last_id,
+        "limit": limit,
+    }
+    rows: list[_Row] = fetch_all(connection, sql, values, make=dict, by_name=True)
     return list(_make_readable(rows, _select_pushes(connection, [row["id"] for row in rows])))
 
 
@@ -132,15 +128,12 @@ def select_phases(
     connection: Connection, execution_ids: Sequence[str]
 ) -> dict[str, list[EnteredPhase]]:
     """Return, for each execution, the phases that it entered, in order."""
-    rows = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT execution_id, phase, entered_at FROM execution_phases
          WHERE execution_id = ANY(%(ids)s)
          ORDER BY entered_at, array_position(%(order)s::text[], phase)
-        """,
-        {"ids": list(execution_ids), "order": list(Phase)},
-    )
+    """
+    rows = fetch_all(connection, sql, {"ids": list(execution_ids), "order": list(Phase)})
     entered: defaultdict[str, list[EnteredPhase]] = defaultdict(list)
     for execution_id, phase, at in rows:
         entered[execution_id].append(EnteredPhase(Phase(phase), at))
@@ -208,19 +201,14 @@ def select_last_own_audience(
 
 def select_latest(connection: Connection, automation_ids: Sequence[str]) -> dict[str, LatestRun]:
     """Return the newest live execution of each automation."""
-    found = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT DISTINCT ON (automation_id) automation_id, id, phase, slot, mode, trigger,
                uncapped_reason
           FROM executions
          WHERE automation_id = ANY(%s) AND mode = 'live'
          ORDER BY automation_id, slot DESC
-        """,
-        (list(automation_ids),),
-        make=LatestRun,
-        by_name=True,
-    )
+    """
+    found = fetch_all(connection, sql, (list(automation_ids),), make=LatestRun, by_name=True)
     return {run.automation_id: run for run in found}
 
 
@@ -228,9 +216,7 @@ def select_statistics(
     connection: Connection, automation_ids: Sequence[str]
 ) -> dict[str, dict[str, object]]:
     """Return the counters of each automation that ever ran live, by the names of the document."""
-    rows: list[dict[str, Any]] = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT automation_id,
                count(*) AS "totalExecutions",
                count(*) FILTER (WHERE phase = 'completed') AS "successfulExecutions",
@@ -241,10 +227,9 @@ def select_statistics(
           FROM executions
          WHERE automation_id = ANY(%s) AND mode = 'live' AND phase NOT IN ('missed', 'skipped')
          GROUP BY automation_id
-        """,
-        (list(automation_ids),),
-        make=dict,
-        by_name=True,
+    """
+    rows: list[dict[str, Any]] = fetch_all(
+        connection, sql, (list(automation_ids),), make=dict, by_name=True
     )
     return {
         row.pop("automation_id"): {**row, "lastExecutedAt": row["lastExecutedAt"].isoformat()}
@@ -253,28 +238,24 @@ def select_statistics(
 
 
 def _select_audiences(connection: Connection, which: str, values: _Row) -> list[EarlierAudience]:
-    return fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT p.audience_file, p.audience_columns, p.distinct_users
           FROM executions e
           JOIN execution_pushes p ON p.execution_id = e.id AND p.audience_file IS NOT NULL
         {which}
         LIMIT %(limit)s
-        """,  # noqa: S608 - constants of this module
+    """  # noqa: S608 - constants of this module
+    return fetch_all(
+        connection,
+        sql,
         values,
         make=lambda file, columns, size: EarlierAudience(file, tuple(columns), size),
     )
 
 
 def _select_one(connection: Connection, where: str, key: str) -> Execution:
-    row: _Row | None = fetch_one(
-        connection,
-        f"SELECT {_COLUMNS} FROM executions {where}",  # noqa: S608 - constants
-        {"key": key},
-        make=dict,
-        by_name=True,
-    )
+    sql = f"SELECT {_COLUMNS} FROM executions {where}"  # noqa: S608 - constants
+    row: _Row | None = fetch_one(connection, sql, {"key": key}, make=dict, by_name=True)
     if row is None:
         raise ExecutionNotFoundError(f"There is no execution {key!r}.")
     return _make_execution(row, _select_pushes(connection, [row["id"]]).get(row["id"], ()))
@@ -337,15 +318,12 @@ _PUSH_COLUMNS: Final = ", ".join(
 
 
 def _select_pushes(connection: Connection, execution_ids: Sequence[str]) -> dict[str, list[_Row]]:
-    rows: list[dict[str, Any]] = fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT {_PUSH_COLUMNS} FROM execution_pushes
          WHERE execution_id = ANY(%s) ORDER BY position
-        """,  # noqa: S608 - a constant
-        (list(execution_ids),),
-        make=dict,
-        by_name=True,
+    """  # noqa: S608 - a constant
+    rows: list[dict[str, Any]] = fetch_all(
+        connection, sql, (list(execution_ids),), make=dict, by_name=True
     )
     pushes: defaultdict[str, list[_Row]] = defaultdict(list)
     for row in rows:

@@ -57,35 +57,31 @@ def insert_violation(
     connection: Connection, execution: Execution, violation: Violation, now: datetime
 ) -> bool:
     """Record a violation; False, and no change, if the execution has it already."""
-    inserted = execute(
-        connection,
-        """
+    sql = """
         INSERT INTO violations
                (execution_id, automation_id, position, type, severity, message, data, at,
                 tell_after)
         VALUES (%(execution_id)s, %(automation_id)s, %(position)s, %(type)s, %(severity)s,
                 %(message)s, %(data)s, %(now)s, %(now)s)
             ON CONFLICT DO NOTHING
-        """,
-        {
-            "execution_id": execution.id,
-            "automation_id": execution.automation.id,
-            "position": violation.position,
-            "type": violation.type,
-            "severity": violation.severity,
-            "message": violation.message,
-            "data": Json(dict(violation.data)),
-            "now": now,
-        },
-    )
+    """
+    values = {
+        "execution_id": execution.id,
+        "automation_id": execution.automation.id,
+        "position": violation.position,
+        "type": violation.type,
+        "severity": violation.severity,
+        "message": violation.message,
+        "data": Json(dict(violation.data)),
+        "now": now,
+    }
+    inserted = execute(connection, sql, values)
     return inserted == 1
 
 
 def select_violations(connection: Connection, query: ViolationQuery) -> list[KeptViolation]:
     """Return violations, newest first."""
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT id::text, execution_id, automation_id, position, type, severity, message, data, at,
                resolved_at, resolution
           FROM violations
@@ -95,17 +91,13 @@ def select_violations(connection: Connection, query: ViolationQuery) -> list[Kep
            AND (%(resolved)s IS NULL OR (resolved_at IS NOT NULL) = %(resolved)s)
          ORDER BY at DESC, id
          LIMIT %(limit)s
-        """,
-        asdict(query),
-        make=KeptViolation,
-    )
+    """
+    return fetch_all(connection, sql, asdict(query), make=KeptViolation)
 
 
 def count_violations(connection: Connection) -> ViolationCounts:
     """Return counts of violations, in all, unresolved, by severity; and when the last one came."""
-    counted = fetch_one(
-        connection,
-        """
+    sql = """
         SELECT count(*),
                count(*) FILTER (WHERE severity = 'critical'),
                count(*) FILTER (WHERE severity = 'warning'),
@@ -114,9 +106,8 @@ def count_violations(connection: Connection) -> ViolationCounts:
                count(*) FILTER (WHERE resolved_at IS NULL AND severity = 'warning'),
                max(at)
           FROM violations
-        """,
-        make=ViolationCounts,
-    )
+    """
+    counted = fetch_one(connection, sql, make=ViolationCounts)
     return counted or ViolationCounts(0, 0, 0, 0, 0, 0, None)
 
 
@@ -124,12 +115,11 @@ def resolve_violation(
     connection: Connection, violation_id: UUID, resolution: str, now: datetime
 ) -> bool:
     """Mark a violation as resolved; False if there is no such open one."""
-    resolved = execute(
-        connection,
-        """
+    sql = """
         UPDATE violations SET resolved_at = %(now)s, resolution = %(resolution)s
          WHERE id = %(id)s::uuid AND resolved_at IS NULL
-        """,
-        {"id": str(violation_id), "resolution": resolution, "now": now},
+    """
+    resolved = execute(
+        connection, sql, {"id": str(violation_id), "resolution": resolution, "now": now}
     )
     return resolved == 1

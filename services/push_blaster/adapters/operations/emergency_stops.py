@@ -9,29 +9,20 @@ from push_blaster.domain.operations.emergency_stop import EmergencyStop
 
 def insert_emergency_stop(connection: Connection, reason: str, now: datetime) -> None:
     """Stop everything; it is not finished before each automation is paused."""
-    execute(
-        connection,
-        "INSERT INTO emergency_stops (asked_at, reason) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        (now, reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")),
-    )
+    sql = "INSERT INTO emergency_stops (asked_at, reason) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+    execute(connection, sql, (now, reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")))
 
 
 def select_unfinished(connection: Connection) -> EmergencyStop | None:
     """Return the newest emergency stop that is not finished."""
-    return fetch_one(
-        connection,
-        """
+    sql = """
         SELECT asked_at, reason FROM emergency_stops
          WHERE finished_at IS NULL ORDER BY asked_at DESC LIMIT 1
-        """,
-        make=EmergencyStop,
-    )
+    """
+    return fetch_one(connection, sql, make=EmergencyStop)
 
 
 def finish_emergency_stops(connection: Connection, stop: EmergencyStop, now: datetime) -> None:
     """Mark the emergency stop as finished, and those before it."""
-    execute(
-        connection,
-        "UPDATE emergency_stops SET finished_at = %s WHERE finished_at IS NULL AND asked_at <= %s",
-        (now, stop.asked_at),
-    )
+    sql = "UPDATE emergency_stops SET finished_at = %s WHERE finished_at IS NULL AND asked_at <= %s"
+    execute(connection, sql, (now, stop.asked_at))

@@ -31,21 +31,19 @@ def beat(
     pace: Mapping[str, Any] | None = None,
 ) -> None:
     """Record that this engine is alive, and the pace at which it sends."""
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO engines (id, started_at, seen_at, pace)
         VALUES (%(id)s, %(started_at)s, %(now)s, %(pace)s)
             ON CONFLICT (id) DO UPDATE
            SET seen_at = EXCLUDED.seen_at, pace = EXCLUDED.pace
-        """,
-        {
-            "id": engine_id,
-            "started_at": started_at,
-            "now": now,
-            "pace": Json(pace) if pace else None,
-        },
-    )
+    """
+    values = {
+        "id": engine_id,
+        "started_at": started_at,
+        "now": now,
+        "pace": Json(pace) if pace else None,
+    }
+    execute(connection, sql, values)
 
 
 def select_engine_records(connection: Connection) -> list[EngineRecord]:
@@ -56,24 +54,18 @@ def select_engine_records(connection: Connection) -> list[EngineRecord]:
 
 def select_engines(connection: Connection, seen_since: datetime) -> list[str]:
     """Return the ids of the engines that were alive at `seen_since` or later."""
-    return fetch_values(
-        connection,
-        "SELECT id FROM engines WHERE seen_at >= %(since)s ORDER BY started_at",
-        {"since": seen_since},
-    )
+    sql = "SELECT id FROM engines WHERE seen_at >= %(since)s ORDER BY started_at"
+    return fetch_values(connection, sql, {"since": seen_since})
 
 
 def select_paces(connection: Connection, seen_since: datetime) -> list[dict[str, Any]]:
     """Return the pace of each engine that was alive at `seen_since` or later, as JSON."""
-    rows = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT id, pace FROM engines
          WHERE seen_at >= %(since)s AND pace IS NOT NULL
          ORDER BY started_at
-        """,
-        {"since": seen_since},
-    )
+    """
+    rows = fetch_all(connection, sql, {"since": seen_since})
     return [{"engine": engine_id, **pace} for engine_id, pace in rows]
 
 

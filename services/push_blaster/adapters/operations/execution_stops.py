@@ -34,36 +34,31 @@ def insert_stops(
     Shape: without `execution_ids` all executions; `end` is the phase in which they end, and why.
     """
     phase, reason = end
-    return fetch_values(
-        connection,
-        """
+    sql = """
         INSERT INTO execution_stops (execution_id, phase, reason, asked_at)
         SELECT id, %(end)s, %(reason)s, %(now)s FROM executions
          WHERE due_at IS NOT NULL AND phase = ANY(%(phases)s)
            AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s::text[]))
             ON CONFLICT DO NOTHING
         RETURNING execution_id
-        """,
-        {
-            "ids": None if execution_ids is None else list(execution_ids),
-            "phases": list(phases),
-            "end": phase,
-            "reason": reason.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-            "now": now,
-        },
-    )
+    """
+    values = {
+        "ids": None if execution_ids is None else list(execution_ids),
+        "phases": list(phases),
+        "end": phase,
+        "reason": reason.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+        "now": now,
+    }
+    return fetch_values(connection, sql, values)
 
 
 def is_stopped(connection: Connection, execution_id: str) -> bool:
     """Return whether somebody has stopped the execution, or it has ended; waits for no lock."""
-    stopped: bool = fetch_value(
-        connection,
-        """
+    sql = """
         SELECT EXISTS (SELECT FROM execution_stops WHERE execution_id = %(id)s)
             OR EXISTS (SELECT FROM executions WHERE id = %(id)s AND ended_at IS NOT NULL)
-        """,
-        {"id": execution_id},
-    )
+    """
+    stopped: bool = fetch_value(connection, sql, {"id": execution_id})
     return stopped
 
 

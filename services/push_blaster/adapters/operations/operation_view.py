@@ -83,9 +83,7 @@ def select_troubled(
 
     Pushes sent ad hoc are left out: the person who sends one watches it.
     """
-    return fetch_all(
-        connection,
-        """
+    sql = """
         SELECT e.automation_id, e.automation_name, e.id AS execution_id, e.phase, e.reason,
                e.uncapped_reason, coalesce(e.ended_at, e.slot) AS at
           FROM executions e
@@ -97,10 +95,9 @@ def select_troubled(
                   AND later.mode = 'live' AND later.phase IN ('completed', 'failed', 'missed'))
          ORDER BY e.created_at DESC
          LIMIT %(limit)s
-        """,
-        {"since": since, "limit": limit},
-        make=TroubledAutomation,
-        by_name=True,
+    """
+    return fetch_all(
+        connection, sql, {"since": since, "limit": limit}, make=TroubledAutomation, by_name=True
     )
 
 
@@ -114,9 +111,7 @@ def count_open_violations(connection: Connection) -> dict[str, int]:
 
 def select_backlog(connection: Connection, now: datetime, since: datetime) -> Backlog:
     """Return what waits at `now`; `uncapped` counts executions that began from `since` on."""
-    backlog = fetch_one(
-        connection,
-        """
+    sql = """
         SELECT (SELECT count(*) FROM executions WHERE due_at <= %(now)s) AS steps,
                (SELECT coalesce(extract(epoch FROM %(now)s - min(due_at)), 0)::float
                   FROM executions WHERE due_at <= %(now)s) AS oldest_step,
@@ -130,28 +125,20 @@ def select_backlog(connection: Connection, now: datetime, since: datetime) -> Ba
                (SELECT count(*) FROM executions
                  WHERE mode = 'live' AND begins_at >= %(since)s
                    AND uncapped_reason IS NOT NULL) AS uncapped
-        """,
-        {"now": now, "since": since},
-        make=Backlog,
-        by_name=True,
-    )
+    """
+    backlog = fetch_one(connection, sql, {"now": now, "since": since}, make=Backlog, by_name=True)
     return backlog or Backlog(steps=0, oldest_step=0.0, batches=0, untracked=0, uncapped=0)
 
 
 def sum_uncapped(connection: Connection, since: datetime) -> int:
     """Return how many messages unchecked executions have sent since then."""
-    return int(
-        fetch_value(
-            connection,
-            """
+    sql = """
             SELECT coalesce(sum((p.funnel ->> 'sent')::bigint), 0)
               FROM executions e
               JOIN execution_pushes p ON p.execution_id = e.id
              WHERE e.mode = 'live' AND e.uncapped_reason IS NOT NULL AND p.ended_at >= %(since)s
-            """,
-            {"since": since},
-        )
-    )
+    """
+    return int(fetch_value(connection, sql, {"since": since}))
 
 
 def _count(connection: Connection, sql: str, **values: object) -> dict[str, int]:

@@ -20,15 +20,12 @@ def insert_alert(
     connection: Connection, execution_id: str, event: AlertEvent, now: datetime
 ) -> None:
     """Record an event in the transaction that causes it; only the first time counts."""
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO alerts (execution_id, event, at, tell_after)
         VALUES (%(execution_id)s, %(event)s, %(now)s, %(now)s)
             ON CONFLICT DO NOTHING
-        """,
-        {"execution_id": execution_id, "event": event, "now": now},
-    )
+    """
+    execute(connection, sql, {"execution_id": execution_id, "event": event, "now": now})
 
 
 _TAKE: Final = """

@@ -39,18 +39,15 @@ def select_old_executions(connection: Connection, ended_before: datetime) -> lis
 
     Executions with an open batch are left out.
     """
-    return fetch_values(
-        connection,
-        f"""
+    sql = f"""
         SELECT id FROM executions old
          WHERE ended_at < %(before)s
            AND id NOT IN (SELECT id FROM ({_NEEDED}) AS needed (id) WHERE id IS NOT NULL)
            AND NOT EXISTS (SELECT FROM send_batches b
                             WHERE b.execution_id = old.id AND b.done_at IS NULL)
          ORDER BY ended_at
-        """,  # noqa: S608 - constants
-        {"before": ended_before, "resumable_since": ended_before},
-    )
+    """  # noqa: S608 - constants
+    return fetch_values(connection, sql, {"before": ended_before, "resumable_since": ended_before})
 
 
 def select_kept_folders(
@@ -61,40 +58,34 @@ def select_kept_folders(
     Shape: of the executions that ended before `ended_before`, only the needed ones; an execution
     can be resumed if it ended at `resumable_since` or later.
     """
-    kept = fetch_values(
-        connection,
-        f"""
+    sql = f"""
         SELECT id FROM executions WHERE ended_at >= %(before)s
          UNION {_LAST}
          UNION {_NEEDED}
-        """,  # noqa: S608 - constants
-        {"before": ended_before, "resumable_since": resumable_since},
+    """  # noqa: S608 - constants
+    kept = fetch_values(
+        connection, sql, {"before": ended_before, "resumable_since": resumable_since}
     )
     return set(kept)
 
 
 def select_awaited_uploads(connection: Connection) -> set[str]:
     """Return the hashes of the uploaded files that running executions name."""
-    hashes = fetch_values(
-        connection,
-        """
+    sql = """
         SELECT snapshot #>> '{audienceCriteria,uploadedFile,sha256}' FROM executions
          WHERE ended_at IS NULL
-        """,
-    )
+    """
+    hashes = fetch_values(connection, sql)
     return set(filter(None, hashes))
 
 
 def delete_piece(connection: Connection, table: str, execution_id: str) -> int:
     """Delete some rows of an execution from `deliveries` or `execution_log`; return how many."""
-    return execute(
-        connection,
-        f"""
+    sql = f"""
         DELETE FROM {table} WHERE ctid = ANY(ARRAY(
                SELECT ctid FROM {table} WHERE execution_id = %(id)s LIMIT %(piece)s))
-        """,  # noqa: S608 - our own names
-        {"id": execution_id, "piece": PIECE},
-    )
+    """  # noqa: S608 - our own names
+    return execute(connection, sql, {"id": execution_id, "piece": PIECE})
 
 
 def count_old(connection: Connection, table: str, before: datetime) -> int:
@@ -105,9 +96,7 @@ def count_old(connection: Connection, table: str, before: datetime) -> int:
 
 def delete_old_runs(connection: Connection, ended_before: datetime) -> int:
     """Delete some runs of scripts that ended before then, with their logs; return how many."""
-    deleted = fetch_value(
-        connection,
-        """
+    sql = """
         WITH old AS (
           DELETE FROM script_runs WHERE id = ANY(ARRAY(
                  SELECT id FROM script_runs WHERE ended_at < %(before)s LIMIT %(piece)s))
@@ -115,22 +104,18 @@ def delete_old_runs(connection: Connection, ended_before: datetime) -> int:
         words AS (
           DELETE FROM execution_log WHERE execution_id IN (SELECT id FROM old))
         SELECT count(*) FROM old
-        """,
-        {"before": ended_before, "piece": PIECE // 100},
-    )
+    """
+    deleted = fetch_value(connection, sql, {"before": ended_before, "piece": PIECE // 100})
     return int(deleted)
 
 
 def select_old_changes(connection: Connection, before: datetime) -> list[tuple[Any, ...]]:
     """Return some entries of the audit log from before then, the oldest first, as COLUMNS."""
-    return fetch_all(
-        connection,
-        f"""
+    sql = f"""
         SELECT {", ".join(COLUMNS)} FROM audit_log
          WHERE at < %(before)s ORDER BY id LIMIT %(piece)s
-        """,  # noqa: S608 - constants
-        {"before": before, "piece": PIECE},
-    )
+    """  # noqa: S608 - constants
+    return fetch_all(connection, sql, {"before": before, "piece": PIECE})
 
 
 def delete_changes(connection: Connection, ids: Sequence[int]) -> None:

@@ -20,23 +20,20 @@ def select_marks(
     connection: Connection, automation_ids: Sequence[str] | None = None
 ) -> dict[str, ScheduleMark]:
     """Return the marks by automation: of all automations, or of `automation_ids`."""
-    rows = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT automation_id, fingerprint, decided_until
           FROM schedule_marks
          WHERE %(ids)s::text[] IS NULL OR automation_id = ANY(%(ids)s::text[])
-        """,
-        {"ids": automation_ids if automation_ids is None else list(automation_ids)},
+    """
+    rows = fetch_all(
+        connection, sql, {"ids": automation_ids if automation_ids is None else list(automation_ids)}
     )
     return {automation_id: ScheduleMark(*mark) for automation_id, *mark in rows}
 
 
 def save_mark(connection: Connection, automation_id: str, mark: ScheduleMark) -> None:
     """Save the mark; with the same fingerprint it only moves forward."""
-    execute(
-        connection,
-        """
+    sql = """
         INSERT INTO schedule_marks AS m (automation_id, fingerprint, decided_until)
         VALUES (%(id)s, %(fingerprint)s, %(until)s)
             ON CONFLICT (automation_id) DO UPDATE
@@ -44,6 +41,9 @@ def save_mark(connection: Connection, automation_id: str, mark: ScheduleMark) ->
                decided_until = CASE WHEN m.fingerprint = EXCLUDED.fingerprint
                                     THEN greatest(m.decided_until, EXCLUDED.decided_until)
                                     ELSE EXCLUDED.decided_until END
-        """,
+    """
+    execute(
+        connection,
+        sql,
         {"id": automation_id, "fingerprint": mark.fingerprint, "until": mark.decided_until},
     )
