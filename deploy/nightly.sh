@@ -3,7 +3,7 @@
 # Each command runs even if another one fails. Old backups are deleted only after a new one was made.
 failed=0
 push-backup save "$1/$(date --utc +%Y%m%dT%H%M%SZ)" \
-  && find "$1" -mindepth 1 -maxdepth 1 -mtime +14 -exec rm -r {} + || failed=1
+  && push-backup remove-old "$1" --days 14 || failed=1
 push-blaster prune || failed=1
 cadence-service prune || failed=1
 exit $failed

@@ -4,134 +4,129 @@ The ledger is dumped before the history of the cadence service, so that the hist
 of the ledger. The data folder comes last, so that it has every file that the ledger names.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
-import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from push_backup.data_archive import check_archive, write_archive
+from push_backup.dumps import check_dump, write_dump
+from push_backup.places import (
+    DATA,
+    DATABASES,
+    FILES,
+    LEFT_OUT,
+    NOT_SAVED,
+    SUMS,
+    BackupError,
+    Places,
+)
 
-SUMS: Final = "SHA256SUMS"
-DATA: Final = "data.tar.gz"
-#: Folders of `make run` that every start makes again, and the folders of scripts that run.
-LEFT_OUT: Final = frozenset({"postgres", "logs", "running"})
-_VARIABLES: Final = {
-    "host": "PGHOST",
-    "hostaddr": "PGHOSTADDR",
-    "port": "PGPORT",
-    "user": "PGUSER",
-    "password": "PGPASSWORD",
-    "dbname": "PGDATABASE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "options": "PGOPTIONS",
-}
+_DRAFT: Final = ".part"
 
 
-class BackupError(Exception):
-    """The backup failed, or nothing was restored; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """What is backed up: the URL of each database by the name of its dump; the data folder."""
-
-    databases: Mapping[str, str]
-    data_folder: Path
-
-
-def save(places: Places, target: Path) -> None:
+def save(places: Places, target: Path) -> list[str]:
     """Write a backup to the new folder `target`, which gets its name once it is complete.
 
-    Raises: BackupError.
+    A save that fails leaves nothing; drafts of saves that were killed are removed first.
+    Returns: what was left out, each with its reason. Raises: BackupError.
     """
     if target.exists():
         raise BackupError(f"{target} is there already; name a new folder.")
-    draft = target.with_name(f"{target.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True, mode=0o700)
-    for name, url in places.databases.items():
-        _run("pg_dump", url, "--format=custom", "--no-owner", f"--file={draft / name}.dump")
-    with tarfile.open(draft / DATA, "w:gz") as archive:
-        for path in sorted(places.data_folder.iterdir()):
-            if path.name not in LEFT_OUT:
-                archive.add(path, path.name)
-    lines = [f"{_digest(path)}  {path.name}\n" for path in sorted(draft.iterdir())]
-    (draft / SUMS).write_text("".join(lines))
-    draft.rename(target)
+    if target.resolve().is_relative_to(places.data_folder.resolve()):
+        raise BackupError(f"{target} lies in the data folder; name a folder outside of it.")
+    try:
+        with _draft(target) as draft:
+            for name in DATABASES:
+                write_dump(places.databases[name], draft / f"{name}.dump")
+            left_out = write_archive(places.data_folder, draft / DATA, NOT_SAVED)
+            (draft / LEFT_OUT).write_text("".join(f"{line!r}\n" for line in left_out))
+            lines = [f"{_digest(path)}  {path.name}\n" for path in sorted(draft.iterdir())]
+            (draft / SUMS).write_text("".join(lines))
+            os.sync()
+            draft.rename(target)
+    except OSError as error:
+        raise BackupError(f"No backup was made, and nothing is left of it: {error}") from error
+    return left_out
 
 
-def restore(source: Path, places: Places) -> None:
-    """Restore a backup into empty databases and an empty data folder.
-
-    Raises: BackupError; each database is restored as a whole or not at all.
-    """
-    check(source, places)
-    _require_empty(places)
-    for name, url in places.databases.items():
-        dump = str(source / f"{name}.dump")
-        whole = ("--exit-on-error", "--single-transaction")
-        database = str(conninfo_to_dict(url).get("dbname", ""))
-        _run("pg_restore", url, "--no-owner", *whole, f"--dbname={database}", dump)
-    places.data_folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(source / DATA) as archive:
-        archive.extractall(places.data_folder, filter="data")
-
-
-def check(source: Path, places: Places) -> None:
-    """Raise BackupError unless the backup is complete and as it was written."""
+def check(source: Path) -> list[str]:
+    """Return what a restore leaves out. Raises: BackupError unless `source` can be restored."""
     try:
         lines = (source / SUMS).read_text().splitlines()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise BackupError(f"{source} is no backup: it has no {SUMS}.") from error
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    for name in (*(f"{name}.dump" for name in places.databases), DATA):
+    for name in FILES:
         if not (source / name).is_file() or _digest(source / name) != sums.get(name):
             raise BackupError(f"{source / name} is missing or damaged; use another backup.")
+    for name in DATABASES:
+        check_dump(name, source / f"{name}.dump")
+    return check_archive(source / DATA)
 
 
-def _require_empty(places: Places) -> None:
-    for name, url in places.databases.items():
-        try:
-            with psycopg.connect(url, connect_timeout=10) as connection:
-                found = connection.execute(
-                    "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
-                ).fetchone()
-        except psycopg.OperationalError as error:
-            raise BackupError(f"The database {name} cannot be reached: {error}") from error
-        if found and found[0]:
-            raise BackupError(f"The database {name} is not empty; restore into a new one.")
-    folder = places.data_folder
-    if folder.exists() and any(path.name not in LEFT_OUT for path in folder.iterdir()):
-        raise BackupError(f"{folder} is not empty; restore into a new folder.")
+def remove_old(folder: Path, now: datetime, keep: timedelta, keep_at_least: int) -> list[Path]:
+    """Delete the backups in `folder` that are older than `keep`; the newest ones always stay.
+
+    Whatever is no backup stays, too. Returns: the deleted folders.
+    """
+    backups = sorted(path.parent for path in folder.glob(f"*/{SUMS}") if _is_backup(path.parent))
+    backups.sort(key=lambda path: (path / SUMS).stat().st_mtime)
+    limit = (now - keep).timestamp()
+    may_go = backups[: max(0, len(backups) - keep_at_least)]
+    old = [path for path in may_go if (path / SUMS).stat().st_mtime < limit]
+    for path in old:
+        shutil.rmtree(path)
+    return old
 
 
-def _run(program: str, url: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL; the password is in its environment, not in its arguments."""
-    given = conninfo_to_dict(url)
-    environment = {_VARIABLES[key]: str(given[key]) for key in given if key in _VARIABLES}
+@contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """A new folder for a backup, locked while its save lives, and removed if the save fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_orphans(target.parent)
+    draft = target.with_name(f"{target.name}{_DRAFT}")
     try:
-        done = subprocess.run(  # noqa: S603 - our own arguments
-            [program, *arguments],
-            env=os.environ | environment,  # noqa: TID251 - PATH, and what PostgreSQL's programs read
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise BackupError(
-            f"{program} is missing; install PostgreSQL's client programs, of the server's version."
-        ) from error
-    if done.returncode:
-        raise BackupError(f"{program} failed: {done.stderr.strip()}")
+        draft.mkdir(mode=0o700)
+    except FileExistsError as error:
+        raise BackupError(f"Another save writes {target} now; name another folder.") from error
+    lock = os.open(draft, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove the drafts in `folder` whose save does not live any more."""
+    for draft in folder.glob(f"*{_DRAFT}"):
+        if not _is_backup(draft, complete=False):
+            continue
+        lock = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(draft)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+
+
+def _is_backup(folder: Path, *, complete: bool = True) -> bool:
+    """Tell whether `folder` holds the files of a backup and no others."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    found = {path.name for path in folder.iterdir()}
+    return found <= {*FILES, LEFT_OUT, SUMS} and (not complete or found >= {*FILES, SUMS})
 
 
 def _digest(path: Path) -> str:

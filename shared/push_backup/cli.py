@@ -1,15 +1,27 @@
-"""The commands: push-backup save | check | restore."""
+"""The commands: push-backup save | check | restore | remove-old."""
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 
 import click
 from environs import Env
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
+from chassis.clock import utc_now
 from chassis.settings import SettingsError, require_secret
-from push_backup.backup import BackupError, Places
 from push_backup.backup import check as check_backup
-from push_backup.backup import restore as restore_backup
+from push_backup.backup import remove_old as remove_old_backups
 from push_backup.backup import save as save_backup
+from push_backup.places import BackupError, Places
+from push_backup.restore import restore as restore_backup
+
+_BACKUP = click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 
 
 @click.group()
@@ -21,33 +33,69 @@ def main() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 def save(folder: Path) -> None:
     """Write a backup to the new FOLDER; services and engines may run meanwhile."""
-    try:
-        save_backup(_places(), folder)
-    except BackupError as error:
-        raise click.ClickException(str(error)) from error
+    with _one_line("The save was stopped; no backup was made, and nothing is left of it."):
+        left_out = save_backup(_places(), folder)
+    _warn("Not saved", left_out)
     click.echo(f"The backup is in {folder}.")
 
 
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@_BACKUP
 def check(folder: Path) -> None:
-    """Check that the backup in FOLDER is complete and undamaged."""
-    try:
-        check_backup(folder, _places())
-    except BackupError as error:
-        raise click.ClickException(str(error)) from error
+    """Check that the backup in FOLDER is complete, undamaged, and can be restored."""
+    with _one_line("The check was stopped."):
+        left_out = check_backup(folder)
+    _warn("A restore leaves out", left_out)
     click.echo("The backup is complete and undamaged.")
 
 
 @main.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@_BACKUP
 def restore(folder: Path) -> None:
     """Restore the backup in FOLDER into empty databases and an empty data folder."""
-    try:
-        restore_backup(folder, _places())
-    except BackupError as error:
-        raise click.ClickException(str(error)) from error
+    with _one_line("The restore was stopped half way; repeat the command to end it."):
+        left_out = restore_backup(folder, _places())
+    _warn("Not restored", left_out)
     click.echo("Restored. Before you start an engine, read docs/operations.md: restore.")
+
+
+@main.command()
+@_BACKUP
+@click.option("--days", type=click.IntRange(1, 36_500), default=14, show_default=True)
+@click.option("--keep", type=click.IntRange(1), default=3, show_default=True)
+def remove_old(folder: Path, days: int, keep: int) -> None:
+    """Delete the backups in FOLDER that are older than --days; the newest --keep always stay."""
+    with _one_line("Stopped; repeat the command to end it."):
+        removed = remove_old_backups(folder, utc_now(), timedelta(days=days), keep)
+    for path in removed:
+        click.echo(f"Deleted {path}.")
+
+
+@contextmanager
+def _one_line(stopped: str) -> Iterator[None]:
+    """Turn each failure into one line: the error's, or `stopped` for Ctrl-C and SIGTERM.
+
+    Files that the command makes are readable for its user only.
+    """
+    before, mask = signal.signal(signal.SIGTERM, _interrupt), os.umask(0o077)
+    try:
+        yield
+    except (BackupError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt as error:
+        raise click.ClickException(stopped) from error
+    finally:
+        os.umask(mask)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _warn(what: str, paths: list[str]) -> None:
+    for path in paths:
+        click.echo(f"{what}: {path!r}", err=True)
 
 
 def _places() -> Places:
@@ -55,10 +103,21 @@ def _places() -> Places:
     try:
         return Places(
             databases={
-                "push_blaster": require_secret(env, "PUSH_BLASTER_DATABASE_URL"),
-                "cadence": require_secret(env, "PUSH_CADENCE_DATABASE_URL"),
+                "push_blaster": _url(env, "PUSH_BLASTER_DATABASE_URL"),
+                "cadence": _url(env, "PUSH_CADENCE_DATABASE_URL"),
             },
             data_folder=Path(require_secret(env, "PUSH_DATA_DIR")),
         )
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _url(env: Env, name: str) -> str:
+    url = require_secret(env, name)
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError as error:  # its text may hold the password
+        raise SettingsError(
+            f"{name} is not a URL such as postgresql://user:password@host:5432/database."
+        ) from error
+    return url

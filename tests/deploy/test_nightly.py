@@ -1,6 +1,7 @@
 """What every night does where there is no systemd: a backup, and old history dropped."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from chassis.postgres import BulkDatabase, Database
 from local_stack.embedded_postgres import EmbeddedPostgres, find_binaries
 from push_blaster.cli import MIGRATIONS
 
+PROGRAM = Path(sys.executable).with_name("push-backup")
 NIGHTLY = Path(__file__).parents[2] / "deploy" / "nightly.sh"
 
 
@@ -39,15 +41,19 @@ def settings(postgres: EmbeddedPostgres, tmp_path: Path) -> Mapping[str, str]:
 
 
 @pytest.fixture
-def backups(tmp_path: Path) -> Path:
-    """A folder with a backup of a month ago in it, and one of yesterday."""
+def backups(settings: Mapping[str, str], tmp_path: Path) -> Path:
+    """A folder with a backup of a month ago, three of the last days, and somebody's old notes."""
     (tmp_path / "data").mkdir()
-    for name, days in (("old", 30), ("recent", 1)):
-        folder = tmp_path / "backups" / name
-        folder.mkdir(parents=True)
+    folder = tmp_path / "backups"
+    subprocess.run([PROGRAM, "save", folder / "old"], env=settings, check=True)
+    for name, days in (("recent-1", 1), ("recent-2", 2), ("recent-3", 3), ("old", 30)):
+        if name != "old":
+            shutil.copytree(folder / "old", folder / name)
         at = time.time() - days * 86_400  # noqa: TID251 - the age of a file
-        os.utime(folder, (at, at))
-    return tmp_path / "backups"
+        os.utime(folder / name / "SHA256SUMS", (at, at))
+    (folder / "notes").mkdir()
+    os.utime(folder / "notes", (0, 0))
+    return folder
 
 
 def run(settings: Mapping[str, str], backups: Path) -> subprocess.CompletedProcess[str]:
@@ -63,10 +69,8 @@ def test_a_night_makes_a_backup_lets_go_of_old_ones_and_prunes(
 
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in backups.iterdir())
-    assert len(names) == 2
-    assert names[1] == "recent"
-    program = Path(sys.executable).with_name("push-backup")
-    subprocess.run([program, "check", backups / names[0]], env=settings, check=True)
+    assert names[1:] == ["notes", "recent-1", "recent-2", "recent-3"]
+    subprocess.run([PROGRAM, "check", backups / names[0]], env=settings, check=True)
     assert "Removed " in done.stdout
     assert "Dropped 0 weeks" in done.stdout
 
