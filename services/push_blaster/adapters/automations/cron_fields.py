@@ -1,6 +1,7 @@
 """Which cron expressions an automation may have: unambiguous ones that fire at some time."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -10,10 +11,12 @@ _ANY_DAY: Final = frozenset({"*", "?"})
 #: croniter reads `R` and `H` as random, so the slots would change at every reading.
 _BY_CHANCE: Final = re.compile(r"(^|,)[RH](?=[/(,]|$)", re.IGNORECASE)
 _NTH_WEEKDAY: Final = re.compile(r"#|L\d", re.IGNORECASE)
+#: Other systems write the second first; read as ours, a sixth field such as `*` fires all the time.
+_SECOND: Final = re.compile(r"[0-9]{1,2}")
 _HOW_TO: Final = (
-    "Write minute, hour, day, month, weekday and, if need be, second, such as "
-    "'30 12 * * MON-FRI'; the day 'L' is the month's last, the weekday 'FRI#2' the second Friday "
-    "and 'L5' the last one."
+    "Write minute, hour, day, month, weekday and, if need be, one second as the last field, such "
+    "as '30 12 * * MON-FRI' or '30 12 * * MON-FRI 15'; the day 'L' is the month's last, the "
+    "weekday 'FRI#2' the second Friday and 'L5' the last one."
 )
 
 
@@ -32,9 +35,20 @@ def check_cron(expression: str) -> None:
 
 def _find_ambiguity(expression: str) -> str | None:
     fields = expression.split()
+    if expression.startswith("@"):
+        return None
     if len(fields) not in {5, 6}:
-        is_alias = expression.startswith("@")
-        return None if is_alias else f"it has {len(fields)} fields, not 5 or 6"
+        return f"it has {len(fields)} fields, not 5 or 6"
+    return _find_bad_second(fields) or _find_bad_day(fields)
+
+
+def _find_bad_second(fields: Sequence[str]) -> str | None:
+    if not all(_SECOND.fullmatch(second) for second in fields[5:]):
+        return f"its last field, the second, is {fields[5]!r} and not one number"
+    return None
+
+
+def _find_bad_day(fields: Sequence[str]) -> str | None:
     if any(_BY_CHANCE.search(field) for field in fields):
         return "R and H mean a time by chance"
     if fields[2] not in _ANY_DAY and _NTH_WEEKDAY.search(fields[4]):

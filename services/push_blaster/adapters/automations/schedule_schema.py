@@ -83,7 +83,12 @@ class ScheduleSchema(KeptSchema):
     )
     cron_expression = declare(
         optional(fields.String, validate=is_cron),
-        FormField("Cron expression", "schedule", "Five or six fields; it sets T", only="custom"),
+        FormField(
+            "Cron expression",
+            "schedule",
+            "Minute, hour, day, month, weekday, second; it sets T",
+            only="custom",
+        ),
     )
     days_of_week = declare(
         optional(fields.List, cls_or_instance=_DAY),

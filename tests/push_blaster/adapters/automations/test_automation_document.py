@@ -212,12 +212,29 @@ def test_what_does_not_fit_is_named(path: list[Any], value: object, fault: str) 
         ("0 9 * * 1,R/2", "R and H mean a time by chance"),
         ("0 9 1 * FRI#2", "the day 1 and the weekday FRI#2 cannot both be given"),
         ("0 9 * * FRI#L", "is not acceptable"),
+        ("0 0 12 * * *", "its last field, the second, is '*' and not one number"),
+        ("0 30 9 ? * MON-FRI", "one second as the last field"),
+        ("0 9 * * 1 */5", "the second, is '*/5' and not one number"),
+        ("0 9 * * 1 0-30", "the second, is '0-30' and not one number"),
+        ("0 9 * * 1 0,30", "the second, is '0,30' and not one number"),
+        ("0 9 * * 1 MON", "the second, is 'MON' and not one number"),
+        ("0 9 * * 1 60", "is no cron expression"),
+        ("@reboot", "is no cron expression"),
     ],
 )
 def test_a_custom_schedule_needs_an_expression_that_fires(expression: str, fault: str) -> None:
     schedule = {"frequency": "custom", "cronExpression": expression}
 
     assert any(fault in line for line in faults(a_document(schedule=schedule)))
+
+
+@pytest.mark.parametrize(
+    "expression", ["0 9 * * 1 0", "0 9 * * 1 07", "*/5 9-17 * * 1,2", "@daily"]
+)
+def test_one_second_at_the_end_and_the_names_of_cron_are_taken(expression: str) -> None:
+    assert complete_document(
+        a_document(schedule={"frequency": "custom", "cronExpression": expression})
+    )
 
 
 def test_once_needs_a_day_as_soon_as_it_is_scheduled() -> None:

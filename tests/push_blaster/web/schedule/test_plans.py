@@ -128,7 +128,9 @@ def test_a_script_that_is_not_there_is_told(planner: FlaskClient) -> None:
     ]
 
 
-@pytest.mark.parametrize("expression", ["0 9 * * 5#L", "R 9 * * *", "0 9 1 * FRI#2", "0 9 * *"])
+@pytest.mark.parametrize(
+    "expression", ["0 9 * * 5#L", "R 9 * * *", "0 9 1 * FRI#2", "0 9 * *", "0 0 9 * * *"]
+)
 def test_a_cron_expression_that_cannot_be_is_refused_with_what_can(
     planner: FlaskClient, expression: str
 ) -> None:
