@@ -25,6 +25,7 @@ from cadence_service.web.users import user_routes
 from chassis.bearer_auth import knows
 from chassis.csv_reader import CsvError
 from chassis.http.fast_json import FastJson
+from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
 from chassis.postgres import BulkDatabase
 from chassis.probes import probe_routes
@@ -51,6 +52,7 @@ def create_app(settings: CadenceSettings | None = None) -> Flask:
     app = Flask(__name__)
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    take_time_from(app, database)
     frame = ServiceFrame(
         title="Cadence service",
         version="1",

@@ -6,6 +6,7 @@ from flask import Blueprint, Flask
 
 from chassis.clock import utc_now
 from chassis.http.fast_json import FastJson
+from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
 from chassis.postgres import Database
 from chassis.probes import probe_routes
@@ -70,6 +71,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     app = Flask(__name__, static_folder="web/static", template_folder="web/templates")
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    take_time_from(app, database)
     callers = KnownCallers(settings.tokens, database)
     sessions = Sessions(app, database, callers, only_by_https=settings.cookie_secure)
     frame = ServiceFrame(

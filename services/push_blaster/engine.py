@@ -13,16 +13,17 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
 
-from chassis.clock import utc_now
+from chassis.clock import CLOCK, utc_now
 from chassis.http.correlation import working_on
-from chassis.postgres import Connection, DatabaseAwayError
+from chassis.postgres import Database, DatabaseAwayError, compare_clocks
 from push_blaster.adapters.audiences.script_run_table import dispatch_trials
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
@@ -45,6 +46,7 @@ from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.stop_execution import end_stopped_executions
+from push_blaster.use_cases.operations.keep_time import TimeKeeper
 from push_blaster.use_cases.operations.send_notices import Channel, send_notices
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
@@ -77,7 +79,7 @@ def run_engine(settings: PushSettings) -> None:
             settings.tokens, context.database, metrics_open=settings.metrics_open
         )
         serve_probes(probes, settings.host, settings.engine.metrics_port)
-    context.database.wait_until_available(sleep=stopping.wait)
+    _take_time_from(context.database, stopping)
     engine = _Engine(settings, context, adapters.files, stopping)
     code = 0
     try:
@@ -91,6 +93,15 @@ def run_engine(settings: PushSettings) -> None:
     os._exit(code)
 
 
+def _take_time_from(database: Database, stopping: threading.Event) -> None:
+    """Wait for the database, and set the clock by it before anything is decided."""
+    while not stopping.is_set():
+        database.wait_until_available(sleep=stopping.wait)
+        with suppress(DatabaseAwayError), database.transaction() as connection:
+            compare_clocks(connection)
+            return
+
+
 def _tune_gc() -> None:
     """Collect reference cycles rarely: messages form none, and scanning them takes time."""
     gc.freeze()
@@ -99,7 +110,6 @@ def _tune_gc() -> None:
 
 @dataclass(slots=True)
 class _Due:
-    at: datetime
     executions: list[str]
     batches: list[BatchKey]
     trials: list[str]
@@ -118,6 +128,7 @@ class _Engine:
         self._stopping = stopping
         self._started_at = utc_now()
         self._beaten_at = -BEAT_S
+        self._time = TimeKeeper()
         self._dead_after = settings.engine.dead_after
         self._clock = Clock(context.database)
         self._follower = FileFollower(files, context.database)
@@ -189,45 +200,62 @@ class _Engine:
 
     async def _tick(self) -> None:
         due = await asyncio.to_thread(self._find_due)
+        if due is None:
+            return
         await self._queue.dispatch_executions(due.executions)
         await self._queue.dispatch_batches(due.batches)
         await self._queue.dispatch_trials(due.trials)
-        self._heartbeat.note_tick(due.at)
+        self._heartbeat.note_tick()
 
-    def _find_due(self) -> _Due:
+    def _find_due(self) -> _Due | None:
+        """Return what is due; None while the clocks part, because then nobody knows."""
+        if time.monotonic() - self._beaten_at >= BEAT_S:
+            self._beat()
+        if CLOCK.holds:
+            return None
         now = utc_now()
         self._clock.tick(self._files.read_all(), now)
         with self._context.database.transaction() as connection:
-            if time.monotonic() - self._beaten_at >= BEAT_S:
-                self._beat(connection, now)
             again_before = now - DISPATCH_AGAIN
             return _Due(
-                at=now,
                 executions=dispatch_executions(connection, now, again_before),
                 batches=dispatch_batches(connection, now, again_before, BATCHES_OUT),
                 trials=dispatch_trials(connection, now, again_before),
             )
 
-    def _beat(self, connection: Connection, now: datetime) -> None:
-        pacer = self._context.pacer
-        beat(connection, self._context.engine_id, self._started_at, now, pacer.describe())
-        pacer.share(len(select_engines(connection, now - self._dead_after)))
+    def _beat(self) -> None:
+        engine_id, pacer = self._context.engine_id, self._context.pacer
+        with self._context.database.transaction() as connection:
+            clocks = self._time.compare(connection)
+            now = utc_now()
+            beat(connection, engine_id, self._started_at, now, pacer.describe(), clocks)
+            pacer.share(len(select_engines(connection, now - self._dead_after)))
         self._beaten_at = time.monotonic()
 
+    def _is_sure_of_time(self) -> bool:
+        with self._context.database.transaction() as connection:
+            return self._time.compare(connection).jump is None
+
     async def _maintenance(self) -> None:
+        is_sure = await asyncio.to_thread(self._is_sure_of_time)
+        await asyncio.to_thread(self._finish_stops)
+        if not is_sure:  # after a jump everybody else looks dead until they have beaten
+            return
         await self._queue.reap_workers()
         await asyncio.to_thread(self._run_maintenance)
+
+    def _finish_stops(self) -> None:
+        end_stopped_executions(self._context.database, utc_now())
+        self._control.finish_emergency_stop(utc_now())
 
     def _run_maintenance(self) -> None:
         with self._context.database.transaction() as connection:
             delete_engines(connection, utc_now() - timedelta(hours=1))
-        end_stopped_executions(self._context.database, utc_now())
         close_batches(self._context)
         track_sends(self._context)
         count_over_cap(self._context)
         tidy_runs(self._context)
         self._follower.look(utc_now())
-        self._control.finish_emergency_stop(utc_now())
 
     async def _notify(self) -> None:
         """Send notices to webhooks; no other duty waits for a slow receiver."""
@@ -248,12 +276,16 @@ class _Engine:
         return ping_heartbeat(url) if url else True
 
     def _advance(self, execution_id: str) -> None:
+        if CLOCK.holds:
+            return
         with working_on(execution_id):
             advanced = advance_execution(self._context, execution_id)
         if advanced:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     def _send_batch(self, execution_id: str, position: int, batch: int) -> None:
+        if CLOCK.holds:
+            return
         key = BatchKey(execution_id, position, batch)
         self._sending.add(key)
         try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.clock import utc_now
+from chassis.clock import CLOCK, utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -81,7 +81,9 @@ def make_send_context(
         scripts=adapters.scripts,
         data_folder=settings.data_folder,
         pacer=TokenBucket(
-            settings.engine.rate_per_minute, ramp_s=settings.engine.ramp.total_seconds()
+            settings.engine.rate_per_minute,
+            ramp_s=settings.engine.ramp.total_seconds(),
+            holds=lambda: CLOCK.holds,
         ),
         limits=settings.engine.limits,
         clock=utc_now,

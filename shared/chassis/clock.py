@@ -1,8 +1,106 @@
-"""The one place that reads the time."""
+"""The one place that reads the time: the database's time, carried on by monotonic time.
 
-from datetime import UTC, datetime
+Clocks of machines differ and jump, and two processes that decide by their own clocks decide
+differently. The clock of the database is therefore everybody's: a process compares with it every
+now and then, and counts on from there by monotonic time, which nothing sets. Before the first
+comparison the clock of the machine counts.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+#: By so much the database and monotonic time may part between two comparisons.
+DRIFT: Final = timedelta(seconds=2)
+#: After more than that both must agree for so long before anybody relies on the clock again.
+AGREED_FOR: Final = timedelta(seconds=60)
+#: A slower answer says less than the time that was counted on from the answer before.
+PROMPT: Final = timedelta(milliseconds=100)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def machine_now() -> datetime:
+    """Return what the clock of this machine says; nothing of ours is decided by it."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a process knows of its clocks.
+
+    Shape: the machine's clock is `ahead` of the database's (behind, if negative), give or take
+    `uncertainty`; `jump` is by how much the database's time and monotonic time have parted, for as
+    long as nobody relies on them.
+    """
+
+    ahead: timedelta
+    uncertainty: timedelta
+    jump: timedelta | None = None
+
+
+class ReferenceClock:
+    """The time of a database, by comparisons with it; safe in threads."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        machine: Callable[[], datetime] = machine_now,
+    ) -> None:
+        """Take the two clocks of the machine."""
+        self._monotonic = monotonic
+        self._machine = machine
+        self._lock = threading.Lock()
+        self._zero: datetime | None = None  # what the database's clock said at monotonic zero
+        self._agreed_since: timedelta | None = None
+        self._jump: timedelta | None = None
+
+    def now(self) -> datetime:
+        """Return the present instant by the database; it is never ahead of the database."""
+        zero = self._zero
+        return self._machine() if zero is None else zero + self._count()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the database and monotonic time have parted, so that nothing may begin."""
+        return self._jump is not None
+
+    def compare(self, ask: Callable[[], datetime]) -> Comparison:
+        """Set the clock by what `ask` returns, which is the database's time while it is asked."""
+        before = self._count()
+        answer = ask()
+        with self._lock:
+            after = self._count()
+            self._set(answer - after, answer - before, after)
+            half = (after - before) / 2
+            return Comparison(self._machine() - answer - half, half, self._jump)
+
+    def _set(self, earliest: datetime, latest: datetime, at: timedelta) -> None:
+        """Take the bounds of the database's time at monotonic zero."""
+        parted = _distance(self._zero or earliest, earliest, latest)
+        if abs(parted) > DRIFT:
+            self._jump, self._agreed_since = parted, at
+        elif self._agreed_since is not None and at - self._agreed_since >= AGREED_FOR:
+            self._jump = self._agreed_since = None
+        if self._zero is None or parted or latest - earliest <= PROMPT:
+            self._zero = earliest
+
+    def _count(self) -> timedelta:
+        return timedelta(seconds=self._monotonic())
+
+
+def _distance(instant: datetime, earliest: datetime, latest: datetime) -> timedelta:
+    """Return by how much the bounds are later than `instant`; zero if it is between them."""
+    return max(earliest - instant, timedelta(0)) + min(latest - instant, timedelta(0))
+
+
+#: The clock of this process.
+CLOCK: Final = ReferenceClock()
 
 
 def utc_now() -> datetime:
-    """Return the present instant, aware and in UTC."""
-    return datetime.now(UTC)
+    """Return the present instant, aware and in UTC, by the clock of the database."""
+    return CLOCK.now()

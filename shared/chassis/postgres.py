@@ -3,7 +3,7 @@
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from psycopg import Connection as BulkConnection
 from psycopg2.extensions import connection as Connection  # noqa: N812 - the type's public name
 
 from chassis.client_disconnects import ClientGoneError, working_for_client
+from chassis.clock import CLOCK, Comparison
 from chassis.connection_check import check_before_lending
 
 log = structlog.get_logger()
@@ -31,6 +32,7 @@ __all__ = [
     "Pool",
     "PoolFullError",
     "ValueRefusedError",
+    "compare_clocks",
 ]
 
 AnyConnection = TypeVar("AnyConnection")
@@ -191,6 +193,18 @@ class Pool(Generic[AnyConnection]):
     def close(self) -> None:
         """Close every idle connection."""
         self._engine.dispose()
+
+
+def compare_clocks(connection: Any) -> Comparison:
+    """Set the clock of this process by the database of `connection`, of either driver."""
+    cursor = connection.cursor()
+
+    def ask() -> datetime:
+        cursor.execute("SELECT clock_timestamp()")
+        answer: datetime = cursor.fetchone()[0]
+        return answer
+
+    return CLOCK.compare(ask)
 
 
 class Database(Pool[Connection]):

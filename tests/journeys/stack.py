@@ -23,6 +23,7 @@ import requests
 from chassis.clock import utc_now
 from local_stack.embedded_postgres import EmbeddedPostgres
 from local_stack.processes import die_with_parent, stop_processes
+from tests.fakes.set_clock import SetClock
 from tests.journeys.nginx import running_nginx
 from tests.scripts import SCRIPT
 
@@ -59,6 +60,8 @@ class Stack:
     engines: list[subprocess.Popen[bytes]] = field(default_factory=list)
     services: list[subprocess.Popen[bytes]] = field(default_factory=list)
     engine_ports: dict[int, int] = field(default_factory=dict)
+    #: The wall clocks of the engines, for those that have one of their own.
+    clocks: Sequence[SetClock] = ()
 
     def migrate(self) -> None:
         """Migrate both databases, as is done before a version starts for the first time."""
@@ -81,7 +84,8 @@ class Stack:
     def spawn_engine(self, number: int) -> subprocess.Popen[bytes]:
         """Start the engine of this number; it tells of itself on a port of its own."""
         port = self.engine_ports.setdefault(number, free_port())
-        return self.spawn("push-blaster", "engine", PUSH_ENGINE_METRICS_PORT=str(port))
+        own = self.clocks[number].environment if number < len(self.clocks) else {}
+        return self.spawn("push-blaster", "engine", PUSH_ENGINE_METRICS_PORT=str(port), **own)
 
     def spawn_cadence(self, number: int) -> subprocess.Popen[bytes]:
         """Start the replica of this number of the cadence service."""
@@ -176,13 +180,14 @@ def wait_until(
 
 
 @contextmanager
-def running_stack(
+def running_stack(  # noqa: PLR0917 - journeys name all but the first two
     postgres: EmbeddedPostgres,
     folder: Path,
     settings: Mapping[str, str] | None = None,
     engines: int = 1,
     replicas: int = 1,
     through: Callable[[str], str] = str,
+    clocks: Sequence[SetClock] = (),
 ) -> Iterator[Stack]:
     """Start everything over fresh databases; stop all of it at the end.
 
@@ -201,6 +206,7 @@ def running_stack(
         cadence_ports=cadence_ports,
         database_url=urls[0],
         cadence_database_url=urls[1],
+        clocks=clocks,
         environment={
             "PATH": os.environ["PATH"],
             "TMPDIR": str(folder),  # whoever is killed leaves nothing elsewhere

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from prometheus_client import multiprocess
 
+from chassis.http.shared_time import keep_time
+
 worker_class: Final = "chassis.http.health_first.HealthFirst"
 threads: Final = 8
 timeout: Final = 120
@@ -16,6 +18,11 @@ loglevel: Final = "warning"
 def on_starting(_server: Any) -> None:
     """Let nobody else read what the service writes."""
     os.umask(0o077)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let a worker go by the clock of its database."""
+    keep_time(worker.wsgi)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -7,8 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from chassis.clock import utc_now
-
 #: The share of time that repeated reading may take.
 SHARE: Final = 0.005
 #: Two changes within this time may leave the same time stamp on the folder.
@@ -28,6 +26,7 @@ class FolderWatch:
         self._folder = folder
         self._seen: int | None = None
         self._again_at = 0.0
+        self._stood = (0, 0.0)  # the stamp that was found last, and since when
 
     def may_have_changed(self) -> bool:
         """Return whether to read the files again."""
@@ -37,7 +36,9 @@ class FolderWatch:
     def looking(self) -> Iterator[None]:
         """Wrap the reading; a change during the reading is noticed at the next call."""
         stamp, began = self._stamp(), time.monotonic()
-        is_settled = utc_now().timestamp() - stamp / 1e9 > UNSETTLED.total_seconds()
+        if stamp != self._stood[0]:
+            self._stood = (stamp, began)
+        is_settled = began - self._stood[1] > UNSETTLED.total_seconds()
         yield
         ended = time.monotonic()
         self._seen = stamp if is_settled else None

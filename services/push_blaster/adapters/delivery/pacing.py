@@ -33,9 +33,11 @@ class TokenBucket:
         *,
         ramp_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        holds: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take the rate, and how long it takes to reach it after idling."""
+        """Take the rate, how long it takes to reach it after idling, and when nobody may send."""
         self._clock = clock
+        self._holds = holds
         self._per_second = rate_per_minute / 60
         self._ramp_s = ramp_s
         self._breaker = Breaker()
@@ -50,7 +52,7 @@ class TokenBucket:
         while not should_stop():
             with self._lock:
                 chunk = _chunk(messages, self._rate(self._clock()))
-                allowed = self._breaker.allow(chunk, self._clock())
+                allowed = 0 if self._holds() else self._breaker.allow(chunk, self._clock())
                 starts_at = self._book(allowed)
             if not allowed:
                 time.sleep(LOOK_S)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from psycopg2.extras import Json
 
+from chassis.clock import AGREED_FOR, DRIFT, Comparison
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_values
 
@@ -16,11 +17,34 @@ ALIVE_WITHIN: Final = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class EngineRecord:
-    """An engine process: when it started, and when it was last alive."""
+    """An engine process: when it started, when it was last alive, and its clocks then.
+
+    Shape: `clock_jump` is set while the engine begins and sends nothing, because its clocks part.
+    """
 
     id: str
     started_at: datetime
     seen_at: datetime
+    clock_ahead: timedelta | None = None
+    clock_uncertainty: timedelta | None = None
+    clock_jump: timedelta | None = None
+
+    @property
+    def clock_problem(self) -> str | None:
+        """Return what is wrong with its clocks, for people; None if nothing is."""
+        if self.clock_jump is not None:
+            return (
+                f"The engine {self.id!r} begins and sends nothing: the database's clock and the "
+                f"machine's monotonic time parted by {self.clock_jump.total_seconds():.1f} s. It "
+                f"goes on by itself once both agree for {AGREED_FOR.total_seconds():.0f} s."
+            )
+        if self.clock_ahead is not None and abs(self.clock_ahead) > DRIFT:
+            return (
+                f"The clock of the machine of the engine {self.id!r} is "
+                f"{self.clock_ahead.total_seconds():+.1f} s off the database's. The engine "
+                "follows the database's; run an NTP client on both machines."
+            )
+        return None
 
 
 def beat(
@@ -29,27 +53,34 @@ def beat(
     started_at: datetime,
     now: datetime,
     pace: Mapping[str, Any] | None = None,
+    clocks: Comparison | None = None,
 ) -> None:
-    """Record that this engine is alive, and the pace at which it sends."""
+    """Record that this engine is alive, the pace at which it sends, and its clocks."""
     sql = """
-        INSERT INTO engines (id, started_at, seen_at, pace)
-        VALUES (%(id)s, %(started_at)s, %(now)s, %(pace)s)
+        INSERT INTO engines (id, started_at, seen_at, pace,
+                             clock_ahead, clock_uncertainty, clock_jump)
+        VALUES (%(id)s, %(started_at)s, %(now)s, %(pace)s,
+                %(ahead)s, %(uncertainty)s, %(jump)s)
             ON CONFLICT (id) DO UPDATE
-           SET seen_at = EXCLUDED.seen_at, pace = EXCLUDED.pace
+           SET seen_at = EXCLUDED.seen_at, pace = EXCLUDED.pace,
+               clock_ahead = EXCLUDED.clock_ahead, clock_jump = EXCLUDED.clock_jump,
+               clock_uncertainty = EXCLUDED.clock_uncertainty
     """
     values = {
         "id": engine_id,
         "started_at": started_at,
         "now": now,
         "pace": Json(pace) if pace else None,
+        **{name: getattr(clocks, name, None) for name in Comparison.__slots__},
     }
     execute(connection, sql, values)
 
 
 def select_engine_records(connection: Connection) -> list[EngineRecord]:
     """Return every engine in the table, the newest first."""
-    statement = "SELECT id, started_at, seen_at FROM engines ORDER BY started_at DESC, id"
-    return fetch_all(connection, statement, make=EngineRecord)
+    columns = ", ".join(EngineRecord.__slots__)
+    sql = f"SELECT {columns} FROM engines ORDER BY started_at DESC, id"  # noqa: S608 - our own
+    return fetch_all(connection, sql, make=EngineRecord)
 
 
 def select_engines(connection: Connection, seen_since: datetime) -> list[str]:

@@ -5,17 +5,19 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pycurl
 from google.oauth2 import service_account
 
-from chassis.clock import utc_now
+from chassis.clock import machine_now, utc_now
 from push_blaster.domain.delivery.message import ProviderAwayError, TransportUnavailableError
 
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+#: How long an assertion is valid; Google takes no longer ones.
+ASSERTED_FOR: Final = timedelta(hours=1)
 RENEW_BEFORE: Final = timedelta(minutes=5)
 #: A token that lasts longer than this is used while Google is away.
 USABLE: Final = timedelta(minutes=1)
@@ -32,10 +34,10 @@ MAX_ANSWER: Final = 65_536
 @dataclass(frozen=True, slots=True)
 class _Token:
     text: str
-    expiry: datetime
+    ends_at: float  # in monotonic time
 
     def lasts(self, time_left: timedelta) -> bool:
-        return self.expiry - utc_now() > time_left
+        return self.ends_at - time.monotonic() > time_left.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,13 @@ class GoogleTokens:
         request.set_result(token)
 
     def _ask(self) -> _Token:
-        asking = _Asking(self._ca_file)
+        asking, now = _Asking(self._ca_file), utc_now()
+        # Google refuses an assertion by a clock that is off; the library goes by the machine's.
+        claims = {"iat": int(now.timestamp()), "exp": int((now + ASSERTED_FOR).timestamp())}
+        credentials = self._credentials.with_claims(claims)
         try:
-            self._credentials.refresh(asking.post)
-            return _read_token(self._credentials)
+            credentials.refresh(asking.post)
+            return _read_token(credentials)
         except Exception as error:
             reason = f"No access token for FCM: {error}"
             if asking.is_refused and not getattr(error, "retryable", False):
@@ -181,5 +186,7 @@ def _read_token(credentials: Any) -> _Token:
     text, expiry = credentials.token, credentials.expiry
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text:
         raise ValueError("the answer has no access token")
-    # A token whose end is not told is asked for anew each time.
-    return _Token(text, expiry.replace(tzinfo=UTC) if expiry else utc_now())
+    # A token whose end is not told is asked for anew each time. The library works the end out by
+    # the clock of the machine, which somebody may set later.
+    lasts = expiry.replace(tzinfo=UTC) - machine_now() if expiry else timedelta(0)
+    return _Token(text, time.monotonic() + lasts.total_seconds())

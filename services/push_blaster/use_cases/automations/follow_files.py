@@ -3,7 +3,8 @@
 The API and the pages cancel such executions themselves, at once.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,15 +30,16 @@ class FileFollower:
 
     files: AutomationFiles
     database: Database
-    _since: dict[str, datetime] = field(default_factory=dict)
+    uptime: Callable[[], float] = time.monotonic
+    _since: dict[str, float] = field(default_factory=dict)
 
     def look(self, now: datetime) -> list[str]:
         """Cancel scheduled executions without an active automation; return their ids."""
-        unwanted = self._find_unwanted()
-        self._since = {id_: self._since.get(id_, now) for id_ in unwanted}
+        unwanted, at = self._find_unwanted(), self.uptime()
+        self._since = {id_: self._since.get(id_, at) for id_ in unwanted}
         cancelled = []
         for execution_id, (reason, delay) in unwanted.items():
-            if now - self._since[execution_id] >= delay:
+            if at - self._since[execution_id] >= delay.total_seconds():
                 with suppress(CannotStopError):  # it went live, or ended, meanwhile
                     cancel_execution(self.database, execution_id, reason, now)
                     cancelled.append(execution_id)

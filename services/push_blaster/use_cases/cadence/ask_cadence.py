@@ -1,5 +1,7 @@
 """Ask the cadence service who may get a push; while it is away, follow the policy."""
 
+import math
+import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
@@ -66,12 +68,12 @@ class ReservedSlots:
         self._is_reserved = delivers(execution.mode)
         self._context = context
         self._keys = keys
-        self._reserved_at = context.clock() if is_new else context.clock() - EXTEND_AFTER
+        self._reserved_at = time.monotonic() if is_new else -math.inf
 
     def keep(self) -> None:
         """Extend the reservations if a good part of their time has passed."""
-        now = self._context.clock()
-        if not self._is_reserved or now - self._reserved_at < EXTEND_AFTER:
+        now = time.monotonic()
+        if not self._is_reserved or now - self._reserved_at < EXTEND_AFTER.total_seconds():
             return
         self._reserved_at = now
         for key in self._keys:

@@ -1,5 +1,7 @@
 """Send a heartbeat after finished work; a loop that only runs sends none."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,20 +24,22 @@ class Heartbeat:
 
     watch: ClockWatch
     ping: Callable[[], bool]
-    _ticked_at: datetime | None = None
-    _sent_at: datetime | None = None
+    uptime: Callable[[], float] = time.monotonic
+    _ticked_at: float = -math.inf
+    _sent_at: float = -math.inf
 
-    def note_tick(self, now: datetime) -> None:
+    def note_tick(self) -> None:
         """Note that a tick has looked at all automations and dispatched the work that is due."""
-        self._ticked_at = now
+        self._ticked_at = self.uptime()
 
     def send_if_due(self, now: datetime) -> bool:
         """Ping at most once a minute, if a tick was done lately and the clock is not behind."""
-        if self._ticked_at is None or now - self._ticked_at > FRESH:
+        at = self.uptime()
+        if at - self._ticked_at > FRESH.total_seconds():
             return False
-        if self._sent_at and now - self._sent_at < INTERVAL:
+        if at - self._sent_at < INTERVAL.total_seconds():
             return False
         if self.watch.look(now).divergent or not self.ping():
             return False
-        self._sent_at = now
+        self._sent_at = at
         return True

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from flask import Response, jsonify
@@ -16,6 +16,7 @@ from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import BrokenFile
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.executions.execution_table import count_running
+from push_blaster.adapters.operations.engine_table import EngineRecord
 from push_blaster.use_cases.context import LOCK_WAIT
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch
 
@@ -28,7 +29,7 @@ def health_routes(
 ) -> Routes:
     """Return the route that shows the health of push_blaster, without a token."""
     routes = Routes("health", __name__, description="Health")
-    started_at = utc_now()
+    started_at = time.monotonic()
     parts = Questions(
         {
             "database": database.ping,
@@ -55,7 +56,7 @@ def health_routes(
             "status": status,
             "service": "push-blaster",
             "timestamp": utc_now(),
-            "uptime": (utc_now() - started_at).total_seconds(),
+            "uptime": time.monotonic() - started_at,
             "automationEngine": _show_engine(report, known.get("executions")),
             "brokenAutomations": [{"file": b.name, "error": b.error} for b in broken],
             "dependencies": {
@@ -65,6 +66,7 @@ def health_routes(
             "problems": [
                 *[f"{name}: {state}" for name, state in found.items() if state != "ok"],
                 *[f"{job.automation.id}: {job.problem}" for job in report.divergent[:10]],
+                *[engine.clock_problem for engine in report.engines if engine.clock_problem],
             ],
             "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
             "responseTimeMs": round((time.monotonic() - began) * 1_000),
@@ -84,9 +86,11 @@ def _count_running(database: Database) -> int:
 
 
 def _status(found: dict[str, str], report: ClockReport, broken: tuple[BrokenFile, ...]) -> str:
-    if found["database"] != "ok" or not report.engines or report.divergent:
+    works = any(engine.clock_jump is None for engine in report.engines)
+    if found["database"] != "ok" or not works or report.divergent:
         return "critical"
-    if broken or any(state != "ok" for state in found.values()):
+    has_problem = any(engine.clock_problem for engine in report.engines)
+    if broken or has_problem or any(state != "ok" for state in found.values()):
         return "degraded"
     return "healthy"
 
@@ -96,6 +100,7 @@ def _show_engine(report: ClockReport, running: int | None) -> dict[str, Any]:
     restored_at: datetime | None = report.engines[0].started_at if report.engines else None
     return {
         "engines": [engine.id for engine in reversed(report.engines)],
+        "clocks": [_show_clock(engine) for engine in reversed(report.engines)],
         "scheduledJobsCount": len(report.jobs) - divergence,
         "expectedJobsCount": len(report.jobs),
         "divergence": divergence,
@@ -105,3 +110,18 @@ def _show_engine(report: ClockReport, running: int | None) -> dict[str, Any]:
         "activeExecutionsCount": running,
         "instanceId": report.engines[0].id if report.engines else None,
     }
+
+
+def _show_clock(engine: EngineRecord) -> dict[str, Any]:
+    """Show an engine's clock beside the database's; it `holds` while its clocks part."""
+    return {
+        "engine": engine.id,
+        "aheadSeconds": _seconds(engine.clock_ahead),
+        "uncertaintySeconds": _seconds(engine.clock_uncertainty),
+        "jumpSeconds": _seconds(engine.clock_jump),
+        "holds": engine.clock_jump is not None,
+    }
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()

@@ -64,6 +64,11 @@ def _read_clock(watch: ClockWatch) -> Iterator[Gauge]:
     report = watch.look(utc_now())
     yield _one("push_engines_alive", "Engines at work.", len(report.engines))
     yield _one("push_automations_scheduled", "Automations with a schedule.", len(report.jobs))
+    holding = sum(engine.clock_jump is not None for engine in report.engines)
+    yield _one("push_engines_holding", "Engines that hold, because their clocks part.", holding)
+    ahead = {e.id: e.clock_ahead.total_seconds() for e in report.engines if e.clock_ahead}
+    off = "How far the clock of an engine's machine is ahead of the database's."
+    yield Gauge("push_engine_clock_ahead_seconds", off, ahead, "engine")
     late = "Automations that should have begun, or been taken up, and were not."
     yield _one("push_slots_late", late, len(report.divergent))
 

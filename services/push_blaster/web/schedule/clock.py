@@ -107,8 +107,8 @@ def _add_restores(
 def _wait_for_agreement(
     look: Callable[[datetime], ClockReport], report: ClockReport
 ) -> ClockReport:
-    give_up_at = utc_now() + RESTORE_WAITS
-    while report.divergent and report.engines and utc_now() < give_up_at:
+    give_up_at = time.monotonic() + RESTORE_WAITS.total_seconds()
+    while report.divergent and report.engines and time.monotonic() < give_up_at:
         time.sleep(LOOK_S)
         report = look(utc_now())
     return report

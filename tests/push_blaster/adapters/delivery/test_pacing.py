@@ -76,3 +76,13 @@ def test_while_the_provider_fails_nobody_sends_and_a_stop_is_heard() -> None:
     clock.now += 11
     assert bucket.take(100, lambda: False) == 10
     assert bucket.describe()["breaker"] == "half_open"
+
+
+def test_while_the_clocks_part_nobody_sends_and_a_stop_is_heard() -> None:
+    parted = True
+    bucket = TokenBucket(600_000, clock=Clock(), holds=lambda: parted)
+    looks = iter([False, False, True])
+
+    assert bucket.take(100, lambda: next(looks)) == 0
+    parted = False
+    assert bucket.take(100, lambda: False) == 100

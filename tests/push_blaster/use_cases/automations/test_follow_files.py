@@ -61,8 +61,12 @@ def remove(files: AutomationFiles) -> None:
 
 def look(bench: Bench, follower: FileFollower, *after: timedelta) -> list[str]:
     """Look now and after so long each; return all that was cancelled."""
-    begin = bench.now
-    return [id_ for time in (timedelta(0), *after) for id_ in follower.look(begin + time)]
+    cancelled = []
+    for time in (timedelta(0), *after):
+        at = bench.now + time
+        follower.uptime = at.timestamp
+        cancelled += follower.look(at)
+    return cancelled
 
 
 @pytest.mark.parametrize(

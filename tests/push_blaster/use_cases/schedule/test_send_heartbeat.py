@@ -22,7 +22,7 @@ def a_heartbeat(database: Database, folder: Path, *, is_taken: bool = True) -> H
     with database.transaction() as connection:
         beat(connection, "here:1", NOON, NOON, {})
     watch = ClockWatch(AutomationFiles(folder / "automations"), database)
-    return Heartbeat(watch, lambda: is_taken)
+    return Heartbeat(watch, lambda: is_taken, uptime=lambda: 100.0)
 
 
 def test_it_is_sent_after_a_tick_and_once_a_minute(database: Database, tmp_path: Path) -> None:
@@ -30,7 +30,8 @@ def test_it_is_sent_after_a_tick_and_once_a_minute(database: Database, tmp_path:
     sent = []
 
     for second in range(12):
-        heartbeat.note_tick(NOON + second * SECOND)
+        heartbeat.uptime = lambda second=second: 100.0 + second  # type: ignore[misc]  # a default
+        heartbeat.note_tick()
         sent.append(heartbeat.send_if_due(NOON + second * SECOND))
 
     assert sent == [True, *[False] * 11]
@@ -40,8 +41,19 @@ def test_a_loop_that_runs_without_a_tick_sends_none(database: Database, tmp_path
     heartbeat = a_heartbeat(database, tmp_path)
 
     assert not heartbeat.send_if_due(NOON)
-    heartbeat.note_tick(NOON)
+    heartbeat.note_tick()
+    heartbeat.uptime = lambda: 111.0
     assert not heartbeat.send_if_due(NOON + 11 * SECOND)
+
+
+def test_a_clock_that_is_set_back_does_not_silence_it(database: Database, tmp_path: Path) -> None:
+    heartbeat = a_heartbeat(database, tmp_path)
+    heartbeat.note_tick()
+    assert heartbeat.send_if_due(NOON)
+
+    heartbeat.uptime = lambda: 161.0
+    heartbeat.note_tick()
+    assert heartbeat.send_if_due(NOON - timedelta(hours=2))
 
 
 def test_a_due_automation_that_no_engine_opened_ends_it(database: Database, tmp_path: Path) -> None:
@@ -49,14 +61,14 @@ def test_a_due_automation_that_no_engine_opened_ends_it(database: Database, tmp_
     document = complete_document(an_automation_document())
     long_ago = (NOON - timedelta(hours=1)).isoformat()
     AutomationFiles(tmp_path / "automations").create({**document, "updatedAt": long_ago})
-    heartbeat.note_tick(NOON)
+    heartbeat.note_tick()
 
     assert not heartbeat.send_if_due(NOON)
 
 
 def test_a_heartbeat_that_was_not_taken_is_sent_again(database: Database, tmp_path: Path) -> None:
     heartbeat = a_heartbeat(database, tmp_path, is_taken=False)
-    heartbeat.note_tick(NOON)
+    heartbeat.note_tick()
     assert not heartbeat.send_if_due(NOON)
 
     heartbeat.ping = lambda: True

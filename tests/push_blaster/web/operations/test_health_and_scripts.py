@@ -3,12 +3,13 @@
 import socket
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from chassis.clock import utc_now
+from chassis.clock import Comparison, utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
@@ -17,6 +18,8 @@ from tests.push_blaster.settings import settings_for
 #: Health promises an answer within two seconds; a busy machine gets a little more.
 SECONDS = 2.5
 
+MS = timedelta(milliseconds=1)
+HOUR = timedelta(hours=1)
 HEADER = '''"""Whoever was active.
 
 Name: Active users
@@ -50,6 +53,40 @@ def test_with_an_engine_and_no_cadence_health_is_degraded(
     assert body["dependencies"]["database"] == "connected"
     assert body["dependencies"]["cadence"] == "unreachable"
     assert "did not answer" in body["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("clocks", "status", "said"),
+    [
+        (Comparison(timedelta(minutes=5), MS), "degraded", "+300.0 s off the database's"),
+        (Comparison(-2 * HOUR, MS), "degraded", "-7200.0 s off the database's"),
+        (Comparison(-HOUR, MS, HOUR), "critical", "begins and sends nothing"),
+        (Comparison(MS, MS, -HOUR), "critical", "parted by -3600.0 s"),
+    ],
+)
+def test_an_engine_whose_clock_is_wrong_is_told(
+    client: FlaskClient, database: Database, clocks: Comparison, status: str, said: str
+) -> None:
+    with database.transaction() as connection:
+        beat(connection, "here:1", utc_now(), utc_now(), clocks=clocks)
+
+    body = client.get("/health").get_json()
+
+    assert body["status"] == status
+    assert any(said in problem for problem in body["problems"])
+    (shown,) = body["automationEngine"]["clocks"]
+    assert shown["aheadSeconds"] == clocks.ahead.total_seconds()
+    assert shown["holds"] is (clocks.jump is not None)
+
+
+def test_another_engine_that_works_makes_a_holding_one_less_bad(
+    client: FlaskClient, database: Database
+) -> None:
+    with database.transaction() as connection:
+        beat(connection, "holds:1", utc_now(), utc_now(), clocks=Comparison(MS, MS, HOUR))
+        beat(connection, "works:1", utc_now(), utc_now(), clocks=Comparison(MS, MS))
+
+    assert client.get("/health").get_json()["status"] == "degraded"
 
 
 def test_without_a_database_health_still_answers(tmp_path: Path) -> None:

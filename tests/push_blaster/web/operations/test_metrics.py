@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from chassis.clock import utc_now
+from chassis.clock import Comparison, utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
@@ -76,6 +76,20 @@ def test_engines_that_live_are_counted(client: FlaskClient, database: Database) 
 
     assert read(client)["push_engines_alive", ""] == 1
     assert read(client)["push_cadence_up", ""] == 0
+
+
+def test_engines_whose_clocks_are_wrong_are_counted(
+    client: FlaskClient, database: Database
+) -> None:
+    ahead, close = timedelta(minutes=5), timedelta(milliseconds=1)
+    with database.transaction() as connection:
+        beat(connection, "a:1", utc_now(), utc_now(), clocks=Comparison(ahead, close))
+        beat(connection, "b:1", utc_now(), utc_now(), clocks=Comparison(close, close, ahead))
+
+    found = read(client)
+
+    assert found["push_engine_clock_ahead_seconds", "a:1"] == 300
+    assert found["push_engines_holding", ""] == 1
 
 
 def test_without_its_database_the_web_says_so(tmp_path: Path) -> None:
