@@ -40,6 +40,7 @@ from push_blaster.web.executions.history import history_routes
 from push_blaster.web.executions.monitor import monitor_routes
 from push_blaster.web.executions.simulations import guard_deliveries
 from push_blaster.web.frame.frame import install_page_frame
+from push_blaster.web.frame.repeatable import guard_keys
 from push_blaster.web.one_off.push_logs import push_log_routes
 from push_blaster.web.one_off.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.one_off.send_push import send_push_routes
@@ -85,6 +86,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
     guard_deliveries(app, database)
     install_audit(app, database)
+    guard_keys(app, database)
     for routes in _make_routes(settings, adapters, context):
         api.register_blueprint(routes)
     install_page_frame(app)
