@@ -145,7 +145,7 @@ def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> li
     deferred = [user_id for user_id in wanted if user_id in task.left.deferred]
     with context.database.transaction() as connection:
         if not task.may_send(connection):
-            raise StepStoppedError("no leave to send any more")
+            raise StepStoppedError("sending is not permitted any more")
         variants = {message.user_id: message.variant for message in chunk}
         claimed = claim_users(connection, task.page, variants, context.clock())
         if deferred:

@@ -137,7 +137,7 @@ class ExecutionSchema(CamelSchema):
     doubted_devices = fields.Integer(
         attribute="details.doubted_devices",
         metadata={
-            "description": "Devices that the provider called dead without being believed, and that "
+            "description": "Devices that the provider called dead, that the system kept, and that "
             "nobody has marked as dead since."
         },
     )

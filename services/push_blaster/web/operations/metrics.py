@@ -87,15 +87,15 @@ def _read_database(database: Database) -> Iterator[Gauge]:
     yield Gauge("push_executions_ended", "Live executions, of 24 hours.", ended, "phase")
     yield Gauge("push_funnel_users", "Users of live pushes, of 24 hours.", funnel, "stage")
     queue = {"steps": backlog.steps, "batches": backlog.batches}
-    yield Gauge("push_queue_depth", "What is due and not done.", queue, "kind")
-    oldest = "How long the step has been due that has been due for longest."
+    yield Gauge("push_queue_depth", "Work that is due and not done.", queue, "kind")
+    oldest = "For how long the oldest due step has been due."
     yield _one("push_queue_oldest_seconds", oldest, backlog.oldest_step)
     unchecked = "Live executions that went out without their cap check, of 24 hours."
     yield _one("push_executions_uncapped", unchecked, backlog.uncapped)
     yield _one("push_sends_uncapped", "Messages that they sent.", uncapped)
     untracked = "Batches that the cadence service has not recorded."
     yield _one("push_batches_untracked", untracked, backlog.untracked)
-    yield Gauge("push_violations_open", "Findings to be seen to.", violations, "severity")
+    yield Gauge("push_violations_open", "Findings that are not resolved.", violations, "severity")
 
 
 def _one(name: str, text: str, figure: float) -> Gauge:
