@@ -140,7 +140,7 @@ def _make_routes(
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
-        health_routes(database, adapters.files, adapters.cadence, watch),
+        health_routes(database, adapters.files, adapters.cadence, watch, context.limits),
         probe_routes(
             {"database": database.ping},
             read_gauges_from(database, adapters.files, adapters.cadence, watch),
