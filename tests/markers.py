@@ -21,6 +21,7 @@ NEEDS: Final = {
     "tests/journeys/test_replicas.py": ("nginx",),
     "tests/local_stack/": ("processes",),
     "tests/push_blaster/clock/": ("slow",),
+    "tests/red_team/": ("processes",),
     "tests/regressions/test_real_processes.py": ("processes",),
     "tests/torture/test_torture.py": ("processes",),
     "tests/upgrades/": ("processes",),

@@ -23,24 +23,19 @@ import structlog
 
 from chassis.clock import CLOCK, utc_now
 from chassis.http.correlation import working_on
+from chassis.http.serving_in_thread import ServerInThread
 from chassis.postgres import Database, DatabaseAwayError, compare_clocks
 from push_blaster.adapters.audiences.script_run_table import dispatch_trials
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.adapters.executions.execution_table import dispatch_executions
-from push_blaster.adapters.executions.job_queue import (
-    CONCURRENT_LIVE,
-    CONCURRENT_TRIALS,
-    JobQueue,
-    Work,
-)
+from push_blaster.adapters.executions.job_queue import CONCURRENT_TRIALS, JobQueue, Work
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.adapters.operations.engine_table import beat, delete_engines, select_engines
 from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
 from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
-from push_blaster.domain.executions.phase import GOING_LIVE, PREPARING
-from push_blaster.engine_probes import make_engine_probes, serve_probes
+from push_blaster.engine_probes import make_engine_probes
 from push_blaster.settings import PushSettings
 from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
 from push_blaster.use_cases.automations.control_automation import Control
@@ -84,7 +79,7 @@ def run_engine(settings: PushSettings) -> None:
         probes = make_engine_probes(
             settings.tokens, context.database, metrics_open=settings.metrics_open
         )
-        serve_probes(probes, settings.host, settings.engine.metrics_port)
+        ServerInThread(probes, settings.host, settings.engine.metrics_port)
     _take_time_from(context.database, stopping)
     engine = _Engine(settings, context, adapters.files, stopping)
     code = 0
@@ -116,7 +111,6 @@ def _tune_gc() -> None:
 
 @dataclass(slots=True)
 class _Due:
-    live: list[str]
     executions: list[str]
     batches: list[BatchKey]
     trials: list[str]
@@ -145,7 +139,6 @@ class _Engine:
         self._threads = (
             settings.engine.concurrent_executions
             + settings.engine.concurrent_batches
-            + CONCURRENT_LIVE
             + CONCURRENT_TRIALS
             + 4
         )
@@ -210,9 +203,8 @@ class _Engine:
         due = await asyncio.to_thread(self._find_due)
         if due is None:
             return
-        await self._queue.dispatch_live(due.live)
-        await self._queue.dispatch_batches(due.batches)
         await self._queue.dispatch_executions(due.executions)
+        await self._queue.dispatch_batches(due.batches)
         await self._queue.dispatch_trials(due.trials)
         self._heartbeat.note_tick()
 
@@ -227,8 +219,7 @@ class _Engine:
         with self._context.database.transaction() as connection:
             again_before = now - DISPATCH_AGAIN
             return _Due(
-                live=dispatch_executions(connection, now, again_before, GOING_LIVE),
-                executions=dispatch_executions(connection, now, again_before, PREPARING),
+                executions=dispatch_executions(connection, now, again_before),
                 batches=dispatch_batches(connection, now, again_before, BATCHES_OUT),
                 trials=dispatch_trials(connection, now, again_before),
             )

@@ -1,10 +1,8 @@
 """The port of an engine for probes: whether the engine is alive, and its metrics."""
 
 from collections.abc import Mapping
-from threading import Thread
 
 from flask import Flask
-from werkzeug.serving import make_server
 
 from chassis.bearer_auth import Role
 from chassis.http.fast_json import FastJson
@@ -33,9 +31,3 @@ def make_engine_probes(
     needed = {"database": database.ping}
     api.register_blueprint(probe_routes(needed, list, metrics_open=metrics_open))
     return app
-
-
-def serve_probes(app: Flask, host: str, port: int) -> None:
-    """Serve `app` from a thread until the process ends."""
-    server = make_server(host, port, app, threaded=True)
-    Thread(target=server.serve_forever, daemon=True, name="probes").start()

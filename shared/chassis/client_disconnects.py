@@ -2,10 +2,11 @@
 
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ CHECK_EVERY_S: Final = 0.25
 
 class ClientGoneError(Exception):
     """The client has hung up, so nobody waits for the answer."""
+
+
+class SlowClientError(TimeoutError):
+    """The client sends the body of its request too slowly."""
 
 
 class _Connection(Protocol):
@@ -54,6 +59,12 @@ class RunningRequest:
 
 
 _current: ContextVar[RunningRequest | None] = ContextVar("request", default=None)
+
+
+def watch_client(environ: "WSGIEnvironment") -> Callable[[], bool]:
+    """Return a function that says whether the client of a stream has hung up."""
+    client = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    return partial(_has_hung_up, client) if client else lambda: False
 
 
 def raise_if_client_gone() -> None:

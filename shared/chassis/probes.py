@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from chassis.bearer_auth import needs_no_token
 from chassis.health import Ping, Questions
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.metrics import Gauge, write_metrics
 from chassis.service import Routes
 
@@ -44,6 +45,7 @@ def probe_routes(
         """Answer the metrics of this service for Prometheus."""
         return Response(write_metrics(read_gauges()), content_type=CONTENT_TYPE_LATEST)
 
+    of_class(RequestClass.OPEN)(read_metrics)
     view = needs_no_token(read_metrics) if metrics_open else read_metrics
     routes.route("/metrics", methods=["GET"])(view)
     return routes

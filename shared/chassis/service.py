@@ -21,7 +21,7 @@ from chassis.bearer_auth import (
     needs_no_token,
     require_token,
 )
-from chassis.client_disconnects import ClientGoneError, DisconnectWatch
+from chassis.client_disconnects import ClientGoneError, DisconnectWatch, SlowClientError
 from chassis.http.correlation import trace_requests
 from chassis.http.guesses import GuessLimit
 from chassis.http.gzip_bodies import GzipBodies
@@ -38,6 +38,7 @@ from chassis.typed_schemas import view_schema
 
 #: The status that nginx logs for this; no client reads it.
 _GONE: Final = Problem(499, "Client gone")
+_TOO_SLOW: Final = Problem(408, "Too slow")
 #: Content types that OpenAPI describes as text; all others are objects.
 _PLAIN: Final = {"text/csv", "text/plain"}
 
@@ -167,7 +168,8 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]  # likewise
     app.wsgi_app = DisconnectWatch(app.wsgi_app)  # type: ignore[method-assign]  # likewise
     app.before_request(_refuse_nul)
-    install_problem_handlers(app, {**frame.problems, ClientGoneError: _GONE})
+    own = {ClientGoneError: _GONE, SlowClientError: _TOO_SLOW}
+    install_problem_handlers(app, {**frame.problems, **own})
     return api
 
 

@@ -6,10 +6,14 @@ from typing import Any, Final
 
 from prometheus_client import multiprocess
 
+from chassis.http.request_classes import THREADS, RequestClass
 from chassis.http.shared_time import keep_time
 
-worker_class: Final = "chassis.http.health_first.HealthFirst"
-threads: Final = 8
+worker_class: Final = "chassis.http.patient_worker.PatientWorker"
+#: The threads that may need several connections to the database each; others need one, and briefly.
+threads: Final = THREADS[RequestClass.USUAL] + THREADS[RequestClass.LARGE]
+worker_connections: Final = 500
+sendfile: Final = False  # it would wait without a limit for a client that does not read
 timeout: Final = 120
 graceful_timeout: Final = 30
 loglevel: Final = "warning"

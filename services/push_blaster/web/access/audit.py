@@ -12,6 +12,7 @@ from flask import Flask, Response, request
 from chassis.bearer_auth import View, the_caller
 from chassis.clock import utc_now
 from chassis.http.correlation import request_id, shown_path
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
 from push_blaster.domain.access.audit import AuditedChange, describe
@@ -29,12 +30,13 @@ class NotAuditedError(Exception):
 
 
 def stops(*actions: str) -> Callable[[View], View]:
-    """Mark a view that stops something: it runs even if the change cannot be recorded.
+    """Mark a view that stops something: it has threads of its own, and needs no audit log to run.
 
     Shape: with `actions`, only where the body's `action` is one of them.
     """
 
     def mark(view: View) -> View:
+        of_class(RequestClass.STOP)(view)
         view.stop_actions = frozenset(actions)  # type: ignore[attr-defined]  # read by _is_stop()
         return view
 

@@ -11,6 +11,7 @@ from marshmallow import ValidationError, fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.service import Routes
 from chassis.typed_schemas import about
 from push_blaster.adapters.executions.execution_log import LogEntry
@@ -140,6 +141,7 @@ def _add_start_and_log(routes: Routes, tests: _Tests) -> None:
         return jsonify(success=True, executionId=execution.id, message=message), 202
 
     @routes.route(_ONE, methods=["GET"])
+    @of_class(RequestClass.STREAM)
     @asks_for(Role.OPERATOR)
     @routes.query
     @routes.answers(content_type="text/event-stream")

@@ -10,6 +10,7 @@ from marshmallow import validate
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema
@@ -131,6 +132,7 @@ def _add_reads(routes: Routes, database: Database) -> None:
         return read_execution(database, execution_id)
 
     @routes.route("/api/executions/<execution_id>/log", methods=["GET"])
+    @of_class(RequestClass.STREAM)
     @routes.query
     @routes.response(200, LogSchema)
     def read_log(execution_id: str, *, after: int = AFTER) -> ResponseReturnValue:

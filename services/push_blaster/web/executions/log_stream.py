@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from flask import Response
+from flask import Response, request
 
+from chassis.bearer_auth import caller_name
+from chassis.client_disconnects import watch_client
+from chassis.http.streams import StreamBudget
 from chassis.postgres import Database
 from push_blaster.adapters.executions.execution_log import LogEntry, select_log
 from push_blaster.adapters.executions.execution_view import select_execution
@@ -16,6 +19,8 @@ from push_blaster.domain.executions.execution import Execution
 #: How often a followed log is read, and how often a silent one sends a heartbeat.
 FOLLOW_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
+#: The streams of this process.
+_STREAMS: Final = StreamBudget()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,13 @@ class StreamShape:
 
 
 def stream_log(database: Database, execution_id: str, after: int, shape: StreamShape) -> Response:
-    """Answer with the log's entries after `after`, as they come, until the execution has ended."""
+    """Answer with the log's entries after `after`, as they come, until the execution has ended.
+
+    Raises: TooManyRequests, ServiceUnavailable if too many streams are open.
+    """
+    is_gone = watch_client(request.environ)
     return Response(
-        _follow(database, execution_id, after, shape),
+        _STREAMS.admit(caller_name(), _follow(database, execution_id, after, shape, is_gone)),
         mimetype="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -42,9 +51,15 @@ def sse(data: Mapping[str, Any], event_id: str | None = None) -> str:
     return f"{head}data: {orjson.dumps(data).decode()}\n\n"
 
 
-def _follow(database: Database, execution_id: str, after: int, shape: StreamShape) -> Iterator[str]:
+def _follow(
+    database: Database,
+    execution_id: str,
+    after: int,
+    shape: StreamShape,
+    is_gone: Callable[[], bool],
+) -> Iterator[str]:
     silent_since = time.monotonic()
-    while True:
+    while not is_gone():
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
             entries = select_log(connection, execution_id, after)

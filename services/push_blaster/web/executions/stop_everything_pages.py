@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_table import count_running
@@ -24,6 +25,7 @@ def stop_everything_pages(database: Database, files: AutomationFiles) -> Bluepri
     control = Control(files, database)
 
     @pages.get("/stop-everything")
+    @of_class(RequestClass.STOP)
     @asks_for(Role.OPERATOR)
     def ask() -> ResponseReturnValue:
         """Ask for confirmation, and show the executions that a stop would end."""

@@ -1,0 +1,131 @@
+"""Clients that are slow on purpose: people still stop, sign in and see the health at once."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from local_stack.embedded_postgres import EmbeddedPostgres
+from tests.journeys.stack import VIEWER, Stack, a_journey_automation, running_stack
+
+#: The promise is a second; two processors that many share get some more.
+AT_ONCE_S = 2.5
+JSON_OF_50_MB = b"Content-Type: application/json\r\nContent-Length: 52428800\r\n\r\n{"
+#: What clients send first; after that they send a byte now and then.
+SLOW = {
+    "heads of strangers": b"GET /api/executions HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+    "forms of strangers": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\ntoken=",
+    "chunks of strangers": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\n",
+    "large bodies of strangers": b"POST /api/devices HTTP/1.1\r\nHost: x\r\n" + JSON_OF_50_MB,
+    "large bodies of a viewer": b"POST /api/query-audience HTTP/1.1\r\nHost: x\r\n"
+    b"Authorization: Bearer " + VIEWER.encode() + b"\r\n" + JSON_OF_50_MB,
+    "streams of a viewer": b"GET /api/executions/%s/log HTTP/1.1\r\nHost: x\r\n"
+    b"Accept: text/event-stream\r\nAuthorization: Bearer " + VIEWER.encode() + b"\r\n\r\n",
+}
+
+
+@pytest.fixture(scope="module")
+def running(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    folder: Path = tmp_path_factory.mktemp("waiting")
+    with running_stack(postgres, folder, {"PUSH_WEB_WORKERS": "2"}) as stack:
+        yield stack
+
+
+@contextmanager
+def crowd(stack: Stack, first: bytes, size: int = 200) -> Iterator[list[socket.socket]]:
+    """Let so many clients begin a request, and send a byte now and then until the block ends."""
+    place = urlsplit(stack.push_url)
+    clients: list[socket.socket] = []
+    over = threading.Event()
+
+    def trickle() -> None:
+        while not over.wait(1):
+            for client in clients:
+                with suppress(OSError):
+                    client.send(b"x")
+
+    for _ in range(size):
+        client = socket.create_connection((place.hostname, place.port), 10)
+        client.sendall(first)
+        clients.append(client)
+    sending = threading.Thread(target=trickle)
+    sending.start()
+    time.sleep(2)  # so that the service has taken all of them
+    try:
+        yield clients
+    finally:
+        over.set()
+        sending.join()
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_beside_200_slow_clients_a_stop_health_and_signing_in_work_at_once(
+    running: Stack, kind: str
+) -> None:
+    name = kind.replace(" ", "-")
+    running.ask(
+        "POST", "/api/automation/recipes", a_journey_automation(name, parameters={"sleep": 120})
+    )
+    execution = running.ask("POST", "/api/executions", {"automationId": name})["id"]
+    first = SLOW[kind].replace(b"%s", execution.encode())
+
+    with crowd(running, first):
+        seconds = {}
+        for path, data in (
+            ("/api/health", None),
+            ("/health/live", None),
+            ("/sign-in", None),
+            ("/sign-in", {"token": "a wrong one, and long enough"}),
+            ("/api/automation/emergency-stop", {}),
+        ):
+            begun = time.monotonic()
+            answer = (
+                requests.get(running.push_url + path, timeout=30)
+                if data is None
+                else running.request("POST", path)
+                if not data
+                else requests.post(running.push_url + path, data=data, timeout=30)
+            )
+            seconds[f"{answer.status_code} {path}"] = time.monotonic() - begun
+
+    assert running.execution(execution)["phase"] == "cancelled"
+    assert max(seconds.values()) < AT_ONCE_S, seconds
+
+
+def test_a_caller_may_follow_some_streams_and_is_told_of_the_limit(running: Stack) -> None:
+    running.ask(
+        "POST",
+        "/api/automation/recipes",
+        a_journey_automation("followed", parameters={"sleep": 120}),
+    )
+    execution = running.ask("POST", "/api/executions", {"automationId": "followed"})["id"]
+    first = SLOW["streams of a viewer"].replace(b"%s", execution.encode())
+
+    with crowd(running, first, 40) as clients:
+        answers = [client.recv(4_000).decode() for client in clients]
+
+    refused = [answer for answer in answers if answer.startswith("HTTP/1.1 429 ")]
+    assert 40 - len(refused) <= 16  # eight in each of two workers
+    assert sum(answer.startswith("HTTP/1.1 200 ") for answer in answers) >= 8, sorted(answers)
+    assert all("\r\nRetry-After: 10\r\n" in answer for answer in refused)
+    assert "You follow 8 streams already" in refused[0]
+
+
+def test_a_client_that_does_not_finish_its_request_is_hung_up_on(running: Stack) -> None:
+    with crowd(running, SLOW["heads of strangers"], 3) as clients:
+        clients[0].settimeout(30)
+        answer = clients[0].recv(4_000)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
