@@ -119,7 +119,7 @@ bench-%: install
 bench-all: install $(NGINX)
 	@for name in cadence send rows engine pages stops; do $(BIN)/python -m tests.bench $$name || exit 1; done
 
-bench-send bench-rows bench-scaling: $(NGINX)
+bench-send bench-journal bench-rows bench-scaling: $(NGINX)
 bench-load: $(WRK)
 scaling load: %: bench-% # the names that they had before
 

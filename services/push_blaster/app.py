@@ -40,6 +40,7 @@ from push_blaster.web.executions.history import history_routes
 from push_blaster.web.executions.monitor import monitor_routes
 from push_blaster.web.executions.simulations import guard_deliveries
 from push_blaster.web.frame.frame import install_page_frame
+from push_blaster.web.frame.repeatable import guard_keys
 from push_blaster.web.one_off.push_logs import push_log_routes
 from push_blaster.web.one_off.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.one_off.send_push import send_push_routes
@@ -85,6 +86,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
     guard_deliveries(app, database)
     install_audit(app, database)
+    guard_keys(app, database)
     for routes in _make_routes(settings, adapters, context):
         api.register_blueprint(routes)
     install_page_frame(app)
@@ -138,7 +140,7 @@ def _make_routes(
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
-        health_routes(database, adapters.files, adapters.cadence, watch),
+        health_routes(database, adapters.files, adapters.cadence, watch, context.limits),
         probe_routes(
             {"database": database.ping},
             read_gauges_from(database, adapters.files, adapters.cadence, watch),

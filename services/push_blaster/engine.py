@@ -29,12 +29,18 @@ from push_blaster.adapters.audiences.script_run_table import dispatch_trials
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.adapters.executions.execution_table import dispatch_executions
-from push_blaster.adapters.executions.job_queue import CONCURRENT_TRIALS, JobQueue, Work
+from push_blaster.adapters.executions.job_queue import (
+    CONCURRENT_LIVE,
+    CONCURRENT_TRIALS,
+    JobQueue,
+    Work,
+)
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.adapters.operations.engine_table import beat, delete_engines, select_engines
 from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
 from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
+from push_blaster.domain.executions.phase import GOING_LIVE, PREPARING
 from push_blaster.engine_probes import make_engine_probes
 from push_blaster.settings import PushSettings
 from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
@@ -111,6 +117,7 @@ def _tune_gc() -> None:
 
 @dataclass(slots=True)
 class _Due:
+    live: list[str]
     executions: list[str]
     batches: list[BatchKey]
     trials: list[str]
@@ -139,6 +146,7 @@ class _Engine:
         self._threads = (
             settings.engine.concurrent_executions
             + settings.engine.concurrent_batches
+            + CONCURRENT_LIVE
             + CONCURRENT_TRIALS
             + 4
         )
@@ -203,8 +211,9 @@ class _Engine:
         due = await asyncio.to_thread(self._find_due)
         if due is None:
             return
-        await self._queue.dispatch_executions(due.executions)
+        await self._queue.dispatch_live(due.live)
         await self._queue.dispatch_batches(due.batches)
+        await self._queue.dispatch_executions(due.executions)
         await self._queue.dispatch_trials(due.trials)
         self._heartbeat.note_tick()
 
@@ -219,7 +228,8 @@ class _Engine:
         with self._context.database.transaction() as connection:
             again_before = now - DISPATCH_AGAIN
             return _Due(
-                executions=dispatch_executions(connection, now, again_before),
+                live=dispatch_executions(connection, now, again_before, GOING_LIVE),
+                executions=dispatch_executions(connection, now, again_before, PREPARING),
                 batches=dispatch_batches(connection, now, again_before, BATCHES_OUT),
                 trials=dispatch_trials(connection, now, again_before),
             )

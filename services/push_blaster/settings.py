@@ -209,6 +209,7 @@ def _engine(env: Env) -> EngineSettings:
                 hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),
             ),
             holdout_percent=read_percent(env, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
+            late_after=read_seconds(env, "PUSH_LATE_AFTER_SECONDS", 10),
         ),
     )
 

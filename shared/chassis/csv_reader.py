@@ -53,9 +53,19 @@ class CsvFile:
     note: str = ""
 
     def find_column(self, *names: str) -> int | None:
-        """Return the position of the first of `names` that is a column, however it is written."""
+        """Return the position of the first of `names` that is a column, however it is written.
+
+        A hyphen is as good as a space unless another column has the name without it.
+        """
         keys = [column_key(column) for column in self.columns]
-        return next((keys.index(key) for key in map(column_key, names) if key in keys), None)
+        loose = [key.replace("-", "") for key in keys]
+        places = (
+            written.index(key)
+            for key in map(column_key, names)
+            for written in (keys, loose)
+            if key in written
+        )
+        return next(places, None)
 
 
 def read_csv(file: IO[bytes], name: str) -> CsvFile:

@@ -6,7 +6,12 @@ from unicodedata import category, normalize
 
 #: Characters that no eye sees: zero-width ones, the soft hyphen, and marks of direction.
 _INVISIBLE: Final = dict.fromkeys(
-    map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2066\u2067\u2068\u2069\ufeff")
+    [
+        *(0x00AD, 0x034F, 0x061C, 0x180E, 0xFEFF),
+        *range(0x200B, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+    ]
 )
 
 

@@ -81,9 +81,7 @@ class Pool(Generic[AnyConnection]):
         """
         self.url = url
         options = {
-            "connect_timeout": max(
-                2, int(connection_timeout.total_seconds())
-            ),  # the least that libpq accepts
+            "connect_timeout": max(2, int(connection_timeout.total_seconds())),  # libpq's minimum
             "application_name": application_name,
             "keepalives_idle": 30,
             "tcp_user_timeout": 30_000,

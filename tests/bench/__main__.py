@@ -14,6 +14,7 @@ from typing import Final
 
 from tests.bench.cadence import measure_cadence
 from tests.bench.engine import measure_engine
+from tests.bench.journal import measure_journal
 from tests.bench.load import measure_load
 from tests.bench.pages import measure_pages
 from tests.bench.rows import measure_rows
@@ -42,6 +43,11 @@ MEASUREMENTS: Final = {
         "the send path beside firebase-admin; ALONE=1 leaves the others out",
         measure_send,
         {"messages": 200_000, "engines": 1, "rounds": 3, "alone": 0},
+    ),
+    "journal": Measurement(
+        "what the journal of outcomes costs: sends with and without it, in turns",
+        measure_journal,
+        {"messages": 200_000, "rounds": 5},
     ),
     "rows": Measurement(
         "one send to ROWS users: speed, memory of every process, disk",

@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import statistics
 import time
 from collections.abc import Sequence
@@ -13,10 +14,22 @@ import psutil
 import requests
 
 from chassis.clock import utc_now
+from chassis.postgres import Database
+from chassis.rows import insert_many
 from local_stack.embedded_postgres import run_postgres
 from push_blaster.adapters.automations.automation_document import complete_document
 from push_blaster.adapters.automations.json_files import write_json
-from tests.journeys.stack import TOKEN, Stack, a_journey_automation, running_stack, wait_until
+from push_blaster.adapters.executions.execution_table import NewExecution, insert_execution
+from push_blaster.domain.executions.execution import Trigger
+from push_blaster.domain.executions.modes import Mode
+from tests.journeys.stack import (
+    TOKEN,
+    Stack,
+    a_journey_automation,
+    running_stack,
+    user,
+    wait_until,
+)
 
 #: How long the engine is watched at rest, once the first look at everything is over.
 REST_S: Final = 60
@@ -28,6 +41,13 @@ AT_ONCE: Final = 100
 #: A script takes a process; slots are given this long before the first of them begins.
 AHEAD: Final = timedelta(seconds=20)
 PAGE: Final = 100
+#: Live sends at one T, the time in which they are prepared, and scripts beside them.
+LIVE_AT_ONCE: Final = 500
+PREPARED_IN: Final = timedelta(minutes=3)
+LONG_SCRIPTS: Final = 10
+SCRIPT_S: Final = 60
+#: Executions that wait while somebody stops everything.
+WAITING: Final = 3_000
 
 
 def measure_engine(folder: Path, automations: int) -> None:
@@ -46,6 +66,9 @@ def measure_engine(folder: Path, automations: int) -> None:
             begins = [AHEAD + timedelta(seconds=n / STEADY_PER_S) for n in range(_steady())]
             _measure_lateness(stack, f"{STEADY_PER_S} a second", begins)
             _measure_lateness(stack, f"{AT_ONCE} at one instant", [AHEAD] * AT_ONCE)
+            for scripts in (0, LONG_SCRIPTS):
+                _measure_live(stack, scripts)
+            _measure_emergency(stack)
 
 
 def _steady() -> int:
@@ -70,7 +93,7 @@ def _write_automations(folder: Path, automations: int) -> None:
         (folder / f"{document['id']}.json").write_text(json.dumps(document, indent=2))
 
 
-def _document(automation_id: str, schedule: dict[str, Any]) -> dict[str, Any]:
+def _document(automation_id: str, schedule: dict[str, Any], **changes: Any) -> dict[str, Any]:
     stamp = utc_now().isoformat()
     body = a_journey_automation(
         automation_id,
@@ -79,6 +102,7 @@ def _document(automation_id: str, schedule: dict[str, Any]) -> dict[str, Any]:
         schedule=schedule,
         updatedAt=stamp,
         activatedAt=stamp,
+        **changes,
     )
     return dict(complete_document(body))
 
@@ -132,16 +156,101 @@ def _measure_lateness(stack: Stack, name: str, begins: Sequence[timedelta]) -> N
     now = utc_now().replace(microsecond=0)
     prefix = f"due-{time.monotonic_ns()}"
     for number, begin in enumerate(begins):
-        document = _document(f"{prefix}-{number}", _once(now + begin + lead, lead))
-        write_json(stack.folder / "automations" / f"{document['id']}.json", document)
+        _write(stack, _document(f"{prefix}-{number}", _once(now + begin + lead, lead)))
     late = wait_until(
         lambda: _lateness(stack, prefix), lambda found: len(found) == len(begins), 300
     )
+    _show(f"slots that begin, {name} ({len(begins)})", late)
+
+
+def _write(stack: Stack, document: dict[str, Any]) -> None:
+    write_json(stack.folder / "automations" / f"{document['id']}.json", document)
+
+
+def _show(name: str, late: Sequence[float]) -> None:
     p99 = late[min(len(late) - 1, int(len(late) * 0.99))]
     print(
-        f"  slots that begin, {name} ({len(begins)}): late by p50 {statistics.median(late):.3f} s,"
-        f" p99 {p99:.3f} s, worst {late[-1]:.3f} s",
+        f"  {name}: late by p50 {statistics.median(late):.3f} s, p99 {p99:.3f} s, worst"
+        f" {late[-1]:.3f} s",
         flush=True,
+    )
+
+
+def _measure_live(stack: Stack, scripts: int) -> None:
+    """Print how late live sends at one T begin, with so many long scripts beside them."""
+    first = 1_000_000 * (scripts + 1)  # nobody is over a cap in the second run
+    _register(stack, range(first, first + LIVE_AT_ONCE))
+    at = utc_now().replace(microsecond=0) + PREPARED_IN + timedelta(seconds=1)
+    prefix = f"live-{time.monotonic_ns()}"
+    schedule = _once(at, PREPARED_IN + timedelta(minutes=1))
+    for number in range(LIVE_AT_ONCE):
+        audience = {"manualUserIds": [user(first + number)]}
+        _write(stack, _document(f"{prefix}-{number}", schedule, audienceCriteria=audience))
+    lead = timedelta(hours=1)
+    schedule = _once(at - timedelta(seconds=20) + lead, lead)
+    for number in range(scripts):
+        slow = {"users": 1, "first": 10_000 + number, "sleep": SCRIPT_S}
+        _write(stack, _document(f"long-{prefix}-{number}", schedule, parameters=slow))
+    late = wait_until(
+        lambda: [float(seconds) for (seconds,) in stack.ledger(_LIVE_LATENESS, f"{prefix}-%")],
+        lambda found: len(found) == LIVE_AT_ONCE,
+        PREPARED_IN.total_seconds() + 300,
+        1.0,
+    )
+    _show(f"live sends, {LIVE_AT_ONCE} at one T, {scripts} long scripts beside them", late)
+
+
+def _register(stack: Stack, users: range) -> None:
+    database = Database(stack.database_url, max_connections=1)
+    with database.transaction() as connection:
+        insert_many(
+            connection,
+            "INSERT INTO devices (token, user_id, created_at, last_seen_at) VALUES %s",
+            [(f"bench-{n}", user(n), utc_now(), utc_now()) for n in users],
+        )
+    database.close()
+
+
+#: From T to the claim of the first message of each execution, which is handed over at once.
+_LIVE_LATENESS: Final = """
+    SELECT extract(epoch FROM min(d.claimed_at) - e.slot)
+      FROM executions e
+      JOIN deliveries d ON d.execution_id = e.id
+     WHERE e.automation_id LIKE %s
+     GROUP BY e.id, e.slot
+     ORDER BY 1
+"""
+
+
+def _measure_emergency(stack: Stack) -> None:
+    """Print how long an emergency stop of many waiting executions takes."""
+    stack.engines[0].send_signal(signal.SIGSTOP)
+    database, at = Database(stack.database_url, max_connections=1), utc_now() + timedelta(hours=1)
+    schedule = _once(at, timedelta(hours=2))
+    documents = [_document(f"waits-{number}", schedule) for number in range(WAITING)]
+    for document in documents:
+        _write(stack, document)
+    with database.transaction() as connection:
+        for document in documents:
+            insert_execution(connection, _waiting(document, at), utc_now())
+    database.close()
+    _get(stack, f"/api/automation/recipes?limit={PAGE}")
+    begun = time.perf_counter()
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    requests.post(f"{stack.push_url}/api/automation/emergency-stop", headers=headers, timeout=300)
+    took = time.perf_counter() - begun
+    left = stack.ledger("SELECT count(*) FROM executions WHERE ended_at IS NULL")[0][0]
+    print(f"  emergency stop of {WAITING:,} waiting executions: {took:.2f} s, {left} left")
+
+
+def _waiting(document: dict[str, Any], at: datetime) -> NewExecution:
+    return NewExecution(
+        id=f"{document['id']}@{at:%Y%m%dT%H%M%SZ}",
+        document=document,
+        mode=Mode.LIVE,
+        trigger=Trigger.SCHEDULE,
+        slot=at,
+        begins_at=utc_now(),
     )
 
 

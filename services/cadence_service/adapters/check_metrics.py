@@ -5,5 +5,5 @@ from typing import Final
 from prometheus_client import Counter
 
 FAILED_OPEN: Final = Counter(
-    "cadence_failed_open", "Questions that were answered by letting everybody through."
+    "cadence_failed_open", "Cap checks that failed open: every user was let through."
 )

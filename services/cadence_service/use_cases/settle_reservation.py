@@ -122,7 +122,7 @@ def extend_reservation(connection: BulkConnection, key: str, ttl: timedelta) -> 
     if extended is None:
         reservation = find_reservation(connection, key)
         raise ReservationEndedError(
-            f"The reservation {key!r} is {reservation.state}; it holds nothing any more. "
+            f"The reservation {key!r} is {reservation.state}; it has no slots any more. "
             "Ask /filter-audience again."
         )
     return extended

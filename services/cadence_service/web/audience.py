@@ -40,7 +40,7 @@ _BODY_DOC: Final = {
 
 def audience_routes(database: BulkDatabase) -> Routes:
     """Return the route that filters an audience."""
-    routes = Routes("audience", __name__, description="Whom a push may go to")
+    routes = Routes("audience", __name__, description="Users who may get a push")
 
     def post_octets() -> ResponseReturnValue:
         question = CompactFilterSchema().load(request.args.to_dict())

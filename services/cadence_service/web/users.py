@@ -23,7 +23,7 @@ class UserCadence:
 
 def user_routes(database: BulkDatabase) -> Routes:
     """Return the route about one user."""
-    routes = Routes("users", __name__, description="How cadence stands with one user")
+    routes = Routes("users", __name__, description="The caps of one user")
 
     @routes.route("/users/<uuid:user_id>/cadence", methods=["GET"])
     @routes.query

@@ -9,7 +9,7 @@ from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_one, fetch_value, insert_many
 from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.domain.audiences.audience import Batch
-from push_blaster.domain.delivery.ledger import BatchKey
+from push_blaster.domain.delivery.ledger import BatchKey, LedgerPage
 from push_blaster.domain.delivery.rate_limit import PER_BATCH
 
 _WHICH: Final = "execution_id = %(execution_id)s AND position = %(position)s AND batch = %(number)s"
@@ -158,6 +158,20 @@ def add_to_tally(connection: Connection, batch: TakenBatch, tally: Tally) -> Tal
     """
     whole = fetch_one(connection, sql, values, make=Tally)
     return whole or Tally(0, 0)
+
+
+def note_first_message(connection: Connection, page: LedgerPage, at: datetime) -> bool:
+    """Note when the first message of a push went to the provider; False if another one did."""
+    noted = execute(
+        connection,
+        """
+        UPDATE execution_pushes SET first_message_at = %(at)s
+         WHERE execution_id = %(execution_id)s AND position = %(position)s
+           AND first_message_at IS NULL
+        """,
+        {**page._asdict(), "at": at},
+    )
+    return noted == 1
 
 
 def finish_batch(

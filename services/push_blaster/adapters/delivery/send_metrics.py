@@ -18,6 +18,12 @@ CAP_CHECKS: Final = prometheus_client.Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
 )
 
+LATENESS: Final = prometheus_client.Histogram(
+    "push_live_lateness_seconds",
+    "How long after the planned instant the first message of a live push went to the provider.",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 300, 1800),
+)
+
 
 def count_outcomes(deliveries: Iterable[Delivery]) -> None:
     """Count the outcomes of messages."""

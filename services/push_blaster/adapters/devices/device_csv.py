@@ -1,7 +1,7 @@
 """Devices of a CSV or a list, one by one: valid devices, and refused devices with the reasons."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any, Final
 
@@ -74,10 +74,9 @@ def read_devices(
 
 
 def _find_columns(file: CsvFile) -> dict[str, int]:
-    """Return the position of each field's column; a hyphen in a name counts as a space."""
-    loose = replace(file, columns=tuple(column.replace("-", " ") for column in file.columns))
-    positions = {field: loose.find_column(*names) for field, names in NAMES.items()}
-    tokens = {loose.find_column(token_name) for token_name in NAMES["token"]} - {None}
+    """Return the position of each field's column."""
+    positions = {field: file.find_column(*names) for field, names in NAMES.items()}
+    tokens = {file.find_column(token_name) for token_name in NAMES["token"]} - {None}
     for column, is_clear in (
         ("token", len(tokens) == 1),
         ("user_id", positions["userId"] is not None),

@@ -215,8 +215,13 @@ def lock_automation(connection: Connection, automation_id: str) -> None:
     execute(connection, "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (automation_id,))
 
 
-def dispatch_executions(connection: Connection, now: datetime, again_before: datetime) -> list[str]:
-    """Return the ids of executions whose step is due, and mark them as dispatched.
+def dispatch_executions(
+    connection: Connection,
+    now: datetime,
+    again_before: datetime,
+    phases: Collection[Phase] = tuple(Phase),
+) -> list[str]:
+    """Return the ids of executions in `phases` whose step is due, and mark them as dispatched.
 
     Units: a step dispatched before `again_before` and still due is dispatched again.
     An execution in a phase or mode that this version does not know is left to a newer engine.
@@ -238,7 +243,7 @@ def dispatch_executions(connection: Connection, now: datetime, again_before: dat
     due = fetch_all(
         connection,
         sql,
-        {"now": now, "again_before": again_before, "phases": list(Phase), "modes": list(Mode)},
+        {"now": now, "again_before": again_before, "phases": list(phases), "modes": list(Mode)},
     )
     return [execution_id for _, execution_id in sorted(due)]
 

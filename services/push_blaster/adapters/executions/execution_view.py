@@ -311,7 +311,8 @@ _AUDIENCE: Final = {
 }
 _PUSH_COLUMNS: Final = ", ".join(
     [
-        *("execution_id", "position", "status", "due_at", "started_at", "ended_at", "funnel"),
+        *("execution_id", "position", "status", "due_at", "started_at", "first_message_at"),
+        *("ended_at", "funnel"),
         *("forecast", "audience_check", *_AUDIENCE.values()),
     ]
 )

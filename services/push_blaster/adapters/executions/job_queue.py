@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 import procrastinate
@@ -21,10 +22,15 @@ GRACE_S: Final = 3.0
 
 ADVANCE: Final = "advance_execution"
 SEND_BATCH: Final = "send_batch"
+ADVANCE_LIVE: Final = "advance_live"
 RUN_TRIAL: Final = "run_trial"
 EXECUTIONS: Final = "executions"
+LIVE: Final = "live"
 BATCHES: Final = "batches"
 TRIALS: Final = "trials"
+#: How many workers take the steps of live sends, and how many executions one job has at most.
+CONCURRENT_LIVE: Final = 8
+PER_JOB: Final = 10
 #: How many trials of scripts run at once.
 CONCURRENT_TRIALS: Final = 2
 
@@ -64,12 +70,31 @@ class JobQueue:
         self.in_hand = JobsInHand()
         self._app = procrastinate.App(connector=make_connector(database_url))
         self._app.task(name=ADVANCE, queue=EXECUTIONS)(work.advance)
+        self._app.task(name=ADVANCE_LIVE, queue=LIVE)(self._advance_live)
         self._app.task(name=SEND_BATCH, queue=BATCHES)(work.send_batch)
         self._app.task(name=RUN_TRIAL, queue=TRIALS)(work.run_trial)
 
     def opened(self) -> Any:
         """Return the context in which the queue may be used."""
         return self._app.open_async()
+
+    def _advance_live(self, execution_ids: Sequence[str]) -> None:
+        for execution_id in execution_ids:
+            self._work.advance(execution_id)
+
+    async def dispatch_live(self, execution_ids: Sequence[str]) -> None:
+        """Give due steps of live sends to workers that prepare nothing; one statement for all.
+
+        These jobs have no lock: the fence of an execution keeps a second worker from its step.
+        """
+        size = min(PER_JOB, ceil(len(execution_ids) / CONCURRENT_LIVE)) or 1
+        task = self._app.configure_task(ADVANCE_LIVE, queue=LIVE)
+        jobs = [
+            task.make_new_job(execution_ids=list(execution_ids[first : first + size]))
+            for first in range(0, len(execution_ids), size)
+        ]
+        if jobs:
+            await self._app.job_manager.batch_defer_jobs_async(jobs)
 
     async def dispatch_executions(self, execution_ids: Sequence[str]) -> None:
         """Give the due step of each execution to a worker; an execution runs one step at a time."""
@@ -127,6 +152,7 @@ class JobQueue:
         """Run the workers until `stop`; after a fault of the database, start them again."""
         workers = [
             self._keep_working(stop, EXECUTIONS, self._work.concurrent_executions),
+            self._keep_working(stop, LIVE, CONCURRENT_LIVE),
             self._keep_working(stop, BATCHES, self._work.concurrent_batches),
             self._keep_working(stop, TRIALS, CONCURRENT_TRIALS),
         ]

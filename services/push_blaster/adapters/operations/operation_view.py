@@ -130,6 +130,28 @@ def select_backlog(connection: Connection, now: datetime, since: datetime) -> Ba
     return backlog or Backlog(steps=0, oldest_step=0.0, batches=0, untracked=0, uncapped=0)
 
 
+def select_lateness(connection: Connection, now: datetime, since: datetime) -> float:
+    """Return how many seconds the latest live push since then began after its planned instant.
+
+    A live send that is due and has not begun counts with the time that it is late now.
+    """
+    late: float = fetch_value(
+        connection,
+        """
+        SELECT greatest(0,
+               (SELECT max(extract(epoch FROM p.first_message_at - p.due_at))
+                  FROM execution_pushes p
+                  JOIN executions e ON e.id = p.execution_id AND e.mode = 'live'
+                 WHERE p.first_message_at >= %(since)s),
+               (SELECT max(extract(epoch FROM %(now)s - due_at)) FROM executions
+                 WHERE due_at <= %(now)s AND mode = 'live' AND phase = 'cancellation_window')
+               )::float
+        """,
+        {"now": now, "since": since},
+    )
+    return late
+
+
 def sum_uncapped(connection: Connection, since: datetime) -> int:
     """Return how many messages unchecked executions have sent since then."""
     sql = """

@@ -43,8 +43,8 @@ def draft_push(raw: Mapping[str, Any], window: timedelta) -> Draft:
         deep_link=str(raw.get("deepLink") or ""),
     )
     findings.append(
-        "It has no layer; it gets layer 1, as the original did, which no cap holds back. Set "
-        "layerId if caps are to count."
+        "The push has no layer and gets layer 1, as in the original; no cap applies to it. Set "
+        "layerId if caps should apply."
     )
     findings += _judge_criteria(criteria)
     return Draft(write_document(push, window), findings)
@@ -77,8 +77,8 @@ def _judge_criteria(criteria: Mapping[str, Any]) -> list[str]:
         return [f"{len(bad)} of its {len(users)} manualUserIds are no user ids: {bad[:3]}."]
     if not users:
         return [
-            "It names no users but filters: the script of PUSH_FILTER_SCRIPT, or customScript, has "
-            "to find them before it can be scheduled."
+            "The push has filters instead of users: the script of PUSH_FILTER_SCRIPT, or "
+            "customScript, must find the users before the push can be scheduled."
         ]
     return []
 

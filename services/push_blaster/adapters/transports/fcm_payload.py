@@ -136,7 +136,8 @@ def _blames_token(error: Mapping[str, Any]) -> bool:
 def _find_code(error: Mapping[str, Any]) -> str | None:
     for detail in _mappings(error.get("details")):
         if detail.get("@type") == _FCM_ERROR:
-            return str(detail.get("errorCode"))
+            error_code = detail.get("errorCode")
+            return error_code if isinstance(error_code, str) else None
     return None
 
 

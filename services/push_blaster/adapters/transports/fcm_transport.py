@@ -159,8 +159,9 @@ class _Sending:
 
     def _judge(self, answer: Answer) -> Delivery | None:
         """Return the outcome of a message, or None if its request is tried again."""
-        if answer.is_cut_off or answer.fault:
+        if answer.is_cut_off or (answer.fault and answer.status < 200):
             return self._judge_silence(answer)
+        # An answer that broke off is judged by what came of it.
         judged = read_answer(answer.status, answer.body)
         if judged.meaning is Advice.RENEW_TOKEN:
             return self._renew(answer.request, judged)

@@ -16,6 +16,8 @@ from push_blaster.domain.devices.device import Network, may_reach
 #: Connections to one host.
 CONNECTIONS: Final = 8
 LOOK_S: Final = 0.05
+#: The headers of an answer that are read.
+HEADERS: Final = frozenset({"location", "retry-after"})
 #: How much of an answer's body is read, so that the connection can be used again.
 MAX_ANSWER: Final = 65_536
 
@@ -57,9 +59,12 @@ class Attempt:
     _answer_size: int = 0
 
     def read_header(self, line: bytes) -> None:
-        """Take one header line of the answer."""
+        """Take one header line; an interim answer (1xx) leaves no headers to the final one."""
         name, _, value = line.decode("latin-1").partition(":")
-        self.headers[name.strip().lower()] = value.strip()
+        if name.startswith("HTTP/"):
+            self.headers.clear()
+        elif (name := name.strip().lower()) in HEADERS:
+            self.headers[name] = value.strip()
 
     def read_body(self, part: bytes) -> int | None:
         """Take a part of the answer's body; a result other than None ends the answer."""

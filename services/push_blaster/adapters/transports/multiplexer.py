@@ -22,6 +22,8 @@ STREAMS: Final = 100
 #: How many requests may be in flight; the others wait until a stream is free.
 WINDOW: Final = CONNECTIONS * STREAMS
 CONNECT_TIMEOUT_S: Final = 10
+#: An answer with a longer body, in bytes, is broken off.
+MAX_ANSWER: Final = 65_536
 #: How long answers gather before they are read: a thread woken for each would cost four times more.
 TICK_S: Final = 0.005
 #: How long an idle thread waits for work before it checks whether it should end.
@@ -33,7 +35,8 @@ class Answer:
     """The answer to a request, or the fault in its place.
 
     Shape: `fault` is libcurl's code; then `has_begun` says whether a part of the request may have
-    left. `is_cut_off` says that the caller had stopped waiting.
+    left, and `status` is 0 unless the answer broke off after its status. `is_cut_off` says that the
+    caller had stopped waiting.
     Units: `retry_after_s` is 0 if the answer has no `Retry-After`.
     """
 
@@ -126,6 +129,7 @@ class Multiplexer:
         # by itself if the connection broke before the answer.
         handle.setopt(pycurl.READFUNCTION, flight.read)
         handle.setopt(pycurl.WRITEFUNCTION, flight.pieces.append)
+        handle.setopt(pycurl.MAXFILESIZE, MAX_ANSWER)
         if self._ca_file:
             handle.setopt(pycurl.CAINFO, str(self._ca_file))
         return handle
@@ -219,19 +223,20 @@ class _Loop:
         left = 1
         while left:
             left, done, failed = self._multi.info_read(WINDOW)
-            for handle in done:
-                status = handle.getinfo(pycurl.RESPONSE_CODE)
-                pause = (
-                    0.0 if status == 200 else min(handle.getinfo(pycurl.RETRY_AFTER), MAX_PAUSE_S)
-                )
-                flight = self._end(handle)
-                body = b"".join(flight.pieces)
-                found.append((flight.call, Answer(flight.request, status, body, pause)))
+            found.extend(self._read_answer(handle) for handle in done)
             for handle, fault, text in failed:
-                flight = self._end(handle)
-                answer = Answer(flight.request, fault=fault, text=text, has_begun=flight.has_begun)
-                found.append((flight.call, answer))
+                call, answer = self._read_answer(handle)
+                answer.fault, answer.text = fault, text
+                found.append((call, answer))
         return found
+
+    def _read_answer(self, handle: Any) -> tuple[Call, Answer]:
+        status = handle.getinfo(pycurl.RESPONSE_CODE)
+        pause = 0.0 if status == 200 else min(handle.getinfo(pycurl.RETRY_AFTER), MAX_PAUSE_S)
+        flight = self._end(handle)
+        body = b"".join(flight.pieces)
+        answer = Answer(flight.request, status, body, pause, has_begun=flight.has_begun)
+        return flight.call, answer
 
     def _give_answers(self, found: list[tuple[Call, Answer]]) -> None:
         by_call: dict[Call, list[Answer]] = {}

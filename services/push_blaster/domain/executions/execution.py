@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from push_blaster.domain.automations.automation import Automation
@@ -66,11 +66,19 @@ class PushProgress:
     status: PushStatus
     due_at: datetime | None = None
     started_at: datetime | None = None
+    first_message_at: datetime | None = None
     ended_at: datetime | None = None
     audience: PushAudience | None = None
     funnel: Funnel | None = None
     forecast: Mapping[str, object] | None = None
     audience_check: Mapping[str, object] | None = None
+
+    @property
+    def lateness(self) -> timedelta | None:
+        """Return how long after its planned instant the first message went to the provider."""
+        if self.first_message_at is None or self.due_at is None:
+            return None
+        return self.first_message_at - self.due_at
 
     def read_funnel(self, counts: LedgerCounts | None) -> Funnel:
         """Return the funnel that was kept when the push ended, else the present one."""

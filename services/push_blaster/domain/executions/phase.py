@@ -27,5 +27,11 @@ ENDED: Final = frozenset(
 #: The phases of an execution that has not ended.
 RUNNING: Final = frozenset(Phase) - ENDED
 
+#: The phases whose steps are short and must begin on time: from the window to the last message.
+GOING_LIVE: Final = frozenset({Phase.CANCELLATION_WINDOW, Phase.LIVE_EXECUTION})
+
+#: The phases in which an execution is prepared, which may take minutes.
+PREPARING: Final = RUNNING - GOING_LIVE
+
 #: The phases before the live send, in which a cancel stops everything.
 BEFORE_LIVE: Final = RUNNING - {Phase.LIVE_EXECUTION}

@@ -23,6 +23,7 @@ class ViolationType(StrEnum):
     FAILURE_RATE_EXCEEDED = "failure_rate_exceeded"
     EXECUTION_TIMEOUT = "execution_timeout"
     MANY_DEAD_DEVICES = "many_dead_devices"
+    LIVE_SEND_LATE = "live_send_late"
 
 
 class Severity(StrEnum):

@@ -163,7 +163,7 @@ def _no_audience(automation: Automation) -> Iterator[Finding]:
     if automation.script_id is None and not has_users:
         yield Finding(
             FindingKind.NO_AUDIENCE,
-            "The automation has no audience: audienceCriteria.customScript.scriptId is missing. "
+            "audienceCriteria.customScript.scriptId is missing, so there is no audience. "
             "Choose a script, name users, or upload a file.",
         )
 

@@ -52,7 +52,7 @@ def ask_cadence(
     if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
         raise StepFailedError(
             f"Cadence could not be checked ({verdict.reason}), and the automation's failPolicy "
-            "is closed: no user gets a push unchecked. Mend the cadence service and run again."
+            "is closed: no user gets a push unchecked. Repair the cadence service and run again."
         )
     _mark(context, execution, page.position, verdict.reason or "it failed open")
     return verdict

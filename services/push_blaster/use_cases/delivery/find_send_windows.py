@@ -56,6 +56,11 @@ def find_send_windows(
     return windows
 
 
+def has_send_windows(context: StepContext, execution: Execution, position: int) -> bool:
+    """Return whether a push waits for times of its users' own."""
+    return _find_preferences(context.limits, execution, position) is not None
+
+
 _WHY: Final[Mapping[LedgerState, str]] = {
     LedgerState.QUIET_HOURS: "quiet hours in {zone}",
     LedgerState.LOCAL_TIME_PASSED: "the push's time has passed in {zone}",

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -59,6 +60,7 @@ from push_blaster.use_cases.context import (
 )
 from push_blaster.use_cases.delivery.choose_receivers import PageSnapshot, choose_receivers
 from push_blaster.use_cases.delivery.mark_dead_devices import judge_devices
+from push_blaster.use_cases.delivery.note_lateness import note_lateness
 from push_blaster.use_cases.delivery.personalise import personalise
 from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
 from push_blaster.use_cases.delivery.send_messages import (
@@ -135,6 +137,7 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         should_stop=should_stop,
         resend_in_doubt=resend,
         keep_slots=ReservedSlots(context, execution, keys, is_new=snapshot.is_first).keep,
+        note_begin=partial(note_lateness, context, execution, page),
         tally=lambda outcomes: _tally(context.database, execution, batch, outcomes),
         left=left,
     )

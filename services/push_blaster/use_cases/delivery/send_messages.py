@@ -63,8 +63,9 @@ class SendTask:
     """The ledger page under which messages are sent, and the conditions of the send.
 
     Shape: `may_send` holds the permission to send until its transaction ends; `keep_slots` is
-    called before every claim, so that a slow send keeps its reserved slots; `tally` is called after
-    it with the outcomes, and may raise StepFailedError.
+    called before every claim, so that a slow send keeps its reserved slots; `note_begin` and
+    `tally` are called after it, with the instant at which its messages went out and with their
+    outcomes; `tally` may raise StepFailedError.
     """
 
     page: LedgerPage
@@ -72,6 +73,7 @@ class SendTask:
     should_stop: Callable[[], bool]
     keep_slots: Callable[[], None] = lambda: None
     tally: Callable[[Counter[Outcome]], None] = lambda _: None
+    note_begin: Callable[[datetime], None] = lambda _: None
     resend_in_doubt: bool = True
     left: Unfinished = Unfinished()
 
@@ -93,7 +95,11 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
             task.keep_slots()
             claimed = _claim(context, task, chunk)
             _check_not_stopped(context, task.page, recorder, claimed)
-            task.tally(_send_claimed(context, task, recorder, claimed))
+            begun_at = context.clock()
+            outcomes = _send_claimed(context, task, recorder, claimed)
+            if claimed:
+                task.note_begin(begun_at)
+            task.tally(outcomes)
             if task.should_stop():
                 raise StepStoppedError("stopped between messages")
     finally:
@@ -145,7 +151,7 @@ def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> li
     deferred = [user_id for user_id in wanted if user_id in task.left.deferred]
     with context.database.transaction() as connection:
         if not task.may_send(connection):
-            raise StepStoppedError("no leave to send any more")
+            raise StepStoppedError("sending is not permitted any more")
         variants = {message.user_id: message.variant for message in chunk}
         claimed = claim_users(connection, task.page, variants, context.clock())
         if deferred:

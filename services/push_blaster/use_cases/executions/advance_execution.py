@@ -1,4 +1,4 @@
-"""Move one execution forward by at most one step."""
+"""Move one execution forward: by the step that is due, and by the short steps after it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -57,12 +57,17 @@ STEPS: Final[Mapping[Step, RunStep]] = {
     Step.COMPLETE: complete,
 }
 
+#: The steps that are taken at once after another step.
+SHORT_STEPS: Final = frozenset({Step.START_PUSH, Step.COMPLETE})
+
 #: Unexpected errors in a row after which an execution is given up.
 MAX_FAILURES: Final = 3
 
 
 def advance_execution(context: SendContext, execution_id: str) -> bool:
-    """Run the step that is due and save its result; return whether there was such a step.
+    """Run the step that is due and save its result; then the short steps that follow at once.
+
+    Returns whether a step was due.
 
     A step that is killed runs again from its beginning: each is safe to repeat.
     """
@@ -76,11 +81,20 @@ def advance_execution(context: SendContext, execution_id: str) -> bool:
     if execution is None or step is None:
         return False
     try:
-        after = _run(context, execution, step)
-        _save(context, execution, after)
+        while step:
+            after = _run(context, execution, step)
+            _save(context, execution, after)
+            execution, step = after, _find_short_step(after, step, context.clock())
     except (StepStoppedError, FencedError) as stopped:
         log.info("step_given_up", execution=execution_id, step=step, reason=str(stopped))
     return True
+
+
+def _find_short_step(execution: Execution, done: Step, now: datetime) -> Step | None:
+    """Return the step that follows at once and takes no time, so that no other worker is needed."""
+    following = find_due_step(execution, now)
+    is_short = following in SHORT_STEPS and following is not done and not execution.failures
+    return following if is_short else None
 
 
 def _run(context: SendContext, execution: Execution, step: Step) -> Execution:

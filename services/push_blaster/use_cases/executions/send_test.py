@@ -84,8 +84,8 @@ def _window(context: StepContext, execution: Execution) -> timedelta:
     if own >= minimum or is_free:
         return own
     text = (
-        f"The window of {own.total_seconds():g} s is made {minimum.total_seconds():g} s "
-        "(PUSH_MIN_CANCELLATION_WINDOW_SECONDS)."
+        f"The cancellation window takes {minimum.total_seconds():g} s instead of "
+        f"{own.total_seconds():g} s (PUSH_MIN_CANCELLATION_WINDOW_SECONDS)."
     )
     note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)
     return minimum

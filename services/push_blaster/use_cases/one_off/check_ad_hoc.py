@@ -56,12 +56,12 @@ def check_ad_hoc(asked: AdHocRequest, limits: Limits) -> int:
     """Return the layer of a push that can be sent; BadAdHocPushError names the first fault."""
     for name, text in (("title", asked.title), ("body", asked.body)):
         if not text.strip():
-            raise BadAdHocPushError(name, "is missing; say what the message says.")
+            raise BadAdHocPushError(name, "is missing; write the text of the message.")
     fault = limits.links.find_fault_as_written(asked.deep_link)
     if fault:
         raise BadAdHocPushError("deepLink", f"{fault}.")
     if asked.layer_id is None or asked.layer_id not in LAYERS:
-        raise BadAdHocPushError("layerId", "is missing, or none of the layers 1 to 5.")
+        raise BadAdHocPushError("layerId", "is missing, or is not a layer from 1 to 5.")
     _check_source(asked, limits)
     _check_placeholders(asked, _read_columns(asked))
     return asked.layer_id

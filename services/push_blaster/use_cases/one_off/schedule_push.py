@@ -48,9 +48,9 @@ _STATUS: Final[Mapping[PushState, Mapping[str, Any]]] = {
 }
 
 NO_SOURCE: Final = (
-    "audienceCriteria says of nobody who it is: name users in manualUserIds, or a script of "
-    "GET /api/scripts in customScript.scriptId. Filters alone need a script of yours that is given "
-    "them: set PUSH_FILTER_SCRIPT to its id."
+    "audienceCriteria finds no users: name users in manualUserIds, or a script of GET /api/scripts "
+    "in customScript.scriptId. Filters need a script of yours that uses them: set "
+    "PUSH_FILTER_SCRIPT to its id."
 )
 
 
@@ -124,9 +124,7 @@ class ScheduledPushes:
         if before.state is PushState.SENT:
             return _stay_sent(before, changes, state)
         if state is PushState.SENT:
-            raise BadScheduledPushError(
-                "status: 'sent' is what sending makes of it; nobody sets it."
-            )
+            raise BadScheduledPushError("status: only the system sets 'sent'; leave it out.")
         if before.is_running:
             return self._cancel_running(before, changes, state, now)
         push = replace(before.push, **changes)
@@ -165,7 +163,7 @@ class ScheduledPushes:
         with self.context.database.transaction() as connection:
             if select_runs(connection, [_execution_of(push)]):
                 raise PushHasBegunError(
-                    "What became of this scheduledFor is decided; choose another instant."
+                    "The system has decided about this scheduledFor; choose another instant."
                 )
         complete = replace(push, criteria=choose_source(push.criteria, self.filter_script))
         automation = read_draft(write_document(complete, self.context.limits.min_window), now)
@@ -243,7 +241,7 @@ def _stay_sent(
 ) -> ScheduledPushStatus:
     if changes or state is not PushState.SENT:
         raise AlreadySentError(
-            f"The push {before.push.id!r} has been sent; nothing of it can be changed."
+            f"The push {before.push.id!r} has been sent; it cannot be changed any more."
         )
     return before
 

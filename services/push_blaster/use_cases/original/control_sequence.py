@@ -51,7 +51,7 @@ def control_sequence(
         execution = select_execution(connection, execution_id)
     if action is SequenceAction.PAUSE:
         raise CannotPauseError(
-            f"{execution_id!r} cannot be paused: what was tested would grow stale. Cancel it, and "
+            f"{execution_id!r} cannot be paused: its test would be out of date. Cancel it, and "
             "start another one later; to keep later slots from beginning, pause the automation "
             '(POST /api/automation/control with the action "pause").'
         )

@@ -73,7 +73,7 @@ PreviewAnswerSchema = object_schema(
 
 def preview_routes(context: WebContext) -> Routes:
     """Return the routes that preview messages; they send nothing, but show users' data."""
-    routes = Routes("previews", __name__, description="What messages would say")
+    routes = Routes("previews", __name__, description="Previews of messages")
 
     def preview(
         automation: Automation, user_ids: Sequence[UUID] | None, limit: int

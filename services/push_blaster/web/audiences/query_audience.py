@@ -36,7 +36,7 @@ class QueryAudienceSchema(CamelSchema):
 
 def query_audience_routes() -> Routes:
     """Return the route that splits an audience."""
-    routes = Routes("query_audience", __name__, description="Audiences, cut into parts")
+    routes = Routes("query_audience", __name__, description="Audiences, split into parts")
 
     @routes.route("/api/query-audience", methods=["POST"])
     @asks_for(Role.VIEWER, simulates=True)

@@ -49,7 +49,7 @@ RecipeListSchema = envelope_schema(
     "RecipeList", (AutomationSchema,), broken=(BrokenFileSchema,), total=int, next=str | None
 )
 LIMIT: Final[Any] = about(
-    None, validate=validate.Range(min=1), description="so many at most; default: all"
+    None, validate=validate.Range(min=1), description="the largest number; default: all"
 )
 FOLLOWS: Final[Any] = about(
     "", description="only those whose id follows this one: the last page's `next`"

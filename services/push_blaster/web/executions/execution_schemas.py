@@ -71,6 +71,16 @@ class ExecutionPushSchema(CamelSchema):
     status = fields.String(attribute="progress.status")
     due_at = fields.AwareDateTime(attribute="progress.due_at", allow_none=True)
     started_at = fields.AwareDateTime(attribute="progress.started_at", allow_none=True)
+    first_message_at = fields.AwareDateTime(
+        attribute="progress.first_message_at",
+        allow_none=True,
+        metadata={"description": "When the first message went to the provider."},
+    )
+    late_seconds = fields.TimeDelta(
+        attribute="progress.lateness",
+        allow_none=True,
+        metadata={"description": "How long after dueAt that was.", "type": "number"},
+    )
     ended_at = fields.AwareDateTime(attribute="progress.ended_at", allow_none=True)
     audience_name = fields.String(attribute="push.audience_name")
     source_file = fields.String(
@@ -137,7 +147,7 @@ class ExecutionSchema(CamelSchema):
     doubted_devices = fields.Integer(
         attribute="details.doubted_devices",
         metadata={
-            "description": "Devices that the provider called dead without being believed, and that "
+            "description": "Devices that the provider called dead, that the system kept, and that "
             "nobody has marked as dead since."
         },
     )

@@ -41,7 +41,9 @@ VIEWS: Final = ("overview", "violations", "executions", "health")
 
 def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
     """Return the routes that watch over automations; an engine runs `max_concurrent` at once."""
-    routes = Routes("monitor", __name__, description="What runs, and what safeguards found")
+    routes = Routes(
+        "monitor", __name__, description="Running executions, and findings of safeguards"
+    )
     path = "/api/automation/monitor"
     parts = Questions({"database": context.database.ping, "cadence": context.cadence.ping})
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from functools import wraps
 from hashlib import file_digest, sha256
-from typing import Any
+from io import BytesIO
+from typing import Any, Final
 
 import orjson
-from flask import Response, request
+from flask import Flask, Response, request
 from marshmallow import fields, validate
 
-from chassis.bearer_auth import View, caller_only_simulates
+from chassis.bearer_auth import View, caller_only_simulates, is_open
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
@@ -26,6 +27,10 @@ from push_blaster.use_cases.context import (
     TEST_KEY,
     IdempotencyConflictError,
 )
+
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Where the environment of a request keeps the first use of its key.
+_USE: Final = "push_blaster.key_use"
 
 
 class StartHeadersSchema(CamelSchema):
@@ -55,9 +60,43 @@ def repeatable(routes: Routes, database: Database) -> Callable[[View], View]:
 
         take_headers = routes.arguments(StartHeadersSchema, location="headers", as_kwargs=True)
         described: View = take_headers(checked)
+        described.takes_key = True  # type: ignore[attr-defined]  # read by guard_keys() below
         return described
 
     return lay_around
+
+
+def guard_keys(app: Flask, database: Database) -> None:
+    """Refuse a key that was used with another request, on every other route that changes things.
+
+    Such a route answers a repeated request as it answers the first one. A body over
+    MAX_CONTENT_LENGTH is not compared.
+    """
+
+    @app.before_request
+    def check() -> None:
+        if "Idempotency-Key" not in request.headers or not _is_to_guard(app):
+            return
+        given = StartHeadersSchema().load({"Idempotency-Key": request.headers["Idempotency-Key"]})
+        key = caller_key(given["idempotency_key"])
+        use = KeyUse(f"{request.method} {request.url_rule}", key, _hash_request())
+        if _begin(database, use):
+            request.environ[_USE] = use
+
+    @app.after_request
+    def free(response: Response) -> Response:
+        use = request.environ.get(_USE)
+        if use is not None and response.status_code >= 400:
+            with database.transaction() as connection:
+                delete_key(connection, use)
+        return response
+
+
+def _is_to_guard(app: Flask) -> bool:
+    if request.endpoint is None or request.method in _READS or is_open(app, request.endpoint):
+        return False
+    takes_key = getattr(app.view_functions[request.endpoint], "takes_key", False)
+    return not takes_key and (request.content_length or 0) <= app.config["MAX_CONTENT_LENGTH"]
 
 
 def caller_key(key: str) -> str:
@@ -67,7 +106,8 @@ def caller_key(key: str) -> str:
     return f"{CALLER_KEY}{key}" if key.startswith(OWN_KEYS) else key
 
 
-def _answer_once(database: Database, use: KeyUse, answer: Callable[[], object]) -> object:
+def _begin(database: Database, use: KeyUse) -> bool:
+    """Return whether this is the first use of the key; IdempotencyConflictError."""
     with database.transaction() as connection:
         is_first = insert_key(connection, use, utc_now())
         earlier = use.request if is_first else select_request(connection, use)
@@ -76,6 +116,11 @@ def _answer_once(database: Database, use: KeyUse, answer: Callable[[], object]) 
             "The Idempotency-Key was used before with another request to this route; send a new "
             "key for a new request."
         )
+    return is_first
+
+
+def _answer_once(database: Database, use: KeyUse, answer: Callable[[], object]) -> object:
+    is_first = _begin(database, use)
     is_refused = True
     try:
         answered = answer()
@@ -95,6 +140,7 @@ def _hash_request() -> str:
         files.setdefault(name, []).append(file_digest(upload.stream, "sha256").hexdigest())  # type: ignore[arg-type]  # it reads
         upload.stream.seek(0)
     parts = {
+        "body": None if request.is_json or request.form or files else _hash_stream(),
         "path": request.path,
         "query": sorted(request.args.items(multi=True)),
         "json": request.get_json() if request.is_json and request.get_data() else None,
@@ -103,3 +149,10 @@ def _hash_request() -> str:
         "isSimulated": caller_only_simulates(),
     }
     return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _hash_stream() -> str:
+    """Return the hash of a body that is neither JSON nor a form; the view can read it again."""
+    content = request.stream.read()
+    request.stream = BytesIO(content)
+    return sha256(content).hexdigest()

@@ -17,15 +17,26 @@ from push_blaster.adapters.automations.document_files import BrokenFile
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.executions.execution_table import count_running
 from push_blaster.adapters.operations.engine_table import EngineRecord
+from push_blaster.adapters.operations.operation_view import select_lateness
+from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.context import LOCK_WAIT
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch
+from push_blaster.web.operations.metrics import LATE_LATELY
 
 #: While the clock cannot be asked, nothing is known about the engines.
 _UNKNOWN: Final = ClockReport((), (), ())
 
 
+class LiveSendLateError(Exception):
+    """A live send began late; the message says how late."""
+
+
 def health_routes(
-    database: Database, files: AutomationFiles, cadence: CadenceClient, watch: ClockWatch
+    database: Database,
+    files: AutomationFiles,
+    cadence: CadenceClient,
+    watch: ClockWatch,
+    limits: Limits,
 ) -> Routes:
     """Return the route that shows the health of push_blaster, without a token."""
     routes = Routes("health", __name__, description="Health")
@@ -36,6 +47,7 @@ def health_routes(
             "cadence": cadence.ping,
             "clock": lambda: watch.look(utc_now()),
             "executions": lambda: _count_running(database),
+            "lateness": lambda: _check_lateness(database, limits),
             "files": lambda: files.list_all().broken,
         }
     )
@@ -83,6 +95,18 @@ def health_routes(
 def _count_running(database: Database) -> int:
     with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
         return count_running(connection)
+
+
+def _check_lateness(database: Database, limits: Limits) -> None:
+    """Raise LiveSendLateError if a live send began late in the last minutes, or is late now."""
+    now = utc_now()
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        late_s = select_lateness(connection, now, now - LATE_LATELY)
+    if late_s > limits.late_after.total_seconds():
+        raise LiveSendLateError(
+            f"in the last 15 minutes a live send began {late_s:.0f} s after its planned time, more "
+            f"than the {limits.late_after.total_seconds():g} s of PUSH_LATE_AFTER_SECONDS"
+        )
 
 
 def _status(found: dict[str, str], report: ClockReport, broken: tuple[BrokenFile, ...]) -> str:

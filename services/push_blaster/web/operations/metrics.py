@@ -18,6 +18,7 @@ from push_blaster.adapters.operations.operation_view import (
     count_open_violations,
     count_running_phases,
     select_backlog,
+    select_lateness,
     sum_funnels,
     sum_uncapped,
 )
@@ -28,6 +29,8 @@ from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 
 #: How far back the gauges about ended executions go.
 LATELY: Final = timedelta(hours=24)
+#: How far back the gauge about live sends that began late goes.
+LATE_LATELY: Final = timedelta(minutes=15)
 
 
 def read_gauges_from(
@@ -80,6 +83,7 @@ def _read_database(database: Database) -> Iterator[Gauge]:
         running = dict.fromkeys(RUNNING, 0) | count_running_phases(connection)
         ended = dict.fromkeys(ENDED, 0) | count_ended_phases(connection, since)
         backlog = select_backlog(connection, now, since)
+        lateness = select_lateness(connection, now, now - LATE_LATELY)
         funnel = {"sent": 0, "failed": 0} | sum_funnels(connection, since)
         uncapped = sum_uncapped(connection, since)
         violations = dict.fromkeys(Severity, 0) | count_open_violations(connection)
@@ -87,15 +91,17 @@ def _read_database(database: Database) -> Iterator[Gauge]:
     yield Gauge("push_executions_ended", "Live executions, of 24 hours.", ended, "phase")
     yield Gauge("push_funnel_users", "Users of live pushes, of 24 hours.", funnel, "stage")
     queue = {"steps": backlog.steps, "batches": backlog.batches}
-    yield Gauge("push_queue_depth", "What is due and not done.", queue, "kind")
-    oldest = "How long the step has been due that has been due for longest."
+    yield Gauge("push_queue_depth", "Work that is due and not done.", queue, "kind")
+    oldest = "For how long the oldest due step has been due."
     yield _one("push_queue_oldest_seconds", oldest, backlog.oldest_step)
+    late = "How late the latest live push of the last 15 minutes began, or is now."
+    yield _one("push_lateness_seconds", late, lateness)
     unchecked = "Live executions that went out without their cap check, of 24 hours."
     yield _one("push_executions_uncapped", unchecked, backlog.uncapped)
     yield _one("push_sends_uncapped", "Messages that they sent.", uncapped)
     untracked = "Batches that the cadence service has not recorded."
     yield _one("push_batches_untracked", untracked, backlog.untracked)
-    yield Gauge("push_violations_open", "Findings to be seen to.", violations, "severity")
+    yield Gauge("push_violations_open", "Findings that are not resolved.", violations, "severity")
 
 
 def _one(name: str, text: str, figure: float) -> Gauge:

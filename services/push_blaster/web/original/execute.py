@@ -31,7 +31,7 @@ def execute_routes(context: WebContext) -> Routes:
     ) -> ResponseReturnValue:
         """Start an automation now, live; the same Idempotency-Key starts it once."""
         execution = start_for_caller(context, automation_id, Mode.LIVE, idempotency_key)
-        message = f"{execution.id} is started; the engine takes it up."
+        message = f"{execution.id} is started; an engine will begin it."
         return jsonify(success=True, executionId=execution.id, message=message), 202
 
     @routes.route("/api/automation/execute-poll", methods=["GET"])

@@ -116,3 +116,21 @@ def test_a_job_that_runs_is_never_taken_for_lost(database: Database) -> None:
     desk.run(story)
 
     assert desk.done == ["long"]
+
+
+def test_a_live_send_waits_for_no_script(database: Database) -> None:
+    """All places of preparation are taken, as by ten long scripts."""
+    desk = Desk(database)
+
+    async def story() -> None:
+        await desk.queue.dispatch_executions(["long"])
+        await asyncio.to_thread(desk.begun.wait, 10)
+        await desk.queue.dispatch_live([f"live-{n}" for n in range(25)])
+        await desk.until_done(25)
+        assert "long" not in desk.done
+        desk.may_end.set()
+        await desk.until_done(26)
+
+    desk.run(story)
+
+    assert sorted(desk.done) == sorted(["long", *(f"live-{n}" for n in range(25))])

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from push_blaster.adapters.transports import multiplexer
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.transports.google_tokens import SCOPE, GoogleTokens
 from push_blaster.domain.delivery.message import (
@@ -417,6 +418,23 @@ def test_a_success_that_names_no_message_is_no_proof(transport: FcmTransport) ->
 
     assert delivery.outcome is Outcome.IN_DOUBT
     assert delivery.reason == "200 without the name of a message"
+
+
+def test_an_answer_that_is_too_long_is_broken_off_and_judged_by_its_status(
+    fcm: FcmServer, tokens: GoogleTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multiplexer, "MAX_ANSWER", 20)
+    transport = FcmTransport(options_for(fcm), tokens)
+
+    outcomes = send(transport, "ok-1", "down", "page")
+    transport.close()
+
+    assert outcomes["ok-1"].reason == "200 without the name of a message"
+    assert {token: d.outcome for token, d in outcomes.items()} == {
+        "ok-1": Outcome.IN_DOUBT,
+        "down": Outcome.DEFERRED,
+        "page": Outcome.FAILED,
+    }
 
 
 def test_few_streams_a_connection_are_respected(tmp_path: Path, tokens: GoogleTokens) -> None:

@@ -1,5 +1,7 @@
 """An Idempotency-Key stands for one request: another one under it is refused on every route."""
 
+import re
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.access.idempotency_keys import delete_old_keys
+from push_blaster.adapters.access.idempotency_keys import KeyUse, delete_old_keys, insert_key
 from tests.builders import a_document
 from tests.people import ALICE
 from tests.push_blaster.web.recipes import create
@@ -95,6 +97,69 @@ def test_every_route_that_takes_a_key_is_tried_here(app: Flask, client: FlaskCli
     engines = {"/api/scripts", "/api/scripts/{script_id}/run"}  # in test_try_script.py
     resumed = {"/api/executions/{execution_id}/resume"}  # in test_executions.py
     assert taking == known | engines | resumed
+
+
+def _list_changing_routes(app: Flask, document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield method, path and rule of every route that changes something and declares no key."""
+    urls = app.url_map.bind("localhost")
+    for told, methods in document["paths"].items():
+        path = re.sub(r"{(push_id|run_id)}", str(ALICE), told)
+        path = re.sub(r"{[a-z_]+}", "news", path)
+        for method in methods.keys() & {"post", "put", "patch", "delete"}:
+            headers = [p.get("name") for p in methods[method].get("parameters", [])]
+            if "Idempotency-Key" not in headers:
+                rule, _ = urls.match(path, method.upper(), return_rule=True)
+                yield method.upper(), path, rule.rule
+
+
+def test_every_other_route_that_changes_something_refuses_a_key_of_another_request(
+    app: Flask, client: FlaskClient, database: Database
+) -> None:
+    document = client.get("/api/openapi.json").get_json()
+    routes = list(_list_changing_routes(app, document))
+    with database.transaction() as connection:
+        for method, _, rule in routes:
+            insert_key(connection, KeyUse(f"{method} {rule}", "k", "another request"), utc_now())
+
+    answers = {
+        (method, path): client.open(path, method=method, json={"a": 1}, headers=KEY)
+        for method, path, _ in routes
+    }
+
+    assert len(answers) > 30
+    assert {place: a.text for place, a in answers.items() if a.status_code != 422} == {}
+
+
+def test_a_route_without_repeats_refuses_a_key_of_another_body(client: FlaskClient) -> None:
+    def register(token: str) -> int:
+        body = {"userId": str(ALICE), "token": token}
+        return client.post("/api/devices", json=body, headers=KEY).status_code
+
+    first, again, other = register("a"), register("a"), register("b")
+
+    assert (first < 300, again < 300, other) == (True, True, 422)
+    assert client.get(f"/api/devices?userId={ALICE}").text.count('"kind"') == 1
+
+
+def test_a_body_that_is_no_json_is_compared_and_still_read(client: FlaskClient) -> None:
+    def import_devices(token: str) -> tuple[int, object]:
+        answer = client.post(
+            "/api/devices/import",
+            data=f"user_id,token\n{ALICE},{token}\n",
+            content_type="text/csv",
+            headers=KEY,
+        )
+        return answer.status_code, answer.get_json().get("rows")
+
+    assert [import_devices(t) for t in ("a", "a", "b")] == [(200, 1), (200, 1), (422, None)]
+
+
+def test_a_key_of_no_use_is_refused_on_every_route(client: FlaskClient) -> None:
+    for key in ("", "k" * 201):
+        answer = client.post("/api/devices/clean-up", json={}, headers={"Idempotency-Key": key})
+
+        assert answer.status_code == 400
+        assert "Idempotency-Key" in answer.text
 
 
 def test_a_file_is_part_of_the_request(client: FlaskClient) -> None:

@@ -1,0 +1,49 @@
+"""What the journal of outcomes costs an engine: the same send with and without it, in turns."""
+
+import statistics
+from pathlib import Path
+from typing import Final
+
+from local_stack.embedded_postgres import run_postgres
+from local_stack.processes import stop_processes
+from tests.bench.fake_fcm import run_fake_fcm
+from tests.bench.send import SERVER
+from tests.bench.send_pipeline import running_pipeline, send_through
+from tests.fakes.token_server import run_token_server
+from tests.journeys.stack import Stack
+
+#: By way: where Python looks for modules first.
+WAYS: Final = {"with": "", "without": str(Path(__file__).with_name("without_journal"))}
+
+
+def measure_journal(folder: Path, messages: int, rounds: int) -> None:
+    """Send with a journal and without one, `rounds` times in turns, by one engine."""
+    spent: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    with (
+        run_token_server(None) as google,
+        run_fake_fcm(folder / "nginx") as fcm,
+        run_postgres(folder / "postgres", SERVER) as postgres,
+        running_pipeline(postgres, folder / "data", fcm, google.url) as stack,
+    ):
+        for _ in range(rounds):
+            for way in WAYS:
+                _start_engine(stack, way)
+                cpu_s = send_through(stack, messages).cpu_s
+                spent[way].append((cpu_s["engine"] / messages, cpu_s["engine"] / cpu_s["nginx"]))
+                print(f"  {way} a journal: {cpu_s['engine'] / messages * 1e6:.1f} ms", flush=True)
+    _print(spent)
+
+
+def _start_engine(stack: Stack, way: str) -> None:
+    stop_processes(stack.engines, 10)
+    stack.engines.clear()
+    stack.environment["PYTHONPATH"] = WAYS[way]
+    stack.start_engine()
+
+
+def _print(spent: dict[str, list[tuple[float, float]]]) -> None:
+    """Print the medians; nginx has the same work each time, and shows how fast the machine was."""
+    print(f"\n{'journal':<10}{'engine CPU ms/1,000':>20}{'times the CPU of nginx':>24}")
+    for way, rounds in spent.items():
+        engine, ratio = (statistics.median(values) for values in zip(*rounds, strict=True))
+        print(f"{way:<10}{engine * 1e6:>20.1f}{ratio:>24.3f}")
