@@ -6,8 +6,9 @@ It reads UTF-8, UTF-16 with a byte order mark, and Windows-1252; commas, semicol
 import codecs
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from io import IncrementalNewlineDecoder, StringIO
 from itertools import chain, islice
 from typing import IO, Final
@@ -18,6 +19,8 @@ from chassis.names import column_key, trim_id
 MAX_ROW: Final = 1024 * 1024
 MAX_COLUMNS: Final = 1_000
 BLOCK: Final = 256 * 1024
+#: In so many rows a sample of a text in a guessed encoding is searched for.
+SAMPLED: Final = 100_000
 _DELIMITERS: Final = ",;\t"
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: The bytes that mean nothing in Windows-1252.
@@ -45,12 +48,15 @@ class CsvFile:
     """A CSV whose header is read, and whose rows are read as they are asked for.
 
     Shape: `columns` are the names as they are written, "" for a column without one; a row has as
-    many cells. `note` is what a person should know about the file, or empty.
+    many cells. `note` is what a person should know about the file, or empty. `read_again` yields
+    the first row and the other ones once more.
     """
 
+    name: str
     columns: tuple[str, ...]
     rows: Iterator[Row]
-    note: str = ""
+    note: str
+    read_again: Callable[[], Iterator[Row]]
 
     def find_column(self, *names: str) -> int | None:
         """Return the position of the first of `names` that is a column, however it is written.
@@ -67,6 +73,28 @@ class CsvFile:
         )
         return next(places, None)
 
+    def note_on(self, places: Collection[int]) -> str:
+        """Return the note with a sample from one of these columns, if a text of theirs is one."""
+        if not self.note:
+            return ""
+        rows = (cells for _, cells in islice(self.read_again(), SAMPLED) if isinstance(cells, list))
+        texts = (row[place] for row in rows for place in places)
+        return describe_guess(self.name, texts) or self.note
+
+
+def describe_guess(name: str, texts: Iterable[str]) -> str:
+    """Return the warning about a guessed encoding, with the first of `texts` that shows the guess.
+
+    The warning is empty if no text shows it.
+    """
+    sample = next((text.strip() for text in texts if not text.isascii()), None)
+    if sample is None:
+        return ""
+    return (
+        f"{name} is not UTF-8 and was read as Windows-1252, for example {sample[:60]!r}. "
+        "If that is wrong, save the file as UTF-8."
+    )
+
 
 def read_csv(file: IO[bytes], name: str) -> CsvFile:
     """Read the header of `file`, which is read twice from its start and has to be seekable.
@@ -79,8 +107,9 @@ def read_csv(file: IO[bytes], name: str) -> CsvFile:
         encoding, note = _find_encoding(source)
     except OSError as error:
         raise source.unreadable(error) from error
-    rows = _read_rows(source, encoding, _find_delimiter(source, encoding))
-    return CsvFile(_read_header(name, rows), rows, note)
+    read_again = partial(_read_rows, source, encoding, _find_delimiter(source, encoding))
+    rows = read_again()
+    return CsvFile(name, _read_header(name, rows), rows, note, read_again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +119,12 @@ class _Source:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the bytes from the start on; the last piece, and only the last, is empty."""
-        piece = b"."
+        piece, place = b".", 0
         try:
-            self.file.seek(0)
             while piece:
+                self.file.seek(place)  # somebody else may read the file in between
                 piece = self.file.read(BLOCK)
+                place += len(piece)
                 yield piece
         except OSError as error:
             raise self.unreadable(error) from error
@@ -277,10 +307,7 @@ def _find_encoding(source: _Source) -> tuple[str, str]:
     if place is not None:
         text = "the bytes are neither UTF-8 nor Windows-1252. Save the file as UTF-8."
         raise source.refused(_find_line(source, place), text)
-    return "cp1252", (
-        f"{source.name} is not UTF-8 and was read as Windows-1252, for example "
-        f"{_sample(source, fault)!r}. If that is wrong, save the file as UTF-8."
-    )
+    return "cp1252", describe_guess(source.name, [_sample(source, fault)])
 
 
 def _find_utf_8_fault(source: _Source) -> int | None:
@@ -327,4 +354,4 @@ def _sample(source: _Source, place: int) -> str:
     around = source.file.read(400)
     before = _CELL_END.split(around[: place - start])[-1]
     after = _CELL_END.split(around[place - start :])[0]
-    return (before + after).decode("cp1252")[:60]
+    return (before + after).decode("cp1252")

@@ -99,6 +99,17 @@ def test_windows_1252_is_read_and_told_with_a_sample() -> None:
     assert "was read as Windows-1252, for example 'Köln'" in read(content).note
 
 
+def test_the_sample_is_of_a_column_that_is_used() -> None:
+    rows = "user_id,city,name\nA,Köln,Anna\nB,Bonn,Jürgen\n".encode("cp1252")
+    file = read(rows)
+
+    notes = [file.note_on([0, 2]), file.note_on([1]), file.note_on([0])]
+
+    assert ["Jürgen" in notes[0], "Köln" in notes[1], "Köln" in notes[2]] == [True] * 3
+    assert [cells for _, cells in file.rows] == [["A", "Köln", "Anna"], ["B", "Bonn", "Jürgen"]]
+    assert read("user_id,name\nA,Jürgen\n").note_on([1]) == ""
+
+
 def test_a_valid_multi_byte_sequence_means_broken_utf_8_and_no_windows_1252() -> None:
     broken = "user_id,name\nA,Jürgen\nB,".encode() + b"K\xf6ln\n"
 

@@ -216,3 +216,15 @@ def test_a_header_alone_has_no_rows(kind: str, tmp_path: Path) -> None:
         return
     with pytest.raises((CsvError, EmptyAudienceError), match=r"file\.csv"):
         read(content, tmp_path)
+
+
+def test_the_sample_of_a_guessed_encoding_is_of_a_column_that_is_read() -> None:
+    content = (
+        "city,user_id,layer_id,push_title,sent_at\n"
+        f"Köln,{ALICE},3,Hi,2026-11-24\nBonn,{BOB},3,Grüße,2026-11-24\n"
+    )
+
+    history = read_history(io.BytesIO(content.encode("cp1252")), "file.csv", NOW)
+
+    assert "for example 'Grüße'" in history.note
+    assert [row.send.texts.push_title for row in history.rows if row.send] == ["Hi", "Grüße"]

@@ -113,7 +113,7 @@ def _read_rows(
         send, errors = read_cells({name: cells[place].strip() for name, place in places.items()})
         return HistoryRow(number, send, tuple(errors))
 
-    return HistoryCsv(starmap(read_row, table.rows), table.note)
+    return HistoryCsv(starmap(read_row, table.rows), table.note_on(places.values()))
 
 
 def _read_past_send(now: datetime, cells: Mapping[str, str]) -> tuple[PastSend | None, list[str]]:

@@ -69,7 +69,8 @@ def read_devices(
     found = read_csv(file, name)
     positions = _find_columns(found)
     return DeviceFile(
-        (_read_row(row, positions, now, push_hosts) for row in found.rows), found.note
+        (_read_row(row, positions, now, push_hosts) for row in found.rows),
+        found.note_on(positions.values()),
     )
 
 

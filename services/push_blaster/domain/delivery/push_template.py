@@ -41,12 +41,12 @@ class PushTemplate:
     def find_unknown(self, columns: Collection[str]) -> list[str]:
         """Return the names of placeholders that no column of the audience can fill."""
         known = set(map(column_key, columns))
-        names = {placeholder.name for placeholder in self._placeholders()}
+        names = {placeholder.name for placeholder in self.placeholders}
         return sorted(name for name in names if column_key(name) not in known)
 
     def find_missing(self, variables: Mapping[str, str]) -> list[str]:
         """Return the names of placeholders that need a value and have none in a row."""
-        needed = {p.name for p in self._placeholders() if p.fallback is None}
+        needed = {p.name for p in self.placeholders if p.fallback is None}
         return sorted(name for name in needed if not find_value(name, variables))
 
     def render(self, variables: Mapping[str, str]) -> PushTexts:
@@ -61,7 +61,9 @@ class PushTemplate:
             deep_link=self.deep_link.render(variables, lambda value: quote(value, safe="")),
         )
 
-    def _placeholders(self) -> tuple[Placeholder, ...]:
+    @property
+    def placeholders(self) -> tuple[Placeholder, ...]:
+        """Return the placeholders of all three texts."""
         return (*self.title.placeholders, *self.body.placeholders, *self.deep_link.placeholders)
 
 
@@ -96,6 +98,12 @@ class Wordings:
         """Return the names of placeholders, of any wording, that no column can fill."""
         templates = self._templates.values()
         return sorted({name for template in templates for name in template.find_unknown(columns)})
+
+    def find_used(self, columns: Collection[str]) -> list[str]:
+        """Return the columns that fill in placeholders of any wording."""
+        templates = self._templates.values()
+        used = {column_key(p.name) for template in templates for p in template.placeholders}
+        return [column for column in columns if column_key(column) in used]
 
 
 def _compile_variant(push: Push, variant: Variant) -> PushTemplate:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from chassis.csv_reader import CsvError
+from chassis.csv_reader import SAMPLED, CsvError, describe_guess
 from push_blaster.adapters.audiences.audience_csv import write_user_ids
 from push_blaster.adapters.audiences.audience_scripts import (
     ScriptFailedError,
@@ -20,6 +21,7 @@ from push_blaster.adapters.audiences.frozen_audiences import (
     FrozenAudience,
     freeze_audience,
     freeze_rows,
+    read_rows,
 )
 from push_blaster.adapters.audiences.script_files import RUNNING
 from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
@@ -220,9 +222,20 @@ def _note_audience(
     if shown:
         text += " Not used: " + "; ".join(f"line {b['line']} {b['problem']}" for b in shown[:5])
     if audience.note:
-        text += f" {audience.note}"
+        text += f" {_describe_guess(context, execution, position, source, audience)}"
     level = LogLevel.WARNING if shown or audience.note else LogLevel.INFO
     note(context, execution.id, Phase.AUDIENCE_GENERATION, text, level)
+
+
+def _describe_guess(
+    context: StepContext, execution: Execution, position: int, source: str, audience: FrozenAudience
+) -> str:
+    """Return the note of the CSV with a sample that the push uses, if it uses any."""
+    path = context.data_folder / attempt_folder(execution) / f"audience-{position}.jsonl"
+    used = Wordings("", execution.automation.pushes[position - 1]).find_used(audience.columns)
+    rows = islice(read_rows(path), SAMPLED)
+    texts = (row.variables[column] for row in rows for column in used)
+    return describe_guess(source, texts) or audience.note
 
 
 def _note_check(

@@ -89,6 +89,29 @@ def test_a_guess_at_the_encoding_is_in_the_log_with_a_sample(bench: Bench) -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("title", "sample"),
+    [
+        ("Hi [[var:first_name]]", "'Jürgen'"),
+        ("Hi [[var:Stadt]]", "'Köln'"),
+        ("Hi", "'Straße'"),
+    ],
+)
+def test_the_sample_is_of_a_text_that_the_push_uses_if_there_is_one(
+    bench: Bench, title: str, sample: str
+) -> None:
+    rows = (
+        "user_id,device_token,Straße,stadt,First Name\n"
+        f"{BOB},b,x,Köln,Bob\n"
+        f"{ALICE},a,x,Bonn,Jürgen\n"
+    )
+    bench.write_script(writes(rows.encode("cp1252")))
+
+    execution = bench.run(bench.start(pushes=[{"title": title}]))
+
+    assert f"for example {sample}." in bench.log(execution.id)
+
+
 def test_placeholders_have_letters_of_any_script(bench: Bench) -> None:
     bench.write_script(writes(f"user_id,device_token,Имя\n{ALICE},a,Жанна\n".encode()))
 
