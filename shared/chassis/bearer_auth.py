@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Final, NoReturn, TypeVar
 
 import structlog
@@ -16,6 +17,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
 from chassis.http.guesses import GuessLimit, when_to_retry
+from chassis.postgres import DatabaseAwayError, DatabaseFaultError
 
 log = structlog.get_logger()
 
@@ -84,6 +86,12 @@ def needs_no_token(view: View) -> View:
     return view
 
 
+def tells_callers_more(view: View) -> View:
+    """Mark a view that answers without a token, and says more to a caller with a token."""
+    view.tells_callers_more = True  # type: ignore[attr-defined]  # read by require_token() below
+    return needs_no_token(view)
+
+
 def require_token(
     app: Flask, find_caller: FindCaller, sessions: SessionAuthentication, guesses: GuessLimit
 ) -> None:
@@ -95,23 +103,42 @@ def require_token(
 
     @app.before_request
     def check() -> ResponseReturnValue | None:
-        if request.endpoint is None or is_open(app, request.endpoint):
-            return None
         header = request.headers.get("Authorization", "")
-        caller = _read_bearer(header, find_caller) if header else sessions.find_caller()
+        find = partial(_read_bearer, header, find_caller) if header else sessions.find_caller
+        if request.endpoint is None or is_open(app, request.endpoint):
+            _greet(app, find)
+            return None
+        caller = find()
         if caller is None:
             _count_guess(guesses, header)
             return sessions.answer_unknown() or _challenge()
         remember_caller(caller)
-        needed = required_role(app, request.endpoint, request.method)
-        if caller.role < needed:
-            log.warning("request_forbidden", by=caller.name, endpoint=request.endpoint)
-            raise Forbidden(
-                f"This token is a {caller.role.name.lower()}'s; {needed.name.lower()} is needed."
-            )
-        if caller.only_simulates and request.method not in _READS:
-            _refuse_changes(app, request.endpoint)
+        _check_role(app, request.endpoint, caller)
         return None
+
+
+def _check_role(app: Flask, endpoint: str, caller: Caller) -> None:
+    needed = required_role(app, endpoint, request.method)
+    if caller.role < needed:
+        log.warning("request_forbidden", by=caller.name, endpoint=endpoint)
+        raise Forbidden(
+            f"This token is a {caller.role.name.lower()}'s; {needed.name.lower()} is needed."
+        )
+    if caller.only_simulates and request.method not in _READS:
+        _refuse_changes(app, endpoint)
+
+
+def _greet(app: Flask, find: Callable[[], Caller | None]) -> None:
+    """Remember who calls a view that says more to callers; whoever is unknown is a stranger."""
+    view = app.view_functions.get(request.endpoint or "")
+    if not hasattr(view, "tells_callers_more"):
+        return
+    try:
+        caller = find()
+    except (DatabaseAwayError, DatabaseFaultError):
+        return
+    if caller:
+        remember_caller(caller)
 
 
 def remember_caller(caller: Caller) -> None:

@@ -164,7 +164,7 @@ class Pool(Generic[AnyConnection]):
         is_away = isinstance(error, self.driver.OperationalError | self.driver.InterfaceError)
         if is_away or _passes(error):
             return DatabaseAwayError(f"The database went away: {_first_line(error)}")
-        if isinstance(error, self.driver.DataError):
+        if isinstance(error, self.driver.DataError) or _has_nul(error):
             return ValueRefusedError(_first_line(error))
         is_ours = isinstance(error, self.driver.Error)
         return DatabaseFaultError(_first_line(error)) if is_ours else None
@@ -238,6 +238,11 @@ _READ_ONLY: Final = "25006"
 def _passes(error: BaseException) -> bool:
     """Return whether a later attempt may succeed although the server refused this one."""
     return _state(error).startswith(_PASSING)
+
+
+def _has_nul(error: BaseException) -> bool:
+    """Return whether a value held the one character that PostgreSQL's texts cannot have."""
+    return isinstance(error, ValueError) and "NUL (0x00)" in str(error)
 
 
 def _is_read_only(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from flask import Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from chassis.bearer_auth import needs_no_token
+from chassis.bearer_auth import needs_no_token, tells_callers_more, the_caller
 from chassis.health import Ping, Questions
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.metrics import Gauge, write_metrics
@@ -30,13 +30,17 @@ def probe_routes(
         return jsonify({"status": "alive"})
 
     @routes.route("/health/ready", methods=["GET"])
-    @needs_no_token
+    @tells_callers_more
     @routes.answers(503)
     def read_ready() -> Response:
-        """Answer whether the process can serve requests; 503 while it cannot."""
+        """Answer whether the process can serve requests; 503 while it cannot.
+
+        The parts, and what is wrong with each, are only for a caller with a token.
+        """
         found = parts.ask().states
         is_ready = all(state == "ok" for state in found.values())
-        response = jsonify({"status": "ready" if is_ready else "unready", "parts": found})
+        word = {"status": "ready" if is_ready else "unready"}
+        response = jsonify({**word, "parts": found} if the_caller() else word)
         response.status_code = 200 if is_ready else 503
         return response
 

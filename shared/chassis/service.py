@@ -176,5 +176,6 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
 def _refuse_nul() -> None:
     """Refuse the one character that a text in PostgreSQL cannot have."""
     is_in_json = request.is_json and b"\\u0000" in request.get_data()
-    if is_in_json or "\x00" in request.path or b"%00" in request.query_string:
+    is_in_headers = any("\x00" in value for value in request.headers.values())
+    if is_in_json or is_in_headers or "\x00" in request.path or b"%00" in request.query_string:
         raise BadRequest("Texts may not hold the character NUL (U+0000); leave it out.")

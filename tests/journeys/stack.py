@@ -283,7 +283,8 @@ def due_in(seconds: float) -> tuple[dict[str, Any], datetime]:
 
 def _is_well(stack: Stack, engines: int) -> bool:
     try:
-        health = requests.get(f"{stack.push_url}/health", timeout=5).json()
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        health = requests.get(f"{stack.push_url}/health", headers=headers, timeout=5).json()
         return len(health["automationEngine"]["engines"]) == engines and health["status"] in {
             "healthy",
             "degraded",

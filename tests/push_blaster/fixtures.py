@@ -31,8 +31,8 @@ from tests.scripts import SCRIPT
 TABLES = (
     *("deliveries", "send_batches", "execution_log", "execution_pushes", "execution_phases"),
     *("violations", "over_cap", "alerts", "script_runs", "doubted_devices", "executions"),
-    *("schedule_marks", "engines", "devices", "tokens", "sessions", "idempotency_keys"),
-    *("execution_stops", "emergency_stops"),
+    *("schedule_marks", "engines", "devices", "previous_secrets", "tokens", "sessions"),
+    *("idempotency_keys", "execution_stops", "emergency_stops"),
 )
 
 

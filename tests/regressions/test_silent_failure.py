@@ -103,7 +103,8 @@ def test_defect_30_the_neighbour_is_where_the_settings_say_and_health_does_not_w
         settings = settings_for(push_url, bench.folder)
         moved = {name: getattr(settings, name) for name in settings.__slots__}
         app = create_app(type(settings)(**{**moved, "cadence_url": cadence_url}))
-        answers = [app.test_client().get("/api/health") for _ in range(3)]
+        headers = {"Authorization": "Bearer viewer"}
+        answers = [app.test_client().get("/api/health", headers=headers) for _ in range(3)]
         return [
             (a.status_code, a.get_json()["status"], a.get_json()["dependencies"]["cadence"])
             for a in answers

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from cadence_contract import HEALTH_PATH
-from chassis.bearer_auth import needs_no_token
+from chassis.bearer_auth import tells_callers_more, the_caller
 from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.postgres import BulkDatabase
@@ -14,15 +14,18 @@ from chassis.service import Routes
 
 
 def health_routes(database: BulkDatabase) -> Routes:
-    """Return the route that shows, without a token, how the service is."""
+    """Return the route that shows how the service is; to a stranger, in a word."""
     routes = Routes("health", __name__, description="Health")
     parts = Questions({"database": database.ping})
 
     @routes.route(HEALTH_PATH, methods=["GET"])
-    @needs_no_token
+    @tells_callers_more
     @routes.answers(503)
     def read_health() -> Response:
-        """Show the health of the service; 503 while its database is away."""
+        """Show the health of the service; 503 while its database is away.
+
+        A stranger gets only `status`; the rest is for a caller with a token.
+        """
         state = parts.ask().states["database"]
         is_healthy = state == "ok"
         body: dict[str, Any] = {
@@ -34,9 +37,8 @@ def health_routes(database: BulkDatabase) -> Routes:
         }
         if not is_healthy:
             body |= {"message": "Filters fail open until it is back.", "error": state}
-        response = jsonify(body)
+        response = jsonify(body if the_caller() else {"status": body["status"]})
         response.status_code = 200 if is_healthy else 503
-        response.headers["Cache-Control"] = "no-store"
         response.headers["X-Health-Status"] = body["status"]
         return response
 

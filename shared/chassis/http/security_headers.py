@@ -17,6 +17,8 @@ def install_security_headers(app: Flask) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers.setdefault("Content-Security-Policy", _NOTHING)
+        # Files of style and script set what fits them; all else may be private.
+        response.headers.setdefault("Cache-Control", "no-store")
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = _A_YEAR
         return response

@@ -92,15 +92,20 @@ def test_a_name_given_twice_is_refused(cadence: FlaskClient) -> None:
     assert response.json["error"] == "rules: Named twice: two_a_day."
 
 
-def test_health_needs_no_token(cadence: FlaskClient) -> None:
+@pytest.mark.parametrize("path", ["/health", "/api/health"])
+def test_health_needs_no_token_and_tells_more_with_one(cadence: FlaskClient, path: str) -> None:
+    told = cadence.get(path)
     del cadence.environ_base["HTTP_AUTHORIZATION"]
 
-    for path in ("/health", "/api/health"):
-        response = cadence.get(path)
-        assert response.status_code == 200
-        assert response.json
-        assert response.json["database"] == "connected"
-        assert response.headers["X-Health-Status"] == "healthy"
+    response = cadence.get(path)
+
+    assert response.status_code == 200
+    assert response.json == {"status": "healthy"}
+    assert response.headers["X-Health-Status"] == "healthy"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert cadence.get("/health/ready").json == {"status": "ready"}
+    assert told.json
+    assert told.json["database"] == "connected"
 
 
 def test_rules_ask_for_the_admin_and_filters_for_the_service(cadence: FlaskClient) -> None:

@@ -8,10 +8,11 @@ from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_one
 from push_blaster.domain.access.token import Token
 
-_COLUMNS: Final = (
-    "name, role, is_test, created_at, created_by, expires_at, last_used_at, revoked_at,"
-    " previous_until"
-)
+_COLUMNS: Final = """
+    name, role, is_test, created_at, created_by, expires_at, last_used_at, revoked_at,
+    greatest(previous_until, (SELECT max(valid_until) FROM previous_secrets p
+                               WHERE p.name = tokens.name)) AS previous_until
+"""
 
 
 def insert_token(connection: Connection, token: Token, hash_: str) -> bool:
@@ -39,7 +40,9 @@ def select_token_of(connection: Connection, hash_: str, now: datetime) -> Token 
     """Return the token that the secret with this hash belongs to, if the token is valid now."""
     sql = f"""
         SELECT {_COLUMNS} FROM tokens
-         WHERE (hash = %(hash)s OR previous_hash = %(hash)s AND previous_until > %(now)s)
+         WHERE (hash = %(hash)s OR previous_hash = %(hash)s AND previous_until > %(now)s
+                OR name = (SELECT p.name FROM previous_secrets p
+                            WHERE p.hash = %(hash)s AND p.valid_until > %(now)s))
            AND revoked_at IS NULL
            AND (expires_at IS NULL OR expires_at > %(now)s)
     """  # noqa: S608 - a constant
@@ -57,14 +60,27 @@ def touch_token(connection: Connection, name: str, now: datetime, min_interval_s
     execute(connection, sql, {"name": name, "now": now, "every": min_interval_s})
 
 
-def update_secret(connection: Connection, name: str, hash_: str, previous_until: datetime) -> bool:
-    """Give a token that is not revoked a new secret; the previous secret is valid until then."""
-    sql = """
-        UPDATE tokens
-           SET previous_hash = hash, hash = %(hash)s, previous_until = %(until)s
-         WHERE name = %(name)s AND revoked_at IS NULL
+def update_secret(
+    connection: Connection, name: str, hash_: str, previous_until: datetime, now: datetime
+) -> None:
+    """Give a token that is not revoked a new secret; the present secret is valid until then.
+
+    Secrets from earlier rotations stay valid as long as they were promised to be.
     """
-    return execute(connection, sql, {"name": name, "hash": hash_, "until": previous_until}) == 1
+    values = {"name": name, "hash": hash_, "until": previous_until}
+    execute(connection, "DELETE FROM previous_secrets WHERE valid_until <= %s", (now,))
+    sql = """
+        WITH present AS (
+          SELECT hash FROM tokens WHERE name = %(name)s AND revoked_at IS NULL FOR UPDATE),
+        kept AS (
+          INSERT INTO previous_secrets (hash, name, valid_until)
+          SELECT hash, %(name)s, %(until)s FROM present)
+        UPDATE tokens
+           SET previous_hash = present.hash, hash = %(hash)s, previous_until = %(until)s
+          FROM present
+         WHERE name = %(name)s
+    """
+    execute(connection, sql, values)
 
 
 def revoke(connection: Connection, name: str, now: datetime) -> bool:

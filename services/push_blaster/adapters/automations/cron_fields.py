@@ -7,6 +7,8 @@ from typing import Final
 
 from croniter import CroniterError, croniter
 
+#: Every minute of an hour by its number, and much in the other fields.
+MAX_CRON: Final = 400
 _ANY_DAY: Final = frozenset({"*", "?"})
 #: croniter reads `R` and `H` as random, so the slots would change at every reading.
 _BY_CHANCE: Final = re.compile(r"(^|,)[RH](?=[/(,]|$)", re.IGNORECASE)
@@ -26,11 +28,16 @@ class BadCronError(ValueError):
 
 def check_cron(expression: str) -> None:
     """Raise BadCronError unless the expression is unambiguous and fires at some time."""
-    fault = _find_ambiguity(expression) or _find_error(expression)
+    fault = _find_excess(expression) or _find_ambiguity(expression) or _find_error(expression)
     if fault:
         raise BadCronError(
-            f"{expression!r} is no cron expression that ever fires: {fault}. {_HOW_TO}"
+            f"{expression[:MAX_CRON]!r} is no cron expression that ever fires: {fault}. {_HOW_TO}"
         )
+
+
+def _find_excess(expression: str) -> str | None:
+    size = len(expression)
+    return f"it has {size} characters, and {MAX_CRON} are allowed" if size > MAX_CRON else None
 
 
 def _find_ambiguity(expression: str) -> str | None:

@@ -14,6 +14,8 @@ from push_blaster.adapters.automations.schedule_fields import (
 from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, find_zone
 
 DAY_MINUTES: Final = 24 * 60
+#: The longest name of a time zone.
+MAX_ZONE: Final = 64
 
 
 def is_id(value: str) -> None:
@@ -44,8 +46,10 @@ def is_date(value: str) -> None:
 
 def is_zone(value: str) -> None:
     """Refuse a text that is not the name of a time zone."""
-    if find_zone(value) is None:
-        raise ValidationError(f"{value!r} is no time zone; use a name such as Europe/Berlin.")
+    if len(value) > MAX_ZONE or find_zone(value) is None:
+        raise ValidationError(
+            f"{value[:MAX_ZONE]!r} is no time zone; use a name such as Europe/Berlin."
+        )
 
 
 def is_cron(value: str) -> None:

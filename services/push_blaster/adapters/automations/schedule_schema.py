@@ -91,7 +91,7 @@ class ScheduleSchema(KeptSchema):
         ),
     )
     days_of_week = declare(
-        optional(fields.List, cls_or_instance=_DAY),
+        optional(fields.List, cls_or_instance=_DAY, validate=validate.Length(max=50)),
         FormField("Days of the week", "schedule", widget="days", only="weekly"),
         read=tuple,
     )

@@ -1,6 +1,5 @@
 """The schema of a template: one for its JSON file and for the API, in the original's names."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -20,12 +19,14 @@ from push_blaster.adapters.automations.schedule_schema import ScheduleSchema
 from push_blaster.adapters.automations.settings_schema import AutomationSettingsSchema
 from push_blaster.domain.automations.automation_template import (
     DELAY_HOURS,
+    BadPatternError,
     Scalar,
     Variable,
     VariableType,
     find_fault,
     find_malformed,
     find_names,
+    read_pattern,
 )
 
 CATEGORIES: Final = ("onboarding", "retention", "reactivation", "feature_announcement", "custom")
@@ -35,9 +36,9 @@ TEXTS: Final = ("titleTemplate", "bodyTemplate", "deepLinkTemplate")
 
 def _is_pattern(value: str) -> None:
     try:
-        re.compile(value)
-    except re.error as error:
-        raise ValidationError(f"{value!r} is no regular expression: {error}.") from error
+        read_pattern(value)
+    except BadPatternError as error:
+        raise ValidationError(str(error)) from error
 
 
 def _is_name(value: str) -> None:

@@ -18,7 +18,7 @@ class TokenState(StrEnum):
 class Token:
     """A token without its secret; only a hash of the secret is stored.
 
-    Shape: `role` is viewer, operator or admin; until `previous_until` the secret before the last
+    Shape: `role` is viewer, operator or admin; until `previous_until` a secret from before a
     rotation opens too.
     """
 

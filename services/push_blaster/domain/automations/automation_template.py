@@ -8,8 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, TypeAlias, TypeGuard
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, TypeGuard
 from urllib.parse import quote
+
+import re2
 
 from chassis.names import read_variable_name
 
@@ -17,6 +20,10 @@ from chassis.names import read_variable_name
 DELAY_HOURS: Final = "delay_hours"
 #: The variable for the host of deep links.
 LINK_HOST: Final = "link_host"
+
+#: The longest pattern, and the longest text that fits one.
+MAX_PATTERN: Final = 500
+MAX_MATCHED: Final = 10_000
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([^\s{}]+)\s*\}\}")
 
@@ -50,6 +57,28 @@ class Variable:
     pattern: str | None = None
     options: tuple[Scalar, ...] = ()
     wording: Mapping[str, str] = field(default_factory=dict)
+
+
+class BadPatternError(ValueError):
+    """The text is no pattern; the message says why, and what to write."""
+
+
+@lru_cache(maxsize=256)
+def read_pattern(text: str) -> Any:
+    """Return a pattern that is matched in a time that grows with the text only; BadPatternError."""
+    if len(text) > MAX_PATTERN:
+        raise BadPatternError(f"It has {len(text)} characters; {MAX_PATTERN} are allowed.")
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 1 << 20
+    try:
+        return re2.compile(text, options)
+    except (re2.error, UnicodeError) as error:
+        said = error.args[0].decode() if isinstance(error.args[0], bytes) else error
+        raise BadPatternError(
+            f"{text!r} is no regular expression of RE2: {said}. RE2 knows no backreferences and no "
+            "lookaround."
+        ) from error
 
 
 class BadVariablesError(Exception):
@@ -204,7 +233,10 @@ def _find_range_fault(variable: Variable, value: Value) -> str | None:
 def _find_pattern_fault(variable: Variable, value: Value) -> str | None:
     if variable.pattern is None or not isinstance(value, str):
         return None
-    return None if re.fullmatch(variable.pattern, value) else f"{value!r} does not fit the pattern"
+    is_fitting = len(value) <= MAX_MATCHED and read_pattern(variable.pattern).fullmatch(
+        value.encode(errors="replace").decode()
+    )
+    return None if is_fitting else f"{value!r} does not fit the pattern"
 
 
 def _find_option_fault(variable: Variable, value: Value) -> str | None:

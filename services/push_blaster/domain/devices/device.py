@@ -19,6 +19,10 @@ _URL: Final = re.compile(
 )
 
 
+#: What stands in the place of a token.
+HIDDEN: Final = "…"
+
+
 class DeviceKind(StrEnum):
     """The way in which a device is reached."""
 
@@ -48,6 +52,13 @@ class DeadDevice:
     user_id: UUID
     address: Address
     reason: str
+
+
+def hide_token(token: str) -> str:
+    """Return what somebody may see of a token who may not use it: of a URL, only its host."""
+    scheme, is_url, rest = token.partition("://")
+    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{scheme}://{host}/{HIDDEN}" if is_url else HIDDEN
 
 
 def find_url_fault(url: str, schemes: Sequence[str]) -> str | None:

@@ -67,7 +67,8 @@ def rotate_token(
         if not found or found[0].state(now) is not TokenState.VALID:
             raise _not_found(name)
         secret = _make_secret(found[0])
-        update_secret(connection, name, fingerprint(secret), now + min(overlap, MAX_OVERLAP))
+        until = now + min(overlap, MAX_OVERLAP)
+        update_secret(connection, name, fingerprint(secret), until, now)
         return select_tokens(connection, name)[0], secret
 
 

@@ -1,8 +1,9 @@
 """Routes for tests of an automation: the checks, the test modes, their log, their end."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from flask import Response, jsonify, request
@@ -33,6 +34,10 @@ from push_blaster.web.frame.instants import InstantField
 from push_blaster.web.frame.repeatable import repeatable
 from push_blaster.web.frame.starts import start_for_caller
 
+#: For how long a test that has ended is followed without its id: the POST comes before the GET.
+JUST_ENDED: Final = timedelta(minutes=1)
+#: A log entry's id in Last-Event-ID.
+_ENTRY_ID: Final = re.compile(r"[0-9]{1,18}")
 _ONE: Final = "/api/automation/test/<automation_id>"
 
 
@@ -78,19 +83,21 @@ class _Tests:
     ) -> tuple[Execution, int]:
         """Return the execution to follow, and the last entry of its log that the client has.
 
-        Without an id it is the one that runs; a GET starts none. A client that lost the connection
-        asks for the event stream again, and gets what follows.
+        Without an id it is the one that runs, or has just ended; a GET starts none. A client that
+        lost the connection asks for the event stream again, and gets what follows.
         """
         followed, _, after = request.headers.get("Last-Event-ID", "").rpartition("|")
         wanted = execution_id or followed
         if wanted:
-            is_resumed = wanted == followed and after.isdigit()
+            is_resumed = wanted == followed and _ENTRY_ID.fullmatch(after)
             found = self.find(automation_id, wanted, mode)
             return found, int(after) if is_resumed else 0
-        running = self.running(automation_id, [mode])
-        if not running:
+        with self.context.database.transaction() as connection:
+            last = select_executions(connection, automation_id=automation_id, modes=[mode], limit=1)
+        ended = [one for one in last if (one.ended_at or utc_now()) < utc_now() - JUST_ENDED]
+        if not last or ended:
             raise ValidationError({"executionId": [_tell_how_to_start(automation_id, mode)]})
-        return running[0], 0
+        return last[0], 0
 
 
 def _tell_how_to_start(automation_id: str, mode: Mode) -> str:

@@ -46,7 +46,13 @@ def flag(form: Form, name: str) -> object:
 
 def days(form: Form, name: str) -> object:
     """Return the days of the week that are ticked."""
-    return [int(day) for day in form.getlist(name) if day.isdigit()] or None
+    return whole_numbers(form, name) or None
+
+
+def whole_numbers(form: Form, name: str) -> list[int]:
+    """Return the whole numbers among the values of a field; all else is left out."""
+    values = map(read_number, form.getlist(name))
+    return [value for value in values if isinstance(value, int)]
 
 
 def lines(form: Form, name: str) -> object:

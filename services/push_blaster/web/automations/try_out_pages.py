@@ -4,6 +4,7 @@ from typing import Final
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
@@ -56,8 +57,10 @@ def test_pages(context: WebContext) -> Blueprint:
     @asks_for(Role.OPERATOR, simulates=True)
     def start(automation_id: str) -> ResponseReturnValue:
         """Start a test, and go to its log; a live send is not a test."""
-        mode = Mode(request.form["mode"])
-        mode = mode if mode in TEST_MODES else Mode.TEST_DRY_RUN
+        given = request.form["mode"]
+        if given not in list(Mode):
+            raise ValidationError({"mode": [f"Use one of {', '.join(sorted(TEST_MODES))}."]})
+        mode = Mode(given) if given in TEST_MODES else Mode.TEST_DRY_RUN
         execution = start_for_caller(context, automation_id, mode, once_key())
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 

@@ -25,7 +25,7 @@ from push_blaster.adapters.executions.execution_view import select_last_audience
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
-from push_blaster.web.cadence.rule_form import read_rules_form
+from push_blaster.web.cadence.rule_form import read_rules_form, read_version
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import LAYERS
 
@@ -59,7 +59,7 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
     def simulate() -> ResponseReturnValue:
         """Show the effect that the rules of the form would have had in the last weeks."""
         sent = read_rules_form(request.form)
-        version = request.form.get("version", "")
+        version = read_version(request.form)
         in_force = records.read_rules().rules
         try:
             after, before = records.simulate(sent), records.simulate(in_force)
@@ -71,7 +71,7 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
     def save() -> ResponseReturnValue:
         """Put the rules of the form in force."""
         sent = read_rules_form(request.form)
-        version = request.form.get("version", "")
+        version = read_version(request.form)
         by, note = (request.form.get(name, "").strip() for name in ("by", "note"))
         try:
             saved = records.replace_rules(sent, version, by or caller_name(), note)

@@ -1,6 +1,7 @@
 """Routes about devices."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, ValidationError, fields, validate
 from werkzeug.exceptions import NotFound
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, the_caller
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import problem_response
@@ -23,11 +24,12 @@ from push_blaster.adapters.devices.device_fields import (
     read_device,
 )
 from push_blaster.adapters.devices.device_table import (
+    RegisteredDevice,
     delete_device,
     delete_devices_of,
     select_devices_of,
 )
-from push_blaster.domain.devices.device import DeviceKind
+from push_blaster.domain.devices.device import DeviceKind, hide_token
 from push_blaster.use_cases.devices.import_devices import Imported, import_devices
 
 MAX_DEVICES: Final = 10_000
@@ -73,9 +75,8 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
         kind: str | None = about(None, validate=validate.OneOf(list(DeviceKind))),
         dead: bool | None = None,
     ) -> dict[str, object]:
-        """List a user's devices, the one seen last first."""
-        with database.transaction() as connection:
-            return {"devices": select_devices_of(connection, user_id, kind, dead)}
+        """List a user's devices, the one seen last first; a viewer does not see the tokens."""
+        return {"devices": find_devices_of(database, user_id, kind, dead)}
 
     @routes.route("/api/devices", methods=["POST"])
     @asks_for(Role.OPERATOR)
@@ -125,6 +126,18 @@ def _add_forgetting(routes: Routes, database: Database) -> None:
         with database.transaction() as connection:
             if not delete_device(connection, token):
                 raise NotFound("There is no device with this token.")
+
+
+def find_devices_of(
+    database: Database, user_id: UUID, kind: str | None = None, dead: bool | None = None
+) -> Sequence[RegisteredDevice]:
+    """Return a user's devices as the caller may see them: tokens are for operators and admins."""
+    with database.transaction() as connection:
+        found = select_devices_of(connection, user_id, kind, dead)
+    caller = the_caller()
+    if caller and caller.role >= Role.OPERATOR:
+        return found
+    return [replace(device, token=hide_token(device.token)) for device in found]
 
 
 def _register_list(

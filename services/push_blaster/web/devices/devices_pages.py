@@ -14,9 +14,9 @@ from chassis.csv_reader import CsvError
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
-from push_blaster.adapters.devices.device_table import select_devices_of
 from push_blaster.use_cases.devices.import_devices import import_devices
 from push_blaster.web.devices.device_upkeep import MAX_FILE
+from push_blaster.web.devices.devices import find_devices_of
 from push_blaster.web.frame.frame import page_routes
 
 REPORTED: Final = timedelta(days=30)
@@ -43,9 +43,7 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
             user_id = UUID(asked)
         except ValueError:
             return page(400, asked=asked, fault=f"{asked!r} is no user id; ids are UUIDs.")
-        with database.transaction() as connection:
-            found = select_devices_of(connection, user_id)
-        return page(asked=asked, devices=found)
+        return page(asked=asked, devices=find_devices_of(database, user_id))
 
     @pages.post("/devices/import")
     @asks_for(Role.OPERATOR)

@@ -34,7 +34,7 @@ from push_blaster.web.executions.execution_schemas import (
     ExecutionSchema,
     ReceiptSchema,
 )
-from push_blaster.web.executions.log_stream import StreamShape, stream_log
+from push_blaster.web.executions.log_stream import MAX_ID, StreamShape, stream_log
 from push_blaster.web.executions.shown_execution import (
     ShownExecution,
     ShownReceipt,
@@ -142,7 +142,7 @@ def _add_reads(routes: Routes, database: Database) -> None:
             entries = select_log(connection, execution_id, after)
         if request.accept_mimetypes.best == "text/event-stream":
             after = request.headers.get("Last-Event-ID", type=int) or after
-            return stream_log(database, execution_id, after, LOG_STREAM)
+            return stream_log(database, execution_id, min(after, MAX_ID), LOG_STREAM)
         return show_log(entries, after)
 
 

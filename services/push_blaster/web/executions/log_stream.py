@@ -21,6 +21,8 @@ FOLLOW_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
 #: The streams of this process.
 _STREAMS: Final = StreamBudget()
+#: No entry of a log has a greater id.
+MAX_ID: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from push_blaster.use_cases.one_off.send_ad_hoc import (
 )
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.automations.automation_samples import ROWS, Sample, fill_sample
+from push_blaster.web.automations.form_fields import read_number
 from push_blaster.web.executions.execution_card import Card, make_card
 from push_blaster.web.frame.csrf import CSRF_FIELD
 from push_blaster.web.frame.frame import page_routes
@@ -153,13 +154,13 @@ def _sample(form: Mapping[str, Any]) -> Sample | None:
     """Return a sample of the message; None before it has a title."""
     if not form.get("title"):
         return None
-    layer = str(form.get("layerId", ""))
+    layer = read_number(str(form.get("layerId", "")))
     push = Push(
         id="",
         title=form["title"],
         body=form.get("body", ""),
         deep_link=form.get("deepLink", ""),
-        layer_id=int(layer) if layer.isdecimal() else 0,
+        layer_id=layer if isinstance(layer, int) else 0,
     )
     return fill_sample(push, [], ())
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flask import Response, jsonify
 
-from chassis.bearer_auth import needs_no_token
+from chassis.bearer_auth import tells_callers_more, the_caller
 from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.postgres import Database
@@ -38,7 +38,7 @@ def health_routes(
     watch: ClockWatch,
     limits: Limits,
 ) -> Routes:
-    """Return the route that shows the health of push_blaster, without a token."""
+    """Return the route that shows the health of push_blaster; to a stranger, in a word."""
     routes = Routes("health", __name__, description="Health")
     started_at = time.monotonic()
     parts = Questions(
@@ -54,10 +54,13 @@ def health_routes(
 
     @routes.route("/health", methods=["GET"])
     @routes.route("/api/health", methods=["GET"])
-    @needs_no_token
+    @tells_callers_more
     @routes.answers(503)
     def read_health() -> Response:
-        """Show the health of the service; 503 if automations cannot run."""
+        """Show the health of the service; 503 if automations cannot run.
+
+        A stranger gets only `status`; the rest is for a caller with a token.
+        """
         began = time.monotonic()
         answers = parts.ask()
         found, known = answers.states, answers.values
@@ -83,9 +86,8 @@ def health_routes(
             "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
             "responseTimeMs": round((time.monotonic() - began) * 1_000),
         }
-        response = jsonify(body)
+        response = jsonify(body if the_caller() else {"status": status})
         response.status_code = 503 if status == "critical" else 200
-        response.headers["Cache-Control"] = "no-store"
         response.headers["X-Health-Status"] = status
         return response
 

@@ -1,6 +1,7 @@
 """The document: original files with all their oddities, defaults, and what is refused."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -207,6 +208,7 @@ def test_what_does_not_fit_is_named(path: list[Any], value: object, fault: str) 
         ("61 * * * *", "is no cron expression"),
         ("0 0 30 2 *", "is no cron expression that ever fires"),
         ("whenever", "it has 1 fields, not 5 or 6"),
+        (f"{','.join(['1'] * 200_000)} * * * *", "it has 400007 characters, and 400 are allowed"),
         ("0 9 * * * 0 2027", "it has 7 fields, not 5 or 6"),
         ("R 9 * * *", "R and H mean a time by chance"),
         ("0 9 * * 1,R/2", "R and H mean a time by chance"),
@@ -235,6 +237,24 @@ def test_one_second_at_the_end_and_the_names_of_cron_are_taken(expression: str) 
     assert complete_document(
         a_document(schedule={"frequency": "custom", "cronExpression": expression})
     )
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"frequency": "custom", "cronExpression": ",".join(["1"] * 200_000) + " * * * *"},
+        {"frequency": "custom", "cronExpression": "0 " * 200_000},
+        {"frequency": "weekly", "executionTime": "12:00", "daysOfWeek": [1] * 200_000},
+        {"frequency": "daily", "executionTime": "1" * 200_000},
+        {"frequency": "daily", "executionTime": "12:00", "timezone": "Europe/" * 200_000},
+        {"frequency": "once", "executionTime": "12:00", "startDate": "2" * 200_000},
+    ],
+)
+def test_an_expression_that_is_too_long_is_refused_at_once(schedule: dict[str, Any]) -> None:
+    began_at = monotonic()
+
+    assert faults(a_document(schedule=schedule))
+    assert monotonic() - began_at < 5
 
 
 def test_once_needs_a_day_as_soon_as_it_is_scheduled() -> None:

@@ -124,6 +124,32 @@ def test_a_rotation_leaves_no_gap(client: FlaskClient) -> None:
         assert (_ask(client, old), _ask(client, new)) == (401, 200)
 
 
+def test_another_rotation_ends_no_overlap_that_was_promised(client: FlaskClient) -> None:
+    secrets = [_create(client)]
+    for minutes in (60, 5, 0, 10):
+        path, body = "/api/tokens/alice/rotate", {"overlapMinutes": minutes}
+        secrets.append(client.post(path, json=body).get_json()["token"])
+
+    def opened() -> list[int]:
+        return [_ask(client, secret) for secret in secrets]
+
+    assert opened() == [200, 200, 401, 200, 200]
+    with time_machine.travel(utc_now() + timedelta(minutes=6)):
+        assert opened() == [200, 401, 401, 200, 200]
+        assert str(_listed(client)["alice"]["previousUntil"]) > utc_now().isoformat()
+    with time_machine.travel(utc_now() + timedelta(minutes=61)):
+        assert opened() == [401, 401, 401, 401, 200]
+
+
+def test_a_revocation_ends_the_secrets_from_before_rotations_too(client: FlaskClient) -> None:
+    path, first = "/api/tokens/alice/rotate", _create(client)
+    secrets = [first, *(client.post(path, json={}).get_json()["token"] for _ in range(2))]
+
+    client.delete("/api/tokens/alice")
+
+    assert {_ask(client, secret) for secret in secrets} == {401}
+
+
 def test_a_rotation_without_overlap_ends_the_old_secret_at_once(client: FlaskClient) -> None:
     old = _create(client)
     client.post("/api/tokens/alice/rotate", json={"overlapMinutes": 0})

@@ -315,6 +315,26 @@ def test_a_system_template_is_read_only(client: FlaskClient) -> None:
             "variables[0].validation.pattern: '(' is no regular expression",
         ),
         (
+            {
+                "variables": [
+                    {"name": "city", "type": "string", "validation": {"pattern": "(a)\\1"}}
+                ]
+            },
+            "variables[0].validation.pattern: '(a)\\\\1' is no regular expression of RE2",
+        ),
+        (
+            {"variables": [{"name": "c", "type": "string", "validation": {"pattern": "x" * 501}}]},
+            "variables[0].validation.pattern: It has 501 characters; 500 are allowed.",
+        ),
+        (
+            {
+                "variables": [
+                    {"name": "c", "type": "string", "validation": {"pattern": "(x{99}){99}"}}
+                ]
+            },
+            "variables[0].validation.pattern: '(x{99}){99}' is no regular expression",
+        ),
+        (
             {"pushTemplates": [{"titleTemplate": "{{city", "bodyTemplate": ""}]},
             "pushTemplates[0].titleTemplate: '{{city' is no placeholder; write {{name}}.",
         ),

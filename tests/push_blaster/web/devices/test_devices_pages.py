@@ -3,6 +3,7 @@
 from io import BytesIO
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 
 from tests.people import ALICE, BOB
@@ -20,10 +21,35 @@ def test_a_users_devices_are_shown(viewer: Visitor, client: FlaskClient) -> None
         "/api/devices", json={"userId": str(ALICE), "token": "t-1", "platform": "ios"}
     ).get_json()
 
-    assert "t-1" in viewer.get(f"/devices?user={ALICE}")
+    assert "ios" in viewer.get(f"/devices?user={ALICE}")
     assert "cannot receive pushes" in viewer.get(f"/devices?user={BOB}")
     assert viewer.client.get("/devices?user=somebody").status_code == 400
     assert "ios" in viewer.get("/devices")
+
+
+@pytest.mark.parametrize(
+    ("kind", "token", "shown"),
+    [
+        ("fcm", "fcm-secret-1", "…"),
+        ("fid", "fid-secret-1", "…"),
+        ("webhook", "https://hooks.example/T0/secret?key=secret", "https://hooks.example/…"),
+        ("webhook", "https://hooks.example:8443/secret", "https://hooks.example:8443/…"),
+    ],
+)
+def test_a_viewer_sees_that_a_device_has_a_token_and_not_the_token(
+    viewer: Visitor, operator: Visitor, client: FlaskClient, kind: str, token: str, shown: str
+) -> None:
+    client.post("/api/devices", json={"userId": str(ALICE), "token": token, "kind": kind})
+    list_of_alice = f"/api/devices?userId={ALICE}"
+
+    page = viewer.get(f"/devices?user={ALICE}")
+    (listed,) = viewer.client.get(list_of_alice).get_json()["devices"]
+
+    assert "secret" not in page
+    assert shown in page
+    assert listed["token"] == shown
+    (known,) = operator.client.get(list_of_alice).get_json()["devices"]
+    assert known["token"] == token
 
 
 def test_a_file_is_looked_at_before_it_is_registered(operator: Visitor) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.clock import Comparison, utc_now
@@ -14,6 +15,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
 from tests.push_blaster.settings import settings_for
+from tests.push_blaster.web.page_support import Visitor
 
 #: Health promises an answer within two seconds; a busy machine gets a little more.
 SECONDS = 2.5
@@ -31,7 +33,7 @@ Audiences: recent_buyers, recent_sellers
 
 
 def test_without_an_engine_health_is_critical_and_says_so(client: FlaskClient) -> None:
-    response = client.get("/api/health", headers={"Authorization": ""})
+    response = client.get("/api/health")
 
     assert response.status_code == 503
     assert response.get_json()["status"] == "critical"
@@ -92,7 +94,7 @@ def test_another_engine_that_works_makes_a_holding_one_less_bad(
 def test_without_a_database_health_still_answers(tmp_path: Path) -> None:
     app = create_app(settings_for("postgresql://nobody@127.0.0.1:9/none", tmp_path))
 
-    response = app.test_client().get("/health")
+    response = app.test_client().get("/health", headers={"Authorization": "Bearer viewer"})
 
     assert response.status_code == 503
     assert response.get_json()["dependencies"]["database"] == "degraded"
@@ -131,11 +133,52 @@ def test_health_answers_while_cadence_hangs(push_url: str, tmp_path: Path) -> No
         app = create_app(replace(settings_for(push_url, tmp_path), cadence_url=url))
 
         begun = time.monotonic()
-        answer = app.test_client().get("/health")
+        answer = app.test_client().get("/health", headers={"Authorization": "Bearer viewer"})
 
     assert time.monotonic() - begun < SECONDS
     assert "cadence: no answer" in " ".join(answer.get_json()["problems"])
     assert answer.get_json()["dependencies"] == {"database": "connected", "cadence": "unreachable"}
+
+
+def test_strangers_get_a_word_and_callers_the_rest(app: Flask, client: FlaskClient) -> None:
+    told = {
+        path: {
+            name: asker.get(path, headers=headers).get_json()
+            for name, asker, headers in (
+                ("stranger", app.test_client(), {}),
+                ("guesser", app.test_client(), {"Authorization": "Bearer a-wrong-token"}),
+                ("caller", client, {}),
+                ("visitor", Visitor(app, "viewer").client, {}),
+            )
+        }
+        for path in ("/health", "/api/health", "/health/ready")
+    }
+
+    for path, answers in told.items():
+        assert answers["stranger"] == answers["guesser"] == {"status": answers["caller"]["status"]}
+        assert answers["caller"].keys() == answers["visitor"].keys() > {"status"}, path
+
+
+def test_without_a_database_a_stranger_learns_only_that_it_is_ill(tmp_path: Path) -> None:
+    settings = settings_for("postgresql://nobody:secret@127.0.0.1:9/none", tmp_path)
+    client = create_app(settings).test_client()
+    token = {"Authorization": "Bearer push_of-the-database"}
+
+    answers = [client.get(path, headers=token) for path in ("/api/health", "/health/ready")]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert [answer.get_json() for answer in answers] == [
+        {"status": "critical"},
+        {"status": "unready"},
+    ]
+
+
+def test_private_answers_are_kept_by_no_cache(app: Flask, client: FlaskClient) -> None:
+    for path in ("/api/executions", "/api/health", "/health/ready", "/metrics", "/api/none", "/"):
+        assert client.get(path).headers["Cache-Control"] == "no-store", path
+    style = app.test_client().get("/static/app.css")
+    assert "no-store" not in style.headers["Cache-Control"]
+    style.close()
 
 
 def test_without_a_database_requests_are_503_with_the_reason(tmp_path: Path) -> None:

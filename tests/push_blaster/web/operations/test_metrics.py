@@ -115,7 +115,10 @@ def test_an_engine_answers_on_its_own_port(path: str, push_url: str, tmp_path: P
     tokens = settings_for(push_url, tmp_path).tokens
     client = make_engine_probes(tokens, database, metrics_open=False).test_client()
 
-    assert client.get(path).status_code == 200
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.get_json().keys() == {"status"}
+    assert answer.headers["Cache-Control"] == "no-store"
     assert client.get("/metrics").status_code == 401
     assert ("push_cap_check_seconds_count", "") in read(client)
     database.close()
@@ -125,7 +128,7 @@ def test_a_web_without_its_database_lives_and_is_not_ready(tmp_path: Path) -> No
     client = create_app(settings_for("postgresql://127.0.0.1:9/none", tmp_path)).test_client()
 
     assert client.get("/health/live").status_code == 200
-    answer = client.get("/health/ready")
+    answer = client.get("/health/ready", headers={"Authorization": "Bearer viewer"})
 
     assert answer.status_code == 503
     assert "away" in answer.get_json()["parts"]["database"]
