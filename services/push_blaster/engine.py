@@ -24,7 +24,7 @@ import structlog
 from chassis.clock import CLOCK, utc_now
 from chassis.http.correlation import working_on
 from chassis.http.serving_in_thread import ServerInThread
-from chassis.postgres import Database, DatabaseAwayError, compare_clocks
+from chassis.postgres import Connection, Database, DatabaseAwayError, compare_clocks
 from push_blaster.adapters.audiences.script_run_table import dispatch_trials
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
@@ -35,15 +35,17 @@ from push_blaster.adapters.executions.job_queue import (
     JobQueue,
     Work,
 )
+from push_blaster.adapters.executions.pulse import Pulse
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
-from push_blaster.adapters.operations.engine_table import beat, delete_engines, select_engines
+from push_blaster.adapters.operations.engine_table import beat, delete_engines, select_life_signs
 from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
 from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.domain.executions.phase import GOING_LIVE, PREPARING
+from push_blaster.domain.operations.silence import SilenceWatch
 from push_blaster.engine_probes import make_engine_probes
 from push_blaster.settings import PushSettings
-from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
+from push_blaster.use_cases.audiences.try_script import SILENT_FOR, run_trial, tidy_runs
 from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.use_cases.automations.follow_files import FileFollower
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
@@ -134,10 +136,11 @@ class _Engine:
         self._context = context
         self._files = files
         self._stopping = stopping
-        self._started_at = utc_now()
+        self._started_at, self._started = utc_now(), time.monotonic()
         self._beaten_at = -BEAT_S
         self._time = TimeKeeper()
         self._dead_after = settings.engine.dead_after
+        self._living: set[str] = set()
         self._clock = Clock(context.database)
         self._follower = FileFollower(files, context.database)
         self._control = Control(files, context.database)
@@ -152,6 +155,8 @@ class _Engine:
         )
         self._wake = asyncio.Event()
         self._sending: set[BatchKey] = set()
+        self._pulse = Pulse(settings.database_url, context.engine_id)
+        self._silence: SilenceWatch[str] = SilenceWatch(self._dead_after.total_seconds())
         self._queue = JobQueue(
             settings.database_url,
             Work(
@@ -161,6 +166,7 @@ class _Engine:
                 concurrent_executions=settings.engine.concurrent_executions,
                 concurrent_batches=settings.engine.concurrent_batches,
                 dead_after_s=settings.engine.dead_after.total_seconds(),
+                on_workers=self._pulse.answer,
             ),
         )
 
@@ -175,6 +181,7 @@ class _Engine:
             await asyncio.gather(
                 self._queue.work_until(stop),
                 self._repeat(stop, TICK_S, self._tick),
+                self._repeat(stop, BEAT_S, self._answer),
                 self._repeat(stop, MAINTENANCE_S, self._maintenance),
                 self._repeat(stop, MAINTENANCE_S, self._notify),
             )
@@ -238,10 +245,23 @@ class _Engine:
         engine_id, pacer = self._context.engine_id, self._context.pacer
         with self._context.database.transaction() as connection:
             clocks = self._time.compare(connection)
-            now = utc_now()
-            beat(connection, engine_id, self._started_at, now, pacer.describe(), clocks)
-            pacer.share(len(select_engines(connection, now - self._dead_after)))
+            beat(connection, engine_id, self._started_at, utc_now(), pacer.describe(), clocks)
+            self._living = self._find_living(connection)
+        pacer.share(len(self._living))
         self._beaten_at = time.monotonic()
+
+    def _find_living(self, connection: Connection) -> set[str]:
+        """Return the engines that live; one that we have seen dies only by its silence."""
+        found = select_life_signs(connection, self._dead_after)
+        signs = {
+            e: sign for e, (sign, is_fresh) in found.items() if is_fresh or self._silence.knows(e)
+        }
+        return signs.keys() - self._silence.look(signs, time.monotonic())
+
+    async def _answer(self) -> None:
+        """Show that the event loop answers, and look for workers whose engines are gone."""
+        self._pulse.answer(self._queue.in_hand.workers)
+        await self._queue.reap_workers()
 
     def _is_sure_of_time(self) -> bool:
         with self._context.database.transaction() as connection:
@@ -250,9 +270,9 @@ class _Engine:
     async def _maintenance(self) -> None:
         is_sure = await asyncio.to_thread(self._is_sure_of_time)
         await asyncio.to_thread(self._finish_stops)
-        if not is_sure:  # after a jump everybody else looks dead until they have beaten
+        if not is_sure:  # after a jump nobody knows what is due
             return
-        await self._queue.reap_workers()
+        await self._queue.drop_lost_jobs()
         await asyncio.to_thread(self._run_maintenance)
 
     def _finish_stops(self) -> None:
@@ -265,7 +285,8 @@ class _Engine:
         close_batches(self._context)
         track_sends(self._context)
         count_over_cap(self._context)
-        tidy_runs(self._context)
+        if time.monotonic() - self._started > SILENT_FOR.total_seconds():
+            tidy_runs(self._context, self._living)
         self._follower.look(utc_now())
 
     async def _notify(self) -> None:

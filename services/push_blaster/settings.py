@@ -194,6 +194,9 @@ def _engine(env: Env) -> EngineSettings:
                 budget=read_seconds(env, "PUSH_RETRY_BUDGET_SECONDS", 600),
             ),
             max_audience_size=read_count(env, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
+            preparation_memory_mb=read_count(
+                env, "PUSH_PREPARATION_MEMORY_MB", 1_024, at_least=256
+            ),
             min_window=read_seconds(
                 env, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True
             ),

@@ -45,13 +45,13 @@ def read_secret(env: Env, name: str) -> str | None:
         raise SettingsError(f"{name}_FILE: cannot read {path} ({error.strerror}).") from error
 
 
-def read_count(env: Env, name: str, default: int) -> int:
-    """Return the whole number `name`, at least 1; SettingsError if it is not."""
+def read_count(env: Env, name: str, default: int, *, at_least: int = 1) -> int:
+    """Return the whole number `name`, at least `at_least`; SettingsError if it is not."""
     try:
-        return env.int(name, default, validate=validate.Range(min=1))
+        return env.int(name, default, validate=validate.Range(min=at_least))
     except EnvError as error:
         raise SettingsError(
-            f"{name} is {env.str(name)!r}; use a whole number from 1 on."
+            f"{name} is {env.str(name)!r}; use a whole number from {at_least} on."
         ) from error
 
 

@@ -78,10 +78,14 @@ UNCHECKED: Final = _names("SentUnchecked fail_open failure ExecutionsFail CapChe
 FAILED: Final = _names("ExecutionsFail failure")
 #: What goes out late may still go out when the next slot comes; and a test waits for nobody.
 LATE: Final = FAILED | _names("ProviderDefers skipped")
-NO_DATABASE: Final = UNCHECKED | _names("CadenceAway CadenceFailsOpen RequestsFail EngineDown")
+#: A step that an engine or the database left begins again.
+AGAIN: Final = _names("StepsRepeated")
+NO_DATABASE: Final = (
+    UNCHECKED | AGAIN | _names("CadenceAway CadenceFailsOpen RequestsFail EngineDown")
+)
 DATABASES: Final = _names("PushDatabaseAway CadenceDatabaseAway")
 EFFECTS: Final = {
-    Kind.ENGINE: Effect(3),
+    Kind.ENGINE: Effect(3, AGAIN),
     Kind.REPLICA: Effect(5),
     Kind.SCRIPT_FAILS: Effect(raises=FAILED),
     Kind.PROVIDER_BUSY: Effect(20, LATE, echo_s=180),
@@ -93,7 +97,9 @@ EFFECTS: Final = {
     Kind.POSTGRES: Effect(5, NO_DATABASE | DATABASES),
     Kind.SCRIPT_HANGS: Effect(25, raises=FAILED),
     Kind.CADENCE_SLOW: Effect(20, UNCHECKED | _names("CadenceAway")),
-    Kind.ENGINES: Effect(30, _names("SlotsLate SlotsMissed missed skipped"), _names("EngineDown")),
+    Kind.ENGINES: Effect(
+        30, AGAIN | _names("SlotsLate SlotsMissed missed skipped"), _names("EngineDown")
+    ),
     Kind.CANCEL: Effect(raises=_names("cancelled")),
     Kind.PROVIDER_SLOW: Effect(20, LATE),
     Kind.BROKEN_FILE: Effect(30, raises=_names("BrokenAutomations")),

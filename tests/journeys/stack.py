@@ -62,6 +62,8 @@ class Stack:
     engine_ports: dict[int, int] = field(default_factory=dict)
     #: The wall clocks of the engines, for those that have one of their own.
     clocks: Sequence[SetClock] = ()
+    #: What runs instead of the command, if a test wants an engine that it can do more to.
+    engine_program: Path | None = None
 
     def migrate(self) -> None:
         """Migrate both databases, as is done before a version starts for the first time."""
@@ -87,6 +89,11 @@ class Stack:
         own = self.clocks[number].environment if number < len(self.clocks) else {}
         return self.spawn("push-blaster", "engine", PUSH_ENGINE_METRICS_PORT=str(port), **own)
 
+    def _command(self, name: str, command: str) -> list[str]:
+        if command == "engine" and self.engine_program:
+            return [sys.executable, str(self.engine_program)]
+        return [str(Path(sys.executable).with_name(name)), command]
+
     def spawn_cadence(self, number: int) -> subprocess.Popen[bytes]:
         """Start the replica of this number of the cadence service."""
         port = str(self.cadence_ports[number])
@@ -95,7 +102,7 @@ class Stack:
     def spawn(self, name: str, command: str, **settings: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}-{command}.log").open("ab") as log:
             return subprocess.Popen(
-                [str(Path(sys.executable).with_name(name)), command],
+                self._command(name, command),
                 env=self.environment | settings,
                 stdout=log,
                 stderr=log,
@@ -188,6 +195,8 @@ def running_stack(  # noqa: PLR0917 - journeys name all but the first two
     replicas: int = 1,
     through: Callable[[str], str] = str,
     clocks: Sequence[SetClock] = (),
+    *,
+    engine_program: Path | None = None,
 ) -> Iterator[Stack]:
     """Start everything over fresh databases; stop all of it at the end.
 
@@ -207,6 +216,7 @@ def running_stack(  # noqa: PLR0917 - journeys name all but the first two
         database_url=urls[0],
         cadence_database_url=urls[1],
         clocks=clocks,
+        engine_program=engine_program,
         environment={
             "PATH": os.environ["PATH"],
             "TMPDIR": str(folder),  # whoever is killed leaves nothing elsewhere

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from push_blaster.adapters.audiences.audience_csv import AudienceCsv, open_audience
 from push_blaster.adapters.audiences.duplicate_finder import DuplicateFinder
+from push_blaster.adapters.audiences.progress import OnProgress, counted, ignore_progress
 from push_blaster.adapters.audiences.script_files import open_plain
 from push_blaster.domain.audiences.audience import AudienceRow, Batch
+from push_blaster.domain.audiences.preparation import Stage
 
 #: How many bad rows are stored.
 BAD_ROWS_SHOWN: Final = 20
@@ -50,6 +52,7 @@ class FrozenAudience:
 
 @dataclass(slots=True)
 class _Counts:
+    on_progress: OnProgress
     generated: int = 0
     valid: int = 0
     repeats: int = 0
@@ -61,13 +64,15 @@ class _Counts:
         return self.valid - self.repeats
 
 
-def freeze_audience(csv_path: Path, target: Path, max_size: int) -> FrozenAudience:
+def freeze_audience(
+    csv_path: Path, target: Path, max_size: int, on_progress: OnProgress = ignore_progress
+) -> FrozenAudience:
     """Write the distinct users of the CSV to `target`, completely or not at all.
 
     The first row of a user wins. Raises: CsvError, AudienceTooLargeError,
     EmptyAudienceError; then there is no `target`.
     """
-    counts = _Counts()
+    counts = _Counts(on_progress)
     draft = target.with_suffix(".draft")
     try:
         audience = _write_draft(csv_path, draft, counts, max_size)
@@ -174,21 +179,20 @@ def index_batches(path: Path, size: int) -> list[Batch]:
     return batches
 
 
-def measure_overlap(path: Path, other: Path) -> float:
+def measure_overlap(on_progress: OnProgress, path: Path, other: Path) -> float:
     """Return the share of the users of `path` who are also in `other`; from 0 to 1.
 
     Large audiences are compared by a sample of user ids, the same in both.
     """
     largest = max(file.stat().st_size for file in (path, other))
     one_in = 1 + largest // OVERLAP_BYTES
-    users, others = (_sample_users(file, one_in) for file in (path, other))
+    users, others = (_sample_users(on_progress, file, one_in) for file in (path, other))
     return len(users & others) / len(users) if users else 1.0
 
 
-def _sample_users(path: Path, one_in: int) -> set[UUID]:
-    with path.open("rb") as file:
-        users = (_read_line(line).user_id for line in file)
-        return {user for user in users if user.int % one_in == 0}
+def _sample_users(on_progress: OnProgress, path: Path, one_in: int) -> set[UUID]:
+    users = (row.user_id for row in counted(read_rows(path), Stage.COMPARING, on_progress))
+    return {user for user in users if user.int % one_in == 0}
 
 
 def read_users(path: Path, size: int) -> Iterator[list[UUID]]:
@@ -220,7 +224,7 @@ def _read_line(line: bytes) -> AudienceRow:
 def _valid_lines(
     audience: AudienceCsv, counts: _Counts, duplicates: DuplicateFinder
 ) -> Iterator[bytes]:
-    for row in audience.rows:
+    for row in counted(audience.rows, Stage.FREEZING, counts.on_progress):
         counts.generated += 1
         if row.problem:
             _keep_bad(counts, row.line, row.problem)

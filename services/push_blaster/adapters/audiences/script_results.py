@@ -7,17 +7,21 @@ from typing import Final
 from chassis.csv_reader import CsvError
 from push_blaster.adapters.audiences.audience_csv import open_audience
 from push_blaster.adapters.audiences.audience_scripts import list_output
+from push_blaster.adapters.audiences.progress import OnProgress, counted
 from push_blaster.adapters.audiences.script_files import open_plain
 from push_blaster.domain.audiences.audience import AudienceFile, read_file_name
+from push_blaster.domain.audiences.preparation import Stage
 from push_blaster.domain.audiences.script_run import FoundAudience
 
 #: How many rows of each audience are shown.
 SAMPLE: Final = 3
 
 
-def describe_output(folder: Path, refused: Mapping[str, str]) -> tuple[FoundAudience, ...]:
+def describe_output(
+    on_progress: OnProgress, folder: Path, refused: Mapping[str, str]
+) -> tuple[FoundAudience, ...]:
     """Return each CSV file of a script, in constant memory; `refused` are those without a copy."""
-    found = [_describe(folder, file) for file in list_output(folder).values()]
+    found = [_describe(on_progress, folder, file) for file in list_output(folder).values()]
     for name, problem in refused.items():
         file = read_file_name(name)
         found.append(
@@ -28,13 +32,13 @@ def describe_output(folder: Path, refused: Mapping[str, str]) -> tuple[FoundAudi
     return tuple(sorted(found, key=lambda audience: audience.file))
 
 
-def _describe(folder: Path, file: AudienceFile) -> FoundAudience:
+def _describe(on_progress: OnProgress, folder: Path, file: AudienceFile) -> FoundAudience:
     rows = valid = 0
     sample: list[dict[str, str]] = []
     try:
         with open_plain(folder / file.file_name) as content:
             audience = open_audience(content, file.file_name)
-            for row in audience.rows:
+            for row in counted(audience.rows, Stage.READING, on_progress):
                 rows += 1
                 if row.problem is None:
                     valid += 1

@@ -1,6 +1,6 @@
 """The table `script_runs`: every run of a script, and trials that wait for an engine."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
@@ -23,10 +23,11 @@ def insert_run(connection: Connection, run: RunRecord, idempotency_key: str | No
     """Insert a run; return False, and change nothing, if the key was used before."""
     sql = """
         INSERT INTO script_runs (id, script_id, execution_id, is_trial, idempotency_key,
-                                 parameters, folder, state, asked_at, started_at, seen_at)
+                                 parameters, folder, state, asked_at, started_at, seen_at,
+                                 engine_id)
         VALUES (%(id)s, %(script_id)s, %(execution_id)s, %(is_trial)s, %(key)s,
                 %(parameters)s, %(folder)s, %(state)s, %(asked_at)s, %(started_at)s,
-                %(started_at)s)
+                %(started_at)s, %(engine_id)s)
             ON CONFLICT DO NOTHING
     """
     return (
@@ -44,6 +45,7 @@ def insert_run(connection: Connection, run: RunRecord, idempotency_key: str | No
                 "state": run.state,
                 "asked_at": run.asked_at,
                 "started_at": run.started_at,
+                "engine_id": run.engine_id,
             },
         )
         == 1
@@ -62,13 +64,16 @@ def dispatch_trials(connection: Connection, now: datetime, again_before: datetim
     return [str(id_) for id_ in found]
 
 
-def start_run(connection: Connection, run_id: UUID, now: datetime) -> RunRecord | None:
+def start_run(
+    connection: Connection, run_id: UUID, engine_id: str, now: datetime
+) -> RunRecord | None:
     """Take a waiting trial; None if another engine has taken it, or it was stopped."""
     sql = """
-        UPDATE script_runs SET state = 'running', started_at = %(now)s, seen_at = %(now)s
+        UPDATE script_runs
+           SET state = 'running', started_at = %(now)s, seen_at = %(now)s, engine_id = %(engine)s
          WHERE id = %(id)s AND state = 'waiting'
     """
-    if execute(connection, sql, {"id": run_id, "now": now}) == 0:
+    if execute(connection, sql, {"id": run_id, "engine": engine_id, "now": now}) == 0:
         return None
     return select_run(connection, run_id)
 
@@ -104,14 +109,30 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
     )
 
 
-def reap_runs(connection: Connection, silent_since: datetime, now: datetime) -> None:
-    """End runs without a sign of life: their engines are gone."""
+def reap_runs(
+    connection: Connection, living: Collection[str], silent_since: datetime, now: datetime
+) -> None:
+    """End runs without a sign of life whose engine is none of the `living`."""
     sql = """
         UPDATE script_runs
            SET state = 'failed', error = 'The engine that ran it is gone.', ended_at = %(now)s
          WHERE state = 'running' AND seen_at < %(silent_since)s
+           AND (engine_id IS NULL OR engine_id <> ALL(%(living)s))
     """
-    execute(connection, sql, {"silent_since": silent_since, "now": now})
+    values = {"living": list(living), "silent_since": silent_since, "now": now}
+    execute(connection, sql, values)
+
+
+def end_runs_of(connection: Connection, execution_id: str, now: datetime) -> list[UUID]:
+    """End the runs of earlier attempts at the audience, and return all of them."""
+    sql = """
+        UPDATE script_runs
+           SET state = 'failed', error = 'Another attempt began.', ended_at = %(now)s
+         WHERE execution_id = %(id)s AND state = 'running' AND NOT is_trial
+    """
+    execute(connection, sql, {"id": execution_id, "now": now})
+    sql = "SELECT id FROM script_runs WHERE execution_id = %s AND NOT is_trial"
+    return fetch_values(connection, sql, (execution_id,))
 
 
 def select_ended(connection: Connection, run_ids: Iterable[UUID]) -> set[UUID]:

@@ -74,10 +74,15 @@ class CadenceClient:
 
         Units: `rest` is how long requests fail at once after too many timeouts.
         """
+        self._made_from = (base_url, token, timeout, rest)
         self._http = CadenceHttp(base_url, token)
         self._timeout = timeout
         self._breaker = TimeoutBreaker("cadence", rest)
         self._busy_limit = BusyLimit(TIMEOUTS * timeout)
+
+    def __reduce__(self) -> tuple[type["CadenceClient"], tuple[object, ...]]:
+        """Become, in another process, a client of the same service that has asked nothing yet."""
+        return CadenceClient, self._made_from
 
     def filter_audience(
         self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime

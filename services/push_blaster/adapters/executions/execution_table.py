@@ -1,7 +1,7 @@
 """The tables `executions`, `execution_phases` and `execution_pushes`: every change to them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from chassis.rows import execute, fetch_all, fetch_value, fetch_values
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.adapters.operations.outbox import insert_alert
+from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.executions.execution import (
     Execution,
     PushAudience,
@@ -86,7 +87,7 @@ def insert_execution(connection: Connection, new: NewExecution, now: datetime) -
 
 
 def take_execution(connection: Connection, execution_id: str) -> Execution | None:
-    """Take the execution for one step: raise its fence, return it; None if it has ended.
+    """Take the execution: raise its fence, return it; None if it has ended.
 
     After this, an earlier step of the execution cannot write any more. Raises: NewerExecutionError.
     """
@@ -96,6 +97,35 @@ def take_execution(connection: Connection, execution_id: str) -> Execution | Non
     )
     taken = execute(connection, sql, (execution_id,))
     return select_execution(connection, execution_id) if taken else None
+
+
+def begin_attempt(connection: Connection, execution: Execution, engine_id: str) -> None:
+    """Record that this engine begins the step that is due; `save_execution` ends the attempt."""
+    execute(
+        connection,
+        """
+        UPDATE executions
+           SET attempt = attempt + 1, attempt_by = %(engine)s, preparation = NULL,
+               repeated_steps = repeated_steps + (attempt > 0)::int
+         WHERE id = %(id)s AND fence = %(fence)s
+        """,
+        {"id": execution.id, "fence": execution.fence, "engine": engine_id},
+    )
+
+
+def save_progress(
+    connection: Connection, execution: Execution, progress: PreparationProgress
+) -> None:
+    """Show how far the work on the audiences is, unless the execution is no longer ours."""
+    execute(
+        connection,
+        "UPDATE executions SET preparation = %(progress)s WHERE id = %(id)s AND fence = %(fence)s",
+        {
+            "id": execution.id,
+            "fence": execution.fence,
+            "progress": Json({**asdict(progress), "at": progress.at.isoformat()}),
+        },
+    )
 
 
 def holds_execution(connection: Connection, execution: Execution) -> bool:
@@ -118,7 +148,9 @@ _SAVE: Final = f"""
            reason = %(reason)s,
            approval_reason = %(approval_reason)s,
            uncapped_reason = coalesce(uncapped_reason, %(uncapped_reason)s),
-           ended_at = %(ended_at)s
+           ended_at = %(ended_at)s,
+           attempt = 0,
+           preparation = NULL
      WHERE id = %(id)s AND fence = %(fence)s AND ended_at IS NULL AND {NOT_STOPPED}
 """  # noqa: S608 - a constant
 

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from chassis.postgres import Connection
 from chassis.rows import fetch_all, fetch_one, fetch_value
 from push_blaster.adapters.automations.automation_document import read_automation
+from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.executions.execution import (
     Execution,
     PushAudience,
@@ -61,7 +62,8 @@ class LatestRun:
 _Row = Mapping[str, Any]
 _COLUMNS: Final = """
     id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
-    uncapped_reason, approval_reason, resumes, snapshot, created_at, ended_at,
+    uncapped_reason, approval_reason, resumes, attempt, attempt_by, repeated_steps, preparation,
+    snapshot, created_at, ended_at,
     (SELECT asked_at FROM execution_stops WHERE execution_id = executions.id) AS stop_asked_at
 """
 
@@ -286,6 +288,7 @@ def _read_row(
     mode: str,
     trigger: str,
     phase: str,
+    preparation: Mapping[str, Any] | None,
     **columns: Any,
 ) -> Execution:
     return Execution(
@@ -293,9 +296,14 @@ def _read_row(
         mode=Mode(mode),
         trigger=Trigger(trigger),
         phase=Phase(phase),
+        preparation=_read_progress(**preparation) if preparation else None,
         pushes=pushes,
         **columns,
     )
+
+
+def _read_progress(*, stage: str, rows: int, at: str) -> PreparationProgress:
+    return PreparationProgress(stage=stage, rows=rows, at=datetime.fromisoformat(at))
 
 
 #: The columns of a push's audience, by the names that they have in PushAudience.

@@ -1,6 +1,7 @@
 """The job library (procrastinate): gives due steps and batches to workers, one worker each."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,12 +14,17 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 from push_blaster.adapters.executions.jobs_in_hand import JobsInHand
 from push_blaster.domain.delivery.ledger import BatchKey
+from push_blaster.domain.operations.silence import SilenceWatch
 
 log = structlog.get_logger()
 
 HEARTBEAT_S: Final = 1.0
 POLL_S: Final = 0.5
 GRACE_S: Final = 3.0
+#: The library would call workers dead by the database's clock, which may jump; we do it ourselves.
+NEVER_S: Final = 30 * 86_400.0
+_WORKERS: Final = "SELECT id, last_heartbeat FROM procrastinate_workers"
+_FORGET: Final = "DELETE FROM procrastinate_workers WHERE id = ANY(%(workers)s::bigint[])"
 
 ADVANCE: Final = "advance_execution"
 SEND_BATCH: Final = "send_batch"
@@ -48,6 +54,7 @@ class Work:
     concurrent_executions: int
     concurrent_batches: int
     dead_after_s: float
+    on_workers: Callable[[frozenset[int]], None] = lambda _: None
 
 
 def make_connector(database_url: str) -> procrastinate.PsycopgConnector:
@@ -67,7 +74,8 @@ class JobQueue:
     def __init__(self, database_url: str, work: Work) -> None:
         """Take the database that holds the jobs, and what they do."""
         self._work = work
-        self.in_hand = JobsInHand()
+        self.in_hand = JobsInHand(work.on_workers)
+        self._silence = SilenceWatch[int](work.dead_after_s)
         self._app = procrastinate.App(connector=make_connector(database_url))
         self._app.task(name=ADVANCE, queue=EXECUTIONS)(work.advance)
         self._app.task(name=ADVANCE_LIVE, queue=LIVE)(self._advance_live)
@@ -126,15 +134,22 @@ class JobQueue:
                 await deferrer.defer_async(run_id=run_id)
 
     async def reap_workers(self) -> None:
-        """Drop the jobs of dead workers; their work is still due, and is dispatched again."""
-        manager = self._app.job_manager
-        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._work.dead_after_s):
-            log.warning("dead_worker_found", task=job.task_name, args=job.task_kwargs)
-            await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
-        await manager.prune_stalled_workers(self._work.dead_after_s)
-        await self._drop_lost_jobs()
+        """Drop the jobs of dead workers; their work is still due, and is dispatched again.
 
-    async def _drop_lost_jobs(self) -> None:
+        To be called every second. Our own workers are never dead.
+        """
+        rows = await self._app.connector.execute_query_all_async(_WORKERS)
+        signs = {row["id"]: row["last_heartbeat"] for row in rows}
+        dead = sorted(self._silence.look(signs, time.monotonic()) - self.in_hand.workers)
+        manager = self._app.job_manager
+        for job in await manager.list_jobs_async(status="doing"):
+            if job.worker_id in (None, *dead) and not self.in_hand.runs(job.id or 0):
+                log.warning("dead_worker_found", task=job.task_name, args=job.task_kwargs)
+                await manager.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
+        if dead:
+            await self._app.connector.execute_query_async(_FORGET, workers=dead)
+
+    async def drop_lost_jobs(self) -> None:
         """Drop the jobs that the table assigns to our own workers, and that nobody runs."""
         manager = self._app.job_manager
         in_table = {
@@ -167,7 +182,7 @@ class JobQueue:
                     concurrency=concurrency,
                     fetch_job_polling_interval=POLL_S,
                     update_heartbeat_interval=HEARTBEAT_S,
-                    stalled_worker_timeout=self._work.dead_after_s,
+                    stalled_worker_timeout=NEVER_S,
                     shutdown_graceful_timeout=GRACE_S,
                     delete_jobs="always",
                     install_signal_handlers=False,

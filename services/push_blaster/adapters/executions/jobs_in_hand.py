@@ -15,8 +15,9 @@ from procrastinate.worker import Worker
 class JobsInHand:
     """The jobs that the workers of this process run; use it from one event loop only."""
 
-    def __init__(self) -> None:
-        """Begin without jobs."""
+    def __init__(self, on_worker: Callable[[frozenset[int]], None]) -> None:
+        """Begin without jobs; `on_worker` takes our workers before a new one begins a job."""
+        self._on_worker = on_worker
         self._running: set[int] = set()
         self._workers: set[int] = set()
         self._suspects: frozenset[int] = frozenset()
@@ -26,12 +27,17 @@ class JobsInHand:
         """The ids of the workers that this process has, or had."""
         return frozenset(self._workers)
 
+    def runs(self, job_id: int) -> bool:
+        """Return whether this process runs the job."""
+        return job_id in self._running
+
     async def hold(
         self, run: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker
     ) -> Any:
         """Run a job, and note it as running meanwhile; a worker middleware of procrastinate."""
-        if worker.worker_id is not None:
+        if worker.worker_id is not None and worker.worker_id not in self._workers:
             self._workers.add(worker.worker_id)
+            self._on_worker(self.workers)
         job_id = context.job.id or 0
         self._running.add(job_id)
         try:

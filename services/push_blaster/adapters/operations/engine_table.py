@@ -1,4 +1,9 @@
-"""The table `engines`: the engine processes, and when each was last alive."""
+"""The table `engines`: the engine processes, and when each last worked and lived.
+
+`seen_at` is the end of the engine's own work, for people and for alerts. `alive_at` is the last
+sign of life, which the engine's pulse gives, too, even when work starves the engine: only that
+sign decides about its scripts and its part of the rate. Its clock is that of the database.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +18,8 @@ from chassis.rows import execute, fetch_all, fetch_values
 
 #: An engine that has been silent for longer does not count as alive.
 ALIVE_WITHIN: Final = timedelta(seconds=15)
+#: An engine whose last sign of life is older is probably gone; it gives one every second.
+BEATS_WITHIN: Final = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +62,14 @@ def beat(
     pace: Mapping[str, Any] | None = None,
     clocks: Comparison | None = None,
 ) -> None:
-    """Record that this engine is alive, the pace at which it sends, and its clocks."""
+    """Record that this engine works, the pace at which it sends, and its clocks."""
     sql = """
-        INSERT INTO engines (id, started_at, seen_at, pace,
+        INSERT INTO engines (id, started_at, seen_at, pace, alive_at,
                              clock_ahead, clock_uncertainty, clock_jump)
-        VALUES (%(id)s, %(started_at)s, %(now)s, %(pace)s,
+        VALUES (%(id)s, %(started_at)s, %(now)s, %(pace)s, clock_timestamp(),
                 %(ahead)s, %(uncertainty)s, %(jump)s)
             ON CONFLICT (id) DO UPDATE
-           SET seen_at = EXCLUDED.seen_at, pace = EXCLUDED.pace,
+           SET seen_at = EXCLUDED.seen_at, pace = EXCLUDED.pace, alive_at = EXCLUDED.alive_at,
                clock_ahead = EXCLUDED.clock_ahead, clock_jump = EXCLUDED.clock_jump,
                clock_uncertainty = EXCLUDED.clock_uncertainty
     """
@@ -89,6 +96,22 @@ def select_engines(connection: Connection, seen_since: datetime) -> list[str]:
     return fetch_values(connection, sql, {"since": seen_since})
 
 
+def select_life_signs(
+    connection: Connection, within: timedelta
+) -> dict[str, tuple[datetime, bool]]:
+    """Return every engine's last sign of life, and whether it was given `within` that time."""
+    rows = fetch_all(
+        connection,
+        """
+        SELECT id, coalesce(alive_at, seen_at),
+               coalesce(alive_at, seen_at) > clock_timestamp() - %(within)s
+          FROM engines
+        """,
+        {"within": within},
+    )
+    return {engine_id: (sign, is_fresh) for engine_id, sign, is_fresh in rows}
+
+
 def select_paces(connection: Connection, seen_since: datetime) -> list[dict[str, Any]]:
     """Return the pace of each engine that was alive at `seen_since` or later, as JSON."""
     sql = """
@@ -102,4 +125,8 @@ def select_paces(connection: Connection, seen_since: datetime) -> list[dict[str,
 
 def delete_engines(connection: Connection, not_seen_since: datetime) -> None:
     """Delete engines that were last alive before `not_seen_since`."""
-    execute(connection, "DELETE FROM engines WHERE seen_at < %(t)s", {"t": not_seen_since})
+    execute(
+        connection,
+        "DELETE FROM engines WHERE greatest(seen_at, alive_at) < %(t)s",
+        {"t": not_seen_since},
+    )

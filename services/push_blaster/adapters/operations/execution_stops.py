@@ -96,7 +96,7 @@ _END: Final = """
            ended AS (
            UPDATE executions e
               SET phase = stopped.phase, reason = stopped.reason, due_at = NULL,
-                  ended_at = %(now)s, fence = e.fence + 1
+                  ended_at = %(now)s, fence = e.fence + 1, attempt = 0, preparation = NULL
              FROM stopped
             WHERE e.id = stopped.id AND e.ended_at IS NULL
         RETURNING e.id, e.phase, e.reason),

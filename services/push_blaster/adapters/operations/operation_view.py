@@ -101,6 +101,12 @@ def select_troubled(
     )
 
 
+def count_repeated_steps(connection: Connection, since: datetime) -> int:
+    """Return how often a step began again, of executions that began at `since` or later."""
+    sql = "SELECT coalesce(sum(repeated_steps), 0) FROM executions WHERE begins_at >= %(since)s"
+    return int(fetch_value(connection, sql, {"since": since}))
+
+
 def count_open_violations(connection: Connection) -> dict[str, int]:
     """Return how many violations are not resolved, by severity."""
     return _count(

@@ -43,6 +43,7 @@ class RunRecord:
 
     Shape: `execution_id` is the execution that needed it, or the name given to a trial; `folder`,
     relative to the data folder, is where it wrote. A negative `exit_code` is a signal.
+    `engine_id` is the engine that runs it.
     """
 
     id: UUID
@@ -58,6 +59,7 @@ class RunRecord:
     exit_code: int | None = None
     error: str | None = None
     audiences: tuple[FoundAudience, ...] = ()
+    engine_id: str | None = None
 
     @property
     def log_id(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.funnel import Funnel, count_funnel
@@ -99,7 +100,11 @@ class PushProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One execution, with the automation as it was when it started."""
+    """One execution, with the automation as it was when it started.
+
+    Shape: `attempt` counts the attempts at the present step, the last of them by the engine
+    `attempt_by`; `repeated_steps` counts further attempts at any step.
+    """
 
     id: str
     automation: Automation
@@ -119,6 +124,10 @@ class Execution:
     approval_reason: str | None = None
     uncapped_reason: str | None = None
     resumes: str | None = None
+    attempt: int = 0
+    attempt_by: str | None = None
+    repeated_steps: int = 0
+    preparation: PreparationProgress | None = None
     pushes: tuple[PushProgress, ...] = ()
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from push_blaster.adapters.audiences.frozen_audiences import read_rows
+from push_blaster.adapters.audiences.progress import OnProgress, counted, ignore_progress
 from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES, find_excess, measure
 from push_blaster.domain.audiences.audience import (
     KIND_COLUMN,
@@ -13,12 +14,13 @@ from push_blaster.domain.audiences.audience import (
     ZONE_COLUMN,
     AudienceRow,
 )
+from push_blaster.domain.audiences.preparation import Stage
 from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.delivery.push_template import PushTexts, Wordings, render_row
 from push_blaster.domain.devices.device import DeviceKind
-from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.zones import find_zone
 
 #: Replaces the device token of a row without one; as long as a real token.
@@ -27,7 +29,11 @@ _SOME_TAG: Final = "0" * 22
 
 
 def check_audience(
-    limits: Limits, automation: Automation, push: Push, path: Path
+    links: LinkPolicy,
+    automation: Automation,
+    push: Push,
+    path: Path,
+    on_progress: OnProgress = ignore_progress,
 ) -> Mapping[str, Any]:
     """Return counts of rows under the names of the API, in constant memory.
 
@@ -38,12 +44,12 @@ def check_audience(
     missing: Counter[str] = Counter()
     others: Counter[str] = Counter()
     longest = dict.fromkeys(map(str, MAX_MESSAGE_BYTES), 0)
-    for row in read_rows(path):
+    for row in counted(read_rows(path), Stage.CHECKING, on_progress):
         _, template = wordings.choose(row.user_id)
         lacks = template.find_missing(row.variables)
         missing.update(lacks)
         others.update(_find_faults(automation, row))
-        texts = None if lacks else render_row(limits.links, template, row)
+        texts = None if lacks else render_row(links, template, row)
         if isinstance(texts, Refusal):
             others["badDeepLinks"] += 1
         elif texts:

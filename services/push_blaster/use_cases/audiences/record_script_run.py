@@ -10,6 +10,7 @@ from push_blaster.adapters.audiences.audience_scripts import (
     ScriptStoppedError,
     run_script,
 )
+from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.adapters.audiences.script_folder import Script
 from push_blaster.adapters.audiences.script_results import describe_output
 from push_blaster.adapters.audiences.script_run_table import end_run, keep_run
@@ -24,6 +25,7 @@ def run_and_record(
     run: ScriptRun,
     record: RunRecord,
     is_wanted: Callable[[Connection], bool],
+    preparer: Preparer,
 ) -> None:
     """Run the script to its end, and write its output to the log as it comes.
 
@@ -53,7 +55,8 @@ def run_and_record(
         raise
     for name, reason in refused.items():
         log_line("stderr", f"The file {name!r} is not used, because it {reason}.")
-    audiences = describe_output(run.output_folder, refused)
+    size = sum(path.stat().st_size for path in run.output_folder.iterdir())
+    audiences = preparer.run(size, describe_output, run.output_folder, refused)
     _end(context, record.id, RunEnd(state=RunState.SUCCEEDED, exit_code=0, audiences=audiences))
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,6 +14,13 @@ from push_blaster.adapters.audiences.audience_scripts import (
     ScriptRun,
     ScriptStoppedError,
 )
+from push_blaster.adapters.audiences.preparer import (
+    PreparationLostError,
+    PreparationMemoryError,
+    PreparationStoppedError,
+    Preparer,
+)
+from push_blaster.adapters.audiences.progress import ignore_progress
 from push_blaster.adapters.audiences.script_files import RUNNING, find_workplaces
 from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
 from push_blaster.adapters.audiences.script_run_table import (
@@ -21,6 +28,7 @@ from push_blaster.adapters.audiences.script_run_table import (
     delete_folders,
     end_run,
     insert_run,
+    keep_run,
     reap_runs,
     select_ended,
     select_run,
@@ -35,6 +43,7 @@ from push_blaster.use_cases.context import (
     IdempotencyConflictError,
     SendContext,
     StepContext,
+    watch_for_stop,
 )
 
 #: A run without a sign of life for this long has lost its engine.
@@ -100,7 +109,7 @@ def ask_for_trial(
 def run_trial(context: SendContext, run_id: UUID) -> None:
     """Run a waiting trial, unless another engine does; record how it ended."""
     with context.database.transaction() as connection:
-        record = start_run(connection, run_id, context.clock())
+        record = start_run(connection, run_id, context.engine_id, context.clock())
     if record is None:
         return
     run = ScriptRun(
@@ -110,14 +119,17 @@ def run_trial(context: SendContext, run_id: UUID) -> None:
         parameters=record.parameters,
         limits=context.limits.script,
     )
+    should_stop = watch_for_stop(context, None, lambda c: keep_run(c, run_id, context.clock()))
+    memory_mb = context.limits.preparation_memory_mb
     try:
         script = context.scripts.find(record.script_id)
-        run_and_record(context, script, run, record, is_wanted=lambda _: True)
-    except ScriptNotFoundError as error:
+        with Preparer(run.output_folder, memory_mb, should_stop, ignore_progress) as preparer:
+            run_and_record(context, script, run, record, lambda _: True, preparer)
+    except (ScriptNotFoundError, PreparationLostError, PreparationMemoryError) as error:
         with context.database.transaction() as connection:
             failed = RunEnd(state=RunState.FAILED, error=str(error))
             end_run(connection, record.id, failed, context.clock())
-    except (ScriptFailedError, ScriptStoppedError):
+    except (ScriptFailedError, ScriptStoppedError, PreparationStoppedError):
         return
 
 
@@ -151,12 +163,12 @@ def stop_trial(database: Database, script_id: str, run_id: UUID, now: datetime) 
     return find_run(database, script_id, run_id)
 
 
-def tidy_runs(context: StepContext) -> None:
-    """End runs whose engine is gone, and delete what they and old trials wrote."""
+def tidy_runs(context: StepContext, living: Collection[str]) -> None:
+    """End runs whose engine is none of the `living`, and delete what they and old trials wrote."""
     now = context.clock()
     left = find_workplaces(context.data_folder)
     with context.database.transaction() as connection:
-        reap_runs(connection, now - SILENT_FOR, now)
+        reap_runs(connection, living, now - SILENT_FOR, now)
         folders = delete_folders(connection, now - KEPT_FOR)
         ended = select_ended(connection, left) if left else set()
     for folder in folders:

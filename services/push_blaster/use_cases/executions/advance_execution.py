@@ -12,10 +12,12 @@ from push_blaster.adapters.delivery.batch_table import select_rest
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import (
     FencedError,
+    begin_attempt,
     save_execution,
     take_execution,
 )
 from push_blaster.adapters.executions.execution_view import NewerExecutionError
+from push_blaster.adapters.operations.engine_table import BEATS_WITHIN, select_life_signs
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushStatus
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
@@ -31,6 +33,7 @@ from push_blaster.use_cases.context import (
     StepFailedError,
     StepStoppedError,
     fit_to_mode,
+    note,
     report,
 )
 from push_blaster.use_cases.executions.generate_audience import generate_audience
@@ -72,14 +75,15 @@ def advance_execution(context: SendContext, execution_id: str) -> bool:
     A step that is killed runs again from its beginning: each is safe to repeat.
     """
     try:
-        with context.database.transaction() as connection:
-            execution = take_execution(connection, execution_id)
+        taken = _take(context, execution_id)
     except NewerExecutionError as newer:
         log.info("left_to_a_newer_engine", reason=str(newer))
         return False
-    step = find_due_step(execution, context.clock()) if execution else None
-    if execution is None or step is None:
+    if taken is None:
         return False
+    execution, step = taken
+    if execution.attempt:
+        _announce_repetition(context, execution, step)
     try:
         while step:
             after = _run(context, execution, step)
@@ -90,11 +94,35 @@ def advance_execution(context: SendContext, execution_id: str) -> bool:
     return True
 
 
+def _take(context: SendContext, execution_id: str) -> tuple[Execution, Step | None] | None:
+    """Take the execution, and begin the step that is due; None if no step is."""
+    with context.database.transaction() as connection:
+        execution = take_execution(connection, execution_id)
+        step = find_due_step(execution, context.clock()) if execution else None
+        if execution is None or step is None:
+            return None
+        begin_attempt(connection, execution, context.engine_id)
+    return execution, step
+
+
 def _find_short_step(execution: Execution, done: Step, now: datetime) -> Step | None:
     """Return the step that follows at once and takes no time, so that no other worker is needed."""
     following = find_due_step(execution, now)
     is_short = following in SHORT_STEPS and following is not done and not execution.failures
     return following if is_short else None
+
+
+def _announce_repetition(context: SendContext, execution: Execution, step: Step | None) -> None:
+    """Say that the step begins again, and what became of the attempt before."""
+    before, engine = execution.attempt, execution.attempt_by
+    with context.database.transaction() as connection:
+        _, lives = select_life_signs(connection, BEATS_WITHIN).get(engine or "", (None, False))
+    ended = f"attempt {before} was interrupted"
+    if not lives:
+        ended = f"the engine that ran attempt {before} is gone"
+    text = f"Attempt {before + 1} of the step {step}: {ended} ({engine})."
+    log.warning("step_repeated", step=step, attempt=before + 1, engine_before=engine, lives=lives)
+    note(context, execution.id, execution.phase, text, LogLevel.WARNING)
 
 
 def _run(context: SendContext, execution: Execution, step: Step) -> Execution:
@@ -112,6 +140,8 @@ def _run(context: SendContext, execution: Execution, step: Step) -> Execution:
         if execution.failures + 1 >= MAX_FAILURES:
             reason = f"The step {step} failed {MAX_FAILURES} times: {error!r}"
             return _failed(execution, reason, context.clock())
+        text = f"The step {step} failed, and begins again: {error!r}"
+        note(context, execution.id, execution.phase, text, LogLevel.WARNING)
         return replace(execution, failures=execution.failures + 1)
 
 

@@ -7,6 +7,7 @@ from push_blaster.adapters.audiences.frozen_audiences import (
     EmptyAudienceError,
     measure_overlap,
 )
+from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.adapters.executions.execution_view import select_earlier_audiences
 from push_blaster.domain.executions.execution import Execution, PushProgress
 from push_blaster.domain.executions.modes import walks_as_live
@@ -18,6 +19,7 @@ from push_blaster.domain.executions.safeguards import (
     find_size_drift,
 )
 from push_blaster.use_cases.context import StepContext, report
+from push_blaster.use_cases.executions.prepare_apart import preparing_apart
 
 
 def find_audience_violation(fault: Exception) -> Violation | None:
@@ -75,7 +77,8 @@ def _check_drift(context: StepContext, execution: Execution, push: PushProgress)
     found = find_size_drift(push.audience.distinct, sizes, settings.drift_factor)
     if found is None and settings.min_overlap is not None and earlier:
         last, here = (context.data_folder / file for file in (earlier[0].file, push.audience.file))
-        found = _check_overlap(last, here, settings.min_overlap)
+        with preparing_apart(context, execution, here.parent / "output") as preparer:
+            found = _check_overlap(preparer, last, here, settings.min_overlap)
     if found is None:
         return []
     text = f"Push {push.position} has drifted: {found}."
@@ -85,7 +88,8 @@ def _check_drift(context: StepContext, execution: Execution, push: PushProgress)
     return [text]
 
 
-def _check_overlap(last: Path, here: Path, minimum: float) -> str | None:
+def _check_overlap(preparer: Preparer, last: Path, here: Path, minimum: float) -> str | None:
     if not last.exists():
         return None
-    return find_overlap_drift(measure_overlap(last, here), minimum)
+    size = last.stat().st_size + here.stat().st_size
+    return find_overlap_drift(preparer.run(size, measure_overlap, last, here), minimum)

@@ -1,31 +1,19 @@
 """Forecast how many users cadence will cap at each push, once the audience is frozen."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
-from push_blaster.adapters.audiences.frozen_audiences import read_users
-from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
-from push_blaster.adapters.executions.execution_table import holds_execution
+from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushAudience, PushProgress
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import counted_at, live_instant, plan_pushes
-from push_blaster.use_cases.context import (
-    SendContext,
-    StepContext,
-    StepStoppedError,
-    note,
-    watch_for_stop,
-)
-
-#: Users in one question; the client's time limit holds for the answer.
-SLICE: Final = 10_000
+from push_blaster.use_cases.audiences.prepare_audience import forecast_pushes
+from push_blaster.use_cases.context import SendContext, StepContext, note
 
 
-def forecast_execution(context: SendContext, execution: Execution) -> Execution:
+def forecast_execution(context: SendContext, execution: Execution, preparer: Preparer) -> Execution:
     """Return the execution with a forecast for each push; the forecast reserves no slots.
 
     One question covers all pushes to the same audience, so that later pushes count earlier ones.
@@ -35,7 +23,9 @@ def forecast_execution(context: SendContext, execution: Execution) -> Execution:
     forecasts: dict[int, PushForecast] = {}
     for audience, positions in _group(execution.pushes):
         sends = [planned[position] for position in positions]
-        found = _forecast(context, execution, audience, sends)
+        path = context.data_folder / audience.file
+        size = path.stat().st_size
+        found = preparer.run(size, forecast_pushes, context.cadence, path, sends)
         forecasts.update(zip(positions, found, strict=True))
     for position, forecast in sorted(forecasts.items()):
         _note_forecast(context, execution, position, forecast)
@@ -72,32 +62,6 @@ def _planned_sends(execution: Execution, now: datetime) -> dict[int, PlannedSend
             zip(automation.pushes, zip(nominal, expected, strict=True), strict=True), start=1
         )
     }
-
-
-def _forecast(
-    context: SendContext, execution: Execution, audience: PushAudience, sends: Sequence[PlannedSend]
-) -> list[PushForecast]:
-    should_stop = watch_for_stop(
-        context, execution.id, lambda connection: holds_execution(connection, execution)
-    )
-    found = [PushForecast(at=send.at, eligible=0) for send in sends]
-    for users in read_users(context.data_folder / audience.file, SLICE):
-        if should_stop():
-            raise StepStoppedError("stopped during the forecast")
-        try:
-            slice_ = context.cadence.forecast_pushes(users, sends)
-        except CadenceUnavailableError as error:
-            return [PushForecast(at=send.at, reason=str(error)) for send in sends]
-        found = [_add(total, part) for total, part in zip(found, slice_, strict=True)]
-    return found
-
-
-def _add(total: PushForecast, part: PushForecast) -> PushForecast:
-    return replace(
-        part,
-        eligible=(total.eligible or 0) + (part.eligible or 0),
-        capped=Counter(total.capped) + Counter(part.capped),
-    )
 
 
 def _note_forecast(

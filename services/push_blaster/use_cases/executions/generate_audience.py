@@ -15,23 +15,24 @@ from push_blaster.adapters.audiences.audience_scripts import (
     ScriptStoppedError,
     list_output,
 )
+from push_blaster.adapters.audiences.earlier_attempts import remove_attempts
 from push_blaster.adapters.audiences.frozen_audiences import (
     AudienceTooLargeError,
     EmptyAudienceError,
     FrozenAudience,
-    freeze_audience,
     freeze_rows,
     read_rows,
 )
+from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.adapters.audiences.script_files import RUNNING
 from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
-from push_blaster.adapters.audiences.script_run_table import insert_run
+from push_blaster.adapters.audiences.script_run_table import end_runs_of, insert_run
 from push_blaster.adapters.audiences.uploads import UploadGoneError, copy_upload
 from push_blaster.adapters.executions.execution_table import holds_execution
 from push_blaster.domain.audiences.audience import AudienceBindingError, AudienceFile, bind_audience
 from push_blaster.domain.audiences.script import ParametersError
 from push_blaster.domain.audiences.script_run import RunRecord, RunState
-from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.delivery.push_template import Wordings
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
 from push_blaster.domain.executions.execution import (
@@ -44,9 +45,14 @@ from push_blaster.domain.executions.execution import (
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode, next_phase
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.audiences.check_audience import check_audience, describe_check
+from push_blaster.use_cases.audiences.check_audience import describe_check
 from push_blaster.use_cases.audiences.find_test_users import find_test_rows
 from push_blaster.use_cases.audiences.fit_parameters import fit_parameters
+from push_blaster.use_cases.audiences.prepare_audience import (
+    Preparation,
+    UnknownVariableError,
+    prepare_audience,
+)
 from push_blaster.use_cases.audiences.record_script_run import run_and_record
 from push_blaster.use_cases.context import (
     SendContext,
@@ -60,6 +66,7 @@ from push_blaster.use_cases.executions.check_safeguards import (
     find_audience_violation,
 )
 from push_blaster.use_cases.executions.forecast_execution import forecast_execution
+from push_blaster.use_cases.executions.prepare_apart import preparing_apart
 from push_blaster.use_cases.executions.resume_execution import take_over_audiences
 
 #: The errors for which an audience cannot be used; each names its fault and its fix.
@@ -72,6 +79,7 @@ FAULTS = (
     ParametersError,
     ScriptFailedError,
     ScriptNotFoundError,
+    UnknownVariableError,
     UploadGoneError,
 )
 
@@ -82,31 +90,52 @@ def generate_audience(context: SendContext, execution: Execution) -> Execution:
     Nothing of an earlier attempt or of another execution is read, except for an execution that
     this one resumes.
     """
-    if execution.resumes:
-        return _generated(context, execution, take_over_audiences(context, execution))
     attempt = context.data_folder / attempt_folder(execution)
+    _end_earlier_attempts(context, execution, attempt)
+    if execution.resumes:
+        pushes = take_over_audiences(context, execution)
+        with preparing_apart(context, execution, attempt / "output") as preparer:
+            return _generated(context, execution, pushes, preparer)
     try:
         for push in execution.automation.pushes:
             Wordings(execution.automation.id, push)
-        _write_csvs(context, execution, attempt / "output")
-        files = list_output(attempt / "output")
-        pushes = tuple(
-            _freeze(context, execution, progress, files, attempt) for progress in execution.pushes
-        )
+        with preparing_apart(context, execution, attempt / "output") as preparer:
+            _write_csvs(context, execution, attempt / "output", preparer)
+            files = list_output(attempt / "output")
+            pushes = tuple(
+                _freeze(context, execution, progress, files, preparer)
+                for progress in execution.pushes
+            )
+            return _generated(context, execution, pushes, preparer)
     except FAULTS as fault:
         raise StepFailedError(str(fault), find_audience_violation(fault)) from fault
     except ScriptStoppedError as stopped:
         raise StepStoppedError(str(stopped)) from stopped
-    return _generated(context, execution, pushes)
 
 
 def _generated(
-    context: SendContext, execution: Execution, pushes: tuple[PushProgress, ...]
+    context: SendContext,
+    execution: Execution,
+    pushes: tuple[PushProgress, ...],
+    preparer: Preparer,
 ) -> Execution:
     following = next_phase(execution.mode, Phase.AUDIENCE_GENERATION)
     generated = replace(execution, phase=following, pushes=pushes)
     check_audiences(context, generated)
-    return forecast_execution(context, generated)
+    return forecast_execution(context, generated, preparer)
+
+
+def _end_earlier_attempts(context: StepContext, execution: Execution, attempt: Path) -> None:
+    """End what earlier attempts left: their scripts, here or by their engine, and their files."""
+    with context.database.transaction() as connection:
+        runs = end_runs_of(connection, execution.id, context.clock())
+    earlier = [folder for folder in attempt.parent.glob("attempt-*") if folder != attempt]
+    if not runs and not earlier:
+        return
+    ended = remove_attempts(context.data_folder, earlier, runs)
+    if ended:
+        text = f"{ended} processes of an earlier attempt still ran here; they were ended."
+        note(context, execution.id, Phase.AUDIENCE_GENERATION, text, LogLevel.WARNING)
 
 
 def attempt_folder(execution: Execution) -> Path:
@@ -114,7 +143,9 @@ def attempt_folder(execution: Execution) -> Path:
     return Path("executions") / execution.id / f"attempt-{execution.fence}"
 
 
-def _write_csvs(context: SendContext, execution: Execution, output_folder: Path) -> None:
+def _write_csvs(
+    context: SendContext, execution: Execution, output_folder: Path, preparer: Preparer
+) -> None:
     """Fill the folder from the automation's source: users named one by one, a file, or a script."""
     automation = execution.automation
     if automation.manual_user_ids:
@@ -124,7 +155,7 @@ def _write_csvs(context: SendContext, execution: Execution, output_folder: Path)
         output_folder.mkdir(parents=True)
         copy_upload(context.data_folder, automation.upload, output_folder / "uploaded.csv")
     elif automation.script_id:
-        _run_script(context, execution, automation.script_id, output_folder)
+        _run_script(context, execution, automation.script_id, output_folder, preparer)
     else:
         raise StepFailedError(
             "audienceCriteria.customScript.scriptId is missing: the automation has no audience "
@@ -133,7 +164,11 @@ def _write_csvs(context: SendContext, execution: Execution, output_folder: Path)
 
 
 def _run_script(
-    context: SendContext, execution: Execution, script_id: str, output_folder: Path
+    context: SendContext,
+    execution: Execution,
+    script_id: str,
+    output_folder: Path,
+    preparer: Preparer,
 ) -> None:
     automation = execution.automation
     script = context.scripts.find(script_id)
@@ -148,6 +183,7 @@ def _run_script(
         state=RunState.RUNNING,
         asked_at=context.clock(),
         started_at=context.clock(),
+        engine_id=context.engine_id,
     )
     run = ScriptRun(
         execution_id=execution.id,
@@ -159,7 +195,7 @@ def _run_script(
 
     with context.database.transaction() as connection:
         insert_run(connection, record)
-    run_and_record(context, script, run, record, lambda c: holds_execution(c, execution))
+    run_and_record(context, script, run, record, lambda c: holds_execution(c, execution), preparer)
 
 
 def _freeze(
@@ -167,17 +203,23 @@ def _freeze(
     execution: Execution,
     progress: PushProgress,
     files: Mapping[str, AudienceFile],
-    attempt: Path,
+    preparer: Preparer,
 ) -> PushProgress:
     position = progress.position
     push = execution.automation.pushes[position - 1]
     source = bind_audience(push.audience_name, list(files.values()))
+    attempt = context.data_folder / attempt_folder(execution)
     path = attempt / f"audience-{position}.jsonl"
-    max_size = _max_size(context.limits, execution.automation)
-    frozen = freeze_audience(attempt / "output" / source.file_name, path, max_size)
-    _check_placeholders(push, position, frozen.columns)
+    wanted = Preparation(
+        source=attempt / "output" / source.file_name,
+        target=path,
+        max_size=_max_size(context.limits, execution.automation),
+        automation=execution.automation,
+        position=position,
+        links=context.limits.links,
+    )
+    frozen, check = preparer.run(wanted.source.stat().st_size, prepare_audience, wanted)
     _note_audience(context, execution, position, source.file_name, frozen)
-    check = check_audience(context.limits, execution.automation, push, path)
     _note_check(context, execution, position, check)
     if execution.mode is Mode.TEST_SCHEDULED_SEND:
         rows = find_test_rows(context, execution, position, path)
@@ -200,15 +242,6 @@ def _freeze(
 def _max_size(limits: Limits, automation: Automation) -> int:
     own = automation.settings.max_audience_size
     return min(limits.max_audience_size, own or limits.max_audience_size)
-
-
-def _check_placeholders(push: Push, position: int, columns: tuple[str, ...]) -> None:
-    unknown = Wordings("", push).find_unknown(columns)
-    if unknown:
-        raise StepFailedError(
-            f"Push {position} uses {', '.join(f'[[var:{name}]]' for name in unknown)}, and its "
-            f"audience has no such column. Its columns: {', '.join(columns) or 'none'}."
-        )
 
 
 def _note_audience(

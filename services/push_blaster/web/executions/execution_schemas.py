@@ -97,6 +97,16 @@ class ExecutionPushSchema(CamelSchema):
     funnel = fields.Nested(answer_schema(Funnel))
 
 
+class PreparationSchema(CamelSchema):
+    """How far the work on the audiences of an execution was at an instant."""
+
+    stage = fields.String(
+        metadata={"description": "reading, freezing, checking, forecasting, comparing"}
+    )
+    rows = fields.Integer()
+    at = fields.AwareDateTime()
+
+
 class ExecutionSchema(CamelSchema):
     """One execution."""
 
@@ -129,6 +139,17 @@ class ExecutionSchema(CamelSchema):
         },
     )
     reason = fields.String(attribute="execution.reason", allow_none=True)
+    attempt = fields.Integer(
+        attribute="execution.attempt",
+        metadata={"description": "attempts at the step that runs now; 0 between two steps"},
+    )
+    repeated_steps = fields.Integer(
+        attribute="execution.repeated_steps",
+        metadata={"description": "how often a step began again, since its engine was gone"},
+    )
+    preparation = fields.Nested(
+        PreparationSchema, attribute="execution.preparation", allow_none=True
+    )
     uncapped = fields.Boolean(attribute="execution.is_uncapped")
     uncapped_reason = fields.String(attribute="execution.uncapped_reason", allow_none=True)
     over_cap = fields.Nested(

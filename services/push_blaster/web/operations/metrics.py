@@ -16,6 +16,7 @@ from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.operations.operation_view import (
     count_ended_phases,
     count_open_violations,
+    count_repeated_steps,
     count_running_phases,
     select_backlog,
     select_lateness,
@@ -86,6 +87,7 @@ def _read_database(database: Database) -> Iterator[Gauge]:
         lateness = select_lateness(connection, now, now - LATE_LATELY)
         funnel = {"sent": 0, "failed": 0} | sum_funnels(connection, since)
         uncapped = sum_uncapped(connection, since)
+        repeated = count_repeated_steps(connection, since)
         violations = dict.fromkeys(Severity, 0) | count_open_violations(connection)
     yield Gauge("push_executions_running", "Executions that have not ended.", running, "phase")
     yield Gauge("push_executions_ended", "Live executions, of 24 hours.", ended, "phase")
@@ -99,6 +101,8 @@ def _read_database(database: Database) -> Iterator[Gauge]:
     unchecked = "Live executions that went out without their cap check, of 24 hours."
     yield _one("push_executions_uncapped", unchecked, backlog.uncapped)
     yield _one("push_sends_uncapped", "Messages that they sent.", uncapped)
+    again = "Steps that began again, since their engine was gone, of executions of 24 hours."
+    yield _one("push_step_second_attempts", again, repeated)
     untracked = "Batches that the cadence service has not recorded."
     yield _one("push_batches_untracked", untracked, backlog.untracked)
     yield Gauge("push_violations_open", "Findings that are not resolved.", violations, "severity")

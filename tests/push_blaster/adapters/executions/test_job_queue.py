@@ -91,9 +91,9 @@ def test_a_job_that_its_living_worker_lost_holds_up_nobody_for_ever(database: Da
         await desk.until_done(1)
         desk.lose_a_job("second")
         await desk.queue.dispatch_executions(["second"])
-        await desk.queue.reap_workers()
+        await desk.queue.drop_lost_jobs()
         assert desk.done == ["first"], "one look is no proof"
-        await desk.queue.reap_workers()
+        await desk.queue.drop_lost_jobs()
         await desk.until_done(2)
 
     desk.run(story)
@@ -108,7 +108,7 @@ def test_a_job_that_runs_is_never_taken_for_lost(database: Database) -> None:
         await desk.queue.dispatch_executions(["long"])
         await asyncio.to_thread(desk.begun.wait, 10)
         for _ in range(3):
-            await desk.queue.reap_workers()
+            await desk.queue.drop_lost_jobs()
         assert desk.jobs() == 1
         desk.may_end.set()
         await desk.until_done(1)

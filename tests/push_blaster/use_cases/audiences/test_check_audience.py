@@ -9,7 +9,6 @@ from push_blaster.adapters.audiences.frozen_audiences import freeze_rows
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.delivery.deep_link import LinkPolicy
-from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.audiences.check_audience import check_audience
 from tests.push_blaster.bench import Bench, an_automation_document, messages
@@ -102,7 +101,7 @@ def test_a_look_takes_no_more_memory_for_a_longer_audience(tmp_path: Path) -> No
     freeze_rows(rows, path, ("first_name",))
 
     tracemalloc.start()
-    check = check_audience(Limits(), automation, automation.pushes[0], path)
+    check = check_audience(LinkPolicy(), automation, automation.pushes[0], path)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

@@ -276,12 +276,14 @@ def test_a_run_whose_engine_died_is_ended_and_old_trials_files_are_deleted(
             (lost,),
         )
 
-    tidy_runs(bench.context)
+    tidy_runs(bench.context, [bench.context.engine_id])
+    assert read(client, lost)["state"] == "running", "its engine lives"
+    tidy_runs(bench.context, [])
     assert read(client, lost)["error"] == "The engine that ran it is gone."
     assert (bench.folder / "trials" / done).exists()
 
     bench.change(clock=lambda: utc_now() + timedelta(days=1, minutes=1))
-    tidy_runs(bench.context)
+    tidy_runs(bench.context, [])
     assert not (bench.folder / "trials" / done).exists()
     assert read(client, done)["audiences"][0]["rows"] == 2
 
@@ -294,6 +296,6 @@ def test_folders_of_scripts_that_no_engine_runs_are_removed(
     for name in (waiting, str(UUID(int=7)), "notes"):
         (running / name / "inner").mkdir(parents=True)
 
-    tidy_runs(bench.context)
+    tidy_runs(bench.context, [])
 
     assert sorted(path.name for path in running.iterdir()) == sorted([waiting, "notes"])

@@ -9,7 +9,7 @@ import pytest
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.executions import forecast_execution
+from push_blaster.use_cases.audiences.prepare_audience import SLICE
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
@@ -108,7 +108,7 @@ def test_rules_that_are_gone_are_forecast_as_open(
 def test_a_large_audience_is_asked_about_in_slices_that_add_up(
     bench: Bench, cadence_database: BulkDatabase
 ) -> None:
-    users = 2 * forecast_execution.SLICE + 7
+    users = 2 * SLICE + 7
     sent_before(cadence_database, range(9_990, 20_004), 3, hours=1)
     window = {"cancellationWindowMinutes": 20}
     execution_id = bench.start(parameters={"users": users}, settings=window)

@@ -67,7 +67,7 @@ def test_a_trial_is_started_once_followed_and_shows_what_it_wrote(
         sample=({"user_id": "u-1", "can": "<big>"},),
     )
     with database.transaction() as connection:
-        run = start_run(connection, run_id, utc_now())
+        run = start_run(connection, run_id, "an-engine", utc_now())
         assert run
         append_log(connection, run.log_id, "script", "wrote 2", utc_now())
         ended = RunEnd(state=RunState.SUCCEEDED, exit_code=0, audiences=(found,))

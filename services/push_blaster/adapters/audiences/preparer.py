@@ -1,0 +1,173 @@
+"""Works on an audience in a process of its own, so that the engine's interpreter stays free.
+
+The process ends with the `with` block, within a second of a stop, and when its engine dies.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+
+import structlog
+
+from push_blaster.adapters.audiences.progress import OnProgress
+from push_blaster.domain.audiences.preparation import Stage
+
+log = structlog.get_logger()
+
+#: Work on fewer bytes takes less time than starting a process; the engine does it itself.
+SMALL_BYTES: Final = 256 * 1024
+#: How often work is begun whose process somebody else ends.
+ATTEMPTS: Final = 3
+#: How often a stop is looked for.
+LOOK_S: Final = 0.1
+#: How long the process has to end after SIGTERM.
+END_S: Final = 0.3
+#: It sees no variable of ours; `-I` keeps it from what else could change its imports.
+COMMAND: Final = (sys.executable, "-I", "-m", "push_blaster.prepare")
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+class PreparationStoppedError(Exception):
+    """The preparation was stopped because its execution was."""
+
+
+class PreparationMemoryError(Exception):
+    """The audience needs more memory than its process may use."""
+
+
+class PreparationLostError(Exception):
+    """Somebody else ended the process, such as the kernel, and again in each further attempt."""
+
+
+class Preparer:
+    """The process for the audiences of one step: `with Preparer(…) as preparer`."""
+
+    def __init__(
+        self, folder: Path, memory_mb: int, should_stop: Callable[[], bool], on_progress: OnProgress
+    ) -> None:
+        """Take the folder of the work, the memory for it, and who is asked and told meanwhile.
+
+        Shape: the environment of the process has `folder` as OUTPUT_PATH, like that of a script.
+        """
+        self._folder = folder
+        self._memory_mb = memory_mb
+        self._should_stop = should_stop
+        self._on_progress = on_progress
+        self._stage, self._rows = Stage.READING, 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+
+    def __enter__(self) -> Self:
+        """Start nothing yet: the first large piece of work does."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process, and everything in its group."""
+        self._end()
+
+    def _end(self) -> None:
+        if self._process is None or self._pipe is None:
+            return
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._pipe.close()
+        self._process = self._pipe = None
+
+    def run(
+        self,
+        size: int,
+        work: Callable[Concatenate[OnProgress, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        """Return what `work` returns; it runs in the process if it reads `size` bytes or more.
+
+        Shape: `work` is a function of a module; pickle can carry arguments, result and errors.
+        Raises: what `work` raises; PreparationStoppedError; PreparationMemoryError;
+        PreparationLostError.
+        """
+        if size <= SMALL_BYTES:
+            return work(self._report, *args, **kwargs)
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._run_apart((work, args, kwargs))  # type: ignore[no-any-return]  # of `work`
+            except PreparationLostError as lost:
+                log.warning("preparation_lost", folder=str(self._folder), reason=str(lost))
+                self._end()
+        return self._run_apart((work, args, kwargs))  # type: ignore[no-any-return]  # of `work`
+
+    def _run_apart(self, work: object) -> Any:
+        pipe = self._pipe or self._start()
+        self._do(pipe.send, work)
+        while True:
+            kind, value = self._receive(pipe)
+            if kind == "result":
+                return value
+            if kind == "error":
+                raise value
+            if kind == "memory":
+                raise PreparationMemoryError(self._describe_memory())
+            self._report(*value)
+
+    def _report(self, stage: Stage, rows: int) -> None:
+        self._stage, self._rows = stage, rows
+        self._on_progress(stage, rows)
+
+    def _start(self) -> Connection:
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [*COMMAND, str(theirs.fileno()), str(os.getpid()), str(self._memory_mb)],
+                stdin=subprocess.DEVNULL,
+                env={"OUTPUT_PATH": str(self._folder), "OPENBLAS_NUM_THREADS": "1"},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        return self._pipe
+
+    def _receive(self, pipe: Connection) -> Any:
+        while not self._do(pipe.poll, LOOK_S):
+            self._check_stop()
+        self._check_stop()
+        return self._do(pipe.recv)
+
+    def _check_stop(self) -> None:
+        if self._should_stop():
+            raise PreparationStoppedError(
+                f"The preparation was stopped while {self._stage}, after {self._rows} rows."
+            )
+
+    def _do(self, talk: Callable[..., Any], *parts: object) -> Any:
+        try:
+            return talk(*parts)
+        except (EOFError, OSError) as error:
+            raise PreparationLostError(self._describe_end()) from error
+
+    def _describe_end(self) -> str:
+        code = self._process.wait() if self._process else 0
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return (
+            f"The process that prepares the audience was ended by somebody else ({how}) while "
+            f"{self._stage}, after {self._rows} rows. After SIGKILL, look whether the machine was "
+            "out of memory."
+        )
+
+    def _describe_memory(self) -> str:
+        return (
+            f"The audience needs more memory than PUSH_PREPARATION_MEMORY_MB allows "
+            f"({self._memory_mb} MB), while {self._stage}, after {self._rows} rows. Raise the "
+            "setting, or narrow the audience."
+        )
