@@ -12,17 +12,16 @@ from cadence_service.settings import CadenceSettings
 from cadence_service.use_cases.prune import plan_pruning
 from cadence_service.use_cases.prune import prune as prune_history
 from chassis.clock import utc_now
+from chassis.commands.command_group import CommandGroup
 from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
-from chassis.postgres import BulkDatabase, DatabaseAwayError
-from chassis.schema_changes import SchemaBusyError
-from chassis.settings import SettingsError
+from chassis.postgres import BulkDatabase
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Decides which users may get a push, and records every push."""
 
@@ -30,7 +29,7 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve the API (gunicorn)."""
-    settings = _settings()
+    settings = CadenceSettings.from_environ()
     serve_app(
         "cadence_service.app:create_app()",
         host=settings.host,
@@ -42,15 +41,12 @@ def serve() -> None:
 @main.command()
 def migrate() -> None:
     """Bring the schema up to date and make partitions ahead; safe to repeat."""
-    settings = _settings()
+    settings = CadenceSettings.from_environ()
     configure_logs("cadence-migrate", settings.log_format)
     database = BulkDatabase(settings.database_url, max_connections=1)
     database.wait_until_available(sleep=time.sleep)
-    try:
-        migrate_database(database, MIGRATIONS)
-        make_partitions(database, utc_now())
-    except SchemaBusyError as error:
-        raise click.ClickException(str(error)) from error
+    migrate_database(database, MIGRATIONS)
+    make_partitions(database, utc_now())
     click.echo("The cadence database is up to date.")
 
 
@@ -59,7 +55,7 @@ def migrate() -> None:
 @click.option("--dry-run", is_flag=True, help="Only print what would be dropped.")
 def prune(keep_days: int | None, *, dry_run: bool) -> None:
     """Drop weeks of history after their retention; never the window of an active rule."""
-    settings = _settings()
+    settings = CadenceSettings.from_environ()
     configure_logs("cadence-prune", settings.log_format)
     database = BulkDatabase(
         settings.database_url, max_connections=1, statement_timeout=timedelta(hours=1)
@@ -71,19 +67,9 @@ def prune(keep_days: int | None, *, dry_run: bool) -> None:
         click.echo(f"Would drop {len(planned.weeks)} weeks, all before {planned.kept_from:%F}:")
         click.echo("\n".join(planned.weeks) or "none")
         return
-    try:
-        done = prune_history(database, keep, utc_now())
-    except (SchemaBusyError, DatabaseAwayError) as error:
-        raise click.ClickException(str(error)) from error
+    done = prune_history(database, keep, utc_now())
     click.echo(
         f"Dropped {len(done.weeks)} weeks before {done.kept_from:%F}: "
         f"{done.notifications} notifications, {done.keys} keys, {done.reservations} reservations, "
         f"{done.messages} texts, {done.slots} slots without a reservation."
     )
-
-
-def _settings() -> CadenceSettings:
-    try:
-        return CadenceSettings.from_environ()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error

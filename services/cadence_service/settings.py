@@ -13,11 +13,13 @@ from chassis.http import gunicorn_settings
 from chassis.logs import LogFormat
 from chassis.settings import (
     SettingsError,
+    SettingsReader,
     read_count,
     read_flag,
+    read_port,
     read_seconds,
     read_tokens,
-    require_secret,
+    require_database_url,
 )
 
 #: The connections that the threads of one worker need, so that no thread waits for another.
@@ -47,21 +49,23 @@ class CadenceSettings:
 
     @classmethod
     def from_environ(cls) -> "CadenceSettings":
-        """Read every setting; SettingsError names a setting that is missing or does not fit."""
-        env = Env()
-        tokens = read_tokens(env, ("CADENCE_API_TOKEN",), tuple(_ROLES))
-        return cls(
-            database_url=require_secret(env, "PUSH_CADENCE_DATABASE_URL"),
-            database_pool_size=_read_pool_size(env),
+        """Read every setting; SettingsError names all that are missing or do not fit."""
+        read = SettingsReader()
+        tokens = read(read_tokens, ("CADENCE_API_TOKEN",), tuple(_ROLES)) or {}
+        settings = cls(
+            database_url=read(require_database_url, "PUSH_CADENCE_DATABASE_URL"),
+            database_pool_size=read(_read_pool_size),
             tokens={tokens[name]: role for name, role in _ROLES.items() if name in tokens},
-            host=env.str("CADENCE_HOST", "127.0.0.1"),
-            port=read_count(env, "CADENCE_PORT", 3002),
-            workers=read_count(env, "CADENCE_WORKERS", 2),
-            statement_timeout=read_seconds(env, "CADENCE_STATEMENT_TIMEOUT_SECONDS", 30),
-            keep_days=read_count(env, "CADENCE_KEEP_DAYS", 90),
-            log_format="console" if env.str("LOG_FORMAT", "json") == "console" else "json",
-            metrics_open=read_flag(env, "METRICS_OPEN"),
+            host=read.env.str("CADENCE_HOST", "127.0.0.1"),
+            port=read(read_port, "CADENCE_PORT", 3002),
+            workers=read(read_count, "CADENCE_WORKERS", 2),
+            statement_timeout=read(read_seconds, "CADENCE_STATEMENT_TIMEOUT_SECONDS", 30),
+            keep_days=read(read_count, "CADENCE_KEEP_DAYS", 90),
+            log_format="console" if read.env.str("LOG_FORMAT", "json") == "console" else "json",
+            metrics_open=read(read_flag, "METRICS_OPEN"),
         )
+        read.finish()
+        return settings
 
 
 def _read_pool_size(env: Env) -> int:

@@ -13,6 +13,7 @@ import orjson
 from marshmallow import ValidationError
 
 from chassis.clock import utc_now
+from chassis.commands.command_group import CommandGroup
 from chassis.csv_reader import CsvError
 from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
@@ -27,7 +28,7 @@ from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.original.original_files import NoOriginalError, count_records
 from push_blaster.adapters.transports.vapid import make_key_pair
-from push_blaster.cli_frame import audited, read_settings
+from push_blaster.cli_frame import audited
 from push_blaster.cli_prune import prune
 from push_blaster.cli_tokens import token
 from push_blaster.domain.automations.automation import Automation
@@ -48,7 +49,7 @@ from push_blaster.use_cases.schedule.plan_automation import Plan, PlanContext, p
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Push automations: who gets which push sequence, when."""
 
@@ -60,7 +61,7 @@ main.add_command(prune)
 @main.command()
 def serve() -> None:
     """Serve the API and the pages (gunicorn); this process never fires and never sends."""
-    settings = read_settings()
+    settings = PushSettings.from_environ()
     serve_app(
         "push_blaster.app:create_app()",
         host=settings.host,
@@ -72,7 +73,7 @@ def serve() -> None:
 @main.command()
 def engine() -> None:
     """Run the clock, and the executions that are due."""
-    settings = read_settings()
+    settings = PushSettings.from_environ()
     configure_logs("push-engine", settings.log_format)
     run_engine(settings)
 
@@ -80,7 +81,7 @@ def engine() -> None:
 @main.command()
 def migrate() -> None:
     """Bring the schema of the database up to date; waits for the database, safe to repeat."""
-    settings = read_settings()
+    settings = PushSettings.from_environ()
     configure_logs("push-migrate", settings.log_format)
     database = Database(settings.database_url, max_connections=1)
     database.wait_until_available(sleep=time.sleep)
@@ -123,7 +124,7 @@ def migrate_from_original(folder: Path, dry_run: bool) -> None:
 
     The command overwrites nothing, sends nothing, and is safe to repeat.
     """
-    settings = read_settings()
+    settings = PushSettings.from_environ()
     target = Target(
         files=AutomationFiles(settings.data_folder / "automations"),
         scripts=ScriptFolder(settings.data_folder / "scripts"),
@@ -192,7 +193,7 @@ def _print_plan(plan: Plan) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
 def import_devices(file: Path, *, dry_run: bool) -> None:
     """Register the devices of the CSV FILE; safe to repeat. Ends with 1 if a row is bad."""
-    settings = read_settings()
+    settings = PushSettings.from_environ()
     database = Database(settings.database_url, max_connections=1)
     try:
         with (

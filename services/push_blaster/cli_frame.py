@@ -1,4 +1,4 @@
-"""What commands share: the settings, and the audit log of their changes."""
+"""What commands share: the audit log of their changes."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -6,17 +6,7 @@ from contextlib import AbstractContextManager
 import click
 
 from chassis.postgres import Database
-from chassis.settings import SettingsError
-from push_blaster.settings import PushSettings
 from push_blaster.use_cases.access.audit_command import audited_command
-
-
-def read_settings() -> PushSettings:
-    """Return the settings; if they are wrong, the command ends and says how."""
-    try:
-        return PushSettings.from_environ()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def audited(database: Database, what: Mapping[str, object]) -> AbstractContextManager[None]:

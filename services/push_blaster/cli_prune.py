@@ -8,7 +8,8 @@ import click
 from chassis.clock import utc_now
 from chassis.logs import configure_logs
 from chassis.postgres import Database
-from push_blaster.cli_frame import audited, read_settings
+from push_blaster.cli_frame import audited
+from push_blaster.settings import PushSettings
 from push_blaster.use_cases.operations.prune import Kept, Pruning, plan_pruning
 from push_blaster.use_cases.operations.prune import prune as remove_old
 
@@ -20,7 +21,7 @@ def prune(*, dry_run: bool) -> None:
 
     Entries of the audit log are first written into audit-log/ of the data folder.
     """
-    settings = read_settings()
+    settings = PushSettings.from_environ()
     configure_logs("push-prune", settings.log_format)
     database = Database(
         settings.database_url, max_connections=1, statement_timeout=timedelta(hours=1)

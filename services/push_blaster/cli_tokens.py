@@ -7,8 +7,9 @@ import click
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.access.token_table import select_tokens
-from push_blaster.cli_frame import audited, read_settings
+from push_blaster.cli_frame import audited
 from push_blaster.domain.access.token import Token
+from push_blaster.settings import PushSettings
 from push_blaster.use_cases.access.audit_command import ACTOR
 from push_blaster.use_cases.access.manage_tokens import (
     BadTokenError,
@@ -73,4 +74,4 @@ def revoke(name: str) -> None:
 
 
 def _database() -> Database:
-    return Database(read_settings().database_url, max_connections=1)
+    return Database(PushSettings.from_environ().database_url, max_connections=1)

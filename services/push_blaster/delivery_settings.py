@@ -9,7 +9,15 @@ from typing import Final
 
 from environs import Env
 
-from chassis.settings import SettingsError, read_count, read_seconds, read_secret, require_secret
+from chassis.settings import (
+    SettingsError,
+    read_count,
+    read_flag,
+    read_seconds,
+    read_secret,
+    read_url,
+    require_secret,
+)
 from push_blaster.adapters.devices.device_source import FIELDS, SourceOptions
 from push_blaster.adapters.devices.subscription_keys import BadKeyError
 from push_blaster.adapters.transports.vapid import Vapid
@@ -85,11 +93,11 @@ def _fcm(env: Env) -> FcmSettings:
         project_id=require_secret(env, "FIREBASE_PROJECT_ID"),
         client_email=require_secret(env, "FIREBASE_CLIENT_EMAIL"),
         private_key=require_secret(env, "FIREBASE_PRIVATE_KEY").replace("\\n", "\n"),
-        base_url=env.str("FCM_BASE_URL", "https://fcm.googleapis.com"),
-        token_uri=env.str("FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
+        base_url=read_url(env, "FCM_BASE_URL", "https://fcm.googleapis.com"),
+        token_uri=read_url(env, "FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
         ca_file=Path(ca_file) if ca_file else None,
         answer_timeout=read_seconds(env, "FCM_ANSWER_TIMEOUT_SECONDS", 20),
-        validates_dry_runs=env.bool("FCM_VALIDATE_DRY_RUNS", False),
+        validates_dry_runs=read_flag(env, "FCM_VALIDATE_DRY_RUNS"),
     )
 
 

@@ -15,12 +15,18 @@ from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
 from chassis.settings import (
     SettingsError,
+    SettingsReader,
     read_count,
+    read_days,
     read_flag,
+    read_optional_count,
+    read_optional_port,
+    read_port,
     read_seconds,
     read_secret,
     read_tokens,
-    require_secret,
+    read_url,
+    require_database_url,
 )
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
 from push_blaster.domain.delivery.deep_link import LinkPolicy
@@ -79,30 +85,32 @@ class PushSettings:
 
     @classmethod
     def from_environ(cls) -> "PushSettings":
-        """Read every setting; SettingsError names a setting that is missing or does not fit."""
-        env = Env()
-        tokens = read_tokens(env, ("PUSH_ADMIN_TOKEN", _CADENCE), tuple(_ROLES))
-        return cls(
-            database_url=require_secret(env, "PUSH_BLASTER_DATABASE_URL"),
-            database_pool_size=read_count(env, "PUSH_DATABASE_POOL_SIZE", 16),
-            data_folder=_data_folder(env),
-            cadence_url=env.str("CADENCE_SERVICE_URL", "http://127.0.0.1:3002"),
-            cadence_token=tokens[_CADENCE],
+        """Read every setting; SettingsError names all that are missing or do not fit."""
+        read = SettingsReader()
+        tokens = read(read_tokens, ("PUSH_ADMIN_TOKEN", _CADENCE), tuple(_ROLES)) or {}
+        settings = cls(
+            database_url=read(require_database_url, "PUSH_BLASTER_DATABASE_URL"),
+            database_pool_size=read(read_count, "PUSH_DATABASE_POOL_SIZE", 16),
+            data_folder=read(_data_folder),
+            cadence_url=read(read_url, "CADENCE_SERVICE_URL", "http://127.0.0.1:3002"),
+            cadence_token=tokens.get(_CADENCE, ""),
             tokens={tokens[name]: role for name, role in _ROLES.items() if name in tokens},
-            host=env.str("PUSH_HOST", "127.0.0.1"),
-            port=read_count(env, "PUSH_PORT", 3001),
-            web_workers=read_count(env, "PUSH_WEB_WORKERS", 2),
-            cookie_secure=env.bool("PUSH_COOKIE_SECURE", False),
-            trusted_proxies=env.int("PUSH_TRUSTED_PROXIES", 0),
-            log_format=_log_format(env),
-            delivery=read_delivery_settings(env),
-            alerts=_alerts(env),
-            engine=_engine(env),
-            filter_script=env.str("PUSH_FILTER_SCRIPT", None),
-            send_wait=read_seconds(env, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
-            metrics_open=read_flag(env, "METRICS_OPEN"),
-            retention=_retention(env),
+            host=read.env.str("PUSH_HOST", "127.0.0.1"),
+            port=read(read_port, "PUSH_PORT", 3001),
+            web_workers=read(read_count, "PUSH_WEB_WORKERS", 2),
+            cookie_secure=read(read_flag, "PUSH_COOKIE_SECURE"),
+            trusted_proxies=read(read_count, "PUSH_TRUSTED_PROXIES", 0, least=0),
+            log_format=_log_format(read.env),
+            delivery=read(read_delivery_settings),
+            alerts=read(_alerts),
+            engine=_engine(read),
+            filter_script=read.env.str("PUSH_FILTER_SCRIPT", None),
+            send_wait=read(read_seconds, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
+            metrics_open=read(read_flag, "METRICS_OPEN"),
+            retention=_retention(read),
         )
+        read.finish()
+        return settings
 
 
 def _data_folder(env: Env) -> Path:
@@ -140,15 +148,15 @@ _ROLES: Final[Mapping[str, Role]] = {
 SCRIPTS_SEE: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
-def _script_limits(env: Env) -> ScriptLimits:
-    named = (*SCRIPTS_SEE, *env.list("PUSH_SCRIPT_ENVIRONMENT", []))
+def _script_limits(read: SettingsReader) -> ScriptLimits:
+    named = (*SCRIPTS_SEE, *read.env.list("PUSH_SCRIPT_ENVIRONMENT", []))
     return ScriptLimits(
-        time=read_seconds(env, "PUSH_SCRIPT_TIMEOUT_SECONDS", 300),
-        memory_mb=read_count(env, "PUSH_SCRIPT_MEMORY_MB", 2_048),
-        output_mb=read_count(env, "PUSH_SCRIPT_OUTPUT_MB", 4_096),
-        output_files=read_count(env, "PUSH_SCRIPT_OUTPUT_FILES", 1_000),
+        time=read(read_seconds, "PUSH_SCRIPT_TIMEOUT_SECONDS", 300),
+        memory_mb=read(read_count, "PUSH_SCRIPT_MEMORY_MB", 2_048),
+        output_mb=read(read_count, "PUSH_SCRIPT_OUTPUT_MB", 4_096),
+        output_files=read(read_count, "PUSH_SCRIPT_OUTPUT_FILES", 1_000),
         environment={name: os.environ[name] for name in named if name in os.environ},
-        user=_script_user(env),
+        user=read(_script_user),
     )
 
 
@@ -179,59 +187,59 @@ def _alerts(env: Env) -> AlertSettings:
     )
 
 
-def _engine(env: Env) -> EngineSettings:
+def _engine(read: SettingsReader) -> EngineSettings:
     return EngineSettings(
-        concurrent_executions=read_count(env, "PUSH_MAX_CONCURRENT_EXECUTIONS", 10),
-        concurrent_batches=read_count(env, "PUSH_MAX_CONCURRENT_BATCHES", 8),
-        rate_per_minute=read_count(env, "PUSH_RATE_PER_MINUTE", 570_000),
-        ramp=read_seconds(env, "PUSH_RAMP_SECONDS", 60, may_be_zero=True),
-        dead_after=read_seconds(env, "PUSH_ENGINE_DEAD_AFTER_SECONDS", 6),
-        metrics_port=env.int("PUSH_ENGINE_METRICS_PORT", None),
+        concurrent_executions=read(read_count, "PUSH_MAX_CONCURRENT_EXECUTIONS", 10),
+        concurrent_batches=read(read_count, "PUSH_MAX_CONCURRENT_BATCHES", 8),
+        rate_per_minute=read(read_count, "PUSH_RATE_PER_MINUTE", 570_000),
+        ramp=read(read_seconds, "PUSH_RAMP_SECONDS", 60, may_be_zero=True),
+        dead_after=read(read_seconds, "PUSH_ENGINE_DEAD_AFTER_SECONDS", 6),
+        metrics_port=read(read_optional_port, "PUSH_ENGINE_METRICS_PORT"),
         limits=Limits(
-            batch_size=read_count(env, "PUSH_BATCH_SIZE", 2_500),
+            batch_size=read(read_count, "PUSH_BATCH_SIZE", 2_500),
             retry=RetryPolicy(
-                backoff=read_seconds(env, "PUSH_RETRY_BACKOFF_SECONDS", 20),
-                budget=read_seconds(env, "PUSH_RETRY_BUDGET_SECONDS", 600),
+                backoff=read(read_seconds, "PUSH_RETRY_BACKOFF_SECONDS", 20),
+                budget=read(read_seconds, "PUSH_RETRY_BUDGET_SECONDS", 600),
             ),
-            max_audience_size=read_count(env, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
-            preparation_memory_mb=read_count(
-                env, "PUSH_PREPARATION_MEMORY_MB", 1_024, at_least=256
+            max_audience_size=read(read_count, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
+            preparation_memory_mb=read(read_count, "PUSH_PREPARATION_MEMORY_MB", 1_024, least=256),
+            min_window=read(
+                read_seconds, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True
             ),
-            min_window=read_seconds(
-                env, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True
-            ),
-            max_manual_users=read_count(env, "PUSH_MAX_MANUAL_USER_IDS", 5),
-            push_time_limit=read_seconds(env, "PUSH_TIME_LIMIT_SECONDS", 14_400),
-            approval_above=env.int("PUSH_APPROVAL_ABOVE_USERS", None),
-            script=_script_limits(env),
-            test_lead=read_seconds(env, "PUSH_TEST_LEAD_SECONDS", 180),
-            test_window=read_seconds(env, "PUSH_TEST_WINDOW_SECONDS", 120),
-            test_gap=read_seconds(env, "PUSH_TEST_GAP_SECONDS", 10),
+            max_manual_users=read(read_count, "PUSH_MAX_MANUAL_USER_IDS", 5),
+            push_time_limit=read(read_seconds, "PUSH_TIME_LIMIT_SECONDS", 14_400),
+            approval_above=read(read_optional_count, "PUSH_APPROVAL_ABOVE_USERS"),
+            script=_script_limits(read),
+            test_lead=read(read_seconds, "PUSH_TEST_LEAD_SECONDS", 180),
+            test_window=read(read_seconds, "PUSH_TEST_WINDOW_SECONDS", 120),
+            test_gap=read(read_seconds, "PUSH_TEST_GAP_SECONDS", 10),
             links=LinkPolicy(
-                schemes=frozenset(env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
-                hosts=frozenset(env.list("PUSH_DEEP_LINK_HOSTS", [])),
+                schemes=frozenset(read.env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
+                hosts=frozenset(read.env.list("PUSH_DEEP_LINK_HOSTS", [])),
             ),
-            holdout_percent=read_percent(env, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
-            late_after=read_seconds(env, "PUSH_LATE_AFTER_SECONDS", 10),
+            holdout_percent=read(read_percent, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
+            late_after=read(read_seconds, "PUSH_LATE_AFTER_SECONDS", 10),
         ),
     )
 
 
-def _retention(env: Env) -> Retention:
-    audit_days = read_count(env, "PUSH_KEEP_AUDIT_DAYS", KEPT.audit_log.days)
-    if audit_days < MIN_AUDIT.days:
+def _retention(read: SettingsReader) -> Retention:
+    return Retention(
+        executions=read(read_days, "PUSH_KEEP_DAYS", KEPT.executions),
+        audiences=read(read_days, "PUSH_KEEP_AUDIENCES_DAYS", KEPT.audiences),
+        dead_devices=read(read_days, "PUSH_KEEP_DEAD_DEVICES_DAYS", KEPT.dead_devices),
+        audit_log=read(_audit_retention),
+    )
+
+
+def _audit_retention(env: Env) -> timedelta:
+    kept = read_days(env, "PUSH_KEEP_AUDIT_DAYS", KEPT.audit_log)
+    if kept < MIN_AUDIT:
         raise SettingsError(
-            f"PUSH_KEEP_AUDIT_DAYS is {audit_days}; the audit log is kept for {MIN_AUDIT.days} "
+            f"PUSH_KEEP_AUDIT_DAYS is {kept.days}; the audit log is kept for {MIN_AUDIT.days} "
             "days or more."
         )
-    return Retention(
-        executions=timedelta(days=read_count(env, "PUSH_KEEP_DAYS", KEPT.executions.days)),
-        audiences=timedelta(days=read_count(env, "PUSH_KEEP_AUDIENCES_DAYS", KEPT.audiences.days)),
-        dead_devices=timedelta(
-            days=read_count(env, "PUSH_KEEP_DEAD_DEVICES_DAYS", KEPT.dead_devices.days)
-        ),
-        audit_log=timedelta(days=audit_days),
-    )
+    return kept
 
 
 def read_percent(env: Env, name: str) -> float:

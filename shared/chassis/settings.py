@@ -1,13 +1,19 @@
 """Reading settings: from the environment, and secrets from a file where NAME_FILE says so."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Concatenate, Final, ParamSpec, TypeVar, cast
+from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 from marshmallow import validate
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+Setting = TypeVar("Setting")
+Options = ParamSpec("Options")
 
 #: The shortest token that nobody guesses, and how few different characters make a weak one.
 MIN_TOKEN: Final = 16
@@ -28,6 +34,32 @@ class SettingsError(Exception):
     """A setting is missing or does not fit; the message names it and the fix."""
 
 
+class SettingsReader:
+    """Reads one setting after the other, and names all that do not fit in one message."""
+
+    def __init__(self) -> None:
+        self.env = Env()
+        self._faults: list[str] = []
+
+    def __call__(
+        self,
+        read: Callable[Concatenate[Env, Options], Setting],
+        *args: Options.args,
+        **options: Options.kwargs,
+    ) -> Setting:
+        """Return what `read` returns; after a fault None, and `finish` raises."""
+        try:
+            return read(self.env, *args, **options)
+        except SettingsError as error:
+            self._faults.append(str(error))
+            return cast(Setting, None)
+
+    def finish(self) -> None:
+        """Raise a SettingsError that names every fault, if there is one."""
+        if self._faults:
+            raise SettingsError("\n".join(self._faults))
+
+
 def read_secret(env: Env, name: str) -> str | None:
     """Return the secret `name`, or what the file `<name>_FILE` holds; None if neither is set.
 
@@ -45,14 +77,74 @@ def read_secret(env: Env, name: str) -> str | None:
         raise SettingsError(f"{name}_FILE: cannot read {path} ({error.strerror}).") from error
 
 
-def read_count(env: Env, name: str, default: int, *, at_least: int = 1) -> int:
-    """Return the whole number `name`, at least `at_least`; SettingsError if it is not."""
+def read_count(env: Env, name: str, default: int, *, least: int = 1) -> int:
+    """Return the whole number `name`, not below `least`; SettingsError if it is not one."""
     try:
-        return env.int(name, default, validate=validate.Range(min=at_least))
+        return env.int(name, default, validate=validate.Range(min=least))
     except EnvError as error:
         raise SettingsError(
-            f"{name} is {env.str(name)!r}; use a whole number from {at_least} on."
+            f"{name} is {env.str(name)!r}; use a whole number from {least} on."
         ) from error
+
+
+def read_optional_count(env: Env, name: str, least: int = 0) -> int | None:
+    """Return the whole number `name`, None if it is not set; SettingsError if it is not one."""
+    return read_count(env, name, least, least=least) if env.str(name, None) else None
+
+
+def read_days(env: Env, name: str, default: timedelta) -> timedelta:
+    """Return the time `name`, given in days, at least 1 day; SettingsError if it is not."""
+    days = read_count(env, name, default.days)
+    try:
+        return timedelta(days=days)
+    except OverflowError as error:
+        raise SettingsError(f"{name} is {days}; use fewer days.") from error
+
+
+def read_port(env: Env, name: str, default: int) -> int:
+    """Return the port `name`; SettingsError if it is none."""
+    try:
+        return env.int(name, default, validate=validate.Range(min=1, max=65_535))
+    except EnvError as error:
+        raise SettingsError(
+            f"{name} is {env.str(name)!r}; use a port, a number from 1 to 65535."
+        ) from error
+
+
+def read_optional_port(env: Env, name: str) -> int | None:
+    """Return the port `name`, None if it is not set; SettingsError if it is none."""
+    return read_port(env, name, 1) if env.str(name, None) else None
+
+
+def read_url(env: Env, name: str, default: str) -> str:
+    """Return the http or https URL `name`; SettingsError, without its password, if it is none."""
+    url = env.str(name, default)
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or url != url.strip():
+        raise SettingsError(f"{name} is no URL such as {default}; correct it.")
+    return url
+
+
+def require_database_url(env: Env, name: str) -> str:
+    """Return the URL of a PostgreSQL database; SettingsError, without a password, if it is none."""
+    url = require_secret(env, name)
+    try:
+        given = conninfo_to_dict(url)
+        ports = [int(port) for port in str(given.get("port") or "5432").split(",")]
+        fits = bool({"dbname", "service"} & given.keys()) and all(
+            0 < port < 65_536 for port in ports
+        )
+    except (ProgrammingError, ValueError):
+        fits = False
+    if not fits:
+        raise SettingsError(
+            f"{name} is no URL such as postgresql://user:password@host:5432/database; correct it."
+        )
+    return url
 
 
 def read_flag(env: Env, name: str) -> bool:

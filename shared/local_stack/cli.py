@@ -2,14 +2,14 @@
 
 import click
 
-from chassis.settings import SettingsError
+from chassis.commands.command_group import CommandGroup
 from local_stack.embedded_postgres import EmbeddedPostgresError
 from local_stack.example import run_example
 from local_stack.runner import LocalStackError, run_stack
 from local_stack.settings import StackSettings
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Everything on one machine, for trying it out and for development."""
 
@@ -19,7 +19,7 @@ def run() -> None:
     """Start PostgreSQL, both services and the engine; on a first start, run the example."""
     try:
         run_stack(StackSettings.from_environ())
-    except (LocalStackError, EmbeddedPostgresError, SettingsError) as error:
+    except (LocalStackError, EmbeddedPostgresError) as error:
         raise click.ClickException(str(error)) from error
 
 

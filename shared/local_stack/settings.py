@@ -7,7 +7,7 @@ from typing import Final
 
 from environs import Env
 
-from chassis.settings import read_count
+from chassis.settings import read_port
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
@@ -32,8 +32,8 @@ class StackSettings:
         return cls(
             data_folder=folder if folder.is_absolute() else CHECKOUT / folder,
             host=env.str("PUSH_HOST", "127.0.0.1"),
-            push_port=read_count(env, "PUSH_PORT", 3001),
-            cadence_port=read_count(env, "CADENCE_PORT", 3002),
+            push_port=read_port(env, "PUSH_PORT", 3001),
+            cadence_port=read_port(env, "CADENCE_PORT", 3002),
             push_database_url=env.str("PUSH_BLASTER_DATABASE_URL", "") or None,
             cadence_database_url=env.str("PUSH_CADENCE_DATABASE_URL", "") or None,
             environment=dict(os.environ),

@@ -9,12 +9,10 @@ from pathlib import Path
 from types import FrameType
 
 import click
-from environs import Env
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 
 from chassis.clock import utc_now
-from chassis.settings import SettingsError, require_secret
+from chassis.commands.command_group import CommandGroup
+from chassis.settings import SettingsReader, require_database_url, require_secret
 from push_backup.backup import check as check_backup
 from push_backup.backup import remove_old as remove_old_backups
 from push_backup.backup import save as save_backup
@@ -24,7 +22,7 @@ from push_backup.restore import restore as restore_backup
 _BACKUP = click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Back up and restore both databases and the data folder; settings as the services have."""
 
@@ -80,7 +78,7 @@ def _one_line(stopped: str) -> Iterator[None]:
     before, mask = signal.signal(signal.SIGTERM, _interrupt), os.umask(0o077)
     try:
         yield
-    except (BackupError, OSError) as error:
+    except BackupError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt as error:
         raise click.ClickException(stopped) from error
@@ -99,25 +97,13 @@ def _warn(what: str, paths: list[str]) -> None:
 
 
 def _places() -> Places:
-    env = Env()
-    try:
-        return Places(
-            databases={
-                "push_blaster": _url(env, "PUSH_BLASTER_DATABASE_URL"),
-                "cadence": _url(env, "PUSH_CADENCE_DATABASE_URL"),
-            },
-            data_folder=Path(require_secret(env, "PUSH_DATA_DIR")),
-        )
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _url(env: Env, name: str) -> str:
-    url = require_secret(env, name)
-    try:
-        conninfo_to_dict(url)
-    except ProgrammingError as error:  # its text may hold the password
-        raise SettingsError(
-            f"{name} is not a URL such as postgresql://user:password@host:5432/database."
-        ) from error
-    return url
+    read = SettingsReader()
+    places = Places(
+        databases={
+            "push_blaster": read(require_database_url, "PUSH_BLASTER_DATABASE_URL"),
+            "cadence": read(require_database_url, "PUSH_CADENCE_DATABASE_URL"),
+        },
+        data_folder=Path(read(require_secret, "PUSH_DATA_DIR") or "."),
+    )
+    read.finish()
+    return places

@@ -57,7 +57,7 @@ def _is_sent_away(answer: TestResponse) -> bool:
 
 
 def test_every_setting_is_in_env_example_and_the_other_way_round() -> None:
-    read = re.compile(r'(?:env\.\w+|read_\w+|require_\w+)\(\s*(?:env, )?"([A-Z_]+)"')
+    read = re.compile(r'(?:env\.\w+\(|(?:read|require)_\w+(?:\(\s*env)?,)\s*"([A-Z_]+)"')
     roles = re.compile(r'"((?:PUSH|CADENCE)_\w+_TOKEN)"')
     sources = [path.read_text() for path in ROOT.glob("s*/*/*settings.py")]
     known = {name for text in sources for name in (*read.findall(text), *roles.findall(text))}

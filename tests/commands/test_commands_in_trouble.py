@@ -1,0 +1,210 @@
+"""Every command tells a fault outside of it in one line that names the fix."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from cadence_service.cli import main as cadence_service
+from local_stack.cli import main as local_stack
+from local_stack.embedded_postgres import EmbeddedPostgres
+from push_backup.cli import main as push_backup
+from push_blaster.cli import main as push_blaster
+
+PROGRAMS: Final = {
+    "push-blaster": push_blaster,
+    "cadence-service": cadence_service,
+    "push-backup": push_backup,
+    "local-stack": local_stack,
+}
+#: Commands that ask a database and end.
+ASKING: Final = (
+    "push-blaster prune",
+    "push-blaster prune --dry-run",
+    "push-blaster token list",
+    "push-blaster token create ann --role viewer",
+    "push-blaster token revoke ann",
+    "push-blaster import-devices {devices}",
+    "push-blaster migrate-original {original}",
+    "cadence-service prune",
+    "cadence-service prune --dry-run",
+)
+#: Commands that read the settings of their service.
+READING: Final = (
+    *ASKING,
+    "push-blaster serve",
+    "push-blaster engine",
+    "push-blaster migrate",
+    "cadence-service serve",
+    "cadence-service migrate",
+    "push-backup save {folder}/backup",
+    "push-backup restore {folder}",
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Settings that fit; nothing listens at the databases' port."""
+    for name, value in {
+        "PUSH_BLASTER_DATABASE_URL": "postgresql://push:secret@127.0.0.1:9/push",
+        "PUSH_CADENCE_DATABASE_URL": "postgresql://push:secret@127.0.0.1:9/cadence",
+        "PUSH_DATA_DIR": str(tmp_path / "data"),
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
+        "CADENCE_API_TOKEN": "token-of-the-tests-too",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def run(command: str, folder: Path) -> Result:
+    devices = folder / "devices.csv"
+    devices.write_text("user_id,token\n")
+    (folder / "original" / ".automations").mkdir(parents=True, exist_ok=True)
+    places = {"devices": devices, "original": folder / "original", "folder": folder}
+    program, *arguments = command.format(**places).split()
+    return CliRunner().invoke(PROGRAMS[program], arguments, prog_name=program)
+
+
+def said_in_one_line(result: Result) -> str:
+    """Return the error of a command that ended as a person expects."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    _, found, error = result.output.partition("Error: ")
+    assert found, result.output
+    assert "secret" not in result.output
+    assert "Traceback" not in result.output
+    return error.strip()
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_a_database_that_is_away(command: str, settings: object, tmp_path: Path) -> None:
+    assert "The database is away" in said_in_one_line(run(command, tmp_path))
+
+
+@pytest.fixture
+def empty_databases(settings: pytest.MonkeyPatch, postgres: EmbeddedPostgres) -> Mapping[str, str]:
+    names = ("PUSH_BLASTER_DATABASE_URL", "PUSH_CADENCE_DATABASE_URL")
+    urls = {name: postgres.create_database(f"commands_{uuid4().hex[:8]}") for name in names}
+    for name, url in urls.items():
+        settings.setenv(name, url)
+    return urls
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_a_database_that_is_not_migrated(
+    command: str, empty_databases: object, tmp_path: Path
+) -> None:
+    error = said_in_one_line(run(command, tmp_path))
+
+    assert "The database is not migrated" in error
+    assert error.endswith(f"Run: {command.split()[0]} migrate")
+
+
+@pytest.mark.parametrize("program", ["push-blaster", "cadence-service"])
+def test_a_database_that_a_newer_version_migrated(
+    program: str, empty_databases: Mapping[str, str], tmp_path: Path
+) -> None:
+    for url in empty_databases.values():
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE alembic_version (version_num varchar(32))")
+            connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+
+    error = said_in_one_line(run(f"{program} migrate", tmp_path))
+
+    assert "newer" in error
+    assert "9999" in error
+
+
+@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("url", ["notaurl", "ftp://push:secret@h/x", "postgresql://h:70000/x"])
+def test_a_database_url_that_is_none(
+    command: str, url: str, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.setenv("PUSH_BLASTER_DATABASE_URL", url)
+    settings.setenv("PUSH_CADENCE_DATABASE_URL", url)
+
+    assert "DATABASE_URL is no URL such as postgresql://" in said_in_one_line(
+        run(command, tmp_path)
+    )
+
+
+@pytest.mark.parametrize("command", [c for c in READING if c.startswith("push-blaster")])
+def test_a_file_where_the_data_folder_should_be(
+    command: str, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_text("")
+
+    assert "PUSH_DATA_DIR is " in said_in_one_line(run(command, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        ("push-blaster serve", "PUSH_PORT", "99999"),
+        ("push-blaster serve", "PUSH_PORT", "http"),
+        ("push-blaster engine", "PUSH_ENGINE_METRICS_PORT", "-1"),
+        ("push-blaster serve", "PUSH_TRUSTED_PROXIES", "-1"),
+        ("push-blaster serve", "PUSH_COOKIE_SECURE", "perhaps"),
+        ("push-blaster engine", "PUSH_APPROVAL_ABOVE_USERS", "many"),
+        ("push-blaster engine", "PUSH_KEEP_DAYS", "99999999999"),
+        ("push-blaster engine", "CADENCE_SERVICE_URL", "localhost:3002"),
+        ("push-blaster engine", "CADENCE_SERVICE_URL", "http://localhost:99999"),
+        ("cadence-service serve", "CADENCE_PORT", "0"),
+        ("local-stack run", "PUSH_PORT", "99999"),
+    ],
+)
+def test_a_setting_that_does_not_fit(
+    command: str, name: str, value: str, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.setenv(name, value)
+
+    assert name in said_in_one_line(run(command, tmp_path))
+
+
+def test_all_settings_that_do_not_fit_are_in_one_message(
+    settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = {"PUSH_PORT": "0", "PUSH_KEEP_DAYS": "x", "PUSH_ADMIN_TOKEN": "change-me"}
+    for name, value in wrong.items():
+        settings.setenv(name, value)
+    settings.delenv("PUSH_BLASTER_DATABASE_URL")
+
+    result = run("push-blaster serve", tmp_path)
+
+    assert result.exit_code == 1
+    assert all(name in result.output for name in (*wrong, "PUSH_BLASTER_DATABASE_URL"))
+
+
+@pytest.mark.parametrize("arguments", [("plan", "{folder}"), ("import-devices", "{folder}/none")])
+def test_a_path_that_is_no_file_is_named(arguments: Sequence[str], tmp_path: Path) -> None:
+    result = CliRunner().invoke(push_blaster, [a.format(folder=tmp_path) for a in arguments])
+
+    assert result.exit_code == 2
+    assert str(tmp_path) in result.output
+
+
+def test_ctrl_c_ends_a_command_that_waits_in_one_line(
+    settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    waiting = subprocess.Popen(
+        [Path(sys.executable).with_name("push-blaster"), "migrate"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert waiting.stdout
+    assert any("database_awaited" in line for line in waiting.stdout)
+
+    waiting.send_signal(signal.SIGINT)
+    told, _ = waiting.communicate(timeout=20)
+
+    assert waiting.returncode == 1
+    assert told.splitlines()[-1] == "Aborted!"
+    assert "Traceback" not in told
