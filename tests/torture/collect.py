@@ -108,13 +108,14 @@ def _read_ledger(
     stack: Stack, snapshots: Mapping[str, Mapping[str, Any]]
 ) -> Iterable[tuple[Row, int]]:
     """Yield each row of the ledger, and its batch."""
-    for id_, position, is_test, user_id, state, was_in_doubt, batch in stack.ledger(
-        "SELECT execution_id, position, is_test, user_id, state, was_in_doubt, batch"
+    for id_, position, is_test, user_id, state, was_in_doubt, claimed_at, batch in stack.ledger(
+        "SELECT execution_id, position, is_test, user_id, state, was_in_doubt, claimed_at, batch"
         " FROM deliveries"
     ):
         push_id = snapshots[id_]["pushSequence"][position - 1]["id"]
         address = Address(id_, position, is_test, user_id.int)
-        yield Row(address, state, was_in_doubt, display_tag(id_, push_id, user_id)), batch
+        tag = display_tag(id_, push_id, user_id)
+        yield Row(address, state, was_in_doubt, tag, claimed_at), batch
 
 
 def _read_recorded(

@@ -52,6 +52,7 @@ class Row:
     state: str
     was_in_doubt: bool
     tag: str
+    claimed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,14 @@ class Accepted:
     at: datetime
     user: int
     tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What hit the system, and when; the words of a `cause` are those of the report."""
+
+    at: datetime
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,21 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from tests.torture.checker import Fault, Finding, count_uncapped
-from tests.torture.evidence import Evidence
+from tests.torture.evidence import Evidence, Row, Strike
 from tests.torture.schedule import KILLS
 from tests.torture.torture import Told
 
 #: How many findings of a kind are shown.
 SHOWN: Final = 10
+#: How long after its claim a message may be on its way, so that a strike leaves it in doubt.
+ON_ITS_WAY: Final = timedelta(seconds=5)
+#: The lots of devices that misbehave by themselves, as the script of the world draws them.
+STRANGE: Final = range(10, 16)
+NO_STRIKE: Final = "the provider alone"
 
 
 def report(told: Told, findings: Sequence[Finding]) -> str:
@@ -19,6 +25,7 @@ def report(told: Told, findings: Sequence[Finding]) -> str:
         [
             *_what_was_done(told),
             *_what_came_of_it(told.evidence),
+            *_what_left_doubt(told),
             _what_must_be_zero(findings),
             *_show(findings, told.logs),
             *(f"  left by itself: {text}" for text in told.left_by_themselves),
@@ -58,6 +65,26 @@ def _what_came_of_it(evidence: Evidence) -> list[str]:
         f"  in doubt at some time {resent}, left so {states['in_doubt']}",
         f"  uncapped executions {uncapped}; with them, {count_uncapped(evidence)} sends over a cap",
     ]
+
+
+def _what_left_doubt(told: Told) -> list[str]:
+    """Return how many messages each kind of strike left in doubt at some time."""
+    strikes = sorted(told.strikes, key=lambda strike: strike.at)
+    left = Counter(_find_cause(strikes, row) for row in told.evidence.ledger if row.was_in_doubt)
+    struck = Counter(strike.cause for strike in strikes)
+    return [
+        f"  in doubt by {cause}: {left[cause]}, {left[cause] / count:.1f} for each of {count}"
+        for cause, count in sorted(struck.items())
+    ] + [f"  in doubt by {NO_STRIKE}: {left[NO_STRIKE]}"]
+
+
+def _find_cause(strikes: Sequence[Strike], row: Row) -> str:
+    """Return the first strike after the claim, while the message can have been on its way."""
+    at = row.claimed_at
+    if at is None or row.address.user * 7919 % 1000 in STRANGE:
+        return NO_STRIKE
+    after = (strike for strike in strikes if timedelta() <= strike.at - at <= ON_ITS_WAY)
+    return next((strike.cause for strike in after), NO_STRIKE)
 
 
 def _what_must_be_zero(findings: Sequence[Finding]) -> str:

@@ -3,14 +3,15 @@
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chassis.clock import utc_now
 from tests.torture.collect import collect, read_logs
 from tests.torture.crowd import Crowd
-from tests.torture.evidence import Evidence
+from tests.torture.evidence import Evidence, Strike
 from tests.torture.schedule import KILLS, Blow, Event
 from tests.torture.trouble import BEGIN
 from tests.torture.world import World, read_rows, running_world
@@ -34,6 +35,7 @@ class Told:
     left_by_themselves: tuple[str, ...]
     evidence: Evidence
     logs: Mapping[str, Sequence[str]]
+    strikes: Sequence[Strike] = ()
 
 
 def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
@@ -42,9 +44,11 @@ def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
         crowd = Crowd(world, seed)
         crowd.arrive()
         blows: Counter[Blow] = Counter()
+        strikes: list[Strike] = []
         began_at = time.monotonic()
         for event in events:
             _let_pass(crowd, event.after_s)
+            strikes += _name_strikes(event)
             _strike(crowd, event)
             blows[event.blow] += 1
             _tell(say, event, blows)
@@ -60,6 +64,7 @@ def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
             left_by_themselves=tuple(world.left_by_themselves),
             evidence=collect(world, crowd.journal),
             logs=read_logs(crowd.stack),
+            strikes=tuple(strikes),
         )
 
 
@@ -72,6 +77,15 @@ def _let_pass(crowd: Crowd, seconds: float) -> None:
             crowd.keep_busy()
             busy_at = now + BUSY_EVERY_S
         time.sleep(LOOK_S)
+
+
+def _name_strikes(event: Event) -> Iterator[Strike]:
+    """Yield what may leave a message in doubt: nothing that only people do."""
+    if event.blow in KILLS:
+        how = "restart" if event.detail == "restart" else "kill -9"
+        yield Strike(utc_now(), f"{how} of {event.blow}")
+    elif event.blow in BEGIN or event.blow in {Blow.FREEZE, Blow.WEATHER}:
+        yield Strike(utc_now(), f"{event.blow} {event.detail}".strip())
 
 
 def _strike(crowd: Crowd, event: Event) -> None:
