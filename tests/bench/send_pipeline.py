@@ -90,9 +90,9 @@ def send_through(stack: Stack, users: int) -> Pipeline:
     """Send one push to `users` users, and measure from its beginning to its end."""
     execution_id = start_send(stack, users)
     stack.wait_for(execution_id, ["live_execution"], LIMIT_S, LOOK_S)
-    before = _count_cpu(stack)
+    before = count_cpu(stack)
     ended = stack.wait_for(execution_id, ["completed", "failed", "cancelled"], LIMIT_S, LOOK_S)
-    after = _count_cpu(stack)
+    after = count_cpu(stack)
     push = ended["pushes"][0]
     if ended["phase"] != "completed":
         raise RuntimeError(f"{ended['phase']}: {ended.get('reason')} {stack.log(execution_id)}")
@@ -130,7 +130,7 @@ def list_processes(stack: Stack) -> Iterator[tuple[str, psutil.Process]]:
             yield kind, process
 
 
-def _count_cpu(stack: Stack) -> dict[str, float]:
+def count_cpu(stack: Stack) -> dict[str, float]:
     """Return the CPU seconds spent so far, by kind of process."""
     used: dict[str, float] = {}
     for kind, process in list_processes(stack):

@@ -10,11 +10,18 @@ from uuid import UUID
 
 import orjson
 import requests
+import structlog
+import urllib3
 
 from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
 
+log = structlog.get_logger()
+
 #: How long to wait before the second try.
 PAUSE_S: Final = 0.2
+#: The largest answer that is read, unpacked, in bytes; and how much of it is read at once.
+MAX_ANSWER: Final = 16 * 1024 * 1024
+PIECE: Final = 65_536
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 #: The names of a device's fields, unless the settings give others.
 FIELDS: Final[Mapping[str, str]] = {
@@ -71,6 +78,10 @@ class DeviceSource:
                 self._read_devices(self._ask(page), set(page), now, found)
             except _Failure as failure:
                 found.unknown |= dict.fromkeys(page, f"the device source {failure}")
+            except Exception as error:
+                log.exception("device_source_not_understood")
+                reason = f"the answer of the device source was not understood: {error!r}"
+                found.unknown |= dict.fromkeys(page, reason[:200])
         return found
 
     def _ask(self, user_ids: Sequence[UUID]) -> list[Any]:
@@ -90,20 +101,23 @@ class DeviceSource:
         options = self._options
         body = {"query": options.query, "variables": {"ids": ids}} if options.query else None
         try:
-            response = self._session().post(
+            with self._session().post(
                 options.url,
                 data=orjson.dumps(body or {"userIds": ids}),
                 headers={"Content-Type": "application/json", **options.headers},
                 timeout=options.timeout.total_seconds(),
                 allow_redirects=False,
-            )
-        except requests.RequestException as error:
+                stream=True,
+            ) as response:
+                status = response.status_code
+                content = _read_body(response, options.timeout) if status == 200 else b""
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _Failure(f"gave no answer ({type(error).__name__})", may_pass=True) from error
-        if response.status_code != 200:
-            may_pass = response.status_code == 429 or response.status_code >= 500
-            raise _Failure(f"answered {response.status_code}", may_pass=may_pass)
+        if status != 200:
+            may_pass = status == 429 or status >= 500
+            raise _Failure(f"answered {status}", may_pass=may_pass)
         try:
-            return orjson.loads(response.content)
+            return orjson.loads(content)
         except ValueError as error:
             raise _Failure("answered no JSON", may_pass=True) from error
 
@@ -124,14 +138,12 @@ class DeviceSource:
         unknown: dict[UUID, str] = {}
         for fields in self._rename(items):
             user_id = _user_of(fields)
-            if user_id not in asked or not fields["token"]:
-                continue
-            try:
-                device = read_device(fields, now)
-            except DeviceRefusedError as refused:
-                unknown[user_id] = f"the device source answered a bad device: {refused}"
-            else:
-                devices.setdefault(user_id, []).append(device)
+            if user_id is None:
+                # The device may be of anybody who has no other one.
+                reason = f"the device source answered {str(fields['userId'])[:50]!r} for a user id"
+                unknown = dict.fromkeys(asked, reason) | unknown
+            elif user_id in asked and fields["token"]:
+                _read_one(fields, user_id, now, devices, unknown)
         for own in devices.values():
             own.sort(key=lambda device: device.last_seen_at or _NEVER, reverse=True)
         found.devices |= devices
@@ -148,12 +160,41 @@ class DeviceSource:
         return session
 
 
-def _user_of(fields: Mapping[str, Any]) -> UUID:
+def _read_body(response: requests.Response, limit: timedelta) -> bytes:
+    """Return the unpacked body; requests itself limits neither its size nor its whole time."""
+    give_up_at = time.monotonic() + limit.total_seconds()
+    content = bytearray()
+    while piece := response.raw.read1(PIECE, decode_content=True):
+        content += piece
+        if len(content) > MAX_ANSWER:
+            raise _Failure(f"answered more than {MAX_ANSWER:,} bytes", may_pass=False)
+        if time.monotonic() > give_up_at:
+            raise _Failure("did not end its answer in time", may_pass=True)
+    response.raw.release_conn()  # the next request uses the same connection
+    return bytes(content)
+
+
+def _read_one(
+    fields: Mapping[str, Any],
+    user_id: UUID,
+    now: datetime,
+    devices: dict[UUID, list[Device]],
+    unknown: dict[UUID, str],
+) -> None:
+    """Add a device to `devices`, or why it is bad to `unknown`."""
+    try:
+        device = read_device(fields, now)
+    except DeviceRefusedError as refused:
+        unknown[user_id] = f"the device source answered a bad device: {refused}"
+    else:
+        devices.setdefault(user_id, []).append(device)
+
+
+def _user_of(fields: Mapping[str, Any]) -> UUID | None:
     try:
         return UUID(fields["userId"])
-    except (ValueError, TypeError, AttributeError) as error:
-        text = f"answered {str(fields['userId'])[:50]!r} for a user id"
-        raise _Failure(text, may_pass=False) from error
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _follow(value: Any, path: str) -> Any:

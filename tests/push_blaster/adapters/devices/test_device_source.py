@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -114,6 +115,48 @@ def test_users_of_a_question_that_failed_are_unknown_and_the_others_found(
     assert list(found.unknown) == [BOB]
     assert said in found.unknown[BOB]
     assert found.unknown[BOB].startswith("the device source ")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("drip", "did not end its answer in time"),
+        ("flood", "answered more than 16,777,216 bytes"),
+        ("bomb", "answered more than 16,777,216 bytes"),
+    ],
+)
+def test_an_answer_that_does_not_end_holds_up_no_batch(
+    server: DeviceServer, options: SourceOptions, fault: str, said: str
+) -> None:
+    server.faults = [fault, fault]
+    begun = time.monotonic()
+
+    found = DeviceSource(replace(options, timeout=timedelta(seconds=2))).find([ALICE], NOON)
+
+    assert said in found.unknown[ALICE]
+    assert time.monotonic() - begun < 15
+
+
+@pytest.mark.parametrize("user_id", [None, 7, "7", [], {"id": 1}])
+def test_a_device_of_nobody_costs_only_users_without_another_device(
+    server: DeviceServer, options: SourceOptions, user_id: object
+) -> None:
+    server.answers = {"devices": [{"userId": user_id, "token": "x"}, a_device(ALICE, "phone")]}
+
+    found = DeviceSource(options).find([ALICE, BOB], NOON)
+
+    assert [d.token for d in found.devices[ALICE]] == ["phone"]
+    assert list(found.unknown) == [BOB]
+    assert "for a user id" in found.unknown[BOB]
+
+
+@pytest.mark.parametrize("item", [None, 7, "text", [], [[]], {}, {"userId": {}}])
+def test_an_item_of_any_shape_raises_nothing(
+    server: DeviceServer, options: SourceOptions, item: object
+) -> None:
+    server.answers = {"devices": [item, a_device(ALICE, "phone")]}
+
+    assert ALICE in DeviceSource(options).find([ALICE], NOON).devices
 
 
 def test_a_source_that_is_away_leaves_everybody_unknown() -> None:
