@@ -16,6 +16,10 @@ from prometheus_client.registry import Collector
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _LATENCIES: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
+#: The label of every route and every method that the service does not have.
+OTHER: Final = "other"
+_METHODS: Final = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
+
 REQUESTS: Final = Histogram(
     "http_request_seconds",
     "How long requests took, by the route's pattern.",
@@ -42,9 +46,10 @@ def time_requests(app: Flask) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule else "unknown"
+        route = request.url_rule.rule if request.url_rule else OTHER
+        method = request.method if request.method in _METHODS else OTHER
         took = time.monotonic() - g.begun_at
-        REQUESTS.labels(request.method, route, str(response.status_code)).observe(took)
+        REQUESTS.labels(method, route, str(response.status_code)).observe(took)
         return response
 
 

@@ -4,13 +4,13 @@ A valid token always passes, whoever else has guessed from the same network. So 
 a token that keeps guesses from success; the brake bounds what guesses cost, and what they leave.
 """
 
+import time
 from datetime import timedelta
 from math import ceil
 from typing import Final
 
 from flask import request
 
-from chassis.clock import utc_now
 from chassis.http.rate_limits import Limit, RateLimiter, Usage, network_of
 
 #: Many people may share one address, and mistype.
@@ -26,7 +26,7 @@ class GuessLimit:
 
     def count(self) -> Usage:
         """Count that this request brought an unknown token; return what is left."""
-        return self._limiter.take(network_of(request.remote_addr), utc_now())
+        return self._limiter.take(network_of(request.remote_addr), time.monotonic())
 
 
 def when_to_retry(usage: Usage) -> int:

@@ -6,12 +6,14 @@ workers, a caller may get up to N times as much. The memory for the counts is bo
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import IPv6Address, ip_address
 from threading import Lock
 from typing import Final
 
 NO_WAIT: Final = timedelta(0)
+#: What sums of fractions may be off.
+_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +43,34 @@ class Usage:
 class RateLimiter:
     """Counts the requests of each caller; safe to use from several threads.
 
-    For each caller, the limiter keeps one instant: when the caller's requests are paid off, if each
+    For each caller, the limiter keeps one time: when the caller's requests are paid off, if each
     request costs an equal part of the window. When there are too many callers, the limiter forgets
     the caller that was quiet for longest.
     """
 
     def __init__(self, limit: Limit, max_callers: int = 10_000) -> None:
         """Take the limit, and for how many callers the limiter counts."""
-        self._limit = limit
-        self._cost = limit.window / limit.requests
+        self._window = limit.window.total_seconds()
+        self._cost = self._window / limit.requests
         self._max_callers = max_callers
-        self._paid_off: OrderedDict[str, datetime] = OrderedDict()
+        self._paid_off: OrderedDict[str, float] = OrderedDict()
         self._lock = Lock()
 
-    def take(self, caller: str, now: datetime) -> Usage:
-        """Count a request of `caller`, unless it is beyond the limit; return what is left."""
-        window = self._limit.window
+    def take(self, caller: str, now: float) -> Usage:
+        """Count a request of `caller`, unless it is beyond the limit; return what is left.
+
+        Units: `now` in seconds, of a clock that nobody sets, such as time.monotonic().
+        """
         with self._lock:
-            before = self._paid_off.get(caller, now)
-            if not now <= before <= now + window:  # it is long ago, or the clock was set back
-                before = now
-            after = before + self._cost
-            is_over = after > now + window
-            self._paid_off[caller] = before if is_over else after
+            before = max(self._paid_off.get(caller, now), now)
+            left = now + self._window - before - self._cost
+            is_over = left < -_ROUNDING
+            self._paid_off[caller] = before if is_over else before + self._cost
             self._paid_off.move_to_end(caller)
             if len(self._paid_off) > self._max_callers:
                 self._paid_off.popitem(last=False)
-        if is_over:
-            return Usage(0, after - window - now)
-        return Usage(int((now + window - after) / self._cost), NO_WAIT)
+        wait = timedelta(seconds=-left) if is_over else NO_WAIT
+        return Usage(max(0, int(left / self._cost + _ROUNDING)), wait)
 
 
 def network_of(address: str | None) -> str:

@@ -2,15 +2,15 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from chassis.http.rate_limits import Limit, RateLimiter, network_of
 
-NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-TEN = Limit(requests=10, window=MINUTE)
+NOON = 43_200.0
+MINUTE = 60.0
+TEN = Limit(requests=10, window=timedelta(minutes=1))
 
 
 def test_a_caller_gets_the_limit_at_once_and_then_learns_when_to_come_again() -> None:
@@ -20,8 +20,8 @@ def test_a_caller_gets_the_limit_at_once_and_then_learns_when_to_come_again() ->
 
     assert [usage.remaining for usage in usages] == [*range(9, -1, -1), 0]
     assert [usage.is_over for usage in usages] == [False] * 10 + [True]
-    assert usages[10].wait == MINUTE / 10
-    assert not limiter.take("alice", NOON + usages[10].wait).is_over
+    assert usages[10].wait == timedelta(seconds=6)
+    assert not limiter.take("alice", NOON + 6).is_over
     assert not limiter.take("bob", NOON).is_over
 
 
@@ -43,16 +43,8 @@ def test_who_is_refused_is_not_pushed_further_away() -> None:
     assert limiter.take("alice", NOON + MINUTE * 2).remaining == 9
 
 
-def test_a_clock_that_was_set_back_shuts_nobody_out() -> None:
-    limiter = RateLimiter(TEN)
-    for _ in range(11):
-        limiter.take("alice", NOON + timedelta(days=1))
-
-    assert limiter.take("alice", NOON).remaining == 9
-
-
 def test_the_memory_for_callers_is_bounded_and_who_was_quiet_longest_is_forgotten() -> None:
-    limiter = RateLimiter(Limit(requests=1, window=MINUTE), max_callers=100)
+    limiter = RateLimiter(Limit(requests=1, window=timedelta(minutes=1)), max_callers=100)
     for number in range(1_000):
         limiter.take(f"caller {number}", NOON)
 

@@ -3,15 +3,18 @@
 This is one place for API and pages; no view can forget or avoid it.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Final
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 
-from chassis.bearer_auth import View, the_caller
+from chassis.bearer_auth import View, is_open, the_caller
 from chassis.clock import utc_now
 from chassis.http.correlation import request_id, shown_path
+from chassis.http.rate_limits import Limit, RateLimiter
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
@@ -20,7 +23,9 @@ from push_blaster.web.frame.csrf import READS
 
 log = structlog.get_logger()
 
-#: Methods that change nothing.
+#: How many attempts of people without a token one process records.
+OF_STRANGERS: Final = Limit(requests=100, window=timedelta(hours=1))
+TOO_MANY: Final = 429
 _FORM: Final = "application/x-www-form-urlencoded"
 _ROW: Final = "push_blaster.audit_row"
 
@@ -51,30 +56,49 @@ def only_reads(view: View) -> View:
 
 def install_audit(app: Flask, database: Database) -> None:
     """Record every change that a caller may ask of `app`, and the answer."""
+    strangers = RateLimiter(OF_STRANGERS)
 
     @app.before_request
-    def write_down() -> None:
-        if request.endpoint is None or _only_reads(app, request.endpoint):
-            return
-        change = _read_change(request.endpoint)
-        try:
-            with database.transaction() as connection:
-                request.environ[_ROW] = insert_change(connection, change)
-        except (DatabaseAwayError, DatabaseFaultError) as error:
-            if not _is_stop(app):
-                log.exception("change_refused_unaudited", endpoint=change.endpoint)
-                raise NotAuditedError(
-                    "Nothing was done: the audit log cannot be written. Try again later."
-                ) from error
-            log.critical(
-                "stop_not_audited", path=change.path, actor=change.actor, reason=str(error)
-            )
+    def write_before() -> None:
+        if _is_change(app) and not is_open(app, request.endpoint or ""):
+            write_down(database)
 
     @app.after_request
     def write_answer(response: Response) -> Response:
+        if _ROW not in request.environ and _is_change(app) and is_open(app, request.endpoint or ""):
+            _note_stranger(database, strangers, response.status_code)
         if _ROW in request.environ:
             _record_answer(database, request.environ[_ROW], response.status_code)
         return response
+
+
+def write_down(database: Database) -> None:
+    """Record what the caller of this request asks for; an open view calls it for a known caller.
+
+    Raises: NotAuditedError, except for a stop.
+    """
+    change = _read_change(_content())
+    try:
+        with database.transaction() as connection:
+            request.environ[_ROW] = insert_change(connection, change)
+    except (DatabaseAwayError, DatabaseFaultError) as error:
+        if not _is_stop():
+            log.exception("change_refused_unaudited", endpoint=change.endpoint)
+            raise NotAuditedError(
+                "Nothing was done: the audit log cannot be written. Try again later."
+            ) from error
+        log.critical("stop_not_audited", path=change.path, actor=change.actor, reason=str(error))
+
+
+def _note_stranger(database: Database, strangers: RateLimiter, status: int) -> None:
+    """Record an attempt of somebody unknown, without its content; not more than some an hour."""
+    if status == TOO_MANY or strangers.take("all strangers", time.monotonic()).is_over:
+        return
+    try:
+        with database.transaction() as connection:
+            request.environ[_ROW] = insert_change(connection, _read_change({}))
+    except (DatabaseAwayError, DatabaseFaultError):
+        log.exception("attempt_not_audited", path=shown_path())
 
 
 def _record_answer(database: Database, row: int, status: int) -> None:
@@ -87,7 +111,7 @@ def _record_answer(database: Database, row: int, status: int) -> None:
         log.exception("audit_answer_missing", row=row, status=status)
 
 
-def _read_change(endpoint: str) -> AuditedChange:
+def _read_change(content: Mapping[str, object]) -> AuditedChange:
     caller = the_caller()
     return AuditedChange(
         at=utc_now(),
@@ -95,8 +119,8 @@ def _read_change(endpoint: str) -> AuditedChange:
         role=caller.role.name.lower() if caller else None,
         method=request.method,
         path=shown_path(),
-        endpoint=endpoint,
-        what=describe(_content()),
+        endpoint=request.endpoint or "",
+        what=describe(content),
         request_id=request_id(),
     )
 
@@ -113,12 +137,13 @@ def _content() -> dict[str, object]:
     return said
 
 
-def _only_reads(app: Flask, endpoint: str) -> bool:
-    return request.method in READS or getattr(app.view_functions[endpoint], "only_reads", False)
+def _is_change(app: Flask) -> bool:
+    view = app.view_functions.get(request.endpoint or "")
+    return view is not None and request.method not in READS and not hasattr(view, "only_reads")
 
 
-def _is_stop(app: Flask) -> bool:
-    view = app.view_functions[request.endpoint or ""]
+def _is_stop() -> bool:
+    view = current_app.view_functions[request.endpoint or ""]
     actions: frozenset[str] | None = getattr(view, "stop_actions", None)
     return actions is not None and (not actions or _action() in actions)
 

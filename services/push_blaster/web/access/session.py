@@ -21,6 +21,7 @@ from push_blaster.use_cases.access.manage_sessions import (
     end_session,
     find_session,
 )
+from push_blaster.web.access.audit import write_down
 from push_blaster.web.access.known_callers import KnownCallers
 from push_blaster.web.frame.csrf import CSRF_FIELD, READS, csrf_token, is_foreign
 
@@ -89,11 +90,15 @@ class Sessions:
         return SessionAuthentication(find_caller=self.find_caller, answer_unknown=_answer_unknown)
 
     def sign_in(self, token: str) -> bool:
-        """Begin a session with `token`, in place of an earlier one; False if it is unknown."""
+        """Begin a session with `token`, in place of an earlier one; False if it is unknown.
+
+        Raises: NotAuditedError.
+        """
         caller = self._callers.find(token)
         if caller is None:
             return False
         remember_caller(caller)
+        write_down(self._database)
         self.sign_out()
         session.permanent = True
         session["secret"] = begin_session(self._database, fingerprint(token), utc_now())

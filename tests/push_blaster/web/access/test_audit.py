@@ -14,10 +14,13 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.postgres import Database, DatabaseFaultError
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
+from push_blaster.app import create_app
 from push_blaster.cli import main
 from push_blaster.domain.access.audit import AuditedChange
+from push_blaster.web.access.audit import OF_STRANGERS
 from push_blaster.web.frame.csrf import READS
 from tests.people import ALICE
+from tests.push_blaster.settings import settings_for
 from tests.routes import fill_rule
 
 STOPS = (
@@ -157,6 +160,51 @@ def test_signing_in_is_written_down_with_whoever_did(client: FlaskClient, number
 
     assert (change["actor"], change["status"]) == ("viewer", 303)
     assert '"token": "***"' in str(change["what"])
+
+
+def test_strangers_leave_few_rows_without_content_and_none_for_429(
+    push_url: str, tmp_path: Path, database: Database
+) -> None:
+    app, number = create_app(settings_for(push_url, tmp_path)), uuid4().hex
+    stranger = app.test_client()
+
+    def count() -> list[tuple[object, ...]]:
+        with database.transaction() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT what, actor, status FROM audit_log WHERE request_id = %s", [number]
+            )
+            return list(cursor.fetchall())
+
+    for attempt in range(400):
+        stranger.post(
+            "/sign-in",
+            data={"token": f"guess {attempt}", "junk": "x" * 3_000},
+            headers={"X-Request-Id": number},
+            environ_base={"REMOTE_ADDR": f"10.0.0.{attempt % 4}"},
+        )
+    for path in ("/api/devices", "/api/executions/x/stop", "/none", "/api/health"):
+        stranger.post(path, json={"userId": str(ALICE)}, headers={"X-Request-Id": number})
+
+    assert len(count()) <= OF_STRANGERS.requests + 2
+    assert set(count()) == {("{}", None, 401)}
+
+
+def test_who_signs_in_is_written_down_however_many_strangers_tried(
+    push_url: str, tmp_path: Path, client: FlaskClient, number: str
+) -> None:
+    stranger = create_app(settings_for(push_url, tmp_path)).test_client()
+    for _ in range(OF_STRANGERS.requests + 20):
+        stranger.post("/sign-in", data={"token": "guess"})
+
+    stranger.post("/sign-in", data={"token": "viewer"}, headers={"X-Request-Id": number})
+
+    assert _of_request(client, number)["actor"] == "viewer"
+
+
+def test_nobody_signs_in_who_cannot_be_written_down(client: FlaskClient, without_log: None) -> None:
+    answer = client.post("/sign-in", data={"token": "viewer"})
+
+    assert answer.status_code == 503
 
 
 def test_who_may_not_do_something_leaves_no_change(client: FlaskClient, number: str) -> None:

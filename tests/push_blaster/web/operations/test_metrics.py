@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -107,6 +108,26 @@ def test_requests_are_timed_by_their_route(client: FlaskClient) -> None:
     text = client.get("/metrics").text
 
     assert 'http_request_seconds_count{method="GET",route="/api/scripts",status="200"}' in text
+
+
+def test_strangers_make_no_labels_in_any_process(
+    app: Flask, cadence_app: Flask, push_url: str, tmp_path: Path
+) -> None:
+    database = Database(push_url, max_connections=1)
+    tokens = settings_for(push_url, tmp_path).tokens
+    probes = make_engine_probes(tokens, database, metrics_open=True)
+    for one in (app, cadence_app, probes):
+        stranger = one.test_client()
+        for number in range(50):
+            stranger.open("/health/live", method=f"INVENTED{number}")
+            stranger.get(f"/invented/{number}")
+
+    text = probes.test_client().get("/metrics").text
+
+    assert "invented" not in text.lower()
+    assert 'method="other"' in text
+    assert 'method="GET",route="other",status="404"' in text
+    database.close()
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
