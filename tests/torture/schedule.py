@@ -27,6 +27,7 @@ class Blow(StrEnum):
     NO_CONNECTIONS = "no connections"
     SERIALIZABLE = "serializable by default"
     FREEZE = "standstill"
+    CLOCK = "clock"
 
 
 #: Of a hundred kills, how many hit which part.
@@ -50,6 +51,7 @@ ACTS: Final = {
     Blow.NO_CONNECTIONS: 6,
     Blow.SERIALIZABLE: 2,
     Blow.FREEZE: 8,
+    Blow.CLOCK: 16,
 }
 #: How many events are kills.
 KILL_SHARE: Final = 0.6
@@ -93,14 +95,18 @@ def _duration(chance: random.Random, blow: Blow) -> float:
     return chance.uniform(2, 6) if blow is Blow.FREEZE else chance.uniform(1, 4)
 
 
+#: What else there is to choose about a blow.
+DETAILS: Final = {
+    Blow.WEATHER: ("slow", "down", "busy", "hostile"),
+    Blow.KILL_POSTGRES: ("kill", "restart"),
+    Blow.MOOD: ("SLOW", "AWAY", "FAILING", "NONSENSE"),
+    # By how many seconds the clock of an engine is ahead from then on.
+    Blow.CLOCK: ("+7200", "-7200", "+300", "-300", "+3", "0"),
+}
+
+
 def _detail(chance: random.Random, blow: Blow) -> str:
-    if blow is Blow.WEATHER:
-        return chance.choice(["slow", "down", "busy", "hostile"])
-    if blow is Blow.KILL_POSTGRES:
-        return chance.choice(["kill", "restart"])
-    if blow is Blow.MOOD:
-        return chance.choice(["SLOW", "AWAY", "FAILING", "NONSENSE"])
-    return ""
+    return chance.choice(DETAILS[blow]) if blow in DETAILS else ""
 
 
 class Start(StrEnum):

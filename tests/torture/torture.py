@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from chassis.clock import utc_now
 from tests.torture.collect import collect, read_logs
 from tests.torture.crowd import Crowd
 from tests.torture.evidence import Evidence, Strike
-from tests.torture.schedule import KILLS, Blow, Event
+from tests.torture.schedule import DETAILS, KILLS, Blow, Event
 from tests.torture.trouble import BEGIN
 from tests.torture.world import World, read_rows, running_world
 
@@ -40,7 +41,7 @@ class Told:
 
 def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
     """Start the world in `folder`, let the events happen to it, let it rest, and collect."""
-    with running_world(folder) as world:
+    with running_world(folder, with_clocks=True) as world:
         crowd = Crowd(world, seed)
         crowd.arrive()
         blows: Counter[Blow] = Counter()
@@ -97,12 +98,20 @@ def _strike(crowd: Crowd, event: Event) -> None:
         world.trouble(event.blow, event.target, event.lasts_s)
     elif event.blow is Blow.FREEZE:
         world.freeze(*world.choose_part(event.target), event.lasts_s)
-    elif event.blow is Blow.WEATHER:
-        world.set_weather(event.detail, event.lasts_s)
-    elif event.blow is Blow.MOOD:
-        world.set_mood(event.detail, event.lasts_s)
+    elif event.blow in DETAILS:
+        _set(world, event)
     else:
         crowd.act(event)
+
+
+def _set(world: World, event: Event) -> None:
+    match event.blow:
+        case Blow.CLOCK:
+            world.set_clock(event.target, timedelta(seconds=float(event.detail)))
+        case Blow.WEATHER:
+            world.set_weather(event.detail, event.lasts_s)
+        case Blow.MOOD:
+            world.set_mood(event.detail, event.lasts_s)
 
 
 def _tell(say: Say, event: Event, blows: Counter[Blow]) -> None:

@@ -21,6 +21,7 @@ from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.fakes.fcm_server import FcmServer, run_fcm_server
 from tests.fakes.fcm_settings import fcm_settings
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
+from tests.fakes.set_clock import make_clock
 from tests.fakes.token_server import make_key, run_token_server
 from tests.journeys.stack import Stack, running_stack, user
 from tests.torture.changing_clock import Change, plan_changes, write_zone
@@ -41,6 +42,8 @@ SETTINGS: Final = {
     "PUSH_SCRIPT_TIMEOUT_SECONDS": "5",
     "FCM_ANSWER_TIMEOUT_SECONDS": "3",
 }
+#: How far the clocks of engines are off at the start.
+OFF: Final = timedelta(minutes=5)
 #: The clocks change so soon after the start, and again and again.
 FIRST_CHANGE: Final = timedelta(seconds=50)
 CHANGES_EVERY: Final = timedelta(minutes=3)
@@ -147,6 +150,11 @@ class World:
         self.fcm.weather = word
         self._cure_in(for_s, Blow.WEATHER, 0, self._calm_provider)
 
+    def set_clock(self, target: int, ahead: timedelta) -> None:
+        """Set the wall clock of an engine; nothing sets it right again."""
+        clocks = self.stack.clocks
+        clocks[target % len(clocks)].set(ahead)
+
     def set_mood(self, mood: str, for_s: float) -> None:
         """Let the cadence service behave so, for a while."""
         self.cadence.mood = Mood[mood]
@@ -208,7 +216,11 @@ class World:
 
 @contextmanager
 def running_world(
-    folder: Path, changed: Mapping[str, str] | None = None, replicas: int = 1
+    folder: Path,
+    changed: Mapping[str, str] | None = None,
+    replicas: int = 1,
+    *,
+    with_clocks: bool = False,
 ) -> Iterator[World]:
     """Start all of it in `folder`; stop all of it at the end."""
     private, public = make_key()
@@ -228,7 +240,12 @@ def running_world(
             **fcm_settings(fcm, google.url, private),
             **(changed or {}),
         }
-        with running_stack(postgres, folder / "data", settings, ENGINES, replicas) as stack:
+        # One engine begins five minutes fast, the other one five minutes slow.
+        offsets = (OFF, -OFF) if with_clocks else ()
+        clocks = [make_clock(folder, f"clock-{n}", off) for n, off in enumerate(offsets)]
+        with running_stack(
+            postgres, folder / "data", settings, ENGINES, replicas, clocks=clocks
+        ) as stack:
             cadence.target = stack.cadence_url
             (stack.folder / "scripts" / "users.py").write_text(SCRIPT)
             stack.ask("POST", "/api/devices", {"userId": user(TESTER), "token": f"ok-{TESTER}"})
