@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from flask import Blueprint, Flask
 
-from chassis.clock import utc_now
 from chassis.http.fast_json import FastJson
 from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
@@ -15,7 +14,6 @@ from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.adapters.executions.execution_view import select_statistics
 from push_blaster.settings import PushSettings
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.stop_execution import cancel_pending
 from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.web.access.audit import install_audit
@@ -113,7 +111,6 @@ def _make_routes(
         recipe_routes(
             database,
             adapters.files,
-            cancel_pending=lambda id_, reason: cancel_pending(database, id_, reason, utc_now()),
             read_statistics=lambda ids: _read_statistics(database, ids),
         ),
         plan_routes(context),

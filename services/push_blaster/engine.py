@@ -57,6 +57,7 @@ from push_blaster.use_cases.executions.advance_execution import advance_executio
 from push_blaster.use_cases.executions.stop_execution import end_stopped_executions
 from push_blaster.use_cases.operations.keep_time import TimeKeeper
 from push_blaster.use_cases.operations.send_notices import Channel, send_notices
+from push_blaster.use_cases.schedule.bring_back import bring_back
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
@@ -288,6 +289,7 @@ class _Engine:
         if time.monotonic() - self._started > SILENT_FOR.total_seconds():
             tidy_runs(self._context, self._living)
         self._follower.look(utc_now())
+        bring_back(self._files, self._context.database, utc_now())
 
     async def _notify(self) -> None:
         """Send notices to webhooks; no other duty waits for a slow receiver."""

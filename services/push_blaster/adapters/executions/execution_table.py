@@ -234,6 +234,20 @@ def select_automations(connection: Connection, execution_ids: Sequence[str]) -> 
     return dict(fetch_all(connection, sql, (list(execution_ids),)))
 
 
+def select_live_slots(
+    connection: Connection, automation_id: str, slots: Collection[datetime]
+) -> frozenset[datetime]:
+    """Return the slots for which any generation of the automation went live."""
+    sql = """
+        SELECT slot FROM executions e
+         WHERE automation_id = %(id)s AND mode = %(mode)s AND slot = ANY(%(slots)s)
+           AND EXISTS (SELECT FROM execution_phases p
+                        WHERE p.execution_id = e.id AND p.phase = %(live)s)
+    """
+    values = {"id": automation_id, "mode": Mode.LIVE, "slots": list(slots)}
+    return frozenset(fetch_values(connection, sql, values | {"live": Phase.LIVE_EXECUTION}))
+
+
 def count_running(connection: Connection) -> int:
     """Return how many executions have not ended."""
     counted: int = fetch_value(

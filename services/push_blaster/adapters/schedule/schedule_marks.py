@@ -10,10 +10,14 @@ from chassis.rows import execute, fetch_all
 
 @dataclass(frozen=True, slots=True)
 class ScheduleMark:
-    """The slots of the schedule with this fingerprint are decided up to `decided_until`."""
+    """The slots of the schedule with this fingerprint are decided up to `decided_until`.
+
+    Shape: an automation that was deleted and made anew is the next `generation` of its id.
+    """
 
     fingerprint: str
     decided_until: datetime
+    generation: int = 1
 
 
 def select_marks(
@@ -21,7 +25,7 @@ def select_marks(
 ) -> dict[str, ScheduleMark]:
     """Return the marks by automation: of all automations, or of `automation_ids`."""
     sql = """
-        SELECT automation_id, fingerprint, decided_until
+        SELECT automation_id, fingerprint, decided_until, generation
           FROM schedule_marks
          WHERE %(ids)s::text[] IS NULL OR automation_id = ANY(%(ids)s::text[])
     """
@@ -47,3 +51,18 @@ def save_mark(connection: Connection, automation_id: str, mark: ScheduleMark) ->
         sql,
         {"id": automation_id, "fingerprint": mark.fingerprint, "until": mark.decided_until},
     )
+
+
+def begin_generation(connection: Connection, automation_id: str) -> None:
+    """Let whoever is made under this id next have slots of its own."""
+    sql = """
+        UPDATE schedule_marks SET generation = generation + 1, fingerprint = ''
+         WHERE automation_id = %s
+    """
+    execute(connection, sql, (automation_id,))
+
+
+def select_generations(connection: Connection, automation_ids: Sequence[str]) -> dict[str, int]:
+    """Return the present generation of each automation."""
+    marks = select_marks(connection, automation_ids)
+    return {id_: marks[id_].generation if id_ in marks else 1 for id_ in automation_ids}

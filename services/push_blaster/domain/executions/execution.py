@@ -173,12 +173,16 @@ class Execution:
         return self.mode is Mode.LIVE and ended_early and has_begun
 
 
-def execution_id(automation_id: str, slot: datetime, mode: Mode = Mode.LIVE) -> str:
+def execution_id(
+    automation_id: str, slot: datetime, mode: Mode = Mode.LIVE, generation: int = 1
+) -> str:
     """Return the id of the execution of `slot`: the same slot is the same execution.
 
-    A test of a slot never takes the place of its live execution, so its mode is in its id.
+    A test of a slot never takes the place of its live execution, so its mode is in its id. The
+    first generation of an automation is not named.
     """
     instant = slot.astimezone(UTC)
     fraction = f".{instant.microsecond:06d}" if instant.microsecond else ""
-    suffix = "" if mode is Mode.LIVE else f"-{mode}"
+    suffix = "" if generation == 1 else f"-g{generation}"
+    suffix += "" if mode is Mode.LIVE else f"-{mode}"
     return f"{automation_id}@{instant:%Y%m%dT%H%M%S}{fraction}Z{suffix}"

@@ -35,6 +35,11 @@ def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[
     return found
 
 
+def has_slot(schedule: Schedule, slot: datetime) -> bool:
+    """Return whether `slot` is one of the schedule's."""
+    return bool(slots_between(schedule, slot - timedelta(microseconds=1), slot))
+
+
 def _slots(schedule: Schedule, after: datetime) -> Iterator[Slot]:
     zone = ZoneInfo(schedule.timezone)
     # Wall times up to this one have been placed at or before `after`, also across clock changes.

@@ -6,11 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import next_version
+from push_blaster.use_cases.executions.stop_execution import end_generation
 
-#: Cancels the pending executions of an automation, for a reason, and returns their ids.
+#: Cancels the pending executions of an automation, for a reason, and returns their ids. If the
+#: automation is on again in time, they come back.
 CancelPending = Callable[[str, str], list[str]]
 
 
@@ -66,13 +69,14 @@ def edit_automation(
 
 def delete_automation(
     files: AutomationFiles,
+    database: Database,
     automation_id: str,
     expected_version: int | None,
-    cancel_pending: CancelPending,
+    now: datetime,
 ) -> tuple[str, ...]:
     """Delete the automation; return the ids of the executions that this cancelled."""
     files.delete(automation_id, expected_version)
-    return tuple(cancel_pending(automation_id, "The automation was deleted."))
+    return tuple(end_generation(database, automation_id, now))
 
 
 def _cancel_if_unscheduled(

@@ -32,6 +32,7 @@ from push_blaster.use_cases.executions.stop_execution import (
     drain,
     stop_every_execution,
     stop_running,
+    suspend_pending,
 )
 
 log = structlog.get_logger()
@@ -193,7 +194,7 @@ class Control:
         cancelled: list[str] = []
 
         def cancel(id_: str, _: str) -> list[str]:
-            cancelled.extend(cancel_pending(self.database, id_, reason, now))
+            cancelled.extend(suspend_pending(self.database, id_, reason, now))
             return cancelled
 
         # Somebody may be saving the automation at this moment; the pause must succeed all the same.

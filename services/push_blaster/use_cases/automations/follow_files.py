@@ -5,7 +5,6 @@ The API and the pages cancel such executions themselves, at once.
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +13,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.executions.execution_table import select_scheduled
 from push_blaster.domain.executions.phase import BEFORE_LIVE
-from push_blaster.use_cases.executions.stop_execution import CannotStopError, cancel_execution
+from push_blaster.use_cases.executions.stop_execution import suspend_execution
 
 #: For how long a file must be switched off. Engines see a change one after the other: an engine
 #: that sees the automation switched on again may have opened an execution, while another engine
@@ -34,15 +33,17 @@ class FileFollower:
     _since: dict[str, float] = field(default_factory=dict)
 
     def look(self, now: datetime) -> list[str]:
-        """Cancel scheduled executions without an active automation; return their ids."""
+        """Cancel scheduled executions without an active automation; return their ids.
+
+        If the automation is on again in time, they begin again: see schedule/bring_back.py.
+        """
         unwanted, at = self._find_unwanted(), self.uptime()
         self._since = {id_: self._since.get(id_, at) for id_ in unwanted}
         cancelled = []
         for execution_id, (reason, delay) in unwanted.items():
-            if at - self._since[execution_id] >= delay.total_seconds():
-                with suppress(CannotStopError):  # it went live, or ended, meanwhile
-                    cancel_execution(self.database, execution_id, reason, now)
-                    cancelled.append(execution_id)
+            is_due = at - self._since[execution_id] >= delay.total_seconds()
+            if is_due and suspend_execution(self.database, execution_id, reason, now):
+                cancelled.append(execution_id)
         return cancelled
 
     def _find_unwanted(self) -> dict[str, tuple[str, timedelta]]:

@@ -3,20 +3,26 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.delivery.delivery_report import select_counts_of, select_ledger_counts
-from push_blaster.adapters.executions.execution_table import select_automations, select_running_ids
+from push_blaster.adapters.executions.execution_table import (
+    lock_automation,
+    select_automations,
+    select_running_ids,
+)
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.adapters.executions.suspensions import delete_suspensions, insert_suspensions
 from push_blaster.adapters.operations.emergency_stops import insert_emergency_stop
 from push_blaster.adapters.operations.execution_stops import end_stopped, has_stops, insert_stops
+from push_blaster.adapters.schedule.schedule_marks import begin_generation
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import Execution, Trigger
 from push_blaster.domain.executions.funnel import Funnel, add_funnels, count_funnel
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
-from push_blaster.domain.schedule.schedule import slots_between
+from push_blaster.domain.schedule.schedule import has_slot
 
 #: How long a stop waits for messages in flight before it returns its receipt.
 DRAIN_S: Final = 1.0
@@ -63,10 +69,34 @@ def stop_execution(database: Database, execution_id: str, reason: str, now: date
 
 
 def cancel_pending(database: Database, automation_id: str, reason: str, now: datetime) -> list[str]:
-    """Cancel the automation's executions that are not yet live, and return their ids."""
+    """Cancel the automation's executions that are not yet live for good, and return their ids."""
     with database.transaction() as connection:
+        delete_suspensions(connection, automation_id=automation_id)
         pending = select_running_ids(connection, automation_id, BEFORE_LIVE)
         return _stop(connection, pending, BEFORE_LIVE, reason, now)
+
+
+def suspend_pending(
+    database: Database, automation_id: str, reason: str, now: datetime
+) -> list[str]:
+    """Cancel what is not yet live until the automation is on again; return the ids."""
+    with database.transaction() as connection:
+        pending = select_running_ids(connection, automation_id, BEFORE_LIVE)
+        return _suspend(connection, pending, reason, now)
+
+
+def suspend_execution(database: Database, execution_id: str, reason: str, now: datetime) -> bool:
+    """Cancel one execution until its automation is on again; False if it is live, or has ended."""
+    with database.transaction() as connection:
+        return bool(_suspend(connection, [execution_id], reason, now))
+
+
+def end_generation(database: Database, automation_id: str, now: datetime) -> list[str]:
+    """Cancel what waits for a deleted automation; its id may be used anew. Return the ids."""
+    with database.transaction() as connection:
+        lock_automation(connection, automation_id)
+        begin_generation(connection, automation_id)
+    return cancel_pending(database, automation_id, "The automation was deleted.", now)
 
 
 def cancel_off_schedule(connection: Connection, automation: Automation, now: datetime) -> None:
@@ -77,13 +107,20 @@ def cancel_off_schedule(connection: Connection, automation: Automation, now: dat
         if _is_off_schedule(automation, select_execution(connection, execution_id))
     ]
     reason = "The schedule was changed and no longer has its slot."
-    _stop(connection, off, BEFORE_LIVE, reason, now)
+    _suspend(connection, off, reason, now)
+
+
+def _suspend(
+    connection: Connection, execution_ids: Sequence[str], reason: str, now: datetime
+) -> list[str]:
+    stopped = _stop(connection, execution_ids, BEFORE_LIVE, reason, now)
+    insert_suspensions(connection, stopped)
+    return stopped
 
 
 def _is_off_schedule(automation: Automation, execution: Execution) -> bool:
-    slot = execution.slot
-    slots = slots_between(automation.schedule, slot - timedelta(microseconds=1), slot)
-    return execution.trigger is Trigger.SCHEDULE and not slots
+    is_scheduled = execution.trigger is Trigger.SCHEDULE
+    return is_scheduled and not has_slot(automation.schedule, execution.slot)
 
 
 def stop_every_execution(database: Database, reason: str, now: datetime) -> dict[str, str]:
@@ -94,6 +131,7 @@ def stop_every_execution(database: Database, reason: str, now: datetime) -> dict
     with database.transaction() as connection:
         insert_emergency_stop(connection, reason, now)
     with database.transaction() as connection:
+        delete_suspensions(connection)
         stopped = _stop(connection, None, RUNNING, reason, now)
         return select_automations(connection, stopped)
 
@@ -103,6 +141,7 @@ def stop_running(
 ) -> dict[str, Funnel]:
     """Stop the automation's executions in any phase; return what each of them had sent."""
     with database.transaction() as connection:
+        delete_suspensions(connection, automation_id=automation_id)
         running = select_running_ids(connection, automation_id, RUNNING)
         stopped = _stop(connection, running, RUNNING, reason, now)
     return drain(database, stopped, now)
@@ -160,6 +199,7 @@ def _stop_one(
     database: Database, execution_id: str, phases: Collection[Phase], reason: str, now: datetime
 ) -> Receipt:
     with database.transaction() as connection:
+        delete_suspensions(connection, [execution_id])
         _stop(connection, [execution_id], phases, reason, now)
         execution = select_execution(connection, execution_id)
     if not execution.is_stopping and execution.phase is not Phase.CANCELLED:

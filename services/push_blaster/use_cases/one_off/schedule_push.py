@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from chassis.postgres import Connection
 from push_blaster.adapters.automations.automation_document import read_draft
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.executions.execution_history import RunOutcome, select_runs
@@ -17,6 +18,7 @@ from push_blaster.adapters.one_off.scheduled_push_document import (
     write_document,
     write_fields,
 )
+from push_blaster.adapters.schedule.schedule_marks import select_generations
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.delivery.push_template import compile_push
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
@@ -140,7 +142,7 @@ class ScheduledPushes:
         if before.state is PushState.SENT:
             raise AlreadySentError(f"The push {push_id!r} has been sent; it stays on record.")
         _check_not_live(before)
-        delete_automation(self.context.files, push_id, None, self._cancel_pending(now))
+        delete_automation(self.context.files, self.context.database, push_id, None, now)
 
     def earliest_live(self, push: ScheduledPush, now: datetime) -> datetime:
         """Return the earliest time of the push, after a whole cancellation window."""
@@ -149,11 +151,12 @@ class ScheduledPushes:
     def _judge(self, documents: Sequence[Mapping[str, Any]]) -> list[ScheduledPushStatus]:
         pushes = [read_scheduled_push(document) for document in documents]
         with self.context.database.transaction() as connection:
-            runs = select_runs(connection, [_execution_of(push) for push in pushes])
+            ids = _find_executions(connection, pushes)
+            runs = select_runs(connection, ids)
         return [
             ScheduledPushStatus(push, _find_state(document, run), run)
-            for document, push in zip(documents, pushes, strict=True)
-            for run in [runs.get(_execution_of(push))]
+            for document, push, id_ in zip(documents, pushes, ids, strict=True)
+            for run in [runs.get(id_)]
         ]
 
     def _complete(self, push: ScheduledPush, now: datetime) -> ScheduledPush:
@@ -161,7 +164,7 @@ class ScheduledPushes:
         if push.scheduled_for <= now:
             raise BadScheduledPushError("scheduledFor lies in the past; choose an instant to come.")
         with self.context.database.transaction() as connection:
-            if select_runs(connection, [_execution_of(push)]):
+            if select_runs(connection, _find_executions(connection, [push])):
                 raise PushHasBegunError(
                     "The system has decided about this scheduledFor; choose another instant."
                 )
@@ -223,8 +226,13 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _execution_of(push: ScheduledPush) -> str:
-    return execution_id(push.id, push.scheduled_for.astimezone(UTC))
+def _find_executions(connection: Connection, pushes: Sequence[ScheduledPush]) -> list[str]:
+    """Return the ids that the executions of pushes have, or will have."""
+    generations = select_generations(connection, [push.id for push in pushes])
+    return [
+        execution_id(push.id, push.scheduled_for, generation=generations[push.id])
+        for push in pushes
+    ]
 
 
 def _find_state(document: Mapping[str, Any], run: RunOutcome | None) -> PushState:

@@ -15,6 +15,7 @@ from push_blaster.adapters.executions.execution_table import (
     NewExecution,
     insert_execution,
     lock_automation,
+    select_live_slots,
     select_running_ids,
 )
 from push_blaster.adapters.operations.emergency_stops import select_unfinished
@@ -30,6 +31,9 @@ log = structlog.get_logger()
 
 #: A slot found at most this long after its send time is on time, not missed.
 ON_TIME: Final = timedelta(seconds=30)
+
+#: After so long every engine has read what was written anew under an id.
+NEWS: Final = timedelta(seconds=1)
 
 #: How long the clock waits before it tries again to open a slot that failed.
 FAULT_PAUSE: Final = timedelta(minutes=1)
@@ -128,9 +132,12 @@ class Clock:
         with self.database.transaction() as connection:
             lock_automation(connection, automation.id)
             mark = select_marks(connection, [automation.id]).get(automation.id, watched.mark)
-            if mark.fingerprint != watched.mark.fingerprint:
+            if mark.fingerprint != fingerprint_of(automation):
                 # Another engine has seen a newer edit; the schedule of this one is out of date.
                 self._watched[automation.id] = replace(watched, due_at=None)
+                return []
+            if mark.generation != watched.mark.generation:
+                self._watched[automation.id] = replace(watched, mark=mark, due_at=now + NEWS)
                 return []
             emergency = select_unfinished(connection)
             if emergency and emergency.stops(automation):
@@ -138,9 +145,15 @@ class Clock:
                 return []
             # Other engines may have decided some of the slots.
             slots = [s.at for s in slots_between(automation.schedule, mark.decided_until, until)]
+            sent = select_live_slots(connection, automation.id, slots)
             opened = [
                 new.id
-                for new in _decide(connection, watched.stored, slots, now)
+                for new in _decide(
+                    connection,
+                    replace(watched, mark=mark),
+                    [slot for slot in slots if slot not in sent],
+                    now,
+                )
                 if _insert(connection, new, now)
             ]
             mark = replace(mark, decided_until=max([mark.decided_until, *slots]))
@@ -163,7 +176,8 @@ def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) 
         return replace(known, decided_until=max(known.decided_until, min(since, now)))
     edited_at = min(automation.updated_at, now)
     is_recent = now - edited_at <= automation.schedule.grace
-    return ScheduleMark(fingerprint, edited_at if is_recent else now)
+    generation = known.generation if known else 1
+    return ScheduleMark(fingerprint, edited_at if is_recent else now, generation)
 
 
 def fingerprint_of(automation: Automation) -> str:
@@ -172,45 +186,46 @@ def fingerprint_of(automation: Automation) -> str:
 
 
 def _decide(
-    connection: Connection, stored: StoredAutomation, slots: Sequence[datetime], now: datetime
+    connection: Connection, watched: _Watched, slots: Sequence[datetime], now: datetime
 ) -> list[NewExecution]:
     """Decide for each due slot whether it runs, was missed, or is skipped; at most one runs."""
+    automation = watched.stored.automation
     late = [slot for slot in slots if slot < now - ON_TIME]
     runnable = [slot for slot in slots if slot >= now - ON_TIME]
-    if late and not runnable and _may_run_late(stored.automation.schedule, late[-1], now):
+    if late and not runnable and may_run_late(automation.schedule, late[-1], now):
         runnable = [late.pop()]
     missed = [
-        _ended(stored, slot, Phase.MISSED, _missed_reason(slot, now))
+        _ended(watched, slot, Phase.MISSED, _missed_reason(slot, now))
         for slot in late[-MAX_MISSED_RECORDED:]
     ]
     if len(late) > len(missed):
-        log.warning("missed_slots_unrecorded", automation=stored.automation.id, n=len(late))
-    running = select_running_ids(connection, stored.automation.id, RUNNING, Mode.LIVE)
-    return missed + _queue(stored, runnable, running)
+        log.warning("missed_slots_unrecorded", automation=automation.id, n=len(late))
+    running = select_running_ids(connection, automation.id, RUNNING, Mode.LIVE)
+    return missed + _queue(watched, runnable, running)
 
 
-def _may_run_late(schedule: Schedule, slot: datetime, now: datetime) -> bool:
+def may_run_late(schedule: Schedule, slot: datetime, now: datetime) -> bool:
+    """Return whether a slot that was missed may still run."""
     is_allowed = schedule.missed_run_policy is MissedRunPolicy.RUN_LATE
     return is_allowed and now - slot <= schedule.grace
 
 
-def _queue(
-    stored: StoredAutomation, slots: Sequence[datetime], running: list[str]
-) -> list[NewExecution]:
+def _queue(watched: _Watched, slots: Sequence[datetime], running: list[str]) -> list[NewExecution]:
     queued: list[NewExecution] = []
     for slot in slots:
         if running:
             reason = f"The execution {running[0]!r} of an earlier slot still ran."
-            queued.append(_ended(stored, slot, Phase.SKIPPED, reason))
+            queued.append(_ended(watched, slot, Phase.SKIPPED, reason))
         else:
-            queued.append(_waiting(stored, slot))
+            queued.append(_waiting(watched, slot))
             running = [queued[-1].id]
     return queued
 
 
-def _waiting(stored: StoredAutomation, slot: datetime) -> NewExecution:
+def _waiting(watched: _Watched, slot: datetime) -> NewExecution:
+    stored, generation = watched.stored, watched.mark.generation
     return NewExecution(
-        id=execution_id(stored.automation.id, slot),
+        id=execution_id(stored.automation.id, slot, generation=generation),
         document=stored.document,
         mode=Mode.LIVE,
         trigger=Trigger.SCHEDULE,
@@ -219,8 +234,8 @@ def _waiting(stored: StoredAutomation, slot: datetime) -> NewExecution:
     )
 
 
-def _ended(stored: StoredAutomation, slot: datetime, phase: Phase, reason: str) -> NewExecution:
-    return replace(_waiting(stored, slot), phase=phase, reason=reason)
+def _ended(watched: _Watched, slot: datetime, phase: Phase, reason: str) -> NewExecution:
+    return replace(_waiting(watched, slot), phase=phase, reason=reason)
 
 
 def _missed_reason(slot: datetime, now: datetime) -> str:

@@ -1,14 +1,19 @@
 """Plan an automation: its next slots, and findings about the automation and its neighbours."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
+from chassis.postgres import Database
 from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
+from push_blaster.adapters.executions.suspensions import select_cancelled
+from push_blaster.adapters.schedule.schedule_marks import select_generations
 from push_blaster.domain.audiences.script import ParametersError
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
+from push_blaster.domain.executions.execution import execution_id
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.schedule.cap_conflicts import find_cap_conflicts
 from push_blaster.domain.schedule.plan import Finding, FindingKind, find_gaps, find_timing
@@ -17,6 +22,8 @@ from push_blaster.domain.zones import Slot
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.context import WebContext
 
+#: Returns why some of an automation's slots are not sent.
+FindCancelled = Callable[[str, Sequence[datetime]], Mapping[datetime, str]]
 #: Returns the cadence rules in force; CadenceUnavailableError.
 ReadRules = Callable[[], Sequence[CadenceRule]]
 
@@ -34,13 +41,15 @@ class Plan:
 class PlanContext:
     """The other automations, rules and limits that a plan considers.
 
-    Shape: without `scripts` the plan does not check the automation's script.
+    Shape: without `scripts` the plan does not check the automation's script. `find_cancelled`
+    returns why slots to come of a saved automation are not sent.
     """
 
     others: Iterable[Automation]
     read_rules: ReadRules
     limits: Limits
     scripts: ScriptFolder | None = None
+    find_cancelled: FindCancelled = lambda _, __: {}
 
 
 def load_context(context: WebContext) -> PlanContext:
@@ -50,6 +59,7 @@ def load_context(context: WebContext) -> PlanContext:
         read_rules=context.cadence.read_rules,
         limits=context.limits,
         scripts=context.scripts,
+        find_cancelled=partial(_find_cancelled, context.database),
     )
 
 
@@ -64,7 +74,25 @@ def plan_automation(
         *_find_script_faults(automation, context.scripts),
         *_find_cap_conflicts(automation, slots, context),
     ]
-    return Plan(automation, slots, findings)
+    return Plan(automation, _remark(automation, slots, context), findings)
+
+
+def _remark(automation: Automation, slots: Sequence[Slot], context: PlanContext) -> list[Slot]:
+    """Say of each slot that is not sent why."""
+    cancelled = context.find_cancelled(automation.id, [slot.at for slot in slots])
+    return [
+        replace(slot, remark=cancelled[slot.at]) if slot.at in cancelled else slot for slot in slots
+    ]
+
+
+def _find_cancelled(
+    database: Database, automation_id: str, slots: Sequence[datetime]
+) -> Mapping[datetime, str]:
+    with database.transaction() as connection:
+        generation = select_generations(connection, [automation_id])[automation_id]
+        ids = {execution_id(automation_id, slot, generation=generation): slot for slot in slots}
+        ended = select_cancelled(connection, list(ids))
+    return {ids[id_]: f"Not sent: {reason}" for id_, reason in ended.items()}
 
 
 def _find_script_faults(automation: Automation, scripts: ScriptFolder | None) -> list[Finding]:

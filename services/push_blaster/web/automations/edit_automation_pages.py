@@ -18,7 +18,7 @@ from push_blaster.use_cases.automations.change_automation import (
     edit_automation,
 )
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.stop_execution import cancel_pending
+from push_blaster.use_cases.executions.stop_execution import suspend_pending
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.automations.automation_draft import Outlook, find_faults, look_at_draft
 from push_blaster.web.automations.automation_fields import (
@@ -106,7 +106,7 @@ class Editor:
         database = self.context.database
 
         def cancel(id_: str, reason: str) -> list[str]:
-            return cancel_pending(database, id_, reason, utc_now())
+            return suspend_pending(database, id_, reason, utc_now())
 
         return edit_automation(self.context.files, automation_id, document, cancel, utc_now())
 

@@ -26,6 +26,7 @@ from push_blaster.use_cases.automations.change_automation import (
     edit_automation,
 )
 from push_blaster.use_cases.automations.list_automations import AutomationLists, ReadStatistics
+from push_blaster.use_cases.executions.stop_execution import suspend_pending
 from push_blaster.web.automations.versions import check_if_match, tag
 from push_blaster.web.frame.common_schemas import (
     AUTOMATION_ID,
@@ -62,14 +63,13 @@ _ONE: Final = f"{_PATH}/<automation_id>"
 def recipe_routes(
     database: Database,
     files: AutomationFiles,
-    cancel_pending: CancelPending,
     read_statistics: ReadStatistics,
 ) -> Routes:
     """Return the routes about automations."""
     routes = Routes("recipes", __name__, description="Automations")
     _add_reads(routes, files, AutomationLists(read_statistics))
     _add_creation(routes, database, files)
-    _add_changes(routes, files, cancel_pending)
+    _add_changes(routes, database, files)
     return routes
 
 
@@ -125,7 +125,10 @@ def _add_creation(routes: Routes, database: Database, files: AutomationFiles) ->
         return _answer_change(create_automation(files, named, utc_now()), "created", 201)
 
 
-def _add_changes(routes: Routes, files: AutomationFiles, cancel_pending: CancelPending) -> None:
+def _add_changes(routes: Routes, database: Database, files: AutomationFiles) -> None:
+    def suspend(automation_id: str, reason: str) -> list[str]:
+        return suspend_pending(database, automation_id, reason, utc_now())
+
     @routes.route(_PATH, methods=["PUT"])
     @routes.arguments(RecipeChangeSchema)
     @routes.alt_response(200, schema=RecipeAnswerSchema)
@@ -133,7 +136,7 @@ def _add_changes(routes: Routes, files: AutomationFiles, cancel_pending: CancelP
         """Change the automation whose id is in the body."""
         if not isinstance(body.get("id"), str):
             raise ValidationError({"id": ["Give the id of the automation to change."]})
-        return _edit(files, body["id"], body, cancel_pending)
+        return _edit(files, body["id"], body, suspend)
 
     @routes.route(_PATH, methods=["DELETE"])
     @routes.query
@@ -143,20 +146,20 @@ def _add_changes(routes: Routes, files: AutomationFiles, cancel_pending: CancelP
         id: str = AUTOMATION_ID,  # noqa: A002 - the query's own name
     ) -> ResponseReturnValue:
         """Delete the automation whose id is in the query."""
-        return _delete(files, id, cancel_pending)
+        return _delete(files, database, id)
 
     @routes.route(_ONE, methods=["PUT"])
     @routes.arguments(RecipeChangeSchema)
     @routes.alt_response(200, schema=RecipeAnswerSchema)
     def edit(body: Mapping[str, Any], automation_id: str) -> ResponseReturnValue:
         """Change an automation; with If-Match, or the version in the body, no update is lost."""
-        return _edit(files, automation_id, body, cancel_pending)
+        return _edit(files, automation_id, body, suspend)
 
     @routes.route(_ONE, methods=["DELETE"])
     @routes.alt_response(200, schema=RecipeAnswerSchema)
     def delete(automation_id: str) -> ResponseReturnValue:
         """Delete an automation."""
-        return _delete(files, automation_id, cancel_pending)
+        return _delete(files, database, automation_id)
 
 
 def _edit(
@@ -172,9 +175,9 @@ def _edit(
     )
 
 
-def _delete(files: AutomationFiles, automation_id: str, cancel_pending: CancelPending) -> Response:
+def _delete(files: AutomationFiles, database: Database, automation_id: str) -> Response:
     version = check_if_match(files, automation_id)
-    cancelled = delete_automation(files, automation_id, version, cancel_pending)
+    cancelled = delete_automation(files, database, automation_id, version, utc_now())
     return jsonify(success=True, message="Deleted.", cancelledExecutions=cancelled)
 
 

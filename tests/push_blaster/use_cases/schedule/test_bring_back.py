@@ -1,0 +1,322 @@
+"""Pause and resume before T, and delete and create anew: what the plan names is sent."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.json_files import write_json
+from push_blaster.adapters.devices.device_fields import Device
+from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.domain.executions.approval import Approval, Hashes
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.automations.change_automation import (
+    create_automation,
+    delete_automation,
+    edit_automation,
+)
+from push_blaster.use_cases.automations.control_automation import Control
+from push_blaster.use_cases.automations.follow_files import GONE_FOR, FileFollower
+from push_blaster.use_cases.executions.advance_execution import advance_execution
+from push_blaster.use_cases.executions.approve_execution import approve_execution
+from push_blaster.use_cases.executions.stop_execution import (
+    cancel_execution,
+    stop_execution,
+    suspend_pending,
+)
+from push_blaster.use_cases.schedule.bring_back import bring_back
+from push_blaster.use_cases.schedule.plan_automation import load_context, plan_automation
+from tests.builders import NOON
+from tests.people import ALICE
+from tests.push_blaster.bench import Bench, daily, messages
+
+T = NOON + timedelta(minutes=30)
+MINUTE = timedelta(minutes=1)
+NEWS = "news@20261124T123000Z"
+TESTED = {"testUserIds": [str(ALICE)], "dryRunFirst": True, "cancellationWindowMinutes": 1}
+
+
+class Garden:
+    """A folder with one automation, its clock, and people who change it."""
+
+    def __init__(self, bench: Bench, **changes: Any) -> None:
+        self.bench = bench
+        self.files = AutomationFiles(bench.folder / "automations")
+        self.control = Control(self.files, bench.database)
+        with bench.database.transaction() as connection:
+            upsert_devices(connection, [Device("alices", ALICE)], NOON)
+        write_json(self.files.folder / "news.json", daily(**changes))
+        write_json(self.files.folder / "other.json", {**daily(id="other"), "status": "draft"})
+        self.tick()
+
+    def at(self, minutes_before: float) -> None:
+        self.bench.now = T - minutes_before * MINUTE
+
+    def tick(self, clock: int = 0) -> list[str]:
+        opened = self.bench.tick(*self.files.list_all().documents, clock=clock)
+        bring_back(self.files, self.bench.database, self.bench.now)
+        return opened
+
+    def open(self) -> None:
+        """Let the clock open the slot, ten minutes before T."""
+        self.at(10)
+        assert self.tick() == [NEWS]
+
+    def pause(self) -> None:
+        self.control.pause("news", "It rains.", self.bench.now)
+
+    def resume(self) -> None:
+        self.control.resume("news", "The sun is back.", self.bench.now)
+
+    def edit(self, **fields: Any) -> None:
+        def suspend(id_: str, reason: str) -> list[str]:
+            return suspend_pending(self.bench.database, id_, reason, self.bench.now)
+
+        edit_automation(self.files, "news", fields, suspend, self.bench.now)
+
+    def delete(self) -> None:
+        delete_automation(self.files, self.bench.database, "news", None, self.bench.now)
+
+    def create(self, **changes: Any) -> None:
+        create_automation(self.files, daily(**changes), self.bench.now)
+
+    def phase(self, execution_id: str = NEWS) -> Phase:
+        return self.bench.execution(execution_id).phase
+
+    def remark(self) -> str | None:
+        """Return what the plan says of the slot at T."""
+        (stored,) = (s for i, s in self.files.read_all().items() if i == "news")
+        context = load_context(self.bench.web)
+        plan = plan_automation(stored.automation, context, self.bench.now, 1)
+        assert plan.slots[0].at == T
+        return plan.slots[0].remark
+
+
+@pytest.mark.parametrize(
+    ("steps", "reached"),
+    list(enumerate(["waiting", "audience_generation", "test_sending", "cancellation_window"])),
+)
+def test_resumed_in_time_it_runs(bench: Bench, steps: int, reached: str) -> None:
+    garden = Garden(bench, settings=TESTED)
+    garden.open()
+    for _ in range(steps):
+        advance_execution(bench.context, NEWS)
+    assert garden.phase() == reached
+
+    garden.at(8)
+    garden.pause()
+    garden.tick()
+    paused = garden.phase()
+    garden.at(6)
+    garden.resume()
+    garden.tick()
+
+    assert (paused, garden.phase()) == (Phase.CANCELLED, Phase.WAITING)
+    assert garden.remark() is None
+    assert "the execution begins again" in bench.log(NEWS)
+    assert bench.run(NEWS).phase is Phase.COMPLETED
+    assert bench.execution(NEWS).live_at == T
+    assert len(messages(bench)) == 10 + 1, "everybody once, and one test"
+
+
+def test_paused_before_it_was_opened_it_runs_too(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.at(20)
+    garden.pause()
+    garden.at(5)
+    garden.resume()
+
+    assert garden.tick() == [NEWS]
+
+
+def test_resumed_after_t_it_stays_cancelled(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    garden.pause()
+    garden.at(-0.1)
+    garden.resume()
+    garden.tick()
+    garden.tick(clock=1)
+
+    assert garden.phase() is Phase.CANCELLED
+
+
+def test_an_engine_that_comes_late_goes_by_the_grace_period(bench: Bench) -> None:
+    garden = Garden(bench, schedule={"graceMinutes": 5})
+    garden.open()
+    garden.pause()
+    garden.resume()
+
+    garden.at(-6)
+    garden.tick(clock=1)
+    too_late = garden.phase()
+    garden.at(-4)
+    garden.tick(clock=2)
+
+    assert (too_late, garden.phase()) == (Phase.CANCELLED, Phase.WAITING)
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+@pytest.mark.parametrize("how", ["cancel", "stop", "emergency stop", "stop everything"])
+def test_what_a_person_has_cancelled_stays_cancelled(bench: Bench, when: str, how: str) -> None:
+    garden = Garden(bench)
+    garden.open()
+    database, now = bench.database, bench.now
+    acts: Mapping[str, Callable[[], object]] = {
+        "cancel": lambda: cancel_execution(database, NEWS, "No.", now),
+        "stop": lambda: stop_execution(database, NEWS, "No.", now),
+        "emergency stop": lambda: garden.control.emergency_stop("news", "No.", now),
+        "stop everything": lambda: garden.control.stop_everything("No.", now),
+    }
+
+    if when == "during":
+        garden.pause()
+    acts[how]()
+    if garden.files.load("news")["status"] == "active":
+        garden.pause()
+    garden.at(5)
+    garden.resume()
+    garden.tick()
+
+    assert garden.phase() is Phase.CANCELLED
+    assert (garden.remark() or "").startswith("Not sent: ")
+
+
+def test_a_file_that_comes_back_is_the_same_automation(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    path = garden.files.folder / "news.json"
+    text = path.read_text()
+    uptime = 0.0
+    follower = FileFollower(garden.files, bench.database, uptime=lambda: uptime)
+
+    path.unlink()
+    follower.look(bench.now)
+    uptime += GONE_FOR.total_seconds()
+    gone = follower.look(bench.now)
+    garden.at(5)
+    path.write_text(text)
+    garden.tick()
+
+    assert gone == [NEWS]
+    assert bench.run(NEWS).phase is Phase.COMPLETED
+
+
+def test_a_schedule_that_is_moved_and_moved_back_keeps_its_slot(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    schedule = garden.files.load("news")["schedule"]
+
+    garden.edit(schedule={**schedule, "executionTime": "18:00"})
+    garden.tick()
+    moved = garden.phase()
+    garden.at(7)
+    garden.edit(schedule=schedule)
+    garden.tick()
+
+    assert (moved, garden.phase()) == (Phase.CANCELLED, Phase.WAITING)
+
+
+def test_other_texts_are_tested_anew(bench: Bench) -> None:
+    garden = Garden(bench, settings=TESTED)
+    garden.open()
+    bench.work()
+    garden.pause()
+    pushes: list[Mapping[str, Any]] = garden.files.load("news")["pushSequence"]
+    garden.edit(pushSequence=[{**pushes[0], "title": "Other words"}])
+    garden.resume()
+    garden.tick()
+
+    bench.run(NEWS)
+
+    titles = [message["title"] for message in messages(bench)]
+    assert titles == ["Hi Name 1", *["Other words"] * 11], "a test each, and ten users"
+
+
+def test_two_engines_bring_it_back_once(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    garden.pause()
+    garden.resume()
+
+    back = [bring_back(garden.files, bench.database, bench.now) for _ in range(2)]
+
+    assert back == [[NEWS], []]
+    assert bench.log(NEWS).count("begins again") == 1
+
+
+def test_paused_again_it_is_cancelled_again(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    for _ in range(2):
+        garden.pause()
+        garden.resume()
+        garden.tick()
+    garden.pause()
+    garden.tick()
+
+    assert garden.phase() is Phase.CANCELLED
+
+
+def test_an_approval_holds_while_texts_and_audience_are_the_same(bench: Bench) -> None:
+    garden = Garden(bench, settings={**TESTED, "requireApproval": True})
+    garden.open()
+    bench.work()
+    approval = Approval(by="Ada", at=bench.now, hashes=Hashes("", ""))
+    approve_execution(bench.database, bench.context.cadence, NEWS, approval)
+    garden.pause()
+    garden.resume()
+    garden.tick()
+
+    assert bench.run(NEWS).phase is Phase.COMPLETED
+
+
+def test_deleted_and_made_anew_it_has_slots_of_its_own(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    garden.delete()
+    garden.at(5)
+    garden.create()
+
+    assert garden.tick() == [f"{NEWS}-g2"]
+    assert garden.phase() is Phase.CANCELLED
+    assert garden.remark() is None
+    assert bench.run(f"{NEWS}-g2").phase is Phase.COMPLETED
+    assert garden.tick(clock=1) == []
+
+
+def test_the_third_generation_has_a_slot_of_its_own_too(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    for _ in range(2):
+        garden.delete()
+        garden.create()
+    opened = garden.tick(clock=1)
+
+    assert opened == [f"{NEWS}-g3"]
+
+
+def test_a_slot_in_which_an_earlier_generation_went_live_is_not_opened_again(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    bench.run(NEWS)
+    garden.at(-5)
+    garden.delete()
+    write_json(garden.files.folder / "news.json", daily())  # by a pipeline, with its old date
+
+    assert garden.tick() == []
+    assert [execution.id for execution in bench.executions()] == [NEWS]
+
+
+def test_an_engine_that_has_not_noticed_opens_nothing_for_the_deleted_one(bench: Bench) -> None:
+    garden = Garden(bench)
+    stale = garden.files.list_all().documents
+    bench.tick(*stale, clock=1)
+    garden.delete()
+
+    garden.at(10)
+    assert bench.tick(*stale, clock=1) == []
+    garden.create()
+    assert garden.tick() == [f"{NEWS}-g2"]
