@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg2
 import pytest
-import requests
 
 from chassis.clock import machine_now
 from local_stack.embedded_postgres import EmbeddedPostgres
@@ -82,7 +81,7 @@ class Machines:
         return execution
 
     def health(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = requests.get(f"{self.stack.push_url}/health", timeout=5).json()
+        found: Mapping[str, Any] = self.stack.request("GET", "/health").json()
         return found
 
     def taken_from(self, first: int) -> list[datetime]:

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -78,11 +79,7 @@ def health_routes(
                 "database": "connected" if found["database"] == "ok" else "degraded",
                 "cadence": "healthy" if found["cadence"] == "ok" else "unreachable",
             },
-            "problems": [
-                *[f"{name}: {state}" for name, state in found.items() if state != "ok"],
-                *[f"{job.automation.id}: {job.problem}" for job in report.divergent[:10]],
-                *[engine.clock_problem for engine in report.engines if engine.clock_problem],
-            ],
+            "problems": _list_problems(found, report),
             "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
             "responseTimeMs": round((time.monotonic() - began) * 1_000),
         }
@@ -92,6 +89,14 @@ def health_routes(
         return response
 
     return routes
+
+
+def _list_problems(found: Mapping[str, str], report: ClockReport) -> list[str]:
+    return [
+        *[f"{name}: {state}" for name, state in found.items() if state != "ok"],
+        *[f"{job.automation.id}: {job.problem}" for job in report.divergent[:10]],
+        *[engine.clock_problem for engine in report.engines if engine.clock_problem],
+    ]
 
 
 def _count_running(database: Database) -> int:
