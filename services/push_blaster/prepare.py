@@ -5,6 +5,7 @@ takes one piece of work after the other from the pipe, tells how far it is, and 
 """
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -41,12 +42,16 @@ def main() -> None:
 def _do(work: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[str, object]:
     try:
         return "result", work(*args, **kwargs)
-    except MemoryError:
-        return "memory", None
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # noqa: BLE001 - the engine raises it again
-        return "error", error
+        return ("memory", None) if _lacks_memory(error) else ("error", error)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Return whether memory was too small; orjson says so only in words."""
+    is_refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or is_refused or "Not enough memory" in str(error)
 
 
 class _Reports:

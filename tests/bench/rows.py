@@ -41,6 +41,7 @@ def measure_rows(folder: Path, rows: int) -> None:
 
 def _print(sent: Pipeline, peaks: dict[str, float]) -> None:
     print(f"{sent.sent:,} sent in {sent.taken_s:,.0f} s: {sent.rate:,.0f} a second")
+    print(f"  {sent.script_runs} attempts at the audience, {sent.dead_workers} dead workers")
     for phase, taken_s in sent.phases_s.items():
         print(f"  {phase:<26}{taken_s:>8,.0f} s")
     for kind, peak in peaks.items():

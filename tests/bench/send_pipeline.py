@@ -33,6 +33,8 @@ TEXTS: Final = {
     "deepLink": "https://garden.example.com/offers?plant=[[var:plant|any]]&seeds=[[var:seeds]]",
 }
 LIMIT_S: Final = 14_400
+#: What an engine logs of a job whose engine it takes for dead.
+DEAD_WORKER: Final = "dead_worker_found"
 #: How often the execution is looked at meanwhile.
 LOOK_S: Final = 0.5
 #: The kinds of processes besides engines, by a word of their command lines; what PostgreSQL does
@@ -42,6 +44,8 @@ KINDS: Final = {
     "postgres": "postgres",
     "nginx": "nginx",
     "script": "users.py",
+    "preparation": "push_blaster.prepare",
+    "pulse": "pulse_program",
     "web": "push_blaster",
 }
 
@@ -56,6 +60,8 @@ class Pipeline:
     memory_mb: float
     funnel: dict[str, Any]
     phases_s: dict[str, float]
+    script_runs: int
+    dead_workers: int
 
     @property
     def rate(self) -> float:
@@ -104,6 +110,8 @@ def send_through(stack: Stack, users: int) -> Pipeline:
         memory_mb=max(_peak_memory_mb(engine.pid) for engine in stack.engines),
         funnel=push["funnel"],
         phases_s=dict(_time_phases(ended["phases"])),
+        script_runs=stack.log(execution_id).count("The script users runs."),
+        dead_workers=(stack.folder / "push-blaster-engine.log").read_text().count(DEAD_WORKER),
     )
 
 

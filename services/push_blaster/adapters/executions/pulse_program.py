@@ -89,8 +89,9 @@ class _Lines:
         until = time.monotonic() + for_s
         while (left := until - time.monotonic()) > 0:
             if select.select([0], [], [], left)[0]:
-                *ends, self._rest = (self._rest + self._take()).split(b"\n")
-                found += map(json.loads, ends)
+                self._rest += self._take()
+            *ends, self._rest = self._rest.split(b"\n")
+            found += map(json.loads, ends)
         return found
 
     def _take(self) -> bytes:

@@ -3,7 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
+import pytest
+
+from chassis.clock import utc_now
 from chassis.postgres import Database
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.adapters.executions.job_queue import JobQueue, Work, make_connector
@@ -25,7 +29,7 @@ def test_the_queue_leaves_no_statement_on_a_connection(postgres: EmbeddedPostgre
 class Desk:
     """A queue over a real database, and what its jobs did."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, dead_after_s: float = 60) -> None:
         self.done: list[str] = []
         self.begun, self.may_end = threading.Event(), threading.Event()
         self._database = database
@@ -35,7 +39,7 @@ class Desk:
             run_trial=lambda _: None,
             concurrent_executions=1,
             concurrent_batches=1,
-            dead_after_s=60,
+            dead_after_s=dead_after_s,
         )
         self.queue = JobQueue(database.url, work)
 
@@ -134,3 +138,76 @@ def test_a_live_send_waits_for_no_script(database: Database) -> None:
     desk.run(story)
 
     assert sorted(desk.done) == sorted(["long", *(f"live-{n}" for n in range(25))])
+
+
+def abandon_a_job(database: Database, execution_id: str) -> int:
+    """Leave a job in the table as running under another engine's worker; return the worker."""
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "WITH another AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
+            " INSERT INTO procrastinate_jobs (queue_name, task_name, lock, status, worker_id)"
+            " SELECT 'executions', 'advance_execution', %s, 'doing', id FROM another"
+            " RETURNING worker_id",
+            (execution_id,),
+        )
+        row = cursor.fetchone()
+    assert row
+    return int(row[0])
+
+
+def set_heartbeat(database: Database, worker: int, to: datetime) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE procrastinate_workers SET last_heartbeat = %s WHERE id = %s", (to, worker)
+        )
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-1), timedelta(hours=2)])
+def test_a_worker_whose_heartbeat_stands_still_is_dead_whatever_its_clock_says(
+    database: Database, ahead: timedelta
+) -> None:
+    desk = Desk(database, dead_after_s=2)
+    worker = abandon_a_job(database, "left")
+    set_heartbeat(database, worker, utc_now() + ahead)
+
+    async def story() -> None:
+        await desk.queue.reap_workers()
+        assert desk.jobs() == 1, "one look is no proof"
+        while desk.jobs():
+            await asyncio.sleep(1)
+            await desk.queue.reap_workers()
+
+    desk.run(story)
+
+
+def test_a_worker_whose_old_heartbeat_moves_is_alive(database: Database) -> None:
+    desk = Desk(database, dead_after_s=1)
+    worker = abandon_a_job(database, "kept")
+
+    async def story() -> None:
+        for hours in range(9, 5, -1):
+            set_heartbeat(database, worker, utc_now() - timedelta(hours=hours))
+            await desk.queue.reap_workers()
+            await asyncio.sleep(0.6)
+
+    desk.run(story)
+
+    assert desk.jobs() == 1
+
+
+def test_an_engine_never_takes_its_own_workers_for_dead(database: Database) -> None:
+    desk = Desk(database, dead_after_s=1)
+
+    async def story() -> None:
+        await desk.queue.dispatch_executions(["long"])
+        await asyncio.to_thread(desk.begun.wait, 10)
+        stands_still = utc_now()
+        for _ in range(4):
+            set_heartbeat(database, desk.worker_id(), stands_still)
+            await desk.queue.reap_workers()
+            await asyncio.sleep(0.6)
+        assert desk.jobs() == 1
+        desk.may_end.set()
+        await desk.until_done(1)
+
+    desk.run(story)
