@@ -137,10 +137,19 @@ def _make_routes(
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
-        health_routes(database, adapters.files, adapters.cadence, watch, context.limits),
+        health_routes(
+            database,
+            adapters.files,
+            adapters.cadence,
+            watch,
+            context.data_folder,
+            context.limits,
+        ),
         probe_routes(
             {"database": database.ping},
-            read_gauges_from(database, adapters.files, adapters.cadence, watch),
+            read_gauges_from(
+                database, adapters.files, adapters.cadence, watch, context.data_folder
+            ),
             metrics_open=settings.metrics_open,
         ),
     )

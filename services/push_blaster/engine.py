@@ -23,6 +23,7 @@ import structlog
 
 from chassis.clock import CLOCK, utc_now
 from chassis.http.correlation import working_on
+from chassis.http.serving import raise_descriptor_limit
 from chassis.http.serving_in_thread import ServerInThread
 from chassis.postgres import Connection, Database, DatabaseAwayError, compare_clocks
 from push_blaster.adapters.audiences.script_run_table import dispatch_trials
@@ -80,6 +81,7 @@ def run_engine(settings: PushSettings) -> None:
     """Run until SIGTERM or SIGINT; then take no new work, and exit within seconds."""
     os.umask(0o077)
     _tune_gc()
+    raise_descriptor_limit()
     stopping = threading.Event()
     adapters = connect_adapters(settings)
     engine_id = f"{socket.gethostname()}:{os.getpid()}"

@@ -218,6 +218,7 @@ def _engine(read: SettingsReader) -> EngineSettings:
                 hosts=frozenset(read.env.list("PUSH_DEEP_LINK_HOSTS", [])),
             ),
             holdout_percent=read(read_percent, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
+            min_free_mb=read(read_count, "PUSH_MIN_FREE_MB", 256),
             late_after=read(read_seconds, "PUSH_LATE_AFTER_SECONDS", 10),
         ),
     )

@@ -162,8 +162,10 @@ class Pool(Generic[AnyConnection]):
         if _is_read_only(error):
             return DatabaseAwayError("The database is away: it takes no writes at present.")
         is_away = isinstance(error, self.driver.OperationalError | self.driver.InterfaceError)
+        is_full = _state(error) == _DISK_FULL
         if is_away or _passes(error):
-            return DatabaseAwayError(f"The database went away: {_first_line(error)}")
+            why = "The disk of the database is full" if is_full else "The database went away"
+            return DatabaseAwayError(f"{why}: {_first_line(error)}")
         if isinstance(error, self.driver.DataError) or _has_nul(error):
             return ValueRefusedError(_first_line(error))
         is_ours = isinstance(error, self.driver.Error)
@@ -233,6 +235,8 @@ class BulkDatabase(Pool[BulkConnection]):
 _PASSING: Final = ("40", "53")
 #: The SQLSTATE of a write that a standby, or a database in a failover, refused.
 _READ_ONLY: Final = "25006"
+#: The SQLSTATE of a write for which the disk of the database has no room.
+_DISK_FULL: Final = "53100"
 
 
 def _passes(error: BaseException) -> bool:

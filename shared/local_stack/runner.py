@@ -17,6 +17,7 @@ import requests
 
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from local_stack.example import install_example, run_example
+from local_stack.postgres_keeper import PostgresKeeper
 from local_stack.processes import die_with_parent, stop_processes
 from local_stack.settings import StackSettings
 
@@ -130,9 +131,10 @@ def _start(
 
 
 def _watch(stack: _Stack, postgres: EmbeddedPostgres | None, stopping: threading.Event) -> None:
+    keeper = PostgresKeeper(postgres) if postgres else None
     while not stopping.wait(0.5):
-        if postgres is not None and postgres.restart_if_dead():
-            print("PostgreSQL had died; it runs again.", flush=True)
+        if keeper:
+            keeper.look()
         stack.restart_dead()
 
 

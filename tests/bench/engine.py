@@ -182,10 +182,14 @@ def _measure_live(stack: Stack, scripts: int) -> None:
     _register(stack, range(first, first + LIVE_AT_ONCE))
     at = utc_now().replace(microsecond=0) + PREPARED_IN + timedelta(seconds=1)
     prefix = f"live-{time.monotonic_ns()}"
+    plain = {"title": "News"}
     schedule = _once(at, PREPARED_IN + timedelta(minutes=1))
     for number in range(LIVE_AT_ONCE):
         audience = {"manualUserIds": [user(first + number)]}
-        _write(stack, _document(f"{prefix}-{number}", schedule, audienceCriteria=audience))
+        _write(
+            stack,
+            _document(f"{prefix}-{number}", schedule, audienceCriteria=audience, pushes=[plain]),
+        )
     lead = timedelta(hours=1)
     schedule = _once(at - timedelta(seconds=20) + lead, lead)
     for number in range(scripts):

@@ -52,7 +52,7 @@ class Exported:
 def exported(database: Database, cadence_database: BulkDatabase, tmp_path: Path) -> Exported:
     files = AutomationFiles(tmp_path / "automations")
     cadence = CadenceClient("http://127.0.0.1:9", "t")
-    web = read_gauges_from(database, files, cadence, ClockWatch(files, database))
+    web = read_gauges_from(database, files, cadence, ClockWatch(files, database), tmp_path)
     text = (write_metrics(web()) + write_metrics(read_cadence(cadence_database)())).decode()
     kinds = re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE)
     return Exported(text, {name: kind for name, kind in kinds if METRIC.fullmatch(name)})

@@ -18,6 +18,7 @@ from local_stack.embedded_postgres import (
     EmbeddedPostgresError,
     run_postgres,
 )
+from local_stack.postgres_keeper import PostgresKeeper
 from local_stack.server_account import copy_reachable, find_reachable
 from tests.databases import FAST
 
@@ -165,6 +166,33 @@ def test_a_killed_server_is_started_again_with_its_data(place: Path) -> None:
         assert server.restart_if_dead()
 
         assert recall(server) == [1]
+
+
+def test_a_killed_server_that_cannot_start_is_tried_again_with_pauses(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where its disk is full, until somebody makes room."""
+    now = [0.0]
+    with run_postgres(place / "a", {"fsync": "off"}) as server:
+        remember(server, 1)
+        control = server.folder / "cluster" / "global" / "pg_control"
+        aside = control.with_name("aside")
+        keeper = PostgresKeeper(server, clock=lambda: now[0])
+        assert server.pid
+        os.kill(server.pid, signal.SIGKILL)
+        psutil.Process(server.pid).wait(10)
+        control.rename(aside)
+
+        for now[0] in (0, 0.5, 2, 2.5):
+            keeper.look()
+        aside.rename(control)
+        now[0] = 60
+        keeper.look()
+
+        assert recall(server) == [1]
+    said = capsys.readouterr().out
+    assert said.count("PostgreSQL does not start") == 2
+    assert said.endswith("PostgreSQL had died; it runs again.\n")
 
 
 def test_a_pid_file_that_names_a_stranger_is_not_believed(place: Path) -> None:

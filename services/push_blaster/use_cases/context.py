@@ -21,7 +21,7 @@ from push_blaster.domain.delivery.transport import PushTransport
 from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode, delivers, is_dry
-from push_blaster.domain.executions.safeguards import Violation
+from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
 
 #: How idempotency keys begin that the system makes itself; no caller may bring such a key.
 LIVE_KEY: Final = "live:"
@@ -158,6 +158,13 @@ def report_within(
     if insert_violation(connection, execution, violation, now):
         text, level = violation.message, LogLevel.WARNING
         append_log(connection, execution.id, "safeguards", text, now, level)
+
+
+def report_shortage(context: StepContext, execution: Execution, shortage: str) -> None:
+    """Report once that the execution waits for something that its engine is short of."""
+    text = f"The execution waits: {shortage}"
+    kind, severity = ViolationType.OUT_OF_RESOURCES, Severity.WARNING
+    report(context, execution, Violation(kind, severity, text))
 
 
 def watch_for_stop(

@@ -1,8 +1,10 @@
 """Serving a Flask app by gunicorn."""
 
 import os
+import resource
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Final, NoReturn
@@ -11,11 +13,19 @@ from typing import Final, NoReturn
 _PREFIX: Final = "push-metrics-"
 
 
+def raise_descriptor_limit() -> None:
+    """Let this process, and what it starts, open as many files as the system allows it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems refuse what they name as their limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
     """Become gunicorn, serving the factory `app` (`package.app:create_app()`).
 
     Its workers count into one new folder, so that each worker can answer the metrics of all.
     """
+    raise_descriptor_limit()
     folder = make_metrics_folder(Path(gettempdir()))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # noqa: TID251 - for the workers
     arguments = [

@@ -146,6 +146,7 @@ _SAVE: Final = f"""
            live_at = %(live_at)s,
            failures = %(failures)s,
            reason = %(reason)s,
+           waits_for = %(waits_for)s,
            approval_reason = %(approval_reason)s,
            uncapped_reason = coalesce(uncapped_reason, %(uncapped_reason)s),
            ended_at = %(ended_at)s,
@@ -174,6 +175,7 @@ def save_execution(
         "live_at": after.live_at,
         "failures": after.failures,
         "reason": after.reason,
+        "waits_for": after.waits_for,
         "approval_reason": after.approval_reason,
         "uncapped_reason": after.uncapped_reason,
         "ended_at": None if following else now,
@@ -254,6 +256,15 @@ def count_running(connection: Connection) -> int:
         connection, "SELECT count(*) FROM executions WHERE due_at IS NOT NULL"
     )
     return counted
+
+
+def select_waiting(connection: Connection, limit: int) -> dict[str, str]:
+    """Return executions that wait because their engines are short of something, and of what."""
+    sql = """
+        SELECT id, waits_for FROM executions
+         WHERE due_at IS NOT NULL AND waits_for IS NOT NULL ORDER BY due_at LIMIT %s
+    """
+    return dict(fetch_all(connection, sql, (limit,)))
 
 
 def lock_automation(connection: Connection, automation_id: str) -> None:

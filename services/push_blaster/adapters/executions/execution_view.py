@@ -62,8 +62,8 @@ class LatestRun:
 _Row = Mapping[str, Any]
 _COLUMNS: Final = """
     id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
-    uncapped_reason, approval_reason, resumes, attempt, attempt_by, repeated_steps, preparation,
-    snapshot, created_at, ended_at,
+    waits_for, uncapped_reason, approval_reason, resumes, attempt, attempt_by, repeated_steps,
+    preparation, snapshot, created_at, ended_at,
     (SELECT asked_at FROM execution_stops WHERE execution_id = executions.id) AS stop_asked_at
 """
 

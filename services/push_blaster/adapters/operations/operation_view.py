@@ -37,6 +37,7 @@ class Backlog:
     batches: int
     untracked: int
     uncapped: int
+    waiting: int
 
 
 def count_running_phases(connection: Connection) -> dict[str, int]:
@@ -130,10 +131,14 @@ def select_backlog(connection: Connection, now: datetime, since: datetime) -> Ba
                  WHERE done_at IS NOT NULL AND tracked_at IS NULL) AS untracked,
                (SELECT count(*) FROM executions
                  WHERE mode = 'live' AND begins_at >= %(since)s
-                   AND uncapped_reason IS NOT NULL) AS uncapped
+                   AND uncapped_reason IS NOT NULL) AS uncapped,
+               (SELECT count(*) FROM executions
+                 WHERE due_at IS NOT NULL AND waits_for IS NOT NULL) AS waiting
     """
     backlog = fetch_one(connection, sql, {"now": now, "since": since}, make=Backlog, by_name=True)
-    return backlog or Backlog(steps=0, oldest_step=0.0, batches=0, untracked=0, uncapped=0)
+    return backlog or Backlog(
+        steps=0, oldest_step=0.0, batches=0, untracked=0, uncapped=0, waiting=0
+    )
 
 
 def select_lateness(connection: Connection, now: datetime, since: datetime) -> float:

@@ -121,6 +121,7 @@ class Execution:
     stop_asked_at: datetime | None = None
     failures: int = 0
     reason: str | None = None
+    waits_for: str | None = None
     approval_reason: str | None = None
     uncapped_reason: str | None = None
     resumes: str | None = None

@@ -38,4 +38,5 @@ class Limits:
     test_gap: timedelta = timedelta(seconds=10)
     links: LinkPolicy = field(default_factory=LinkPolicy)
     holdout_percent: float = 0.0
+    min_free_mb: int = 0
     late_after: timedelta = timedelta(seconds=10)

@@ -24,6 +24,7 @@ class ViolationType(StrEnum):
     EXECUTION_TIMEOUT = "execution_timeout"
     MANY_DEAD_DEVICES = "many_dead_devices"
     LIVE_SEND_LATE = "live_send_late"
+    OUT_OF_RESOURCES = "out_of_resources"
 
 
 class Severity(StrEnum):

@@ -14,6 +14,7 @@ from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.adapters.audiences.script_folder import Script
 from push_blaster.adapters.audiences.script_results import describe_output
 from push_blaster.adapters.audiences.script_run_table import end_run, keep_run
+from push_blaster.adapters.operations.shortages import find_shortage
 from push_blaster.domain.audiences.script_run import RunEnd, RunRecord, RunState
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.use_cases.context import StepContext, note, watch_for_stop
@@ -43,21 +44,23 @@ def run_and_record(
     try:
         should_stop = watch_for_stop(context, record.execution_id, goes_on)
         refused = run_script(script, run, should_stop, log_line)
-    except ScriptFailedError as error:
-        _end(
-            context,
-            record.id,
-            RunEnd(state=RunState.FAILED, exit_code=error.code, error=str(error)),
-        )
-        raise
-    except ScriptStoppedError as error:
-        _end(context, record.id, RunEnd(state=RunState.STOPPED, error=str(error)))
+    except (ScriptFailedError, ScriptStoppedError, OSError) as error:
+        _end(context, record.id, _describe_end(error))
         raise
     for name, reason in refused.items():
         log_line("stderr", f"The file {name!r} is not used, because it {reason}.")
     size = sum(path.stat().st_size for path in run.output_folder.iterdir())
     audiences = preparer.run(size, describe_output, run.output_folder, refused)
     _end(context, record.id, RunEnd(state=RunState.SUCCEEDED, exit_code=0, audiences=audiences))
+
+
+def _describe_end(error: ScriptFailedError | ScriptStoppedError | OSError) -> RunEnd:
+    """Return how a run ended; an error of the system is the engine's trouble, not the script's."""
+    if isinstance(error, ScriptStoppedError):
+        return RunEnd(state=RunState.STOPPED, error=str(error))
+    code = error.code if isinstance(error, ScriptFailedError) else None
+    text = find_shortage(error) or str(error)
+    return RunEnd(state=RunState.FAILED, exit_code=code, error=text)
 
 
 def _end(context: StepContext, run_id: UUID, end: RunEnd) -> None:

@@ -33,6 +33,7 @@ from push_blaster.adapters.delivery.delivery_report import keep_counts
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_view import NewerExecutionError, select_execution
 from push_blaster.adapters.operations.execution_stops import end_execution
+from push_blaster.adapters.operations.shortages import find_shortage
 from push_blaster.domain.automations.automation import InDoubtPolicy
 from push_blaster.domain.delivery.ledger import BatchKey, LedgerState
 from push_blaster.domain.delivery.message import Message, Outcome
@@ -56,6 +57,7 @@ from push_blaster.use_cases.context import (
     StepStoppedError,
     fit_to_mode,
     report,
+    report_shortage,
     watch_for_stop,
 )
 from push_blaster.use_cases.delivery.choose_receivers import PageSnapshot, choose_receivers
@@ -76,6 +78,8 @@ log = structlog.get_logger()
 
 #: Unexpected errors of one batch after which the whole execution is given up.
 MAX_FAILURES: Final = 5
+#: How long a batch waits for what its engine is short of.
+SUPPLIES_PAUSE: Final = timedelta(seconds=5)
 #: The pause before cadence is notified again after a failure.
 TRACK_AGAIN: Final = timedelta(minutes=1)
 
@@ -150,6 +154,15 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         _rest(context.database, batch, rests_until)
     else:
         _finish(context, execution, batch)
+
+
+def _wait_for_supplies(
+    context: StepContext, execution: Execution, batch: TakenBatch, shortage: str
+) -> None:
+    """Defer the batch until the engine may have what it is short of; that is no failure."""
+    report_shortage(context, execution, shortage)
+    with context.database.transaction() as connection:
+        defer_batch(connection, batch, context.clock() + SUPPLIES_PAUSE, rests=False)
 
 
 def _wait_for_cadence(context: SendContext, batch: TakenBatch, busy: CadenceBusyError) -> None:
@@ -296,6 +309,10 @@ def _tally(
 def _count_failure(
     context: StepContext, execution: Execution, batch: TakenBatch, error: Exception
 ) -> None:
+    shortage = find_shortage(error)
+    if shortage:
+        _wait_for_supplies(context, execution, batch, shortage)
+        return
     with context.database.transaction() as connection:
         failures = count_failure(connection, batch)
         text = f"Batch {batch.key.number} of push {batch.key.position}, attempt {failures}: {error}"

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from chassis.postgres import Connection, DatabaseAwayError
+from push_blaster.adapters.audiences.audience_scripts import ScriptFailedError
 from push_blaster.adapters.delivery.batch_table import select_rest
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import (
@@ -18,9 +19,14 @@ from push_blaster.adapters.executions.execution_table import (
 )
 from push_blaster.adapters.executions.execution_view import NewerExecutionError
 from push_blaster.adapters.operations.engine_table import BEATS_WITHIN, select_life_signs
+from push_blaster.adapters.operations.shortages import (
+    check_supplies,
+    find_shortage,
+    find_shortage_in,
+)
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushStatus
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.executions.phase import PREPARING, Phase
 from push_blaster.domain.executions.timeline import (
     REST_INTERVAL,
     WATCH_INTERVAL,
@@ -35,6 +41,7 @@ from push_blaster.use_cases.context import (
     fit_to_mode,
     note,
     report,
+    report_shortage,
 )
 from push_blaster.use_cases.executions.generate_audience import generate_audience
 from push_blaster.use_cases.executions.run_live import (
@@ -62,6 +69,9 @@ STEPS: Final[Mapping[Step, RunStep]] = {
 
 #: The steps that are taken at once after another step.
 SHORT_STEPS: Final = frozenset({Step.START_PUSH, Step.COMPLETE})
+
+#: How long a step waits for what its engine is short of, before it is tried again.
+SHORTAGE_PAUSE: Final = timedelta(seconds=15)
 
 #: Unexpected errors in a row after which an execution is given up.
 MAX_FAILURES: Final = 3
@@ -127,22 +137,50 @@ def _announce_repetition(context: SendContext, execution: Execution, step: Step 
 
 def _run(context: SendContext, execution: Execution, step: Step) -> Execution:
     try:
+        if execution.phase in PREPARING:
+            check_supplies(context.data_folder, context.limits.min_free_mb)
         fitting = fit_to_mode(context, execution.mode)
-        return replace(STEPS[step](fitting, execution), failures=0)
+        return replace(STEPS[step](fitting, execution), failures=0, waits_for=None)
     except StepFailedError as failure:
-        if failure.violation:
-            report(context, execution, failure.violation)
-        return _failed(execution, str(failure), context.clock())
+        return _end_or_wait(context, execution, failure)
     except (StepStoppedError, FencedError, DatabaseAwayError):
         raise
     except Exception as error:
         log.exception("step_crashed", execution=execution.id, step=step)
-        if execution.failures + 1 >= MAX_FAILURES:
-            reason = f"The step {step} failed {MAX_FAILURES} times: {error!r}"
-            return _failed(execution, reason, context.clock())
-        text = f"The step {step} failed, and begins again: {error!r}"
-        note(context, execution.id, execution.phase, text, LogLevel.WARNING)
-        return replace(execution, failures=execution.failures + 1)
+        return _try_again(context, execution, step, error)
+
+
+def _try_again(
+    context: StepContext, execution: Execution, step: Step, error: Exception
+) -> Execution:
+    """Return the execution after an unexpected error: it waits, is tried again, or is given up."""
+    shortage = find_shortage(error)
+    if shortage:
+        return _wait_for(context, execution, shortage)
+    if execution.failures + 1 >= MAX_FAILURES:
+        reason = f"The step {step} failed {MAX_FAILURES} times: {error!r}"
+        return _failed(execution, reason, context.clock())
+    text = f"The step {step} failed, and begins again: {error!r}"
+    note(context, execution.id, execution.phase, text, LogLevel.WARNING)
+    return replace(execution, failures=execution.failures + 1)
+
+
+def _end_or_wait(context: StepContext, execution: Execution, failure: StepFailedError) -> Execution:
+    """Return the execution as failed; or as waiting, if its engine let the script down."""
+    shortage = find_shortage(failure)
+    if isinstance(failure.__cause__, ScriptFailedError):
+        shortage = shortage or find_shortage_in(str(failure))
+    if shortage:
+        return _wait_for(context, execution, shortage)
+    if failure.violation:
+        report(context, execution, failure.violation)
+    return _failed(execution, str(failure), context.clock())
+
+
+def _wait_for(context: StepContext, execution: Execution, shortage: str) -> Execution:
+    """Return the execution as it waits until its engine is no longer short of something."""
+    report_shortage(context, execution, shortage)
+    return replace(execution, waits_for=shortage)
 
 
 def _save(context: StepContext, before: Execution, after: Execution) -> None:
@@ -158,6 +196,8 @@ def _save(context: StepContext, before: Execution, after: Execution) -> None:
 
 def _watch_again(connection: Connection, execution: Execution, now: datetime) -> datetime:
     """Return when to look again: soon, or later while all open batches are deferred."""
+    if execution.waits_for:
+        return now + SHORTAGE_PAUSE
     rest = select_rest(connection, execution.id, now)
     return min(max(now + WATCH_INTERVAL, rest), now + REST_INTERVAL)
 
@@ -184,7 +224,7 @@ def _announce(execution: Execution) -> str:
 
 def _is_waiting(execution: Execution) -> bool:
     is_sending = any(push.status is PushStatus.SENDING for push in execution.pushes)
-    return is_sending or execution.failures > 0
+    return is_sending or execution.failures > 0 or execution.waits_for is not None
 
 
 def _failed(execution: Execution, reason: str, now: datetime) -> Execution:

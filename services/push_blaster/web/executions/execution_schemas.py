@@ -139,6 +139,11 @@ class ExecutionSchema(CamelSchema):
         },
     )
     reason = fields.String(attribute="execution.reason", allow_none=True)
+    waits_for = fields.String(
+        attribute="execution.waits_for",
+        allow_none=True,
+        metadata={"description": "What its engine is short of: room on a disk, descriptors, …"},
+    )
     attempt = fields.Integer(
         attribute="execution.attempt",
         metadata={"description": "attempts at the step that runs now; 0 between two steps"},

@@ -4,6 +4,7 @@ import resource
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from flask import Response, jsonify
@@ -16,9 +17,10 @@ from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import BrokenFile
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
-from push_blaster.adapters.executions.execution_table import count_running
+from push_blaster.adapters.executions.execution_table import count_running, select_waiting
 from push_blaster.adapters.operations.engine_table import EngineRecord
 from push_blaster.adapters.operations.operation_view import select_lateness
+from push_blaster.adapters.operations.shortages import ShortageError, check_room
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.context import LOCK_WAIT
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch
@@ -26,6 +28,10 @@ from push_blaster.web.operations.metrics import LATE_LATELY
 
 #: While the clock cannot be asked, nothing is known about the engines.
 _UNKNOWN: Final = ClockReport((), (), ())
+
+
+#: How many executions that wait are named.
+WAITING_SHOWN: Final = 5
 
 
 class LiveSendLateError(Exception):
@@ -37,21 +43,13 @@ def health_routes(
     files: AutomationFiles,
     cadence: CadenceClient,
     watch: ClockWatch,
+    data_folder: Path,
     limits: Limits,
 ) -> Routes:
     """Return the route that shows the health of push_blaster; to a stranger, in a word."""
     routes = Routes("health", __name__, description="Health")
     started_at = time.monotonic()
-    parts = Questions(
-        {
-            "database": database.ping,
-            "cadence": cadence.ping,
-            "clock": lambda: watch.look(utc_now()),
-            "executions": lambda: _count_running(database),
-            "lateness": lambda: _check_lateness(database, limits),
-            "files": lambda: files.list_all().broken,
-        }
-    )
+    parts = _make_questions(database, files, cadence, watch, data_folder, limits)
 
     @routes.route("/health", methods=["GET"])
     @routes.route("/api/health", methods=["GET"])
@@ -99,9 +97,39 @@ def _list_problems(found: Mapping[str, str], report: ClockReport) -> list[str]:
     ]
 
 
+def _make_questions(
+    database: Database,
+    files: AutomationFiles,
+    cadence: CadenceClient,
+    watch: ClockWatch,
+    data_folder: Path,
+    limits: Limits,
+) -> Questions:
+    return Questions(
+        {
+            "database": database.ping,
+            "cadence": cadence.ping,
+            "clock": lambda: watch.look(utc_now()),
+            "executions": lambda: _count_running(database),
+            "space": lambda: check_room(data_folder, limits.min_free_mb),
+            "waiting": lambda: _check_waiting(database),
+            "lateness": lambda: _check_lateness(database, limits),
+            "files": lambda: files.list_all().broken,
+        }
+    )
+
+
 def _count_running(database: Database) -> int:
     with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
         return count_running(connection)
+
+
+def _check_waiting(database: Database) -> None:
+    """Raise ShortageError if executions wait because an engine is short of something."""
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        waiting = select_waiting(connection, WAITING_SHOWN)
+    if waiting:
+        raise ShortageError("; ".join(f"{id_}: {reason}" for id_, reason in waiting.items()))
 
 
 def _check_lateness(database: Database, limits: Limits) -> None:

@@ -5,6 +5,7 @@ The values come from the database and the data folder, so every process answers 
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from chassis.clock import utc_now
@@ -23,6 +24,7 @@ from push_blaster.adapters.operations.operation_view import (
     sum_funnels,
     sum_uncapped,
 )
+from push_blaster.adapters.operations.shortages import free_bytes
 from push_blaster.domain.executions.phase import ENDED, RUNNING
 from push_blaster.domain.executions.safeguards import Severity
 from push_blaster.use_cases.context import LOCK_WAIT
@@ -35,13 +37,18 @@ LATE_LATELY: Final = timedelta(minutes=15)
 
 
 def read_gauges_from(
-    database: Database, files: AutomationFiles, cadence: CadenceClient, watch: ClockWatch
+    database: Database,
+    files: AutomationFiles,
+    cadence: CadenceClient,
+    watch: ClockWatch,
+    data_folder: Path,
 ) -> Callable[[], Iterator[Gauge]]:
     """Return the function that reads all gauges, but those of a part that does not answer."""
     parts = Questions(
         {
             "database": database.ping,
             "cadence": cadence.ping,
+            "space": lambda: list(_read_space(data_folder)),
             "files": lambda: list(_read_files(files)),
             "clock": lambda: list(_read_clock(watch)),
             "executions": lambda: list(_read_database(database)),
@@ -53,10 +60,15 @@ def read_gauges_from(
         is_up = {name: name in answers.values for name in ("database", "cadence")}
         yield _one("push_database_up", "Whether the database answers.", is_up["database"])
         yield _one("push_cadence_up", "Whether the cadence service is well.", is_up["cadence"])
-        for name in ("files", "clock", "executions"):
+        for name in ("space", "files", "clock", "executions"):
             yield from answers.values.get(name, ())
 
     return read
+
+
+def _read_space(data_folder: Path) -> Iterator[Gauge]:
+    free = free_bytes(data_folder)
+    yield _one("push_data_free_bytes", "Room on the disk of the data folder.", free)
 
 
 def _read_files(files: AutomationFiles) -> Iterator[Gauge]:
@@ -98,6 +110,8 @@ def _read_database(database: Database) -> Iterator[Gauge]:
     yield _one("push_queue_oldest_seconds", oldest, backlog.oldest_step)
     late = "How late the latest live push of the last 15 minutes began, or is now."
     yield _one("push_lateness_seconds", late, lateness)
+    waiting = "Executions that wait because their engines are short of something."
+    yield _one("push_executions_waiting", waiting, backlog.waiting)
     unchecked = "Live executions that went out without their cap check, of 24 hours."
     yield _one("push_executions_uncapped", unchecked, backlog.uncapped)
     yield _one("push_sends_uncapped", "Messages that they sent.", uncapped)
