@@ -11,13 +11,15 @@ from cadence_service.adapters.partitions import make_partitions
 from cadence_service.settings import CadenceSettings
 from cadence_service.use_cases.prune import plan_pruning
 from cadence_service.use_cases.prune import prune as prune_history
-from chassis.clock import utc_now
 from chassis.commands.command_group import CommandGroup
+from chassis.commands.removal import require_plausible, yes_remove
 from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
-from chassis.postgres import BulkDatabase
+from chassis.postgres import BulkDatabase, database_now
 
+#: So many weeks may go however few stay.
+FEW: Final = 4
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -46,28 +48,37 @@ def migrate() -> None:
     database = BulkDatabase(settings.database_url, max_connections=1)
     database.wait_until_available(sleep=time.sleep)
     migrate_database(database, MIGRATIONS)
-    make_partitions(database, utc_now())
+    with database.transaction() as connection:
+        now = database_now(connection)
+    make_partitions(database, now)
     click.echo("The cadence database is up to date.")
 
 
 @main.command()
-@click.option("--keep-days", type=click.IntRange(min=1), help="Instead of CADENCE_KEEP_DAYS.")
+@click.option("--keep-days", type=click.IntRange(1, 36_500), help="Instead of CADENCE_KEEP_DAYS.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be dropped.")
-def prune(keep_days: int | None, *, dry_run: bool) -> None:
-    """Drop weeks of history after their retention; never the window of an active rule."""
+@yes_remove
+def prune(keep_days: int | None, *, dry_run: bool, yes_remove: int | None) -> None:
+    """Drop weeks of history after their retention; never the window of an active rule.
+
+    The clock of the database decides.
+    """
     settings = CadenceSettings.from_environ()
     configure_logs("cadence-prune", settings.log_format)
     database = BulkDatabase(
         settings.database_url, max_connections=1, statement_timeout=timedelta(hours=1)
     )
     keep = timedelta(days=keep_days or settings.keep_days)
+    with database.transaction() as connection:
+        now = database_now(connection)
+        planned = plan_pruning(connection, keep, now)
     if dry_run:
-        with database.transaction() as connection:
-            planned = plan_pruning(connection, keep, utc_now())
         click.echo(f"Would drop {len(planned.weeks)} weeks, all before {planned.kept_from:%F}:")
         click.echo("\n".join(planned.weeks) or "none")
         return
-    done = prune_history(database, keep, utc_now())
+    weeks = len(planned.weeks)
+    require_plausible(weeks, planned.weeks_in_all, "weeks", few=FEW, yes=yes_remove)
+    done = prune_history(database, keep, now)
     click.echo(
         f"Dropped {len(done.weeks)} weeks before {done.kept_from:%F}: "
         f"{done.notifications} notifications, {done.keys} keys, {done.reservations} reservations, "

@@ -2,37 +2,48 @@
 
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Final
 
 import click
 
-from chassis.clock import utc_now
+from chassis.commands.removal import require_plausible, yes_remove
 from chassis.logs import configure_logs
-from chassis.postgres import Database
+from chassis.postgres import Database, database_now
 from push_blaster.cli_frame import audited
 from push_blaster.settings import PushSettings
 from push_blaster.use_cases.operations.prune import Kept, Pruning, plan_pruning
 from push_blaster.use_cases.operations.prune import prune as remove_old
 
+#: So many executions may go however few stay.
+FEW: Final = 20
+
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-def prune(*, dry_run: bool) -> None:
+@yes_remove
+def prune(*, dry_run: bool, yes_remove: int | None) -> None:
     """Remove records whose retention (PUSH_KEEP_…) has ended, and that no execution needs.
 
-    Entries of the audit log are first written into audit-log/ of the data folder.
+    The clock of the database decides. Entries of the audit log are first written into audit-log/ of
+    the data folder.
     """
     settings = PushSettings.from_environ()
     configure_logs("push-prune", settings.log_format)
     database = Database(
         settings.database_url, max_connections=1, statement_timeout=timedelta(hours=1)
     )
+    with database.transaction() as connection:
+        now = database_now(connection)
     kept = Kept(database=database, data_folder=settings.data_folder, retention=settings.retention)
+    planned = plan_pruning(kept, now)
     if dry_run:
-        click.echo(f"Would remove {_describe(plan_pruning(kept, utc_now()))}")
+        click.echo(f"Would remove {_describe(planned)}")
         return
+    going, of = len(planned.executions), planned.executions_in_all
+    require_plausible(going, of, "executions", few=FEW, yes=yes_remove)
     keep = {name: f"{time.days} days" for name, time in asdict(settings.retention).items()}
     with audited(database, keep):
-        click.echo(f"Removed {_describe(remove_old(kept, utc_now()))}")
+        click.echo(f"Removed {_describe(remove_old(kept, now))}")
 
 
 def _describe(pruning: Pruning) -> str:

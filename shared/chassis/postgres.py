@@ -195,16 +195,17 @@ class Pool(Generic[AnyConnection]):
         self._engine.dispose()
 
 
+def database_now(connection: Any) -> datetime:
+    """Return the present instant by the database of `connection`, of either driver."""
+    cursor = connection.cursor()
+    cursor.execute("SELECT clock_timestamp()")
+    answer: datetime = cursor.fetchone()[0]
+    return answer
+
+
 def compare_clocks(connection: Any) -> Comparison:
     """Set the clock of this process by the database of `connection`, of either driver."""
-    cursor = connection.cursor()
-
-    def ask() -> datetime:
-        cursor.execute("SELECT clock_timestamp()")
-        answer: datetime = cursor.fetchone()[0]
-        return answer
-
-    return CLOCK.compare(ask)
+    return CLOCK.compare(partial(database_now, connection))
 
 
 class Database(Pool[Connection]):

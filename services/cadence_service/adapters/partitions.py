@@ -78,17 +78,18 @@ def find_end(connection: BulkConnection) -> datetime:
 
 def select_old_partitions(connection: BulkConnection, ended_before: datetime) -> list[str]:
     """Return the names of the weeks that ended before then, oldest first."""
-    return [name for name in _select_weeks(connection) if _start_of(name) + WEEK <= ended_before]
+    return [name for name in select_weeks(connection) if _start_of(name) + WEEK <= ended_before]
 
 
 def select_partitions(connection: BulkConnection, first: datetime, last: datetime) -> list[str]:
     """Return the names of the partitions that may hold notifications from `first` to `last`."""
-    weeks = _select_weeks(connection)
+    weeks = select_weeks(connection)
     named = partition_name(first), partition_name(last)
     return [name for name in weeks if named[0] <= name <= named[1]] + [STRAYS]
 
 
-def _select_weeks(connection: BulkConnection) -> list[str]:
+def select_weeks(connection: BulkConnection) -> list[str]:
+    """Return the names of all weeks, oldest first."""
     sql = """
         SELECT c.relname
           FROM pg_inherits i
@@ -100,14 +101,27 @@ def _select_weeks(connection: BulkConnection) -> list[str]:
     return fetch_values(connection, sql)
 
 
-def drop_partition(database: BulkDatabase, name: str) -> int:
-    """Drop a week with all its rows; return how many there were. SchemaBusyError."""
-    table = sql.Identifier(name)
+def drop_partition(database: BulkDatabase, name: str) -> int | None:
+    """Drop a week with all its rows; return how many there were, None if somebody else dropped it.
+
+    Raises: SchemaBusyError.
+    """
+
+    def drop(connection: BulkConnection) -> bool:
+        execute(connection, "LOCK TABLE user_notifications IN ACCESS EXCLUSIVE MODE")
+        if fetch_value(connection, "SELECT to_regclass(%(name)s)", {"name": name}) is None:
+            return False
+        execute(connection, sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        return True
+
+    count = """
+        SELECT count(*) FROM user_notifications
+         WHERE sent_at >= %(start)s AND sent_at < %(end)s
+    """
+    start = _start_of(name)
     with database.transaction() as connection:
-        rows: int = fetch_value(connection, sql.SQL("SELECT count(*) FROM {}").format(table))
-    drop = sql.SQL("DROP TABLE {}").format(table)
-    change_schema(database, lambda connection: execute(connection, drop))
-    return rows
+        rows: int = fetch_value(connection, count, {"start": start, "end": start + WEEK})
+    return rows if change_schema(database, drop) else None
 
 
 def delete_strays(connection: BulkConnection, before: datetime) -> int:

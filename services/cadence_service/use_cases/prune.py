@@ -9,6 +9,7 @@ from cadence_service.adapters.partitions import (
     drop_partition,
     make_partitions,
     select_old_partitions,
+    select_weeks,
 )
 from cadence_service.adapters.reservation_table import end_expired
 from cadence_service.adapters.retention import (
@@ -31,11 +32,13 @@ MARGIN: Final = timedelta(days=1)
 class Pruned:
     """What was dropped, or would be; everything before `kept_from` is past its retention.
 
-    Shape: `slots` are reserved slots without a reservation; there should never be any.
+    Shape: `weeks` of `weeks_in_all`; `slots` are reserved slots without a reservation; there should
+    never be any.
     """
 
     kept_from: datetime
     weeks: tuple[str, ...]
+    weeks_in_all: int
     notifications: int = 0
     keys: int = 0
     reservations: int = 0
@@ -51,12 +54,17 @@ def plan_pruning(connection: BulkConnection, keep: timedelta, now: datetime) -> 
     rule_set = select_rule_set(connection)
     windows = [rule.window for rule in (rule_set.rules if rule_set else ()) if rule.is_active]
     kept_from = now - max([keep, *(window + MARGIN for window in windows)])
-    return Pruned(kept_from=kept_from, weeks=tuple(select_old_partitions(connection, kept_from)))
+    return Pruned(
+        kept_from=kept_from,
+        weeks=tuple(select_old_partitions(connection, kept_from)),
+        weeks_in_all=len(select_weeks(connection)),
+    )
 
 
 def prune(database: BulkDatabase, keep: timedelta, now: datetime) -> Pruned:
     """Drop what is past its retention, a week a transaction, and make weeks ahead; repeatable.
 
+    Returns: what this call dropped, beside another one, too.
     Raises: SchemaBusyError, if others use a week all the time.
     """
     make_partitions(database, now)
@@ -66,12 +74,14 @@ def prune(database: BulkDatabase, keep: timedelta, now: datetime) -> Pruned:
         end_expired(connection)
         release_unsettled(connection, now - SETTLE_WITHIN)
         slots = delete_slots_without_owner(connection)
-    notifications = sum(drop_partition(database, week) for week in planned.weeks)
+    rows = {week: drop_partition(database, week) for week in planned.weeks}
+    dropped = {week: count for week, count in rows.items() if count is not None}
     with database.transaction() as connection:
-        notifications += delete_strays(connection, planned.kept_from)
+        strays = delete_strays(connection, planned.kept_from)
         return replace(
             planned,
-            notifications=notifications,
+            weeks=tuple(dropped),
+            notifications=sum(dropped.values()) + strays,
             keys=delete_old_keys(connection, planned.kept_from),
             reservations=delete_old_reservations(connection, planned.kept_from),
             messages=delete_unused_messages(connection),

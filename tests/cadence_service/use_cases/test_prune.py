@@ -1,13 +1,20 @@
 """Retention: whole weeks go, and never what a rule still sees."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+import psycopg
+import psycopg.sql
 import pytest
+import time_machine
+from click.testing import CliRunner
 
 from cadence_service.adapters.partitions import make_partitions
-from cadence_service.cli import MIGRATIONS
+from cadence_service.cli import MIGRATIONS, main
 from cadence_service.use_cases.prune import plan_pruning, prune
+from chassis.clock import utc_now
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
@@ -20,7 +27,9 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
 @pytest.fixture
 def own_database(postgres: EmbeddedPostgres) -> Iterator[BulkDatabase]:
     """A database of its own, whose weeks may be dropped."""
-    database = BulkDatabase(postgres.create_database("cadence_prune"), max_connections=2)
+    database = BulkDatabase(
+        postgres.create_database(f"cadence_prune_{uuid4().hex[:8]}"), max_connections=2
+    )
     migrate(database, MIGRATIONS)
     make_partitions(database, NOW - 28 * DAY)
     make_partitions(database, NOW)
@@ -106,3 +115,68 @@ def test_a_dry_run_drops_nothing(own_database: BulkDatabase) -> None:
 
     assert planned.weeks
     assert ages(own_database) == [27]
+
+
+def test_two_at_once_tell_what_each_of_them_dropped(own_database: BulkDatabase) -> None:
+    record(own_database, 0, 30, 31, 32, 40)
+
+    with ThreadPoolExecutor(2) as both:
+        running = [both.submit(prune, own_database, 21 * DAY, NOW) for _ in range(2)]
+        done = [each.result() for each in running]
+
+    weeks = [week for each in done for week in each.weeks]
+    assert len(weeks) == len(set(weeks)) > 1
+    assert sum(each.notifications for each in done) == 4
+    assert ages(own_database) == [0]
+
+
+def test_the_command_goes_by_the_clock_of_the_database(
+    own_database: BulkDatabase, settings: None
+) -> None:
+    today = utc_now()
+    make_partitions(own_database, today)
+    record(own_database, (NOW - today).days)
+
+    with time_machine.travel(today + 900 * DAY):
+        done = CliRunner().invoke(main, ["prune"])
+
+    assert done.exit_code == 0, done.output
+    assert len(ages(own_database)) == 1
+
+
+def test_the_command_refuses_to_drop_nearly_everything(
+    own_database: BulkDatabase, settings: None
+) -> None:
+    record(own_database, 0, 10)
+    let_the_database_be_wrong_by(own_database, 900 * DAY)
+
+    refused = CliRunner().invoke(main, ["prune"])
+    assert ages(own_database) == [10, 0]
+    allowed = CliRunner().invoke(main, ["prune", "--yes-remove", "1000"])
+
+    assert refused.exit_code == 1
+    assert "weeks would go, which is more than half" in refused.output
+    assert allowed.exit_code == 0, allowed.output
+    assert ages(own_database) == []
+
+
+@pytest.fixture
+def settings(own_database: BulkDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSH_CADENCE_DATABASE_URL", own_database.url)
+    monkeypatch.setenv("CADENCE_API_TOKEN", "token-of-the-tests")
+
+
+def let_the_database_be_wrong_by(database: BulkDatabase, error: timedelta) -> None:
+    """Give this database a clock of its own, which its statements find before the server's."""
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA wrong")
+        cursor.execute(
+            "CREATE FUNCTION wrong.clock_timestamp() RETURNS timestamptz LANGUAGE sql"
+            f" AS $$ SELECT pg_catalog.clock_timestamp() + interval '{error.days} days' $$"
+        )
+        name = psycopg.sql.Identifier(connection.info.dbname)
+        cursor.execute(
+            psycopg.sql.SQL("ALTER DATABASE {} SET search_path = wrong, pg_catalog, public").format(
+                name
+            )
+        )

@@ -50,6 +50,11 @@ def select_old_executions(connection: Connection, ended_before: datetime) -> lis
     return fetch_values(connection, sql, {"before": ended_before, "resumable_since": ended_before})
 
 
+def count_executions(connection: Connection) -> int:
+    """Return how many executions there are."""
+    return int(fetch_value(connection, "SELECT count(*) FROM executions"))
+
+
 def select_kept_folders(
     connection: Connection, ended_before: datetime, resumable_since: datetime
 ) -> set[str]:

@@ -3,11 +3,12 @@
 import gzip
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.access.audit_table import COLUMNS
@@ -19,6 +20,7 @@ from push_blaster.adapters.devices.device_report import delete_dead_devices
 from push_blaster.adapters.executions.execution_removal import delete_execution
 from push_blaster.adapters.operations.retention import (
     PIECE,
+    count_executions,
     count_old,
     delete_changes,
     delete_old_runs,
@@ -46,12 +48,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruning:
-    """The records of each kind whose retention has ended.
+    """The records of each kind that are to go, or that went.
 
-    Shape: `changes` are the entries of the audit log.
+    Shape: `executions` of `executions_in_all`; `changes` are the entries of the audit log.
     """
 
     executions: Sequence[str]
+    executions_in_all: int
     folders: Sequence[Path]
     uploads: Sequence[Path]
     script_runs: int
@@ -65,6 +68,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
     ended_before = now - kept.retention.executions
     with kept.database.transaction() as connection:
         executions = select_old_executions(connection, ended_before)
+        in_all = count_executions(connection)
         stay = select_kept_folders(connection, now - kept.retention.audiences, ended_before)
         awaited = select_awaited_uploads(connection)
         script_runs = count_old(connection, "script_runs", ended_before)
@@ -73,6 +77,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
     stay -= set(executions)
     return Pruning(
         executions=executions,
+        executions_in_all=in_all,
         folders=[folder for folder in folders if folder.name not in stay],
         uploads=_find_uploads(kept, awaited, now),
         script_runs=script_runs,
@@ -82,25 +87,46 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
 
 
 def prune(kept: Kept, now: datetime) -> Pruning:
-    """Remove records whose retention has ended, piece by piece, and return them; safe to repeat.
+    """Remove records whose retention has ended, piece by piece; safe to repeat, and beside another.
 
     The audiences of an execution go before its ledger, so that no execution is resumed in part.
+    Returns: what this call removed.
     """
     found = plan_pruning(kept, now)
-    for folder in found.folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    for upload in found.uploads:
-        upload.unlink(missing_ok=True)
-    for execution_id in found.executions:
-        _delete_execution(kept.database, execution_id)
     ended_before = now - kept.retention.executions
-    _until_none(kept.database, partial(delete_old_runs, ended_before=ended_before))
-    forget = partial(delete_dead_devices, dead_before=_dead_before(kept, now), limit=PIECE)
-    _until_none(kept.database, forget)
-    _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
+    dead = partial(delete_dead_devices, dead_before=_dead_before(kept, now), limit=PIECE)
     archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE)
-    _until_none(kept.database, partial(archive, before=_audited_before(kept, now)))
-    return found
+    removed = replace(
+        found,
+        folders=[folder for folder in found.folders if _remove_folder(folder)],
+        uploads=[upload for upload in found.uploads if _remove_file(upload)],
+        executions=[one for one in found.executions if _delete_execution(kept.database, one)],
+        script_runs=_until_none(kept.database, partial(delete_old_runs, ended_before=ended_before)),
+        dead_devices=_until_none(kept.database, dead),
+        changes=_until_none(kept.database, partial(archive, before=_audited_before(kept, now))),
+    )
+    _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
+    return removed
+
+
+def _remove_folder(folder: Path) -> bool:
+    """Remove a folder; False if somebody else did. A name of its own makes it one or the other."""
+    going = folder.with_name(f"removed-{uuid4().hex}")
+    try:
+        folder.rename(going)
+    except FileNotFoundError:
+        return False
+    shutil.rmtree(going, ignore_errors=True)
+    return True
+
+
+def _remove_file(file: Path) -> bool:
+    """Remove a file; False if somebody else did."""
+    try:
+        file.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _dead_before(kept: Kept, now: datetime) -> datetime:
@@ -129,11 +155,12 @@ def _find_uploads(kept: Kept, awaited: set[str], now: datetime) -> list[Path]:
     ]
 
 
-def _delete_execution(database: Database, execution_id: str) -> None:
+def _delete_execution(database: Database, execution_id: str) -> bool:
+    """Delete an execution; False if somebody else did."""
     for table in ("deliveries", "execution_log"):
         _until_none(database, partial(delete_piece, table=table, execution_id=execution_id))
     with database.transaction() as connection:
-        delete_execution(connection, execution_id, tuple(Mode))
+        return delete_execution(connection, execution_id, tuple(Mode))
 
 
 def _archive_changes(connection: Connection, folder: Path, before: datetime) -> int:
@@ -148,8 +175,12 @@ def _archive_changes(connection: Connection, folder: Path, before: datetime) -> 
     return len(rows)
 
 
-def _until_none(database: Database, remove: Callable[[Connection], int]) -> None:
+def _until_none(database: Database, remove: Callable[[Connection], int]) -> int:
+    """Remove piece by piece; return how many went."""
+    count = 0
     while True:
         with database.transaction() as connection:
-            if not remove(connection):
-                return
+            removed = remove(connection)
+        if not removed:
+            return count
+        count += removed

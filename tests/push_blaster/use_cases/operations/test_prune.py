@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -279,15 +280,7 @@ def test_the_command_tells_and_with_dry_run_only_tells(
     bench: Bench, push_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = ran(bench, days_ago=300)
-    runner = CliRunner(
-        env={
-            "PUSH_BLASTER_DATABASE_URL": push_url,
-            "PUSH_DATA_DIR": str(bench.folder),
-            "PUSH_ADMIN_TOKEN": "token-of-the-tests",
-            "CADENCE_API_TOKEN": "token-of-the-tests",
-            "PUSH_KEEP_DAYS": "200",
-        }
-    )
+    runner = CliRunner(env=environment(bench, push_url))
 
     told = runner.invoke(main, ["prune", "--dry-run"])
     there = ids(bench)
@@ -304,3 +297,44 @@ def test_the_command_tells_and_with_dry_run_only_tells(
     with bench.database.transaction() as connection:
         (change,) = select_changes(connection, AuditQuery(path="push-blaster prune"))
     assert "200 days" in change.what
+
+
+def test_two_at_once_tell_what_each_of_them_removed(bench: Bench, kept: Kept) -> None:
+    old = [ran(bench, f"news-{number}", days_ago=150) for number in range(6)]
+    again = [ran(bench, f"news-{number}", days_ago=140) for number in range(6)]
+
+    with ThreadPoolExecutor(2) as both:
+        done = [running.result() for running in [both.submit(prune, kept, NOON) for _ in range(2)]]
+
+    removed = [one for each in done for one in each.executions]
+    assert sorted(removed) == sorted([*old, *again])
+    folders_removed = [folder.name for each in done for folder in each.folders]
+    assert len(folders_removed) == len(set(folders_removed))
+    assert sum(each.script_runs for each in done) == len(removed)
+
+
+def test_the_command_refuses_to_remove_nearly_everything(
+    bench: Bench, push_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [ran(bench, f"news-{number}", days_ago=300) for number in range(22)]
+    runner = CliRunner(env=environment(bench, push_url))
+
+    refused = runner.invoke(main, ["prune"])
+    too_few = runner.invoke(main, ["prune", "--yes-remove", "21"])
+    assert sorted(ids(bench)) == sorted(old)
+    done = runner.invoke(main, ["prune", "--yes-remove", "22"])
+
+    assert (refused.exit_code, too_few.exit_code, done.exit_code) == (1, 1, 0), done.output
+    assert "22 of 22 executions would go" in refused.output
+    assert "--yes-remove 22" in refused.output
+    assert ids(bench) == []
+
+
+def environment(bench: Bench, push_url: str) -> dict[str, str]:
+    return {
+        "PUSH_BLASTER_DATABASE_URL": push_url,
+        "PUSH_DATA_DIR": str(bench.folder),
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
+        "CADENCE_API_TOKEN": "token-of-the-tests",
+        "PUSH_KEEP_DAYS": "200",
+    }
