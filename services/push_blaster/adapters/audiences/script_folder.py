@@ -135,6 +135,6 @@ def _read_script(path: Path) -> Script:
         last_modified=datetime.fromtimestamp(path.stat().st_mtime, UTC),
         audiences=header.audiences,
         parameters=tuple(header.parameters),
-        arguments=frozenset(re.findall(r"--([A-Za-z][\w-]*)", source)),
+        arguments=frozenset(re.findall(r"--([^\W\d][\w-]*)", source)),
         faults=tuple(header.faults),
     )

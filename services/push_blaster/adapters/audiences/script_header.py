@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from chassis.names import read_variable_name
 from push_blaster.domain.audiences.script import Parameter, ParameterType, read_value
 
 #: How many lines of a script are searched for a header in comments.
@@ -24,9 +25,7 @@ _DOCSTRING: Final = re.compile(
 _FIELD: Final = re.compile(r"(description|category|runtime|audiences):\s*(.+)", re.IGNORECASE)
 _NAME: Final = r"[^\s,;:./()'\"]+"
 _AUDIENCE: Final = re.compile(rf"audience\s+({_NAME}):\s*(.*)", re.IGNORECASE)
-_PARAMETER: Final = re.compile(
-    r"parameter\s+([A-Za-z]\w*)\s*\(([^)]*)\)\s*:?\s*(.*)", re.IGNORECASE
-)
+_PARAMETER: Final = re.compile(r"parameter\s+([^\s()]+)\s*\(([^)]*)\)\s*:?\s*(.*)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -64,9 +63,9 @@ def _read_line(header: Header, line: str) -> None:
         header.fields.setdefault(found[1].lower(), found[2].strip())
     elif found := _AUDIENCE.match(line):
         header.audiences[found[1]] = found[2].strip() or found[1].replace("_", " ")
-    elif found := _PARAMETER.match(line):
+    elif (found := _PARAMETER.match(line)) and (name := read_variable_name(found[1])):
         try:
-            header.parameters.append(_read_parameter(found[1], found[2], found[3].strip()))
+            header.parameters.append(_read_parameter(name, found[2], found[3].strip()))
         except ValueError as error:
             header.faults.append(f"{line!r}: {error}")
 

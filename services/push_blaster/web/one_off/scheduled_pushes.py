@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC
-from typing import Any, Final
+from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from marshmallow import INCLUDE, fields, validate
+from marshmallow import INCLUDE, ValidationError, fields, validate
 
 from chassis.clock import utc_now
+from chassis.names import read_variable_name
 from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema
@@ -24,8 +25,10 @@ from push_blaster.use_cases.one_off.schedule_push import (
 from push_blaster.web.frame.instants import InstantField
 from push_blaster.web.frame.repeatable import repeatable
 
-#: What a parameter of a script may be called.
-NAME: Final = validate.Regexp(r"[A-Za-z][A-Za-z0-9_]*\Z", error="Use letters, digits and '_'.")
+
+def _is_name(value: str) -> None:
+    if read_variable_name(value) != value:
+        raise ValidationError("Use letters, digits and '_'.")
 
 
 class ScriptChoiceSchema(DocumentSchema):
@@ -35,13 +38,13 @@ class ScriptChoiceSchema(DocumentSchema):
         unknown = INCLUDE
 
     script_id = fields.String(required=True, validate=validate.Length(min=1))
-    parameters = fields.Dict(keys=fields.String(validate=NAME))
+    parameters = fields.Dict(keys=fields.String(validate=_is_name))
 
 
 class CriteriaSchema(DocumentSchema):
     """The audience of a scheduled push."""
 
-    filters = fields.Dict(keys=fields.String(validate=NAME))
+    filters = fields.Dict(keys=fields.String(validate=_is_name))
     data_packs = fields.Raw(allow_none=True)
     manual_user_ids = fields.List(fields.UUID())
     custom_script = fields.Nested(ScriptChoiceSchema)

@@ -107,3 +107,11 @@ def test_a_script_without_a_header_has_the_originals_defaults(tmp_path: Path) ->
     )
     assert script.parameters == ()
     assert "product_id" in script.arguments
+
+
+@pytest.mark.parametrize("name", ["город", "नाम", "stadt_größe", "_x"])
+def test_names_of_parameters_have_letters_of_any_script(name: str) -> None:
+    header = read_header(f"# parameter {name} (string, default Berlin): where\n")
+
+    ((found, default),) = [(p.name, p.default) for p in header.parameters]
+    assert (found, default, header.faults) == (name, "Berlin", [])

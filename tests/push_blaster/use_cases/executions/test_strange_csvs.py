@@ -148,3 +148,20 @@ def test_a_nul_that_a_script_prints_is_only_a_strange_character_in_the_log(bench
 
     assert execution.phase is Phase.COMPLETED
     assert "a\N{REPLACEMENT CHARACTER}b" in bench.log(execution.id)
+
+
+def test_a_parameter_has_letters_of_any_script_up_to_the_script(bench: Bench) -> None:
+    bench.write_script(
+        "# parameter first (integer)\n# parameter users (integer)\n"
+        "# parameter город (string, required)\n"
+        "import os\n"
+        "with open(os.path.join(os.environ['OUTPUT_PATH'], 'a.csv'), 'w') as file:\n"
+        f"    print('user_id,device_token,city', '{ALICE},a,' + os.environ['PARAM_ГОРОД'],"
+        " sep='\\n', file=file)\n"
+    )
+    pushes = [{"title": "[[var:city]]"}]
+
+    execution = bench.run(bench.start(parameters={"город": "Köln"}, pushes=pushes))
+
+    assert execution.phase is Phase.COMPLETED, execution.reason
+    assert titles(bench) == {str(ALICE): "Köln"}
