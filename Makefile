@@ -50,7 +50,6 @@ install: .venv/installed ## Make .venv and install from requirements-dev.lock
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-quick: J := 2
 quick: install ## Run the tests that need no real services and no browser (below 90 s)
 	@$(BIN)/pytest -q -n $(J) -m "not (processes or nginx or systemd or slow)" $(T)
 

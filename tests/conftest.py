@@ -1,5 +1,6 @@
 """One PostgreSQL for each test process, and the cadence service over it, for every test folder."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +19,8 @@ from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
-from tests.databases import FAST, empty_tables
-from tests.markers import find_markers, find_rank
+from tests.databases import FAST, copy_database, empty_tables
+from tests.markers import find_markers, find_rank, leaves_out
 from tests.scheduling import GroupScheduling
 from tests.serving import serving
 
@@ -39,6 +40,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name in find_markers(path):
             item.add_marker(name)
     items.sort(key=lambda item: find_rank(paths[item], {m.name for m in item.iter_markers()}))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file of which `-m` takes no test: some of them import much."""
+    path = collection_path.relative_to(config.rootpath).as_posix()
+    folder = path + "/" if collection_path.is_dir() else path
+    return True if leaves_out(config.option.markexpr, folder) else None
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through all tests and modules again and again."""
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
@@ -67,10 +80,18 @@ def postgres(open_folder: Path) -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-def cadence_app(postgres: EmbeddedPostgres) -> Flask:
-    url = postgres.create_database("cadence_tests")
-    database = BulkDatabase(url, max_connections=1)
+def cadence_template(postgres: EmbeddedPostgres) -> str:
+    """A migrated database of the cadence service, to be copied; nothing is connected to it."""
+    database = BulkDatabase(postgres.create_database("cadence_template"), max_connections=1)
     migrate(database, MIGRATIONS)
+    database.close()
+    return "cadence_template"
+
+
+@pytest.fixture(scope="session")
+def cadence_app(postgres: EmbeddedPostgres, cadence_template: str) -> Flask:
+    url = copy_database(postgres, cadence_template, "cadence_tests")
+    database = BulkDatabase(url, max_connections=1)
     make_partitions(database, utc_now())
     database.close()
     return create_app(cadence_settings(url))
@@ -102,8 +123,14 @@ def cadence(cadence_app: Flask, cadence_database: BulkDatabase) -> FlaskClient:
     return client
 
 
-@pytest.fixture
-def cadence_service(cadence_app: Flask, cadence_database: BulkDatabase) -> Iterator[str]:
-    """The cadence service behind a real socket: its URL."""
+@pytest.fixture(scope="session")
+def cadence_url(cadence_app: Flask) -> Iterator[str]:
+    """The cadence service of all tests behind a real socket: its URL."""
     with serving(cadence_app) as url:
         yield url
+
+
+@pytest.fixture
+def cadence_service(cadence_url: str, cadence_database: BulkDatabase) -> str:
+    """The URL of the cadence service, whose database is emptied after the test."""
+    return cadence_url

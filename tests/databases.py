@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
+import psycopg
+
 from chassis.postgres import BulkDatabase, Database
+from local_stack.embedded_postgres import EmbeddedPostgres
 
 #: Tests may lose their data in a power cut.
 FAST = {
@@ -18,3 +21,10 @@ def empty_tables(database: Database | BulkDatabase, tables: Iterable[str]) -> No
     with database.transaction() as connection, connection.cursor() as cursor:
         for table in tables:
             cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+
+
+def copy_database(postgres: EmbeddedPostgres, template: str, name: str) -> str:
+    """Create the database `name` as a copy, which is quicker than to migrate; return its URL."""
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return postgres.url(name)

@@ -6,11 +6,15 @@
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from _pytest.mark.expression import Expression  # pytest has no public name for it
+
 #: Where tests lie, as the beginning of their path, and what all of them need.
 NEEDS: Final = {
     "tests/browser/": ("processes", "browser"),
+    "tests/cadence_service/test_caps_are_exact.py": ("slow",),
     "tests/cadence_service/test_everything_at_once.py": ("slow",),
     "tests/cadence_service/test_imports.py": ("processes",),
+    "tests/cadence_service/test_many_links.py": ("slow",),
     "tests/cadence_service/test_model.py": ("slow",),
     "tests/cadence_service/test_schema_changes.py": ("slow",),
     "tests/deploy/test_nightly.py": ("processes",),
@@ -21,6 +25,7 @@ NEEDS: Final = {
     "tests/journeys/test_replicas.py": ("nginx",),
     "tests/local_stack/": ("processes",),
     "tests/push_blaster/clock/": ("slow",),
+    "tests/push_blaster/use_cases/delivery/test_upgrade.py": ("slow",),
     "tests/red_team/": ("processes",),
     "tests/regressions/test_real_processes.py": ("processes",),
     "tests/torture/test_torture.py": ("processes",),
@@ -39,6 +44,18 @@ def find_markers(path: str) -> Iterator[str]:
     for beginning, names in NEEDS.items():
         if path.startswith(beginning):
             yield from names
+
+
+def leaves_out(expression: str, path: str) -> bool:
+    """Return whether `-m expression` takes no test below `path`, whatever their own markers are."""
+    if not expression:
+        return False
+    given, chosen = set(find_markers(path)), Expression.compile(expression)
+
+    def takes(*, with_others: bool) -> bool:
+        return chosen.evaluate(lambda name, /, **_: name in given or with_others)
+
+    return not takes(with_others=False) and not takes(with_others=True)
 
 
 def find_group(path: str) -> str | None:

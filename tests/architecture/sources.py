@@ -1,5 +1,7 @@
 """The modules under services/ and shared/, for checks of their structure; migrations are apart."""
 
+import ast
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +12,12 @@ SOURCES: Final = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if "migrations" not in path.parts
 )
+
+
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Return every node of the syntax tree of a module, which is read once."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
 
 
 def place_of(path: Path) -> str:

@@ -4,10 +4,11 @@ import ast
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.architecture.sources import ROOT, SOURCES, place_of
+from tests.architecture.sources import ROOT, SOURCES, nodes_of, place_of
 
 MAX_MODULES: Final = 20
 MAX_LINES: Final = 60
@@ -40,11 +41,12 @@ class Function:
         return any(annotation in ast.unparse(part) for part in (*found, self.node.returns) if part)
 
 
+@cache
 def _functions() -> list[Function]:
     return [
         Function(place_of(path), node)
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
 

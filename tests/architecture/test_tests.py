@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from tests.markers import find_markers
+import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.architecture.sources import ROOT, nodes_of
+from tests.markers import find_markers, leaves_out
 
 #: What starts processes besides the one PostgreSQL of the tests, or looks for a program.
 STARTERS: Final = {
@@ -25,17 +26,17 @@ def test_nobody_imports_from_a_module_of_tests_or_a_conftest() -> None:
     imports = {
         (str(path.relative_to(ROOT)), name)
         for path in sorted((ROOT / "tests").rglob("*.py"))
-        for name in _imported(ast.parse(path.read_text()))
+        for name in _imported(path)
     }
 
     assert len(imports) > 1_000
     assert {(path, name) for path, name in imports if _holds_tests(name)} == set()
 
 
-def _imported(tree: ast.Module) -> set[str]:
+def _imported(path: Path) -> set[str]:
     """Return the full names that a module imports, `from` and its module joined."""
-    whole = [n for n in ast.walk(tree) if isinstance(n, ast.Import)]
-    parts = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    whole = [node for node in nodes_of(path) if isinstance(node, ast.Import)]
+    parts = [node for node in nodes_of(path) if isinstance(node, ast.ImportFrom)]
     return {
         *(alias.name for node in whole for alias in node.names),
         *(f"{node.module}.{alias.name}" for node in parts for alias in node.names),
@@ -51,7 +52,7 @@ def _holds_tests(name: str) -> bool:
 
 def test_what_starts_processes_is_marked() -> None:
     files = sorted((ROOT / "tests").rglob("test_*.py"))
-    starting = [path for path in files if STARTERS & _imported(ast.parse(path.read_text()))]
+    starting = [path for path in files if STARTERS & _imported(path)]
 
     assert len(starting) > 15
     assert [str(path.relative_to(ROOT)) for path in starting if not _is_marked(path)] == []
@@ -60,3 +61,25 @@ def test_what_starts_processes_is_marked() -> None:
 def _is_marked(path: Path) -> bool:
     own = re.search(r"@pytest\.mark\.(processes|nginx|systemd)\b", path.read_text())
     return bool(own or list(find_markers(path.relative_to(ROOT).as_posix())))
+
+
+QUICK: Final = "not (processes or nginx or systemd or slow)"
+
+
+@pytest.mark.parametrize(
+    ("expression", "path", "is_left_out"),
+    [
+        (QUICK, "tests/fuzz/", True),
+        (QUICK, "tests/browser/pages.py", True),
+        (QUICK, "tests/cadence_service/", False),
+        (QUICK, "tests/cadence_service/test_model.py", True),
+        (QUICK, "tests/deploy/test_deploy.py", False),
+        ("systemd", "tests/deploy/test_deploy.py", False),
+        ("slow and not nginx", "tests/day/test_day.py", True),
+        ("", "tests/fuzz/", False),
+    ],
+)
+def test_files_are_not_imported_if_no_marker_can_choose_their_tests(
+    expression: str, path: str, is_left_out: bool
+) -> None:
+    assert leaves_out(expression, path) is is_left_out

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.architecture.sources import SOURCES, place_of
+from tests.architecture.sources import SOURCES, nodes_of, place_of
 
 PRIVATE_WORDS: Final = Path(__file__).with_name("private_words.txt")
 #: Names that several classes had; each now says what it is of.
@@ -24,10 +24,7 @@ def test_no_name_is_private_english() -> None:
 
 def test_a_general_name_belongs_to_one_class_at_most() -> None:
     classes = Counter(
-        node.name
-        for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ClassDef)
+        node.name for path in SOURCES for node in nodes_of(path) if isinstance(node, ast.ClassDef)
     )
 
     assert {name: classes[name] for name in ONE_EACH if classes[name] > 1} == {}
@@ -42,9 +39,7 @@ def _read_private_words() -> Iterator[str]:
 
 def names_in(path: Path) -> set[str]:
     """Return every name that a module gives or uses, its own and its folder's included."""
-    return {path.stem, path.parent.name}.union(
-        *(_names_of(node) for node in ast.walk(ast.parse(path.read_text())))
-    )
+    return {path.stem, path.parent.name}.union(*(_names_of(node) for node in nodes_of(path)))
 
 
 def _names_of(node: ast.AST) -> set[str]:

@@ -75,6 +75,16 @@ def shared_app(push_url: str, push_pool: Database, data_link: Path) -> Flask:
     return create_app(settings, replace(connect_adapters(settings), database=push_pool))
 
 
+@pytest.fixture(scope="session")
+def app_beside_cadence(
+    push_url: str, push_pool: Database, data_link: Path, cadence_url: str
+) -> Flask:
+    """An app like `shared_app`, which reaches a cadence service."""
+    settings = settings_for(push_url, data_link)
+    reached = replace(settings, cadence_url=cadence_url, cadence_token=CADENCE_TOKEN)
+    return create_app(reached, replace(connect_adapters(reached), database=push_pool))
+
+
 @pytest.fixture
 def app(
     shared_app: Flask, data_link: Path, push_url: str, database: Database, tmp_path: Path

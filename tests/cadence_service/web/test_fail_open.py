@@ -13,14 +13,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from cadence_service.app import create_app
-from cadence_service.cli import MIGRATIONS
 from cadence_service.settings import CadenceSettings
-from chassis.migrations import migrate
-from chassis.postgres import BulkDatabase
 from chassis.settings import SettingsError
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.cadence_service.replicas import spread_users
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
+from tests.databases import copy_database
 from tests.people import ALICE, BOB
 
 ASKED = {"userIds": [str(ALICE), "nobody", str(BOB)], "layerId": 3}
@@ -29,14 +27,10 @@ SECONDS = 2.5  # two of its own, and a noisy machine's
 
 
 @pytest.fixture
-def own_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+def own_url(postgres: EmbeddedPostgres, cadence_template: str) -> Iterator[str]:
     """A database of its own, that may be spoilt."""
     name = f"cadence_open_{time.monotonic_ns()}"
-    url = postgres.create_database(name)
-    database = BulkDatabase(url, max_connections=1)
-    migrate(database, MIGRATIONS)
-    database.close()
-    yield url
+    yield copy_database(postgres, cadence_template, name)
     connection = psycopg2.connect(postgres.url("postgres"))
     connection.autocommit = True
     with connection.cursor() as cursor:

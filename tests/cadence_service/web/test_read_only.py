@@ -10,11 +10,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from cadence_service.app import create_app
-from cadence_service.cli import MIGRATIONS
-from chassis.migrations import migrate
-from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
+from tests.databases import copy_database
 from tests.people import ALICE
 
 NAME = f"cadence_standby_{time.monotonic_ns()}"
@@ -31,11 +29,8 @@ HISTORY = f"user_id,layer_id,push_title,sent_at\n{ALICE},3,T,2026-01-01T00:00:00
 
 
 @pytest.fixture
-def client(postgres: EmbeddedPostgres) -> Iterator[FlaskClient]:
-    url = postgres.create_database(NAME)
-    database = BulkDatabase(url, max_connections=1)
-    migrate(database, MIGRATIONS)
-    database.close()
+def client(postgres: EmbeddedPostgres, cadence_template: str) -> Iterator[FlaskClient]:
+    url = copy_database(postgres, cadence_template, NAME)
     client = create_app(cadence_settings(url)).test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {CADENCE_TOKEN}"
     reservation = {"key": "k", "ttlSeconds": 600}

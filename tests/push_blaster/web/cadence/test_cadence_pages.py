@@ -1,35 +1,26 @@
 """The pages about cadence, over the real cadence service."""
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 
 from chassis.clock import utc_now
-from chassis.postgres import BulkDatabase, Database
-from push_blaster.app import create_app
+from chassis.postgres import BulkDatabase
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.page_reader import form_values
 from tests.people import ALICE, BOB
-from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.page_support import Visitor
 
 
 @pytest.fixture
 def admin(
-    push_url: str,
-    database: Database,
-    cadence_service: str,
-    cadence_database: BulkDatabase,
-    tmp_path: Path,
+    app: Flask, app_beside_cadence: Flask, cadence_service: str, cadence_database: BulkDatabase
 ) -> Visitor:
-    settings = settings_for(push_url, tmp_path)
-    beside = replace(settings, cadence_url=cadence_service, cadence_token=CADENCE_TOKEN)
     for hours in (1, 80):
         sent_at = (utc_now() - timedelta(hours=hours)).isoformat()
         requests.post(
@@ -45,7 +36,7 @@ def admin(
             headers={"Authorization": f"Bearer {CADENCE_TOKEN}"},
             timeout=10,
         ).raise_for_status()
-    return Visitor(create_app(beside), "admin")
+    return Visitor(app_beside_cadence, "admin")
 
 
 def rules_form(page: str, **changes: str | None) -> dict[str, Any]:

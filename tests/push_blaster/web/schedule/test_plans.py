@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from flask import Flask
 from flask.testing import FlaskClient
 
-from push_blaster.app import create_app
 from push_blaster.cli import main
 from tests.builders import a_document
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE as ALICE_ID
-from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.recipes import RECIPES, create
 
 THURSDAYS = {
@@ -29,12 +28,9 @@ PUSH = {"title": "T", "body": "B", "layerId": 3}
 
 
 @pytest.fixture
-def planner(push_url: str, database: object, tmp_path: Path, cadence_service: str) -> FlaskClient:
+def planner(app: Flask, app_beside_cadence: Flask, cadence_service: str) -> FlaskClient:
     """The web beside a real cadence service."""
-    settings = settings_for(push_url, tmp_path)
-    changed = {"cadence_url": cadence_service, "cadence_token": CADENCE_TOKEN}
-    values = {name: getattr(settings, name) for name in settings.__slots__} | changed
-    client = create_app(type(settings)(**values)).test_client()
+    client = app_beside_cadence.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = "Bearer viewer"
     return client
 
