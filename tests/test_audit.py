@@ -1,4 +1,4 @@
-"""The audit of dependencies: what is known is told, and what is not is not passed over."""
+"""The audit of dependencies: it names known vulnerabilities, and packages without information."""
 
 from tests.audit import LOCK, Judged, Pinned, read_lock, summarise
 

@@ -1,6 +1,6 @@
 """Load: many callers at once, each asking again as soon as it is answered, as wrk does it.
 
-The real processes run, over data of a usual size; what is told is requests a second, how long the
+The real processes run, over data of a usual size; the result is requests a second, how long the
 median and the slowest hundredth took, and how many were not answered with success.
 """
 
@@ -21,7 +21,7 @@ AUTOMATIONS: Final = 100
 EXECUTIONS: Final = 30
 USERS: Final = 1_000
 CADENCE_TOKEN: Final = "journey-cadence-token"
-#: What wrk is told in its own language.
+#: The instructions for wrk, in its own language.
 SCRIPT: Final = """
 wrk.method, wrk.body = {method}, {body}
 wrk.headers["Authorization"] = "Bearer {token}"
@@ -31,7 +31,7 @@ wrk.headers["Content-Type"] = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked for, again and again."""
+    """The requests that are repeated."""
 
     name: str
     url: str

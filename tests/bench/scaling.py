@@ -1,7 +1,7 @@
 """What more replicas and engines bring, and what a kill of each costs, under load.
 
 Cadence replicas stand behind nginx, by deploy/nginx/cadence.conf. On one machine they share its
-processors with their callers: what is shown is that a kill is not noticed, and how soon it is over.
+processors with their callers: the result shows whether callers notice a kill, and for how long.
 """
 
 import random

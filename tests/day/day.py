@@ -48,7 +48,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """What was done and heard, and what came of it."""
+    """The actions and the alerts of the day, and the results."""
 
     began_at: datetime
     ended_at: datetime
@@ -118,7 +118,7 @@ def _let_pass(world: World, seconds: float) -> None:
 
 
 def _read_messages(webhook: PostReceiver) -> list[Message]:
-    """Return what the webhook was told, each thing once: it may be told again after a crash."""
+    """Return each message to the webhook once: after a crash a message may be sent again."""
     told: dict[str, dict[str, Any]] = {}
     for request in webhook.received:
         body = orjson.loads(request.body)

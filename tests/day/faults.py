@@ -1,4 +1,4 @@
-"""What is done to the system, one thing a minute in turns, and what it may and must be heard of."""
+"""The faults of the day, one a minute in turns, with the alerts that may and must follow."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -73,7 +73,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: What goes unchecked is told of; with `failPolicy: closed` the execution fails instead.
+#: An unchecked send raises an alert; with `failPolicy: closed` the execution fails instead.
 UNCHECKED: Final = _names("SentUnchecked fail_open failure ExecutionsFail CapChecksSlow skipped")
 FAILED: Final = _names("ExecutionsFail failure")
 #: What goes out late may still go out when the next slot comes; and a test waits for nobody.
@@ -110,5 +110,5 @@ EFFECTS: Final = {
     Kind.STOP_EVERYTHING: Effect(10, _names("cancelled")),
     Kind.CLOSING: Effect(explains=_names("cancelled")),
 }
-#: What is injected, in this order, again and again.
+#: The faults that are injected, in this order, again and again.
 IN_TURN: Final = tuple(kind for kind in Kind if kind is not Kind.CLOSING)

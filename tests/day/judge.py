@@ -72,7 +72,7 @@ def explain(
 
 
 def find_unheard(day: Day) -> Iterator[str]:
-    """Yield faults that nobody was told of, and should have been."""
+    """Yield faults that should have raised an alert and did not."""
     heard = [(alarm.name, alarm.at) for alarm in day.alarms]
     heard += [(message.event, message.at) for message in day.messages]
     for fault in day.struck:

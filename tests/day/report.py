@@ -1,4 +1,4 @@
-"""The verdict in words: what was done, what was heard of it, what came of it."""
+"""The verdict in words: actions, alerts, and results."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence

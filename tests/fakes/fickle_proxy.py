@@ -1,4 +1,4 @@
-"""A proxy before a neighbour that can be told to misbehave, and to be well again."""
+"""A proxy in front of a service; a test can switch its faults on and off."""
 
 import time
 from collections.abc import Iterator

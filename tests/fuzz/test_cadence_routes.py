@@ -1,4 +1,4 @@
-"""Every route of the cadence service, with what nobody thought of."""
+"""Every route of the cadence service with generated requests."""
 
 import pytest
 from flask import Flask

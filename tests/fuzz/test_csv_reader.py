@@ -72,7 +72,7 @@ def _compare(content: bytes) -> None:
 
 
 def _read_independently(content: bytes) -> list[list[str] | str]:
-    """Return the header and the rows by the rules as they are told, in the simplest way."""
+    """Return the header and the rows by the rules of the documents, in the simplest way."""
     text = _decode(content)
     first = re.sub(r"\A\s*[\r\n]", "", text)
     delimiter = max(",;\t", key=lambda mark: _count_outside_quotes(first, mark))

@@ -1,4 +1,4 @@
-"""Every route of push_blaster, with what nobody thought of, over what is there and what is not."""
+"""Every route of push_blaster with generated requests, about existing and missing things."""
 
 from collections.abc import Iterator
 from dataclasses import replace

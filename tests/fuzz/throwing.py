@@ -95,7 +95,7 @@ def _name_known(operation: Any, case: Any, known: Mapping[str, str]) -> None:
 
 
 def _check_told(operation: Any, response: Any) -> None:
-    """What is no refusal is told of by its own status; a refusal is a problem that says why."""
+    """Check the answer: a success has its own status, a refusal is a problem with its reason."""
     told = operation.definition.raw["responses"]
     if not 400 <= response.status_code < 500:
         assert str(response.status_code) in told, (operation.label, response.status_code)

@@ -72,7 +72,7 @@ def find_lost(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 
 def _find_forgotten(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """Yield users of whom the ledger does not say what became of their message."""
+    """Yield users whose message has no outcome in the ledger."""
     known: dict[tuple[str, int], set[int]] = defaultdict(set)
     for row in evidence.ledger:
         where = row.address

@@ -38,7 +38,7 @@ class Lane:
 
 @dataclass
 class Crowd:
-    """Acts on the world over HTTP, in threads of its own, and writes down what was answered."""
+    """Acts on the world over HTTP, in threads of its own, and records the answers."""
 
     world: World
     seed: int

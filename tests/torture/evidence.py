@@ -1,4 +1,4 @@
-"""What is judged: rows of both databases, the provider's own log, the torture's journal."""
+"""The evidence to judge: rows of both databases, the provider's log, the torture's journal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What was asked of the system and answered, and which slots it therefore owes."""
+"""The requests and the answers of the system, and the slots that the system must run."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator

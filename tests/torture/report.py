@@ -20,7 +20,7 @@ NO_STRIKE: Final = "the provider alone"
 
 
 def report(told: Told, findings: Sequence[Finding]) -> str:
-    """Return the summary: what was done, what came of it, what must be zero, and the findings."""
+    """Return the summary: actions, results, counts that must be zero, and the findings."""
     return "\n".join(
         [
             *_what_was_done(told),

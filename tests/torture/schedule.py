@@ -1,4 +1,4 @@
-"""What is done to the system, and what runs in it: pure functions of a seed."""
+"""The faults and the automations of the torture: pure functions of a seed."""
 
 import random
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What was done, in how long, and the evidence of what came of it."""
+    """The actions, their duration, and the evidence of their results."""
 
     seed: int
     blows: Counter[Blow]

@@ -1,4 +1,4 @@
-"""The document: original files with all their oddities, defaults, and what is refused."""
+"""The document: original files with all their oddities, defaults, and refusals."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from time import monotonic

@@ -1,4 +1,4 @@
-"""How long messages are: what is taken for short without a look is short."""
+"""The size of messages: a message that counts as short without encoding is short."""
 
 import random
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The journal of outcomes: what is read back, and what a cut or broken file costs."""
+"""The journal of outcomes: reading it back, and the effect of a cut or broken file."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is written down of a change: enough to see what it was, and no secret."""
+"""The audit log's record of a change: enough to understand the change, and no secret."""
 
 import json
 

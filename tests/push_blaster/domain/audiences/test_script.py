@@ -1,4 +1,4 @@
-"""Parameters of audience scripts: what fits them, and what is said of what does not."""
+"""Parameters of audience scripts: values that fit, and the messages for other values."""
 
 from typing import Any
 

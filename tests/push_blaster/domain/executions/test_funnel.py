@@ -1,4 +1,4 @@
-"""The funnel: which state of the ledger is counted where, and what is stored of it."""
+"""The funnel: the count of each state of the ledger, and the stored form."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Findings about an automation by itself: lateness, skipped slots, what is missing, an end."""
+"""Findings about an automation by itself: lateness, skipped slots, gaps, an end."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Several devices of a user: who is reached, what is told, which devices are marked as dead."""
+"""Several devices of a user: which are reached, which outcome counts, which are marked as dead."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -85,7 +85,7 @@ def test_what_an_older_version_still_writes_after_the_migration_is_sent_by_the_n
 def _assert_ends_well(bench: Bench, database: Database, execution_id: str) -> None:
     """Let this version's engine go on over `database`: everybody gets each push, and gets it once.
 
-    What was in doubt may come twice.
+    Messages in doubt may come twice.
     """
     bench.change(database=database)
     bench.database = database

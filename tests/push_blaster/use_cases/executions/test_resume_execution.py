@@ -1,4 +1,4 @@
-"""A stopped live send is resumed only when somebody asks, and skips whoever was sent to."""
+"""A stopped live send is resumed only on request, and skips users who got the message."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Scheduled pushes go out by the ordinary timeline; what is told of them is what happened."""
+"""Scheduled pushes go out by the ordinary timeline, and their state is what really happened."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Retention: what is past keeping goes, and never what an execution may still need."""
+"""Retention: old records are removed, but never a record that an execution may still need."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""People are told what became of an execution: each event once, and until it was taken."""
+"""Notices about executions: each event once, and repeated until the webhook has taken it."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Tokens with names: made, told once, rotated without a gap, and gone at once."""
+"""Tokens with names: created, shown once, rotated without a gap, and revoked at once."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Previews: what real users would get, of what is saved and of drafts."""
+"""Previews: the messages that real users would get, of saved automations and of drafts."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""A CSV is split into parts; filters are told what to use instead."""
+"""A CSV is split into parts; a request with filters is answered with the alternatives."""
 
 import csv
 from io import BytesIO, StringIO

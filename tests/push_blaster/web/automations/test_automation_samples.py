@@ -1,4 +1,4 @@
-"""What messages look like: real rows, what is missing in them, variants, and what phones cut."""
+"""Sample messages: real rows, missing values, variants, and texts that phones cut."""
 
 from push_blaster.domain.automations.experiment import Variant
 from push_blaster.web.automations.automation_samples import fill_sample

@@ -1,4 +1,4 @@
-"""Routes about executions, without an engine: what is started waits."""
+"""Routes about executions, without an engine: a started execution waits."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The pages about executions, and the dashboard, without an engine: what is started waits."""
+"""The pages about executions, and the dashboard, without an engine: a started execution waits."""
 
 import re
 from pathlib import Path

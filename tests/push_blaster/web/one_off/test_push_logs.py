@@ -1,4 +1,4 @@
-"""The log of sends: all of them, newest first, each with what is true of it."""
+"""The log of sends: every send, newest first, with its true counts."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page on which one push is tried out, and then sent to whom it would reach."""
+"""The pages that try one push out, and then send it to the users of the dry run."""
 
 from io import BytesIO
 from typing import Any

@@ -1,4 +1,4 @@
-"""What Prometheus is told: figures from the database, right whichever process answers."""
+"""Metrics for Prometheus: figures from the database, the same from every process."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Routes about sequences, without an engine: what is started waits."""
+"""Routes about sequences, without an engine: a started execution waits."""
 
 from typing import Any
 

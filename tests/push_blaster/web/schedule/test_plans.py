@@ -1,4 +1,4 @@
-"""Plans by API and by command: of what is saved, of drafts, of files kept in git."""
+"""Plans by API and by command: of saved automations, of drafts, of files in git."""
 
 import json
 from pathlib import Path
