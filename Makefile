@@ -77,8 +77,8 @@ format: install ## Format Python, templates, CSS and JavaScript, and mend what r
 	@$(call where_node,$(PRETTIER) --log-level warn --write $(STATIC))
 
 coverage: install ## Run every test, and list the modules of which less than 90 % ran
-	@$(BIN)/pytest -q -n $(J) --cov --cov-report= $(T)
-	@$(BIN)/coverage report | awk 'NR < 3 || /^TOTAL/ || $$NF + 0 < 90'
+	@$(BIN)/pytest -q -n $(J) --cov --cov-report= $(T); failed=$$?; \
+	  $(BIN)/coverage report | awk 'NR < 3 || /^TOTAL/ || $$NF + 0 < 90'; exit $$failed
 
 lock: install ## Write both lock files anew from pyproject.toml
 	@$(LOCK) --output-file requirements.lock pyproject.toml

@@ -60,8 +60,8 @@ def test_an_instant_may_have_an_offset_that_postgresql_does_not_know(cadence: Fl
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (f'{BOB},3,"Seeds,{NOON.isoformat()}', 'has a quote (") that is not closed'),
-        (f'{BOB},3,"Seeds"x,{NOON.isoformat()}', "text after the closing quote"),
+        (f'{BOB},3,"Seeds,2026-11-24T12:00:00Z', 'has a quote (") that is not closed'),
+        (f'{BOB},3,"Seeds"x,2026-11-24T12:00:00Z', "text after the closing quote"),
         (f"{BOB},3,a\0b,2026-11-24", "NUL"),
     ],
 )
