@@ -1,4 +1,4 @@
-"""What commands share: the audit log of their changes."""
+"""Shared parts of the commands: the audit log of their changes."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager

@@ -228,7 +228,7 @@ class _Engine:
         self._heartbeat.note_tick()
 
     def _find_due(self) -> _Due | None:
-        """Return what is due; None while the clocks part, because then nobody knows."""
+        """Return the due work; None while the clocks disagree, because then it is unknown."""
         if time.monotonic() - self._beaten_at >= BEAT_S:
             self._beat()
         if CLOCK.holds:

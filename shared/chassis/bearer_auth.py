@@ -129,7 +129,7 @@ def _check_role(app: Flask, endpoint: str, caller: Caller) -> None:
 
 
 def _greet(app: Flask, find: Callable[[], Caller | None]) -> None:
-    """Remember who calls a view that says more to callers; whoever is unknown is a stranger."""
+    """Remember the caller of a view that tells callers more; without a token, it is a stranger."""
     view = app.view_functions.get(request.endpoint or "")
     if not hasattr(view, "tells_callers_more"):
         return

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-#: By so much the database and monotonic time may part between two comparisons.
+#: The largest difference between database and monotonic time from one comparison to the next.
 DRIFT: Final = timedelta(seconds=2)
-#: After more than that both must agree for so long before anybody relies on the clock again.
+#: After a larger difference, both must agree for this time before the clock is trusted again.
 AGREED_FOR: Final = timedelta(seconds=60)
-#: A slower answer says less than the time that was counted on from the answer before.
+#: A slower answer is less exact than the time that is counted on from the answer before it.
 PROMPT: Final = timedelta(milliseconds=100)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -30,7 +30,7 @@ def machine_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a process knows of its clocks.
+    """The knowledge of a process about its clocks.
 
     Shape: the machine's clock is `ahead` of the database's (behind, if negative), give or take
     `uncertainty`; `jump` is by how much the database's time and monotonic time have parted, for as

@@ -19,7 +19,7 @@ from chassis.names import column_key, trim_id
 MAX_ROW: Final = 1024 * 1024
 MAX_COLUMNS: Final = 1_000
 BLOCK: Final = 256 * 1024
-#: In so many rows a sample of a text in a guessed encoding is searched for.
+#: The number of rows in which a sample of a text in a guessed encoding is searched for.
 SAMPLED: Final = 100_000
 _DELIMITERS: Final = ",;\t"
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -15,7 +15,7 @@ ANSWER_S: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What parts answered, and why others did not, by their names."""
+    """The answers of the parts, and the reasons of those without an answer, by name."""
 
     values: Mapping[str, Any]
     faults: Mapping[str, str]

@@ -67,7 +67,7 @@ OutcomesField = partial(fields.Dict, keys=fields.String(), values=fields.Nested(
 
 @dataclass(slots=True, kw_only=True)
 class SimulationAnswer:
-    """What other rules would have done with recorded history, added up in three ways."""
+    """The effect of other rules on recorded history, added up in three ways."""
 
     start: datetime = about(data_key="from")
     end: datetime = about(data_key="until")

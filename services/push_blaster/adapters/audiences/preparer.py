@@ -54,7 +54,7 @@ class Preparer:
     def __init__(
         self, folder: Path, memory_mb: int, should_stop: Callable[[], bool], on_progress: OnProgress
     ) -> None:
-        """Take the folder of the work, the memory for it, and who is asked and told meanwhile.
+        """Take the folder and the memory of the work, and the functions that it calls meanwhile.
 
         Shape: the environment of the process has `folder` as OUTPUT_PATH, like that of a script.
         """

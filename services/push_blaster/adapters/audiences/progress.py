@@ -1,4 +1,4 @@
-"""How far the work on an audience is, told while it goes on."""
+"""The progress of the work on an audience, reported while it runs."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar

@@ -22,7 +22,7 @@ RUNNING: Final = "running"
 #: How deep a script may nest folders.
 MAX_DEPTH: Final = 16
 _PIECE: Final = 1024 * 1024
-#: How many names of a folder are in memory at once, and how often that many are removed.
+#: The number of names of a folder that are in memory at once, and the largest number of rounds.
 _NAMES: Final = 1_000
 _ROUNDS: Final = 10_000
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW

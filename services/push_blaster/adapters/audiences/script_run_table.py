@@ -112,7 +112,7 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
 def reap_runs(
     connection: Connection, living: Collection[str], silent_since: datetime, now: datetime
 ) -> None:
-    """End runs without a sign of life whose engine is none of the `living`."""
+    """End runs without a sign of life whose engine is not among the `living`."""
     sql = """
         UPDATE script_runs
            SET state = 'failed', error = 'The engine that ran it is gone.', ended_at = %(now)s

@@ -64,7 +64,7 @@ def has_reported(connection: Connection, page: LedgerPage) -> bool:
 
 
 def count_verdict(connection: Connection, page: LedgerPage, batches_before: int) -> Verdict:
-    """Return the verdict of the page, together with so many batches before it."""
+    """Return the verdict of the page together with the given number of batches before it."""
     sql = """
         SELECT count(*) FILTER (WHERE is_dead),
                count(*) FILTER (WHERE is_dead OR state IN ('sent', 'failed', 'dry_run'))

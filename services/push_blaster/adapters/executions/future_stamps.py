@@ -20,7 +20,7 @@ _DUE: Final = """
                      OR NOT EXISTS (SELECT FROM execution_pushes p
                                      WHERE p.execution_id = e.id AND p.ended_at IS NULL))))
 """
-#: What was dispatched in what is now the future is dispatched again.
+#: Work whose dispatch lies in the future now (the clock was set back) is dispatched again.
 _DISPATCHED: Final = (
     "UPDATE executions SET handed_out_at = NULL WHERE handed_out_at > %(ahead)s AND"
     " due_at IS NOT NULL",

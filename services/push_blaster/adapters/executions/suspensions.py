@@ -14,7 +14,7 @@ from chassis.rows import execute, fetch_all
 from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.domain.executions.phase import Phase
 
-#: A suspension whose slot is so long past is deleted; no grace period is longer.
+#: A suspension is deleted this long after its slot; no grace period is longer.
 OVER: Final = timedelta(days=7)
 
 
@@ -37,7 +37,7 @@ def delete_suspensions(
     execution_ids: Sequence[str] | None = None,
     automation_id: str | None = None,
 ) -> None:
-    """Let executions stay cancelled: these, those of an automation, or all of them."""
+    """Keep executions cancelled: the given ones, those of an automation, or all of them."""
     sql = """
         DELETE FROM suspensions s
          WHERE (%(ids)s::text[] IS NULL OR s.execution_id = ANY(%(ids)s::text[]))

@@ -1,4 +1,4 @@
-"""The table `execution_stops`: executions that must do nothing more, whoever holds their rows.
+"""The table `execution_stops`: executions that must stop, even if others have locked their rows.
 
 A stop is a row here, for which no other transaction makes it wait. Once it is committed, no step
 begins and nothing is claimed. The row of the execution follows as soon as it is free; then the row

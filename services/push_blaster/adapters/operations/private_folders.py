@@ -1,4 +1,4 @@
-"""Which folders of the data folder other users of the machine may look into: none of ours."""
+"""Keeps other users of the machine out of all our folders in the data folder."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -54,7 +54,7 @@ def save_mark(connection: Connection, automation_id: str, mark: ScheduleMark) ->
 
 
 def begin_generation(connection: Connection, automation_id: str) -> None:
-    """Let whoever is made under this id next have slots of its own."""
+    """Give the next automation with this id slots of its own."""
     sql = """
         UPDATE schedule_marks SET generation = generation + 1, fingerprint = ''
          WHERE automation_id = %s

@@ -96,7 +96,7 @@ class GoogleTokens:
             self._replace(token)
 
     def _replace(self, old: _Token | None) -> _Token:
-        """Return the token after `old`; whoever comes first asks Google for it."""
+        """Return the token after `old`; the first thread that needs it asks Google for it."""
         with self._lock:
             if self._token is not None and self._token is not old:
                 return self._token
@@ -145,7 +145,7 @@ class _Asking:
         self.is_refused = False
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, **_: Any) -> _Answer:
-        """Return the answer; ProviderAwayError if there is none, or if it says to come again."""
+        """Return the answer; ProviderAwayError if there is none, or if it asks for a later try."""
         content = bytearray()
         handle = self._prepare(url, headers, body, content)
         try:

@@ -1,4 +1,4 @@
-"""The work on an audience before its test: what is done, and how far it is."""
+"""The work on an audience before its test, and its progress."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """What is being done with the rows of an audience."""
+    """The work that is being done on the rows of an audience."""
 
     READING = "reading"
     FREEZING = "freezing"

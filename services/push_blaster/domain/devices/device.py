@@ -55,7 +55,7 @@ class DeadDevice:
 
 
 def hide_token(token: str) -> str:
-    """Return what somebody may see of a token who may not use it: of a URL, only its host."""
+    """Return the part of a token that may be shown to people who may not use it: a URL's host."""
     scheme, is_url, rest = token.partition("://")
     host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
     return f"{scheme}://{host}/{HIDDEN}" if is_url else HIDDEN

@@ -31,7 +31,7 @@ class UnknownVariableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
-    """The CSV of a push, where its frozen audience goes, and what its texts are checked by."""
+    """The CSV of a push, the place of its frozen audience, and the checks of its texts."""
 
     source: Path
     target: Path

@@ -164,7 +164,7 @@ def stop_trial(database: Database, script_id: str, run_id: UUID, now: datetime) 
 
 
 def tidy_runs(context: StepContext, living: Collection[str]) -> None:
-    """End runs whose engine is none of the `living`, and delete what they and old trials wrote."""
+    """End runs whose engine is not `living`, and delete their output and that of old trials."""
     now = context.clock()
     left = find_workplaces(context.data_folder)
     with context.database.transaction() as connection:

@@ -27,7 +27,7 @@ from push_blaster.domain.executions.safeguards import (
 )
 from push_blaster.use_cases.context import report_within
 
-#: A batch with few outcomes is judged together with so many batches before it.
+#: A batch with few outcomes is judged together with this number of batches before it.
 BATCHES_BEFORE: Final = 20
 
 

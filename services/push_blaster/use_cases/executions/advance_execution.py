@@ -123,7 +123,7 @@ def _find_short_step(execution: Execution, done: Step, now: datetime) -> Step | 
 
 
 def _announce_repetition(context: SendContext, execution: Execution, step: Step | None) -> None:
-    """Say that the step begins again, and what became of the attempt before."""
+    """Log that the step begins again, and how the attempt before ended."""
     before, engine = execution.attempt, execution.attempt_by
     with context.database.transaction() as connection:
         _, lives = select_life_signs(connection, BEATS_WITHIN).get(engine or "", (None, False))

@@ -79,7 +79,7 @@ def cancel_pending(database: Database, automation_id: str, reason: str, now: dat
 def suspend_pending(
     database: Database, automation_id: str, reason: str, now: datetime
 ) -> list[str]:
-    """Cancel what is not yet live until the automation is on again; return the ids."""
+    """Cancel executions that are not live yet, until the automation is on again; return the ids."""
     with database.transaction() as connection:
         pending = select_running_ids(connection, automation_id, BEFORE_LIVE)
         return _suspend(connection, pending, reason, now)
@@ -148,7 +148,7 @@ def stop_running(
 
 
 def end_stopped_executions(database: Database, now: datetime) -> list[str]:
-    """End executions that are stopped, and whose rows somebody else held until now."""
+    """End stopped executions whose rows another transaction had locked until now."""
     with database.transaction() as connection:
         return end_stopped(connection, now)
 

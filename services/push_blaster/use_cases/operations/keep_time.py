@@ -1,4 +1,4 @@
-"""Keep the time of the database, and say so loudly when it cannot be relied on."""
+"""Keep the time of the database, and report it loudly when the time is not reliable."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -53,7 +53,7 @@ def _bring_back(
     with database.transaction() as connection:
         if not _reopen(connection, one, stored, now):
             return []
-    # Whoever writes the file first and cancels then may have done both while we reopened.
+    # Another process may have written the file and cancelled the execution while we reopened it.
     after = _read_now(files, one.automation_id)
     if after is None or not _is_wanted(after.automation, one.slot, now):
         suspend_execution(database, one.id, OFF_AGAIN, now)

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 #: A slot found at most this long after its send time is on time, not missed.
 ON_TIME: Final = timedelta(seconds=30)
 
-#: After so long every engine has read what was written anew under an id.
+#: After this time every engine has read a file that was written anew under an id.
 NEWS: Final = timedelta(seconds=1)
 
 #: How long the clock waits before it tries again to open a slot that failed.

@@ -85,7 +85,7 @@ def show_execution(database: Database, execution: Execution) -> ShownExecution:
 
 
 def read_execution(database: Database, execution_id: str) -> ShownExecution:
-    """Return the same of an id; ExecutionNotFoundError, NewerExecutionError."""
+    """Return the same for an id; ExecutionNotFoundError, NewerExecutionError."""
     with database.transaction() as connection:
         return _select_shown(connection, select_execution(connection, execution_id))
 

@@ -23,7 +23,7 @@ REASON: Final[Any] = about("", validate=validate.Length(max=500))
 
 
 def up_to(most: int, usual: int = 50) -> Any:
-    """Return the parameter of a route that answers so many at most."""
+    """Return the parameter that limits how many items a route answers."""
     return about(usual, validate=validate.Range(min=1, max=most))
 
 

@@ -1,4 +1,4 @@
-"""What proves that a form came from one of our own pages."""
+"""The proof that a form came from one of our own pages."""
 
 from typing import Final
 from urllib.parse import urlsplit
