@@ -21,6 +21,7 @@ class Fault(StrEnum):
     OVER_CAP = "over cap"
     UNRECORDED = "unrecorded"
     UNSTOPPED = "after a stop"
+    OVERLAP = "script run twice at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ def find_faults(evidence: Evidence) -> list[Finding]:
         Fault.OVER_CAP: find_over_cap,
         Fault.UNRECORDED: find_unrecorded,
         Fault.UNSTOPPED: find_unstopped,
+        Fault.OVERLAP: find_overlaps,
     }
     return [
         Finding(fault, where, text)
@@ -93,6 +95,12 @@ def _find_never_sent(evidence: Evidence) -> Iterator[tuple[str, str]]:
             where = row.address
             text = f"user {where.user}, push {where.position}: sent, says the ledger; the provider"
             yield where.execution_id, f"{text} never took it"
+
+
+def find_overlaps(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield executions whose script ran a second time while its first run lived."""
+    for execution_id in evidence.overlaps:
+        yield execution_id, "its script began again while the run before lived"
 
 
 def find_doubled(evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -38,7 +38,13 @@ def collect(world: World, journal: Journal) -> Evidence:
         slots=tuple(journal.find_owed(utc_now())),
         one_slot=dict(journal.one_slot),
         stopped=dict(journal.stopped),
+        overlaps=tuple(_read_overlaps(stack)),
     )
+
+
+def _read_overlaps(stack: Stack) -> list[str]:
+    noted = stack.folder / "scripts" / "overlaps.txt"
+    return noted.read_text().split() if noted.exists() else []
 
 
 def read_logs(stack: Stack) -> dict[str, list[str]]:

@@ -85,7 +85,8 @@ class Evidence:
     """Everything that was seen.
 
     Shape: `answered` are executions whose start was answered; `one_slot` are the automations that
-    have one slot, and it; `stopped` tells when a stop was answered; `recorded` tells when each
+    have one slot, and it; `stopped` tells when a stop was answered; `overlaps` are
+    executions whose script ran again while its earlier run lived; `recorded` tells when each
     message counts for the cadence service, and `unexplained` what it counts beyond them, by user
     and layer.
     """
@@ -100,3 +101,4 @@ class Evidence:
     slots: tuple[SlotExpected, ...] = ()
     one_slot: Mapping[str, datetime] = field(default_factory=dict)
     stopped: Mapping[str, datetime] = field(default_factory=dict)
+    overlaps: tuple[str, ...] = ()

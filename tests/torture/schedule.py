@@ -27,6 +27,7 @@ class Blow(StrEnum):
     NO_CONNECTIONS = "no connections"
     SERIALIZABLE = "serializable by default"
     FREEZE = "standstill"
+    HOLD = "held interpreter"
     CLOCK = "clock"
 
 
@@ -51,6 +52,7 @@ ACTS: Final = {
     Blow.NO_CONNECTIONS: 6,
     Blow.SERIALIZABLE: 2,
     Blow.FREEZE: 8,
+    Blow.HOLD: 4,
     Blow.CLOCK: 16,
 }
 #: How many events are kills.

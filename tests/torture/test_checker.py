@@ -37,6 +37,7 @@ def test_a_flawless_history_has_no_fault() -> None:
 @pytest.mark.parametrize(
     ("planted", "fault", "said"),
     [
+        ({"overlaps": (ID,)}, Fault.OVERLAP, "while the run before lived"),
         ({"answered": frozenset({ID, "gone"})}, Fault.LOST, "no such execution"),
         ({"slots": (SlotExpected("spring", at(60)),)}, Fault.LOST, "has no execution"),
         (

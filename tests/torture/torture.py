@@ -85,7 +85,7 @@ def _name_strikes(event: Event) -> Iterator[Strike]:
     if event.blow in KILLS:
         how = "restart" if event.detail == "restart" else "kill -9"
         yield Strike(utc_now(), f"{how} of {event.blow}")
-    elif event.blow in BEGIN or event.blow in {Blow.FREEZE, Blow.WEATHER}:
+    elif event.blow in BEGIN or event.blow in {Blow.FREEZE, Blow.HOLD, Blow.WEATHER}:
         yield Strike(utc_now(), f"{event.blow} {event.detail}".strip())
 
 
@@ -98,7 +98,7 @@ def _strike(crowd: Crowd, event: Event) -> None:
         world.trouble(event.blow, event.target, event.lasts_s)
     elif event.blow is Blow.FREEZE:
         world.freeze(*world.choose_part(event.target), event.lasts_s)
-    elif event.blow in DETAILS:
+    elif event.blow in DETAILS or event.blow is Blow.HOLD:
         _set(world, event)
     else:
         crowd.act(event)
@@ -108,6 +108,8 @@ def _set(world: World, event: Event) -> None:
     match event.blow:
         case Blow.CLOCK:
             world.set_clock(event.target, timedelta(seconds=float(event.detail)))
+        case Blow.HOLD:
+            world.hold(event.target)
         case Blow.WEATHER:
             world.set_weather(event.detail, event.lasts_s)
         case Blow.MOOD:

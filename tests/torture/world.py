@@ -41,7 +41,9 @@ SETTINGS: Final = {
     "PUSH_ENGINE_DEAD_AFTER_SECONDS": "2",
     "PUSH_SCRIPT_TIMEOUT_SECONDS": "5",
     "FCM_ANSWER_TIMEOUT_SECONDS": "3",
+    "HELD_S": "20",
 }
+HELD_ENGINE: Final = Path(__file__).parents[1] / "journeys" / "held_engine.py"
 #: How far the clocks of engines are off at the start.
 OFF: Final = timedelta(minutes=5)
 #: The clocks change so soon after the start, and again and again.
@@ -57,6 +59,17 @@ first, users = int(os.environ["PARAM_FIRST"]), int(os.environ["PARAM_USERS"])
 digest = hashlib.sha256(os.environ["EXECUTION_ID"].encode()).hexdigest()
 first += int(digest[:8], 16) % int(os.environ.get("PARAM_SPAN", "1"))
 mood = os.environ["PARAM_MOOD"]
+notes, me = os.environ["SCRIPT_FOLDER"], os.environ["EXECUTION_ID"]
+mark = f"{notes}/run-{digest[:16]}"
+try:  # the run before, if it lives still; its number may be another process's by now
+    with open("/proc/" + open(mark).read() + "/environ") as there:
+        if "EXECUTION_ID=" + me in there.read().split("\\0"):
+            with open(notes + "/overlaps.txt", "a") as noted:
+                noted.write(me + "\\n")
+except OSError:
+    pass
+with open(mark, "w") as own:
+    own.write(str(os.getpid()))
 print("this script is", mood, flush=True)
 if mood == "failing":
     sys.exit("out of order")
@@ -111,6 +124,12 @@ class World:
         pid = self.pid(blow, number)
         os.killpg(pid, signal.SIGSTOP)
         self._cure_in(for_s, blow, number, lambda: os.killpg(pid, signal.SIGCONT))
+
+    def hold(self, target: int) -> None:
+        """Let nothing in an engine run Python for HELD_S seconds; the engine lives meanwhile."""
+        number = target % ENGINES
+        if (Blow.KILL_ENGINE, number) not in self._cures:
+            os.kill(self.pid(Blow.KILL_ENGINE, number), signal.SIGUSR2)
 
     def choose_part(self, target: int) -> tuple[Blow, int]:
         """Return one of the parts that are programs of ours."""
@@ -244,7 +263,13 @@ def running_world(
         offsets = (OFF, -OFF) if with_clocks else ()
         clocks = [make_clock(folder, f"clock-{n}", off) for n, off in enumerate(offsets)]
         with running_stack(
-            postgres, folder / "data", settings, ENGINES, replicas, clocks=clocks
+            postgres,
+            folder / "data",
+            settings,
+            ENGINES,
+            replicas,
+            clocks=clocks,
+            engine_program=HELD_ENGINE,
         ) as stack:
             cadence.target = stack.cadence_url
             (stack.folder / "scripts" / "users.py").write_text(SCRIPT)

@@ -23,6 +23,8 @@ from push_blaster.adapters.audiences.script_files import open_plain
 from push_blaster.domain.audiences.audience import AudienceRow, Batch
 from push_blaster.domain.audiences.preparation import Stage
 
+#: Bytes that are looked through for the ends of lines at once.
+PIECE: Final = 4 * 1024 * 1024
 #: How many bad rows are stored.
 BAD_ROWS_SHOWN: Final = 20
 #: Audiences up to this size are compared completely, larger ones by a sample.
@@ -165,18 +167,17 @@ def verify(path: Path, sha256: str) -> bool:
 
 def index_batches(path: Path, size: int) -> list[Batch]:
     """Return the batches of the frozen audience, of at most `size` rows."""
-    batches: list[Batch] = []
-    offset = start = rows = 0
+    starts, rows, offset = [0], 0, 0
     with path.open("rb") as file:
-        for line in file:
-            offset += len(line)
-            rows += 1
-            if rows == size:
-                batches.append(Batch(len(batches), start, rows))
-                start, rows = offset, 0
-    if rows:
-        batches.append(Batch(len(batches), start, rows))
-    return batches
+        while piece := file.read(PIECE):  # numpy leaves the interpreter to others meanwhile
+            ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n")) + 1 + offset
+            starts += ends[size - 1 - rows % size :: size].tolist()
+            rows, offset = rows + len(ends), offset + len(piece)
+    return [
+        Batch(number, start, min(size, rows - number * size))
+        for number, start in enumerate(starts)
+        if number * size < rows
+    ]
 
 
 def measure_overlap(on_progress: OnProgress, path: Path, other: Path) -> float:

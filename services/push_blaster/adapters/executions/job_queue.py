@@ -24,7 +24,10 @@ GRACE_S: Final = 3.0
 #: The library would call workers dead by the database's clock, which may jump; we do it ourselves.
 NEVER_S: Final = 30 * 86_400.0
 _WORKERS: Final = "SELECT id, last_heartbeat FROM procrastinate_workers"
-_FORGET: Final = "DELETE FROM procrastinate_workers WHERE id = ANY(%(workers)s::bigint[])"
+_FORGET: Final = """
+    DELETE FROM procrastinate_workers
+     WHERE id = ANY(%(workers)s::bigint[]) AND last_heartbeat < now() - interval '1 hour'
+"""
 
 ADVANCE: Final = "advance_execution"
 SEND_BATCH: Final = "send_batch"

@@ -13,10 +13,12 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 
 BEAT_S = 1.0
 #: An engine that neither answers nor uses the processor for so long counts as hung.
@@ -24,12 +26,15 @@ HUNG_AFTER_S = 60.0
 #: Time limits of the database, in seconds.
 CONNECT_S = 2
 STATEMENT_S = 5
+LOCK_S = 0.3
 
-_BEAT = """
-SET LOCAL statement_timeout = %(limit)s;
-UPDATE engines SET alive_at = clock_timestamp() WHERE id = %(engine)s;
-UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = ANY(%(workers)s)
-"""
+#: Each is a transaction of its own: a lock that somebody has on one row stops only that sign.
+_BEATS = (
+    "UPDATE engines SET alive_at = clock_timestamp() WHERE id = %(engine)s",
+    "UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp()"
+    " WHERE id = ANY(%(workers)s)",
+)
+_LIMITS = "SET LOCAL lock_timeout = %(lock)s; SET LOCAL statement_timeout = %(limit)s;"
 
 
 def main() -> None:
@@ -51,7 +56,12 @@ def main() -> None:
 
 def _beat(connection: Any, given: dict[str, str], workers: list[int]) -> Any:
     """Beat once; return the connection, or None if the database is away."""
-    values = {"engine": given["engine"], "workers": workers, "limit": STATEMENT_S * 1_000}
+    values = {
+        "engine": given["engine"],
+        "workers": workers,
+        "limit": STATEMENT_S * 1_000,
+        "lock": round(LOCK_S * 1_000),
+    }
     try:
         if connection is None:
             connection = psycopg2.connect(
@@ -60,8 +70,13 @@ def _beat(connection: Any, given: dict[str, str], workers: list[int]) -> Any:
                 tcp_user_timeout=STATEMENT_S * 1_000,
                 application_name="push-pulse",
             )
-        with connection, connection.cursor() as cursor:
-            cursor.execute(_BEAT, values)
+        for beat in _BEATS:
+            with (
+                suppress(psycopg2.errors.LockNotAvailable),
+                connection,
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(_LIMITS + beat, values)
     except psycopg2.Error as error:
         print(f"The pulse cannot reach the database: {error}".strip(), file=sys.stderr, flush=True)  # noqa: T201 - it has no other log
         if connection is not None:

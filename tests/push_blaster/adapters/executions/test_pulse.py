@@ -153,3 +153,14 @@ def test_a_pulse_beats_again_when_the_database_is_back(database: Database, worke
             assert cursor.rowcount == 1
 
         assert moves(lambda: alive_at(database))
+
+
+def test_a_lock_on_the_row_of_the_engine_does_not_silence_its_workers(
+    database: Database, worker: int
+) -> None:
+    with running_engine(database, worker), database.transaction() as forgotten:
+        with forgotten.cursor() as cursor:
+            cursor.execute("SELECT FROM engines WHERE id = 'here:1' FOR UPDATE")
+
+        assert moves(lambda: heartbeat(database, worker))
+        assert moves(lambda: heartbeat(database, worker))
