@@ -1,5 +1,6 @@
 """Client disconnects: when a client hangs up, the statements that work for it are cancelled."""
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -141,9 +142,10 @@ class DisconnectWatch:
 
 
 def _has_hung_up(client: socket.socket) -> bool:
+    """Return whether the client sends no more, even if something that it sent is unread."""
+    poll = select.poll()
     try:
-        return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
+        poll.register(client, getattr(select, "POLLRDHUP", select.POLLHUP))
+    except (OSError, ValueError):
         return True
+    return bool(poll.poll(0))
