@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-import orjson
 from flask import Flask, Request, Response, request
 from flask_smorest import Api, Blueprint
 from marshmallow import Schema, missing
@@ -18,13 +17,16 @@ from chassis.bearer_auth import (
     FindCaller,
     SessionAuthentication,
     View,
+    is_open,
     needs_no_token,
     require_token,
+    the_caller,
 )
 from chassis.client_disconnects import ClientGoneError, DisconnectWatch, SlowClientError
+from chassis.http.bodies import limit_strangers, unpack_bodies
 from chassis.http.correlation import trace_requests
+from chassis.http.fast_json import read_json
 from chassis.http.guesses import GuessLimit
-from chassis.http.gzip_bodies import GzipBodies
 from chassis.http.security_headers import install_security_headers
 from chassis.metrics import time_requests
 from chassis.problems import (
@@ -58,8 +60,8 @@ class StrictParser(FlaskParser):
                 "Send the body with the header Content-Type: application/json."
             )
         try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            return read_json(body)
+        except ValueError as error:
             abort(400, exc=error, messages={"json": [f"Invalid JSON body: {error}."]})
 
 
@@ -162,10 +164,11 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
     api = ProblemApi(app)
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
+    limit_strangers(app, partial(is_open, app))
     require_token(app, frame.find_caller, frame.sessions, frame.guesses)
-    app.wsgi_app = GzipBodies(app.wsgi_app, app.config["MAX_CONTENT_LENGTH"])  # type: ignore[method-assign]  # Flask's own way
+    unpack_bodies(app, lambda: the_caller() is not None)
     n = behind_proxies
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]  # likewise
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]  # Flask's own way
     app.wsgi_app = DisconnectWatch(app.wsgi_app)  # type: ignore[method-assign]  # likewise
     app.before_request(_refuse_nul)
     own = {ClientGoneError: _GONE, SlowClientError: _TOO_SLOW}
@@ -175,7 +178,8 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
 
 def _refuse_nul() -> None:
     """Refuse the one character that a text in PostgreSQL cannot have."""
-    is_in_json = request.is_json and b"\\u0000" in request.get_data()
+    is_read = request.endpoint is not None and request.is_json
+    is_in_json = is_read and b"\\u0000" in request.get_data()
     is_in_headers = any("\x00" in value for value in request.headers.values())
     if is_in_json or is_in_headers or "\x00" in request.path or b"%00" in request.query_string:
         raise BadRequest("Texts may not hold the character NUL (U+0000); leave it out.")

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator
 from io import StringIO
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 #: What a spreadsheet takes for the beginning of a formula.
@@ -27,9 +27,14 @@ def write_csv(rows: Rows) -> str:
 
 def stream_csv(rows: Rows) -> Iterator[str]:
     """Yield the same text piece by piece, reading the rows as they are needed."""
-    left = iter(rows)
+    return stream_plain_csv(map(guard, row) for row in rows)
+
+
+def stream_plain_csv(*groups: Rows) -> Iterator[str]:
+    """Yield the rows of all groups as `write_plain_csv` writes them, piece by piece."""
+    left = chain.from_iterable(groups)
     while piece := list(islice(left, _PIECE)):
-        yield write_csv(piece)
+        yield write_plain_csv(piece)
 
 
 def write_plain_csv(rows: Rows) -> str:

@@ -4,31 +4,32 @@ from collections.abc import Iterator
 from io import BytesIO
 from itertools import islice
 
-from chassis.csv_reader import CsvError, read_csv
-from push_blaster.adapters.csv_cells import write_plain_csv
+from chassis.csv_reader import CsvError, CsvFile, read_csv
+from push_blaster.adapters.csv_cells import stream_plain_csv
 
 
-def split_audience(text: str, parts: int) -> Iterator[str]:
+def split_audience(text: str, parts: int) -> Iterator[Iterator[str]]:
     """Yield `parts` CSVs (RFC 4180) with the rows of `text` in order, the remainder in the first.
 
+    Shape: a CSV is some texts, to be read before the next CSV; few rows are in memory at a time.
     Raises: CsvError, before the first part; a row with too many cells is an error too.
     """
-    file = read_csv(BytesIO(text.encode()), "The CSV")
-    rows = [_check_row(line, cells) for line, cells in file.rows]
-    if len(rows) < parts:
-        raise CsvError(f"The CSV has {len(rows)} rows, too few for {parts} parts.")
-    size, remainder = divmod(len(rows), parts)
-    return _write_parts(file.columns, iter(rows), [size + (n < remainder) for n in range(parts)])
+    raw = BytesIO(text.encode())
+    rows = sum(1 for _ in _read_rows(read_csv(raw, "The CSV")))
+    if rows < parts:
+        raise CsvError(f"The CSV has {rows} rows, too few for {parts} parts.")
+    size, remainder = divmod(rows, parts)
+    return _write_parts(read_csv(raw, "The CSV"), [size + (n < remainder) for n in range(parts)])
 
 
-def _check_row(line: int, cells: list[str] | str) -> list[str]:
-    if isinstance(cells, str):
-        raise CsvError(f"The CSV, line {line}: {cells}.")
-    return cells
+def _read_rows(file: CsvFile) -> Iterator[list[str]]:
+    for line, cells in file.rows:
+        if isinstance(cells, str):
+            raise CsvError(f"The CSV, line {line}: {cells}.")
+        yield cells
 
 
-def _write_parts(
-    header: tuple[str, ...], rows: Iterator[list[str]], sizes: list[int]
-) -> Iterator[str]:
+def _write_parts(file: CsvFile, sizes: list[int]) -> Iterator[Iterator[str]]:
+    rows = _read_rows(file)
     for size in sizes:
-        yield write_plain_csv([header, *islice(rows, size)])
+        yield stream_plain_csv([file.columns], islice(rows, size))

@@ -60,6 +60,7 @@ def _pack(text: str, count: int) -> BytesIO:
     packed = BytesIO()
     with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
         for number, part in enumerate(split_audience(text, count), start=1):
-            archive.writestr(f"part-{number}-of-{count}.csv", part)
+            with archive.open(f"part-{number}-of-{count}.csv", "w") as file:
+                file.writelines(piece.encode() for piece in part)
     packed.seek(0)
     return packed
