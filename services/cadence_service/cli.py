@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from cadence_service.adapters.partitions import make_partitions
-from cadence_service.settings import CadenceSettings
+from cadence_service.settings import CadenceSettings, PruneSettings
 from cadence_service.use_cases.prune import plan_pruning
 from cadence_service.use_cases.prune import prune as prune_history
 from chassis.commands.command_group import CommandGroup
@@ -63,7 +63,7 @@ def prune(keep_days: int | None, *, dry_run: bool, yes_remove: int | None) -> No
 
     The clock of the database decides.
     """
-    settings = CadenceSettings.from_environ()
+    settings = PruneSettings.from_environ()
     configure_logs("cadence-prune", settings.log_format)
     database = BulkDatabase(
         settings.database_url, max_connections=1, statement_timeout=timedelta(hours=1)

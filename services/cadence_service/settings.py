@@ -61,11 +61,36 @@ class CadenceSettings:
             workers=read(read_count, "CADENCE_WORKERS", 2),
             statement_timeout=read(read_seconds, "CADENCE_STATEMENT_TIMEOUT_SECONDS", 30),
             keep_days=read(read_count, "CADENCE_KEEP_DAYS", 90),
-            log_format="console" if read.env.str("LOG_FORMAT", "json") == "console" else "json",
+            log_format=_read_log_format(read.env),
             metrics_open=read(read_flag, "METRICS_OPEN"),
         )
         read.finish()
         return settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneSettings:
+    """The settings of the command prune, which needs no token."""
+
+    database_url: str
+    keep_days: int
+    log_format: LogFormat
+
+    @classmethod
+    def from_environ(cls) -> "PruneSettings":
+        """Read these settings; SettingsError names all that are missing or do not fit."""
+        read = SettingsReader()
+        settings = cls(
+            database_url=read(require_database_url, "PUSH_CADENCE_DATABASE_URL"),
+            keep_days=read(read_count, "CADENCE_KEEP_DAYS", 90),
+            log_format=_read_log_format(read.env),
+        )
+        read.finish()
+        return settings
+
+
+def _read_log_format(env: Env) -> LogFormat:
+    return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
 
 
 def _read_pool_size(env: Env) -> int:

@@ -10,7 +10,7 @@ from chassis.commands.removal import require_plausible, yes_remove
 from chassis.logs import configure_logs
 from chassis.postgres import Database, database_now
 from push_blaster.cli_frame import audited
-from push_blaster.settings import PushSettings
+from push_blaster.settings import PruneSettings
 from push_blaster.use_cases.operations.prune import Kept, Pruning, plan_pruning
 from push_blaster.use_cases.operations.prune import prune as remove_old
 
@@ -27,7 +27,7 @@ def prune(*, dry_run: bool, yes_remove: int | None) -> None:
     The clock of the database decides. Entries of the audit log are first written into audit-log/ of
     the data folder.
     """
-    settings = PushSettings.from_environ()
+    settings = PruneSettings.from_environ()
     configure_logs("push-prune", settings.log_format)
     database = Database(
         settings.database_url, max_connections=1, statement_timeout=timedelta(hours=1)

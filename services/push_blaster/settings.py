@@ -113,6 +113,29 @@ class PushSettings:
         return settings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneSettings:
+    """The settings of the command prune, which needs no token."""
+
+    database_url: str
+    data_folder: Path
+    log_format: LogFormat
+    retention: Retention
+
+    @classmethod
+    def from_environ(cls) -> "PruneSettings":
+        """Read these settings; SettingsError names all that are missing or do not fit."""
+        read = SettingsReader()
+        settings = cls(
+            database_url=read(require_database_url, "PUSH_BLASTER_DATABASE_URL"),
+            data_folder=read(_data_folder),
+            log_format=_log_format(read.env),
+            retention=_retention(read),
+        )
+        read.finish()
+        return settings
+
+
 def _data_folder(env: Env) -> Path:
     folder = env.str("PUSH_DATA_DIR", None)
     if not folder:
