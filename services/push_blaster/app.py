@@ -17,6 +17,7 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.web.access.audit import install_audit
+from push_blaster.web.access.audit_content import note_change
 from push_blaster.web.access.audit_log import audit_log_routes
 from push_blaster.web.access.known_callers import KnownCallers
 from push_blaster.web.access.session import Sessions
@@ -84,6 +85,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
     guard_deliveries(app, database)
     install_audit(app, database)
+    adapters.files.on_change = adapters.templates.on_change = note_change
     guard_keys(app, database)
     for routes in _make_routes(settings, adapters, context):
         api.register_blueprint(routes)

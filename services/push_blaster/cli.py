@@ -28,6 +28,7 @@ from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.original.original_files import NoOriginalError, count_records
 from push_blaster.adapters.transports.vapid import make_key_pair
+from push_blaster.cli_audit import audit
 from push_blaster.cli_frame import audited
 from push_blaster.cli_prune import prune
 from push_blaster.cli_tokens import token
@@ -55,6 +56,7 @@ def main() -> None:
 
 
 main.add_command(token)
+main.add_command(audit)
 main.add_command(prune)
 
 

@@ -46,6 +46,7 @@ from push_blaster.domain.executions.phase import GOING_LIVE, PREPARING
 from push_blaster.domain.operations.silence import SilenceWatch
 from push_blaster.engine_probes import make_engine_probes
 from push_blaster.settings import PushSettings
+from push_blaster.use_cases.access.audit_chain import chain_changes
 from push_blaster.use_cases.audiences.try_script import SILENT_FOR, run_trial, tidy_runs
 from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.use_cases.automations.follow_files import FileFollower
@@ -292,6 +293,7 @@ class _Engine:
             tidy_runs(self._context, self._living)
         self._follower.look(utc_now())
         bring_back(self._files, self._context.database, utc_now())
+        chain_changes(self._context.database, utc_now())
 
     async def _notify(self) -> None:
         """Send notices to webhooks; no other duty waits for a slow receiver."""

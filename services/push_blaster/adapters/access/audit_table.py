@@ -7,12 +7,19 @@ from typing import Any, Final
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_value, stream_rows
-from push_blaster.domain.access.audit import AuditedChange, RecordedChange
+from push_blaster.adapters.access.stored_secrets import read_stored_secret
+from push_blaster.domain.access.audit import AuditedChange, RecordedChange, hash_text
 
 COLUMNS: Final = (
     *("id", "at", "actor", "role", "method", "path", "endpoint", "what", "request_id"),
-    *("status", "answered_at"),
+    *("status", "answered_at", "body_hash", "what_hash", "detail", "detail_hash"),
+    *("chain_no", "chain_hash"),
 )
+#: The columns of a row with its link in the chain.
+SELECTED: Final = """
+    a.id, at, actor, role, method, path, endpoint, what, request_id, status, answered_at, body_hash,
+    what_hash, detail, detail_hash, c.no AS chain_no, c.hash AS chain_hash
+"""
 _ROWS_AT_ONCE: Final = 1_000
 
 
@@ -20,8 +27,8 @@ _ROWS_AT_ONCE: Final = 1_000
 class AuditQuery:
     """Which rows; None means any.
 
-    Shape: `path` is a part of a path; `since` is included, `until` is not; `before` is a row's id;
-    `limit` is the largest number of rows.
+    Shape: `path` is a part of one; `since` is included, `until` is not; `before` is a row's id;
+    `limit` is how many at most.
     """
 
     actor: str | None = None
@@ -32,15 +39,25 @@ class AuditQuery:
     limit: int | None = None
 
 
+def read_salt(connection: Connection) -> str:
+    """Return the salt of the hashes that stand for users; it waits a second for a lock at most.
+
+    An emergency stop may be waiting for it.
+    """
+    execute(connection, "SET LOCAL lock_timeout = '1s'")
+    return read_stored_secret(connection, "audit-users")
+
+
 def insert_change(connection: Connection, change: AuditedChange) -> int:
-    """Record a change that is about to be made; return its row's id.
+    """Write down a change that is about to be made; return its row's id.
 
     It waits one second for a lock on the table, because an emergency stop may be waiting for it.
     """
     sql = """
-        INSERT INTO audit_log (at, actor, role, method, path, endpoint, what, request_id)
+        INSERT INTO audit_log (at, actor, role, method, path, endpoint, what, request_id,
+                               body_hash, what_hash)
         VALUES (%(at)s, %(actor)s, %(role)s, %(method)s, %(path)s, %(endpoint)s, %(what)s,
-                %(request_id)s)
+                %(request_id)s, %(body_hash)s, %(what_hash)s)
      RETURNING id
     """
     values = {
@@ -48,23 +65,29 @@ def insert_change(connection: Connection, change: AuditedChange) -> int:
         for name, value in asdict(change).items()
     }
     execute(connection, "SET LOCAL lock_timeout = '1s'")
-    return int(fetch_value(connection, sql, values))
+    return int(fetch_value(connection, sql, {**values, "what_hash": hash_text(values["what"])}))
 
 
 def update_answer(
-    connection: Connection, id_: int, status: int, caller: tuple[str, str] | None, now: datetime
+    connection: Connection,
+    id_: int,
+    status: int,
+    caller: tuple[str, str] | None,
+    now: datetime,
+    detail: str | None = None,
 ) -> None:
-    """Add the answer to a change, and the caller if the caller is known only now."""
+    """Add the answer to a change, what it changed, and the caller if it is known only now."""
     actor, role = caller or (None, None)
+    detail = detail and detail.replace("\x00", "")
     sql = """
         UPDATE audit_log
            SET status = %(status)s, answered_at = %(now)s,
-               actor = coalesce(actor, %(actor)s), role = coalesce(role, %(role)s)
+               actor = coalesce(actor, %(actor)s), role = coalesce(role, %(role)s),
+               detail = %(detail)s, detail_hash = %(detail_hash)s
          WHERE id = %(id)s
     """
-    execute(
-        connection, sql, {"id": id_, "status": status, "actor": actor, "role": role, "now": now}
-    )
+    values = {"id": id_, "status": status, "actor": actor, "role": role, "now": now}
+    execute(connection, sql, {**values, "detail": detail, "detail_hash": hash_text(detail)})
 
 
 def select_changes(connection: Connection, query: AuditQuery) -> list[RecordedChange]:
@@ -79,12 +102,12 @@ def stream_changes(connection: Connection, query: AuditQuery) -> Iterator[tuple[
 
 
 _SELECT: Final = f"""
-            SELECT {", ".join(COLUMNS)}
-              FROM audit_log
+            SELECT {SELECTED}
+              FROM audit_log a LEFT JOIN audit_chain c ON c.row_id = a.id
              WHERE (%(actor)s::text IS NULL OR actor = %(actor)s)
                AND (%(path)s::text IS NULL OR strpos(path, %(path)s) > 0)
                AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
                AND (%(until)s::timestamptz IS NULL OR at < %(until)s)
-               AND (%(before)s::bigint IS NULL OR id < %(before)s)
-             ORDER BY id DESC
+               AND (%(before)s::bigint IS NULL OR a.id < %(before)s)
+             ORDER BY a.id DESC
 """  # noqa: S608 - constants

@@ -109,6 +109,9 @@ class _KnownFile:
     broken: BrokenFile | None
 
 
+OnChange = Callable[[str, Mapping[str, Any] | None, Mapping[str, Any] | None], None]
+
+
 class DocumentFiles:
     """The documents of one folder. Callers must not change the documents that it returns."""
 
@@ -120,6 +123,8 @@ class DocumentFiles:
         self._listing = Listing((), ())
         self._watch = FolderWatch(folder)
         self._lock = Lock()
+        #: Is told of each change: where, and the document before and after; None for none.
+        self.on_change: OnChange = lambda *_: None
         folder.mkdir(parents=True, exist_ok=True)
 
     def list_all(self) -> Listing:
@@ -158,27 +163,39 @@ class DocumentFiles:
                         f"There is a document {other.stem!r} already; choose another id."
                     )
             write_json(path, document)
+        self._report(document_id, None, document)
 
     def replace(self, document: Mapping[str, Any], expected_version: int) -> None:
         """Replace a document that is still at `expected_version`; else StaleVersionError."""
         with self._locked():
-            self._check_version(document["id"], expected_version)
+            before = self._check_version(document["id"], expected_version)
             write_json(self._path(document["id"]), document)
+        self._report(document["id"], before, document)
 
     def delete(self, document_id: str, expected_version: int | None = None) -> None:
         """Delete a document, if it is still at `expected_version` (None: at any version)."""
+        before = None
         with self._locked():
+            with suppress(BrokenDocumentError):
+                before = self.load(document_id)
             if expected_version is not None:
                 self._check_version(document_id, expected_version)
             path = self._path(document_id)
             self._check_name(path, document_id)
             path.unlink()
             sync_folder(self.folder)
+        self._report(document_id, before, None)
 
-    def _check_version(self, document_id: str, expected: int) -> None:
-        current = self.load(document_id)["version"]
-        if current != expected:
-            raise StaleVersionError(document_id, expected, current)
+    def _report(
+        self, document_id: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+    ) -> None:
+        self.on_change(f"{self.folder.name}/{document_id}", before, after)
+
+    def _check_version(self, document_id: str, expected: int) -> Mapping[str, Any]:
+        document = self.load(document_id)
+        if document["version"] != expected:
+            raise StaleVersionError(document_id, expected, document["version"])
+        return document
 
     def _path(self, document_id: str) -> Path:
         if not ID_PATTERN.fullmatch(document_id):

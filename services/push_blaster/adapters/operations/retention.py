@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, fetch_value, fetch_values
-from push_blaster.adapters.access.audit_table import COLUMNS
+from chassis.rows import execute, fetch_value, fetch_values
 
 #: How many rows one transaction deletes.
 PIECE: Final = 10_000
@@ -112,15 +111,6 @@ def delete_old_runs(connection: Connection, ended_before: datetime) -> int:
     """
     deleted = fetch_value(connection, sql, {"before": ended_before, "piece": PIECE // 100})
     return int(deleted)
-
-
-def select_old_changes(connection: Connection, before: datetime) -> list[tuple[Any, ...]]:
-    """Return some entries of the audit log from before then, the oldest first, as COLUMNS."""
-    sql = f"""
-        SELECT {", ".join(COLUMNS)} FROM audit_log
-         WHERE at < %(before)s ORDER BY id LIMIT %(piece)s
-    """  # noqa: S608 - constants
-    return fetch_all(connection, sql, {"before": before, "piece": PIECE})
 
 
 def delete_changes(connection: Connection, ids: Sequence[int]) -> None:

@@ -1,29 +1,39 @@
-"""The records of the audit log: who changed what, when, and the content without secrets."""
+"""What the audit log records of a change: who, what, when, and its content without secrets."""
 
+import hashlib
+import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
+from datetime import UTC, datetime
 from typing import Final
 
 MASK: Final = "***"
-#: The part of a change's content that is recorded.
-BYTES_KEPT: Final = 4_096
+#: How much of a change's content is recorded with its values, with short values, and as names.
+BYTES_OF_VALUES: Final = 4_096
+BYTES_KEPT: Final = 65_536
+BYTES_OF_NAMES: Final = 1_048_576
+#: The hash before the first link of the chain.
+FIRST: Final = "0" * 64
 
 _SECRET: Final = re.compile(
     r"token|secret|passw|credential|csrf|private|p256dh|^auth$|^authorization$|^keys?$|api.?key",
     re.IGNORECASE,
 )
+_USERS: Final = re.compile(r"^(manual|test)?_?user(_?ids?)?$", re.IGNORECASE)
+_SEPARATORS: Final = re.compile(r"([\s,;]+)")
 _ITEMS_SHOWN: Final = 50
-_TEXT_SHOWN: Final = 500
-_DEPTH_SHOWN: Final = 12
+_NAME_SHOWN: Final = 100
+_DEPTH_SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedChange:
-    """A change that somebody is about to make."""
+    """A change that somebody is about to make.
+
+    Shape: `body_hash` is the SHA-256 of the body as it came, if it is known before the change.
+    """
 
     at: datetime
     actor: str | None
@@ -33,44 +43,140 @@ class AuditedChange:
     endpoint: str
     what: str
     request_id: str
+    body_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedChange(AuditedChange):
-    """A row of the audit log; without an answer yet, `status` is None."""
+    """A row of the audit log; without an answer yet, `status` is None.
+
+    Shape: `detail` says what changed, as JSON; a blanked content is empty, and its hash stays.
+    `chain_no` and `chain_hash` are None until the row is in the chain.
+    """
 
     id: int
     status: int | None = None
     answered_at: datetime | None = None
+    what_hash: str | None = None
+    detail: str | None = None
+    detail_hash: str | None = None
+    chain_no: int | None = None
+    chain_hash: str | None = None
 
 
-def describe(content: object) -> str:
-    """Return the content as JSON, without the values of fields that hold secrets, cut to a size."""
-    text = json.dumps(mask(content), ensure_ascii=False, default=str)
-    whole = text.encode(errors="replace")
-    cut = whole[: BYTES_KEPT - 3].decode(errors="ignore")
-    return text if len(whole) <= BYTES_KEPT else f"{cut}…"
+def describe(content: object, salt: str | None = None) -> str:
+    """Return the content as JSON, without secrets; with a salt, users are told by a hash.
+
+    However much there is, no name of a field is left out: values are shortened first, and then only
+    the names are told.
+    """
+    for size, most in ((500, BYTES_OF_VALUES), (40, BYTES_KEPT)):
+        text = _write(_Masker(salt, size).mask(content))
+        if len(text.encode(errors="replace")) <= most:
+            return text
+    names = _write({"names": sorted(set(_names(content)))})
+    cut = names.encode(errors="replace")[:BYTES_OF_NAMES].decode(errors="ignore")
+    return names if len(cut) == len(names) else f"{cut}…"
 
 
-def mask(content: object, depth: int = 0) -> object:
-    """Return the content with its secrets masked, and with long or deep parts cut."""
-    if isinstance(content, str):
-        return content if len(content) <= _TEXT_SHOWN else f"{content[:_TEXT_SHOWN]}…"
-    if isinstance(content, Mapping | list) and depth == _DEPTH_SHOWN:
-        return "…"
-    if isinstance(content, Mapping):
-        return _mask_fields(content, depth)
-    return _mask_items(content, depth) if isinstance(content, list) else content
+def hide_user(user: str, salt: str) -> str:
+    """Return what stands for a user in the audit log: the same for the same user."""
+    digest = hmac.new(salt.encode(), user.lower().encode(errors="replace"), hashlib.sha256)
+    return f"user:{digest.hexdigest()[:20]}"
 
 
-def _mask_fields(content: Mapping[object, object], depth: int) -> dict[str, object]:
-    return {
-        str(name): MASK if value and _SECRET.search(str(name)) else mask(value, depth + 1)
-        for name, value in islice(content.items(), _ITEMS_SHOWN)
-    }
+def hash_text(text: str | None) -> str | None:
+    """Return the SHA-256 of a content, by which a blanked content stays proved."""
+    return None if text is None else hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
-def _mask_items(content: list[object], depth: int) -> list[object]:
-    rest = len(content) - _ITEMS_SHOWN
-    shown = [mask(item, depth + 1) for item in content[:_ITEMS_SHOWN]]
-    return [*shown, f"… and {rest} more"] if rest > 0 else shown
+def link(before: str, number: int, change: RecordedChange) -> str:
+    """Return the hash of a link of the chain: of the link before, and of the fixed columns."""
+    columns = (
+        *(before, number, change.id, _instant(change.at), change.actor, change.role),
+        *(change.method, change.path, change.endpoint, change.request_id, change.status),
+        *(_instant(change.answered_at), change.body_hash),
+        *(change.what_hash or hash_text(change.what), change.detail_hash),
+    )
+    return hashlib.sha256(_write(columns).encode(errors="replace")).hexdigest()
+
+
+def find_forgery(change: RecordedChange) -> str | None:
+    """Return which content of a change is not the one that its hash proves, or None."""
+    for name, content, proof in (
+        ("what", change.what, change.what_hash),
+        ("detail", change.detail, change.detail_hash),
+    ):
+        if proof and content and hash_text(content) != proof:
+            return name
+    return None
+
+
+def _instant(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at else None
+
+
+def _write(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, default=str)
+
+
+def _names(content: object, path: str = "") -> Iterator[str]:
+    """Yield the path of every field, however deep; the items of a list have one path."""
+    left: list[tuple[object, str]] = [(content, path)]
+    while left:
+        part, at = left.pop()
+        if isinstance(part, Mapping):
+            for name, value in part.items():
+                below = f"{at}.{_cut(str(name))}".lstrip(".")
+                yield below
+                left.append((value, below))
+        elif isinstance(part, list):
+            left += [(item, f"{at}[]") for item in part if isinstance(item, Mapping | list)]
+
+
+def _cut(text: str, size: int = _NAME_SHOWN) -> str:
+    return text if len(text) <= size else f"{text[:size]}…"
+
+
+@dataclass(frozen=True, slots=True)
+class _Masker:
+    salt: str | None
+    text_size: int
+
+    def mask(self, content: object, depth: int = 0) -> object:
+        """Return the content with its secrets masked, its users hidden, and long parts cut."""
+        if isinstance(content, str):
+            return _cut(content, self.text_size)
+        if isinstance(content, Mapping | list) and depth == _DEPTH_SHOWN:
+            return "…"
+        if isinstance(content, Mapping):
+            return {str(n): self._mask_field(str(n), v, depth) for n, v in content.items()}
+        return self._mask_items(content, depth) if isinstance(content, list) else content
+
+    def _mask_field(self, name: str, value: object, depth: int) -> object:
+        last = name.rpartition(".")[2]
+        if value and _SECRET.search(last):
+            return MASK
+        is_user = self.salt and _USERS.match(last)
+        return self._hide(value) if is_user else self.mask(value, depth + 1)
+
+    def _hide(self, users: object) -> object:
+        if isinstance(users, Mapping):
+            return {str(name): self._hide(value) for name, value in users.items()}
+        if isinstance(users, list):
+            return self._mask_items([self._hide(user) for user in users], 0)
+        if not isinstance(users, str):
+            return self.mask(users)
+        texts = _SEPARATORS.split(users[: self.text_size * 10])
+        return "".join(
+            hide_user(text, self.salt or "") if place % 2 == 0 and text else text
+            for place, text in enumerate(texts)
+        )
+
+    def _mask_items(self, content: Sequence[object], depth: int) -> list[object]:
+        """Return the items; of values some, and of objects all, because each has fields."""
+        has_objects = any(isinstance(item, Mapping | list) for item in content)
+        shown = content if has_objects else content[:_ITEMS_SHOWN]
+        rest = len(content) - len(shown)
+        masked = [self.mask(item, depth + 1) for item in shown]
+        return [*masked, f"… and {rest} more"] if rest else masked

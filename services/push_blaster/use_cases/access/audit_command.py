@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.adapters.access.audit_table import insert_change, update_answer
+from push_blaster.adapters.access.audit_table import insert_change, read_salt, update_answer
 from push_blaster.domain.access.audit import AuditedChange, describe
 
 #: The actor of commands in the audit log.
@@ -20,17 +20,17 @@ def audited_command(database: Database, name: str, what: object) -> Iterator[Non
 
     Raises: DatabaseAwayError before anything is changed.
     """
-    change = AuditedChange(
-        at=utc_now(),
-        actor=ACTOR,
-        role=None,
-        method="COMMAND",
-        path=f"push-blaster {name}",
-        endpoint=name,
-        what=describe(what),
-        request_id=uuid4().hex,
-    )
     with database.transaction() as connection:
+        change = AuditedChange(
+            at=utc_now(),
+            actor=ACTOR,
+            role=None,
+            method="COMMAND",
+            path=f"push-blaster {name}",
+            endpoint=name,
+            what=describe(what, read_salt(connection)),
+            request_id=uuid4().hex,
+        )
         row = insert_change(connection, change)
     code = 1
     try:

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import uuid4
 
 from chassis.postgres import Connection, Database
+from push_blaster.adapters.access.audit_chain import prune_links, select_prunable
 from push_blaster.adapters.access.audit_table import COLUMNS
 from push_blaster.adapters.access.idempotency_keys import delete_old_keys
 from push_blaster.adapters.audiences.uploads import list_uploads
@@ -27,11 +28,11 @@ from push_blaster.adapters.operations.retention import (
     delete_piece,
     select_awaited_uploads,
     select_kept_folders,
-    select_old_changes,
     select_old_executions,
 )
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.retention import Retention
+from push_blaster.use_cases.access.audit_chain import chain_changes
 
 #: The folder into which entries are written before they are deleted from the audit log.
 ARCHIVE: Final = "audit-log"
@@ -95,7 +96,8 @@ def prune(kept: Kept, now: datetime) -> Pruning:
     found = plan_pruning(kept, now)
     ended_before = now - kept.retention.executions
     dead = partial(delete_dead_devices, dead_before=_dead_before(kept, now), limit=PIECE)
-    archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE)
+    chain_changes(kept.database, now)
+    archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE, now=now)
     removed = replace(
         found,
         folders=[folder for folder in found.folders if _remove_folder(folder)],
@@ -163,15 +165,17 @@ def _delete_execution(database: Database, execution_id: str) -> bool:
         return delete_execution(connection, execution_id, tuple(Mode))
 
 
-def _archive_changes(connection: Connection, folder: Path, before: datetime) -> int:
-    """Move some changes into a compressed CSV; return how many."""
-    rows = select_old_changes(connection, before)
+def _archive_changes(connection: Connection, folder: Path, before: datetime, now: datetime) -> int:
+    """Move some changes into a compressed CSV, and leave a checkpoint; return how many."""
+    rows = select_prunable(connection, before, PIECE)
     if rows:
         folder.mkdir(mode=0o700, exist_ok=True)
         first, last = rows[0], rows[-1]
         name = f"{first[1]:%Y-%m-%d}_{first[0]}-{last[0]}.csv.gz"
         write_whole(folder / name, gzip.compress(write_csv([COLUMNS, *rows]).encode(), mtime=0))
-        delete_changes(connection, [row[0] for row in rows])
+        ids = [row[0] for row in rows]
+        prune_links(connection, ids, now)
+        delete_changes(connection, ids)
     return len(rows)
 
 

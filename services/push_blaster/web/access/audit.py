@@ -5,20 +5,22 @@ This is one place for API and pages; no view can forget or avoid it.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import structlog
 from flask import Flask, Response, current_app, request
 
-from chassis.bearer_auth import View, is_open, the_caller
+from chassis.bearer_auth import View, caller_name, is_open, the_caller
 from chassis.clock import utc_now
 from chassis.http.correlation import request_id, shown_path
 from chassis.http.rate_limits import Limit, RateLimiter
 from chassis.http.request_classes import RequestClass, of_class
-from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
-from push_blaster.adapters.access.audit_table import insert_change, update_answer
-from push_blaster.domain.access.audit import AuditedChange, describe
+from chassis.postgres import Connection, Database, DatabaseAwayError, DatabaseFaultError
+from push_blaster.adapters.access.audit_table import insert_change, read_salt, update_answer
+from push_blaster.domain.access.audit import AuditedChange, describe, hide_user
+from push_blaster.web.access.audit_content import hash_body, read_content, read_detail
 from push_blaster.web.frame.csrf import READS
 
 log = structlog.get_logger()
@@ -26,7 +28,6 @@ log = structlog.get_logger()
 #: How many attempts of people without a token one process records.
 OF_STRANGERS: Final = Limit(requests=100, window=timedelta(hours=1))
 TOO_MANY: Final = 429
-_FORM: Final = "application/x-www-form-urlencoded"
 _ROW: Final = "push_blaster.audit_row"
 
 
@@ -77,17 +78,17 @@ def write_down(database: Database) -> None:
 
     Raises: NotAuditedError, except for a stop.
     """
-    change = _read_change(_content())
+    content = read_content()
     try:
         with database.transaction() as connection:
-            request.environ[_ROW] = insert_change(connection, change)
+            request.environ[_ROW] = insert_change(connection, _read_change(content, connection))
     except (DatabaseAwayError, DatabaseFaultError) as error:
         if not _is_stop():
-            log.exception("change_refused_unaudited", endpoint=change.endpoint)
+            log.exception("change_refused_unaudited", endpoint=request.endpoint)
             raise NotAuditedError(
                 "Nothing was done: the audit log cannot be written. Try again later."
             ) from error
-        log.critical("stop_not_audited", path=change.path, actor=change.actor, reason=str(error))
+        log.critical("stop_not_audited", path=shown_path(), actor=caller_name(), reason=str(error))
 
 
 def _note_stranger(database: Database, strangers: RateLimiter, status: int) -> None:
@@ -96,7 +97,8 @@ def _note_stranger(database: Database, strangers: RateLimiter, status: int) -> N
         return
     try:
         with database.transaction() as connection:
-            request.environ[_ROW] = insert_change(connection, _read_change({}))
+            change = replace(_read_change({}, connection), body_hash=None)
+            request.environ[_ROW] = insert_change(connection, change)
     except (DatabaseAwayError, DatabaseFaultError):
         log.exception("attempt_not_audited", path=shown_path())
 
@@ -105,36 +107,28 @@ def _record_answer(database: Database, row: int, status: int) -> None:
     caller = the_caller()
     named = (caller.name, caller.role.name.lower()) if caller else None
     try:
+        found = read_detail()
         with database.transaction() as connection:
-            update_answer(connection, row, status, named, utc_now())
+            detail = describe(found, read_salt(connection)) if found else None
+            update_answer(connection, row, status, named, utc_now(), detail)
     except Exception:
         log.exception("audit_answer_missing", row=row, status=status)
 
 
-def _read_change(content: Mapping[str, object]) -> AuditedChange:
-    caller = the_caller()
+def _read_change(content: Mapping[str, object], connection: Connection) -> AuditedChange:
+    caller, salt = the_caller(), read_salt(connection)
+    user = str((request.view_args or {}).get("user_id", ""))
     return AuditedChange(
         at=utc_now(),
         actor=caller.name if caller else None,
         role=caller.role.name.lower() if caller else None,
         method=request.method,
-        path=shown_path(),
+        path=shown_path().replace(user, hide_user(user, salt)) if user else shown_path(),
         endpoint=request.endpoint or "",
-        what=describe(content),
+        what=describe(content, salt),
         request_id=request_id(),
+        body_hash=hash_body() if content else None,
     )
-
-
-def _content() -> dict[str, object]:
-    """Return query and body; the body of an upload is not read."""
-    said: dict[str, object] = {"query": request.args.to_dict()} if request.args else {}
-    if request.is_json:
-        said["body"] = request.get_json(silent=True)
-    elif request.mimetype == _FORM:
-        said["form"] = request.form.to_dict()
-    elif request.content_length:
-        said["upload"] = {"type": request.mimetype, "bytes": request.content_length}
-    return said
 
 
 def _is_change(app: Flask) -> bool:

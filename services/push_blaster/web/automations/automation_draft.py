@@ -15,7 +15,7 @@ from push_blaster.use_cases.schedule.plan_automation import Plan, load_context, 
 from push_blaster.web.automations.automation_fields import PARAMETERS
 from push_blaster.web.automations.automation_form import Declared
 from push_blaster.web.automations.automation_samples import Sample, read_samples
-from push_blaster.web.automations.document_paths import find
+from push_blaster.web.frame.document_paths import find
 
 SLOTS: Final = 5
 #: The parts of a document in the order in which the form has them.

@@ -13,7 +13,6 @@ from marshmallow import fields
 
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.field_declaration import FormField, Widget, find_form_fields
-from push_blaster.web.automations.document_paths import find_differences
 from push_blaster.web.automations.form_fields import (
     Read,
     days,
@@ -24,6 +23,7 @@ from push_blaster.web.automations.form_fields import (
     percentage,
     text,
 )
+from push_blaster.web.frame.document_paths import find_differences
 
 _WIDE: Final = frozenset({"area", "tick", "lines", "days"})
 _READS: Final[Mapping[str, Read]] = {

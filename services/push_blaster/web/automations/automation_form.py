@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from push_blaster.domain.audiences.script import Parameter, ParameterType
 from push_blaster.web.automations.automation_fields import ENTRIES, PARAMETERS, PUSH, VARIANT
-from push_blaster.web.automations.document_paths import find, put
 from push_blaster.web.automations.form_fields import Form, read_number
+from push_blaster.web.frame.document_paths import find, put
 
 #: The document of a new automation.
 BLANK: Final[Mapping[str, Any]] = {

@@ -36,8 +36,8 @@ from push_blaster.web.automations.automation_form import (
     rearrange,
     text_of,
 )
-from push_blaster.web.automations.document_paths import find, find_differences
 from push_blaster.web.automations.script_offer import find_declared, find_offer
+from push_blaster.web.frame.document_paths import find, find_differences
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import DAYS, LAYERS
 

@@ -25,6 +25,7 @@ from push_blaster.adapters.executions.execution_view import select_last_audience
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
+from push_blaster.web.access.audit_content import note_change
 from push_blaster.web.cadence.rule_form import read_rules_form, read_version
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import LAYERS
@@ -73,10 +74,14 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
         sent = read_rules_form(request.form)
         version = read_version(request.form)
         by, note = (request.form.get(name, "").strip() for name in ("by", "note"))
+        if by and by != caller_name():
+            note = f"{note} (claimed: by {by})".strip()
         try:
-            saved = records.replace_rules(sent, version, by or caller_name(), note)
+            before = records.read_rules().rules
+            saved = records.replace_rules(sent, version, caller_name(), note)
         except CadenceRefusedError as refusal:
             return _show_rules(sent, version, fault=str(refusal), status=409)
+        note_change("rules", *({rule["name"]: rule for rule in r} for r in (before, saved.rules)))
         flash(f"Rules saved as version {saved.version}. They apply at once.", "success")
         return redirect(url_for(".rules"), 303)
 

@@ -1,0 +1,75 @@
+"""The content of a request for the audit log: query, body, files, and what the request changed."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import file_digest, sha256
+from os import SEEK_END
+from typing import Any, Final
+
+from flask import has_request_context, request
+
+from push_blaster.web.frame.document_paths import find_differences
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_CHANGED: Final = "push_blaster.audit_changed"
+#: Names by which callers say who they are; only the token proves it.
+_CLAIMS: Final = ("by", "changedBy")
+
+
+def note_change(
+    name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> None:
+    """Note for the audit log which fields of a document this request changed, and how."""
+    if not has_request_context():
+        return
+    differences = find_differences(before or {}, after or {})
+    changed = {one.path: {"before": one.mine, "after": one.theirs} for one in differences}
+    request.environ.setdefault(_CHANGED, {})[name] = changed
+
+
+def read_content() -> dict[str, object]:
+    """Return query and body; the body of an upload is not read."""
+    said: dict[str, object] = {"query": request.args.to_dict()} if request.args else {}
+    if request.is_json:
+        said |= _set_claims_apart("body", request.get_json(silent=True))
+    elif request.mimetype == _FORM:
+        said |= _set_claims_apart("form", request.form.to_dict())
+    elif request.content_length:
+        said["upload"] = {"type": request.mimetype, "bytes": request.content_length}
+    return said
+
+
+def hash_body() -> str | None:
+    """Return the SHA-256 of a body that is read as a whole; None for an upload, or no body."""
+    body = request.get_data() if request.is_json or request.mimetype == _FORM else b""
+    return sha256(body).hexdigest() if body else None
+
+
+def read_detail() -> dict[str, object]:
+    """Return what is known after the change: what it changed, and the fields and files it read."""
+    detail: dict[str, object] = {}
+    if _CHANGED in request.environ:
+        detail["changed"] = request.environ[_CHANGED]
+    if "files" in vars(request):  # the view has read a multipart body
+        detail |= _set_claims_apart("fields", request.form.to_dict())
+        detail["files"] = [
+            {"field": field, "name": upload.filename, **_measure(upload.stream)}
+            for field, upload in request.files.items(multi=True)
+        ]
+    return detail
+
+
+def _set_claims_apart(name: str, body: object) -> dict[str, object]:
+    if not isinstance(body, dict):
+        return {name: body}
+    claimed = {claim: body[claim] for claim in _CLAIMS if body.get(claim)}
+    rest = {field: value for field, value in body.items() if field not in claimed}
+    return {name: rest, "claimed": claimed} if claimed else {name: rest}
+
+
+def _measure(stream: Any) -> dict[str, object]:
+    with suppress(ValueError, OSError):  # the view has closed the file
+        stream.seek(0)
+        digest = file_digest(stream, "sha256").hexdigest()
+        return {"sha256": digest, "bytes": stream.seek(0, SEEK_END)}
+    return {}
