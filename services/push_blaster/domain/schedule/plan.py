@@ -1,16 +1,18 @@
 """Findings about an automation that people should know before it sends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.timeline import absolute_instant, plan_pushes
+from push_blaster.domain.schedule.schedule import has_slot
 from push_blaster.domain.zones import Slot
 
 
@@ -30,6 +32,11 @@ class FindingKind(StrEnum):
     IS_CAPPED = "crowded"
     CAPS_OTHERS = "crowds"
     RULES_UNKNOWN = "rules_unknown"
+    MANY_AT_ONCE = "many_at_once"
+
+
+#: So many live sends at one instant begin one after the other, some of them seconds late.
+MANY: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,25 @@ def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -
         *_passed_times(automation, slots),
         *_too_slow(automation, limits),
     ]
+
+
+def find_many_at_once(
+    automation: Automation, slots: Sequence[Slot], others: Iterable[Automation]
+) -> Iterator[Finding]:
+    """Yield a finding if many other automations send at the instant of the next slot."""
+    if not slots:
+        return
+    at = slots[0].at
+    together = sum(
+        other.id != automation.id and other.is_scheduled and has_slot(other.schedule, at)
+        for other in others
+    )
+    if together >= MANY:
+        text = (
+            f"{together} other automations send at {at.isoformat()}, too, so live sends begin one "
+            "after the other. Choose another minute in schedule.executionTime."
+        )
+        yield Finding(FindingKind.MANY_AT_ONCE, text)
 
 
 def find_gaps(automation: Automation, limits: Limits) -> list[Finding]:

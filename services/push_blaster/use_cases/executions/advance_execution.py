@@ -80,9 +80,8 @@ MAX_FAILURES: Final = 3
 def advance_execution(context: SendContext, execution_id: str) -> bool:
     """Run the step that is due and save its result; then the short steps that follow at once.
 
-    Returns whether a step was due.
-
-    A step that is killed runs again from its beginning: each is safe to repeat.
+    Returns whether a step was due. A step that is killed runs again from its beginning: each is
+    safe to repeat.
     """
     try:
         taken = _take(context, execution_id)
@@ -95,13 +94,25 @@ def advance_execution(context: SendContext, execution_id: str) -> bool:
     if execution.attempt:
         _announce_repetition(context, execution, step)
     try:
-        while step:
-            after = _run(context, execution, step)
-            _save(context, execution, after)
-            execution, step = after, _find_short_step(after, step, context.clock())
+        _walk(context, execution, step)
     except (StepStoppedError, FencedError) as stopped:
         log.info("step_given_up", execution=execution_id, step=step, reason=str(stopped))
     return True
+
+
+def _walk(context: SendContext, execution: Execution, first: Step | None) -> None:
+    """Run the step, and the short steps that follow at once; save what each of them results in.
+
+    Going live and starting the first push are written together: fewer statements at T.
+    """
+    saved, step = execution, first
+    while step:
+        execution = _run(context, execution, step)
+        following = _find_short_step(execution, step, context.clock())
+        if not (step is Step.GO_LIVE and following):
+            _save(context, saved, execution)
+            saved = execution
+        step = following
 
 
 def _take(context: SendContext, execution_id: str) -> tuple[Execution, Step | None] | None:
@@ -185,9 +196,8 @@ def _wait_for(context: StepContext, execution: Execution, shortage: str) -> Exec
 
 def _save(context: StepContext, before: Execution, after: Execution) -> None:
     now = context.clock()
-    is_waiting = after.phase is before.phase and _is_waiting(after)
     with context.database.transaction() as connection:
-        again_at = _watch_again(connection, after, now) if is_waiting else None
+        again_at = _watch_again(connection, after, now) if _is_waiting(after) else None
         save_execution(connection, before, after, now, due_at=again_at)
         if after.phase is not before.phase:
             level = LogLevel.ERROR if after.phase is Phase.FAILED else LogLevel.INFO

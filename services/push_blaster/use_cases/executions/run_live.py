@@ -6,6 +6,7 @@ from dataclasses import replace
 from push_blaster.adapters.audiences.frozen_audiences import index_batches, verify
 from push_blaster.adapters.delivery.batch_table import count_open_batches, insert_batches
 from push_blaster.adapters.delivery.delivery_report import select_ledger_counts, select_reasons
+from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import FencedError, holds_execution
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.user_time import stop_limit
@@ -59,13 +60,9 @@ def start_push(context: StepContext, execution: Execution) -> Execution:
         if not holds_execution(connection, execution):
             raise FencedError("stopped before the push began")
         insert_batches(connection, execution.id, push.position, batches)
-    note(
-        context,
-        execution.id,
-        Phase.LIVE_EXECUTION,
-        f"Push {push.position} goes out to an audience of {audience.distinct}.",
-    )
-    now = context.clock()
+        now = context.clock()
+        text = f"Push {push.position} goes out to an audience of {audience.distinct}."
+        append_log(connection, execution.id, Phase.LIVE_EXECUTION, text, now)
     return _with_push(execution, replace(push, status=PushStatus.SENDING, started_at=now))
 
 

@@ -16,7 +16,13 @@ from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.execution import execution_id
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.schedule.cap_conflicts import find_cap_conflicts
-from push_blaster.domain.schedule.plan import Finding, FindingKind, find_gaps, find_timing
+from push_blaster.domain.schedule.plan import (
+    Finding,
+    FindingKind,
+    find_gaps,
+    find_many_at_once,
+    find_timing,
+)
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.domain.zones import Slot
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
@@ -71,6 +77,7 @@ def plan_automation(
     findings = [
         *find_timing(automation, slots, context.limits),
         *find_gaps(automation, context.limits),
+        *find_many_at_once(automation, slots, context.others),
         *_find_script_faults(automation, context.scripts),
         *_find_cap_conflicts(automation, slots, context),
     ]

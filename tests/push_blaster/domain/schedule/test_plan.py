@@ -7,7 +7,13 @@ import pytest
 
 from push_blaster.domain.automations.automation import Automation, AutomationSettings, Frequency
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.domain.schedule.plan import Finding, FindingKind, find_gaps, find_timing
+from push_blaster.domain.schedule.plan import (
+    Finding,
+    FindingKind,
+    find_gaps,
+    find_many_at_once,
+    find_timing,
+)
 from push_blaster.domain.schedule.schedule import next_slots
 from tests.builders import NOON, a_push, a_schedule, an_automation
 
@@ -171,3 +177,20 @@ def test_what_an_execution_would_find_missing_is_told() -> None:
     assert "settings.testUserIds is empty" in test.message
     assert approval.kind is FindingKind.NEEDS_APPROVAL
     assert "between its test and its send, 45 min or more" in approval.message
+
+
+@pytest.mark.parametrize(("others", "found"), [(9, 0), (10, 1), (25, 1)])
+def test_many_others_at_the_same_instant_are_told(others: int, found: int) -> None:
+    """They count by the instant, whatever their zones; others at another minute do not."""
+    mine = an_automation(schedule=a_schedule(execution_time=time(12, 30)))
+    berlin = a_schedule(execution_time=time(13, 30), timezone="Europe/Berlin")
+    later = a_schedule(execution_time=time(12, 31))
+    crowd = [an_automation(id=f"other-{n}", schedule=berlin, is_active=True) for n in range(others)]
+    apart = [an_automation(id=f"apart-{n}", schedule=later, is_active=True) for n in range(20)]
+
+    slots = next_slots(mine.schedule, NOON, 5)
+    findings = list(find_many_at_once(mine, slots, [mine, *crowd, *apart]))
+
+    assert len(findings) == found
+    assert all(f"{others} other automations send at" in f.message for f in findings)
+    assert all(finding.kind is FindingKind.MANY_AT_ONCE for finding in findings)
