@@ -73,13 +73,17 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+#: A live send that began late is told, and the alert looks back for some minutes.
+BEGAN_LATE: Final = _names("LiveSendsLate ViolationsOpen")
 #: An unchecked send raises an alert; with `failPolicy: closed` the execution fails instead.
-UNCHECKED: Final = _names("SentUnchecked fail_open failure ExecutionsFail CapChecksSlow skipped")
+UNCHECKED: Final = BEGAN_LATE | _names(
+    "SentUnchecked fail_open failure ExecutionsFail CapChecksSlow skipped"
+)
 FAILED: Final = _names("ExecutionsFail failure")
 #: What goes out late may still go out when the next slot comes; and a test waits for nobody.
-LATE: Final = FAILED | _names("ProviderDefers skipped")
+LATE: Final = FAILED | BEGAN_LATE | _names("ProviderDefers skipped")
 #: A step that an engine or the database left begins again.
-AGAIN: Final = _names("StepsRepeated")
+AGAIN: Final = BEGAN_LATE | _names("StepsRepeated")
 NO_DATABASE: Final = (
     UNCHECKED | AGAIN | _names("CadenceAway CadenceFailsOpen RequestsFail EngineDown")
 )
@@ -104,7 +108,7 @@ EFFECTS: Final = {
     Kind.PROVIDER_SLOW: Effect(20, LATE),
     Kind.BROKEN_FILE: Effect(30, raises=_names("BrokenAutomations")),
     Kind.CADENCE_NONSENSE: Effect(20, UNCHECKED | _names("CadenceAway"), _names("fail_open")),
-    Kind.FULL_QUEUE: Effect(20, _names("skipped QueueGrows")),
+    Kind.FULL_QUEUE: Effect(20, BEGAN_LATE | _names("skipped QueueGrows")),
     Kind.PROVIDER_AWAY: Effect(10, LATE, echo_s=120),
     Kind.RESTART: Effect(15, NO_DATABASE, DATABASES),
     Kind.STOP_EVERYTHING: Effect(10, _names("cancelled")),

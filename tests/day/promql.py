@@ -99,6 +99,7 @@ class _Parser:
         if word in AGGREGATES:
             return self._aggregate(AGGREGATES[word])
         functions = {
+            "abs": self._absolute,
             "absent": self._absence,
             "rate": lambda: self._growth(is_rate=True),
             "increase": lambda: self._growth(is_rate=False),
@@ -107,6 +108,10 @@ class _Parser:
         if word in functions:
             return self._in_brackets(functions[word])
         return self._selector(word)
+
+    def _absolute(self) -> Expression:
+        inner = self._selector()
+        return lambda scrapes: {labels: abs(value) for labels, value in inner(scrapes).items()}
 
     def _absence(self) -> Expression:
         inner = self._selector()
