@@ -160,7 +160,10 @@ class _Engine:
         self._wake = asyncio.Event()
         self._sending: set[BatchKey] = set()
         self._pulse = Pulse(settings.database_url, context.engine_id)
-        self._silence: SilenceWatch[str] = SilenceWatch(self._dead_after.total_seconds())
+        # A look sees a sign up to a beat after it was given.
+        self._silence: SilenceWatch[str] = SilenceWatch(
+            max(BEAT_S, self._dead_after.total_seconds() - BEAT_S)
+        )
         self._queue = JobQueue(
             settings.database_url,
             Work(

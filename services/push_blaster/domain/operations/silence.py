@@ -9,7 +9,8 @@ from typing import Final, Generic, TypeVar
 
 Who = TypeVar("Who")
 
-#: The most that one look adds to a silence, however long ago the look before was.
+#: After a longer pause between two looks the watcher could not look, and only so much of it counts.
+PAUSE_S: Final = 2.0
 STEP_S: Final = 1.0
 
 
@@ -28,7 +29,8 @@ class SilenceWatch(Generic[Who]):
 
         Units: `at` is the watcher's monotonic clock.
         """
-        step = 0.0 if self._looked_at is None else min(STEP_S, at - self._looked_at)
+        passed = 0.0 if self._looked_at is None else at - self._looked_at
+        step = passed if passed <= PAUSE_S else STEP_S
         self._silent_s = {
             who: self._silent_s.get(who, 0.0) + step if self._signs.get(who) == sign else 0.0
             for who, sign in signs.items()
