@@ -265,6 +265,28 @@ def test_a_stop_after_the_kill_of_an_engine_decides_about_the_devices_too(bench:
     assert close_batches(bench.context) == 0
 
 
+@pytest.mark.parametrize(("testers", "marked"), [(20, 0), (19, 19)])
+def test_a_test_that_finds_most_devices_dead_obeys_the_rule_too(
+    bench: Bench, testers: int, marked: int
+) -> None:
+    users = [UUID(int=n) for n in range(1, testers + 1)]
+    with bench.database.transaction() as connection:
+        upsert_devices(connection, [Device(f"phone-{user}", user) for user in users], bench.now)
+    _change(bench, _Provider(dead=testers))
+    settings = {
+        "testUserIds": [str(user) for user in users],
+        "safeguards": {"requireTestFirst": True},
+    }
+
+    execution = bench.run(bench.start(parameters={"users": testers}, settings=settings))
+
+    assert execution.phase is Phase.FAILED
+    with bench.database.transaction() as connection:
+        dead = [select_devices_of(connection, user, dead=True) for user in users]
+    assert sum(map(len, dead)) == marked
+    assert len(_doubted(bench, execution.id)) == testers - marked
+
+
 def _doubt(bench: Bench, dead: int = 11) -> str:
     """Run an execution of 20 users, `dead` of whose devices are called dead; return its id."""
     _change(bench, _Provider(dead))
