@@ -7,11 +7,9 @@ from flask import Blueprint, Flask
 from chassis.http.fast_json import FastJson
 from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
-from chassis.postgres import Database
 from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
-from push_blaster.adapters.executions.execution_view import select_statistics
 from push_blaster.settings import PushSettings
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
@@ -110,11 +108,7 @@ def _make_routes(
     database, push_hosts = adapters.database, settings.delivery.push_hosts
     watch = ClockWatch(adapters.files, database)
     return (
-        recipe_routes(
-            database,
-            adapters.files,
-            read_statistics=lambda ids: _read_statistics(database, ids),
-        ),
+        recipe_routes(context),
         plan_routes(context),
         preview_routes(context),
         template_routes(adapters.templates, adapters.files, context.limits),
@@ -155,8 +149,3 @@ def _make_routes(
             metrics_open=settings.metrics_open,
         ),
     )
-
-
-def _read_statistics(database: Database, ids: Sequence[str]) -> dict[str, dict[str, object]]:
-    with database.transaction() as connection:
-        return select_statistics(connection, ids)

@@ -1,6 +1,6 @@
 """Create, edit and delete automations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import next_version
-from push_blaster.use_cases.executions.stop_execution import end_generation
-
-#: Cancels the pending executions of an automation, for a reason, and returns their ids. If the
-#: automation is on again in time, they come back.
-CancelPending = Callable[[str, str], list[str]]
+from push_blaster.use_cases.executions.stop_execution import end_generation, suspend_pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +45,29 @@ def new_document(sent: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
 
 def edit_automation(
     files: AutomationFiles,
+    database: Database,
     automation_id: str,
     sent: Mapping[str, Any],
-    cancel_pending: CancelPending,
     now: datetime,
+    reason: str | None = None,
 ) -> AutomationChange:
     """Replace the fields of the automation by those of `sent`; `metadata` is merged one level deep.
 
+    Shape: if the change takes the automation off the clock, its pending executions are cancelled
+    until it is on again; their logs have the `reason`, or else the new status.
     Raises: ValidationError, DocumentNotFoundError, BrokenDocumentError, StaleVersionError.
     """
     old = files.load(automation_id)
     metadata = {**(old.get("metadata") or {}), **(sent.get("metadata") or {})}
     document = complete_document({**next_version(old, sent, now), "metadata": metadata})
-    if read_automation(document).is_scheduled and not read_automation(old).is_scheduled:
+    was_scheduled, is_scheduled = (read_automation(d).is_scheduled for d in (old, document))
+    if is_scheduled and not was_scheduled:
         document = {**document, "activatedAt": now.isoformat()}
     files.replace(document, expected_version=old["version"])
-    return AutomationChange(document, tuple(_cancel_if_unscheduled(old, document, cancel_pending)))
+    if not was_scheduled or is_scheduled:
+        return AutomationChange(document)
+    reason = reason or f"The automation was switched off (status {document['status']!r})."
+    return AutomationChange(document, tuple(suspend_pending(database, automation_id, reason, now)))
 
 
 def delete_automation(
@@ -77,13 +80,3 @@ def delete_automation(
     """Delete the automation; return the ids of the executions that this cancelled."""
     files.delete(automation_id, expected_version)
     return tuple(end_generation(database, automation_id, now))
-
-
-def _cancel_if_unscheduled(
-    old: Mapping[str, Any], new: Mapping[str, Any], cancel_pending: CancelPending
-) -> list[str]:
-    was_scheduled, is_scheduled = (read_automation(d).is_scheduled for d in (old, new))
-    if was_scheduled and not is_scheduled:
-        reason = f"The automation was switched off (status {new['status']!r})."
-        return cancel_pending(new["id"], reason)
-    return []

@@ -32,7 +32,6 @@ from push_blaster.use_cases.executions.stop_execution import (
     drain,
     stop_every_execution,
     stop_running,
-    suspend_pending,
 )
 
 log = structlog.get_logger()
@@ -191,19 +190,17 @@ class Control:
     ) -> Controlled:
         if not changes:
             return Controlled(self.files.load(automation_id))
-        cancelled: list[str] = []
-
-        def cancel(id_: str, _: str) -> list[str]:
-            cancelled.extend(suspend_pending(self.database, id_, reason, now))
-            return cancelled
-
         # Somebody may be saving the automation at this moment; the pause must succeed all the same.
         for _ in range(ATTEMPTS):
             with suppress(StaleVersionError):
-                change = edit_automation(self.files, automation_id, changes, cancel, now)
-                return Controlled(change.document, tuple(cancelled))
-        change = edit_automation(self.files, automation_id, changes, cancel, now)
-        return Controlled(change.document, tuple(cancelled))
+                return self._edit(automation_id, changes, reason, now)
+        return self._edit(automation_id, changes, reason, now)
+
+    def _edit(
+        self, automation_id: str, changes: Mapping[str, Any], reason: str, now: datetime
+    ) -> Controlled:
+        change = edit_automation(self.files, self.database, automation_id, changes, now, reason)
+        return Controlled(change.document, change.cancelled)
 
 
 def find_actions(automation: Automation, running_phases: set[Phase]) -> list[Action]:

@@ -1,29 +1,29 @@
 """List automations with the engine's records of each."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import StoredAutomation
+from push_blaster.adapters.executions.execution_view import select_statistics
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.schedule.schedule import next_slots
-
-#: Returns the counters of each automation that has run, under the names of the document.
-ReadStatistics = Callable[[Sequence[str]], Mapping[str, dict[str, object]]]
 
 
 @dataclass(slots=True)
 class AutomationLists:
     """Shows automations; remembers the next slot of each until it has passed."""
 
-    read_statistics: ReadStatistics
+    database: Database
     _next: dict[str, tuple[Automation, datetime | None]] = field(default_factory=dict)
 
     def show(self, found: Iterable[StoredAutomation], now: datetime) -> list[Mapping[str, Any]]:
         """Return the documents, with counters from the engine's records."""
         stored = list(found)
-        statistics = self.read_statistics([one.automation.id for one in stored])
+        with self.database.transaction() as connection:
+            statistics = select_statistics(connection, [one.automation.id for one in stored])
         return [self._describe(one, statistics.get(one.automation.id, {}), now) for one in stored]
 
     def _describe(

@@ -27,7 +27,6 @@ from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.automations.change_automation import (
-    CancelPending,
     create_automation,
     delete_automation,
     edit_automation,
@@ -192,16 +191,13 @@ class ScheduledPushes:
 
     def _save(self, push: ScheduledPush, state: PushState, now: datetime) -> None:
         fields = {**write_fields(push), **_STATUS[state]}
-        cancel = self._cancel_pending(now)
-        edit_automation(self.context.files, push.id, fields, cancel, now)
-        if cancel(push.id, "The scheduled push was changed."):
+        database = self.context.database
+        edit_automation(self.context.files, database, push.id, fields, now)
+        if cancel_pending(database, push.id, "The scheduled push was changed.", now):
             raise PushHasBegunError(
                 "Its execution began at the moment of the change, and is cancelled; schedule it "
                 "for another instant."
             )
-
-    def _cancel_pending(self, now: datetime) -> CancelPending:
-        return lambda id_, reason: cancel_pending(self.context.database, id_, reason, now)
 
 
 def choose_source(criteria: Mapping[str, Any], filter_script: str | None) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flask import Response
 from flask.typing import ResponseReturnValue
 from marshmallow import fields, post_load, validate
 
@@ -20,6 +19,7 @@ from push_blaster.adapters.access.audit_table import (
 )
 from push_blaster.adapters.csv_cells import stream_csv, write_csv
 from push_blaster.domain.access.audit import RecordedChange
+from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.instants import InstantField
 
 
@@ -71,11 +71,7 @@ def audit_log_routes(database: Database) -> Routes:
     @routes.alt_response(200, content_type="text/csv")
     def export(query: AuditQuery) -> ResponseReturnValue:
         """Export the changes as a CSV that is safe to open in a spreadsheet."""
-        return Response(
-            _stream_log(database, query),
-            mimetype="text/csv",
-            headers={"Content-Disposition": 'attachment; filename="audit-log.csv"'},
-        )
+        return answer_csv(_stream_log(database, query), "audit-log.csv")
 
     return routes
 

@@ -18,7 +18,6 @@ from push_blaster.use_cases.automations.change_automation import (
     edit_automation,
 )
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.executions.stop_execution import suspend_pending
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.automations.automation_draft import Outlook, find_faults, look_at_draft
 from push_blaster.web.automations.automation_fields import (
@@ -103,12 +102,8 @@ class Editor:
         """Write a new automation, or a new version of an old one; StaleVersionError."""
         if automation_id is None:
             return create_automation(self.context.files, document, utc_now())
-        database = self.context.database
-
-        def cancel(id_: str, reason: str) -> list[str]:
-            return suspend_pending(database, id_, reason, utc_now())
-
-        return edit_automation(self.context.files, automation_id, document, cancel, utc_now())
+        context = self.context
+        return edit_automation(context.files, context.database, automation_id, document, utc_now())
 
 
 def edit_automation_pages(context: WebContext) -> Blueprint:

@@ -20,13 +20,12 @@ from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.use_cases.automations.change_automation import (
     AutomationChange,
-    CancelPending,
     create_automation,
     delete_automation,
     edit_automation,
 )
-from push_blaster.use_cases.automations.list_automations import AutomationLists, ReadStatistics
-from push_blaster.use_cases.executions.stop_execution import suspend_pending
+from push_blaster.use_cases.automations.list_automations import AutomationLists
+from push_blaster.use_cases.context import WebContext
 from push_blaster.web.automations.versions import check_if_match, tag
 from push_blaster.web.frame.common_schemas import (
     AUTOMATION_ID,
@@ -60,16 +59,12 @@ _PATH: Final = "/api/automation/recipes"
 _ONE: Final = f"{_PATH}/<automation_id>"
 
 
-def recipe_routes(
-    database: Database,
-    files: AutomationFiles,
-    read_statistics: ReadStatistics,
-) -> Routes:
+def recipe_routes(context: WebContext) -> Routes:
     """Return the routes about automations."""
     routes = Routes("recipes", __name__, description="Automations")
-    _add_reads(routes, files, AutomationLists(read_statistics))
-    _add_creation(routes, database, files)
-    _add_changes(routes, database, files)
+    _add_reads(routes, context.files, AutomationLists(context.database))
+    _add_creation(routes, context.database, context.files)
+    _add_changes(routes, context)
     return routes
 
 
@@ -125,10 +120,7 @@ def _add_creation(routes: Routes, database: Database, files: AutomationFiles) ->
         return _answer_change(create_automation(files, named, utc_now()), "created", 201)
 
 
-def _add_changes(routes: Routes, database: Database, files: AutomationFiles) -> None:
-    def suspend(automation_id: str, reason: str) -> list[str]:
-        return suspend_pending(database, automation_id, reason, utc_now())
-
+def _add_changes(routes: Routes, context: WebContext) -> None:
     @routes.route(_PATH, methods=["PUT"])
     @routes.arguments(RecipeChangeSchema)
     @routes.alt_response(200, schema=RecipeAnswerSchema)
@@ -136,7 +128,7 @@ def _add_changes(routes: Routes, database: Database, files: AutomationFiles) -> 
         """Change the automation whose id is in the body."""
         if not isinstance(body.get("id"), str):
             raise ValidationError({"id": ["Give the id of the automation to change."]})
-        return _edit(files, body["id"], body, suspend)
+        return _edit(context, body["id"], body)
 
     @routes.route(_PATH, methods=["DELETE"])
     @routes.query
@@ -146,36 +138,32 @@ def _add_changes(routes: Routes, database: Database, files: AutomationFiles) -> 
         id: str = AUTOMATION_ID,  # noqa: A002 - the query's own name
     ) -> ResponseReturnValue:
         """Delete the automation whose id is in the query."""
-        return _delete(files, database, id)
+        return _delete(context, id)
 
     @routes.route(_ONE, methods=["PUT"])
     @routes.arguments(RecipeChangeSchema)
     @routes.alt_response(200, schema=RecipeAnswerSchema)
     def edit(body: Mapping[str, Any], automation_id: str) -> ResponseReturnValue:
         """Change an automation; with If-Match, or the version in the body, no update is lost."""
-        return _edit(files, automation_id, body, suspend)
+        return _edit(context, automation_id, body)
 
     @routes.route(_ONE, methods=["DELETE"])
     @routes.alt_response(200, schema=RecipeAnswerSchema)
     def delete(automation_id: str) -> ResponseReturnValue:
         """Delete an automation."""
-        return _delete(files, database, automation_id)
+        return _delete(context, automation_id)
 
 
-def _edit(
-    files: AutomationFiles,
-    automation_id: str,
-    body: Mapping[str, Any],
-    cancel_pending: CancelPending,
-) -> Response:
+def _edit(context: WebContext, automation_id: str, body: Mapping[str, Any]) -> Response:
+    files = context.files
     version = check_if_match(files, automation_id)
     sent = body if version is None else {**body, "version": version}
-    return _answer_change(
-        edit_automation(files, automation_id, sent, cancel_pending, utc_now()), "saved"
-    )
+    changed = edit_automation(files, context.database, automation_id, sent, utc_now())
+    return _answer_change(changed, "saved")
 
 
-def _delete(files: AutomationFiles, database: Database, automation_id: str) -> Response:
+def _delete(context: WebContext, automation_id: str) -> Response:
+    files, database = context.files, context.database
     version = check_if_match(files, automation_id)
     cancelled = delete_automation(files, database, automation_id, version, utc_now())
     return jsonify(success=True, message="Deleted.", cancelledExecutions=cancelled)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from flask import Response
 from flask.typing import ResponseReturnValue
 
 from chassis.postgres import Database
@@ -21,6 +20,7 @@ from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.web.frame.common_schemas import PageQuery
+from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.cursors import next_cursor, read_cursor
 
 #: How many rows of an exported list are read at once.
@@ -75,11 +75,7 @@ def over_cap_routes(database: Database) -> Routes:
         """Export the whole list: the push, the user, and the rules that allow less."""
         with database.transaction() as connection:
             select_execution(connection, execution_id)
-        return Response(
-            _write(database, execution_id),
-            mimetype="text/csv",
-            headers={"Content-Disposition": 'attachment; filename="over-cap.csv"'},
-        )
+        return answer_csv(_write(database, execution_id), "over-cap.csv")
 
     return routes
 

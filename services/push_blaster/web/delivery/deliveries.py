@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from flask import Response
 from flask.typing import ResponseReturnValue
 
 from chassis.postgres import Database
@@ -24,6 +23,7 @@ from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.executions.export_execution import file_name
 from push_blaster.web.frame.common_schemas import PageQuery, up_to
+from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 
 COLUMNS: Final = (
@@ -69,12 +69,7 @@ def delivery_routes(database: Database) -> Routes:
         """Export the whole ledger of an execution: each user, each push, and the outcome."""
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
-        name = file_name(execution)
-        return Response(
-            _write_csv(database, execution),
-            mimetype="text/csv",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+        return answer_csv(_write_csv(database, execution), file_name(execution))
 
     @routes.route("/api/users/<uuid:user_id>/deliveries", methods=["GET"])
     @routes.query

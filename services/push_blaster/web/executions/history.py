@@ -28,6 +28,7 @@ from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import ENDED, Phase
 from push_blaster.use_cases.executions.export_execution import Part, export_execution, file_name
 from push_blaster.web.frame.common_schemas import up_to
+from push_blaster.web.frame.csv_answers import answer_csv
 
 STATUSES: Final = ("running", *sorted(ENDED))
 
@@ -85,9 +86,7 @@ def history_routes(database: Database) -> Routes:
             execution = select_execution(connection, execution_id)
         if execution.automation.id != automation_id:
             raise ExecutionNotFoundError(f"{automation_id!r} has no execution {execution_id!r}.")
-        response = Response(export_execution(database, execution, include), mimetype="text/csv")
-        response.headers["Content-Disposition"] = f'attachment; filename="{file_name(execution)}"'
-        return response
+        return answer_csv(export_execution(database, execution, include), file_name(execution))
 
     @routes.route("/api/automation/executions", methods=["GET"])
     @routes.query

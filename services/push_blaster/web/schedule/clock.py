@@ -18,7 +18,6 @@ from push_blaster.adapters.executions.execution_view import select_executions, s
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.use_cases.automations.change_automation import edit_automation
-from push_blaster.use_cases.executions.stop_execution import suspend_pending
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch, ScheduledJob
 from push_blaster.web.frame.common_schemas import AUTOMATION_ID
 
@@ -72,11 +71,7 @@ def _add_restores(
     def reschedule(*, automation_id: str = AUTOMATION_ID) -> ResponseReturnValue:
         """Save the automation again, so that every clock reads it; no slot is decided twice."""
         now = utc_now()
-
-        def cancel(id_: str, reason: str) -> list[str]:
-            return suspend_pending(database, id_, reason, now)
-
-        change = edit_automation(files, automation_id, {}, cancel, now)
+        change = edit_automation(files, database, automation_id, {}, now)
         jobs = {job.automation.id: job for job in watch.look(now).jobs}
         job = jobs.get(change.document["id"])
         if job is None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from marshmallow import Schema, ValidationError, fields, validate
 
+from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.automation_files import StoredAutomation
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
@@ -162,10 +163,10 @@ def test_the_shortest_automation_of_the_page_is_one() -> None:
     assert shown.is_scheduled
 
 
-def test_the_page_tells_what_is_computed() -> None:
+def test_the_page_tells_what_is_computed(database: Database) -> None:
     document = complete_document(changed("name", lambda *_: None))
     stored = StoredAutomation(read_automation(document), document)
-    lists = AutomationLists(lambda _: {})
+    lists = AutomationLists(database)
 
     shown = lists.show([stored], datetime(2026, 11, 24, tzinfo=UTC))[0]["metadata"]
 

@@ -24,7 +24,6 @@ from push_blaster.use_cases.executions.approve_execution import approve_executio
 from push_blaster.use_cases.executions.stop_execution import (
     cancel_execution,
     stop_execution,
-    suspend_pending,
 )
 from push_blaster.use_cases.schedule.bring_back import bring_back
 from push_blaster.use_cases.schedule.plan_automation import load_context, plan_automation
@@ -71,10 +70,7 @@ class Garden:
         self.control.resume("news", "The sun is back.", self.bench.now)
 
     def edit(self, **fields: Any) -> None:
-        def suspend(id_: str, reason: str) -> list[str]:
-            return suspend_pending(self.bench.database, id_, reason, self.bench.now)
-
-        edit_automation(self.files, "news", fields, suspend, self.bench.now)
+        edit_automation(self.files, self.bench.database, "news", fields, self.bench.now)
 
     def delete(self) -> None:
         delete_automation(self.files, self.bench.database, "news", None, self.bench.now)
