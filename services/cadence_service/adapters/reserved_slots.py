@@ -51,8 +51,7 @@ def try_lock_users(connection: BulkConnection, buckets: Sequence[int]) -> bool:
     sql = (
         "SELECT bool_and(pg_try_advisory_xact_lock(%(space)s, b)) FROM unnest(%(buckets)s::int[]) b"
     )
-    are_locked: bool = fetch_value(connection, sql, {"space": LOCK_SPACE, "buckets": list(buckets)})
-    return are_locked
+    return bool(fetch_value(connection, sql, {"space": LOCK_SPACE, "buckets": list(buckets)}))
 
 
 def reserve_slots(connection: BulkConnection, reservation_id: int, users: UserIds) -> None:

@@ -91,22 +91,6 @@ def find_breach(rules: Iterable[CadenceRule], sends: Sequence[Send], at: datetim
     return None
 
 
-def find_overruns(
-    rules: Iterable[CadenceRule], sends: Sequence[Send], own: Send
-) -> list[CadenceRule]:
-    """Return the rules that `own`, one of a user's `sends`, has broken; none if it is not there.
-
-    A send breaks a rule if other sends use up the cap of a trailing window around it, no matter
-    which of them came first.
-    """
-    others = list(sends)
-    if own not in others:
-        return []
-    others.remove(own)
-    checked = find_rules(rules, own.layer_id)
-    return [rule for rule in checked if _find_full_window(rule, others, own.sent_at) is not None]
-
-
 def find_next_eligible(
     rules: Sequence[CadenceRule], sends: Sequence[Send], at: datetime
 ) -> datetime:

@@ -19,12 +19,7 @@ from cadence_service.adapters.exclusion_table import Exclusion
 from cadence_service.adapters.notification_history import select_sends
 from cadence_service.adapters.reservation_table import Reservation
 from cadence_service.adapters.rule_table import select_layers, select_rule_set
-from cadence_service.domain.cadence import (
-    CadenceRule,
-    find_breach,
-    find_next_eligible,
-    find_rules,
-)
+from cadence_service.domain.cadence import CadenceRule, find_breach, find_next_eligible, find_rules
 from cadence_service.domain.user_ids import AskedIds, UserIds
 from chassis.postgres import (
     BulkConnection,

@@ -1,6 +1,6 @@
 """Who got more than the rules allow, against the pure rule."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cadence_service.adapters.rule_table import select_rule_set
-from cadence_service.domain.cadence import Send, find_overruns
+from cadence_service.domain.cadence import CadenceRule, Send, find_breach, find_rules
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from tests.people import ALICE, BOB, CAROL
@@ -28,6 +28,22 @@ def record(database: BulkDatabase, user_id: UUID, layer: int, at: datetime) -> N
             "INSERT INTO user_notifications (user_id, layer_id, sent_at) VALUES (%s, %s, %s)",
             (user_id, layer, at),
         )
+
+
+def find_overruns(
+    rules: Iterable[CadenceRule], sends: Sequence[Send], own: Send
+) -> list[CadenceRule]:
+    """Return the rules that `own`, one of a user's `sends`, has broken; none if it is not there.
+
+    A send breaks a rule if other sends use up the cap of a trailing window around it, no matter
+    which of them came first.
+    """
+    others = list(sends)
+    if own not in others:
+        return []
+    others.remove(own)
+    checked = find_rules(rules, own.layer_id)
+    return [rule for rule in checked if find_breach([rule], others, own.sent_at)]
 
 
 def over_cap(cadence: FlaskClient, layer: int = 3) -> dict[str, Any]:

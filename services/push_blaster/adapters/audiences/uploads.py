@@ -10,11 +10,7 @@ from typing import IO, Final
 
 from chassis.csv_reader import CsvError
 from push_blaster.adapters.audiences.audience_csv import open_audience
-from push_blaster.adapters.audiences.script_files import (
-    ForeignFileError,
-    open_plain,
-    read_pieces,
-)
+from push_blaster.adapters.audiences.script_files import ForeignFileError, open_plain, read_pieces
 from push_blaster.adapters.automations.json_files import DRAFT_SUFFIX, sync_folder
 from push_blaster.domain.automations.automation import Upload
 

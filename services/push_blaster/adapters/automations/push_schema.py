@@ -5,11 +5,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate
 
-from push_blaster.adapters.automations.field_checks import (
-    DAY_MINUTES,
-    is_absolute_time,
-    worded,
-)
+from push_blaster.adapters.automations.field_checks import DAY_MINUTES, is_absolute_time, worded
 from push_blaster.adapters.automations.field_declaration import (
     FormField,
     KeptSchema,

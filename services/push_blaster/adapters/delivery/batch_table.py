@@ -235,8 +235,7 @@ def count_open_batches(connection: Connection, execution_id: str, position: int)
         SELECT count(*) FROM send_batches
          WHERE execution_id = %(id)s AND position = %(position)s AND done_at IS NULL
     """
-    counted: int = fetch_value(connection, sql, {"id": execution_id, "position": position})
-    return counted
+    return int(fetch_value(connection, sql, {"id": execution_id, "position": position}))
 
 
 def select_rest(connection: Connection, execution_id: str, now: datetime) -> datetime:

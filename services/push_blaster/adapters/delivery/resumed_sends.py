@@ -44,5 +44,4 @@ def has_settled(connection: Connection, execution_id: str) -> bool:
            AND NOT EXISTS (SELECT FROM deliveries
                             WHERE execution_id = %(id)s AND NOT is_test AND state = 'claimed')
     """
-    settled: bool = fetch_value(connection, sql, {"id": execution_id})
-    return settled
+    return bool(fetch_value(connection, sql, {"id": execution_id}))

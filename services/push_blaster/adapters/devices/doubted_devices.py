@@ -100,8 +100,7 @@ def doubt_reported(connection: Connection, page: LedgerPage) -> str:
 def count_doubted(connection: Connection, execution_id: str) -> int:
     """Return how many doubted devices of the execution still need a decision."""
     sql = "SELECT count(*) FROM doubted_devices WHERE execution_id = %s AND is_doubted"
-    counted: int = fetch_value(connection, sql, (execution_id,))
-    return counted
+    return int(fetch_value(connection, sql, (execution_id,)))
 
 
 def take_doubted(connection: Connection, execution_id: str) -> DeadByInstant:

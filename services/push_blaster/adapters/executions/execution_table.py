@@ -13,12 +13,7 @@ from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.adapters.operations.outbox import insert_alert
 from push_blaster.domain.audiences.preparation import PreparationProgress
-from push_blaster.domain.executions.execution import (
-    Execution,
-    PushAudience,
-    PushProgress,
-    Trigger,
-)
+from push_blaster.domain.executions.execution import Execution, PushAudience, PushProgress, Trigger
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import find_next_step

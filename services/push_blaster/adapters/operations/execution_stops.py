@@ -58,15 +58,13 @@ def is_stopped(connection: Connection, execution_id: str) -> bool:
         SELECT EXISTS (SELECT FROM execution_stops WHERE execution_id = %(id)s)
             OR EXISTS (SELECT FROM executions WHERE id = %(id)s AND ended_at IS NOT NULL)
     """
-    stopped: bool = fetch_value(connection, sql, {"id": execution_id})
-    return stopped
+    return bool(fetch_value(connection, sql, {"id": execution_id}))
 
 
 def has_stops(connection: Connection, execution_ids: Sequence[str]) -> bool:
     """Return whether one of the executions is stopped, and its row does not say so yet."""
     sql = "SELECT EXISTS (SELECT FROM execution_stops WHERE execution_id = ANY(%s))"
-    found: bool = fetch_value(connection, sql, (list(execution_ids),))
-    return found
+    return bool(fetch_value(connection, sql, (list(execution_ids),)))
 
 
 #: `free` and `held` leave out what another transaction has locked. A push without its execution, or

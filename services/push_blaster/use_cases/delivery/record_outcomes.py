@@ -12,12 +12,7 @@ from uuid import UUID
 import structlog
 
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
-from push_blaster.adapters.delivery.delivery_ledger import (
-    Deferral,
-    defer,
-    release_claims,
-    settle,
-)
+from push_blaster.adapters.delivery.delivery_ledger import Deferral, defer, release_claims, settle
 from push_blaster.adapters.delivery.outcome_journal import (
     JournalEntry,
     PageJournal,
@@ -26,12 +21,7 @@ from push_blaster.adapters.delivery.outcome_journal import (
 )
 from push_blaster.adapters.devices.doubted_devices import insert_reported
 from push_blaster.domain.delivery.ledger import LedgerPage
-from push_blaster.domain.delivery.message import (
-    Delivery,
-    Outcome,
-    storable,
-    with_storable_texts,
-)
+from push_blaster.domain.delivery.message import Delivery, Outcome, storable, with_storable_texts
 
 log = structlog.get_logger()
 

@@ -8,10 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from chassis.postgres import Connection
-from push_blaster.adapters.delivery.delivery_ledger import (
-    select_deferred,
-    select_states,
-)
+from push_blaster.adapters.delivery.delivery_ledger import select_deferred, select_states
 from push_blaster.adapters.delivery.delivery_report import select_reasons
 from push_blaster.adapters.executions.execution_table import holds_execution
 from push_blaster.domain.audiences.audience import AudienceRow

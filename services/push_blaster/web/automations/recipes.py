@@ -27,11 +27,7 @@ from push_blaster.use_cases.automations.change_automation import (
 from push_blaster.use_cases.automations.list_automations import AutomationLists
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.automations.versions import check_if_match, tag
-from push_blaster.web.frame.common_schemas import (
-    AUTOMATION_ID,
-    BrokenFileSchema,
-    envelope_schema,
-)
+from push_blaster.web.frame.common_schemas import AUTOMATION_ID, BrokenFileSchema, envelope_schema
 from push_blaster.web.frame.repeatable import repeatable
 
 

@@ -23,10 +23,7 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.delivery.mark_dead_devices import mark_doubted_devices
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.resume_execution import resume_execution
-from push_blaster.use_cases.executions.stop_execution import (
-    cancel_execution,
-    stop_execution,
-)
+from push_blaster.use_cases.executions.stop_execution import cancel_execution, stop_execution
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.execution_schemas import (
     WINDOW,

@@ -21,12 +21,7 @@ from push_blaster.adapters.access.idempotency_keys import (
     insert_key,
     select_request,
 )
-from push_blaster.use_cases.context import (
-    CALLER_KEY,
-    OWN_KEYS,
-    TEST_KEY,
-    IdempotencyConflictError,
-)
+from push_blaster.use_cases.context import CALLER_KEY, OWN_KEYS, TEST_KEY, IdempotencyConflictError
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Where the environment of a request keeps the first use of its key.
