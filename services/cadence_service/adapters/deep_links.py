@@ -63,12 +63,9 @@ def fill_links(
          WHERE n.message_id = v.old AND n.sent_at = v.sent_at
         """
     ).format(sql.Identifier(partition))
-    return execute(
-        connection,
-        update,
-        {
-            "old": [send.message_id for send in texts],
-            "instants": [send.sent_at for send in texts],
-            "new": [ids[digests[text]] for text in texts.values()],
-        },
-    )
+    values = {
+        "old": [send.message_id for send in texts],
+        "instants": [send.sent_at for send in texts],
+        "new": [ids[digests[text]] for text in texts.values()],
+    }
+    return execute(connection, update, values)

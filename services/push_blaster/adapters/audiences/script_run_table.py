@@ -30,26 +30,20 @@ def insert_run(connection: Connection, run: RunRecord, idempotency_key: str | No
                 %(started_at)s, %(engine_id)s)
             ON CONFLICT DO NOTHING
     """
-    return (
-        execute(
-            connection,
-            sql,
-            {
-                "id": run.id,
-                "script_id": run.script_id,
-                "execution_id": run.execution_id,
-                "is_trial": run.is_trial,
-                "key": idempotency_key,
-                "parameters": Json(dict(run.parameters)),
-                "folder": run.folder,
-                "state": run.state,
-                "asked_at": run.asked_at,
-                "started_at": run.started_at,
-                "engine_id": run.engine_id,
-            },
-        )
-        == 1
-    )
+    values = {
+        "id": run.id,
+        "script_id": run.script_id,
+        "execution_id": run.execution_id,
+        "is_trial": run.is_trial,
+        "key": idempotency_key,
+        "parameters": Json(dict(run.parameters)),
+        "folder": run.folder,
+        "state": run.state,
+        "asked_at": run.asked_at,
+        "started_at": run.started_at,
+        "engine_id": run.engine_id,
+    }
+    return execute(connection, sql, values) == 1
 
 
 def dispatch_trials(connection: Connection, now: datetime, again_before: datetime) -> list[str]:
@@ -92,21 +86,15 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
                audiences = %(audiences)s, ended_at = %(now)s
          WHERE id = %(id)s AND ended_at IS NULL
     """
-    return (
-        execute(
-            connection,
-            sql,
-            {
-                "id": run_id,
-                "state": end.state,
-                "exit_code": end.exit_code,
-                "error": end.error and end.error.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-                "audiences": Json([asdict(audience) for audience in end.audiences]),
-                "now": now,
-            },
-        )
-        == 1
-    )
+    values = {
+        "id": run_id,
+        "state": end.state,
+        "exit_code": end.exit_code,
+        "error": end.error and end.error.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+        "audiences": Json([asdict(audience) for audience in end.audiences]),
+        "now": now,
+    }
+    return execute(connection, sql, values) == 1
 
 
 def reap_runs(

@@ -152,18 +152,15 @@ def mark_devices_dead(
          WHERE d.dead_at IS NULL
            AND (NOT %(unless_seen_later)s OR d.last_seen_at <= EXCLUDED.dead_at)
     """
-    return execute(
-        connection,
-        sql,
-        {
-            "now": now,
-            "unless_seen_later": unless_seen_later,
-            "tokens": [d.address.token for d in dead],
-            "users": [d.user_id for d in dead],
-            "kinds": [d.address.kind for d in dead],
-            "reasons": [d.reason for d in dead],
-        },
-    )
+    values = {
+        "now": now,
+        "unless_seen_later": unless_seen_later,
+        "tokens": [d.address.token for d in dead],
+        "users": [d.user_id for d in dead],
+        "kinds": [d.address.kind for d in dead],
+        "reasons": [d.reason for d in dead],
+    }
+    return execute(connection, sql, values)
 
 
 def select_devices_of(
