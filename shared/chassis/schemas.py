@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields
+from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields
 from marshmallow.fields import Field
 
 
@@ -30,6 +30,13 @@ class DocumentSchema(CamelSchema):
         """Give the field the same name on both sides."""
         super().on_bind_field(field_name, field_obj)
         field_obj.attribute = field_obj.data_key
+
+
+class OpenSchema(CamelSchema):
+    """A schema that keeps the names that it does not know."""
+
+    class Meta:
+        unknown = INCLUDE
 
 
 class AnswerSchema(CamelSchema):

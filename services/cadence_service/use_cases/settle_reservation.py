@@ -1,5 +1,6 @@
 """Settle a reservation: confirm the sends, release the other slots, or keep the slots longer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -52,9 +53,13 @@ class Settlement:
     failed: UserIds | None
 
 
-def find_reservation(connection: BulkConnection, key: str) -> Reservation:
-    """Return the reservation of this key; ReservationNotFoundError."""
-    reservation = select_reservation(connection, key)
+def find_reservation(
+    connection: BulkConnection,
+    key: str,
+    select: Callable[[BulkConnection, str], Reservation | None] = select_reservation,
+) -> Reservation:
+    """Return the reservation of this key, as `select` reads it; ReservationNotFoundError."""
+    reservation = select(connection, key)
     if reservation is None:
         raise ReservationNotFoundError(f"There is no reservation {key!r}.")
     return reservation
@@ -66,7 +71,7 @@ def settle_reservation(connection: BulkConnection, key: str, settlement: Settlem
     Sends are recorded even if the reservation had run out, because they happened.
     Raises: ReservationNotFoundError; ReservationEndedError if nobody knows who was eligible.
     """
-    reservation = _lock(connection, key)
+    reservation = find_reservation(connection, key, lock_reservation)
     sent = settlement.sent
     if sent is None:
         sent = without(_find_all_sent(connection, reservation, settlement), settlement.failed)
@@ -79,17 +84,10 @@ def settle_reservation(connection: BulkConnection, key: str, settlement: Settlem
 
 def release_reservation(connection: BulkConnection, key: str) -> int:
     """Release every slot that is still reserved; return how many. Safe to repeat."""
-    reservation = _lock(connection, key)
+    reservation = find_reservation(connection, key, lock_reservation)
     released = release_slots(connection, reservation.id)
     end_reservation(connection, reservation.id, ReservationState.RELEASED)
     return released
-
-
-def _lock(connection: BulkConnection, key: str) -> Reservation:
-    reservation = lock_reservation(connection, key)
-    if reservation is None:
-        raise ReservationNotFoundError(f"There is no reservation {key!r}.")
-    return reservation
 
 
 def _find_all_sent(

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError, fields, validate, validates
+from marshmallow import ValidationError, fields, validate, validates
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -35,7 +35,7 @@ from chassis.clock import utc_now
 from chassis.csv_reader import CsvError
 from chassis.postgres import BulkDatabase
 from chassis.problems import problem_response
-from chassis.schemas import CamelSchema
+from chassis.schemas import CamelSchema, OpenSchema
 from chassis.service import Routes
 from chassis.typed_schemas import about, answer_schema, object_schema
 
@@ -47,11 +47,8 @@ MAX_FILE: Final = 2 * 1024**3
 MAX_LOGS: Final = 20_000
 
 
-class ImportFormSchema(CamelSchema):
+class ImportFormSchema(OpenSchema):
     """Form of an import, beside its file."""
-
-    class Meta:
-        unknown = INCLUDE
 
     all_or_nothing = fields.Boolean(load_default=False)
     dry_run = fields.Boolean(load_default=False)
@@ -69,11 +66,8 @@ class ConversionFormSchema(ImportFormSchema):
     sent_at = InstantField(required=True)
 
 
-class PushLogSchema(CamelSchema):
+class PushLogSchema(OpenSchema):
     """A push log, as far as it is used here; it has more fields, and keeps them."""
-
-    class Meta:
-        unknown = INCLUDE
 
     title = fields.String(allow_none=True)
     timestamp = fields.String(allow_none=True)

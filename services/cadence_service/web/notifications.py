@@ -1,13 +1,13 @@
 """The route that records what was sent."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Any, Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError
+from marshmallow import ValidationError
 
 from cadence_contract import (
     TRACK_NOTIFICATION_PATH,
@@ -23,15 +23,14 @@ from cadence_service.use_cases.settle_reservation import Settlement, settle_rese
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from chassis.schemas import CamelSchema
+from chassis.schemas import OpenSchema
 from chassis.service import Routes
 
+_TEXTS: Final = frozenset(field.name for field in fields(MessageTexts))
 
-class TrackBodySchema(CamelSchema):
+
+class TrackBodySchema(OpenSchema):
     """One notification, or `notifications`: a list of them."""
-
-    class Meta:
-        unknown = INCLUDE
 
 
 def notification_routes(database: BulkDatabase) -> Routes:
@@ -50,7 +49,7 @@ def notification_routes(database: BulkDatabase) -> Routes:
             loaded = NotificationsSchema().load(body)
         else:
             loaded = {"notifications": [NotificationSchema().load(body)], "reservation_key": None}
-        sent = [_read_notification(**one) for one in loaded["notifications"]]
+        sent = [_read_notification(one) for one in loaded["notifications"]]
         with database.transaction() as connection:
             key = loaded["reservation_key"]
             done = record_notifications(connection, sent, utc_now(), key)
@@ -98,20 +97,7 @@ def _read_users(texts: Sequence[str] | None, json_name: str) -> UserIds | None:
     return asked.users
 
 
-def _read_notification(
-    *,
-    user_id: UUID,
-    layer_id: int,
-    sent_at: datetime | None,
-    actually_sent_at: datetime | None,
-    idempotency_key: str | None,
-    **texts: Any,
-) -> SentNotification:
-    return SentNotification(
-        user_id=user_id,
-        layer_id=layer_id,
-        texts=MessageTexts(**texts),
-        sent_at=sent_at,
-        actually_sent_at=actually_sent_at,
-        idempotency_key=idempotency_key,
-    )
+def _read_notification(one: Mapping[str, Any]) -> SentNotification:
+    texts = {name: one[name] for name in _TEXTS}
+    others = {name: value for name, value in one.items() if name not in _TEXTS}
+    return SentNotification(texts=MessageTexts(**texts), **others)

@@ -30,19 +30,8 @@ def insert_run(connection: Connection, run: RunRecord, idempotency_key: str | No
                 %(started_at)s, %(engine_id)s)
             ON CONFLICT DO NOTHING
     """
-    values = {
-        "id": run.id,
-        "script_id": run.script_id,
-        "execution_id": run.execution_id,
-        "is_trial": run.is_trial,
-        "key": idempotency_key,
-        "parameters": Json(dict(run.parameters)),
-        "folder": run.folder,
-        "state": run.state,
-        "asked_at": run.asked_at,
-        "started_at": run.started_at,
-        "engine_id": run.engine_id,
-    }
+    own = {"key": idempotency_key, "parameters": Json(dict(run.parameters))}
+    values = {**asdict(run), **own}
     return execute(connection, sql, values) == 1
 
 

@@ -1,7 +1,7 @@
 """The table `execution_log`: the events that show people how an execution went."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -76,13 +76,6 @@ def select_log_page(connection: Connection, execution_id: str, query: LogQuery) 
            AND (%(find)s = '' OR position(lower(%(find)s) IN lower(stage || ' ' || message)) > 0)
          ORDER BY seq {"ASC" if goes_down else "DESC"} LIMIT %(limit)s
     """  # noqa: S608 - one of two words
-    values = {
-        "id": execution_id,
-        "levels": list(query.levels),
-        "after": query.after,
-        "before": query.before,
-        "find": query.find,
-        "limit": query.limit,
-    }
+    values = {**asdict(query), "levels": list(query.levels), "id": execution_id}
     found = fetch_all(connection, sql, values, make=LogEntry)
     return found if goes_down else found[::-1]

@@ -7,12 +7,12 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from flask import send_file
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.csv_reader import CsvError
-from chassis.schemas import CamelSchema
+from chassis.schemas import OpenSchema
 from chassis.service import Routes
 from push_blaster.adapters.audiences.audience_split import split_audience
 
@@ -24,11 +24,8 @@ NO_QUERY: Final = (
 )
 
 
-class QueryAudienceSchema(CamelSchema):
+class QueryAudienceSchema(OpenSchema):
     """Body of POST /api/query-audience."""
-
-    class Meta:
-        unknown = INCLUDE
 
     csv_data = fields.String(load_default="")
     split_count = fields.Integer(load_default=1, validate=validate.Range(min=1, max=MAX_PARTS))

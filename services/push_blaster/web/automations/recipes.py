@@ -7,11 +7,11 @@ from uuid import NAMESPACE_URL, uuid5
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError, validate
+from marshmallow import ValidationError, validate
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
+from chassis.schemas import OpenSchema
 from chassis.service import Routes
 from chassis.typed_schemas import about
 from push_blaster.adapters.automations.automation_document import read_automation
@@ -31,11 +31,8 @@ from push_blaster.web.frame.common_schemas import AUTOMATION_ID, BrokenFileSchem
 from push_blaster.web.frame.repeatable import repeatable
 
 
-class RecipeChangeSchema(CamelSchema):
+class RecipeChangeSchema(OpenSchema):
     """Body of a change: any fields of an automation; they replace the old ones."""
-
-    class Meta:
-        unknown = INCLUDE
 
 
 RecipeAnswerSchema = envelope_schema(

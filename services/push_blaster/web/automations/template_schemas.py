@@ -1,8 +1,8 @@
 """The shapes of templates on the wire."""
 
-from marshmallow import INCLUDE, fields, validate
+from marshmallow import fields, validate
 
-from chassis.schemas import CamelSchema, DocumentSchema
+from chassis.schemas import CamelSchema, DocumentSchema, OpenSchema
 from chassis.typed_schemas import object_schema
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.template_schema import CATEGORIES, TemplateSchema
@@ -36,11 +36,8 @@ class StartByBodySchema(StartSchema):
     template_id = fields.String(required=True, validate=validate.Length(min=1))
 
 
-class TemplateBodySchema(CamelSchema):
+class TemplateBodySchema(OpenSchema):
     """Body that creates or changes a template: any of its fields."""
-
-    class Meta:
-        unknown = INCLUDE
 
 
 class SaveAsSchema(CamelSchema):

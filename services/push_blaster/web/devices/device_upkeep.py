@@ -9,12 +9,12 @@ from typing import IO, Final
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError, fields
+from marshmallow import ValidationError, fields
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
+from chassis.schemas import OpenSchema
 from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.devices.device_csv import read_devices
@@ -38,11 +38,8 @@ ReportSchema = object_schema(
 )
 
 
-class ImportQuerySchema(CamelSchema):
+class ImportQuerySchema(OpenSchema):
     """Query of an import, or its form beside the file."""
-
-    class Meta:
-        unknown = INCLUDE
 
     dry_run = fields.Boolean(load_default=False)
 

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from marshmallow import INCLUDE, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 from werkzeug.exceptions import NotFound
 
 from chassis.bearer_auth import Role, asks_for, the_caller
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import problem_response
-from chassis.schemas import CamelSchema
+from chassis.schemas import CamelSchema, OpenSchema
 from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.devices.device_csv import DeviceRow, read_device_list
@@ -46,11 +46,8 @@ DeviceSchema = CamelSchema.from_dict(
 )
 
 
-class DevicesBodySchema(CamelSchema):
+class DevicesBodySchema(OpenSchema):
     """Body of POST /api/devices: the fields of one device, or many under `devices`."""
-
-    class Meta:
-        unknown = INCLUDE
 
     devices = fields.List(fields.Raw(), validate=validate.Length(min=1, max=MAX_DEVICES))
 

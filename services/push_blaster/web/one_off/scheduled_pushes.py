@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from marshmallow import INCLUDE, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from chassis.clock import utc_now
 from chassis.names import read_variable_name
@@ -15,6 +15,7 @@ from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
+from push_blaster.adapters.automations.field_declaration import KeptSchema
 from push_blaster.adapters.executions.execution_history import RunOutcome
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush
 from push_blaster.use_cases.one_off.schedule_push import (
@@ -31,11 +32,8 @@ def _is_name(value: str) -> None:
         raise ValidationError("Use letters, digits and '_'.")
 
 
-class ScriptChoiceSchema(DocumentSchema):
+class ScriptChoiceSchema(KeptSchema):
     """The script that writes an audience."""
-
-    class Meta:
-        unknown = INCLUDE
 
     script_id = fields.String(required=True, validate=validate.Length(min=1))
     parameters = fields.Dict(keys=fields.String(validate=_is_name))

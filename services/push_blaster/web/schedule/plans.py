@@ -5,11 +5,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from marshmallow import INCLUDE
-
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.schemas import CamelSchema
+from chassis.schemas import OpenSchema
 from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema, request_schema
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
@@ -35,11 +33,8 @@ class PlanQuery:
     )
 
 
-class DraftSchema(CamelSchema):
+class DraftSchema(OpenSchema):
     """An automation that need not be saved, and needs no id."""
-
-    class Meta:
-        unknown = INCLUDE
 
 
 SlotSchema = object_schema("Slot", slot=datetime, local=str, begins_at=datetime, remark=str | None)
