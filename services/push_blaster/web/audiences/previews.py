@@ -1,45 +1,26 @@
 """Routes that preview messages for real users: of a saved automation, or of a draft."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
-from chassis.typed_schemas import object_schema
+from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
 from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.use_cases.audiences.preview_pushes import preview_pushes
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
+from push_blaster.web.frame.common_schemas import up_to
 
-MAX_USERS = 100
-
-
-class PreviewSchema(CamelSchema):
-    """Body of a preview: for some users, or else for the first rows of the audience."""
-
-    user_ids = fields.List(
-        fields.UUID(), load_default=list, allow_none=True, validate=validate.Length(max=MAX_USERS)
-    )
-    limit = fields.Integer(load_default=10, validate=validate.Range(min=1, max=MAX_USERS))
-
-
-class PreviewDraftSchema(PreviewSchema):
-    """Body of a preview of a draft, or of a saved automation by its id."""
-
-    automation = fields.Dict(keys=fields.String(), load_default=None)
-    automation_id = fields.String(load_default=None, validate=validate.Length(min=1))
-
-    @validates_schema
-    def _is_one(self, data: Mapping[str, Any], **_: object) -> None:
-        if (data["automation"] is None) == (data["automation_id"] is None):
-            raise ValidationError("Give either an automation or an automationId.", "automation")
+MAX_USERS: Final = 100
+USER_IDS: Final[Any] = about((), validate=validate.Length(max=MAX_USERS))
 
 
 class MessageSchema(CamelSchema):
@@ -84,10 +65,13 @@ def preview_routes(context: WebContext) -> Routes:
     @routes.route("/api/automation/recipes/<automation_id>/preview", methods=["POST"])
     @only_reads
     @asks_for(Role.OPERATOR)
-    @routes.arguments(PreviewSchema, required=False, as_kwargs=True)
+    @routes.body("Preview", required=False)
     @routes.response(200, PreviewAnswerSchema)
     def preview_saved(
-        automation_id: str, user_ids: Sequence[UUID] | None, limit: int
+        automation_id: str,
+        *,
+        user_ids: Sequence[UUID] | None = USER_IDS,
+        limit: int = up_to(MAX_USERS, 10),
     ) -> dict[str, object]:
         """Preview the messages of an automation for users of its last frozen audience."""
         return preview(read_automation(context.files.load(automation_id)), user_ids, limit)
@@ -95,15 +79,19 @@ def preview_routes(context: WebContext) -> Routes:
     @routes.route("/api/automation/preview", methods=["POST"])
     @only_reads
     @asks_for(Role.OPERATOR)
-    @routes.arguments(PreviewDraftSchema, as_kwargs=True)
+    @routes.body("PreviewDraft")
     @routes.response(200, PreviewAnswerSchema)
     def preview_draft(
-        automation: Mapping[str, Any] | None,
-        automation_id: str | None,
-        user_ids: Sequence[UUID] | None,
-        limit: int,
+        *,
+        automation: Mapping[str, Any] | None = None,
+        automation_id: str | None = about(None, validate=validate.Length(min=1)),
+        user_ids: Sequence[UUID] | None = USER_IDS,
+        limit: int = up_to(MAX_USERS, 10),
     ) -> dict[str, object]:
         """Preview the messages of an automation that is not saved; nothing is changed."""
+        if (automation is None) == (automation_id is None):
+            complaint = "Give either an automation or an automationId."
+            raise ValidationError({"automation": [complaint]})
         if automation_id is not None:
             saved = read_automation(context.files.load(automation_id))
             return preview(saved, user_ids, limit)

@@ -1,14 +1,13 @@
 """Routes that migrate files of the original from `original` in the data folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields, validates_schema
+from marshmallow import ValidationError
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
-from chassis.schemas import CamelSchema
 from chassis.service import Routes
 from chassis.typed_schemas import object_schema
 from push_blaster.adapters.original.original_files import OriginalFile, OriginalKind, count_records
@@ -21,21 +20,6 @@ from push_blaster.use_cases.original.migrate_original import (
     migrate_original,
 )
 from push_blaster.web.frame.common_schemas import envelope_schema
-
-
-class MigrateSchema(CamelSchema):
-    """Body of POST /api/automation/migrate."""
-
-    scheduled_push_ids = fields.List(fields.String(), load_default=list)
-    automation_ids = fields.List(fields.String(), load_default=list)
-    migrate_all = fields.Boolean(load_default=False)
-    dry_run = fields.Boolean(load_default=False)
-
-    @validates_schema
-    def _wants_something(self, data: Mapping[str, Any], **_: object) -> None:
-        if not (data["migrate_all"] or data["scheduled_push_ids"] or data["automation_ids"]):
-            raise ValidationError("Name some, or set migrateAll.", "scheduledPushIds")
-
 
 MigrationSchema = object_schema(
     "Migration",
@@ -93,13 +77,22 @@ def migration_routes(context: WebContext) -> Routes:
 
     @routes.route(path, methods=["POST"])
     @asks_for(Role.ADMIN)
-    @routes.arguments(MigrateSchema, as_kwargs=True)
+    @routes.body("Migrate")
     @routes.response(200, envelope_schema("MigratedAnswer", MigratedSchema))
-    def migrate(*, migrate_all: bool, dry_run: bool, **named: Sequence[str]) -> dict[str, object]:
+    def migrate(
+        *,
+        scheduled_push_ids: Sequence[str] = (),
+        automation_ids: Sequence[str] = (),
+        migrate_all: bool = False,
+        dry_run: bool = False,
+    ) -> dict[str, object]:
         """Migrate the named files, or all, as drafts; nothing is overwritten or sent."""
+        named = (scheduled_push_ids, automation_ids)
+        if not (migrate_all or any(named)):
+            raise ValidationError({"scheduledPushIds": ["Name some, or set migrateAll."]})
         found = look_at_original(folder, target, utc_now())
-        wanted = [m for m in found if migrate_all or _is_named(m.file, **named)]
-        _check_named(wanted, **named)
+        wanted = [m for m in found if migrate_all or _is_named(m.file, *named)]
+        _check_named(wanted, *named)
         done = wanted if dry_run else migrate_original(wanted, target)
         made = [
             m for m in done if m.outcome in {MigrationOutcome.AVAILABLE, MigrationOutcome.MIGRATED}
