@@ -46,7 +46,7 @@ from push_blaster.web.operations.metrics import read_gauges_from
 from push_blaster.web.original.execute import execute_routes
 from push_blaster.web.original.migration import migration_routes
 from push_blaster.web.original.sequences import sequence_routes
-from push_blaster.web.page_registry import PageRegistry
+from push_blaster.web.page_registry import make_pages
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.clock import clock_routes
 from push_blaster.web.schedule.plans import plan_routes
@@ -88,15 +88,14 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     for routes in _make_routes(settings, adapters, context):
         api.register_blueprint(routes)
     install_page_frame(app)
-    registry = PageRegistry(
-        sessions=sessions,
-        context=context,
+    for pages in make_pages(
+        context,
+        sessions,
         templates=adapters.templates,
         records=CadenceRecords(settings.cadence_url, settings.cadence_token),
         guesses=frame.guesses,
         push_hosts=settings.delivery.push_hosts,
-    )
-    for pages in registry.pages():
+    ):
         app.register_blueprint(pages)
     return app
 

@@ -34,14 +34,14 @@ class Import:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class ImportCounts:
     """Rows of an import: in all, well-formed, added to the history, and there already."""
 
-    total: int
-    valid: int
-    inserted: int
-    duplicates: int
+    total: int = 0
+    valid: int = 0
+    inserted: int = 0
+    duplicates: int = 0
 
 
 def take_import_id(connection: BulkConnection) -> int:
@@ -105,19 +105,14 @@ def end_import(
 ) -> bool:
     """Record how an import ended; False if it was undone before."""
     sql = """
-            UPDATE imports
-               SET state = %(state)s, ended_at = %(now)s, reason = %(reason)s,
-                   total_rows = %(total)s, valid_rows = %(valid)s, inserted = %(inserted)s,
-                   duplicates = %(duplicates)s
-             WHERE id = %(id)s AND state IN ('queued', 'running')
+        UPDATE imports
+           SET state = %(state)s, ended_at = %(now)s, reason = %(reason)s,
+               total_rows = %(total)s, valid_rows = %(valid)s, inserted = %(inserted)s,
+               duplicates = %(duplicates)s
+         WHERE id = %(id)s AND state IN ('queued', 'running')
     """
-    return bool(
-        execute(
-            connection,
-            sql,
-            {"id": import_id, "state": state, "now": now, "reason": reason, **asdict(counts)},
-        )
-    )
+    own = {"id": import_id, "state": state, "now": now, "reason": reason}
+    return bool(execute(connection, sql, {**asdict(counts), **own}))
 
 
 def may_import(connection: BulkConnection) -> bool:

@@ -77,24 +77,11 @@ class ImportRequest:
 
 
 @dataclass(slots=True)
-class ImportResult:
+class ImportResult(ImportCounts):
     """The counts and the bad rows of an import."""
 
-    total: int = 0
-    valid: int = 0
-    inserted: int = 0
-    duplicates: int = 0
     bad_rows: list[HistoryRow] = field(default_factory=list)
     import_id: int | None = None
-
-    def counts(self) -> ImportCounts:
-        """Return the counts as they are stored."""
-        return ImportCounts(
-            total=self.total,
-            valid=self.valid,
-            inserted=self.inserted,
-            duplicates=self.duplicates,
-        )
 
     @property
     def bad(self) -> int:
@@ -205,7 +192,7 @@ def _import(
 
 def _finish(connection: BulkConnection, import_id: int, found: ImportResult) -> None:
     """Commit the rows and the end of an import together."""
-    if not end_import(connection, import_id, "done", found.counts(), utc_now()):
+    if not end_import(connection, import_id, "done", found, utc_now()):
         raise ImportUndoneError
 
 
@@ -237,6 +224,6 @@ def _import_page(
 def _end(
     database: BulkDatabase, import_id: int, state: str, found: ImportResult, reason: str
 ) -> None:
-    counts = replace(found.counts(), inserted=0)
+    counts = replace(found, inserted=0)
     with database.transaction() as connection:
         end_import(connection, import_id, state, counts, utc_now(), reason)

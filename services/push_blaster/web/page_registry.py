@@ -1,7 +1,6 @@
 """The registry of all pages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from flask import Blueprint
 
@@ -29,37 +28,33 @@ from push_blaster.web.operations.dashboard_pages import dashboard_pages
 from push_blaster.web.problems import PROBLEMS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageRegistry:
-    """Makes the pages from what they show and act on."""
-
-    sessions: Sessions
-    context: WebContext
-    templates: TemplateFiles
-    records: CadenceRecords
-    guesses: GuessLimit
-    push_hosts: Sequence[str]
-
-    def pages(self) -> list[Blueprint]:
-        """Return every page, in groups."""
-        context = self.context
-        groups = [
-            sign_in_pages(self.sessions, self.guesses),
-            dashboard_pages(context),
-            automation_pages(context),
-            edit_automation_pages(context),
-            test_pages(context),
-            execution_pages(context),
-            stop_everything_pages(context.database, context.files),
-            send_pages(context),
-            delivery_pages(context.database),
-            cadence_pages(context, self.records),
-            device_pages(context.database, self.push_hosts),
-            script_pages(context),
-            audit_log_pages(context.database),
-            token_pages(context.database),
-            template_pages(self.templates, context.files, context.limits),
-        ]
-        for pages in groups:
-            show_errors_as_pages(pages, PROBLEMS)
-        return groups
+def make_pages(
+    context: WebContext,
+    sessions: Sessions,
+    *,
+    templates: TemplateFiles,
+    records: CadenceRecords,
+    guesses: GuessLimit,
+    push_hosts: Sequence[str],
+) -> list[Blueprint]:
+    """Return every page, in groups."""
+    groups = [
+        sign_in_pages(sessions, guesses),
+        dashboard_pages(context),
+        automation_pages(context),
+        edit_automation_pages(context),
+        test_pages(context),
+        execution_pages(context),
+        stop_everything_pages(context.database, context.files),
+        send_pages(context),
+        delivery_pages(context.database),
+        cadence_pages(context, records),
+        device_pages(context.database, push_hosts),
+        script_pages(context),
+        audit_log_pages(context.database),
+        token_pages(context.database),
+        template_pages(templates, context.files, context.limits),
+    ]
+    for pages in groups:
+        show_errors_as_pages(pages, PROBLEMS)
+    return groups

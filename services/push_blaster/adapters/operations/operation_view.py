@@ -166,10 +166,10 @@ def select_lateness(connection: Connection, now: datetime, since: datetime) -> f
 def sum_uncapped(connection: Connection, since: datetime) -> int:
     """Return how many messages unchecked executions have sent since then."""
     sql = """
-            SELECT coalesce(sum((p.funnel ->> 'sent')::bigint), 0)
-              FROM executions e
-              JOIN execution_pushes p ON p.execution_id = e.id
-             WHERE e.mode = 'live' AND e.uncapped_reason IS NOT NULL AND p.ended_at >= %(since)s
+        SELECT coalesce(sum((p.funnel ->> 'sent')::bigint), 0)
+          FROM executions e
+          JOIN execution_pushes p ON p.execution_id = e.id
+         WHERE e.mode = 'live' AND e.uncapped_reason IS NOT NULL AND p.ended_at >= %(since)s
     """
     return int(fetch_value(connection, sql, {"since": since}))
 
