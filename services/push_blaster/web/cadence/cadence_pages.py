@@ -170,22 +170,11 @@ class RuleEffect:
 
 
 def _show_rules(
-    rules: Sequence[JsonObject],
-    version: str,
-    *,
-    changes: Sequence[JsonObject] = (),
-    effect: RuleEffect | None = None,
-    fault: str | None = None,
-    status: int = 200,
+    rules: Sequence[JsonObject], version: str, status: int = 200, **shown: object
 ) -> tuple[str, int]:
+    """Return the page of the rules; beside them it may show `changes`, an `effect` or a `fault`."""
     page = render_template(
-        "cadence_rules.html",
-        rules=rules,
-        version=version,
-        changes=changes,
-        effect=effect,
-        fault=fault,
-        layers=LAYERS,
+        "cadence_rules.html", rules=rules, version=version, layers=LAYERS, **shown
     )
     return page, status
 

@@ -12,50 +12,20 @@ from push_blaster.domain.executions.funnel import COUNTS
 
 DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
-#: The colour of each phase, status and level: see app.css.
+#: What has which colour on pages: phases, statuses and levels; see app.css.
+_COLOURED: Final[Mapping[str, str]] = {
+    "calm": "waiting cancelled stopped revoked",
+    "busy": "audience_generation test_sending audience_ready test_sent",
+    "held": "cancellation_window skipped paused held_back no_token holdout deferred "
+    "quiet_hours local_time_passed warning expired degraded",
+    "live": "live_execution sending running",
+    "good": "completed active scheduled succeeded sent success valid healthy",
+    "bad": "failed missed broken in_doubt token_dead missing_variable bad_deep_link too_long "
+    "not_in_time critical error",
+}
+#: How a phase, a status or a level is coloured.
 TONES: Final[Mapping[str, str]] = {
-    "waiting": "calm",
-    "audience_generation": "busy",
-    "test_sending": "busy",
-    "cancellation_window": "held",
-    "live_execution": "live",
-    "completed": "good",
-    "failed": "bad",
-    "cancelled": "calm",
-    "missed": "bad",
-    "skipped": "held",
-    "active": "good",
-    "scheduled": "good",
-    "paused": "held",
-    "broken": "bad",
-    "sending": "live",
-    "running": "live",
-    "succeeded": "good",
-    "stopped": "calm",
-    "sent": "good",
-    "audience_ready": "busy",
-    "held_back": "held",
-    "in_doubt": "bad",
-    "token_dead": "bad",
-    "no_token": "held",
-    "missing_variable": "bad",
-    "bad_deep_link": "bad",
-    "too_long": "bad",
-    "not_in_time": "bad",
-    "holdout": "held",
-    "deferred": "held",
-    "quiet_hours": "held",
-    "local_time_passed": "held",
-    "test_sent": "busy",
-    "critical": "bad",
-    "warning": "held",
-    "error": "bad",
-    "success": "good",
-    "valid": "good",
-    "expired": "held",
-    "revoked": "calm",
-    "healthy": "good",
-    "degraded": "held",
+    name: tone for tone, names in _COLOURED.items() for name in names.split()
 }
 
 #: The states of the ledger in the words of the funnel.
