@@ -1,6 +1,6 @@
 """The pages about executions: the list, one with its log, and its stops."""
 
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -13,6 +13,7 @@ from push_blaster.adapters.executions.execution_log import LogEntry, LogQuery, s
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.execution import LogLevel
+from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import ENDED, RUNNING, Phase
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.delivery.mark_dead_devices import mark_doubted_devices
@@ -139,8 +140,8 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
     @asks_for(Role.OPERATOR, simulates=True)
     def stop(execution_id: str) -> ResponseReturnValue:
         """Stop it in any phase."""
-        card = _read_page(database, execution_id)["card"]
-        if card.is_live and request.form.get("word", "").strip().upper() != WORD:
+        execution = read_execution(database, execution_id).execution
+        if execution.mode is Mode.LIVE and request.form.get("word", "").strip().upper() != WORD:
             flash(f"Nothing was stopped: type {WORD} to confirm.", "error")
             return redirect(url_for(".confirm", execution_id=execution_id, action="stop"), 303)
         receipt = stop_execution(database, execution_id, _read_reason("Stopped"), utc_now())
@@ -196,7 +197,7 @@ def _answer_stop(execution_id: str, receipt: Receipt) -> ResponseReturnValue:
     return redirect(url_for(".show", execution_id=execution_id), 303)
 
 
-def _read_page(database: Database, execution_id: str) -> dict[str, Any]:
+def _read_page(database: Database, execution_id: str) -> dict[str, object]:
     """Return what the templates of one execution show: the same as its answer of the API."""
     shown, now = read_execution(database, execution_id), utc_now()
     return {

@@ -38,7 +38,7 @@ def dashboard_pages(context: WebContext) -> Blueprint:
     upcoming = UpcomingSends()
     parts = Questions({"cadence": context.cadence.ping})
 
-    def read() -> dict[str, Any]:
+    def read() -> dict[str, object]:
         now = utc_now()
         listing = context.files.list_all()
         known = context.files.read_all().values()
@@ -77,7 +77,7 @@ def dashboard_pages(context: WebContext) -> Blueprint:
     return pages
 
 
-def _read_database(context: WebContext, now: datetime) -> dict[str, Any]:
+def _read_database(context: WebContext, now: datetime) -> dict[str, object]:
     with context.database.transaction() as connection:
         running = select_executions(connection, phases=RUNNING, limit=50)
         ended = select_executions(connection, phases=ENDED, limit=SHOWN)

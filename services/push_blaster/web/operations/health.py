@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from flask import Response, jsonify
 
@@ -154,7 +154,7 @@ def _status(found: dict[str, str], report: ClockReport, broken: tuple[BrokenFile
     return "healthy"
 
 
-def _show_engine(report: ClockReport, running: int | None) -> dict[str, Any]:
+def _show_engine(report: ClockReport, running: int | None) -> dict[str, object]:
     divergence = len(report.divergent)
     restored_at: datetime | None = report.engines[0].started_at if report.engines else None
     return {
@@ -171,7 +171,7 @@ def _show_engine(report: ClockReport, running: int | None) -> dict[str, Any]:
     }
 
 
-def _show_clock(engine: EngineRecord) -> dict[str, Any]:
+def _show_clock(engine: EngineRecord) -> dict[str, object]:
     """Show an engine's clock beside the database's; it `holds` while its clocks part."""
     return {
         "engine": engine.id,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
@@ -116,7 +116,7 @@ def _describe(report: ClockReport) -> str:
     return f"{len(report.divergent)} of {len(report.jobs)} are not. {problems}"
 
 
-def _analyse(report: ClockReport) -> dict[str, Any]:
+def _analyse(report: ClockReport) -> dict[str, object]:
     ids = [engine.id for engine in report.engines]
     at_risk = bool(report.divergent) or not ids
     return {
@@ -136,7 +136,7 @@ def _analyse(report: ClockReport) -> dict[str, Any]:
     }
 
 
-def _show_engines(report: ClockReport) -> dict[str, Any]:
+def _show_engines(report: ClockReport) -> dict[str, object]:
     return {
         "scheduledJobsCount": _count_scheduled(report),
         "instanceId": _instance(report),
@@ -154,7 +154,7 @@ def _count_scheduled(report: ClockReport) -> int:
     return len(report.jobs) - len(report.divergent)
 
 
-def _show_jobs(report: ClockReport) -> list[dict[str, Any]]:
+def _show_jobs(report: ClockReport) -> list[dict[str, object]]:
     return [
         {
             "automationId": job.automation.id,
@@ -180,7 +180,7 @@ def _select_running(database: Database) -> list[_RunningExecution]:
     return [_RunningExecution(one, dict(entered.get(one.id, []))) for one in running]
 
 
-def _show_job(job: ScheduledJob, running: Sequence[_RunningExecution]) -> dict[str, Any]:
+def _show_job(job: ScheduledJob, running: Sequence[_RunningExecution]) -> dict[str, object]:
     own = [one for one in running if one.execution.automation.id == job.automation.id]
     return {
         "automationId": job.automation.id,
@@ -191,7 +191,7 @@ def _show_job(job: ScheduledJob, running: Sequence[_RunningExecution]) -> dict[s
     }
 
 
-def _show_running(running: _RunningExecution) -> dict[str, Any]:
+def _show_running(running: _RunningExecution) -> dict[str, object]:
     execution = running.execution
     deadline = execution.live_at or execution.slot
     return {
