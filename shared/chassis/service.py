@@ -45,6 +45,22 @@ _TOO_SLOW: Final = Problem(408, "Too slow")
 _PLAIN: Final = {"text/csv", "text/plain"}
 
 
+def describe_upload(
+    file: str, form: type[Schema], *, is_required: bool = True
+) -> Mapping[str, object]:
+    """Return the content of a form for OpenAPI: a file, and the fields of `form` as texts."""
+    names = [field.data_key or name for name, field in form().fields.items()]
+    schema: dict[str, object] = {
+        "type": "object",
+        "properties": {
+            file: {"type": "string", "format": "binary"},
+            **{name: {"type": "string"} for name in names},
+        },
+    }
+    required = {"required": [file]} if is_required else {}
+    return {"multipart/form-data": {"schema": schema | required}}
+
+
 class StrictParser(FlaskParser):
     """Reads JSON strictly, and answers 400 for a body that does not fit, as the original did."""
 

@@ -15,7 +15,7 @@ MAX_LINES: Final = 60
 #: 99 of 100 functions have at most so many lines.
 USUAL_LINES: Final = 40
 #: So many functions may take or return a dict of anything.
-MAX_DICTS: Final = 100
+MAX_DICTS: Final = 40
 #: Where JSON and rows of the database come in and go out.
 BORDERS: Final = re.compile(
     r"services/\w+/(web|adapters)/|shared/(chassis|cadence_contract|local_stack)/"

@@ -35,8 +35,8 @@ from chassis.clock import utc_now
 from chassis.csv_reader import CsvError
 from chassis.postgres import BulkDatabase
 from chassis.problems import problem_response
-from chassis.schemas import CamelSchema, OpenSchema
-from chassis.service import Routes
+from chassis.schemas import OpenSchema
+from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import about, answer_schema, object_schema
 
 log = structlog.get_logger()
@@ -92,23 +92,12 @@ class PushLogField(fields.Dict):
         return value
 
 
+_CONVERSION: Final = {"content": describe_upload("audienceFile", ConversionFormSchema)}
 _LOGS: Final = about(
     like=partial(fields.List, PushLogField()),
     data_key="trackResultsLogs",
     validate=validate.Length(max=MAX_LOGS),
 )
-
-
-def _multipart(file_field: str, form: type[CamelSchema]) -> dict[str, object]:
-    """Return the description of a form with a file for OpenAPI."""
-    names = [field.data_key or name for name, field in form().fields.items()]
-    texts = {name: {"type": "string"} for name in names}
-    schema = {
-        "type": "object",
-        "properties": {file_field: {"type": "string", "format": "binary"}, **texts},
-        "required": [file_field],
-    }
-    return {"content": {"multipart/form-data": {"schema": schema}}}
 
 
 def history_tool_routes(database: BulkDatabase) -> Routes:
@@ -122,7 +111,7 @@ def history_tool_routes(database: BulkDatabase) -> Routes:
 
 def _add_imports(routes: Routes, imports: ImportQueue) -> None:
     @routes.route("/restore-historical-data", methods=["POST"])
-    @routes.doc(requestBody=_multipart("file", ImportFormSchema))
+    @routes.doc(requestBody={"content": describe_upload("file", ImportFormSchema)})
     def restore() -> ResponseReturnValue:
         """Import history from a CSV (multipart `file`); `dryRun` only validates."""
         request.max_content_length = MAX_FILE
@@ -133,7 +122,7 @@ def _add_imports(routes: Routes, imports: ImportQueue) -> None:
         return _answer_import(asked, imports.run(asked, history.rows), history.note)
 
     @routes.route("/convert-audience-to-history", methods=["POST"])
-    @routes.doc(requestBody=_multipart("audienceFile", ConversionFormSchema))
+    @routes.doc(requestBody=_CONVERSION)
     def convert() -> ResponseReturnValue:
         """Record a push of the past for everybody in a CSV (multipart `audienceFile`)."""
         request.max_content_length = MAX_FILE

@@ -15,7 +15,7 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.schemas import OpenSchema
-from chassis.service import Routes
+from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.devices.device_csv import read_devices
 from push_blaster.adapters.devices.device_report import delete_dead_devices, select_device_report
@@ -47,16 +47,7 @@ class ImportQuerySchema(OpenSchema):
 _FILE: Final = {
     "content": {
         "text/csv": {"schema": {"type": "string"}},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "file": {"type": "string", "format": "binary"},
-                    "dryRun": {"type": "string"},
-                },
-                "required": ["file"],
-            }
-        },
+        **describe_upload("file", ImportQuerySchema),
     }
 }
 

@@ -14,7 +14,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
-from chassis.service import Routes
+from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import object_schema
 from push_blaster.adapters.delivery.delivery_search import select_failed_tokens
 from push_blaster.domain.executions.execution import Execution
@@ -70,25 +70,10 @@ class SendPushSchema(CamelSchema):
 SentSchema = object_schema("Sent", success=bool, message=str, job_id=str, failed_tokens=list[str])
 
 
-def _form_field(name: str) -> dict[str, str]:
-    return {"type": "string", "format": "binary"} if name == "file" else {"type": "string"}
-
-
 _BODY: Final = {
     "content": {
         "application/json": {"schema": SendPushSchema},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    name: _form_field(name)
-                    for name in (
-                        "file",
-                        *(f.data_key or n for n, f in SendPushSchema().fields.items()),
-                    )
-                },
-            }
-        },
+        **describe_upload("file", SendPushSchema, is_required=False),
     }
 }
 
