@@ -162,15 +162,12 @@ def add_to_tally(connection: Connection, batch: TakenBatch, tally: Tally) -> Tal
 
 def note_first_message(connection: Connection, page: LedgerPage, at: datetime) -> bool:
     """Note when the first message of a push went to the provider; False if another one did."""
-    noted = execute(
-        connection,
-        """
+    sql = """
         UPDATE execution_pushes SET first_message_at = %(at)s
          WHERE execution_id = %(execution_id)s AND position = %(position)s
            AND first_message_at IS NULL
-        """,
-        {**page._asdict(), "at": at},
-    )
+    """
+    noted = execute(connection, sql, {**page._asdict(), "at": at})
     return noted == 1
 
 

@@ -96,31 +96,26 @@ def take_execution(connection: Connection, execution_id: str) -> Execution | Non
 
 def begin_attempt(connection: Connection, execution: Execution, engine_id: str) -> None:
     """Record that this engine begins the step that is due; `save_execution` ends the attempt."""
-    execute(
-        connection,
-        """
+    sql = """
         UPDATE executions
            SET attempt = attempt + 1, attempt_by = %(engine)s, preparation = NULL,
                repeated_steps = repeated_steps + (attempt > 0)::int
          WHERE id = %(id)s AND fence = %(fence)s
-        """,
-        {"id": execution.id, "fence": execution.fence, "engine": engine_id},
-    )
+    """
+    execute(connection, sql, {"id": execution.id, "fence": execution.fence, "engine": engine_id})
 
 
 def save_progress(
     connection: Connection, execution: Execution, progress: PreparationProgress
 ) -> None:
     """Show how far the work on the audiences is, unless the execution is no longer ours."""
-    execute(
-        connection,
-        "UPDATE executions SET preparation = %(progress)s WHERE id = %(id)s AND fence = %(fence)s",
-        {
-            "id": execution.id,
-            "fence": execution.fence,
-            "progress": Json({**asdict(progress), "at": progress.at.isoformat()}),
-        },
-    )
+    sql = "UPDATE executions SET preparation = %(progress)s WHERE id = %(id)s AND fence = %(fence)s"
+    values = {
+        "id": execution.id,
+        "fence": execution.fence,
+        "progress": Json({**asdict(progress), "at": progress.at.isoformat()}),
+    }
+    execute(connection, sql, values)
 
 
 def holds_execution(connection: Connection, execution: Execution) -> bool:

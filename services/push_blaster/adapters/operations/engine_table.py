@@ -100,15 +100,12 @@ def select_life_signs(
     connection: Connection, within: timedelta
 ) -> dict[str, tuple[datetime, bool]]:
     """Return every engine's last sign of life, and whether it was given `within` that time."""
-    rows = fetch_all(
-        connection,
-        """
+    sql = """
         SELECT id, coalesce(alive_at, seen_at),
                coalesce(alive_at, seen_at) > clock_timestamp() - %(within)s
           FROM engines
-        """,
-        {"within": within},
-    )
+    """
+    rows = fetch_all(connection, sql, {"within": within})
     return {engine_id: (sign, is_fresh) for engine_id, sign, is_fresh in rows}
 
 
@@ -125,8 +122,5 @@ def select_paces(connection: Connection, seen_since: datetime) -> list[dict[str,
 
 def delete_engines(connection: Connection, not_seen_since: datetime) -> None:
     """Delete engines that were last alive before `not_seen_since`."""
-    execute(
-        connection,
-        "DELETE FROM engines WHERE greatest(seen_at, alive_at) < %(t)s",
-        {"t": not_seen_since},
-    )
+    sql = "DELETE FROM engines WHERE greatest(seen_at, alive_at) < %(t)s"
+    execute(connection, sql, {"t": not_seen_since})

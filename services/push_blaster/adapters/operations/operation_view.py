@@ -146,9 +146,7 @@ def select_lateness(connection: Connection, now: datetime, since: datetime) -> f
 
     A live send that is due and has not begun counts with the time that it is late now.
     """
-    late: float = fetch_value(
-        connection,
-        """
+    sql = """
         SELECT greatest(0,
                (SELECT max(extract(epoch FROM p.first_message_at - p.due_at))
                   FROM execution_pushes p
@@ -157,9 +155,8 @@ def select_lateness(connection: Connection, now: datetime, since: datetime) -> f
                (SELECT max(extract(epoch FROM %(now)s - due_at)) FROM executions
                  WHERE due_at <= %(now)s AND mode = 'live' AND phase = 'cancellation_window')
                )::float
-        """,
-        {"now": now, "since": since},
-    )
+    """
+    late: float = fetch_value(connection, sql, {"now": now, "since": since})
     return late
 
 

@@ -41,7 +41,11 @@ _ONE: Final = "/api/scripts/<script_id>/runs/<uuid:run_id>"
 
 FoundAudienceSchema = answer_schema(FoundAudience, without=("note",))
 RunSchema = answer_schema(
-    RunRecord, "Run", without=("folder",), more=("signal",), audiences=(FoundAudienceSchema,)
+    RunRecord,
+    "Run",
+    without=("folder", "engine_id"),
+    more=("signal",),
+    audiences=(FoundAudienceSchema,),
 )
 
 

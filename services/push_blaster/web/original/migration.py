@@ -94,23 +94,25 @@ def migration_routes(context: WebContext) -> Routes:
         wanted = [m for m in found if migrate_all or _is_named(m.file, *named)]
         _check_named(wanted, *named)
         done = wanted if dry_run else migrate_original(wanted, target)
-        made = [
-            m for m in done if m.outcome in {MigrationOutcome.AVAILABLE, MigrationOutcome.MIGRATED}
-        ]
-        skipped = [m for m in done if m not in made]
-        data = {
-            "migrated_count": len(made),
-            "skipped_count": len(skipped),
-            "dry_run": dry_run,
-            "migrations": [_show_migration(migration) for migration in made],
-            "skipped": [_show_migration(migration) for migration in skipped],
-            "automations": [migration.document for migration in made],
-        }
-        verb = "would be" if dry_run else "are"
-        message = f"{len(made)} {verb} migrated as drafts, {len(skipped)} skipped."
-        return {"success": True, "data": data, "message": message}
+        return _answer_migrated(done, dry_run=dry_run)
 
     return routes
+
+
+def _answer_migrated(done: Sequence[Migration], *, dry_run: bool) -> dict[str, object]:
+    made = [m for m in done if m.outcome in {MigrationOutcome.AVAILABLE, MigrationOutcome.MIGRATED}]
+    skipped = [m for m in done if m not in made]
+    data = {
+        "migrated_count": len(made),
+        "skipped_count": len(skipped),
+        "dry_run": dry_run,
+        "migrations": [_show_migration(migration) for migration in made],
+        "skipped": [_show_migration(migration) for migration in skipped],
+        "automations": [migration.document for migration in made],
+    }
+    verb = "would be" if dry_run else "are"
+    message = f"{len(made)} {verb} migrated as drafts, {len(skipped)} skipped."
+    return {"success": True, "data": data, "message": message}
 
 
 def _is_named(
