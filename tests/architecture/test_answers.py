@@ -1,6 +1,7 @@
 """What every answer of both services carries, and how large a request may be."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -61,3 +62,22 @@ def test_a_body_that_is_no_json_is_refused_with_the_reason(cadence_app: Flask, b
 
     assert answer.status_code == 400
     assert "Invalid JSON body: " in answer.get_json()["detail"]
+
+
+def list_fields(app: Flask, openapi: str) -> list[str]:
+    """Return a line for every object that OpenAPI describes, with the names of its fields."""
+    schemas: Any = app.test_client().get(openapi).get_json()["components"]["schemas"]
+    return [
+        f"{name}: {' '.join(sorted(one.get('properties', {})))}" for name, one in schemas.items()
+    ]
+
+
+def test_no_field_comes_or_goes_unnoticed(app: Flask, cadence_app: Flask) -> None:
+    """Many answers have the fields of a type of ours, and the type may get another one."""
+    told = (Path(__file__).parent / "answered_fields.txt").read_text().splitlines()
+
+    there = list_fields(app, "/api/openapi.json") + list_fields(cadence_app, "/openapi.json")
+
+    missing = sorted(set(there) - set(told))
+    assert missing == [], "if clients shall see that, write it into answered_fields.txt"
+    assert sorted(set(told) - set(there)) == [], "answered_fields.txt tells what is not so"
