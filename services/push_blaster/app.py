@@ -132,14 +132,7 @@ def _make_routes(
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
-        health_routes(
-            database,
-            adapters.files,
-            adapters.cadence,
-            watch,
-            context.data_folder,
-            context.limits,
-        ),
+        health_routes(context, watch),
         probe_routes(
             {"database": database.ping},
             read_gauges_from(

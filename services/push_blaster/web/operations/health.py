@@ -4,7 +4,6 @@ import resource
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from flask import Response, jsonify
@@ -14,15 +13,13 @@ from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.postgres import Database
 from chassis.service import Routes
-from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import BrokenFile
-from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.executions.execution_table import count_running, select_waiting
 from push_blaster.adapters.operations.engine_table import EngineRecord
 from push_blaster.adapters.operations.operation_view import select_lateness
 from push_blaster.adapters.operations.shortages import ShortageError, check_room
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.use_cases.context import LOCK_WAIT
+from push_blaster.use_cases.context import LOCK_WAIT, WebContext
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch
 from push_blaster.web.operations.metrics import LATE_LATELY
 
@@ -38,18 +35,11 @@ class LiveSendLateError(Exception):
     """A live send began late; the message says how late."""
 
 
-def health_routes(
-    database: Database,
-    files: AutomationFiles,
-    cadence: CadenceClient,
-    watch: ClockWatch,
-    data_folder: Path,
-    limits: Limits,
-) -> Routes:
+def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
     """Return the route that shows the health of push_blaster; to a stranger, in a word."""
     routes = Routes("health", __name__, description="Health")
     started_at = time.monotonic()
-    parts = _make_questions(database, files, cadence, watch, data_folder, limits)
+    parts = _make_questions(context, watch)
 
     @routes.route("/health", methods=["GET"])
     @routes.route("/api/health", methods=["GET"])
@@ -97,24 +87,18 @@ def _list_problems(found: Mapping[str, str], report: ClockReport) -> list[str]:
     ]
 
 
-def _make_questions(
-    database: Database,
-    files: AutomationFiles,
-    cadence: CadenceClient,
-    watch: ClockWatch,
-    data_folder: Path,
-    limits: Limits,
-) -> Questions:
+def _make_questions(context: WebContext, watch: ClockWatch) -> Questions:
+    database, limits = context.database, context.limits
     return Questions(
         {
             "database": database.ping,
-            "cadence": cadence.ping,
+            "cadence": context.cadence.ping,
             "clock": lambda: watch.look(utc_now()),
             "executions": lambda: _count_running(database),
-            "space": lambda: check_room(data_folder, limits.min_free_mb),
+            "space": lambda: check_room(context.data_folder, limits.min_free_mb),
             "waiting": lambda: _check_waiting(database),
             "lateness": lambda: _check_lateness(database, limits),
-            "files": lambda: files.list_all().broken,
+            "files": lambda: context.files.list_all().broken,
         }
     )
 
