@@ -11,7 +11,10 @@ from chassis.rows import execute, fetch_all
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleChange:
-    """One entry of the audit trail; `before` and `after` are as the API shows them."""
+    """One entry of the audit trail; `before` and `after` are as the API shows them.
+
+    Shape: `caller` is the role of the token; `changed_by` is what the caller claims.
+    """
 
     action: str
     subject: str
@@ -20,6 +23,7 @@ class RuleChange:
     note: str
     before: object | None
     after: object | None
+    caller: str | None = None
     id: int = 0
     changed_at: datetime | None = None
 
@@ -32,9 +36,10 @@ def lock_rules(connection: BulkConnection) -> None:
 def insert_change(connection: BulkConnection, change: RuleChange) -> None:
     """Record a change."""
     sql = """
-        INSERT INTO rule_changes (action, subject, set_version, changed_by, note, before, after)
-        VALUES (%(action)s, %(subject)s, %(version)s, %(changed_by)s, %(note)s, %(before)s,
-                %(after)s)
+        INSERT INTO rule_changes (action, subject, set_version, changed_by, caller, note, before,
+                                  after)
+        VALUES (%(action)s, %(subject)s, %(version)s, %(changed_by)s, %(caller)s, %(note)s,
+                %(before)s, %(after)s)
     """
     execute(
         connection,
@@ -46,8 +51,8 @@ def insert_change(connection: BulkConnection, change: RuleChange) -> None:
 def select_changes(connection: BulkConnection, before: int | None, limit: int) -> list[RuleChange]:
     """Return changes, newest first; the page after the one with the id `before`."""
     sql = """
-        SELECT id, changed_at, action, subject, set_version AS version, changed_by, note, before,
-               after
+        SELECT id, changed_at, action, subject, set_version AS version, changed_by, caller, note,
+               before, after
           FROM rule_changes
          WHERE %(before)s::bigint IS NULL OR id < %(before)s::bigint
          ORDER BY id DESC LIMIT %(limit)s

@@ -40,6 +40,7 @@ class Author:
     changed_by: str = ""
     note: str = ""
     expected_version: int | None = None
+    caller: str | None = None
 
 
 def replace_rules(
@@ -112,6 +113,7 @@ def change_layer(
         subject=str(layer_id),
         version=None,
         changed_by=author.changed_by,
+        caller=author.caller,
         note=author.note,
         before=asdict(before),
         after=asdict(after),
@@ -142,6 +144,7 @@ def _change(
         subject=subject,
         version=made,
         changed_by=author.changed_by,
+        caller=author.caller,
         note=author.note,
         before=[_as_json(rule) for rule in old if subject in {"", rule.name}],
         after=[_as_json(rule) for rule in new if subject in {"", rule.name}],

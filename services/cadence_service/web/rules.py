@@ -23,6 +23,7 @@ from cadence_service.use_cases.change_rules import (
     remove_rule,
     replace_rules,
 )
+from chassis.bearer_auth import caller_name
 from chassis.postgres import BulkConnection, BulkDatabase
 from chassis.schemas import CamelSchema, JsonBoolean
 from chassis.service import Routes
@@ -184,7 +185,7 @@ def _find_author(connection: BulkConnection, by: Signature) -> Author:
             raise PreconditionFailed(
                 f"The rules are at version {expected}; read them again, and repeat the change."
             )
-    return Author(by.changed_by, by.note, expected)
+    return Author(by.changed_by, by.note, expected, caller_name())
 
 
 def _answer_rules(rule_set: RuleSet, status: int = 200) -> Response:

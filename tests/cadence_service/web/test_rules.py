@@ -152,6 +152,7 @@ def test_the_audit_trail_says_who_changed_what_from_what_to_what(cadence: FlaskC
     assert (layer["before"]["is_exempt"], layer["after"]["is_exempt"]) == (False, True)
     second = cadence.get(f"/rules/history?limit=1&before={changed['id']}").get_json()["changes"]
     assert [change["id"] for change in second] == [added["id"]]
+    assert {change["caller"] for change in (layer, changed, added)} == {"admin"}
 
 
 def test_an_exempt_layer_is_held_back_by_no_rule(cadence: FlaskClient) -> None:
