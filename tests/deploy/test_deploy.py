@@ -190,7 +190,7 @@ def test_compose_and_units_start_commands_that_exist() -> None:
     started = {
         tuple(found)
         for text in [*commands, *units]
-        for found in re.findall(r"(cadence-service|push-blaster|push-backup) (\w+)", text)
+        for found in re.findall(r"(cadence-service|push-blaster|push-backup) ([a-z-]+)", text)
     }
 
     assert len(started) >= 7
