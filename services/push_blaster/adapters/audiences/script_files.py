@@ -105,8 +105,10 @@ class Workplace:
             for name in names:
                 try:
                     self._take(folder, name, target)
-                except OSError as error:
-                    refused[name] = error.strerror or str(error)
+                except ForeignFileError as error:
+                    refused[name] = str(error)
+                except PermissionError:
+                    refused[name] = "cannot be read even by the user of the script"
         return refused
 
     def remove(self) -> None:

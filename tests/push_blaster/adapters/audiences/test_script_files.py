@@ -85,6 +85,28 @@ def test_a_device_and_a_file_of_somebody_else_are_no_audience(
             open_plain(tmp_path / "endless.csv")
 
 
+@pytest.mark.parametrize("is_root", [os.geteuid() == 0])
+def test_a_file_that_its_own_user_may_not_read_is_named_and_root_does_not_read_it(
+    passable: Runner, is_root: bool
+) -> None:
+    source = "import os\nopen('out.csv', 'w').write('user_id\\n')\nos.chmod('out.csv', 0)"
+
+    if is_root:
+        passable.run(source, user="nobody")
+    else:
+        passable.run(source)
+
+    assert passable.refused == {"out.csv": "cannot be read even by the user of the script"}
+
+
+def test_a_copy_that_cannot_be_written_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    place = Workplace.make(tmp_path / "running" / "1", None)
+    (place.folder / "a.csv").write_text(SECRET)
+
+    with pytest.raises(FileNotFoundError):
+        place.collect(tmp_path / "missing", lambda _: True)
+
+
 def test_a_link_instead_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     place = Workplace.make(tmp_path / "running" / "1", None)
     (tmp_path / "elsewhere").mkdir()
