@@ -165,19 +165,19 @@ class Clock:
 def _mark_of(automation: Automation, known: ScheduleMark | None, now: datetime) -> ScheduleMark:
     """Return the mark from which on the automation's slots are to be decided.
 
-    A new or changed schedule counts from its last edit, so that a slot that was due while no engine
-    ran is not lost. If the edit is older than the grace period, the schedule counts from now, so
-    that an old file from a backup sends nothing late. Slots that were due while the automation was
-    paused are not made up for.
+    A changed schedule counts from its last edit, and a new one from its activation, so that a slot
+    that was due while no engine ran is not lost. If that is longer ago than the grace period, the
+    schedule counts from now, so that an old file from a backup sends nothing late. Slots that were
+    due while the automation was paused are not made up for.
     """
     fingerprint = fingerprint_of(automation)
     if known and known.fingerprint == fingerprint:
         since = automation.activated_at or known.decided_until
         return replace(known, decided_until=max(known.decided_until, min(since, now)))
-    edited_at = min(automation.updated_at, now)
-    is_recent = now - edited_at <= automation.schedule.grace
-    generation = known.generation if known else 1
-    return ScheduleMark(fingerprint, edited_at if is_recent else now, generation)
+    begins = [None if known else automation.activated_at, automation.updated_at]
+    earliest = now - automation.schedule.grace
+    since = next((min(at, now) for at in begins if at and at >= earliest), now)
+    return ScheduleMark(fingerprint, since, known.generation if known else 1)
 
 
 def fingerprint_of(automation: Automation) -> str:

@@ -133,6 +133,22 @@ def test_one_created_just_before_its_time_while_no_engine_ran_still_runs(bench: 
     assert bench.tick(automation) == ["news@20261124T123000Z"]
 
 
+def test_one_edited_after_its_time_while_no_engine_ran_still_runs(bench: Bench) -> None:
+    begun, edited = SLOT - MINUTE, SLOT + MINUTE
+    automation = daily(activatedAt=begun.isoformat(), updatedAt=edited.isoformat())
+    bench.now = SLOT + 2 * MINUTE
+
+    assert bench.tick(automation) == ["news@20261124T123000Z"]
+
+
+def test_one_activated_after_its_time_does_not_run_for_that(bench: Bench) -> None:
+    begun = SLOT + MINUTE
+    automation = daily(activatedAt=begun.isoformat(), updatedAt=begun.isoformat())
+    bench.now = SLOT + 2 * MINUTE
+
+    assert bench.tick(automation) == []
+
+
 def test_an_automation_that_is_gone_from_the_folder_fires_no_more(bench: Bench) -> None:
     bench.tick(daily())
 
