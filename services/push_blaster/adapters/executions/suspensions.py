@@ -12,10 +12,13 @@ from psycopg2.extras import Json
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all
 from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
+from push_blaster.domain.executions.execution import Trigger
 from push_blaster.domain.executions.phase import Phase
 
 #: A suspension is deleted this long after its slot; no grace period is longer.
 OVER: Final = timedelta(days=7)
+#: No execution is opened longer than this before its slot.
+LONGEST_LEAD: Final = timedelta(days=1, hours=1)
 
 
 class Suspended(NamedTuple):
@@ -73,6 +76,23 @@ def select_cancelled(connection: Connection, execution_ids: Sequence[str]) -> di
          WHERE id = ANY(%s) AND phase = %s AND id NOT IN (SELECT execution_id FROM suspensions)
     """
     return dict(fetch_all(connection, sql, (list(execution_ids), Phase.CANCELLED)))
+
+
+def select_cancelled_ahead(connection: Connection, now: datetime) -> list[Suspended]:
+    """Return executions that were cancelled for good, and whose slots are still to come."""
+    sql = """
+        SELECT id, automation_id, slot FROM executions
+         WHERE phase = %(cancelled)s AND trigger = %(trigger)s AND slot > %(now)s
+           AND created_at > %(now)s - %(lead)s
+           AND id NOT IN (SELECT execution_id FROM suspensions)
+    """
+    values = {
+        "cancelled": Phase.CANCELLED,
+        "trigger": Trigger.SCHEDULE,
+        "now": now,
+        "lead": LONGEST_LEAD,
+    }
+    return fetch_all(connection, sql, values, make=Suspended)
 
 
 #: Only one engine brings it back, and only if nobody cancels it meanwhile.

@@ -1,6 +1,6 @@
 """List automations with the engine's records of each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,29 +19,31 @@ class AutomationLists:
     database: Database
     _next: dict[str, tuple[Automation, datetime | None]] = field(default_factory=dict)
 
-    def show(self, found: Iterable[StoredAutomation], now: datetime) -> list[Mapping[str, Any]]:
-        """Return the documents, with counters from the engine's records."""
+    def show(
+        self,
+        found: Iterable[StoredAutomation],
+        now: datetime,
+        cancelled: Collection[tuple[str, datetime]] = (),
+    ) -> list[Mapping[str, Any]]:
+        """Return the documents, with counters from the engine's records.
+
+        Shape: `cancelled` slots, each with the id of its automation, are not sent.
+        """
         stored = list(found)
         with self.database.transaction() as connection:
             statistics = select_statistics(connection, [one.automation.id for one in stored])
-        return [self._describe(one, statistics.get(one.automation.id, {}), now) for one in stored]
+        return [
+            _describe(
+                one,
+                statistics.get(one.automation.id, {}),
+                self._next_slot(one.automation, now, cancelled),
+            )
+            for one in stored
+        ]
 
-    def _describe(
-        self, stored: StoredAutomation, statistics: Mapping[str, object], now: datetime
-    ) -> Mapping[str, Any]:
-        next_at = self._next_slot(stored.automation, now)
-        counters = {
-            "totalExecutions": 0,
-            "successfulExecutions": 0,
-            "failedExecutions": 0,
-            "lastExecutedAt": None,
-            "lastError": None,
-            "nextExecutionAt": next_at.isoformat() if next_at else None,
-        }
-        metadata = {**(stored.document.get("metadata") or {}), **counters, **statistics}
-        return {**stored.document, "metadata": metadata}
-
-    def _next_slot(self, automation: Automation, now: datetime) -> datetime | None:
+    def _next_slot(
+        self, automation: Automation, now: datetime, cancelled: Collection[tuple[str, datetime]]
+    ) -> datetime | None:
         if not automation.is_scheduled:
             return None
         known, next_at = self._next.get(automation.id, (None, None))
@@ -49,4 +51,22 @@ class AutomationLists:
             slots = next_slots(automation.schedule, now, 1)
             next_at = slots[0].at if slots else None
             self._next[automation.id] = automation, next_at
+        while next_at and (automation.id, next_at) in cancelled:
+            slots = next_slots(automation.schedule, next_at, 1)
+            next_at = slots[0].at if slots else None
         return next_at
+
+
+def _describe(
+    stored: StoredAutomation, statistics: Mapping[str, object], next_at: datetime | None
+) -> Mapping[str, Any]:
+    counters = {
+        "totalExecutions": 0,
+        "successfulExecutions": 0,
+        "failedExecutions": 0,
+        "lastExecutedAt": None,
+        "lastError": None,
+        "nextExecutionAt": next_at.isoformat() if next_at else None,
+    }
+    metadata = {**(stored.document.get("metadata") or {}), **counters, **statistics}
+    return {**stored.document, "metadata": metadata}

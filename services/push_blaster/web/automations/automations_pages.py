@@ -21,10 +21,10 @@ from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, selec
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import RUNNING
-from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.automations.control_automation import Action, Control, find_actions
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import load_context, plan_automation
+from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots, find_next_slot
 from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
 from push_blaster.web.executions.execution_card import make_card
@@ -166,9 +166,5 @@ def _find_rows(database: Database, shown: Sequence[StoredAutomation], now: datet
     automations = [one.automation for one in shown]
     with database.transaction() as connection:
         latest = select_latest(connection, [automation.id for automation in automations])
-    return [_Row(a, _find_next(a, now), latest.get(a.id)) for a in automations]
-
-
-def _find_next(automation: Automation, now: datetime) -> datetime | None:
-    slots = next_slots(automation.schedule, now, 1) if automation.is_scheduled else []
-    return slots[0].at if slots else None
+    cancelled = find_cancelled_slots(database, now)
+    return [_Row(a, find_next_slot(a, now, cancelled), latest.get(a.id)) for a in automations]

@@ -1,6 +1,6 @@
 """Routes about automations, under the original's name for them: recipes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -26,6 +26,7 @@ from push_blaster.use_cases.automations.change_automation import (
 )
 from push_blaster.use_cases.automations.list_automations import AutomationLists
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
 from push_blaster.web.automations.versions import check_if_match, tag
 from push_blaster.web.frame.common_schemas import AUTOMATION_ID, BrokenFileSchema, envelope_schema
 from push_blaster.web.frame.repeatable import repeatable
@@ -55,13 +56,19 @@ _ONE: Final = f"{_PATH}/<automation_id>"
 def recipe_routes(context: WebContext) -> Routes:
     """Return the routes about automations."""
     routes = Routes("recipes", __name__, description="Automations")
-    _add_reads(routes, context.files, AutomationLists(context.database))
+    _add_reads(routes, context, AutomationLists(context.database))
     _add_creation(routes, context.database, context.files)
     _add_changes(routes, context)
     return routes
 
 
-def _add_reads(routes: Routes, files: AutomationFiles, lists: AutomationLists) -> None:
+def _add_reads(routes: Routes, context: WebContext, lists: AutomationLists) -> None:
+    files = context.files
+
+    def show(found: Sequence[StoredAutomation]) -> list[Mapping[str, Any]]:
+        now = utc_now()
+        return lists.show(found, now, find_cancelled_slots(context.database, now))
+
     @routes.route(_PATH, methods=["GET"])
     @routes.query
     @routes.response(200, RecipeListSchema)
@@ -80,7 +87,7 @@ def _add_reads(routes: Routes, files: AutomationFiles, lists: AutomationLists) -
         page = rest[:limit]
         return jsonify(
             success=True,
-            data=lists.show(page, utc_now()),
+            data=show(page),
             message=f"{len(found)} automations.",
             broken=[{"file": b.name, "error": b.error} for b in files.list_all().broken],
             total=len(found),
@@ -93,7 +100,7 @@ def _add_reads(routes: Routes, files: AutomationFiles, lists: AutomationLists) -
         """Read one automation; its ETag is its version."""
         document = files.load(automation_id)
         stored = StoredAutomation(read_automation(document), document)
-        (shown,) = lists.show([stored], utc_now())
+        (shown,) = show([stored])
         return tag(jsonify(success=True, data=shown, message="Found."), document)
 
 

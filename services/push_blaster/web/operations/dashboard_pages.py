@@ -23,6 +23,7 @@ from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, selec
 from push_blaster.domain.delivery.breaker import BreakerState
 from push_blaster.domain.executions.phase import ENDED, RUNNING
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
 from push_blaster.web.executions.execution_card import make_card
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.schedule.upcoming import AHEAD, UpcomingSends
@@ -42,7 +43,12 @@ def dashboard_pages(context: WebContext) -> Blueprint:
         now = utc_now()
         listing = context.files.list_all()
         known = context.files.read_all().values()
-        planned = upcoming.list_all((one.automation for one in known), now)
+        cancelled = find_cancelled_slots(context.database, now)
+        planned = [
+            one
+            for one in upcoming.list_all((one.automation for one in known), now)
+            if (one.automation.id, one.slot.at) not in cancelled
+        ]
         return {
             "now": now,
             "broken": listing.broken,

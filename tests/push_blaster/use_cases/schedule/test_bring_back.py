@@ -1,7 +1,7 @@
 """Pause and resume before T, and delete and create anew: what the plan names is sent."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from push_blaster.use_cases.automations.change_automation import (
 )
 from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.use_cases.automations.follow_files import GONE_FOR, FileFollower
+from push_blaster.use_cases.automations.list_automations import AutomationLists
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.stop_execution import (
@@ -27,6 +28,7 @@ from push_blaster.use_cases.executions.stop_execution import (
 )
 from push_blaster.use_cases.schedule.bring_back import bring_back
 from push_blaster.use_cases.schedule.plan_automation import load_context, plan_automation
+from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots, find_next_slot
 from tests.builders import NOON
 from tests.people import ALICE
 from tests.push_blaster.bench import Bench, daily, messages
@@ -81,6 +83,15 @@ class Garden:
     def phase(self, execution_id: str = NEWS) -> Phase:
         return self.bench.execution(execution_id).phase
 
+    def next_slots(self) -> list[datetime | None]:
+        """Return the next slot by the page and by the list of the API."""
+        now = self.bench.now
+        cancelled = find_cancelled_slots(self.bench.database, now)
+        stored = self.files.read_all()["news"]
+        (shown,) = AutomationLists(self.bench.database).show([stored], now, cancelled)
+        listed = datetime.fromisoformat(shown["metadata"]["nextExecutionAt"])
+        return [find_next_slot(stored.automation, now, cancelled), listed]
+
     def remark(self) -> str | None:
         """Return what the plan says of the slot at T."""
         (stored,) = (s for i, s in self.files.read_all().items() if i == "news")
@@ -111,6 +122,7 @@ def test_resumed_in_time_it_runs(bench: Bench, steps: int, reached: str) -> None
 
     assert (paused, garden.phase()) == (Phase.CANCELLED, Phase.WAITING)
     assert garden.remark() is None
+    assert garden.next_slots() == [T, T]
     assert "the execution begins again" in bench.log(NEWS)
     assert bench.run(NEWS).phase is Phase.COMPLETED
     assert bench.execution(NEWS).live_at == T
@@ -178,6 +190,7 @@ def test_what_a_person_has_cancelled_stays_cancelled(bench: Bench, when: str, ho
 
     assert garden.phase() is Phase.CANCELLED
     assert (garden.remark() or "").startswith("Not sent: ")
+    assert garden.next_slots() == [T + timedelta(days=1)] * 2
 
 
 def test_a_file_that_comes_back_is_the_same_automation(bench: Bench) -> None:
@@ -279,6 +292,7 @@ def test_deleted_and_made_anew_it_has_slots_of_its_own(bench: Bench) -> None:
     assert garden.tick() == [f"{NEWS}-g2"]
     assert garden.phase() is Phase.CANCELLED
     assert garden.remark() is None
+    assert garden.next_slots() == [T, T]
     assert bench.run(f"{NEWS}-g2").phase is Phase.COMPLETED
     assert garden.tick(clock=1) == []
 
