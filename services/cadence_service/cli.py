@@ -18,7 +18,7 @@ from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
 from chassis.postgres import BulkDatabase, database_now
 
-#: So many weeks may go however few stay.
+#: This many weeks may be dropped even if few remain.
 FEW: Final = 4
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 

@@ -14,7 +14,7 @@ from push_blaster.settings import PruneSettings
 from push_blaster.use_cases.operations.prune import Kept, Pruning, plan_pruning
 from push_blaster.use_cases.operations.prune import prune as remove_old
 
-#: So many executions may go however few stay.
+#: This many executions may be removed even if few remain.
 FEW: Final = 20
 
 

@@ -142,7 +142,7 @@ class DisconnectWatch:
 
 
 def _has_hung_up(client: socket.socket) -> bool:
-    """Return whether the client sends no more, even if something that it sent is unread."""
+    """Return whether the client has stopped sending, even if some of its bytes are unread."""
     poll = select.poll()
     try:
         poll.register(client, getattr(select, "POLLRDHUP", select.POLLHUP))

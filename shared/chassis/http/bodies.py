@@ -17,7 +17,7 @@ from werkzeug.wsgi import get_input_stream
 
 #: What somebody may send who is not known yet: a form with a token.
 MAX_OF_STRANGERS: Final = 8 * 1024
-#: A body may unpack to so many bytes, and to so many for each byte that came.
+#: A body may always unpack to this size in bytes, and beyond it to this multiple of its own size.
 MIN_UNPACKED: Final = 1024 * 1024
 UNPACKS_TO: Final = 32
 

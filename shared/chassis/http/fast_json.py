@@ -9,7 +9,7 @@ from flask.json.provider import JSONProvider
 _OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
-#: The values, the arrays and objects, and the nesting of a body: what is parsed costs memory.
+#: The limits of values, of arrays and objects, and of nesting in a body: parsing costs memory.
 MAX_VALUES: Final = 1_100_000
 MAX_CONTAINERS: Final = 200_000
 MAX_DEPTH: Final = 64

@@ -123,7 +123,8 @@ class DocumentFiles:
         self._listing = Listing((), ())
         self._watch = FolderWatch(folder)
         self._lock = Lock()
-        #: Is told of each change: where, and the document before and after; None for none.
+        #: Called at each change with the place, and the document before and after; None if there is
+        #: none.
         self.on_change: OnChange = lambda *_: None
         folder.mkdir(parents=True, exist_ok=True)
 

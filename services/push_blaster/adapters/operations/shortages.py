@@ -1,4 +1,4 @@
-"""What an engine can be short of: room on its disk, file descriptors, processes, memory.
+"""Shortages of an engine: room on its disk, file descriptors, processes, memory.
 
 Such an error is no fault of a script or of an automation, and a later attempt may succeed.
 """

@@ -1,4 +1,4 @@
-"""What the audit log records of a change: who, what, when, and its content without secrets."""
+"""The records of the audit log: who changed what, when, and the content without secrets."""
 
 import hashlib
 import hmac
@@ -65,7 +65,7 @@ class RecordedChange(AuditedChange):
 
 
 def describe(content: object, salt: str | None = None) -> str:
-    """Return the content as JSON, without secrets; with a salt, users are told by a hash.
+    """Return the content as JSON, without secrets; with a salt, a hash stands for each user.
 
     However much there is, no name of a field is left out: values are shortened first, and then only
     the names are told.
@@ -80,7 +80,7 @@ def describe(content: object, salt: str | None = None) -> str:
 
 
 def hide_user(user: str, salt: str) -> str:
-    """Return what stands for a user in the audit log: the same for the same user."""
+    """Return the hash of a user for the audit log: the same for the same user."""
     digest = hmac.new(salt.encode(), user.lower().encode(errors="replace"), hashlib.sha256)
     return f"user:{digest.hexdigest()[:20]}"
 

@@ -35,7 +35,7 @@ class FindingKind(StrEnum):
     MANY_AT_ONCE = "many_at_once"
 
 
-#: So many live sends at one instant begin one after the other, some of them seconds late.
+#: From this many live sends at one instant on, some of them begin seconds late.
 MANY: Final = 10
 
 

@@ -12,7 +12,7 @@ from push_blaster.adapters.access.audit_chain import (
 )
 from push_blaster.domain.access.audit import FIRST, RecordedChange, find_forgery, link
 
-#: How many faults are told; a chain with one is not to be trusted anyway.
+#: The number of faults that are reported; a chain with one fault is not reliable anyway.
 FAULTS_TOLD: Final = 20
 
 
@@ -64,7 +64,7 @@ def verify_audit_log(database: Database, head: str | None = None) -> Verificatio
 def _find_fault(
     done: Verification, number: int, hash_: str | None, row: RecordedChange | None
 ) -> str | None:
-    """Return what is wrong with a link; one without a hash was pruned, and is believed."""
+    """Return the fault of a link; a link without a hash was pruned, and counts as valid."""
     if number != done.number + 1:
         return f"Links {done.number + 1} to {number - 1} are missing."
     if hash_ is None or row is None:

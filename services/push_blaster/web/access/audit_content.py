@@ -46,7 +46,7 @@ def hash_body() -> str | None:
 
 
 def read_detail() -> dict[str, object]:
-    """Return what is known after the change: what it changed, and the fields and files it read."""
+    """Return the content after the change: the changes, and the fields and files of the request."""
     detail: dict[str, object] = {}
     if _CHANGED in request.environ:
         detail["changed"] = request.environ[_CHANGED]
