@@ -2,7 +2,7 @@
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -171,6 +171,19 @@ _ROLES: Final[Mapping[str, Role]] = {
 SCRIPTS_SEE: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
+#: The variables of our environment that the process of a preparation sees: it asks cadence.
+PREPARATIONS_SEE: Final = (
+    *("LANG", "LC_ALL", "LC_CTYPE", "PYTHONTZPATH", "LD_LIBRARY_PATH"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+
+
+def _see(names: Iterable[str]) -> dict[str, str]:
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def _script_limits(read: SettingsReader) -> ScriptLimits:
     named = (*SCRIPTS_SEE, *read.env.list("PUSH_SCRIPT_ENVIRONMENT", []))
     return ScriptLimits(
@@ -178,7 +191,7 @@ def _script_limits(read: SettingsReader) -> ScriptLimits:
         memory_mb=read(read_count, "PUSH_SCRIPT_MEMORY_MB", 2_048),
         output_mb=read(read_count, "PUSH_SCRIPT_OUTPUT_MB", 4_096),
         output_files=read(read_count, "PUSH_SCRIPT_OUTPUT_FILES", 1_000),
-        environment={name: os.environ[name] for name in named if name in os.environ},
+        environment=_see(named),
         user=read(_script_user),
     )
 
@@ -226,6 +239,7 @@ def _engine(read: SettingsReader) -> EngineSettings:
             ),
             max_audience_size=read(read_count, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
             preparation_memory_mb=read(read_count, "PUSH_PREPARATION_MEMORY_MB", 1_024, least=256),
+            preparation_environment=_see(PREPARATIONS_SEE),
             min_window=read(
                 read_seconds, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True
             ),

@@ -18,6 +18,7 @@ import structlog
 
 from push_blaster.adapters.audiences.progress import OnProgress
 from push_blaster.domain.audiences.preparation import Stage
+from push_blaster.domain.executions.limits import Limits
 
 log = structlog.get_logger()
 
@@ -29,7 +30,7 @@ ATTEMPTS: Final = 3
 LOOK_S: Final = 0.1
 #: How long the process has to end after SIGTERM.
 END_S: Final = 0.3
-#: It sees no variable of ours; `-I` keeps it from what else could change its imports.
+#: It sees few variables of ours; `-I` keeps it from what else could change its imports.
 COMMAND: Final = (sys.executable, "-I", "-m", "push_blaster.prepare")
 
 Result = TypeVar("Result")
@@ -52,14 +53,19 @@ class Preparer:
     """The process for the audiences of one step: `with Preparer(…) as preparer`."""
 
     def __init__(
-        self, folder: Path, memory_mb: int, should_stop: Callable[[], bool], on_progress: OnProgress
+        self,
+        folder: Path,
+        limits: Limits,
+        should_stop: Callable[[], bool],
+        on_progress: OnProgress,
     ) -> None:
-        """Take the folder and the memory of the work, and the functions that it calls meanwhile.
+        """Take the folder and the limits of the work, and the functions that it calls meanwhile.
 
         Shape: the environment of the process has `folder` as OUTPUT_PATH, like that of a script.
         """
         self._folder = folder
-        self._memory_mb = memory_mb
+        self._memory_mb = limits.preparation_memory_mb
+        self._environment = limits.preparation_environment
         self._should_stop = should_stop
         self._on_progress = on_progress
         self._stage, self._rows = Stage.READING, 0
@@ -132,7 +138,11 @@ class Preparer:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [*COMMAND, str(theirs.fileno()), str(os.getpid()), str(self._memory_mb)],
                 stdin=subprocess.DEVNULL,
-                env={"OUTPUT_PATH": str(self._folder), "OPENBLAS_NUM_THREADS": "1"},
+                env={
+                    **self._environment,
+                    "OUTPUT_PATH": str(self._folder),
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

@@ -28,6 +28,7 @@ class Limits:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_audience_size: int = 100_000
     preparation_memory_mb: int = 1_024
+    preparation_environment: Mapping[str, str] = field(default_factory=dict)
     max_manual_users: int = 5
     min_window: timedelta = timedelta(minutes=5)
     push_time_limit: timedelta = timedelta(minutes=240)

@@ -120,10 +120,9 @@ def run_trial(context: SendContext, run_id: UUID) -> None:
         limits=context.limits.script,
     )
     should_stop = watch_for_stop(context, None, lambda c: keep_run(c, run_id, context.clock()))
-    memory_mb = context.limits.preparation_memory_mb
     try:
         script = context.scripts.find(record.script_id)
-        with Preparer(run.output_folder, memory_mb, should_stop, ignore_progress) as preparer:
+        with Preparer(run.output_folder, context.limits, should_stop, ignore_progress) as preparer:
             run_and_record(context, script, run, record, lambda _: True, preparer)
     except (ScriptNotFoundError, PreparationLostError, PreparationMemoryError) as error:
         with context.database.transaction() as connection:

@@ -37,7 +37,6 @@ def preparing_apart(context: StepContext, execution: Execution, folder: Path) ->
     should_stop = watch_for_stop(
         context, execution.id, lambda connection: holds_execution(connection, execution)
     )
-    memory_mb = context.limits.preparation_memory_mb
     written_at = time.monotonic()
 
     def on_progress(stage: Stage, rows: int) -> None:
@@ -53,7 +52,7 @@ def preparing_apart(context: StepContext, execution: Execution, folder: Path) ->
             save_progress(connection, execution, progress)
 
     try:
-        with Preparer(folder, memory_mb, should_stop, on_progress) as preparer:
+        with Preparer(folder, context.limits, should_stop, on_progress) as preparer:
             yield preparer
     except PreparationStoppedError as stopped:
         raise StepStoppedError(str(stopped)) from stopped

@@ -21,6 +21,7 @@ from push_blaster.adapters.audiences.preparer import (
 from push_blaster.adapters.audiences.progress import ignore_progress
 from push_blaster.adapters.audiences.script_results import describe_output
 from push_blaster.domain.audiences.preparation import Stage
+from push_blaster.domain.executions.limits import Limits
 
 LARGE = SMALL_BYTES + 1
 
@@ -63,7 +64,8 @@ def is_gone(process: psutil.Process, within_s: float) -> bool:
 def a_preparer(
     folder: Path, memory_mb: int = 512, should_stop: Callable[[], bool] = lambda: False
 ) -> Preparer:
-    return Preparer(folder, memory_mb, should_stop, ignore_progress)
+    limits = Limits(preparation_memory_mb=memory_mb, preparation_environment={"NO_PROXY": "here"})
+    return Preparer(folder, limits, should_stop, ignore_progress)
 
 
 def test_small_work_stays_here_and_large_work_has_the_same_result(output: Path) -> None:
@@ -90,6 +92,7 @@ def test_the_process_sees_no_variable_of_the_engine(
 
     assert seen["OUTPUT_PATH"] == str(output)
     assert "CADENCE_API_TOKEN" not in seen
+    assert seen["NO_PROXY"] == "here", "what its settings name"
 
 
 def test_an_error_of_the_work_is_raised_here(tmp_path: Path) -> None:
@@ -104,7 +107,9 @@ def test_an_error_of_the_work_is_raised_here(tmp_path: Path) -> None:
 def test_progress_is_reported_with_the_stage(tmp_path: Path) -> None:
     output = write_audience(tmp_path / "output", 60_000)
     seen: list[tuple[Stage, int]] = []
-    with Preparer(output, 512, lambda: False, lambda *progress: seen.append(progress)) as preparer:
+    with Preparer(
+        output, Limits(), lambda: False, lambda *progress: seen.append(progress)
+    ) as preparer:
         preparer.run(LARGE, describe_output, output, {})
 
     assert {stage for stage, _ in seen} == {Stage.READING}
