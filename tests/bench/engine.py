@@ -244,7 +244,12 @@ def _measure_emergency(stack: Stack) -> None:
     requests.post(f"{stack.push_url}/api/automation/emergency-stop", headers=headers, timeout=300)
     took = time.perf_counter() - begun
     left = stack.ledger("SELECT count(*) FROM executions WHERE ended_at IS NULL")[0][0]
-    print(f"  emergency stop of {WAITING:,} waiting executions: {took:.2f} s, {left} left")
+    print(
+        f"  emergency stop of {WAITING:,} waiting executions: {took:.2f} s, {left} left", flush=True
+    )
+    unfinished = "SELECT count(*) FROM emergency_stops WHERE finished_at IS NULL"
+    wait_until(lambda: stack.ledger(unfinished)[0][0], lambda found: not found, 300)
+    print(f"  until all automations were paused: {time.perf_counter() - begun:.1f} s", flush=True)
 
 
 def _waiting(document: dict[str, Any], at: datetime) -> NewExecution:
