@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 MASK: Final = "***"
@@ -14,6 +15,8 @@ MASK: Final = "***"
 BYTES_OF_VALUES: Final = 4_096
 BYTES_KEPT: Final = 65_536
 BYTES_OF_NAMES: Final = 1_048_576
+#: A content with more fields, objects and lists is recorded by the names of its fields.
+NODES_OF_VALUES: Final = 3_000
 #: The hash before the first link of the chain.
 FIRST: Final = "0" * 64
 
@@ -70,7 +73,8 @@ def describe(content: object, salt: str | None = None) -> str:
     However much there is, no name of a field is left out: values are shortened first, and then only
     the names are told.
     """
-    for size, most in ((500, BYTES_OF_VALUES), (40, BYTES_KEPT)):
+    is_small = sum(1 for _ in islice(_walk(content), NODES_OF_VALUES + 1)) <= NODES_OF_VALUES
+    for size, most in ((500, BYTES_OF_VALUES), (40, BYTES_KEPT)) if is_small else ():
         text = _write(_Masker(salt, size).mask(content))
         if len(text.encode(errors="replace")) <= most:
             return text
@@ -120,6 +124,20 @@ def _write(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, default=str)
 
 
+def _walk(content: object) -> Iterator[object]:
+    """Yield every field, and every object and list within a list, as deep as values are shown."""
+    left = [(content, 0)]
+    while left:
+        container, depth = left.pop()
+        if isinstance(container, Mapping):
+            yield from container
+            left += [(value, depth + 1) for value in container.values() if depth < _DEPTH_SHOWN]
+        elif isinstance(container, list):
+            inner = [(item, depth + 1) for item in container if isinstance(item, Mapping | list)]
+            yield from inner
+            left += inner if depth < _DEPTH_SHOWN else []
+
+
 def _names(content: object, path: str = "") -> Iterator[str]:
     """Yield the path of every field, however deep; the items of a list have one path."""
     left: list[tuple[object, str]] = [(content, path)]
@@ -164,7 +182,9 @@ class _Masker:
         if isinstance(users, Mapping):
             return {str(name): self._hide(value) for name, value in users.items()}
         if isinstance(users, list):
-            return self._mask_items([self._hide(user) for user in users], 0)
+            rest = len(users) - _ITEMS_SHOWN
+            shown = [self._hide(user) for user in users[:_ITEMS_SHOWN]]
+            return [*shown, f"… and {rest} more"] if rest > 0 else shown
         if not isinstance(users, str):
             return self.mask(users)
         texts = _SEPARATORS.split(users[: self.text_size * 10])

@@ -1,6 +1,7 @@
 """The audit log's record of a change: enough to understand the change, and no secret."""
 
 import json
+import time
 
 import pytest
 
@@ -39,3 +40,31 @@ def test_content_of_any_depth_is_described() -> None:
         deep = [deep]
 
     assert "…" in describe(deep)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"devices": [{"userId": str(n), "kind": "fcm"} for n in range(10_000)]},
+        {"rows": [[1] * 10 for _ in range(100_000)]},
+        {"userIds": [str(n) for n in range(200_000)]},
+        {f"junk{n}": "x" for n in range(50_000)},
+    ],
+    ids=["objects", "lists", "users", "junk"],
+)
+def test_a_huge_content_is_described_at_once(content: dict[str, object]) -> None:
+    began_at = time.monotonic()
+
+    described = describe(content, "salt")
+
+    assert all(name in described for name in list(content)[:5])
+    assert time.monotonic() - began_at < 5
+
+
+def test_no_name_is_left_out_however_many_there_are() -> None:
+    content = {**{f"junk{n}": "x" for n in range(20_000)}, "status": {"deep": [{"reason": 1}]}}
+
+    described = json.loads(describe(content))["names"]
+
+    assert len(described) == 20_003
+    assert "status.deep[].reason" in described
