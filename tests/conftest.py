@@ -14,7 +14,7 @@ from xdist.remote import Producer
 from cadence_service.adapters.partitions import make_partitions
 from cadence_service.app import create_app
 from cadence_service.cli import MIGRATIONS
-from chassis.clock import utc_now
+from chassis.clock import CLOCK, ReferenceClock, utc_now
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
@@ -57,6 +57,13 @@ def pytest_collection_finish() -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
     config.option.loadscopereorder = False  # their order is ours
     return GroupScheduling(config, log)
+
+
+@pytest.fixture(autouse=True)
+def machine_clock() -> Iterator[None]:
+    """The process's clock is the machine's again after a test that compared it with a database."""
+    yield
+    vars(CLOCK).update(vars(ReferenceClock()))
 
 
 @pytest.fixture(scope="session")
