@@ -47,14 +47,7 @@ WAYS: Final[Mapping[str, Start]] = {
 }
 
 
-def follows(client: FlaskClient, _: Visitor, __: str) -> TestResponse:
-    return client.get("/api/automation/test/news?mode=test-dry-run")
-
-
 every_way = pytest.mark.parametrize("start", WAYS.values(), ids=list(WAYS))
-also_followed = pytest.mark.parametrize(
-    "start", [*WAYS.values(), follows], ids=[*WAYS, "followed test"]
-)
 
 
 def write(folder: Path, client: FlaskClient, parameters: dict[str, Any]) -> None:
@@ -70,7 +63,7 @@ def count_executions(client: FlaskClient) -> int:
     return len(client.get("/api/executions").get_json()["executions"])
 
 
-@also_followed
+@every_way
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [({"first": "one"}, "first"), ({}, "first"), ({"first": 1, "last": 2}, "last")],
@@ -93,7 +86,7 @@ def test_a_parameter_that_does_not_fit_is_refused_by_its_name(
     assert count_executions(client) == 0
 
 
-@also_followed
+@every_way
 def test_a_script_that_is_gone_is_named(
     start: Start, client: FlaskClient, operator: Visitor, tmp_path: Path
 ) -> None:
