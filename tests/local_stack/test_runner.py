@@ -129,7 +129,7 @@ def test_half_a_pair_of_databases_is_refused(open_folder: Path) -> None:
     assert "Set both PUSH_BLASTER_DATABASE_URL and PUSH_CADENCE_DATABASE_URL" in refused.stderr
 
 
-@pytest.mark.parametrize("port", ["zero", "0", "-1"])
+@pytest.mark.parametrize("port", ["zero", "0", "-1", "99999"])
 def test_a_port_that_is_none_is_named(open_folder: Path, port: str) -> None:
     stack = make_stack(open_folder / "odd")
     stack.environment["PUSH_PORT"] = port
@@ -137,4 +137,4 @@ def test_a_port_that_is_none_is_named(open_folder: Path, port: str) -> None:
     refused = stack.ask("run")
 
     assert refused.returncode == 1
-    assert f"PUSH_PORT is '{port}'; use a whole number from 1 on." in refused.stderr
+    assert f"PUSH_PORT is '{port}'; use a port, a number from 1 to 65535." in refused.stderr
