@@ -53,8 +53,8 @@ READING: Final = (
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Settings that fit; nothing listens at the databases' port."""
     for name, value in {
-        "PUSH_BLASTER_DATABASE_URL": "postgresql://push:secret@127.0.0.1:9/push",
-        "PUSH_CADENCE_DATABASE_URL": "postgresql://push:secret@127.0.0.1:9/cadence",
+        "PUSH_BLASTER_DATABASE_URL": "postgresql://push:hidden-word@127.0.0.1:9/push",
+        "PUSH_CADENCE_DATABASE_URL": "postgresql://push:hidden-word@127.0.0.1:9/cadence",
         "PUSH_DATA_DIR": str(tmp_path / "data"),
         "PUSH_ADMIN_TOKEN": "token-of-the-tests",
         "CADENCE_API_TOKEN": "token-of-the-tests-too",
@@ -78,7 +78,7 @@ def said_in_one_line(result: Result) -> str:
     assert isinstance(result.exception, SystemExit), result.exception
     _, found, error = result.output.partition("Error: ")
     assert found, result.output
-    assert "secret" not in result.output
+    assert "hidden-word" not in result.output
     assert "Traceback" not in result.output
     return error.strip()
 
@@ -123,7 +123,7 @@ def test_a_database_that_a_newer_version_migrated(
 
 
 @pytest.mark.parametrize("command", READING)
-@pytest.mark.parametrize("url", ["notaurl", "ftp://push:secret@h/x", "postgresql://h:70000/x"])
+@pytest.mark.parametrize("url", ["notaurl", "ftp://push:hidden-word@h/x", "postgresql://h:70000/x"])
 def test_a_database_url_that_is_none(
     command: str, url: str, settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -198,6 +198,8 @@ def test_ctrl_c_ends_a_command_that_waits_in_one_line(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A process in the background of a shell would not hear it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert waiting.stdout
     assert any("database_awaited" in line for line in waiting.stdout)

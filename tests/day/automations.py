@@ -82,7 +82,7 @@ class Planned:
 def plan_day(begins_at: datetime, lasts: timedelta) -> list[Planned]:
     """Return the twenty automations of a run that begins then and lasts so long."""
     crons = [_every_minutes(*row) for row in CRONS]
-    quick = [_every_half_minute(first) for first in QUICK]
+    quick = [_every_minute(first) for first in QUICK]
     rare = [_once(frequency, zone, begins_at + share * lasts) for frequency, zone, share in RARE]
     return [
         Planned(an_automation(f"{kind}-{number}", number, schedule), is_due)
@@ -137,11 +137,11 @@ def _every_minutes(step: int, first: int, zone: str, lead: int) -> Due:
     )
 
 
-def _every_half_minute(first: int) -> Due:
+def _every_minute(second: int) -> Due:
     return (
-        "every-30-seconds",
-        _cron(f"* * * * * {first}-59/30", "UTC", 0),
-        lambda wall: wall.second % 30 == first,
+        "every-minute",
+        _cron(f"* * * * * {second}", "UTC", 0),
+        lambda wall: wall.second == second,
     )
 
 

@@ -69,12 +69,20 @@ class LocalStack:
         return [p for p in psutil.process_iter() if _belongs(p, self.environment["PUSH_DATA_DIR"])]
 
     def find(self, *words: str) -> list[psutil.Process]:
-        return [p for p in self.processes() if all(w in " ".join(p.cmdline()) for w in words)]
+        return [p for p in self.processes() if _is_called(p, words)]
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         assert self.process
         self.process.send_signal(number)
         return self.process.wait(30)
+
+
+def _is_called(process: psutil.Process, words: Sequence[str]) -> bool:
+    try:
+        line = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it ended meanwhile
+        return False
+    return all(word in line for word in words)
 
 
 def _belongs(process: psutil.Process, folder: str) -> bool:

@@ -241,13 +241,20 @@ def test_old_backups_go_and_the_newest_ones_and_other_things_stay(
 
 def start_save(target: Path) -> "subprocess.Popen[str]":
     """Start a save, and return once its draft is there."""
-    saving = subprocess.Popen([*SAVE, target], stderr=subprocess.PIPE, text=True)
+    saving = subprocess.Popen(
+        [*SAVE, target], stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    )
     dump = target.with_name(f"{target.name}.part") / "cadence.dump"
     for _ in range(600):
         if dump.exists():
             return saving
         time.sleep(0.05)
     raise AssertionError(saving.communicate(timeout=5))
+
+
+def hear_ctrl_c() -> None:
+    """Undo what a shell does to a process in its background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def names(folder: Path) -> list[str]:

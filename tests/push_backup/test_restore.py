@@ -111,6 +111,7 @@ def test_a_restore_that_failed_half_way_goes_on_when_it_is_repeated(
     kept: Places, fresh: Places, tmp_path: Path
 ) -> None:
     save(kept, tmp_path / "backup")
+    (kept.data_folder / "automations" / "later.json").write_text("{}")
     save(kept, tmp_path / "other")
     run(fresh.databases["cadence"], "CREATE TYPE user_notifications AS ENUM ('in the way')")
 
