@@ -95,16 +95,20 @@ def select_cancelled_ahead(connection: Connection, now: datetime) -> list[Suspen
     return fetch_all(connection, sql, values, make=Suspended)
 
 
-#: Only one engine brings it back, and only if nobody cancels it meanwhile.
-_LOCK: Final = f"""
-    UPDATE executions SET fence = fence + 1
-     WHERE id = %(id)s AND phase = %(cancelled)s AND {NOT_STOPPED}
-       AND id IN (SELECT execution_id FROM suspensions)
+#: Only one engine brings it back. Whoever cancels it for good deletes the same row, so that one of
+#: the two waits for the other, and then finds the row gone, or the execution waiting.
+_TAKE: Final = f"""
+    DELETE FROM suspensions s
+     USING (SELECT id FROM executions
+             WHERE id = %(id)s AND phase = %(cancelled)s AND {NOT_STOPPED}
+               FOR NO KEY UPDATE SKIP LOCKED) e
+     WHERE s.execution_id = e.id
 """  # noqa: S608 - a constant
 _REOPEN: Final = """
     UPDATE executions
        SET phase = %(waiting)s, due_at = greatest(begins_at, %(now)s), handed_out_at = NULL,
-           live_at = NULL, ended_at = NULL, reason = NULL, failures = 0, approval_reason = NULL,
+           fence = fence + 1, live_at = NULL, ended_at = NULL, reason = NULL, failures = 0,
+           waits_for = NULL, approval_reason = NULL,
            snapshot = %(snapshot)s, automation_name = %(name)s, automation_version = %(version)s
      WHERE id = %(id)s
 """
@@ -117,7 +121,6 @@ _FORGET_TESTS: Final = """
        AND (e.snapshot -> 'pushSequence') <> (%(snapshot)s::jsonb -> 'pushSequence')
 """
 _BEGIN_ANEW: Final = (
-    "DELETE FROM suspensions WHERE execution_id = %(id)s",
     "DELETE FROM alerts WHERE execution_id = %(id)s",
     "DELETE FROM execution_phases WHERE execution_id = %(id)s",
     "DELETE FROM execution_pushes WHERE execution_id = %(id)s",
@@ -146,7 +149,7 @@ def reopen_execution(
         "version": document["version"],
         "pushes": len(document["pushSequence"]),
     }
-    if not execute(connection, _LOCK, values):
+    if not execute(connection, _TAKE, values):
         return False
     for statement in (_FORGET_TESTS, _REOPEN, *_BEGIN_ANEW):
         execute(connection, statement, values)

@@ -1,15 +1,19 @@
 """Pause and resume before T, and delete and create anew: what the plan names is sent."""
 
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from chassis.rows import fetch_value
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.json_files import write_json
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.adapters.executions.suspensions import delete_suspensions, reopen_execution
 from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.automations.change_automation import (
@@ -24,6 +28,8 @@ from push_blaster.use_cases.executions.advance_execution import advance_executio
 from push_blaster.use_cases.executions.approve_execution import approve_execution
 from push_blaster.use_cases.executions.stop_execution import (
     cancel_execution,
+    cancel_pending,
+    stop_every_execution,
     stop_execution,
 )
 from push_blaster.use_cases.schedule.bring_back import bring_back
@@ -191,6 +197,61 @@ def test_what_a_person_has_cancelled_stays_cancelled(bench: Bench, when: str, ho
     assert garden.phase() is Phase.CANCELLED
     assert (garden.remark() or "").startswith("Not sent: ")
     assert garden.next_slots() == [T + timedelta(days=1)] * 2
+
+
+def wait_for_a_lock(bench: Bench) -> None:
+    """Return when another transaction waits for a lock of one of ours."""
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    give_up_at = time.monotonic() + 10
+    while time.monotonic() < give_up_at:
+        with bench.database.transaction() as connection:
+            if fetch_value(connection, asked):
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+def test_a_cancel_that_comes_first_is_for_good(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.open()
+    garden.pause()
+    garden.resume()
+
+    with ThreadPoolExecutor(1) as engine:
+        with bench.database.transaction() as connection:
+            delete_suspensions(connection, [NEWS])
+            back = engine.submit(bring_back, garden.files, bench.database, bench.now)
+            wait_for_a_lock(bench)
+        assert back.result(10) == []
+
+    assert garden.phase() is Phase.CANCELLED
+
+
+@pytest.mark.parametrize("how", ["one", "all of the automation", "everything"])
+def test_a_cancel_that_comes_second_cancels_what_has_come_back(bench: Bench, how: str) -> None:
+    garden = Garden(bench)
+    garden.open()
+    garden.pause()
+    garden.resume()
+    database, now, document = bench.database, bench.now, garden.files.load("news")
+    acts: Mapping[str, Callable[[], object]] = {
+        "one": lambda: cancel_execution(database, NEWS, "No.", now),
+        "all of the automation": lambda: cancel_pending(database, "news", "No.", now),
+        "everything": lambda: stop_every_execution(database, "No.", now),
+    }
+
+    with ThreadPoolExecutor(1) as person:
+        with database.transaction() as connection:
+            assert reopen_execution(connection, NEWS, document, now)
+            cancelled = person.submit(acts[how])
+            wait_for_a_lock(bench)
+        cancelled.result(10)
+    garden.tick()
+
+    assert garden.phase() is Phase.CANCELLED
 
 
 def test_a_file_that_comes_back_is_the_same_automation(bench: Bench) -> None:
