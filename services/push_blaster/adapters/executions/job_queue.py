@@ -12,6 +12,7 @@ import procrastinate
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
+from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.executions.jobs_in_hand import JobsInHand
 from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.operations.silence import SilenceWatch
@@ -90,8 +91,14 @@ class JobQueue:
         return self._app.open_async()
 
     def _advance_live(self, execution_ids: Sequence[str]) -> None:
+        """Run the step of each execution; the fault of one does not stop the others."""
         for execution_id in execution_ids:
-            self._work.advance(execution_id)
+            try:
+                self._work.advance(execution_id)
+            except DatabaseAwayError:
+                raise
+            except Exception:
+                log.exception("step_not_run", execution=execution_id)
 
     async def dispatch_live(self, execution_ids: Sequence[str]) -> None:
         """Give due steps of live sends to workers that prepare nothing; one statement for all.

@@ -47,6 +47,8 @@ class Desk:
         if execution_id == "long":
             self.begun.set()
             self.may_end.wait(10)
+        if execution_id == "broken":
+            raise KeyError(execution_id)
         self.done.append(execution_id)
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
@@ -138,6 +140,19 @@ def test_a_live_send_waits_for_no_script(database: Database) -> None:
     desk.run(story)
 
     assert sorted(desk.done) == sorted(["long", *(f"live-{n}" for n in range(25))])
+
+
+def test_an_execution_that_cannot_be_read_delays_no_other(database: Database) -> None:
+    desk = Desk(database)
+    others = [f"live-{n}" for n in range(25)]
+
+    async def story() -> None:
+        await desk.queue.dispatch_live(["broken", *others])
+        await desk.until_done(25)
+
+    desk.run(story)
+
+    assert sorted(desk.done) == sorted(others)
 
 
 def abandon_a_job(database: Database, execution_id: str) -> int:
