@@ -56,6 +56,7 @@ from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
+from push_blaster.use_cases.executions.steps_in_hand import StepsInHand
 from push_blaster.use_cases.executions.stop_execution import end_stopped_executions
 from push_blaster.use_cases.operations.keep_time import TimeKeeper
 from push_blaster.use_cases.operations.send_notices import Channel, send_notices
@@ -159,6 +160,7 @@ class _Engine:
         )
         self._wake = asyncio.Event()
         self._sending: set[BatchKey] = set()
+        self._steps = StepsInHand()
         self._pulse = Pulse(settings.database_url, context.engine_id)
         # A look sees a sign up to a beat after it was given.
         self._silence: SilenceWatch[str] = SilenceWatch(
@@ -238,6 +240,7 @@ class _Engine:
         if CLOCK.holds:
             return None
         now = utc_now()
+        self._steps.keep(self._context.database, now)
         self._clock.tick(self._files.read_all(), now)
         with self._context.database.transaction() as connection:
             again_before = now - DISPATCH_AGAIN
@@ -319,8 +322,8 @@ class _Engine:
     def _advance(self, execution_id: str) -> None:
         if CLOCK.holds:
             return
-        with working_on(execution_id):
-            advanced = advance_execution(self._context, execution_id)
+        with self._steps.hold(execution_id) as is_free, working_on(execution_id):
+            advanced = is_free and advance_execution(self._context, execution_id)
         if advanced:
             self._loop.call_soon_threadsafe(self._wake.set)
 

@@ -295,6 +295,18 @@ def dispatch_executions(
     return [execution_id for _, execution_id in sorted(due)]
 
 
+def keep_dispatched(connection: Connection, execution_ids: Sequence[str], now: datetime) -> None:
+    """Mark steps that still run as dispatched just now; a step that is due since then stays so."""
+    sql = """
+        UPDATE executions SET handed_out_at = %(now)s
+         WHERE id IN (
+               SELECT id FROM executions
+                WHERE id = ANY(%(ids)s) AND handed_out_at >= due_at
+                  FOR NO KEY UPDATE SKIP LOCKED)
+    """
+    execute(connection, sql, {"ids": list(execution_ids), "now": now})
+
+
 _UPDATE_PUSH: Final = """
     UPDATE execution_pushes
        SET status = %(status)s, due_at = %(due_at)s, started_at = %(started_at)s,
