@@ -8,7 +8,6 @@ import asyncio
 import gc
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -38,7 +37,12 @@ from push_blaster.adapters.executions.job_queue import (
 )
 from push_blaster.adapters.executions.pulse import Pulse
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
-from push_blaster.adapters.operations.engine_table import beat, delete_engines, select_life_signs
+from push_blaster.adapters.operations.engine_table import (
+    beat,
+    delete_engines,
+    name_engine,
+    select_life_signs,
+)
 from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
 from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
@@ -86,7 +90,7 @@ def run_engine(settings: PushSettings) -> None:
     raise_descriptor_limit()
     stopping = threading.Event()
     adapters = connect_adapters(settings)
-    engine_id = f"{socket.gethostname()}:{os.getpid()}"
+    engine_id = name_engine()
     context = make_send_context(settings, adapters, stopping.is_set, engine_id)
     if settings.engine.metrics_port:
         probes = make_engine_probes(

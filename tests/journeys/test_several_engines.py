@@ -46,7 +46,7 @@ def batches_by_engine(stack: Stack, execution_id: str) -> dict[str, int]:
         " WHERE execution_id = %s AND done_at IS NOT NULL GROUP BY taken_by",
         execution_id,
     )
-    return {str(taken_by).rpartition(":")[2]: int(count) for taken_by, count in rows}
+    return {str(taken_by).split(":")[1]: int(count) for taken_by, count in rows}
 
 
 def received(stack: Stack, first: int) -> list[str]:
@@ -111,7 +111,7 @@ def held_by(stack: Stack, execution_id: str, pid: int) -> list[int]:
         "SELECT batch FROM send_batches"
         " WHERE execution_id = %s AND done_at IS NULL AND taken_by LIKE %s",
         execution_id,
-        f"%:{pid}",
+        f"%:{pid}:%",
     )
     return [int(batch) for (batch,) in rows]
 
@@ -121,7 +121,7 @@ def who_did(stack: Stack, execution_id: str) -> dict[int, str]:
         "SELECT batch, taken_by FROM send_batches WHERE execution_id = %s AND done_at IS NOT NULL",
         execution_id,
     )
-    return {int(batch): str(taken_by).rpartition(":")[2] for batch, taken_by in rows}
+    return {int(batch): str(taken_by).split(":")[1] for batch, taken_by in rows}
 
 
 def test_an_engine_goes_on_though_a_newer_one_hands_out_jobs_that_it_does_not_know(

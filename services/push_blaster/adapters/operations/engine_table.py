@@ -5,6 +5,9 @@ sign of life, which the engine's pulse gives, too, even when work starves the en
 sign decides about its scripts and its part of the rate. Its clock is that of the database.
 """
 
+import os
+import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,6 +55,14 @@ class EngineRecord:
                 "follows the database's; run an NTP client on both machines."
             )
         return None
+
+
+def name_engine() -> str:
+    """Return the id of an engine that starts: its host, its pid, and a part that is new each time.
+
+    A container that starts again has the same host and the same pid as before.
+    """
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 def beat(
