@@ -22,6 +22,9 @@ SLOW = {
     "heads of strangers": b"GET /api/executions HTTP/1.1\r\nHost: x\r\nX-Slow: ",
     "forms of strangers": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\n\r\ntoken=",
+    "padded lengths of strangers": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    + b"0" * 20
+    + b"4000\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\ntoken=",
     "chunks of strangers": b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\n\r\n",
     "large bodies of strangers": b"POST /api/devices HTTP/1.1\r\nHost: x\r\n" + JSON_OF_50_MB,

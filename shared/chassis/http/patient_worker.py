@@ -34,12 +34,16 @@ AWAITED: Final = 0.6
 HEAD_S: Final = 10.0
 BODY_S: Final = 20.0
 HANG_UP_S: Final = 2.0
+#: How long a thread waits for the rest of a body that nobody read, to keep the connection.
+DRAIN_S: Final = 0.01
 #: How long a large body or the reader of an answer may stand still, and how fast a body has to be.
 STALL_S: Final = 20.0
 BYTES_A_SECOND: Final = 64 * 1024
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
-_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_FRAMING: Final = re.compile(
+    rb"\r\n(?:content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE
+)
+_LENGTH: Final = re.compile(rb"(\d{1,18})[ \t]*")
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -76,43 +80,48 @@ class _Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
         self.parser = http.get_parser(cfg, sock, client)
         self.parser.unreader = _PatientUnreader(sock)
         self.data_ready = True
-        self._has_head = False
+        #: What the head says, once it has come: the class, and the size of the whole request.
+        self._kind: RequestClass | None = None
+        self._size = 0
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(STALL_S), 0))
         # A small answer fits into the buffer of the system, however slowly the client reads.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
 
     def look(self, app: Flask) -> RequestClass | None:
         """Return the class of the request; None while it has not come yet."""
-        end = self.received.find(b"\r\n\r\n")
-        if end < 0:
-            return RequestClass.LARGE if len(self.received) > MAX_HEAD else None
-        head = bytes(self.received[: end + 2])
-        length = _LENGTH.search(head)
-        size = int(length[1]) if length else 0
-        if size > MAX_BUFFERED or _CHUNKED.search(head):
-            return RequestClass.LARGE
-        if len(self.received) < end + 4 + size:
-            self._ask_for_body(head)
-            return None
-        method, _, rest = head.decode("latin-1").partition(" ")
-        return find_class(app, method, unquote(re.split(r"[\s?#]", rest, maxsplit=1)[0]))
+        if self._kind is None:
+            end = self.received.find(b"\r\n\r\n")
+            if end < 0:
+                return RequestClass.LARGE if len(self.received) > MAX_HEAD else None
+            self._read_head(app, bytes(self.received[: end + 2]))
+        return self._kind if len(self.received) >= self._size else None
 
     def hand_over(self) -> None:
         """Let gunicorn's parser have what was received."""
         self.parser.unreader.begin()
         self.parser.unreader.unread(bytes(self.received))
         self.received.clear()
-        self._has_head = False
+        self._kind, self._size = None, 0
+
+    def _read_head(self, app: Flask, head: bytes) -> None:
+        """Find out what the request is, and how much of it has to come before it is served."""
+        body = _read_length(head)
+        if body is None or body > MAX_BUFFERED:
+            self._kind = RequestClass.LARGE
+            return
+        method, _, rest = head.decode("latin-1").partition(" ")
+        path = unquote(re.split(r"[\s?#]", rest, maxsplit=1)[0])
+        self._kind, self._size = find_class(app, method, path), len(head) + 2 + body
+        if len(self.received) < self._size:
+            self._ask_for_body(head)
 
     def _ask_for_body(self, head: bytes) -> None:
         """Give the body its time, and answer a client that waits to be asked for it."""
-        if self._has_head:
-            return
-        self._has_head = True
         self.deadline = time.monotonic() + BODY_S
         expects = _EXPECT.search(head)
         if expects:
             del self.received[expects.start() : expects.end() - 2]
+            self._size -= expects.end() - 2 - expects.start()
             with suppress(OSError):
                 self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -181,7 +190,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def _keepalive_after(self, conn: _Connection, keepalive: bool) -> bool:
         """Return whether the connection can be kept; a body that nobody read is not awaited."""
-        return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + 0.1))
+        return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_S))
 
     def _await(
         self, conn: _Connection, seconds: float, read: Callable[[_Connection, Any], None]
@@ -189,9 +198,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
         conn.sock.setblocking(False)
         conn.deadline = time.monotonic() + seconds
         self._awaited[conn] = None
-        self.poller.register(conn.sock, EVENT_READ, partial(read, conn))
+        self.poller.register(conn.sock, EVENT_READ, partial(self._on_readable, conn, read))
         if len(self._awaited) > self.worker_connections * AWAITED:
             self._drop(next(iter(self._awaited)))
+
+    def _on_readable(
+        self, conn: _Connection, read: Callable[[_Connection, Any], None], client: socket.socket
+    ) -> None:
+        """Read what has come, unless the connection was dropped since the poller saw that."""
+        if conn in self._awaited:
+            read(conn, client)
 
     def _receive_more(self, conn: _Connection, client: socket.socket) -> None:
         piece = _receive(client)
@@ -240,6 +256,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
     def _forget(self, conn: _Connection) -> None:
         del self._awaited[conn]
         self.poller.unregister(conn.sock)
+
+
+def _read_length(head: bytes) -> int | None:
+    """Return the length of the body; None if the head does not say it in plain digits."""
+    framing = _FRAMING.search(head)
+    length = _LENGTH.fullmatch(framing[1]) if framing else None
+    return int(length[1]) if length else None if framing else 0
 
 
 def _receive(client: socket.socket) -> bytes | None:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, request
 
 from chassis.bearer_auth import needs_no_token
-from chassis.http.patient_worker import MAX_BUFFERED
+from chassis.http.patient_worker import AWAITED, MAX_BUFFERED
 from chassis.http.request_classes import RequestClass, find_class, of_class
 from chassis.http.serving_in_thread import MAX_CONNECTIONS, ServerInThread
 
@@ -126,6 +126,30 @@ def test_what_stops_and_health_have_threads_when_all_others_wait(
     assert said.count("HTTP/1.1 200 ") == 2
 
 
+def test_a_body_is_awaited_without_a_thread_however_its_length_is_written(
+    address: tuple[str, int],
+) -> None:
+    heads = [
+        f"POST /echo HTTP/1.1\r\nHost: x\r\nX-From: me\r\nContent-Length: {length}\r\n\r\n"
+        for length in ("4000\t", "0" * 14 + "4000", "0" * 30 + "4000")
+    ]
+    clients = [socket.create_connection(address, 20) for _ in range(12)]
+    for number, client in enumerate(clients):
+        client.sendall(heads[number % len(heads)].encode())
+
+    with connected(address) as client:
+        client.settimeout(12)  # a body may take 20 s
+        client.sendall(post("/echo", b"1234"))
+        said = answer(client, b"of me")
+    for client in clients[:3]:
+        client.sendall(b"x" * 4_000)
+        said += answer(client, b"of me")
+
+    for client in clients:
+        client.close()
+    assert said.count("4000 bytes of me") == 3
+
+
 def test_of_too_many_unfinished_requests_the_oldest_go_and_whole_ones_are_served(
     address: tuple[str, int],
 ) -> None:
@@ -143,6 +167,29 @@ def test_of_too_many_unfinished_requests_the_oldest_go_and_whole_ones_are_served
         client.close()
     assert "4 bytes of me" in said
     assert first.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_connection_may_be_dropped_in_the_moment_in_which_it_sends_more() -> None:
+    server = ServerInThread(make_app(), "127.0.0.1", 0)
+    address = ("127.0.0.1", server.port)
+    clients = [socket.create_connection(address, 20) for _ in range(int(MAX_CONNECTIONS * AWAITED))]
+    for client in clients:
+        client.sendall(b"POST /echo HTTP/1.1\r\n")
+    time.sleep(0.5)  # until the server awaits more of each
+
+    server.method_queue.defer(lambda: time.sleep(1))  # what comes now is seen all at once
+    time.sleep(0.3)
+    clients.append(socket.create_connection(address, 20))
+    for client in clients:
+        client.sendall(b"X-Slow: ")
+    with connected(address) as client:
+        client.sendall(post("/echo", b"1234"))
+        said = answer(client, b"of me")
+
+    for client in clients:
+        client.close()
+    server.stop()
+    assert "4 bytes of me" in said
 
 
 @pytest.mark.parametrize(
