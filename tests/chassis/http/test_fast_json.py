@@ -1,5 +1,6 @@
 """JSON is read up to a number of values and a nesting: what is parsed costs memory."""
 
+import orjson
 import pytest
 
 from chassis.http.fast_json import (
@@ -16,6 +17,14 @@ def test_what_is_within_the_limits_is_read() -> None:
 
     assert read_json("[" + "1," * 999_999 + "1]")[-1] == 1
     assert read_json(f'{{"a": {deepest[1:-1]}, "b": {[[]] * 100}}}')["b"][99] == []
+
+
+def test_what_stands_in_a_text_counts_for_nothing() -> None:
+    rows = 'a,"b",[{\\\n' * 300_000
+
+    assert read_json(orjson.dumps({"csvData": rows, "splitCount": 3}))["csvData"] == rows
+    with pytest.raises(TooComplexError):
+        read_json(b'["x\\"",' + b'"",' * MAX_VALUES + b"1]")
 
 
 @pytest.mark.parametrize(
