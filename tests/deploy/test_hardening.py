@@ -68,6 +68,24 @@ def test_systemd_sees_little_exposure(unit: Path) -> None:
     assert float(said[1]) <= MOST_EXPOSED
 
 
+@pytest.mark.systemd
+def test_an_engine_that_runs_scripts_as_another_user_may_make_the_calls_for_it() -> None:
+    analyze = find_program("systemd-analyze", "REQUIRE_SYSTEMD")
+    unit = (DEPLOY / "systemd" / "push-engine.service").read_text()
+    allowed = "".join(re.findall("^#   SystemCallFilter=(.+)$", unit, re.MULTILINE)).split()
+    groups = [name for name in allowed if name.startswith("@")]
+
+    listed = subprocess.run(
+        [analyze, "--no-pager", "syscall-filter", *groups],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    calls = {"chown", "setfsuid", "setgid", "setgroups", "setuid"}
+    assert calls <= {*listed.split(), *allowed}
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_container_has_no_capability_and_writes_where_it_is_named(name: str) -> None:
     service = SERVICES[name]
