@@ -13,8 +13,9 @@ from chassis.rows import execute, fetch_all, fetch_one, fetch_value, stream_rows
 from push_blaster.adapters.access.audit_table import COLUMNS, SELECTED
 from push_blaster.domain.access.audit import FIRST, RecordedChange, link
 
-#: A change without an answer gets its link after this time: its process was killed.
-UNANSWERED: Final = timedelta(minutes=10)
+#: A change without an answer gets its link after this time: its process was killed. Nothing can be
+#: added to a link, and a large upload, or a command for years of data, takes its hours.
+UNANSWERED: Final = timedelta(days=1)
 #: How many rows one transaction gives links.
 PIECE: Final = 1_000
 _LOCK: Final = 0x6175_6469

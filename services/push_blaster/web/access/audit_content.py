@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import file_digest, sha256
+from io import RawIOBase
 from os import SEEK_END
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from flask import has_request_context, request
 
 from push_blaster.web.frame.document_paths import find_differences
 
 _FORM: Final = "application/x-www-form-urlencoded"
+_FILES: Final = "multipart/form-data"
+_UPLOAD: Final = "push_blaster.audit_upload"
 _CHANGED: Final = "push_blaster.audit_changed"
 #: Names by which callers say who they are; only the token proves it.
 _CLAIMS: Final = ("by", "changedBy")
@@ -28,7 +31,7 @@ def note_change(
 
 
 def read_content() -> dict[str, object]:
-    """Return query and body; the body of an upload is not read."""
+    """Return query and body; the body of an upload is hashed while the view reads it."""
     said: dict[str, object] = {"query": request.args.to_dict()} if request.args else {}
     if request.is_json:
         said |= _set_claims_apart("body", request.get_json(silent=True))
@@ -36,6 +39,9 @@ def read_content() -> dict[str, object]:
         said |= _set_claims_apart("form", request.form.to_dict())
     elif request.content_length:
         said["upload"] = {"type": request.mimetype, "bytes": request.content_length}
+    if not request.is_json and request.mimetype not in {_FORM, _FILES}:
+        environ = request.environ
+        environ["wsgi.input"] = environ[_UPLOAD] = _Hashed(environ["wsgi.input"])
     return said
 
 
@@ -50,13 +56,37 @@ def read_detail() -> dict[str, object]:
     detail: dict[str, object] = {}
     if _CHANGED in request.environ:
         detail["changed"] = request.environ[_CHANGED]
-    if "files" in vars(request):  # the view has read a multipart body
+    upload: _Hashed | None = request.environ.get(_UPLOAD)
+    if upload and upload.size:
+        detail["upload"] = {"sha256": upload.digest.hexdigest(), "bytes": upload.size}
+    if (
+        "files" in vars(request) and request.mimetype == _FILES
+    ):  # the view has read a multipart body
         detail |= _set_claims_apart("fields", request.form.to_dict())
         detail["files"] = [
             {"field": field, "name": upload.filename, **_measure(upload.stream)}
             for field, upload in request.files.items(multi=True)
         ]
     return detail
+
+
+class _Hashed(RawIOBase):
+    """The body of an upload, as far as it was read, with its size and its SHA-256."""
+
+    def __init__(self, body: IO[bytes]) -> None:
+        self._body = body
+        self.size = 0
+        self.digest = sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._body.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self.size += len(piece)
+        self.digest.update(piece)
+        return len(piece)
 
 
 def _set_claims_apart(name: str, body: object) -> dict[str, object]:

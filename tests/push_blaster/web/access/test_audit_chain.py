@@ -1,6 +1,7 @@
 """The audit log tells the truth: a chain proves every entry, and nothing hides a change."""
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -156,7 +157,7 @@ def test_an_answer_cannot_be_added_to_an_entry_in_the_chain(log: Database) -> No
     (row,) = _write(log, "a")
     _break(log, "UPDATE audit_log SET status = NULL, answered_at = NULL WHERE id = %s", row)
     _run(log, "ALTER TABLE audit_log ENABLE TRIGGER USER")
-    chain_changes(log, utc_now() + timedelta(hours=1))
+    chain_changes(log, utc_now() + timedelta(days=2))
 
     with pytest.raises(DatabaseFaultError, match="append-only"), log.transaction() as connection:
         update_answer(connection, row, 200, None, utc_now())
@@ -174,14 +175,17 @@ def test_an_entry_without_an_answer_waits_for_its_link(log: Database) -> None:
             what="{}",
             request_id="n",
         )
-        insert_change(connection, change)
+        upload, _ = (insert_change(connection, change) for _ in range(2))
 
-    chain_changes(log, utc_now())
+    chain_changes(log, utc_now() + timedelta(hours=6))
     waits = verify_audit_log(log)
-    chain_changes(log, utc_now() + timedelta(minutes=11))
+    with log.transaction() as connection:  # a large file came slowly
+        update_answer(connection, upload, 200, None, utc_now(), '{"files": []}')
+    chain_changes(log, utc_now() + timedelta(hours=25))
 
-    assert (waits.links, waits.unchained) == (0, 1)
-    assert verify_audit_log(log).links == 1
+    assert (waits.links, waits.unchained) == (0, 2)
+    assert verify_audit_log(log).links == 2
+    assert verify_audit_log(log).faults == []
 
 
 def test_many_processes_chain_each_entry_once(log: Database) -> None:
@@ -341,6 +345,25 @@ def test_an_upload_is_recorded_by_fields_names_sizes_and_hashes(
         }
     ]
     assert str(ALICE) not in change["what"] + change["detail"]
+
+
+def test_an_upload_that_is_no_form_is_recorded_by_its_size_and_hash(
+    client: FlaskClient, number: str
+) -> None:
+    content = f"userId,token\n{ALICE},in-a-file\n".encode()
+    packed = {"Content-Encoding": "gzip", "X-Request-Id": f"{number}-packed"}
+
+    for body, headers in (
+        (content, {"X-Request-Id": number}),
+        (content, {"X-Request-Id": f"{number}-keyed", "Idempotency-Key": number}),
+        (gzip.compress(content), packed),
+    ):
+        path = "/api/devices/import?dryRun=true"
+        client.post(path, data=body, content_type="text/csv", headers=headers)
+
+    told = {"upload": {"sha256": sha256(content).hexdigest(), "bytes": len(content)}}
+    for of_request in (number, f"{number}-keyed", f"{number}-packed"):
+        assert json.loads(_listed(client, of_request)["detail"]) == told
 
 
 def test_users_are_told_by_a_salted_hash_that_is_the_same_for_the_same_user(
