@@ -24,13 +24,19 @@ DIES = """
 import sys
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
-from cadence_service.adapters.import_table import insert_import, save_progress, take_import_id
+from cadence_service.adapters.import_table import (
+    ImportSource,
+    insert_import,
+    save_progress,
+    take_import_id,
+)
 
 database = BulkDatabase(sys.argv[1])
 with database.transaction() as connection:
     import_id = take_import_id(connection)
     with database.transaction() as another:
-        insert_import(another, import_id, "restore", "killed.csv", utc_now())
+        source = ImportSource(kind="restore", file_name="killed.csv")
+        insert_import(another, import_id, source, utc_now())
         save_progress(another, import_id, 5_000)
     print("runs", flush=True)
     sys.stdin.read()

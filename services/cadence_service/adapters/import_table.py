@@ -18,12 +18,23 @@ _HELD_ID: Final = f"(%(id)s %% {_IDS})::int"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
+class ImportSource:
+    """Where an import comes from.
+
+    Shape: `caller` is the role of the token; `sha256` is the file's.
+    """
+
+    kind: str
+    file_name: str
+    caller: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import(ImportSource):
     """One import; counts of rows."""
 
     id: int
-    kind: str
-    file_name: str
     state: str
     started_at: datetime
     ended_at: datetime | None
@@ -32,6 +43,8 @@ class Import:
     inserted_rows: int
     duplicates_skipped: int
     reason: str | None
+    undone_by: str | None = None
+    undone_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -58,14 +71,16 @@ def take_import_id(connection: BulkConnection) -> int:
 
 
 def insert_import(
-    connection: BulkConnection, import_id: int, kind: str, file_name: str, now: datetime
+    connection: BulkConnection, import_id: int, source: ImportSource, now: datetime
 ) -> None:
     """Record that an import waits for its turn."""
     sql = """
-        INSERT INTO imports (id, kind, file_name, state, started_at) OVERRIDING SYSTEM VALUE
-        VALUES (%(id)s, %(kind)s, %(name)s, 'queued', %(now)s)
+        INSERT INTO imports (id, kind, file_name, caller, sha256, state, started_at)
+        OVERRIDING SYSTEM VALUE
+        VALUES (%(id)s, %(kind)s, %(name)s, %(caller)s, %(sha256)s, 'queued', %(now)s)
     """
-    execute(connection, sql, {"id": import_id, "kind": kind, "name": file_name, "now": now})
+    values = {"id": import_id, "kind": source.kind, "name": source.file_name, "now": now}
+    execute(connection, sql, {**values, "caller": source.caller, "sha256": source.sha256})
 
 
 def end_dead_imports(connection: BulkConnection, now: datetime) -> int:
@@ -154,7 +169,8 @@ def select_imports(connection: BulkConnection, import_id: int | None = None) -> 
     """Return the imports, newest first; or only the import with this id."""
     sql = """
         SELECT id, kind, file_name, state, started_at, ended_at, total_rows, valid_rows,
-               inserted AS inserted_rows, duplicates AS duplicates_skipped, reason
+               inserted AS inserted_rows, duplicates AS duplicates_skipped, reason, caller, sha256,
+               undone_by, undone_at
           FROM imports
          WHERE %(id)s::bigint IS NULL OR id = %(id)s::bigint
          ORDER BY id DESC LIMIT 500
@@ -162,16 +178,19 @@ def select_imports(connection: BulkConnection, import_id: int | None = None) -> 
     return fetch_all(connection, sql, {"id": import_id}, make=Import, by_name=True)
 
 
-def delete_history(connection: BulkConnection, import_id: int, now: datetime) -> int:
+def delete_history(connection: BulkConnection, import_id: int, caller: str, now: datetime) -> int:
     """Undo an import, and remove the sends that it brought; return how many there were.
 
     An import that still runs or waits notices it, and keeps nothing.
     """
-    undone = {"id": import_id, "now": now}
-    sql = (
-        "UPDATE imports SET state = 'undone', ended_at = coalesce(ended_at, %(now)s)"
-        " WHERE id = %(id)s"
-    )
+    undone = {"id": import_id, "caller": caller, "now": now}
+    sql = """
+        UPDATE imports
+           SET state = 'undone', ended_at = coalesce(ended_at, %(now)s),
+               undone_by = coalesce(undone_by, %(caller)s),
+               undone_at = coalesce(undone_at, %(now)s)
+         WHERE id = %(id)s
+    """
     execute(connection, sql, undone)
     # A statement of its own: it sees the rows of an import that has ended meanwhile.
     return execute(connection, "DELETE FROM user_notifications WHERE import_id = %(id)s", undone)

@@ -13,6 +13,7 @@ from cadence_service.adapters.history_csv import HistoryRow, PastSend
 from cadence_service.adapters.import_table import (
     Import,
     ImportCounts,
+    ImportSource,
     delete_history,
     end_dead_imports,
     end_import,
@@ -67,11 +68,9 @@ class ImportNotFoundError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportRequest:
-    """The kind and the file of an import, and its options."""
+class ImportRequest(ImportSource):
+    """Where an import comes from, and its options."""
 
-    kind: str
-    file_name: str
     all_or_nothing: bool
     dry_run: bool
 
@@ -126,7 +125,7 @@ def _import_history(
         with database.transaction() as connection:
             import_id = take_import_id(connection)
             with database.transaction() as another:
-                insert_import(another, import_id, request.kind, request.file_name, utc_now())
+                insert_import(another, import_id, request, utc_now())
             _wait_for_turn(database, connection, import_id)
             _import(database, connection, import_id, request, rows, found)
             _finish(connection, import_id, found)
@@ -163,13 +162,13 @@ def read_imports(connection: BulkConnection, now: datetime) -> list[Import]:
     return select_imports(connection)
 
 
-def undo_import(connection: BulkConnection, import_id: int, now: datetime) -> int:
+def undo_import(connection: BulkConnection, import_id: int, caller: str, now: datetime) -> int:
     """Remove the sends that the import brought; return how many there were. Safe to repeat.
 
     An import that still runs stops, and none of its rows are kept.
     """
     find_import(connection, import_id)
-    return delete_history(connection, import_id, now)
+    return delete_history(connection, import_id, caller, now)
 
 
 def _import(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from hashlib import file_digest
 from typing import Any, Final
 
 import structlog
@@ -31,6 +32,7 @@ from cadence_service.use_cases.import_history import (
     read_imports,
     undo_import,
 )
+from chassis.bearer_auth import caller_name
 from chassis.clock import utc_now
 from chassis.csv_reader import CsvError
 from chassis.postgres import BulkDatabase
@@ -160,7 +162,7 @@ def _add_past_imports(routes: Routes, database: BulkDatabase) -> None:
     def undo(import_id: int) -> dict[str, int]:
         """Undo an import: remove the sends that it brought."""
         with database.transaction() as connection:
-            return {"removed": undo_import(connection, import_id, utc_now())}
+            return {"removed": undo_import(connection, import_id, caller_name(), utc_now())}
 
 
 def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:
@@ -200,9 +202,18 @@ def _make_request(kind: str, form: Mapping[str, Any], file: FileStorage) -> Impo
     return ImportRequest(
         kind=kind,
         file_name=file.filename or "",
+        caller=caller_name(),
+        sha256=_hash(file),
         all_or_nothing=form["all_or_nothing"],
         dry_run=form["dry_run"],
     )
+
+
+def _hash(file: FileStorage) -> str:
+    file.stream.seek(0)
+    digest = file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads
+    file.stream.seek(0)
+    return digest
 
 
 def _answer_import(asked: ImportRequest, found: ImportResult, note: str) -> Response:

@@ -1,6 +1,7 @@
 """The historical-data tools."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from io import BytesIO
 from typing import Any, Final
 from uuid import UUID
@@ -168,17 +169,23 @@ def test_a_second_import_of_the_same_file_is_all_duplicates(
 
 def test_an_import_can_be_listed_and_undone(cadence: FlaskClient, database: BulkDatabase) -> None:
     kept = restore(cadence, f"{HEADER}\n{a_row(CAROL)}").get_json()["details"]["importId"]
-    made = restore(cadence, f"{HEADER}\n{a_row(ALICE)}\n{a_row(BOB)}").get_json()["details"]
+    text = f"{HEADER}\n{a_row(ALICE)}\n{a_row(BOB)}"
+    made = restore(cadence, text).get_json()["details"]
     path = f"/imports/{made['importId']}"
 
     listed = cadence.get(path).get_json()
     answers = [cadence.delete(path).get_json() for _ in range(2)]
 
+    undone = cadence.get(path).get_json()
     assert (listed["state"], listed["fileName"], listed["insertedRows"]) == (
         "done",
         "history.csv",
         2,
     )
+    assert (listed["caller"], listed["undoneBy"], listed["undoneAt"]) == ("admin", None, None)
+    assert listed["sha256"] == sha256(text.encode()).hexdigest()
+    assert undone["undoneBy"] == "admin"
+    assert undone["undoneAt"] >= undone["endedAt"]
     assert answers == [{"removed": 2}, {"removed": 0}]
     assert [(i["id"], i["state"]) for i in cadence.get("/imports").get_json()["imports"]] == [
         (made["importId"], "undone"),
