@@ -2,19 +2,15 @@
 
 import gzip
 from collections.abc import Iterator
-from pathlib import Path
 
 import orjson
-import psutil
 import pytest
 import requests
 
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.journeys.stack import TOKEN, VIEWER, Stack, running_stack
+from tests.red_team.memory import MB, MOST, largest
 
-MB = 1024 * 1024
-#: No process may need more at any time.
-MOST = 400 * MB
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PACKED = {"Content-Encoding": "gzip"}
@@ -34,18 +30,6 @@ def running(
 ) -> Iterator[Stack]:
     with running_stack(postgres, tmp_path_factory.mktemp("memory"), engines=1) as stack:
         yield stack
-
-
-def largest(stack: Stack) -> int:
-    """Return the most memory that any process of the services needed so far."""
-    processes = [psutil.Process(one.pid) for one in (*stack.services, *stack.engines)]
-    everyone = [each for one in processes for each in (one, *one.children(recursive=True))]
-    return max(int(_peak(each.pid)) for each in everyone)
-
-
-def _peak(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def post(url: str, body: bytes, *headers: dict[str, str], token: str = "") -> int:
