@@ -12,6 +12,7 @@ loses its power leaves messages in doubt, as without a journal.
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ import orjson
 import structlog
 
 from push_blaster.adapters.delivery.delivery_ledger import Deferral
+from push_blaster.adapters.operations.shortages import find_shortage
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.message import Delivery, Outcome
 from push_blaster.domain.devices.device import Address, DeadDevice
@@ -110,13 +112,28 @@ def _name(page: LedgerPage) -> str:
 
 
 def _find(folder: Path, page: LedgerPage) -> list[Path]:
-    return sorted(_folder(folder).glob(f"*/{_name(page)}"))
+    """Return the journals of a page; OSError if the engine is too short to look for them."""
+    try:
+        engines = sorted(_folder(folder).iterdir())
+    except OSError as error:
+        if find_shortage(error):
+            raise
+        return []
+    return [path for path in (engine / _name(page) for engine in engines) if _is_there(path)]
+
+
+def _is_there(path: Path) -> bool:
+    with suppress(PermissionError):
+        return path.exists()
+    return False
 
 
 def _read_entries(path: Path) -> Iterator[JournalEntry]:
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
+        if find_shortage(error):  # the journal is whole, and is read once the engine can open it
+            raise
         log.warning("journal_not_read", reason=error.strerror, file=path.name)
         return
     for line in lines:

@@ -17,6 +17,7 @@ from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.message import Delivery, Outcome
 from push_blaster.domain.devices.device import Address, DeadDevice
 from tests.people import ALICE, BOB
+from tests.push_blaster.descriptors import few_descriptors
 
 PAGE = LedgerPage("spring/offers@20261130T120000Z", 1, is_test=False, batch=3)
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -163,3 +164,12 @@ def test_every_user_keeps_the_id(tmp_path: Path) -> None:
     _journal(tmp_path).append(entry)
 
     assert [d.user_id for d in read_journals(tmp_path, PAGE)[0].deliveries] == ids
+
+
+def test_a_journal_that_cannot_be_opened_at_present_is_not_given_up(tmp_path: Path) -> None:
+    _journal(tmp_path).append(SENT)
+
+    with few_descriptors(0), pytest.raises(OSError, match="Too many open files"):
+        read_journals(tmp_path, PAGE)
+
+    assert read_journals(tmp_path, PAGE) == [SENT]

@@ -2,11 +2,9 @@
 
 import errno
 import os
-import resource
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +17,7 @@ from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.context import StepFailedError
 from tests.programs import or_not_run
 from tests.push_blaster.bench import Bench, messages, violations
+from tests.push_blaster.descriptors import few_descriptors
 
 MB = 1024 * 1024
 LATER = timedelta(minutes=1)
@@ -153,25 +152,6 @@ def test_room_is_measured_where_the_data_lies(disk: Path) -> None:
 
     with pytest.raises(Exception, match="has 2 MB left, less than the 4 MB of PUSH_MIN_FREE_MB"):
         check_room(disk, 4)
-
-
-@contextmanager
-def few_descriptors(spare: int) -> Iterator[None]:
-    """Leave this process only so many descriptors."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
-    taken: list[int] = []
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        for _ in range(spare):
-            os.close(taken.pop())
-        yield
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _messages_of_users(bench: Bench) -> list[int]:
