@@ -195,6 +195,7 @@ class _Engine:
                 self._queue.work_until(stop),
                 self._repeat(stop, TICK_S, self._tick),
                 self._repeat(stop, BEAT_S, self._answer),
+                self._repeat(stop, MAINTENANCE_S, self._end_stopped),
                 self._repeat(stop, MAINTENANCE_S, self._maintenance),
                 self._repeat(stop, MAINTENANCE_S, self._notify),
             )
@@ -281,9 +282,12 @@ class _Engine:
         with self._context.database.transaction() as connection:
             return self._time.compare(connection).jump is None
 
+    async def _end_stopped(self) -> None:
+        """Finish stops; a file that cannot be written keeps no other duty waiting."""
+        await asyncio.to_thread(self._finish_stops)
+
     async def _maintenance(self) -> None:
         is_sure = await asyncio.to_thread(self._is_sure_of_time)
-        await asyncio.to_thread(self._finish_stops)
         if not is_sure:  # after a jump nobody knows what is due
             return
         await self._queue.drop_lost_jobs()
