@@ -29,6 +29,7 @@ __all__ = [
     "Database",
     "DatabaseAwayError",
     "DatabaseFaultError",
+    "LockedError",
     "Pool",
     "PoolFullError",
     "ValueRefusedError",
@@ -44,6 +45,10 @@ class DatabaseAwayError(Exception):
 
 class PoolFullError(DatabaseAwayError):
     """Every connection of this process was in use for too long; a later attempt may succeed."""
+
+
+class LockedError(DatabaseAwayError):
+    """Another transaction did not give up its lock in time; a later attempt may succeed."""
 
 
 class DatabaseFaultError(Exception):
@@ -113,7 +118,7 @@ class Pool(Generic[AnyConnection]):
 
         Units:  a statement that waits for a lock for longer than `waits_for_locks` is given up.
         Raises: DatabaseAwayError if no connection could be had, or it was lost on the way, or the
-        database takes no writes; PoolFullError if all connections were in use;
+        database takes no writes; PoolFullError if all connections were in use; LockedError;
         ValueRefusedError, DatabaseFaultError if a statement failed; ClientGoneError if the
         client has hung up.
         """
@@ -165,7 +170,8 @@ class Pool(Generic[AnyConnection]):
         is_full = _state(error) == _DISK_FULL
         if is_away or _passes(error):
             why = "The disk of the database is full" if is_full else "The database went away"
-            return DatabaseAwayError(f"{why}: {_first_line(error)}")
+            kind = LockedError if _state(error) == _LOCKED else DatabaseAwayError
+            return kind(f"{why}: {_first_line(error)}")
         if isinstance(error, self.driver.DataError) or _has_nul(error):
             return ValueRefusedError(_first_line(error))
         is_ours = isinstance(error, self.driver.Error)
@@ -238,6 +244,9 @@ _PASSING: Final = ("40", "53")
 _READ_ONLY: Final = "25006"
 #: The SQLSTATE of a write for which the disk of the database has no room.
 _DISK_FULL: Final = "53100"
+
+#: The SQLSTATE of a statement that waited too long for a lock.
+_LOCKED: Final = "55P03"
 
 
 def _passes(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.devices.device_source import DeviceSource
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.violation_table import insert_violation
-from push_blaster.adapters.operations.execution_stops import is_stopped
+from push_blaster.adapters.operations.execution_stops import has_stops, is_stopped
 from push_blaster.adapters.transports.dry_run_transport import DryRunTransport
 from push_blaster.adapters.transports.simulated_transport import SimulatedTransport
 from push_blaster.domain.delivery.transport import PushTransport
@@ -199,6 +199,8 @@ def _ask(
 ) -> bool:
     try:
         with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+            if execution_id is not None and has_stops(connection, [execution_id]):
+                return False
             is_wanted = execution_id is None or not is_stopped(connection, execution_id)
             return is_wanted and is_ours(connection)
     except DatabaseAwayError:

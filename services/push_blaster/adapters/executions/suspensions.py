@@ -44,10 +44,12 @@ def delete_suspensions(
     sql = """
         DELETE FROM suspensions s
          WHERE (%(ids)s::text[] IS NULL OR s.execution_id = ANY(%(ids)s::text[]))
-           AND (%(automation_id)s IS NULL OR EXISTS (
-                SELECT FROM executions e
-                 WHERE e.id = s.execution_id AND e.automation_id = %(automation_id)s))
     """
+    if automation_id is not None:  # else a lock on the table `executions` does not matter
+        sql += """
+           AND EXISTS (SELECT FROM executions e
+                        WHERE e.id = s.execution_id AND e.automation_id = %(automation_id)s)
+        """
     ids = None if execution_ids is None else list(execution_ids)
     execute(connection, sql, {"ids": ids, "automation_id": automation_id})
 

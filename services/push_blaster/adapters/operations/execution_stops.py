@@ -28,10 +28,12 @@ def insert_stops(
     phases: Collection[Phase],
     end: tuple[Phase, str],
     now: datetime,
+    created_until: datetime | None = None,
 ) -> list[str]:
     """Stop those executions that are in one of `phases`; return which were not stopped before.
 
-    Shape: without `execution_ids` all executions; `end` is the phase in which they end, and why.
+    Shape: without `execution_ids` all executions, with `created_until` only those that were created
+    until then; `end` is the phase in which they end, and why.
     """
     phase, reason = end
     sql = """
@@ -39,6 +41,7 @@ def insert_stops(
         SELECT id, %(end)s, %(reason)s, %(now)s FROM executions
          WHERE due_at IS NOT NULL AND phase = ANY(%(phases)s)
            AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s::text[]))
+           AND (%(until)s::timestamptz IS NULL OR created_at <= %(until)s)
             ON CONFLICT DO NOTHING
         RETURNING execution_id
     """
@@ -46,10 +49,24 @@ def insert_stops(
         "ids": None if execution_ids is None else list(execution_ids),
         "phases": list(phases),
         "end": phase,
-        "reason": reason.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+        "reason": _storable(reason),
         "now": now,
+        "until": created_until,
     }
     return fetch_values(connection, sql, values)
+
+
+def insert_unseen_stop(
+    connection: Connection, execution_id: str, end: tuple[Phase, str], now: datetime
+) -> None:
+    """Stop an execution whose row nobody can read now; `end_stopped` forgets it if it has ended."""
+    sql = "INSERT INTO execution_stops VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+    phase, reason = end
+    execute(connection, sql, (execution_id, phase, _storable(reason), now))
+
+
+def _storable(reason: str) -> str:
+    return reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def is_stopped(connection: Connection, execution_id: str) -> bool:

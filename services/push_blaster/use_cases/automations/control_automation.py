@@ -31,6 +31,7 @@ from push_blaster.use_cases.executions.stop_execution import (
     cancel_pending,
     drain,
     stop_every_execution,
+    stop_executions_before,
     stop_running,
 )
 
@@ -149,7 +150,7 @@ class Control:
     def finish_emergency_stop(
         self, now: datetime, note: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Pause what an emergency stop has not paused yet; a process that died left it so.
+        """Stop and pause what an emergency stop has not yet; a process that died left it so.
 
         Shape: `note` is told the id of each automation that is paused now.
         """
@@ -157,6 +158,7 @@ class Control:
             stop = select_unfinished(connection)
         if stop is None:
             return
+        stop_executions_before(self.database, stop, now)
         active = [i for i, stored in self.files.read_all().items() if stop.stops(stored.automation)]
         failures = []
         for automation_id in active:

@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
+from chassis.postgres import LockedError
 from push_blaster.adapters.delivery.batch_table import note_first_message
 from push_blaster.adapters.delivery.send_metrics import LATENESS
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
-from push_blaster.use_cases.context import StepContext, report
+from push_blaster.use_cases.context import LOCK_WAIT, StepContext, report
 from push_blaster.use_cases.delivery.find_send_windows import has_send_windows
 
 
@@ -23,8 +24,11 @@ def note_lateness(
     push = execution.pushes[page.position - 1]
     if push.first_message_at or has_send_windows(context, execution, page.position):
         return
-    with context.database.transaction() as connection:
-        is_first = note_first_message(connection, page, at)
+    try:
+        with context.database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+            is_first = note_first_message(connection, page, at)
+    except LockedError:  # a later message notes it; no message waits for who has locked the push
+        return
     if push.due_at is None or not is_first or execution.mode is not Mode.LIVE:
         return
     late_s = max(0.0, (at - push.due_at).total_seconds())

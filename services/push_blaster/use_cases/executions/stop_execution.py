@@ -3,10 +3,10 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from chassis.postgres import Connection, Database
+from chassis.postgres import Connection, Database, LockedError
 from push_blaster.adapters.delivery.delivery_report import select_counts_of, select_ledger_counts
 from push_blaster.adapters.executions.execution_table import (
     lock_automation,
@@ -16,18 +16,26 @@ from push_blaster.adapters.executions.execution_table import (
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.executions.suspensions import delete_suspensions, insert_suspensions
 from push_blaster.adapters.operations.emergency_stops import insert_emergency_stop
-from push_blaster.adapters.operations.execution_stops import end_stopped, has_stops, insert_stops
+from push_blaster.adapters.operations.execution_stops import (
+    end_stopped,
+    has_stops,
+    insert_stops,
+    insert_unseen_stop,
+)
 from push_blaster.adapters.schedule.schedule_marks import begin_generation
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import Execution, Trigger
 from push_blaster.domain.executions.funnel import Funnel, add_funnels, count_funnel
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
+from push_blaster.domain.operations.emergency_stop import EmergencyStop
 from push_blaster.domain.schedule.schedule import has_slot
 
 #: How long a stop waits for messages in flight before it returns its receipt.
 DRAIN_S: Final = 1.0
 #: How long it waits for the row of an execution that another transaction has locked.
 LOCKED_S: Final = 0.3
+#: How long it waits for the tables, which a change of their columns locks as a whole.
+TABLES_LOCKED: Final = timedelta(seconds=1)
 #: How often it looks.
 LOOK_S: Final = 0.05
 
@@ -63,9 +71,20 @@ def cancel_execution(database: Database, execution_id: str, reason: str, now: da
 def stop_execution(database: Database, execution_id: str, reason: str, now: datetime) -> Receipt:
     """Stop an execution in any phase; nothing more is sent once this has returned.
 
-    Raises: ExecutionNotFoundError; CannotStopError if it has ended.
+    Raises: ExecutionNotFoundError; CannotStopError if it has ended; LockedError if the stop holds,
+    but there is no receipt, because somebody has locked the whole table of executions.
     """
-    return _stop_one(database, execution_id, RUNNING, reason, now)
+    try:
+        return _stop_one(database, execution_id, RUNNING, reason, now, TABLES_LOCKED)
+    except LockedError as locked:
+        with database.transaction(TABLES_LOCKED) as connection:
+            insert_unseen_stop(connection, execution_id, (Phase.CANCELLED, reason), now)
+        with database.transaction(TABLES_LOCKED) as connection:
+            delete_suspensions(connection, [execution_id])
+        raise LockedError(
+            "The stop is accepted, and nothing more is sent. There is no receipt yet, because "
+            "another transaction has locked the tables; send the stop again for a receipt."
+        ) from locked
 
 
 def cancel_pending(database: Database, automation_id: str, reason: str, now: datetime) -> list[str]:
@@ -136,6 +155,14 @@ def stop_every_execution(database: Database, reason: str, now: datetime) -> dict
         return select_automations(connection, stopped)
 
 
+def stop_executions_before(database: Database, stop: EmergencyStop, now: datetime) -> None:
+    """Stop what an emergency stop has left, because its process died or the tables were locked."""
+    with database.transaction() as connection:
+        end = (Phase.CANCELLED, stop.reason)
+        left = insert_stops(connection, None, RUNNING, end, now, created_until=stop.asked_at)
+        end_stopped(connection, now, left)
+
+
 def stop_running(
     database: Database, automation_id: str, reason: str, now: datetime
 ) -> dict[str, Funnel]:
@@ -196,9 +223,14 @@ def _stop(
 
 
 def _stop_one(
-    database: Database, execution_id: str, phases: Collection[Phase], reason: str, now: datetime
+    database: Database,
+    execution_id: str,
+    phases: Collection[Phase],
+    reason: str,
+    now: datetime,
+    waits_for_locks: timedelta | None = None,
 ) -> Receipt:
-    with database.transaction() as connection:
+    with database.transaction(waits_for_locks) as connection:
         delete_suspensions(connection, [execution_id])
         _stop(connection, [execution_id], phases, reason, now)
         execution = select_execution(connection, execution_id)

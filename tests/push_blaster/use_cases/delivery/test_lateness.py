@@ -1,13 +1,18 @@
 """How late the first message of a push goes to its provider is known, shown and reported."""
 
+import time
 from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
+from push_blaster.adapters.delivery.batch_table import dispatch_batches
 from push_blaster.domain.executions.modes import Mode
-from tests.push_blaster.bench import Bench, violations
+from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.delivery.send_batch import send_batch
+from push_blaster.use_cases.executions.advance_execution import advance_execution
+from tests.push_blaster.bench import Bench, messages, violations
 
 
 def _begun_late(bench: Bench, by: timedelta, mode: Mode = Mode.LIVE, users: int = 10) -> str:
@@ -75,3 +80,26 @@ def test_a_simulation_is_never_late(bench: Bench) -> None:
     _begun_late(bench, timedelta(minutes=5), Mode.SIMULATION)
 
     assert violations(bench) == []
+
+
+def test_no_message_waits_for_who_has_locked_its_push(bench: Bench) -> None:
+    execution_id = bench.start()
+    while not bench.execution(execution_id).pushes[0].started_at:
+        advance_execution(bench.context, execution_id)
+    with bench.database.transaction() as connection:
+        keys = dispatch_batches(connection, bench.now, bench.now, 100)
+
+    holder = bench.database.connect()
+    try:
+        holder.cursor().execute("UPDATE execution_pushes SET source_file = 'by hand'")
+        begun = time.monotonic()
+        for key in keys:
+            send_batch(bench.context, key)
+        took = time.monotonic() - begun
+    finally:
+        holder.rollback()
+        holder.close()
+
+    assert took < 10
+    assert len(messages(bench)) == 10
+    assert bench.run(execution_id).phase is Phase.COMPLETED

@@ -9,15 +9,22 @@ from datetime import timedelta
 import pytest
 
 from chassis.clock import utc_now
-from chassis.postgres import Connection, Database
+from chassis.postgres import Connection, Database, LockedError
+from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.delivery_ledger import select_states
 from push_blaster.adapters.operations.emergency_stops import insert_emergency_stop
-from push_blaster.adapters.operations.execution_stops import is_stopped
+from push_blaster.adapters.operations.execution_stops import (
+    has_stops,
+    insert_unseen_stop,
+    is_stopped,
+)
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.executions.phase import Phase
+from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.use_cases.context import StepStoppedError
 from push_blaster.use_cases.delivery.send_messages import SendTask, send_messages
+from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.stop_execution import (
     cancel_execution,
     cancel_pending,
@@ -35,6 +42,8 @@ FORGOTTEN = {
     "shared": "SELECT id FROM executions WHERE id = %s FOR SHARE",
     "a push changed": "UPDATE execution_pushes SET source_file = 'x' WHERE execution_id = %s",
 }
+#: What `ALTER TABLE` holds.
+LOCKED_TABLE = "LOCK TABLE executions IN ACCESS EXCLUSIVE MODE -- %s"
 #: Stops answer within a second; a busy machine gets a little more.
 AT_ONCE_S = 1.5
 
@@ -161,6 +170,66 @@ def test_the_clock_opens_nothing_until_an_emergency_stop_has_paused_it(bench: Be
 
     after = daily(activatedAt=(NOON + timedelta(seconds=1)).isoformat())
     assert len(bench.tick(after)) == 1
+
+
+def test_a_stop_is_accepted_while_the_whole_table_is_locked(bench: Bench) -> None:
+    execution_id = bench.start()
+
+    with forgotten(bench.database, LOCKED_TABLE, execution_id):
+        begun = time.monotonic()
+        with pytest.raises(LockedError, match="The stop is accepted"):
+            stop_execution(bench.database, execution_id, "Wrong text", bench.now)
+        assert time.monotonic() - begun < 3 * AT_ONCE_S
+
+    bench.work()
+    assert messages(bench) == []
+    receipt = stop_execution(bench.database, execution_id, "Again", bench.now)
+    assert (receipt.execution.phase, receipt.execution.reason) == (Phase.CANCELLED, "Wrong text")
+
+
+def test_a_running_script_ends_though_the_whole_table_is_locked(bench: Bench) -> None:
+    bench.write_script("import time\ntime.sleep(60)\n")
+    bench.change(clock=utc_now)
+    execution_id = bench.start()
+    advance_execution(bench.context, execution_id)
+
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(advance_execution, bench.context, execution_id)
+        while "The script users runs." not in bench.log(execution_id):
+            time.sleep(0.05)
+        with forgotten(bench.database, LOCKED_TABLE, execution_id):
+            with pytest.raises(LockedError, match="The stop is accepted"):
+                stop_execution(bench.database, execution_id, "Too slow", bench.now)
+            assert step.result(timeout=10)
+
+
+def test_a_stop_of_what_has_ended_unseen_is_forgotten(bench: Bench) -> None:
+    execution_id = bench.start()
+    ended = bench.run(execution_id)
+    with bench.database.transaction() as connection:
+        for one in (execution_id, "none"):
+            insert_unseen_stop(connection, one, (Phase.CANCELLED, "Late"), bench.now)
+
+    assert end_stopped_executions(bench.database, bench.now) == []
+
+    assert bench.execution(execution_id) == ended
+    with bench.database.transaction() as connection:
+        assert not has_stops(connection, [execution_id, "none"])
+
+
+def test_an_emergency_stop_whose_process_died_at_once_is_finished(bench: Bench) -> None:
+    before = bench.start()
+    with bench.database.transaction() as connection:
+        insert_emergency_stop(connection, "Wrong text", bench.now)
+    bench.now += timedelta(seconds=1)
+    after = bench.start(id="later")
+
+    files = AutomationFiles(bench.folder / "automations")
+    Control(files, bench.database).finish_emergency_stop(bench.now)
+
+    stopped = bench.execution(before)
+    assert (stopped.phase, stopped.reason) == (Phase.CANCELLED, "Wrong text")
+    assert bench.execution(after).phase is Phase.WAITING
 
 
 def _move(bench: Bench, by: timedelta) -> Bench:
