@@ -21,8 +21,11 @@ class ClientGoneError(Exception):
     """The client has hung up, so nobody waits for the answer."""
 
 
-class SlowClientError(TimeoutError):
-    """The client sends the body of its request too slowly."""
+class SlowClientError(Exception):
+    """The client sends the body of its request too slowly.
+
+    It is no OSError, which the reader of bodies would take for a client that has hung up.
+    """
 
 
 class _Connection(Protocol):

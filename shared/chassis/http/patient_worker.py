@@ -48,13 +48,18 @@ _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNO
 
 
 class _PatientUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn ships no types
-    """Reads the rest of a large body, as long as it comes fast enough."""
+    """Reads the rest of a large body, as long as it comes fast enough.
+
+    The time counts from the first read on: before it, the request waits for a thread.
+    """
 
     def begin(self) -> None:
-        self._begun = time.monotonic()
+        self._begun: float | None = None
         self._count = 0
 
     def chunk(self, size_hint: int | None = None) -> bytes:
+        if self._begun is None:
+            self._begun = time.monotonic()
         limit = self._begun + STALL_S + self._count / BYTES_A_SECOND - time.monotonic()
         before = self.sock.gettimeout()
         if limit <= 0:

@@ -3,19 +3,23 @@
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 from flask import Flask, request
 
 from chassis.bearer_auth import needs_no_token
+from chassis.client_disconnects import SlowClientError
+from chassis.http import patient_worker
 from chassis.http.patient_worker import AWAITED, MAX_BUFFERED
-from chassis.http.request_classes import RequestClass, find_class, of_class
+from chassis.http.request_classes import THREADS, RequestClass, find_class, of_class
 from chassis.http.serving_in_thread import MAX_CONNECTIONS, ServerInThread
 
 
 def make_app() -> Flask:
     app = Flask(__name__, static_folder=None)
+    app.register_error_handler(SlowClientError, lambda _: ("slowly", 408))
 
     @app.post("/echo")
     def echo() -> str:
@@ -30,6 +34,12 @@ def make_app() -> Flask:
     @needs_no_token
     def health() -> str:
         return "well"
+
+    @app.post("/work")
+    def work() -> str:
+        size = len(request.get_data())
+        time.sleep(1)
+        return f"worked on {size} bytes"
 
     @app.get("/wait")
     def wait() -> str:
@@ -90,6 +100,35 @@ def test_a_body_of_any_size_arrives_whole_and_the_connection_goes_on(
             client.sendall(post("/echo", b"x" * size))
 
             assert f"{size} bytes of me" in answer(client, b"of me")
+
+
+def test_a_large_body_that_waits_for_a_thread_is_not_taken_for_a_slow_one(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient_worker, "STALL_S", 0.5)
+    size, callers = 1_000_000, THREADS[RequestClass.LARGE] * 3
+
+    def ask(_: int) -> str:
+        with connected(address) as client:
+            client.sendall(post("/work", b"x" * size))
+            return answer(client, b"bytes")
+
+    with ThreadPoolExecutor(callers) as pool:
+        answers = list(pool.map(ask, range(callers)))
+
+    assert [f"worked on {size} bytes" in said for said in answers] == [True] * callers
+
+
+def test_a_large_body_that_stops_coming_is_answered_408(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient_worker, "STALL_S", 0.5)
+
+    with connected(address) as client:
+        client.sendall(post("/echo", b"x" * 1_000_000)[:-1])
+        said = answer(client, b"slowly")
+
+    assert said.startswith("HTTP/1.1 408 ")
 
 
 def test_a_chunked_body_and_one_that_waits_to_be_asked_for_arrive(
