@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -298,16 +299,31 @@ class _Engine:
         self._control.finish_emergency_stop(utc_now())
 
     def _run_maintenance(self) -> None:
+        """Do each part; one that fails, such as by one row that nobody can read, stops no other."""
+        for part in (
+            self._forget_engines,
+            partial(close_batches, self._context),
+            partial(track_sends, self._context),
+            partial(count_over_cap, self._context),
+            self._tidy_runs,
+            lambda: self._follower.look(utc_now()),
+            lambda: bring_back(self._files, self._context.database, utc_now()),
+            lambda: chain_changes(self._context.database, utc_now()),
+        ):
+            try:
+                part()
+            except DatabaseAwayError:
+                raise
+            except Exception:
+                log.exception("duty_failed", duty="maintenance")
+
+    def _forget_engines(self) -> None:
         with self._context.database.transaction() as connection:
             delete_engines(connection, utc_now() - timedelta(hours=1))
-        close_batches(self._context)
-        track_sends(self._context)
-        count_over_cap(self._context)
+
+    def _tidy_runs(self) -> None:
         if time.monotonic() - self._started > SILENT_FOR.total_seconds():
             tidy_runs(self._context, self._living)
-        self._follower.look(utc_now())
-        bring_back(self._files, self._context.database, utc_now())
-        chain_changes(self._context.database, utc_now())
 
     async def _notify(self) -> None:
         """Send notices to webhooks; no other duty waits for a slow receiver."""

@@ -1,5 +1,7 @@
 """A step that takes long is not begun a second time while it runs."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -48,6 +50,18 @@ def test_a_step_that_runs_is_not_dispatched_again(bench: Bench, desk: Desk) -> N
 
     assert desk.look() == []
     assert desk.look() == [started], "it ended without a result, as where the database was away"
+
+
+def test_the_next_step_waits_for_the_end_of_the_last_one(desk: Desk) -> None:
+    def take() -> bool:
+        with desk.steps.hold("one") as is_free:
+            return is_free
+
+    with ThreadPoolExecutor(1) as worker:
+        with desk.steps.hold("one"):
+            next_one = worker.submit(take)
+            time.sleep(0.05)
+        assert next_one.result()
 
 
 def test_two_workers_of_an_engine_never_run_the_same_step(bench: Bench, desk: Desk) -> None:
