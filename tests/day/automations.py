@@ -29,7 +29,7 @@ CRONS: Final = (
     (10, 7, "Asia/Kathmandu", 2),
     (15, 11, "Pacific/Honolulu", 3),
 )
-#: Every half minute, from which second on, with the sixth field of a cron expression.
+#: At which second of every minute, with the sixth field of a cron expression.
 QUICK: Final = (0, 15)
 #: What has one slot within the run: the frequency, its zone, and after which part of the run.
 RARE: Final = (
