@@ -5,13 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 
 import pytest
 
 from push_blaster.adapters.transports import google_tokens
 from push_blaster.adapters.transports.google_tokens import GoogleTokens
 from push_blaster.domain.delivery.message import ProviderAwayError, TransportUnavailableError
+from tests.fakes.raw_server import run_raw_server
 from tests.fakes.token_server import TokenServer, make_key, run_token_server
 
 THREADS = 8
@@ -74,29 +74,6 @@ def test_all_threads_share_one_refusal(tokens: GoogleTokens, google: TokenServer
     assert google.asked == 1, "google-auth does not ask three times"
 
 
-@contextmanager
-def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Accept connections and let `answer` do what it likes with each, in a thread of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def answer_one(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            answer(connection)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=answer_one, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/token"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-
-
 def never(connection: socket.socket) -> None:
     connection.recv(65_536)
     time.sleep(30)
@@ -132,8 +109,8 @@ def test_a_token_server_that_does_not_end_holds_up_no_thread(
     monkeypatch.setattr(google_tokens, "TIMEOUT_S", 0.5)
     begun = time.monotonic()
 
-    with serving(answer) as url:
-        got = get_at_once(account(private_key, url))
+    with run_raw_server(answer) as url:
+        got = get_at_once(account(private_key, f"{url}/token"))
 
     assert got == ["ProviderAwayError"] * THREADS
     assert time.monotonic() - begun < 10
@@ -145,8 +122,8 @@ def test_a_thread_that_waits_for_another_one_waits_for_a_limited_time(
     monkeypatch.setattr(google_tokens, "WAIT_S", 0.2)
     monkeypatch.setattr(google_tokens, "TIMEOUT_S", 2)
 
-    with serving(never) as url:
-        tokens = account(private_key, url)
+    with run_raw_server(never) as url:
+        tokens = account(private_key, f"{url}/token")
         first = threading.Thread(target=get, args=(tokens,))
         first.start()
         time.sleep(0.3)

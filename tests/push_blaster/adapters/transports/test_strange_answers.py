@@ -1,10 +1,9 @@
 """Answers byte by byte, as no library sends them: each has one outcome, within bounds, in time."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from ipaddress import ip_network
 from uuid import UUID
@@ -15,6 +14,7 @@ from chassis.retry_after import MAX_PAUSE_S
 from push_blaster.adapters.transports.guarded_http import PostOptions
 from push_blaster.adapters.transports.webhook_transport import make_webhook_transport
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
+from tests.fakes.raw_server import run_raw_server
 
 OPTIONS = PostOptions(
     private_networks=(ip_network("127.0.0.0/8"),), answer_timeout=timedelta(seconds=1)
@@ -26,28 +26,16 @@ Answer = bytes | Callable[[socket.socket], None]
 @contextmanager
 def answering(answer: Answer) -> Iterator[str]:
     """Read each request and send the answer; then hang up."""
-    listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            read_request(connection)
-            if callable(answer):
-                answer(connection)
-            else:
-                connection.sendall(answer)
+        read_request(connection)
+        if callable(answer):
+            answer(connection)
+        else:
+            connection.sendall(answer)
 
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
+    with run_raw_server(serve) as url:
+        yield f"{url}/hook"
 
 
 def read_request(connection: socket.socket) -> None:
