@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import structlog
-from flask import Flask, request
+from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
@@ -90,6 +90,13 @@ def tells_callers_more(view: View) -> View:
     """Mark a view that answers without a token, and says more to a caller with a token."""
     view.tells_callers_more = True  # type: ignore[attr-defined]  # read by require_token() below
     return needs_no_token(view)
+
+
+def answer_in_a_word(body: Mapping[str, Any], status_code: int) -> Response:
+    """Answer such a view: the `body` to a caller with a token, to a stranger only its `status`."""
+    response = jsonify(body if the_caller() else {"status": body["status"]})
+    response.status_code = status_code
+    return response
 
 
 def require_token(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from flask import Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from chassis.bearer_auth import needs_no_token, tells_callers_more, the_caller
+from chassis.bearer_auth import answer_in_a_word, needs_no_token, tells_callers_more
 from chassis.health import Ping, Questions
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.metrics import Gauge, write_metrics
@@ -39,10 +39,8 @@ def probe_routes(
         """
         found = parts.ask().states
         is_ready = all(state == "ok" for state in found.values())
-        word = {"status": "ready" if is_ready else "unready"}
-        response = jsonify({**word, "parts": found} if the_caller() else word)
-        response.status_code = 200 if is_ready else 503
-        return response
+        body = {"status": "ready" if is_ready else "unready", "parts": found}
+        return answer_in_a_word(body, 200 if is_ready else 503)
 
     @routes.answers(content_type="text/plain")
     def read_metrics() -> Response:

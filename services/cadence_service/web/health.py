@@ -3,10 +3,10 @@
 import resource
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
 from cadence_contract import HEALTH_PATH
-from chassis.bearer_auth import tells_callers_more, the_caller
+from chassis.bearer_auth import answer_in_a_word, tells_callers_more
 from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.postgres import BulkDatabase
@@ -37,8 +37,7 @@ def health_routes(database: BulkDatabase) -> Routes:
         }
         if not is_healthy:
             body |= {"message": "Filters fail open until it is back.", "error": state}
-        response = jsonify(body if the_caller() else {"status": body["status"]})
-        response.status_code = 200 if is_healthy else 503
+        response = answer_in_a_word(body, 200 if is_healthy else 503)
         response.headers["X-Health-Status"] = body["status"]
         return response
 

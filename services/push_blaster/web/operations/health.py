@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from flask import Response, jsonify
+from flask import Response
 
-from chassis.bearer_auth import tells_callers_more, the_caller
+from chassis.bearer_auth import answer_in_a_word, tells_callers_more
 from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.postgres import Database
@@ -25,8 +25,6 @@ from push_blaster.web.operations.metrics import LATE_LATELY
 
 #: While the clock cannot be asked, nothing is known about the engines.
 _UNKNOWN: Final = ClockReport((), (), ())
-
-
 #: How many executions that wait are named.
 WAITING_SHOWN: Final = 5
 
@@ -71,8 +69,7 @@ def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
             "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
             "responseTimeMs": round((time.monotonic() - began) * 1_000),
         }
-        response = jsonify(body if the_caller() else {"status": status})
-        response.status_code = 503 if status == "critical" else 200
+        response = answer_in_a_word(body, 503 if status == "critical" else 200)
         response.headers["X-Health-Status"] = status
         return response
 
