@@ -16,6 +16,7 @@ from chassis.settings import (
     SettingsReader,
     read_count,
     read_flag,
+    read_log_format,
     read_port,
     read_seconds,
     read_tokens,
@@ -61,7 +62,7 @@ class CadenceSettings:
             workers=read(read_count, "CADENCE_WORKERS", 2),
             statement_timeout=read(read_seconds, "CADENCE_STATEMENT_TIMEOUT_SECONDS", 30),
             keep_days=read(read_count, "CADENCE_KEEP_DAYS", 90),
-            log_format=_read_log_format(read.env),
+            log_format=read_log_format(read.env),
             metrics_open=read(read_flag, "METRICS_OPEN"),
         )
         read.finish()
@@ -83,14 +84,10 @@ class PruneSettings:
         settings = cls(
             database_url=read(require_database_url, "PUSH_CADENCE_DATABASE_URL"),
             keep_days=read(read_count, "CADENCE_KEEP_DAYS", 90),
-            log_format=_read_log_format(read.env),
+            log_format=read_log_format(read.env),
         )
         read.finish()
         return settings
-
-
-def _read_log_format(env: Env) -> LogFormat:
-    return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
 
 
 def _read_pool_size(env: Env) -> int:

@@ -19,6 +19,7 @@ from chassis.settings import (
     read_count,
     read_days,
     read_flag,
+    read_log_format,
     read_optional_count,
     read_optional_port,
     read_port,
@@ -100,7 +101,7 @@ class PushSettings:
             web_workers=read(read_count, "PUSH_WEB_WORKERS", 2),
             cookie_secure=read(read_flag, "PUSH_COOKIE_SECURE"),
             trusted_proxies=read(read_count, "PUSH_TRUSTED_PROXIES", 0, least=0),
-            log_format=_log_format(read.env),
+            log_format=read_log_format(read.env),
             delivery=read(read_delivery_settings),
             alerts=read(_alerts),
             engine=_engine(read),
@@ -129,7 +130,7 @@ class PruneSettings:
         settings = cls(
             database_url=read(require_database_url, "PUSH_BLASTER_DATABASE_URL"),
             data_folder=read(_data_folder),
-            log_format=_log_format(read.env),
+            log_format=read_log_format(read.env),
             retention=_retention(read),
         )
         read.finish()
@@ -152,10 +153,6 @@ def _data_folder(env: Env) -> Path:
             "Give it a folder that lasts, and that web and engine may write to."
         ) from error
     return path
-
-
-def _log_format(env: Env) -> LogFormat:
-    return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
 
 
 _CADENCE: Final = "CADENCE_API_TOKEN"

@@ -19,8 +19,6 @@ DRIFT: Final = timedelta(seconds=2)
 AGREED_FOR: Final = timedelta(seconds=60)
 #: A slower answer is less exact than the time that is counted on from the answer before it.
 PROMPT: Final = timedelta(milliseconds=100)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def machine_now() -> datetime:

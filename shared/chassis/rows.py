@@ -139,3 +139,8 @@ def _maker(
         return lambda row: make(*row)
     names = [column[0] for column in cursor.description]
     return lambda row: make(**dict(zip(names, row, strict=True)))
+
+
+def without_nul(text: str) -> str:
+    """Return `text` with a mark for each NUL, the one character that PostgreSQL does not store."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -12,6 +12,8 @@ from marshmallow import validate
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from chassis.logs import LogFormat
+
 Setting = TypeVar("Setting")
 Options = ParamSpec("Options")
 
@@ -177,6 +179,11 @@ def require_secret(env: Env, name: str) -> str:
 
 def _is_missing(name: str) -> str:
     return f"is not set. Set it, or {name}_FILE to a file that holds it"
+
+
+def read_log_format(env: Env) -> LogFormat:
+    """Return LOG_FORMAT: "console" if it says so, else "json"."""
+    return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
 
 
 def read_tokens(env: Env, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, str]:

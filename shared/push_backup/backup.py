@@ -75,11 +75,14 @@ def remove_old(folder: Path, now: datetime, keep: timedelta, keep_at_least: int)
 
     Whatever is no backup stays, too. Returns: the deleted folders.
     """
-    backups = sorted(path.parent for path in folder.glob(f"*/{SUMS}") if _is_backup(path.parent))
-    backups.sort(key=lambda path: (path / SUMS).stat().st_mtime)
+    made_at = {
+        sums.parent: sums.stat().st_mtime
+        for sums in folder.glob(f"*/{SUMS}")
+        if _is_backup(sums.parent)
+    }
+    newest_last = sorted(made_at, key=lambda path: (made_at[path], path))
     limit = (now - keep).timestamp()
-    may_go = backups[: max(0, len(backups) - keep_at_least)]
-    old = [path for path in may_go if (path / SUMS).stat().st_mtime < limit]
+    old = [path for path in newest_last[:-keep_at_least] if made_at[path] < limit]
     for path in old:
         shutil.rmtree(path)
     return old

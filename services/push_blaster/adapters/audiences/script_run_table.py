@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, fetch_one, fetch_values
+from chassis.rows import execute, fetch_all, fetch_one, fetch_values, without_nul
 from push_blaster.domain.audiences.script_run import FoundAudience, RunEnd, RunRecord, RunState
 
 _COLUMNS: Final = ", ".join(field.name for field in fields(RunRecord))
@@ -79,7 +79,7 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
         "id": run_id,
         "state": end.state,
         "exit_code": end.exit_code,
-        "error": end.error and end.error.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+        "error": end.error and without_nul(end.error),
         "audiences": Json([asdict(audience) for audience in end.audiences]),
         "now": now,
     }

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all
+from chassis.rows import execute, fetch_all, without_nul
 from push_blaster.domain.executions.execution import LogLevel
 
 
@@ -53,7 +53,7 @@ def append_log(
         "at": now,
         "level": level,
         "stage": stage,
-        "message": message.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+        "message": without_nul(message),
     }
     execute(connection, sql, values)
 

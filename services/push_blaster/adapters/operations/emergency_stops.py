@@ -3,14 +3,14 @@
 from datetime import datetime
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_one
+from chassis.rows import execute, fetch_one, without_nul
 from push_blaster.domain.operations.emergency_stop import EmergencyStop
 
 
 def insert_emergency_stop(connection: Connection, reason: str, now: datetime) -> None:
     """Stop everything; it is not finished before each automation is paused."""
     sql = "INSERT INTO emergency_stops (asked_at, reason) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-    execute(connection, sql, (now, reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")))
+    execute(connection, sql, (now, without_nul(reason)))
 
 
 def select_unfinished(connection: Connection) -> EmergencyStop | None:

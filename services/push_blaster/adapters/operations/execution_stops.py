@@ -12,7 +12,7 @@ from typing import Final
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_value, fetch_values
+from chassis.rows import execute, fetch_value, fetch_values, without_nul
 from push_blaster.domain.executions.execution import PushStatus
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.operations.alert import EVENT_OF
@@ -49,7 +49,7 @@ def insert_stops(
         "ids": None if execution_ids is None else list(execution_ids),
         "phases": list(phases),
         "end": phase,
-        "reason": _storable(reason),
+        "reason": without_nul(reason),
         "now": now,
         "until": created_until,
     }
@@ -62,11 +62,7 @@ def insert_unseen_stop(
     """Stop an execution whose row nobody can read now; `end_stopped` forgets it if it has ended."""
     sql = "INSERT INTO execution_stops VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
     phase, reason = end
-    execute(connection, sql, (execution_id, phase, _storable(reason), now))
-
-
-def _storable(reason: str) -> str:
-    return reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    execute(connection, sql, (execution_id, phase, without_nul(reason), now))
 
 
 def is_stopped(connection: Connection, execution_id: str) -> bool:
