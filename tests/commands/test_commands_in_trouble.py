@@ -201,11 +201,14 @@ def test_ctrl_c_ends_a_command_that_waits_in_one_line(
         # A process in the background of a shell would not hear it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert waiting.stdout
-    assert any("database_awaited" in line for line in waiting.stdout)
+    try:
+        assert waiting.stdout
+        assert any("database_awaited" in line for line in waiting.stdout)
 
-    waiting.send_signal(signal.SIGINT)
-    told, _ = waiting.communicate(timeout=20)
+        waiting.send_signal(signal.SIGINT)
+        told, _ = waiting.communicate(timeout=20)
+    finally:
+        waiting.kill()
 
     assert waiting.returncode == 1
     assert told.splitlines()[-1] == "Aborted!"
