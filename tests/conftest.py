@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from os import environ
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings
 from xdist.remote import Producer
 
 from cadence_service.adapters.partitions import make_partitions
@@ -29,6 +31,12 @@ CADENCE_TABLES = (
     *("user_notifications", "notification_keys", "messages", "held_slots"),
     *("reservation_exclusions", "reservation_parts", "reservations", "rule_changes", "imports"),
 )
+
+# A check tries the same cases each time, so that a change fails for its own faults only.
+# `make fuzz` tries new ones.
+settings.register_profile("repeatable", derandomize=True)
+if "FUZZ_CASES" not in environ:
+    settings.load_profile("repeatable")
 
 pytest_plugins = ["tests.push_blaster.fixtures"]
 

@@ -23,7 +23,7 @@ from chassis.bearer_auth import (
     the_caller,
 )
 from chassis.client_disconnects import ClientGoneError, DisconnectWatch, SlowClientError
-from chassis.http.bodies import limit_strangers, unpack_bodies
+from chassis.http.bodies import RequestOfNamedFields, limit_strangers, unpack_bodies
 from chassis.http.correlation import trace_requests
 from chassis.http.fast_json import read_json
 from chassis.http.guesses import GuessLimit
@@ -174,6 +174,7 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
             },
         },
     )
+    app.request_class = RequestOfNamedFields
     install_security_headers(app)
     trace_requests(app)
     time_requests(app)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -33,6 +34,7 @@ LITERALS: Final = (
     *('"' + "9" * 5_000 + '"', '"1e999"', '"\\ufffe"', '"\\u202e"', '"=1+1"', '"🌱"'),
 )
 _PART: Final = b'--x\r\nContent-Disposition: form-data; name="file"; '
+_NAMELESS: Final = b"--x\r\nContent-Disposition: form-data"
 #: Whole bodies, with their types.
 BODIES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"", "application/json"),
@@ -64,6 +66,14 @@ BODIES: Final[tuple[tuple[bytes, str], ...]] = (
         _PART + b'filename="a.csv"\r\n\r\n\xff\xfe\x00\r\n--x--',
         "multipart/form-data; boundary=x",
     ),
+    (
+        _NAMELESS + b'; filename="a.csv"\r\n\r\n1\r\n' + _PART + b"\r\n\r\n2\r\n--x--\r\n",
+        "multipart/form-data; boundary=x",
+    ),
+    (
+        _NAMELESS + b"\r\n\r\n1\r\n" + _PART + b"\r\n\r\n2\r\n--x--\r\n",
+        "multipart/form-data; boundary=x",
+    ),
     (b"--x\r\n\r\n" * 2_000, "multipart/form-data; boundary=x"),
     (b"\x1f\x8b\x08\x00\xff\xff", "text/csv"),
     (b"user_id,token\n" + b"\x00" * 100, "text/csv"),
@@ -93,6 +103,7 @@ HEADERS: Final[tuple[Mapping[str, str], ...]] = (
     {"Origin": "http://["},
     {"X-Forwarded-For": "\xff"},
 )
+_BOTH: Final = (False, True)
 STRANGE_METHODS: Final = ("PROPFIND", "TRACE", "FOO", "get", "X" * 200, "PATCH")
 #: What a field of a form may hold.
 TEXTS: Final = (
@@ -116,8 +127,9 @@ def _with_headers_and_bodies(app: Flask) -> Iterator[Request]:
         for path in paths_of(app, method, "news"):
             for headers in HEADERS:
                 yield method, path, {"headers": headers}
-            for body, kind in BODIES if method not in READS else ():
-                yield method, path, {"data": body, "content_type": kind or None}
+            for (body, kind), has_key in product(BODIES if method not in READS else (), _BOTH):
+                headers = {"Idempotency-Key": str(uuid4())} if has_key else {}
+                yield method, path, {"data": body, "content_type": kind or None, "headers": headers}
 
 
 def _with_paths(app: Flask) -> Iterator[Request]:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from io import RawIOBase
 from typing import IO, Any, Final
 
-from flask import Flask, request
+from flask import Flask, Request, request
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import (
     BadRequest,
     LengthRequired,
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
+from werkzeug.formparser import FormDataParser
 from werkzeug.wsgi import get_input_stream
 
 #: What somebody may send who is not known yet: a form with a token.
@@ -39,6 +41,27 @@ def limit_strangers(app: Flask, is_open: Callable[[str], bool]) -> None:
             raise LengthRequired("Send this body with its Content-Length.")
         if (request.content_length or 0) > MAX_OF_STRANGERS:
             raise RequestEntityTooLarge(f"At most {MAX_OF_STRANGERS} bytes may be sent here.")
+
+
+class NamedFields(FormDataParser):
+    """A reader of forms in which each field has a name: that of a part without a name is empty.
+
+    Werkzeug names such a part None, which can be neither sorted nor written as JSON.
+    """
+
+    def parse(self, *args: Any, **kwargs: Any) -> tuple[IO[bytes], Any, Any]:
+        """Return what stays of the body, its fields, and its files."""
+        body, fields, files = super().parse(*args, **kwargs)
+        return body, self._name(fields), self._name(files)
+
+    def _name(self, parts: MultiDict[str, Any]) -> MultiDict[str, Any]:
+        return self.cls((name or "", value) for name, value in parts.items(multi=True))
+
+
+class RequestOfNamedFields(Request):
+    """A request whose form is read by NamedFields."""
+
+    form_data_parser_class = NamedFields
 
 
 def unpack_bodies(app: Flask, is_known: Callable[[], bool]) -> None:

@@ -74,6 +74,23 @@ def test_another_request_under_the_same_key_is_refused_and_changes_nothing(
     assert snapshot(client) == before
 
 
+@pytest.mark.parametrize("path", ["/api/send-push", "/api/devices/import", "/api/tokens"])
+@pytest.mark.parametrize("disposition", ["form-data", 'form-data; filename="a.csv"'])
+def test_a_part_of_a_form_without_a_name_is_refused_with_and_without_a_key(
+    client: FlaskClient, path: str, disposition: str
+) -> None:
+    part = f"--x\r\nContent-Disposition: {disposition}\r\n\r\n1\r\n"
+    named = '--x\r\nContent-Disposition: form-data; name="title"\r\n\r\nHi\r\n'
+    kind = "multipart/form-data; boundary=x"
+
+    for headers in ({}, KEY):
+        answer = client.post(
+            path, data=f"{part}{named}--x--\r\n", content_type=kind, headers=headers
+        )
+        assert 400 <= answer.status_code < 500, answer.text
+        assert answer.get_json()["detail"]
+
+
 def snapshot(client: FlaskClient) -> list[int]:
     lists = {
         "/api/automation/recipes": "data",
