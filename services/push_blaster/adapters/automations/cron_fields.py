@@ -52,7 +52,26 @@ def _find_ambiguity(expression: str) -> str | None:
 def _find_bad_second(fields: Sequence[str]) -> str | None:
     if not all(_SECOND.fullmatch(second) for second in fields[5:]):
         return f"its last field, the second, is {fields[5]!r} and not one number"
+    if fields[5:] and _fits_second_first(fields):
+        return (
+            "other systems write the second first and the weekday last, and would read it as the "
+            f"hour {fields[2]} on the weekday {fields[5]}; here it is the hour {fields[1]} on the "
+            f"day {fields[2]} of the month, at the second {fields[5]}. For the first, leave out "
+            f"the second: {' '.join(fields[1:])!r}. For the other, take a second from 8 to 59"
+        )
     return None
+
+
+def _fits_second_first(fields: Sequence[str]) -> bool:
+    """Return whether six fields also make a schedule if the second is their first one.
+
+    One number would be its second, and the third field its hours: whoever gives a day of the month
+    in this place can be understood in two ways. A push at every hour is nobody's intention.
+    """
+    second, *others = fields
+    if not _SECOND.fullmatch(second) or fields[2] in _ANY_DAY:
+        return False
+    return _find_error(" ".join([*others, second])) is None
 
 
 def _find_bad_day(fields: Sequence[str]) -> str | None:

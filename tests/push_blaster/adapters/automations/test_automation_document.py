@@ -221,6 +221,10 @@ def test_what_does_not_fit_is_named(path: list[Any], value: object, fault: str) 
         ("0 9 * * 1 0,30", "the second, is '0,30' and not one number"),
         ("0 9 * * 1 MON", "the second, is 'MON' and not one number"),
         ("0 9 * * 1 60", "is no cron expression"),
+        ("0 0 9 * * 1", "For the first, leave out the second: '0 9 * * 1'"),
+        ("0 */15 9-17 * * 5", "the hour 9-17 on the weekday 5"),
+        ("30 0 18 1 * 0", "here it is the hour 0 on the day 18 of the month, at the second 0"),
+        ("0 0 9 ? JAN 7", "other systems write the second first and the weekday last"),
         ("@reboot", "is no cron expression"),
     ],
 )
@@ -231,7 +235,8 @@ def test_a_custom_schedule_needs_an_expression_that_fires(expression: str, fault
 
 
 @pytest.mark.parametrize(
-    "expression", ["0 9 * * 1 0", "0 9 * * 1 07", "*/5 9-17 * * 1,2", "@daily"]
+    "expression",
+    ["0 9 * * 1 0", "0 9 * * 1 07", "0 0 9 * * 8", "0 9 31 * * 1", "*/5 9-17 * * 1,2", "@daily"],
 )
 def test_one_second_at_the_end_and_the_names_of_cron_are_taken(expression: str) -> None:
     assert complete_document(
