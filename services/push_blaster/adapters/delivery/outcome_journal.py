@@ -53,24 +53,39 @@ class PageJournal:
         """Take the data folder, the engine that attempts the page, and the page."""
         self._path = _folder(folder) / quote(engine_id or "engine", safe="") / _name(page)
         self._descriptor: int | None = None
+        self._unwritten = b""
 
     def append(self, entry: JournalEntry) -> None:
-        """Append what an answer proves; a full disk is reported in the log, and stops nothing."""
+        """Append what an answer proves; a full disk is reported in the log, and stops nothing.
+
+        What the disk has no room for, such as the second half of a line, is written by the next
+        call, before the new line.
+        """
         deliveries = [_write_delivery(d) for d in entry.deliveries if d.outcome in _PROVEN]
         deferrals = [_write_deferral(d) for d in entry.deferrals]
         if not deliveries and not deferrals:
             return
-        line = orjson.dumps([entry.at, deliveries, deferrals]) + b"\n"
+        self._unwritten += orjson.dumps([entry.at, deliveries, deferrals]) + b"\n"
+        self._write()
+
+    def _write(self) -> None:
+        """Write as much as the disk has room for; keep the rest."""
         try:
-            written = os.write(self._open(), line)
+            while self._unwritten:
+                written = os.write(self._open(), self._unwritten)
+                self._unwritten = self._unwritten[written:]
         except OSError as error:
-            log.warning("journal_not_written", reason=error.strerror, file=self._path.name)
-        else:
-            if written < len(line):
-                log.warning("journal_not_written", reason="the disk is full", file=self._path.name)
+            log.warning(
+                "journal_not_written",
+                reason=error.strerror,
+                file=self._path.name,
+                waiting_bytes=len(self._unwritten),
+            )
 
     def close(self, *, is_settled: bool) -> None:
         """End the attempt: outcomes that are in the ledger need no journal any more."""
+        if not is_settled:
+            self._write()
         if self._descriptor is None:
             return
         os.close(self._descriptor)
@@ -81,9 +96,18 @@ class PageJournal:
     def _open(self) -> int:
         if self._descriptor is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
             self._descriptor = os.open(self._path, flags, 0o600)
+            _cut_half_line(self._descriptor)
         return self._descriptor
+
+
+def _cut_half_line(descriptor: int) -> None:
+    """Remove what an earlier attempt could not write to its end; a new line would be lost in it."""
+    size = os.fstat(descriptor).st_size
+    whole = os.pread(descriptor, size, 0).rfind(b"\n") + 1 if size else 0
+    if whole < size:
+        os.ftruncate(descriptor, whole)
 
 
 def read_journals(folder: Path, page: LedgerPage) -> list[JournalEntry]:

@@ -1,5 +1,9 @@
 """The journal of outcomes: reading it back, and the effect of a cut or broken file."""
 
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -23,6 +27,7 @@ PAGE = LedgerPage("spring/offers@20261130T120000Z", 1, is_test=False, batch=3)
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 SENT = JournalEntry(NOW, (Delivery(ALICE, Outcome.SENT, provider_id="projects/x/1"),))
 FAILED = JournalEntry(NOW, (Delivery(BOB, Outcome.FAILED, reason="no „such“ thing"),))
+LARGE = JournalEntry(NOW, (Delivery(ALICE, Outcome.SENT, provider_id="x" * 4_000_000),))
 DEFERRED = JournalEntry(NOW, (), (Deferral(BOB, "503", 2, NOW),))
 
 
@@ -89,6 +94,62 @@ def test_a_line_that_a_kill_cut_off_costs_only_itself(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
     assert read_journals(tmp_path, PAGE) == [SENT]
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes: as on a full disk, a write ends there.
+
+    Units: larger than what else this process writes meanwhile.
+    """
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def _large_journal(folder: Path) -> tuple[PageJournal, int]:
+    """Return a journal that has the entry LARGE, and its size."""
+    journal = _journal(folder)
+    journal.append(LARGE)
+    return journal, _file(folder).stat().st_size
+
+
+@pytest.mark.parametrize("half", [0, 1, 40, 100])
+def test_half_a_line_is_finished_as_soon_as_there_is_room(tmp_path: Path, half: int) -> None:
+    journal, size = _large_journal(tmp_path)
+
+    with room_for(size + half):
+        journal.append(SENT)
+    journal.append(FAILED)
+
+    assert read_journals(tmp_path, PAGE) == [LARGE, SENT, FAILED]
+
+
+def test_what_waits_for_room_is_written_at_the_end_of_the_attempt(tmp_path: Path) -> None:
+    journal, size = _large_journal(tmp_path)
+
+    with room_for(size + 10):
+        journal.append(SENT)
+        journal.append(FAILED)
+    journal.close(is_settled=False)
+
+    assert read_journals(tmp_path, PAGE) == [LARGE, SENT, FAILED]
+
+
+def test_half_a_line_of_an_ended_attempt_spoils_no_line_of_the_next(tmp_path: Path) -> None:
+    first, size = _large_journal(tmp_path)
+    with room_for(size + 10):
+        first.append(DEFERRED)
+        first.close(is_settled=False)
+
+    _journal(tmp_path).append(FAILED)
+
+    assert read_journals(tmp_path, PAGE) == [LARGE, FAILED]
 
 
 @pytest.mark.parametrize(
