@@ -12,6 +12,7 @@ from push_blaster.adapters.automations.document_files import (
     BrokenDocumentError,
     DocumentExistsError,
     DocumentNotFoundError,
+    DocumentNotWrittenError,
     StaleVersionError,
 )
 from push_blaster.adapters.automations.template_files import SystemTemplateError
@@ -29,7 +30,7 @@ from push_blaster.use_cases.access.manage_tokens import (
     TokenNotFoundError,
 )
 from push_blaster.use_cases.audiences.try_script import CannotStopRunError, NoEngineError
-from push_blaster.use_cases.automations.control_automation import NothingToDoError
+from push_blaster.use_cases.automations.control_automation import NothingToDoError, NotPausedError
 from push_blaster.use_cases.automations.start_from_template import LinkNotAllowedError
 from push_blaster.use_cases.context import IdempotencyConflictError
 from push_blaster.use_cases.executions.approve_execution import CannotApproveError
@@ -67,6 +68,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     DatabaseAwayError: Problem(503, "Database away"),
     DocumentExistsError: Problem(409, "Exists already"),
     DocumentNotFoundError: Problem(404, "Not found"),
+    DocumentNotWrittenError: Problem(503, "Not written"),
     ExecutionNotFoundError: Problem(404, "No such execution"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
     LinkNotAllowedError: Problem(422, "Deep link not allowed"),
@@ -76,6 +78,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     NoEngineError: Problem(503, "No engine at work"),
     NotAuditedError: Problem(503, "Not audited"),
     NothingToDoError: Problem(409, "Nothing to do"),
+    NotPausedError: Problem(503, "Not paused"),
     PushHasBegunError: Problem(409, "Has begun"),
     ParametersError: Problem(422, "Parameters do not fit"),
     RunNotFoundError: Problem(404, "No such run"),

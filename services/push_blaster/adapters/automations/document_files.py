@@ -37,6 +37,10 @@ class BrokenDocumentError(Exception):
     """The file cannot be read as a document; it stays as it is until a person repairs it."""
 
 
+class DocumentNotWrittenError(Exception):
+    """The folder takes no file at present, for example because its disk is full."""
+
+
 class StaleVersionError(Exception):
     """The document has changed since the version that the change is based on."""
 
@@ -214,9 +218,15 @@ class DocumentFiles:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes from writing between our read and our write."""
-        with (self.folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        try:
+            with (self.folder / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise DocumentNotWrittenError(
+                f"The folder {self.folder.name}/ of PUSH_DATA_DIR cannot be written "
+                f"({error.strerror}). Make room on its disk, or make it writable for this service."
+            ) from error
 
     def _look(self) -> None:
         with self._watch.looking():

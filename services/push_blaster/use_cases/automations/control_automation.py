@@ -1,8 +1,8 @@
 """Control one automation or all: pause, resume, cancel pending executions, stop running ones."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from push_blaster.adapters.automations.automation_document import read_automatio
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.document_files import (
     DocumentNotFoundError,
+    DocumentNotWrittenError,
     StaleVersionError,
 )
 from push_blaster.adapters.executions.execution_table import select_running_ids
@@ -56,16 +57,38 @@ class NothingToDoError(Exception):
     """The action makes no sense in the automation's present state."""
 
 
+class NotPausedError(Exception):
+    """Every execution is stopped, but the automation could not be paused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Controlled:
     """The result of an action: the document, the cancelled and the stopped executions.
 
-    Shape: `stopped` has, for each execution, what it had sent.
+    Shape: `stopped` has, for each execution, what it had sent; `fault` says why an automation that
+    an emergency stop of everything pauses is not paused yet.
     """
 
     document: Mapping[str, Any]
     cancelled: tuple[str, ...] = ()
     stopped: Mapping[str, Funnel] = field(default_factory=dict)
+    fault: str | None = None
+
+    def describe(self) -> str:
+        """Return what was done, in sentences."""
+        sentences = [f"The automation is {self.document['status']}."]
+        if self.fault:
+            sentences = [f"Not paused yet: {self.fault} It starts nothing; engines try again."]
+        sentences += [f"Cancelled: {', '.join(self.cancelled)}."] if self.cancelled else []
+        return " ".join([*sentences, *describe_stops(self.stopped)])
+
+
+def describe_stops(stopped: Mapping[str, Funnel]) -> list[str]:
+    """Return what each stopped execution had sent, in a sentence each."""
+    return [
+        f"Stopped: {execution_id}, {sent.sent} sent, {sent.in_doubt} in doubt."
+        for execution_id, sent in stopped.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +132,25 @@ class Control:
         return Controlled(document, tuple(cancelled))
 
     def emergency_stop(self, automation_id: str, reason: str, now: datetime) -> Controlled:
-        """Stop every execution in any phase, and pause the automation."""
+        """Stop every execution in any phase, and pause the automation; NotPausedError."""
         is_scheduled = read_automation(self.files.load(automation_id)).is_scheduled
         # Pause first, so that the clock starts nothing new meanwhile; stop the executions even if
         # the file cannot be written.
+        fault = None
+        paused = Controlled({})
         try:
             changes = {"status": "paused"} if is_scheduled else {}
             paused = self._set_status(automation_id, changes, reason, now)
+        except DocumentNotWrittenError as error:
+            fault = error
         finally:
             stopped = stop_running(self.database, automation_id, reason, now)
+        if fault:
+            done = " ".join(describe_stops(stopped)) or "No execution of it ran."
+            raise NotPausedError(
+                f"{done} But the automation {automation_id!r} is not paused, and its next slot "
+                f"still runs. {fault} Then send the same request again."
+            ) from fault
         return replace(paused, stopped=stopped)
 
     def stop_everything(self, reason: str, now: datetime) -> list[Controlled]:
@@ -131,28 +164,33 @@ class Control:
         totals = drain(self.database, list(stopped), now)
         known = self.files.read_all()
         pool = ThreadPoolExecutor(1)
-        paused: list[str] = []
-        pausing = pool.submit(self.finish_emergency_stop, now, paused.append)
+        paused: dict[str, Exception | None] = {}
+        pausing = pool.submit(self.finish_emergency_stop, now, paused.__setitem__)
         pool.shutdown(wait=False)
-        with suppress(TimeoutError):
-            pausing.result(PAUSING_S)
+        wait([pausing], PAUSING_S)  # what fails is tried again by engines
+        faults = {id_: str(fault) for id_, fault in dict(paused).items() if fault}
         done = defaultdict[str, dict[str, Funnel]](dict)
         for execution_id, automation_id in stopped.items():
             done[automation_id][execution_id] = totals[execution_id]
         scheduled = [id_ for id_, stored in known.items() if stored.automation.is_scheduled]
         statuses = {id_: stored.automation.status for id_, stored in known.items()}
-        statuses |= dict.fromkeys(scheduled, "pausing") | dict.fromkeys(paused, "paused")
+        statuses |= dict.fromkeys(scheduled, "pausing")
+        statuses |= dict.fromkeys([id_ for id_ in dict(paused) if id_ not in faults], "paused")
         return [
-            Controlled({"id": id_, "status": statuses.get(id_, "lost")}, stopped=done.get(id_, {}))
+            Controlled(
+                {"id": id_, "status": statuses.get(id_, "lost")},
+                stopped=done.get(id_, {}),
+                fault=faults.get(id_),
+            )
             for id_ in dict.fromkeys([*done, *scheduled])
         ]
 
     def finish_emergency_stop(
-        self, now: datetime, note: Callable[[str], None] = lambda _: None
+        self, now: datetime, note: Callable[[str, Exception | None], None] = lambda *_: None
     ) -> None:
         """Stop and pause what an emergency stop has not yet; a process that died left it so.
 
-        Shape: `note` is told the id of each automation that is paused now.
+        Shape: `note` is told the id of each automation, and why it could not be paused.
         """
         with self.database.transaction() as connection:
             stop = select_unfinished(connection)
@@ -163,10 +201,8 @@ class Control:
         failures = []
         for automation_id in active:
             failure = self._try_to_pause(automation_id, stop.reason, now)
-            if failure:
-                failures.append(failure)
-            else:
-                note(automation_id)
+            note(automation_id, failure)
+            failures += [failure] if failure else []
         if failures:
             raise failures[0]
         with self.database.transaction() as connection:
@@ -203,6 +239,18 @@ class Control:
     ) -> Controlled:
         change = edit_automation(self.files, self.database, automation_id, changes, now, reason)
         return Controlled(change.document, change.cancelled)
+
+
+def describe_emergency_stop(done: Sequence[Controlled]) -> str:
+    """Return the answer to an emergency stop of everything, in sentences."""
+    text = f"{len(done)} automations stopped."
+    faults = [one.fault for one in done if one.fault]
+    if faults:
+        text += (
+            f" {len(faults)} of them are not paused yet: {faults[0]} They start nothing meanwhile, "
+            "and engines try again."
+        )
+    return text
 
 
 def find_actions(automation: Automation, running_phases: set[Phase]) -> list[Action]:

@@ -19,6 +19,7 @@ from push_blaster.use_cases.automations.control_automation import (
     Action,
     Control,
     Controlled,
+    describe_emergency_stop,
     find_actions,
 )
 from push_blaster.use_cases.context import WebContext
@@ -74,7 +75,7 @@ def control_routes(context: WebContext) -> Routes:
         done = control.stop_everything(reason, utc_now())
         return jsonify(
             success=True,
-            message=f"{len(done)} automations stopped.",
+            message=describe_emergency_stop(done),
             automations=[{"id": one.document["id"], **_show_controlled(one)} for one in done],
         )
 
@@ -115,15 +116,9 @@ def _show_controlled(done: Controlled) -> dict[str, object]:
         {"id": execution_id, "sent": totals.sent, "inDoubt": totals.in_doubt}
         for execution_id, totals in done.stopped.items()
     ]
-    status = done.document["status"]
-    sentences = [f"The automation is {status}."]
-    sentences += [f"Cancelled: {', '.join(done.cancelled)}."] if done.cancelled else []
-    sentences += [
-        f"Stopped: {s['id']}, {s['sent']} sent, {s['inDoubt']} in doubt." for s in stopped
-    ]
     return {
-        "status": status,
-        "message": " ".join(sentences),
+        "status": done.document["status"],
+        "message": done.describe(),
         "cancelledExecutions": done.cancelled,
         "stoppedExecutions": stopped,
     }

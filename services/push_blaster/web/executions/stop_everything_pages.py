@@ -11,7 +11,7 @@ from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_table import count_running
-from push_blaster.use_cases.automations.control_automation import Control
+from push_blaster.use_cases.automations.control_automation import Control, describe_emergency_stop
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.frame import page_routes
 
@@ -50,6 +50,8 @@ def stop_everything_pages(database: Database, files: AutomationFiles) -> Bluepri
         ended = sum(len(one.cancelled) + len(one.stopped) for one in done)
         paused = sum(one.document["status"] == "paused" for one in done)
         flash(f"Executions stopped: {ended}. Automations paused: {paused}.", "success")
+        if any(one.fault for one in done):
+            flash(describe_emergency_stop(done), "error")
         return redirect(url_for("pages_dashboard.show"), 303)
 
     return pages

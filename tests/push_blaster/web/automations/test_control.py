@@ -140,20 +140,63 @@ def test_everything_can_be_stopped_at_once_even_what_has_no_file(
     assert client.post("/api/automation/emergency-stop").get_json()["automations"] == []
 
 
-def test_everything_that_runs_ends_even_if_no_automation_can_be_paused(
-    client: FlaskClient, tmp_path: Path
-) -> None:
+@pytest.fixture
+def sealed(client: FlaskClient, tmp_path: Path) -> tuple[str, str]:
+    """Two running executions, and a folder of automations that takes no file at present."""
     for name in ("a", "b"):
         scheduled(client, name)
     running = started(client, "a"), started(client, "b")
     lock = tmp_path / "automations" / ".lock"
     lock.unlink()
     lock.mkdir()
+    return running
 
-    failed = client.post("/api/automation/emergency-stop")
 
-    assert failed.status_code == 500
-    assert [phase(client, one) for one in running] == ["cancelled"] * 2
+def test_everything_that_runs_ends_even_if_no_automation_can_be_paused(
+    client: FlaskClient, database: Database, tmp_path: Path, sealed: tuple[str, str]
+) -> None:
+    answer = client.post("/api/automation/emergency-stop", json={"reason": "A leak"})
+
+    told = answer.get_json()
+    assert answer.status_code == 200
+    assert "2 of them are not paused yet: The folder automations/" in told["message"]
+    assert "Is a directory" in told["message"]
+    assert [(one["id"], one["status"]) for one in told["automations"]] == [
+        ("a", "pausing"),
+        ("b", "pausing"),
+    ]
+    assert all("It starts nothing; engines try again." in o["message"] for o in told["automations"])
+    assert [phase(client, one) for one in sealed] == ["cancelled"] * 2
+
+    (tmp_path / "automations" / ".lock").rmdir()
+    Control(AutomationFiles(tmp_path / "automations"), database).finish_emergency_stop(utc_now())
+    assert client.get(f"{RECIPES}?status=active").get_json()["data"] == []
+
+
+def test_an_emergency_stop_of_one_says_that_it_could_not_pause_it(
+    client: FlaskClient, tmp_path: Path, sealed: tuple[str, str]
+) -> None:
+    refused = act(client, "emergency_stop", "a")
+
+    assert refused.status_code == 503
+    told = refused.get_json()["error"]
+    assert f"Stopped: {sealed[0]}, 0 sent, 0 in doubt." in told
+    assert "the automation 'a' is not paused, and its next slot still runs" in told
+    assert [phase(client, one) for one in sealed] == ["cancelled", "waiting"]
+
+    (tmp_path / "automations" / ".lock").rmdir()
+    assert act(client, "emergency_stop", "a").get_json()["status"] == "paused"
+
+
+def test_a_change_that_cannot_be_written_says_so(
+    client: FlaskClient, sealed: tuple[str, str]
+) -> None:
+    paused = act(client, "pause", "a")
+    edited = client.put(f"{RECIPES}/b", json={"description": "new"})
+
+    assert (paused.status_code, edited.status_code) == (503, 503)
+    assert "Make room on its disk" in paused.get_json()["error"]
+    assert [phase(client, one) for one in sealed] == ["waiting"] * 2
 
 
 def test_what_can_be_done_is_told(client: FlaskClient, database: Database) -> None:
