@@ -160,9 +160,12 @@ def report_within(
         append_log(connection, execution.id, "safeguards", text, now, level)
 
 
-def report_shortage(context: StepContext, execution: Execution, shortage: str) -> None:
+def report_shortage(
+    context: StepContext, execution: Execution, shortage: str, until: datetime | None = None
+) -> None:
     """Report once that the execution waits for something that its engine is short of."""
-    text = f"The execution waits: {shortage}"
+    limit = f" until {until:%Y-%m-%d %H:%M:%S} UTC at the latest" if until else ""
+    text = f"The execution waits{limit}: {shortage}"
     kind, severity = ViolationType.OUT_OF_RESOURCES, Severity.WARNING
     report(context, execution, Violation(kind, severity, text))
 

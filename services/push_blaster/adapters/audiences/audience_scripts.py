@@ -13,7 +13,11 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
-from push_blaster.adapters.audiences.script_files import ScriptOutputError, Workplace
+from push_blaster.adapters.audiences.script_files import (
+    ScriptOutputError,
+    Workplace,
+    find_full_disk,
+)
 from push_blaster.adapters.audiences.script_folder import Script
 from push_blaster.adapters.audiences.script_output import OnLine, OutputLines
 from push_blaster.domain.audiences.audience import AudienceFile, read_file_name
@@ -73,7 +77,8 @@ def run_script(
 
     Nothing that the script started is left running afterwards, and nothing else that it wrote.
     Returns the CSV files that cannot be used, with the reason.
-    Raises: ScriptFailedError, ScriptStoppedError.
+    Raises: ScriptFailedError, whose cause is ENOSPC if the disk was full when the script ended;
+    ScriptStoppedError.
     """
     run.output_folder.mkdir(mode=0o700, parents=True)
     workplace = Workplace.make(run.workplace, run.limits.user)
@@ -112,7 +117,7 @@ def _run(
             output.close()
     if code:
         said = f"The script {script.id!r} {_describe(code)}. {_last_words(err, out)}"
-        raise ScriptFailedError(said, code)
+        raise ScriptFailedError(said, code) from find_full_disk(run.workplace)
 
 
 def list_output(folder: Path) -> dict[str, AudienceFile]:

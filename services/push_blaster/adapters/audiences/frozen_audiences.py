@@ -3,6 +3,7 @@
 A line is `{"userId": …, "variables": {…}}`; a batch is a run of lines from a byte offset on.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ PIECE: Final = 4 * 1024 * 1024
 BAD_ROWS_SHOWN: Final = 20
 #: Audiences up to this size are compared completely, larger ones by a sample.
 OVERLAP_BYTES: Final = 20_000_000
+#: Errors of an engine that is short of something; they say nothing about a file.
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class AudienceTooLargeError(Exception):
@@ -158,10 +161,12 @@ def _hash(path: Path) -> str:
 
 
 def verify(path: Path, sha256: str) -> bool:
-    """Return whether the frozen audience exists and is unchanged."""
+    """Return whether the frozen audience exists and is unchanged; OSError in a shortage."""
     try:
         return _hash(path) == sha256
-    except OSError:
+    except OSError as error:
+        if error.errno in _PASSING:  # the file may be whole
+            raise
         return False
 
 

@@ -5,6 +5,7 @@ open folder, and judged by its descriptor. Readers get a copy that belongs to us
 """
 
 import ctypes
+import errno
 import os
 import pwd
 import re
@@ -22,6 +23,8 @@ RUNNING: Final = "running"
 #: How deep a script may nest folders.
 MAX_DEPTH: Final = 16
 _PIECE: Final = 1024 * 1024
+#: A disk with less room is full: a write failed that was larger.
+FULL_BYTES: Final = 1024 * 1024
 #: The number of names of a folder that are in memory at once, and the largest number of rounds.
 _NAMES: Final = 1_000
 _ROUNDS: Final = 10_000
@@ -142,6 +145,18 @@ class Workplace:
                 yield folder
             finally:
                 os.close(folder)
+
+
+def find_full_disk(folder: Path) -> OSError | None:
+    """Return ENOSPC if the disk of `folder` has no room, or no place for another file.
+
+    The system says so, not the words of a script, which may speak of another disk.
+    """
+    found = os.statvfs(folder)
+    has_places = found.f_favail > 0 or not found.f_files  # some file systems count none
+    if has_places and found.f_bavail * found.f_frsize >= FULL_BYTES:
+        return None
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def find_workplaces(data_folder: Path) -> dict[UUID, Workplace]:

@@ -13,8 +13,6 @@ from typing import Final
 
 #: How many file descriptors must be free before a script is started.
 SPARE_DESCRIPTORS: Final = 24
-#: How many file descriptors a process usually may have at least.
-USUAL_DESCRIPTORS: Final = 1_024
 MB: Final = 1024 * 1024
 
 _FEW_DESCRIPTORS: Final = (
@@ -43,18 +41,6 @@ def find_shortage(error: BaseException) -> str | None:
         if isinstance(cause, OSError) and cause.errno and cause.errno in _SHORT_OF:
             return _SHORT_OF[cause.errno]
     return None
-
-
-def find_shortage_in(said: str) -> str | None:
-    """Return what the engine is short of, if the last words of a script say so.
-
-    A script that opens too many files has itself to blame, unless few are allowed.
-    """
-    if os.strerror(errno.ENOSPC) in said:
-        return _FULL_DISK
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    is_tight = soft != resource.RLIM_INFINITY and soft < USUAL_DESCRIPTORS
-    return _FEW_DESCRIPTORS if is_tight and os.strerror(errno.EMFILE) in said else None
 
 
 def check_supplies(folder: Path, min_free_mb: int) -> None:

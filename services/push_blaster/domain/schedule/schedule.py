@@ -10,14 +10,19 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import count as count_from
 from itertools import islice
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
 
-from push_blaster.domain.automations.automation import Frequency, Schedule
+from push_blaster.domain.automations.automation import Frequency, MissedRunPolicy, Schedule
 from push_blaster.domain.zones import Slot, place_in_zone
 
 _DAY = timedelta(days=1)
+
+
+#: A slot found at most this long after its send time is on time, not missed.
+ON_TIME: Final = timedelta(seconds=30)
 
 
 def next_slots(schedule: Schedule, after: datetime, count: int) -> list[Slot]:
@@ -38,6 +43,12 @@ def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[
 def has_slot(schedule: Schedule, slot: datetime) -> bool:
     """Return whether `slot` is one of the schedule's."""
     return bool(slots_between(schedule, slot - timedelta(microseconds=1), slot))
+
+
+def latest_start(schedule: Schedule, slot: datetime) -> datetime:
+    """Return how late the slot may still run."""
+    may_run_late = schedule.missed_run_policy is MissedRunPolicy.RUN_LATE
+    return slot + (max(ON_TIME, schedule.grace) if may_run_late else ON_TIME)
 
 
 def _slots(schedule: Schedule, after: datetime) -> Iterator[Slot]:

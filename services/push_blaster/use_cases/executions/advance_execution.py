@@ -8,7 +8,6 @@ from typing import Final
 import structlog
 
 from chassis.postgres import Connection, DatabaseAwayError
-from push_blaster.adapters.audiences.audience_scripts import ScriptFailedError
 from push_blaster.adapters.delivery.batch_table import select_rest
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import (
@@ -19,11 +18,8 @@ from push_blaster.adapters.executions.execution_table import (
 )
 from push_blaster.adapters.executions.execution_view import NewerExecutionError
 from push_blaster.adapters.operations.engine_table import BEATS_WITHIN, select_life_signs
-from push_blaster.adapters.operations.shortages import (
-    check_supplies,
-    find_shortage,
-    find_shortage_in,
-)
+from push_blaster.adapters.operations.shortages import check_supplies, find_shortage
+from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushStatus
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import PREPARING, Phase
@@ -31,8 +27,10 @@ from push_blaster.domain.executions.timeline import (
     REST_INTERVAL,
     WATCH_INTERVAL,
     Step,
+    find_current_push,
     find_due_step,
 )
+from push_blaster.domain.schedule.schedule import latest_start
 from push_blaster.use_cases.context import (
     SendContext,
     StepContext,
@@ -179,8 +177,6 @@ def _try_again(
 def _end_or_wait(context: StepContext, execution: Execution, failure: StepFailedError) -> Execution:
     """Return the execution as failed; or as waiting, if its engine let the script down."""
     shortage = find_shortage(failure)
-    if isinstance(failure.__cause__, ScriptFailedError):
-        shortage = shortage or find_shortage_in(str(failure))
     if shortage:
         return _wait_for(context, execution, shortage)
     if failure.violation:
@@ -189,9 +185,30 @@ def _end_or_wait(context: StepContext, execution: Execution, failure: StepFailed
 
 
 def _wait_for(context: StepContext, execution: Execution, shortage: str) -> Execution:
-    """Return the execution as it waits until its engine is no longer short of something."""
-    report_shortage(context, execution, shortage)
-    return replace(execution, waits_for=shortage)
+    """Return the execution as it waits for what its engine is short of; or failed, if too late."""
+    (until, settings), now = _find_wait_limit(context, execution), context.clock()
+    if now <= until:
+        report_shortage(context, execution, shortage, until)
+        return replace(execution, waits_for=shortage)
+    reason = (
+        f"The execution waited until {until:%Y-%m-%d %H:%M:%S} UTC, and may not send later "
+        f"({settings}). {shortage} To send it all the same, start the automation by hand."
+    )
+    return replace(_failed(execution, reason, now), waits_for=None)
+
+
+def _find_wait_limit(context: StepContext, execution: Execution) -> tuple[datetime, str]:
+    """Return how late the next messages may go out, and the settings that say so.
+
+    A push that begins late may begin as late as a slot that no engine opened in time.
+    """
+    push = find_current_push(execution.pushes)
+    if push and push.started_at:
+        limit = stop_limit(execution.automation.settings, context.limits.push_time_limit)
+        return push.started_at + limit, "PUSH_TIME_LIMIT_SECONDS"
+    planned = (push and push.due_at) or execution.live_at or execution.slot
+    until = latest_start(execution.automation.schedule, planned)
+    return until, "schedule.missedRunPolicy, schedule.graceMinutes"
 
 
 def _save(context: StepContext, before: Execution, after: Execution) -> None:

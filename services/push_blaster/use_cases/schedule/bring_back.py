@@ -22,9 +22,8 @@ from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import RUNNING, Phase
-from push_blaster.domain.schedule.schedule import has_slot
+from push_blaster.domain.schedule.schedule import has_slot, latest_start
 from push_blaster.use_cases.executions.stop_execution import suspend_execution
-from push_blaster.use_cases.schedule.open_executions import ON_TIME, may_run_late
 
 BACK: Final = "The automation is on again before the send time: the execution begins again."
 OFF_AGAIN: Final = "The automation was switched off again."
@@ -85,5 +84,4 @@ def _is_wanted(automation: Automation, slot: datetime, now: datetime) -> bool:
     if not automation.is_scheduled or not has_slot(automation.schedule, slot):
         return False
     is_lost = automation.activated_at is not None and automation.activated_at >= slot
-    is_in_time = slot >= now - ON_TIME or may_run_late(automation.schedule, slot, now)
-    return is_in_time and not is_lost
+    return now <= latest_start(automation.schedule, slot) and not is_lost

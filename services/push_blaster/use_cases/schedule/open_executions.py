@@ -20,17 +20,19 @@ from push_blaster.adapters.executions.execution_table import (
 )
 from push_blaster.adapters.operations.emergency_stops import select_unfinished
 from push_blaster.adapters.schedule.schedule_marks import ScheduleMark, save_mark, select_marks
-from push_blaster.domain.automations.automation import Automation, MissedRunPolicy, Schedule
+from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import LogLevel, Trigger, execution_id
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import RUNNING, Phase
-from push_blaster.domain.schedule.schedule import next_slots, slots_between
+from push_blaster.domain.schedule.schedule import (
+    ON_TIME,
+    latest_start,
+    next_slots,
+    slots_between,
+)
 from push_blaster.use_cases.executions.stop_execution import cancel_off_schedule
 
 log = structlog.get_logger()
-
-#: A slot found at most this long after its send time is on time, not missed.
-ON_TIME: Final = timedelta(seconds=30)
 
 #: After this time every engine has read a file that was written anew under an id.
 NEWS: Final = timedelta(seconds=1)
@@ -192,7 +194,7 @@ def _decide(
     automation = watched.stored.automation
     late = [slot for slot in slots if slot < now - ON_TIME]
     runnable = [slot for slot in slots if slot >= now - ON_TIME]
-    if late and not runnable and may_run_late(automation.schedule, late[-1], now):
+    if late and not runnable and now <= latest_start(automation.schedule, late[-1]):
         runnable = [late.pop()]
     missed = [
         _ended(watched, slot, Phase.MISSED, _missed_reason(slot, now))
@@ -202,12 +204,6 @@ def _decide(
         log.warning("missed_slots_unrecorded", automation=automation.id, n=len(late))
     running = select_running_ids(connection, automation.id, RUNNING, Mode.LIVE)
     return missed + _queue(watched, runnable, running)
-
-
-def may_run_late(schedule: Schedule, slot: datetime, now: datetime) -> bool:
-    """Return whether a slot that was missed may still run."""
-    is_allowed = schedule.missed_run_policy is MissedRunPolicy.RUN_LATE
-    return is_allowed and now - slot <= schedule.grace
 
 
 def _queue(watched: _Watched, slots: Sequence[datetime], running: list[str]) -> list[NewExecution]:
