@@ -11,11 +11,12 @@ from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
-from push_blaster.adapters.delivery.delivery_report import select_deliveries, select_ledger_counts
+from push_blaster.adapters.delivery.delivery_report import select_deliveries
 from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_table import dispatch_executions
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
@@ -120,10 +121,9 @@ class Bench:
             return sorted(select_executions(connection, limit=200), key=lambda e: e.slot)
 
     def funnel(self, execution_id: str, position: int = 1) -> Mapping[str, Any]:
-        push = self.execution(execution_id).pushes[position - 1]
         with self.database.transaction() as connection:
-            counted = select_ledger_counts(connection, execution_id).get(position)
-        return dict(push.count_funnel(counted).to_document())
+            funnel = select_funnels(connection, [execution_id])[execution_id][position]
+        return dict(funnel.to_document())
 
     def deliveries(self, execution_id: str) -> list[dict[str, Any]]:
         with self.database.transaction() as connection:

@@ -111,7 +111,7 @@ def take_batch(connection: Connection, key: BatchKey, taken_by: str) -> TakenBat
     """
     sql = f"""
         UPDATE send_batches b
-           SET fence = b.fence + 1, taken_by = %(taken_by)s
+           SET fence = b.fence + 1, taken_by = %(taken_by)s, counts = NULL
           FROM executions
          WHERE b.execution_id = %(execution_id)s AND b.position = %(position)s
            AND b.batch = %(number)s AND b.done_at IS NULL

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from chassis.postgres import Connection
 from chassis.rows import fetch_all
+from push_blaster.adapters.funnels import SENT
 from push_blaster.domain.executions.phase import Phase
 
 
@@ -106,10 +107,10 @@ def select_history(connection: Connection, query: HistoryQuery) -> HistoryPage:
           FROM executions e
           CROSS JOIN LATERAL (
                SELECT sum(distinct_users)::int AS audience,
-                      sum((funnel ->> 'sent')::int)::int AS sent,
+                      sum({SENT})::int AS sent,
                       count(*) FILTER (WHERE status = 'sent')::int AS pushes_sent,
                       count(*) FILTER (WHERE status = 'failed')::int AS pushes_failed
-                 FROM execution_pushes WHERE execution_id = e.id) p
+                 FROM execution_pushes p WHERE p.execution_id = e.id) p
          WHERE (%(automation_id)s::text IS NULL OR e.automation_id = %(automation_id)s)
            AND (%(status)s::text IS NULL OR e.phase = %(status)s
                 OR (%(status)s = 'running' AND e.ended_at IS NULL))

@@ -310,8 +310,7 @@ def keep_dispatched(connection: Connection, execution_ids: Sequence[str], now: d
 _UPDATE_PUSH: Final = """
     UPDATE execution_pushes
        SET status = %(status)s, due_at = %(due_at)s, started_at = %(started_at)s,
-           ended_at = %(ended_at)s, funnel = %(funnel)s,
-           audience_file = %(file)s, audience_hash = %(sha256)s,
+           ended_at = %(ended_at)s, audience_file = %(file)s, audience_hash = %(sha256)s,
            audience_columns = %(columns)s, source_file = %(source_file)s,
            generated = %(generated)s, valid = %(valid)s, distinct_users = %(distinct)s,
            bad_rows = %(bad_rows)s, forecast = %(forecast)s,
@@ -330,7 +329,6 @@ def _update_push(connection: Connection, execution_id: str, push: PushProgress) 
         "due_at": push.due_at,
         "started_at": push.started_at,
         "ended_at": push.ended_at,
-        "funnel": Json(push.funnel.to_document()) if push.funnel else None,
         "columns": list(audience.columns) if audience else None,
         "bad_rows": Json(list(audience.bad_rows)) if audience else None,
         "forecast": Json(push.forecast) if push.forecast is not None else None,

@@ -18,7 +18,6 @@ from push_blaster.domain.executions.execution import (
     PushStatus,
     Trigger,
 )
-from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 
@@ -320,8 +319,7 @@ _AUDIENCE: Final = {
 _PUSH_COLUMNS: Final = ", ".join(
     [
         *("execution_id", "position", "status", "due_at", "started_at", "first_message_at"),
-        *("ended_at", "funnel"),
-        *("forecast", "audience_check", *_AUDIENCE.values()),
+        *("ended_at", "forecast", "audience_check", *_AUDIENCE.values()),
     ]
 )
 
@@ -340,11 +338,10 @@ def _select_pushes(connection: Connection, execution_ids: Sequence[str]) -> dict
     return pushes
 
 
-def _read_push(*, status: str, funnel: _Row | None, **columns: Any) -> PushProgress:
+def _read_push(*, status: str, **columns: Any) -> PushProgress:
     audience = {name: columns.pop(column) for name, column in _AUDIENCE.items()}
     return PushProgress(
         status=PushStatus(status),
-        funnel=Funnel.from_document(funnel) if funnel else None,
         audience=_read_audience(**audience) if audience["file"] else None,
         **columns,
     )

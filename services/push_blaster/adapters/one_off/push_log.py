@@ -7,10 +7,10 @@ from typing import Any, Final
 from chassis.postgres import Connection
 from chassis.rows import fetch_all
 from push_blaster.adapters.automations.automation_document import pick_push
-from push_blaster.domain.delivery.ledger import LedgerCounts
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.execution import PushStatus
-from push_blaster.domain.executions.funnel import Funnel, count_funnel
-from push_blaster.domain.executions.modes import Mode, delivers, is_test_only
+from push_blaster.domain.executions.funnel import Funnel
+from push_blaster.domain.executions.modes import Mode, delivers
 from push_blaster.domain.executions.phase import ENDED, Phase
 
 
@@ -56,38 +56,29 @@ class PushLogEntry:
 def select_push_log(
     connection: Connection, before: tuple[datetime, tuple[str, int]] | None, limit: int
 ) -> list[PushLogEntry]:
-    """Return sends, newest first; the page after the send `before`.
-
-    A push that has no funnel yet, or was stopped, is counted in the ledger.
-    """
+    """Return sends, newest first; the page after the send `before`."""
     created_at, (execution_id, position) = before or (None, (None, None))
     values = {
-        "test_only": [mode.value for mode in Mode if is_test_only(mode)],
         "created_at": created_at,
         "id": execution_id,
         "position": position,
         "limit": limit,
     }
-    return fetch_all(connection, _SELECT, values, make=_make_entry, by_name=True)
+    rows: list[dict[str, Any]] = fetch_all(connection, _SELECT, values, make=dict, by_name=True)
+    funnels = select_funnels(connection, list({row["id"] for row in rows}))
+    return [_make_entry(funnels[row["id"]][row["position"]], **row) for row in rows]
 
 
 _SELECT: Final = """
     SELECT e.id, e.automation_id, e.trigger, e.mode, e.phase, e.reason, e.created_at,
            e.snapshot -> 'pushSequence' AS pushes, p.position, p.status, p.started_at,
-           p.ended_at, p.distinct_users, p.funnel, c.counted,
+           p.ended_at, p.distinct_users,
            coalesce(nullif(e.snapshot #>> '{adHocPush,audienceDescription}', ''),
                     nullif(e.snapshot #>> '{scheduledPush,audienceDescription}', ''),
                     nullif(e.snapshot ->> 'description', ''),
                     e.automation_name) AS audience_description
       FROM executions e
       JOIN execution_pushes p ON p.execution_id = e.id
-      LEFT JOIN LATERAL (
-           SELECT jsonb_object_agg(state, users) AS counted
-             FROM (SELECT state, count(*) AS users
-                     FROM deliveries d
-                    WHERE d.execution_id = e.id AND d.position = p.position
-                      AND d.is_test = (e.mode = ANY(%(test_only)s))
-                    GROUP BY state) s) c ON p.funnel IS NULL
      WHERE %(created_at)s::timestamptz IS NULL
         OR (e.created_at, e.id, p.position)
            < (%(created_at)s::timestamptz, %(id)s, %(position)s)
@@ -96,14 +87,9 @@ _SELECT: Final = """
 """
 
 
-def _make_entry(**row: Any) -> PushLogEntry:
+def _make_entry(funnel: Funnel, **row: Any) -> PushLogEntry:
     push = pick_push(row["pushes"], row["position"])
     status = _judge(PushStatus(row["status"]), Phase(row["phase"]))
-    funnel = (
-        Funnel.from_document(row["funnel"])
-        if row["funnel"]
-        else count_funnel(LedgerCounts(states=row["counted"] or {}))
-    )
     return PushLogEntry(
         execution_id=row["id"],
         automation_id=row["automation_id"],

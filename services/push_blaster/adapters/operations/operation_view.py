@@ -60,23 +60,6 @@ def count_ended_phases(connection: Connection, since: datetime) -> dict[str, int
     )
 
 
-def sum_funnels(connection: Connection, since: datetime) -> dict[str, int]:
-    """Return the sum of the funnels of all live pushes that have ended since then."""
-    return _count(
-        connection,
-        """
-        SELECT stage.key, sum(stage.value::numeric)::bigint
-          FROM executions e
-          JOIN execution_pushes p ON p.execution_id = e.id
-          CROSS JOIN jsonb_each_text(p.funnel) stage
-         WHERE e.mode = 'live' AND p.ended_at >= %(since)s
-           AND jsonb_typeof(p.funnel -> stage.key) = 'number'
-         GROUP BY stage.key
-        """,
-        since=since,
-    )
-
-
 def select_troubled(
     connection: Connection, since: datetime, limit: int
 ) -> list[TroubledAutomation]:
@@ -158,17 +141,6 @@ def select_lateness(connection: Connection, now: datetime, since: datetime) -> f
     """
     late: float = fetch_value(connection, sql, {"now": now, "since": since})
     return late
-
-
-def sum_uncapped(connection: Connection, since: datetime) -> int:
-    """Return how many messages unchecked executions have sent since then."""
-    sql = """
-        SELECT coalesce(sum((p.funnel ->> 'sent')::bigint), 0)
-          FROM executions e
-          JOIN execution_pushes p ON p.execution_id = e.id
-         WHERE e.mode = 'live' AND e.uncapped_reason IS NOT NULL AND p.ended_at >= %(since)s
-    """
-    return int(fetch_value(connection, sql, {"since": since}))
 
 
 def _count(connection: Connection, sql: str, **values: object) -> dict[str, int]:

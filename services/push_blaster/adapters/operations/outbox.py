@@ -1,11 +1,13 @@
 """The outbox: alerts and violations (tables of these names), until a webhook has taken them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.alert import AlertEvent, Notice, NoticeTable
@@ -54,9 +56,8 @@ _TAKE: Final = """
          RETURNING 'violations', id::text, execution_id, type, severity, message, at, tries)
     SELECT t.*, e.automation_id, e.automation_name, e.mode, e.slot, e.reason, e.uncapped_reason,
            e.snapshot #> '{settings,safeguards,emergencyContacts}' AS contacts,
-           (SELECT coalesce(jsonb_agg(p.funnel ORDER BY p.position), '[]')
-              FROM execution_pushes p
-             WHERE p.execution_id = e.id AND p.funnel IS NOT NULL) AS funnels
+           (SELECT count(*) FROM execution_pushes p
+             WHERE p.execution_id = e.id AND p.started_at IS NOT NULL) AS begun
       FROM (SELECT * FROM alert UNION ALL SELECT * FROM violation) t
       JOIN executions e ON e.id = t.execution_id
      ORDER BY t."table" DESC, t.at
@@ -83,7 +84,9 @@ def take_notices(
         "again": AGAIN,
         "news": NEWS,
     }
-    return fetch_all(connection, _TAKE, values, make=_make_notice, by_name=True)
+    found: list[dict[str, Any]] = fetch_all(connection, _TAKE, values, make=dict, by_name=True)
+    funnels = select_funnels(connection, list({row["execution_id"] for row in found}))
+    return [_make_notice(funnels[row["execution_id"]].values(), **row) for row in found]
 
 
 def mark_notified(connection: Connection, notice: Notice, now: datetime) -> None:
@@ -100,17 +103,18 @@ _MARK: Final[Mapping[NoticeTable, str]] = {
 
 
 def _make_notice(
+    funnels: Iterable[Funnel],
     *,
     table: str,
     mode: str,
     contacts: Sequence[str] | None,
-    funnels: Sequence[Mapping[str, Any]],
+    begun: int,
     **columns: Any,
 ) -> Notice:
     return Notice(
         table=NoticeTable(table),
         mode=Mode(mode),
         contacts=tuple(contacts or ()),
-        funnels=tuple(map(Funnel.from_document, funnels)),
+        funnels=tuple(islice(funnels, begun)),
         **columns,
     )

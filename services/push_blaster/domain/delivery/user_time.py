@@ -15,7 +15,7 @@ Both are promises about wall clocks, placed in the user's zone as slots are. Wit
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -71,6 +71,23 @@ def find_end_of_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> dateti
     while ends_at:
         at, ends_at = ends_at, _end_of_night(quiet, zone, ends_at)
     return at
+
+
+def find_awaited_time(settings: AutomationSettings, wall_time: time) -> time | None:
+    """Return the time of day for which deferred users of a push wait, each in the user's zone.
+
+    Shape: `wall_time` is that of the push; None if nobody waits.
+    """
+    quiet = settings.quiet_hours
+    if settings.local_time and not (quiet and _is_quiet(quiet, wall_time)):
+        return wall_time
+    return quiet.end if quiet else None
+
+
+def _is_quiet(quiet: QuietHours, at: time) -> bool:
+    if quiet.start < quiet.end:
+        return quiet.start <= at < quiet.end
+    return at >= quiet.start or at < quiet.end
 
 
 def window_limit(settings: AutomationSettings, push_time_limit: timedelta) -> timedelta:

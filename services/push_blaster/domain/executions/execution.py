@@ -7,8 +7,6 @@ from enum import StrEnum
 
 from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.delivery.ledger import LedgerCounts
-from push_blaster.domain.executions.funnel import Funnel, count_funnel
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED, Phase
 
@@ -70,7 +68,6 @@ class PushProgress:
     first_message_at: datetime | None = None
     ended_at: datetime | None = None
     audience: PushAudience | None = None
-    funnel: Funnel | None = None
     forecast: Mapping[str, object] | None = None
     audience_check: Mapping[str, object] | None = None
 
@@ -80,22 +77,6 @@ class PushProgress:
         if self.first_message_at is None or self.due_at is None:
             return None
         return self.first_message_at - self.due_at
-
-    def read_funnel(self, counts: LedgerCounts | None) -> Funnel:
-        """Return the funnel that was kept when the push ended, else the present one."""
-        return self.funnel or self.count_funnel(counts)
-
-    def count_funnel(self, counts: LedgerCounts | None) -> Funnel:
-        """Return the present funnel by the counts of the ledger; None means that it has none."""
-        if self.audience is None:
-            return count_funnel(counts or LedgerCounts())
-        sizes = self.audience
-        return count_funnel(
-            counts or LedgerCounts(),
-            generated=sizes.generated,
-            valid=sizes.valid,
-            distinct=sizes.distinct,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

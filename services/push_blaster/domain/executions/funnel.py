@@ -122,8 +122,11 @@ class Funnel:
         return {**document, "variants": variants}
 
     def describe(self) -> str:
-        """Return the most important counts in one line."""
-        return ", ".join(f"{getattr(self, name)} {COUNTS[name].label}" for name in _HEADLINE)
+        """Return the most important counts in one line; `sent` of a dry run is what would be."""
+        delivered = "would_send" if self.would_send else "sent"
+        open_now = ("in_flight",) if self.in_flight else ()
+        names = (*_STAGES, delivered, "failed", "in_doubt", *open_now)
+        return ", ".join(f"{getattr(self, name)} {COUNTS[name].label}" for name in names)
 
     def list_counts(self, *groups: Group) -> list[LabelledCount]:
         """Return the counts of `groups` that are not 0, in the order of the funnel."""
@@ -132,6 +135,11 @@ class Funnel:
             for name, count in COUNTS.items()
             if count.group in groups and (users := getattr(self, name))
         ]
+
+    @property
+    def reaches_nobody(self) -> bool:
+        """Whether nobody was, or may have been, sent to, and nobody would be."""
+        return not (self.list_counts(Group.REACHED) or self.in_doubt)
 
     @property
     def unsettled(self) -> int:
@@ -146,9 +154,9 @@ COUNTS: Final[Mapping[str, _Count]] = {
 JSON_NAMES: Final[Mapping[str, str]] = {
     one.name: one.name[0] + one.name.title().replace("_", "")[1:] for one in fields(Funnel)
 }
-_HEADLINE: Final = (
-    *("generated", "valid", "distinct", "eligible", "with_token", "sent", "failed", "in_doubt"),
-)
+#: The stages in the line that describes a funnel.
+_STAGES: Final = ("generated", "valid", "distinct", "eligible", "with_token")
+_DEFERRED: Final = (LedgerState.AWAITS_WINDOW, LedgerState.DEFERRED)
 #: The states of users for which cadence was not asked, or not yet.
 _NEVER_ASKED: Final = (
     *(s for count in COUNTS.values() if count.group is Group.LEFT_OUT for s in count.states),
@@ -163,10 +171,19 @@ def add_funnels(funnels: Iterable[Funnel]) -> Funnel:
 
 
 def count_funnel(
-    counts: LedgerCounts, *, generated: int = 0, valid: int = 0, distinct: int = 0
+    counts: LedgerCounts,
+    *,
+    generated: int = 0,
+    valid: int = 0,
+    distinct: int = 0,
+    has_ended: bool = False,
 ) -> Funnel:
-    """Return the funnel of a push, by the sizes of its audience and the counts of its ledger."""
-    states = counts.states
+    """Return the funnel of a push, by the sizes of its audience and the counts of its ledger.
+
+    Nobody waits for an execution that `has_ended`: who is deferred counts as not sent.
+    """
+    given_up = _DEFERRED if has_ended else ()
+    states = {state: users for state, users in counts.states.items() if state not in given_up}
     decided = sum(states.values())
     eligible = decided - _sum(states, (LedgerState.CAPPED, *_NEVER_ASKED))
     by_state = {name: _sum(states, count.states) for name, count in COUNTS.items() if count.states}

@@ -92,6 +92,13 @@ def plan_pushes(pushes: Sequence[Push], live_at: datetime, zone: str) -> list[da
     return planned
 
 
+def find_wall_time(execution: Execution, position: int) -> datetime:
+    """Return the planned time of a push on the clocks of the automation's zone, without a zone."""
+    zone = execution.automation.schedule.timezone
+    planned = plan_pushes(execution.automation.pushes, execution.slot, zone)[position - 1]
+    return planned.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+
+
 def _find_live_step(execution: Execution, now: datetime) -> DueStep:
     push = find_current_push(execution.pushes)
     if push is None:

@@ -13,8 +13,8 @@ from push_blaster.adapters.delivery.delivery_ledger import (
     select_open_tests,
     select_states,
 )
-from push_blaster.adapters.delivery.delivery_report import keep_counts
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.adapters.funnels import keep_counts, keep_funnels
 from push_blaster.domain.delivery.ledger import BatchKey, LedgerPage, LedgerState
 from push_blaster.domain.executions.modes import delivers
 from push_blaster.use_cases.cadence.track_sends import track_page
@@ -44,10 +44,10 @@ def close_batches(context: SendContext) -> int:
         unfinished = select_unfinished(connection, ended_before, AT_ONCE)
         pages = [key.page for key in unfinished]
         pages += select_open_tests(connection, ended_before, AT_ONCE)
-    for page in pages:
-        if not _close(context, page):
-            return 0
-    return len(pages)
+    is_closed = all(_close(context, page) for page in pages)
+    with context.database.transaction() as connection:
+        keep_funnels(connection)
+    return len(pages) if is_closed else 0
 
 
 def _close(context: SendContext, page: LedgerPage) -> bool:

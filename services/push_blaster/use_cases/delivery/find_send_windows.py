@@ -19,7 +19,7 @@ from push_blaster.domain.delivery.user_time import (
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.executions.timeline import plan_pushes
+from push_blaster.domain.executions.timeline import find_wall_time
 from push_blaster.domain.zones import find_zone
 from push_blaster.use_cases.context import StepContext
 
@@ -72,17 +72,14 @@ def _find_preferences(
     limits: Limits, execution: Execution, position: int
 ) -> DeliveryPreferences | None:
     """Return the preferences of the automation; None without any, or if this is not a live send."""
-    automation, settings = execution.automation, execution.automation.settings
+    settings = execution.automation.settings
     started_at = execution.pushes[position - 1].started_at
     is_asked_for = settings.quiet_hours or settings.local_time
     if execution.mode is not Mode.LIVE or started_at is None or not is_asked_for:
         return None
-    zone = automation.schedule.timezone
-    planned = plan_pushes(automation.pushes, execution.slot, zone)[position - 1]
-    wall_time = planned.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
     return DeliveryPreferences(
         quiet_hours=settings.quiet_hours,
-        wall_time=wall_time if settings.local_time else None,
+        wall_time=find_wall_time(execution, position) if settings.local_time else None,
         closes_at=started_at + window_limit(settings, limits.push_time_limit),
     )
 

@@ -29,9 +29,9 @@ from push_blaster.adapters.delivery.delivery_ledger import (
     select_states,
     select_windows,
 )
-from push_blaster.adapters.delivery.delivery_report import keep_counts
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_view import NewerExecutionError, select_execution
+from push_blaster.adapters.funnels import keep_counts
 from push_blaster.adapters.operations.execution_stops import end_execution
 from push_blaster.adapters.operations.shortages import find_shortage
 from push_blaster.domain.automations.automation import InDoubtPolicy
@@ -151,7 +151,7 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         track_so_far(context, execution, page)
         raise
     if rests_until:
-        _rest(context.database, batch, rests_until)
+        _put_off(context.database, batch, rests_until, rests=True)
     else:
         _finish(context, execution, batch)
 
@@ -161,16 +161,13 @@ def _wait_for_supplies(
 ) -> None:
     """Defer the batch until the engine may have what it is short of; that is no failure."""
     report_shortage(context, execution, shortage)
-    with context.database.transaction() as connection:
-        defer_batch(connection, batch, context.clock() + SUPPLIES_PAUSE, rests=False)
+    _put_off(context.database, batch, context.clock() + SUPPLIES_PAUSE)
 
 
 def _wait_for_cadence(context: SendContext, batch: TakenBatch, busy: CadenceBusyError) -> None:
     """Give the batch back until cadence may be asked again; no worker waits meanwhile."""
     log.info("batch_waits_for_cadence", batch=batch.key.number, reason=str(busy))
-    until = context.clock() + timedelta(seconds=busy.pause_s)
-    with context.database.transaction() as connection:
-        defer_batch(connection, batch, until, rests=False)
+    _put_off(context.database, batch, context.clock() + timedelta(seconds=busy.pause_s))
 
 
 def _take_turn(
@@ -209,9 +206,13 @@ def _read_page(context: StepContext, batch: TakenBatch) -> tuple[PageSnapshot, U
     return PageSnapshot(states=states, windows=windows, due=untried, is_first=is_first), left
 
 
-def _rest(database: Database, batch: TakenBatch, until: datetime) -> None:
+def _put_off(
+    database: Database, batch: TakenBatch, until: datetime, *, rests: bool = False
+) -> None:
+    """Give the batch back until then, with its counts, which nobody changes meanwhile."""
     with database.transaction() as connection:
-        defer_batch(connection, batch, until, rests=True)
+        defer_batch(connection, batch, until, rests=rests)
+        keep_counts(connection, batch.key.page)
 
 
 def _finish(context: SendContext, execution: Execution, batch: TakenBatch) -> None:
@@ -254,8 +255,7 @@ def _defer(
     awaits_window = any(not one.tried.times for one in deferred)
     if awaits_window and not track_so_far(context, execution, batch.key.page):
         due_at = min(due_at, context.clock() + TRACK_AGAIN)
-    with context.database.transaction() as connection:
-        defer_batch(connection, batch, due_at, rests=False)
+    _put_off(context.database, batch, due_at)
 
 
 def _prepare(

@@ -7,8 +7,8 @@ from typing import Final
 
 from chassis.postgres import Database
 from push_blaster.adapters.csv_cells import Rows, write_csv
-from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import select_phases
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.funnel import JSON_NAMES
 
@@ -76,11 +76,10 @@ def _phases(database: Database, execution: Execution) -> Rows:
 
 def _pushes(database: Database, execution: Execution) -> Rows:
     with database.transaction() as connection:
-        counted = select_ledger_counts(connection, execution.id)
+        funnels = select_funnels(connection, [execution.id])[execution.id]
     names = (JSON_NAMES[name] for name in _COUNTS)
     yield "position", "title", "layerId", "audienceName", "status", *names
     for push, progress in zip(execution.automation.pushes, execution.pushes, strict=False):
-        funnel = progress.read_funnel(counted.get(progress.position))
-        counts = (getattr(funnel, name) for name in _COUNTS)
+        counts = (getattr(funnels[progress.position], name) for name in _COUNTS)
         audience = push.audience_name
         yield progress.position, push.title, push.layer_id, audience, progress.status, *counts

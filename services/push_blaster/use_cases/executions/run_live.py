@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from push_blaster.adapters.audiences.frozen_audiences import index_batches, verify
 from push_blaster.adapters.delivery.batch_table import count_open_batches, insert_batches
-from push_blaster.adapters.delivery.delivery_report import select_ledger_counts, select_reasons
+from push_blaster.adapters.delivery.delivery_report import select_reasons
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import FencedError, holds_execution
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.execution import (
@@ -67,20 +68,18 @@ def start_push(context: StepContext, execution: Execution) -> Execution:
 
 
 def watch_push(context: StepContext, execution: Execution) -> Execution:
-    """End the push when all its batches are done, and keep its funnel."""
+    """End the push when all its batches are done."""
     push = _current(execution)
     with context.database.transaction() as connection:
         if count_open_batches(connection, execution.id, push.position):
             return _still_in_time(context, execution, push)
-        counted = select_ledger_counts(connection, execution.id).get(push.position)
-        funnel = push.count_funnel(counted)
+        funnel = select_funnels(connection, [execution.id])[execution.id][push.position]
         status = PushStatus.FAILED if _reached_nobody(funnel) else PushStatus.SENT
         page = LedgerPage(execution.id, push.position, is_test=False)
         is_failed = status is PushStatus.FAILED
         reasons = select_reasons(connection, page) if is_failed else []
     _note_end(context, execution, push, funnel, status, reasons)
-    ended = replace(push, status=status, ended_at=context.clock(), funnel=funnel)
-    return _with_push(execution, ended)
+    return _with_push(execution, replace(push, status=status, ended_at=context.clock()))
 
 
 def _still_in_time(context: StepContext, execution: Execution, push: PushProgress) -> Execution:

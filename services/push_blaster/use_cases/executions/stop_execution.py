@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from chassis.postgres import Connection, Database, LockedError
-from push_blaster.adapters.delivery.delivery_report import select_counts_of, select_ledger_counts
 from push_blaster.adapters.executions.execution_table import (
     lock_automation,
     select_automations,
@@ -15,6 +14,7 @@ from push_blaster.adapters.executions.execution_table import (
 )
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.executions.suspensions import delete_suspensions, insert_suspensions
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.adapters.operations.emergency_stops import insert_emergency_stop
 from push_blaster.adapters.operations.execution_stops import (
     end_stopped,
@@ -25,7 +25,7 @@ from push_blaster.adapters.operations.execution_stops import (
 from push_blaster.adapters.schedule.schedule_marks import begin_generation
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import Execution, Trigger
-from push_blaster.domain.executions.funnel import Funnel, add_funnels, count_funnel
+from push_blaster.domain.executions.funnel import Funnel, add_funnels
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.domain.operations.emergency_stop import EmergencyStop
 from push_blaster.domain.schedule.schedule import has_slot
@@ -190,21 +190,14 @@ def drain(database: Database, execution_ids: Sequence[str], now: datetime) -> di
     while True:
         with database.transaction() as connection:
             end_stopped(connection, now, execution_ids)
-            totals = _count(connection, execution_ids)
+            counted = select_funnels(connection, execution_ids)
             is_locked = has_stops(connection, execution_ids)
+        totals = {id_: add_funnels(funnels.values()) for id_, funnels in counted.items()}
         in_flight = any(funnel.in_flight for funnel in totals.values())
         waited_s = time.monotonic() - begun_at
         if not (in_flight or is_locked) or waited_s >= (DRAIN_S if in_flight else LOCKED_S):
             return totals
         time.sleep(LOOK_S)
-
-
-def _count(connection: Connection, execution_ids: Sequence[str]) -> dict[str, Funnel]:
-    counted = select_counts_of(connection, execution_ids)
-    return {
-        execution_id: add_funnels(map(count_funnel, counted.get(execution_id, {}).values()))
-        for execution_id in execution_ids
-    }
 
 
 def _stop(
@@ -239,8 +232,7 @@ def _stop_one(
     drain(database, [execution_id], now)
     with database.transaction() as connection:
         execution = select_execution(connection, execution_id)
-        counted = select_ledger_counts(connection, execution_id)
-    funnels = {p.position: p.count_funnel(counted.get(p.position)) for p in execution.pushes}
+        funnels = select_funnels(connection, [execution_id])[execution_id]
     return Receipt(execution=execution, funnels=funnels)
 
 

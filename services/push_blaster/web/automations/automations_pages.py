@@ -27,7 +27,7 @@ from push_blaster.use_cases.schedule.plan_automation import load_context, plan_a
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots, find_next_slot
 from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
-from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.executions.execution_card import make_cards
 from push_blaster.web.frame.frame import once_key, page_routes
 from push_blaster.web.frame.starts import start_for_caller
 
@@ -91,13 +91,14 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
         automation = read_automation(document)
         with context.database.transaction() as connection:
             runs = select_executions(connection, automation_id=automation_id, limit=RUNS)
+            cards = make_cards(connection, runs)
             samples = read_samples(connection, context.data_folder, automation)
         return render_template(
             "automation.html",
             automation=automation,
             document=document,
             plan=plan_automation(automation, load_context(context), utc_now(), SLOTS),
-            cards=[make_card(run) for run in runs],
+            cards=cards,
             samples=samples,
             actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
         )

@@ -13,7 +13,7 @@ from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.use_cases.automations.check_automation import check_automation
 from push_blaster.use_cases.context import WebContext
-from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.executions.execution_card import make_cards
 from push_blaster.web.frame.frame import once_key, page_routes
 from push_blaster.web.frame.starts import start_for_caller
 
@@ -45,12 +45,13 @@ def test_pages(context: WebContext) -> Blueprint:
             runs = select_executions(
                 connection, automation_id=automation_id, modes=modes, limit=RUNS
             )
+            cards = make_cards(connection, runs)
         return render_template(
             "test.html",
             automation=read_automation(document),
             checks=check_automation(document, context, utc_now()),
             offered=OFFERED,
-            cards=[make_card(run) for run in runs],
+            cards=cards,
         )
 
     @pages.post("/automations/<automation_id>/test")

@@ -1,14 +1,17 @@
 """An execution as pages show it: its progress, and the steps at which users were lost."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from push_blaster.domain.delivery.ledger import LedgerCounts
-from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group, add_funnels
-from push_blaster.domain.executions.modes import Mode
+from chassis.postgres import Connection
+from push_blaster.adapters.funnels import select_funnels
+from push_blaster.domain.delivery.user_time import find_awaited_time
+from push_blaster.domain.executions.execution import Execution, PushStatus
+from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group, LabelledCount, add_funnels
+from push_blaster.domain.executions.modes import Mode, is_dry
 from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.executions.timeline import find_wall_time
 
 #: The phases of a live execution, by the names on pages.
 STATIONS: Final = (
@@ -20,9 +23,21 @@ STATIONS: Final = (
 )
 
 #: How the counts of a group of the funnel are coloured.
-TONES: Final = {Group.REACHED: "good", Group.LEFT_OUT: "held", Group.LOST: "bad"}
+TONES: Final = {
+    Group.REACHED: "good",
+    Group.LEFT_OUT: "held",
+    Group.LOST: "bad",
+    Group.OPEN: "calm",
+}
 #: The counts that have bars of their own.
-_SHOWN_APART: Final = frozenset({"sent", "would_send", "excluded"})
+_SHOWN_APART: Final = frozenset({"sent", "would_send", "excluded", "held"})
+
+
+class Badge(NamedTuple):
+    """A status, which gives the colour, and the text for it, if it has text of its own."""
+
+    status: str
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,27 @@ class Card:
         return add_funnels(self.funnels)
 
     @property
+    def badge(self) -> Badge:
+        """Return the phase; an execution that is completed and reached nobody is not green."""
+        if self.execution.phase is Phase.COMPLETED and self.totals.reaches_nobody:
+            return Badge("warning", self._say("Nobody reached", "Nobody to be reached"))
+        return Badge(self.execution.phase)
+
+    @property
+    def delivered(self) -> tuple[int, str]:
+        """Return how many users were sent to, and what else it was than a send."""
+        totals = self.totals
+        if is_dry(self.execution.mode):
+            return totals.would_send, "would have been sent"
+        return totals.sent, "simulated" if self.execution.is_simulation else ""
+
+    @property
+    def waits(self) -> str:
+        """Return who waits for the user's own time, and for which; empty if nobody does."""
+        held = [(f.held, self._await(at)) for at, f in enumerate(self.funnels) if f.held]
+        return ", ".join(f"{users} {text}" for users, text in held)
+
+    @property
     def stations(self) -> list[tuple[str, str]]:
         """Return the phases with `done`, `here` or `ahead`."""
         phases = [phase for phase, _ in STATIONS]
@@ -81,6 +117,26 @@ class Card:
             (label, "done" if n < here else "here" if n == here else "ahead")
             for n, (_, label) in enumerate(STATIONS)
         ]
+
+    def push_badge(self, number: int) -> Badge:
+        """Return the status of one push: whom it waits for, and whether it reached anybody."""
+        push, funnel = self.execution.pushes[number], self.funnels[number]
+        if push.status is PushStatus.SENDING and funnel.held and funnel.held == funnel.unsettled:
+            text = self._await(number)
+            return Badge("deferred", text[0].upper() + text[1:])
+        if push.status is not PushStatus.SENT:
+            return Badge(push.status)
+        if funnel.reaches_nobody:
+            return Badge("warning", self._say("Nobody reached", "Nobody to be reached"))
+        return Badge("sent", self._say(None, "Tried out"))
+
+    def _say(self, text: str | None, of_dry_run: str) -> str | None:
+        return of_dry_run if is_dry(self.execution.mode) else text
+
+    def _await(self, number: int) -> str:
+        wall_time = find_wall_time(self.execution, number + 1).time()
+        awaited = find_awaited_time(self.execution.automation.settings, wall_time)
+        return f"wait until {awaited:%H:%M} their time" if awaited else "wait for their send window"
 
     def bars(self, number: int) -> list[Bar]:
         """Return the funnel of one push as bars: sent, capped by rule, lost, and still open."""
@@ -96,20 +152,24 @@ class Card:
         bars += [bar(f"Variant {name}: sent", own.sent, "good") for name, own in variants]
         rules = sorted(funnel.exclusion_breakdown.items(), key=lambda item: -item[1])
         bars += [bar(f"Capped by {rule}", users, "held") for rule, users in rules]
+        if funnel.held:
+            bars.append(bar(self._await(number), funnel.held, "held"))
         bars += [
-            bar(one.label, one.users, TONES[one.group])
+            bar(self._label(one), one.users, TONES[one.group])
             for one in funnel.list_counts(*TONES)
             if one.name not in _SHOWN_APART
         ]
-        if funnel.unsettled:
-            label = "not sent" if self.execution.has_ended else COUNTS["not_sent"].label
-            bars.append(bar(label, funnel.unsettled, "calm"))
         return bars
 
+    def _label(self, count: LabelledCount) -> str:
+        will_not = count.name == "not_sent" and self.execution.has_ended
+        return "not sent" if will_not else count.label
 
-def make_card(execution: Execution, counted: Mapping[int, LedgerCounts] | None = None) -> Card:
-    """Return the card of an execution; `counted` are the ledger's counts while it runs."""
-    funnels = tuple(
-        push.read_funnel((counted or {}).get(push.position)) for push in execution.pushes
-    )
-    return Card(execution, funnels)
+
+def make_cards(connection: Connection, executions: Sequence[Execution]) -> list[Card]:
+    """Return the cards of executions, whether they run or have ended."""
+    funnels = select_funnels(connection, [execution.id for execution in executions])
+    return [
+        Card(one, tuple(funnels[one.id][push.position] for push in one.pushes))
+        for one in executions
+    ]

@@ -25,7 +25,7 @@ from push_blaster.use_cases.executions.stop_execution import (
     stop_execution,
 )
 from push_blaster.web.access.audit import stops
-from push_blaster.web.executions.execution_card import Card, make_card
+from push_blaster.web.executions.execution_card import Card, make_cards
 from push_blaster.web.executions.phase_axis import lay_out
 from push_blaster.web.executions.shown_execution import read_execution
 from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
@@ -64,10 +64,11 @@ def execution_pages(context: WebContext) -> Blueprint:
                 before=before,
                 limit=PAGE,
             )
+            cards = make_cards(connection, found)
         older = next_cursor(found, PAGE, lambda one: (one.created_at, one.id))
         return render_template(
             "executions.html",
-            cards=[make_card(e) for e in found],
+            cards=cards,
             show=show,
             shows=list(FILTERS),
             automation_id=automation_id,

@@ -7,7 +7,6 @@ from typing import Any
 from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.cadence.over_cap_table import OverCapCount, select_over_cap_count
-from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.devices.doubted_devices import count_doubted
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_view import (
@@ -15,9 +14,9 @@ from push_blaster.adapters.executions.execution_view import (
     select_execution,
     select_phases,
 )
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_paces
 from push_blaster.domain.automations.automation import Push
-from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.approval import Approval, Hashes, hash_what_is_sent
 from push_blaster.domain.executions.execution import Execution, PushProgress
 from push_blaster.domain.executions.funnel import Funnel
@@ -72,9 +71,11 @@ class ShownReceipt:
 
 def list_shown(connection: Connection, executions: Sequence[Execution]) -> list[ShownExecution]:
     """Return executions as a list answers them."""
-    entered = select_phases(connection, [execution.id for execution in executions])
+    ids = [execution.id for execution in executions]
+    entered, funnels = select_phases(connection, ids), select_funnels(connection, ids)
     return [
-        ShownExecution(one, entered.get(one.id, []), _list_pushes(one, {})) for one in executions
+        ShownExecution(one, entered.get(one.id, []), _list_pushes(one, funnels[one.id]))
+        for one in executions
     ]
 
 
@@ -92,19 +93,19 @@ def read_execution(database: Database, execution_id: str) -> ShownExecution:
 
 def _select_shown(connection: Connection, execution: Execution) -> ShownExecution:
     phases = select_phases(connection, [execution.id]).get(execution.id, [])
-    counts = select_ledger_counts(connection, execution.id)
+    funnels = select_funnels(connection, [execution.id])[execution.id]
     details = Details(
         approval=_show_approval(execution, select_approval(connection, execution.id)),
         over_cap=select_over_cap_count(connection, execution.id),
         pace=_select_paces(connection, execution),
         doubted_devices=count_doubted(connection, execution.id),
     )
-    return ShownExecution(execution, phases, _list_pushes(execution, counts), details)
+    return ShownExecution(execution, phases, _list_pushes(execution, funnels), details)
 
 
-def _list_pushes(execution: Execution, counts: Mapping[int, LedgerCounts]) -> list[ShownPush]:
+def _list_pushes(execution: Execution, funnels: Mapping[int, Funnel]) -> list[ShownPush]:
     return [
-        ShownPush(push, progress, progress.read_funnel(counts.get(progress.position)))
+        ShownPush(push, progress, funnels[progress.position])
         for push, progress in zip(execution.automation.pushes, execution.pushes, strict=False)
     ]
 

@@ -13,7 +13,6 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import flatten_messages
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
-from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import (
     select_execution,
     select_execution_by_key,
@@ -34,7 +33,7 @@ from push_blaster.use_cases.one_off.send_ad_hoc import (
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.automations.automation_samples import ROWS, Sample, fill_sample
 from push_blaster.web.automations.form_fields import read_number
-from push_blaster.web.executions.execution_card import Card, make_card
+from push_blaster.web.executions.execution_card import Card, make_cards
 from push_blaster.web.frame.csrf import CSRF_FIELD
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import LAYERS, layer_words
@@ -177,10 +176,10 @@ class _TriedPush(NamedTuple):
 def _find_tried(context: WebContext, execution_id: str) -> _TriedPush:
     with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
-        counted = select_ledger_counts(connection, execution_id)
+        (card,) = make_cards(connection, [execution])
         sent = select_execution_by_key(connection, key_of_live(execution_id))
     sample = _read_sample(context.data_folder, execution)
-    return _TriedPush(make_card(execution, counted), execution, sent, sample)
+    return _TriedPush(card, execution, sent, sample)
 
 
 def _read_sample(data_folder: Path, execution: Execution) -> Sample:

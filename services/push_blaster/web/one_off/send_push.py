@@ -17,6 +17,7 @@ from chassis.schemas import CamelSchema
 from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import object_schema
 from push_blaster.adapters.delivery.delivery_search import select_failed_tokens
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.funnel import Funnel, Group
 from push_blaster.domain.executions.modes import Mode
@@ -149,12 +150,12 @@ def _answer_sent(database: Database, execution: Execution) -> ResponseReturnValu
         answer = jsonify(success=True, message=text, jobId=execution.id)
         answer.headers["Location"] = where
         return answer, 202
-    funnel = execution.pushes[0].funnel or Funnel()
+    with database.transaction() as connection:
+        funnel = select_funnels(connection, [execution.id])[execution.id][1]
+        failed = select_failed_tokens(connection, execution.id, FAILED_SHOWN)
     if funnel.eligible and not funnel.with_token:
         text = f"None of the {funnel.eligible} users to be sent to has a device."
         return problem_response(404, "No device", text, details={"jobId": execution.id})
-    with database.transaction() as connection:
-        failed = select_failed_tokens(connection, execution.id, FAILED_SHOWN)
     done = execution.phase is Phase.COMPLETED
     text = (
         describe_outcome(funnel) if done else execution.reason or f"It ended as {execution.phase}."

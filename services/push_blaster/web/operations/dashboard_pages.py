@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.health import Questions
-from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.adapters.executions.violation_table import (
     ViolationQuery,
@@ -24,7 +23,7 @@ from push_blaster.domain.delivery.breaker import BreakerState
 from push_blaster.domain.executions.phase import ENDED, RUNNING
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
-from push_blaster.web.executions.execution_card import make_card
+from push_blaster.web.executions.execution_card import make_cards
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.schedule.upcoming import AHEAD, UpcomingSends
 
@@ -85,18 +84,16 @@ def dashboard_pages(context: WebContext) -> Blueprint:
 
 def _read_database(context: WebContext, now: datetime) -> dict[str, object]:
     with context.database.transaction() as connection:
-        running = select_executions(connection, phases=RUNNING, limit=50)
-        ended = select_executions(connection, phases=ENDED, limit=SHOWN)
-        counted = {e.id: select_ledger_counts(connection, e.id) for e in running}
+        running = make_cards(connection, select_executions(connection, phases=RUNNING, limit=50))
+        ended = make_cards(connection, select_executions(connection, phases=ENDED, limit=SHOWN))
         engines = select_engines(connection, now - ALIVE_WITHIN)
         paces = select_paces(connection, now - ALIVE_WITHIN)
         violations = select_violations(connection, ViolationQuery(resolved=False, limit=5))
         troubled = select_troubled(connection, now - TROUBLE_LASTS, SHOWN)
-    cards = [make_card(e, counted[e.id]) for e in running]
     return {
-        "running": cards,
-        "held": [card for card in cards if card.execution.approval_reason],
-        "ended": [make_card(e) for e in ended],
+        "running": running,
+        "held": [card for card in running if card.execution.approval_reason],
+        "ended": ended,
         "engines": engines,
         "provider": _judge_provider(paces) if engines else None,
         "violations": violations,

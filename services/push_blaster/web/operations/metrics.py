@@ -14,6 +14,7 @@ from chassis.metrics import Gauge
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.funnels import sum_funnels
 from push_blaster.adapters.operations.operation_view import (
     count_ended_phases,
     count_open_violations,
@@ -21,8 +22,6 @@ from push_blaster.adapters.operations.operation_view import (
     count_running_phases,
     select_backlog,
     select_lateness,
-    sum_funnels,
-    sum_uncapped,
 )
 from push_blaster.adapters.operations.shortages import free_bytes
 from push_blaster.domain.executions.phase import ENDED, RUNNING
@@ -98,12 +97,12 @@ def _read_database(database: Database) -> Iterator[Gauge]:
         backlog = select_backlog(connection, now, since)
         lateness = select_lateness(connection, now, now - LATE_LATELY)
         funnel = {"sent": 0, "failed": 0} | sum_funnels(connection, since)
-        uncapped = sum_uncapped(connection, since)
+        uncapped = sum_funnels(connection, since, only_uncapped=True)["sent"]
         repeated = count_repeated_steps(connection, since)
         violations = dict.fromkeys(Severity, 0) | count_open_violations(connection)
     yield Gauge("push_executions_running", "Executions that have not ended.", running, "phase")
     yield Gauge("push_executions_ended", "Live executions, of 24 hours.", ended, "phase")
-    yield Gauge("push_funnel_users", "Users of live pushes, of 24 hours.", funnel, "stage")
+    yield Gauge("push_funnel_users", "Users of live pushes, now and of 24 hours.", funnel, "stage")
     queue = {"steps": backlog.steps, "batches": backlog.batches}
     yield Gauge("push_queue_depth", "Work that is due and not done.", queue, "kind")
     oldest = "For how long the oldest due step has been due."

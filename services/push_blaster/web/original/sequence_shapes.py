@@ -8,7 +8,6 @@ from typing import Final
 from chassis.clock import utc_now
 from push_blaster.adapters.executions.violation_table import KeptViolation
 from push_blaster.domain.automations.automation import Push
-from push_blaster.domain.delivery.ledger import LedgerCounts
 from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
 from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode, delivers
@@ -16,9 +15,8 @@ from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.domain.executions.safeguards import Severity
 from push_blaster.use_cases.original.control_sequence import SequenceAction, find_sequence_actions
 
-#: The counts of the ledger, by a push's position.
-Counted = Mapping[int, LedgerCounts]
-
+#: The funnels of an execution, by the position of the push.
+Funnels = Mapping[int, Funnel]
 
 _VIOLATION_NAMES: Final = ("type", "severity", "message", "at", "position")
 
@@ -41,25 +39,27 @@ def show_brief(execution: Execution) -> dict[str, object]:
     }
 
 
-def show_result(execution: Execution, counted: Counted) -> dict[str, object]:
+def show_result(execution: Execution, funnels: Funnels) -> dict[str, object]:
     """Return the result of an execution so far; `success` is null until it has ended."""
-    funnels = [p.read_funnel(counted.get(p.position)) for p in execution.pushes]
-    pushes = zip(execution.automation.pushes, execution.pushes, funnels, strict=False)
+    pushes = zip(execution.automation.pushes, execution.pushes, strict=False)
     return {
         "success": execution.phase is Phase.COMPLETED if execution.has_ended else None,
         "totalPushes": len(execution.automation.pushes),
         "successfulPushes": _count(execution, PushStatus.SENT),
         "failedPushes": _count(execution, PushStatus.FAILED),
         "cancelledPushes": _count(execution, PushStatus.CANCELLED),
-        "totalAudienceReached": sum(f.sent + f.would_send for f in funnels),
+        "totalAudienceReached": sum(f.sent + f.would_send for f in funnels.values()),
         "totalExecutionTime": _duration(execution.created_at, execution.ended_at),
-        "pushResults": [_show_push(execution, *push) for push in pushes],
+        "pushResults": [
+            _show_push(execution, push, progress, funnels[progress.position])
+            for push, progress in pushes
+        ],
     }
 
 
 def show_whole(
     execution: Execution,
-    counted: Counted,
+    funnels: Funnels,
     violations: Sequence[KeptViolation],
     data_folder: Path,
 ) -> dict[str, object]:
@@ -67,7 +67,7 @@ def show_whole(
     actions = find_sequence_actions(execution)
     return {
         **show_brief(execution),
-        "executionResult": show_result(execution, counted),
+        "executionResult": show_result(execution, funnels),
         "audienceCache": _show_audiences(execution, data_folder),
         "safetyAssessment": {
             "safe": all(v.severity != Severity.CRITICAL for v in violations),

@@ -9,13 +9,13 @@ from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.service import Routes
 from chassis.typed_schemas import about
-from push_blaster.adapters.delivery.delivery_report import select_ledger_counts
 from push_blaster.adapters.executions.execution_view import (
     count_by_phase,
     select_execution,
     select_executions,
 )
 from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.original.control_sequence import (
@@ -68,8 +68,10 @@ def _add_start(routes: Routes, context: WebContext) -> None:
         """Start an automation's sequence, live or dry; the answer comes before the run."""
         mode = Mode.REAL_DRY_RUN if is_dry_run else Mode.LIVE
         execution = start_for_caller(context, automation_id, mode, idempotency_key)
+        with context.database.transaction() as connection:
+            funnels = select_funnels(connection, [execution.id])[execution.id]
         message = f"Started; follow it at {_PATH}/{execution.id}."
-        data = {**show_brief(execution), "executionResult": show_result(execution, {})}
+        data = {**show_brief(execution), "executionResult": show_result(execution, funnels)}
         return jsonify(success=True, data=data, message=message), 202
 
 
@@ -128,7 +130,7 @@ def _add_control(routes: Routes, context: WebContext) -> None:
 def _answer_whole(context: WebContext, execution_id: str) -> ResponseReturnValue:
     with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
-        counted = select_ledger_counts(connection, execution_id)
+        funnels = select_funnels(connection, [execution_id])[execution_id]
         violations = select_violations(connection, ViolationQuery(execution_id=execution_id))
-    data = show_whole(execution, counted, violations, context.data_folder)
+    data = show_whole(execution, funnels, violations, context.data_folder)
     return jsonify(success=True, data=data, message="Found.")

@@ -9,10 +9,12 @@ from marshmallow import ValidationError
 
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
+from chassis.rows import execute
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.cadence.over_cap_table import select_over_cap_count
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
@@ -120,17 +122,35 @@ def test_a_zone_comes_from_the_row_then_the_device_then_the_automation(zoned: Be
     assert states(zoned, by_automation) == {1: "sent", 2: "deferred", 3: "deferred", 4: "deferred"}
 
 
+def test_who_waits_for_hours_is_not_counted_again_at_each_look(zoned: Bench) -> None:
+    execution_id = start(zoned, "UTC Asia/Tokyo", QUIET, each=5)
+    zoned.work()
+    counted = zoned.funnel(execution_id)
+
+    with zoned.database.transaction() as connection:
+        execute(connection, "DELETE FROM deliveries")
+        looked_at_again = select_funnels(connection, [execution_id])
+        connection.rollback()
+    zoned.now = MORNING
+    zoned.work()
+
+    assert (counted["sent"], counted["held"]) == (5, 5)
+    assert looked_at_again[execution_id][1].to_document() == counted
+    assert zoned.funnel(execution_id)["sent"] == 10
+
+
 def test_a_stop_ends_what_is_held(zoned: Bench, cadence_database: BulkDatabase) -> None:
     execution_id = start(zoned, "UTC Asia/Tokyo", QUIET)
     zoned.work()
 
-    stop_execution(zoned.database, execution_id, "Wrong text", utc_now())
+    receipt = stop_execution(zoned.database, execution_id, "Wrong text", utc_now())
     zoned.now = max(MORNING, utc_now() + MINUTE)
     close_batches(zoned.context)
     zoned.work()
 
     funnel = zoned.funnel(execution_id)
     assert (funnel["sent"], funnel["held"], funnel["notSent"]) == (1, 0, 1)
+    assert (receipt.totals.sent, receipt.totals.not_sent) == (1, 1), "who waits is told at once"
     assert len(messages(zoned)) == 1
     assert held_slots(cadence_database) == 0
 

@@ -1,0 +1,14 @@
+"""Pushes whose funnels are not kept yet, and pushes that ended lately, are found at once."""
+
+from chassis.migrations import run_sql
+
+revision = "0036"
+down_revision = "0035"
+
+
+def upgrade() -> None:
+    run_sql("""
+CREATE INDEX execution_pushes_counted ON execution_pushes (execution_id)
+  WHERE funnel IS NULL AND started_at IS NOT NULL;
+CREATE INDEX execution_pushes_ended ON execution_pushes (ended_at);
+""")
