@@ -66,6 +66,7 @@ def make_web_context(settings: PushSettings, adapters: Adapters) -> WebContext:
         limits=settings.engine.limits,
         device_source=_connect_device_source(settings.delivery),
         check_transport=_connect_transport(settings).check,
+        writes_to_file=settings.delivery.to_file,
     )
 
 

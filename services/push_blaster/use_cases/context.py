@@ -96,7 +96,8 @@ class SendContext(StepContext):
 class WebContext:
     """What the use cases behind routes and pages need; none of it can send.
 
-    Shape: `check_transport` raises TransportUnavailableError.
+    Shape: `check_transport` raises TransportUnavailableError; if the transport `writes_to_file`,
+    no message reaches a device.
     """
 
     database: Database
@@ -107,6 +108,7 @@ class WebContext:
     limits: Limits
     device_source: DeviceSource | None
     check_transport: Callable[[], None]
+    writes_to_file: bool = False
 
 
 def fit_to_mode(context: SendContext, mode: Mode) -> SendContext:

@@ -1,12 +1,12 @@
 """The approval of an execution, stored with the execution."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_value
+from chassis.rows import execute, fetch_value, fetch_values
 from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.phase import Phase
 
@@ -28,6 +28,12 @@ def save_approval(connection: Connection, execution_id: str, approval: Approval)
         {"approval": Json(kept), "id": execution_id, "phase": Phase.CANCELLATION_WINDOW},
     )
     return changed == 1
+
+
+def select_approved(connection: Connection, execution_ids: Sequence[str]) -> set[str]:
+    """Return which of the executions have an approval."""
+    sql = "SELECT id FROM executions WHERE id = ANY(%s) AND approval IS NOT NULL"
+    return set(fetch_values(connection, sql, (list(execution_ids),)))
 
 
 def select_approval(connection: Connection, execution_id: str) -> Approval | None:

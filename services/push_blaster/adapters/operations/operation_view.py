@@ -13,7 +13,10 @@ TROUBLE_LASTS: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TroubledAutomation:
-    """An automation whose last live run failed, was missed or went out unchecked."""
+    """An automation, or a one-off send, whose last live run went wrong.
+
+    It failed, was missed, went out unchecked, or nobody approved it.
+    """
 
     automation_id: str
     automation_name: str
@@ -21,6 +24,7 @@ class TroubledAutomation:
     phase: str
     reason: str | None
     uncapped_reason: str | None
+    trigger: str
     at: datetime
 
 
@@ -63,20 +67,20 @@ def count_ended_phases(connection: Connection, since: datetime) -> dict[str, int
 def select_troubled(
     connection: Connection, since: datetime, limit: int
 ) -> list[TroubledAutomation]:
-    """Return automations whose last live run after `since` went wrong, the newest first.
-
-    Pushes sent ad hoc are left out: the person who sends one watches it.
-    """
+    """Return automations whose last live run after `since` went wrong, the newest first."""
     sql = """
         SELECT e.automation_id, e.automation_name, e.id AS execution_id, e.phase, e.reason,
-               e.uncapped_reason, coalesce(e.ended_at, e.slot) AS at
+               e.uncapped_reason, e.trigger, coalesce(e.ended_at, e.slot) AS at
           FROM executions e
-         WHERE e.mode = 'live' AND e.created_at >= %(since)s AND e.trigger <> 'ad_hoc'
-           AND (e.phase IN ('failed', 'missed') OR e.uncapped_reason IS NOT NULL)
+         WHERE e.mode = 'live' AND e.created_at >= %(since)s
+           AND (e.phase IN ('failed', 'missed') OR e.uncapped_reason IS NOT NULL
+                OR (e.phase = 'skipped' AND e.approval_reason IS NOT NULL))
            AND NOT EXISTS (
                SELECT FROM executions later
                 WHERE later.automation_id = e.automation_id AND later.slot > e.slot
-                  AND later.mode = 'live' AND later.phase IN ('completed', 'failed', 'missed'))
+                  AND later.mode = 'live'
+                  AND (later.phase IN ('completed', 'failed', 'missed')
+                       OR (later.phase = 'skipped' AND later.approval_reason IS NOT NULL)))
          ORDER BY e.created_at DESC
          LIMIT %(limit)s
     """

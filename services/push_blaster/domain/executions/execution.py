@@ -148,6 +148,11 @@ class Execution:
         return self.stop_asked_at is not None and not self.has_ended
 
     @property
+    def waits_for_approval(self) -> bool:
+        """Whether the execution goes live only if an operator approves, or has approved, it."""
+        return self.approval_reason is not None and self.phase is Phase.CANCELLATION_WINDOW
+
+    @property
     def can_resume(self) -> bool:
         """Whether this is a live send that ended early, so that users may be left."""
         ended_early = self.phase in {Phase.CANCELLED, Phase.FAILED}

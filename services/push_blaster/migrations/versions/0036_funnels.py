@@ -1,4 +1,4 @@
-"""Pushes whose funnels are not kept yet, and pushes that ended lately, are found at once."""
+"""Pushes without a funnel, pushes that ended lately, and what nobody approved are found at once."""
 
 from chassis.migrations import run_sql
 
@@ -11,4 +11,6 @@ def upgrade() -> None:
 CREATE INDEX execution_pushes_counted ON execution_pushes (execution_id)
   WHERE funnel IS NULL AND started_at IS NOT NULL;
 CREATE INDEX execution_pushes_ended ON execution_pushes (ended_at);
+CREATE INDEX executions_unapproved ON executions (created_at DESC)
+  WHERE phase = 'skipped' AND approval_reason IS NOT NULL;
 """)

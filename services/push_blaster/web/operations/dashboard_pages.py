@@ -1,8 +1,7 @@
 """The dashboard: what needs attention, what runs, what is planned, and what has ended."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -11,20 +10,21 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.health import Questions
+from push_blaster.adapters.executions.approval_table import select_approved
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.adapters.executions.violation_table import (
     ViolationQuery,
     resolve_violation,
     select_violations,
 )
-from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines, select_paces
+from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines
 from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
-from push_blaster.domain.delivery.breaker import BreakerState
 from push_blaster.domain.executions.phase import ENDED, RUNNING
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
 from push_blaster.web.executions.execution_card import make_cards
 from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.operations.provider import read_provider
 from push_blaster.web.schedule.upcoming import AHEAD, UpcomingSends
 
 SHOWN: Final = 8
@@ -58,6 +58,7 @@ def dashboard_pages(context: WebContext) -> Blueprint:
             "hours": [(h, h * 100 / 24) for h in range(0, 24, 3)],
             **_read_database(context, now),
             "health": parts.ask().states,
+            "to_file": context.writes_to_file,
         }
 
     @pages.get("/")
@@ -87,15 +88,16 @@ def _read_database(context: WebContext, now: datetime) -> dict[str, object]:
         running = make_cards(connection, select_executions(connection, phases=RUNNING, limit=50))
         ended = make_cards(connection, select_executions(connection, phases=ENDED, limit=SHOWN))
         engines = select_engines(connection, now - ALIVE_WITHIN)
-        paces = select_paces(connection, now - ALIVE_WITHIN)
+        provider = read_provider(connection, now)
+        approved = select_approved(connection, [card.id for card in running])
         violations = select_violations(connection, ViolationQuery(resolved=False, limit=5))
         troubled = select_troubled(connection, now - TROUBLE_LASTS, SHOWN)
     return {
         "running": running,
-        "held": [card for card in running if card.execution.approval_reason],
+        "held": [c for c in running if c.execution.waits_for_approval and c.id not in approved],
         "ended": ended,
         "engines": engines,
-        "provider": _judge_provider(paces) if engines else None,
+        "provider": provider,
         "violations": violations,
         "troubled": troubled,
     }
@@ -104,13 +106,3 @@ def _read_database(context: WebContext, now: datetime) -> dict[str, object]:
 def _mark(at: datetime, now: datetime) -> float:
     """Return the place of an instant on the strip of a day, from 0 to 100."""
     return round((at - now) / AHEAD * 100, 2)
-
-
-def _judge_provider(paces: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return the state of the provider, as the engines see it, and its meaning."""
-    if any(pace["breaker"] != BreakerState.CLOSED for pace in paces):
-        return "critical", "It rejects most messages. They wait until it recovers."
-    slowed = min((pace["slowedTo"] for pace in paces), default=1)
-    if slowed < 1:
-        return "degraded", f"It reports that its quota is exceeded: slowed to {slowed:.0%}."
-    return "healthy", ""

@@ -22,11 +22,16 @@ from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.context import LOCK_WAIT, WebContext
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch
 from push_blaster.web.operations.metrics import LATE_LATELY
+from push_blaster.web.operations.provider import read_provider
 
 #: While the clock cannot be asked, nothing is known about the engines.
 _UNKNOWN: Final = ClockReport((), (), ())
 #: How many executions that wait are named.
 WAITING_SHOWN: Final = 5
+
+
+class ProviderFailsError(Exception):
+    """The provider takes hardly any message; the message says how few."""
 
 
 class LiveSendLateError(Exception):
@@ -65,6 +70,7 @@ def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
                 "database": "connected" if found["database"] == "ok" else "degraded",
                 "cadence": "healthy" if found["cadence"] == "ok" else "unreachable",
             },
+            "transport": "file" if context.writes_to_file else "providers",
             "problems": _list_problems(found, report),
             "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
             "responseTimeMs": round((time.monotonic() - began) * 1_000),
@@ -95,6 +101,7 @@ def _make_questions(context: WebContext, watch: ClockWatch) -> Questions:
             "space": lambda: check_room(context.data_folder, limits.min_free_mb),
             "waiting": lambda: _check_waiting(database),
             "lateness": lambda: _check_lateness(database, limits),
+            "provider": lambda: _check_provider(database),
             "files": lambda: context.files.list_all().broken,
         }
     )
@@ -123,6 +130,14 @@ def _check_lateness(database: Database, limits: Limits) -> None:
             f"in the last 15 minutes a live send began {late_s:.0f} s after its planned time, more "
             f"than the {limits.late_after.total_seconds():g} s of PUSH_LATE_AFTER_SECONDS"
         )
+
+
+def _check_provider(database: Database) -> None:
+    """Raise ProviderFailsError if most messages of the last live sends were not confirmed."""
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        provider = read_provider(connection, utc_now())
+    if provider.level == "critical":
+        raise ProviderFailsError(provider.text)
 
 
 def _status(found: dict[str, str], report: ClockReport, broken: tuple[BrokenFile, ...]) -> str:

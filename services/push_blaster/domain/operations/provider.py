@@ -1,0 +1,43 @@
+"""The provider of messages, as the engines and the outcomes of the last sends show it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from push_blaster.domain.delivery.breaker import BreakerState
+
+#: How far back live sends count.
+LATELY: Final = timedelta(hours=1)
+#: The counts of a funnel whose messages were given to the provider, and not confirmed.
+_UNCONFIRMED: Final = ("failed", "deferred", "inDoubt")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """Whether the provider is healthy, degraded or critical, and its meaning in words."""
+
+    level: str
+    text: str = ""
+
+
+def judge_provider(paces: Iterable[Mapping[str, Any]], lately: Mapping[str, int]) -> ProviderState:
+    """Return the state of the provider.
+
+    Shape: `paces` are those of the engines; `lately` sums the funnels of live sends of the last
+    hour, by the names in JSON.
+    """
+    every = list(paces)
+    unconfirmed = sum(lately.get(name, 0) for name in _UNCONFIRMED)
+    tried = unconfirmed + lately.get("sent", 0)
+    if any(pace["breaker"] != BreakerState.CLOSED for pace in every):
+        return ProviderState("critical", "It rejects most messages. They wait until it recovers.")
+    if unconfirmed * 2 > tried:
+        confirmed = f"only {tried - unconfirmed}" if tried > unconfirmed else "none"
+        text = f"It confirmed {confirmed} of the {tried} messages of the last hour."
+        return ProviderState("critical", text)
+    slowed = min((pace["slowedTo"] for pace in every), default=1)
+    if slowed < 1:
+        text = f"It reports that its quota is exceeded: slowed to {slowed:.0%}."
+        return ProviderState("degraded", text)
+    return ProviderState("healthy")
