@@ -9,7 +9,7 @@ from environs import Env
 
 from cadence_service.use_cases.filter_audience import LANES
 from chassis.bearer_auth import Role
-from chassis.http import gunicorn_settings
+from chassis.http.request_classes import CAPACITIES, RequestClass
 from chassis.logs import LogFormat
 from chassis.settings import (
     SettingsError,
@@ -23,8 +23,11 @@ from chassis.settings import (
     require_database_url,
 )
 
+#: The threads of a worker that work on several connections each: checks and imports.
+_GREEDY: Final = CAPACITIES[RequestClass.CHECK].threads + CAPACITIES[RequestClass.LARGE].threads
+_OTHERS: Final = CAPACITIES[RequestClass.USUAL].threads
 #: The connections that the threads of one worker need, so that no thread waits for another.
-MIN_POOL_SIZE: Final = gunicorn_settings.threads * LANES
+MIN_POOL_SIZE: Final = LANES * _GREEDY + _OTHERS
 
 #: The tokens of the service, from the weaker role on: of two equal tokens, the stronger counts.
 _ROLES: Final[Mapping[str, Role]] = {
@@ -94,8 +97,8 @@ def _read_pool_size(env: Env) -> int:
     size = read_count(env, "CADENCE_DATABASE_POOL_SIZE", MIN_POOL_SIZE)
     if size < MIN_POOL_SIZE:
         raise SettingsError(
-            f"CADENCE_DATABASE_POOL_SIZE is {size}, and the {gunicorn_settings.threads} threads of"
-            f" a worker need {LANES} connections each. Set CADENCE_DATABASE_POOL_SIZE to"
-            f" {MIN_POOL_SIZE} or more, or leave it out."
+            f"CADENCE_DATABASE_POOL_SIZE is {size}, and {_GREEDY} threads of a worker need"
+            f" {LANES} connections each, {_OTHERS} others one. Set"
+            f" CADENCE_DATABASE_POOL_SIZE to {MIN_POOL_SIZE} or more, or leave it out."
         )
     return size

@@ -11,18 +11,23 @@ from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
 import structlog
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, copy_current_request_context, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
+from chassis.health import NoAnswerError, ShortQuestions
 from chassis.http.guesses import GuessLimit, when_to_retry
+from chassis.http.request_classes import RequestClass, request_class
 from chassis.postgres import DatabaseAwayError, DatabaseFaultError
 
 log = structlog.get_logger()
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CALLER: Final = "chassis.caller"
+_UNCHECKED: Final = "chassis.unchecked"
+#: Health answers within 2 s, so it waits for the caller of a token only so long.
+_SHORTLY: Final = ShortQuestions(answer_s=0.3)
 _CHALLENGE: Final = WWWAuthenticate("bearer")
 
 View = TypeVar("View", bound=Callable[..., object])
@@ -93,8 +98,17 @@ def tells_callers_more(view: View) -> View:
 
 
 def answer_in_a_word(body: Mapping[str, Any], status_code: int) -> Response:
-    """Answer such a view: the `body` to a caller with a token, to a stranger only its `status`."""
-    response = jsonify(body if the_caller() else {"status": body["status"]})
+    """Answer such a view: the `body` to a caller with a token, to a stranger only its `status`.
+
+    A caller whose token could not be checked learns that.
+    """
+    word = {"status": body["status"]}
+    if _UNCHECKED in request.environ:
+        word["message"] = (
+            "Only the status is shown: the database does not answer, so nobody can tell whose "
+            "token this is. A token of the environment shows everything."
+        )
+    response = jsonify(body if the_caller() else word)
     response.status_code = status_code
     return response
 
@@ -115,13 +129,25 @@ def require_token(
         if request.endpoint is None or is_open(app, request.endpoint):
             _greet(app, find)
             return None
-        caller = find()
+        caller = _find(app, find)
         if caller is None:
             _count_guess(guesses, header)
             return sessions.answer_unknown() or _challenge()
         remember_caller(caller)
         _check_role(app, request.endpoint, caller)
         return None
+
+
+def _find(app: Flask, find: Callable[[], Caller | None]) -> Caller | None:
+    """Return the caller; what shares threads with health waits only shortly for the database."""
+    if request_class(app.view_functions[request.endpoint or ""]) is not RequestClass.OPEN:
+        return find()
+    try:
+        return _SHORTLY.ask(copy_current_request_context(find))
+    except NoAnswerError as error:
+        raise DatabaseAwayError(
+            "The token cannot be checked: the database does not answer."
+        ) from error
 
 
 def _check_role(app: Flask, endpoint: str, caller: Caller) -> None:
@@ -141,11 +167,17 @@ def _greet(app: Flask, find: Callable[[], Caller | None]) -> None:
     if not hasattr(view, "tells_callers_more"):
         return
     try:
-        caller = find()
-    except (DatabaseAwayError, DatabaseFaultError):
+        caller = _SHORTLY.ask(copy_current_request_context(find))
+    except (DatabaseAwayError, DatabaseFaultError, NoAnswerError):
+        note_unchecked()
         return
     if caller:
         remember_caller(caller)
+
+
+def note_unchecked() -> None:
+    """Note that nobody can tell at present who calls."""
+    request.environ[_UNCHECKED] = True
 
 
 def remember_caller(caller: Caller) -> None:

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 Ping = Callable[[], object]
+_Answer = TypeVar("_Answer")
 
 #: How long all parts together may take to answer.
 ANSWER_S: Final = 1.5
@@ -57,6 +58,31 @@ class Questions:
             work = (known[0], self._questions[name])
             threading.Thread(target=_answer, args=work, daemon=True, name=f"ask-{name}").start()
         return known
+
+
+class NoAnswerError(Exception):
+    """A question was not answered in time."""
+
+
+class ShortQuestions:
+    """Asks questions for whose answers nobody waits long; a few may be open at once."""
+
+    def __init__(self, answer_s: float, most: int = 8) -> None:
+        """Take how long to wait for an answer, and how many threads may wait for theirs."""
+        self._answer_s = answer_s
+        self._free = threading.BoundedSemaphore(most)
+
+    def ask(self, question: Callable[[], _Answer]) -> _Answer:
+        """Return the answer, or raise what the question raises; NoAnswerError."""
+        if not self._free.acquire(blocking=False):
+            raise NoAnswerError
+        future: Future[_Answer] = Future()
+        future.add_done_callback(lambda _: self._free.release())
+        threading.Thread(target=_answer, args=(future, question), daemon=True).start()
+        wait([future], self._answer_s)
+        if not future.done():
+            raise NoAnswerError
+        return future.result()
 
 
 def _answer(future: "Future[Any]", question: Ping) -> None:

@@ -14,7 +14,7 @@ from chassis.rows import fetch_value
 LOCK_SPACE: Final = 78
 #: How many reports run at a time.
 RUNNING: Final = 2
-#: How many reports of one process run or wait; they use threads that checks need, too.
+#: How many reports of one process run or wait; others need their threads, too.
 WAITING: Final = 3
 _PAUSE_S: Final = 0.2
 

@@ -25,6 +25,7 @@ from cadence_service.use_cases.filter_audience import FilteredAudience, Question
 from cadence_service.use_cases.reserve_audience import ReservationRequest, reserve_audience
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import BulkDatabase
 from chassis.service import Routes
 
@@ -53,6 +54,7 @@ def audience_routes(database: BulkDatabase) -> Routes:
         return _answer_positions(_ask(database, asked, explain=False, **question))
 
     @routes.route(FILTER_AUDIENCE_PATH, methods=["POST"])
+    @of_class(RequestClass.CHECK)
     @asks_for(Role.OPERATOR)
     @routes.doc(requestBody=_BODY_DOC)
     @_or_octets(post_octets)

@@ -22,6 +22,7 @@ from cadence_service.use_cases.record_notifications import SentNotification, rec
 from cadence_service.use_cases.settle_reservation import Settlement, settle_reservation
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import BulkDatabase
 from chassis.schemas import OpenSchema
 from chassis.service import Routes
@@ -38,6 +39,7 @@ def notification_routes(database: BulkDatabase) -> Routes:
     routes = Routes("notifications", __name__, description="What was sent")
 
     @routes.route(TRACK_NOTIFICATION_PATH, methods=["POST"])
+    @of_class(RequestClass.CHECK)
     @asks_for(Role.OPERATOR)
     @routes.arguments(TrackBodySchema)
     @routes.alt_response(200, schema=TrackedSchema)

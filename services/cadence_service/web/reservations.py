@@ -23,6 +23,7 @@ from cadence_service.use_cases.settle_reservation import (
 )
 from cadence_service.web.audience import show_exclusion
 from chassis.bearer_auth import Role, asks_for
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import BulkDatabase
 from chassis.service import Routes
 from chassis.typed_schemas import object_schema
@@ -48,6 +49,7 @@ def reservation_routes(database: BulkDatabase) -> Routes:
         return _answer_reservation(reservation, eligible, exclusions)
 
     @routes.route(ONE, methods=["DELETE"])
+    @of_class(RequestClass.CHECK)
     @asks_for(Role.OPERATOR)
     @routes.response(200, object_schema("Released", released=int))
     def release(key: str) -> dict[str, int]:
@@ -56,6 +58,7 @@ def reservation_routes(database: BulkDatabase) -> Routes:
             return {"released": release_reservation(connection, key)}
 
     @routes.route(EXTEND_RESERVATION_PATH, methods=["POST"])
+    @of_class(RequestClass.CHECK)
     @asks_for(Role.OPERATOR)
     @routes.arguments(ReservationRequestSchema, as_kwargs=True)
     @routes.response(200, ReservedSlotsSchema)

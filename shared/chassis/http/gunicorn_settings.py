@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from prometheus_client import multiprocess
 
-from chassis.http.request_classes import THREADS, RequestClass
+from chassis.http.request_classes import CAPACITIES, RequestClass
 from chassis.http.shared_time import keep_time
 
 worker_class: Final = "chassis.http.patient_worker.PatientWorker"
-#: The threads that may need several connections to the database each; others need one, and briefly.
-threads: Final = THREADS[RequestClass.USUAL] + THREADS[RequestClass.LARGE]
-worker_connections: Final = 500
+#: gunicorn knows the usual threads only; the worker makes those of the other classes.
+threads: Final = CAPACITIES[RequestClass.USUAL].threads
+#: Enough for every request of every capacity, beside the connections that wait for their clients.
+worker_connections: Final = 900
 sendfile: Final = False  # it would wait without a limit for a client that does not read
 timeout: Final = 120
 graceful_timeout: Final = 30

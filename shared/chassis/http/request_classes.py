@@ -1,6 +1,7 @@
 """Classes of requests: each has threads of its own, so that no class waits for another."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -16,25 +17,44 @@ class RequestClass(StrEnum):
     USUAL = "usual"
     #: Bodies that are too large to be read before the request is served.
     LARGE = "large"
-    #: What stops something.
+    #: What a send asks the cadence service, and tells it; bodies of any size.
+    CHECK = "check"
+    #: What stops something; bodies of any size.
     STOP = "stop"
-    #: What needs no token: health, probes, signing in.
+    #: What needs no token: health, probes.
     OPEN = "open"
+    #: Signing in and out, which waits for the database.
+    SIGN_IN = "sign-in"
     #: Style sheets and scripts of the pages.
     FILES = "files"
+    #: Tables that are read from the database while the client reads them.
+    EXPORT = "export"
     #: Answers that go on for as long as the client listens.
     STREAM = "stream"
 
 
-#: The threads of a worker for each class; they start when they are needed first.
-THREADS: Final[Mapping[RequestClass, int]] = {
-    RequestClass.USUAL: 6,
-    RequestClass.LARGE: 2,
-    RequestClass.STOP: 4,
-    RequestClass.OPEN: 4,
-    RequestClass.FILES: 2,
-    RequestClass.STREAM: 36,
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The threads of a worker for a class, and the number of requests that may wait for them."""
+
+    threads: int
+    waiting: int
+
+
+#: Threads start when they are needed first.
+CAPACITIES: Final[Mapping[RequestClass, Capacity]] = {
+    RequestClass.USUAL: Capacity(threads=6, waiting=64),
+    RequestClass.LARGE: Capacity(threads=2, waiting=8),
+    RequestClass.CHECK: Capacity(threads=3, waiting=32),
+    RequestClass.STOP: Capacity(threads=4, waiting=32),
+    RequestClass.OPEN: Capacity(threads=4, waiting=16),
+    RequestClass.SIGN_IN: Capacity(threads=4, waiting=16),
+    RequestClass.FILES: Capacity(threads=2, waiting=16),
+    RequestClass.EXPORT: Capacity(threads=2, waiting=8),
+    RequestClass.STREAM: Capacity(threads=36, waiting=8),
 }
+#: The classes whose large bodies do not make a request LARGE.
+ANY_SIZE: Final = frozenset({RequestClass.CHECK, RequestClass.STOP})
 #: The streams of a worker, and those of one caller; a few threads stay free to refuse more.
 STREAMS: Final = 32
 STREAMS_OF_A_CALLER: Final = 8
@@ -50,15 +70,24 @@ def of_class(kind: RequestClass) -> Callable[[_View], _View]:
     return mark
 
 
-def find_class(app: Flask, method: str, path: str) -> RequestClass:
-    """Return the class of a request that is not large."""
+def find_class(app: Flask, method: str, path: str, *, is_large: bool = False) -> RequestClass:
+    """Return the class of a request, whose body may be too large to be read before."""
+    kind = _find_usual_class(app, method, path)
+    return RequestClass.LARGE if is_large and kind not in ANY_SIZE else kind
+
+
+def _find_usual_class(app: Flask, method: str, path: str) -> RequestClass:
     try:
         endpoint, _ = app.url_map.bind("").match(path, method)
     except HTTPException:
         return RequestClass.USUAL
     if endpoint.endswith("static"):
         return RequestClass.FILES
-    view = app.view_functions[endpoint]
+    return request_class(app.view_functions[endpoint])
+
+
+def request_class(view: Callable[..., object]) -> RequestClass:
+    """Return the class of requests for a view."""
     usual = RequestClass.OPEN if getattr(view, "needs_no_token", False) else RequestClass.USUAL
     kind: RequestClass = getattr(view, "request_class", usual)
     return kind

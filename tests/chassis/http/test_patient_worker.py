@@ -1,20 +1,29 @@
 """The server waits for slow clients without a thread, and reads what they send as it was sent."""
 
 import socket
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import uuid4
 
 import pytest
-from flask import Flask, request
+from flask import Flask, Response, request
 
 from chassis.bearer_auth import needs_no_token
 from chassis.client_disconnects import SlowClientError
-from chassis.http import patient_worker
-from chassis.http.patient_worker import AWAITED, MAX_BUFFERED
-from chassis.http.request_classes import THREADS, RequestClass, find_class, of_class
+from chassis.http import client_socket, gunicorn_settings
+from chassis.http.client_connection import MAX_BUFFERED
+from chassis.http.patient_worker import AWAITED, KEPT, MAX_UNSENT
+from chassis.http.request_classes import CAPACITIES, RequestClass, find_class, of_class
 from chassis.http.serving_in_thread import MAX_CONNECTIONS, ServerInThread
+
+#: Set as soon as the requests of this name to /hold may end.
+RELEASED: dict[str, threading.Event] = defaultdict(threading.Event)
+BIG = 20_000_000
 
 
 def make_app() -> Flask:
@@ -30,10 +39,34 @@ def make_app() -> Flask:
     def stop() -> str:
         return "stopped"
 
+    @app.post("/check")
+    @of_class(RequestClass.CHECK)
+    def check() -> str:
+        return f"checked {len(request.get_data())} bytes"
+
     @app.get("/health")
     @needs_no_token
     def health() -> str:
         return "well"
+
+    add_slow_views(app)
+    return app
+
+
+def add_slow_views(app: Flask) -> None:
+    @app.post("/hold")
+    def hold() -> str:
+        RELEASED[request.headers["X-From"]].wait(20)
+        return f"held {len(request.get_data())} bytes"
+
+    @app.get("/big")
+    def big() -> bytes:
+        return b"x" * BIG + b"the end"
+
+    @app.get("/export")
+    @of_class(RequestClass.EXPORT)
+    def export() -> Response:
+        return Response(b"x" * 1_000_000 for _ in range(100))
 
     @app.post("/work")
     def work() -> str:
@@ -45,8 +78,6 @@ def make_app() -> Flask:
     def wait() -> str:
         time.sleep(3)
         return "waited"
-
-    return app
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +95,7 @@ def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
 
 def answer(client: socket.socket, end: bytes) -> str:
     """Return what comes, up to the last words of the answers."""
-    came = b""
+    came = bytearray()
     while not came.endswith(end):
         piece = client.recv(65_536)
         assert piece, came
@@ -105,8 +136,8 @@ def test_a_body_of_any_size_arrives_whole_and_the_connection_goes_on(
 def test_a_large_body_that_waits_for_a_thread_is_not_taken_for_a_slow_one(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patient_worker, "STALL_S", 0.5)
-    size, callers = 1_000_000, THREADS[RequestClass.LARGE] * 3
+    monkeypatch.setattr(client_socket, "STALL_S", 0.5)
+    size, callers = 1_000_000, CAPACITIES[RequestClass.LARGE].threads * 3
 
     def ask(_: int) -> str:
         with connected(address) as client:
@@ -122,7 +153,7 @@ def test_a_large_body_that_waits_for_a_thread_is_not_taken_for_a_slow_one(
 def test_a_large_body_that_stops_coming_is_answered_408(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patient_worker, "STALL_S", 0.5)
+    monkeypatch.setattr(client_socket, "STALL_S", 0.5)
 
     with connected(address) as client:
         client.sendall(post("/echo", b"x" * 1_000_000)[:-1])
@@ -248,6 +279,198 @@ def test_nonsense_is_refused_and_hurts_nobody(address: tuple[str, int], nonsense
     assert not said or said.startswith(b"HTTP/1.1 4")
 
 
+class Held(NamedTuple):
+    clients: list[socket.socket]
+    may_end: threading.Event
+
+
+@contextmanager
+def held(address: tuple[str, int], size: int, count: int) -> Iterator[Held]:
+    """Let so many requests with a body of this size hold a thread, or wait for one."""
+    name, clients = uuid4().hex, []
+    try:
+        for _ in range(count):
+            clients.append(socket.create_connection(address, 20))
+            clients[-1].sendall(post("/hold", b"x" * size, name=name))
+        time.sleep(0.5)  # until the server has taken all of them
+        yield Held(clients, RELEASED[name])
+    finally:
+        RELEASED[name].set()
+        for client in clients:
+            client.close()
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize(
+    ("asked", "end"),
+    [
+        (post("/check", b"x" * 1_000_000), b"checked 1000000 bytes"),
+        (post("/check", b"x"), b"checked 1 bytes"),
+        (post("/stop", b"{}"), b"stopped"),
+        (post("/stop", b"x" * 1_000_000), b"stopped"),
+        (post("/stop", b"2\r\n{}\r\n0\r\n\r\n", CHUNKED), b"stopped"),
+        (post("/stop", b"0\r\nX-More: 1\r\n\r\n", "TRANSFER-encoding:  chunked"), b"stopped"),
+        (post("/echo", b"3;a=b\r\nabc\r\n0\r\n\r\n", CHUNKED), b"3 bytes of me"),
+    ],
+    ids=["large check", "small check", "stop", "large stop", "chunked stop", "trailer", "chunks"],
+)  # fmt: skip
+def test_checks_stops_and_small_chunks_do_not_wait_for_large_bodies(
+    address: tuple[str, int], asked: bytes, end: bytes
+) -> None:
+    with held(address, MAX_BUFFERED + 1, 5), connected(address) as client:
+        client.settimeout(5)
+        client.sendall(asked)
+
+        assert answer(client, end).startswith("HTTP/1.1 200 ")
+
+
+def test_a_check_does_not_wait_for_usual_requests(address: tuple[str, int]) -> None:
+    with held(address, 1, 20), connected(address) as client:
+        client.settimeout(5)
+        client.sendall(post("/check", b"x" * 1_000_000))
+
+        assert answer(client, b"checked 1000000 bytes").startswith("HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("size", [1, MAX_BUFFERED + 1], ids=["usual", "large"])
+def test_a_request_beyond_those_that_may_wait_is_refused_with_a_pause(
+    address: tuple[str, int], size: int
+) -> None:
+    capacity = CAPACITIES[RequestClass.USUAL if size == 1 else RequestClass.LARGE]
+    with (
+        held(address, size, capacity.threads + capacity.waiting) as waiting,
+        connected(address) as client,
+    ):
+        client.sendall(post("/hold", b"x" * size))
+        refused = answer(client, b"}")
+        waiting.may_end.set()
+        served = [answer(one, b"bytes") for one in waiting.clients]
+
+    with connected(address) as client:
+        client.sendall(post("/echo", b"x" * size))
+        assert answer(client, b"of me").startswith("HTTP/1.1 200 ")
+    assert refused.startswith("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n")
+    assert "Content-Type: application/problem+json" in refused
+    assert "Repeat the request later" in refused
+    assert [f"held {size} bytes" in said for said in served] == [True] * len(served)
+
+
+def begin_big(clients: list[socket.socket]) -> None:
+    """Ask for a large answer, and wait until it begins to come."""
+    for client in clients:
+        client.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+    for client in clients:
+        client.recv(1, socket.MSG_PEEK)
+
+
+def test_who_reads_a_large_answer_slowly_keeps_no_thread_and_gets_it_whole(
+    address: tuple[str, int],
+) -> None:
+    stuck = [socket.create_connection(address, 20) for _ in range(9)]
+    slow = [socket.create_connection(address, 20) for _ in range(3)]
+    begin_big(stuck)
+    begin_big(slow)
+
+    with connected(address) as client:
+        client.settimeout(5)
+        client.sendall(post("/echo", b"1234"))
+        said = answer(client, b"of me")
+    for client in stuck:
+        client.close()
+    for client in slow:
+        client.sendall(post("/echo", b"12"))
+    whole = [answer(client, b"2 bytes of me") for client in slow]
+
+    for client in slow:
+        client.close()
+    assert "4 bytes of me" in said
+    assert BIG * 12 > MAX_UNSENT > BIG * 3
+    assert ["x" * 1_000 + "the end" in text and len(text) > BIG for text in whole] == [True] * 3
+
+
+def test_who_stops_reading_is_hung_up_on_and_frees_the_thread_of_a_table(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_socket, "STALL_S", 0.5)
+    stuck = [socket.create_connection(address, 20) for _ in range(4)]
+    for path, client in zip(("/export", "/export", "/big", "/big"), stuck, strict=True):
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    time.sleep(2)
+
+    with connected(address) as client:
+        client.sendall(b"GET /export HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+    for client in stuck:
+        assert len(read_to_the_end(client)) < BIG
+        client.close()
+
+
+def read_to_the_end(client: socket.socket) -> bytes:
+    """Return what comes until the server hangs up, politely or not."""
+    came = bytearray()
+    try:
+        while piece := client.recv(1_000_000):
+            came += piece
+    except ConnectionResetError:
+        pass
+    return bytes(came)
+
+
+def test_who_reads_a_table_a_little_at_a_time_is_too_slow_in_the_end(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_socket, "STALL_S", 0.5)
+    monkeypatch.setattr(client_socket, "BYTES_A_SECOND", 100_000_000)
+
+    with connected(address) as client:
+        client.sendall(b"GET /export HTTP/1.1\r\nHost: x\r\n\r\n")
+        came = 0
+        for _ in range(100):
+            piece = client.recv(100_000)
+            came += len(piece)
+            time.sleep(0.05)
+            if not piece:
+                break
+
+    assert 0 < came < 50_000_000
+
+
+def test_connections_that_are_kept_leave_room_for_others(address: tuple[str, int]) -> None:
+    over = threading.Event()
+    kept = [socket.create_connection(address, 20) for _ in range(MAX_CONNECTIONS + 10)]
+
+    def keep(client: socket.socket) -> None:
+        while not over.wait(0.7):
+            try:
+                client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                client.recv(1_000)
+            except OSError:
+                return
+
+    with ThreadPoolExecutor(len(kept)) as pool:
+        for client in kept:
+            pool.submit(keep, client)
+        time.sleep(2)
+        try:
+            with connected(address) as client:
+                client.sendall(post("/stop", b"{}"))
+                said = answer(client, b"stopped")
+        finally:
+            over.set()
+    for client in kept:
+        client.close()
+    assert said.startswith("HTTP/1.1 200 ")
+
+
+def test_a_worker_has_a_connection_for_every_request_that_may_wait() -> None:
+    connections = gunicorn_settings.worker_connections
+    served = sum(capacity.threads + capacity.waiting for capacity in CAPACITIES.values())
+
+    assert connections * (AWAITED + KEPT) + served <= connections
+
+
 def test_a_view_decides_on_its_lane_and_unknown_paths_have_the_usual_one() -> None:
     app = make_app()
 
@@ -255,3 +478,6 @@ def test_a_view_decides_on_its_lane_and_unknown_paths_have_the_usual_one() -> No
     assert find_class(app, "GET", "/stop") is RequestClass.USUAL
     assert find_class(app, "POST", "/nowhere") is RequestClass.USUAL
     assert find_class(app, "POST", "/echo") is RequestClass.USUAL
+    assert find_class(app, "POST", "/echo", is_large=True) is RequestClass.LARGE
+    assert find_class(app, "POST", "/stop", is_large=True) is RequestClass.STOP
+    assert find_class(app, "POST", "/check", is_large=True) is RequestClass.CHECK

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import fields, post_load, validate
 
 from chassis.bearer_auth import Role, asks_for
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.schemas import CamelSchema
 from chassis.service import Routes
@@ -66,9 +67,10 @@ def audit_log_routes(database: Database) -> Routes:
         return {"changes": found, "next_cursor": found[-1].id if is_full else None}
 
     @routes.route("/api/audit-log/export.csv", methods=["GET"])
+    @of_class(RequestClass.EXPORT)
     @asks_for(Role.ADMIN)
     @routes.arguments(AuditFilterSchema, location="query")
-    @routes.alt_response(200, content_type="text/csv")
+    @routes.answers(content_type="text/csv")
     def export(query: AuditQuery) -> ResponseReturnValue:
         """Export the changes as a CSV that is safe to open in a spreadsheet."""
         return answer_csv(_stream_log(database, query), "audit-log.csv")

@@ -6,6 +6,7 @@ from werkzeug.exceptions import Forbidden
 
 from chassis.bearer_auth import Role, asks_for, needs_no_token
 from chassis.http.guesses import GuessLimit, when_to_retry
+from chassis.http.request_classes import RequestClass, of_class
 from push_blaster.web.access.session import Sessions
 from push_blaster.web.frame.csrf import is_foreign
 from push_blaster.web.frame.frame import page_routes
@@ -18,6 +19,7 @@ def sign_in_pages(sessions: Sessions, guesses: GuessLimit) -> Blueprint:
     pages = page_routes("sign_in")
 
     @pages.get("/sign-in")
+    @of_class(RequestClass.SIGN_IN)
     @needs_no_token
     def show() -> ResponseReturnValue:
         """Ask for a token."""
@@ -26,6 +28,7 @@ def sign_in_pages(sessions: Sessions, guesses: GuessLimit) -> Blueprint:
         return render_template("sign_in.html", wanted=_wanted())
 
     @pages.post("/sign-in")
+    @of_class(RequestClass.SIGN_IN)
     @needs_no_token
     def begin() -> ResponseReturnValue:
         """Begin a session, and go to the requested page; a valid token always gets in."""
@@ -36,6 +39,7 @@ def sign_in_pages(sessions: Sessions, guesses: GuessLimit) -> Blueprint:
         return _refuse(guesses)
 
     @pages.post("/sign-out")
+    @of_class(RequestClass.SIGN_IN)
     @asks_for(Role.VIEWER, simulates=True)
     def end() -> ResponseReturnValue:
         """End the session of this browser."""

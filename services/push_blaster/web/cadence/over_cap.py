@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask.typing import ResponseReturnValue
 
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, request_schema
@@ -70,7 +71,8 @@ def over_cap_routes(database: Database) -> Routes:
         )
 
     @routes.route("/api/executions/<execution_id>/over-cap.csv", methods=["GET"])
-    @routes.alt_response(200, content_type="text/csv")
+    @of_class(RequestClass.EXPORT)
+    @routes.answers(content_type="text/csv")
     def export(execution_id: str) -> ResponseReturnValue:
         """Export the whole list: the push, the user, and the rules that allow less."""
         with database.transaction() as connection:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask.typing import ResponseReturnValue
 
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, page_schema, request_schema
@@ -64,7 +65,8 @@ def delivery_routes(database: Database) -> Routes:
         return {"deliveries": found, "next_cursor": next_cursor(found, query.limit, _write_place)}
 
     @routes.route("/api/executions/<execution_id>/export.csv", methods=["GET"])
-    @routes.alt_response(200, content_type="text/csv")
+    @of_class(RequestClass.EXPORT)
+    @routes.answers(content_type="text/csv")
     def export(execution_id: str) -> ResponseReturnValue:
         """Export the whole ledger of an execution: each user, each push, and the outcome."""
         with database.transaction() as connection:

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, validate
 
 from chassis.clock import utc_now
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import about, request_schema
@@ -78,6 +79,7 @@ def history_routes(database: Database) -> Routes:
     @routes.route(
         "/api/automation/<automation_id>/executions/<execution_id>/export", methods=["GET"]
     )
+    @of_class(RequestClass.EXPORT)
     @routes.query
     @routes.answers(content_type="text/csv")
     def export(automation_id: str, execution_id: str, *, include: Part = Part.ALL) -> Response:

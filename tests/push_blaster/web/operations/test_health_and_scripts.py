@@ -127,6 +127,59 @@ def test_health_answers_while_somebody_holds_a_table(
     assert answers[2].status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/health", "/api/health", "/health/ready", "/metrics"])
+def test_health_answers_callers_whose_token_cannot_be_checked_and_says_so(
+    app: Flask, client: FlaskClient, database: Database, path: str
+) -> None:
+    made = client.post("/api/tokens", json={"name": "alice", "role": "viewer"}).get_json()
+    browser = Visitor(app, "viewer").client
+    stranger = app.test_client()
+    holder = database.connect()
+    try:
+        holder.cursor().execute("LOCK TABLE tokens, sessions IN ACCESS EXCLUSIVE MODE")
+        begun = time.monotonic()
+        answers = [
+            stranger.get(path, headers={"Authorization": f"Bearer {made['token']}"}),
+            browser.get(path),
+        ]
+        took = time.monotonic() - begun
+        word = stranger.get(path).get_json()
+        whole = client.get(path)
+    finally:
+        holder.rollback()
+        holder.close()
+
+    assert took < 2 * SECONDS
+    for answer in answers:
+        assert "the database does not answer" in answer.get_json()["message"], answer.text
+    assert "the database does not answer" not in str(word)
+    assert "the database does not answer" not in whole.text
+    assert len(whole.text) > len("status: ready")
+
+
+def test_health_answers_a_browser_while_the_key_of_its_cookie_cannot_be_read(
+    app: Flask, database: Database, tmp_path: Path
+) -> None:
+    browser = Visitor(app, "viewer").client
+    cookie = browser.get_cookie("push_session")
+    assert cookie
+    fresh = create_app(settings_for(database.url, tmp_path)).test_client()
+    fresh.set_cookie("push_session", cookie.value)
+    holder = database.connect()
+    try:
+        holder.cursor().execute("LOCK TABLE stored_secrets IN ACCESS EXCLUSIVE MODE")
+        begun = time.monotonic()
+        answer = fresh.get("/health")
+        took = time.monotonic() - begun
+    finally:
+        holder.rollback()
+        holder.close()
+
+    assert took < SECONDS
+    assert "the database does not answer" in answer.get_json()["message"]
+    assert len(fresh.get("/health").get_json()) > 2
+
+
 def test_health_answers_while_cadence_hangs(push_url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -164,13 +217,16 @@ def test_without_a_database_a_stranger_learns_only_that_it_is_ill(tmp_path: Path
     client = create_app(settings).test_client()
     token = {"Authorization": "Bearer push_of-the-database"}
 
-    answers = [client.get(path, headers=token) for path in ("/api/health", "/health/ready")]
+    paths = ("/api/health", "/health/ready")
+    answers = [client.get(path, headers=token) for path in paths]
+    strangers = [client.get(path).get_json() for path in paths]
 
     assert [answer.status_code for answer in answers] == [503, 503]
-    assert [answer.get_json() for answer in answers] == [
-        {"status": "critical"},
-        {"status": "unready"},
-    ]
+    assert strangers == [{"status": "critical"}, {"status": "unready"}]
+    for word, answer in zip(strangers, answers, strict=True):
+        told = answer.get_json()
+        assert "nobody can tell whose token this is" in told.pop("message")
+        assert told == word
 
 
 def test_private_answers_are_kept_by_no_cache(app: Flask, client: FlaskClient) -> None:

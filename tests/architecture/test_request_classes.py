@@ -1,0 +1,74 @@
+"""Which threads serve a request: tables, checks and stops have their own, by one rule each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from cadence_contract import (
+    EXTEND_RESERVATION_PATH,
+    FILTER_AUDIENCE_PATH,
+    TRACK_NOTIFICATION_PATH,
+)
+from chassis.http.request_classes import RequestClass, find_class
+from push_blaster.app import create_app
+from tests.push_blaster.settings import settings_for
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    folder: Path = tmp_path_factory.mktemp("web")
+    return create_app(settings_for("postgresql://nobody@127.0.0.1:9/none", folder))
+
+
+def list_tables(app: Flask) -> Iterator[str]:
+    """Yield the path of every route that answers with a CSV."""
+    document = app.test_client().get("/api/openapi.json").get_json()
+    for path, methods in document["paths"].items():
+        answers = methods.get("get", {}).get("responses", {}).values()
+        if any("text/csv" in answer.get("content", {}) for answer in answers):
+            yield path
+
+
+def test_every_table_that_is_read_while_it_is_sent_has_threads_of_its_own(web: Flask) -> None:
+    found = {path: find_class(web, "GET", path) for path in list_tables(web)}
+
+    assert len(found) >= 4
+    assert set(found.values()) == {RequestClass.EXPORT}, found
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+@pytest.mark.parametrize("is_large", [False, True])
+def test_what_a_send_asks_cadence_is_a_check_of_any_size(
+    cadence_app: Flask, prefix: str, is_large: bool
+) -> None:
+    asked = [
+        ("POST", FILTER_AUDIENCE_PATH),
+        ("POST", TRACK_NOTIFICATION_PATH),
+        ("POST", EXTEND_RESERVATION_PATH),
+        ("DELETE", "/reservations/a/key"),
+    ]
+
+    found = {
+        path: find_class(cadence_app, method, prefix + path, is_large=is_large)
+        for method, path in asked
+    }
+
+    assert set(found.values()) == {RequestClass.CHECK}, found
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_whatever_stops_is_a_stop_of_any_size(web: Flask, is_large: bool) -> None:
+    paths = [
+        "/api/executions/a/stop",
+        "/api/executions/a/cancel",
+        "/api/automation/emergency-stop",
+        "/api/automation/control",
+        "/executions/a/stop",
+        "/stop-everything",
+    ]
+
+    found = {path: find_class(web, "POST", path, is_large=is_large) for path in paths}
+
+    assert set(found.values()) == {RequestClass.STOP}, found
