@@ -38,6 +38,9 @@ _KINDS: Final = (
 )
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LIBC: Final = ctypes.CDLL(None)
+_LIBC.setfsuid.argtypes, _LIBC.setfsuid.restype = [ctypes.c_uint], ctypes.c_uint
+#: A uid of nobody: setfsuid changes nothing, and returns the uid in force.
+_NOBODY: Final = 2**32 - 1
 
 
 class ForeignFileError(OSError):
@@ -46,6 +49,10 @@ class ForeignFileError(OSError):
 
 class ScriptOutputError(Exception):
     """The files of a script are too many, too large, too deep, or out of reach."""
+
+
+class ScriptUserError(ScriptOutputError):
+    """The engine may not act as the user of scripts; this is no fault of the script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +177,22 @@ def find_workplaces(data_folder: Path) -> dict[UUID, Workplace]:
 
 @contextmanager
 def acting_as(user: int) -> Iterator[None]:
-    """Let this thread, and no other thread, reach files with the rights of the uid `user`."""
+    """Let this thread, and no other thread, reach files with the rights of the uid `user`.
+
+    Raises: ScriptUserError if the system does not allow it.
+    """
     if user == os.geteuid():
         yield
         return
     before = _LIBC.setfsuid(user)
+    if (
+        _LIBC.setfsuid(_NOBODY) != user
+    ):  # its own answer does not say whether it has changed the uid
+        raise ScriptUserError(
+            f"The engine may not open files as the user of scripts (PUSH_SCRIPT_USER, uid {user}): "
+            "setfsuid was refused. Run the engine as root, or give it CAP_SETUID, and add setfsuid "
+            "to the SystemCallFilter of its unit."
+        )
     try:
         yield
     finally:

@@ -1,10 +1,12 @@
 """What a script leaves is a trap at worst: links, pipes, devices, and trees without an end."""
 
+import ctypes
 import os
 import pwd
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from push_blaster.adapters.audiences.frozen_audiences import freeze_audience
 from push_blaster.adapters.audiences.script_files import (
     ForeignFileError,
     ScriptOutputError,
+    ScriptUserError,
     Workplace,
     acting_as,
     open_plain,
@@ -240,3 +243,39 @@ def test_files_are_reached_with_the_rights_of_their_owner_and_of_nobody_else(
         secret.open().close()
 
     assert secret.read_text() == SECRET
+
+
+def drop_capabilities() -> None:
+    """Take every capability from this thread; the other threads keep theirs."""
+    version, of_this_thread = 0x20080522, 0
+    header = (ctypes.c_uint32 * 2)(version, of_this_thread)
+    assert ctypes.CDLL(None, use_errno=True).capset(header, (ctypes.c_uint32 * 6)()) == 0
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda place: place.check_size(10, 10),
+        lambda place: place.collect(place.folder, lambda _: True),
+        lambda place: open_as_other(place.owner),
+    ],
+    ids=["check_size", "collect", "acting_as"],
+)
+def test_an_engine_that_may_not_act_as_the_user_says_so_and_does_not_blame_the_script(
+    tmp_path: Path, use: Callable[[Workplace], object]
+) -> None:
+    folder = Workplace.make(tmp_path / "running" / "1", None).folder
+    place = Workplace(folder, os.geteuid() + 1)
+
+    with ThreadPoolExecutor(1, initializer=drop_capabilities) as thread:
+        refused = thread.submit(use, place).exception()
+
+    assert isinstance(refused, ScriptUserError)
+    assert "setfsuid was refused" in str(refused)
+    assert "CAP_SETUID" in str(refused)
+    assert "script wrote" not in str(refused)
+
+
+def open_as_other(user: int) -> None:
+    with acting_as(user):
+        pass
