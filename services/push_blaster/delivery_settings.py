@@ -11,6 +11,7 @@ from environs import Env
 
 from chassis.settings import (
     SettingsError,
+    SettingsReader,
     read_count,
     read_flag,
     read_seconds,
@@ -65,52 +66,65 @@ class DeliverySettings:
     device_source: SourceOptions | None = None
 
 
-def read_delivery_settings(env: Env) -> DeliverySettings:
-    """Read the settings of delivery; SettingsError names a missing or wrong setting."""
-    transport = env.str("PUSH_TRANSPORT", "file")
-    if transport not in {"file", "fcm", "by-kind"}:
-        raise SettingsError(f"PUSH_TRANSPORT is {transport!r}; use 'file', 'fcm' or 'by-kind'.")
+def read_delivery_settings(read: SettingsReader) -> DeliverySettings:
+    """Read the settings of delivery; `read` notes each one that is missing or does not fit."""
+    env = read.env
+    transport = read(_transport)
     wants_fcm = transport == "fcm" or bool(
         transport == "by-kind" and env.str("FIREBASE_PROJECT_ID", None)
     )
     ca_file = env.str("PUSH_CA_FILE", None)
     return DeliverySettings(
         to_file=transport == "file",
-        fcm=_fcm(env) if wants_fcm else None,
-        vapid=_vapid(env),
-        webhook_secret=_webhook_secret(env),
+        fcm=_fcm(read) if wants_fcm else None,
+        vapid=_vapid(read),
+        webhook_secret=read(_webhook_secret),
         push_hosts=env.list("WEBPUSH_HOSTS", list(PUSH_HOSTS)),
         webhook_schemes=env.list("WEBHOOK_SCHEMES", ["https"]),
-        private_networks=_networks(env.list("PUSH_PRIVATE_NETWORKS", [])),
+        private_networks=read(_networks),
         ca_file=Path(ca_file) if ca_file else None,
-        device_source=_device_source(env),
+        device_source=_device_source(read),
     )
 
 
-def _fcm(env: Env) -> FcmSettings:
-    ca_file = env.str("FCM_CA_FILE", None)
+def _transport(env: Env) -> str:
+    transport = env.str("PUSH_TRANSPORT", "file")
+    if transport not in {"file", "fcm", "by-kind"}:
+        raise SettingsError(f"PUSH_TRANSPORT is {transport!r}; use 'file', 'fcm' or 'by-kind'.")
+    return transport
+
+
+def _fcm(read: SettingsReader) -> FcmSettings:
+    ca_file = read.env.str("FCM_CA_FILE", None)
+    private_key = read(require_secret, "FIREBASE_PRIVATE_KEY") or ""
     return FcmSettings(
-        project_id=require_secret(env, "FIREBASE_PROJECT_ID"),
-        client_email=require_secret(env, "FIREBASE_CLIENT_EMAIL"),
-        private_key=require_secret(env, "FIREBASE_PRIVATE_KEY").replace("\\n", "\n"),
-        base_url=read_url(env, "FCM_BASE_URL", "https://fcm.googleapis.com"),
-        token_uri=read_url(env, "FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
+        project_id=read(require_secret, "FIREBASE_PROJECT_ID"),
+        client_email=read(require_secret, "FIREBASE_CLIENT_EMAIL"),
+        private_key=private_key.replace("\\n", "\n"),
+        base_url=read(read_url, "FCM_BASE_URL", "https://fcm.googleapis.com"),
+        token_uri=read(read_url, "FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
         ca_file=Path(ca_file) if ca_file else None,
-        answer_timeout=read_seconds(env, "FCM_ANSWER_TIMEOUT_SECONDS", 20),
-        validates_dry_runs=read_flag(env, "FCM_VALIDATE_DRY_RUNS"),
+        answer_timeout=read(read_seconds, "FCM_ANSWER_TIMEOUT_SECONDS", 20),
+        validates_dry_runs=read(read_flag, "FCM_VALIDATE_DRY_RUNS"),
     )
 
 
-def _vapid(env: Env) -> Vapid | None:
-    private_key = read_secret(env, "WEBPUSH_PRIVATE_KEY")
-    if private_key is None:
-        return None
+def _vapid(read: SettingsReader) -> Vapid | None:
+    private_key = read(read_secret, "WEBPUSH_PRIVATE_KEY")
+    return read(_make_vapid, private_key, read(_subject)) if private_key else None
+
+
+def _subject(env: Env) -> str:
     subject = env.str("WEBPUSH_SUBJECT", "")
     if not subject.startswith(("mailto:", "https://")):
         raise SettingsError(
             f"WEBPUSH_SUBJECT is {subject!r}; set it to 'mailto:…' or 'https://…', where push "
             "services find whoever operates this."
         )
+    return subject
+
+
+def _make_vapid(_env: Env, private_key: str, subject: str) -> Vapid:
     try:
         return Vapid(private_key, subject)
     except BadKeyError as error:
@@ -129,35 +143,38 @@ def _webhook_secret(env: Env) -> bytes | None:
         ) from error
 
 
-def _device_source(env: Env) -> SourceOptions | None:
+def _device_source(read: SettingsReader) -> SourceOptions | None:
+    env = read.env
     url = env.str("PUSH_DEVICE_SOURCE_URL", None)
     if not url:
         return None
-    secret = read_secret(env, "PUSH_DEVICE_SOURCE_SECRET")
+    secret = read(read_secret, "PUSH_DEVICE_SOURCE_SECRET")
     header = env.str("PUSH_DEVICE_SOURCE_SECRET_HEADER", "Authorization")
     return SourceOptions(
         url=url,
         headers={header: secret} if secret else {},
         query=env.str("PUSH_DEVICE_SOURCE_QUERY", None) or None,
         list_path=env.str("PUSH_DEVICE_SOURCE_LIST", "devices"),
-        fields=_source_fields(env.list("PUSH_DEVICE_SOURCE_FIELDS", [])),
-        batch_size=read_count(env, "PUSH_DEVICE_SOURCE_BATCH_SIZE", 100),
-        timeout=read_seconds(env, "PUSH_DEVICE_SOURCE_TIMEOUT_SECONDS", 10),
+        fields=read(_source_fields),
+        batch_size=read(read_count, "PUSH_DEVICE_SOURCE_BATCH_SIZE", 100),
+        timeout=read(read_seconds, "PUSH_DEVICE_SOURCE_TIMEOUT_SECONDS", 10),
     )
 
 
-def _source_fields(texts: Sequence[str]) -> dict[str, str]:
+def _source_fields(env: Env) -> dict[str, str]:
+    texts: list[str] = env.list("PUSH_DEVICE_SOURCE_FIELDS", [])
     pairs = dict(text.partition("=")[::2] for text in texts)
     wrong = [name for name, path in pairs.items() if name not in FIELDS or not path]
     if wrong:
         raise SettingsError(
-            f"PUSH_DEVICE_SOURCE_FIELDS: {wrong[0]!r} is not one of {', '.join(FIELDS)}, with '=' "
-            "and a path behind it."
+            f"PUSH_DEVICE_SOURCE_FIELDS: {', '.join(map(repr, wrong))} is not one of "
+            f"{', '.join(FIELDS)}, with '=' and a path behind it."
         )
     return {**FIELDS, **pairs}
 
 
-def _networks(texts: Sequence[str]) -> tuple[Network, ...]:
+def _networks(env: Env) -> tuple[Network, ...]:
+    texts: list[str] = env.list("PUSH_PRIVATE_NETWORKS", [])
     try:
         return tuple(ip_network(text) for text in texts)
     except ValueError as error:

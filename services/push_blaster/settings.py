@@ -102,8 +102,8 @@ class PushSettings:
             cookie_secure=read(read_flag, "PUSH_COOKIE_SECURE"),
             trusted_proxies=read(read_count, "PUSH_TRUSTED_PROXIES", 0, least=0),
             log_format=read_log_format(read.env),
-            delivery=read(read_delivery_settings),
-            alerts=read(_alerts),
+            delivery=read_delivery_settings(read),
+            alerts=_alerts(read),
             engine=_engine(read),
             filter_script=read.env.str("PUSH_FILTER_SCRIPT", None),
             send_wait=read(read_seconds, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
@@ -205,19 +205,24 @@ def _script_user(env: Env) -> str | None:
     return name
 
 
-def _alerts(env: Env) -> AlertSettings:
+def _alerts(read: SettingsReader) -> AlertSettings:
+    return AlertSettings(
+        url=read(read_secret, "PUSH_ALERT_WEBHOOK_URL"),
+        test_url=read(read_secret, "PUSH_ALERT_TEST_WEBHOOK_URL"),
+        events=read(_alert_events),
+        heartbeat_url=read(read_secret, "PUSH_HEARTBEAT_URL"),
+    )
+
+
+def _alert_events(env: Env) -> frozenset[AlertEvent]:
     named = env.list("PUSH_ALERT_ON", sorted(USUAL))
     unknown = [name for name in named if name not in list(AlertEvent)]
     if unknown:
         raise SettingsError(
-            f"PUSH_ALERT_ON names {unknown[0]!r}; use some of {', '.join(AlertEvent)}."
+            f"PUSH_ALERT_ON names {', '.join(map(repr, unknown))}; use some of "
+            f"{', '.join(AlertEvent)}."
         )
-    return AlertSettings(
-        url=read_secret(env, "PUSH_ALERT_WEBHOOK_URL"),
-        test_url=read_secret(env, "PUSH_ALERT_TEST_WEBHOOK_URL"),
-        events=frozenset(map(AlertEvent, named)),
-        heartbeat_url=read_secret(env, "PUSH_HEARTBEAT_URL"),
-    )
+    return frozenset(map(AlertEvent, named))
 
 
 def _engine(read: SettingsReader) -> EngineSettings:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from environs import Env
 
-from chassis.settings import SettingsError
+from chassis.settings import SettingsError, SettingsReader
 from push_blaster.cli import main
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
 from push_blaster.domain.delivery.message import Message, Outcome, TransportUnavailableError
@@ -21,7 +20,10 @@ def read(monkeypatch: pytest.MonkeyPatch, **environ: str) -> DeliverySettings:
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    return read_delivery_settings(Env())
+    reader = SettingsReader()
+    settings = read_delivery_settings(reader)
+    reader.finish()
+    return settings
 
 
 def a_message(kind: str) -> Message:

@@ -44,3 +44,47 @@ def test_what_does_not_fit_is_named(
 
     with pytest.raises(SettingsError, match=said):
         PushSettings.from_environ()
+
+
+#: One fault of every kind of group: the database, numbers, delivery, devices, alerts, and scripts.
+FAULTS = {
+    "PUSH_BLASTER_DATABASE_URL": "nonsense",
+    "PUSH_ADMIN_TOKEN": "short",
+    "PUSH_PORT": "0",
+    "PUSH_WEB_WORKERS": "many",
+    "PUSH_KEEP_DAYS": "0",
+    "PUSH_SCRIPT_USER": "no-such-user",
+    "FIREBASE_CLIENT_EMAIL_FILE": "/none",
+    "FCM_ANSWER_TIMEOUT_SECONDS": "soon",
+    "FCM_BASE_URL": "ftp://example.com",
+    "WEBPUSH_SUBJECT": "nobody",
+    "WEBHOOK_SECRET": "secret",
+    "PUSH_PRIVATE_NETWORKS": "10.0.0.1/8",
+    "PUSH_DEVICE_SOURCE_SECRET_FILE": "/none",
+    "PUSH_DEVICE_SOURCE_FIELDS": "id=x",
+    "PUSH_DEVICE_SOURCE_BATCH_SIZE": "0",
+    "PUSH_ALERT_ON": "lunch",
+    "PUSH_ALERT_WEBHOOK_URL_FILE": "/none",
+    "PUSH_HEARTBEAT_URL_FILE": "/none",
+}
+
+
+def test_one_message_names_every_setting_that_does_not_fit(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    fitting = {
+        "PUSH_TRANSPORT": "fcm",
+        "FIREBASE_PROJECT_ID": "garden",
+        "WEBPUSH_PRIVATE_KEY": "AAAA",
+        "PUSH_DEVICE_SOURCE_URL": "http://source.test",
+    }
+    for name, value in {**fitting, **FAULTS}.items():
+        environment.setenv(name, value)
+
+    with pytest.raises(SettingsError) as refused:
+        PushSettings.from_environ()
+
+    told = str(refused.value)
+    expected = [*FAULTS, "FIREBASE_PRIVATE_KEY", "WEBPUSH_PRIVATE_KEY"]
+    assert [name for name in expected if name not in told] == []
+    assert [line for line in told.splitlines() if "PROJECT_ID" in line or "PUSH_HOST" in line] == []
