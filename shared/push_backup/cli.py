@@ -1,12 +1,13 @@
-"""The commands: push-backup save | check | restore | remove-old."""
+"""The commands: push-backup save | check | restore | mark-restored | remove-old."""
 
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import click
 
@@ -18,7 +19,13 @@ from push_backup.backup import remove_old as remove_old_backups
 from push_backup.backup import save as save_backup
 from push_backup.places import BackupError, Places
 from push_backup.restore import restore as restore_backup
+from push_backup.restored_mark import mark_restored as mark_as_restored
 
+_UNKNOWN: Final = (
+    "What went out after the backup is unknown, to push_blaster and to the caps of cadence. The "
+    "first engine pauses every automation, and ends what was under way. Before you start an "
+    "engine, read docs/operations.md: restore."
+)
 _BACKUP = click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 
 
@@ -54,7 +61,19 @@ def restore(folder: Path) -> None:
     with _one_line("The restore was stopped half way; repeat the command to end it."):
         left_out = restore_backup(folder, _places())
     _warn("Not restored", left_out)
-    click.echo("Restored. Before you start an engine, read docs/operations.md: restore.")
+    click.echo(f"Restored. {_UNKNOWN}")
+
+
+@main.command()
+@click.option("--saved-at", type=click.DateTime(), help="When the backup was made, in UTC.")
+def mark_restored(saved_at: datetime | None) -> None:
+    """Mark push_blaster's database as restored, after another program has restored it."""
+    read = SettingsReader()
+    url = read(require_database_url, "PUSH_BLASTER_DATABASE_URL")
+    read.finish()
+    with _one_line("Stopped; repeat the command to end it."):
+        mark_as_restored(url, saved_at.replace(tzinfo=UTC) if saved_at else None)
+    click.echo(f"Marked. {_UNKNOWN}")
 
 
 @main.command()

@@ -12,8 +12,9 @@ from typing import Final
 
 from push_backup.backup import check
 from push_backup.data_archive import extract_archive
-from push_backup.dumps import is_empty, restore_dump
+from push_backup.dumps import is_empty, read_saved_at, restore_dump
 from push_backup.places import DATA, DATABASES, NOT_SAVED, SUMS, BackupError, Places
+from push_backup.restored_mark import write_mark
 
 _STATE: Final = ".restoring"
 
@@ -71,7 +72,8 @@ def _restore_database(name: str, url: str, source: Path, state: Path) -> None:
             return
         raise BackupError(f"The database {name} is not empty; restore into a new one.")
     begun.touch()
-    restore_dump(url, source / f"{name}.dump")
+    dump = source / f"{name}.dump"
+    restore_dump(url, dump, at_last=write_mark(read_saved_at(dump)))
 
 
 def _put(path: Path, place: Path) -> None:

@@ -18,10 +18,11 @@ from push_blaster.cli import MIGRATIONS
 
 
 def contents(url: str) -> Mapping[str, list[str]]:
-    """Return every table's rows, as text."""
+    """Return every table's rows, as text, but for the mark of a restore."""
     with psycopg.connect(url) as connection:
         tables = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            " AND tablename NOT IN ('restores', 'emergency_stops') ORDER BY 1"  # the mark
         ).fetchall()
         return {
             name: sorted(

@@ -32,7 +32,7 @@ TABLES = (
     *("deliveries", "send_batches", "execution_log", "execution_pushes", "execution_phases"),
     *("violations", "over_cap", "alerts", "script_runs", "doubted_devices", "executions"),
     *("schedule_marks", "engines", "devices", "previous_secrets", "tokens", "sessions"),
-    *("idempotency_keys", "execution_stops", "emergency_stops", "suspensions"),
+    *("idempotency_keys", "execution_stops", "emergency_stops", "suspensions", "restores"),
 )
 
 

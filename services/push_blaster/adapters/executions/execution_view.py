@@ -63,7 +63,8 @@ _COLUMNS: Final = """
     id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
     waits_for, uncapped_reason, approval_reason, resumes, attempt, attempt_by, repeated_steps,
     preparation, snapshot, created_at, ended_at,
-    (SELECT asked_at FROM execution_stops WHERE execution_id = executions.id) AS stop_asked_at
+    (SELECT asked_at FROM execution_stops WHERE execution_id = executions.id) AS stop_asked_at,
+    (SELECT min(restored_at) FROM restores WHERE restored_at >= created_at) AS restored_at
 """
 
 

@@ -84,7 +84,8 @@ class Execution:
     """One execution, with the automation as it was when it started.
 
     Shape: `attempt` counts the attempts at the present step, the last of them by the engine
-    `attempt_by`; `repeated_steps` counts further attempts at any step.
+    `attempt_by`; `repeated_steps` counts further attempts at any step. At `restored_at` a backup
+    brought the execution back, and what it sent after the backup is unknown.
     """
 
     id: str
@@ -100,6 +101,7 @@ class Execution:
     live_at: datetime | None = None
     ended_at: datetime | None = None
     stop_asked_at: datetime | None = None
+    restored_at: datetime | None = None
     failures: int = 0
     reason: str | None = None
     waits_for: str | None = None

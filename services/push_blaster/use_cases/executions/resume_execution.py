@@ -23,15 +23,17 @@ def resume_execution(
     *,
     idempotency_key: str | None = None,
     window: timedelta | None = None,
+    even_if_restored: bool = False,
 ) -> Execution:
     """Start an execution that resumes a stopped one; it has a test and a window, too.
 
     It sends the messages that the stopped execution would have sent, to the same frozen audience.
+    An execution from a backup is resumed only `even_if_restored`.
     Raises: ExecutionNotFoundError, CannotResumeError, and what start_execution raises.
     """
     with context.database.transaction() as connection:
         earlier = select_execution(connection, execution_id)
-        _check_resumable(connection, earlier)
+        _check_resumable(connection, earlier, even_if_restored=even_if_restored)
         document = select_snapshot(connection, execution_id)
     request = StartRequest(
         mode=Mode.LIVE,
@@ -58,11 +60,18 @@ def take_over_audiences(context: StepContext, execution: Execution) -> tuple[Pus
     return tuple(pushes)
 
 
-def _check_resumable(connection: Connection, earlier: Execution) -> None:
+def _check_resumable(connection: Connection, earlier: Execution, *, even_if_restored: bool) -> None:
     if not earlier.can_resume:
         raise CannotResumeError(
             f"The execution {earlier.id!r} is {earlier.phase}: only a live send that was stopped, "
             "or failed, on its way can be resumed. Start the automation again."
+        )
+    if earlier.restored_at and not even_if_restored:
+        raise CannotResumeError(
+            f"The execution {earlier.id!r} was restored from a backup at "
+            f"{earlier.restored_at.isoformat(timespec='seconds')}. What it sent after the backup "
+            "was made is unknown: users may get the message a second time, and the caps do not "
+            "count the first one. To resume it all the same, send evenIfRestored: true."
         )
     if not has_settled(connection, earlier.id):
         raise CannotResumeError(

@@ -18,6 +18,13 @@ WINDOW: Final[Any] = about(
     description="For this run only, instead of the automation's own window.",
 )
 
+#: The explicit yes of a person, without which an execution from a backup is not resumed.
+EVEN_IF_RESTORED: Final[Any] = about(
+    False,
+    description="Resume it although it was restored from a backup (restoredAt): what it sent after "
+    "the backup is unknown, so users may get the message a second time.",
+)
+
 
 class ApprovalSchema(CamelSchema):
     """The approval of an execution: the reason, the content to approve, and the approver."""
@@ -180,6 +187,14 @@ class ExecutionSchema(CamelSchema):
     can_cancel = fields.Boolean(attribute="execution.can_cancel")
     can_stop = fields.Boolean(attribute="execution.can_stop")
     can_resume = fields.Boolean(attribute="execution.can_resume")
+    restored_at = fields.AwareDateTime(
+        attribute="execution.restored_at",
+        allow_none=True,
+        metadata={
+            "description": "When a backup brought it back, if one did: what it sent after the "
+            "backup is unknown, and it is resumed only with evenIfRestored."
+        },
+    )
     resumes = fields.String(
         attribute="execution.resumes",
         allow_none=True,

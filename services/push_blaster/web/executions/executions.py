@@ -26,6 +26,7 @@ from push_blaster.use_cases.executions.resume_execution import resume_execution
 from push_blaster.use_cases.executions.stop_execution import cancel_execution, stop_execution
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.execution_schemas import (
+    EVEN_IF_RESTORED,
     WINDOW,
     ExecutionListSchema,
     ExecutionSchema,
@@ -196,12 +197,20 @@ def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
     @repeatable(routes, context.database)
     @routes.response(202, ExecutionSchema)
     def resume(
-        execution_id: str, idempotency_key: str | None, *, window_minutes: float | None = WINDOW
+        execution_id: str,
+        idempotency_key: str | None,
+        *,
+        window_minutes: float | None = WINDOW,
+        even_if_restored: bool = EVEN_IF_RESTORED,
     ) -> ShownExecution:
         """Resume a stopped live send: a new execution sends to the users who got nothing."""
-        window, now = _read_window(window_minutes), utc_now()
         resumed = resume_execution(
-            context, execution_id, now, window=window, idempotency_key=idempotency_key
+            context,
+            execution_id,
+            utc_now(),
+            window=_read_window(window_minutes),
+            idempotency_key=idempotency_key,
+            even_if_restored=even_if_restored,
         )
         return show_execution(database, resumed)
 

@@ -167,7 +167,13 @@ def _add_starts(pages: Blueprint, context: WebContext) -> None:
     @asks_for(Role.OPERATOR)
     def resume(execution_id: str) -> ResponseReturnValue:
         """Resume it: a new execution sends to the users who got nothing."""
-        started = resume_execution(context, execution_id, utc_now(), idempotency_key=once_key())
+        started = resume_execution(
+            context,
+            execution_id,
+            utc_now(),
+            idempotency_key=once_key(),
+            even_if_restored="even_if_restored" in request.form,
+        )
         flash("Started. It sends only to users who were not sent to before.", "success")
         return redirect(url_for(".show", execution_id=started.id), 303)
 

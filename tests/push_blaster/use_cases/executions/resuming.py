@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from datetime import timedelta
 
+from chassis.rows import execute
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.executions.resume_execution import resume_execution
 from push_blaster.use_cases.executions.stop_execution import stop_execution
@@ -29,5 +30,16 @@ def stop(bench: Bench, execution_id: str) -> None:
     close_batches(bench.context)
 
 
-def resume(bench: Bench, execution_id: str, key: str | None = None) -> str:
-    return resume_execution(bench.web, execution_id, bench.now, idempotency_key=key).id
+def note_restore(bench: Bench) -> None:
+    """Let all that there is be from a backup that was restored now."""
+    with bench.database.transaction() as connection:
+        execute(connection, "INSERT INTO restores (restored_at) VALUES (%s)", (bench.now,))
+    bench.now += timedelta(minutes=1)
+
+
+def resume(
+    bench: Bench, execution_id: str, key: str | None = None, *, even_if_restored: bool = False
+) -> str:
+    return resume_execution(
+        bench.web, execution_id, bench.now, idempotency_key=key, even_if_restored=even_if_restored
+    ).id

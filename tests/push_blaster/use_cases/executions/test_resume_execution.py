@@ -1,5 +1,7 @@
 """A stopped live send is resumed only on request, and skips users who got the message."""
 
+from datetime import timedelta
+
 import pytest
 
 from push_blaster.domain.executions.phase import Phase
@@ -7,7 +9,13 @@ from push_blaster.use_cases.executions.resume_execution import CannotResumeError
 from push_blaster.use_cases.executions.start_execution import AlreadyRunningError
 from push_blaster.use_cases.executions.stop_execution import stop_execution
 from tests.push_blaster.bench import Bench
-from tests.push_blaster.use_cases.executions.resuming import resume, sent, stop, stopped_half_way
+from tests.push_blaster.use_cases.executions.resuming import (
+    note_restore,
+    resume,
+    sent,
+    stop,
+    stopped_half_way,
+)
 
 
 def test_whoever_was_not_sent_to_is_reached_and_nobody_twice(bench: Bench) -> None:
@@ -80,6 +88,33 @@ def test_what_has_completed_or_never_began_is_not_resumed(bench: Bench) -> None:
     for execution_id in (completed, waiting):
         with pytest.raises(CannotResumeError, match="Start the automation again"):
             resume(bench, execution_id)
+
+
+def test_an_execution_from_a_backup_is_resumed_only_by_an_explicit_yes(bench: Bench) -> None:
+    first = stopped_half_way(bench)
+    note_restore(bench)
+
+    with pytest.raises(CannotResumeError, match="send evenIfRestored: true"):
+        resume(bench, first)
+    second = resume(bench, first, even_if_restored=True)
+    bench.work_until_sent(sum(sent(bench).values()) + 30)
+    stop(bench, second)
+    third = bench.run(resume(bench, second))
+
+    assert bench.execution(first).restored_at
+    assert third.restored_at is None
+    assert third.phase is Phase.COMPLETED
+    assert set(sent(bench).values()) == {1}
+
+
+def test_what_came_back_with_two_backups_was_restored_by_the_first(bench: Bench) -> None:
+    first = stopped_half_way(bench)
+    note_restore(bench)
+    restored_at = bench.execution(first).restored_at
+    bench.now += timedelta(days=1)
+    note_restore(bench)
+
+    assert bench.execution(first).restored_at == restored_at
 
 
 def test_an_audience_that_is_gone_ends_in_a_clear_message(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
+from chassis.rows import execute
 from push_blaster.adapters.devices.device_table import select_devices_of
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_view import select_execution
@@ -17,7 +18,7 @@ from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
 from tests.builders import NOON, a_document, died
-from tests.page_reader import form_values, table_rows
+from tests.page_reader import form_value, form_values, table_rows
 from tests.people import ALICE
 from tests.push_blaster.doubted import insert_doubted
 from tests.push_blaster.web.page_support import Visitor
@@ -225,6 +226,54 @@ def test_a_live_stop_is_confirmed_by_typing(operator: Visitor, started: str) -> 
     page = operator.get(meant.location)
     assert "Receipt:" in page
     assert "Wrong text" in page
+
+
+def let_it_be_restored(database: Database) -> None:
+    """Let the live send have ended on its way, and come back with a backup."""
+    with database.transaction() as connection:
+        execute(connection, "UPDATE execution_pushes SET started_at = now()")
+        execute(
+            connection,
+            "UPDATE executions SET phase = 'cancelled', ended_at = now(), due_at = NULL",
+        )
+        execute(connection, "INSERT INTO restores (restored_at) VALUES (clock_timestamp())")
+
+
+def test_what_a_backup_brought_back_is_resumed_only_with_an_explicit_yes(
+    client: FlaskClient, operator: Visitor, started: str, database: Database
+) -> None:
+    let_it_be_restored(database)
+    api, page = f"/api/executions/{started}", f"/executions/{started}/resume"
+    bodies: list[dict[str, object]] = [{}, {"evenIfRestored": False}]
+
+    shown = client.get(api).get_json()
+    asked = operator.get(page)
+    silent = [client.post(f"{api}/resume", json=body) for body in bodies]
+    odd = client.post(f"{api}/resume", json={"evenIfRestored": "surely"})
+    careless = operator.post(page, once=form_value(asked, "once"))
+    meant = client.post(f"{api}/resume", json={"evenIfRestored": True})
+
+    assert shown["restoredAt"]
+    assert 'name="even_if_restored"' in asked
+    assert "is unknown" in asked
+    assert [answer.status_code for answer in silent] == [409, 409]
+    assert "send evenIfRestored: true" in silent[0].get_json()["error"]
+    assert (odd.status_code, careless.status_code) == (400, 409)
+    assert meant.status_code == 202, meant.get_json()
+    assert meant.get_json()["restoredAt"] is None
+
+
+def test_a_page_resumes_it_when_the_box_is_ticked(
+    operator: Visitor, started: str, database: Database
+) -> None:
+    let_it_be_restored(database)
+    page = f"/executions/{started}/resume"
+
+    once = form_value(operator.get(page), "once")
+    resumed = operator.post(page, even_if_restored="on", once=once)
+
+    assert resumed.status_code == 303
+    assert "Started." in operator.get(resumed.location)
 
 
 def test_a_cancel_is_one_click_after_its_question(operator: Visitor, started: str) -> None:
