@@ -15,6 +15,7 @@ from chassis.schema_changes import GIVE_UP_AFTER, LOCK_TIMEOUT, repeat_until_unl
 
 #: The number of an advisory lock: two `migrate` at the same time run one after the other.
 LOCK: Final = 7_304_218_511
+_LOCK_MS: Final = LOCK_TIMEOUT // timedelta(milliseconds=1)
 
 
 def migrate(database: Pool[Any], folder: Path, to: str = "head") -> None:
@@ -35,8 +36,7 @@ def migrate(database: Pool[Any], folder: Path, to: str = "head") -> None:
         config.set_main_option("script_location", str(folder))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        milliseconds = LOCK_TIMEOUT // timedelta(milliseconds=1)
-        connection.exec_driver_sql(f"SET lock_timeout = {milliseconds}")
+        connection.exec_driver_sql(f"SET lock_timeout = {_LOCK_MS}")
         connection.commit()
 
         def upgrade() -> None:
@@ -70,7 +70,10 @@ def run_sql(sql: str) -> None:
     connection = context.get_context().connection
     if connection is None:
         raise RuntimeError("Migrations run against a database, not offline.")
-    connection.connection.cursor().execute(sql)
+    cursor = connection.connection.cursor()
+    # A pooler such as PgBouncer may give each transaction another session.
+    cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_MS}; SET LOCAL statement_timeout = 0")
+    cursor.execute(sql)
 
 
 def _without_time_limit(database: Pool[Any]) -> Callable[[], Any]:

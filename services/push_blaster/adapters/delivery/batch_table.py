@@ -67,7 +67,7 @@ _DISPATCH: Final = f"""
             WHERE b.done_at IS NULL
               AND (b.rests OR b.not_before IS NULL OR b.not_before <= %(now)s))
     UPDATE send_batches
-       SET handed_out_at = %(now)s
+       SET handed_out_at = %(now)s, worked_at = coalesce(worked_at, %(now)s)
      WHERE (execution_id, position, batch) IN (
            SELECT b.execution_id, b.position, b.batch
              FROM send_batches b
@@ -140,7 +140,11 @@ def keep_batch(connection: Connection, batch: TakenBatch, now: datetime) -> bool
     )
     is_live = fetch_value(connection, sql, (batch.key.execution_id,))
     return bool(is_live) and _update_taken(
-        connection, batch, "handed_out_at = %(now)s", "done_at IS NULL", now=now
+        connection,
+        batch,
+        "handed_out_at = %(now)s, worked_at = %(now)s",
+        "done_at IS NULL",
+        now=now,
     )
 
 
@@ -186,7 +190,9 @@ def defer_batch(
 
     A batch that `rests` because of its automation's own rate keeps its place before other batches.
     """
-    assigned = "not_before = %(not_before)s, rests = %(rests)s, handed_out_at = NULL"
+    assigned = (
+        "not_before = %(not_before)s, rests = %(rests)s, handed_out_at = NULL, worked_at = NULL"
+    )
     _update_taken(connection, batch, assigned, not_before=not_before, rests=rests)
 
 

@@ -32,12 +32,13 @@ class TroubledAutomation:
 class Backlog:
     """The waiting work: due steps, open batches, and sends that cadence has not recorded.
 
-    Units: `oldest_step` is how many seconds the oldest step has been due. `uncapped` counts the
-    live executions that went out unchecked lately.
+    Units: `oldest` is for how many seconds the oldest step has been due, or no worker has had any
+    of the due batches of an execution. `uncapped` counts the live executions that went out
+    unchecked lately.
     """
 
     steps: int
-    oldest_step: float
+    oldest: float
     batches: int
     untracked: int
     uncapped: int
@@ -106,9 +107,17 @@ def count_open_violations(connection: Connection) -> dict[str, int]:
 def select_backlog(connection: Connection, now: datetime, since: datetime) -> Backlog:
     """Return what waits at `now`; `uncapped` counts executions that began from `since` on."""
     sql = """
+          WITH worked AS (
+               SELECT max(b.worked_at) AS worked_at
+                 FROM send_batches b
+                 JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
+                WHERE b.done_at IS NULL
+                  AND (b.not_before IS NULL OR b.not_before <= %(now)s)
+                GROUP BY b.execution_id)
         SELECT (SELECT count(*) FROM executions WHERE due_at <= %(now)s) AS steps,
-               (SELECT coalesce(extract(epoch FROM %(now)s - min(due_at)), 0)::float
-                  FROM executions WHERE due_at <= %(now)s) AS oldest_step,
+               greatest(0, extract(epoch FROM %(now)s - least(
+                  (SELECT min(due_at) FROM executions WHERE due_at <= %(now)s),
+                  (SELECT min(worked_at) FROM worked)))::float) AS oldest,
                (SELECT count(*)
                   FROM send_batches b
                   JOIN executions e ON e.id = b.execution_id AND e.phase = 'live_execution'
@@ -123,9 +132,7 @@ def select_backlog(connection: Connection, now: datetime, since: datetime) -> Ba
                  WHERE due_at IS NOT NULL AND waits_for IS NOT NULL) AS waiting
     """
     backlog = fetch_one(connection, sql, {"now": now, "since": since}, make=Backlog, by_name=True)
-    return backlog or Backlog(
-        steps=0, oldest_step=0.0, batches=0, untracked=0, uncapped=0, waiting=0
-    )
+    return backlog or Backlog(steps=0, oldest=0.0, batches=0, untracked=0, uncapped=0, waiting=0)
 
 
 def select_lateness(connection: Connection, now: datetime, since: datetime) -> float:

@@ -105,8 +105,8 @@ def _read_database(database: Database) -> Iterator[Gauge]:
     yield Gauge("push_funnel_users", "Users of live pushes, now and of 24 hours.", funnel, "stage")
     queue = {"steps": backlog.steps, "batches": backlog.batches}
     yield Gauge("push_queue_depth", "Work that is due and not done.", queue, "kind")
-    oldest = "For how long the oldest due step has been due."
-    yield _one("push_queue_oldest_seconds", oldest, backlog.oldest_step)
+    oldest = "For how long the oldest step has been due, or nobody has worked on a live send."
+    yield _one("push_queue_oldest_seconds", oldest, backlog.oldest)
     late = "How late the latest live push of the last 15 minutes began, or is now."
     yield _one("push_lateness_seconds", late, lateness)
     waiting = "Executions that wait because their engines are short of something."

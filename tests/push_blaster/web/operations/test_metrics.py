@@ -11,6 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chassis.clock import Comparison, utc_now
 from chassis.postgres import Database
+from chassis.rows import execute
+from push_blaster.adapters.delivery.batch_table import dispatch_batches
+from push_blaster.adapters.executions.execution_table import dispatch_executions
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
 from push_blaster.engine_probes import make_engine_probes
@@ -55,6 +58,28 @@ def test_an_execution_is_counted_and_its_funnel_added_up(client: FlaskClient, be
     assert 30 < found["push_queue_oldest_seconds", ""] < 90
     assert found["push_executions_uncapped", ""] == 0
     assert found["push_batches_untracked", ""] == 0
+
+
+def test_what_nobody_works_on_gets_older_however_often_it_is_dispatched(
+    client: FlaskClient, bench: Bench
+) -> None:
+    begun = bench.now = utc_now() - timedelta(minutes=10)
+    bench.start(parameters={"users": 60})
+    bench.work_until_sent(20)
+
+    for second in range(60, 600, 60):
+        again = begun + timedelta(seconds=second)
+        with bench.database.transaction() as connection:
+            assert dispatch_batches(connection, again, again, 1_000)
+            dispatch_executions(connection, again, again)
+            execute(connection, "UPDATE executions SET due_at = %s", (utc_now(),))  # it is watched
+    stalled = read(client)["push_queue_oldest_seconds", ""]
+    bench.now = utc_now()
+    bench.work()
+    sent = read(client)["push_queue_oldest_seconds", ""]
+
+    assert stalled > 590
+    assert sent < 30
 
 
 def test_what_went_out_unchecked_is_counted(client: FlaskClient, bench: Bench) -> None:
