@@ -1,5 +1,6 @@
 """Clients that are slow on purpose: people still stop, sign in and see the health at once."""
 
+import re
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 import requests
 
 from local_stack.embedded_postgres import EmbeddedPostgres
-from tests.journeys.stack import VIEWER, Stack, a_journey_automation, running_stack
+from tests.journeys.stack import VIEWER, Stack, a_journey_automation, running_stack, wait_until
 
 #: The promise is a second; two processors that many share get some more.
 AT_ONCE_S = 2.5
@@ -133,3 +134,46 @@ def test_a_client_that_does_not_finish_its_request_is_hung_up_on(running: Stack)
         answer = clients[0].recv(4_000)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_web_that_ends_hangs_up_on_streams_which_come_back(running: Stack) -> None:
+    running.ask(
+        "POST", "/api/automation/recipes", a_journey_automation("back", parameters={"sleep": 120})
+    )
+    execution = running.ask("POST", "/api/executions", {"automationId": "back"})["id"]
+    wait_until(lambda: len(entries(running, execution)), lambda n: n > 1, 30)
+    first = SLOW["streams of a viewer"].replace(b"%s", execution.encode())
+    web = running.services[-1]
+
+    with crowd(running, first, 3) as clients:
+        begun = time.monotonic()
+        web.terminate()
+        streams = [client.makefile("rb").read().decode() for client in clients]
+        web.wait(30)
+        took_s = time.monotonic() - begun
+    running.services[-1] = running.spawn("push-blaster", "serve")
+    wait_until(lambda: is_alive(running), bool, 30)
+    seen = re.findall(r"^id: (\d+)", streams[0], re.MULTILINE)
+    running.request("POST", f"/api/executions/{execution}/stop")
+    rest = running.request(
+        "GET",
+        f"/api/executions/{execution}/log",
+        **{"Accept": "text/event-stream", "Last-Event-ID": seen[-1]},
+    ).text
+
+    assert took_s < 10, "a second of which its connections linger"
+    assert all("event: restart\nretry: 1000\n" in stream for stream in streams)
+    followed = [*seen, *re.findall(r"^id: (\d+)", rest, re.MULTILINE)]
+    assert followed == [str(entry["id"]) for entry in entries(running, execution)]
+    assert "event: end" in rest
+
+
+def entries(stack: Stack, execution: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = stack.ask("GET", f"/api/executions/{execution}/log")["entries"]
+    return found
+
+
+def is_alive(stack: Stack) -> bool:
+    with suppress(requests.RequestException):
+        return requests.get(f"{stack.push_url}/health/live", timeout=5).ok
+    return False

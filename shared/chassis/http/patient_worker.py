@@ -17,11 +17,12 @@ from http import HTTPStatus
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Final
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from chassis.http import client_socket
 from chassis.http.client_connection import BODY_S, Connection, HeadTooLargeError
 from chassis.http.request_classes import CAPACITIES, RequestClass
+from chassis.http.streams import ENDING
 from chassis.problems import problem_response
 
 #: The parts of a worker's connections that may be awaited, and that may be kept for a next request;
@@ -87,6 +88,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self._queues[kind] = _Queue(threads, capacity.threads + capacity.waiting)
         return self._queues[RequestClass.USUAL].threads
 
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """End when all requests are answered; streams end at once."""
+        ENDING.set()
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: object) -> None:
+        """End now; a stream keeps no thread, and no thread keeps the process."""
+        ENDING.set()
+        super().handle_quit(sig, frame)
+
     def run(self) -> None:
         """Serve until the worker has to end."""
         super().run()
@@ -148,6 +159,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
     ) -> None:
         """Call `go_on` whenever the client has sent or read something; OSError, ValueError."""
         conn.sock.setblocking(False)
+        if not self.alive and not conn.sock.unsent:
+            seconds = min(seconds, STOP_KEEPALIVE_LINGER)
         self.poller.register(conn.sock, event, partial(self._on_ready, conn, go_on))
         conn.deadline = time.monotonic() + seconds
         self._awaited[conn] = None

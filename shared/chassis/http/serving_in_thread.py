@@ -9,6 +9,7 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
 
 from chassis.http.patient_worker import PatientWorker
 
@@ -44,6 +45,6 @@ class ServerInThread(PatientWorker):
 
     def stop(self) -> None:
         """Finish the requests that have come, and end."""
-        self.handle_exit(None, None)
+        ThreadWorker.handle_exit(self, None, None)  # the process goes on, and its streams
         self._thread.join()
         self.tmp.close()

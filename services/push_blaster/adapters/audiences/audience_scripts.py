@@ -51,7 +51,7 @@ class ScriptFailedError(Exception):
 
 
 class ScriptStoppedError(Exception):
-    """The script was stopped because its execution was."""
+    """The script was ended because it should stop, not by a fault of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def _watch(
             _read_ready(selector)
             now = time.monotonic()
             if should_stop():
-                raise ScriptStoppedError("The script was ended because its execution was stopped.")
+                raise ScriptStoppedError("The script was ended.")
             if now - begun > run.limits.time.total_seconds():
                 raise ScriptFailedError(_too_slow(outputs, run.limits))
             if now - measured_at > MEASURE_S:

@@ -1,6 +1,7 @@
 """Run a script and record how it ended."""
 
 from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 from chassis.postgres import Connection
@@ -14,10 +15,13 @@ from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.adapters.audiences.script_folder import Script
 from push_blaster.adapters.audiences.script_results import describe_output
 from push_blaster.adapters.audiences.script_run_table import end_run, keep_run
+from push_blaster.adapters.operations.execution_stops import is_stopped
 from push_blaster.adapters.operations.shortages import find_shortage
 from push_blaster.domain.audiences.script_run import RunEnd, RunRecord, RunState
 from push_blaster.domain.executions.execution import LogLevel
 from push_blaster.use_cases.context import StepContext, note, watch_for_stop
+
+_ENDED: Final = "The script was ended because"
 
 
 def run_and_record(
@@ -44,8 +48,12 @@ def run_and_record(
     try:
         should_stop = watch_for_stop(context, record.execution_id, goes_on)
         refused = run_script(script, run, should_stop, log_line)
-    except (ScriptFailedError, ScriptStoppedError, OSError) as error:
-        _end(context, record.id, _describe_end(error))
+    except ScriptStoppedError as stopped:
+        end = _describe_stop(context, record)
+        _end(context, record.id, end)
+        raise ScriptStoppedError(str(end.error)) from stopped
+    except (ScriptFailedError, OSError) as error:
+        _end(context, record.id, _describe_fault(error))
         raise
     for name, reason in refused.items():
         log_line("stderr", f"The file {name!r} is not used, because it {reason}.")
@@ -54,10 +62,20 @@ def run_and_record(
     _end(context, record.id, RunEnd(state=RunState.SUCCEEDED, exit_code=0, audiences=audiences))
 
 
-def _describe_end(error: ScriptFailedError | ScriptStoppedError | OSError) -> RunEnd:
-    """Return how a run ended; an error of the system is the engine's trouble, not the script's."""
-    if isinstance(error, ScriptStoppedError):
-        return RunEnd(state=RunState.STOPPED, error=str(error))
+def _describe_stop(context: StepContext, record: RunRecord) -> RunEnd:
+    """Return how a stopped run ended; only what a person stopped is called stopped."""
+    if context.is_shutting_down():
+        return RunEnd(state=RunState.FAILED, error=f"{_ENDED} its engine ends.")
+    execution_id = record.execution_id
+    with context.database.transaction() as connection:
+        if not record.is_trial and execution_id and not is_stopped(connection, execution_id):
+            return RunEnd(state=RunState.FAILED, error=f"{_ENDED} another engine took over.")
+    what = "it was stopped" if record.is_trial else "its execution was stopped"
+    return RunEnd(state=RunState.STOPPED, error=f"{_ENDED} {what}.")
+
+
+def _describe_fault(error: ScriptFailedError | OSError) -> RunEnd:
+    """Return how a run failed; an error of the system is the engine's trouble, not the script's."""
     code = error.code if isinstance(error, ScriptFailedError) else None
     text = find_shortage(error) or str(error)
     return RunEnd(state=RunState.FAILED, exit_code=code, error=text)

@@ -10,7 +10,7 @@ from flask import Response, request
 
 from chassis.bearer_auth import caller_name
 from chassis.client_disconnects import watch_client
-from chassis.http.streams import StreamBudget
+from chassis.http.streams import ENDING, FAREWELL, StreamBudget
 from chassis.postgres import Database
 from push_blaster.adapters.executions.execution_log import LogEntry, select_log
 from push_blaster.adapters.executions.execution_view import select_execution
@@ -37,6 +37,7 @@ class StreamShape:
 def stream_log(database: Database, execution_id: str, after: int, shape: StreamShape) -> Response:
     """Answer with the log's entries after `after`, as they come, until the execution has ended.
 
+    If this process ends before, its last words let the client come back with its last id.
     Raises: TooManyRequests, ServiceUnavailable if too many streams are open.
     """
     is_gone = watch_client(request.environ)
@@ -75,4 +76,6 @@ def _follow(
         if time.monotonic() - silent_since >= HEARTBEAT_S:
             silent_since = time.monotonic()
             yield ": still here\n\n"
-        time.sleep(0 if entries else FOLLOW_S)
+        if ENDING.wait(0 if entries else FOLLOW_S):
+            yield FAREWELL
+            return

@@ -12,13 +12,16 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from push_blaster.adapters.audiences.script_run_table import dispatch_trials
+from chassis.rows import execute
+from push_blaster.adapters.audiences.script_run_table import dispatch_trials, select_runs
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.audiences.try_script import run_trial, tidy_runs
+from push_blaster.use_cases.executions.advance_execution import advance_execution
+from push_blaster.use_cases.executions.stop_execution import stop_execution
 from push_blaster.web.audiences import script_runs
 from tests.push_blaster.bench import EVER, Bench
 from tests.push_blaster.settings import settings_for
@@ -146,6 +149,54 @@ def test_a_script_that_takes_longer_is_told_where_to_look_for(
     assert response.status_code == 202
     run_id = response.get_json()["data"]["runId"]
     assert f"/api/scripts/users/runs/{run_id}" in response.get_json()["message"]
+
+
+def test_a_trial_that_ends_with_its_engine_is_stopped_by_nobody(
+    bench: Bench, client: FlaskClient
+) -> None:
+    bench.write_script("import time\ntime.sleep(60)")
+    run_id = ask(client)["id"]
+    bench.is_shutting_down = lambda: True
+
+    work(bench)
+
+    run = read(client, run_id)
+    assert (run["state"], run["error"]) == (
+        "failed",
+        "The script was ended because its engine ends.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "state", "said"),
+    [
+        ("UPDATE executions SET fence = fence + 1", "failed", "another engine took over."),
+        ("stop", "stopped", "its execution was stopped."),
+    ],
+)
+def test_a_run_says_who_ended_it(bench: Bench, how: str, state: str, said: str) -> None:
+    bench.write_script("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    execution_id = bench.start()
+    is_done = False
+
+    def end_it() -> bool:
+        nonlocal is_done
+        if not is_done and "begun" in bench.log(execution_id):
+            is_done = True
+            if how == "stop":
+                stop_execution(bench.database, execution_id, "Wrong text", bench.now)
+            else:
+                with bench.database.transaction() as connection:
+                    execute(connection, how)
+        return False
+
+    bench.is_shutting_down = end_it
+    for _ in range(2):  # the audience is the second step
+        advance_execution(bench.context, execution_id)
+
+    with bench.database.transaction() as connection:
+        (run,) = select_runs(connection, "users", None, 10)
+    assert (run.state, run.error) == (state, f"The script was ended because {said}")
 
 
 def test_what_it_says_can_be_read_while_it_runs_and_it_can_be_stopped(
