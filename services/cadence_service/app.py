@@ -1,11 +1,12 @@
 """The composition root: the parts of this service, on one screen."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from flask import Flask
 
-from cadence_service.settings import CadenceSettings
+from cadence_service.settings import MIGRATIONS, CadenceSettings
 from cadence_service.use_cases.import_history import ImportRefusedError
 from cadence_service.web.audience import audience_routes
 from cadence_service.web.forecast import forecast_routes
@@ -23,6 +24,7 @@ from chassis.csv_reader import CsvError
 from chassis.http.fast_json import FastJson
 from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
+from chassis.migrations import check_schema
 from chassis.postgres import BulkDatabase
 from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
@@ -44,6 +46,7 @@ def create_app(settings: CadenceSettings | None = None) -> Flask:
         connection_timeout=CONNECTION_TIMEOUT,
         application_name="cadence",
     )
+    database.check = partial(check_schema, folder=MIGRATIONS, command="cadence-service migrate")
 
     app = Flask(__name__)
     app.json = FastJson(app)

@@ -2,13 +2,12 @@
 
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import click
 
 from cadence_service.adapters.partitions import make_partitions
-from cadence_service.settings import CadenceSettings, PruneSettings
+from cadence_service.settings import MIGRATIONS, CadenceSettings, PruneSettings
 from cadence_service.use_cases.prune import plan_pruning
 from cadence_service.use_cases.prune import prune as prune_history
 from chassis.commands.command_group import CommandGroup
@@ -18,9 +17,10 @@ from chassis.logs import configure_logs
 from chassis.migrations import migrate as migrate_database
 from chassis.postgres import BulkDatabase, database_now
 
+__all__ = ["MIGRATIONS", "main"]
+
 #: This many weeks may be dropped even if few remain.
 FEW: Final = 4
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 @click.group(cls=CommandGroup)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from environs import Env
@@ -23,6 +24,7 @@ from chassis.settings import (
     require_database_url,
 )
 
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 #: The threads of a worker that work on several connections each: checks and imports.
 _GREEDY: Final = CAPACITIES[RequestClass.CHECK].threads + CAPACITIES[RequestClass.LARGE].threads
 _OTHERS: Final = CAPACITIES[RequestClass.USUAL].threads

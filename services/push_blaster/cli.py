@@ -36,7 +36,7 @@ from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.engine import run_engine
-from push_blaster.settings import PushSettings, read_cadence_access
+from push_blaster.settings import MIGRATIONS, PushSettings, read_cadence_access
 from push_blaster.use_cases.devices.import_devices import import_devices as import_device_rows
 from push_blaster.use_cases.original.migrate_original import (
     Migration,
@@ -47,7 +47,7 @@ from push_blaster.use_cases.original.migrate_original import (
 )
 from push_blaster.use_cases.schedule.plan_automation import Plan, PlanContext, plan_automation
 
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
+__all__ = ["MIGRATIONS", "main"]
 
 
 @click.group(cls=CommandGroup)

@@ -36,6 +36,8 @@ from push_blaster.domain.executions.limits import Limits, ScriptLimits
 from push_blaster.domain.operations.alert import USUAL, AlertEvent
 from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, Retention
 
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chassis.clock import CLOCK, utc_now
+from chassis.migrations import check_schema
 from chassis.postgres import Database
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -24,7 +26,7 @@ from push_blaster.adapters.transports.webpush_transport import make_webpush_tran
 from push_blaster.delivery_settings import DeliverySettings, FcmSettings
 from push_blaster.domain.delivery.transport import PushTransport
 from push_blaster.domain.devices.device import DeviceKind
-from push_blaster.settings import PushSettings
+from push_blaster.settings import MIGRATIONS, PushSettings
 from push_blaster.use_cases.context import SendContext, WebContext
 
 
@@ -42,12 +44,14 @@ class Adapters:
 def connect_adapters(settings: PushSettings) -> Adapters:
     """Make the adapters that both processes use; each connects when it is first used."""
     close_folders(settings.data_folder)
+    database = Database(
+        settings.database_url,
+        max_connections=settings.database_pool_size,
+        application_name="push-blaster",
+    )
+    database.check = partial(check_schema, folder=MIGRATIONS, command="push-blaster migrate")
     return Adapters(
-        database=Database(
-            settings.database_url,
-            max_connections=settings.database_pool_size,
-            application_name="push-blaster",
-        ),
+        database=database,
         files=AutomationFiles(settings.data_folder / "automations"),
         templates=TemplateFiles(settings.data_folder / "templates"),
         scripts=ScriptFolder(settings.data_folder / "scripts"),

@@ -26,6 +26,12 @@ class Answers:
         """Return, for each part, "ok" or what is wrong."""
         return {**dict.fromkeys(self.values, "ok"), **self.faults}
 
+    @property
+    def remarks(self) -> list[str]:
+        """Return the answers that are a text: what is well, and should be known all the same."""
+        texts = {name: value for name, value in self.values.items() if isinstance(value, str)}
+        return [f"{name}: {text}" for name, text in texts.items()]
+
 
 class Questions:
     """Asks parts, each in a thread of its own, which a part that hangs keeps.

@@ -30,6 +30,7 @@ __all__ = [
     "DatabaseAwayError",
     "DatabaseFaultError",
     "LockedError",
+    "NotMigratedError",
     "Pool",
     "PoolFullError",
     "ValueRefusedError",
@@ -49,6 +50,10 @@ class PoolFullError(DatabaseAwayError):
 
 class LockedError(DatabaseAwayError):
     """Another transaction did not give up its lock in time; a later attempt may succeed."""
+
+
+class NotMigratedError(DatabaseAwayError):
+    """The schema is older than this program; the message names the command that migrates it."""
 
 
 class DatabaseFaultError(Exception):
@@ -85,6 +90,8 @@ class Pool(Generic[AnyConnection]):
         `trusted_for` is how long a connection may be idle and still be lent without a ping.
         """
         self.url = url
+        #: What each ping asks with its connection, such as chassis.migrations.check_schema.
+        self.check: Callable[[Any], str | None] = lambda _: None
         options = {
             "connect_timeout": max(2, int(connection_timeout.total_seconds())),  # libpq's minimum
             "application_name": application_name,
@@ -177,13 +184,17 @@ class Pool(Generic[AnyConnection]):
         is_ours = isinstance(error, self.driver.Error)
         return DatabaseFaultError(_first_line(error)) if is_ours else None
 
-    def ping(self) -> None:
-        """Raise DatabaseAwayError unless the database answers and takes writes."""
+    def ping(self) -> str | None:
+        """Raise DatabaseAwayError unless the database answers, takes writes, and is migrated.
+
+        Returns: a remark of the check, or None.
+        """
         with self.transaction() as connection:
             cursor = connection.cursor()  # type: ignore[attr-defined]  # as every driver
             cursor.execute("SHOW transaction_read_only")
             if cursor.fetchone()[0] == "on":
                 raise DatabaseAwayError("The database is away: it takes no writes at present.")
+            return self.check(connection)
 
     def wait_until_available(self, sleep: Callable[[float], object]) -> None:
         """Return when the database answers; log that it is away every few seconds."""

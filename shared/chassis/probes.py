@@ -37,10 +37,13 @@ def probe_routes(
 
         The parts, and what is wrong with each, are only for a caller with a token.
         """
-        found = parts.ask().states
-        is_ready = all(state == "ok" for state in found.values())
-        body = {"status": "ready" if is_ready else "unready", "parts": found}
-        return answer_in_a_word(body, 200 if is_ready else 503)
+        found = parts.ask()
+        body = {
+            "status": "unready" if found.faults else "ready",
+            "parts": found.states,
+            "remarks": found.remarks,
+        }
+        return answer_in_a_word(body, 503 if found.faults else 200)
 
     @routes.answers(content_type="text/plain")
     def read_metrics() -> Response:

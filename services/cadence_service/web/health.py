@@ -22,17 +22,19 @@ def health_routes(database: BulkDatabase) -> Routes:
     @tells_callers_more
     @routes.answers(503)
     def read_health() -> Response:
-        """Show the health of the service; 503 while its database is away.
+        """Show the health of the service; 503 while its database is away or not migrated.
 
         A stranger gets only `status`; the rest is for a caller with a token.
         """
-        state = parts.ask().states["database"]
+        answers = parts.ask()
+        state = answers.states["database"]
         is_healthy = state == "ok"
         body: dict[str, Any] = {
             "status": "healthy" if is_healthy else "degraded",
             "service": "push-cadence",
             "timestamp": utc_now().isoformat(),
             "database": "connected" if is_healthy else "error",
+            "remarks": answers.remarks,
             "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
         }
         if not is_healthy:

@@ -9,13 +9,13 @@ from chassis.postgres import BulkDatabase
 
 
 def read_gauges_from(database: BulkDatabase) -> Callable[[], Iterator[Gauge]]:
-    """Return a function that reads every gauge; while the database is away, only that one."""
+    """Return a function that reads every gauge; while health calls the database away, only that."""
 
     def read_rules() -> RuleSet | None:
         with database.transaction() as connection:
             return select_rule_set(connection)
 
-    parts = Questions({"rules": read_rules})
+    parts = Questions({"database": database.ping, "rules": read_rules})
 
     def read() -> Iterator[Gauge]:
         answers = parts.ask()

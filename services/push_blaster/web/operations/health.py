@@ -72,6 +72,7 @@ def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
             },
             "transport": "file" if context.writes_to_file else "providers",
             "problems": _list_problems(found, report),
+            "remarks": answers.remarks,
             "memoryUsage": {"maxRssKb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss},
             "responseTimeMs": round((time.monotonic() - began) * 1_000),
         }
