@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -34,9 +33,8 @@ from push_blaster.cli_prune import prune
 from push_blaster.cli_tokens import token
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
-from push_blaster.domain.executions.limits import Limits
 from push_blaster.engine import run_engine
-from push_blaster.settings import MIGRATIONS, PushSettings, read_cadence_access
+from push_blaster.settings import MIGRATIONS, PushSettings, read_cadence_access, read_limits
 from push_blaster.use_cases.devices.import_devices import import_devices as import_device_rows
 from push_blaster.use_cases.original.migrate_original import (
     Migration,
@@ -100,13 +98,14 @@ def migrate() -> None:
 def plan(files: tuple[Path, ...], count: int, start: datetime | None) -> None:
     """Show when the automations of FILES would send, and what stands out; changes nothing.
 
-    The plan considers caps if CADENCE_SERVICE_URL and CADENCE_API_TOKEN are set. Ends with 1 if a
+    The plan considers the settings of the engine that are set, and caps if CADENCE_SERVICE_URL and
+    CADENCE_API_TOKEN are set. Ends with 1 if a
     file is no automation.
     """
     now = utc_now()
     drafts = {path: _read_file(path, now) for path in files}
     automations = [draft for draft in drafts.values() if isinstance(draft, Automation)]
-    context = PlanContext(others=automations, read_rules=_read_rules, limits=Limits())
+    context = PlanContext(others=automations, read_rules=_read_rules, limits=read_limits())
     after = start.replace(tzinfo=UTC) if start else now
     for path, draft in drafts.items():
         click.echo(f"\n{path}")

@@ -235,33 +235,37 @@ def _engine(read: SettingsReader) -> EngineSettings:
         ramp=read(read_seconds, "PUSH_RAMP_SECONDS", 60, may_be_zero=True),
         dead_after=read(read_seconds, "PUSH_ENGINE_DEAD_AFTER_SECONDS", 6),
         metrics_port=read(read_optional_port, "PUSH_ENGINE_METRICS_PORT"),
-        limits=Limits(
-            batch_size=read(read_count, "PUSH_BATCH_SIZE", 2_500),
-            retry=RetryPolicy(
-                backoff=read(read_seconds, "PUSH_RETRY_BACKOFF_SECONDS", 20),
-                budget=read(read_seconds, "PUSH_RETRY_BUDGET_SECONDS", 600),
-            ),
-            max_audience_size=read(read_count, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
-            preparation_memory_mb=read(read_count, "PUSH_PREPARATION_MEMORY_MB", 1_024, least=256),
-            preparation_environment=_see(PREPARATIONS_SEE),
-            min_window=read(
-                read_seconds, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True
-            ),
-            max_manual_users=read(read_count, "PUSH_MAX_MANUAL_USER_IDS", 5),
-            push_time_limit=read(read_seconds, "PUSH_TIME_LIMIT_SECONDS", 14_400),
-            approval_above=read(read_optional_count, "PUSH_APPROVAL_ABOVE_USERS"),
-            script=_script_limits(read),
-            test_lead=read(read_seconds, "PUSH_TEST_LEAD_SECONDS", 180),
-            test_window=read(read_seconds, "PUSH_TEST_WINDOW_SECONDS", 120),
-            test_gap=read(read_seconds, "PUSH_TEST_GAP_SECONDS", 10),
-            links=LinkPolicy(
-                schemes=frozenset(read.env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
-                hosts=frozenset(read.env.list("PUSH_DEEP_LINK_HOSTS", [])),
-            ),
-            holdout_percent=read(read_percent, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
-            min_free_mb=read(read_count, "PUSH_MIN_FREE_MB", 256),
-            late_after=read(read_seconds, "PUSH_LATE_AFTER_SECONDS", 10),
+        limits=_limits(read),
+    )
+
+
+def _limits(read: SettingsReader) -> Limits:
+    return Limits(
+        batch_size=read(read_count, "PUSH_BATCH_SIZE", 2_500),
+        retry=RetryPolicy(
+            backoff=read(read_seconds, "PUSH_RETRY_BACKOFF_SECONDS", 20),
+            budget=read(read_seconds, "PUSH_RETRY_BUDGET_SECONDS", 600),
         ),
+        max_audience_size=read(read_count, "PUSH_MAX_AUDIENCE_SIZE", 100_000),
+        preparation_memory_mb=read(read_count, "PUSH_PREPARATION_MEMORY_MB", 1_024, least=256),
+        preparation_environment=_see(PREPARATIONS_SEE),
+        min_window=read(
+            read_seconds, "PUSH_MIN_CANCELLATION_WINDOW_SECONDS", 300, may_be_zero=True
+        ),
+        max_manual_users=read(read_count, "PUSH_MAX_MANUAL_USER_IDS", 5),
+        push_time_limit=read(read_seconds, "PUSH_TIME_LIMIT_SECONDS", 14_400),
+        approval_above=read(read_optional_count, "PUSH_APPROVAL_ABOVE_USERS"),
+        script=_script_limits(read),
+        test_lead=read(read_seconds, "PUSH_TEST_LEAD_SECONDS", 180),
+        test_window=read(read_seconds, "PUSH_TEST_WINDOW_SECONDS", 120),
+        test_gap=read(read_seconds, "PUSH_TEST_GAP_SECONDS", 10),
+        links=LinkPolicy(
+            schemes=frozenset(read.env.list("PUSH_DEEP_LINK_SCHEMES", ["https"])),
+            hosts=frozenset(read.env.list("PUSH_DEEP_LINK_HOSTS", [])),
+        ),
+        holdout_percent=read(read_percent, "PUSH_GLOBAL_HOLDOUT_PERCENT"),
+        min_free_mb=read(read_count, "PUSH_MIN_FREE_MB", 256),
+        late_after=read(read_seconds, "PUSH_LATE_AFTER_SECONDS", 10),
     )
 
 
@@ -290,6 +294,14 @@ def read_percent(env: Env, name: str) -> float:
         return env.float(name, 0.0, validate=validate.Range(min=0, max=100))
     except EnvError as error:
         raise SettingsError(f"{name} is {env.str(name)!r}; use a number from 0 to 100.") from error
+
+
+def read_limits() -> Limits:
+    """Return the limits that hold for every automation; SettingsError names what does not fit."""
+    read = SettingsReader()
+    limits = _limits(read)
+    read.finish()
+    return limits
 
 
 def read_cadence_access() -> tuple[str, str] | None:

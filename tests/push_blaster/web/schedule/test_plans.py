@@ -159,6 +159,34 @@ def test_files_are_planned_without_any_service(folder: Path) -> None:
     assert "CADENCE_SERVICE_URL and CADENCE_API_TOKEN are not set" in done.output
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PUSH_MIN_CANCELLATION_WINDOW_SECONDS", "7200", "PUSH_MIN_CANCELLATION_WINDOW_SECONDS"),
+        ("PUSH_MAX_AUDIENCE_SIZE", "9000000", "9000000 users take 9000 min"),
+        ("PUSH_TIME_LIMIT_SECONDS", "60", "100000 users take 100 min"),
+    ],
+)
+def test_files_are_planned_by_the_limits_of_the_environment(
+    folder: Path, name: str, value: str, said: str
+) -> None:
+    paced = thursdays(isActive=True, status="active", settings={"ratePerMinute": 1_000})
+    (folder / "news.json").write_text(json.dumps(paced))
+
+    usual = run("--from", "2027-01-01", folder / "news.json", **{name: None})
+    limited = run("--from", "2027-01-01", folder / "news.json", **{name: value})
+
+    assert said not in usual.output
+    assert said in limited.output
+
+
+def test_a_limit_that_does_not_fit_is_named(folder: Path) -> None:
+    done = run(folder / "news.json", PUSH_MIN_CANCELLATION_WINDOW_SECONDS="soon")
+
+    assert done.exit_code == 1
+    assert "PUSH_MIN_CANCELLATION_WINDOW_SECONDS is 'soon'" in done.output
+
+
 def test_files_are_planned_beside_each_other_by_the_rules_in_force(
     folder: Path, cadence_service: str
 ) -> None:
