@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import Any, Final
 
 from flask import Flask, Request, Response, request
@@ -86,6 +87,10 @@ class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
 
     ARGUMENTS_PARSER = StrictParser()
 
+    def register_views_in_doc(self, api: "ProblemApi", *args: Any, **options: Any) -> None:
+        """Describe the routes in OpenAPI, later."""
+        api.postpone(partial(super().register_views_in_doc, api, *args, **options))
+
     def route(self, rule: str, **options: Any) -> Callable[[View], View]:
         """Add a view; without another description of a success, it answers an object of JSON."""
         add: Callable[[View], View] = super().route(rule, **options)
@@ -128,9 +133,31 @@ class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
 
 
 class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
-    """flask-smorest, which answers and describes its errors as problem+json."""
+    """flask-smorest, which answers and describes its errors as problem+json.
+
+    It describes routes when somebody asks for OpenAPI first: that takes longer than all else at a
+    start.
+    """
 
     ERROR_SCHEMA = ProblemSchema
+
+    def __init__(self, app: Flask) -> None:
+        """Take the app."""
+        self._describing = Lock()
+        self._postponed: list[Callable[[], object]] = []
+        super().__init__(app)
+
+    def postpone(self, describe: Callable[[], object]) -> None:
+        """Call `describe` before OpenAPI is answered."""
+        self._postponed.append(describe)
+
+    def _openapi_json(self) -> Response:
+        with self._describing:
+            for describe in self._postponed:
+                describe()
+            self._postponed.clear()
+            answer: Response = super()._openapi_json()
+        return answer
 
     def _register_responses(self) -> None:
         self.DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON
