@@ -14,7 +14,6 @@ from chassis.commands.command_group import CommandGroup
 from chassis.commands.removal import require_plausible, yes_remove
 from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
-from chassis.migrations import migrate as migrate_database
 from chassis.postgres import BulkDatabase, database_now
 
 __all__ = ["MIGRATIONS", "main"]
@@ -43,6 +42,8 @@ def serve() -> None:
 @main.command()
 def migrate() -> None:
     """Bring the schema up to date and make partitions ahead; safe to repeat."""
+    from chassis.migrations import migrate as migrate_database  # alembic takes long to import
+
     settings = CadenceSettings.from_environ()
     configure_logs("cadence-migrate", settings.log_format)
     database = BulkDatabase(settings.database_url, max_connections=1)

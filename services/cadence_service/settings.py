@@ -8,7 +8,7 @@ from typing import Final
 
 from environs import Env
 
-from cadence_service.use_cases.filter_audience import LANES
+from cadence_service.domain.user_ids import LANES
 from chassis.bearer_auth import Role
 from chassis.http.request_classes import CAPACITIES, RequestClass
 from chassis.logs import LogFormat

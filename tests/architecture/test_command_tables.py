@@ -22,16 +22,22 @@ PROGRAMS: Final = {
 }
 
 
-def find_commands() -> Iterator[tuple[str, click.Command]]:
-    for program, group in PROGRAMS.items():
-        for name, command in group.commands.items():
-            if isinstance(command, click.Group):
-                yield from ((f"{program} {name} {n}", c) for n, c in command.commands.items())
-            else:
-                yield f"{program} {name}", command
+def find_commands(
+    called: str, command: click.Command | None
+) -> Iterator[tuple[str, click.Command]]:
+    """Yield each command and what it is called, those within a group of commands too."""
+    assert command, called
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from find_commands(f"{called} {name}", command.get_command(context, name))
+    else:
+        yield called, command
 
 
-COMMANDS: Final = dict(find_commands())
+COMMANDS: Final = dict(
+    found for name, one in PROGRAMS.items() for found in find_commands(name, one)
+)
 #: The first words of commands that have two.
 GROUPS: Final = {name.split()[1] for name in COMMANDS if name.count(" ") == 2}
 

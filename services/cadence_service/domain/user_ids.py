@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 #: Bytes of an id, and characters of its text.
 ID_SIZE: Final = 16
 TEXT_SIZE: Final = 36
+#: In how many parts a large audience is worked on at once, each on a connection of its own.
+LANES: Final = 2
 _UUID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII
 )

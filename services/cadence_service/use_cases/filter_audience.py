@@ -20,7 +20,7 @@ from cadence_service.adapters.notification_history import select_sends
 from cadence_service.adapters.reservation_table import Reservation
 from cadence_service.adapters.rule_table import select_layers, select_rule_set
 from cadence_service.domain.cadence import CadenceRule, find_breach, find_next_eligible, find_rules
-from cadence_service.domain.user_ids import AskedIds, UserIds
+from cadence_service.domain.user_ids import LANES, AskedIds, UserIds
 from chassis.postgres import (
     BulkConnection,
     BulkDatabase,
@@ -37,8 +37,6 @@ _Found = TypeVar("_Found")
 
 _NOBODY: Final = np.empty(0, dtype=np.int64)
 
-#: How many connections one request works on.
-LANES: Final = 2
 #: From so many users on, a question is worth a second connection.
 SPLIT_FROM: Final = 20_000
 

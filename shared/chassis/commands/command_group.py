@@ -1,51 +1,45 @@
 """A group of commands that end in one line when something outside of them is wrong."""
 
-from typing import Any, Final
+from collections.abc import Mapping
+from pkgutil import resolve_name
+from typing import Any
 
 import click
-import psycopg
-import psycopg2
-import sqlalchemy.exc
-from alembic.util import CommandError
-from environs import EnvError
-
-from chassis.postgres import DatabaseAwayError, DatabaseFaultError
-from chassis.schema_changes import SchemaBusyError
-from chassis.settings import SettingsError
-
-#: Errors of the drivers, where no pool has turned them into ours.
-_DRIVER_ERRORS: Final = (psycopg.Error, psycopg2.Error, sqlalchemy.exc.SQLAlchemyError)
-#: SQLSTATEs of a table, column or function that is not there, and of a schema.
-_NOT_MIGRATED: Final = frozenset({"42P01", "42703", "42883", "3F000"})
 
 
 class CommandGroup(click.Group):
     """Tells faults of settings, databases and files in a sentence, and ends with 1."""
 
+    def __init__(
+        self, *args: Any, elsewhere: Mapping[str, str] | None = None, **given: Any
+    ) -> None:
+        """Take what click takes, and where other modules have commands: `module:command` by name.
+
+        Such a module is imported only when its command is wanted: some import much.
+        """
+        super().__init__(*args, **given)
+        self._elsewhere = elsewhere or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), *self._elsewhere])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of this name; None if there is none."""
+        if cmd_name in self._elsewhere:
+            self.add_command(resolve_name(self._elsewhere[cmd_name]), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke the command; click.ClickException instead of a fault of its surroundings."""
         try:
             return super().invoke(ctx)
-        except (SettingsError, DatabaseAwayError, SchemaBusyError) as error:
-            raise click.ClickException(str(error)) from error
-        except EnvError as error:
-            raise click.ClickException(f"A setting does not fit: {error}") from error
-        except (DatabaseFaultError, *_DRIVER_ERRORS) as error:
-            raise click.ClickException(_describe_fault(error, ctx)) from error
-        except CommandError as error:
-            raise click.ClickException(
-                f"The schema of the database is not of this version, but newer ({error}). "
-                "Install the version that migrated the database, or a newer one."
-            ) from error
-        except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{place}{error.strerror or error}") from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from chassis.commands.faults import describe_fault  # imports every driver
 
-
-def _describe_fault(error: Exception, ctx: click.Context) -> str:
-    cause = error.__cause__ or error
-    state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
-    first_line = str(cause).strip().partition("\n")[0]
-    if state in _NOT_MIGRATED:
-        return f"The database is not migrated ({first_line}). Run: {ctx.info_name} migrate"
-    return f"The database refused a statement: {first_line}"
+            description = describe_fault(error, ctx.info_name)
+            if description is None:
+                raise
+            raise click.ClickException(description) from error

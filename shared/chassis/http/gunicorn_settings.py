@@ -1,10 +1,10 @@
 """The settings of gunicorn for both services; `serve` adds the address and the workers."""
 
+import gc
 import os
 import shutil
+from importlib import import_module
 from typing import Any, Final
-
-from prometheus_client import multiprocess
 
 from chassis.http.request_classes import CAPACITIES, RequestClass
 from chassis.http.shared_time import keep_time
@@ -20,9 +20,11 @@ graceful_timeout: Final = 30
 loglevel: Final = "warning"
 
 
-def on_starting(_server: Any) -> None:
-    """Let nobody else read what the service writes."""
+def on_starting(server: Any) -> None:
+    """Let nobody else read what the service writes, and import the app once for all workers."""
     os.umask(0o077)
+    import_module(server.app.app_uri.partition(":")[0])
+    gc.freeze()  # so that workers share the memory of what was imported
 
 
 def post_worker_init(worker: Any) -> None:
@@ -32,6 +34,8 @@ def post_worker_init(worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget the gauges of a worker that ended; its counters stay."""
+    from prometheus_client import multiprocess  # not before `serve` has set its folder
+
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # missing there
 
 

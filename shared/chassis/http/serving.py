@@ -7,7 +7,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
-from typing import Final, NoReturn
+from typing import Final
+
+import gunicorn
+from gunicorn.app import wsgiapp
 
 #: The start of the folder's name; the id of the process follows.
 _PREFIX: Final = "push-metrics-"
@@ -20,22 +23,26 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def serve(app: str, *, host: str, port: int, workers: int) -> NoReturn:
-    """Become gunicorn, serving the factory `app` (`package.app:create_app()`).
+def serve(app: str, *, host: str, port: int, workers: int) -> None:
+    """Run gunicorn in this process, serving the factory `app` (`package.app:create_app()`).
 
-    Its workers count into one new folder, so that each worker can answer the metrics of all.
+    Its workers count into one new folder, so that each worker can answer the metrics of all. They
+    are forks of this process, which has imported everything.
+    Raises: RuntimeError if the library of the metrics was imported before it knew the folder.
     """
+    if "prometheus_client" in sys.modules:
+        raise RuntimeError("Import nothing that counts before serve(): it would count apart.")
     raise_descriptor_limit()
     folder = make_metrics_folder(Path(gettempdir()))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # noqa: TID251 - for the workers
-    arguments = [
-        "gunicorn",
+    sys.argv = [  # as from the command `gunicorn`, which it runs again at a signal
+        str(Path(gunicorn.__file__).with_name("__main__.py")),
         app,
         "--config=python:chassis.http.gunicorn_settings",
         f"--bind={host}:{port}",
         f"--workers={workers}",
     ]
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - our own process
+    wsgiapp.run()
 
 
 def make_metrics_folder(parent: Path) -> Path:
