@@ -110,7 +110,7 @@ def _make_routes(
         recipe_routes(context),
         plan_routes(context),
         preview_routes(context),
-        template_routes(adapters.templates, adapters.files, context.limits),
+        template_routes(adapters.templates, adapters.files, context.limits, database),
         control_routes(context),
         automation_test_routes(context),
         execution_routes(context),

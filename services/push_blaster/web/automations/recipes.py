@@ -1,9 +1,7 @@
 """Routes about automations, under the original's name for them: recipes."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
@@ -17,7 +15,7 @@ from chassis.typed_schemas import about
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
-from push_blaster.adapters.automations.document_files import DocumentNotFoundError
+from push_blaster.adapters.one_off.scheduled_push_document import is_scheduled_push
 from push_blaster.use_cases.automations.change_automation import (
     AutomationChange,
     create_automation,
@@ -29,7 +27,7 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
 from push_blaster.web.automations.versions import check_if_match, tag
 from push_blaster.web.frame.common_schemas import AUTOMATION_ID, BrokenFileSchema, envelope_schema
-from push_blaster.web.frame.repeatable import repeatable
+from push_blaster.web.frame.repeatable import find_made_before, id_by_key, repeatable
 
 
 class RecipeChangeSchema(OpenSchema):
@@ -111,13 +109,12 @@ def _add_creation(routes: Routes, database: Database, files: AutomationFiles) ->
     @routes.alt_response(201, schema=RecipeAnswerSchema)
     def create(body: Mapping[str, Any], idempotency_key: str | None) -> ResponseReturnValue:
         """Create an automation; without an id it gets one, the same for an Idempotency-Key."""
-        if not idempotency_key or body.get("id"):
-            return _answer_change(create_automation(files, body, utc_now()), "created", 201)
-        automation_id = str(uuid5(NAMESPACE_URL, idempotency_key))
-        with suppress(DocumentNotFoundError):
-            return _answer_change(AutomationChange(files.load(automation_id)), "created", 201)
-        named = {**body, "id": automation_id}
-        return _answer_change(create_automation(files, named, utc_now()), "created", 201)
+        key, named = idempotency_key, body
+        if key and not body.get("id"):
+            named = {**body, "id": id_by_key(files, key, lambda one: not is_scheduled_push(one))}
+        made = find_made_before(files, body, named)
+        change = AutomationChange(made) if made else create_automation(files, named, utc_now())
+        return _answer_change(change, "created", 201)
 
 
 def _add_changes(routes: Routes, context: WebContext) -> None:

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, validate
 
 from chassis.clock import utc_now
+from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import about
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -32,6 +33,7 @@ from push_blaster.web.automations.template_schemas import (
     TemplateListSchema,
 )
 from push_blaster.web.automations.versions import check_if_match, tag
+from push_blaster.web.frame.repeatable import find_made_before, name_by_key, repeatable
 
 _PATH: Final = "/api/automation/templates"
 _ONE: Final = f"{_PATH}/<template_id>"
@@ -52,16 +54,16 @@ class _Starter:
         overrides: Mapping[str, Any],
         *,
         preview: bool,
+        key: str | None,
     ) -> Response:
         """Create the automation, and write it unless this is only a preview."""
         template = self.templates.load(template_id)
-        start = Start(template=template, variables=variables, overrides=overrides)
-        try:
-            automation = draft_automation(start, self.limits, utc_now())
-        except BadVariablesError as error:
-            raise ValidationError({"variables": dict(error.complaints)}) from error
-        if not preview:
-            self.files.create(automation)
+        named = name_by_key(overrides, key)
+        automation = find_made_before(self.files, overrides, named)
+        if automation is None:
+            automation = self._draft(Start(template=template, variables=variables, overrides=named))
+            if not preview:
+                self.files.create(automation)
         origin = {name: template[name] for name in ("id", "name", "category")}
         response = jsonify(
             success=True,
@@ -71,13 +73,30 @@ class _Starter:
         response.status_code = 200 if preview else 201
         return tag(response, automation)
 
+    def create(self, body: Mapping[str, Any], key: str | None) -> Response:
+        """Create a template."""
+        named = name_by_key(body, key)
+        made = find_made_before(self.templates, body, named)
+        made = made or create_template(self.templates, named, utc_now())
+        return _answer_template(made, "created", 201)
 
-def template_routes(templates: TemplateFiles, files: AutomationFiles, limits: Limits) -> Routes:
-    """Return the routes about templates."""
+    def _draft(self, start: Start) -> Mapping[str, Any]:
+        try:
+            return draft_automation(start, self.limits, utc_now())
+        except BadVariablesError as error:
+            raise ValidationError({"variables": dict(error.complaints)}) from error
+
+
+def template_routes(
+    templates: TemplateFiles, files: AutomationFiles, limits: Limits, database: Database
+) -> Routes:
+    """Return the routes about templates; `database` has the keys of repeated requests."""
     routes = Routes("templates", __name__, description="Templates of automations")
+    starter = _Starter(templates, files, limits)
     _add_reads(routes, templates)
-    _add_starts(routes, _Starter(templates, files, limits))
-    _add_changes(routes, templates, files)
+    _add_starts(routes, starter, database)
+    _add_changes(routes, templates)
+    _add_saving(routes, starter, database)
     return routes
 
 
@@ -110,28 +129,42 @@ def _add_reads(routes: Routes, templates: TemplateFiles) -> None:
         return tag(jsonify(success=True, data=template, message="Found."), template)
 
 
-def _add_starts(routes: Routes, starter: _Starter) -> None:
+def _add_starts(routes: Routes, starter: _Starter, database: Database) -> None:
     @routes.route(_PATH, methods=["POST"])
     @routes.arguments(TemplateBodySchema)
+    @repeatable(routes, database)
     @routes.alt_response(200, schema=StartAnswerSchema)
     @routes.alt_response(201, schema=StartAnswerSchema)
-    def create_or_start(body: Mapping[str, Any]) -> ResponseReturnValue:
+    def create_or_start(
+        body: Mapping[str, Any], idempotency_key: str | None
+    ) -> ResponseReturnValue:
         """Start from the template `templateId`; with `pushTemplates` instead, create a template."""
         if "pushTemplates" in body:
-            made = create_template(starter.templates, body, utc_now())
-            return _answer_template(made, "created", 201)
-        return starter.start(**StartByBodySchema().load(body))
+            return starter.create(body, idempotency_key)
+        return starter.start(**StartByBodySchema().load(body), key=idempotency_key)
 
     @routes.route(_ONE, methods=["POST"])
     @routes.arguments(StartSchema, as_kwargs=True)
+    @repeatable(routes, database)
     @routes.alt_response(200, schema=StartAnswerSchema)
     @routes.alt_response(201, schema=StartAnswerSchema)
-    def start(template_id: str, **asked: Any) -> ResponseReturnValue:
+    def start(template_id: str, idempotency_key: str | None, **asked: Any) -> ResponseReturnValue:
         """Start a draft automation from a template; with `preview` it is not saved."""
-        return starter.start(template_id, **asked)
+        return starter.start(template_id, **asked, key=idempotency_key)
 
 
-def _add_changes(routes: Routes, templates: TemplateFiles, files: AutomationFiles) -> None:
+def _add_saving(routes: Routes, starter: _Starter, database: Database) -> None:
+    @routes.route(f"{_PATH}/from/<automation_id>", methods=["POST"])
+    @routes.arguments(SaveAsSchema, required=False, as_kwargs=True)
+    @repeatable(routes, database)
+    @routes.alt_response(201, schema=TemplateAnswerSchema)
+    def save_as(automation_id: str, idempotency_key: str | None, **own: str) -> ResponseReturnValue:
+        """Save an automation as a template, without its dates."""
+        sent = {**generalise(starter.files.load(automation_id)), **own}
+        return starter.create(sent, idempotency_key)
+
+
+def _add_changes(routes: Routes, templates: TemplateFiles) -> None:
     @routes.route(_ONE, methods=["PUT"])
     @routes.arguments(TemplateBodySchema)
     @routes.alt_response(200, schema=TemplateAnswerSchema)
@@ -146,14 +179,6 @@ def _add_changes(routes: Routes, templates: TemplateFiles, files: AutomationFile
         """Delete a template; automations that were started from it stay."""
         templates.delete(template_id, check_if_match(templates, template_id))
         return jsonify(success=True, message="Deleted.")
-
-    @routes.route(f"{_PATH}/from/<automation_id>", methods=["POST"])
-    @routes.arguments(SaveAsSchema, required=False, as_kwargs=True)
-    @routes.alt_response(201, schema=TemplateAnswerSchema)
-    def save_as(automation_id: str, **own: str) -> ResponseReturnValue:
-        """Save an automation as a template, without its dates."""
-        sent = {**generalise(files.load(automation_id)), **own}
-        return _answer_template(create_template(templates, sent, utc_now()), "created", 201)
 
 
 def _describe_start(

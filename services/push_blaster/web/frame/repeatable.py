@@ -1,10 +1,12 @@
 """Routes whose requests may be repeated: a key stands for one request, and for no other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from hashlib import file_digest, sha256
 from io import BytesIO
 from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
 
 import orjson
 from flask import Flask, Response, request
@@ -21,11 +23,14 @@ from push_blaster.adapters.access.idempotency_keys import (
     insert_key,
     select_request,
 )
+from push_blaster.adapters.automations.document_files import DocumentFiles, DocumentNotFoundError
 from push_blaster.use_cases.context import CALLER_KEY, OWN_KEYS, TEST_KEY, IdempotencyConflictError
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Where the environment of a request keeps the first use of its key.
 _USE: Final = "push_blaster.key_use"
+#: Whether the key of a request was used before, with the same request.
+_IS_REPEATED: Final = "push_blaster.is_repeated"
 
 
 class StartHeadersSchema(CamelSchema):
@@ -59,6 +64,41 @@ def repeatable(routes: Routes, database: Database) -> Callable[[View], View]:
         return described
 
     return lay_around
+
+
+def id_by_key(files: DocumentFiles, key: str, is_own: Callable[[Mapping[str, Any]], bool]) -> str:
+    """Return the id of the document that this key makes on this route.
+
+    Shape: `is_own` says whether this route makes such documents; if another route has made a
+    document under the same key, this route uses another id.
+    """
+    with suppress(DocumentNotFoundError):
+        if not is_own(files.load(str(uuid5(NAMESPACE_URL, key)))):
+            return _id_on_this_route(key)
+    return str(uuid5(NAMESPACE_URL, key))
+
+
+def name_by_key(body: Mapping[str, Any], key: str | None) -> Mapping[str, Any]:
+    """Return the body of a new document, with an id of its own for its key if it has none."""
+    return body if key is None or body.get("id") else {**body, "id": _id_on_this_route(key)}
+
+
+def find_made_before(
+    files: DocumentFiles, sent: Mapping[str, Any], named: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Return the document that this request made before; None the first time, or if it is gone.
+
+    Shape: `named` is `sent`, with an id by its key if `sent` has none.
+    """
+    is_made_by_key = named is not sent or request.environ.get(_IS_REPEATED)
+    if is_made_by_key and isinstance(named.get("id"), str):
+        with suppress(DocumentNotFoundError):
+            return files.load(named["id"])
+    return None
+
+
+def _id_on_this_route(key: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"{request.url_rule} {key}"))
 
 
 def guard_keys(app: Flask, database: Database) -> None:
@@ -116,6 +156,7 @@ def _begin(database: Database, use: KeyUse) -> bool:
 
 def _answer_once(database: Database, use: KeyUse, answer: Callable[[], object]) -> object:
     is_first = _begin(database, use)
+    request.environ[_IS_REPEATED] = not is_first
     is_refused = True
     try:
         answered = answer()

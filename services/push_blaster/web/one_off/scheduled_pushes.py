@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC
 from typing import Any
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import uuid4
 
 from marshmallow import ValidationError, fields, validate
 
@@ -17,14 +17,14 @@ from chassis.typed_schemas import answer_schema, object_schema
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.automations.field_declaration import KeptSchema
 from push_blaster.adapters.executions.execution_history import RunOutcome
-from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush
+from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush, is_scheduled_push
 from push_blaster.use_cases.one_off.schedule_push import (
     PushState,
     ScheduledPushes,
     ScheduledPushStatus,
 )
 from push_blaster.web.frame.instants import InstantField
-from push_blaster.web.frame.repeatable import repeatable
+from push_blaster.web.frame.repeatable import id_by_key, repeatable
 
 
 def _is_name(value: str) -> None:
@@ -109,7 +109,8 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
     def schedule(idempotency_key: str | None, **asked: Any) -> dict[str, object]:
         """Schedule a push; an engine sends it. The same Idempotency-Key schedules it once."""
         key = idempotency_key
-        push_id = str(uuid5(NAMESPACE_URL, key) if key else uuid4())
+        files = pushes.context.files
+        push_id = id_by_key(files, key, is_scheduled_push) if key else str(uuid4())
         with suppress(DocumentNotFoundError):
             return _answer_push(
                 pushes.find(push_id), "This Idempotency-Key has scheduled it before."

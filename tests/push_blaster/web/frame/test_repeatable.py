@@ -16,6 +16,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.access.idempotency_keys import KeyUse, delete_old_keys, insert_key
 from tests.builders import a_document
 from tests.people import ALICE
+from tests.push_blaster.web.automations.test_templates import a_template
 from tests.push_blaster.web.recipes import create
 
 KEY: Final = {"Idempotency-Key": "k"}
@@ -47,6 +48,48 @@ ROUTES: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         {"action": "pause"},
     ),
     "/api/send-push": ({**PUSH, "dryRun": True}, {"title": "Ho"}),
+    "/api/automation/templates": (a_template(id=""), {"name": "Summer"}),
+    "/api/automation/templates/retention_campaign": ({}, {"overrides": {"name": "Another"}}),
+    "/api/automation/templates/from/news": ({}, {"name": "Another"}),
+}
+#: More requests that create something, each with its route.
+MORE: Final[list[tuple[str, dict[str, Any]]]] = [
+    ("/api/automation/recipes", a_document(id="mine")),
+    ("/api/automation/templates", a_template()),
+    ("/api/automation/templates", {"templateId": "retention_campaign"}),
+    ("/api/automation/templates/retention_campaign", {"overrides": {"id": "mine"}}),
+    ("/api/automation/templates/from/news", {"id": "mine"}),
+]
+#: The other routes by POST: they create nothing; or, what they create has a name of its own.
+CREATE_NOTHING: Final = """
+/api/automation/debug/reschedule
+/api/automation/emergency-stop
+/api/automation/migrate
+/api/automation/monitor
+/api/automation/plan
+/api/automation/preview
+/api/automation/recipes/{automation_id}/preview
+/api/automation/restore
+/api/automation/sequences/{execution_id}
+/api/automation/test
+/api/automation/test/{automation_id}/kill
+/api/devices
+/api/devices/clean-up
+/api/devices/import
+/api/executions/{execution_id}/approve
+/api/executions/{execution_id}/cancel
+/api/executions/{execution_id}/dead-devices
+/api/executions/{execution_id}/stop
+/api/query-audience
+/api/scripts/{script_id}/runs/{run_id}/stop
+/api/tokens/{name}/rotate
+"""
+#: A repeated request for a token is refused: nobody has its secret any more.
+TOKENS: Final = "/api/tokens"
+#: Tried in test_try_script.py, and in test_executions.py.
+ELSEWHERE: Final = {
+    *("/api/scripts", "/api/scripts/{script_id}/run"),
+    "/api/executions/{execution_id}/resume",
 }
 
 
@@ -91,8 +134,85 @@ def test_a_part_of_a_form_without_a_name_is_refused_with_and_without_a_key(
         assert answer.get_json()["detail"]
 
 
+def made_by(answer: TestResponse) -> list[str]:
+    """Return the ids of what an answer says was created."""
+    return re.findall(r'"(?:id|executionId|jobId)": ?"([^"]+)"', answer.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [*((path, body) for path, (body, _) in ROUTES.items()), *MORE]
+)
+def test_a_repeated_request_creates_nothing_more_and_is_answered_with_the_first_thing(
+    client: FlaskClient, path: str, body: dict[str, Any]
+) -> None:
+    create(client)
+    first = post(client, path, body)
+    assert first.status_code < 300, first.text
+    before = snapshot(client)
+
+    again = post(client, path, body)
+
+    assert again.status_code == first.status_code, again.text
+    assert made_by(again) == made_by(first) != []
+    assert snapshot(client) == before
+
+
+def test_one_key_creates_one_document_on_each_route(client: FlaskClient) -> None:
+    create(client)
+    documents = ("/api/automation/recipes", "/api/automation/templates", "/api/scheduled-pushes")
+    paths = [path for path in ROUTES if path.startswith(documents)]
+
+    answers = [post(client, path, ROUTES[path][0]) for path in [*paths, *reversed(paths)]]
+
+    assert [a.status_code for a in answers if a.status_code >= 300] == []
+    made = [made_by(answer) for answer in answers]
+    assert made == made[::-1]
+    assert len({tuple(ids) for ids in made}) == len(paths)
+
+
+def test_what_was_deleted_since_is_created_again_under_its_key(client: FlaskClient) -> None:
+    path, body = "/api/automation/templates", a_template(id="")
+    (made,) = set(made_by(post(client, path, body)))
+    assert client.delete(f"{path}/{made}").status_code == 200
+
+    again = post(client, path, body)
+
+    assert again.status_code == 201
+    assert made_by(again) == [made]
+
+
+def test_an_id_that_somebody_else_has_is_refused_under_a_new_key(client: FlaskClient) -> None:
+    path = "/api/automation/templates"
+    client.post(path, json=a_template())
+
+    for key in ("one", "two"):
+        taken = post(client, path, a_template(), **{"Idempotency-Key": key})
+        assert taken.status_code == 409
+
+
+def test_a_token_is_created_once_and_a_repeated_request_is_told_so(client: FlaskClient) -> None:
+    body = {"name": "alice", "role": "viewer"}
+    first = post(client, TOKENS, body)
+
+    again = post(client, TOKENS, body)
+
+    assert (first.status_code, again.status_code) == (201, 409)
+    assert first.get_json()["token"] not in again.text
+    assert len(client.get(TOKENS).get_json()["tokens"]) == 1
+
+
+def test_every_route_by_post_is_known_here(client: FlaskClient) -> None:
+    paths = client.get("/api/openapi.json").get_json()["paths"]
+
+    posts = {path for path, methods in paths.items() if "post" in methods}
+
+    creating = {_as_told(path) for path in ROUTES} | ELSEWHERE | {TOKENS}
+    assert posts == creating | set(CREATE_NOTHING.split())
+
+
 def snapshot(client: FlaskClient) -> list[int]:
     lists = {
+        "/api/automation/templates": "data",
         "/api/automation/recipes": "data",
         "/api/scheduled-pushes": "scheduledPushes",
         "/api/executions": "executions",
@@ -110,10 +230,13 @@ def test_every_route_that_takes_a_key_is_tried_here(app: Flask, client: FlaskCli
         and any(p.get("name") == "Idempotency-Key" for p in method.get("parameters", []))
     }
 
-    known = {path.replace("/news", "/{automation_id}") for path in ROUTES}
-    engines = {"/api/scripts", "/api/scripts/{script_id}/run"}  # in test_try_script.py
-    resumed = {"/api/executions/{execution_id}/resume"}  # in test_executions.py
-    assert taking == known | engines | resumed
+    assert taking == {_as_told(path) for path in ROUTES} | ELSEWHERE
+
+
+def _as_told(path: str) -> str:
+    """Return the path as OpenAPI writes it."""
+    named = path.replace("/news", "/{automation_id}")
+    return named.replace("/retention_campaign", "/{template_id}")
 
 
 def _list_changing_routes(app: Flask, document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
