@@ -100,22 +100,66 @@ def test_a_container_has_no_capability_and_writes_where_it_is_named(name: str) -
     assert {Path(path).parent for path in writable} <= {Path("/var/lib/push-automation")}
 
 
-def test_only_the_migration_of_both_knows_both_databases_and_only_senders_know_keys() -> None:
-    databases = {
-        name: {key for key in SERVICES[name]["environment"] if key.endswith("_DATABASE_URL")}
-        for name in OURS
+def known_to(name: str) -> set[str]:
+    """Return the variables that a container of compose gets, but for the settings of all."""
+    service = SERVICES[name]
+    files = [file for file in service["env_file"] if file != "env"]
+    texts = [(DEPLOY / f"{file}.example").read_text() for file in files]
+    named = re.findall(r"^(?:# )?([A-Z_]+)=", "\n".join(texts), re.MULTILINE)
+    return {*named, *service.get("environment", {})}
+
+
+def test_each_container_gets_the_secrets_of_its_process_and_no_other() -> None:
+    secrets = {name: SERVICES[name]["env_file"] for name in SERVICES}
+
+    assert secrets == {
+        "postgres": ["secrets/postgres.secrets"],
+        "cadence": ["env", "secrets/cadence.secrets"],
+        "migrate-cadence": ["env", "secrets/cadence.secrets"],
+        "engine": ["env", "secrets/push-engine.secrets"],
+        "web": ["env", "secrets/push-web.secrets"],
+        "migrate-push": ["env", "secrets/push-web.secrets"],
+        "nightly": ["env", "secrets/push-backup.secrets"],
     }
-    both = {"PUSH_BLASTER_DATABASE_URL", "PUSH_CADENCE_DATABASE_URL"}
+
+
+def test_only_the_backup_of_both_knows_both_databases_and_only_senders_know_keys() -> None:
+    push, cadence = "PUSH_BLASTER_DATABASE_URL", "PUSH_CADENCE_DATABASE_URL"
+
+    databases = {name: {v for v in known_to(name) if v.endswith("DATABASE_URL")} for name in OURS}
+    senders = {name for name in OURS if "FIREBASE_PRIVATE_KEY" in known_to(name)}
 
     assert databases == {
-        "cadence": {"PUSH_CADENCE_DATABASE_URL"},
-        "engine": {"PUSH_BLASTER_DATABASE_URL"},
-        "web": {"PUSH_BLASTER_DATABASE_URL"},
-        "migrate": both,
-        "nightly": both,
+        "cadence": {cadence},
+        "migrate-cadence": {cadence},
+        "engine": {push},
+        "web": {push},
+        "migrate-push": {push},
+        "nightly": {push, cadence},
     }
-    assert SERVICES["cadence"]["env_file"] == ["env", "secrets/cadence.secrets"]
-    assert SERVICES["nightly"]["env_file"] == ["env"]
+    assert senders == {"engine", "web", "migrate-push"}
+
+
+def test_no_container_gets_the_password_of_the_superuser_but_the_server_itself() -> None:
+    compose = (DEPLOY / "compose.yaml").read_text()
+    shared = (DEPLOY / "env.example").read_text()
+
+    assert [name for name in OURS if any("PASSWORD" in v for v in known_to(name))] == []
+    assert known_to("postgres") == {
+        "POSTGRES_PASSWORD",
+        "PUSH_BLASTER_PASSWORD",
+        "CADENCE_PASSWORD",
+    }
+    assert "PASSWORD" not in shared
+    assert "${" not in compose
+
+
+@pytest.mark.parametrize("file", sorted(DEPLOY.glob("secrets/*.example")), ids=lambda f: f.stem)
+def test_a_url_of_a_database_names_the_role_of_that_database(file: Path) -> None:
+    urls = re.findall(r"_DATABASE_URL=postgresql://(\w+):\w+@[\w.]+/(\w+)", file.read_text())
+
+    assert all(role == database for role, database in urls), urls
+    assert len(urls) == file.read_text().count("DATABASE_URL=")
 
 
 def test_nginx_keeps_queries_and_tokens_of_devices_out_of_its_log() -> None:
