@@ -1,4 +1,4 @@
-"""Automations that are made over HTTP."""
+"""Automations and templates that are made over HTTP."""
 
 import json
 from pathlib import Path
@@ -22,3 +22,16 @@ def on_disk(folder: Path, automation_id: str = "news") -> dict[str, Any]:
     text = (folder / "automations" / f"{automation_id}.json").read_text()
     document: dict[str, Any] = json.loads(text)
     return document
+
+
+def a_template(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "spring",
+        "name": "Spring",
+        "variables": [{"name": "city", "type": "string", "required": True}],
+        "defaultSchedule": {"timezone": "UTC", "frequency": "daily", "executionTime": "12:30"},
+        "pushTemplates": [
+            {"titleTemplate": "Spring in {{city}}", "bodyTemplate": "Hi [[var:first_name|you]]"}
+        ],
+        **changes,
+    }

@@ -13,7 +13,7 @@ from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.executions.limits import Limits
 from tests.builders import a_document
 from tests.push_blaster.settings import settings_for
-from tests.push_blaster.web.recipes import create
+from tests.push_blaster.web.recipes import a_template, create
 
 PATH = "/api/automation/templates"
 
@@ -22,19 +22,6 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "retention_campaign": {},
     "feature_announcement": {"feature_name": "Trade rooms", "target_segment": "all_users"},
 }
-
-
-def a_template(**changes: Any) -> dict[str, Any]:
-    return {
-        "id": "spring",
-        "name": "Spring",
-        "variables": [{"name": "city", "type": "string", "required": True}],
-        "defaultSchedule": {"timezone": "UTC", "frequency": "daily", "executionTime": "12:30"},
-        "pushTemplates": [
-            {"titleTemplate": "Spring in {{city}}", "bodyTemplate": "Hi [[var:first_name|you]]"}
-        ],
-        **changes,
-    }
 
 
 def start(client: FlaskClient, template_id: str, **body: Any) -> dict[str, Any]:

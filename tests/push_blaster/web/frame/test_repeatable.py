@@ -16,8 +16,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.access.idempotency_keys import KeyUse, delete_old_keys, insert_key
 from tests.builders import a_document
 from tests.people import ALICE
-from tests.push_blaster.web.automations.test_templates import a_template
-from tests.push_blaster.web.recipes import create
+from tests.push_blaster.web.recipes import a_template, create
 
 KEY: Final = {"Idempotency-Key": "k"}
 PUSH: Final = {"title": "Hi", "body": "Text", "layerId": 3, "userIds": [str(ALICE)]}
