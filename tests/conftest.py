@@ -30,6 +30,7 @@ from tests.serving import serving
 CADENCE_TABLES = (
     *("user_notifications", "notification_keys", "messages", "held_slots"),
     *("reservation_exclusions", "reservation_parts", "reservations", "rule_changes", "imports"),
+    "history_changes",
 )
 
 # A check tries the same cases each time, so that a change fails for its own faults only.

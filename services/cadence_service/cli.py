@@ -10,6 +10,7 @@ from cadence_service.adapters.partitions import make_partitions
 from cadence_service.settings import MIGRATIONS, CadenceSettings, PruneSettings
 from cadence_service.use_cases.prune import plan_pruning
 from cadence_service.use_cases.prune import prune as prune_history
+from cadence_service.use_cases.record_change import COMMAND_LINE, recorded
 from chassis.commands.command_group import CommandGroup
 from chassis.commands.removal import require_plausible, yes_remove
 from chassis.http.serving import serve as serve_app
@@ -79,7 +80,10 @@ def prune(keep_days: int | None, *, dry_run: bool, yes_remove: int | None) -> No
         return
     weeks = len(planned.weeks)
     require_plausible(weeks, planned.weeks_in_all, "weeks", few=FEW, yes=yes_remove)
-    done = prune_history(database, keep, now)
+    asked = {"keepDays": keep.days, "weeks": list(planned.weeks)}
+    with recorded(database, "pruned", COMMAND_LINE, asked, now) as record:
+        done = prune_history(database, keep, now)
+        record |= {"weeks": list(done.weeks), "notifications": done.notifications}
     click.echo(
         f"Dropped {len(done.weeks)} weeks before {done.kept_from:%F}: "
         f"{done.notifications} notifications, {done.keys} keys, {done.reservations} reservations, "

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from typing import Any, Final
 
 import structlog
@@ -13,6 +13,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import UnsupportedMediaType
 
 from cadence_contract import EARLIEST, LATEST, MAX_DEEP_LINK, InstantField
+from cadence_service.adapters.history_changes import HistoryChange, select_changes
 from cadence_service.adapters.history_csv import (
     HistoryCsvError,
     OneSend,
@@ -32,6 +33,7 @@ from cadence_service.use_cases.import_history import (
     read_imports,
     undo_import,
 )
+from cadence_service.use_cases.record_change import recorded
 from chassis.bearer_auth import caller_name
 from chassis.clock import utc_now
 from chassis.csv_reader import CsvError
@@ -108,6 +110,7 @@ def history_tool_routes(database: BulkDatabase) -> Routes:
     _add_imports(routes, ImportQueue(database))
     _add_past_imports(routes, database)
     _add_link_tools(routes, database)
+    _add_changes(routes, database)
     return routes
 
 
@@ -182,9 +185,25 @@ def _add_link_tools(routes: Routes, database: BulkDatabase) -> None:
     def update_links(*, logs: list[Any] = _LOGS) -> ResponseReturnValue:
         """Give deep links to recorded notifications that have none, from push logs."""
         links, errors = read_link_logs(logs)
-        updated = back_fill_links(database, links)
+        asked = {"logs": len(logs), "sha256": sha256(request.get_data()).hexdigest()}
+        with recorded(database, "deep_links_filled", caller_name(), asked, utc_now()) as done:
+            done["updated"] = updated = back_fill_links(database, links)
         details = {"updatedCount": updated, "matchedLogs": updated, "errors": errors}
         return jsonify(success=True, message=f"{updated} updated.", details=details)
+
+
+def _add_changes(routes: Routes, database: BulkDatabase) -> None:
+    @routes.route("/history-changes", methods=["GET"])
+    @routes.query
+    @routes.response(200, object_schema("HistoryChanges", changes=list[HistoryChange]))
+    def list_changes(
+        *,
+        before: int | None = about(None, validate=validate.Range(min=1)),
+        limit: int = about(50, validate=validate.Range(min=1, max=500)),
+    ) -> dict[str, list[HistoryChange]]:
+        """List who filled in deep links or pruned the history, newest first."""
+        with database.transaction() as connection:
+            return {"changes": select_changes(connection, before, limit)}
 
 
 def _find_file(name: str) -> FileStorage:

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from click.testing import CliRunner
 
+from cadence_service.adapters.history_changes import select_changes
 from cadence_service.adapters.partitions import make_partitions
 from cadence_service.cli import MIGRATIONS, main
 from cadence_service.use_cases.prune import plan_pruning, prune
@@ -180,3 +181,19 @@ def let_the_database_be_wrong_by(database: BulkDatabase, error: timedelta) -> No
                 name
             )
         )
+
+
+def test_the_command_leaves_a_record_and_a_dry_run_none(
+    own_database: BulkDatabase, settings: None
+) -> None:
+    make_partitions(own_database, utc_now())
+
+    for arguments in (["prune", "--dry-run"], ["prune", "--keep-days", "400"]):
+        assert CliRunner().invoke(main, arguments, catch_exceptions=False).exit_code == 0
+
+    with own_database.transaction() as connection:
+        (change,) = select_changes(connection, None, 10)
+    assert (change.action, change.caller) == ("pruned", "command line")
+    assert change.asked["keepDays"] == 400
+    assert change.done == {"weeks": change.asked["weeks"], "notifications": 0}
+    assert change.ended_at

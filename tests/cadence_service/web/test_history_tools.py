@@ -1,5 +1,6 @@
 """The historical-data tools."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -7,8 +8,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from cadence_service.adapters.history_changes import select_changes
+from cadence_service.use_cases.record_change import recorded
+from chassis.bearer_auth import Role, required_role
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from chassis.rows import fetch_values
@@ -403,3 +408,61 @@ def test_links_are_back_filled_from_the_first_log_of_title_and_instant(
     assert links(database) == dict(zip(users, [seeds, None, None, None, seeds], strict=True))
     again = cadence.post("/update-deep-links", json={"trackResultsLogs": logs}).get_json()
     assert again["details"]["updatedCount"] == 0
+
+
+def test_who_fills_in_deep_links_is_recorded(cadence: FlaskClient) -> None:
+    restore(cadence, f"{HEADER}\n{a_row()}")
+    logs = [{"title": "Seeds", "timestamp": NOON.isoformat(), "deepLink": "https://a.test/b"}]
+
+    body = json.dumps({"trackResultsLogs": logs}).encode()
+
+    path, kind = "/api/update-deep-links", "application/json"
+    answer = cadence.post(path, data=body, content_type=kind)
+
+    updated = answer.get_json()["details"]["updatedCount"]
+    (change,) = cadence.get("/history-changes").get_json()["changes"]
+    assert (change["action"], change["caller"]) == ("deep_links_filled", "admin")
+    assert change["asked"] == {"logs": 1, "sha256": sha256(body).hexdigest()}
+    assert change["done"] == {"updated": updated}
+    assert change["startedAt"] <= change["endedAt"]
+    assert cadence.get(f"/history-changes?before={change['id']}").get_json()["changes"] == []
+
+
+def test_a_change_that_ends_half_way_keeps_its_record(database: BulkDatabase) -> None:
+    with (
+        pytest.raises(ConnectionError),
+        recorded(database, "deep_links_filled", "admin", {"logs": 1}, utc_now()),
+    ):
+        raise ConnectionError
+
+    with database.transaction() as connection:
+        (change,) = select_changes(connection, None, 10)
+    assert (change.caller, change.ended_at, change.done) == ("admin", None, None)
+
+
+#: Each route by which an admin changes something, and the list that tells who did.
+RECORDED: Final = {
+    "POST /rules": "/rules/history",
+    "PUT /rules": "/rules/history",
+    "PUT /rules/<name>": "/rules/history",
+    "DELETE /rules/<name>": "/rules/history",
+    "PUT /layers/<int:layer_id>": "/rules/history",
+    "POST /restore-historical-data": "/imports",
+    "POST /convert-audience-to-history": "/imports",
+    "DELETE /imports/<int:import_id>": "/imports",
+    "POST /update-deep-links": "/history-changes",
+}
+#: It is asked by POST, and changes nothing.
+ONLY_ASKS: Final = "POST /find-matching-logs"
+
+
+def test_every_change_by_an_admin_has_a_list_that_tells_who_made_it(cadence_app: Flask) -> None:
+    changes = {
+        f"{method} {rule.rule}"
+        for rule in cadence_app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+        if required_role(cadence_app, rule.endpoint, method) is Role.ADMIN
+        and not rule.rule.startswith("/api/")
+    }
+
+    assert changes == {*RECORDED, ONLY_ASKS}
