@@ -55,6 +55,7 @@ from push_blaster.use_cases.access.audit_chain import chain_changes
 from push_blaster.use_cases.audiences.try_script import SILENT_FOR, run_trial, tidy_runs
 from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.use_cases.automations.follow_files import FileFollower
+from push_blaster.use_cases.cadence.ask_cadence import tell_of_cadence
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
 from push_blaster.use_cases.cadence.track_sends import track_sends
 from push_blaster.use_cases.context import SendContext
@@ -193,6 +194,7 @@ class _Engine:
         async with self._queue.opened():
             log.info("engine_started", engine=self._context.engine_id)
             await asyncio.gather(
+                asyncio.to_thread(tell_of_cadence, self._context.cadence),
                 self._queue.work_until(stop),
                 self._repeat(stop, TICK_S, self._tick),
                 self._repeat(stop, BEAT_S, self._answer),

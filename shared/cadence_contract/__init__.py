@@ -16,6 +16,8 @@ RESERVATIONS_PATH: Final = "/reservations"
 EXTEND_RESERVATION_PATH: Final = "/extend-reservation"
 RULES_PATH: Final = "/rules"
 HEALTH_PATH: Final = "/health"
+#: What HEALTH_PATH calls the `service`, to a caller with a token; a stranger gets only `status`.
+SERVICE_NAME: Final = "push-cadence"
 
 MAX_IDS: Final = 1_000_000
 MAX_NOTIFICATIONS: Final = 10_000

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response
 
-from cadence_contract import HEALTH_PATH
+from cadence_contract import HEALTH_PATH, SERVICE_NAME
 from chassis.bearer_auth import answer_in_a_word, tells_callers_more
 from chassis.clock import utc_now
 from chassis.health import Questions
@@ -31,7 +31,7 @@ def health_routes(database: BulkDatabase) -> Routes:
         is_healthy = state == "ok"
         body: dict[str, Any] = {
             "status": "healthy" if is_healthy else "degraded",
-            "service": "push-cadence",
+            "service": SERVICE_NAME,
             "timestamp": utc_now().isoformat(),
             "database": "connected" if is_healthy else "error",
             "remarks": answers.remarks,

@@ -20,6 +20,7 @@ from cadence_contract import (
     MAX_NOTIFICATIONS,
     OVER_CAP_PATH,
     RULES_PATH,
+    SERVICE_NAME,
     TRACK_NOTIFICATION_PATH,
     CompactVerdictSchema,
     OverCapSchema,
@@ -28,8 +29,10 @@ from cadence_contract import (
     TrackedSchema,
 )
 from push_blaster.adapters.cadence.cadence_http import (
+    CadenceAnswer,
     CadenceBusyError,
     CadenceHttp,
+    CadenceUnauthorizedError,
     CadenceUnavailableError,
 )
 from push_blaster.adapters.cadence.timeout_breaker import TIMEOUTS, BusyLimit, TimeoutBreaker
@@ -201,8 +204,19 @@ class CadenceClient:
         ]
 
     def ping(self) -> None:
-        """Raise CadenceUnavailableError unless the service reports that it is ready."""
-        self._request("GET", HEALTH_PATH, None)
+        """Raise CadenceUnavailableError unless the service is ready and accepts our token.
+
+        Its health tells a stranger only `status`; an older service tells everybody everything.
+        """
+        answer = self._http.request("GET", HEALTH_PATH, self._timeout)
+        shown = _read_object(answer.body)
+        if shown.keys() == {"status"}:
+            raise CadenceUnauthorizedError("answers as to a stranger")
+        _require_success(answer)
+        if shown.get("service") != SERVICE_NAME:
+            raise CadenceUnavailableError(
+                "another service answers at its address; correct CADENCE_SERVICE_URL"
+            )
 
     def _judge(self, user_ids: Sequence[UUID], question: Mapping[str, str]) -> CapVerdict:
         octets = b"".join(user_id.bytes for user_id in user_ids)
@@ -239,7 +253,7 @@ class CadenceClient:
         for _ in range(ATTEMPTS):
             try:
                 return _load(self._request("POST", path, content, kind), schema)
-            except (NoReservationError, CadenceBusyError):
+            except (NoReservationError, CadenceBusyError, CadenceUnauthorizedError):
                 raise
             except CadenceUnavailableError as failure:
                 error = failure
@@ -251,17 +265,31 @@ class CadenceClient:
         )
         if answer.status == 404:
             raise NoReservationError("the cadence service knows no such reservation")
-        if answer.status != 200:
-            said = answer.body[:200].decode(errors="replace")
-            text = f"the cadence service answered {answer.status}: {said}"
-            if answer.status == 503 and answer.retry_after_s is not None:
-                raise CadenceBusyError(text, answer.retry_after_s)
-            raise CadenceUnavailableError(text)
+        _require_success(answer)
         return answer.body
 
 
 def _question(layer_id: int, scheduled_for: datetime) -> dict[str, str]:
     return {"layerId": str(layer_id), "scheduledFor": scheduled_for.isoformat()}
+
+
+def _require_success(answer: CadenceAnswer) -> None:
+    if answer.status == 200:
+        return
+    said = answer.body[:200].decode(errors="replace")
+    text = f"the cadence service answered {answer.status}: {said}"
+    if answer.status == 503 and answer.retry_after_s is not None:
+        raise CadenceBusyError(text, answer.retry_after_s)
+    raise CadenceUnavailableError(text)
+
+
+def _read_object(answer: bytes) -> Mapping[str, Any]:
+    """Return the object of JSON that was answered; an empty one if it was none."""
+    try:
+        found = orjson.loads(answer)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _load(answer: bytes, schema: Schema) -> dict[str, Any]:

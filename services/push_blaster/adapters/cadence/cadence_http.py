@@ -16,10 +16,25 @@ from chassis.retry_after import read_retry_after
 
 #: How long a connection may take where an answer may take longer.
 CONNECT: Final = timedelta(seconds=10)
+#: What a person has to correct while the service does not accept our token.
+NOT_ACCEPTED: Final = (
+    "it does not accept our token. Set CADENCE_API_TOKEN to the token of the service at "
+    "CADENCE_SERVICE_URL"
+)
+#: The answers to an unknown token: to the first ones, and to one of too many.
+_UNAUTHORIZED: Final = frozenset({401, 429})
 
 
 class CadenceUnavailableError(Exception):
     """The cadence service is away, slow, or answers nonsense; the message says which."""
+
+
+class CadenceUnauthorizedError(CadenceUnavailableError):
+    """The cadence service does not accept our token; a person has to correct the settings."""
+
+    def __init__(self, said: str) -> None:
+        """Take how it said so."""
+        super().__init__(f"the cadence service {said}: {NOT_ACCEPTED}")
 
 
 class CadenceBusyError(CadenceUnavailableError):
@@ -67,7 +82,7 @@ class CadenceHttp:
         """Return the answer to one request; a redirect is an answer, and is not followed.
 
         Shape: `content` is the body and the query, as requests takes them.
-        Raises: CadenceUnavailableError.
+        Raises: CadenceUnavailableError; CadenceUnauthorizedError.
         """
         seconds = timeout.total_seconds()
         try:
@@ -82,11 +97,14 @@ class CadenceHttp:
             ) as response:
                 body = _read_until(response, time.monotonic() + seconds)
                 pause_s = read_retry_after(response.headers.get("Retry-After", ""), utc_now())
-                return CadenceAnswer(response.status_code, body, pause_s)
+                answer = CadenceAnswer(response.status_code, body, pause_s)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise CadenceUnavailableError(
                 f"the cadence service did not answer ({type(error).__name__})"
             ) from error
+        if answer.status in _UNAUTHORIZED:
+            raise CadenceUnauthorizedError(f"answered {answer.status}")
+        return answer
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):

@@ -9,8 +9,12 @@ from uuid import UUID
 
 import structlog
 
-from push_blaster.adapters.cadence.cadence_client import RESERVATION
-from push_blaster.adapters.cadence.cadence_http import CadenceBusyError, CadenceUnavailableError
+from push_blaster.adapters.cadence.cadence_client import RESERVATION, CadenceClient
+from push_blaster.adapters.cadence.cadence_http import (
+    CadenceBusyError,
+    CadenceUnauthorizedError,
+    CadenceUnavailableError,
+)
 from push_blaster.adapters.delivery.delivery_ledger import reservation_key
 from push_blaster.adapters.delivery.send_metrics import timing_cap_check
 from push_blaster.adapters.executions.execution_table import mark_uncapped
@@ -56,6 +60,16 @@ def ask_cadence(
         )
     _mark(context, execution, page.position, verdict.reason or "it failed open")
     return verdict
+
+
+def tell_of_cadence(cadence: CadenceClient) -> None:
+    """Tell in the log whether the cadence service answers and accepts our token."""
+    try:
+        cadence.ping()
+    except CadenceUnauthorizedError as error:
+        log.error("cadence_refuses_token", reason=str(error))  # noqa: TRY400 - its text says all
+    except CadenceUnavailableError as error:
+        log.warning("cadence_does_not_answer", reason=str(error))
 
 
 class ReservedSlots:

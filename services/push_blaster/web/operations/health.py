@@ -14,6 +14,7 @@ from chassis.health import Questions
 from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.automations.document_files import BrokenFile
+from push_blaster.adapters.cadence.cadence_http import NOT_ACCEPTED
 from push_blaster.adapters.executions.execution_table import count_running, select_waiting
 from push_blaster.adapters.operations.engine_table import EngineRecord
 from push_blaster.adapters.operations.operation_view import select_lateness
@@ -68,7 +69,7 @@ def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
             "brokenAutomations": [{"file": b.name, "error": b.error} for b in broken],
             "dependencies": {
                 "database": "connected" if found["database"] == "ok" else "degraded",
-                "cadence": "healthy" if found["cadence"] == "ok" else "unreachable",
+                "cadence": _judge_cadence(found["cadence"]),
             },
             "transport": "file" if context.writes_to_file else "providers",
             "problems": _list_problems(found, report),
@@ -81,6 +82,12 @@ def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
         return response
 
     return routes
+
+
+def _judge_cadence(found: str) -> str:
+    if found == "ok":
+        return "healthy"
+    return "unauthorized" if NOT_ACCEPTED in found else "unreachable"
 
 
 def _list_problems(found: Mapping[str, str], report: ClockReport) -> list[str]:

@@ -14,6 +14,7 @@ from chassis.metrics import Gauge
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from push_blaster.adapters.cadence.cadence_http import CadenceUnauthorizedError
 from push_blaster.adapters.funnels import sum_funnels
 from push_blaster.adapters.operations.operation_view import (
     count_ended_phases,
@@ -46,7 +47,7 @@ def read_gauges_from(
     parts = Questions(
         {
             "database": database.ping,
-            "cadence": cadence.ping,
+            "cadence": lambda: _accepts_us(cadence),
             "space": lambda: list(_read_space(data_folder)),
             "files": lambda: list(_read_files(files)),
             "clock": lambda: list(_read_clock(watch)),
@@ -56,13 +57,30 @@ def read_gauges_from(
 
     def read() -> Iterator[Gauge]:
         answers = parts.ask()
-        is_up = {name: name in answers.values for name in ("database", "cadence")}
-        yield _one("push_database_up", "Whether the database answers.", is_up["database"])
-        yield _one("push_cadence_up", "Whether the cadence service is well.", is_up["cadence"])
+        is_up = "database" in answers.values
+        yield _one("push_database_up", "Whether the database answers.", is_up)
+        yield from _describe_cadence(answers.values.get("cadence"))
         for name in ("space", "files", "clock", "executions"):
             yield from answers.values.get(name, ())
 
     return read
+
+
+def _accepts_us(cadence: CadenceClient) -> bool:
+    """Return whether the cadence service accepts our token; an error if it is away."""
+    try:
+        cadence.ping()
+    except CadenceUnauthorizedError:
+        return False
+    return True
+
+
+def _describe_cadence(accepts_us: bool | None) -> Iterator[Gauge]:
+    """Yield the gauges of the cadence service; None means that it did not answer."""
+    up = "Whether the cadence service is well, and accepts our token."
+    yield _one("push_cadence_up", up, bool(accepts_us))
+    known = {} if accepts_us is None else {"": float(accepts_us)}
+    yield Gauge("push_cadence_authorized", "Whether the service accepts our token.", known)
 
 
 def _read_space(data_folder: Path) -> Iterator[Gauge]:
