@@ -31,7 +31,7 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve the API (gunicorn)."""
-    settings = CadenceSettings.from_environ()
+    settings = CadenceSettings.from_environ(listens=True)
     serve_app(
         "cadence_service.app:create_app()",
         host=settings.host,

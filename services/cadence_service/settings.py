@@ -31,7 +31,7 @@ _OTHERS: Final = CAPACITIES[RequestClass.USUAL].threads
 #: The connections that the threads of one worker need, so that no thread waits for another.
 MIN_POOL_SIZE: Final = LANES * _GREEDY + _OTHERS
 
-#: The tokens of the service, from the weaker role on: of two equal tokens, the stronger counts.
+#: The tokens of the service.
 _ROLES: Final[Mapping[str, Role]] = {
     "CADENCE_SERVICE_TOKEN": Role.OPERATOR,
     "CADENCE_API_TOKEN": Role.ADMIN,
@@ -54,8 +54,11 @@ class CadenceSettings:
     metrics_open: bool = False
 
     @classmethod
-    def from_environ(cls) -> "CadenceSettings":
-        """Read every setting; SettingsError names all that are missing or do not fit."""
+    def from_environ(cls, *, listens: bool = False) -> "CadenceSettings":
+        """Read every setting; SettingsError names all that are missing or do not fit.
+
+        Shape: a process that `listens` needs its port for itself.
+        """
         read = SettingsReader()
         tokens = read(read_tokens, ("CADENCE_API_TOKEN",), tuple(_ROLES)) or {}
         settings = cls(
@@ -70,6 +73,8 @@ class CadenceSettings:
             log_format=read_log_format(read.env),
             metrics_open=read(read_flag, "METRICS_OPEN"),
         )
+        if listens:
+            read.check_port("CADENCE_PORT", settings.host, settings.port)
         read.finish()
         return settings
 

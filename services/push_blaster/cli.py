@@ -32,7 +32,7 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve the API and the pages (gunicorn); this process never fires and never sends."""
-    settings = PushSettings.from_environ()
+    settings = PushSettings.from_environ("PUSH_PORT")
     serve_app(
         "push_blaster.app:create_app()",
         host=settings.host,
@@ -46,7 +46,7 @@ def engine() -> None:
     """Run the clock, and the executions that are due."""
     from push_blaster.engine import run_engine  # imports much, and metrics before `serve` may
 
-    settings = PushSettings.from_environ()
+    settings = PushSettings.from_environ("PUSH_ENGINE_METRICS_PORT")
     configure_logs("push-engine", settings.log_format)
     run_engine(settings)
 

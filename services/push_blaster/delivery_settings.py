@@ -1,5 +1,6 @@
 """The settings of delivery: which transports are set up, and what each one needs."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,8 +13,10 @@ from environs import Env
 from chassis.settings import (
     SettingsError,
     SettingsReader,
+    is_url,
     read_count,
     read_flag,
+    read_optional_url,
     read_seconds,
     read_secret,
     read_url,
@@ -76,7 +79,7 @@ def read_delivery_settings(read: SettingsReader) -> DeliverySettings:
     ca_file = env.str("PUSH_CA_FILE", None)
     return DeliverySettings(
         to_file=transport == "file",
-        fcm=_fcm(read) if wants_fcm else None,
+        fcm=_fcm(read, is_used=wants_fcm),
         vapid=_vapid(read),
         webhook_secret=read(_webhook_secret),
         push_hosts=env.list("WEBPUSH_HOSTS", list(PUSH_HOSTS)),
@@ -94,12 +97,14 @@ def _transport(env: Env) -> str:
     return transport
 
 
-def _fcm(read: SettingsReader) -> FcmSettings:
+def _fcm(read: SettingsReader, *, is_used: bool) -> FcmSettings | None:
+    """Return the settings of FCM; they have to fit, even if FCM is not used."""
     ca_file = read.env.str("FCM_CA_FILE", None)
-    private_key = read(require_secret, "FIREBASE_PRIVATE_KEY") or ""
-    return FcmSettings(
-        project_id=read(require_secret, "FIREBASE_PROJECT_ID"),
-        client_email=read(require_secret, "FIREBASE_CLIENT_EMAIL"),
+    read_own = require_secret if is_used else read_secret
+    private_key = read(read_own, "FIREBASE_PRIVATE_KEY") or ""
+    settings = FcmSettings(
+        project_id=read(read_own, "FIREBASE_PROJECT_ID") or "",
+        client_email=read(read_own, "FIREBASE_CLIENT_EMAIL") or "",
         private_key=private_key.replace("\\n", "\n"),
         base_url=read(read_url, "FCM_BASE_URL", "https://fcm.googleapis.com"),
         token_uri=read(read_url, "FCM_TOKEN_URI", "https://oauth2.googleapis.com/token"),
@@ -107,16 +112,19 @@ def _fcm(read: SettingsReader) -> FcmSettings:
         answer_timeout=read(read_seconds, "FCM_ANSWER_TIMEOUT_SECONDS", 20),
         validates_dry_runs=read(read_flag, "FCM_VALIDATE_DRY_RUNS"),
     )
+    return settings if is_used else None
 
 
 def _vapid(read: SettingsReader) -> Vapid | None:
     private_key = read(read_secret, "WEBPUSH_PRIVATE_KEY")
-    return read(_make_vapid, private_key, read(_subject)) if private_key else None
+    subject = read(_subject) if private_key or read.env.str("WEBPUSH_SUBJECT", "") else ""
+    return read(_make_vapid, private_key, subject) if private_key else None
 
 
 def _subject(env: Env) -> str:
     subject = env.str("WEBPUSH_SUBJECT", "")
-    if not subject.startswith(("mailto:", "https://")):
+    is_site = subject.startswith("https://") and is_url(subject)
+    if not (is_site or re.fullmatch(r"mailto:[^\s@]+@[^\s@]+", subject)):
         raise SettingsError(
             f"WEBPUSH_SUBJECT is {subject!r}; set it to 'mailto:…' or 'https://…', where push "
             "services find whoever operates this."
@@ -145,13 +153,13 @@ def _webhook_secret(env: Env) -> bytes | None:
 
 def _device_source(read: SettingsReader) -> SourceOptions | None:
     env = read.env
-    url = env.str("PUSH_DEVICE_SOURCE_URL", None)
-    if not url:
+    url = read(read_optional_url, "PUSH_DEVICE_SOURCE_URL")
+    if not (url or env.str("PUSH_DEVICE_SOURCE_URL", None)):
         return None
     secret = read(read_secret, "PUSH_DEVICE_SOURCE_SECRET")
     header = env.str("PUSH_DEVICE_SOURCE_SECRET_HEADER", "Authorization")
     return SourceOptions(
-        url=url,
+        url=url or "",  # what does not fit ends the start
         headers={header: secret} if secret else {},
         query=env.str("PUSH_DEVICE_SOURCE_QUERY", None) or None,
         list_path=env.str("PUSH_DEVICE_SOURCE_LIST", "devices"),

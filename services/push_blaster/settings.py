@@ -22,6 +22,7 @@ from chassis.settings import (
     read_log_format,
     read_optional_count,
     read_optional_port,
+    read_optional_url,
     read_port,
     read_seconds,
     read_secret,
@@ -87,10 +88,14 @@ class PushSettings:
     retention: Retention = KEPT
 
     @classmethod
-    def from_environ(cls) -> "PushSettings":
-        """Read every setting; SettingsError names all that are missing or do not fit."""
+    def from_environ(cls, listens_on: str | None = None) -> "PushSettings":
+        """Read every setting; SettingsError names all that are missing or do not fit.
+
+        Shape: `listens_on` is the setting of the port on which this process will listen.
+        """
         read = SettingsReader()
-        tokens = read(read_tokens, ("PUSH_ADMIN_TOKEN", _CADENCE), tuple(_ROLES)) or {}
+        required = ("PUSH_ADMIN_TOKEN", _CADENCE)
+        tokens = read(read_tokens, required, tuple(_ROLES), may_be_equal=required) or {}
         settings = cls(
             database_url=read(require_database_url, "PUSH_BLASTER_DATABASE_URL"),
             database_pool_size=read(read_count, "PUSH_DATABASE_POOL_SIZE", 16),
@@ -112,6 +117,12 @@ class PushSettings:
             metrics_open=read(read_flag, "METRICS_OPEN"),
             retention=_retention(read),
         )
+        ports = {
+            "PUSH_PORT": settings.port,
+            "PUSH_ENGINE_METRICS_PORT": settings.engine.metrics_port,
+        }
+        if listens_on:
+            read.check_port(listens_on, settings.host, ports[listens_on])
         read.finish()
         return settings
 
@@ -158,7 +169,7 @@ def _data_folder(env: Env) -> Path:
 
 
 _CADENCE: Final = "CADENCE_API_TOKEN"
-#: The tokens of push_blaster, from the weakest role on: of two equal tokens, the stronger counts.
+#: The tokens of push_blaster.
 _ROLES: Final[Mapping[str, Role]] = {
     "PUSH_VIEWER_TOKEN": Role.VIEWER,
     "PUSH_OPERATOR_TOKEN": Role.OPERATOR,
@@ -209,10 +220,10 @@ def _script_user(env: Env) -> str | None:
 
 def _alerts(read: SettingsReader) -> AlertSettings:
     return AlertSettings(
-        url=read(read_secret, "PUSH_ALERT_WEBHOOK_URL"),
-        test_url=read(read_secret, "PUSH_ALERT_TEST_WEBHOOK_URL"),
+        url=read(read_optional_url, "PUSH_ALERT_WEBHOOK_URL"),
+        test_url=read(read_optional_url, "PUSH_ALERT_TEST_WEBHOOK_URL"),
         events=read(_alert_events),
-        heartbeat_url=read(read_secret, "PUSH_HEARTBEAT_URL"),
+        heartbeat_url=read(read_optional_url, "PUSH_HEARTBEAT_URL"),
     )
 
 
@@ -307,5 +318,5 @@ def read_limits() -> Limits:
 def read_cadence_access() -> tuple[str, str] | None:
     """Return the address of the cadence service and its token; None unless both are set."""
     env = Env()
-    url, token = env.str("CADENCE_SERVICE_URL", None), read_secret(env, "CADENCE_API_TOKEN")
+    url, token = read_optional_url(env, "CADENCE_SERVICE_URL"), read_secret(env, _CADENCE)
     return (url, token) if url and token else None

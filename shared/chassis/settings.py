@@ -1,7 +1,8 @@
 """Reading settings: from the environment, and secrets from a file where NAME_FILE says so."""
 
 import re
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar, cast
@@ -26,6 +27,9 @@ _PLACEHOLDER: Final = re.compile(
     r"|^[<{$\[]|[>}\]]$",
     re.IGNORECASE,
 )
+#: What stands in examples in the place of any secret.
+_CHANGE_ME: Final = re.compile(r"change.?me|replace.?me", re.IGNORECASE)
+_HOST: Final = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 _IN_HEADERS: Final = re.compile(r"[!-~]+")
 _HOW_TO: Final = (
     "Make a good token with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
@@ -56,6 +60,11 @@ class SettingsReader:
             self._faults.append(str(error))
             return cast(Setting, None)
 
+    def check_port(self, name: str, host: str, port: int | None) -> None:
+        """Check that this process can listen on `port`; None is not set, or was refused before."""
+        if port is not None:
+            self(lambda _: require_free_port(name, host, port))
+
     def finish(self) -> None:
         """Raise a SettingsError that names every fault, if there is one."""
         if self._faults:
@@ -65,8 +74,15 @@ class SettingsReader:
 def read_secret(env: Env, name: str) -> str | None:
     """Return the secret `name`, or what the file `<name>_FILE` holds; None if neither is set.
 
-    Raises: SettingsError if both are set or the file cannot be read.
+    Raises: SettingsError if both are set, the file cannot be read, or it is a placeholder.
     """
+    secret = _read_secret(env, name)
+    if secret and _CHANGE_ME.search(secret):
+        raise SettingsError(f"{name} is a placeholder, or holds one; set it to the real value.")
+    return secret
+
+
+def _read_secret(env: Env, name: str) -> str | None:
     value = env.str(name, None)
     path = env.str(f"{name}_FILE", None)
     if value and path:
@@ -119,16 +135,45 @@ def read_optional_port(env: Env, name: str) -> int | None:
 
 
 def read_url(env: Env, name: str, default: str) -> str:
-    """Return the http or https URL `name`; SettingsError, without its password, if it is none."""
+    """Return the base URL `name`, http or https; SettingsError, without its text, if it is none."""
     url = env.str(name, default)
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits or url != url.strip():
+    if not is_url(url) or "?" in url or "#" in url:
         raise SettingsError(f"{name} is no URL such as {default}; correct it.")
     return url
+
+
+def read_optional_url(env: Env, name: str) -> str | None:
+    """Return the URL `name`, which may be a secret; SettingsError, without its text, if it is none.
+
+    Returns: None if it is not set.
+    """
+    url = read_secret(env, name)
+    if url and not is_url(url):
+        raise SettingsError(f"{name} is no URL such as https://host.example.com/path; correct it.")
+    return url
+
+
+def is_url(text: str) -> bool:
+    """Return whether `text` is a whole URL of http or https."""
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port != 0 and not parts.netloc.endswith(":")
+    except ValueError:
+        return False
+    is_whole = parts.scheme in {"http", "https"} and _HOST.fullmatch(parts.hostname or "")
+    return bool(is_whole and has_port and not re.search(r"[\s\x00-\x1f]", text))
+
+
+def require_free_port(name: str, host: str, port: int) -> None:
+    """Raise SettingsError unless this process can listen on `port`, the setting `name`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise SettingsError(
+            f"{name} is {port}, and nothing can listen on {host}:{port} ({error.strerror}). End "
+            f"the process that listens there, set {name} to another port, or correct the host."
+        ) from error
 
 
 def require_database_url(env: Env, name: str) -> str:
@@ -186,21 +231,38 @@ def read_log_format(env: Env) -> LogFormat:
     return "console" if env.str("LOG_FORMAT", "json") == "console" else "json"
 
 
-def read_tokens(env: Env, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, str]:
+def read_tokens(
+    env: Env,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    may_be_equal: Collection[str] = (),
+) -> dict[str, str]:
     """Return the tokens that are set, by their names.
 
-    Raises: SettingsError, which names every token that is missing, short or a placeholder.
+    Raises: SettingsError, which names every token that is missing, short or a placeholder, and
+    tokens that equal each other, unless all of them are in `may_be_equal`.
     """
-    tokens = {name: read_secret(env, name) for name in dict.fromkeys((*required, *optional))}
+    tokens = {name: _read_secret(env, name) for name in dict.fromkeys((*required, *optional))}
     faults = [
         f"{name} {fault}."
         for name, token in tokens.items()
         for fault in [_find_fault(token) if token else name in required and _is_missing(name)]
         if fault
     ]
+    found = {name: token for name, token in tokens.items() if token}
+    faults += _find_equal(found, may_be_equal)
     if faults:
         raise SettingsError(" ".join([*faults, _HOW_TO]))
-    return {name: token for name, token in tokens.items() if token}
+    return found
+
+
+def _find_equal(tokens: Mapping[str, str], may_be_equal: Collection[str]) -> list[str]:
+    equal = [[name for name in tokens if tokens[name] == token] for token in set(tokens.values())]
+    return [
+        f"{' and '.join(names)} are the same; each needs a token of its own."
+        for names in sorted(equal)
+        if len(names) > 1 and not set(names) <= set(may_be_equal)
+    ]
 
 
 def _find_fault(token: str) -> str | None:

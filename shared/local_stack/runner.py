@@ -2,7 +2,6 @@
 
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import Final
 
 import requests
 
+from chassis.settings import require_free_port
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from local_stack.example import install_example, run_example
 from local_stack.postgres_keeper import PostgresKeeper
@@ -95,8 +95,8 @@ def run_stack(settings: StackSettings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    _check_port("PUSH_PORT", settings.host, settings.push_port)
-    _check_port("CADENCE_PORT", settings.host, settings.cadence_port)
+    require_free_port("PUSH_PORT", settings.host, settings.push_port)
+    require_free_port("CADENCE_PORT", settings.host, settings.cadence_port)
     settings.data_folder.mkdir(parents=True, exist_ok=True)
     with _databases(settings) as databases:
         stack = _Stack(_environment(settings, databases), _log_folder(settings))
@@ -207,18 +207,6 @@ def _migrate(stack: _Stack, name: str) -> None:
     )
     if done.returncode:
         raise LocalStackError(f"{name} migrate failed:\n{done.stderr[-3000:]}")
-
-
-def _check_port(setting: str, host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise LocalStackError(
-                f"Port {port} of {host} cannot be had ({error.strerror}): is another stack "
-                f"running? Stop it, or set {setting} to another port."
-            ) from error
 
 
 def _wait_until_healthy(stack: _Stack, settings: StackSettings, stopping: threading.Event) -> None:

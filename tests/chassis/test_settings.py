@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -7,10 +8,14 @@ from environs import Env
 
 from chassis.settings import (
     SettingsError,
+    is_url,
     read_count,
+    read_optional_url,
     read_seconds,
     read_secret,
     read_tokens,
+    read_url,
+    require_free_port,
     require_secret,
 )
 
@@ -128,3 +133,80 @@ def test_one_message_names_every_faulty_token(
         "SECOND_TOKEN",
         "THIRD_TOKEN",
     ]
+
+
+def test_tokens_that_equal_each_other_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = "FIRST_TOKEN and THIRD_TOKEN are the same; each needs a token of its own"
+
+    with pytest.raises(SettingsError, match=same) as refused:
+        _read(monkeypatch, FIRST_TOKEN=GOOD, SECOND_TOKEN=f"{GOOD}2", THIRD_TOKEN=GOOD)
+
+    assert "SECOND_TOKEN" not in str(refused.value)
+    assert GOOD not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "secret", ["change-me", "https://change_me.test/x", "CHANGEME", "replace-me"]
+)
+def test_no_secret_is_a_placeholder(env: Callable[..., Env], tmp_path: Path, secret: str) -> None:
+    (tmp_path / "secret").write_text(secret)
+    read = env(A=secret, B_FILE=str(tmp_path / "secret"))
+
+    for name in "AB":
+        with pytest.raises(SettingsError, match=f"{name} is a placeholder, or holds one"):
+            read_secret(read, name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("http://127.0.0.1:3002", "https://hooks.garden.test/a?b=c#d", "http://[::1]:3002/x"),
+        *("https://user:word@host", "http://cadence", "HTTPS://host.test", "https://bücher.test"),
+    ],
+)
+def test_a_url_has_a_scheme_and_a_host(text: str) -> None:
+    assert is_url(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("notaurl", "ftp://x", "localhost:3002", "//host", "http:host", "http:/host", "http://"),
+        *("http://:3002", "http://host:", "http://host:0", "http://host:99999", "http://host:port"),
+        *("http://https://host", "http://a b", "http://host/a b", " http://host", "http://host\n"),
+        *("http://[::1", "http://ho$t", "mailto:a@b.test", ""),
+    ],
+)
+def test_anything_else_is_no_url(env: Callable[..., Env], text: str) -> None:
+    assert not is_url(text)
+    with pytest.raises(SettingsError, match=r"^A is no URL such as http://x; correct it"):
+        read_url(env(A=text), "A", "http://x")
+
+
+def test_a_url_that_is_no_url_is_not_repeated(env: Callable[..., Env]) -> None:
+    with pytest.raises(SettingsError, match=r"^A is no URL such as https://") as refused:
+        read_optional_url(env(A="ftp://me:hidden-word@host"), "A")
+
+    assert "hidden-word" not in str(refused.value)
+    assert read_optional_url(env(), "B") is None
+
+
+@pytest.mark.parametrize("text", ["http://host/?a=b", "http://host/#a"])
+def test_a_base_url_ends_with_its_path(env: Callable[..., Env], text: str) -> None:
+    with pytest.raises(SettingsError, match="A is no URL such as http://x"):
+        read_url(env(A=text), "A", "http://x")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_that_is_taken_is_named(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"A_PORT is {port}, and nothing can listen"):
+            require_free_port("A_PORT", host, port)
+
+    require_free_port("A_PORT", host, port)
+
+
+def test_a_host_that_is_not_of_this_machine_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"listen on 192\.0\.2\.1:1.*or correct the host"):
+        require_free_port("A_PORT", "192.0.2.1", 1)

@@ -1,6 +1,8 @@
 """Every command tells a fault outside of it in one line that names the fix."""
 
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,7 @@ PROGRAMS: Final = {
     "push-backup": push_backup,
     "local-stack": local_stack,
 }
+SECRETS: Final = Path(__file__).parents[2] / "deploy" / "secrets"
 #: Commands that ask a database and end.
 ASKING: Final = (
     "push-blaster prune",
@@ -180,6 +183,110 @@ def test_all_settings_that_do_not_fit_are_in_one_message(
 
     assert result.exit_code == 1
     assert all(name in result.output for name in (*wrong, "PUSH_BLASTER_DATABASE_URL"))
+
+
+#: Each setting of push-blaster that is a URL.
+URLS: Final = (
+    *("CADENCE_SERVICE_URL", "FCM_BASE_URL", "FCM_TOKEN_URI", "WEBPUSH_SUBJECT"),
+    *("PUSH_ALERT_WEBHOOK_URL", "PUSH_ALERT_TEST_WEBHOOK_URL", "PUSH_HEARTBEAT_URL"),
+    "PUSH_DEVICE_SOURCE_URL",
+)
+
+
+@pytest.mark.parametrize("url", ["notaurl", "ftp://x", "http://", "https://a b"])
+@pytest.mark.parametrize("name", URLS)
+def test_a_url_that_is_none(
+    name: str, url: str, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.setenv(name, url)
+
+    assert said_in_one_line(run("push-blaster engine", tmp_path)).startswith(f"{name} is ")
+
+
+def test_every_setting_that_is_a_url_is_tried_above() -> None:
+    written = (Path(__file__).parents[2] / "deploy" / "env.example").read_text()
+    names = set(re.findall(r"^(?:# )?([A-Z_]+_UR[LI])=", written, re.MULTILINE))
+
+    assert {name for name in names if "DATABASE" not in name} == set(URLS) - {"WEBPUSH_SUBJECT"}
+
+
+@pytest.mark.parametrize("file", ["env.example", *(p.name for p in SECRETS.iterdir())])
+def test_what_an_example_says_to_change_is_refused(
+    file: str, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each process starts from the example of its own secrets, and from the common one."""
+    path = next(p for p in (SECRETS.parent / file, SECRETS / file) if p.exists())
+    values = dict(re.findall(r"^([A-Z_]+)=(.*)$", path.read_text(), re.MULTILINE))
+    placeholders = {name for name, value in values.items() if "change-me" in value}
+    for name in placeholders:
+        settings.setenv(name, values[name])
+    command = "cadence-service serve" if file.startswith("cadence") else "push-blaster engine"
+
+    if placeholders:
+        error = said_in_one_line(run(command, tmp_path))
+        assert {n for n in placeholders if f"{n} is a placeholder" in error} == placeholders
+    else:
+        assert values.keys() <= {"PUSH_BLASTER_DATABASE_URL", "PUSH_CADENCE_DATABASE_URL"}
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("push-blaster serve", "PUSH_PORT"),
+        ("push-blaster engine", "PUSH_ENGINE_METRICS_PORT"),
+        ("cadence-service serve", "CADENCE_PORT"),
+    ],
+)
+def test_a_port_that_is_taken(
+    command: str, name: str, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings.setenv(name, str(port))
+        error = said_in_one_line(run(command, tmp_path))
+
+    assert error.startswith(f"{name} is {port}, and nothing can listen on 127.0.0.1:{port}")
+
+
+def test_a_port_that_is_taken_is_told_beside_all_other_faults(
+    settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = {
+        "PUSH_ADMIN_TOKEN": "change-me",
+        "PUSH_OPERATOR_TOKEN": "token-of-a-person",
+        "PUSH_VIEWER_TOKEN": "token-of-a-person",
+        "PUSH_HEARTBEAT_URL": "notaurl",
+        "CADENCE_SERVICE_URL": "ftp://x",
+        "PUSH_PORT": "99999",
+    }
+    for name, value in wrong.items():
+        settings.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings.setenv("PUSH_ENGINE_METRICS_PORT", str(taken.getsockname()[1]))
+        error = said_in_one_line(run("push-blaster engine", tmp_path))
+
+    assert [name for name in (*wrong, "PUSH_ENGINE_METRICS_PORT") if name not in error] == []
+
+
+@pytest.mark.parametrize(
+    ("program", "equal"),
+    [
+        ("push-blaster", ("PUSH_VIEWER_TOKEN", "PUSH_ADMIN_TOKEN")),
+        ("push-blaster", ("PUSH_VIEWER_TOKEN", "PUSH_OPERATOR_TOKEN")),
+        ("push-blaster", ("PUSH_OPERATOR_TOKEN", "CADENCE_API_TOKEN")),
+        ("cadence-service", ("CADENCE_SERVICE_TOKEN", "CADENCE_API_TOKEN")),
+    ],
+)
+def test_tokens_that_equal_each_other_are_refused(
+    program: str, equal: Sequence[str], settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in equal:
+        settings.setenv(name, "a-token-for-two")
+
+    error = said_in_one_line(run(f"{program} serve", tmp_path))
+
+    assert "are the same; each needs a token of its own" in error
+    assert [name for name in equal if name not in error] == []
 
 
 @pytest.mark.parametrize("arguments", [("plan", "{folder}"), ("import-devices", "{folder}/none")])
