@@ -65,7 +65,7 @@ def create_app(settings: CadenceSettings | None = None) -> Flask:
     api.register_blueprint(
         probe_routes(
             {"database": database.ping},
-            read_gauges_from(database),
+            read_gauges_from(database, settings.expected_replicas),
             metrics_open=settings.metrics_open,
         )
     )

@@ -13,6 +13,7 @@ from cadence_service.use_cases.prune import prune as prune_history
 from cadence_service.use_cases.record_change import COMMAND_LINE, recorded
 from chassis.commands.command_group import CommandGroup
 from chassis.commands.removal import require_plausible, yes_remove
+from chassis.commands.upkeep import note_done
 from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
 from chassis.postgres import BulkDatabase, database_now
@@ -89,3 +90,4 @@ def prune(keep_days: int | None, *, dry_run: bool, yes_remove: int | None) -> No
         f"{done.notifications} notifications, {done.keys} keys, {done.reservations} reservations, "
         f"{done.messages} texts, {done.slots} slots without a reservation."
     )
+    note_done(database, "prune")

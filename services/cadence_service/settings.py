@@ -18,6 +18,7 @@ from chassis.settings import (
     read_count,
     read_flag,
     read_log_format,
+    read_optional_count,
     read_port,
     read_seconds,
     read_tokens,
@@ -52,6 +53,7 @@ class CadenceSettings:
     statement_timeout: timedelta
     log_format: LogFormat
     metrics_open: bool = False
+    expected_replicas: int | None = None
 
     @classmethod
     def from_environ(cls, *, listens: bool = False) -> "CadenceSettings":
@@ -72,6 +74,7 @@ class CadenceSettings:
             keep_days=read(read_count, "CADENCE_KEEP_DAYS", 90),
             log_format=read_log_format(read.env),
             metrics_open=read(read_flag, "METRICS_OPEN"),
+            expected_replicas=read(read_optional_count, "CADENCE_EXPECTED_REPLICAS", least=1),
         )
         if listens:
             read.check_port("CADENCE_PORT", settings.host, settings.port)

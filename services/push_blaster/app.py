@@ -132,11 +132,16 @@ def _make_routes(
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
-        health_routes(context, watch),
+        health_routes(context, watch, settings.expected_engines),
         probe_routes(
             {"database": database.ping},
             read_gauges_from(
-                database, adapters.files, adapters.cadence, watch, context.data_folder
+                database,
+                adapters.files,
+                adapters.cadence,
+                watch,
+                context.data_folder,
+                {"engines": settings.expected_engines, "webs": settings.expected_webs},
             ),
             metrics_open=settings.metrics_open,
         ),

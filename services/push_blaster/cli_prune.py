@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from chassis.commands.removal import require_plausible, yes_remove
+from chassis.commands.upkeep import note_done
 from chassis.logs import configure_logs
 from chassis.postgres import Database, database_now
 from push_blaster.cli_frame import audited
@@ -44,6 +45,7 @@ def prune(*, dry_run: bool, yes_remove: int | None) -> None:
     keep = {name: f"{time.days} days" for name, time in asdict(settings.retention).items()}
     with audited(database, keep):
         click.echo(f"Removed {_describe(remove_old(kept, now))}")
+    note_done(database, "prune")
 
 
 def _describe(pruning: Pruning) -> str:

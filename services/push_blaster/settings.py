@@ -86,6 +86,8 @@ class PushSettings:
     send_wait: timedelta = timedelta(seconds=10)
     metrics_open: bool = False
     retention: Retention = KEPT
+    expected_engines: int | None = None
+    expected_webs: int | None = None
 
     @classmethod
     def from_environ(cls, listens_on: str | None = None) -> "PushSettings":
@@ -116,6 +118,8 @@ class PushSettings:
             send_wait=read(read_seconds, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
             metrics_open=read(read_flag, "METRICS_OPEN"),
             retention=_retention(read),
+            expected_engines=read(read_optional_count, "PUSH_EXPECTED_ENGINES", least=1),
+            expected_webs=read(read_optional_count, "PUSH_EXPECTED_WEBS", least=1),
         )
         ports = {
             "PUSH_PORT": settings.port,

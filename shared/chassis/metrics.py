@@ -2,15 +2,18 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from flask import Flask, Response, g, request
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from chassis.postgres import Pool
+from chassis.rows import fetch_all
 
 #: The folder of the counters of all workers of one service; `serve` sets it.
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -39,6 +42,28 @@ class Gauge:
     help: str
     values: Mapping[str, float]
     label: str | None = None
+
+
+def expected_gauge(name: str, expected: int | None) -> Gauge:
+    """Return the gauge of a number that a setting expects; it has no value if none is set."""
+    return Gauge(name, "How many should run.", {} if expected is None else {"": expected})
+
+
+def read_upkeep_from(
+    database: Pool[Any], service: str, tasks: Collection[str]
+) -> Callable[[], list[Gauge]]:
+    """Return the function that reads how old the last good run of each of `tasks` is."""
+
+    def read() -> list[Gauge]:
+        sql = "SELECT task, extract(epoch FROM clock_timestamp() - good_at)::float8 FROM upkeep"
+        with database.transaction() as connection:
+            ages: dict[str, float] = dict(fetch_all(connection, sql))
+        return [describe(task, {"": ages[task]} if task in ages else {}) for task in tasks]
+
+    def describe(task: str, known: Mapping[str, float]) -> Gauge:
+        return Gauge(f"{service}_{task}_age_seconds", f"Since the last good {task}.", known)
+
+    return read
 
 
 def time_requests(app: Flask) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from push_backup.data_archive import check_archive, write_archive
-from push_backup.dumps import check_dump, write_dump
+from push_backup.dumps import read_dump, require_known, write_dump
 from push_backup.places import (
     DATA,
     DATABASES,
@@ -31,7 +31,7 @@ _DRAFT: Final = ".part"
 
 
 def save(places: Places, target: Path) -> list[str]:
-    """Write a backup to the new folder `target`, which gets its name once it is complete.
+    """Write a backup to the new folder `target`, which gets its name once it has been read again.
 
     A save that fails leaves nothing; drafts of saves that were killed are removed first.
     Returns: what was left out, each with its reason. Raises: BackupError.
@@ -49,6 +49,7 @@ def save(places: Places, target: Path) -> list[str]:
             lines = [f"{_digest(path)}  {path.name}\n" for path in sorted(draft.iterdir())]
             (draft / SUMS).write_text("".join(lines))
             os.sync()
+            _require_whole(draft)
             draft.rename(target)
     except OSError as error:
         raise BackupError(f"No backup was made, and nothing is left of it: {error}") from error
@@ -57,6 +58,23 @@ def save(places: Places, target: Path) -> list[str]:
 
 def check(source: Path) -> list[str]:
     """Return what a restore leaves out. Raises: BackupError unless `source` can be restored."""
+    left_out = _read_whole(source)
+    for name in DATABASES:
+        require_known(name, source / f"{name}.dump")
+    return left_out
+
+
+def _require_whole(draft: Path) -> None:
+    try:
+        _read_whole(draft)
+    except BackupError as error:
+        raise BackupError(
+            f"The backup could not be read again, and nothing is left of it: {error}"
+        ) from error
+
+
+def _read_whole(source: Path) -> list[str]:
+    """Read all that a restore reads, and return what it leaves out. Raises: BackupError."""
     try:
         lines = (source / SUMS).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -66,7 +84,7 @@ def check(source: Path) -> list[str]:
         if not (source / name).is_file() or _digest(source / name) != sums.get(name):
             raise BackupError(f"{source / name} is missing or damaged; use another backup.")
     for name in DATABASES:
-        check_dump(name, source / f"{name}.dump")
+        read_dump(source / f"{name}.dump")
     return check_archive(source / DATA)
 
 

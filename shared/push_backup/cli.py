@@ -13,6 +13,8 @@ import click
 
 from chassis.clock import utc_now
 from chassis.commands.command_group import CommandGroup
+from chassis.commands.upkeep import note_done
+from chassis.postgres import BulkDatabase
 from chassis.settings import SettingsReader, require_database_url, require_secret
 from push_backup.backup import check as check_backup
 from push_backup.backup import remove_old as remove_old_backups
@@ -37,11 +39,13 @@ def main() -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def save(folder: Path) -> None:
-    """Write a backup to the new FOLDER; services and engines may run meanwhile."""
+    """Write a backup to the new FOLDER, and check it; services and engines may run meanwhile."""
     with _one_line("The save was stopped; no backup was made, and nothing is left of it."):
-        left_out = save_backup(_places(), folder)
+        places = _places()
+        left_out = save_backup(places, folder)
     _warn("Not saved", left_out)
     click.echo(f"The backup is in {folder}.")
+    note_done(BulkDatabase(places.databases["push_blaster"], max_connections=1), "backup")
 
 
 @main.command()

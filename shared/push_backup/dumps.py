@@ -65,9 +65,13 @@ def restore_dump(url: str, dump: Path, at_last: str = "") -> None:
             writer.stdin.write(f"{at_last}COMMIT;\n".encode())
 
 
-def check_dump(name: str, dump: Path) -> None:
-    """Raise BackupError unless `pg_restore` reads `dump` and this version knows its schema."""
-    _run("pg_restore", "--list", str(dump))
+def read_dump(dump: Path) -> None:
+    """Raise BackupError unless `pg_restore` reads all of `dump`."""
+    _run("pg_restore", f"--file={os.devnull}", str(dump))
+
+
+def require_known(name: str, dump: Path) -> None:
+    """Raise BackupError unless this version knows the schema of `dump`."""
     found = _read_revision(dump)
     known = _known_revisions(name)
     if found and found not in known:

@@ -85,7 +85,7 @@ LATE: Final = FAILED | BEGAN_LATE | _names("ProviderDefers skipped")
 #: A step that an engine or the database left begins again.
 AGAIN: Final = BEGAN_LATE | _names("StepsRepeated")
 NO_DATABASE: Final = (
-    UNCHECKED | AGAIN | _names("CadenceAway CadenceFailsOpen RequestsFail EngineDown")
+    UNCHECKED | AGAIN | _names("CadenceAway CadenceFailsOpen RequestsFail EngineDown EngineLost")
 )
 DATABASES: Final = _names("PushDatabaseAway CadenceDatabaseAway")
 EFFECTS: Final = {
@@ -102,7 +102,7 @@ EFFECTS: Final = {
     Kind.SCRIPT_HANGS: Effect(25, raises=FAILED),
     Kind.CADENCE_SLOW: Effect(20, UNCHECKED | _names("CadenceAway")),
     Kind.ENGINES: Effect(
-        30, AGAIN | _names("SlotsLate SlotsMissed missed skipped"), _names("EngineDown")
+        30, AGAIN | _names("SlotsLate SlotsMissed missed skipped EngineLost"), _names("EngineDown")
     ),
     Kind.CANCEL: Effect(raises=_names("cancelled")),
     Kind.PROVIDER_SLOW: Effect(20, LATE),

@@ -22,11 +22,12 @@ AGGREGATES: Final[dict[str, Callable[[Iterable[float]], float]]] = {
     "max": max,
     "min": min,
     "sum": sum,
+    "count": lambda values: float(len(list(values))),
 }
-UNITS: Final = {"s": 1, "m": 60, "h": 3_600}
+UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 TOKEN: Final = re.compile(
-    r'\s*(?P<word>[a-z_]+\w*)|\s*(?P<number>[\d.]+(?![smh\d]))|\s*(?P<text>"[^"]*")'
-    r"|\s*(?P<span>\[\d+[smh]\])|\s*(?P<sign>=~|==|[><*(){},=])"
+    r'\s*(?P<word>[a-z_]+\w*)|\s*(?P<number>[\d.]+(?![smhd\d]))|\s*(?P<text>"[^"]*")'
+    r"|\s*(?P<span>\[\d+[smhd](?::\d+[smhd])?\])|\s*(?P<sign>=~|==|[><*(){},=])"
 )
 
 
@@ -64,7 +65,7 @@ def parse(text: str, compression: float = 1) -> Expression:
     if sum(len(match[0]) for match in matches) != len(text.rstrip()):
         raise ValueError(f"This is no PromQL that we know: {text}")
     tokens = deque((str(match.lastgroup), match[match.lastgroup or 0]) for match in matches)
-    expression = _Parser(tokens, compression).comparison()
+    expression = _Parser(tokens, compression).alternatives()
     if tokens:
         raise ValueError(f"Not understood from {tokens[0][1]!r} on: {text}")
     return expression
@@ -74,6 +75,14 @@ def parse(text: str, compression: float = 1) -> Expression:
 class _Parser:
     tokens: deque[tuple[str, str]]
     compression: float
+
+    def alternatives(self) -> Expression:
+        """Read comparisons between `or`; each adds what the ones before have not."""
+        left = self.comparison()
+        while self.tokens and self.tokens[0][1] == "or":
+            self._next()
+            left = _either(left, self.comparison())
+        return left
 
     def comparison(self) -> Expression:
         left = self._product()
@@ -104,7 +113,11 @@ class _Parser:
             "rate": lambda: self._growth(is_rate=True),
             "increase": lambda: self._growth(is_rate=False),
             "histogram_quantile": self._quantile,
+            "quantile_over_time": self._usual,
         }
+        if word == "(":
+            self.tokens.appendleft((kind, word))
+            functions[word] = self.alternatives
         if word in functions:
             return self._in_brackets(functions[word])
         return self._selector(word)
@@ -127,14 +140,34 @@ class _Parser:
 
     def _growth(self, *, is_rate: bool) -> Expression:
         name, matchers = self._next(), self._matchers()
-        span = self._next().strip("[]")
-        within_s = int(span[:-1]) * UNITS[span[-1]] / self.compression
+        within_s = self._span()
         share = 1 / within_s if is_rate else 1.0
         return lambda scrapes: {
             labels: value * share
             for labels, value in scrapes.increase(name, within_s).items()
             if _fits(labels, matchers)
         }
+
+    def _span(self) -> float:
+        span = self._next().strip("[]").partition(":")[0]
+        return int(span[:-1]) * UNITS[span[-1]] / self.compression
+
+    def _usual(self) -> Expression:
+        """Read a quantile over a subquery, which is evaluated as often as the whole is."""
+        share = float(self._next())
+        self._expect(",")
+        inner, within_s = self._operand(), self._span()
+        seen: deque[tuple[float, Vector]] = deque()
+
+        def judge(scrapes: Scrapes) -> Vector:
+            now_s = scrapes.kept[-1][0]
+            seen.append((now_s, inner(scrapes)))
+            while seen[0][0] < now_s - within_s:
+                seen.popleft()
+            names = {labels for _, vector in seen for labels in vector}
+            return {n: _share_of([v[n] for _, v in seen if n in v], share) for n in names}
+
+        return judge
 
     def _quantile(self) -> Expression:
         share = float(self._next())
@@ -184,6 +217,18 @@ class _Parser:
 
     def _next(self) -> str:
         return self.tokens.popleft()[1]
+
+
+def _either(left: Expression, right: Expression) -> Expression:
+    return lambda scrapes: right(scrapes) | left(scrapes)
+
+
+def _share_of(values: list[float], share: float) -> float:
+    """Return the value below which this share of them lies, between its two neighbours."""
+    ordered, rank = sorted(values), share * (len(values) - 1)
+    below = ordered[int(rank)]
+    above = ordered[min(int(rank) + 1, len(values) - 1)]
+    return below + (above - below) * (rank - int(rank))
 
 
 def _compare(left: Vector, right: Vector, holds: Callable[[float, float], bool]) -> Vector:

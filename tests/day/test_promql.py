@@ -39,6 +39,9 @@ NOBODY = labels()
         ("absent(absent_metric)", {NOBODY: 1}),
         ("sum by (kind) (depth) > 0.5 * sum by (kind) (depth)", QUEUE["depth"]),
         ("sum(depth) < 1.5 * max(depth)", {NOBODY: 10}),
+        ("count(depth) < 3", {NOBODY: 2}),
+        ("count(depth) < (max(absent_metric) or max(depth))", {NOBODY: 2}),
+        ("max(depth) > (min(depth) or sum(depth))", {NOBODY: 7}),
     ],
 )
 def test_what_is_scraped_is_compared(text: str, found: Vector) -> None:
@@ -82,3 +85,18 @@ def test_a_quantile_lies_within_its_bucket() -> None:
 def test_what_is_no_expression_of_ours_is_refused(text: str) -> None:
     with pytest.raises((ValueError, IndexError)):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("share", "ran", "usual"), [(0.5, [2, 2, 2, 3, 1], 2), (0.5, [1, 2], 1.5), (1, [2, 5, 1], 5)]
+)
+def test_what_was_usual_is_a_quantile_of_what_was_seen(
+    share: float, ran: list[int], usual: float
+) -> None:
+    expression = parse(f"quantile_over_time({share}, sum(alive)[1m:1s])")
+    scrapes, found = Scrapes(keep_s=60), list[Vector]()
+    for second, number in enumerate(ran):
+        scrapes.add(second, {"alive": {NOBODY: number}})
+        found.append(expression(scrapes))
+
+    assert found[-1] == {NOBODY: usual}

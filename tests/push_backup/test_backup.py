@@ -192,6 +192,7 @@ def test_a_backup_that_failed_half_way_is_none(kept: Places, tmp_path: Path) -> 
         ("data.tar.gz", lambda _: gzip.compress(b"no archive" * 1000), "damaged"),
         ("data.tar.gz", lambda _: b"", "damaged"),
         ("cadence.dump", lambda whole: whole[:200], "pg_restore failed"),
+        ("cadence.dump", lambda whole: whole[:-1_000], "pg_restore failed"),
         ("push_blaster.dump", lambda _: b"", "pg_restore failed"),
     ],
 )
@@ -215,6 +216,19 @@ def test_a_check_needs_no_settings(kept: Places, tmp_path: Path) -> None:
     checked = CliRunner().invoke(main, ["check", str(tmp_path / "backup")])
 
     assert (checked.exit_code, checked.output) == (0, "The backup is complete and undamaged.\n")
+
+
+def test_a_backup_of_a_schema_without_the_table_of_upkeep_is_made_all_the_same(
+    kept: Places, settings: None, tmp_path: Path
+) -> None:
+    with psycopg.connect(kept.databases["push_blaster"]) as connection:
+        connection.execute("DROP TABLE upkeep")
+
+    saved = CliRunner().invoke(main, ["save", str(tmp_path / "backup")])
+
+    assert saved.exit_code == 0
+    assert "This is not noted in the database, so an alert may follow" in saved.output
+    check(tmp_path / "backup")
 
 
 def test_old_backups_go_and_the_newest_ones_and_other_things_stay(

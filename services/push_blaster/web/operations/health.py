@@ -39,8 +39,13 @@ class LiveSendLateError(Exception):
     """A live send began late; the message says how late."""
 
 
-def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
-    """Return the route that shows the health of push_blaster; to a stranger, in a word."""
+def health_routes(
+    context: WebContext, watch: ClockWatch, expected_engines: int | None = None
+) -> Routes:
+    """Return the route that shows the health of push_blaster; to a stranger, in a word.
+
+    Shape: `expected_engines` is how many engines should run, if a setting says so.
+    """
     routes = Routes("health", __name__, description="Health")
     started_at = time.monotonic()
     parts = _make_questions(context, watch)
@@ -56,8 +61,9 @@ def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
         """
         began = time.monotonic()
         answers = parts.ask()
-        found, known = answers.states, answers.values
+        known = answers.values
         report: ClockReport = known.get("clock", _UNKNOWN)
+        found = answers.states | _miss_engines(len(report.engines), expected_engines)
         broken: tuple[BrokenFile, ...] = known.get("files", ())
         status = _status(found, report, broken)
         body = {
@@ -82,6 +88,12 @@ def health_routes(context: WebContext, watch: ClockWatch) -> Routes:
         return response
 
     return routes
+
+
+def _miss_engines(alive: int, expected: int | None) -> dict[str, str]:
+    if not expected or alive >= expected:
+        return {}
+    return {"engines": f"{alive} of the {expected} of PUSH_EXPECTED_ENGINES are alive"}
 
 
 def _judge_cadence(found: str) -> str:

@@ -3,14 +3,14 @@
 The values come from the database and the data folder, so every process answers the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from chassis.clock import utc_now
 from chassis.health import Questions
-from chassis.metrics import Gauge
+from chassis.metrics import Gauge, expected_gauge, read_upkeep_from
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
@@ -34,6 +34,7 @@ from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 LATELY: Final = timedelta(hours=24)
 #: How far back the gauge about live sends that began late goes.
 LATE_LATELY: Final = timedelta(minutes=15)
+_NOTHING_EXPECTED: Final[Mapping[str, int | None]] = {"engines": None, "webs": None}
 
 
 def read_gauges_from(
@@ -42,8 +43,12 @@ def read_gauges_from(
     cadence: CadenceClient,
     watch: ClockWatch,
     data_folder: Path,
+    expected: Mapping[str, int | None] = _NOTHING_EXPECTED,
 ) -> Callable[[], Iterator[Gauge]]:
-    """Return the function that reads all gauges, but those of a part that does not answer."""
+    """Return the function that reads all gauges, but those of a part that does not answer.
+
+    Shape: `expected` says of engines and webs how many should run, if a setting says so.
+    """
     parts = Questions(
         {
             "database": database.ping,
@@ -52,6 +57,7 @@ def read_gauges_from(
             "files": lambda: list(_read_files(files)),
             "clock": lambda: list(_read_clock(watch)),
             "executions": lambda: list(_read_database(database)),
+            "upkeep": read_upkeep_from(database, "push", ("backup", "prune")),
         }
     )
 
@@ -60,7 +66,9 @@ def read_gauges_from(
         is_up = "database" in answers.values
         yield _one("push_database_up", "Whether the database answers.", is_up)
         yield from _describe_cadence(answers.values.get("cadence"))
-        for name in ("space", "files", "clock", "executions"):
+        for kind, number in expected.items():
+            yield expected_gauge(f"push_{kind}_expected", number)
+        for name in ("space", "files", "clock", "executions", "upkeep"):
             yield from answers.values.get(name, ())
 
     return read

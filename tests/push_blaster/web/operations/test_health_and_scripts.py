@@ -91,6 +91,24 @@ def test_another_engine_that_works_makes_a_holding_one_less_bad(
     assert client.get("/health").get_json()["status"] == "degraded"
 
 
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [(None, []), (1, []), (2, ["engines: 1 of the 2 of PUSH_EXPECTED_ENGINES are alive"])],
+)
+def test_fewer_engines_than_expected_are_a_problem(
+    push_url: str, database: Database, tmp_path: Path, expected: int | None, said: list[str]
+) -> None:
+    with database.transaction() as connection:
+        beat(connection, "here:1", utc_now(), utc_now())
+    settings = replace(settings_for(push_url, tmp_path), expected_engines=expected)
+    client = create_app(settings).test_client()
+
+    body = client.get("/health", headers={"Authorization": "Bearer viewer"}).get_json()
+
+    assert [problem for problem in body["problems"] if problem.startswith("engines")] == said
+    assert body["status"] == "degraded", "there is no cadence service, either"
+
+
 def test_without_a_database_health_still_answers(tmp_path: Path) -> None:
     app = create_app(settings_for("postgresql://nobody@127.0.0.1:9/none", tmp_path))
 

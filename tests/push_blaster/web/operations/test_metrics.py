@@ -178,3 +178,25 @@ def test_a_web_without_its_database_lives_and_is_not_ready(tmp_path: Path) -> No
 
     assert answer.status_code == 503
     assert "away" in answer.get_json()["parts"]["database"]
+
+
+def test_how_many_should_run_is_told_only_if_a_setting_says_so(
+    push_url: str, database: Database, tmp_path: Path
+) -> None:
+    settings = settings_for(push_url, tmp_path)
+    named = replace(settings, expected_engines=3, expected_webs=2)
+
+    found, unset = (read(create_app(one).test_client()) for one in (named, settings))
+
+    assert (found["push_engines_expected", ""], found["push_webs_expected", ""]) == (3, 2)
+    assert not unset.keys() & {("push_engines_expected", ""), ("push_webs_expected", "")}
+
+
+def test_the_age_of_backup_and_pruning_is_told(client: FlaskClient, database: Database) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE upkeep SET good_at = now() - interval '2 hours'")
+
+    found = read(client)
+
+    for task in ("backup", "prune"):
+        assert 7_100 < found[f"push_{task}_age_seconds", ""] < 7_500
