@@ -30,7 +30,7 @@ where_node = if command -v npx >/dev/null; then $(1); \
   elif test -n "$$REQUIRE_NODE"; then echo "Install nodejs and npm: REQUIRE_NODE is set." >&2; exit 1; \
   else echo "CSS and JavaScript are left out: node is not installed."; fi
 
-.PHONY: help run migrate install quick test check lint types layers format coverage lock screenshots fuzz audit torture day bench
+.PHONY: help run migrate install quick test check lint types layers format coverage lock screenshots fuzz audit torture day operate bench
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -108,6 +108,9 @@ torture: install ## Kill processes KILLS= times at random; nothing may be lost o
 
 day: install $(NGINX) ## Live through a day in MINUTES=, with a fault a minute; each alert needs a reason
 	@$(BIN)/python -m tests.day --minutes $(MINUTES) --plot docs/images/day-memory.svg
+
+operate: install $(NGINX) ## Live through an operator's night: back up, upgrade, rotate, restore, while it sends
+	@$(BIN)/python -m tests.operate
 
 bench: install ## List what can be measured; make bench-cadence measures one thing
 	@$(BIN)/python -m tests.bench

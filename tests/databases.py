@@ -1,6 +1,7 @@
 """How the tests start PostgreSQL, and how they leave a database to the next test."""
 
 from collections.abc import Iterable
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 
@@ -28,3 +29,10 @@ def copy_database(postgres: EmbeddedPostgres, template: str, name: str) -> str:
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return postgres.url(name)
+
+
+def by_tcp(url: str) -> str:
+    """Return the URL of the same database by TCP; its server listens on 127.0.0.1."""
+    parts = urlsplit(url)
+    port = parse_qs(parts.query)["port"][0]
+    return f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{port}{parts.path}"

@@ -19,11 +19,13 @@ NEEDS: Final = {
     "tests/cadence_service/test_schema_changes.py": ("slow",),
     "tests/deploy/test_nightly.py": ("processes",),
     "tests/day/test_day.py": ("processes", "nginx"),
+    "tests/deploy/test_install.py": ("processes", "nginx", "systemd"),
     "tests/fuzz/": ("slow",),
     "tests/journeys/": ("processes",),
     "tests/journeys/test_pgbouncer.py": ("pgbouncer",),
     "tests/journeys/test_replicas.py": ("nginx",),
     "tests/local_stack/": ("processes",),
+    "tests/operate/test_operate.py": ("processes", "nginx"),
     "tests/push_blaster/clock/": ("slow",),
     "tests/push_blaster/use_cases/delivery/test_upgrade.py": ("slow",),
     "tests/red_team/": ("processes",),
@@ -35,8 +37,11 @@ NEEDS: Final = {
 ONE_STACK: Final = ("tests/browser/", "tests/local_stack/")
 #: Tests with processes of their own, each.
 INDEPENDENT: Final = ("tests/local_stack/test_embedded_postgres.py",)
-#: One test each, of a minute and more.
-LONGEST: Final = ("tests/torture/test_torture.py", "tests/day/test_day.py", "tests/upgrades/")
+#: One test each, of half a minute and more.
+LONGEST: Final = (
+    *("tests/torture/test_torture.py", "tests/day/test_day.py", "tests/upgrades/"),
+    *("tests/operate/", "tests/deploy/test_install.py"),
+)
 
 
 def find_markers(path: str) -> Iterator[str]:

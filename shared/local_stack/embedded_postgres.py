@@ -43,6 +43,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "log_line_prefix": "'%m [%p] '",
     "timezone": "UTC",
     "idle_in_transaction_session_timeout": "60s",
+    "listen_addresses": "''",  # only the socket, unless somebody asks for more
 }
 
 
@@ -82,7 +83,7 @@ class EmbeddedPostgres:
         self._make_cluster()
         self._check_version()
         self._clear_stale_server()
-        self._port = _free_port_number()
+        self._port = int(self._settings.get("port") or _free_port_number())
         self._write_configuration()
         self._process = self._spawn()
         self._wait_until_it_answers()
@@ -179,7 +180,6 @@ class EmbeddedPostgres:
     def _write_configuration(self) -> None:
         lines = [f"{name} = {value}" for name, value in {**SETTINGS, **self._settings}.items()]
         lines += [
-            "listen_addresses = ''",
             f"port = {self._port}",
             f"unix_socket_directories = '{self._socket_folder}'",
             "unix_socket_permissions = 0700" if os.geteuid() else "unix_socket_permissions = 0770",

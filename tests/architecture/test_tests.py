@@ -17,6 +17,7 @@ STARTERS: Final = {
     "tests.journeys.replicas.running_replicas",
     "tests.journeys.stack.running_stack",
     "tests.local_stack.stack.LocalStack",
+    "tests.operate.night.live_through",
     "tests.programs.find_program",
     "tests.torture.torture.torture",
 }

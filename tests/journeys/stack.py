@@ -92,7 +92,12 @@ class Stack:
     def _command(self, name: str, command: str) -> list[str]:
         if command == "engine" and self.engine_program:
             return [sys.executable, str(self.engine_program)]
-        return [str(Path(sys.executable).with_name(name)), command]
+        return [str(self.program(name)), command]
+
+    @staticmethod
+    def program(name: str) -> Path:
+        """Return where one of our programs is."""
+        return Path(sys.executable).with_name(name)
 
     def spawn_cadence(self, number: int) -> subprocess.Popen[bytes]:
         """Start the replica of this number of the cadence service."""

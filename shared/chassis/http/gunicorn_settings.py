@@ -18,6 +18,9 @@ sendfile: Final = False  # it would wait without a limit for a client that does 
 timeout: Final = 120
 graceful_timeout: Final = 30
 loglevel: Final = "warning"
+control_socket_disable: Final = (
+    True  # all services would share one socket in the home of their user
+)
 
 
 def on_starting(server: Any) -> None:

@@ -1,0 +1,1 @@
+"""An operator's night on one machine: everything that operations.md promises, while it sends."""
