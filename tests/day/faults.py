@@ -90,7 +90,7 @@ NO_DATABASE: Final = (
 DATABASES: Final = _names("PushDatabaseAway CadenceDatabaseAway")
 EFFECTS: Final = {
     Kind.ENGINE: Effect(3, AGAIN),
-    Kind.REPLICA: Effect(5),
+    Kind.REPLICA: Effect(5, _names("CadenceReplicaLost")),
     Kind.SCRIPT_FAILS: Effect(raises=FAILED),
     Kind.PROVIDER_BUSY: Effect(20, LATE, echo_s=180),
     Kind.EDIT: Effect(),

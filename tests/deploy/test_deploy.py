@@ -78,16 +78,24 @@ def test_the_operations_manual_has_every_metric_and_no_other(exported: Exported)
 
 def test_every_alert_says_what_is_wrong_and_has_its_section_in_the_operations_manual() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text()
-    titles = re.findall("^## (.+)$", manual, re.MULTILINE)
-    sections = {title.lower().replace(" ", "-") for title in titles}
+    parts = re.split("^## (.+)\n", manual, flags=re.MULTILINE)[1:]
+    sections = dict(
+        zip((t.lower().replace(" ", "-") for t in parts[::2]), parts[1::2], strict=True)
+    )
+    told = {
+        (name, section)
+        for section, text in sections.items()
+        for names in re.findall(r"^Alerts?: ([\w, ]+)[.;]", text, re.MULTILINE)
+        for name in names.split(", ")
+    }
 
     for rule in RULES:
         page, _, section = rule["annotations"]["runbook"].partition("#")
         assert page == "docs/operations.md"
-        assert section in sections, rule["alert"]
-        assert rule["alert"] in manual
+        assert (rule["alert"], section) in told
         assert rule["annotations"]["summary"].endswith(".")
         assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert {name for name, _ in told} == {rule["alert"] for rule in RULES}
 
 
 def test_what_the_image_copies_is_there() -> None:
