@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -136,7 +137,7 @@ def test_a_client_that_does_not_finish_its_request_is_hung_up_on(running: Stack)
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_web_that_ends_hangs_up_on_streams_which_come_back(running: Stack) -> None:
+def test_a_web_that_ends_answers_what_waits_and_streams_come_back(running: Stack) -> None:
     running.ask(
         "POST", "/api/automation/recipes", a_journey_automation("back", parameters={"sleep": 120})
     )
@@ -145,7 +146,10 @@ def test_a_web_that_ends_hangs_up_on_streams_which_come_back(running: Stack) -> 
     first = SLOW["streams of a viewer"].replace(b"%s", execution.encode())
     web = running.services[-1]
 
-    with crowd(running, first, 3) as clients:
+    with ThreadPoolExecutor(1) as pool, crowd(running, first, 3) as clients:
+        trial = {"scriptId": "users", "parameters": {"sleep": 120}}
+        waiting = pool.submit(running.request, "POST", "/api/scripts", trial)
+        wait_until(lambda: runs(running), lambda found: len(found) > 1, 30)
         begun = time.monotonic()
         web.terminate()
         streams = [client.makefile("rb").read().decode() for client in clients]
@@ -162,6 +166,7 @@ def test_a_web_that_ends_hangs_up_on_streams_which_come_back(running: Stack) -> 
     ).text
 
     assert took_s < 10, "a second of which its connections linger"
+    assert waiting.result().status_code == 202, waiting.result().text
     assert all("event: restart\nretry: 1000\n" in stream for stream in streams)
     followed = [*seen, *re.findall(r"^id: (\d+)", rest, re.MULTILINE)]
     assert followed == [str(entry["id"]) for entry in entries(running, execution)]
@@ -171,6 +176,12 @@ def test_a_web_that_ends_hangs_up_on_streams_which_come_back(running: Stack) -> 
 def entries(stack: Stack, execution: str) -> list[dict[str, object]]:
     found: list[dict[str, object]] = stack.ask("GET", f"/api/executions/{execution}/log")["entries"]
     return found
+
+
+def runs(stack: Stack) -> list[dict[str, object]]:
+    path = "/api/scripts/users/runs"
+    found: list[dict[str, object]] = stack.ask("GET", path)["runs"]
+    return [run for run in found if run["state"] == "running"]
 
 
 def is_alive(stack: Stack) -> bool:

@@ -21,8 +21,8 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from chassis.http import client_socket
 from chassis.http.client_connection import BODY_S, Connection, HeadTooLargeError
+from chassis.http.ending import ENDING
 from chassis.http.request_classes import CAPACITIES, RequestClass
-from chassis.http.streams import ENDING
 from chassis.problems import problem_response
 
 #: The parts of a worker's connections that may be awaited, and that may be kept for a next request;
@@ -89,7 +89,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
         return self._queues[RequestClass.USUAL].threads
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """End when all requests are answered; streams end at once."""
+        """End when all requests are answered; streams and waits end at once."""
         ENDING.set()
         super().handle_exit(sig, frame)
 

@@ -11,8 +11,6 @@ from chassis.http.request_classes import STREAMS, STREAMS_OF_A_CALLER
 
 #: After how many seconds a client that was refused may ask again.
 RETRY_S: Final = 10
-#: Set when this process ends: a stream then ends at once, with FAREWELL.
-ENDING: Final = threading.Event()
 #: The last words of a stream whose process ends: clients of event streams come back after a second.
 FAREWELL: Final = "event: restart\nretry: 1000\ndata: {}\n\n"
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
+from chassis.http.ending import ENDING
 from chassis.postgres import Database
 from push_blaster.adapters.audiences.audience_scripts import (
     ScriptFailedError,
@@ -142,10 +143,9 @@ def find_run(database: Database, script_id: str, run_id: UUID) -> RunRecord:
 
 
 def wait_for_run(database: Database, run: RunRecord, limit: timedelta) -> RunRecord:
-    """Return the run once it has ended, or its state after `limit`."""
+    """Return the run once it has ended, or its state after `limit` or when this process ends."""
     give_up_at = time.monotonic() + limit.total_seconds()
-    while run.ended_at is None and time.monotonic() < give_up_at:
-        time.sleep(LOOK_S)
+    while run.ended_at is None and time.monotonic() < give_up_at and not ENDING.wait(LOOK_S):
         run = find_run(database, run.script_id, run.id)
     return run
 

@@ -4,6 +4,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Final
 
+from chassis.http.ending import ENDING
 from chassis.postgres import Database
 from push_blaster.adapters.audiences.uploads import keep_upload
 from push_blaster.adapters.executions.execution_view import select_execution, select_snapshot
@@ -90,10 +91,9 @@ def key_of_live(dry_run_id: str) -> str:
 
 
 def wait_for_end(database: Database, execution: Execution, limit: timedelta) -> Execution:
-    """Return the execution once it has ended, or its state after `limit`."""
+    """Return the execution once it, `limit` or this process has ended."""
     until = time.monotonic() + limit.total_seconds()
-    while not execution.has_ended and time.monotonic() < until:
-        time.sleep(_LOOK_EVERY_S)
+    while not execution.has_ended and time.monotonic() < until and not ENDING.wait(_LOOK_EVERY_S):
         with database.transaction() as connection:
             execution = select_execution(connection, execution.id)
     return execution

@@ -10,7 +10,8 @@ from flask import Response, request
 
 from chassis.bearer_auth import caller_name
 from chassis.client_disconnects import watch_client
-from chassis.http.streams import ENDING, FAREWELL, StreamBudget
+from chassis.http.ending import ENDING
+from chassis.http.streams import FAREWELL, StreamBudget
 from chassis.postgres import Database
 from push_blaster.adapters.executions.execution_log import LogEntry, select_log
 from push_blaster.adapters.executions.execution_view import select_execution

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.http.ending import ENDING
 from chassis.postgres import Database
 from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -104,7 +105,8 @@ def _wait_for_agreement(
 ) -> ClockReport:
     give_up_at = time.monotonic() + RESTORE_WAITS.total_seconds()
     while report.divergent and report.engines and time.monotonic() < give_up_at:
-        time.sleep(LOOK_S)
+        if ENDING.wait(LOOK_S):
+            break
         report = look(utc_now())
     return report
 
