@@ -41,6 +41,11 @@ def test_a_unit_gets_the_settings_of_all_and_the_secrets_of_itself(unit: Path) -
     assert [s for s in secrets_of(unit.stem) if re.match(FOREIGN[unit.stem], s)] == []
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_what_a_unit_writes_is_readable_for_its_user_only(unit: Path) -> None:
+    assert "\nUMask=0077\n" in unit.read_text()
+
+
 def test_every_secret_is_a_setting_and_every_token_and_key_is_a_secret() -> None:
     settings = re.findall(r"^(?:# )?([A-Z_]+)=", (DEPLOY / "env.example").read_text(), re.MULTILINE)
     secret = {name for unit in UNITS for name in secrets_of(unit.stem)}

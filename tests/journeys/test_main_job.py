@@ -102,6 +102,16 @@ def test_a_slot_comes_due_and_the_right_users_are_sent_to(stack: Stack) -> None:
     assert [(d["userId"], d["reason"]) for d in held] == [(user(1001), "layer_3_cooldown_hours")]
 
 
+def test_what_it_writes_about_users_is_readable_for_its_user_only(stack: Stack) -> None:
+    folders = ("executions", "journal", "sent", "trials", "uploads")
+    written = [path for name in folders for path in (stack.folder / name).rglob("*")]
+
+    open_ones = [path for path in written if path.stat().st_mode & 0o077]
+
+    assert {path.suffix for path in written} >= {".csv", ".jsonl"}, "CSVs and frozen audiences"
+    assert open_ones == []
+
+
 def test_what_was_sent_once_is_held_back_the_second_time(stack: Stack) -> None:
     stack.ask(
         "POST",
