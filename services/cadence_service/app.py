@@ -24,9 +24,9 @@ from chassis.csv_reader import CsvError
 from chassis.http.fast_json import FastJson
 from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
-from chassis.migrations import check_schema
 from chassis.postgres import BulkDatabase
 from chassis.probes import probe_routes
+from chassis.schema_changes import check_schema
 from chassis.service import ServiceFrame, frame_service
 
 #: How long a filter waits for a connection before it answers that it is busy.

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from chassis.clock import CLOCK, utc_now
-from chassis.migrations import check_schema
 from chassis.postgres import Database
+from chassis.schema_changes import check_schema
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.template_files import TemplateFiles

@@ -10,8 +10,7 @@ import sqlalchemy
 from alembic import command, context
 from alembic.config import Config
 
-from chassis.postgres import NotMigratedError, Pool
-from chassis.rows import fetch_value
+from chassis.postgres import Pool
 from chassis.schema_changes import GIVE_UP_AFTER, LOCK_TIMEOUT, repeat_until_unlocked
 
 #: The number of an advisory lock: two `migrate` at the same time run one after the other.
@@ -46,28 +45,6 @@ def migrate(database: Pool[Any], folder: Path, to: str = "head") -> None:
                 connection.commit()
 
         repeat_until_unlocked(upgrade, GIVE_UP_AFTER)
-
-
-def check_schema(connection: Any, folder: Path, command: str) -> str | None:
-    """Return a remark if the schema is newer than the migrations in `folder`, else None.
-
-    Raises: NotMigratedError if it is older; `command` migrates it.
-    """
-    known = max(path.name.partition("_")[0] for path in folder.glob("versions/[0-9]*.py"))
-    if fetch_value(connection, "SELECT to_regclass('alembic_version') IS NULL"):
-        raise NotMigratedError(f"The database is not migrated: run {command}.")
-    found = fetch_value(connection, "SELECT max(version_num) FROM alembic_version") or "empty"
-    if found == "empty" or found < known:
-        raise NotMigratedError(
-            f"The database is not migrated to this version: its schema is {found}, this program "
-            f"needs {known}. Run {command}."
-        )
-    if found == known:
-        return None
-    return (
-        f"Its schema {found} is newer than this program, which knows {known}. The program works "
-        "with it; end an upgrade by restarting this process with the new version."
-    )
 
 
 @contextmanager

@@ -2,17 +2,19 @@
 
 While a statement waits for an exclusive lock on a table, every later statement waits behind it.
 Therefore such a statement waits only for a moment, gives way, and is repeated until it succeeds.
+Every process checks whether the schema fits it.
 """
 
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import structlog
 
-from chassis.postgres import Pool
-from chassis.rows import execute
+from chassis.postgres import NotMigratedError, Pool
+from chassis.rows import execute, fetch_value
 
 log = structlog.get_logger()
 
@@ -85,3 +87,25 @@ def is_lock_missing(error: BaseException) -> bool:
             return True
         seen = getattr(seen, "orig", None) or seen.__cause__
     return False
+
+
+def check_schema(connection: Any, folder: Path, command: str) -> str | None:
+    """Return a remark if the schema is newer than the migrations in `folder`, else None.
+
+    Raises: NotMigratedError if it is older; `command` migrates it.
+    """
+    known = max(path.name.partition("_")[0] for path in folder.glob("versions/[0-9]*.py"))
+    if fetch_value(connection, "SELECT to_regclass('alembic_version') IS NULL"):
+        raise NotMigratedError(f"The database is not migrated: run {command}.")
+    found = fetch_value(connection, "SELECT max(version_num) FROM alembic_version") or "empty"
+    if found == "empty" or found < known:
+        raise NotMigratedError(
+            f"The database is not migrated to this version: its schema is {found}, this program "
+            f"needs {known}. Run {command}."
+        )
+    if found == known:
+        return None
+    return (
+        f"Its schema {found} is newer than this program, which knows {known}. The program works "
+        "with it; end an upgrade by restarting this process with the new version."
+    )
