@@ -7,6 +7,7 @@ Every process checks whether the schema fits it.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from chassis.postgres import NotMigratedError, Pool
-from chassis.rows import execute, fetch_value
+from chassis.rows import execute, fetch_all, fetch_value
 
 log = structlog.get_logger()
 
@@ -28,10 +29,49 @@ PAUSE: Final = timedelta(seconds=1)
 #: How long to repeat a change before giving it up.
 GIVE_UP_AFTER: Final = timedelta(minutes=10)
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+#: A statement that waits longer than this for a lock stands still.
+STANDS_STILL: Final = timedelta(seconds=5)
+_LOCK_WAITS: Final = """
+      WITH waiting AS MATERIALIZED (
+           SELECT pid, extract(epoch FROM clock_timestamp() - query_start)::float AS seconds
+             FROM pg_stat_activity
+            WHERE datname = current_database()
+              AND wait_event_type = 'Lock' AND wait_event <> 'advisory'
+              AND query_start < clock_timestamp() - %s)
+    SELECT count(DISTINCT pid), max(seconds), string_agg(DISTINCT blocker::text, ', ')
+      FROM waiting CROSS JOIN LATERAL unnest(pg_blocking_pids(pid)) AS blocker
+     WHERE blocker NOT IN (SELECT pid FROM waiting)
+"""
 
 
 class SchemaBusyError(Exception):
     """A table was in use by others all the time; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockWaits:
+    """Statements that stand still, because other transactions hold what they need.
+
+    Shape: `blockers` has the processes of these transactions. Units: `seconds` is the longest wait.
+    """
+
+    statements: int
+    seconds: float
+    blockers: str
+
+    def __str__(self) -> str:
+        """Return it for people, with what they can do."""
+        return (
+            f"statements that wait for a lock: {self.statements}, for up to {self.seconds:.0f} s; "
+            f"process {self.blockers} of the database holds the lock, see "
+            "docs/operations.md#health-does-not-know"
+        )
+
+
+def find_lock_waits(connection: Any) -> LockWaits | None:
+    """Return what stands still in the database of `connection`; None if nothing does."""
+    statements, seconds, blockers = fetch_all(connection, _LOCK_WAITS, (STANDS_STILL,))[0]
+    return LockWaits(statements, seconds, blockers) if statements else None
 
 
 def change_schema(

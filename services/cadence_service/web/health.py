@@ -10,13 +10,20 @@ from chassis.bearer_auth import answer_in_a_word, tells_callers_more
 from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.postgres import BulkDatabase
+from chassis.schema_changes import find_lock_waits
 from chassis.service import Routes
 
 
 def health_routes(database: BulkDatabase) -> Routes:
     """Return the route that shows how the service is; to a stranger, in a word."""
     routes = Routes("health", __name__, description="Health")
-    parts = Questions({"database": database.ping})
+
+    def read_lock_waits() -> str | None:
+        with database.transaction() as connection:
+            waits = find_lock_waits(connection)
+        return str(waits) if waits else None
+
+    parts = Questions({"database": database.ping, "locks": read_lock_waits})
 
     @routes.route(HEALTH_PATH, methods=["GET"])
     @tells_callers_more

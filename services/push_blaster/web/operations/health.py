@@ -12,6 +12,7 @@ from chassis.bearer_auth import answer_in_a_word, tells_callers_more
 from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.postgres import Database
+from chassis.schema_changes import find_lock_waits
 from chassis.service import Routes
 from push_blaster.adapters.automations.document_files import BrokenFile
 from push_blaster.adapters.cadence.cadence_http import NOT_ACCEPTED
@@ -33,6 +34,10 @@ WAITING_SHOWN: Final = 5
 
 class ProviderFailsError(Exception):
     """The provider takes hardly any message; the message says how few."""
+
+
+class StandsStillError(Exception):
+    """Statements wait for a lock; the message says for how long, and for whose."""
 
 
 class LiveSendLateError(Exception):
@@ -119,6 +124,7 @@ def _make_questions(context: WebContext, watch: ClockWatch) -> Questions:
             "clock": lambda: watch.look(utc_now()),
             "executions": lambda: _count_running(database),
             "space": lambda: check_room(context.data_folder, limits.min_free_mb),
+            "locks": lambda: _check_locks(database),
             "waiting": lambda: _check_waiting(database),
             "lateness": lambda: _check_lateness(database, limits),
             "provider": lambda: _check_provider(database),
@@ -138,6 +144,14 @@ def _check_waiting(database: Database) -> None:
         waiting = select_waiting(connection, WAITING_SHOWN)
     if waiting:
         raise ShortageError("; ".join(f"{id_}: {reason}" for id_, reason in waiting.items()))
+
+
+def _check_locks(database: Database) -> None:
+    """Raise StandsStillError if statements wait for a lock: then sends may stand still."""
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        waits = find_lock_waits(connection)
+    if waits:
+        raise StandsStillError(str(waits))
 
 
 def _check_lateness(database: Database, limits: Limits) -> None:

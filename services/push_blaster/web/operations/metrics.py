@@ -12,6 +12,7 @@ from chassis.clock import utc_now
 from chassis.health import Questions
 from chassis.metrics import Gauge, expected_gauge, read_upkeep_from
 from chassis.postgres import Database
+from chassis.schema_changes import find_lock_waits
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.cadence.cadence_http import CadenceUnauthorizedError
@@ -56,6 +57,7 @@ def read_gauges_from(
             "space": lambda: list(_read_space(data_folder)),
             "files": lambda: list(_read_files(files)),
             "clock": lambda: list(_read_clock(watch)),
+            "locks": lambda: list(_read_locks(database)),
             "executions": lambda: list(_read_database(database)),
             "upkeep": read_upkeep_from(database, "push", ("backup", "prune")),
         }
@@ -68,7 +70,7 @@ def read_gauges_from(
         yield from _describe_cadence(answers.values.get("cadence"))
         for kind, number in expected.items():
             yield expected_gauge(f"push_{kind}_expected", number)
-        for name in ("space", "files", "clock", "executions", "upkeep"):
+        for name in ("space", "files", "clock", "locks", "executions", "upkeep"):
             yield from answers.values.get(name, ())
 
     return read
@@ -112,6 +114,13 @@ def _read_clock(watch: ClockWatch) -> Iterator[Gauge]:
     yield Gauge("push_engine_clock_ahead_seconds", off, ahead, "engine")
     late = "Automations that should have begun, or been taken up, and were not."
     yield _one("push_slots_late", late, len(report.divergent))
+
+
+def _read_locks(database: Database) -> Iterator[Gauge]:
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        waits = find_lock_waits(connection)
+    longest = "For how long a statement has stood still, since another transaction holds a lock."
+    yield _one("push_lock_wait_seconds", longest, waits.seconds if waits else 0)
 
 
 def _read_database(database: Database) -> Iterator[Gauge]:
