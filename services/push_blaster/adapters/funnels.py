@@ -14,13 +14,16 @@ from typing import Any, Final, NamedTuple
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all
+from chassis.rows import execute, fetch_all, fetch_one, insert_many
 from push_blaster.domain.delivery.ledger import LedgerCounts, LedgerPage
-from push_blaster.domain.executions.funnel import Funnel, count_funnel
+from push_blaster.domain.executions.funnel import COUNTS, JSON_NAMES, Funnel, count_funnel
 from push_blaster.domain.executions.modes import Mode, is_test_only
 
-#: How many funnels one run of the engine keeps.
-AT_ONCE: Final = 50
+#: How many funnels, and how many missing counts of batches, are kept in one transaction.
+AT_ONCE: Final = 200
+BATCHES_AT_ONCE: Final = 50
+#: The names in JSON of the counts of a funnel.
+STAGES: Final = tuple(JSON_NAMES[name] for name in COUNTS)
 
 
 def _count_users(which: str) -> str:
@@ -107,51 +110,73 @@ def select_funnels(
 
 
 def sum_funnels(
-    connection: Connection, since: datetime, *, only_uncapped: bool = False
+    connection: Connection,
+    since: datetime,
+    stages: Sequence[str] = STAGES,
+    *,
+    only_uncapped: bool = False,
 ) -> Counter[str]:
     """Return the sums of the funnels of live pushes that go out now, or have ended since then.
 
-    Shape: by the names in JSON; `only_uncapped` counts only executions that went out unchecked.
+    Shape: `stages` are names in JSON; `only_uncapped` counts only executions that went out
+    unchecked.
     """
     which = "e.mode = 'live' AND (e.uncapped_reason IS NOT NULL OR NOT %(uncapped)s)"
+    sums = ", ".join(f"coalesce(sum((p.funnel ->> '{stage}')::int), 0)" for stage in stages)
     sql = f"""
-        SELECT stage.key, sum(stage.value::numeric)::bigint
+        SELECT {sums}
           FROM executions e
           JOIN execution_pushes p ON p.execution_id = e.id
-          CROSS JOIN jsonb_each_text(p.funnel) stage
-         WHERE {which} AND p.ended_at >= %(since)s
-           AND jsonb_typeof(p.funnel -> stage.key) = 'number'
-         GROUP BY stage.key
+         WHERE {which} AND p.ended_at >= %(since)s AND p.funnel IS NOT NULL
     """  # noqa: S608 - constants
     values = {"since": since, "uncapped": only_uncapped}
-    sums = Counter[str](dict(fetch_all(connection, sql, values)))
+    kept = fetch_one(connection, sql, values) or ()
+    total = Counter(dict(zip(stages, kept, strict=True)))
     which = f"""
          WHERE {which} AND p.funnel IS NULL AND p.started_at IS NOT NULL
            AND (p.ended_at IS NULL OR p.ended_at >= %(since)s)
     """
     for push in _select(connection, which, **values):
-        stages = push.funnel.to_document().items()
-        sums.update({name: users for name, users in stages if isinstance(users, int)})
-    return sums
+        document = push.funnel.to_document()
+        total.update({stage: document[stage] for stage in stages})
+    return total
 
 
 def keep_funnels(connection: Connection) -> int:
     """Keep the funnels of pushes that cannot change any more; return how many were kept."""
+    _keep_missing_counts(connection)
     which = f"""
          WHERE p.funnel IS NULL AND p.started_at IS NOT NULL AND p.ended_at IS NOT NULL
            AND NOT EXISTS (SELECT FROM send_batches b
                             WHERE b.execution_id = p.execution_id AND b.position = p.position
-                              AND b.done_at IS NULL)
+                              AND (b.done_at IS NULL OR (b.fence > 0 AND b.counts IS NULL)))
          LIMIT {AT_ONCE}
     """
-    pushes = _select(connection, which)
-    for push in pushes:
-        sql = """
-            UPDATE execution_pushes SET funnel = %(funnel)s
-             WHERE execution_id = %(execution_id)s AND position = %(position)s
-        """
-        execute(connection, sql, {**push._asdict(), "funnel": Json(push.funnel.to_document())})
-    return len(pushes)
+    found = [(*push[:2], Json(push.funnel.to_document())) for push in _select(connection, which)]
+    sql = """
+        UPDATE execution_pushes p
+           SET funnel = kept.funnel
+          FROM (VALUES %s) AS kept (execution_id, position, funnel)
+         WHERE p.execution_id = kept.execution_id AND p.position = kept.position
+    """
+    insert_many(connection, sql, found, "(%s, %s, %s::jsonb)")
+    return len(found)
+
+
+def _keep_missing_counts(connection: Connection) -> None:
+    """Keep the counts of some batches that an earlier version finished without them."""
+    sql = f"""
+        UPDATE send_batches b
+           SET counts = (SELECT coalesce(jsonb_agg(c), '[]') FROM ({_OF_BATCH}) c)
+         WHERE (execution_id, position, batch) IN (
+               SELECT done.execution_id, done.position, done.batch
+                 FROM execution_pushes p
+                 JOIN send_batches done USING (execution_id, position)
+                WHERE p.funnel IS NULL AND p.started_at IS NOT NULL AND p.ended_at IS NOT NULL
+                  AND done.done_at IS NOT NULL AND done.fence > 0 AND done.counts IS NULL
+                LIMIT {BATCHES_AT_ONCE})
+    """  # noqa: S608 - constants
+    execute(connection, sql)
 
 
 class _PushFunnel(NamedTuple):

@@ -11,6 +11,8 @@ from push_blaster.domain.delivery.breaker import BreakerState
 LATELY: Final = timedelta(hours=1)
 #: The counts of a funnel whose messages were given to the provider, and not confirmed.
 _UNCONFIRMED: Final = ("failed", "deferred", "inDoubt")
+#: The counts by which the provider is judged.
+ANSWERS: Final = ("sent", *_UNCONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """Close the batches and tests of executions that ended without them: stopped, failed, or killed."""
 
+import time
 from datetime import timedelta
 from typing import Final
 
+from chassis.postgres import Database
 from push_blaster.adapters.delivery.batch_table import (
     close_batch,
     close_untouched,
@@ -14,6 +16,7 @@ from push_blaster.adapters.delivery.delivery_ledger import (
     select_states,
 )
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.adapters.funnels import AT_ONCE as FUNNELS_AT_ONCE
 from push_blaster.adapters.funnels import keep_counts, keep_funnels
 from push_blaster.domain.delivery.ledger import BatchKey, LedgerPage, LedgerState
 from push_blaster.domain.executions.modes import delivers
@@ -31,6 +34,8 @@ from push_blaster.use_cases.delivery.send_messages import (
 WORKERS_ARE_DONE: Final = timedelta(seconds=3)
 #: How many batches one run closes.
 AT_ONCE: Final = 50
+#: After this time a run keeps no more funnels.
+KEEPING_S: Final = 1.0
 
 
 def close_batches(context: SendContext) -> int:
@@ -45,9 +50,17 @@ def close_batches(context: SendContext) -> int:
         pages = [key.page for key in unfinished]
         pages += select_open_tests(connection, ended_before, AT_ONCE)
     is_closed = all(_close(context, page) for page in pages)
-    with context.database.transaction() as connection:
-        keep_funnels(connection)
+    _keep_funnels(context.database)
     return len(pages) if is_closed else 0
+
+
+def _keep_funnels(database: Database) -> None:
+    """Keep the funnels of pushes that have ended; a run takes about a second at the most."""
+    begun_at = time.monotonic()
+    while time.monotonic() - begun_at < KEEPING_S:
+        with database.transaction() as connection:
+            if keep_funnels(connection) < FUNNELS_AT_ONCE:
+                return
 
 
 def _close(context: SendContext, page: LedgerPage) -> bool:

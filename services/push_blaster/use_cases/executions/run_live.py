@@ -117,8 +117,6 @@ def _note_end(
     reasons: Sequence[str],
 ) -> None:
     text = f"Push {push.position}: {funnel.describe()}."
-    if funnel.would_send:
-        text += f" A dry run: {funnel.would_send} would have been sent."
     if funnel.sent_before:
         text += f" The stopped execution had sent to {funnel.sent_before} of them."
     left_out = funnel.list_counts(Group.LEFT_OUT)

@@ -91,7 +91,7 @@ class Card:
     def badge(self) -> Badge:
         """Return the phase; an execution that is completed and reached nobody is not green."""
         if self.execution.phase is Phase.COMPLETED and self.totals.reaches_nobody:
-            return Badge("warning", self._say("Nobody reached", "Nobody to be reached"))
+            return Badge("warning", "Completed, nobody reached")
         return Badge(self.execution.phase)
 
     @property
@@ -106,7 +106,7 @@ class Card:
     def waits(self) -> str:
         """Return who waits for the user's own time, and for which; empty if nobody does."""
         held = [(f.held, self._await(at)) for at, f in enumerate(self.funnels) if f.held]
-        return ", ".join(f"{users} {text}" for users, text in held)
+        return ", ".join(f"{users} wait {until}" for users, until in held)
 
     @property
     def stations(self) -> list[tuple[str, str]]:
@@ -122,21 +122,17 @@ class Card:
         """Return the status of one push: whom it waits for, and whether it reached anybody."""
         push, funnel = self.execution.pushes[number], self.funnels[number]
         if push.status is PushStatus.SENDING and funnel.held and funnel.held == funnel.unsettled:
-            text = self._await(number)
-            return Badge("deferred", text[0].upper() + text[1:])
+            return Badge("deferred", f"Waits {self._await(number)}")
         if push.status is not PushStatus.SENT:
             return Badge(push.status)
         if funnel.reaches_nobody:
-            return Badge("warning", self._say("Nobody reached", "Nobody to be reached"))
-        return Badge("sent", self._say(None, "Tried out"))
-
-    def _say(self, text: str | None, of_dry_run: str) -> str | None:
-        return of_dry_run if is_dry(self.execution.mode) else text
+            return Badge("warning", "Nobody reached")
+        return Badge("sent", "Tried out" if is_dry(self.execution.mode) else None)
 
     def _await(self, number: int) -> str:
         wall_time = find_wall_time(self.execution, number + 1).time()
         awaited = find_awaited_time(self.execution.automation.settings, wall_time)
-        return f"wait until {awaited:%H:%M} their time" if awaited else "wait for their send window"
+        return f"until {awaited:%H:%M} their time" if awaited else "for their send window"
 
     def bars(self, number: int) -> list[Bar]:
         """Return the funnel of one push as bars: sent, capped by rule, lost, and still open."""
@@ -153,7 +149,7 @@ class Card:
         rules = sorted(funnel.exclusion_breakdown.items(), key=lambda item: -item[1])
         bars += [bar(f"Capped by {rule}", users, "held") for rule, users in rules]
         if funnel.held:
-            bars.append(bar(self._await(number), funnel.held, "held"))
+            bars.append(bar(f"wait {self._await(number)}", funnel.held, "held"))
         bars += [
             bar(self._label(one), one.users, TONES[one.group])
             for one in funnel.list_counts(*TONES)

@@ -132,7 +132,7 @@ def _read_database(database: Database) -> Iterator[Gauge]:
         backlog = select_backlog(connection, now, since)
         lateness = select_lateness(connection, now, now - LATE_LATELY)
         funnel = {"sent": 0, "failed": 0} | sum_funnels(connection, since)
-        uncapped = sum_funnels(connection, since, only_uncapped=True)["sent"]
+        uncapped = sum_funnels(connection, since, ["sent"], only_uncapped=True)["sent"]
         repeated = count_repeated_steps(connection, since)
         violations = dict.fromkeys(Severity, 0) | count_open_violations(connection)
     yield Gauge("push_executions_running", "Executions that have not ended.", running, "phase")

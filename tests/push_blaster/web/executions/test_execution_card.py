@@ -64,7 +64,7 @@ def test_users_who_wait_for_their_own_time_are_no_send(
     card = a_card(settings=settings, funnel=Funnel(distinct=400, sent=2, eligible=2, held=398))
 
     assert card.waits == f"398 {words}"
-    assert card.push_badge(0) == ("deferred", words[0].upper() + words[1:])
+    assert card.push_badge(0) == ("deferred", words.replace("wait", "Waits"))
     assert [(bar.label, bar.users) for bar in card.bars(0)] == [
         ("Sent", 2),
         (words[0].upper() + words[1:], 398),
@@ -93,7 +93,7 @@ def test_a_push_that_still_sends_is_sending_though_others_wait() -> None:
         (Mode.LIVE, Funnel(excluded=8, sent=1), ("sent", None)),
         (Mode.LIVE, Funnel(excluded=8, in_doubt=1), ("sent", None)),
         (Mode.LIVE, Funnel(sent_before=9), ("sent", None)),
-        (Mode.REAL_DRY_RUN, Funnel(excluded=9), ("warning", "Nobody to be reached")),
+        (Mode.REAL_DRY_RUN, Funnel(excluded=9), ("warning", "Nobody reached")),
         (Mode.REAL_DRY_RUN, Funnel(would_send=9), ("sent", "Tried out")),
     ],
 )

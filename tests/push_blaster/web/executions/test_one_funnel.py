@@ -210,6 +210,19 @@ def test_a_funnel_is_kept_once_nothing_can_change_any_more(news: Bench) -> None:
     assert after_its_batches == [True, False], "the second push never began"
 
 
+def test_rows_of_an_earlier_version_are_counted_once(news: Bench) -> None:
+    news.run(news.start(parameters={"users": 100}))
+    counted = news.funnel(news.executions()[0].id)
+    forget_what_is_kept(news)
+
+    close_batches(news.context)
+
+    with news.database.transaction() as connection:
+        kept = fetch_values(connection, "SELECT funnel FROM execution_pushes")
+        uncounted = fetch_values(connection, "SELECT batch FROM send_batches WHERE counts IS NULL")
+    assert (kept, uncounted) == ([counted], [])
+
+
 def test_a_dry_run_says_in_lists_that_it_was_not_sent(
     news: Bench, client: FlaskClient, viewer: Visitor
 ) -> None:

@@ -154,7 +154,7 @@ def test_a_send_that_reached_nobody_is_not_green(today: Bench, viewer: Visitor) 
     assert again.phase == "completed", "cadence caps everybody"
     assert "Nobody reached" in page
     assert "good" not in re.findall(r'badge-dot (\w+)"', page.split('<ol class="axis"')[0])
-    assert "Nobody reached" in viewer.get("/executions")
+    assert "Completed, nobody reached" in viewer.get("/executions")
 
 
 @pytest.mark.parametrize("to_file", [True, False])
