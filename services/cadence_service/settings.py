@@ -27,7 +27,10 @@ from chassis.settings import (
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 #: The threads of a worker that work on several connections each: checks and imports.
-_GREEDY: Final = CAPACITIES[RequestClass.CHECK].threads + CAPACITIES[RequestClass.LARGE].threads
+_GREEDY: Final = sum(
+    CAPACITIES[kind].threads
+    for kind in (RequestClass.CHECK, RequestClass.HUGE_CHECK, RequestClass.LARGE)
+)
 _OTHERS: Final = CAPACITIES[RequestClass.USUAL].threads
 #: The connections that the threads of one worker need, so that no thread waits for another.
 MIN_POOL_SIZE: Final = LANES * _GREEDY + _OTHERS

@@ -11,7 +11,7 @@ from cadence_contract import (
     FILTER_AUDIENCE_PATH,
     TRACK_NOTIFICATION_PATH,
 )
-from chassis.http.request_classes import RequestClass, find_class
+from chassis.http.request_classes import MAX_CHECK, RequestClass, find_class
 from push_blaster.app import create_app
 from tests.push_blaster.settings import settings_for
 
@@ -39,9 +39,12 @@ def test_every_table_that_is_read_while_it_is_sent_has_threads_of_its_own(web: F
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
-@pytest.mark.parametrize("is_large", [False, True])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(0, RequestClass.CHECK), (MAX_CHECK, RequestClass.CHECK), (10**9, RequestClass.HUGE_CHECK)],
+)
 def test_what_a_send_asks_cadence_is_a_check_of_any_size(
-    cadence_app: Flask, prefix: str, is_large: bool
+    cadence_app: Flask, prefix: str, size: int, expected: RequestClass
 ) -> None:
     asked = [
         ("POST", FILTER_AUDIENCE_PATH),
@@ -50,16 +53,13 @@ def test_what_a_send_asks_cadence_is_a_check_of_any_size(
         ("DELETE", "/reservations/a/key"),
     ]
 
-    found = {
-        path: find_class(cadence_app, method, prefix + path, is_large=is_large)
-        for method, path in asked
-    }
+    found = {path: find_class(cadence_app, method, prefix + path, size) for method, path in asked}
 
-    assert set(found.values()) == {RequestClass.CHECK}, found
+    assert set(found.values()) == {expected}, found
 
 
-@pytest.mark.parametrize("is_large", [False, True])
-def test_whatever_stops_is_a_stop_of_any_size(web: Flask, is_large: bool) -> None:
+@pytest.mark.parametrize("size", [0, 10**9])
+def test_whatever_stops_is_a_stop_of_any_size(web: Flask, size: int) -> None:
     paths = [
         "/api/executions/a/stop",
         "/api/executions/a/cancel",
@@ -69,6 +69,6 @@ def test_whatever_stops_is_a_stop_of_any_size(web: Flask, is_large: bool) -> Non
         "/stop-everything",
     ]
 
-    found = {path: find_class(web, "POST", path, is_large=is_large) for path in paths}
+    found = {path: find_class(web, "POST", path, size) for path in paths}
 
     assert set(found.values()) == {RequestClass.STOP}, found

@@ -15,10 +15,8 @@ from gunicorn.workers.gthread import TConn
 from chassis.client_disconnects import SlowClientError
 from chassis.http.client_socket import ClientSocket, Pace
 from chassis.http.framing import Body
-from chassis.http.request_classes import RequestClass, find_class
+from chassis.http.request_classes import MAX_BUFFERED, RequestClass, find_class
 
-#: A larger body is read by the thread that serves the request.
-MAX_BUFFERED: Final = 128 * 1024
 MAX_HEAD: Final = 64 * 1024
 #: How long a client may take for a body that is awaited.
 BODY_S: Final = 20.0
@@ -62,6 +60,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
         super().__init__(cfg, ClientSocket(sock), client, server)
         self.received = bytearray()
         self.deadline = 0.0
+        #: How fast the client reads what waits for it.
+        self.pace = Pace()
         self.parser = http.get_parser(cfg, self.sock, client)
         self.parser.unreader = _PatientUnreader(self.sock)
         self.data_ready = True
@@ -77,10 +77,10 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
         body = self._body or self._read_head()
         if body is None:
             return None
-        is_large = body.is_larger_than(MAX_BUFFERED, self.received)
-        if not is_large and not body.has_come(self.received):
+        size = body.size(self.received)
+        if size <= MAX_BUFFERED and not body.has_come(self.received):
             return None
-        return find_class(app, self._method, self._path, is_large=is_large)
+        return find_class(app, self._method, self._path, size)
 
     def hand_over(self) -> None:
         """Let gunicorn's parser have what was received."""
@@ -100,9 +100,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
         self._method, _, rest = head.decode("latin-1").partition(" ")
         self._path = unquote(re.split(r"[\s?#]", rest, maxsplit=1)[0])
         self._body = Body(head)
-        if not self._body.is_larger_than(MAX_BUFFERED, self.received) and not self._body.has_come(
-            self.received
-        ):
+        is_small = self._body.size(self.received) <= MAX_BUFFERED
+        if is_small and not self._body.has_come(self.received):
             self._ask_for_body(head)
         return self._body
 

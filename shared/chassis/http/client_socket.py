@@ -10,26 +10,33 @@ from typing import Any, Final
 #: How long a body or the reader of an answer may stand still, and how fast it has to be in all.
 STALL_S: Final = 20.0
 BYTES_A_SECOND: Final = 64 * 1024
+#: How far behind that a client is slow.
+GRACE_S: Final = 2.0
 
 
 class Pace:
     """The progress of a client from now on, and until when more has to follow."""
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
+        self._begun = self._last = time.monotonic()
         self._count = 0
-        self.deadline = self._begun + STALL_S
 
     def note(self, size: int) -> None:
         """Count bytes that came or went; nothing is no progress."""
         self._count += size
-        earned = self._begun + STALL_S + self._count / BYTES_A_SECOND
         if size:
-            self.deadline = min(earned, time.monotonic() + STALL_S)
+            self._last = time.monotonic()
 
     def left_s(self) -> float:
-        """Return how many seconds are left until the deadline, at least 0."""
-        return max(0.0, self.deadline - time.monotonic())
+        """Return how many seconds are left until more has to follow, at least 0."""
+        return max(0.0, STALL_S - max(self._behind_s(), time.monotonic() - self._last))
+
+    def is_slow(self) -> bool:
+        """Return whether the client is slower than it has to be in the end."""
+        return self._behind_s() > GRACE_S
+
+    def _behind_s(self) -> float:
+        return time.monotonic() - self._begun - self._count / BYTES_A_SECOND
 
 
 class ClientSocket(socket.socket):

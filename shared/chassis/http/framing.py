@@ -1,7 +1,10 @@
 """The framing of a request: how long its body is, and whether all of it has come."""
 
 import re
+import sys
 from typing import Final
+
+from chassis.http.request_classes import MAX_BUFFERED
 
 _FRAMING: Final = re.compile(
     rb"\r\n(content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE
@@ -27,10 +30,15 @@ class Body:
         #: Where the next chunk begins.
         self._next = self._begin
 
-    def is_larger_than(self, limit: int, received: bytearray) -> bool:
-        """Return whether the body is larger, as far as it is known, or unclear."""
-        came = len(received) - self._begin if self._is_chunked else 0
-        return self._is_unclear or max(self._size, came) > limit
+    def size(self, received: bytearray) -> int:
+        """Return the size of the body, as far as it has come if it does not say its size before.
+
+        What is unclear, or comes in chunks and goes on, may become as large as anything.
+        """
+        came = len(received) - self._begin
+        if self._is_unclear or (self._is_chunked and came > MAX_BUFFERED):
+            return sys.maxsize
+        return came if self._is_chunked else self._size
 
     def has_come(self, received: bytearray) -> bool:
         """Return whether the whole body has come, or nobody can tell."""

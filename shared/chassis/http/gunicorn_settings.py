@@ -13,7 +13,7 @@ worker_class: Final = "chassis.http.patient_worker.PatientWorker"
 #: gunicorn knows the usual threads only; the worker makes those of the other classes.
 threads: Final = CAPACITIES[RequestClass.USUAL].threads
 #: Enough for every request of every capacity, beside the connections that wait for their clients.
-worker_connections: Final = 900
+worker_connections: Final = 910
 sendfile: Final = False  # it would wait without a limit for a client that does not read
 timeout: Final = 120
 graceful_timeout: Final = 30

@@ -21,6 +21,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from chassis.http import client_socket
 from chassis.http.client_connection import BODY_S, Connection, HeadTooLargeError
+from chassis.http.client_socket import Pace
 from chassis.http.ending import ENDING
 from chassis.http.request_classes import CAPACITIES, RequestClass
 from chassis.problems import problem_response
@@ -29,8 +30,10 @@ from chassis.problems import problem_response
 #: beyond them the oldest is closed. The rest is for requests that are served or wait for a thread.
 AWAITED: Final = 0.5
 KEPT: Final = 0.2
-#: How much of all answers may wait for slow readers; beyond it the oldest answer is given up.
-MAX_UNSENT: Final = 64 * 1024 * 1024
+#: How much of all answers may wait for readers that are slow, and for readers of any kind; beyond
+#: it the oldest answer of them is given up.
+MAX_UNREAD: Final = 64 * 1024 * 1024
+MAX_UNSENT: Final = 256 * 1024 * 1024
 #: How long a client may take for the head of a request, and for hanging up.
 HEAD_S: Final = 10.0
 HANG_UP_S: Final = 2.0
@@ -131,6 +134,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
         now = time.monotonic()
         for conn in [conn for conn in self._awaited if conn.deadline <= now]:
             self._drop(conn)
+        self._give_up_answers()
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Close every connection without a request at `deadline`: the worker ends."""
@@ -210,19 +214,20 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self.finish_request(conn, done)
             return
         try:
+            conn.pace = Pace()
             go_on = partial(self._send_more, done)
             self._await(conn, client_socket.STALL_S, go_on, EVENT_WRITE)
         except (OSError, ValueError):  # the thread has closed it
             self.nr_conns -= 1
             conn.close()
-        self._give_up_oldest()
+        self._give_up_answers()
 
-    def _give_up_oldest(self) -> None:
-        """Keep what waits for slow readers in bounds; the newest answer always stays."""
+    def _give_up_answers(self) -> None:
+        """Keep what waits for its readers in bounds; the newest answer always stays."""
         readers = [reader for reader in self._awaited if reader.sock.unsent]
         total = sum(len(reader.sock.unsent) for reader in readers)
         for reader in readers[:-1]:
-            if total > MAX_UNSENT:
+            if total > (MAX_UNREAD if reader.pace.is_slow() else MAX_UNSENT):
                 total -= len(reader.sock.unsent)
                 self._close(reader)
 
@@ -232,6 +237,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
         except OSError:
             self._close(conn)
             return
+        conn.pace.note(sent)
         if sent:
             conn.deadline = time.monotonic() + client_socket.STALL_S
         if not conn.sock.unsent:

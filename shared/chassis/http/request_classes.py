@@ -17,8 +17,10 @@ class RequestClass(StrEnum):
     USUAL = "usual"
     #: Bodies that are too large to be read before the request is served.
     LARGE = "large"
-    #: What a send asks the cadence service, and tells it; bodies of any size.
+    #: What a send asks the cadence service, and tells it.
     CHECK = "check"
+    #: The same about very many users: one at a time, because each needs much memory.
+    HUGE_CHECK = "huge-check"
     #: What stops something; bodies of any size.
     STOP = "stop"
     #: What needs no token: health, probes.
@@ -45,7 +47,8 @@ class Capacity:
 CAPACITIES: Final[Mapping[RequestClass, Capacity]] = {
     RequestClass.USUAL: Capacity(threads=6, waiting=64),
     RequestClass.LARGE: Capacity(threads=2, waiting=8),
-    RequestClass.CHECK: Capacity(threads=3, waiting=32),
+    RequestClass.CHECK: Capacity(threads=2, waiting=32),
+    RequestClass.HUGE_CHECK: Capacity(threads=1, waiting=8),
     RequestClass.STOP: Capacity(threads=4, waiting=32),
     RequestClass.OPEN: Capacity(threads=4, waiting=16),
     RequestClass.SIGN_IN: Capacity(threads=4, waiting=16),
@@ -53,8 +56,9 @@ CAPACITIES: Final[Mapping[RequestClass, Capacity]] = {
     RequestClass.EXPORT: Capacity(threads=2, waiting=8),
     RequestClass.STREAM: Capacity(threads=36, waiting=8),
 }
-#: The classes whose large bodies do not make a request LARGE.
-ANY_SIZE: Final = frozenset({RequestClass.CHECK, RequestClass.STOP})
+#: A larger body is not read before the request is served; and from which size on a check is huge.
+MAX_BUFFERED: Final = 128 * 1024
+MAX_CHECK: Final = 8 * 1024 * 1024
 #: The streams of a worker, and those of one caller; a few threads stay free to refuse more.
 STREAMS: Final = 32
 STREAMS_OF_A_CALLER: Final = 8
@@ -70,10 +74,13 @@ def of_class(kind: RequestClass) -> Callable[[_View], _View]:
     return mark
 
 
-def find_class(app: Flask, method: str, path: str, *, is_large: bool = False) -> RequestClass:
-    """Return the class of a request, whose body may be too large to be read before."""
+def find_class(app: Flask, method: str, path: str, size: int = 0) -> RequestClass:
+    """Return the class of a request with a body of this size."""
     kind = _find_usual_class(app, method, path)
-    return RequestClass.LARGE if is_large and kind not in ANY_SIZE else kind
+    if kind is RequestClass.CHECK:
+        return RequestClass.HUGE_CHECK if size > MAX_CHECK else kind
+    is_large = size > MAX_BUFFERED and kind is not RequestClass.STOP
+    return RequestClass.LARGE if is_large else kind
 
 
 def _find_usual_class(app: Flask, method: str, path: str) -> RequestClass:

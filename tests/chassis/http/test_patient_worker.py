@@ -16,9 +16,15 @@ from flask import Flask, Response, request
 from chassis.bearer_auth import needs_no_token
 from chassis.client_disconnects import SlowClientError
 from chassis.http import client_socket, gunicorn_settings
-from chassis.http.client_connection import MAX_BUFFERED
-from chassis.http.patient_worker import AWAITED, KEPT, MAX_UNSENT
-from chassis.http.request_classes import CAPACITIES, RequestClass, find_class, of_class
+from chassis.http.patient_worker import AWAITED, KEPT, MAX_UNREAD
+from chassis.http.request_classes import (
+    CAPACITIES,
+    MAX_BUFFERED,
+    MAX_CHECK,
+    RequestClass,
+    find_class,
+    of_class,
+)
 from chassis.http.serving_in_thread import MAX_CONNECTIONS, ServerInThread
 
 #: Set as soon as the requests of this name to /hold may end.
@@ -386,8 +392,21 @@ def test_who_reads_a_large_answer_slowly_keeps_no_thread_and_gets_it_whole(
     for client in slow:
         client.close()
     assert "4 bytes of me" in said
-    assert BIG * 12 > MAX_UNSENT > BIG * 3
+    assert BIG * 12 > MAX_UNREAD > BIG * 3
     assert ["x" * 1_000 + "the end" in text and len(text) > BIG for text in whole] == [True] * 3
+
+
+def test_many_who_read_large_answers_at_once_get_them_whole(address: tuple[str, int]) -> None:
+    def ask(_: int) -> int:
+        with connected(address) as client:
+            client.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+            return len(answer(client, b"the end"))
+
+    with ThreadPoolExecutor(8) as pool:
+        sizes = list(pool.map(ask, range(8)))
+
+    assert BIG * 8 > MAX_UNREAD
+    assert min(sizes) > BIG
 
 
 def test_who_stops_reading_is_hung_up_on_and_frees_the_thread_of_a_table(
@@ -478,6 +497,7 @@ def test_a_view_decides_on_its_lane_and_unknown_paths_have_the_usual_one() -> No
     assert find_class(app, "GET", "/stop") is RequestClass.USUAL
     assert find_class(app, "POST", "/nowhere") is RequestClass.USUAL
     assert find_class(app, "POST", "/echo") is RequestClass.USUAL
-    assert find_class(app, "POST", "/echo", is_large=True) is RequestClass.LARGE
-    assert find_class(app, "POST", "/stop", is_large=True) is RequestClass.STOP
-    assert find_class(app, "POST", "/check", is_large=True) is RequestClass.CHECK
+    assert find_class(app, "POST", "/echo", MAX_BUFFERED + 1) is RequestClass.LARGE
+    assert find_class(app, "POST", "/stop", MAX_CHECK + 1) is RequestClass.STOP
+    assert find_class(app, "POST", "/check", MAX_CHECK) is RequestClass.CHECK
+    assert find_class(app, "POST", "/check", MAX_CHECK + 1) is RequestClass.HUGE_CHECK
