@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -28,8 +29,10 @@ SMALL_BYTES: Final = 256 * 1024
 ATTEMPTS: Final = 3
 #: How often a stop is looked for.
 LOOK_S: Final = 0.1
-#: How long the process has to end after SIGTERM.
+#: How long the process has to end after SIGTERM, and again after SIGKILL.
 END_S: Final = 0.3
+#: A process that reports no progress for this long hangs, for example at a disk that is gone.
+SILENT_S: Final = 120.0
 #: It sees few variables of ours; `-I` keeps it from what else could change its imports.
 COMMAND: Final = (sys.executable, "-I", "-m", "push_blaster.prepare")
 
@@ -46,7 +49,7 @@ class PreparationMemoryError(Exception):
 
 
 class PreparationLostError(Exception):
-    """Somebody else ended the process, such as the kernel, and again in each further attempt."""
+    """The process hung, or somebody else ended it; and again in each further attempt."""
 
 
 class Preparer:
@@ -58,11 +61,14 @@ class Preparer:
         limits: Limits,
         should_stop: Callable[[], bool],
         on_progress: OnProgress,
+        silent_s: float = SILENT_S,
     ) -> None:
         """Take the folder and the limits of the work, and the functions that it calls meanwhile.
 
         Shape: the environment of the process has `folder` as OUTPUT_PATH, like that of a script.
+        Units: a process that reports no progress for `silent_s` is ended.
         """
+        self._silent_s = silent_s
         self._folder = folder
         self._memory_mb = limits.preparation_memory_mb
         self._environment = limits.preparation_environment
@@ -88,7 +94,10 @@ class Preparer:
             self._process.wait(END_S)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:  # the kernel waits for a disk, and ends it afterwards
+            log.warning("preparation_not_ended", pid=self._process.pid)
         self._pipe.close()
         self._process = self._pipe = None
 
@@ -149,8 +158,11 @@ class Preparer:
         return self._pipe
 
     def _receive(self, pipe: Connection) -> Any:
+        give_up_at = time.monotonic() + self._silent_s
         while not self._do(pipe.poll, LOOK_S):
             self._check_stop()
+            if time.monotonic() >= give_up_at:
+                raise PreparationLostError(self._describe_silence())
         self._check_stop()
         return self._do(pipe.recv)
 
@@ -166,9 +178,18 @@ class Preparer:
         except (EOFError, OSError) as error:
             raise PreparationLostError(self._describe_end()) from error
 
+    def _describe_silence(self) -> str:
+        return (
+            f"The process that prepares the audience reported no progress for {self._silent_s:g} s "
+            f"while {self._stage}, after {self._rows} rows, and was ended. Look whether the disk "
+            "of the data folder (PUSH_DATA_DIR) answers."
+        )
+
     def _describe_end(self) -> str:
-        code = self._process.wait() if self._process else 0
-        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        how = "it closed its pipe"
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(END_S) if self._process else 0
+            how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         return (
             f"The process that prepares the audience was ended by somebody else ({how}) while "
             f"{self._stage}, after {self._rows} rows. After SIGKILL, look whether the machine was "

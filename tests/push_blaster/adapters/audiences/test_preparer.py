@@ -173,6 +173,51 @@ def test_a_killed_process_is_started_again_and_given_up_after_three_attempts(
     assert "out of memory" in str(raised.value)
 
 
+def test_a_process_that_hangs_is_ended_and_given_up_after_three_attempts(tmp_path: Path) -> None:
+    output = write_audience(tmp_path / "output", 300_000)
+    hung: set[psutil.Process] = set()
+    over = threading.Event()
+
+    def hang() -> None:
+        while not over.is_set():
+            for child in set(find_children()) - hung:
+                hung.add(child)
+                child.suspend()
+            time.sleep(0.01)
+
+    hanger = threading.Thread(target=hang)
+    hanger.start()
+    try:
+        with (
+            Preparer(output, Limits(), lambda: False, ignore_progress, silent_s=2) as preparer,
+            pytest.raises(PreparationLostError, match=r"no progress for 2 s .*PUSH_DATA_DIR"),
+        ):
+            preparer.run(LARGE, describe_output, output, {})
+    finally:
+        over.set()
+        hanger.join()
+
+    assert len(hung) == ATTEMPTS
+    assert all(is_gone(process, 1) for process in hung)
+
+
+def test_a_process_that_hangs_is_stopped_within_a_second(tmp_path: Path) -> None:
+    output = write_audience(tmp_path / "output", 300_000)
+    stop = threading.Event()
+    hanger = threading.Thread(target=lambda: wait_for_child().suspend())
+    hanger.start()
+    with a_preparer(output, should_stop=stop.is_set) as preparer:
+        threading.Timer(1, stop.set).start()
+        with pytest.raises(PreparationStoppedError):
+            preparer.run(LARGE, describe_output, output, {})
+        stop.wait()
+        stopped_at = time.monotonic()
+
+    hanger.join()
+    assert time.monotonic() - stopped_at < 2
+    assert not find_children()
+
+
 def test_one_kill_costs_nothing_but_time(tmp_path: Path) -> None:
     output = write_audience(tmp_path / "output", 100_000)
     killer = threading.Thread(target=lambda: wait_for_child().kill())
