@@ -19,6 +19,8 @@ DRIFT: Final = timedelta(seconds=2)
 AGREED_FOR: Final = timedelta(seconds=60)
 #: A slower answer is less exact than the time that is counted on from the answer before it.
 PROMPT: Final = timedelta(milliseconds=100)
+#: How many jumps a process remembers.
+MAX_JUMPS: Final = 100
 
 
 def machine_now() -> datetime:
@@ -55,6 +57,8 @@ class ReferenceClock:
         self._zero: datetime | None = None  # what the database's clock said at monotonic zero
         self._agreed_since: timedelta | None = None
         self._jump: timedelta | None = None
+        #: Each jump: the count at which it was found, and what zero was before and after.
+        self._jumps: tuple[tuple[timedelta, datetime, datetime], ...] = ()
 
     def now(self) -> datetime:
         """Return the present instant by the database; it is never ahead of the database."""
@@ -65,6 +69,18 @@ class ReferenceClock:
     def holds(self) -> bool:
         """Whether the database and monotonic time have parted, so that nothing may begin."""
         return self._jump is not None
+
+    def shift(self, instant: datetime) -> datetime:
+        """Return what the clock would have shown at `instant`, a stamp of the past, without jumps.
+
+        The difference between now and the result is how much time has really passed.
+        """
+        moved, until = timedelta(0), self._count() + DRIFT
+        for at, before, after in reversed(self._jumps):
+            if at <= instant - after <= until:
+                break  # the stamp is younger than this jump
+            moved, until = moved + (after - before), at
+        return instant + moved
 
     def compare(self, ask: Callable[[], datetime]) -> Comparison:
         """Set the clock by what `ask` returns, which is the database's time while it is asked."""
@@ -81,6 +97,7 @@ class ReferenceClock:
         parted = _distance(self._zero or earliest, earliest, latest)
         if abs(parted) > DRIFT:
             self._jump, self._agreed_since = parted, at
+            self._jumps = (*self._jumps, (at, self._zero or earliest, earliest))[-MAX_JUMPS:]
         elif self._agreed_since is not None and at - self._agreed_since >= AGREED_FOR:
             self._jump = self._agreed_since = None
         if self._zero is None or parted or latest - earliest <= PROMPT:

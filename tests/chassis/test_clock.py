@@ -158,6 +158,44 @@ def test_a_jump_shows_through_a_slow_answer(machines: Machines) -> None:
     assert machines.clock.now() <= machines.database
 
 
+@pytest.mark.parametrize("jump", [HOURS, -HOURS, 3 * SECOND, -60 * SECOND])
+def test_a_duration_counts_no_jump(machines: Machines, jump: timedelta) -> None:
+    begun_at = machines.clock.now()
+    machines.agree_for(10)
+    machines.database += jump
+    machines.compare()
+    later_at = machines.clock.now()
+    machines.agree_for(20)
+
+    now = machines.clock.now()
+    assert abs(now - machines.clock.shift(begun_at) - 30 * SECOND) < SECOND
+    assert abs(now - machines.clock.shift(later_at) - 20 * SECOND) < SECOND
+
+
+def test_a_duration_counts_none_of_several_jumps(machines: Machines) -> None:
+    stamps = []
+    for jump in (HOURS, 3 * SECOND, -HOURS, 10 * SECOND):
+        stamps.append(machines.clock.now())
+        machines.agree_for(10)
+        machines.database += jump
+        machines.compare()
+
+    now = machines.clock.now()
+    assert [round((now - machines.clock.shift(at)).total_seconds()) for at in stamps] == [
+        40,
+        30,
+        20,
+        10,
+    ]
+
+
+def test_stamps_of_before_the_process_and_without_a_jump_stay(machines: Machines) -> None:
+    machines.agree_for(5)
+
+    for at in (NOON - HOURS, NOON, machines.clock.now() + SECOND):
+        assert machines.clock.shift(at) == at
+
+
 def test_the_process_goes_by_its_database(postgres: EmbeddedPostgres) -> None:
     database = Database(postgres.url("postgres"), max_connections=1)
     with database.transaction() as connection:

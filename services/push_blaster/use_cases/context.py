@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from chassis.clock import CLOCK
 from chassis.postgres import Connection, Database, DatabaseAwayError
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_files import AutomationFiles
@@ -70,13 +71,17 @@ class Pacer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """What every step of an execution and every duty of the engine needs."""
+    """What every step of an execution and every duty of the engine needs.
+
+    Shape: `shift` takes the jumps of clocks out of a stamp, so that durations count no jump.
+    """
 
     database: Database
     data_folder: Path
     limits: Limits
     clock: Callable[[], datetime]
     is_shutting_down: Callable[[], bool]
+    shift: Callable[[datetime], datetime] = CLOCK.shift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

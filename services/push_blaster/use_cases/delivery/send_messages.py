@@ -257,7 +257,7 @@ def _sort_deferred(
             continue
         user_id = delivery.user_id
         before = task.left.deferred.get(user_id, Tried(0, begun_at))
-        tried = Tried(before.times + 1, before.since)
+        tried = Tried(before.times + 1, context.shift(before.since))
         jitter = random.random()  # noqa: S311 - no secret
         asked_s = delivery.retry_after_s
         due_at = context.limits.retry.next_try(tried, context.clock(), asked_s, jitter)

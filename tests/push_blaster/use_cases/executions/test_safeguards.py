@@ -95,6 +95,36 @@ def test_a_push_that_takes_too_long_is_stopped(bench: Bench) -> None:
     assert len(messages(bench)) < 100
 
 
+@pytest.mark.parametrize("jump", [3 * 60 * MINUTE, -60 * MINUTE])
+def test_a_clock_that_jumps_in_mid_send_is_no_long_send(bench: Bench, jump: timedelta) -> None:
+    bench.change(limits=replace(bench.context.limits, push_time_limit=10 * MINUTE))
+    execution_id = bench.start(parameters={"users": 100})
+    bench.work_until_sent(30)
+    bench.now += jump + MINUTE
+    bench.change(shift=lambda at: at + jump)
+
+    ended = bench.run(execution_id)
+
+    assert ended.phase is Phase.COMPLETED
+    assert len(messages(bench)) == 100
+    assert violations(bench) == []
+
+
+def test_a_send_that_takes_too_long_is_stopped_although_the_clock_was_set_back(
+    bench: Bench,
+) -> None:
+    bench.change(limits=replace(bench.context.limits, push_time_limit=10 * MINUTE))
+    execution_id = bench.start(parameters={"users": 100})
+    bench.work_until_sent(30)
+    bench.now += MINUTE
+    bench.change(shift=lambda at: at - 60 * MINUTE)
+    bench.is_shutting_down = lambda: bench.execution(execution_id).has_ended
+
+    advance_execution(bench.context, execution_id)
+
+    assert violations(bench) == [("execution_timeout", "critical")]
+
+
 def test_no_window_is_shorter_than_the_least_one(bench: Bench) -> None:
     bench.change(limits=replace(bench.context.limits, min_window=5 * MINUTE))
     execution_id = bench.start(settings={"cancellationWindowMinutes": 1})
