@@ -33,6 +33,7 @@ TABLES = (
     *("violations", "over_cap", "alerts", "script_runs", "doubted_devices", "executions"),
     *("schedule_marks", "engines", "devices", "previous_secrets", "tokens", "sessions"),
     *("idempotency_keys", "execution_stops", "emergency_stops", "suspensions", "restores"),
+    "script_run_stops",
 )
 
 

@@ -9,10 +9,15 @@ from uuid import UUID
 from psycopg2.extras import Json
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, fetch_one, fetch_values, without_nul
+from chassis.rows import execute, fetch_all, fetch_one, fetch_value, fetch_values, without_nul
 from push_blaster.domain.audiences.script_run import FoundAudience, RunEnd, RunRecord, RunState
 
-_COLUMNS: Final = ", ".join(field.name for field in fields(RunRecord))
+_STOP_ASKED_AT: Final = """
+    (SELECT asked_at FROM script_run_stops s WHERE s.run_id = script_runs.id) AS stop_asked_at
+"""
+_COLUMNS: Final = ", ".join([*(field.name for field in fields(RunRecord)), _STOP_ASKED_AT])
+#: What the run of a stopped trial says.
+STOPPED: Final = "Stopped by an operator."
 
 
 class RunNotFoundError(Exception):
@@ -39,8 +44,11 @@ def dispatch_trials(connection: Connection, now: datetime, again_before: datetim
     """Return the ids of waiting trials, and mark them as dispatched; later, dispatch them again."""
     sql = """
         UPDATE script_runs SET handed_out_at = %(now)s
-         WHERE state = 'waiting' AND ended_at IS NULL
-           AND (handed_out_at IS NULL OR handed_out_at < %(again_before)s)
+         WHERE id IN (
+               SELECT id FROM script_runs
+                WHERE state = 'waiting' AND ended_at IS NULL
+                  AND (handed_out_at IS NULL OR handed_out_at < %(again_before)s)
+                  FOR NO KEY UPDATE SKIP LOCKED)
      RETURNING id
     """
     found = fetch_values(connection, sql, {"now": now, "again_before": again_before})
@@ -55,6 +63,7 @@ def start_run(
         UPDATE script_runs
            SET state = 'running', started_at = %(now)s, seen_at = %(now)s, engine_id = %(engine)s
          WHERE id = %(id)s AND state = 'waiting'
+           AND NOT EXISTS (SELECT FROM script_run_stops s WHERE s.run_id = script_runs.id)
     """
     if execute(connection, sql, {"id": run_id, "engine": engine_id, "now": now}) == 0:
         return None
@@ -86,6 +95,39 @@ def end_run(connection: Connection, run_id: UUID, end: RunEnd, now: datetime) ->
     return execute(connection, sql, values) == 1
 
 
+def stop_run(connection: Connection, run_id: UUID, now: datetime) -> None:
+    """Stop a trial by a row of its own, for which no other transaction makes it wait."""
+    sql = "INSERT INTO script_run_stops (run_id, asked_at) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+    execute(connection, sql, (run_id, now))
+
+
+def is_run_stopped(connection: Connection, run_id: UUID) -> bool:
+    """Return whether somebody has stopped the trial, and its row does not say so yet."""
+    sql = "SELECT EXISTS (SELECT FROM script_run_stops WHERE run_id = %s)"
+    return bool(fetch_value(connection, sql, (run_id,)))
+
+
+def end_stopped_runs(connection: Connection) -> None:
+    """End stopped trials whose rows are free; the others stay stopped."""
+    end = """
+        WITH free AS (
+             SELECT r.id, s.asked_at
+               FROM script_run_stops s
+               JOIN script_runs r ON r.id = s.run_id AND r.ended_at IS NULL AND r.is_trial
+                FOR NO KEY UPDATE OF r SKIP LOCKED)
+        UPDATE script_runs r
+           SET state = 'stopped', error = %s, ended_at = free.asked_at
+          FROM free WHERE r.id = free.id
+    """
+    execute(connection, end, (STOPPED,))
+    forget = """
+        DELETE FROM script_run_stops s
+         WHERE NOT EXISTS (SELECT FROM script_runs r
+                            WHERE r.id = s.run_id AND r.ended_at IS NULL AND r.is_trial)
+    """
+    execute(connection, forget)
+
+
 def reap_runs(
     connection: Connection, living: Collection[str], silent_since: datetime, now: datetime
 ) -> None:
@@ -93,8 +135,11 @@ def reap_runs(
     sql = """
         UPDATE script_runs
            SET state = 'failed', error = 'The engine that ran it is gone.', ended_at = %(now)s
-         WHERE state = 'running' AND seen_at < %(silent_since)s
-           AND (engine_id IS NULL OR engine_id <> ALL(%(living)s))
+         WHERE id IN (
+               SELECT id FROM script_runs
+                WHERE state = 'running' AND seen_at < %(silent_since)s
+                  AND (engine_id IS NULL OR engine_id <> ALL(%(living)s))
+                  FOR NO KEY UPDATE SKIP LOCKED)
     """
     values = {"living": list(living), "silent_since": silent_since, "now": now}
     execute(connection, sql, values)
@@ -183,8 +228,16 @@ def _select_one(connection: Connection, column: str, value: object) -> RunRecord
 
 
 def _make_run(
-    *, state: str, audiences: Sequence[Mapping[str, Any]] | None, **others: Any
+    *,
+    state: str,
+    audiences: Sequence[Mapping[str, Any]] | None,
+    stop_asked_at: datetime | None,
+    **others: Any,
 ) -> RunRecord:
+    """Return the run; a trial has ended with its stop, although its row may not say so yet."""
+    if stop_asked_at and others["is_trial"] and others["ended_at"] is None:
+        state = RunState.STOPPED
+        others |= {"ended_at": stop_asked_at, "error": STOPPED}
     found = (
         FoundAudience(**{**audience, "columns": tuple(audience["columns"])})
         for audience in audiences or ()

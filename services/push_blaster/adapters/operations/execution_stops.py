@@ -2,7 +2,7 @@
 
 A stop is a row here, for which no other transaction makes it wait. Once it is committed, no step
 begins and nothing is claimed. The row of the execution follows as soon as it is free; then the row
-of the stop is deleted.
+of the stop is deleted. A row with `phases` is a request for several stops: `stop_requests.py`.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,47 +13,44 @@ from psycopg2.extras import Json
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_value, fetch_values, without_nul
+from push_blaster.adapters.operations.stop_requests import StopRequest
 from push_blaster.domain.executions.execution import PushStatus
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.operations.alert import EVENT_OF
 
 #: A condition on the row `executions`: nobody has stopped it.
 NOT_STOPPED: Final = """NOT EXISTS (SELECT FROM execution_stops
-                                     WHERE execution_stops.execution_id = executions.id)"""
+                                     WHERE execution_stops.execution_id = executions.id)
+           AND NOT EXISTS (SELECT FROM execution_stops r
+                            WHERE executions.phase = ANY(r.phases)
+                              AND executions.created_at <= r.asked_at
+                              AND coalesce(r.only_execution, executions.id) = executions.id
+                              AND coalesce(r.only_automation, executions.automation_id)
+                                  = executions.automation_id)"""
 
 
 def insert_stops(
     connection: Connection,
-    execution_ids: Sequence[str] | None,
-    phases: Collection[Phase],
-    end: tuple[Phase, str],
-    now: datetime,
-    created_until: datetime | None = None,
+    request: StopRequest,
+    end: Phase = Phase.CANCELLED,
+    *,
+    only_older: bool = False,
 ) -> list[str]:
-    """Stop those executions that are in one of `phases`; return which were not stopped before.
+    """Stop what the request names; return which executions were not stopped before.
 
-    Shape: without `execution_ids` all executions, with `created_until` only those that were created
-    until then; `end` is the phase in which they end, and why.
+    Shape: they end in the phase `end`; `only_older` leaves out what was created after the request.
     """
-    phase, reason = end
     sql = """
         INSERT INTO execution_stops (execution_id, phase, reason, asked_at)
-        SELECT id, %(end)s, %(reason)s, %(now)s FROM executions
+        SELECT id, %(end)s, %(reason)s, %(asked_at)s FROM executions
          WHERE due_at IS NOT NULL AND phase = ANY(%(phases)s)
-           AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s::text[]))
-           AND (%(until)s::timestamptz IS NULL OR created_at <= %(until)s)
+           AND (%(execution_id)s IS NULL OR id = %(execution_id)s)
+           AND (%(automation_id)s IS NULL OR automation_id = %(automation_id)s)
+           AND (NOT %(only_older)s OR created_at <= %(asked_at)s)
             ON CONFLICT DO NOTHING
         RETURNING execution_id
     """
-    values = {
-        "ids": None if execution_ids is None else list(execution_ids),
-        "phases": list(phases),
-        "end": phase,
-        "reason": without_nul(reason),
-        "now": now,
-        "until": created_until,
-    }
-    return fetch_values(connection, sql, values)
+    return fetch_values(connection, sql, request.values | {"end": end, "only_older": only_older})
 
 
 def insert_unseen_stop(
@@ -66,18 +63,30 @@ def insert_unseen_stop(
 
 
 def is_stopped(connection: Connection, execution_id: str) -> bool:
-    """Return whether somebody has stopped the execution, or it has ended; waits for no lock."""
-    sql = """
+    """Return whether somebody has stopped the execution, or it has ended; waits for no row."""
+    sql = f"""
         SELECT EXISTS (SELECT FROM execution_stops WHERE execution_id = %(id)s)
-            OR EXISTS (SELECT FROM executions WHERE id = %(id)s AND ended_at IS NOT NULL)
-    """
+            OR EXISTS (SELECT FROM executions
+                        WHERE id = %(id)s AND (ended_at IS NOT NULL OR NOT ({NOT_STOPPED})))
+    """  # noqa: S608 - a constant
     return bool(fetch_value(connection, sql, {"id": execution_id}))
 
 
 def has_stops(connection: Connection, execution_ids: Sequence[str]) -> bool:
-    """Return whether one of the executions is stopped, and its row does not say so yet."""
-    sql = "SELECT EXISTS (SELECT FROM execution_stops WHERE execution_id = ANY(%s))"
-    return bool(fetch_value(connection, sql, (list(execution_ids),)))
+    """Return whether one of the executions is stopped, and its row does not say so yet.
+
+    It reads no row of an execution, which may be locked: a request to stop it in any phase counts.
+    """
+    sql = """
+        SELECT EXISTS (SELECT FROM execution_stops WHERE execution_id = ANY(%(ids)s))
+            OR EXISTS (SELECT FROM execution_stops r, unnest(%(ids)s::text[]) AS asked (id)
+                        WHERE %(live)s = ANY(r.phases)
+                          AND coalesce(r.only_execution, asked.id) = asked.id
+                          AND (r.only_automation IS NULL
+                               OR starts_with(asked.id, r.only_automation || '@')))
+    """
+    values = {"ids": list(execution_ids), "live": Phase.LIVE_EXECUTION}
+    return bool(fetch_value(connection, sql, values))
 
 
 #: `free` and `held` leave out what another transaction has locked. A push without its execution, or
@@ -137,7 +146,8 @@ _END: Final = """
 
 _FORGET: Final = """
     DELETE FROM execution_stops s
-     WHERE (%(ids)s::text[] IS NULL OR s.execution_id = ANY(%(ids)s::text[]))
+     WHERE s.phases IS NULL
+       AND (%(ids)s::text[] IS NULL OR s.execution_id = ANY(%(ids)s::text[]))
        AND NOT EXISTS (SELECT FROM executions e
                         WHERE e.id = s.execution_id AND e.ended_at IS NULL)
 """
@@ -173,6 +183,8 @@ def end_execution(
 
     Shape: `end` is the terminal phase and the reason. Nothing can be claimed for it afterwards.
     """
-    stopped = insert_stops(connection, [execution_id], phases, end, now)
+    phase, reason = end
+    request = StopRequest(phases=phases, reason=reason, asked_at=now, execution_id=execution_id)
+    stopped = insert_stops(connection, request, phase)
     end_stopped(connection, now, [execution_id])
     return bool(stopped)

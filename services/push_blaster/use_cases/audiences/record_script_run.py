@@ -1,10 +1,12 @@
 """Run a script and record how it ended."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from chassis.postgres import Connection
+from chassis.postgres import Connection, LockedError
 from push_blaster.adapters.audiences.audience_scripts import (
     ScriptFailedError,
     ScriptRun,
@@ -15,11 +17,11 @@ from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.adapters.audiences.script_folder import Script
 from push_blaster.adapters.audiences.script_results import describe_output
 from push_blaster.adapters.audiences.script_run_table import end_run, keep_run
-from push_blaster.adapters.operations.execution_stops import is_stopped
+from push_blaster.adapters.operations.execution_stops import has_stops, is_stopped
 from push_blaster.adapters.operations.shortages import find_shortage
 from push_blaster.domain.audiences.script_run import RunEnd, RunRecord, RunState
 from push_blaster.domain.executions.execution import LogLevel
-from push_blaster.use_cases.context import StepContext, note, watch_for_stop
+from push_blaster.use_cases.context import LOCK_WAIT, StepContext, note, watch_for_stop
 
 _ENDED: Final = "The script was ended because"
 
@@ -50,7 +52,9 @@ def run_and_record(
         refused = run_script(script, run, should_stop, log_line)
     except ScriptStoppedError as stopped:
         end = _describe_stop(context, record)
-        _end(context, record.id, end)
+        # The stop of a trial is a row of its own, and ends the record as soon as that is free.
+        with suppress(LockedError):
+            _end(context, record.id, end, LOCK_WAIT if record.is_trial else None)
         raise ScriptStoppedError(str(end.error)) from stopped
     except (ScriptFailedError, OSError) as error:
         _end(context, record.id, _describe_fault(error))
@@ -68,10 +72,15 @@ def _describe_stop(context: StepContext, record: RunRecord) -> RunEnd:
         return RunEnd(state=RunState.FAILED, error=f"{_ENDED} its engine ends.")
     execution_id = record.execution_id
     with context.database.transaction() as connection:
-        if not record.is_trial and execution_id and not is_stopped(connection, execution_id):
+        if not record.is_trial and execution_id and not _is_stopped(connection, execution_id):
             return RunEnd(state=RunState.FAILED, error=f"{_ENDED} another engine took over.")
     what = "it was stopped" if record.is_trial else "its execution was stopped"
     return RunEnd(state=RunState.STOPPED, error=f"{_ENDED} {what}.")
+
+
+def _is_stopped(connection: Connection, execution_id: str) -> bool:
+    """Return whether somebody stopped the execution; a stop is read where nobody locks it."""
+    return has_stops(connection, [execution_id]) or is_stopped(connection, execution_id)
 
 
 def _describe_fault(error: ScriptFailedError | OSError) -> RunEnd:
@@ -81,6 +90,8 @@ def _describe_fault(error: ScriptFailedError | OSError) -> RunEnd:
     return RunEnd(state=RunState.FAILED, exit_code=code, error=text)
 
 
-def _end(context: StepContext, run_id: UUID, end: RunEnd) -> None:
-    with context.database.transaction() as connection:
+def _end(
+    context: StepContext, run_id: UUID, end: RunEnd, waits_for_locks: timedelta | None = None
+) -> None:
+    with context.database.transaction(waits_for_locks) as connection:
         end_run(connection, run_id, end, context.clock())

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from chassis.http.ending import ENDING
-from chassis.postgres import Database
+from chassis.postgres import Connection, Database, LockedError
 from push_blaster.adapters.audiences.audience_scripts import (
     ScriptFailedError,
     ScriptRun,
@@ -28,19 +28,23 @@ from push_blaster.adapters.audiences.script_run_table import (
     RunNotFoundError,
     delete_folders,
     end_run,
+    end_stopped_runs,
     insert_run,
+    is_run_stopped,
     keep_run,
     reap_runs,
     select_ended,
     select_run,
     select_run_by_key,
     start_run,
+    stop_run,
 )
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines
 from push_blaster.domain.audiences.script_run import RunEnd, RunRecord, RunState
 from push_blaster.use_cases.audiences.fit_parameters import fit_parameters
 from push_blaster.use_cases.audiences.record_script_run import run_and_record
 from push_blaster.use_cases.context import (
+    LOCK_WAIT,
     IdempotencyConflictError,
     SendContext,
     StepContext,
@@ -120,11 +124,17 @@ def run_trial(context: SendContext, run_id: UUID) -> None:
         parameters=record.parameters,
         limits=context.limits.script,
     )
-    should_stop = watch_for_stop(context, None, lambda c: keep_run(c, run_id, context.clock()))
+
+    def is_wanted(connection: Connection) -> bool:
+        return not is_run_stopped(connection, run_id)
+
+    should_stop = watch_for_stop(
+        context, None, lambda c: is_wanted(c) and keep_run(c, run_id, context.clock())
+    )
     try:
         script = context.scripts.find(record.script_id)
         with Preparer(run.output_folder, context.limits, should_stop, ignore_progress) as preparer:
-            run_and_record(context, script, run, record, lambda _: True, preparer)
+            run_and_record(context, script, run, record, is_wanted, preparer)
     except (ScriptNotFoundError, PreparationLostError, PreparationMemoryError) as error:
         with context.database.transaction() as connection:
             failed = RunEnd(state=RunState.FAILED, error=str(error))
@@ -133,9 +143,11 @@ def run_trial(context: SendContext, run_id: UUID) -> None:
         return
 
 
-def find_run(database: Database, script_id: str, run_id: UUID) -> RunRecord:
+def find_run(
+    database: Database, script_id: str, run_id: UUID, waits_for_locks: timedelta | None = None
+) -> RunRecord:
     """Return a run of this script; RunNotFoundError."""
-    with database.transaction() as connection:
+    with database.transaction(waits_for_locks) as connection:
         run = select_run(connection, run_id)
     if run.script_id != script_id:
         raise RunNotFoundError(f"The script {script_id!r} has no run {run_id}.")
@@ -151,15 +163,28 @@ def wait_for_run(database: Database, run: RunRecord, limit: timedelta) -> RunRec
 
 
 def stop_trial(database: Database, script_id: str, run_id: UUID, now: datetime) -> RunRecord:
-    """Stop a trial and everything that its script started; RunNotFoundError, CannotStopRunError."""
-    run = find_run(database, script_id, run_id)
-    if not run.is_trial:
-        raise CannotStopRunError(f"It runs for the execution {run.execution_id!r}; stop that.")
-    stopped = RunEnd(state=RunState.STOPPED, error="Stopped by an operator.")
-    with database.transaction() as connection:
-        if not end_run(connection, run_id, stopped, now):
+    """Stop a trial and everything that its script started.
+
+    Raises: RunNotFoundError; CannotStopRunError; LockedError if the stop holds, but somebody has
+    locked the whole table of runs.
+    """
+    try:
+        run = find_run(database, script_id, run_id, LOCK_WAIT)
+        if not run.is_trial:
+            raise CannotStopRunError(f"It runs for the execution {run.execution_id!r}; stop that.")
+        if run.ended_at:
             raise CannotStopRunError(f"The run {run_id} has ended already.")
-    return find_run(database, script_id, run_id)
+        with database.transaction(LOCK_WAIT) as connection:
+            stop_run(connection, run_id, now)
+            end_stopped_runs(connection)
+        return find_run(database, script_id, run_id, LOCK_WAIT)
+    except LockedError as locked:
+        with database.transaction(LOCK_WAIT) as connection:
+            stop_run(connection, run_id, now)
+        raise LockedError(
+            "The stop is accepted. How the run ended cannot be read yet, because another "
+            "transaction has locked the table; send the stop again later."
+        ) from locked
 
 
 def tidy_runs(context: StepContext, living: Collection[str]) -> None:
@@ -167,6 +192,7 @@ def tidy_runs(context: StepContext, living: Collection[str]) -> None:
     now = context.clock()
     left = find_workplaces(context.data_folder)
     with context.database.transaction() as connection:
+        end_stopped_runs(connection)
         reap_runs(connection, living, now - SILENT_FOR, now)
         folders = delete_folders(connection, now - KEPT_FOR)
         ended = select_ended(connection, left) if left else set()

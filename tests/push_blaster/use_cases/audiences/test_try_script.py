@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.rows import execute
-from push_blaster.adapters.audiences.script_run_table import dispatch_trials, select_runs
+from push_blaster.adapters.audiences.script_run_table import (
+    dispatch_trials,
+    is_run_stopped,
+    select_runs,
+)
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.app import create_app
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
@@ -215,6 +220,94 @@ def test_what_it_says_can_be_read_while_it_runs_and_it_can_be_stopped(
     assert (stopped["state"], stopped["error"]) == ("stopped", "Stopped by an operator.")
     assert read(client, run_id)["state"] == "stopped"
     assert client.post(f"/api/scripts/users/runs/{run_id}/stop").status_code == 409
+
+
+HELD = {
+    "locked": "SELECT id FROM script_runs FOR UPDATE",
+    "changed": "UPDATE script_runs SET error = 'by hand'",
+}
+
+
+@contextmanager
+def held(bench: Bench, sql: str) -> Iterator[None]:
+    """Hold rows, or the table, in a transaction that nobody ends."""
+    connection = bench.database.connect()
+    try:
+        connection.cursor().execute(sql)
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
+
+
+def stop(client: FlaskClient, run_id: str) -> tuple[int, dict[str, Any], float]:
+    """Stop a trial; return status, answer and how long the answer took."""
+    begun = time.monotonic()
+    response = client.post(f"/api/scripts/users/runs/{run_id}/stop")
+    return response.status_code, response.get_json(), time.monotonic() - begun
+
+
+@pytest.mark.parametrize("sql", HELD.values(), ids=HELD)
+def test_a_trial_is_stopped_though_its_row_is_held(
+    bench: Bench, client: FlaskClient, sql: str
+) -> None:
+    bench.write_script("import time\nprint('begun', flush=True)\ntime.sleep(60)\n")
+    run_id = ask(client)["id"]
+    engine = working(bench)
+    until(lambda: "begun" in str(read(client, run_id, "/log")))
+
+    with held(bench, sql):
+        status, stopped, took_s = stop(client, run_id)
+        engine.join(5)
+
+    assert not engine.is_alive(), "the script has ended"
+    assert took_s < 1.5
+    assert (status, stopped["state"], stopped["error"]) == (
+        200,
+        "stopped",
+        "Stopped by an operator.",
+    )
+    assert stop(client, run_id)[0] == 409
+    tidy_runs(bench.context, {"here:1"})
+    assert read(client, run_id) == stopped
+    with bench.database.transaction() as connection:
+        assert not is_run_stopped(connection, UUID(run_id)), "its own row says so now"
+
+
+def test_a_trial_that_waits_is_stopped_though_its_row_is_held(
+    bench: Bench, client: FlaskClient
+) -> None:
+    run_id = ask(client)["id"]
+
+    with held(bench, HELD["locked"]):
+        assert stop(client, run_id)[1]["state"] == "stopped"
+        begun = time.monotonic()
+        assert work(bench) == 0, "the tick of an engine does not wait, either"
+        tidy_runs(bench.context, set())
+        assert time.monotonic() - begun < 1.5
+
+    work(bench)
+    tidy_runs(bench.context, {"here:1"})
+    assert read(client, run_id)["state"] == "stopped"
+    assert read(client, run_id)["startedAt"] is None
+
+
+def test_the_stop_of_a_trial_is_accepted_while_the_whole_table_is_locked(
+    bench: Bench, client: FlaskClient
+) -> None:
+    bench.write_script("import time\nprint('begun', flush=True)\ntime.sleep(60)\n")
+    run_id = ask(client)["id"]
+    engine = working(bench)
+    until(lambda: "begun" in str(read(client, run_id, "/log")))
+
+    with held(bench, "LOCK TABLE script_runs"):
+        status, told, took_s = stop(client, run_id)
+        engine.join(5)
+
+    assert (status, engine.is_alive()) == (503, False)
+    assert "The stop is accepted." in told["error"]
+    assert took_s < 3
+    assert read(client, run_id)["state"] == "stopped"
 
 
 def until(found: Callable[[], object]) -> None:

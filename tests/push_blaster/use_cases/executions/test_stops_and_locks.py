@@ -1,10 +1,10 @@
 """A stop takes effect at once, whatever another transaction has locked and forgotten."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ from chassis.clock import utc_now
 from chassis.postgres import Connection, Database, LockedError
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.delivery.delivery_ledger import select_states
+from push_blaster.adapters.executions.suspensions import select_suspended
 from push_blaster.adapters.operations.emergency_stops import insert_emergency_stop
 from push_blaster.adapters.operations.execution_stops import (
     has_stops,
@@ -29,7 +30,10 @@ from push_blaster.use_cases.executions.stop_execution import (
     cancel_execution,
     cancel_pending,
     end_stopped_executions,
+    stop_every_execution,
     stop_execution,
+    stop_running,
+    suspend_pending,
 )
 from tests.builders import NOON
 from tests.people import ALICE
@@ -200,6 +204,112 @@ def test_a_running_script_ends_though_the_whole_table_is_locked(bench: Bench) ->
         with forgotten(bench.database, LOCKED_TABLE, execution_id):
             with pytest.raises(LockedError, match="The stop is accepted"):
                 stop_execution(bench.database, execution_id, "Too slow", bench.now)
+            assert step.result(timeout=10)
+
+
+#: Every way to stop, pause or cancel executions, with what it answers while a table is locked.
+WAYS: dict[str, tuple[Callable[[Database, str, datetime], object], str]] = {
+    "cancel": (lambda d, id_, at: cancel_execution(d, id_, "No", at), "The cancel is accepted"),
+    "stop": (lambda d, id_, at: stop_execution(d, id_, "No", at), "The stop is accepted"),
+    "cancel of all pending": (
+        lambda d, _, at: cancel_pending(d, "news", "No", at),
+        "The cancel is accepted",
+    ),
+    "pause": (lambda d, _, at: suspend_pending(d, "news", "No", at), "The pause is accepted"),
+    "emergency stop": (lambda d, _, at: stop_running(d, "news", "No", at), "The stop is accepted"),
+    "emergency stop of everything": (
+        lambda d, _, at: stop_every_execution(d, "No", at),
+        "The stop is accepted",
+    ),
+}
+
+
+@pytest.mark.parametrize("table", ["executions", "execution_pushes"])
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_to_stop_is_accepted_while_a_whole_table_is_locked(
+    bench: Bench, way: str, table: str
+) -> None:
+    execution_id = bench.start()
+    stop, answer = WAYS[way]
+
+    with forgotten(bench.database, f"LOCK TABLE {table} -- %s", execution_id):
+        begun = time.monotonic()
+        with pytest.raises(LockedError, match=answer):
+            stop(bench.database, execution_id, bench.now)
+        assert time.monotonic() - begun < 3 * AT_ONCE_S
+
+    bench.now += timedelta(seconds=1)
+    other = bench.start(id="younger")
+    bench.work()
+    assert bench.execution(execution_id).phase is Phase.WAITING, "nothing begins"
+    assert end_stopped_executions(bench.database, bench.now) == [execution_id]
+    ended = bench.execution(execution_id)
+    assert (ended.phase, ended.reason) == (Phase.CANCELLED, "No")
+    assert end_stopped_executions(bench.database, bench.now) == []
+    assert bench.run(other).phase is Phase.COMPLETED, "younger than the stop"
+
+
+def test_a_receipt_that_cannot_be_read_says_that_the_stop_holds(bench: Bench) -> None:
+    execution_id = bench.start()
+
+    with forgotten(bench.database, "LOCK TABLE deliveries -- %s", execution_id):
+        begun = time.monotonic()
+        for stop, answer in (WAYS["stop"], WAYS["emergency stop"]):
+            with pytest.raises(LockedError, match=answer):
+                stop(bench.database, execution_id, bench.now)
+        assert time.monotonic() - begun < 6 * AT_ONCE_S
+
+    assert bench.execution(execution_id).phase is Phase.CANCELLED
+
+
+def test_a_cancel_that_waits_leaves_alone_what_is_live(bench: Bench) -> None:
+    execution_id = bench.start(parameters={"users": 60})
+    bench.work_until_sent(25)
+
+    for way in ("cancel", "cancel of all pending", "pause"):
+        stop, answer = WAYS[way]
+        with (
+            forgotten(bench.database, LOCKED_TABLE, execution_id),
+            pytest.raises(LockedError, match=answer),
+        ):
+            stop(bench.database, execution_id, bench.now)
+    assert bench.run(execution_id).phase is Phase.COMPLETED
+
+    assert len(messages(bench)) == 60
+    assert end_stopped_executions(bench.database, bench.now) == []
+
+
+def test_what_a_pause_stops_later_comes_back_with_its_automation(bench: Bench) -> None:
+    execution_id = bench.start()
+    with (
+        forgotten(bench.database, LOCKED_TABLE, execution_id),
+        pytest.raises(LockedError, match="The pause is accepted"),
+    ):
+        suspend_pending(bench.database, "news", "Paused", bench.now)
+
+    end_stopped_executions(bench.database, bench.now)
+
+    with bench.database.transaction() as connection:
+        assert [one.id for one in select_suspended(connection, bench.now)] == [execution_id]
+
+
+@pytest.mark.parametrize("way", ["stop", "emergency stop", "emergency stop of everything"])
+def test_each_emergency_ends_a_script_though_the_whole_table_is_locked(
+    bench: Bench, way: str
+) -> None:
+    bench.write_script("import time\ntime.sleep(60)\n")
+    bench.change(clock=utc_now)
+    execution_id = bench.start()
+    advance_execution(bench.context, execution_id)
+    stop, answer = WAYS[way]
+
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(advance_execution, bench.context, execution_id)
+        while "The script users runs." not in bench.log(execution_id):
+            time.sleep(0.05)
+        with forgotten(bench.database, LOCKED_TABLE, execution_id):
+            with pytest.raises(LockedError, match=answer):
+                stop(bench.database, execution_id, bench.now)
             assert step.result(timeout=10)
 
 
