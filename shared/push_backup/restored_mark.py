@@ -21,7 +21,7 @@ DO $mark$
 DECLARE
   place text := (SELECT n.nspname FROM pg_catalog.pg_class c
                    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                  WHERE c.relname = 'executions' AND c.relkind IN ('r', 'p') LIMIT 1);
+                  WHERE c.relname = 'schedule_marks' AND c.relkind = 'r' LIMIT 1);
 BEGIN
   IF place IS NULL THEN
     RETURN;
