@@ -1,7 +1,7 @@
 """Migrations: alembic runs the numbered files of a service; their SQL is plain."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from alembic import command, context
 from alembic.config import Config
 
 from chassis.postgres import Pool
+from chassis.rows import execute
 from chassis.schema_changes import GIVE_UP_AFTER, LOCK_TIMEOUT, repeat_until_unlocked
 
 #: The number of an advisory lock: two `migrate` at the same time run one after the other.
@@ -25,19 +26,13 @@ def migrate(database: Pool[Any], folder: Path, to: str = "head") -> None:
     Raises: SchemaBusyError.
     """
     engine = sqlalchemy.create_engine(
-        f"{database.dialect}://",
-        creator=_without_time_limit(database),
-        poolclass=sqlalchemy.NullPool,
+        f"{database.dialect}://", creator=database.connect, poolclass=sqlalchemy.NullPool
     )
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
-        connection.commit()
+    with _alone(database), engine.connect() as connection:
         config = Config()
         config.set_main_option("script_location", str(folder))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        connection.exec_driver_sql(f"SET lock_timeout = {_LOCK_MS}")
-        connection.commit()
 
         def upgrade() -> None:
             with rolled_back_on_error(connection):
@@ -71,17 +66,19 @@ def run_sql(sql: str) -> None:
     if connection is None:
         raise RuntimeError("Migrations run against a database, not offline.")
     cursor = connection.connection.cursor()
-    # A pooler such as PgBouncer may give each transaction another session.
     cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_MS}; SET LOCAL statement_timeout = 0")
     cursor.execute(sql)
 
 
-def _without_time_limit(database: Pool[Any]) -> Callable[[], Any]:
-    def connect() -> Any:
-        raw = database.connect()
-        with raw.cursor() as cursor:
-            cursor.execute("SET statement_timeout = 0")
-        raw.commit()
-        return raw
+@contextmanager
+def _alone(database: Pool[Any]) -> Iterator[None]:
+    """Hold the lock of migrations for as long as the block takes.
 
-    return connect
+    A transaction of its own holds it. A pooler such as PgBouncer lends a session for one
+    transaction only, and afterwards lends it to others, with all that was set for the session.
+    """
+    with closing(database.connect()) as holder:
+        execute(holder, "SET LOCAL statement_timeout = 0")
+        execute(holder, "SET LOCAL idle_in_transaction_session_timeout = 0")
+        execute(holder, f"SELECT pg_advisory_xact_lock({LOCK})")
+        yield

@@ -4,15 +4,20 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 import pytest
 
+from chassis.migrations import migrate
+from chassis.postgres import Database
+from chassis.rows import fetch_value
 from local_stack.embedded_postgres import EmbeddedPostgres
 from local_stack.processes import die_with_parent, stop_processes
 from local_stack.server_account import find_owner
+from push_blaster.cli import MIGRATIONS
 from tests.journeys.stack import (
     a_journey_automation,
     free_port,
@@ -89,6 +94,26 @@ def test_two_engines_send_through_a_few_shared_connections(
         assert stack.history("SELECT count(*) FROM user_notifications") == [(1_200,)]
         logs = [(place / "data" / name).read_text() for name in _LOGS]
         assert [word for word in _COMPLAINTS if any(word in text for text in logs)] == []
+
+
+def test_migrations_go_through_it_and_leave_nothing_in_its_sessions(
+    postgres: EmbeddedPostgres, through: Callable[[str], str]
+) -> None:
+    direct = postgres.create_database("migrated_through")
+    pooled = Database(through(direct), max_connections=4)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(migrate, pooled, MIGRATIONS) for _ in range(2)]:
+            done.result(60)
+    lent = [pooled.connect() for _ in range(4)]
+
+    limits = [fetch_value(connection, "SHOW lock_timeout") for connection in lent]
+    assert [fetch_value(one, "SELECT count(*) FROM restores") for one in lent] == [0] * 4
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    assert (limits, fetch_value(lent[0], held)) == (["0"] * 4, 0)
+    for connection in lent:
+        connection.close()
+    pooled.close()
 
 
 _LOGS = ("push-blaster-engine.log", "push-blaster-serve.log", "cadence-service-serve.log")
