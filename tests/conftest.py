@@ -126,10 +126,13 @@ def cadence_database(cadence_pool: BulkDatabase) -> Iterator[BulkDatabase]:
     yield cadence_pool
     empty_tables(cadence_pool, CADENCE_TABLES)
     with cadence_pool.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("DELETE FROM cadence_rules WHERE set_version > 1")
-        cursor.execute("DELETE FROM rule_sets WHERE version > 1")
-        cursor.execute("UPDATE cadence_rules SET is_active = true")
-        cursor.execute("UPDATE notification_layers SET is_exempt = id IN (1, 4)")
+        cursor.execute(
+            "DELETE FROM cadence_rules WHERE set_version > 1;"
+            " DELETE FROM rule_sets WHERE version > 1;"
+            " UPDATE cadence_rules SET is_active = true WHERE NOT is_active;"
+            " UPDATE notification_layers SET is_exempt = NOT is_exempt"
+            " WHERE is_exempt IS DISTINCT FROM (id IN (1, 4))"
+        )
 
 
 @pytest.fixture

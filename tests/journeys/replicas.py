@@ -14,6 +14,7 @@ import requests
 
 from local_stack.embedded_postgres import EmbeddedPostgres
 from local_stack.processes import die_with_parent, stop_processes
+from tests.databases import make_cadence_database
 from tests.journeys.nginx import running_nginx
 from tests.journeys.stack import free_port, wait_until
 
@@ -56,8 +57,7 @@ class Replicas:
 @contextmanager
 def running_replicas(postgres: EmbeddedPostgres, folder: Path, count: int) -> Iterator[Replicas]:
     """Start so many replicas over a database of their own, and nginx before them."""
-    url = postgres.create_database(f"cadence_replicas_{time.monotonic_ns()}")
-    subprocess.run([_program(), "migrate"], env=_environment(url), check=True, capture_output=True)
+    url = make_cadence_database(postgres, f"cadence_replicas_{time.monotonic_ns()}")
     ports = [free_port() for _ in range(count)]
     front = free_port()
     with running_nginx(folder, ports, front):

@@ -23,6 +23,7 @@ import requests
 from chassis.clock import utc_now
 from local_stack.embedded_postgres import EmbeddedPostgres
 from local_stack.processes import die_with_parent, stop_processes
+from tests.databases import make_cadence_database, make_push_database
 from tests.fakes.set_clock import SetClock
 from tests.journeys.nginx import running_nginx
 from tests.scripts import SCRIPT
@@ -202,17 +203,19 @@ def running_stack(  # noqa: PLR0917 - journeys name all but the first two
     clocks: Sequence[SetClock] = (),
     *,
     engine_program: Path | None = None,
+    migrates: bool = False,
 ) -> Iterator[Stack]:
     """Start everything over fresh databases; stop all of it at the end.
 
-    Where there are several replicas of the cadence service, nginx stands before them. Once all is
-    migrated, services are told what `through` makes of a database's URL.
+    Where there are several replicas of the cadence service, nginx stands before them. Databases are
+    copies of migrated ones, unless the stack `migrates` empty ones by its own commands. Then
+    services get what `through` makes of a database's URL.
     """
     name = f"j{os.getpid()}_{time.monotonic_ns()}"
     push_port = free_port()
     cadence_ports = [free_port() for _ in range(replicas)]
     cadence_port = cadence_ports[0] if replicas == 1 else free_port()
-    urls = postgres.create_database(f"push_{name}"), postgres.create_database(f"cadence_{name}")
+    urls = _make_databases(postgres, name, are_empty=migrates)
     stack = Stack(
         folder=folder,
         push_url=f"http://127.0.0.1:{push_port}",
@@ -247,13 +250,22 @@ def running_stack(  # noqa: PLR0917 - journeys name all but the first two
     has_front = replicas > 1
     with running_nginx(folder, cadence_ports, cadence_port) if has_front else nullcontext():
         try:
-            stack.migrate()
+            if migrates:
+                stack.migrate()
             for name in ("PUSH_BLASTER_DATABASE_URL", "PUSH_CADENCE_DATABASE_URL"):
                 stack.environment[name] = through(stack.environment[name])
             stack.start(engines)
             yield stack
         finally:
             stack.stop()
+
+
+def _make_databases(postgres: EmbeddedPostgres, name: str, *, are_empty: bool) -> tuple[str, str]:
+    """Return the URLs of new databases, of push_blaster and of the cadence service."""
+    push, cadence = f"push_{name}", f"cadence_{name}"
+    if are_empty:
+        return postgres.create_database(push), postgres.create_database(cadence)
+    return make_push_database(postgres, push), make_cadence_database(postgres, cadence)
 
 
 def a_journey_automation(automation_id: str, **changes: Any) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def stack(
     """The whole system of the version before."""
     folder = tmp_path_factory.mktemp("upgrade") / "data"
     settings = {**SETTINGS, "PYTHONPATH": f"{tree / 'services'}:{tree / 'shared'}"}
-    with running_stack(postgres, folder, settings) as running:
+    with running_stack(postgres, folder, settings, migrates=True) as running:
         yield running
 
 

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from chassis.clock import Comparison, utc_now
+from chassis.metrics import REQUESTS
 from chassis.postgres import Database
 from chassis.rows import execute
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
@@ -19,6 +20,12 @@ from push_blaster.app import create_app
 from push_blaster.engine_probes import make_engine_probes
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.settings import settings_for
+
+
+@pytest.fixture(autouse=True)
+def few_requests() -> None:
+    """Forget the requests of other tests: thousands of lines, which each test here would read."""
+    REQUESTS.clear()
 
 
 def read(client: FlaskClient) -> dict[tuple[str, str], float]:
