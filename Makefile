@@ -50,8 +50,8 @@ install: .venv/installed ## Make .venv and install from requirements-dev.lock
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-quick: install ## Run the tests that need no real services and no browser (below 90 s)
-	@$(BIN)/pytest -q -n $(J) -m "not (processes or nginx or systemd or slow)" $(T)
+quick: install ## Run the tests that need one PostgreSQL and nothing else, of every layer
+	@$(BIN)/pytest -q -n $(J) -m "not (processes or programs or nginx or systemd or slow)" $(T)
 
 test: install ## Run every test on an embedded PostgreSQL
 	@$(BIN)/pytest -q -n $(J) $(T)

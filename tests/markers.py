@@ -26,13 +26,21 @@ NEEDS: Final = {
     "tests/journeys/test_replicas.py": ("nginx",),
     "tests/local_stack/": ("processes",),
     "tests/operate/test_operate.py": ("processes", "nginx"),
+    "tests/push_backup/": ("programs",),
     "tests/push_blaster/clock/": ("slow",),
+    "tests/push_blaster/use_cases/cadence/": ("programs",),
+    "tests/push_blaster/use_cases/delivery/": ("programs",),
     "tests/push_blaster/use_cases/delivery/test_upgrade.py": ("slow",),
+    "tests/push_blaster/use_cases/executions/": ("programs",),
+    "tests/push_blaster/use_cases/operations/test_prune.py": ("programs",),
     "tests/red_team/": ("processes",),
+    "tests/regressions/": ("programs",),
     "tests/regressions/test_real_processes.py": ("processes",),
     "tests/torture/test_torture.py": ("processes",),
     "tests/upgrades/": ("processes",),
 }
+#: Files of these folders that `make quick` takes all the same: what every execution goes through.
+CORE: Final = ("tests/push_blaster/use_cases/executions/test_run.py",)
 #: Folders whose tests share one running stack.
 ONE_STACK: Final = ("tests/browser/", "tests/local_stack/")
 #: Tests with processes of their own, each.
@@ -45,7 +53,9 @@ LONGEST: Final = (
 
 
 def find_markers(path: str) -> Iterator[str]:
-    """Yield the markers of the tests in the file at `path`, counted from the checkout."""
+    """Yield the markers of all tests in the file or folder at `path`, counted from the checkout."""
+    if any(file.startswith(path) for file in CORE):
+        return
     for beginning, names in NEEDS.items():
         if path.startswith(beginning):
             yield from names

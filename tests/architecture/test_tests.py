@@ -64,7 +64,7 @@ def _is_marked(path: Path) -> bool:
     return bool(own or list(find_markers(path.relative_to(ROOT).as_posix())))
 
 
-QUICK: Final = "not (processes or nginx or systemd or slow)"
+QUICK: Final = "not (processes or programs or nginx or systemd or slow)"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,9 @@ QUICK: Final = "not (processes or nginx or systemd or slow)"
         (QUICK, "tests/browser/pages.py", True),
         (QUICK, "tests/cadence_service/", False),
         (QUICK, "tests/cadence_service/test_model.py", True),
+        (QUICK, "tests/push_blaster/use_cases/executions/", False),
+        (QUICK, "tests/push_blaster/use_cases/executions/test_run.py", False),
+        (QUICK, "tests/push_blaster/use_cases/executions/test_modes.py", True),
         (QUICK, "tests/deploy/test_deploy.py", False),
         ("systemd", "tests/deploy/test_deploy.py", False),
         ("slow and not nginx", "tests/day/test_day.py", True),
@@ -84,3 +87,13 @@ def test_files_are_not_imported_if_no_marker_can_choose_their_tests(
     expression: str, path: str, is_left_out: bool
 ) -> None:
     assert leaves_out(expression, path) is is_left_out
+
+
+@pytest.mark.parametrize("service", ["push_blaster", "cadence_service"])
+@pytest.mark.parametrize("layer", ["web", "use_cases", "adapters", "domain"])
+def test_make_quick_takes_tests_of_every_layer(service: str, layer: str) -> None:
+    folder = ROOT / "tests" / service / layer
+    names = [path.relative_to(ROOT).as_posix() for path in folder.rglob("test_*.py")]
+
+    assert f'-m "{QUICK}"' in (ROOT / "Makefile").read_text()
+    assert [name for name in names if not leaves_out(QUICK, name)]
