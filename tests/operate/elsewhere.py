@@ -11,33 +11,32 @@ from tests.journeys.stack import free_port, wait_until
 from tests.operate.night import Night
 from tests.operate.site import SOON_S, Kind, Site
 
-RUNNING: Final = (
-    "SELECT count(*) FROM executions WHERE phase NOT IN"
+UNDER_WAY: Final = (
+    "SELECT id FROM executions WHERE phase NOT IN"
     " ('completed', 'failed', 'cancelled', 'missed', 'skipped')"
 )
 
 
 def restore_elsewhere(night: Night) -> str:
-    """Restore the first backup, stop everything in it, and only then start an engine."""
+    """Restore the first backup and start everything: what was under way ends, and sends nothing."""
     with _empty_site(night) as site:
         restored = site.run("push-backup", "restore", str(night.folder / "backups" / "first"))
         assert restored.code == 0, restored
         for program in ("cadence-service", "push-blaster"):
             migrated = site.run(program, "migrate")
             assert migrated.code == 0, migrated
-        site.start(Kind.CADENCE, 0)
-        site.start(Kind.WEB, 0)
-        ((running,),) = site.stack.ledger(RUNNING)
-        stopped = site.stack.request("POST", "/api/automation/emergency-stop", **_bearer(site))
-        assert stopped.ok, stopped.text
-        site.start(Kind.ENGINE, 0)
+        under_way = [id_ for (id_,) in site.stack.ledger(UNDER_WAY)]
+        for kind in (Kind.CADENCE, Kind.WEB, Kind.ENGINE):
+            site.start(kind, 0)
         site.wait_for_engines(1)
-        wait_until(lambda: site.stack.ledger(RUNNING), lambda rows: rows == [(0,)], SOON_S)
-        return f"{running} executions ran in the backup, and were stopped; {restored.last}"
+        wait_until(lambda: site.stack.ledger(UNDER_WAY), lambda rows: rows == [], SOON_S)
+        assert [_resume(site, id_) for id_ in under_way] == [409] * len(under_way)
+        return f"{len(under_way)} executions that were under way ended, and resume is refused"
 
 
-def _bearer(site: Site) -> dict[str, str]:
-    return {"Authorization": f"Bearer {site.stack.environment['PUSH_ADMIN_TOKEN']}"}
+def _resume(site: Site, id_: str) -> int:
+    bearer = {"Authorization": f"Bearer {site.stack.environment['PUSH_ADMIN_TOKEN']}"}
+    return site.stack.request("POST", f"/api/executions/{id_}/resume", **bearer).status_code
 
 
 @contextmanager
@@ -54,6 +53,7 @@ def _empty_site(night: Night) -> Iterator[Site]:
         "PUSH_BLASTER_DATABASE_URL": urls[0],
         "PUSH_CADENCE_DATABASE_URL": urls[1],
         "PUSH_DATA_DIR": str(folder),
+        "PUSH_EXPECTED_ENGINES": "1",
         "CADENCE_SERVICE_URL": f"http://127.0.0.1:{cadence}",
     }
     stack = replace(

@@ -145,6 +145,8 @@ def lose_one_of_each(night: Night) -> str:
         site.kill(kind, number)
         night.await_messages(FEW)
         health = site.wait_for_engines(EACH - 1 if kind is Kind.ENGINE else EACH)
+        expected = "degraded" if kind is Kind.ENGINE else "healthy"
+        assert health["status"] == expected, health
         said.append(f"one {kind} less: {health['status']}")
         assert not site.is_well(kind, number)
         site.start(kind, number)
