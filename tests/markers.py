@@ -48,7 +48,7 @@ INDEPENDENT: Final = ("tests/local_stack/test_embedded_postgres.py",)
 #: One test each, of half a minute and more.
 LONGEST: Final = (
     *("tests/torture/test_torture.py", "tests/day/test_day.py", "tests/upgrades/"),
-    *("tests/operate/", "tests/deploy/test_install.py"),
+    *("tests/operate/test_operate.py", "tests/deploy/test_install.py"),
 )
 
 

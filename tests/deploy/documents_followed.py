@@ -14,8 +14,10 @@ from tests.programs import find_program, or_not_run
 
 #: A machine of its own: mounts, network and processes, which end with it.
 APART: Final = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
-#: A command that fails is named.
-BEGIN: Final = """trap 'echo "failed: $BASH_COMMAND" >&2' ERR"""
+#: The first command that fails ends the run, and is named.
+BEGIN: Final = """set -euo pipefail
+trap 'echo "failed: $BASH_COMMAND" >&2' ERR
+"""
 #: Another version beside the first one, which is the same but for its folder.
 NEXT_VERSION: Final = """
 VERSION=2

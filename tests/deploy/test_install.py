@@ -22,6 +22,7 @@ def machine(open_folder: Path) -> dict[str, Any]:
 
 def test_every_block_of_the_page_works_on_an_empty_machine(machine: dict[str, Any]) -> None:
     assert machine["code"] == 0, (machine["said"], machine["complained"], machine["logs"])
+    assert "real-dry-run is completed." in machine["said"]
     assert "Restored." in machine["said"]
 
 

@@ -32,8 +32,7 @@ def upgrade() -> None:
 def make_next_version(folder: Path) -> dict[str, str]:
     """Write the next version to `folder`; return the settings with which processes run it."""
     for name in ("services", "shared"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.egg-info"))
     for service, statement in ADDED.items():
         versions = folder / "services" / service / "migrations" / "versions"
         before = max(int(path.name[:4]) for path in versions.glob("[0-9]*.py"))
