@@ -13,6 +13,7 @@ from chassis.bearer_auth import Role
 from chassis.http.request_classes import CAPACITIES, RequestClass
 from chassis.logs import LogFormat
 from chassis.settings import (
+    ORPHANS,
     SettingsError,
     SettingsReader,
     read_count,
@@ -80,7 +81,7 @@ class CadenceSettings:
             expected_replicas=read(read_optional_count, "CADENCE_EXPECTED_REPLICAS", least=1),
         )
         if listens:
-            read.check_port("CADENCE_PORT", settings.host, settings.port)
+            read.check_port("CADENCE_PORT", settings.host, settings.port, ORPHANS)
         read.finish()
         return settings
 

@@ -14,6 +14,7 @@ from environs import Env, EnvError, validate
 from chassis.bearer_auth import Role
 from chassis.logs import LogFormat
 from chassis.settings import (
+    ORPHANS,
     SettingsError,
     SettingsReader,
     read_count,
@@ -121,12 +122,10 @@ class PushSettings:
             expected_engines=read(read_optional_count, "PUSH_EXPECTED_ENGINES", least=1),
             expected_webs=read(read_optional_count, "PUSH_EXPECTED_WEBS", least=1),
         )
-        ports = {
-            "PUSH_PORT": settings.port,
-            "PUSH_ENGINE_METRICS_PORT": settings.engine.metrics_port,
-        }
-        if listens_on:
-            read.check_port(listens_on, settings.host, ports[listens_on])
+        if listens_on == "PUSH_PORT":
+            read.check_port(listens_on, settings.host, settings.port, ORPHANS)
+        elif listens_on:
+            read.check_port(listens_on, settings.host, settings.engine.metrics_port)
         read.finish()
         return settings
 

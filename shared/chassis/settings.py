@@ -1,7 +1,9 @@
 """Reading settings: from the environment, and secrets from a file where NAME_FILE says so."""
 
+import errno
 import re
 import socket
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +20,8 @@ from chassis.logs import LogFormat
 Setting = TypeVar("Setting")
 Options = ParamSpec("Options")
 
+#: How long the workers of a server that was killed may keep its port.
+ORPHANS: Final = timedelta(seconds=3)
 #: The shortest token that nobody guesses, and how few different characters make a weak one.
 MIN_TOKEN: Final = 16
 _TOO_UNIFORM: Final = 4
@@ -60,10 +64,12 @@ class SettingsReader:
             self._faults.append(str(error))
             return cast(Setting, None)
 
-    def check_port(self, name: str, host: str, port: int | None) -> None:
+    def check_port(
+        self, name: str, host: str, port: int | None, wait: timedelta = timedelta(0)
+    ) -> None:
         """Check that this process can listen on `port`; None is not set, or was refused before."""
         if port is not None:
-            self(lambda _: require_free_port(name, host, port))
+            self(lambda _: require_free_port(name, host, port, wait))
 
     def finish(self) -> None:
         """Raise a SettingsError that names every fault, if there is one."""
@@ -164,16 +170,26 @@ def is_url(text: str) -> bool:
     return bool(is_whole and has_port and not re.search(r"[\s\x00-\x1f]", text))
 
 
-def require_free_port(name: str, host: str, port: int) -> None:
-    """Raise SettingsError unless this process can listen on `port`, the setting `name`."""
+def require_free_port(name: str, host: str, port: int, wait: timedelta = timedelta(0)) -> None:
+    """Raise SettingsError unless this process can listen on `port`, the setting `name`.
+
+    Units: a port that is taken may become free within `wait`.
+    """
+    give_up_at = time.monotonic() + wait.total_seconds()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise SettingsError(
-            f"{name} is {port}, and nothing can listen on {host}:{port} ({error.strerror}). End "
-            f"the process that listens there, set {name} to another port, or correct the host."
-        ) from error
+    while True:
+        try:
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < give_up_at:
+                time.sleep(0.1)
+                continue
+            raise SettingsError(
+                f"{name} is {port}, and nothing can listen on {host}:{port} ({error.strerror}). "
+                f"End the process that listens there, set {name} to another port, or correct the "
+                "host."
+            ) from error
+        return
 
 
 def require_database_url(env: Env, name: str) -> str:

@@ -1,4 +1,5 @@
 import socket
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -205,6 +206,17 @@ def test_a_port_that_is_taken_is_named(host: str) -> None:
             require_free_port("A_PORT", host, port)
 
     require_free_port("A_PORT", host, port)
+
+
+def test_a_port_that_becomes_free_is_awaited() -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
+    end = threading.Timer(0.3, taken.close)
+    end.start()
+
+    require_free_port("A_PORT", "127.0.0.1", taken.getsockname()[1], timedelta(seconds=30))
+
+    assert taken.fileno() == -1
+    end.join()
 
 
 def test_a_host_that_is_not_of_this_machine_is_named() -> None:
