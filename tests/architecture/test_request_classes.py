@@ -14,6 +14,7 @@ from cadence_contract import (
 from chassis.http.request_classes import MAX_CHECK, RequestClass, find_class
 from push_blaster.app import create_app
 from tests.push_blaster.settings import settings_for
+from tests.routes import fill_rule
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +60,20 @@ def test_what_a_send_asks_cadence_is_a_check_of_any_size(
 
 
 @pytest.mark.parametrize("size", [0, 10**9])
-def test_whatever_stops_is_a_stop_of_any_size(web: Flask, size: int) -> None:
-    paths = [
-        "/api/executions/a/stop",
-        "/api/executions/a/cancel",
-        "/api/automation/emergency-stop",
-        "/api/automation/control",
-        "/executions/a/stop",
-        "/stop-everything",
-    ]
+def test_whatever_stops_or_asks_whether_to_stop_is_a_stop_of_any_size(
+    web: Flask, size: int
+) -> None:
+    marked = {
+        (method, fill_rule(rule.rule))
+        for rule in web.url_map.iter_rules()
+        if hasattr(web.view_functions[rule.endpoint], "stop_actions")
+        for method in (rule.methods or set()) - {"OPTIONS"}
+    }
+    asking = {("GET", "/stop-everything"), ("GET", "/executions/x/stop")}
+    asking |= {("GET", "/executions/x/cancel"), ("GET", "/automations/x/pause")}
 
-    found = {path: find_class(web, "POST", path, size) for path in paths}
+    found = {place: find_class(web, *place, size) for place in marked | asking}
 
+    assert len(marked) >= 10
+    assert ("POST", "/api/automation/emergency-stop") in marked
     assert set(found.values()) == {RequestClass.STOP}, found

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import StoredAutomation
@@ -108,6 +109,7 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
     control = Control(context.files, context.database)
 
     @pages.get("/automations/<automation_id>/<any(run,pause,resume):action>")
+    @of_class(RequestClass.STOP)
     @asks_for(Role.OPERATOR)
     def confirm(automation_id: str, action: str) -> ResponseReturnValue:
         """Ask for confirmation."""

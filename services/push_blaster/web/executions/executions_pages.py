@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
+from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from push_blaster.adapters.delivery.delivery_search import select_failures
 from push_blaster.adapters.executions.execution_log import LogEntry, LogQuery, select_log_page
@@ -122,6 +123,7 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
     """Add what asks for confirmation, and what cancels or stops."""
 
     @pages.get("/executions/<execution_id>/<any(cancel,stop,approve,resume,'dead-devices'):action>")
+    @of_class(RequestClass.STOP)
     @asks_for(Role.OPERATOR)
     def confirm(execution_id: str, action: str) -> ResponseReturnValue:
         """Ask for confirmation; the browser shows it as a dialogue if JavaScript runs."""
