@@ -87,7 +87,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     guard_keys(app, database)
     for routes in _make_routes(settings, adapters, context):
         api.register_blueprint(routes)
-    install_page_frame(app)
+    install_page_frame(app, to_file=context.writes_to_file)
     for pages in make_pages(
         context,
         sessions,

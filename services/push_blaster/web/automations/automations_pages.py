@@ -18,6 +18,7 @@ from push_blaster.adapters.executions.execution_view import (
     select_executions,
     select_latest,
 )
+from push_blaster.adapters.funnels import select_funnels
 from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.modes import Mode
@@ -28,7 +29,7 @@ from push_blaster.use_cases.schedule.plan_automation import load_context, plan_a
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots, find_next_slot
 from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
-from push_blaster.web.executions.execution_card import make_cards
+from push_blaster.web.executions.execution_card import Badge, find_badge, make_cards
 from push_blaster.web.frame.frame import once_key, page_routes
 from push_blaster.web.frame.starts import start_for_caller
 
@@ -163,11 +164,20 @@ class _Row(NamedTuple):
     automation: Automation
     next: datetime | None
     last: LatestRun | None
+    result: Badge | None
 
 
 def _find_rows(database: Database, shown: Sequence[StoredAutomation], now: datetime) -> list[_Row]:
     automations = [one.automation for one in shown]
     with database.transaction() as connection:
         latest = select_latest(connection, [automation.id for automation in automations])
+        funnels = select_funnels(connection, [run.id for run in latest.values()])
+    results = {
+        run.automation_id: find_badge(run.phase, funnels[run.id].values())
+        for run in latest.values()
+    }
     cancelled = find_cancelled_slots(database, now)
-    return [_Row(a, find_next_slot(a, now, cancelled), latest.get(a.id)) for a in automations]
+    return [
+        _Row(a, find_next_slot(a, now, cancelled), latest.get(a.id), results.get(a.id))
+        for a in automations
+    ]

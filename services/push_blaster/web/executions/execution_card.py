@@ -1,6 +1,6 @@
 """An execution as pages show it: its progress, and the steps at which users were lost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -38,6 +38,13 @@ class Badge(NamedTuple):
 
     status: str
     text: str | None = None
+
+
+def find_badge(phase: str, funnels: Iterable[Funnel]) -> Badge:
+    """Return the phase of an execution; one that is completed and reached nobody is not green."""
+    if phase == Phase.COMPLETED and all(funnel.reaches_nobody for funnel in funnels):
+        return Badge("warning", "Completed, nobody reached")
+    return Badge(phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +96,8 @@ class Card:
 
     @property
     def badge(self) -> Badge:
-        """Return the phase; an execution that is completed and reached nobody is not green."""
-        if self.execution.phase is Phase.COMPLETED and self.totals.reaches_nobody:
-            return Badge("warning", "Completed, nobody reached")
-        return Badge(self.execution.phase)
+        """Return how pages show its phase."""
+        return find_badge(self.execution.phase, self.funnels)
 
     @property
     def delivered(self) -> tuple[int, str]:

@@ -63,8 +63,11 @@ NAVIGATION: Final = (
 )
 
 
-def install_page_frame(app: Flask) -> None:
-    """Give every template its frame: navigation, role, words; and every page its headers."""
+def install_page_frame(app: Flask, *, to_file: bool) -> None:
+    """Give every template its frame: navigation, role, words; and every page its headers.
+
+    Every page says that messages go `to_file`, and to no device.
+    """
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     Bootstrap5(app)
     for endpoint in ("static", "bootstrap.static"):
@@ -83,6 +86,7 @@ def install_page_frame(app: Flask) -> None:
             "csrf_token": csrf_token,
             "once": partial(token_urlsafe, 12),
             "now": utc_now(),
+            "to_file": to_file,
             "span_units": template_filters.SPAN_UNITS,
         }
 

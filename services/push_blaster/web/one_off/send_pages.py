@@ -165,21 +165,21 @@ def _sample(form: Mapping[str, Any]) -> Sample | None:
 
 
 class _TriedPush(NamedTuple):
-    """A dry run, the execution that sent its push, and its message as users would get it."""
+    """A dry run, the send of its push, if there was one, and its message as users would get it."""
 
     card: Card
     execution: Execution
-    sent: Execution | None
+    sent: Card | None
     sample: Sample
 
 
 def _find_tried(context: WebContext, execution_id: str) -> _TriedPush:
     with context.database.transaction() as connection:
         execution = select_execution(connection, execution_id)
-        (card,) = make_cards(connection, [execution])
-        sent = select_execution_by_key(connection, key_of_live(execution_id))
+        live = select_execution_by_key(connection, key_of_live(execution_id))
+        card, *sent = make_cards(connection, [execution, live] if live else [execution])
     sample = _read_sample(context.data_folder, execution)
-    return _TriedPush(card, execution, sent, sample)
+    return _TriedPush(card, execution, sent[0] if sent else None, sample)
 
 
 def _read_sample(data_folder: Path, execution: Execution) -> Sample:

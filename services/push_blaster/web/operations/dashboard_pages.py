@@ -58,7 +58,6 @@ def dashboard_pages(context: WebContext) -> Blueprint:
             "hours": [(h, h * 100 / 24) for h in range(0, 24, 3)],
             **_read_database(context, now),
             "health": parts.ask().states,
-            "to_file": context.writes_to_file,
         }
 
     @pages.get("/")

@@ -20,6 +20,7 @@ from tests.push_blaster.bench import Bench
 from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.one_off.ad_hoc_pushes import post, register
 from tests.push_blaster.web.page_support import Visitor
+from tests.push_blaster.web.recipes import create
 
 ASKS = {"requireApproval": True, "cancellationWindowMinutes": 5}
 
@@ -145,7 +146,10 @@ def test_who_waits_until_the_morning_is_shown_so(today: Bench, viewer: Visitor) 
     assert '<span class="badge-dot live">Sending</span>' not in page
 
 
-def test_a_send_that_reached_nobody_is_not_green(today: Bench, viewer: Visitor) -> None:
+def test_a_send_that_reached_nobody_is_not_green(
+    today: Bench, client: FlaskClient, viewer: Visitor
+) -> None:
+    create(client, id="again")
     today.run(today.start())
     again = today.run(today.start(id="again"))
 
@@ -154,7 +158,8 @@ def test_a_send_that_reached_nobody_is_not_green(today: Bench, viewer: Visitor) 
     assert again.phase == "completed", "cadence caps everybody"
     assert "Nobody reached" in page
     assert "good" not in re.findall(r'badge-dot (\w+)"', page.split('<ol class="axis"')[0])
-    assert "Completed, nobody reached" in viewer.get("/executions")
+    for path in ("/executions", "/automations", "/automations/again", "/"):
+        assert "Completed, nobody reached" in viewer.get(path), path
 
 
 @pytest.mark.parametrize("to_file", [True, False])
@@ -163,9 +168,10 @@ def test_where_messages_go_is_told(to_file: bool, push_url: str, tmp_path: Path)
     delivery = replace(settings.delivery, to_file=to_file)
     app = create_app(replace(settings, delivery=delivery))
 
-    page = Visitor(app, "viewer").get("/")
+    visitor = Visitor(app, "viewer")
+    pages = [visitor.get(path) for path in ("/", "/executions", "/automations")]
     headers = {"Authorization": "Bearer viewer"}
     health = app.test_client().get("/health", headers=headers).get_json()
 
-    assert ("Messages go to a file" in page) is to_file
+    assert {"Messages go to a file" in page for page in pages} == {to_file}
     assert health["transport"] == ("file" if to_file else "providers")
