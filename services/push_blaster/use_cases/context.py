@@ -62,6 +62,9 @@ class Pacer(Protocol):
     def note(self, succeeded: int, failed: int, over_quota: int) -> None:
         """Take the outcomes of messages: accepted, failed, over the provider's quota."""
 
+    def note_fault(self, reason: str | None) -> None:
+        """Take why none of the last messages was sent; None if one was."""
+
     def share(self, engines: int) -> None:
         """Take how many engines send; each gets an equal part of the rate."""
 
@@ -132,6 +135,9 @@ class _Unpaced:
 
     def note(self, succeeded: int, failed: int, over_quota: int) -> None:
         """Do nothing: no message was delivered."""
+
+    def note_fault(self, reason: str | None) -> None:
+        """Do nothing: no message was to be delivered."""
 
     def share(self, engines: int) -> None:
         """Do nothing: there is no rate to share."""

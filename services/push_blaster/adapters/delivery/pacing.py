@@ -22,6 +22,8 @@ TOO_MANY: Final = 0.05
 SLOWER: Final = 0.7
 FASTER: Final = 1.02
 SLOWEST: Final = 0.05
+#: For how long a fault is told if nothing is sent after it.
+FAULT_LASTS_S: Final = 3_600.0
 
 
 class TokenBucket:
@@ -46,6 +48,7 @@ class TokenBucket:
         self._slowed = 1.0
         self._free_at = self._ramp_from = clock()
         self._second = (0.0, 0, 0)
+        self._fault: tuple[str, float] | None = None
 
     def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
         """Wait until some of `messages` may be sent, and return how many; 0 if it should stop."""
@@ -76,19 +79,27 @@ class TokenBucket:
             self._slowed = min(1.0, max(SLOWEST, changed))
             self._second = (now, 0, 0)
 
+    def note_fault(self, reason: str | None) -> None:
+        """Take why none of the last messages was sent; None if one was."""
+        with self._lock:
+            self._fault = None if reason is None else (reason, self._clock() + FAULT_LASTS_S)
+
     def share(self, engines: int) -> None:
         """Take how many engines send; each gets an equal part of the rate."""
         with self._lock:
             self._engines = max(1, engines)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the state for people: the present rate per minute, and the breaker's state."""
+        """Return the state for people: the present rate per minute, breaker, and fault, if any."""
         with self._lock:
+            text, until = self._fault or ("", 0.0)
+            fault = {"fault": text} if text and self._clock() < until else {}
             return {
                 "ratePerMinute": round(self._rate(self._clock()) * 60),
                 "breaker": self._breaker.state.value,
                 "slowedTo": round(self._slowed, 2),
                 "engines": self._engines,
+                **fault,
             }
 
     def _book(self, messages: int) -> float:

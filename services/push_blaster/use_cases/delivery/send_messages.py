@@ -212,7 +212,8 @@ def _send_once(
         for group in _groups(reach_devices(context.transport, messages, task.should_stop)):
             begun += _record(context, task, recorder, group, begun_at)
             open_users -= {delivery.user_id for delivery in group}
-    except TransportUnavailableError:
+    except TransportUnavailableError as error:
+        context.pacer.note_fault(str(error))
         recorder.record([Delivery(user_id, Outcome.NOT_SENT) for user_id in open_users])
         recorder.write_all()
         raise
@@ -285,6 +286,10 @@ def _inform_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
     failed = outcomes[Outcome.DEFERRED] + outcomes[Outcome.IN_DOUBT] - over_quota
     succeeded = sum(outcomes[outcome] for outcome in FINAL)
     pacer.note(succeeded, failed, over_quota)
+    refusals = (d.reason for d in group if d.outcome is Outcome.FAILED)
+    refusal = next(refusals, None)
+    if outcomes[Outcome.SENT] or refusal:
+        pacer.note_fault(None if outcomes[Outcome.SENT] else refusal)
 
 
 def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:

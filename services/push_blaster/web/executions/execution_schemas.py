@@ -173,7 +173,8 @@ class ExecutionSchema(CamelSchema):
         attribute="details.pace",
         metadata={
             "description": "While it is live, of each engine: ratePerMinute, breaker (closed, "
-            "open, half_open), slowedTo (after answers over quota), engines that share the rate; "
+            "open, half_open), slowedTo (after answers over quota), engines that share the rate, "
+            "fault (why none of the last messages was sent); "
             "ownRatePerMinute, which all of them share, where the automation has one."
         },
     )

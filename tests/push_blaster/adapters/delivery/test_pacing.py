@@ -86,3 +86,18 @@ def test_while_the_clocks_part_nobody_sends_and_a_stop_is_heard() -> None:
     assert bucket.take(100, lambda: next(looks)) == 0
     parted = False
     assert bucket.take(100, lambda: False) == 100
+
+
+def test_a_fault_is_told_until_a_message_is_sent_or_for_an_hour() -> None:
+    clock = Clock()
+    bucket = TokenBucket(600_000, clock=clock)
+    bucket.note_fault("no key")
+    told = bucket.describe()["fault"]
+    bucket.note_fault(None)
+    after_a_send = bucket.describe()
+    bucket.note_fault("no key")
+    clock.now += 3_601
+
+    assert told == "no key"
+    assert "fault" not in after_a_send
+    assert "fault" not in bucket.describe()

@@ -21,6 +21,7 @@ PACE: dict[str, Any] = {"breaker": "closed", "slowedTo": 1.0}
         (PACE, {"inDoubt": 40}, "critical", "none of the 40 messages"),
         (PACE, {"sent": 10, "failed": 30}, "critical", "only 10 of the 40 messages"),
         ({**PACE, "breaker": "open"}, {"sent": 9}, "critical", "rejects most"),
+        ({**PACE, "fault": "no key"}, {"sent": 9}, "critical", "was sent: no key"),
         ({**PACE, "slowedTo": 0.7}, {"sent": 9}, "degraded", "slowed to 70%"),
         ({**PACE, "slowedTo": 0.7}, {"failed": 9}, "critical", "none of the 9"),
     ],

@@ -94,3 +94,28 @@ def test_a_token_endpoint_that_stays_away_fails_the_required_test_with_its_reaso
     assert "The test of push 1 reached nobody: given up after" in (execution.reason or "")
     assert "No access token for FCM: the token server answered 503" in (execution.reason or "")
     assert not fcm.requests
+
+
+def test_an_engine_says_why_nothing_can_be_sent_until_a_message_is_sent(
+    bench: Bench, fcm: FcmServer, google: TokenServer
+) -> None:
+    google.status = 401
+
+    failed = bench.run(bench.start(settings=TESTED))
+    fault = bench.context.pacer.describe()["fault"]
+    google.status = 200
+    sent = bench.run(bench.start(settings=TESTED, id="again"))
+
+    assert (failed.phase, sent.phase) == (Phase.FAILED, Phase.COMPLETED)
+    assert "No access token for FCM" in fault
+    assert len(fcm.received) == 11
+    assert "fault" not in bench.context.pacer.describe()
+
+
+def test_an_engine_says_why_the_provider_refuses_every_message(
+    bench: Bench, fcm: FcmServer
+) -> None:
+    bench.run(bench.start(parameters={"token": "lost"}))
+
+    assert fcm.received == []
+    assert "Project 'gardem' does not exist." in bench.context.pacer.describe()["fault"]

@@ -126,6 +126,21 @@ def test_a_provider_that_takes_nothing_is_not_green(
     assert any("provider: It confirmed none" in problem for problem in worse["problems"])
 
 
+def test_a_transport_that_can_send_nothing_is_not_green(
+    today: Bench, client: FlaskClient, viewer: Visitor
+) -> None:
+    today.context.pacer.note_fault("No access token for FCM.")
+    with today.database.transaction() as connection:
+        beat(connection, "here:1", utc_now(), utc_now(), today.context.pacer.describe())
+
+    page, health = viewer.get("/live/dashboard"), client.get("/health").get_json()
+
+    assert '<span class="badge-dot bad">Provider</span>' in page
+    assert "None of the last messages was sent: No access token for FCM." in page
+    assert health["status"] == "degraded"
+    assert any("No access token for FCM." in problem for problem in health["problems"])
+
+
 def test_who_waits_until_the_morning_is_shown_so(today: Bench, viewer: Visitor) -> None:
     now = utc_now()
     today.now = now
