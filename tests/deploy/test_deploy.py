@@ -98,6 +98,21 @@ def test_every_alert_says_what_is_wrong_and_has_its_section_in_the_operations_ma
     assert {name for name, _ in told} == {rule["alert"] for rule in RULES}
 
 
+@pytest.mark.parametrize(
+    ("alert", "setting", "unit"),
+    [
+        ("DataFolderFull", "PUSH_MIN_FREE_MB", 1024**2),
+        ("LiveSendsLate", "PUSH_LATE_AFTER_SECONDS", 1),
+    ],
+)
+def test_an_alert_has_the_default_of_its_setting(alert: str, setting: str, unit: int) -> None:
+    (rule,) = [rule for rule in RULES if rule["alert"] == alert]
+    found = re.search(rf"^{setting}=(\d+)$", (DEPLOY / "env.example").read_text(), re.MULTILINE)
+
+    assert found
+    assert rule["expr"].split()[-1] == str(int(found[1]) * unit)
+
+
 def test_what_the_image_copies_is_there() -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     copies = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE)
