@@ -54,11 +54,17 @@ class EmbeddedPostgresError(Exception):
 class EmbeddedPostgres:
     """A running server over `folder`; make one with `run_postgres`."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
-        """Take the folder of the cluster and its password; both may not exist yet."""
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str], environment: Mapping[str, str]
+    ) -> None:
+        """Take the folder of the cluster and its password; both may not exist yet.
+
+        Shape: the server gets `environment` beside the usual variables.
+        """
         self.folder = folder
         self._cluster = folder / "cluster"
         self._settings = settings
+        self._environment = {**_ENVIRONMENT, **environment}
         self._binaries = find_binaries()
         self._owner = find_owner()
         self._user = None if os.geteuid() else self._owner.uid
@@ -196,7 +202,7 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_ENVIRONMENT,
+                env=self._environment,
                 cwd="/",
                 start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGINT),
@@ -243,7 +249,9 @@ class EmbeddedPostgres:
 
 @contextmanager
 def run_postgres(
-    folder: Path, settings: Mapping[str, str] | None = None
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[EmbeddedPostgres]:
     """Run a server over `folder` for as long as the block lasts.
 
@@ -252,7 +260,7 @@ def run_postgres(
     place = find_reachable(folder.resolve())
     place.mkdir(parents=True, exist_ok=True)
     with _locked(place / "lock"):
-        server = EmbeddedPostgres(place, settings or {})
+        server = EmbeddedPostgres(place, settings or {}, environment or {})
         try:
             server.start()
             yield server

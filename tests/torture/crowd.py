@@ -14,7 +14,7 @@ from tests.journeys.stack import Stack, a_journey_automation, user
 from tests.torture.changing_clock import ZONE, Change, find_repeated, find_skipped
 from tests.torture.journal import Journal
 from tests.torture.schedule import Blow, Event, Run, Start, plan_run
-from tests.torture.world import TESTER, World, persist, read_rows
+from tests.torture.world import HOST_JUMP, TESTER, World, persist, read_rows
 
 #: Automations that run side by side, so that a kill meets several phases at once.
 LANES: Final = 6
@@ -66,7 +66,11 @@ class Crowd:
                 "leadTimeMinutes": 0,
             }
             self.stack.ask("POST", "/api/automation/recipes", body)
-            self.journal.switched_on(name, utc_now())
+            self.journal.switched_on(name, self._latest())
+
+    def _latest(self) -> datetime:
+        """Return the latest instant that any process may take for the present one."""
+        return utc_now() + (HOST_JUMP if self.world.host else timedelta(0))
 
     def keep_busy(self) -> None:
         """Let something new run wherever something has ended; look ahead to the clocks."""
@@ -165,7 +169,7 @@ class Crowd:
         lane.execution_id = execution_id(run.id, at)
         self.journal.has_one_slot(run.id, at)
         if self._create(body):
-            self.journal.switched_on(run.id, utc_now())
+            self.journal.switched_on(run.id, self._latest())
 
     def _create(self, body: dict[str, Any]) -> bool:
         answer = persist(lambda: self.stack.request("POST", "/api/automation/recipes", body))
@@ -180,7 +184,7 @@ class Crowd:
     def _resume(self, automation_id: str) -> None:
         answer = self._control(automation_id, "resume")
         if answer is not None and answer.ok:
-            self.journal.switched_on(automation_id, utc_now())
+            self.journal.switched_on(automation_id, self._latest())
 
     def _stop_everything(self) -> None:
         self.journal.switched_off(None, utc_now())
@@ -201,7 +205,7 @@ class Crowd:
             path = f"/api/executions/{lane.execution_id}/{word}"
             answer = persist(lambda: self.stack.request("POST", path, {}))
             if answer is not None and answer.ok:
-                self.journal.stopped[lane.execution_id] = utc_now()
+                self.journal.stopped[lane.execution_id] = self._latest()
 
 
 def _automation(run: Run, automation_id: str) -> dict[str, Any]:

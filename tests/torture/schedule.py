@@ -29,6 +29,7 @@ class Blow(StrEnum):
     FREEZE = "standstill"
     HOLD = "held interpreter"
     CLOCK = "clock"
+    HOST = "clock of the host"
 
 
 #: Of a hundred kills, how many hit which part.
@@ -55,6 +56,10 @@ ACTS: Final = {
     Blow.HOLD: 4,
     Blow.CLOCK: 16,
 }
+#: After how many kills the clock of the host jumps for the first time, and how often then: engines
+#: hold for more than a minute each time.
+FIRST_HOST: Final = 50
+HOST_EVERY: Final = 200
 #: How many events are kills.
 KILL_SHARE: Final = 0.6
 
@@ -76,6 +81,7 @@ class Event:
 def plan_events(seed: int, kills: int, longest_pause_s: float = 1.8) -> Iterator[Event]:
     """Yield events up to the last of so many kills."""
     chance = random.Random(f"events {seed}")  # noqa: S311 - repeatable, no secret
+    done = 0
     while kills:
         is_kill = chance.random() < KILL_SHARE
         kinds = KILLS if is_kill else ACTS
@@ -88,6 +94,9 @@ def plan_events(seed: int, kills: int, longest_pause_s: float = 1.8) -> Iterator
             detail=_detail(chance, blow),
         )
         kills -= is_kill
+        done += is_kill
+        if kills and is_kill and done % HOST_EVERY == FIRST_HOST:
+            yield Event(after_s=1, blow=Blow.HOST, target=0, lasts_s=8)
 
 
 def _duration(chance: random.Random, blow: Blow) -> float:

@@ -12,7 +12,7 @@ from tests.torture.changing_clock import (
     plan_changes,
     write_zone,
 )
-from tests.torture.schedule import KILLS, plan_events, plan_run
+from tests.torture.schedule import KILLS, Blow, plan_events, plan_run
 
 
 def test_a_seed_gives_the_same_events_and_the_same_runs() -> None:
@@ -30,6 +30,12 @@ def test_the_last_event_is_the_last_kill() -> None:
 
     assert sum(event.blow in KILLS for event in events) == 100
     assert events[-1].blow in KILLS
+
+
+def test_the_clock_of_the_host_jumps_once_in_a_hundred_kills_and_never_in_a_short_torture() -> None:
+    jumps = [sum(e.blow is Blow.HOST for e in plan_events(7, kills)) for kills in (25, 100, 1_000)]
+
+    assert jumps == [0, 1, 5]
 
 
 def test_our_zone_skips_a_minute_and_brings_one_twice(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from chassis.clock import utc_now
 from tests.torture.collect import collect, read_logs
 from tests.torture.crowd import Crowd
 from tests.torture.evidence import Evidence, Strike
+from tests.torture.journal import SURELY_OPENED
 from tests.torture.schedule import DETAILS, KILLS, Blow, Event
 from tests.torture.trouble import BEGIN
 from tests.torture.world import World, read_rows, running_world
@@ -20,6 +21,8 @@ from tests.torture.world import World, read_rows, running_world
 #: How often the supervisor looks, and the crowd.
 LOOK_S: Final = 0.1
 BUSY_EVERY_S: Final = 0.5
+#: How long engines hold after a jump of the host and its way back.
+HELD: Final = timedelta(seconds=90)
 #: How long the system may take to come to rest, once nothing is done to it any more.
 REST_S: Final = 150.0
 
@@ -98,14 +101,18 @@ def _strike(crowd: Crowd, event: Event) -> None:
         world.trouble(event.blow, event.target, event.lasts_s)
     elif event.blow is Blow.FREEZE:
         world.freeze(*world.choose_part(event.target), event.lasts_s)
-    elif event.blow in DETAILS or event.blow is Blow.HOLD:
-        _set(world, event)
+    elif event.blow in {*DETAILS, Blow.HOLD, Blow.HOST}:
+        _set(crowd, event)
     else:
         crowd.act(event)
 
 
-def _set(world: World, event: Event) -> None:
+def _set(crowd: Crowd, event: Event) -> None:
+    world = crowd.world
     match event.blow:
+        case Blow.HOST:
+            crowd.journal.opened_within = SURELY_OPENED + HELD
+            world.jump_host(event.lasts_s)
         case Blow.CLOCK:
             world.set_clock(event.target, timedelta(seconds=float(event.detail)))
         case Blow.HOLD:

@@ -21,7 +21,7 @@ from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.fakes.fcm_server import FcmServer, run_fcm_server
 from tests.fakes.fcm_settings import fcm_settings
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
-from tests.fakes.set_clock import make_clock
+from tests.fakes.set_clock import SetClock, make_clock
 from tests.fakes.token_server import make_key, run_token_server
 from tests.journeys.stack import Stack, running_stack, user
 from tests.torture.changing_clock import Change, plan_changes, write_zone
@@ -46,6 +46,9 @@ SETTINGS: Final = {
 HELD_ENGINE: Final = Path(__file__).parents[1] / "journeys" / "held_engine.py"
 #: How far the clocks of engines are off at the start.
 OFF: Final = timedelta(minutes=5)
+#: How far the clock of the host jumps, and how soon after a jump each engine knows of it.
+HOST_JUMP: Final = timedelta(seconds=6)
+KNOWN_S: Final = 3.0
 #: The clocks change so soon after the start, and again and again.
 FIRST_CHANGE: Final = timedelta(seconds=50)
 CHANGES_EVERY: Final = timedelta(minutes=3)
@@ -99,10 +102,16 @@ class World:
     cadence: FickleProxy
     changes: list[Change]
     replicas: int = 1
+    #: The clock of the machine of PostgreSQL and of the engines, if somebody sets it.
+    host: SetClock | None = None
     accepted: list[Accepted] = field(default_factory=list)
     left_by_themselves: list[str] = field(default_factory=list)
     #: What makes a part well again, and when.
     _cures: dict[tuple[Blow, int], tuple[float, Callable[[], None]]] = field(default_factory=dict)
+    #: How far the clock of each engine is off by itself, and how far the host's is ahead.
+    _own: dict[int, timedelta] = field(default_factory=dict)
+    _ahead: timedelta = timedelta(0)
+    _known_at: float = 0.0
 
     def kill(
         self, blow: Blow, target: int, for_s: float, how: signal.Signals = signal.SIGKILL
@@ -126,10 +135,15 @@ class World:
         self._cure_in(for_s, blow, number, lambda: os.killpg(pid, signal.SIGCONT))
 
     def hold(self, target: int) -> None:
-        """Let nothing in an engine run Python for HELD_S seconds; the engine lives meanwhile."""
+        """Let nothing in an engine run Python for HELD_S seconds; the engine lives meanwhile.
+
+        An engine that is just starting is left alone: without its handler the signal would end it.
+        """
         number = target % ENGINES
         if (Blow.KILL_ENGINE, number) not in self._cures:
-            os.kill(self.pid(Blow.KILL_ENGINE, number), signal.SIGUSR2)
+            pid = self.pid(Blow.KILL_ENGINE, number)
+            if catches(pid, signal.SIGUSR2):
+                os.kill(pid, signal.SIGUSR2)
 
     def choose_part(self, target: int) -> tuple[Blow, int]:
         """Return one of the parts that are programs of ours."""
@@ -171,8 +185,26 @@ class World:
 
     def set_clock(self, target: int, ahead: timedelta) -> None:
         """Set the wall clock of an engine; nothing sets it right again."""
-        clocks = self.stack.clocks
-        clocks[target % len(clocks)].set(ahead)
+        self._own[target % len(self.stack.clocks)] = ahead
+        self._set_clocks(self._ahead)
+
+    def jump_host(self, for_s: float) -> None:
+        """Let the clocks of PostgreSQL and of all engines jump together, and back after a while."""
+        self._set_clocks(HOST_JUMP)
+        self._cure_in(for_s, Blow.HOST, 0, lambda: self._set_clocks(timedelta(0)))
+
+    def _set_clocks(self, ahead: timedelta) -> None:
+        if self._ahead != ahead:
+            self._ahead, self._known_at = ahead, time.monotonic() + KNOWN_S
+        if self.host:
+            self.host.set(ahead)
+        for number, clock in enumerate(self.stack.clocks):
+            clock.set(self._own[number] + ahead)
+
+    def now(self) -> datetime:
+        """Return the time of the database; just after a jump back, what engines take for it."""
+        is_back = not self._ahead and time.monotonic() < self._known_at
+        return utc_now() + (HOST_JUMP if is_back else self._ahead)
 
     def set_mood(self, mood: str, for_s: float) -> None:
         """Let the cadence service behave so, for a while."""
@@ -246,8 +278,9 @@ def running_world(
     first = utc_now().replace(microsecond=0) + FIRST_CHANGE
     changes = plan_changes(first, CHANGES_EVERY, 200)
     write_zone(folder / "zones", changes)
+    host = make_clock(folder, "clock-host") if with_clocks else None
     with (
-        run_postgres(folder / "postgres", POSTGRES) as postgres,
+        run_postgres(folder / "postgres", POSTGRES, host.environment if host else {}) as postgres,
         run_fcm_server(folder) as fcm,
         run_token_server(public) as google,
         run_proxy() as cadence,
@@ -274,9 +307,20 @@ def running_world(
             cadence.target = stack.cadence_url
             (stack.folder / "scripts" / "users.py").write_text(SCRIPT)
             stack.ask("POST", "/api/devices", {"userId": user(TESTER), "token": f"ok-{TESTER}"})
-            world = World(stack, postgres, fcm, cadence, changes, replicas)
-            fcm.on_accept = lambda message: world.accepted.append(_read(message, utc_now()))
+            world = World(stack, postgres, fcm, cadence, changes, replicas, host)
+            world._own.update(enumerate(offsets))
+            fcm.on_accept = lambda message: world.accepted.append(_read(message, world.now()))
             yield world
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Return whether the process has a handler of its own for the signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def _read(message: dict[str, Any], at: datetime) -> Accepted:
