@@ -46,7 +46,7 @@ class Desk:
     def _advance(self, execution_id: str) -> None:
         if execution_id == "long":
             self.begun.set()
-            self.may_end.wait(10)
+            self.may_end.wait(15)
         if execution_id == "broken":
             raise KeyError(execution_id)
         self.done.append(execution_id)
@@ -224,5 +224,59 @@ def test_an_engine_never_takes_its_own_workers_for_dead(database: Database) -> N
         assert desk.jobs() == 1
         desk.may_end.set()
         await desk.until_done(1)
+
+    desk.run(story)
+
+
+def cut_connections(database: Database) -> None:
+    """End every connection of queues, as a fault of the database does."""
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = ''"
+        )
+
+
+def read_heartbeat(database: Database, execution_id: str) -> datetime | None:
+    """Return when the worker of the job has shown life; None if nobody has the job."""
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT w.last_heartbeat FROM procrastinate_jobs j"
+            " JOIN procrastinate_workers w ON w.id = j.worker_id WHERE j.lock = %s",
+            (execution_id,),
+        )
+        row = cursor.fetchone()
+        return row[0] if row else None
+
+
+def test_a_worker_that_lost_its_database_keeps_its_job_until_the_job_ends(
+    database: Database,
+) -> None:
+    """The library ends such a worker; another engine must not take its job meanwhile."""
+    desk, other = Desk(database), Desk(database)
+
+    async def until_the_worker_ends() -> None:
+        beat = None
+        while beat is None or beat != read_heartbeat(database, "long"):
+            for _ in range(50):
+                cut_connections(database)
+                await asyncio.sleep(0.02)
+            beat = read_heartbeat(database, "long")
+            await asyncio.sleep(1.5)
+
+    async def story() -> None:
+        await desk.queue.dispatch_executions(["long"])
+        await asyncio.to_thread(desk.begun.wait, 10)
+        await until_the_worker_ends()
+        async with other.queue.opened():
+            for _ in range(3):
+                await other.queue.reap_workers()
+                await asyncio.sleep(0.2)
+        assert read_heartbeat(database, "long"), "it still belongs to its worker"
+        assert desk.done == []
+        desk.may_end.set()
+        await desk.until_done(1)
+        while desk.jobs():
+            await asyncio.sleep(0.05)
 
     desk.run(story)
