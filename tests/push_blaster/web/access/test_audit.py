@@ -266,7 +266,7 @@ def test_a_stop_does_not_wait_long_for_the_log(client: FlaskClient, database: Da
         "DELETE FROM audit_log",
         "TRUNCATE audit_log",
         "UPDATE audit_log SET actor = 'bob'",
-        "UPDATE audit_log SET what = '{}', status = 1",
+        "UPDATE audit_log SET what = '[]', status = 1",
         "UPDATE audit_log SET status = NULL",
     ],
 )
