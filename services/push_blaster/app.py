@@ -36,7 +36,7 @@ from push_blaster.web.executions.executions import execution_routes
 from push_blaster.web.executions.history import history_routes
 from push_blaster.web.executions.monitor import monitor_routes
 from push_blaster.web.executions.simulations import guard_deliveries
-from push_blaster.web.frame.frame import install_page_frame
+from push_blaster.web.frame.frame import install_page_frame, show_unknown_addresses
 from push_blaster.web.frame.repeatable import guard_keys
 from push_blaster.web.one_off.push_logs import push_log_routes
 from push_blaster.web.one_off.scheduled_pushes import scheduled_push_routes
@@ -97,6 +97,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
         push_hosts=settings.delivery.push_hosts,
     ):
         app.register_blueprint(pages)
+    show_unknown_addresses(app)
     return app
 
 

@@ -341,7 +341,14 @@ class RuleSchema(CamelSchema):
 
     name = fields.String(
         required=True,
-        validate=[validate.Regexp(r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$"), _is_free_name],
+        validate=[
+            validate.Regexp(
+                r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$",
+                error="A name begins with a letter and has at most 100 letters of English, digits, "
+                "'_', '.' and '-'.",
+            ),
+            _is_free_name,
+        ],
     )
     description = fields.String(load_default="", validate=validate.Length(max=1_000))
     applies_to_layers = fields.List(LayerField(), required=True, validate=validate.Length(min=1))

@@ -127,7 +127,8 @@ def require_token(
         header = request.headers.get("Authorization", "")
         find = partial(_read_bearer, header, find_caller) if header else sessions.find_caller
         if request.endpoint is None or is_open(app, request.endpoint):
-            _greet(app, find)
+            if _tells_callers_more(app):
+                _greet(find)
             return None
         caller = _find(app, find)
         if caller is None:
@@ -161,11 +162,18 @@ def _check_role(app: Flask, endpoint: str, caller: Caller) -> None:
         _refuse_changes(app, endpoint)
 
 
-def _greet(app: Flask, find: Callable[[], Caller | None]) -> None:
+def _tells_callers_more(app: Flask) -> bool:
+    """Return whether an open view, or the page about an unknown address, differs for callers.
+
+    Only a session counts at an unknown address, so that nobody guesses tokens there.
+    """
+    if request.endpoint is None:
+        return request.method in _READS and "Authorization" not in request.headers
+    return hasattr(app.view_functions[request.endpoint], "tells_callers_more")
+
+
+def _greet(find: Callable[[], Caller | None]) -> None:
     """Remember the caller of a view that tells callers more; without a token, it is a stranger."""
-    view = app.view_functions.get(request.endpoint or "")
-    if not hasattr(view, "tells_callers_more"):
-        return
     try:
         caller = _SHORTLY.ask(copy_current_request_context(find))
     except (DatabaseAwayError, DatabaseFaultError, NoAnswerError):

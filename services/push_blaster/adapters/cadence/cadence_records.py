@@ -83,6 +83,11 @@ class CadenceRecords:
         """Return the rules in force."""
         return _read_rule_set(self._ask("GET", "/rules"))
 
+    def list_layers(self) -> list[JsonObject]:
+        """Return the layers, with their names, and whether rules apply to them."""
+        layers: list[JsonObject] = self._ask("GET", "/layers")["layers"]
+        return layers
+
     def list_changes(self) -> list[JsonObject]:
         """Return the changes of rules and layers, newest first."""
         changes = self._ask("GET", "/rules/history")["changes"]

@@ -5,14 +5,20 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.template_files import TemplateFiles
-from push_blaster.domain.automations.automation_template import BadVariablesError
+from push_blaster.domain.automations.automation_template import LINK_HOST, BadVariablesError
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.use_cases.automations.start_from_template import Start, draft_automation
+from push_blaster.use_cases.automations.start_from_template import (
+    LinkNotAllowedError,
+    Start,
+    draft_automation,
+)
 from push_blaster.web.automations.form_fields import read_number
 from push_blaster.web.frame.frame import page_routes
 
@@ -32,7 +38,7 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
     def show(template_id: str) -> ResponseReturnValue:
         """Ask for the variables of a template."""
         template = templates.load(template_id)
-        return render_template("template.html", template=template, given={}, errors={})
+        return _show_form(template, {}, {})
 
     @pages.post("/templates/<template_id>")
     def start(template_id: str) -> ResponseReturnValue:
@@ -45,17 +51,29 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
         try:
             automation = draft_automation(asked, limits, utc_now())
         except BadVariablesError as error:
-            complaints = {k: " ".join(v) for k, v in dict(error.complaints).items()}
-            page = render_template(
-                "template.html", template=template, given=request.form, errors=complaints
-            )
-            return page, 400
+            return _show_form(template, request.form, error.complaints), 400
+        except LinkNotAllowedError as error:
+            return _show_form(template, request.form, {LINK_HOST: str(error)}), 400
+        except ValidationError as error:
+            faults = {"": "; ".join(flatten_messages(error.messages))}
+            return _show_form(template, request.form, faults), 400
         files.create(automation)
         flash("Draft created. It sends nothing until you schedule it.", "success")
         edit = url_for("pages_edit_automation.edit", automation_id=automation["id"])
         return redirect(edit, 303)
 
     return pages
+
+
+def _show_form(
+    template: Mapping[str, Any], given: Mapping[str, str], errors: Mapping[str, str]
+) -> str:
+    """Return the form of a template; an error of no field that it shows stands above the form."""
+    shown = {"name", *(variable["name"] for variable in template["variables"])}
+    others = [text for name, text in errors.items() if name not in shown]
+    return render_template(
+        "template.html", template=template, given=given, errors=errors, others=others
+    )
 
 
 def _read_variables(template: Mapping[str, Any]) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -27,12 +27,22 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.access.audit_content import note_change
 from push_blaster.web.cadence.rule_form import read_rules_form, read_version
+from push_blaster.web.frame.document_paths import find_differences
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import LAYERS
 
 WEEK_HOURS: Final = 168
 #: How many of a user's last pushes the page shows.
 HISTORY: Final = 20
+#: The fields of rules and layers, as the page names them.
+LABELS: Final = {
+    "appliesToLayers": "applies to layers",
+    "countedLayers": "counts layers",
+    "isActive": "active",
+    "isExempt": "exempt",
+    "maxCount": "maximum",
+    "windowHours": "window in hours",
+}
 #: How many users of an audience are asked about; more would not change the curve.
 SAMPLE: Final = 200_000
 
@@ -52,7 +62,8 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
     def rules() -> ResponseReturnValue:
         """Show the rules in force, and their changes."""
         found = records.read_rules()
-        return _show_rules(found.rules, found.version, changes=records.list_changes())
+        changes = [(change, _compare(change)) for change in records.list_changes()]
+        return _show_rules(records, found.rules, found.version, changes=changes)
 
     @pages.post("/cadence/simulate")
     @only_reads
@@ -65,8 +76,8 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
         try:
             after, before = records.simulate(sent), records.simulate(in_force)
         except CadenceRefusedError as refusal:
-            return _show_rules(sent, version, fault=str(refusal), status=400)
-        return _show_rules(sent, version, effect=RuleEffect(before, after))
+            return _show_rules(records, sent, version, fault=str(refusal), status=400)
+        return _show_rules(records, sent, version, effect=RuleEffect(before, after))
 
     @pages.post("/cadence/rules")
     def save() -> ResponseReturnValue:
@@ -80,10 +91,34 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
             before = records.read_rules().rules
             saved = records.replace_rules(sent, version, caller_name(), note)
         except CadenceRefusedError as refusal:
-            return _show_rules(sent, version, fault=str(refusal), status=409)
+            return _show_rules(records, sent, version, fault=str(refusal), status=409)
         note_change("rules", *({rule["name"]: rule for rule in r} for r in (before, saved.rules)))
         flash(f"Rules saved as version {saved.version}. They apply at once.", "success")
         return redirect(url_for(".rules"), 303)
+
+
+class FieldChange(NamedTuple):
+    """A field of a rule, or of a layer, that was changed."""
+
+    rule: str
+    field: str
+    was: object
+    now: object
+
+
+def _compare(change: JsonObject) -> list[FieldChange]:
+    """Return the fields that a change of the rules, or of a layer, has changed."""
+    before, after = (_name_rules(change[side]) for side in ("before", "after"))
+    found = [(one.path.rpartition("."), one) for one in find_differences(before, after)]
+    return [
+        FieldChange(rule, LABELS.get(field, field), one.mine, one.theirs)
+        for (rule, _, field), one in found
+        if not (rule and field == "name")
+    ]
+
+
+def _name_rules(value: Any) -> JsonObject:
+    return {rule["name"]: rule for rule in value} if isinstance(value, list) else value or {}
 
 
 def _add_user_page(pages: Blueprint, context: WebContext, records: CadenceRecords) -> None:
@@ -170,13 +205,27 @@ class RuleEffect:
 
 
 def _show_rules(
-    rules: Sequence[JsonObject], version: str, status: int = 200, **shown: object
+    records: CadenceRecords,
+    rules: Sequence[JsonObject],
+    version: str,
+    status: int = 200,
+    **shown: object,
 ) -> tuple[str, int]:
     """Return the page of the rules; beside them it may show `changes`, an `effect` or a `fault`."""
     page = render_template(
-        "cadence_rules.html", rules=rules, version=version, layers=LAYERS, **shown
+        "cadence_rules.html",
+        rules=rules,
+        version=version,
+        layers=[_name_layer(**layer) for layer in records.list_layers()],
+        **shown,
     )
     return page, status
+
+
+def _name_layer(**layer: Any) -> JsonObject:
+    """Return a layer with the name that the other pages give it, unless it was given its own."""
+    usual = layer["name"] == f"Layer {layer['id']}"
+    return {**layer, "name": LAYERS.get(layer["id"], layer["name"]) if usual else layer["name"]}
 
 
 @dataclass(frozen=True, slots=True)

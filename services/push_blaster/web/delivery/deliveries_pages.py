@@ -5,7 +5,6 @@ from uuid import UUID
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError
 
 from chassis.postgres import Database
 from push_blaster.adapters.delivery.delivery_search import UserDelivery, select_deliveries_of
@@ -23,20 +22,26 @@ def delivery_pages(database: Database) -> Blueprint:
     def search() -> ResponseReturnValue:
         """Show the deliveries of the user that is searched for."""
         user, execution_id = (request.args.get(name, "").strip() for name in ("user", "execution"))
-        found = _find_deliveries(database, user, execution_id or None) if user else []
+        user_id, fault = _read_user(user)
+        found = _find_deliveries(database, user_id, execution_id or None) if user_id else []
         older = next_cursor(found, PAGE, lambda one: (one.claimed_at, one.entry))
-        return render_template(
-            "deliveries.html", user=user, execution_id=execution_id, found=found, older=older
-        )
+        shown = {"user": user, "execution_id": execution_id, "found": found, "older": older}
+        return render_template("deliveries.html", **shown, fault=fault), 400 if fault else 200
 
     return pages
 
 
-def _find_deliveries(database: Database, user: str, execution_id: str | None) -> list[UserDelivery]:
+def _read_user(text: str) -> tuple[UUID | None, str | None]:
+    """Return the user that was asked for, if any, and what is wrong with the text, if anything."""
     try:
-        user_id = UUID(user)
-    except ValueError as error:
-        raise ValidationError({"user": [f"{user!r} is no user id; ids are UUIDs."]}) from error
+        return (UUID(text) if text else None), None
+    except ValueError:
+        return None, f"{text!r} is no user id; ids are UUIDs."
+
+
+def _find_deliveries(
+    database: Database, user_id: UUID, execution_id: str | None
+) -> list[UserDelivery]:
     before = read_cursor(request.args.get("before"), read_instant, str)
     with database.transaction() as connection:
         return select_deliveries_of(connection, user_id, before, PAGE, execution_id)

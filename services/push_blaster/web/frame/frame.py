@@ -8,13 +8,14 @@ from typing import Final, TypeAlias
 
 import structlog
 from flask import Blueprint, Flask, Response, render_template, request
+from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from marshmallow import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from chassis.bearer_auth import Role, caller_only_simulates, needs_no_token, the_caller
 from chassis.clock import utc_now
-from chassis.problems import Problem, find_problem, flatten_messages
+from chassis.problems import Problem, answer_http_exception, find_problem, flatten_messages
 from push_blaster.use_cases.context import PAGE_KEY, TEST_KEY
 from push_blaster.web.frame import template_filters
 from push_blaster.web.frame.csrf import csrf_token
@@ -114,6 +115,22 @@ def show_errors_as_pages(pages: Blueprint, problems: Problems) -> None:
     pages.register_error_handler(Exception, partial(_show_problem, problems))
 
 
+def show_unknown_addresses(app: Flask) -> None:
+    """Let a browser that asks for a page that does not exist see a page; others get a problem."""
+
+    def answer(error: HTTPException) -> ResponseReturnValue:
+        is_of_api = request.path.startswith(("/api/", "/health"))
+        wants_page = "text/html" in request.headers.get("Accept", "")
+        return (
+            _show_problem({}, error)
+            if wants_page and not is_of_api
+            else answer_http_exception(error)
+        )
+
+    for status in (404, 405):
+        app.register_error_handler(status, answer)
+
+
 def _may(role: Role | None, needed: str) -> bool:
     return role is not None and role >= Role[needed]
 
@@ -121,6 +138,8 @@ def _may(role: Role | None, needed: str) -> bool:
 def _show_problem(problems: Problems, error: Exception) -> tuple[str, int]:
     if isinstance(error, ValidationError):
         problem, text = Problem(400, "Bad Request"), "; ".join(flatten_messages(error.messages))
+    elif isinstance(error, NotFound) and request.url_rule is None:
+        problem, text = Problem(404, "Not found"), "There is no page at this address."
     elif isinstance(error, HTTPException):
         problem = Problem(error.code or 500, error.name)
         text = error.description or error.name

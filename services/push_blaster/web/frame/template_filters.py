@@ -162,7 +162,8 @@ def as_text(value: object) -> str:
         return "; ".join(f"{name}: {as_text(part)}" for name, part in value.items()) or "—"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "—" if value in (None, "") else str(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "—" if value in (None, "") else text
 
 
 def pair_up(name: str) -> tuple[str, str]:

@@ -68,6 +68,6 @@ def test_what_a_template_lacks_is_said_beside_its_field(
     refused = admin.post("/templates/feature_announcement", name="Seed swap")
 
     assert refused.status_code == 400
-    assert 'id="feature_name-said"' in refused.text
+    assert '<p class="fault" id="feature_name-said">Missing.' in refused.text
     assert 'value="Seed swap"' in refused.text
     assert client.get("/api/automation/recipes").get_json()["data"] == []

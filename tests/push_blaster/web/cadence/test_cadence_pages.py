@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import requests
@@ -12,9 +12,11 @@ from flask import Flask
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from tests.cadence_service.settings import CADENCE_TOKEN
-from tests.page_reader import form_values
+from tests.page_reader import form_values, table_rows
 from tests.people import ALICE, BOB
 from tests.push_blaster.web.page_support import Visitor
+
+BEARER: Final = {"Authorization": f"Bearer {CADENCE_TOKEN}"}
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def admin(
                 "audienceDescription": "test",
                 "sentAt": sent_at,
             },
-            headers={"Authorization": f"Bearer {CADENCE_TOKEN}"},
+            headers=BEARER,
             timeout=10,
         ).raise_for_status()
     return Visitor(app_beside_cadence, "admin")
@@ -90,6 +92,48 @@ def test_what_is_no_rule_is_refused_in_the_services_words(admin: Visitor) -> Non
 
     assert refused.status_code == 400
     assert "maxCount" in refused.text
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two words"])
+def test_a_rule_whose_name_was_cleared_is_refused_and_not_removed(
+    admin: Visitor, name: str
+) -> None:
+    form = rules_form(admin.get("/cadence"), **{"rule.0.name": name})
+
+    for path in ("/cadence/simulate", "/cadence/rules"):
+        refused = admin.client.post(path, data=form)
+        assert refused.status_code in {400, 409}
+        assert "A name begins with a letter" in refused.text
+    assert rules_form(admin.get("/cadence"))["rule.0.name"] == ["layer_3_cooldown_hours"]
+
+
+def test_a_rule_is_removed_by_its_box_and_a_new_one_is_added_by_its_line(admin: Visitor) -> None:
+    form = rules_form(admin.get("/cadence"), **{"rule.0.remove": "on"})
+    new = max(form["order"])
+    form |= {f"rule.{new}.name": ["new_rule"], f"rule.{new}.appliesToLayers": ["3"]}
+    form |= {f"rule.{new}.countedLayers": ["3"]}
+
+    saved = admin.client.post("/cadence/rules", data=form)
+
+    assert saved.status_code == 303
+    page = admin.get("/cadence")
+    names = [value for name, value in rules_form(page).items() if name.endswith(".name")]
+    assert ["layer_3_cooldown_hours"] not in names
+    assert ["new_rule"] in names
+
+
+def test_the_history_of_rules_says_what_changed_and_who_changed_it_by_the_api(
+    admin: Visitor, cadence_service: str
+) -> None:
+    rule = requests.get(f"{cadence_service}/rules", headers=BEARER, timeout=10).json()["rules"][0]
+    changed = {**rule, "windowHours": 96}
+    requests.put(
+        f"{cadence_service}/rules/{rule['name']}", json=changed, headers=BEARER, timeout=10
+    ).raise_for_status()
+
+    newest = next(row for row in table_rows(admin.get("/cadence")) if rule["name"] in str(row))
+    assert f"{rule['name']} window in hours: 72 → 96" in newest
+    assert "admin, by API" in newest
 
 
 def test_a_user_is_explained_layer_by_layer(admin: Visitor) -> None:
