@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -62,6 +62,7 @@ from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.advance_execution import advance_execution
+from push_blaster.use_cases.executions.ready_sends import ReadySends
 from push_blaster.use_cases.executions.steps_in_hand import StepsInHand
 from push_blaster.use_cases.executions.stop_execution import end_stopped_executions
 from push_blaster.use_cases.operations.keep_time import TimeKeeper
@@ -167,6 +168,7 @@ class _Engine:
         self._wake = asyncio.Event()
         self._sending: set[BatchKey] = set()
         self._steps = StepsInHand()
+        self._ready = ReadySends(context, self._look_soon, lambda: CLOCK.holds)
         self._pulse = Pulse(settings.database_url, context.engine_id)
         # A look sees a sign up to a beat after it was given.
         self._silence: SilenceWatch[str] = SilenceWatch(
@@ -193,6 +195,7 @@ class _Engine:
             self._loop.add_signal_handler(number, self._stop, stop)
         async with self._queue.opened():
             log.info("engine_started", engine=self._context.engine_id)
+            self._ready.start()
             await asyncio.gather(
                 asyncio.to_thread(tell_of_cadence, self._context.cadence),
                 self._queue.work_until(stop),
@@ -202,6 +205,8 @@ class _Engine:
                 self._repeat(stop, MAINTENANCE_S, self._maintenance),
                 self._repeat(stop, MAINTENANCE_S, self._notify),
             )
+
+        self._ready.close(waits=False)
 
     def _stop(self, stop: asyncio.Event) -> None:
         self._stopping.set()
@@ -255,9 +260,18 @@ class _Engine:
             return _Due(
                 live=dispatch_executions(connection, now, again_before, GOING_LIVE),
                 executions=dispatch_executions(connection, now, again_before, PREPARING),
-                batches=dispatch_batches(connection, now, again_before, BATCHES_OUT),
+                batches=self._find_batches(connection, now),
                 trials=dispatch_trials(connection, now, again_before),
             )
+
+    def _find_batches(self, connection: Connection, now: datetime) -> list[BatchKey]:
+        """Return due batches; the first messages of pushes that are due just now go before them."""
+        if self._ready.is_going:
+            return []
+        return dispatch_batches(connection, now, now - DISPATCH_AGAIN, BATCHES_OUT)
+
+    def _look_soon(self) -> None:
+        self._loop.call_soon_threadsafe(self._wake.set)
 
     def _beat(self) -> None:
         engine_id, pacer = self._context.engine_id, self._context.pacer
@@ -351,7 +365,7 @@ class _Engine:
         with self._steps.hold(execution_id) as is_free, working_on(execution_id):
             advanced = is_free and advance_execution(self._context, execution_id)
         if advanced:
-            self._loop.call_soon_threadsafe(self._wake.set)
+            self._look_soon()
 
     def _send_batch(self, execution_id: str, position: int, batch: int) -> None:
         if CLOCK.holds:
@@ -364,7 +378,7 @@ class _Engine:
         finally:
             self._sending.discard(key)
         if not self._sending:  # else the workers have batches dispatched ahead
-            self._loop.call_soon_threadsafe(self._wake.set)
+            self._look_soon()
 
     def _run_trial(self, run_id: str) -> None:
         run_trial(self._context, UUID(run_id))

@@ -195,8 +195,9 @@ def _measure_live(stack: Stack, scripts: int) -> None:
     for number in range(scripts):
         slow = {"users": 1, "first": 10_000 + number, "sleep": SCRIPT_S}
         _write(stack, _document(f"long-{prefix}-{number}", schedule, parameters=slow))
+    users = {user(first + number) for number in range(LIVE_AT_ONCE)}
     late = wait_until(
-        lambda: [float(seconds) for (seconds,) in stack.ledger(_LIVE_LATENESS, f"{prefix}-%")],
+        lambda: _live_lateness(stack, users, at),
         lambda found: len(found) == LIVE_AT_ONCE,
         PREPARED_IN.total_seconds() + 300,
         1.0,
@@ -215,15 +216,14 @@ def _register(stack: Stack, users: range) -> None:
     database.close()
 
 
-#: From T to the claim of the first message of each execution, which is handed over at once.
-_LIVE_LATENESS: Final = """
-    SELECT extract(epoch FROM min(d.claimed_at) - e.slot)
-      FROM executions e
-      JOIN deliveries d ON d.execution_id = e.id
-     WHERE e.automation_id LIKE %s
-     GROUP BY e.id, e.slot
-     ORDER BY 1
-"""
+def _live_lateness(stack: Stack, users: set[str], at: datetime) -> list[float]:
+    """Return, in order, the seconds from T until the provider had the message of each user."""
+    taken: dict[str, float] = {}
+    for message in stack.messages():
+        if message["userId"] in users:
+            late = datetime.fromisoformat(message["sentAt"]) - at
+            taken.setdefault(message["userId"], late.total_seconds())
+    return sorted(taken.values())
 
 
 def _measure_emergency(stack: Stack) -> None:
@@ -243,13 +243,24 @@ def _measure_emergency(stack: Stack) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     requests.post(f"{stack.push_url}/api/automation/emergency-stop", headers=headers, timeout=300)
     took = time.perf_counter() - begun
-    left = stack.ledger("SELECT count(*) FROM executions WHERE ended_at IS NULL")[0][0]
+    missed, held = stack.ledger(_NOT_ENDED)[0]
     print(
-        f"  emergency stop of {WAITING:,} waiting executions: {took:.2f} s, {left} left", flush=True
+        f"  emergency stop of {WAITING:,} waiting executions: {took:.2f} s, {missed} not stopped,"
+        f" {held} stopped whose rows the halted engine has locked",
+        flush=True,
     )
     unfinished = "SELECT count(*) FROM emergency_stops WHERE finished_at IS NULL"
     wait_until(lambda: stack.ledger(unfinished)[0][0], lambda found: not found, 300)
     print(f"  until all automations were paused: {time.perf_counter() - begun:.1f} s", flush=True)
+
+
+#: The halted engine may hold rows of a transaction. Their stops hold, and the rows follow.
+_NOT_ENDED: Final = """
+    SELECT count(*) FILTER (WHERE s.execution_id IS NULL), count(s.execution_id)
+      FROM executions e
+      LEFT JOIN execution_stops s ON s.execution_id = e.id
+     WHERE e.ended_at IS NULL
+"""
 
 
 def _waiting(document: dict[str, Any], at: datetime) -> NewExecution:

@@ -66,6 +66,12 @@ def select_timezones(connection: Connection, user_ids: Sequence[UUID]) -> dict[U
     return dict(fetch_all(connection, sql, {"users": list(user_ids)}))
 
 
+def select_living(connection: Connection, tokens: Sequence[str]) -> frozenset[tuple[str, UUID]]:
+    """Return which of `tokens` are registered and alive, each with its user."""
+    sql = "SELECT token, user_id FROM devices WHERE token = ANY(%s) AND dead_at IS NULL"
+    return frozenset(fetch_all(connection, sql, (list(tokens),)))
+
+
 def select_deaths(connection: Connection, tokens: Sequence[str]) -> dict[str, datetime]:
     """Return the time of death of each dead device among `tokens`."""
     sql = """

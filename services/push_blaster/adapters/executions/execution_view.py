@@ -73,6 +73,13 @@ def select_execution(connection: Connection, execution_id: str) -> Execution:
     return _select_one(connection, "WHERE id = %(key)s", execution_id)
 
 
+def select_readable(connection: Connection, execution_ids: Sequence[str]) -> list[Execution]:
+    """Return those of the executions that this version can read."""
+    sql = f"SELECT {_COLUMNS} FROM executions WHERE id = ANY(%s)"  # noqa: S608 - constants
+    rows: list[_Row] = fetch_all(connection, sql, (list(execution_ids),), make=dict, by_name=True)
+    return list(_make_readable(rows, _select_pushes(connection, execution_ids)))
+
+
 def select_snapshot(connection: Connection, execution_id: str) -> Mapping[str, Any]:
     """Return the automation's document as the execution keeps it; ExecutionNotFoundError."""
     sql = "SELECT snapshot FROM executions WHERE id = %s"
@@ -320,7 +327,8 @@ _AUDIENCE: Final = {
 _PUSH_COLUMNS: Final = ", ".join(
     [
         *("execution_id", "position", "status", "due_at", "started_at", "first_message_at"),
-        *("ended_at", "forecast", "audience_check", *_AUDIENCE.values()),
+        *("ended_at", "slots_key", "slots_for"),
+        *("forecast", "audience_check", *_AUDIENCE.values()),
     ]
 )
 

@@ -20,10 +20,11 @@ _DUE: Final = """
                      OR NOT EXISTS (SELECT FROM execution_pushes p
                                      WHERE p.execution_id = e.id AND p.ended_at IS NULL))))
 """
-#: Work whose dispatch lies in the future now (the clock was set back) is dispatched again.
+#: Work whose dispatch lies in the future now (the clock was set back) is dispatched again. A send
+#: that an engine has made ready is dispatched at its own instant, and stays so.
 _DISPATCHED: Final = (
     "UPDATE executions SET handed_out_at = NULL WHERE handed_out_at > %(ahead)s AND"
-    " due_at IS NOT NULL",
+    " handed_out_at <> due_at",
     "UPDATE send_batches SET handed_out_at = NULL WHERE handed_out_at > %(ahead)s AND"
     " done_at IS NULL",
     "UPDATE script_runs SET handed_out_at = NULL WHERE handed_out_at > %(ahead)s AND"

@@ -21,6 +21,12 @@ from chassis.rows import execute, fetch_all, fetch_values
 
 #: An engine that has been silent for longer does not count as alive.
 ALIVE_WITHIN: Final = timedelta(seconds=15)
+#: A condition: every engine that lives knows which pushes other engines have made ready.
+ALL_KNOW_READY: Final = f"""NOT EXISTS (
+    SELECT FROM engines
+     WHERE knows_ready IS NOT TRUE
+       AND coalesce(alive_at, seen_at)
+           > clock_timestamp() - interval '{ALIVE_WITHIN.total_seconds()} seconds')"""
 #: An engine whose last sign of life is older is probably gone; it gives one every second.
 BEATS_WITHIN: Final = timedelta(seconds=3)
 
@@ -76,9 +82,9 @@ def beat(
     """Record that this engine works, the pace at which it sends, and its clocks."""
     sql = """
         INSERT INTO engines (id, started_at, seen_at, pace, alive_at,
-                             clock_ahead, clock_uncertainty, clock_jump)
+                             clock_ahead, clock_uncertainty, clock_jump, knows_ready)
         VALUES (%(id)s, %(started_at)s, %(now)s, %(pace)s, clock_timestamp(),
-                %(ahead)s, %(uncertainty)s, %(jump)s)
+                %(ahead)s, %(uncertainty)s, %(jump)s, true)
             ON CONFLICT (id) DO UPDATE
            SET seen_at = EXCLUDED.seen_at, pace = EXCLUDED.pace, alive_at = EXCLUDED.alive_at,
                clock_ahead = EXCLUDED.clock_ahead, clock_jump = EXCLUDED.clock_jump,

@@ -72,6 +72,17 @@ def is_stopped(connection: Connection, execution_id: str) -> bool:
     return bool(fetch_value(connection, sql, {"id": execution_id}))
 
 
+def select_stopped(connection: Connection, execution_ids: Sequence[str]) -> set[str]:
+    """Return which of the executions are stopped, as `is_stopped` does for one."""
+    sql = f"""
+        SELECT execution_id FROM execution_stops WHERE execution_id = ANY(%(ids)s)
+         UNION
+        SELECT id FROM executions
+         WHERE id = ANY(%(ids)s) AND (ended_at IS NOT NULL OR NOT ({NOT_STOPPED}))
+    """  # noqa: S608 - a constant
+    return set(fetch_values(connection, sql, {"ids": list(execution_ids)}))
+
+
 def has_stops(connection: Connection, execution_ids: Sequence[str]) -> bool:
     """Return whether one of the executions is stopped, and its row does not say so yet.
 

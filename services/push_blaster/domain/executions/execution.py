@@ -59,7 +59,11 @@ class PushAudience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushProgress:
-    """How far one push of an execution has come."""
+    """How far one push of an execution has come.
+
+    Shape: if slots of the first batch were reserved before the push began, `slots_key` is their
+    key, and `slots_for` is the instant at which the sends of the push then count.
+    """
 
     position: int
     status: PushStatus
@@ -70,6 +74,8 @@ class PushProgress:
     audience: PushAudience | None = None
     forecast: Mapping[str, object] | None = None
     audience_check: Mapping[str, object] | None = None
+    slots_key: str | None = None
+    slots_for: datetime | None = None
 
     @property
     def lateness(self) -> timedelta | None:

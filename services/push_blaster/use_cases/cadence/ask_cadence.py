@@ -15,7 +15,6 @@ from push_blaster.adapters.cadence.cadence_http import (
     CadenceUnauthorizedError,
     CadenceUnavailableError,
 )
-from push_blaster.adapters.delivery.delivery_ledger import reservation_key
 from push_blaster.adapters.delivery.send_metrics import timing_cap_check
 from push_blaster.adapters.executions.execution_table import mark_uncapped
 from push_blaster.adapters.operations.outbox import insert_alert
@@ -27,6 +26,7 @@ from push_blaster.domain.executions.modes import delivers
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import counted_instant
 from push_blaster.domain.operations.alert import AlertEvent
+from push_blaster.use_cases.cadence.slots_key import find_slots_key
 from push_blaster.use_cases.context import SendContext, StepContext, StepFailedError, note
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ def ask_cadence(
     Raises: StepFailedError if no user could be checked and the automation's policy is `closed`;
     CadenceBusyError if cadence asks for a later request; then nothing is decided.
     """
-    verdict = _judge(context, execution, page, user_ids, window)
+    verdict = judge_audience(context, execution, page, user_ids, window)
     if not verdict.failed_open:
         return verdict
     if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
@@ -97,20 +97,24 @@ class ReservedSlots:
                 log.info("slots_left_to_run_out", key=key, reason=str(error))
 
 
-def _judge(
+def judge_audience(
     context: SendContext,
     execution: Execution,
     page: LedgerPage,
     user_ids: Sequence[UUID],
-    window: datetime | None,
+    window: datetime | None = None,
 ) -> CapVerdict:
+    """Return the verdict as `ask_cadence` does; if it failed open, the caller follows the policy.
+
+    Raises: CadenceBusyError.
+    """
     layer_id = execution.automation.pushes[page.position - 1].layer_id
     at = window or counted_instant(execution, page.position) or context.clock()
     try:
         with timing_cap_check():
             if not delivers(execution.mode):
                 return context.cadence.filter_audience(user_ids, layer_id, at)
-            key = reservation_key(page, window)
+            key = find_slots_key(execution, page, window)
             return context.cadence.reserve_audience(user_ids, layer_id, at, key)
     except CadenceBusyError:
         raise

@@ -15,13 +15,14 @@ from push_blaster.adapters.cadence.untracked_pages import (
     select_sent_users,
     select_untracked_pages,
 )
-from push_blaster.adapters.delivery.delivery_ledger import reservation_key, select_windows
+from push_blaster.adapters.delivery.delivery_ledger import select_windows
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.cadence.cadence import TEST_LAYER, SentPush, TrackedSend
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import delivers
 from push_blaster.domain.executions.timeline import counted_instant
+from push_blaster.use_cases.cadence.slots_key import find_slots_key
 from push_blaster.use_cases.context import SendContext, StepContext
 
 log = structlog.get_logger()
@@ -90,7 +91,7 @@ def _record(context: SendContext, execution: Execution, page: LedgerPage, *, is_
 def _record_one_by_one(context: SendContext, execution: Execution, page: LedgerPage) -> None:
     with context.database.transaction() as connection:
         sends = select_sends(connection, page)
-    key = None if page.is_test else reservation_key(page)
+    key = None if page.is_test else find_slots_key(execution, page)
     context.cadence.track([_tracked(execution, page, *send) for send in sends.items()], key)
 
 
@@ -109,7 +110,7 @@ def _record_by_window(
     with context.database.transaction() as connection:
         sends = select_sends(connection, page)
     for window in {None, *windows.values()}:
-        key = reservation_key(page, window)
+        key = find_slots_key(execution, page, window)
         own = [send for send in sends.items() if windows.get(send[0]) == window]
         context.cadence.track([_tracked(execution, page, *send, window) for send in own], key)
         if is_done:
@@ -128,8 +129,17 @@ def _settle(context: SendContext, execution: Execution, page: LedgerPage) -> boo
     """Settle the reservation of this page; return whether there is one."""
     with context.database.transaction() as connection:
         users, last_sent_at = select_sent_users(connection, page)
-    key, push = reservation_key(page), _sent_push(execution, page)
+    key, push = find_slots_key(execution, page), _sent_push(execution, page)
     return context.cadence.settle(key, push, last_sent_at or context.clock(), users)
+
+
+def release_slots(context: SendContext, execution: Execution, page: LedgerPage) -> None:
+    """Release slots that were reserved for a push that does not begin; else they run out."""
+    push = _sent_push(execution, page)
+    try:
+        context.cadence.settle(find_slots_key(execution, page), push, context.clock(), b"")
+    except CadenceUnavailableError as error:
+        log.info("slots_left_to_run_out", execution=execution.id, reason=str(error))
 
 
 def _tracked(

@@ -24,7 +24,6 @@ from push_blaster.adapters.delivery.batch_table import (
 )
 from push_blaster.adapters.delivery.delivery_ledger import (
     DeferredUser,
-    reservation_key,
     select_deferred,
     select_states,
     select_windows,
@@ -49,6 +48,7 @@ from push_blaster.domain.executions.safeguards import (
     exceeds_failure_rate,
 )
 from push_blaster.use_cases.cadence.ask_cadence import ReservedSlots
+from push_blaster.use_cases.cadence.slots_key import find_slots_key
 from push_blaster.use_cases.cadence.track_sends import track_page, track_so_far
 from push_blaster.use_cases.context import (
     SendContext,
@@ -99,7 +99,7 @@ def send_batch(context: SendContext, key: BatchKey) -> None:
     except DatabaseAwayError:
         raise
     except StepFailedError as failure:
-        _give_up(context, execution, batch, failure)
+        give_up(context, execution, batch, failure)
     except Exception as error:
         log.exception("batch_crashed", execution=key.execution_id, batch=key.number)
         _count_failure(context, execution, batch, error)
@@ -142,7 +142,7 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         resend_in_doubt=resend,
         keep_slots=ReservedSlots(context, execution, keys, is_new=snapshot.is_first).keep,
         note_begin=partial(note_lateness, context, execution, page),
-        tally=lambda outcomes: _tally(context.database, execution, batch, outcomes),
+        tally=lambda outcomes: tally_outcomes(context.database, execution, batch, outcomes),
         left=left,
     )
     try:
@@ -238,7 +238,7 @@ def _judge_devices(context: StepContext, execution: Execution, batch: TakenBatch
             raise StepStoppedError("the execution has ended, or another engine has the batch")
         failed = judge_devices(connection, execution, batch.key.page, context.clock())
     if failed:
-        _tally(context.database, execution, batch, Counter({Outcome.FAILED: failed}))
+        tally_outcomes(context.database, execution, batch, Counter({Outcome.FAILED: failed}))
 
 
 def _defer(
@@ -282,13 +282,13 @@ def _prepare(
     personal = personalise(context, execution, push, [*again, *receivers.rows])
     leave_unreachable(context, page, left, personal.refusals)
     windows = {receivers.windows.get(message.user_id) for message in personal.messages}
-    return personal.messages, {reservation_key(page, window) for window in windows}
+    return personal.messages, {find_slots_key(execution, page, window) for window in windows}
 
 
-def _tally(
+def tally_outcomes(
     database: Database, execution: Execution, batch: TakenBatch, outcomes: Counter[Outcome]
 ) -> None:
-    """Count the outcomes, and end the execution if too many messages of the push fail."""
+    """Count the outcomes; StepFailedError if too many messages of the push fail."""
     limit = execution.automation.settings.failure_rate
     if limit is None or is_dry(execution.mode):
         return
@@ -320,12 +320,13 @@ def _count_failure(
         append_log(connection, batch.key.execution_id, stage, text, now, LogLevel.WARNING)
     if failures >= MAX_FAILURES:
         text = f"Push {batch.key.position} failed {failures} times: {error}"
-        _give_up(context, execution, batch, StepFailedError(text))
+        give_up(context, execution, batch, StepFailedError(text))
 
 
-def _give_up(
+def give_up(
     context: StepContext, execution: Execution, batch: TakenBatch, failure: StepFailedError
 ) -> None:
+    """End the execution, because it must not send any more."""
     if failure.violation:
         report(context, execution, failure.violation)
     execution_id, reason, now = batch.key.execution_id, str(failure), context.clock()

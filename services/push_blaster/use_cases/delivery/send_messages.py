@@ -84,7 +84,7 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
     All outcomes of claimed messages are in the ledger before more messages are claimed.
     Raises: StepStoppedError when sending is not permitted any more; TransportUnavailableError.
     """
-    recorder = _recorder(context, task.page)
+    recorder = open_recorder(context, task.page)
     try:
         begun = 0
         while begun < len(messages):
@@ -106,7 +106,8 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
         recorder.close()
 
 
-def _recorder(context: SendContext, page: LedgerPage) -> OutcomeRecorder:
+def open_recorder(context: SendContext, page: LedgerPage) -> OutcomeRecorder:
+    """Return what records the outcomes of an attempt at a page."""
     return OutcomeRecorder(
         ledger_outlet(context, page), PageJournal(context.data_folder, context.engine_id, page)
     )
@@ -192,7 +193,7 @@ def _send_claimed(
             break
         with context.database.transaction() as connection:
             claim_again(connection, task.page, list(unknown))
-    recorder.record(_unknown(messages, "no answer from the provider"))
+    recorder.record(unanswered(message.user_id for message in messages))
     recorder.write_all()
     return outcomes
 
@@ -209,8 +210,8 @@ def _send_once(
     open_users = {message.user_id for message in messages}
     begun: list[Delivery] = []
     try:
-        for group in _groups(reach_devices(context.transport, messages, task.should_stop)):
-            begun += _record(context, task, recorder, group, begun_at)
+        for group in gather(reach_devices(context.transport, messages, task.should_stop)):
+            begun += record_group(context, task, recorder, group, begun_at)
             open_users -= {delivery.user_id for delivery in group}
     except TransportUnavailableError as error:
         context.pacer.note_fault(str(error))
@@ -225,7 +226,7 @@ def _send_once(
     return begun
 
 
-def _record(
+def record_group(
     context: SendContext,
     task: SendTask,
     recorder: OutcomeRecorder,
@@ -292,8 +293,10 @@ def _inform_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
         pacer.note_fault(None if outcomes[Outcome.SENT] else refusal)
 
 
-def _unknown(messages: Iterable[Message], reason: str) -> list[Delivery]:
-    return [Delivery(message.user_id, Outcome.IN_DOUBT, reason=reason) for message in messages]
+def unanswered(user_ids: Iterable[UUID]) -> list[Delivery]:
+    """Return the outcomes of messages whose outcome stays unknown."""
+    reason = "no answer from the provider"
+    return [Delivery(user_id, Outcome.IN_DOUBT, reason=reason) for user_id in user_ids]
 
 
 def _settle(context: StepContext, page: LedgerPage, deliveries: Sequence[Delivery]) -> None:
@@ -303,7 +306,7 @@ def _settle(context: StepContext, page: LedgerPage, deliveries: Sequence[Deliver
             settle(connection, page, deliveries, context.clock())
 
 
-def _groups(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:
+def gather(deliveries: Iterator[Delivery]) -> Iterator[list[Delivery]]:
     """Yield deliveries in groups that are large enough for a statement."""
     group: list[Delivery] = []
     begun_at = time.monotonic()

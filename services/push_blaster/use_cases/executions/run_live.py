@@ -9,6 +9,7 @@ from push_blaster.adapters.delivery.delivery_report import select_reasons
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import FencedError, holds_execution
 from push_blaster.adapters.funnels import select_funnels
+from push_blaster.domain.audiences.audience import Batch
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.execution import (
@@ -49,14 +50,7 @@ def go_live(context: SendContext, execution: Execution) -> Execution:
 def start_push(context: StepContext, execution: Execution) -> Execution:
     """Insert the batches of the next push; workers send them."""
     push = _current(execution)
-    audience = _audience(push)
-    path = context.data_folder / audience.file
-    if not verify(path, audience.sha256):
-        raise StepFailedError(
-            f"The frozen audience {audience.file} of push {push.position} has changed or is gone; "
-            "what was tested is no longer what would be sent. Start a new execution."
-        )
-    batches = index_batches(path, context.limits.batch_size)
+    audience, batches = _audience(push), find_batches(context, push)
     with context.database.transaction() as connection:
         if not holds_execution(connection, execution):
             raise FencedError("stopped before the push began")
@@ -64,7 +58,19 @@ def start_push(context: StepContext, execution: Execution) -> Execution:
         now = context.clock()
         text = f"Push {push.position} goes out to an audience of {audience.distinct}."
         append_log(connection, execution.id, Phase.LIVE_EXECUTION, text, now)
-    return _with_push(execution, replace(push, status=PushStatus.SENDING, started_at=now))
+    return with_push(execution, replace(push, status=PushStatus.SENDING, started_at=now))
+
+
+def find_batches(context: StepContext, push: PushProgress) -> list[Batch]:
+    """Return the batches of the push's audience; StepFailedError unless it is as it was frozen."""
+    audience = _audience(push)
+    path = context.data_folder / audience.file
+    if not verify(path, audience.sha256):
+        raise StepFailedError(
+            f"The frozen audience {audience.file} of push {push.position} has changed or is gone; "
+            "what was tested is no longer what would be sent. Start a new execution."
+        )
+    return index_batches(path, context.limits.batch_size)
 
 
 def watch_push(context: StepContext, execution: Execution) -> Execution:
@@ -79,7 +85,7 @@ def watch_push(context: StepContext, execution: Execution) -> Execution:
         is_failed = status is PushStatus.FAILED
         reasons = select_reasons(connection, page) if is_failed else []
     _note_end(context, execution, push, funnel, status, reasons)
-    return _with_push(execution, replace(push, status=status, ended_at=context.clock()))
+    return with_push(execution, replace(push, status=status, ended_at=context.clock()))
 
 
 def _still_in_time(context: StepContext, execution: Execution, push: PushProgress) -> Execution:
@@ -152,7 +158,8 @@ def _audience(push: PushProgress) -> PushAudience:
     return push.audience
 
 
-def _with_push(execution: Execution, changed: PushProgress) -> Execution:
+def with_push(execution: Execution, changed: PushProgress) -> Execution:
+    """Return the execution with this push in the place of the one at its position."""
     pushes = tuple(
         changed if push.position == changed.position else push for push in execution.pushes
     )
