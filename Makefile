@@ -56,7 +56,9 @@ quick: install ## Run the tests that need one PostgreSQL and nothing else, of ev
 test: install ## Run every test on an embedded PostgreSQL
 	@$(BIN)/pytest -q -n $(J) $(T)
 
-check: lint types layers test ## Everything that must hold before a commit
+check: install ## Everything that must hold before a commit
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types layers
+	@$(MAKE) --no-print-directory test
 
 lint: install ## Style and likely mistakes: ruff; djlint for templates; prettier for CSS and JavaScript
 	@$(BIN)/ruff check .
