@@ -165,9 +165,26 @@ class Pool(Generic[AnyConnection]):
             lent.invalidate()
         else:
             lent.rollback()
+            ours = self._find_older_schema(lent, error) or ours
         if _is_read_only(error):
             self._engine.dispose()  # the other connections are to a standby, too
         return ours
+
+    def _find_older_schema(
+        self, lent: sqlalchemy.PoolProxiedConnection, error: BaseException
+    ) -> NotMigratedError | None:
+        """Return the reason of a statement that names what an older schema does not have."""
+        if _state(error) not in NOT_THERE:
+            return None
+        try:
+            self.check(lent.driver_connection)
+            lent.rollback()
+        except NotMigratedError as older:
+            lent.rollback()
+            return older
+        except self.driver.Error:  # the first error is the one to tell
+            lent.invalidate()
+        return None
 
     def _translate(self, error: BaseException) -> Exception | None:
         """Return one of our errors for an error of the driver, or None for any other."""
@@ -255,6 +272,9 @@ _PASSING: Final = ("40", "53")
 _READ_ONLY: Final = "25006"
 #: The SQLSTATE of a write for which the disk of the database has no room.
 _DISK_FULL: Final = "53100"
+
+#: SQLSTATEs of a table, column, function or schema that is not there.
+NOT_THERE: Final = frozenset({"42P01", "42703", "42883", "3F000"})
 
 #: The SQLSTATE of a statement that waited too long for a lock.
 _LOCKED: Final = "55P03"

@@ -11,7 +11,13 @@ import pytest
 
 from cadence_service.cli import MIGRATIONS
 from chassis.migrations import migrate
-from chassis.postgres import BulkDatabase, Database, DatabaseAwayError, DatabaseFaultError
+from chassis.postgres import (
+    BulkDatabase,
+    Database,
+    DatabaseAwayError,
+    DatabaseFaultError,
+    NotMigratedError,
+)
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
 from tests.databases import FAST
 from tests.journeys.stack import wait_until
@@ -101,6 +107,24 @@ def test_a_fault_of_ours_is_told_as_it_is(database: Database) -> None:
 
 
 @pytest.mark.processes
+def test_what_an_older_schema_lacks_is_a_missing_migration_and_no_fault_of_ours(
+    database: Database,
+) -> None:
+    def is_older(_: object) -> None:
+        raise NotMigratedError("Run migrate.")
+
+    with pytest.raises(DatabaseFaultError):
+        read_one(database, "SELECT count(*) FROM nowhere")
+    database.check = is_older
+
+    for lacking in ("SELECT count(*) FROM nowhere", "SELECT nothing()", "SELECT nobody"):
+        with pytest.raises(NotMigratedError, match="Run migrate"):
+            read_one(database, lacking)
+    with pytest.raises(DatabaseFaultError):
+        read_one(database, "SELECT 1 / 0")
+    assert read_one(database, "SELECT 1") == 1
+
+
 def test_a_killed_server_is_away_and_back_without_anybodys_help(place: Path) -> None:
     with run_postgres(place, FAST) as server:
         database = Database(server.url("postgres"), max_connections=2)

@@ -8,7 +8,7 @@ import sqlalchemy.exc
 from alembic.util import CommandError
 from environs import EnvError
 
-from chassis.postgres import DatabaseAwayError, DatabaseFaultError
+from chassis.postgres import NOT_THERE, DatabaseAwayError, DatabaseFaultError
 from chassis.schema_changes import SchemaBusyError
 from chassis.settings import SettingsError
 
@@ -21,8 +21,6 @@ _REFUSED: Final = (
     psycopg2.Error,
     sqlalchemy.exc.SQLAlchemyError,
 )
-#: SQLSTATEs of a table, column or function that is not there, and of a schema.
-_NOT_MIGRATED: Final = frozenset({"42P01", "42703", "42883", "3F000"})
 
 
 def describe_fault(error: Exception, program: str | None) -> str | None:
@@ -51,6 +49,6 @@ def _describe_other(error: Exception, program: str | None) -> str | None:
 def _describe_refusal(cause: BaseException, program: str | None) -> str:
     state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
     first_line = str(cause).strip().partition("\n")[0]
-    if state in _NOT_MIGRATED:
+    if state in NOT_THERE:
         return f"The database is not migrated ({first_line}). Run: {program} migrate"
     return f"The database refused a statement: {first_line}"

@@ -101,6 +101,16 @@ def test_a_database_that_nobody_migrated_is_told_with_the_command(unmigrated: Pr
     check_unready(unmigrated, f"not migrated: run {unmigrated.command}.")
 
 
+def test_routes_say_so_instead_of_failing(unmigrated: Process) -> None:
+    routes = {"push_database_up": "/api/executions", "cadence_database_up": "/rules"}
+    own = routes.get(str(unmigrated.up), "/health/ready")  # an engine has no other route
+
+    status, text = unmigrated.ask(own)
+
+    assert status == 503
+    assert f"not migrated: run {unmigrated.command}." in text
+
+
 def test_a_schema_behind_the_program_is_told_with_the_command(process: Process) -> None:
     process.change("UPDATE alembic_version SET version_num = '0001'")
 
