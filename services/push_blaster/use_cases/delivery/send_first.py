@@ -141,6 +141,7 @@ def _send(
         for group in gather(reach_devices(context.transport, messages, should_stop)):
             _record(context, senders, group, begun_at)
     except TransportUnavailableError as error:
+        context.pacer.note_fault(str(error))
         log.warning("first_messages_not_sent", reason=str(error), executions=len(attempts))
         for attempt in attempts.values():
             _record_unsent(attempt)

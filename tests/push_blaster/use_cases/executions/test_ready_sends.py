@@ -418,6 +418,7 @@ def test_a_provider_that_is_away_loses_nothing(bench: Bench) -> None:
     engine.go()
 
     assert bench.deliveries(execution_id) == []
+    assert bench.context.pacer.describe()["fault"] == "no network"
     assert bench.run(execution_id).phase is Phase.COMPLETED
     assert set(_users(bench).values()) == {1}
     assert bench.funnel(execution_id)["sent"] == 10
@@ -526,6 +527,8 @@ def test_messages_of_a_slow_rate_are_not_sent_faster(bench: Bench) -> None:
             return min(messages, 2)
 
         def note(self, *_: object) -> None: ...
+
+        def note_fault(self, reason: str | None) -> None: ...
 
         def share(self, engines: int) -> None: ...
 
