@@ -1,5 +1,6 @@
 """Pushes are made ready before their instant, and begin together at it."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.rows import execute, fetch_value
+from push_blaster.adapters.delivery.pacing import TokenBucket
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import delete_device, upsert_devices
 from push_blaster.adapters.executions.execution_table import dispatch_executions
@@ -516,33 +518,17 @@ def test_the_second_push_of_a_sequence_is_made_ready_too(bench: Bench, engine: _
     assert set(_users(bench).values()) == {2}
 
 
-def test_messages_of_a_slow_rate_are_not_sent_faster(bench: Bench) -> None:
-    """What the rate does not allow goes in the next group, or in the usual way."""
-
-    class _Slow:
-        taken = 0
-
-        def take(self, messages: int, should_stop: object) -> int:
-            self.taken += 1
-            return min(messages, 2)
-
-        def note(self, *_: object) -> None: ...
-
-        def note_fault(self, reason: str | None) -> None: ...
-
-        def share(self, engines: int) -> None: ...
-
-        def describe(self) -> dict[str, Any]:
-            return {}
-
+def test_first_messages_keep_the_rate_of_the_engine(bench: Bench) -> None:
     for n in (1, 2, 3):
         _in_window(bench, first=100 * n, users=2)
-    slow = _Slow()
+    per_second = 8
+    slow = TokenBucket(per_second * 60)
     engine = _Engine(replace(bench, context=replace(bench.context, pacer=slow)))
     bench.now = SOON
     engine.ready.make()
     bench.now = T
+    begun_at = time.monotonic()
     engine.go()
 
-    assert slow.taken == 3
     assert len(messages(bench)) == 6
+    assert time.monotonic() - begun_at > 3 / per_second, "two at once, and the others in turn"
