@@ -17,7 +17,6 @@ from push_blaster.domain.delivery.user_time import (
     window_limit,
 )
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.timeline import find_wall_time
 from push_blaster.domain.zones import find_zone
@@ -37,7 +36,7 @@ def find_send_windows(
     context: StepContext, execution: Execution, position: int, rows: Sequence[AudienceRow]
 ) -> SendWindows:
     """Return the windows of `rows`; without quiet hours and local times all windows are open."""
-    preferences = _find_preferences(context.limits, execution, position)
+    preferences = _find_preferences(context, execution, position)
     if preferences is None or not rows:
         return SendWindows(list(rows))
     now, windows = context.clock(), SendWindows()
@@ -58,7 +57,7 @@ def find_send_windows(
 
 def has_send_windows(context: StepContext, execution: Execution, position: int) -> bool:
     """Return whether a push waits for times of its users' own."""
-    return _find_preferences(context.limits, execution, position) is not None
+    return _find_preferences(context, execution, position) is not None
 
 
 _WHY: Final[Mapping[LedgerState, str]] = {
@@ -69,7 +68,7 @@ _WHY: Final[Mapping[LedgerState, str]] = {
 
 
 def _find_preferences(
-    limits: Limits, execution: Execution, position: int
+    context: StepContext, execution: Execution, position: int
 ) -> DeliveryPreferences | None:
     """Return the preferences of the automation; None without any, or if this is not a live send."""
     settings = execution.automation.settings
@@ -80,7 +79,8 @@ def _find_preferences(
     return DeliveryPreferences(
         quiet_hours=settings.quiet_hours,
         wall_time=find_wall_time(execution, position) if settings.local_time else None,
-        closes_at=started_at + window_limit(settings, limits.push_time_limit),
+        closes_at=context.shift(started_at)
+        + window_limit(settings, context.limits.push_time_limit),
     )
 
 

@@ -205,7 +205,7 @@ def _find_wait_limit(context: StepContext, execution: Execution) -> tuple[dateti
     push = find_current_push(execution.pushes)
     if push and push.started_at:
         limit = stop_limit(execution.automation.settings, context.limits.push_time_limit)
-        return push.started_at + limit, "PUSH_TIME_LIMIT_SECONDS"
+        return context.shift(push.started_at) + limit, "PUSH_TIME_LIMIT_SECONDS"
     planned = (push and push.due_at) or execution.live_at or execution.slot
     until = latest_start(execution.automation.schedule, planned)
     return until, "schedule.missedRunPolicy, schedule.graceMinutes"

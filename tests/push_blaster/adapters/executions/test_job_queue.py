@@ -249,25 +249,27 @@ def read_heartbeat(database: Database, execution_id: str) -> datetime | None:
         return row[0] if row else None
 
 
+async def until_its_worker_ends(database: Database, execution_id: str) -> None:
+    """Cut all connections until the worker of the job shows no life."""
+    beat = None
+    while beat is None or beat != read_heartbeat(database, execution_id):
+        for _ in range(50):
+            cut_connections(database)
+            await asyncio.sleep(0.02)
+        beat = read_heartbeat(database, execution_id)
+        await asyncio.sleep(1.5)
+
+
 def test_a_worker_that_lost_its_database_keeps_its_job_until_the_job_ends(
     database: Database,
 ) -> None:
     """The library ends such a worker; another engine must not take its job meanwhile."""
     desk, other = Desk(database), Desk(database)
 
-    async def until_the_worker_ends() -> None:
-        beat = None
-        while beat is None or beat != read_heartbeat(database, "long"):
-            for _ in range(50):
-                cut_connections(database)
-                await asyncio.sleep(0.02)
-            beat = read_heartbeat(database, "long")
-            await asyncio.sleep(1.5)
-
     async def story() -> None:
         await desk.queue.dispatch_executions(["long"])
         await asyncio.to_thread(desk.begun.wait, 10)
-        await until_the_worker_ends()
+        await until_its_worker_ends(database, "long")
         async with other.queue.opened():
             for _ in range(3):
                 await other.queue.reap_workers()

@@ -87,6 +87,22 @@ def test_a_message_is_held_until_quiet_hours_end_where_its_user_is(
     assert held_slots(cadence_database) == 0
 
 
+def test_a_jump_of_the_clock_closes_no_window(zoned: Bench) -> None:
+    """The push has just begun, and then the clock of the database jumps by five hours."""
+    execution_id = start(zoned, "UTC Asia/Tokyo", QUIET, each=30)
+    zoned.work_until_sent(1)
+    jump = timedelta(hours=5)
+    zoned.now += jump
+    zoned.change(shift=lambda at: at + jump)
+
+    zoned.work()
+    zoned.now = MORNING
+    zoned.run(execution_id)
+
+    assert "not_in_time" not in states(zoned, execution_id).values()
+    assert zoned.funnel(execution_id)["sent"] == 60
+
+
 def test_what_cannot_come_within_the_pushs_time_is_refused_and_counted(zoned: Bench) -> None:
     execution = zoned.run(start(zoned, "UTC Asia/Tokyo", {"quietHours": NIGHT}))
 
