@@ -11,7 +11,7 @@ Ping = Callable[[], object]
 _Answer = TypeVar("_Answer")
 
 #: How long all parts together may take to answer.
-ANSWER_S: Final = 1.5
+ANSWER_S: Final = 1.3
 
 
 @dataclass(frozen=True, slots=True)
