@@ -13,10 +13,12 @@ from tests.databases import FAST
 from tests.fakes.fcm_server import run_fcm_server
 from tests.fakes.fcm_settings import fcm_settings
 from tests.fakes.token_server import TokenServer, make_key, run_token_server
+from tests.journeys.stack import wait_until
 from tests.operate.sender import Sender, find_faults
 from tests.operate.site import Site, running_site
 from tests.torture.world import number_of
 
+COUNTED: Final = "SELECT count(*), count(DISTINCT user_id) FROM user_notifications"
 DOUBTED: Final = "SELECT user_id FROM deliveries WHERE was_in_doubt"
 Say = Callable[[str], None]
 
@@ -120,10 +122,12 @@ def _count(night: Night) -> str:
     sent, doubted = night.sender.sent, night.site.stack.ledger(DOUBTED)
     faults = find_faults(sent, night.received, {number_of(id_) for (id_,) in doubted})
     assert faults + night.sender.troubles == []
+    users = sum(one.users for one in sent)
+    wait_until(lambda: night.site.stack.history(COUNTED), lambda rows: rows == [(users, users)], 60)
     twice = sum(count - 1 for count in night.received.values())
     return (
-        f"{len(sent)} executions completed; each of {sum(s.users for s in sent)} users got the push"
-        f" once; {twice} messages in doubt came a second time under their tag"
+        f"{len(sent)} executions completed; each of {users} users got the push once, and it"
+        f" counts once for the caps; {twice} messages in doubt came a second time under their tag"
     )
 
 
