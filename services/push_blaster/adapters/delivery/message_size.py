@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from push_blaster.adapters.transports.fcm_payload import MAX_BYTES, encode_message
-from push_blaster.adapters.transports.webpush_encryption import MAX_PLAIN
-from push_blaster.adapters.transports.webpush_transport import encode_notification
+from push_blaster.adapters.transports.webpush_payload import MAX_PLAIN, encode_notification
 from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.devices.device import DeviceKind
 

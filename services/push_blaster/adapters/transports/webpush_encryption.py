@@ -11,8 +11,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from push_blaster.adapters.devices.subscription_keys import _CURVE, SubscriptionKeys
 
-#: The largest message in plain text: RFC 8291 allows one record of 4,096 bytes.
-MAX_PLAIN: Final = 3_993
 _RECORD_AND_KEY_SIZE: Final = (4_096).to_bytes(4, "big") + bytes([65])
 
 

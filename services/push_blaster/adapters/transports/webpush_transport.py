@@ -1,7 +1,7 @@
 """Web Push: messages encrypted for one browser, sent through its push service."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -14,7 +14,8 @@ from push_blaster.adapters.transports.post_transport import (
     UnsendableError,
 )
 from push_blaster.adapters.transports.vapid import Vapid
-from push_blaster.adapters.transports.webpush_encryption import MAX_PLAIN, encrypt
+from push_blaster.adapters.transports.webpush_encryption import encrypt
+from push_blaster.adapters.transports.webpush_payload import MAX_PLAIN, encode_notification
 from push_blaster.domain.delivery.message import TTL_S, Message
 from push_blaster.domain.devices.device import find_push_host_fault, find_url_fault
 
@@ -77,19 +78,6 @@ def _is_dead(status: int, body: bytes) -> bool:
 def _hint(status: int, text: str) -> str:
     known = (hint for sign, hint in _HINTS.items() if sign in text)
     return next(known, _REFUSED if status in {401, 403} else "")
-
-
-def encode_notification(message: Message) -> bytes:
-    """Return the message for a browser, before encryption."""
-    content: dict[str, Any] = {
-        "notification": {
-            "title": message.title,
-            "body": message.body,
-            "tag": message.display_tag,
-        },
-        "data": message.data,
-    }
-    return orjson.dumps(content)
 
 
 def _encrypted(message: Message) -> bytes:

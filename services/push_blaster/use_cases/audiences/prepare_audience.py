@@ -1,28 +1,16 @@
-"""The large work on the audience of a push; each function here runs in a process of its own."""
+"""Prepare the audience of a push; this runs in a process of its own, which starts at once."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from push_blaster.adapters.audiences.frozen_audiences import (
-    FrozenAudience,
-    freeze_audience,
-    read_users,
-)
+from push_blaster.adapters.audiences.frozen_audiences import FrozenAudience, freeze_audience
 from push_blaster.adapters.audiences.progress import OnProgress
-from push_blaster.adapters.cadence.cadence_client import CadenceClient
-from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
-from push_blaster.domain.audiences.preparation import Stage
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
 from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.push_template import Wordings
 from push_blaster.use_cases.audiences.check_audience import check_audience
-
-#: Users in one question; the client's time limit holds for the answer.
-SLICE: Final = 10_000
 
 
 class UnknownVariableError(Exception):
@@ -57,26 +45,3 @@ def prepare_audience(
             f"its audience has no such column. Its columns: {', '.join(frozen.columns) or 'none'}."
         )
     return frozen, check_audience(wanted.links, wanted.automation, push, wanted.target, on_progress)
-
-
-def forecast_pushes(
-    on_progress: OnProgress, cadence: CadenceClient, path: Path, sends: Sequence[PlannedSend]
-) -> list[PushForecast]:
-    """Return the forecast of each of `sends` to a frozen audience; it reserves no slots."""
-    found = [PushForecast(at=send.at, eligible=0) for send in sends]
-    for number, users in enumerate(read_users(path, SLICE)):
-        on_progress(Stage.FORECASTING, number * SLICE)
-        try:
-            slice_ = cadence.forecast_pushes(users, sends)
-        except CadenceUnavailableError as error:
-            return [PushForecast(at=send.at, reason=str(error)) for send in sends]
-        found = [_add(total, part) for total, part in zip(found, slice_, strict=True)]
-    return found
-
-
-def _add(total: PushForecast, part: PushForecast) -> PushForecast:
-    return replace(
-        part,
-        eligible=(total.eligible or 0) + (part.eligible or 0),
-        capped=Counter(total.capped) + Counter(part.capped),
-    )

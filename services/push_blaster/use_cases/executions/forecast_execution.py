@@ -9,7 +9,7 @@ from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushAudience, PushProgress
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import counted_at, live_instant, plan_pushes
-from push_blaster.use_cases.audiences.prepare_audience import forecast_pushes
+from push_blaster.use_cases.audiences.forecast_audience import forecast_pushes
 from push_blaster.use_cases.context import SendContext, StepContext, note
 
 

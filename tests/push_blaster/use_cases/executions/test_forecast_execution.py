@@ -9,7 +9,7 @@ import pytest
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.use_cases.audiences.prepare_audience import SLICE
+from push_blaster.use_cases.audiences.forecast_audience import SLICE
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.fakes.fickle_proxy import FickleProxy, Mood, run_proxy
