@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from push_blaster.domain.audiences.audience import read_user_ids
 from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.limits import Limits
@@ -28,6 +29,7 @@ class FindingKind(StrEnum):
     NO_AUDIENCE = "no_audience"
     BAD_PARAMETERS = "bad_parameters"
     NO_TEST_USERS = "no_test_users"
+    BAD_TEST_USER = "bad_test_user"
     NEEDS_APPROVAL = "needs_approval"
     IS_CAPPED = "crowded"
     CAPS_OTHERS = "crowds"
@@ -80,7 +82,12 @@ def find_many_at_once(
 
 def find_gaps(automation: Automation, limits: Limits) -> list[Finding]:
     """Return what an execution lacks: audience, test users, an approval."""
-    return [*_no_audience(automation), *_no_test_users(automation), *_approval(automation, limits)]
+    return [
+        *_no_audience(automation),
+        *_no_test_users(automation),
+        *_bad_test_users(automation),
+        *_approval(automation, limits),
+    ]
 
 
 def _never(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
@@ -202,6 +209,16 @@ def _no_test_users(automation: Automation) -> Iterator[Finding]:
             "A test is required (safeguards.requireTestFirst), but settings.testUserIds is empty. "
             "Every execution fails before its cancellation window, unless the script writes TEST "
             "rows. Add test users.",
+        )
+
+
+def _bad_test_users(automation: Automation) -> Iterator[Finding]:
+    _, others = read_user_ids(automation.settings.test_user_ids)
+    for text in others:
+        yield Finding(
+            FindingKind.BAD_TEST_USER,
+            f"settings.testUserIds: {text!r} is no user id (a UUID), so nobody gets this test. "
+            "Correct or remove it.",
         )
 
 

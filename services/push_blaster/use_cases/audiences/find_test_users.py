@@ -28,13 +28,16 @@ MAX_TEST_ROWS: Final = 20
 def find_test_rows(
     context: StepContext, execution: Execution, position: int, audience: Path
 ) -> list[AudienceRow]:
-    """Return the test users with the variables of the audience's first row; else the TEST rows."""
-    users = _read_users(context, execution)
-    if users:
+    """Return the test users with the variables of the audience's first row.
+
+    If the automation names nobody, they are the TEST rows of the script. Nobody stands in for a
+    user who is named and cannot be reached.
+    """
+    if execution.automation.settings.test_user_ids:
         real = read_batch(audience, 0, 1)[0].variables
         reach = {TOKEN_COLUMN, KIND_COLUMN}
         variables = {name: value for name, value in real.items() if name not in reach}
-        return [AudienceRow(user_id, variables) for user_id in users]
+        return [AudienceRow(user_id, variables) for user_id in _read_users(context, execution)]
     wanted = execution.automation.pushes[position - 1].audience_name
     return _read_test_rows(audience.parent / "output", wanted)
 

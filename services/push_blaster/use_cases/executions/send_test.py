@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Connection
@@ -100,20 +100,29 @@ def _test_push(context: SendContext, execution: Execution, progress: PushProgres
     rows = find_test_rows(
         context, execution, progress.position, context.data_folder / audience.file
     )
-    sent = _send_tests(context, execution, page, rows)
-    if sent:
+    tested = _send_tests(context, execution, page, rows)
+    if tested.reached:
         done = "sent to" if delivers(execution.mode) else "tried out for"
-        text = f"Push {progress.position}: test {done} {', '.join(sent)}."
+        text = f"Push {progress.position}: test {done} {', '.join(tested.reached)}.{tested.text}"
         note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.SUCCESS)
+        _report_missed(context, execution, page, tested.missed)
         return replace(progress, status=PushStatus.TEST_SENT)
     _report_silence(context, execution, page, tried=bool(rows))
     return progress
 
 
+class _Tested(NamedTuple):
+    """The test users who have a test, those who have none, and the text that was sent now."""
+
+    reached: Sequence[str]
+    missed: Sequence[str]
+    text: str
+
+
 def _send_tests(
     context: SendContext, execution: Execution, page: LedgerPage, rows: list[AudienceRow]
-) -> list[str]:
-    """Send the tests that were not sent before; return the users who have a test now."""
+) -> _Tested:
+    """Send the tests that were not sent before."""
 
     def may_send(connection: Connection) -> bool:
         return holds_execution(connection, execution)
@@ -139,7 +148,12 @@ def _send_tests(
     with context.database.transaction() as connection:
         judge_devices(connection, execution, page, context.clock())
         states = select_states(connection, page)
-    return sorted(str(user_id) for user_id, state in states.items() if state in _REACHED)
+    users = sorted({str(row.user_id): states.get(row.user_id) in _REACHED for row in rows}.items())
+    return _Tested(
+        reached=[user for user, is_reached in users if is_reached],
+        missed=[user for user, is_reached in users if not is_reached],
+        text="".join(f' Text: "{m.title}", "{m.body}".' for m in personal.messages[:1]),
+    )
 
 
 def _is_open(row: AudienceRow, states: Mapping[UUID, str]) -> bool:
@@ -168,13 +182,28 @@ def _wait_until(context: StepContext, task: SendTask, due_at: datetime | None) -
         time.sleep(LOOK_S)
 
 
+def _report_missed(
+    context: StepContext, execution: Execution, page: LedgerPage, missed: Sequence[str]
+) -> None:
+    """Warn of the test users who have no test; nobody stands in for them."""
+    if not missed:
+        return
+    with context.database.transaction() as connection:
+        reasons = select_reasons(connection, page)
+    text = f"Push {page.position}: test not sent to {', '.join(missed)}: {'; '.join(reasons)}."
+    note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)
+
+
 def _report_silence(
     context: StepContext, execution: Execution, page: LedgerPage, *, tried: bool
 ) -> None:
     """Fail the execution, or warn, because the test of a push reached nobody."""
     with context.database.transaction() as connection:
         reasons = select_reasons(connection, page)
-    why = "; ".join(reasons) if tried else "settings.testUserIds is empty, and so are TEST rows"
+    nobody = "settings.testUserIds is empty, and so are TEST rows"
+    if execution.automation.settings.test_user_ids:
+        nobody = "settings.testUserIds names no user id (a UUID)"
+    why = "; ".join(reasons) if tried else nobody
     text = f"The test of push {page.position} reached nobody: {why}."
     if _is_required(execution):
         raise StepFailedError(

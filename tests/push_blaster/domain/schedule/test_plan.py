@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -52,7 +53,8 @@ def test_a_schedule_without_a_slot_says_why(changes: dict[str, Any], told: str) 
 
 
 def test_an_automation_that_fits_has_no_findings() -> None:
-    fits = an_automation(script_id="users", settings=AutomationSettings(test_user_ids=("u",)))
+    settings = AutomationSettings(test_user_ids=(str(UUID(int=1)),))
+    fits = an_automation(script_id="users", settings=settings)
 
     assert timing(fits) + find_gaps(fits, Limits()) == []
 
@@ -177,6 +179,16 @@ def test_what_an_execution_would_find_missing_is_told() -> None:
     assert "settings.testUserIds is empty" in test.message
     assert approval.kind is FindingKind.NEEDS_APPROVAL
     assert "between its test and its send, 45 min or more" in approval.message
+
+
+def test_a_test_user_who_is_no_user_id_is_told_by_name() -> None:
+    named = ("00000000-0000-0000-0000-000000000001", "nobody", "")
+    settings = AutomationSettings(test_user_ids=named)
+
+    found = find_gaps(an_automation(settings=settings, manual_user_ids=("u",)), Limits())
+
+    assert [finding.kind for finding in found] == [FindingKind.BAD_TEST_USER] * 2
+    assert "settings.testUserIds: 'nobody' is no user id" in found[0].message
 
 
 @pytest.mark.parametrize(("others", "found"), [(9, 0), (10, 1), (25, 1)])
