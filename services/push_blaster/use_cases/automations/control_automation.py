@@ -13,7 +13,7 @@ import structlog
 
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.automations.document_files import (
     DocumentNotFoundError,
     DocumentNotWrittenError,
@@ -159,10 +159,11 @@ class Control:
         One statement stops all executions. Writing the files takes time: what is not paused after
         `PAUSING_S` is `pausing` in the answer, and the clock opens nothing for it any more.
         Executions of an automation whose file is missing or broken are stopped too.
+        Raises: NotPausedError if the folder cannot be read; engines pause what is in it later.
         """
         stopped = stop_every_execution(self.database, reason, now)
         totals = drain(self.database, list(stopped), now)
-        known = self.files.read_all()
+        known = self._read_all(totals)
         pool = ThreadPoolExecutor(1)
         paused: dict[str, Exception | None] = {}
         pausing = pool.submit(self.finish_emergency_stop, now, paused.__setitem__)
@@ -184,6 +185,17 @@ class Control:
             )
             for id_ in dict.fromkeys([*done, *scheduled])
         ]
+
+    def _read_all(self, stopped: Mapping[str, Funnel]) -> Mapping[str, StoredAutomation]:
+        try:
+            return self.files.read_all()
+        except OSError as error:
+            done = " ".join(describe_stops(stopped)) or "No execution ran."
+            raise NotPausedError(
+                f"{done} But no automation is paused yet, because the folder automations/ of "
+                f"PUSH_DATA_DIR cannot be read ({error.strerror}). They start nothing meanwhile, "
+                "and engines pause them as soon as it can be read."
+            ) from error
 
     def finish_emergency_stop(
         self, now: datetime, note: Callable[[str, Exception | None], None] = lambda *_: None

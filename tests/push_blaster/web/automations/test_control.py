@@ -173,6 +173,25 @@ def test_everything_that_runs_ends_even_if_no_automation_can_be_paused(
     assert client.get(f"{RECIPES}?status=active").get_json()["data"] == []
 
 
+def test_everything_that_runs_ends_even_if_no_automation_can_be_read(
+    client: FlaskClient, database: Database, tmp_path: Path, sealed: tuple[str, str]
+) -> None:
+    folder = tmp_path / "automations"
+    folder.rename(tmp_path / "elsewhere")
+    folder.write_text("")
+
+    answer = client.post("/api/automation/emergency-stop")
+
+    assert answer.status_code == 503
+    told = answer.get_json()["error"]
+    assert f"Stopped: {sealed[0]}, 0 sent, 0 in doubt." in told
+    assert "no automation is paused yet" in told
+    assert "Not a directory" in told
+    assert [phase(client, one) for one in sealed] == ["cancelled"] * 2
+    with database.transaction() as connection:
+        assert select_unfinished(connection), "the clock opens nothing, and engines finish it"
+
+
 def test_an_emergency_stop_of_one_says_that_it_could_not_pause_it(
     client: FlaskClient, tmp_path: Path, sealed: tuple[str, str]
 ) -> None:
