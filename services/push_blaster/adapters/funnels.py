@@ -115,11 +115,13 @@ def sum_funnels(
     stages: Sequence[str] = STAGES,
     *,
     only_uncapped: bool = False,
+    newest: int | None = None,
 ) -> Counter[str]:
     """Return the sums of the funnels of live pushes that go out now, or have ended since then.
 
     Shape: `stages` are names in JSON; `only_uncapped` counts only executions that went out
-    unchecked.
+    unchecked. Of the pushes that may still change, only the `newest` are counted, if a number is
+    given.
     """
     which = "e.mode = 'live' AND (e.uncapped_reason IS NOT NULL OR NOT %(uncapped)s)"
     sums = ", ".join(f"coalesce(sum((p.funnel ->> '{stage}')::int), 0)" for stage in stages)
@@ -129,12 +131,13 @@ def sum_funnels(
           JOIN execution_pushes p ON p.execution_id = e.id
          WHERE {which} AND p.ended_at >= %(since)s AND p.funnel IS NOT NULL
     """  # noqa: S608 - constants
-    values = {"since": since, "uncapped": only_uncapped}
+    values = {"since": since, "uncapped": only_uncapped, "newest": newest}
     kept = fetch_one(connection, sql, values) or ()
     total = Counter(dict(zip(stages, kept, strict=True)))
     which = f"""
          WHERE {which} AND p.funnel IS NULL AND p.started_at IS NOT NULL
            AND (p.ended_at IS NULL OR p.ended_at >= %(since)s)
+         ORDER BY p.started_at DESC LIMIT %(newest)s
     """
     for push in _select(connection, which, **values):
         document = push.funnel.to_document()

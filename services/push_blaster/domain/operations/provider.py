@@ -9,6 +9,8 @@ from push_blaster.domain.delivery.breaker import BreakerState
 
 #: How far back live sends count.
 LATELY: Final = timedelta(hours=1)
+#: Of so many pushes that go out now the answers count; there may be ten thousand.
+NEWEST: Final = 300
 #: How much of the words of a fault is shown.
 SHOWN: Final = 200
 #: The counts of a funnel whose messages were given to the provider, and not confirmed.

@@ -8,6 +8,7 @@ from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_p
 from push_blaster.domain.operations.provider import (
     ANSWERS,
     LATELY,
+    NEWEST,
     ProviderState,
     judge_provider,
 )
@@ -16,4 +17,4 @@ from push_blaster.domain.operations.provider import (
 def read_provider(connection: Connection, now: datetime) -> ProviderState:
     """Return how well the provider takes messages."""
     paces = select_paces(connection, now - ALIVE_WITHIN)
-    return judge_provider(paces, sum_funnels(connection, now - LATELY, ANSWERS))
+    return judge_provider(paces, sum_funnels(connection, now - LATELY, ANSWERS, newest=NEWEST))

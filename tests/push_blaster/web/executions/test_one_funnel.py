@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.rows import execute, fetch_values
+from push_blaster.adapters.funnels import sum_funnels
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.domain.operations.alert import AlertEvent
@@ -189,6 +190,19 @@ def test_what_went_out_unchecked_counts_while_it_goes_out(news: Bench, client: F
 
     assert unchecked
     assert 40 <= float(unchecked[1]) < 100
+
+
+def test_a_quick_look_counts_only_the_newest_of_many_sends(news: Bench) -> None:
+    since = news.now
+    news.run(news.start(parameters={"users": 100}))
+    news.run(news.start(parameters={"first": 500, "users": 60}, id="other"))
+
+    with news.database.transaction() as connection:
+        whole, part = (
+            sum_funnels(connection, since, ["distinct"], newest=newest) for newest in (None, 1)
+        )
+
+    assert (whole["distinct"], part["distinct"]) == (160, 60)
 
 
 def test_a_funnel_is_kept_once_nothing_can_change_any_more(news: Bench) -> None:
