@@ -72,7 +72,7 @@ def test_whatever_stops_or_asks_whether_to_stop_is_a_stop_of_any_size(
     asking = {("GET", "/stop-everything"), ("GET", "/executions/x/stop")}
     asking |= {("GET", "/executions/x/cancel"), ("GET", "/automations/x/pause")}
 
-    found = {place: find_class(web, *place, size) for place in marked | asking}
+    found = {(verb, path): find_class(web, verb, path, size) for verb, path in marked | asking}
 
     assert len(marked) >= 10
     assert ("POST", "/api/automation/emergency-stop") in marked
