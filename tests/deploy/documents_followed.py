@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,16 +43,20 @@ def _blocks_of(page: str, kind: str) -> list[str]:
     return [dedent(block) for block in found]
 
 
+def find_unshare() -> str | None:
+    """Return the program that makes a machine of its own, if it may: that takes root."""
+    unshare = shutil.which("unshare")
+    if unshare is None or os.geteuid():
+        return None
+    tried = subprocess.run([unshare, *APART, "true"], capture_output=True, check=False)
+    return None if tried.returncode else unshare
+
+
 def follow(folder: Path, blocks: list[str], limit_s: float) -> dict[str, Any]:
     """Run `blocks` on an empty machine whose files are in `folder`; return what was found."""
     for name, setting in (("nginx", "REQUIRE_NGINX"), ("systemd-analyze", "REQUIRE_SYSTEMD")):
         find_program(name, setting)
-    unshare = find_program("unshare", "REQUIRE_UNSHARE")
-    tried = subprocess.run([unshare, *APART, "true"], capture_output=True, check=False)
-    may = os.geteuid() == 0 and tried.returncode == 0
-    or_not_run(
-        "yes" if may else None, "a machine of its own, by root's unshare,", "REQUIRE_UNSHARE"
-    )
+    unshare = or_not_run(find_unshare(), "unshare for root", "REQUIRE_UNSHARE")
     (folder / "page.sh").write_text("\n".join(blocks))
     done = subprocess.run(
         [unshare, *APART, sys.executable, "-m", "tests.deploy.empty_machine", folder],
