@@ -40,7 +40,7 @@ def begin_pushes(context: SendContext, ready: Sequence[ReadySend]) -> list[First
     try:
         now = context.clock()
         with context.database.transaction(waits_for_locks=LOCK_WAIT) as connection:
-            return _begin_within(connection, context.engine_id, ready, now)
+            return begin_within(connection, context.engine_id, ready, now)
     except (LockedError, DatabaseFaultError) as fault:
         if len(ready) == 1:
             log.info("push_not_begun", execution=ready[0].after.id, reason=str(fault))
@@ -49,9 +49,10 @@ def begin_pushes(context: SendContext, ready: Sequence[ReadySend]) -> list[First
         return begin_pushes(context, ready[:half]) + begin_pushes(context, ready[half:])
 
 
-def _begin_within(
+def begin_within(
     connection: Connection, engine_id: str, ready: Sequence[ReadySend], now: datetime
 ) -> list[FirstMessages]:
+    """Begin the pushes and claim their first messages, all within one transaction."""
     # The more pushes begin together, the later they are watched: their messages go first.
     again_at = now + WATCH_INTERVAL * (1 + len(ready) / 100)
     begun = {one.after.id: one.begin(now) for one in _leave_out_stale(connection, ready)}

@@ -27,8 +27,13 @@ from push_blaster.domain.executions.phase import GOING_LIVE, RUNNING, Phase
 from push_blaster.use_cases.delivery.send_first import send_first_messages
 from push_blaster.use_cases.executions.make_ready import ReadySend, make_ready
 from push_blaster.use_cases.executions.ready_sends import ReadySends
-from push_blaster.use_cases.executions.send_together import begin_pushes
-from push_blaster.use_cases.executions.stop_execution import cancel_execution, suspend_execution
+from push_blaster.use_cases.executions.send_together import begin_pushes, begin_within
+from push_blaster.use_cases.executions.stop_execution import (
+    cancel_execution,
+    end_stopped_executions,
+    stop_execution,
+    suspend_execution,
+)
 from tests.builders import NOON
 from tests.push_blaster.bench import Bench, daily, messages
 from tests.push_blaster.cadence_support import AWAY, history
@@ -303,6 +308,29 @@ def test_a_stop_between_the_claim_and_the_send_gives_the_messages_back(
     assert {UUID(user).int for user in _users(bench)} == set(range(100, 110))
     assert bench.deliveries(stopped) == []
     assert bench.run(other).phase is Phase.COMPLETED
+
+
+def test_a_stop_while_pushes_begin_is_a_stop(bench: Bench) -> None:
+    """The transaction that begins them may stand still, and end after the stop has answered."""
+    executions = [_in_window(bench, first=100 * n, users=2) for n in (1, 2)]
+    ready = _made_ready(bench, *executions)
+    bench.now = T
+    connection = bench.database.connect()
+    try:
+        firsts = begin_within(connection, "engine", ready, bench.now)
+        assert len(firsts) == 2
+        for execution_id in executions:
+            receipt = stop_execution(bench.database, execution_id, "no", bench.now)
+            assert receipt.execution.is_stopping
+        connection.commit()
+    finally:
+        connection.close()
+
+    send_first_messages(bench.context, firsts)
+    end_stopped_executions(bench.database, bench.now)
+
+    assert messages(bench) == []
+    assert [bench.execution(one).phase for one in executions] == [Phase.CANCELLED] * 2
 
 
 def test_a_push_that_is_paused_and_resumed_before_its_instant_goes_out_once(
