@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Final
 
-import gunicorn
 from gunicorn.app import wsgiapp
 
 #: The start of the folder's name; the id of the process follows.
@@ -35,8 +34,8 @@ def serve(app: str, *, host: str, port: int, workers: int) -> None:
     raise_descriptor_limit()
     folder = make_metrics_folder(Path(gettempdir()))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # noqa: TID251 - for the workers
-    sys.argv = [  # as from the command `gunicorn`, which it runs again at a signal
-        str(Path(gunicorn.__file__).with_name("__main__.py")),
+    sys.argv = [
+        "gunicorn",
         app,
         "--config=python:chassis.http.gunicorn_settings",
         f"--bind={host}:{port}",
