@@ -274,7 +274,7 @@ def _sort_deferred(
 def _why_given_up(context: StepContext, tried: Tried, delivery: Delivery) -> str:
     policy, asked_s = context.limits.retry, delivery.retry_after_s or 0.0
     why = f"given up after {tried.times} tries: "
-    if policy.is_too_long(tried, context.clock(), asked_s):
+    if asked_s and policy.is_too_long(tried, context.clock(), asked_s):
         budget_s = policy.budget.total_seconds()
         why += f"the provider asks for a pause of {asked_s:.0f} s, and the retry budget "
         why += f"(PUSH_RETRY_BUDGET_SECONDS) is {budget_s:.0f} s: "
