@@ -75,11 +75,12 @@ class ReferenceClock:
 
         The difference between now and the result is how much time has really passed.
         """
-        moved, until = timedelta(0), self._count() + DRIFT
+        moved, until, zero = timedelta(0), self._count() + DRIFT, self._zero
         for at, before, after in reversed(self._jumps):
-            if at <= instant - after <= until:
+            # Clocks also drift: zero has moved from `after` a little since this jump.
+            if at <= instant - after and instant - (zero or after) <= until:
                 break  # the stamp is younger than this jump
-            moved, until = moved + (after - before), at
+            moved, until, zero = moved + (after - before), at, before
         return instant + moved
 
     def compare(self, ask: Callable[[], datetime]) -> Comparison:

@@ -189,6 +189,23 @@ def test_a_duration_counts_none_of_several_jumps(machines: Machines) -> None:
     ]
 
 
+@pytest.mark.parametrize("jump", [HOURS, -HOURS])
+@pytest.mark.parametrize("drift", [0.02, -0.02])
+def test_a_drift_after_a_jump_does_not_make_a_fresh_stamp_old(
+    machines: Machines, jump: timedelta, drift: float
+) -> None:
+    before_at = machines.clock.now()
+    machines.agree_for(10)
+    machines.database += jump
+    for _ in range(600):
+        machines.agree_for(1)
+        machines.database += timedelta(seconds=drift)
+
+    fresh, moved = machines.clock.now(), timedelta(seconds=600 * drift)
+    assert machines.clock.shift(fresh) == fresh
+    assert abs(fresh - machines.clock.shift(before_at) - 610 * SECOND - moved) < 5 * SECOND
+
+
 def test_stamps_of_before_the_process_and_without_a_jump_stay(machines: Machines) -> None:
     machines.agree_for(5)
 
