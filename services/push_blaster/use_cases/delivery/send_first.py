@@ -59,12 +59,16 @@ class FirstMessages:
 
 @dataclass(slots=True, kw_only=True)
 class _Attempt:
-    """The send of the first messages of one push, and what has become of them so far."""
+    """The send of the first messages of one push, and what has become of them so far.
+
+    Shape: `open` are the users without an answer; the messages of `unknown` users may have arrived.
+    """
 
     first: FirstMessages
     task: SendTask
     recorder: OutcomeRecorder
     open: set[UUID]
+    unknown: set[UUID] = field(default_factory=set)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
 
 
@@ -145,8 +149,10 @@ def _send(
         log.warning("first_messages_not_sent", reason=str(error), executions=len(attempts))
         for attempt in attempts.values():
             _record_unsent(attempt)
-    except Exception:  # what was not answered stays in doubt
+    except Exception:
         log.exception("transport_failed", executions=len(attempts))
+        for attempt in attempts.values():
+            attempt.unknown |= attempt.open
 
 
 def _record(
@@ -163,7 +169,8 @@ def _record(
         attempt = senders[own[0].user_id]
         done = record_group(context, attempt.task, attempt.recorder, own, begun_at)
         attempt.outcomes.update(d.outcome for d in done)
-        attempt.open -= {d.user_id for d in own if d.outcome is not Outcome.IN_DOUBT}
+        attempt.open -= {d.user_id for d in own}
+        attempt.unknown |= {d.user_id for d in own if d.outcome is Outcome.IN_DOUBT}
 
 
 def _record_unsent(attempt: _Attempt) -> None:
@@ -174,10 +181,10 @@ def _record_unsent(attempt: _Attempt) -> None:
 def _end(context: SendContext, attempt: _Attempt, begun_at: datetime) -> None:
     """Write what is left to the ledger; a message in doubt is sent again with the rest, or not."""
     first = attempt.first
-    if attempt.open and not attempt.task.resend_in_doubt:
-        attempt.recorder.record(unanswered(attempt.open))
+    if not attempt.task.resend_in_doubt:
+        attempt.recorder.record(unanswered(attempt.unknown))
     attempt.recorder.write_all()
-    if not attempt.outcomes and not attempt.open:  # nothing went out
+    if not attempt.outcomes and not attempt.unknown:  # nothing went out
         return
     with working_on(first.execution.id):
         note_lateness(context, first.execution, first.page, begun_at)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from chassis.postgres import Connection, DatabaseFaultError, LockedError
+from chassis.postgres import Connection, DatabaseAwayError, DatabaseFaultError, LockedError
 from push_blaster.adapters.delivery.batch_table import TakenBatch
 from push_blaster.adapters.delivery.first_messages import (
     FIRST,
@@ -36,14 +36,19 @@ def send_together(context: SendContext, ready: Sequence[ReadySend]) -> None:
 
 
 def begin_pushes(context: SendContext, ready: Sequence[ReadySend]) -> list[FirstMessages]:
-    """Begin the pushes together; a push that keeps the others waiting is left out."""
+    """Begin the pushes together; a push that keeps the others waiting is left out.
+
+    No error is raised: some of the pushes may have begun, and their messages have to go out.
+    """
     try:
         now = context.clock()
         with context.database.transaction(waits_for_locks=LOCK_WAIT) as connection:
             return begin_within(connection, context.engine_id, ready, now)
-    except (LockedError, DatabaseFaultError) as fault:
-        if len(ready) == 1:
-            log.info("push_not_begun", execution=ready[0].after.id, reason=str(fault))
+    except (DatabaseAwayError, DatabaseFaultError) as fault:
+        is_of_one = isinstance(fault, LockedError | DatabaseFaultError)
+        if len(ready) == 1 or not is_of_one:
+            first = ready[0].after.id
+            log.warning("pushes_not_begun", first=first, executions=len(ready), reason=str(fault))
             return []
         half = len(ready) // 2
         return begin_pushes(context, ready[:half]) + begin_pushes(context, ready[half:])

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,13 +21,23 @@ from push_blaster.adapters.executions.suspensions import reopen_execution
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.adapters.operations.execution_stops import insert_unseen_stop
 from push_blaster.adapters.operations.stop_requests import StopRequest, insert_request
-from push_blaster.domain.delivery.message import TransportUnavailableError
+from push_blaster.adapters.transports.file_transport import FileTransport
+from push_blaster.domain.delivery.message import (
+    Delivery,
+    Message,
+    Outcome,
+    TransportUnavailableError,
+)
 from push_blaster.domain.executions.execution import PushStatus
 from push_blaster.domain.executions.phase import GOING_LIVE, RUNNING, Phase
 from push_blaster.use_cases.delivery.send_first import send_first_messages
 from push_blaster.use_cases.executions.make_ready import ReadySend, make_ready
 from push_blaster.use_cases.executions.ready_sends import ReadySends
-from push_blaster.use_cases.executions.send_together import begin_pushes, begin_within
+from push_blaster.use_cases.executions.send_together import (
+    begin_pushes,
+    begin_within,
+    send_together,
+)
 from push_blaster.use_cases.executions.stop_execution import (
     cancel_execution,
     end_stopped_executions,
@@ -452,6 +462,79 @@ def test_a_provider_that_is_away_loses_nothing(bench: Bench) -> None:
     assert bench.run(execution_id).phase is Phase.COMPLETED
     assert set(_users(bench).values()) == {1}
     assert bench.funnel(execution_id)["sent"] == 10
+
+
+class _LosingTransport(FileTransport):
+    """Sends three messages, loses the answer of the second, and then fails in one of two ways."""
+
+    def __init__(self, bench: Bench, fault: Exception) -> None:
+        super().__init__(bench.folder / "messages.jsonl")
+        self._fault = fault
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        for number, delivery in enumerate(super().send(messages[:3], should_stop), 1):
+            yield Delivery(delivery.user_id, Outcome.IN_DOUBT) if number == 2 else delivery
+        raise self._fault
+
+
+@pytest.mark.parametrize(
+    ("policy", "fault", "counted"),
+    [
+        ("skip", TransportUnavailableError("the account is closed"), (9, 1, 0)),
+        ("skip", OverflowError("too large"), (2, 8, 0)),
+        ("resend", TransportUnavailableError("the account is closed"), (10, 0, 1)),
+    ],
+)
+def test_a_message_without_an_answer_stays_in_doubt_whatever_fails_after_it(
+    bench: Bench, policy: str, fault: Exception, counted: tuple[int, int, int]
+) -> None:
+    execution_id = _in_window(bench, settings={"inDoubt": policy})
+    losing = replace(bench.context, transport=_LosingTransport(bench, fault))
+    engine = _Engine(replace(bench, context=losing))
+    bench.now = SOON
+    engine.ready.make()
+    bench.now = T
+    engine.go()
+    bench.run(execution_id)
+
+    funnel = bench.funnel(execution_id)
+    assert (funnel["sent"], funnel["inDoubt"], funnel["resentInDoubt"]) == counted
+    assert max(_users(bench).values()) == 1 + (policy == "resend")
+
+
+def test_a_connection_that_breaks_at_one_push_loses_no_message_of_another(bench: Bench) -> None:
+    """The pushes are begun in parts, and the first part has begun when the connection breaks."""
+    policy = {"settings": {"inDoubt": "skip"}}
+    executions = [_in_window(bench, first=100 * n, users=2, **policy) for n in range(1, 5)]
+    ready = _made_ready(bench, *executions)
+    with bench.database.transaction() as connection:
+        sql = """
+            CREATE FUNCTION hinder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF NEW.execution_id = TG_ARGV[0] THEN RAISE 'refused';
+                ELSIF NEW.execution_id = TG_ARGV[1] THEN
+                    PERFORM pg_terminate_backend(pg_backend_pid());
+                END IF;
+                RETURN NEW;
+            END $$;
+        """
+        execute(connection, sql)
+        trigger = """
+            CREATE TRIGGER hinder BEFORE INSERT ON execution_phases
+               FOR EACH ROW EXECUTE FUNCTION hinder(%s, %s)
+        """
+        execute(connection, trigger, (executions[1], executions[3]))
+    bench.now = T
+
+    send_together(bench.context, [ready[0], ready[1], ready[3]])
+    with bench.database.transaction() as connection:
+        execute(connection, "DROP TRIGGER hinder ON execution_phases; DROP FUNCTION hinder")
+
+    assert {UUID(user).int for user in _users(bench)} == {100, 101}
+    for execution_id in executions:
+        bench.run(execution_id)
+    assert [bench.funnel(one)["sent"] for one in executions] == [2, 2, 2, 2]
 
 
 @pytest.mark.parametrize(
