@@ -206,7 +206,7 @@ class _Engine:
                 self._repeat(stop, MAINTENANCE_S, self._notify),
             )
 
-        self._ready.close(waits=False)
+        self._ready.close()
 
     def _stop(self, stop: asyncio.Event) -> None:
         self._stopping.set()

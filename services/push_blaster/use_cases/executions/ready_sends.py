@@ -8,7 +8,8 @@ that, another engine begins the pushes in the usual way, some seconds after thei
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -52,6 +53,8 @@ BEGINS_WITHIN: Final = timedelta(seconds=4)
 GOES_FIRST_S: Final = 2.0
 #: How often an engine looks for pushes, and for those that were stopped.
 LOOK_S: Final = 1.0
+#: How long the end of an engine waits for first messages in flight; its batches have as long.
+END_S: Final = 3.0
 FAULT_PAUSE_S: Final = 1.0
 
 
@@ -73,6 +76,7 @@ class ReadySends:
         self._makers = ThreadPoolExecutor(MAKERS, "makes-ready")
         self._senders = ThreadPoolExecutor(SENDERS, "sends-first")
         self._free = threading.BoundedSemaphore(SENDERS)
+        self._going: list[Future[None]] = []
         self._going_since: float | None = None
 
     @property
@@ -89,7 +93,7 @@ class ReadySends:
     def make(self) -> None:
         """Make pushes ready that begin soon, and forget those that were stopped."""
         self._forget_changed()
-        while not self._holds() and len(self._ready) < MAX_READY:
+        while self._may_make() and len(self._ready) < MAX_READY:
             taken = self._take()
             made = list(self._makers.map(self._make_one, taken))
             ready = [one for one in made if one is not None]
@@ -109,12 +113,19 @@ class ReadySends:
         finally:
             self._going_since = None
 
-    def close(self, *, waits: bool) -> None:
-        """Leave every ready push to the other engines, and wait for senders if asked for."""
-        self._senders.shutdown(waits)
+    def close(self) -> None:
+        """Leave every ready push to the other engines, and wait a moment for messages in flight."""
+        self._leave()
+        wait_for(self._going, END_S)
+        self._senders.shutdown(wait=False)
+
+    def _leave(self) -> None:
         with self._changed:
             left, self._ready = self._ready, []
         self._hand_back({one.after.id for one in left}, is_usual=False)
+
+    def _may_make(self) -> bool:
+        return not self._context.is_shutting_down() and not self._holds()
 
     def _take(self) -> list[Execution]:
         with self._context.database.transaction() as connection:
@@ -180,7 +191,8 @@ class ReadySends:
         group = _cut(group, self._context.pacer.take(messages, is_over))
         group = self._remove_group(group)
         if group:
-            self._senders.submit(self._send_group, group)
+            going = [future for future in self._going if not future.done()]
+            self._going = [*going, self._senders.submit(self._send_group, group)]
         else:
             self._free.release()
 
@@ -215,6 +227,7 @@ class ReadySends:
             with _reporting(duty):
                 duty()
             rest()
+        self._leave()
 
     def _rest(self) -> None:
         time.sleep(LOOK_S)

@@ -1,5 +1,6 @@
 """Pushes are made ready before their instant, and begin together at it."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -66,14 +67,14 @@ class _Engine:
 
     def go(self) -> None:
         self.ready.go()
-        self.ready.close(waits=True)
+        self.ready.close()
 
 
 @pytest.fixture
 def engine(bench: Bench) -> Iterator[_Engine]:
     made = _Engine(bench)
     yield made
-    made.ready.close(waits=True)
+    made.ready.close()
 
 
 def _in_window(bench: Bench, first: int = 1, users: int = 10, **changes: Any) -> str:
@@ -433,7 +434,7 @@ def test_nothing_goes_while_the_clocks_disagree(bench: Bench) -> None:
     bench.now = T
 
     ready.go()
-    ready.close(waits=True)
+    ready.close()
 
     assert messages(bench) == []
     assert bench.run(execution_id).phase is Phase.COMPLETED
@@ -535,6 +536,77 @@ def test_a_connection_that_breaks_at_one_push_loses_no_message_of_another(bench:
     for execution_id in executions:
         bench.run(execution_id)
     assert [bench.funnel(one)["sent"] for one in executions] == [2, 2, 2, 2]
+
+
+def test_an_engine_that_ends_makes_nothing_ready(bench: Bench, engine: _Engine) -> None:
+    execution_id = _in_window(bench)
+    bench.is_shutting_down = lambda: True
+
+    engine.make_ready()
+    bench.now = T
+
+    assert _dispatch_usually(bench) == [execution_id]
+
+
+def test_an_engine_that_ends_leaves_ready_pushes_at_once(bench: Bench) -> None:
+    """Its workers may still be busy for seconds, in which another engine can begin them on time."""
+    execution_id = _in_window(bench)
+    ready = ReadySends(bench.context)
+    bench.now = SOON
+    try:
+        ready.start()
+        _wait_until(lambda: _is_taken(bench, execution_id))
+    finally:
+        bench.is_shutting_down = lambda: True
+
+    _wait_until(lambda: not _is_taken(bench, execution_id))
+    bench.now = T
+    assert _dispatch_usually(bench) == [execution_id]
+
+
+def _is_taken(bench: Bench, execution_id: str) -> bool:
+    with bench.database.transaction() as connection:
+        sql = "SELECT handed_out_at = due_at FROM executions WHERE id = %s"
+        return bool(fetch_value(connection, sql, (execution_id,)))
+
+
+def _wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+class _SlowTransport(FileTransport):
+    """Sends when the engine ends, as a provider that answers a moment after the stop."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.folder / "messages.jsonl")
+        self.has_begun = threading.Event()
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        self.has_begun.set()
+        _wait_until(should_stop)
+        time.sleep(0.3)
+        yield from super().send(messages, lambda: False)
+
+
+def test_an_engine_that_ends_waits_for_first_messages_in_flight(bench: Bench) -> None:
+    execution_id = _in_window(bench)
+    slow = _SlowTransport(bench)
+    engine = _Engine(replace(bench, context=replace(bench.context, transport=slow)))
+    bench.now = SOON
+    engine.ready.make()
+    bench.now = T
+    engine.ready.go()
+    assert slow.has_begun.wait(20)
+
+    bench.is_shutting_down = lambda: True
+    engine.ready.close()
+
+    assert {d["state"] for d in bench.deliveries(execution_id)} == {"sent"}
 
 
 @pytest.mark.parametrize(
