@@ -40,12 +40,25 @@ class Problem:
     retry_after: int | None = None
 
 
+class ExplainedError(Exception):
+    """An error with a line for each fault, and with details for programs, beside its message."""
+
+    def __init__(
+        self, message: str, errors: list[str], details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Take the message, the lines and the details."""
+        super().__init__(message)
+        self.errors = errors
+        self.details = details
+
+
 def install_problem_handlers(app: Flask, problems: Mapping[type[Exception], Problem]) -> None:
     """Answer each exception of `problems`, each refused body and each crash as problem+json."""
 
     def answer_ours(error: Exception) -> Response:
         problem = find_problem(error, problems)
-        response = problem_response(problem.status, problem.title, str(error))
+        details = (error.errors, error.details) if isinstance(error, ExplainedError) else ()
+        response = problem_response(problem.status, problem.title, str(error), *details)
         if problem.retry_after is not None:
             response.headers["Retry-After"] = str(problem.retry_after)
         return response

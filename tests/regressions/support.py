@@ -13,8 +13,8 @@ from tests.push_blaster.web.recipes import RECIPES
 
 
 def create(client: FlaskClient, **changes: Any) -> dict[str, Any]:
-    """Create an automation over the bench's script, by HTTP."""
-    response = client.post(RECIPES, json=an_automation_document(**changes))
+    """Create an automation over the bench's script, which the web does not have, by HTTP."""
+    response = client.post(f"{RECIPES}?acceptFindings=true", json=an_automation_document(**changes))
     assert response.status_code == 201, response.json
     data: dict[str, Any] = response.get_json()["data"]
     return data

@@ -64,7 +64,7 @@ def test_defect_20_what_is_created_as_active_is_scheduled_at_once(
     bench: Bench, client: FlaskClient, status: str
 ) -> None:
     document = a_document(status=status, isActive=True, schedule=daily_in(10))
-    assert client.post(RECIPES, json=document).status_code == 201
+    assert client.post(f"{RECIPES}?acceptFindings=true", json=document).status_code == 201
 
     assert client.get(f"{RECIPES}/news").get_json()["data"]["metadata"]["nextExecutionAt"]
     assert len(tick_files(bench, utc_now())) == 1

@@ -170,7 +170,9 @@ def with_unknown_fields() -> dict[str, Any]:
 
 
 def test_defect_40_no_edit_loses_what_it_does_not_know(client: FlaskClient) -> None:
-    assert client.post(RECIPES, json=with_unknown_fields()).status_code == 201
+    assert (
+        client.post(f"{RECIPES}?acceptFindings=true", json=with_unknown_fields()).status_code == 201
+    )
     one, control = f"{RECIPES}/news", "/api/automation/control"
 
     def read() -> dict[str, Any]:

@@ -44,6 +44,7 @@ from push_blaster.use_cases.one_off.schedule_push import (
 )
 from push_blaster.use_cases.one_off.send_ad_hoc import NoDryRunError
 from push_blaster.use_cases.original.control_sequence import CannotDeleteError, CannotPauseError
+from push_blaster.use_cases.schedule.refuse_activation import WillFailError
 from push_blaster.web.access.audit import NotAuditedError
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
@@ -86,4 +87,5 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
     SystemTemplateError: Problem(409, "System template"),
+    WillFailError: Problem(409, "Will surely fail"),
 }

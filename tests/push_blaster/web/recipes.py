@@ -12,7 +12,8 @@ RECIPES = "/api/automation/recipes"
 
 
 def create(client: FlaskClient, **changes: Any) -> dict[str, Any]:
-    response = client.post(RECIPES, json=a_document(**changes))
+    """Create an automation, even if it would surely fail."""
+    response = client.post(f"{RECIPES}?acceptFindings=true", json=a_document(**changes))
     assert response.status_code == 201, response.json
     data: dict[str, Any] = response.get_json()["data"]
     return data

@@ -14,6 +14,7 @@ from push_blaster.domain.audiences.script import Parameter
 
 #: How many characters of a script are looked at; its header comes first.
 MAX_SOURCE: Final = 1024 * 1024
+_TEST_WORD: Final = re.compile(r"(?<![^\W_])test(?![^\W_])", re.IGNORECASE)
 
 
 class ScriptNotFoundError(Exception):
@@ -36,7 +37,8 @@ class Script:
     """An audience script.
 
     Shape: `audiences` are descriptions by name; without `parameters` the script takes any;
-    `arguments` are the `--names` in its source; `faults` are header lines that cannot be read.
+    `arguments` are the `--names` in its source; a script without the word TEST in its source
+    writes no TEST rows; `faults` are header lines that cannot be read.
     Units: `estimated_runtime` in seconds.
     """
 
@@ -50,6 +52,7 @@ class Script:
     audiences: Mapping[str, str]
     parameters: tuple[Parameter, ...]
     arguments: frozenset[str]
+    mentions_test: bool
     faults: tuple[str, ...]
 
     @property
@@ -136,5 +139,6 @@ def _read_script(path: Path) -> Script:
         audiences=header.audiences,
         parameters=tuple(header.parameters),
         arguments=frozenset(re.findall(r"--([^\W\d][\w-]*)", source)),
+        mentions_test=bool(_TEST_WORD.search(source)),
         faults=tuple(header.faults),
     )

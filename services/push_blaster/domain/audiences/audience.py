@@ -53,11 +53,7 @@ def bind_audience(
 
     Raises: AudienceBindingError, which lists what was found.
     """
-    candidates = [file for file in files if file.is_test == is_test]
-    name = normalise(wanted).strip("_")
-    if name not in {"", "default"}:
-        named = [file for file in candidates if file.audience == name]
-        candidates = named or [file for file in candidates if _former_name(file) == name]
+    candidates = find_audiences(wanted, [file for file in files if file.is_test == is_test])
     if len(candidates) == 1:
         return candidates[0]
     found = ", ".join(sorted(file.file_name for file in files)) or "no CSV file at all"
@@ -71,6 +67,15 @@ def bind_audience(
         f"The audience {wanted!r} is ambiguous: {several}. "
         "Let the script write one file for each audience, and name it in the push's audienceName."
     )
+
+
+def find_audiences(wanted: str, files: Sequence[AudienceFile]) -> Sequence[AudienceFile]:
+    """Return the files that may be the audience `wanted`; all files may be `default`."""
+    name = normalise(wanted).strip("_")
+    if name in {"", "default"}:
+        return files
+    named = [file for file in files if file.audience == name]
+    return named or [file for file in files if _former_name(file) == name]
 
 
 def _former_name(file: AudienceFile) -> str:

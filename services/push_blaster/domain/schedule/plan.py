@@ -8,7 +8,12 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from push_blaster.domain.audiences.audience import read_user_ids
+from push_blaster.domain.audiences.audience import (
+    AudienceFile,
+    find_audiences,
+    read_file_name,
+    read_user_ids,
+)
 from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.limits import Limits
@@ -28,6 +33,7 @@ class FindingKind(StrEnum):
     TOO_SLOW = "too_slow"
     NO_AUDIENCE = "no_audience"
     BAD_PARAMETERS = "bad_parameters"
+    UNKNOWN_AUDIENCE = "unknown_audience"
     NO_TEST_USERS = "no_test_users"
     BAD_TEST_USER = "bad_test_user"
     NEEDS_APPROVAL = "needs_approval"
@@ -37,16 +43,38 @@ class FindingKind(StrEnum):
     MANY_AT_ONCE = "many_at_once"
 
 
+#: An automation with a finding of one of these kinds sends nothing, at any of its slots.
+FATAL: Final = frozenset(
+    {
+        FindingKind.NEVER_SENDS,
+        FindingKind.NO_AUDIENCE,
+        FindingKind.BAD_PARAMETERS,
+        FindingKind.UNKNOWN_AUDIENCE,
+        FindingKind.NO_TEST_USERS,
+    }
+)
+SCRIPT_FIELD: Final = "audienceCriteria.customScript.scriptId"
+PARAMETERS_FIELD: Final = "audienceCriteria.customScript.parameters"
+TESTERS_FIELD: Final = "settings.testUserIds"
 #: From this many live sends at one instant on, some of them begin seconds late.
 MANY: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that stands out in a plan; the message names the fields, and the fix."""
+    """Something that stands out in a plan; the message names the fields, and the fix.
+
+    Shape: `field` is the path of the field to correct; a fatal finding always has one.
+    """
 
     kind: FindingKind
     message: str
+    field: str = ""
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the automation sends nothing, at any of its slots."""
+        return self.kind in FATAL
 
 
 def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -> list[Finding]:
@@ -80,11 +108,23 @@ def find_many_at_once(
         yield Finding(FindingKind.MANY_AT_ONCE, text)
 
 
-def find_gaps(automation: Automation, limits: Limits) -> list[Finding]:
-    """Return what an execution lacks: audience, test users, an approval."""
+def find_gaps(
+    automation: Automation,
+    limits: Limits,
+    declared: Iterable[str] = (),
+    *,
+    may_write_tests: bool = False,
+) -> list[Finding]:
+    """Return what an execution lacks: audience, test users, an approval.
+
+    Shape: `declared` are the names of the audiences that its script declares; `may_write_tests`
+    says that the script may write TEST rows.
+    """
+    files = [read_file_name(name) for name in declared]
     return [
         *_no_audience(automation),
-        *_no_test_users(automation),
+        *_unknown_audiences(automation, [file for file in files if not file.is_test]),
+        *_no_test_users(automation, has_rows=may_write_tests),
         *_bad_test_users(automation),
         *_approval(automation, limits),
     ]
@@ -95,15 +135,18 @@ def _never(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
         return
     start, end = automation.schedule.start_date, automation.schedule.end_date
     if automation.schedule.frequency is Frequency.ONCE and start is None:
+        field = "startDate"
         text = "The automation sends once, but has no date: give schedule.startDate."
     elif start and end and end < start:
+        field = "endDate"
         text = f"The automation never sends: schedule.endDate {end} lies before startDate {start}."
     else:
+        field = "endDate" if end else "startDate"
         text = (
             "No slot is left: every date of the schedule is in the past, or no date fits its days. "
             "Change startDate, endDate or the days of the schedule."
         )
-    yield Finding(FindingKind.NEVER_SENDS, text)
+    yield Finding(FindingKind.NEVER_SENDS, text, f"schedule.{field}")
 
 
 def _window(automation: Automation, limits: Limits) -> timedelta:
@@ -198,17 +241,34 @@ def _no_audience(automation: Automation) -> Iterator[Finding]:
             FindingKind.NO_AUDIENCE,
             "audienceCriteria.customScript.scriptId is missing, so there is no audience. "
             "Choose a script, name users, or upload a file.",
+            SCRIPT_FIELD,
         )
 
 
-def _no_test_users(automation: Automation) -> Iterator[Finding]:
+def _unknown_audiences(automation: Automation, files: Sequence[AudienceFile]) -> Iterator[Finding]:
+    """Yield the pushes whose audience the script does not declare, if it declares any."""
+    known = ", ".join(file.file_name for file in files)
+    for number, push in enumerate(automation.pushes):
+        if files and not find_audiences(push.audience_name, files):
+            yield Finding(
+                FindingKind.UNKNOWN_AUDIENCE,
+                f"Push {number + 1} goes to the audience {push.audience_name!r}, which the script "
+                f"does not declare. It declares: {known}. Choose one of these as audienceName.",
+                f"pushSequence[{number}].audienceName",
+            )
+
+
+def _no_test_users(automation: Automation, *, has_rows: bool) -> Iterator[Finding]:
     settings = automation.settings
-    if settings.require_test_first and not settings.test_user_ids:
+    named = settings.test_user_ids
+    lacks = "names no user id" if named else "is empty, and no script writes TEST rows"
+    has_testers = read_user_ids(named)[0] if named else has_rows
+    if settings.require_test_first and not has_testers:
         yield Finding(
             FindingKind.NO_TEST_USERS,
-            "A test is required (safeguards.requireTestFirst), but settings.testUserIds is empty. "
-            "Every execution fails before its cancellation window, unless the script writes TEST "
-            "rows. Add test users.",
+            f"A test is required (safeguards.requireTestFirst), but settings.testUserIds {lacks}. "
+            "Every execution fails before its cancellation window. Add test users.",
+            TESTERS_FIELD,
         )
 
 
@@ -219,6 +279,7 @@ def _bad_test_users(automation: Automation) -> Iterator[Finding]:
             FindingKind.BAD_TEST_USER,
             f"settings.testUserIds: {text!r} is no user id (a UUID), so nobody gets this test. "
             "Correct or remove it.",
+            TESTERS_FIELD,
         )
 
 

@@ -14,12 +14,15 @@ def fit_parameters(script: Script, given: Mapping[str, object]) -> dict[str, str
     return read_parameters(script.id, script.parameters, given)
 
 
+def uses_script(automation: Automation) -> bool:
+    """Return whether the audience comes from a script, not from named users or an upload."""
+    return bool(automation.script_id and not automation.manual_user_ids and not automation.upload)
+
+
 def check_parameters(scripts: ScriptFolder, automation: Automation) -> None:
     """Check that the automation's script exists, and that its parameters fit.
 
     Raises: ScriptNotFoundError, ParametersError.
     """
-    if automation.manual_user_ids or automation.upload:
-        return
-    if automation.script_id:
+    if automation.script_id and uses_script(automation):
         fit_parameters(scripts.find(automation.script_id), automation.script_parameters)

@@ -43,6 +43,14 @@ def new_document(sent: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
     return {**document, "activatedAt": stamp} if is_scheduled else document
 
 
+def changed_document(
+    old: Mapping[str, Any], sent: Mapping[str, Any], now: datetime
+) -> Mapping[str, Any]:
+    """Return the next version of `old`, without writing it; ValidationError, StaleVersionError."""
+    metadata = {**(old.get("metadata") or {}), **(sent.get("metadata") or {})}
+    return complete_document({**next_version(old, sent, now), "metadata": metadata})
+
+
 def edit_automation(
     files: AutomationFiles,
     database: Database,
@@ -58,8 +66,7 @@ def edit_automation(
     Raises: ValidationError, DocumentNotFoundError, BrokenDocumentError, StaleVersionError.
     """
     old = files.load(automation_id)
-    metadata = {**(old.get("metadata") or {}), **(sent.get("metadata") or {})}
-    document = complete_document({**next_version(old, sent, now), "metadata": metadata})
+    document = changed_document(old, sent, now)
     was_scheduled, is_scheduled = (read_automation(d).is_scheduled for d in (old, document))
     if is_scheduled and not was_scheduled:
         document = {**document, "activatedAt": now.isoformat()}

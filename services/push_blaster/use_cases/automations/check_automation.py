@@ -24,7 +24,7 @@ from push_blaster.domain.delivery.template import MalformedPlaceholderError
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import TEST_MODES, delivers
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.domain.schedule.plan import find_timing
+from push_blaster.domain.schedule.plan import FindingKind, find_gaps, find_timing
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.context import WebContext
@@ -174,6 +174,11 @@ def _script(subject: _Subject, warnings: list[str]) -> CheckOutcome:
         check_parameters(subject.context.scripts, subject.automation)
     except (ScriptNotFoundError, ParametersError) as error:
         return CheckOutcome([str(error)], warnings)
+    script = subject.context.scripts.find(subject.automation.script_id)
+    gaps = find_gaps(subject.automation, subject.context.limits, script.audiences)
+    unknown = [f.message for f in gaps if f.kind is FindingKind.UNKNOWN_AUDIENCE]
+    if unknown:
+        return CheckOutcome(unknown, warnings)
     text = f"The script {subject.automation.script_id} is there, and its parameters fit."
     return CheckOutcome((), warnings, text)
 

@@ -6,7 +6,11 @@ from datetime import datetime
 from functools import partial
 
 from chassis.postgres import Database
-from push_blaster.adapters.audiences.script_folder import ScriptFolder, ScriptNotFoundError
+from push_blaster.adapters.audiences.script_folder import (
+    Script,
+    ScriptFolder,
+    ScriptNotFoundError,
+)
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.adapters.executions.suspensions import select_cancelled
 from push_blaster.adapters.schedule.schedule_marks import select_generations
@@ -17,6 +21,8 @@ from push_blaster.domain.executions.execution import execution_id
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.schedule.cap_conflicts import find_cap_conflicts
 from push_blaster.domain.schedule.plan import (
+    PARAMETERS_FIELD,
+    SCRIPT_FIELD,
     Finding,
     FindingKind,
     find_gaps,
@@ -25,7 +31,7 @@ from push_blaster.domain.schedule.plan import (
 )
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.domain.zones import Slot
-from push_blaster.use_cases.audiences.fit_parameters import check_parameters
+from push_blaster.use_cases.audiences.fit_parameters import check_parameters, uses_script
 from push_blaster.use_cases.context import WebContext
 
 #: Returns why some of an automation's slots are not sent.
@@ -75,13 +81,37 @@ def plan_automation(
     """Return the first `count` slots after `after`, even if the automation is not active."""
     slots = next_slots(automation.schedule, after, count)
     findings = [
-        *find_timing(automation, slots, context.limits),
-        *find_gaps(automation, context.limits),
+        *find_own_faults(automation, slots, context.limits, context.scripts),
         *find_many_at_once(automation, slots, context.others),
-        *_find_script_faults(automation, context.scripts),
         *_find_cap_conflicts(automation, slots, context),
     ]
     return Plan(automation, _remark(automation, slots, context), findings)
+
+
+def find_own_faults(
+    automation: Automation,
+    slots: Sequence[Slot],
+    limits: Limits,
+    scripts: ScriptFolder | None,
+) -> list[Finding]:
+    """Return findings about an automation alone, without its neighbours and the cadence rules."""
+    script = _find_script(automation, scripts)
+    declared, may_write = (script.audiences, script.mentions_test) if script else ((), False)
+    return [
+        *find_timing(automation, slots, limits),
+        *find_gaps(automation, limits, declared, may_write_tests=may_write),
+        *_find_script_faults(automation, scripts),
+    ]
+
+
+def _find_script(automation: Automation, scripts: ScriptFolder | None) -> Script | None:
+    """Return the script that writes the automation's audience, if there is one."""
+    if scripts is None or not uses_script(automation):
+        return None
+    try:
+        return scripts.find(automation.script_id or "")
+    except ScriptNotFoundError:
+        return None
 
 
 def _remark(automation: Automation, slots: Sequence[Slot], context: PlanContext) -> list[Slot]:
@@ -108,9 +138,9 @@ def _find_script_faults(automation: Automation, scripts: ScriptFolder | None) ->
     try:
         check_parameters(scripts, automation)
     except ScriptNotFoundError as error:
-        return [Finding(FindingKind.NO_AUDIENCE, str(error))]
+        return [Finding(FindingKind.NO_AUDIENCE, str(error), SCRIPT_FIELD)]
     except ParametersError as error:
-        return [Finding(FindingKind.BAD_PARAMETERS, str(error))]
+        return [Finding(FindingKind.BAD_PARAMETERS, str(error), PARAMETERS_FIELD)]
     return []
 
 

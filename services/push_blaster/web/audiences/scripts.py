@@ -12,7 +12,7 @@ from push_blaster.web.frame.common_schemas import envelope_schema
 ScriptSchema = answer_schema(
     Script,
     "Script",
-    without=("path", "audiences", "arguments"),
+    without=("path", "audiences", "arguments", "mentions_test"),
     more=("script_path", "named_audiences", "requires_parameters"),
     named_audiences="audiences",
     estimated_runtime=fields.Integer(metadata={"description": "seconds"}),

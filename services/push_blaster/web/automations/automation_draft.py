@@ -56,8 +56,13 @@ def find_faults(document: Mapping[str, Any], declared: Declared) -> dict[str, st
         read_draft(document, utc_now())
     except ValidationError as error:
         lines = (line.partition(": ") for line in flatten_messages(error.messages))
-        faults |= {path.replace("[", ".").replace("]", ""): text for path, _, text in lines}
+        faults |= {path_in_form(path): text for path, _, text in lines}
     return dict(sorted(faults.items(), key=_place))
+
+
+def path_in_form(path: str) -> str:
+    """Return a path such as `pushSequence[0].title` as the form has it: `pushSequence.0.title`."""
+    return path.replace("[", ".").replace("]", "")
 
 
 def _place(fault: tuple[str, str]) -> int:

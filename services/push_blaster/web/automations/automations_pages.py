@@ -26,6 +26,7 @@ from push_blaster.domain.executions.phase import RUNNING
 from push_blaster.use_cases.automations.control_automation import Action, Control, find_actions
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import load_context, plan_automation
+from push_blaster.use_cases.schedule.refuse_activation import find_fatal
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots, find_next_slot
 from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
@@ -115,9 +116,12 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
     def confirm(automation_id: str, action: str) -> ResponseReturnValue:
         """Ask for confirmation."""
         question, button = QUESTIONS[action]
+        automation = read_automation(context.files.load(automation_id))
+        resumes = action == Action.RESUME
         return render_template(
             "automation_confirm.html",
-            automation=read_automation(context.files.load(automation_id)),
+            automation=automation,
+            findings=find_fatal(automation, context, utc_now()) if resumes else [],
             action=action,
             question=question,
             button=button,

@@ -15,6 +15,7 @@ from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING
+from push_blaster.domain.schedule.plan import FindingKind
 from push_blaster.use_cases.automations.control_automation import (
     Action,
     Control,
@@ -23,6 +24,7 @@ from push_blaster.use_cases.automations.control_automation import (
     find_actions,
 )
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.schedule.refuse_activation import find_fatal
 from push_blaster.web.access.audit import stops
 from push_blaster.web.frame.common_schemas import AUTOMATION_ID, REASON
 from push_blaster.web.frame.repeatable import repeatable
@@ -57,7 +59,11 @@ def control_routes(context: WebContext) -> Routes:
             return _execute_now(context, automation_id, idempotency_key)
         reason = reason or f"{action} by {caller_name()}."
         done = control.act(Action(action), automation_id, reason, utc_now())
-        return jsonify(success=True, executionId=automation_id, **_show_controlled(done))
+        answer = _show_controlled(done)
+        if action == Action.RESUME:
+            fatal = find_fatal(read_automation(done.document), context, utc_now())
+            answer["warnings"] = [finding.message for finding in fatal]
+        return jsonify(success=True, executionId=automation_id, **answer)
 
     @routes.route("/api/automation/control", methods=["GET"])
     @routes.query
@@ -107,7 +113,15 @@ def _execute_now(
         f"window first. How it goes, and how it ends: GET /api/executions/{execution.id}."
     )
     return jsonify(
-        success=True, executionId=execution.id, status=execution.phase, message=message
+        success=True,
+        executionId=execution.id,
+        status=execution.phase,
+        message=message,
+        warnings=[
+            finding.message
+            for finding in find_fatal(execution.automation, context, utc_now())
+            if finding.kind is not FindingKind.NEVER_SENDS  # it sends now, whatever its schedule
+        ],
     ), 202
 
 

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from push_blaster.adapters.automations.automation_document import read_automation, read_draft
 from push_blaster.adapters.automations.document_files import StaleVersionError
 from push_blaster.domain.audiences.script import Parameter
 from push_blaster.use_cases.automations.change_automation import (
@@ -18,8 +19,17 @@ from push_blaster.use_cases.automations.change_automation import (
     edit_automation,
 )
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.schedule.refuse_activation import (
+    WillFailError,
+    refuse_activation,
+)
 from push_blaster.web.access.audit import only_reads
-from push_blaster.web.automations.automation_draft import Outlook, find_faults, look_at_draft
+from push_blaster.web.automations.automation_draft import (
+    Outlook,
+    find_faults,
+    look_at_draft,
+    path_in_form,
+)
 from push_blaster.web.automations.automation_fields import (
     PARAMETERS,
     describe,
@@ -43,9 +53,13 @@ from push_blaster.web.frame.template_filters import DAYS, LAYERS
 
 @dataclass(frozen=True, slots=True)
 class Remarks:
-    """Complaints by path, and the field to focus."""
+    """Complaints by path, and the field to focus.
+
+    Shape: `will_fail` says that the complaints keep an automation off the clock, not a draft.
+    """
 
     errors: Mapping[str, str] = field(default_factory=dict)
+    will_fail: bool = False
     focus: str = ""
 
 
@@ -67,6 +81,16 @@ class Editor:
         """Return every complaint about a document, by path."""
         return find_faults(document, self.declared)
 
+    def find_fatal(self, document: Mapping[str, Any], automation_id: str | None) -> dict[str, str]:
+        """Return, by path, why a document that goes on the clock would surely fail."""
+        context, now = self.context, utc_now()
+        old = read_automation(context.files.load(automation_id)) if automation_id else None
+        try:
+            refuse_activation(read_draft(document, now), context, now, old)
+        except WillFailError as error:
+            return {path_in_form(finding.field): finding.message for finding in error.findings}
+        return {}
+
     def look_at(self, document: Mapping[str, Any]) -> Outlook:
         """Return the plan, the sample messages and the faults of the document."""
         return look_at_draft(document, self.context, self.declared)
@@ -87,6 +111,7 @@ class Editor:
             describe=describe,
             text_of=text_of,
             errors=remarks.errors,
+            will_fail=remarks.will_fail,
             focus=remarks.focus,
             scripts=self.context.scripts.list_all(),
             offer=offer,
@@ -155,8 +180,10 @@ def _take(editor: Editor, automation_id: str | None, old: Mapping[str, Any]) -> 
     if request.form.get("then") == "schedule":
         document = {**document, "status": "active", "isActive": True}
     errors = editor.find_faults(document)
-    if errors:
-        return editor.show(document, Remarks(errors)), 400
+    fatal = {} if errors else editor.find_fatal(document, automation_id)
+    if errors or fatal:
+        page = editor.show(document, Remarks({**errors, **fatal}, will_fail=bool(fatal)))
+        return page, 409 if fatal else 400
     try:
         change = editor.save(automation_id, document)
     except StaleVersionError:

@@ -1,6 +1,7 @@
 """Routes about automations, under the original's name for them: recipes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from flask import Response, jsonify
@@ -8,26 +9,41 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, validate
 
 from chassis.clock import utc_now
-from chassis.postgres import Database
 from chassis.schemas import OpenSchema
 from chassis.service import Routes
-from chassis.typed_schemas import about
+from chassis.typed_schemas import about, request_schema
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
+from push_blaster.adapters.automations.automation_files import StoredAutomation
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.one_off.scheduled_push_document import is_scheduled_push
 from push_blaster.use_cases.automations.change_automation import (
     AutomationChange,
+    changed_document,
     create_automation,
     delete_automation,
     edit_automation,
+    new_document,
 )
 from push_blaster.use_cases.automations.list_automations import AutomationLists
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.schedule.refuse_activation import refuse_activation
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
 from push_blaster.web.automations.versions import check_if_match, tag
 from push_blaster.web.frame.common_schemas import AUTOMATION_ID, BrokenFileSchema, envelope_schema
 from push_blaster.web.frame.repeatable import find_made_before, id_by_key, repeatable
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationQuery:
+    """Query of a request that may make an automation active."""
+
+    accept_findings: bool = about(
+        False,
+        description="make it active even if its plan has a finding that lets it surely fail",
+    )
+
+
+ActivationSchema = request_schema(ActivationQuery)
 
 
 class RecipeChangeSchema(OpenSchema):
@@ -55,7 +71,7 @@ def recipe_routes(context: WebContext) -> Routes:
     """Return the routes about automations."""
     routes = Routes("recipes", __name__, description="Automations")
     _add_reads(routes, context, AutomationLists(context.database))
-    _add_creation(routes, context.database, context.files)
+    _add_creation(routes, context)
     _add_changes(routes, context)
     return routes
 
@@ -102,30 +118,38 @@ def _add_reads(routes: Routes, context: WebContext, lists: AutomationLists) -> N
         return tag(jsonify(success=True, data=shown, message="Found."), document)
 
 
-def _add_creation(routes: Routes, database: Database, files: AutomationFiles) -> None:
+def _add_creation(routes: Routes, context: WebContext) -> None:
+    files = context.files
+
     @routes.route(_PATH, methods=["POST"])
+    @routes.arguments(ActivationSchema, location="query")
     @routes.arguments(RecipeChangeSchema, example={"name": "…", "type": "recurring"})
-    @repeatable(routes, database)
+    @repeatable(routes, context.database)
     @routes.alt_response(201, schema=RecipeAnswerSchema)
-    def create(body: Mapping[str, Any], idempotency_key: str | None) -> ResponseReturnValue:
+    def create(
+        query: ActivationQuery, body: Mapping[str, Any], idempotency_key: str | None
+    ) -> ResponseReturnValue:
         """Create an automation; without an id it gets one, the same for an Idempotency-Key."""
         key, named = idempotency_key, body
         if key and not body.get("id"):
             named = {**body, "id": id_by_key(files, key, lambda one: not is_scheduled_push(one))}
         made = find_made_before(files, body, named)
+        if not made and not query.accept_findings:
+            _refuse_activation(new_document(named, utc_now()), context)
         change = AutomationChange(made) if made else create_automation(files, named, utc_now())
         return _answer_change(change, "created", 201)
 
 
 def _add_changes(routes: Routes, context: WebContext) -> None:
     @routes.route(_PATH, methods=["PUT"])
+    @routes.arguments(ActivationSchema, location="query")
     @routes.arguments(RecipeChangeSchema)
     @routes.alt_response(200, schema=RecipeAnswerSchema)
-    def edit_by_body(body: Mapping[str, Any]) -> ResponseReturnValue:
+    def edit_by_body(query: ActivationQuery, body: Mapping[str, Any]) -> ResponseReturnValue:
         """Change the automation whose id is in the body."""
         if not isinstance(body.get("id"), str):
             raise ValidationError({"id": ["Give the id of the automation to change."]})
-        return _edit(context, body["id"], body)
+        return _edit(context, body["id"], body, query)
 
     @routes.route(_PATH, methods=["DELETE"])
     @routes.query
@@ -138,11 +162,14 @@ def _add_changes(routes: Routes, context: WebContext) -> None:
         return _delete(context, id)
 
     @routes.route(_ONE, methods=["PUT"])
+    @routes.arguments(ActivationSchema, location="query")
     @routes.arguments(RecipeChangeSchema)
     @routes.alt_response(200, schema=RecipeAnswerSchema)
-    def edit(body: Mapping[str, Any], automation_id: str) -> ResponseReturnValue:
+    def edit(
+        query: ActivationQuery, body: Mapping[str, Any], automation_id: str
+    ) -> ResponseReturnValue:
         """Change an automation; with If-Match, or the version in the body, no update is lost."""
-        return _edit(context, automation_id, body)
+        return _edit(context, automation_id, body, query)
 
     @routes.route(_ONE, methods=["DELETE"])
     @routes.alt_response(200, schema=RecipeAnswerSchema)
@@ -151,12 +178,24 @@ def _add_changes(routes: Routes, context: WebContext) -> None:
         return _delete(context, automation_id)
 
 
-def _edit(context: WebContext, automation_id: str, body: Mapping[str, Any]) -> Response:
+def _edit(
+    context: WebContext, automation_id: str, body: Mapping[str, Any], query: ActivationQuery
+) -> Response:
     files = context.files
     version = check_if_match(files, automation_id)
     sent = body if version is None else {**body, "version": version}
+    if not query.accept_findings:
+        old = files.load(automation_id)
+        _refuse_activation(changed_document(old, sent, utc_now()), context, old)
     changed = edit_automation(files, context.database, automation_id, sent, utc_now())
     return _answer_change(changed, "saved")
+
+
+def _refuse_activation(
+    document: Mapping[str, Any], context: WebContext, old: Mapping[str, Any] | None = None
+) -> None:
+    before = read_automation(old) if old else None
+    refuse_activation(read_automation(document), context, utc_now(), before)
 
 
 def _delete(context: WebContext, automation_id: str) -> Response:

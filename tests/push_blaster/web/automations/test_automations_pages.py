@@ -8,17 +8,16 @@ from flask.testing import FlaskClient
 
 from tests.builders import a_document
 from tests.page_reader import form_values, table_rows
+from tests.people import ALICE
 from tests.push_blaster.web.page_support import Visitor
+from tests.push_blaster.web.recipes import create
 
 CHANGED = "/automations/news/edit"
 
 
 @pytest.fixture
 def news(client: FlaskClient) -> dict[str, Any]:
-    document = a_document(id="news", name="News", status="active", isActive=True, colour="green")
-    created = client.post("/api/automation/recipes", json=document)
-    data: dict[str, Any] = created.get_json()["data"]
-    return data
+    return create(client, name="News", status="active", isActive=True, colour="green")
 
 
 def test_the_list_is_searched_and_sifted(
@@ -106,6 +105,8 @@ def test_a_new_one_is_made_with_its_pushes_in_order(admin: Visitor, client: Flas
         "name": "Spring",
         "then": "schedule",
         "order": ["1", "0"],
+        "audienceCriteria.manualUserIds": str(ALICE),
+        "settings.testUserIds": str(ALICE),
         "settings.safeguards.alertThresholds.failureRate": "12.5",
     }
     for number, title in ((0, "Second"), (1, "First")):

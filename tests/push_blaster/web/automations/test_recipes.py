@@ -207,7 +207,7 @@ def test_a_long_list_comes_in_pages(client: FlaskClient) -> None:
 
 
 def test_a_create_that_is_repeated_under_its_key_makes_one(client: FlaskClient) -> None:
-    document = a_document(status="active", isActive=True)
+    document = a_document()
     document.pop("id")
     headers = {"Idempotency-Key": "spring"}
 

@@ -210,7 +210,7 @@ def test_a_once_template_is_a_draft_until_somebody_says_the_day(client: FlaskCli
 
     refused = client.put(recipe, json=on)
     schedule = {**made["schedule"], "startDate": "2030-05-01"}
-    accepted = client.put(recipe, json={**on, "schedule": schedule})
+    accepted = client.put(f"{recipe}?acceptFindings=true", json={**on, "schedule": schedule})
 
     assert refused.status_code == 400
     assert "schedule.startDate: Give the day" in refused.get_json()["error"]

@@ -22,6 +22,7 @@ from tests.page_reader import form_value, form_values, table_rows
 from tests.people import ALICE
 from tests.push_blaster.doubted import insert_doubted
 from tests.push_blaster.web.page_support import Visitor
+from tests.push_blaster.web.recipes import create
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_viewer_sees_no_buttons(viewer: Visitor, started: str) -> None:
 def test_the_dashboard_shows_the_sends_of_the_next_day(
     viewer: Visitor, client: FlaskClient
 ) -> None:
-    client.post("/api/automation/recipes", json=a_document(status="active", isActive=True))
+    create(client, status="active", isActive=True)
 
     page = viewer.get("/")
 
