@@ -132,6 +132,8 @@ class ReadySends:
             now = self._context.clock()
             ids = take_to_make_ready(connection, now, AHEAD, PER_LOOK)
             readable = select_readable(connection, ids) if ids else []
+            unreadable = set(ids) - {execution.id for execution in readable}
+            hand_back(connection, sorted(unreadable))  # a newer engine begins these
         return sorted(readable, key=lambda execution: ids.index(execution.id))
 
     def _make_one(self, execution: Execution) -> ReadySend | None:
@@ -179,7 +181,7 @@ class ReadySends:
 
     def _send(self, due: Sequence[ReadySend]) -> None:
         """Give a group of due pushes to a sender, as many as the rate allows now."""
-        group = _choose_group(due)
+        group = choose_group(due)
         until = group[0].due_at + BEGINS_WITHIN
 
         def is_over() -> bool:
@@ -258,7 +260,7 @@ def _acquire(free: threading.BoundedSemaphore, is_over: Callable[[], bool]) -> b
     return False
 
 
-def _choose_group(due: Sequence[ReadySend]) -> list[ReadySend]:
+def choose_group(due: Sequence[ReadySend]) -> list[ReadySend]:
     """Return pushes for one call of the provider: each user once, not too many messages.
 
     The more pushes are due, the fewer messages of each go first.
@@ -267,12 +269,11 @@ def _choose_group(due: Sequence[ReadySend]) -> list[ReadySend]:
     group: list[ReadySend] = []
     users: set[UUID] = set()
     for one in due:
-        first = one.messages[:share]
-        own = {message.user_id for message in first}
-        if len(users) + len(own) > CLAIM:
+        first = [message for message in one.messages if message.user_id not in users][:share]
+        if len(users) + len(first) > CLAIM:
             break
-        if not own & users:
-            users |= own
+        if first:
+            users |= {message.user_id for message in first}
             group.append(replace(one, messages=first))
     return group
 

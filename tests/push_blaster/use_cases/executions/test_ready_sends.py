@@ -33,7 +33,7 @@ from push_blaster.domain.executions.execution import PushStatus
 from push_blaster.domain.executions.phase import GOING_LIVE, RUNNING, Phase
 from push_blaster.use_cases.delivery.send_first import send_first_messages
 from push_blaster.use_cases.executions.make_ready import ReadySend, make_ready
-from push_blaster.use_cases.executions.ready_sends import ReadySends
+from push_blaster.use_cases.executions.ready_sends import ReadySends, choose_group
 from push_blaster.use_cases.executions.send_together import (
     begin_pushes,
     begin_within,
@@ -233,6 +233,18 @@ def test_pushes_to_the_same_users_all_begin(bench: Bench, engine: _Engine) -> No
     assert all(bench.execution(one).phase is Phase.LIVE_EXECUTION for one in executions)
     assert all(bench.run(one).phase is Phase.COMPLETED for one in executions)
     assert set(_users(bench).values()) == {3}
+
+
+def test_many_pushes_to_the_same_users_go_in_few_groups(bench: Bench) -> None:
+    """Else each push would wait for the answers of the provider to the pushes before it."""
+    (made,) = _made_ready(bench, _in_window(bench, users=20))
+    many = [replace(made, after=replace(made.after, id=f"push-{n}")) for n in range(300)]
+
+    group = choose_group(many)
+
+    users = Counter(message.user_id for one in group for message in one.messages)
+    assert len({one.after.id for one in group}) == 20
+    assert (len(users), set(users.values())) == (20, {1})
 
 
 def test_slots_are_reserved_once_for_a_user_of_two_ready_pushes(
@@ -536,6 +548,23 @@ def test_a_connection_that_breaks_at_one_push_loses_no_message_of_another(bench:
     for execution_id in executions:
         bench.run(execution_id)
     assert [bench.funnel(one)["sent"] for one in executions] == [2, 2, 2, 2]
+
+
+def test_what_only_a_newer_engine_can_read_is_left_to_it_at_its_instant(
+    bench: Bench, engine: _Engine
+) -> None:
+    execution_id = _in_window(bench)
+    with bench.database.transaction() as connection:
+        sql = """
+            UPDATE executions SET snapshot = jsonb_set(snapshot, '{settings,failPolicy}', '"ask"')
+             WHERE id = %s
+        """
+        execute(connection, sql, (execution_id,))
+
+    engine.make_ready()
+    bench.now = T
+
+    assert _dispatch_usually(bench) == [execution_id]
 
 
 def test_an_engine_that_ends_makes_nothing_ready(bench: Bench, engine: _Engine) -> None:
