@@ -1,7 +1,6 @@
 """The composition root: the parts of this service, on one screen."""
 
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 from flask import Flask
@@ -26,7 +25,7 @@ from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
 from chassis.postgres import BulkDatabase
 from chassis.probes import probe_routes
-from chassis.schema_changes import check_schema
+from chassis.schema_changes import make_schema_check
 from chassis.service import ServiceFrame, frame_service
 
 #: How long a filter waits for a connection before it answers that it is busy.
@@ -46,7 +45,7 @@ def create_app(settings: CadenceSettings | None = None) -> Flask:
         connection_timeout=CONNECTION_TIMEOUT,
         application_name="cadence",
     )
-    database.check = partial(check_schema, folder=MIGRATIONS, command="cadence-service migrate")
+    database.check = make_schema_check(MIGRATIONS, "cadence-service migrate")
 
     app = Flask(__name__)
     app.json = FastJson(app)

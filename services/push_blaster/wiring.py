@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from chassis.clock import CLOCK, utc_now
 from chassis.postgres import Database
-from chassis.schema_changes import check_schema
+from chassis.schema_changes import make_schema_check
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.template_files import TemplateFiles
@@ -49,7 +48,7 @@ def connect_adapters(settings: PushSettings) -> Adapters:
         max_connections=settings.database_pool_size,
         application_name="push-blaster",
     )
-    database.check = partial(check_schema, folder=MIGRATIONS, command="push-blaster migrate")
+    database.check = make_schema_check(MIGRATIONS, "push-blaster migrate")
     return Adapters(
         database=database,
         files=AutomationFiles(settings.data_folder / "automations"),

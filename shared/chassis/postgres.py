@@ -90,7 +90,7 @@ class Pool(Generic[AnyConnection]):
         `trusted_for` is how long a connection may be idle and still be lent without a ping.
         """
         self.url = url
-        #: What each ping asks with its connection, such as chassis.schema_changes.check_schema.
+        #: What each ping asks with its connection, see chassis.schema_changes.make_schema_check.
         self.check: Callable[[Any], str | None] = lambda _: None
         options = {
             "connect_timeout": max(2, int(connection_timeout.total_seconds())),  # libpq's minimum

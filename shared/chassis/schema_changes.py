@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -129,12 +130,17 @@ def is_lock_missing(error: BaseException) -> bool:
     return False
 
 
-def check_schema(connection: Any, folder: Path, command: str) -> str | None:
-    """Return a remark if the schema is newer than the migrations in `folder`, else None.
+def make_schema_check(folder: Path, command: str) -> Callable[[Any], str | None]:
+    """Return a check of a connection's schema: a remark if it is newer than `folder` is now.
 
-    Raises: NotMigratedError if it is older; `command` migrates it.
+    An upgrade may write newer migrations into the folder while this program goes on.
+    The check raises NotMigratedError if the schema is older; `command` migrates it.
     """
     known = max(path.name.partition("_")[0] for path in folder.glob("versions/[0-9]*.py"))
+    return partial(_check_schema, known=known, command=command)
+
+
+def _check_schema(connection: Any, known: str, command: str) -> str | None:
     if fetch_value(connection, "SELECT to_regclass('alembic_version') IS NULL"):
         raise NotMigratedError(f"The database is not migrated: run {command}.")
     found = fetch_value(connection, "SELECT max(version_num) FROM alembic_version") or "empty"

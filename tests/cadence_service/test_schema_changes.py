@@ -1,5 +1,6 @@
 """Pruning and migrating beside a long reader: nobody who checks an audience waits for it."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from chassis.clock import utc_now
 from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase, Database
 from chassis.rows import execute, fetch_value
-from chassis.schema_changes import SchemaBusyError, change_schema
+from chassis.schema_changes import SchemaBusyError, change_schema, make_schema_check
 from local_stack.embedded_postgres import EmbeddedPostgres
 from tests.cadence_service.replicas import reserve, running_replicas, spread_users
 
@@ -186,3 +187,17 @@ def test_the_command_says_it_without_a_traceback(
 
 def test_weeks_are_named_by_their_monday() -> None:
     assert partition_name(datetime(2026, 11, 29, 23, tzinfo=UTC)) == "user_notifications_20261123"
+
+
+def test_an_upgrade_of_the_files_leaves_a_program_that_runs_as_it_is(
+    database: BulkDatabase, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(cli.MIGRATIONS, tmp_path / "migrations"))
+    database.check = make_schema_check(folder, "cadence-service migrate")
+    (folder / "versions" / "9999_newer.py").touch()
+
+    beside_newer_files = database.ping()
+    shutil.rmtree(folder)
+
+    assert beside_newer_files is None
+    assert database.ping() is None
