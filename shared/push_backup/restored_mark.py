@@ -36,6 +36,10 @@ BEGIN
 END $mark$;
 """
 
+_IS_RESTORED: Final = (
+    "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'schedule_marks' AND relkind = 'r'"
+)
+
 
 def write_mark(saved_at: datetime | None) -> str:
     """Return the statement that marks a database as restored from a backup of then."""
@@ -47,6 +51,11 @@ def mark_restored(url: str, saved_at: datetime | None) -> None:
     """Mark push_blaster's database, which another program restored. Raises: BackupError."""
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT) as connection:
+            if not connection.execute(_IS_RESTORED).fetchone():
+                raise BackupError(
+                    "The database of PUSH_BLASTER_DATABASE_URL has no tables of push_blaster; "
+                    "restore it first, then mark it."
+                )
             connection.execute(write_mark(saved_at))
     except psycopg.Error as error:
         raise BackupError(f"The database push_blaster was not marked: {error}") from error

@@ -192,6 +192,17 @@ def test_what_another_program_restored_can_be_marked(
     assert ask(url, "SELECT execution_id FROM execution_stops") == [("restored-1",)]
 
 
+def test_an_empty_database_is_not_marked_and_the_command_says_so(
+    fresh: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUSH_BLASTER_DATABASE_URL", fresh.databases["push_blaster"])
+
+    done = CliRunner().invoke(main, ["mark-restored"])
+
+    assert done.exit_code == 1
+    assert "restore it first" in done.output
+
+
 def test_a_migration_of_a_database_that_nobody_restored_stops_nothing(kept: Places) -> None:
     url = kept.databases["push_blaster"]
     open_execution(url, 1, utc_now())
