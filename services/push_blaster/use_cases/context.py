@@ -62,8 +62,14 @@ class Pacer(Protocol):
     def note(self, succeeded: int, failed: int, over_quota: int) -> None:
         """Take the outcomes of messages: accepted, failed, over the provider's quota."""
 
-    def note_fault(self, reason: str | None) -> None:
-        """Take why none of the last messages was sent; None if one was."""
+    def note_sent(self) -> None:
+        """Forget the fault: a message was sent."""
+
+    def note_fault(self, reason: str, refused: int | None = None) -> None:
+        """Take why none of the last messages was sent.
+
+        Shape: the provider `refused` so many of them; None if no message can be sent.
+        """
 
     def share(self, engines: int) -> None:
         """Take how many engines send; each gets an equal part of the rate."""
@@ -136,7 +142,10 @@ class _Unpaced:
     def note(self, succeeded: int, failed: int, over_quota: int) -> None:
         """Do nothing: no message was delivered."""
 
-    def note_fault(self, reason: str | None) -> None:
+    def note_sent(self) -> None:
+        """Do nothing: no message was to be delivered."""
+
+    def note_fault(self, reason: str, refused: int | None = None) -> None:
         """Do nothing: no message was to be delivered."""
 
     def share(self, engines: int) -> None:

@@ -22,6 +22,8 @@ TOO_MANY: Final = 0.05
 SLOWER: Final = 0.7
 FASTER: Final = 1.02
 SLOWEST: Final = 0.05
+#: So many messages in a row are refused because of the provider, and not because of a device.
+MANY_REFUSED: Final = 10
 #: For how long a fault is told if nothing is sent after it.
 FAULT_LASTS_S: Final = 3_600.0
 
@@ -49,6 +51,7 @@ class TokenBucket:
         self._free_at = self._ramp_from = clock()
         self._second = (0.0, 0, 0)
         self._fault: tuple[str, float] | None = None
+        self._refused = 0
 
     def take(self, messages: int, should_stop: Callable[[], bool]) -> int:
         """Wait until some of `messages` may be sent, and return how many; 0 if it should stop."""
@@ -79,10 +82,20 @@ class TokenBucket:
             self._slowed = min(1.0, max(SLOWEST, changed))
             self._second = (now, 0, 0)
 
-    def note_fault(self, reason: str | None) -> None:
-        """Take why none of the last messages was sent; None if one was."""
+    def note_sent(self) -> None:
+        """Forget the fault: a message was sent."""
         with self._lock:
-            self._fault = None if reason is None else (reason, self._clock() + FAULT_LASTS_S)
+            self._refused, self._fault = 0, None
+
+    def note_fault(self, reason: str, refused: int | None = None) -> None:
+        """Take why none of the last messages was sent.
+
+        Shape: the provider `refused` so many of them; None if no message can be sent.
+        """
+        with self._lock:
+            self._refused += MANY_REFUSED if refused is None else refused
+            if self._refused >= MANY_REFUSED:
+                self._fault = (reason, self._clock() + FAULT_LASTS_S)
 
     def share(self, engines: int) -> None:
         """Take how many engines send; each gets an equal part of the rate."""

@@ -287,10 +287,11 @@ def _inform_pacer(pacer: Pacer, group: Sequence[Delivery]) -> None:
     failed = outcomes[Outcome.DEFERRED] + outcomes[Outcome.IN_DOUBT] - over_quota
     succeeded = sum(outcomes[outcome] for outcome in FINAL)
     pacer.note(succeeded, failed, over_quota)
-    refusals = (d.reason for d in group if d.outcome is Outcome.FAILED)
-    refusal = next(refusals, None)
-    if outcomes[Outcome.SENT] or refusal:
-        pacer.note_fault(None if outcomes[Outcome.SENT] else refusal)
+    reasons = [d.reason for d in group if d.outcome is Outcome.FAILED and d.reason]
+    if outcomes[Outcome.SENT]:
+        pacer.note_sent()
+    elif reasons:
+        pacer.note_fault(reasons[0], len(reasons))
 
 
 def unanswered(user_ids: Iterable[UUID]) -> list[Delivery]:

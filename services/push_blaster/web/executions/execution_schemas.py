@@ -174,7 +174,7 @@ class ExecutionSchema(CamelSchema):
         metadata={
             "description": "While it is live, of each engine: ratePerMinute, breaker (closed, "
             "open, half_open), slowedTo (after answers over quota), engines that share the rate, "
-            "fault (why none of the last messages was sent); "
+            "fault (why none of the last ten messages was sent, or none can be); "
             "ownRatePerMinute, which all of them share, where the automation has one."
         },
     )

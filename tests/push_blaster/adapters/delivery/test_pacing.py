@@ -93,7 +93,7 @@ def test_a_fault_is_told_until_a_message_is_sent_or_for_an_hour() -> None:
     bucket = TokenBucket(600_000, clock=clock)
     bucket.note_fault("no key")
     told = bucket.describe()["fault"]
-    bucket.note_fault(None)
+    bucket.note_sent()
     after_a_send = bucket.describe()
     bucket.note_fault("no key")
     clock.now += 3_601
@@ -101,3 +101,18 @@ def test_a_fault_is_told_until_a_message_is_sent_or_for_an_hour() -> None:
     assert told == "no key"
     assert "fault" not in after_a_send
     assert "fault" not in bucket.describe()
+
+
+def test_a_few_refused_messages_are_no_fault_of_the_provider() -> None:
+    bucket = TokenBucket(600_000, clock=Clock())
+
+    bucket.note_fault("bad token", 9)
+    after_nine = bucket.describe()
+    bucket.note_sent()
+    bucket.note_fault("bad token", 9)
+    after_a_send_and_nine = bucket.describe()
+    bucket.note_fault("bad token", 1)
+
+    assert "fault" not in after_nine
+    assert "fault" not in after_a_send_and_nine
+    assert bucket.describe()["fault"] == "bad token"
