@@ -232,5 +232,11 @@ def _ask(
         return True
 
 
+def check_permission(connection: Connection, may_send: Callable[[Connection], bool]) -> None:
+    """Raise StepStoppedError unless the step may go on; then nobody ends it in this transaction."""
+    if not may_send(connection):
+        raise StepStoppedError("the execution has ended, or another engine has taken over")
+
+
 class IdempotencyConflictError(Exception):
     """The idempotency key was used before, for another request."""

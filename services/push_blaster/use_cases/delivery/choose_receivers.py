@@ -1,12 +1,12 @@
 """Choose the users of a batch to send to now: their window is open, and nothing excludes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from chassis.postgres import Database
+from chassis.postgres import Connection, Database
 from push_blaster.adapters.delivery.delivery_ledger import (
     WindowDeferral,
     defer_to_windows,
@@ -17,7 +17,7 @@ from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.use_cases.cadence.ask_cadence import ask_cadence
-from push_blaster.use_cases.context import SendContext
+from push_blaster.use_cases.context import SendContext, check_permission
 from push_blaster.use_cases.delivery.apply_holdout import find_holdout
 from push_blaster.use_cases.delivery.find_send_windows import find_send_windows
 
@@ -56,8 +56,12 @@ def choose_receivers(
     page: LedgerPage,
     rows: Sequence[AudienceRow],
     snapshot: PageSnapshot,
+    may_send: Callable[[Connection], bool],
 ) -> Receivers:
-    """Return the users to send to now; record the other users, and why."""
+    """Return the users to send to now; record the other users, and why.
+
+    Raises: StepStoppedError when sending is not permitted any more.
+    """
     left_out = {
         **find_holdout(context.limits, execution, rows, snapshot.states),
         **find_sent_before(context.database, execution, page.position, rows, snapshot.states),
@@ -67,12 +71,14 @@ def choose_receivers(
     found = find_send_windows(context, execution, page.position, still_open)
     deferrals = [_defer(snapshot, user_id, at) for user_id, at in found.later.items()]
     with context.database.transaction() as connection:
+        check_permission(connection, may_send)
         insert_refusals(connection, page, [*left_out.values(), *found.never], context.clock())
         defer_to_windows(connection, page, deferrals, context.clock())
     moved = {one.user_id: one.opens_at for one in deferrals if one.is_asked_apart}
     snapshot = replace(snapshot, windows={**snapshot.windows, **moved})
     eligible, capped = _ask(context, execution, page, others, found.now, snapshot.windows)
     with context.database.transaction() as connection:
+        check_permission(connection, may_send)
         insert_refusals(connection, page, capped, context.clock())
     return Receivers(eligible, snapshot.windows)
 

@@ -1,7 +1,7 @@
 """Send one batch of a push: ask cadence, find tokens, personalise, send, settle, track."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -124,16 +124,16 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         leave_in_doubt(context, page, left.in_doubt, reason)
         left = replace(left, in_doubt=frozenset())
     begun_at = context.clock()
-    try:
-        messages, keys = _prepare(context, execution, batch, snapshot, left)
-    except CadenceBusyError as busy:
-        _wait_for_cadence(context, batch, busy)
-        return
-    messages, rests_until = _take_turn(execution, messages, begun_at)
 
     def may_send(connection: Connection) -> bool:
         return keep_batch(connection, batch, context.clock())
 
+    try:
+        messages, keys = _prepare(context, execution, batch, snapshot, left, may_send)
+    except CadenceBusyError as busy:
+        _wait_for_cadence(context, batch, busy)
+        return
+    messages, rests_until = _take_turn(execution, messages, begun_at)
     should_stop = watch_for_stop(context, execution.id, may_send, every_s=0.5)
     task = SendTask(
         page=page,
@@ -264,6 +264,7 @@ def _prepare(
     batch: TakenBatch,
     snapshot: PageSnapshot,
     left: Unfinished,
+    may_send: Callable[[Connection], bool],
 ) -> tuple[list[Message], set[str]]:
     """Return the messages still to be sent, and the keys of the reservations of their slots.
 
@@ -274,13 +275,13 @@ def _prepare(
     if audience is None:
         raise StepFailedError(f"Push {position} has no audience.")
     rows = read_batch(context.data_folder / audience.file, batch.offset, batch.rows)
-    receivers = choose_receivers(context, execution, page, rows, snapshot)
+    receivers = choose_receivers(context, execution, page, rows, snapshot, may_send)
     begun = (left.in_doubt | left.deferred.keys()) - snapshot.due
     again = [row for row in rows if row.user_id in begun]
     push = execution.automation.pushes[position - 1]
     push = push if goes_to_audience(execution.mode) else push.worded(None)
     personal = personalise(context, execution, push, [*again, *receivers.rows])
-    leave_unreachable(context, page, left, personal.refusals)
+    leave_unreachable(context, page, left, personal.refusals, may_send)
     windows = {receivers.windows.get(message.user_id) for message in personal.messages}
     return personal.messages, {find_slots_key(execution, page, window) for window in windows}
 

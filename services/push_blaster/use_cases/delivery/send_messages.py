@@ -32,7 +32,13 @@ from push_blaster.domain.delivery.message import (
     TransportUnavailableError,
 )
 from push_blaster.domain.delivery.retry import Tried
-from push_blaster.use_cases.context import Pacer, SendContext, StepContext, StepStoppedError
+from push_blaster.use_cases.context import (
+    Pacer,
+    SendContext,
+    StepContext,
+    StepStoppedError,
+    check_permission,
+)
 from push_blaster.use_cases.delivery.reach_devices import reach_devices
 from push_blaster.use_cases.delivery.record_outcomes import LedgerOutlet, OutcomeRecorder
 
@@ -132,12 +138,20 @@ def leave_in_doubt(
 
 
 def leave_unreachable(
-    context: StepContext, page: LedgerPage, left: Unfinished, refusals: Sequence[Refusal]
+    context: StepContext,
+    page: LedgerPage,
+    left: Unfinished,
+    refusals: Sequence[Refusal],
+    may_send: Callable[[Connection], bool],
 ) -> None:
-    """Record which users get no message and why; a send that had begun earlier stays in doubt."""
+    """Record which users get no message and why; a send that had begun earlier stays in doubt.
+
+    Raises: StepStoppedError when sending is not permitted any more.
+    """
     begun = left.in_doubt & {refusal.user_id for refusal in refusals}
     leave_in_doubt(context, page, begun, "its send began before a crash, and cannot begin again")
     with context.database.transaction() as connection:
+        check_permission(connection, may_send)
         insert_refusals(connection, page, refusals, context.clock())
 
 
@@ -151,8 +165,7 @@ def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> li
     again = [user_id for user_id in wanted if user_id in task.left.in_doubt]
     deferred = [user_id for user_id in wanted if user_id in task.left.deferred]
     with context.database.transaction() as connection:
-        if not task.may_send(connection):
-            raise StepStoppedError("sending is not permitted any more")
+        check_permission(connection, task.may_send)
         variants = {message.user_id: message.variant for message in chunk}
         claimed = claim_users(connection, task.page, variants, context.clock())
         if deferred:

@@ -133,7 +133,7 @@ def _send_tests(
         states = select_states(connection, page)
     personal = personalise(context, execution, push, [r for r in rows if _is_open(r, states)])
     left = Unfinished(in_doubt=frozenset(u for u, s in states.items() if s == LedgerState.CLAIMED))
-    leave_unreachable(context, page, left, personal.refusals)
+    leave_unreachable(context, page, left, personal.refusals, may_send)
     task = SendTask(
         page=page,
         may_send=may_send,

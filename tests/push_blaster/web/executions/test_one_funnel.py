@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 import responses
@@ -12,13 +13,16 @@ from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.rows import execute, fetch_values
+from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.funnels import sum_funnels
 from push_blaster.adapters.operations.alert_webhook import AlertWebhook
+from push_blaster.domain.cadence.cadence import CapVerdict
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.domain.operations.alert import AlertEvent
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.executions.stop_execution import stop_execution
 from push_blaster.use_cases.operations.send_notices import Channel, send_notices
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.page_reader import table_rows
 from tests.people import ALICE, BOB
 from tests.push_blaster.bench import Bench
@@ -222,6 +226,39 @@ def test_a_funnel_is_kept_once_nothing_can_change_any_more(news: Bench) -> None:
 
     assert (while_live, with_open_batches) == ([False, False], [False, False])
     assert after_its_batches == [True, False], "the second push never began"
+
+
+class CadenceOfAStop(CadenceClient):
+    """A client that answers only when `meanwhile` has happened."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def reserve_audience(
+        self, user_ids: Sequence[UUID], layer_id: int, scheduled_for: datetime, key: str
+    ) -> CapVerdict:
+        verdict = super().reserve_audience(user_ids, layer_id, scheduled_for, key)
+        self.meanwhile()
+        return verdict
+
+
+def test_an_answer_of_cadence_after_the_close_of_a_batch_changes_no_funnel(
+    news: Bench, cadence_service: str
+) -> None:
+    news.run(news.start())
+    cadence = CadenceOfAStop(cadence_service, CADENCE_TOKEN)
+    news.change(cadence=cadence)
+    capped = news.start(id="other")
+
+    def stop_and_close() -> None:
+        stop_execution(news.database, capped, "Wrong text.", news.now)
+        news.now += timedelta(minutes=1)
+        assert close_batches(news.context) == 1
+
+    cadence.meanwhile = stop_and_close
+    news.work()
+
+    assert news.deliveries(capped) == []
+    assert (news.funnel(capped)["excluded"], news.funnel(capped)["notSent"]) == (0, 10)
 
 
 def test_rows_of_an_earlier_version_are_counted_once(news: Bench) -> None:
