@@ -79,16 +79,19 @@ def send_first_messages(context: SendContext, firsts: Sequence[FirstMessages]) -
     second; what was not sent by then is given back, and sent with the rest unless it is stopped.
     """
     pages = [first.page for first in firsts]
-    ids = [page.execution_id for page in pages]
+    going = list(pages)
 
     def are_ours(connection: Connection) -> bool:
+        ids = [page.execution_id for page in going]
         if has_stops(connection, ids) or select_stopped(connection, ids):
             return False
-        return keep_first_batches(connection, pages, context.clock())
+        return keep_first_batches(connection, going, context.clock())
 
     should_stop = watch_for_stop(context, None, are_ours, every_s=0.5)
     with _attempts(context, firsts, should_stop) as attempts:
         _give_back_stopped(context, attempts)
+        # A stop that came before the send cuts off no message of another execution.
+        going = [page for page in pages if attempts[page.execution_id].open]
         begun_at = context.clock()
         _send(context, attempts, begun_at, should_stop)
         for attempt in attempts.values():

@@ -356,6 +356,32 @@ def test_a_stop_while_pushes_begin_is_a_stop(bench: Bench) -> None:
     assert [bench.execution(one).phase for one in executions] == [Phase.CANCELLED] * 2
 
 
+class _PatientTransport(FileTransport):
+    """Sends after a second, unless it should stop before."""
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        until = time.monotonic() + 1
+        while time.monotonic() < until and not should_stop():
+            time.sleep(0.05)
+        yield from super().send(messages, should_stop)
+
+
+def test_a_stop_before_the_send_cuts_off_no_message_of_another(bench: Bench) -> None:
+    stopped, other = _in_window(bench), _in_window(bench, first=100)
+    ready = _made_ready(bench, stopped, other)
+    patient = _PatientTransport(bench.folder / "messages.jsonl")
+
+    bench.now = T
+    firsts = begin_pushes(bench.context, ready)
+    _stop_unseen(bench, stopped)
+    send_first_messages(replace(bench.context, transport=patient), firsts)
+
+    assert {UUID(user).int for user in _users(bench)} == set(range(100, 110))
+    assert {d["state"] for d in bench.deliveries(other)} == {"sent"}
+
+
 def test_a_push_that_is_paused_and_resumed_before_its_instant_goes_out_once(
     bench: Bench, engine: _Engine
 ) -> None:
