@@ -38,6 +38,7 @@ class _PatientUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn ships 
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         self._pace = self._pace or Pace()
+        self._pace.begin_wait()
         before, left_s = self.sock.gettimeout(), self._pace.left_s()
         if not left_s:
             raise SlowClientError("The body came too slowly.")

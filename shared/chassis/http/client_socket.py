@@ -18,14 +18,21 @@ class Pace:
     """The progress of a client from now on, and until when more has to follow."""
 
     def __init__(self) -> None:
-        self._begun = self._last = time.monotonic()
+        self._begun = self._last = self._noted = time.monotonic()
         self._count = 0
+
+    def begin_wait(self) -> None:
+        """Leave out the time since the last note: the server was busy, the client was not slow."""
+        busy_s = time.monotonic() - self._noted
+        self._begun += busy_s
+        self._last += busy_s
 
     def note(self, size: int) -> None:
         """Count bytes that came or went; nothing is no progress."""
+        self._noted = time.monotonic()
         self._count += size
         if size:
-            self._last = time.monotonic()
+            self._last = self._noted
 
     def left_s(self) -> float:
         """Return how many seconds are left until more has to follow, at least 0."""
@@ -56,6 +63,11 @@ class ClientSocket(socket.socket):
         # A small answer fits into the buffer of the system, however slowly the client reads.
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
 
+    @property
+    def kept(self) -> int:
+        """The memory of what waits for the client: all of a piece, until the last byte is sent."""
+        return len(self.unsent.obj) if self.unsent else 0  # type: ignore[arg-type]  # bytes
+
     def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ARG002 - as every socket
         """Send what fits at once, and keep the rest; BrokenPipeError if the client is too slow."""
         while self.unsent:
@@ -82,6 +94,7 @@ class ClientSocket(socket.socket):
         """Wait until the client has read something."""
         poll = select.poll()
         poll.register(self, select.POLLOUT)
+        pace.begin_wait()
         left_s = pace.left_s()
         if not left_s or not poll.poll(left_s * 1_000):
             self.unsent = memoryview(b"")

@@ -14,6 +14,9 @@ worker_class: Final = "chassis.http.patient_worker.PatientWorker"
 threads: Final = CAPACITIES[RequestClass.USUAL].threads
 #: Enough for every request of every capacity, beside the connections that wait for their clients.
 worker_connections: Final = 910
+#: Longer than proxies keep a connection (nginx: 60 s): a proxy may send a change on a connection in
+#: the moment in which it is closed, and may not repeat the change.
+keepalive: Final = 75
 sendfile: Final = False  # it would wait without a limit for a client that does not read
 timeout: Final = 120
 graceful_timeout: Final = 30

@@ -225,10 +225,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
     def _give_up_answers(self) -> None:
         """Keep what waits for its readers in bounds; the newest answer always stays."""
         readers = [reader for reader in self._awaited if reader.sock.unsent]
-        total = sum(len(reader.sock.unsent) for reader in readers)
+        self._keep_within(MAX_UNREAD, [reader for reader in readers if reader.pace.is_slow()])
+        self._keep_within(MAX_UNSENT, [reader for reader in readers if reader in self._awaited])
+
+    def _keep_within(self, most: int, readers: list[Connection]) -> None:
+        total = sum(reader.sock.kept for reader in readers)
         for reader in readers[:-1]:
-            if total > (MAX_UNREAD if reader.pace.is_slow() else MAX_UNSENT):
-                total -= len(reader.sock.unsent)
+            if total > most:
+                total -= reader.sock.kept
                 self._close(reader)
 
     def _send_more(self, done: "Future[Any]", conn: Connection) -> None:

@@ -15,7 +15,7 @@ from flask import Flask, Response, request
 
 from chassis.bearer_auth import needs_no_token
 from chassis.client_disconnects import SlowClientError
-from chassis.http import client_socket, gunicorn_settings
+from chassis.http import client_socket, gunicorn_settings, patient_worker
 from chassis.http.patient_worker import AWAITED, KEPT, MAX_UNREAD
 from chassis.http.request_classes import (
     CAPACITIES,
@@ -55,8 +55,23 @@ def make_app() -> Flask:
     def health() -> str:
         return "well"
 
+    add_busy_views(app)
     add_slow_views(app)
     return app
+
+
+def add_busy_views(app: Flask) -> None:
+    @app.post("/work")
+    def work() -> str:
+        size = len(request.get_data())
+        time.sleep(1)
+        return f"worked on {size} bytes"
+
+    @app.post("/read-in-parts")
+    def read_in_parts() -> str:
+        begin = request.stream.read(500_000)
+        time.sleep(1)
+        return f"{len(begin + request.stream.read())} bytes"
 
 
 def add_slow_views(app: Flask) -> None:
@@ -73,12 +88,6 @@ def add_slow_views(app: Flask) -> None:
     @of_class(RequestClass.EXPORT)
     def export() -> Response:
         return Response(b"x" * 1_000_000 for _ in range(100))
-
-    @app.post("/work")
-    def work() -> str:
-        size = len(request.get_data())
-        time.sleep(1)
-        return f"worked on {size} bytes"
 
     @app.get("/wait")
     def wait() -> str:
@@ -166,6 +175,18 @@ def test_a_large_body_that_stops_coming_is_answered_408(
         said = answer(client, b"slowly")
 
     assert said.startswith("HTTP/1.1 408 ")
+
+
+def test_a_body_is_not_slow_while_the_server_is_busy(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_socket, "STALL_S", 0.5)
+
+    with connected(address) as client:
+        client.sendall(post("/read-in-parts", b"x" * BIG))
+        said = answer(client, b"bytes")
+
+    assert said.endswith(f"{BIG} bytes")
 
 
 def test_a_chunked_body_and_one_that_waits_to_be_asked_for_arrive(
@@ -409,6 +430,89 @@ def test_many_who_read_large_answers_at_once_get_them_whole(address: tuple[str, 
     assert min(sizes) > BIG
 
 
+def test_an_answer_counts_whole_until_its_last_byte_is_read(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient_worker, "MAX_UNSENT", 50_000_000)
+    clients = []
+    for _ in range(5):
+        clients.append(begin_big_with_small_buffer(address))
+        read(clients[-1], BIG - 5_000_000)
+
+    with connected(address) as client:
+        client.sendall(post("/echo", b"1234"))
+        answer(client, b"of me")
+    rests = [len(read_to_the_end(client)) for client in clients]
+
+    for client in clients:
+        client.close()
+    assert max(rests[:3]) < 5_000_000 <= min(rests[3:])
+
+
+def test_a_slow_reader_is_not_cut_for_the_answer_of_a_fast_one(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient_worker, "MAX_UNREAD", 30_000_000)
+    monkeypatch.setattr(client_socket, "GRACE_S", 0.2)
+    slow = begin_big_with_small_buffer(address)
+    time.sleep(0.5)  # until it is slow
+    fast = begin_big_with_small_buffer(address)
+    read(fast, 1_000_000)
+
+    with connected(address) as client:
+        client.sendall(post("/echo", b"1234"))
+        answer(client, b"of me")
+    rests = [len(read_to_the_end(client)) for client in (fast, slow)]
+
+    fast.close()
+    slow.close()
+    assert min(rests) > BIG - 1_000_000
+
+
+def begin_big_with_small_buffer(address: tuple[str, int]) -> socket.socket:
+    """Ask for a large answer on a connection whose unread bytes stay with the server."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    client.settimeout(20)
+    client.connect(address)
+    # The server hangs up after this answer, so that its end is seen.
+    client.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    client.recv(1, socket.MSG_PEEK)
+    return client
+
+
+def read(client: socket.socket, size: int) -> None:
+    while size > 0:
+        piece = client.recv(min(size, 1_000_000))
+        assert piece, size
+        size -= len(piece)
+
+
+def test_a_reader_is_not_slow_while_the_server_makes_the_next_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_socket, "STALL_S", 0.5)
+    accepted, client = socket.socketpair()
+    client.settimeout(5)
+    server = client_socket.ClientSocket(accepted)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            server.sendall(b"x" * BIG)
+            reading = pool.submit(read, client, BIG)
+            server.sendall(b"y" * BIG)
+            reading.result()
+            assert server.unsent
+
+            reading = pool.submit(read, client, BIG)
+            time.sleep(1)  # the next piece takes long
+            server.sendall(b"z")
+            reading.result()
+        assert client.recv(10) == b"z"
+    finally:
+        server.close()
+        client.close()
+
+
 def test_who_stops_reading_is_hung_up_on_and_frees_the_thread_of_a_table(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -481,6 +585,12 @@ def test_connections_that_are_kept_leave_room_for_others(address: tuple[str, int
     for client in kept:
         client.close()
     assert said.startswith("HTTP/1.1 200 ")
+
+
+def test_a_kept_connection_outlives_that_of_a_proxy() -> None:
+    nginx_keeps_s = 60  # keepalive_timeout of an upstream, unless nginx is told otherwise
+
+    assert gunicorn_settings.keepalive > nginx_keeps_s
 
 
 def test_a_worker_has_a_connection_for_every_request_that_may_wait() -> None:
