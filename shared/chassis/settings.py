@@ -31,8 +31,8 @@ _PLACEHOLDER: Final = re.compile(
     r"|^[<{$\[]|[>}\]]$",
     re.IGNORECASE,
 )
-#: What stands in examples in the place of any secret.
-_CHANGE_ME: Final = re.compile(r"change.?me|replace.?me", re.IGNORECASE)
+#: What stands in examples in the place of any secret, and is no part of a word such as exchange.
+_CHANGE_ME: Final = re.compile(r"(?<![a-z])(change|replace).?me(?![a-z])", re.IGNORECASE)
 _HOST: Final = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 _IN_HEADERS: Final = re.compile(r"[!-~]+")
 _HOW_TO: Final = (

@@ -159,6 +159,16 @@ def test_no_secret_is_a_placeholder(env: Callable[..., Env], tmp_path: Path, sec
 
 
 @pytest.mark.parametrize(
+    "secret",
+    ["sender@exchange-messages.iam.example.com", "https://exchange.media.test/x", "replacements"],
+)
+def test_a_word_that_looks_like_a_placeholder_in_the_middle_is_none(
+    env: Callable[..., Env], secret: str
+) -> None:
+    assert read_secret(env(A=secret), "A") == secret
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *("http://127.0.0.1:3002", "https://hooks.garden.test/a?b=c#d", "http://[::1]:3002/x"),
