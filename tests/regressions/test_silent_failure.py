@@ -15,6 +15,7 @@ from push_blaster.domain.executions.limits import Limits, ScriptLimits
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.cadence.track_sends import track_sends
 from push_blaster.web.executions import log_stream
+from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.journeys.stack import user
 from tests.people import ALICE, BOB
 from tests.push_blaster.bench import Bench, messages
@@ -102,7 +103,8 @@ def test_defect_30_the_neighbour_is_where_the_settings_say_and_health_does_not_w
     def ask_health(cadence_url: str) -> list[tuple[int, str, str]]:
         settings = settings_for(push_url, bench.folder)
         moved = {name: getattr(settings, name) for name in settings.__slots__}
-        app = create_app(type(settings)(**{**moved, "cadence_url": cadence_url}))
+        moved |= {"cadence_url": cadence_url, "cadence_token": CADENCE_TOKEN}
+        app = create_app(type(settings)(**moved))
         headers = {"Authorization": "Bearer viewer"}
         answers = [app.test_client().get("/api/health", headers=headers) for _ in range(3)]
         return [

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -39,9 +40,15 @@ def write_audience(folder: Path, rows: int) -> Path:
 
 
 def find_children() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in living if "push_blaster.prepare" in child.cmdline()]
+    return [child for child in psutil.Process().children() if _prepares(child)]
+
+
+def _prepares(child: psutil.Process) -> bool:
+    try:
+        lives = child.status() != psutil.STATUS_ZOMBIE
+        return lives and "push_blaster.prepare" in child.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_for_child() -> psutil.Process:
@@ -181,8 +188,9 @@ def test_a_process_that_hangs_is_ended_and_given_up_after_three_attempts(tmp_pat
     def hang() -> None:
         while not over.is_set():
             for child in set(find_children()) - hung:
-                hung.add(child)
-                child.suspend()
+                with suppress(psutil.NoSuchProcess):  # it was ended meanwhile
+                    child.suspend()
+                    hung.add(child)
             time.sleep(0.01)
 
     hanger = threading.Thread(target=hang)
