@@ -152,6 +152,28 @@ def test_a_clock_behind_the_one_of_the_backup_makes_nothing_new(database: Databa
         assert select_execution(connection, late).restored_at
 
 
+INSERT_OLD = (
+    "INSERT INTO executions (id, automation_id, automation_name, automation_version, mode, trigger,"
+    " slot, begins_at, phase, due_at, snapshot, created_at) VALUES ('e', 'a', 'A', 1, 'live',"
+    " 'schedule', now(), now(), 'waiting', now(), '{}', now())"
+)
+
+
+def test_an_older_version_that_went_on_after_a_restore_is_left_as_it_is(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    older = postgres.create_database(f"went_on_{tmp_path.name[-4:]}".replace("-", "_"))
+    migrate(Database(older, max_connections=1), MIGRATIONS, to="0035")
+    mark_restored(older, None)
+    with psycopg.connect(older) as connection:
+        connection.execute(INSERT_OLD)
+
+    migrate(Database(older, max_connections=1), MIGRATIONS)
+
+    assert ask(older, "SELECT 1 FROM execution_stops") == []
+    assert ask(older, "SELECT 1 FROM emergency_stops") == []
+
+
 @pytest.mark.parametrize("schema", ["0027", "0035"])
 def test_a_backup_of_an_older_schema_ends_with_its_migration(
     postgres: EmbeddedPostgres, kept: Places, fresh: Places, tmp_path: Path, schema: str
@@ -159,11 +181,7 @@ def test_a_backup_of_an_older_schema_ends_with_its_migration(
     older = postgres.create_database(f"older_{schema}_{tmp_path.name[-4:]}".replace("-", "_"))
     migrate(Database(older, max_connections=1), MIGRATIONS, to=schema)
     with psycopg.connect(older) as connection:
-        connection.execute(
-            "INSERT INTO executions (id, automation_id, automation_name, automation_version, mode,"
-            " trigger, slot, begins_at, phase, due_at, snapshot, created_at) VALUES ('e', 'a', 'A',"
-            " 1, 'live', 'schedule', now(), now(), 'waiting', now(), '{}', now())"
-        )
+        connection.execute(INSERT_OLD)
     places = Places(
         databases={**kept.databases, "push_blaster": older}, data_folder=kept.data_folder
     )

@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from chassis.http import client_socket
 from chassis.http.client_connection import BODY_S, Connection, HeadTooLargeError
 from chassis.http.client_socket import Pace
-from chassis.http.ending import ENDING
+from chassis.http.ending import end_waits
 from chassis.http.request_classes import CAPACITIES, RequestClass
 from chassis.problems import problem_response
 
@@ -93,12 +93,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """End when all requests are answered; streams and waits end at once."""
-        ENDING.set()
+        end_waits()
         super().handle_exit(sig, frame)
 
     def handle_quit(self, sig: int, frame: object) -> None:
         """End now; a stream keeps no thread, and no thread keeps the process."""
-        ENDING.set()
+        end_waits()
         super().handle_quit(sig, frame)
 
     def run(self) -> None:

@@ -38,5 +38,11 @@ BEGIN
   UPDATE script_runs SET state = 'stopped', error = why, ended_at = newest.restored_at
    WHERE ended_at IS NULL AND is_trial AND asked_at <= newest.restored_at;
 END $$;
-SELECT end_restored();
+-- A database that went on by itself after its restore, under an older version, is left as it is.
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM executions
+                  WHERE created_at > (SELECT max(restored_at) FROM restores)) THEN
+    PERFORM end_restored();
+  END IF;
+END $$;
 """)
