@@ -45,6 +45,8 @@ MAX_READY: Final = 2_000
 #: How many pushes one look takes, so that several engines share them, and how many at a time.
 PER_LOOK: Final = 20
 MAKERS: Final = 4
+#: How many pushes begin in one transaction; each keeps a journal open while its group is sent.
+GROUP: Final = 100
 #: How many groups are at the provider at a time.
 SENDERS: Final = 4
 #: After so long, a push that did not begin is left to every engine.
@@ -270,7 +272,7 @@ def choose_group(due: Sequence[ReadySend]) -> list[ReadySend]:
     users: set[UUID] = set()
     for one in due:
         first = [message for message in one.messages if message.user_id not in users][:share]
-        if len(users) + len(first) > CLAIM:
+        if len(group) == GROUP or len(users) + len(first) > CLAIM:
             break
         if first:
             users |= {message.user_id for message in first}

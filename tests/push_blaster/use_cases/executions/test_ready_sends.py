@@ -235,6 +235,23 @@ def test_pushes_to_the_same_users_all_begin(bench: Bench, engine: _Engine) -> No
     assert set(_users(bench).values()) == {3}
 
 
+def test_hundreds_of_pushes_go_in_several_groups(bench: Bench) -> None:
+    """Each keeps a journal open, and an engine may open 1,024 files on some machines."""
+    (made,) = _made_ready(bench, _in_window(bench, users=1))
+    many = [
+        replace(
+            made,
+            after=replace(made.after, id=f"push-{n}"),
+            messages=[replace(made.messages[0], user_id=UUID(int=n))],
+        )
+        for n in range(250)
+    ]
+
+    groups = [choose_group(many[begin:]) for begin in (0, 100, 200)]
+
+    assert [len(group) for group in groups] == [100, 100, 50]
+
+
 def test_many_pushes_to_the_same_users_go_in_few_groups(bench: Bench) -> None:
     """Else each push would wait for the answers of the provider to the pushes before it."""
     (made,) = _made_ready(bench, _in_window(bench, users=20))
