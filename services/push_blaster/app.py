@@ -77,6 +77,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
         version="1",
         openapi_path="/api/openapi.json",
         find_caller=callers.find,
+        find_at_once=callers.find_at_once,
         problems=PROBLEMS,
         sessions=sessions.authentication,
     )

@@ -20,11 +20,13 @@ def make_engine_probes(
     app = Flask(__name__, static_folder=None)
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = 1024
+    callers = KnownCallers(roles, database)
     frame = ServiceFrame(
         title="Push engine",
         version="1",
         openapi_path="/openapi.json",
-        find_caller=KnownCallers(roles, database).find,
+        find_caller=callers.find,
+        find_at_once=callers.find_at_once,
         problems=PROBLEMS,
     )
     api = frame_service(app, frame)

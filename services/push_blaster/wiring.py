@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.clock import CLOCK, utc_now
+from chassis.http.request_classes import STOP_CONNECTIONS, serves_stop
 from chassis.postgres import Database
 from chassis.schema_changes import make_schema_check
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
@@ -48,6 +49,7 @@ def connect_adapters(settings: PushSettings) -> Adapters:
         max_connections=settings.database_pool_size,
         application_name="push-blaster",
     )
+    database.add_for_urgent(STOP_CONNECTIONS, serves_stop)
     database.check = make_schema_check(MIGRATIONS, "push-blaster migrate")
     return Adapters(
         database=database,

@@ -18,7 +18,7 @@ from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
 from chassis.health import NoAnswerError, ShortQuestions
 from chassis.http.guesses import GuessLimit, when_to_retry
-from chassis.http.request_classes import RequestClass, request_class
+from chassis.http.request_classes import CAPACITIES, RequestClass, request_class
 from chassis.postgres import DatabaseAwayError, DatabaseFaultError
 
 log = structlog.get_logger()
@@ -28,6 +28,11 @@ _CALLER: Final = "chassis.caller"
 _UNCHECKED: Final = "chassis.unchecked"
 #: Health answers within 2 s, so it waits for the caller of a token only so long.
 _SHORTLY: Final = ShortQuestions(answer_s=0.3)
+#: Unknown tokens must not keep the threads of stops while the database hangs.
+_SHORTLY_BY_CLASS: Final = {
+    RequestClass.OPEN: _SHORTLY,
+    RequestClass.STOP: ShortQuestions(answer_s=2, most=CAPACITIES[RequestClass.STOP].threads),
+}
 _CHALLENGE: Final = WWWAuthenticate("bearer")
 
 View = TypeVar("View", bound=Callable[..., object])
@@ -65,6 +70,10 @@ class SessionAuthentication:
 
     find_caller: Callable[[], Caller | None]
     answer_unknown: Callable[[], ResponseReturnValue | None]
+
+
+def find_nobody(_token: str) -> None:
+    """Find no caller."""
 
 
 NO_SESSIONS: Final = SessionAuthentication(find_caller=lambda: None, answer_unknown=lambda: None)
@@ -114,23 +123,29 @@ def answer_in_a_word(body: Mapping[str, Any], status_code: int) -> Response:
 
 
 def require_token(
-    app: Flask, find_caller: FindCaller, sessions: SessionAuthentication, guesses: GuessLimit
+    app: Flask,
+    find_caller: FindCaller,
+    sessions: SessionAuthentication,
+    guesses: GuessLimit,
+    find_at_once: FindCaller = find_nobody,
 ) -> None:
     """Refuse every request without a token of a sufficient role, except to open views.
 
     A route without a mark needs a viewer when it reads (GET, HEAD) and an admin otherwise.
-    A valid token always passes; an unknown one counts as a guess.
+    A valid token always passes; an unknown one counts as a guess. `find_at_once` finds callers
+    without the database, so nothing that hangs delays them.
     """
 
     @app.before_request
     def check() -> ResponseReturnValue | None:
         header = request.headers.get("Authorization", "")
+        known = _read_bearer(header, find_at_once)
         find = partial(_read_bearer, header, find_caller) if header else sessions.find_caller
         if request.endpoint is None or is_open(app, request.endpoint):
             if _tells_callers_more(app):
-                _greet(find)
+                _greet(known, find)
             return None
-        caller = _find(app, find)
+        caller = known or _find(app, find)
         if caller is None:
             _count_guess(guesses, header)
             return sessions.answer_unknown() or _challenge()
@@ -140,11 +155,12 @@ def require_token(
 
 
 def _find(app: Flask, find: Callable[[], Caller | None]) -> Caller | None:
-    """Return the caller; what shares threads with health waits only shortly for the database."""
-    if request_class(app.view_functions[request.endpoint or ""]) is not RequestClass.OPEN:
+    """Return the caller; what shares threads with health or stops waits only shortly for it."""
+    kind = request_class(app.view_functions[request.endpoint or ""])
+    if kind not in _SHORTLY_BY_CLASS:
         return find()
     try:
-        return _SHORTLY.ask(copy_current_request_context(find))
+        return _SHORTLY_BY_CLASS[kind].ask(copy_current_request_context(find))
     except NoAnswerError as error:
         raise DatabaseAwayError(
             "The token cannot be checked: the database does not answer."
@@ -172,10 +188,10 @@ def _tells_callers_more(app: Flask) -> bool:
     return hasattr(app.view_functions[request.endpoint], "tells_callers_more")
 
 
-def _greet(find: Callable[[], Caller | None]) -> None:
+def _greet(known: Caller | None, find: Callable[[], Caller | None]) -> None:
     """Remember the caller of a view that tells callers more; without a token, it is a stranger."""
     try:
-        caller = _SHORTLY.ask(copy_current_request_context(find))
+        caller = known or _SHORTLY.ask(copy_current_request_context(find))
     except (DatabaseAwayError, DatabaseFaultError, NoAnswerError):
         note_unchecked()
         return

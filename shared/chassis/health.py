@@ -83,8 +83,14 @@ class ShortQuestions:
         if not self._free.acquire(blocking=False):
             raise NoAnswerError
         future: Future[_Answer] = Future()
-        future.add_done_callback(lambda _: self._free.release())
-        threading.Thread(target=_answer, args=(future, question), daemon=True).start()
+
+        def ask() -> _Answer:
+            try:
+                return question()
+            finally:
+                self._free.release()  # before anybody learns the answer, and asks again
+
+        threading.Thread(target=_answer, args=(future, ask), daemon=True).start()
         wait([future], self._answer_s)
         if not future.done():
             raise NoAnswerError

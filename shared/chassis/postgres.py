@@ -105,15 +105,26 @@ class Pool(Generic[AnyConnection]):
         }
         # The engine must not hold the pool, or the pool would never be freed.
         self._connect = partial(self.driver.connect, url, **options)
-        self._engine = sqlalchemy.create_engine(
+        self._wait_s = connection_timeout.total_seconds()
+        self._trusted_for = trusted_for
+        self._usual = self._urgent = self._make_engine(max_connections)
+        self._is_urgent: Callable[[], bool] = lambda: False
+
+    def add_for_urgent(self, connections: int, is_urgent: Callable[[], bool]) -> None:
+        """Lend other connections, which nobody else gets, whenever `is_urgent` is true."""
+        self._urgent, self._is_urgent = self._make_engine(connections), is_urgent
+
+    def _make_engine(self, connections: int) -> sqlalchemy.Engine:
+        engine = sqlalchemy.create_engine(
             f"{self.dialect}://",
             creator=self._connect,
-            pool_size=max_connections,
+            pool_size=connections,
             max_overflow=0,
-            pool_timeout=connection_timeout.total_seconds(),
+            pool_timeout=self._wait_s,
         )
-        check_before_lending(self._engine, trusted_for)
-        weakref.finalize(self, self._engine.dispose)
+        check_before_lending(engine, self._trusted_for)
+        weakref.finalize(self, engine.dispose)
+        return engine
 
     def connect(self) -> AnyConnection:
         """Return a connection outside the pool; the driver's OperationalError if there is none."""
@@ -148,7 +159,7 @@ class Pool(Generic[AnyConnection]):
 
     def _lend(self) -> sqlalchemy.PoolProxiedConnection:
         try:
-            return self._engine.raw_connection()
+            return (self._urgent if self._is_urgent() else self._usual).raw_connection()
         except sqlalchemy.exc.TimeoutError as error:
             raise PoolFullError(
                 "The database is away: every connection of this process is in use."
@@ -167,7 +178,7 @@ class Pool(Generic[AnyConnection]):
             lent.rollback()
             ours = self._find_older_schema(lent, error) or ours
         if _is_read_only(error):
-            self._engine.dispose()  # the other connections are to a standby, too
+            self.close()  # the other connections are to a standby, too
         return ours
 
     def _find_older_schema(
@@ -226,7 +237,8 @@ class Pool(Generic[AnyConnection]):
 
     def close(self) -> None:
         """Close every idle connection."""
-        self._engine.dispose()
+        for engine in {self._usual, self._urgent}:
+            engine.dispose()
 
 
 def database_now(connection: Any) -> datetime:

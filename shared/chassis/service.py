@@ -18,6 +18,7 @@ from chassis.bearer_auth import (
     FindCaller,
     SessionAuthentication,
     View,
+    find_nobody,
     is_open,
     needs_no_token,
     require_token,
@@ -180,6 +181,7 @@ class ServiceFrame:
     problems: Mapping[type[Exception], Problem]
     sessions: SessionAuthentication = NO_SESSIONS
     guesses: GuessLimit = field(default_factory=GuessLimit)
+    find_at_once: FindCaller = find_nobody
 
 
 def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> ProblemApi:
@@ -209,7 +211,7 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
     limit_strangers(app, partial(is_open, app))
-    require_token(app, frame.find_caller, frame.sessions, frame.guesses)
+    require_token(app, frame.find_caller, frame.sessions, frame.guesses, frame.find_at_once)
     unpack_bodies(app, lambda: the_caller() is not None)
     n = behind_proxies
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]  # Flask's own way

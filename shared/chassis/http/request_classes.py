@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from flask import Flask
+from flask import Flask, current_app, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 _View = TypeVar("_View", bound=Callable[..., object])
@@ -56,6 +56,9 @@ CAPACITIES: Final[Mapping[RequestClass, Capacity]] = {
     RequestClass.EXPORT: Capacity(threads=2, waiting=8),
     RequestClass.STREAM: Capacity(threads=36, waiting=8),
 }
+#: The connections of a worker for stops: one for each thread, and one for each check of a token,
+#: which may hang for longer than the thread waits for the check.
+STOP_CONNECTIONS: Final = 2 * CAPACITIES[RequestClass.STOP].threads
 #: A larger body is not read before the request is served; and from which size on a check is huge.
 MAX_BUFFERED: Final = 128 * 1024
 MAX_CHECK: Final = 8 * 1024 * 1024
@@ -91,6 +94,13 @@ def _find_usual_class(app: Flask, method: str, path: str) -> RequestClass:
     if endpoint.endswith("static"):
         return RequestClass.FILES
     return request_class(app.view_functions[endpoint])
+
+
+def serves_stop() -> bool:
+    """Return whether this thread works for a request that stops something."""
+    if not has_request_context() or request.endpoint is None:
+        return False
+    return request_class(current_app.view_functions[request.endpoint]) is RequestClass.STOP
 
 
 def request_class(view: Callable[..., object]) -> RequestClass:

@@ -27,6 +27,10 @@ class KnownCallers:
         """Return the caller of `token`; DatabaseAwayError if the database is needed and away."""
         return self.find_by_fingerprint(fingerprint(token))
 
+    def find_at_once(self, token: str) -> Caller | None:
+        """Return the caller of `token` if it is one of the environment; it needs no database."""
+        return self._of_environment.get(fingerprint(token))
+
     def find_by_fingerprint(self, hash_: str) -> Caller | None:
         """Return the caller of the token with this fingerprint; DatabaseAwayError."""
         known = self._of_environment.get(hash_)
