@@ -30,7 +30,7 @@ from push_blaster.use_cases.schedule.refuse_activation import refuse_activation
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
 from push_blaster.web.automations.versions import check_if_match, tag
 from push_blaster.web.frame.common_schemas import AUTOMATION_ID, BrokenFileSchema, envelope_schema
-from push_blaster.web.frame.repeatable import find_made_before, id_by_key, repeatable
+from push_blaster.web.frame.repeatable import find_made_before, id_by_key, name_by_key, repeatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _add_creation(routes: Routes, context: WebContext) -> None:
         query: ActivationQuery, body: Mapping[str, Any], idempotency_key: str | None
     ) -> ResponseReturnValue:
         """Create an automation; without an id it gets one, the same for an Idempotency-Key."""
-        key, named = idempotency_key, body
+        key, named = idempotency_key, name_by_key(body, idempotency_key)
         if key and not body.get("id"):
             named = {**body, "id": id_by_key(files, key, lambda one: not is_scheduled_push(one))}
         made = find_made_before(files, body, named)

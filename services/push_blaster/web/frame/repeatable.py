@@ -23,14 +23,18 @@ from push_blaster.adapters.access.idempotency_keys import (
     insert_key,
     select_request,
 )
-from push_blaster.adapters.automations.document_files import DocumentFiles, DocumentNotFoundError
+from push_blaster.adapters.automations.document_files import (
+    DocumentExistsError,
+    DocumentFiles,
+    DocumentNotFoundError,
+)
 from push_blaster.use_cases.context import CALLER_KEY, OWN_KEYS, TEST_KEY, IdempotencyConflictError
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Where the environment of a request keeps the first use of its key.
 _USE: Final = "push_blaster.key_use"
-#: Whether the key of a request was used before, with the same request.
-_IS_REPEATED: Final = "push_blaster.is_repeated"
+#: The field of a document that identifies the key that made it, if its request chose the id.
+MADE_BY: Final = "createdByKey"
 
 
 class StartHeadersSchema(CamelSchema):
@@ -79,8 +83,10 @@ def id_by_key(files: DocumentFiles, key: str, is_own: Callable[[Mapping[str, Any
 
 
 def name_by_key(body: Mapping[str, Any], key: str | None) -> Mapping[str, Any]:
-    """Return the body of a new document, with an id of its own for its key if it has none."""
-    return body if key is None or body.get("id") else {**body, "id": _id_on_this_route(key)}
+    """Return the body of a new document under its key: with an id, or marked beside its own id."""
+    if key is None:
+        return body
+    return {**body, (MADE_BY if body.get("id") else "id"): _id_on_this_route(key)}
 
 
 def find_made_before(
@@ -88,12 +94,14 @@ def find_made_before(
 ) -> Mapping[str, Any] | None:
     """Return the document that this request made before; None the first time, or if it is gone.
 
-    Shape: `named` is `sent`, with an id by its key if `sent` has none.
+    Shape: `named` is `sent` with what its key adds; a document with an id of its own is only this
+    request's if it has the same mark.
     """
-    is_made_by_key = named is not sent or request.environ.get(_IS_REPEATED)
-    if is_made_by_key and isinstance(named.get("id"), str):
-        with suppress(DocumentNotFoundError):
-            return files.load(named["id"])
+    if named is sent or not isinstance(named.get("id"), str):
+        return None
+    with suppress(DocumentNotFoundError):
+        found = files.load(named["id"])
+        return found if not sent.get("id") or found.get(MADE_BY) == named[MADE_BY] else None
     return None
 
 
@@ -156,10 +164,12 @@ def _begin(database: Database, use: KeyUse) -> bool:
 
 def _answer_once(database: Database, use: KeyUse, answer: Callable[[], object]) -> object:
     is_first = _begin(database, use)
-    request.environ[_IS_REPEATED] = not is_first
     is_refused = True
     try:
-        answered = answer()
+        try:
+            answered = answer()
+        except DocumentExistsError:  # perhaps by the same request, which ran at the same time
+            answered = answer()
         is_refused = isinstance(answered, Response) and answered.status_code >= 400
     finally:
         if is_first and is_refused:

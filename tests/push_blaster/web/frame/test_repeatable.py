@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fcntl import LOCK_EX, flock
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +17,14 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.access.idempotency_keys import KeyUse, delete_old_keys, insert_key
 from tests.builders import a_document
+from tests.journeys.stack import wait_until
 from tests.people import ALICE
 from tests.push_blaster.web.recipes import a_template, create
 
 KEY: Final = {"Idempotency-Key": "k"}
 PUSH: Final = {"title": "Hi", "body": "Text", "layerId": 3, "userIds": [str(ALICE)]}
+#: Every lock of a file, and who waits for it.
+LOCKS: Final = Path("/proc/locks")
 SOON: Final = "2031-05-01T18:30:00Z"
 #: By path: a request, and what another one has instead.
 ROUTES: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
@@ -187,6 +192,67 @@ def test_an_id_that_somebody_else_has_is_refused_under_a_new_key(client: FlaskCl
     for key in ("one", "two"):
         taken = post(client, path, a_template(), **{"Idempotency-Key": key})
         assert taken.status_code == 409
+
+
+#: Requests that choose the id of what they create: the list that it is in, and the request.
+CHOOSING: Final = {
+    "recipe": ("recipes/mine", "/api/automation/recipes", a_document(id="mine")),
+    "template": ("templates/mine", "/api/automation/templates", a_template(id="mine")),
+    "start": ("recipes/mine", *MORE[3]),
+    "save as": ("templates/mine", *MORE[4]),
+}
+
+
+@pytest.mark.parametrize(("made_at", "path", "body"), CHOOSING.values(), ids=CHOOSING)
+def test_a_repeated_request_is_not_answered_with_what_somebody_else_created(
+    client: FlaskClient, made_at: str, path: str, body: dict[str, Any]
+) -> None:
+    create(client)
+    assert post(client, path, body).status_code == 201  # the key is used, as after a crash
+    assert client.delete(f"/api/automation/{made_at}").status_code == 200
+    others = {"recipes": a_document(id="mine"), "templates": a_template(id="mine")}
+    folder = made_at.partition("/")[0]
+    assert client.post(f"/api/automation/{folder}", json=others[folder]).status_code == 201
+
+    again = post(client, path, body)
+
+    assert again.status_code == 409, again.text
+
+
+def count_waiting(lock: Path) -> int:
+    """Return how many wait for the lock of this file."""
+    place = f":{lock.stat().st_ino} "
+    return sum(" -> " in line and place in line for line in LOCKS.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("folder", "path", "body"),
+    [
+        ("automations", "/api/automation/recipes", ROUTES["/api/automation/recipes"][0]),
+        ("automations", "/api/automation/recipes", a_document(id="mine")),
+        ("automations", "/api/scheduled-pushes", ROUTES["/api/scheduled-pushes"][0]),
+        ("templates", "/api/automation/templates", a_template(id="")),
+        ("templates", "/api/automation/templates", a_template()),
+        ("automations", "/api/automation/templates/retention_campaign", {}),
+        ("automations", *MORE[3]),
+        ("templates", "/api/automation/templates/from/news", {}),
+    ],
+)
+def test_a_request_repeated_while_it_runs_is_answered_with_the_first_thing(
+    client: FlaskClient, tmp_path: Path, folder: str, path: str, body: dict[str, Any]
+) -> None:
+    create(client)
+    lock = tmp_path / folder / ".lock"
+
+    with ThreadPoolExecutor(2) as both:
+        with lock.open("w") as held:  # each of the two has found nothing before one creates it
+            flock(held, LOCK_EX)
+            asked = [both.submit(post, client, path, body) for _ in range(2)]
+            wait_until(lambda: count_waiting(lock), lambda waiting: waiting == 2, 30)
+        first, again = (one.result() for one in asked)
+
+    assert first.status_code == again.status_code < 300, first.text + again.text
+    assert made_by(first) == made_by(again) != []
 
 
 def test_a_token_is_created_once_and_a_repeated_request_is_told_so(client: FlaskClient) -> None:
