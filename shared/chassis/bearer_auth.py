@@ -17,7 +17,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
 from chassis.health import NoAnswerError, ShortQuestions
-from chassis.http.guesses import GuessLimit, when_to_retry
+from chassis.http.guesses import TOO_MANY, GuessLimit, when_to_retry
 from chassis.http.request_classes import CAPACITIES, RequestClass, request_class
 from chassis.postgres import DatabaseAwayError, DatabaseFaultError
 
@@ -263,10 +263,7 @@ def _refuse_changes(app: Flask, endpoint: str) -> None:
 def _count_guess(guesses: GuessLimit, header: str) -> None:
     usage = guesses.count() if header else None
     if usage and usage.is_over:
-        raise TooManyRequests(
-            "Too many unknown tokens came from this address. A valid token still works.",
-            retry_after=when_to_retry(usage),
-        )
+        raise TooManyRequests(TOO_MANY, retry_after=when_to_retry(usage))
 
 
 def _challenge() -> NoReturn:

@@ -13,6 +13,8 @@ from flask import request
 
 from chassis.http.rate_limits import Limit, RateLimiter, Usage, network_of
 
+#: What an unknown token of too many is told; our own clients recognise it.
+TOO_MANY: Final = "Too many unknown tokens came from this address. A valid token still works."
 #: Many people may share one address, and mistype.
 GUESSES: Final = Limit(requests=100, window=timedelta(minutes=5))
 

@@ -49,6 +49,8 @@ from push_blaster.domain.cadence.cadence import (
 ATTEMPTS: Final = 2
 JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
+#: How the health of the service is answered: well, and not well.
+_OF_HEALTH: Final = frozenset({200, 503})
 #: How long slots stay reserved, unless the reservation is extended.
 RESERVATION: Final = timedelta(minutes=15)
 
@@ -209,8 +211,8 @@ class CadenceClient:
         Its health tells a stranger only `status`; an older service tells everybody everything.
         """
         answer = self._http.request("GET", HEALTH_PATH, self._timeout)
-        shown = _read_object(answer.body)
-        if shown.keys() == {"status"}:
+        shown = answer.read_object()
+        if answer.status in _OF_HEALTH and shown.keys() == {"status"}:
             raise CadenceUnauthorizedError("answers as to a stranger")
         _require_success(answer)
         if shown.get("service") != SERVICE_NAME:
@@ -281,15 +283,6 @@ def _require_success(answer: CadenceAnswer) -> None:
     if answer.status == 503 and answer.retry_after_s is not None:
         raise CadenceBusyError(text, answer.retry_after_s)
     raise CadenceUnavailableError(text)
-
-
-def _read_object(answer: bytes) -> Mapping[str, Any]:
-    """Return the object of JSON that was answered; an empty one if it was none."""
-    try:
-        found = orjson.loads(answer)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _load(answer: bytes, schema: Schema) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+import orjson
 import requests
 import urllib3
 
 from chassis.clock import utc_now
 from chassis.http.correlation import correlation_headers
+from chassis.http.guesses import TOO_MANY
 from chassis.retry_after import read_retry_after
 
 #: How long a connection may take where an answer may take longer.
@@ -21,8 +23,6 @@ NOT_ACCEPTED: Final = (
     "it does not accept our token. Set CADENCE_API_TOKEN to the token of the service at "
     "CADENCE_SERVICE_URL"
 )
-#: The answers to an unknown token: to the first ones, and to one of too many.
-_UNAUTHORIZED: Final = frozenset({401, 429})
 
 
 class CadenceUnavailableError(Exception):
@@ -59,6 +59,19 @@ class CadenceAnswer:
     status: int
     body: bytes
     retry_after_s: float | None = None
+
+    def read_object(self) -> Mapping[str, Any]:
+        """Return the object of JSON that was answered; an empty one if it was none."""
+        try:
+            found = orjson.loads(self.body)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def refuses_token(self) -> bool:
+        """Return whether the service refuses our token; a 429 of a proxy does not say so."""
+        is_guess = self.status == 429 and self.read_object().get("detail") == TOO_MANY
+        return self.status == 401 or is_guess
 
 
 class CadenceHttp:
@@ -102,7 +115,7 @@ class CadenceHttp:
             raise CadenceUnavailableError(
                 f"the cadence service did not answer ({type(error).__name__})"
             ) from error
-        if answer.status in _UNAUTHORIZED:
+        if answer.refuses_token():
             raise CadenceUnauthorizedError(f"answered {answer.status}")
         return answer
 

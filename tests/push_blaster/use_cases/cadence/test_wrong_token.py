@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 import responses
+from flask import Flask
 
+from cadence_contract import OVER_CAP_PATH
+from cadence_service.app import create_app as create_cadence
+from chassis.clock import utc_now
+from chassis.http.guesses import GUESSES
 from chassis.postgres import BulkDatabase, Database
-from push_blaster.adapters.cadence.cadence_client import CadenceClient
+from local_stack.embedded_postgres import EmbeddedPostgres
+from push_blaster.adapters.cadence.cadence_client import ATTEMPTS, CadenceClient
 from push_blaster.adapters.cadence.cadence_http import (
     CadenceUnauthorizedError,
     CadenceUnavailableError,
@@ -20,11 +26,13 @@ from push_blaster.adapters.cadence.cadence_http import (
 from push_blaster.app import create_app
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.cadence.track_sends import track_sends
-from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.cadence_service.settings import CADENCE_TOKEN, cadence_settings
 from tests.journeys.stack import wait_until
+from tests.people import ALICE
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.cadence_support import history
 from tests.push_blaster.settings import settings_for
+from tests.serving import serving
 
 WRONG = "a-token-that-nobody-made"
 NAMED = "Set CADENCE_API_TOKEN"
@@ -157,11 +165,59 @@ def test_another_service_at_the_address_is_no_cadence_service(body: str) -> None
 
 
 @responses.activate
-@pytest.mark.parametrize("status", [401, 429])
-def test_a_refused_token_is_not_tried_again(status: int) -> None:
-    responses.get(f"{ELSEWHERE}/rules", status=status)
+def test_a_refused_token_is_not_tried_again() -> None:
+    responses.post(f"{ELSEWHERE}{OVER_CAP_PATH}", status=401)
 
-    with pytest.raises(CadenceUnauthorizedError, match=f"answered {status}: .*{NAMED}"):
-        CadenceClient(ELSEWHERE, "t").read_rules()
+    with pytest.raises(CadenceUnauthorizedError, match=f"answered 401: .*{NAMED}"):
+        CadenceClient(ELSEWHERE, "t").find_over_cap([ALICE], 3, utc_now())
 
     assert len(responses.calls) == 1
+
+
+def test_a_token_that_was_refused_often_is_still_called_wrong(
+    cadence_app: Flask, postgres: EmbeddedPostgres
+) -> None:
+    apart = create_cadence(cadence_settings(postgres.url("cadence_tests")))  # counts for itself
+    with serving(apart) as url:
+        client = CadenceClient(url, WRONG)
+        told = set()
+        for _ in range(GUESSES.requests + 1):
+            with pytest.raises(CadenceUnauthorizedError, match=NAMED) as refused:
+                client.read_rules()
+            told.add(str(refused.value).split(":")[0])
+
+    assert told == {f"the cadence service answered {status}" for status in (401, 429)}
+
+
+#: How others than the cadence service refuse too many requests.
+LIMITS = {
+    "nginx": "<html><h1>429 Too Many Requests</h1></html>",
+    "a gateway": '{"message": "API rate limit exceeded"}',
+    "health of a gateway": '{"status": "too many requests"}',
+    "another problem": '{"title": "Too Many Requests", "detail": "Slow down.", "status": 429}',
+    "nothing": "",
+    "no object": "[429]",
+}
+
+
+@responses.activate
+@pytest.mark.parametrize("body", LIMITS.values(), ids=LIMITS)
+def test_a_proxy_that_limits_requests_says_nothing_about_the_token(body: str) -> None:
+    responses.get(f"{ELSEWHERE}/health", body=body, status=429)
+    responses.post(f"{ELSEWHERE}{OVER_CAP_PATH}", body=body, status=429)
+    client = CadenceClient(ELSEWHERE, "t")
+
+    for ask_it in (client.ping, lambda: client.find_over_cap([ALICE], 3, utc_now())):
+        with pytest.raises(CadenceUnavailableError, match="answered 429") as limited:
+            ask_it()
+        assert NAMED not in str(limited.value)
+
+    assert len(responses.calls) == 1 + ATTEMPTS  # health is asked once, everything else again
+
+
+@responses.activate
+def test_a_repeated_request_passes_the_limit_of_a_proxy() -> None:
+    responses.post(f"{ELSEWHERE}{OVER_CAP_PATH}", body=LIMITS["nginx"], status=429)
+    responses.post(f"{ELSEWHERE}{OVER_CAP_PATH}", json={"users": 0, "byRule": {}})
+
+    assert CadenceClient(ELSEWHERE, "t").find_over_cap([ALICE], 3, utc_now()) == []
