@@ -1,6 +1,7 @@
 """The pages about templates: the list, and the form of a template's variables."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -11,6 +12,7 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.automation_files import AutomationFiles
+from push_blaster.adapters.automations.document_files import DocumentExistsError
 from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.domain.automations.automation_template import LINK_HOST, BadVariablesError
 from push_blaster.domain.executions.limits import Limits
@@ -20,7 +22,8 @@ from push_blaster.use_cases.automations.start_from_template import (
     draft_automation,
 )
 from push_blaster.web.automations.form_fields import read_number
-from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.frame import once_key, page_routes
+from push_blaster.web.frame.repeatable import name_by_key
 
 
 def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Limits) -> Blueprint:
@@ -42,11 +45,12 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
 
     @pages.post("/templates/<template_id>")
     def start(template_id: str) -> ResponseReturnValue:
-        """Create a draft automation from the template, and open its form."""
+        """Create a draft from the template, and open it; a form sent twice creates one draft."""
         template = templates.load(template_id)
         given = _read_variables(template)
         name = request.form.get("name", "").strip()
-        overrides = {"name": name} if name else {}
+        key = once_key() if request.form.get("once") else None
+        overrides = name_by_key({"name": name} if name else {}, key)
         asked = Start(template=template, variables=given, overrides=overrides)
         try:
             automation = draft_automation(asked, limits, utc_now())
@@ -57,7 +61,8 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
         except ValidationError as error:
             faults = {"": "; ".join(flatten_messages(error.messages))}
             return _show_form(template, request.form, faults), 400
-        files.create(automation)
+        with suppress(DocumentExistsError):  # the same form, sent before, has created it
+            files.create(automation)
         flash("Draft created. It sends nothing until you schedule it.", "success")
         edit = url_for("pages_edit_automation.edit", automation_id=automation["id"])
         return redirect(edit, 303)
@@ -77,8 +82,12 @@ def _show_form(
 
 
 def _read_variables(template: Mapping[str, Any]) -> dict[str, object]:
-    """Return the given values by name, without empty ones."""
-    typed = {v["name"]: request.form.get(v["name"], "").strip() for v in template["variables"]}
+    """Return the given values by name, without empty ones.
+
+    The form has the fields of its variables last: a variable may be named as another field is.
+    """
+    names = [variable["name"] for variable in template["variables"]]
+    typed = {name: (request.form.getlist(name) or [""])[-1].strip() for name in names}
     kinds = {v["name"]: v["type"] for v in template["variables"]}
     return {name: _typed(kinds[name], text) for name, text in typed.items() if text}
 
