@@ -21,7 +21,7 @@ from push_blaster.cli import MIGRATIONS
 
 SQL = Path(__file__).parents[2] / "deploy" / "make-databases.sql"
 PASSWORDS = {"push_blaster": "of-push_blaster", "cadence": "of-cadence"}
-NAMES = [*PASSWORDS, "postgres", "template1"]
+ENVIRONMENT = {f"{name.upper()}_PASSWORD": password for name, password in PASSWORDS.items()}
 
 
 def make_databases(postgres: EmbeddedPostgres, environment: dict[str, str]) -> int:
@@ -39,14 +39,12 @@ def make_databases(postgres: EmbeddedPostgres, environment: dict[str, str]) -> i
 def server(postgres: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
     """A server on which the file has made both databases; it has no trace of them afterwards."""
     assert make_databases(postgres, {}) != 0  # without passwords it makes nothing
-    names = {f"{name.upper()}_PASSWORD": password for name, password in PASSWORDS.items()}
-    assert make_databases(postgres, names) == 0
+    assert make_databases(postgres, ENVIRONMENT) == 0
     yield postgres
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         for name in PASSWORDS:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
             connection.execute(f"DROP ROLE {name}")
-        connection.execute("GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC")
 
 
 def url(server: EmbeddedPostgres, role: str, database: str) -> str:
@@ -57,9 +55,37 @@ def url(server: EmbeddedPostgres, role: str, database: str) -> str:
 @pytest.mark.parametrize("role", PASSWORDS)
 def test_a_role_reaches_its_own_database_and_no_other(server: EmbeddedPostgres, role: str) -> None:
     psycopg.connect(url(server, role, role)).close()
-    for name in {*NAMES} - {role}:
+    for name in PASSWORDS.keys() - {role}:
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             psycopg.connect(url(server, role, name))
+
+
+@pytest.mark.parametrize("lost", [[], ["DATABASE cadence"], ["DATABASE cadence", "ROLE cadence"]])
+def test_the_file_can_be_run_again_after_a_failure_at_each_statement(
+    server: EmbeddedPostgres, lost: list[str]
+) -> None:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        for thing in lost:
+            connection.execute(f"DROP {thing}".encode())
+        connection.execute("ALTER ROLE push_blaster PASSWORD 'of an earlier run'")
+
+    assert make_databases(server, ENVIRONMENT) == 0
+
+    for role in PASSWORDS:
+        psycopg.connect(url(server, role, role)).close()
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(url(server, "push_blaster", "cadence"))
+
+
+def test_the_file_changes_no_rights_on_the_databases_of_others(server: EmbeddedPostgres) -> None:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE of_somebody_else")
+        try:
+            assert make_databases(server, ENVIRONMENT) == 0
+            for name in ("postgres", "template1", "of_somebody_else"):
+                psycopg.connect(url(server, "cadence", name)).close()
+        finally:
+            connection.execute("DROP DATABASE of_somebody_else")
 
 
 @pytest.mark.parametrize("role", PASSWORDS)
