@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
-from push_blaster.adapters.automations.document_files import StaleVersionError
+from push_blaster.adapters.automations.document_files import DocumentExistsError, StaleVersionError
 from push_blaster.domain.audiences.script import Parameter
 from push_blaster.use_cases.automations.change_automation import (
     AutomationChange,
@@ -47,7 +47,7 @@ from push_blaster.web.automations.automation_form import (
 )
 from push_blaster.web.automations.script_offer import find_declared, find_offer
 from push_blaster.web.frame.document_paths import find, find_differences
-from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.frame import name_by_form, page_routes
 from push_blaster.web.frame.template_filters import DAYS, LAYERS
 
 
@@ -124,10 +124,17 @@ class Editor:
         )
 
     def save(self, automation_id: str | None, document: Mapping[str, Any]) -> AutomationChange:
-        """Write a new automation, or a new version of an old one; StaleVersionError."""
-        if automation_id is None:
-            return create_automation(self.context.files, document, utc_now())
+        """Write a new automation, or a new version of an old one; StaleVersionError.
+
+        A form of a new automation that is sent twice creates one automation.
+        """
         context = self.context
+        if automation_id is None:
+            named = name_by_form(document)
+            try:
+                return create_automation(context.files, named, utc_now())
+            except DocumentExistsError:
+                return AutomationChange(context.files.load(named["id"]))
         return edit_automation(context.files, context.database, automation_id, document, utc_now())
 
 

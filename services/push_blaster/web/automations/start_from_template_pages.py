@@ -22,8 +22,7 @@ from push_blaster.use_cases.automations.start_from_template import (
     draft_automation,
 )
 from push_blaster.web.automations.form_fields import read_number
-from push_blaster.web.frame.frame import once_key, page_routes
-from push_blaster.web.frame.repeatable import name_by_key
+from push_blaster.web.frame.frame import name_by_form, page_routes
 
 
 def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Limits) -> Blueprint:
@@ -49,8 +48,7 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
         template = templates.load(template_id)
         given = _read_variables(template)
         name = request.form.get("name", "").strip()
-        key = once_key() if request.form.get("once") else None
-        overrides = name_by_key({"name": name} if name else {}, key)
+        overrides = name_by_form({"name": name} if name else {})
         asked = Start(template=template, variables=given, overrides=overrides)
         try:
             automation = draft_automation(asked, limits, utc_now())

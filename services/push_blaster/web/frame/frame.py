@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_urlsafe
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import structlog
 from flask import Blueprint, Flask, Response, render_template, request
@@ -19,6 +19,7 @@ from chassis.problems import Problem, answer_http_exception, find_problem, flatt
 from push_blaster.use_cases.context import PAGE_KEY, TEST_KEY
 from push_blaster.web.frame import template_filters
 from push_blaster.web.frame.csrf import csrf_token
+from push_blaster.web.frame.repeatable import name_by_key
 
 log = structlog.get_logger()
 
@@ -108,6 +109,16 @@ def once_key() -> str:
     """Return the idempotency key of the form that was sent; a form sent twice starts one thing."""
     key = f"{PAGE_KEY}{request.form['once']}"
     return f"{TEST_KEY}{key}" if caller_only_simulates() else key
+
+
+def name_by_form(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the body of a new document, with the same id whenever the same form is sent.
+
+    The key is of the content, too: a form that was changed and sent again makes another document.
+    """
+    if not request.form.get("once"):
+        return body
+    return name_by_key(body, f"{once_key()} {sorted(request.form.items(multi=True))}")
 
 
 def show_errors_as_pages(pages: Blueprint, problems: Problems) -> None:

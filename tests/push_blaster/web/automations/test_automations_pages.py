@@ -125,6 +125,29 @@ def test_a_new_one_is_made_with_its_pushes_in_order(admin: Visitor, client: Flas
     assert document["settings"]["safeguards"]["alertThresholds"]["failureRate"] == 0.125
 
 
+def test_the_form_of_a_new_one_sent_twice_creates_one_and_changed_another(
+    admin: Visitor, client: FlaskClient
+) -> None:
+    page = "/automations/new"
+    form: dict[str, Any] = {
+        **form_values(admin.get(page), "editor"),
+        "name": "Spring",
+        "then": "schedule",
+        "audienceCriteria.manualUserIds": str(ALICE),
+        "settings.testUserIds": str(ALICE),
+        "pushSequence.0.title": "Hi",
+        "pushSequence.0.body": "Body",
+    }
+
+    first, again = (admin.client.post(page, data=form) for _ in range(2))
+    other = admin.client.post(page, data={**form, "name": "Summer"})
+
+    assert first.status_code == again.status_code == other.status_code == 303, again.text
+    assert first.location == again.location != other.location
+    found = client.get("/api/automation/recipes").get_json()["data"]
+    assert sorted(document["name"] for document in found) == ["Spring", "Summer"]
+
+
 def test_the_preview_follows_what_is_typed_and_saves_nothing(
     admin: Visitor, client: FlaskClient, news: dict[str, Any]
 ) -> None:

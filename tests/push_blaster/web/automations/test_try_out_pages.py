@@ -80,6 +80,17 @@ def test_a_form_of_a_template_sent_twice_creates_one_draft(
     assert len(client.get("/api/automation/recipes").get_json()["data"]) == 1
 
 
+def test_a_form_of_a_template_changed_and_sent_again_creates_another_draft(
+    admin: Visitor, client: FlaskClient
+) -> None:
+    form = {**NEW, "once": form_value(admin.get(NEW_PATH), "once")}
+
+    first, other = admin.post(NEW_PATH, **form), admin.post(NEW_PATH, **form, name="Another")
+
+    assert first.location != other.location
+    assert len(client.get("/api/automation/recipes").get_json()["data"]) == 2
+
+
 def test_a_form_of_a_template_that_is_opened_again_creates_another_draft(
     admin: Visitor, client: FlaskClient
 ) -> None:
