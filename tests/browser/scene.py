@@ -65,7 +65,7 @@ def start(stack: LocalStack, name: str) -> str:
         "settings": {**example["settings"], **changes.get("settings", {})},
     }
     if not ask(stack, f"/api/automation/recipes/{name}")["success"]:
-        _post(stack, "/api/automation/recipes", document)
+        _post(stack, "/api/automation/recipes?acceptFindings=true", document)
     body = {"automationId": name, "cancellationWindowMinutes": changes["window"]}
     execution_id: str = _post(stack, "/api/executions", body)["id"]
     return execution_id

@@ -77,8 +77,8 @@ def test_a_second_stack_on_the_same_port_is_refused_with_the_fix(
     "words",
     [
         ("push-blaster", "engine"),
-        ("push_blaster.app",),
-        ("cadence_service.app",),
+        ("push-blaster", "serve"),
+        ("cadence-service", "serve"),
         ("postgres", "-D"),
     ],
     ids=["engine", "web", "cadence", "PostgreSQL"],
