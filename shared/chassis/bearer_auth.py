@@ -28,8 +28,8 @@ _CALLER: Final = "chassis.caller"
 _UNCHECKED: Final = "chassis.unchecked"
 #: Health answers within 2 s, so it waits for the caller of a token only so long.
 _SHORTLY: Final = ShortQuestions(answer_s=0.3)
-#: Unknown tokens must not keep the threads of stops while the database hangs.
-_SHORTLY_BY_CLASS: Final = {
+#: The classes whose threads nobody may keep by unknown tokens or cookies while the database hangs.
+SHORTLY: Final = {
     RequestClass.OPEN: _SHORTLY,
     RequestClass.STOP: ShortQuestions(answer_s=2, most=CAPACITIES[RequestClass.STOP].threads),
 }
@@ -157,10 +157,10 @@ def require_token(
 def _find(app: Flask, find: Callable[[], Caller | None]) -> Caller | None:
     """Return the caller; what shares threads with health or stops waits only shortly for it."""
     kind = request_class(app.view_functions[request.endpoint or ""])
-    if kind not in _SHORTLY_BY_CLASS:
+    if kind not in SHORTLY:
         return find()
     try:
-        return _SHORTLY_BY_CLASS[kind].ask(copy_current_request_context(find))
+        return SHORTLY[kind].ask(copy_current_request_context(find))
     except NoAnswerError as error:
         raise DatabaseAwayError(
             "The token cannot be checked: the database does not answer."

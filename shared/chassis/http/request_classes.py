@@ -98,8 +98,10 @@ def _find_usual_class(app: Flask, method: str, path: str) -> RequestClass:
 
 def serves_stop() -> bool:
     """Return whether this thread works for a request that stops something."""
-    if not has_request_context() or request.endpoint is None:
+    if not has_request_context():
         return False
+    if request.endpoint is None:  # the cookie is read before the view is found
+        return find_class(current_app, request.method, request.path) is RequestClass.STOP
     return request_class(current_app.view_functions[request.endpoint]) is RequestClass.STOP
 
 

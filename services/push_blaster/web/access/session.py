@@ -2,6 +2,8 @@
 
 import hmac
 import secrets
+from contextvars import copy_context
+from functools import partial
 from typing import Final
 
 from flask import Flask, Request, redirect, request, session, url_for
@@ -10,10 +12,16 @@ from flask.typing import ResponseReturnValue
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.exceptions import Forbidden
 
-from chassis.bearer_auth import Caller, SessionAuthentication, note_unchecked, remember_caller
+from chassis.bearer_auth import (
+    SHORTLY,
+    Caller,
+    SessionAuthentication,
+    note_unchecked,
+    remember_caller,
+)
 from chassis.clock import utc_now
 from chassis.health import NoAnswerError, ShortQuestions
-from chassis.http.request_classes import RequestClass, find_class
+from chassis.http.request_classes import find_class
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
 from push_blaster.adapters.access.stored_secrets import read_stored_secret
 from push_blaster.domain.access.token import fingerprint
@@ -29,8 +37,6 @@ from push_blaster.web.frame.csrf import CSRF_FIELD, READS, csrf_token, is_foreig
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 COOKIE: Final = "push_session"
-#: How long health waits for the key of the cookies.
-_SHORTLY: Final = ShortQuestions(answer_s=0.3)
 
 
 class _Cookies(SecureCookieSessionInterface):
@@ -56,13 +62,13 @@ class _Cookies(SecureCookieSessionInterface):
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return what signs cookies; None while the database is away and the key is not known."""
         if not app.secret_key:
-            is_health = find_class(app, request.method, request.path) is RequestClass.OPEN
-            app.secret_key = self._read_key_shortly() if is_health else self._read_key()
+            shortly = SHORTLY.get(find_class(app, request.method, request.path))
+            app.secret_key = self._read_key_shortly(shortly) if shortly else self._read_key()
         return super().get_signing_serializer(app)
 
-    def _read_key_shortly(self) -> str | None:
+    def _read_key_shortly(self, shortly: ShortQuestions) -> str | None:
         try:
-            return _SHORTLY.ask(self._read_key)
+            return shortly.ask(partial(copy_context().run, self._read_key))
         except NoAnswerError:
             note_unchecked()
             return None

@@ -98,6 +98,7 @@ def test_a_page_stops_everything_while_every_usual_connection_is_in_use(
     execution_id = started(client)
     browser = Visitor(small_web.app, "operator")
     token = browser.csrf_token()
+    small_web.app.secret_key = None  # as in a worker that has just started
 
     with all_in_use(small_web.database):
         asked = browser.client.get("/stop-everything")
@@ -119,14 +120,17 @@ def test_stops_leave_the_usual_connections_alone(small_web: Web) -> None:
 
 
 @contextmanager
-def strangers(port: int, path: str, count: int) -> Iterator[None]:
-    """Ask for a stop with so many tokens that nobody knows."""
+def strangers(
+    port: int, path: str, head: str = "Authorization: Bearer {} that nobody knows"
+) -> Iterator[None]:
+    """Ask for as many stops as may wait, with tokens or cookies that nobody knows."""
+    capacity = CAPACITIES[RequestClass.STOP]
     with ExitStack() as clients:
-        for number in range(count):
+        for number in range(capacity.threads + capacity.waiting):
             client = clients.enter_context(socket.create_connection(("127.0.0.1", port), 20))
             client.sendall(
                 f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
-                f"Authorization: Bearer {number} that nobody knows\r\n\r\n".encode()
+                f"{head.format(number)}\r\n\r\n".encode()
             )
         time.sleep(3)  # for longer than a stop waits for the check of a token
         yield
@@ -138,12 +142,11 @@ def test_strangers_cannot_keep_stops_while_tokens_cannot_be_read(
 ) -> None:
     create(client)
     execution_id = started(client)
-    capacity = CAPACITIES[RequestClass.STOP]
     server = ServerInThread(small_web.app, "127.0.0.1", 0)
     try:
         with (
             locked(small_web.database, "tokens"),
-            strangers(server.port, path, capacity.threads + capacity.waiting),
+            strangers(server.port, path),
         ):
             url = f"http://127.0.0.1:{server.port}{EVERYTHING}"
             answer = requests.post(url, headers={"Authorization": "Bearer admin"}, timeout=20)
@@ -152,6 +155,24 @@ def test_strangers_cannot_keep_stops_while_tokens_cannot_be_read(
 
     assert answer.status_code == 200, answer.text
     assert phase(client, execution_id) == "cancelled"
+
+
+def test_strangers_cannot_keep_stops_while_the_key_of_cookies_cannot_be_read(
+    small_web: Web,
+) -> None:
+    small_web.app.secret_key = None  # as in a worker that has just started
+    server = ServerInThread(small_web.app, "127.0.0.1", 0)
+    try:
+        with (
+            locked(small_web.database, "stored_secrets"),
+            strangers(server.port, EVERYTHING, "Cookie: push_session={}"),
+        ):
+            url = f"http://127.0.0.1:{server.port}{EVERYTHING}"
+            answer = requests.post(url, headers={"Authorization": "Bearer viewer"}, timeout=20)
+    finally:
+        server.stop()
+
+    assert answer.status_code == 403, answer.text
 
 
 def test_health_knows_tokens_of_the_environment_whatever_strangers_ask(
