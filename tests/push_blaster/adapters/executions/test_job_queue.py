@@ -274,11 +274,12 @@ def test_a_worker_that_lost_its_database_keeps_its_job_until_the_job_ends(
             for _ in range(3):
                 await other.queue.reap_workers()
                 await asyncio.sleep(0.2)
-        assert read_heartbeat(database, "long"), "it still belongs to its worker"
-        assert desk.done == []
-        desk.may_end.set()
-        await desk.until_done(1)
-        while desk.jobs():
-            await asyncio.sleep(0.05)
+            assert read_heartbeat(database, "long"), "it still belongs to its worker"
+            assert desk.done == []
+            desk.may_end.set()
+            await desk.until_done(1)
+            while desk.jobs():  # the worker drops the job, or another engine does it for the worker
+                await other.queue.reap_workers()
+                await asyncio.sleep(0.05)
 
     desk.run(story)
