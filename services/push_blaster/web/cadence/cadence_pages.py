@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -27,6 +26,7 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.access.audit_content import note_change
 from push_blaster.web.cadence.rule_form import read_rules_form, read_version
+from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.document_paths import find_differences
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import LAYERS
@@ -125,20 +125,20 @@ def _add_user_page(pages: Blueprint, context: WebContext, records: CadenceRecord
     @pages.get("/cadence/users")
     def user() -> ResponseReturnValue:
         """Explain the caps of one user: the rule, the sends that count, and the end."""
-        asked = request.args.get("user", "").strip()
-        standing, found, fault = None, [], None
-        if asked:
-            try:
-                standing = records.explain_user(UUID(asked))
-                with context.database.transaction() as connection:
-                    found = select_deliveries_of(connection, UUID(asked), None, HISTORY)
-            except ValueError:
-                fault = f"{asked!r} is no user id; ids are UUIDs."
-        status = 400 if fault else 200
+        asked = read_asked_user()
+        standing, found = None, []
+        if asked.id:
+            standing = records.explain_user(asked.id)
+            with context.database.transaction() as connection:
+                found = select_deliveries_of(connection, asked.id, None, HISTORY)
         page = render_template(
-            "cadence_user.html", asked=asked, standing=standing, found=found, fault=fault
+            "cadence_user.html",
+            asked=asked.text,
+            standing=standing,
+            found=found,
+            fault=asked.fault,
         )
-        return page, status
+        return page, asked.status
 
 
 def _add_reach_page(pages: Blueprint, context: WebContext, records: CadenceRecords) -> None:

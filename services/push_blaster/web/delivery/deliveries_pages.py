@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis.postgres import Database
 from push_blaster.adapters.delivery.delivery_search import UserDelivery, select_deliveries_of
+from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 from push_blaster.web.frame.frame import page_routes
 
@@ -21,22 +22,20 @@ def delivery_pages(database: Database) -> Blueprint:
     @pages.get("/deliveries")
     def search() -> ResponseReturnValue:
         """Show the deliveries of the user that is searched for."""
-        user, execution_id = (request.args.get(name, "").strip() for name in ("user", "execution"))
-        user_id, fault = _read_user(user)
-        found = _find_deliveries(database, user_id, execution_id or None) if user_id else []
+        asked, execution_id = read_asked_user(), request.args.get("execution", "").strip()
+        found = _find_deliveries(database, asked.id, execution_id or None) if asked.id else []
         older = next_cursor(found, PAGE, lambda one: (one.claimed_at, one.entry))
-        shown = {"user": user, "execution_id": execution_id, "found": found, "older": older}
-        return render_template("deliveries.html", **shown, fault=fault), 400 if fault else 200
+        page = render_template(
+            "deliveries.html",
+            user=asked.text,
+            execution_id=execution_id,
+            found=found,
+            older=older,
+            fault=asked.fault,
+        )
+        return page, asked.status
 
     return pages
-
-
-def _read_user(text: str) -> tuple[UUID | None, str | None]:
-    """Return the user that was asked for, if any, and what is wrong with the text, if anything."""
-    try:
-        return (UUID(text) if text else None), None
-    except ValueError:
-        return None, f"{text!r} is no user id; ids are UUIDs."
 
 
 def _find_deliveries(

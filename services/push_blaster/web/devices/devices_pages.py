@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -17,6 +16,7 @@ from push_blaster.adapters.devices.device_report import delete_dead_devices, sel
 from push_blaster.use_cases.devices.import_devices import import_devices
 from push_blaster.web.devices.device_upkeep import MAX_FILE
 from push_blaster.web.devices.devices import find_devices_of
+from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.frame import page_routes
 
 REPORTED: Final = timedelta(days=30)
@@ -36,14 +36,10 @@ def device_pages(database: Database, push_hosts: Sequence[str]) -> Blueprint:
     @pages.get("/devices")
     def show() -> ResponseReturnValue:
         """Show the counts, and the devices of the user in the query."""
-        asked = request.args.get("user", "").strip()
-        if not asked:
-            return page(asked="")
-        try:
-            user_id = UUID(asked)
-        except ValueError:
-            return page(400, asked=asked, fault=f"{asked!r} is no user id; ids are UUIDs.")
-        return page(asked=asked, devices=find_devices_of(database, user_id))
+        asked = read_asked_user()
+        if asked.id is None:
+            return page(asked.status, asked=asked.text, fault=asked.fault)
+        return page(asked=asked.text, devices=find_devices_of(database, asked.id))
 
     @pages.post("/devices/import")
     @asks_for(Role.OPERATOR)
