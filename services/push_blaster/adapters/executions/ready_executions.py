@@ -220,6 +220,5 @@ def _save_log(connection: Connection, gone: Sequence[BegunPush], now: datetime) 
 
 
 def _announce(one: BegunPush) -> list[str]:
-    size = one.push.audience.distinct if one.push.audience else 0
-    begun = f"Push {one.push.position} goes out to an audience of {size}."
-    return [begun, f"Phase {Phase.LIVE_EXECUTION} begins."] if one.goes_live else [begun]
+    begun = one.push.announcement
+    return [begun, Phase.LIVE_EXECUTION.announcement] if one.goes_live else [begun]

@@ -78,6 +78,12 @@ class PushProgress:
     slots_for: datetime | None = None
 
     @property
+    def announcement(self) -> str:
+        """Return what the log says when the push begins."""
+        users = self.audience.distinct if self.audience else 0
+        return f"Push {self.position} goes out to an audience of {users}."
+
+    @property
     def lateness(self) -> timedelta | None:
         """Return how long after its planned instant the first message went to the provider."""
         if self.first_message_at is None or self.due_at is None:

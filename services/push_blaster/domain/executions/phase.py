@@ -18,6 +18,11 @@ class Phase(StrEnum):
     MISSED = "missed"
     SKIPPED = "skipped"
 
+    @property
+    def announcement(self) -> str:
+        """Return what the log says when the phase begins."""
+        return f"Phase {self} begins."
+
 
 #: The last phases.
 ENDED: Final = frozenset(

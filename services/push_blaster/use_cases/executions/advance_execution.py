@@ -246,7 +246,7 @@ def _announce(execution: Execution) -> str:
         return f"The cancellation window is open; live at {live_at}."
     if execution.phase is Phase.COMPLETED:
         return _COMPLETED.get(execution.mode, "All pushes have gone out.")
-    return f"Phase {execution.phase} begins."
+    return execution.phase.announcement
 
 
 def _is_waiting(execution: Execution) -> bool:

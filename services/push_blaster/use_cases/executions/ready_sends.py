@@ -135,7 +135,8 @@ class ReadySends:
             ids = take_to_make_ready(connection, now, AHEAD, PER_LOOK)
             readable = select_readable(connection, ids) if ids else []
             unreadable = set(ids) - {execution.id for execution in readable}
-            hand_back(connection, sorted(unreadable))  # a newer engine begins these
+            if unreadable:  # a newer engine begins these
+                hand_back(connection, sorted(unreadable))
         return sorted(readable, key=lambda execution: ids.index(execution.id))
 
     def _make_one(self, execution: Execution) -> ReadySend | None:

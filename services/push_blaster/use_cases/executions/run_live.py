@@ -50,14 +50,13 @@ def go_live(context: SendContext, execution: Execution) -> Execution:
 def start_push(context: StepContext, execution: Execution) -> Execution:
     """Insert the batches of the next push; workers send them."""
     push = _current(execution)
-    audience, batches = _audience(push), find_batches(context, push)
+    batches = find_batches(context, push)
     with context.database.transaction() as connection:
         if not holds_execution(connection, execution):
             raise FencedError("stopped before the push began")
         insert_batches(connection, execution.id, push.position, batches)
         now = context.clock()
-        text = f"Push {push.position} goes out to an audience of {audience.distinct}."
-        append_log(connection, execution.id, Phase.LIVE_EXECUTION, text, now)
+        append_log(connection, execution.id, Phase.LIVE_EXECUTION, push.announcement, now)
     return with_push(execution, replace(push, status=PushStatus.SENDING, started_at=now))
 
 
