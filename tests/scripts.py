@@ -34,6 +34,9 @@ with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w", newline
         table.writerow([uuid.UUID(int=n), f"Name {n}", f"token-{n}", "" if zone == "-" else zone])
 """
 
+#: Says that it has begun, and then runs until it is ended.
+HANGING = "import time\nprint('begun', flush=True)\ntime.sleep(60)"
+
 #: The journeys' script, which also notes each of its runs beside itself.
 COUNTING_SCRIPT = f"""
 import os

@@ -16,6 +16,7 @@ from tests.journeys.stack import user
 from tests.push_blaster.bench import Bench, messages
 from tests.push_blaster.web.recipes import RECIPES
 from tests.regressions.support import create, daily_in, tick_files
+from tests.scripts import HANGING
 
 MINUTE = timedelta(minutes=1)
 
@@ -94,7 +95,7 @@ def test_defect_16_what_is_switched_off_or_deleted_runs_no_more(
 def test_defect_17_a_killed_test_ends_its_script_and_a_stopped_sequence_its_pushes(
     bench: Bench, client: FlaskClient
 ) -> None:
-    bench.write_script("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    bench.write_script(HANGING)
     create(client)
     bench.change(clock=utc_now)
     mode = {"mode": "real-dry-run"}

@@ -30,7 +30,7 @@ from push_blaster.use_cases.executions.stop_execution import stop_execution
 from push_blaster.web.audiences import script_runs
 from tests.push_blaster.bench import EVER, Bench
 from tests.push_blaster.settings import settings_for
-from tests.scripts import SCRIPT
+from tests.scripts import HANGING, SCRIPT
 
 TEST_ROWS = """
 with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody_TEST.csv"), "w") as f:
@@ -159,7 +159,7 @@ def test_a_script_that_takes_longer_is_told_where_to_look_for(
 def test_a_trial_that_ends_with_its_engine_is_stopped_by_nobody(
     bench: Bench, client: FlaskClient
 ) -> None:
-    bench.write_script("import time\ntime.sleep(60)")
+    bench.write_script(HANGING)
     run_id = ask(client)["id"]
     bench.is_shutting_down = lambda: True
 
@@ -180,7 +180,7 @@ def test_a_trial_that_ends_with_its_engine_is_stopped_by_nobody(
     ],
 )
 def test_a_run_says_who_ended_it(bench: Bench, how: str, state: str, said: str) -> None:
-    bench.write_script("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    bench.write_script(HANGING)
     execution_id = bench.start()
     is_done = False
 
@@ -207,7 +207,7 @@ def test_a_run_says_who_ended_it(bench: Bench, how: str, state: str, said: str) 
 def test_what_it_says_can_be_read_while_it_runs_and_it_can_be_stopped(
     bench: Bench, client: FlaskClient
 ) -> None:
-    bench.write_script("import time\nprint('begun')\ntime.sleep(60)")
+    bench.write_script(HANGING)
     run_id = ask(client)["id"]
     engine = working(bench)
 
@@ -251,7 +251,7 @@ def stop(client: FlaskClient, run_id: str) -> tuple[int, dict[str, Any], float]:
 def test_a_trial_is_stopped_though_its_row_is_held(
     bench: Bench, client: FlaskClient, sql: str
 ) -> None:
-    bench.write_script("import time\nprint('begun', flush=True)\ntime.sleep(60)\n")
+    bench.write_script(HANGING)
     run_id = ask(client)["id"]
     engine = working(bench)
     until(lambda: "begun" in str(read(client, run_id, "/log")))
@@ -295,7 +295,7 @@ def test_a_trial_that_waits_is_stopped_though_its_row_is_held(
 def test_the_stop_of_a_trial_is_accepted_while_the_whole_table_is_locked(
     bench: Bench, client: FlaskClient
 ) -> None:
-    bench.write_script("import time\nprint('begun', flush=True)\ntime.sleep(60)\n")
+    bench.write_script(HANGING)
     run_id = ask(client)["id"]
     engine = working(bench)
     until(lambda: "begun" in str(read(client, run_id, "/log")))

@@ -38,6 +38,7 @@ from push_blaster.use_cases.executions.stop_execution import (
 from tests.builders import NOON
 from tests.people import ALICE
 from tests.push_blaster.bench import Bench, daily, messages
+from tests.scripts import HANGING
 
 #: How somebody may hold the rows of an execution, and forget the transaction.
 FORGOTTEN = {
@@ -132,7 +133,7 @@ def test_a_changed_schedule_does_not_hold_the_clock(bench: Bench) -> None:
 
 
 def test_a_running_script_ends_though_its_row_is_held(bench: Bench) -> None:
-    bench.write_script("import time\ntime.sleep(60)\n")
+    bench.write_script(HANGING)
     bench.change(clock=utc_now)
     execution_id = bench.start()
 
@@ -192,7 +193,7 @@ def test_a_stop_is_accepted_while_the_whole_table_is_locked(bench: Bench) -> Non
 
 
 def test_a_running_script_ends_though_the_whole_table_is_locked(bench: Bench) -> None:
-    bench.write_script("import time\ntime.sleep(60)\n")
+    bench.write_script(HANGING)
     bench.change(clock=utc_now)
     execution_id = bench.start()
     advance_execution(bench.context, execution_id)
@@ -297,7 +298,7 @@ def test_what_a_pause_stops_later_comes_back_with_its_automation(bench: Bench) -
 def test_each_emergency_ends_a_script_though_the_whole_table_is_locked(
     bench: Bench, way: str
 ) -> None:
-    bench.write_script("import time\ntime.sleep(60)\n")
+    bench.write_script(HANGING)
     bench.change(clock=utc_now)
     execution_id = bench.start()
     advance_execution(bench.context, execution_id)
