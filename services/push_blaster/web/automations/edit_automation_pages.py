@@ -81,12 +81,13 @@ class Editor:
         """Return every complaint about a document, by path."""
         return find_faults(document, self.declared)
 
-    def find_fatal(self, document: Mapping[str, Any], automation_id: str | None) -> dict[str, str]:
+    def find_fatal(
+        self, document: Mapping[str, Any], old: Mapping[str, Any] | None
+    ) -> dict[str, str]:
         """Return, by path, why a document that goes on the clock would surely fail."""
-        context, now = self.context, utc_now()
-        old = read_automation(context.files.load(automation_id)) if automation_id else None
+        now, before = utc_now(), read_automation(old) if old else None
         try:
-            refuse_activation(read_draft(document, now), context, now, old)
+            refuse_activation(read_draft(document, now), self.context, now, before)
         except WillFailError as error:
             return {path_in_form(finding.field): finding.message for finding in error.findings}
         return {}
@@ -187,7 +188,7 @@ def _take(editor: Editor, automation_id: str | None, old: Mapping[str, Any]) -> 
     if request.form.get("then") == "schedule":
         document = {**document, "status": "active", "isActive": True}
     errors = editor.find_faults(document)
-    fatal = {} if errors else editor.find_fatal(document, automation_id)
+    fatal = {} if errors else editor.find_fatal(document, old if automation_id else None)
     if errors or fatal:
         page = editor.show(document, Remarks({**errors, **fatal}, will_fail=bool(fatal)))
         return page, 409 if fatal else 400
