@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -192,7 +193,7 @@ def let_clock_jump(url: str, jump: timedelta) -> None:
     """Let the clock of a database be so far ahead, for all who ask it for the time."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
-    with connection, connection.cursor() as cursor:
+    with closing(connection), connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS set_clock")
         cursor.execute(
             "CREATE OR REPLACE FUNCTION set_clock.clock_timestamp() RETURNS timestamptz"
@@ -204,8 +205,9 @@ def let_clock_jump(url: str, jump: timedelta) -> None:
         cursor.execute(f'ALTER DATABASE "{name}" SET search_path = set_clock, public, pg_catalog')
         if not jump:
             cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                # With a time limit, the call waits until the connection is closed. Without one,
+                # the next request could still be given a connection that is about to close.
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE datname = %s AND pid <> pg_backend_pid()",
                 (name,),
             )
-    connection.close()
