@@ -46,7 +46,7 @@ class Desk:
     def _advance(self, execution_id: str) -> None:
         if execution_id == "long":
             self.begun.set()
-            self.may_end.wait(15)
+            self.may_end.wait(60)
         if execution_id == "broken":
             raise KeyError(execution_id)
         self.done.append(execution_id)
@@ -57,7 +57,7 @@ class Desk:
             async with self.queue.opened():
                 working = asyncio.create_task(self.queue.work_until(stop))
                 try:
-                    await asyncio.wait_for(story(), 20)
+                    await asyncio.wait_for(story(), 60)
                 finally:
                     stop.set()
                     await working
