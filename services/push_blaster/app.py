@@ -50,7 +50,7 @@ from push_blaster.web.page_registry import make_pages
 from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.clock import clock_routes
 from push_blaster.web.schedule.plans import plan_routes
-from push_blaster.wiring import Adapters, connect_adapters, make_web_context
+from push_blaster.wiring import Adapters, connect_adapters, connect_people, make_web_context
 
 MAX_BODY = 32 * 1024 * 1024
 
@@ -70,8 +70,9 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     take_time_from(app, database)
-    callers = KnownCallers(settings.tokens, database)
-    sessions = Sessions(app, database, callers, only_by_https=settings.cookie_secure)
+    callers = KnownCallers(settings.tokens, database, settings.token_owners)
+    people = connect_people(settings, database)
+    sessions = Sessions(app, database, callers, people, only_by_https=settings.cookie_secure)
     frame = ServiceFrame(
         title="Push blaster",
         version="1",

@@ -30,7 +30,8 @@ def token() -> None:
 @click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), required=True)
 @click.option("--days", type=click.IntRange(min=1), help="How long it is valid; else for good.")
 @click.option("--test", "is_test", is_flag=True, help="Executions that it starts are simulated.")
-def create(name: str, role: str, days: int | None, *, is_test: bool) -> None:
+@click.option("--owner", help="The person or the team that has it, such as 'Anna Bauer'.")
+def create(name: str, role: str, days: int | None, *, is_test: bool, owner: str | None) -> None:
     """Create the token NAME, and print its secret, which nobody can read again."""
     now = utc_now()
     made = Token(
@@ -40,10 +41,12 @@ def create(name: str, role: str, days: int | None, *, is_test: bool) -> None:
         created_at=now,
         created_by=ACTOR,
         expires_at=now + timedelta(days=days) if days else None,
+        owner=owner,
     )
     database = _database()
+    what = {"name": name, "role": role, "days": days, "isTest": is_test, "owner": owner}
     try:
-        with audited(database, {"name": name, "role": role, "days": days, "isTest": is_test}):
+        with audited(database, what):
             click.echo(create_token(database, made))
     except (BadTokenError, TokenExistsError) as error:
         raise click.ClickException(str(error)) from error
@@ -57,7 +60,8 @@ def list_all() -> None:
     for one in found:
         used = f"{one.last_used_at:%Y-%m-%d %H:%M}" if one.last_used_at else "never used"
         kind = "  test" if one.is_test else ""
-        click.echo(f"{one.name}  {one.role}  {one.state(utc_now())}  {used}{kind}")
+        owner = f"  {one.owner}" if one.owner else ""
+        click.echo(f"{one.name}  {one.role}  {one.state(utc_now())}  {used}{kind}{owner}")
 
 
 @token.command()

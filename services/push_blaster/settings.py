@@ -3,7 +3,7 @@
 import os
 import pwd
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -32,11 +32,17 @@ from chassis.settings import (
     require_database_url,
 )
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
+from push_blaster.domain.access.person import MAX_NAME, show_name
 from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.retry import RetryPolicy
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
 from push_blaster.domain.operations.alert import USUAL, AlertEvent
 from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, Retention
+from push_blaster.identity_settings import (
+    IdentitySettings,
+    read_identity_settings,
+    read_public_url,
+)
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -89,6 +95,9 @@ class PushSettings:
     retention: Retention = KEPT
     expected_engines: int | None = None
     expected_webs: int | None = None
+    token_owners: Mapping[Role, str] = field(default_factory=dict)
+    public_url: str | None = None
+    identity: IdentitySettings | None = None
 
     @classmethod
     def from_environ(cls, listens_on: str | None = None) -> "PushSettings":
@@ -99,6 +108,7 @@ class PushSettings:
         read = SettingsReader()
         required = ("PUSH_ADMIN_TOKEN", _CADENCE)
         tokens = read(read_tokens, required, tuple(_ROLES), may_be_equal=required) or {}
+        public_url = read(read_public_url)
         settings = cls(
             database_url=read(require_database_url, "PUSH_BLASTER_DATABASE_URL"),
             database_pool_size=read(read_count, "PUSH_DATABASE_POOL_SIZE", 16),
@@ -121,6 +131,9 @@ class PushSettings:
             retention=_retention(read),
             expected_engines=read(read_optional_count, "PUSH_EXPECTED_ENGINES", least=1),
             expected_webs=read(read_optional_count, "PUSH_EXPECTED_WEBS", least=1),
+            token_owners=_token_owners(read),
+            public_url=public_url,
+            identity=read_identity_settings(read, public_url),
         )
         if listens_on == "PUSH_PORT":
             read.check_port(listens_on, settings.host, settings.port, ORPHANS)
@@ -178,6 +191,24 @@ _ROLES: Final[Mapping[str, Role]] = {
     "PUSH_OPERATOR_TOKEN": Role.OPERATOR,
     "PUSH_ADMIN_TOKEN": Role.ADMIN,
 }
+
+
+def _token_owners(read: SettingsReader) -> Mapping[Role, str]:
+    found = {
+        Role.VIEWER: read(_read_owner, "PUSH_VIEWER_TOKEN_OWNER"),
+        Role.OPERATOR: read(_read_owner, "PUSH_OPERATOR_TOKEN_OWNER"),
+        Role.ADMIN: read(_read_owner, "PUSH_ADMIN_TOKEN_OWNER"),
+    }
+    return {role: owner for role, owner in found.items() if owner}
+
+
+def _read_owner(env: Env, name: str) -> str | None:
+    owner = env.str(name, None) or None
+    if owner and owner != show_name(owner):
+        raise SettingsError(
+            f"{name} is {owner!r}; use a name of at most {MAX_NAME} visible characters."
+        )
+    return owner
 
 
 #: The variables of our environment that every audience script sees.

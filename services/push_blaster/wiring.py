@@ -8,6 +8,7 @@ from chassis.clock import CLOCK, utc_now
 from chassis.http.request_classes import STOP_CONNECTIONS, serves_stop
 from chassis.postgres import Database
 from chassis.schema_changes import make_schema_check
+from push_blaster.adapters.access.identity_provider import IdentityProvider
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.automations.template_files import TemplateFiles
@@ -27,6 +28,7 @@ from push_blaster.delivery_settings import DeliverySettings, FcmSettings
 from push_blaster.domain.delivery.transport import PushTransport
 from push_blaster.domain.devices.device import DeviceKind
 from push_blaster.settings import MIGRATIONS, PushSettings
+from push_blaster.use_cases.access.sign_in_people import People
 from push_blaster.use_cases.context import SendContext, WebContext
 
 
@@ -58,6 +60,15 @@ def connect_adapters(settings: PushSettings) -> Adapters:
         scripts=ScriptFolder(settings.data_folder / "scripts"),
         cadence=CadenceClient(settings.cadence_url, settings.cadence_token),
     )
+
+
+def connect_people(settings: PushSettings, database: Database) -> People | None:
+    """Return what signing in through the identity provider needs; None if there is none."""
+    identity = settings.identity
+    if identity is None:
+        return None
+    provider = IdentityProvider(identity.client)
+    return People(database, provider, identity.rules, identity.display_name)
 
 
 def make_web_context(settings: PushSettings, adapters: Adapters) -> WebContext:

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
@@ -168,6 +169,22 @@ def is_url(text: str) -> bool:
         return False
     is_whole = parts.scheme in {"http", "https"} and _HOST.fullmatch(parts.hostname or "")
     return bool(is_whole and has_port and not re.search(r"[\s\x00-\x1f]", text))
+
+
+def is_secure_url(text: str) -> bool:
+    """Return whether `text` is a whole URL of https, or of http to this machine."""
+    if not is_url(text):
+        return False
+    parts = urlsplit(text)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine by its own word, without asking a name server."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def require_free_port(name: str, host: str, port: int, wait: timedelta = timedelta(0)) -> None:

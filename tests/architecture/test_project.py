@@ -21,7 +21,8 @@ SERVICES = sorted((ROOT / "services").glob("*/migrations/versions"))
 OPEN = {
     *("/health", "/api/health", "/openapi.json", "/api/openapi.json"),
     *("/health/live", "/health/ready"),
-    *("/sign-in", "/static/<path:filename>", "/bootstrap/static/<path:filename>"),
+    *("/sign-in", "/sign-in/provider", "/sign-in/return"),
+    *("/static/<path:filename>", "/bootstrap/static/<path:filename>"),
 }
 
 

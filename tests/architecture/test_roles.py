@@ -75,6 +75,7 @@ GET    /api/tokens
 GET    /audit-log
 GET    /automations/<automation_id>/edit
 GET    /automations/new
+GET    /people
 GET    /templates/<template_id>
 GET    /tokens
 GET    /tokens/<name>/<any(rotate,revoke):action>

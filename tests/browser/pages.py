@@ -38,6 +38,7 @@ PAGES = (
     "/audit-log",
     "/tokens",
     "/tokens/somebody/revoke",
+    "/people",
     "/templates",
     "/templates/onboarding_funnel",
 )

@@ -32,6 +32,7 @@ TABLES = (
     *("deliveries", "send_batches", "execution_log", "execution_pushes", "execution_phases"),
     *("violations", "over_cap", "alerts", "script_runs", "doubted_devices", "executions"),
     *("schedule_marks", "engines", "devices", "previous_secrets", "tokens", "sessions"),
+    *("people_labels", "people", "used_sign_ins"),
     *("idempotency_keys", "execution_stops", "emergency_stops", "suspensions", "restores"),
     "script_run_stops",
 )

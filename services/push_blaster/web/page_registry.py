@@ -9,6 +9,7 @@ from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit_log_pages import audit_log_pages
+from push_blaster.web.access.people_pages import people_pages
 from push_blaster.web.access.session import Sessions
 from push_blaster.web.access.sign_in_pages import sign_in_pages
 from push_blaster.web.access.tokens_pages import token_pages
@@ -52,6 +53,7 @@ def make_pages(
         device_pages(context.database, push_hosts),
         script_pages(context),
         audit_log_pages(context.database),
+        people_pages(context.database, sessions),
         token_pages(context.database),
         template_pages(templates, context.files, context.limits),
     ]

@@ -9,7 +9,7 @@ from chassis.rows import execute, fetch_all, fetch_one
 from push_blaster.domain.access.token import Token
 
 _COLUMNS: Final = """
-    name, role, is_test, created_at, created_by, expires_at, last_used_at, revoked_at,
+    name, role, is_test, created_at, created_by, expires_at, last_used_at, revoked_at, owner,
     greatest(previous_until, (SELECT max(valid_until) FROM previous_secrets p
                                WHERE p.name = tokens.name)) AS previous_until
 """
@@ -18,9 +18,9 @@ _COLUMNS: Final = """
 def insert_token(connection: Connection, token: Token, hash_: str) -> bool:
     """Insert the token; return False, and change nothing, if its name was used before."""
     sql = """
-        INSERT INTO tokens (name, role, is_test, hash, created_at, created_by, expires_at)
+        INSERT INTO tokens (name, role, is_test, hash, created_at, created_by, expires_at, owner)
         VALUES (%(name)s, %(role)s, %(is_test)s, %(hash)s, %(created_at)s, %(created_by)s,
-                %(expires_at)s)
+                %(expires_at)s, %(owner)s)
             ON CONFLICT DO NOTHING
     """
     return execute(connection, sql, {**asdict(token), "hash": hash_}) == 1

@@ -19,7 +19,7 @@ class Token:
     """A token without its secret; only a hash of the secret is stored.
 
     Shape: `role` is viewer, operator or admin; until `previous_until` a secret from before a
-    rotation opens too.
+    rotation opens too; `owner` is the person or the team that has the token.
     """
 
     name: str
@@ -31,6 +31,12 @@ class Token:
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
     previous_until: datetime | None = None
+    owner: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The name of the caller in the audit log."""
+        return label_of_token(self.name, self.owner)
 
     def state(self, now: datetime) -> TokenState:
         """Return whether the token is valid at `now`."""
@@ -38,6 +44,11 @@ class Token:
             return TokenState.REVOKED
         has_expired = self.expires_at is not None and self.expires_at <= now
         return TokenState.EXPIRED if has_expired else TokenState.VALID
+
+
+def label_of_token(name: str, owner: str | None) -> str:
+    """Return the name of a caller with a token: the owner's with the token's, or the token's."""
+    return f"{owner} (token {name})" if owner else name
 
 
 def fingerprint(secret: str) -> str:

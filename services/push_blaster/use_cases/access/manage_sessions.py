@@ -6,6 +6,7 @@ from typing import Final
 
 from chassis.postgres import Database
 from push_blaster.adapters.access.session_table import (
+    Session,
     delete_session,
     insert_session,
     select_session,
@@ -24,18 +25,19 @@ def begin_session(database: Database, token: str, now: datetime) -> str:
     """Store a session of the token with this fingerprint; return the session's secret."""
     secret = token_urlsafe(32)
     with database.transaction() as connection:
-        insert_session(connection, fingerprint(secret), token, now, now + LASTS)
+        session = Session(token=token, seen_at=now)
+        insert_session(connection, fingerprint(secret), session, now, now + LASTS)
     return secret
 
 
-def find_session(database: Database, secret: str, now: datetime) -> str | None:
-    """Return the fingerprint of the token that began the session; None if the session ended."""
+def find_session(database: Database, secret: str, now: datetime) -> Session | None:
+    """Return the session; None if the session ended."""
     hash_ = fingerprint(secret)
     with database.transaction() as connection:
         session = select_session(connection, hash_, now, now - IDLE)
         if session and session.seen_at <= now - TOUCH_EVERY:
             touch_session(connection, hash_, now, TOUCH_EVERY)
-    return session.token if session else None
+    return session
 
 
 def end_session(database: Database, secret: str) -> None:

@@ -14,6 +14,7 @@ from push_blaster.adapters.access.token_table import (
     touch_token,
     update_secret,
 )
+from push_blaster.domain.access.person import show_name
 from push_blaster.domain.access.token import Token, TokenState, fingerprint
 
 PREFIX: Final = "push_"
@@ -105,6 +106,11 @@ def _check(token: Token) -> None:
         )
     if token.is_test and token.role == "admin":
         raise BadTokenError("role: a test token is a viewer's or an operator's.")
+    if token.owner is not None and (not token.owner or token.owner != show_name(token.owner)):
+        raise BadTokenError(
+            "owner: use a name of at most 80 visible characters, such as Anna Bauer, or leave it "
+            "out."
+        )
     if token.expires_at and token.expires_at <= token.created_at:
         raise BadTokenError("expiresAt: name an instant to come.")
 

@@ -14,6 +14,7 @@ from chassis.postgres import Connection, Database
 from push_blaster.adapters.access.audit_chain import prune_links, select_prunable
 from push_blaster.adapters.access.audit_table import COLUMNS
 from push_blaster.adapters.access.idempotency_keys import delete_old_keys
+from push_blaster.adapters.access.person_table import delete_people
 from push_blaster.adapters.audiences.uploads import list_uploads
 from push_blaster.adapters.automations.json_files import write_whole
 from push_blaster.adapters.csv_cells import write_csv
@@ -108,6 +109,7 @@ def prune(kept: Kept, now: datetime) -> Pruning:
         changes=_until_none(kept.database, partial(archive, before=_audited_before(kept, now))),
     )
     _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
+    _until_none(kept.database, partial(delete_people, checked_before=_audited_before(kept, now)))
     return removed
 
 

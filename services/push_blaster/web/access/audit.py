@@ -73,12 +73,13 @@ def install_audit(app: Flask, database: Database) -> None:
         return response
 
 
-def write_down(database: Database) -> None:
+def write_down(database: Database, content: Mapping[str, object] | None = None) -> None:
     """Record what the caller of this request asks for; an open view calls it for a known caller.
 
+    Shape: `content` stands for the query and the body, if they may hold secrets.
     Raises: NotAuditedError, except for a stop.
     """
-    content = read_content()
+    content = read_content() if content is None else content
     try:
         with database.transaction() as connection:
             request.environ[_ROW] = insert_change(connection, _read_change(content, connection))

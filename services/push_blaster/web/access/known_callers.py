@@ -1,12 +1,17 @@
 """The callers behind tokens: those of the environment, and those of the database."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from chassis.bearer_auth import Caller, Role
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.domain.access.token import Token, fingerprint
+from push_blaster.domain.access.token import Token, fingerprint, label_of_token
 from push_blaster.use_cases.access.manage_tokens import find_token
+
+#: No token of the environment has an owner with a name.
+NOBODY: Final[Mapping[Role, str]] = MappingProxyType({})
 
 
 class KnownCallers:
@@ -16,10 +21,13 @@ class KnownCallers:
     the time of a comparison says nothing about them.
     """
 
-    def __init__(self, roles: Mapping[str, Role], database: Database) -> None:
-        """Take the tokens of the environment, and the database with the other tokens."""
+    def __init__(
+        self, roles: Mapping[str, Role], database: Database, owners: Mapping[Role, str] = NOBODY
+    ) -> None:
+        """Take the tokens of the environment, the database with others, and owners of the first."""
         self._of_environment = {
-            fingerprint(token): Caller(role.name.lower(), role) for token, role in roles.items()
+            fingerprint(token): Caller(label_of_token(role.name.lower(), owners.get(role)), role)
+            for token, role in roles.items()
         }
         self._database = database
 
@@ -31,6 +39,11 @@ class KnownCallers:
         """Return the caller of `token` if it is one of the environment; it needs no database."""
         return self._of_environment.get(fingerprint(token))
 
+    @property
+    def of_environment(self) -> Mapping[str, Caller]:
+        """The callers of the tokens of the environment, by the fingerprints of the tokens."""
+        return self._of_environment
+
     def find_by_fingerprint(self, hash_: str) -> Caller | None:
         """Return the caller of the token with this fingerprint; DatabaseAwayError."""
         known = self._of_environment.get(hash_)
@@ -41,4 +54,4 @@ class KnownCallers:
 
 
 def _as_caller(token: Token) -> Caller:
-    return Caller(token.name, Role[token.role.upper()], token.is_test)
+    return Caller(token.label, Role[token.role.upper()], token.is_test)

@@ -1,20 +1,22 @@
-"""Signing in to the pages: a session cookie for a token, checked at every request."""
+"""Signing in to the pages: a session cookie for a token or a person, checked at every request."""
 
 import hmac
 import secrets
 from contextvars import copy_context
+from dataclasses import asdict
 from functools import partial
 from typing import Final
 
-from flask import Flask, Request, redirect, request, session, url_for
+from flask import Flask, Request, current_app, redirect, request, session, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from itsdangerous import URLSafeTimedSerializer
-from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import Forbidden, NotFound
 
 from chassis.bearer_auth import (
     SHORTLY,
     Caller,
+    Role,
     SessionAuthentication,
     note_unchecked,
     remember_caller,
@@ -23,7 +25,10 @@ from chassis.clock import utc_now
 from chassis.health import NoAnswerError, ShortQuestions
 from chassis.http.request_classes import find_class
 from chassis.postgres import Database, DatabaseAwayError, DatabaseFaultError
+from push_blaster.adapters.access.session_table import Session
 from push_blaster.adapters.access.stored_secrets import read_stored_secret
+from push_blaster.domain.access.person import Person
+from push_blaster.domain.access.sign_in_attempt import SignInAttempt
 from push_blaster.domain.access.token import fingerprint
 from push_blaster.use_cases.access.manage_sessions import (
     IDLE,
@@ -31,12 +36,22 @@ from push_blaster.use_cases.access.manage_sessions import (
     end_session,
     find_session,
 )
+from push_blaster.use_cases.access.sign_in_people import (
+    ATTEMPT_LASTS,
+    NoRoleError,
+    People,
+    admit_person,
+    begin_person_session,
+    find_person,
+)
 from push_blaster.web.access.audit import write_down
 from push_blaster.web.access.known_callers import KnownCallers
 from push_blaster.web.frame.csrf import CSRF_FIELD, READS, csrf_token, is_foreign
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 COOKIE: Final = "push_session"
+#: The longest path that a cookie keeps while somebody signs in.
+LONGEST_WANTED: Final = 1_000
 
 
 class _Cookies(SecureCookieSessionInterface):
@@ -82,18 +97,27 @@ class _Cookies(SecureCookieSessionInterface):
 
 
 class Sessions:
-    """Sessions of callers who signed in with a token; without the token its sessions end.
+    """Sessions of callers who signed in with a token, or through the identity provider.
+
+    Without the token its sessions end, and so do the sessions of a person who has no role any more.
 
     The cookie holds a random secret; what it stands for is in the database, so that the server can
     end a session.
     """
 
     def __init__(
-        self, app: Flask, database: Database, callers: KnownCallers, *, only_by_https: bool
+        self,
+        app: Flask,
+        database: Database,
+        callers: KnownCallers,
+        people: People | None,
+        *,
+        only_by_https: bool,
     ) -> None:
         """Take the app that sets the cookie, the database with the sessions, and all callers."""
         self._database = database
-        self._callers = callers
+        self.callers = callers
+        self.people = people
         app.config.update(
             SESSION_COOKIE_NAME=COOKIE,
             SESSION_COOKIE_HTTPONLY=True,
@@ -113,16 +137,64 @@ class Sessions:
 
         Raises: NotAuditedError.
         """
-        caller = self._callers.find(token)
+        caller = self.callers.find(token)
         if caller is None:
             return False
         remember_caller(caller)
         write_down(self._database)
+        self._begin(begin_session(self._database, fingerprint(token), utc_now()))
+        return True
+
+    def begin_attempt(self, wanted: str) -> str:
+        """Let this browser begin to sign in; return where at the identity provider it goes on.
+
+        Raises: IdentityProviderAwayError, DatabaseAwayError.
+        """
+        attempt = SignInAttempt(secrets.token_urlsafe(32))
+        url = self._require_people().provider.authorization_url(attempt)
+        if not _has_key():
+            raise DatabaseAwayError("Nobody can sign in: the database does not answer.")
+        is_short = len(wanted) <= LONGEST_WANTED
+        session["attempt"] = [attempt.secret, wanted if is_short else "/", utc_now().timestamp()]
+        return url
+
+    def end_attempt(self, state: str) -> tuple[SignInAttempt, str] | None:
+        """Return the attempt of this browser and the page to go to; None if it is not this one."""
+        secret, wanted, began_at = session.get("attempt") or ("", "", 0)
+        attempt = SignInAttempt(secret)
+        is_young = utc_now().timestamp() - began_at <= ATTEMPT_LASTS.total_seconds()
+        is_this = hmac.compare_digest(attempt.state.encode(), state.encode(errors="replace"))
+        if not (secret and is_young and is_this):
+            return None
+        del session["attempt"]
+        return attempt, wanted
+
+    def sign_in_person(self, code: str, sender: str | None, attempt: SignInAttempt) -> None:
+        """Begin a session of the person whom the code of the identity provider proves.
+
+        Raises: IdentityProviderAwayError, IdentityRefusedError, NoRoleError, NotAuditedError.
+        """
+        people = self._require_people()
+        try:
+            person, tokens = admit_person(people, code, sender, attempt, utc_now())
+        except NoRoleError as error:
+            write_down(self._database, {"refused": asdict(error.identity)})
+            raise
+        remember_caller(_as_caller(person))
+        write_down(self._database, {"issuer": person.issuer, "subject": person.subject})
+        self._begin(begin_person_session(self._database, person, tokens, utc_now()))
+
+    def _require_people(self) -> People:
+        if self.people is None:
+            raise NotFound("Nobody signs in here through an identity provider.")
+        return self.people
+
+    def _begin(self, secret: str) -> None:
+        """Let the browser have a new session in place of an earlier one."""
         self.sign_out()
         session.permanent = True
-        session["secret"] = begin_session(self._database, fingerprint(token), utc_now())
+        session["secret"] = secret
         session["csrf"] = secrets.token_urlsafe(24)
-        return True
 
     def sign_out(self) -> None:
         """End the session of this request, here and on every copy of its cookie."""
@@ -144,8 +216,29 @@ class Sessions:
         """Return the caller who looks at this page."""
         if "secret" not in session:
             return None
-        token = find_session(self._database, session["secret"], utc_now())
-        return self._callers.find_by_fingerprint(token) if token else None
+        found = find_session(self._database, session["secret"], utc_now())
+        if found is None:
+            return None
+        if found.person_id is None:
+            return self.callers.find_by_fingerprint(found.token)
+        return self._find_person(found, session["secret"])
+
+    def _find_person(self, found: Session, secret: str) -> Caller | None:
+        if self.people is None:
+            return None
+        may_ask = find_class(current_app, request.method, request.path) not in SHORTLY
+        person = find_person(self.people, found, secret, utc_now, may_ask=may_ask)
+        return _as_caller(person) if person else None
+
+
+def _has_key() -> bool:
+    """Return whether cookies can be signed."""
+    interface = current_app.session_interface
+    return isinstance(interface, _Cookies) and bool(interface.get_signing_serializer(current_app))
+
+
+def _as_caller(person: Person) -> Caller:
+    return Caller(person.label, Role[str(person.role).upper()])
 
 
 def _check_csrf() -> None:

@@ -56,6 +56,7 @@ def token_routes(database: Database) -> Routes:
         role: str = about(validate=validate.OneOf(ROLES)),
         is_test: bool = False,
         expires_at: datetime | None = about(None, like=InstantField),
+        owner: str | None = about(None, description="The person or the team that has the token."),
     ) -> _Uncached:
         """Create a token; only this answer has its secret."""
         token = Token(
@@ -65,6 +66,7 @@ def token_routes(database: Database) -> Routes:
             created_at=utc_now(),
             created_by=caller_name(),
             expires_at=expires_at,
+            owner=owner,
         )
         return _show_secret(token, create_token(database, token))
 

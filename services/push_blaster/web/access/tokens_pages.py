@@ -80,6 +80,7 @@ def _read_token(form: Mapping[str, str]) -> Token:
         created_at=now,
         created_by=caller_name(),
         expires_at=now + timedelta(days=days) if days else None,
+        owner=form.get("owner", "").strip() or None,
     )
 
 

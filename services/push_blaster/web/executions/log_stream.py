@@ -20,6 +20,8 @@ from push_blaster.domain.executions.execution import Execution
 #: How often a followed log is read, and how often a silent one sends a heartbeat.
 FOLLOW_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
+#: How long a stream goes on; its client comes back then, and is asked again who it is.
+LASTS_S: Final = 300.0
 #: The streams of this process.
 _STREAMS: Final = StreamBudget()
 #: No entry of a log has a greater id.
@@ -38,7 +40,8 @@ class StreamShape:
 def stream_log(database: Database, execution_id: str, after: int, shape: StreamShape) -> Response:
     """Answer with the log's entries after `after`, as they come, until the execution has ended.
 
-    If this process ends before, its last words let the client come back with its last id.
+    If this process ends before, or after five minutes, the last words let the client come back with
+    its last id.
     Raises: TooManyRequests, ServiceUnavailable if too many streams are open.
     """
     is_gone = watch_client(request.environ)
@@ -62,7 +65,7 @@ def _follow(
     shape: StreamShape,
     is_gone: Callable[[], bool],
 ) -> Iterator[str]:
-    silent_since = time.monotonic()
+    began_at = silent_since = time.monotonic()
     while not is_gone():
         with database.transaction() as connection:
             execution = select_execution(connection, execution_id)
@@ -77,6 +80,7 @@ def _follow(
         if time.monotonic() - silent_since >= HEARTBEAT_S:
             silent_since = time.monotonic()
             yield ": still here\n\n"
-        if ENDING.wait(0 if entries else FOLLOW_S):
+        is_over = time.monotonic() - began_at >= LASTS_S
+        if ENDING.wait(0 if entries else FOLLOW_S) or is_over:
             yield FAREWELL
             return

@@ -62,6 +62,7 @@ NAVIGATION: Final = (
     NavEntry("pages_templates.list_all", "Templates"),
     NavEntry("pages_audit_log.show", "Audit log", Role.ADMIN),
     NavEntry("pages_tokens.list_all", "Tokens", Role.ADMIN),
+    NavEntry("pages_people.show", "People", Role.ADMIN),
 )
 
 

@@ -10,10 +10,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
+from chassis.http.streams import FAREWELL
 from chassis.postgres import Database
 from push_blaster.app import create_app
 from push_blaster.cli import main
 from push_blaster.web.access.tokens import ROLES
+from push_blaster.web.executions import log_stream
+from tests.push_blaster.bench import Bench
 from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.page_support import Visitor
 
@@ -233,10 +236,12 @@ def _run(command: CliRunner, *arguments: str) -> Result:
 def test_the_command_line_creates_lists_and_revokes(
     command: CliRunner, client: FlaskClient
 ) -> None:
-    secret = _run(command, "create", "ci", "--role", "viewer", "--days", "7").output.strip()
+    options = ("--role", "viewer", "--days", "7", "--owner", "Anna Bauer")
+    secret = _run(command, "create", "ci", *options).output.strip()
 
     assert _ask(client, secret) == 200
     assert "ci  viewer  valid" in _run(command, "list").output
+    assert "Anna Bauer" in _run(command, "list").output
     assert "opens nothing" in _run(command, "revoke", "ci").output
     assert _ask(client, secret) == 401
     assert "ci  viewer  revoked" in _run(command, "list").output
@@ -253,3 +258,18 @@ def test_the_command_line_says_what_does_not_go(command: CliRunner, client: Flas
         ("push-blaster token create", 1),
         ("push-blaster token create", 0),
     ]
+
+
+def test_a_stream_that_is_open_asks_again_who_follows_it(
+    bench: Bench, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_stream, "LASTS_S", 0.2)
+    monkeypatch.setattr(log_stream, "FOLLOW_S", 0.05)
+    execution_id = bench.start(settings={"cancellationWindowMinutes": 5})
+    path = f"/api/executions/{execution_id}/log"
+    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {_create(client)}"}
+    followed = client.get(path, headers=headers).text
+    client.delete("/api/tokens/alice")
+
+    assert followed.endswith(FAREWELL)
+    assert client.get(path, headers=headers).status_code == 401
