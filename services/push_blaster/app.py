@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, has_request_context
 
+from chassis.bearer_auth import the_caller
+from chassis.clock import utc_now
 from chassis.http.fast_json import FastJson
 from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
+from chassis.postgres import Database
 from chassis.probes import probe_routes
 from chassis.service import ServiceFrame, frame_service
+from push_blaster.adapters.automations.document_files import DocumentChange
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.settings import PushSettings
+from push_blaster.use_cases.automations.keep_versions import VersionRecorder
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.web.access.audit import install_audit
-from push_blaster.web.access.audit_content import note_change
+from push_blaster.web.access.audit_content import note_document
 from push_blaster.web.access.audit_log import audit_log_routes
 from push_blaster.web.access.known_callers import KnownCallers
 from push_blaster.web.access.session import Sessions
@@ -26,6 +31,8 @@ from push_blaster.web.audiences.script_runs import script_run_routes
 from push_blaster.web.audiences.scripts import script_routes
 from push_blaster.web.automations.automation_tests import automation_test_routes
 from push_blaster.web.automations.control import control_routes
+from push_blaster.web.automations.history.put_away_routes import put_away_routes
+from push_blaster.web.automations.history.version_routes import version_routes
 from push_blaster.web.automations.recipes import recipe_routes
 from push_blaster.web.automations.templates import template_routes
 from push_blaster.web.cadence.over_cap import over_cap_routes
@@ -85,7 +92,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
     guard_deliveries(app, database)
     install_audit(app, database)
-    adapters.files.on_change = adapters.templates.on_change = note_change
+    _note_changes(adapters, database)
     guard_keys(app, database)
     for routes in _make_routes(settings, adapters, context):
         api.register_blueprint(routes)
@@ -103,6 +110,23 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     return app
 
 
+def _note_changes(adapters: Adapters, database: Database) -> None:
+    """Let the audit log have each change of a document, and the versions each of an automation."""
+    recorder = VersionRecorder(database, utc_now, _find_author)
+
+    def note(change: DocumentChange) -> None:
+        note_document(change)
+        recorder.note(change)
+
+    adapters.templates.on_change = note_document
+    adapters.files.on_change = note
+
+
+def _find_author() -> str | None:
+    caller = the_caller() if has_request_context() else None
+    return caller.name if caller else None
+
+
 def _make_routes(
     settings: PushSettings, adapters: Adapters, context: WebContext
 ) -> Sequence[Blueprint]:
@@ -114,6 +138,8 @@ def _make_routes(
         plan_routes(context),
         preview_routes(context),
         template_routes(adapters.templates, adapters.files, context.limits, database),
+        version_routes(context),
+        put_away_routes(context),
         control_routes(context),
         automation_test_routes(context),
         execution_routes(context),

@@ -55,6 +55,8 @@ from push_blaster.use_cases.access.audit_chain import chain_changes
 from push_blaster.use_cases.audiences.try_script import SILENT_FOR, run_trial, tidy_runs
 from push_blaster.use_cases.automations.control_automation import Control
 from push_blaster.use_cases.automations.follow_files import FileFollower
+from push_blaster.use_cases.automations.follow_versions import VersionFollower
+from push_blaster.use_cases.automations.keep_versions import VersionRecorder
 from push_blaster.use_cases.cadence.ask_cadence import tell_of_cadence
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
 from push_blaster.use_cases.cadence.track_sends import track_sends
@@ -155,6 +157,8 @@ class _Engine:
         self._living: set[str] = set()
         self._clock = Clock(context.database)
         self._follower = FileFollower(files, context.database)
+        self._versions = VersionFollower(files, context.database)
+        files.on_change = VersionRecorder(context.database, utc_now).note
         self._control = Control(files, context.database)
         self._alerts = settings.alerts
         self._heartbeat = Heartbeat(ClockWatch(files, context.database), self._ping)
@@ -323,6 +327,7 @@ class _Engine:
             partial(count_over_cap, self._context),
             self._tidy_runs,
             lambda: self._follower.look(utc_now()),
+            lambda: self._versions.look(utc_now()),
             lambda: bring_back(self._files, self._context.database, utc_now()),
             lambda: chain_changes(self._context.database, utc_now()),
         ):

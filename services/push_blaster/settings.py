@@ -320,6 +320,7 @@ def _retention(read: SettingsReader) -> Retention:
         audiences=read(read_days, "PUSH_KEEP_AUDIENCES_DAYS", KEPT.audiences),
         dead_devices=read(read_days, "PUSH_KEEP_DEAD_DEVICES_DAYS", KEPT.dead_devices),
         audit_log=read(_audit_retention),
+        versions=read(read_days, "PUSH_KEEP_VERSIONS_DAYS", KEPT.versions),
     )
 
 

@@ -83,6 +83,7 @@ def make_web_context(settings: PushSettings, adapters: Adapters) -> WebContext:
         device_source=_connect_device_source(settings.delivery),
         check_transport=_connect_transport(settings).check,
         writes_to_file=settings.delivery.to_file,
+        versions_kept_for=settings.retention.versions,
     )
 
 

@@ -73,7 +73,9 @@ GET    /api/audit-log
 GET    /api/audit-log/export.csv
 GET    /api/tokens
 GET    /audit-log
+GET    /automations/<automation_id>/<any(archive,delete):action>
 GET    /automations/<automation_id>/edit
+GET    /automations/<automation_id>/save-as-template
 GET    /automations/new
 GET    /people
 GET    /templates/<template_id>

@@ -18,6 +18,11 @@ PAGES = (
     "/automations/garden-activity/edit",
     "/automations/garden-activity/test",
     "/automations/garden-activity/run",
+    "/automations/garden-activity/versions",
+    "/automations/garden-activity/versions/{version}?against=before",
+    "/automations/garden-activity/archive",
+    "/automations/garden-activity/save-as-template",
+    "/deleted-automations",
     "/automations/new",
     "/executions",
     "/executions/{execution}",
@@ -56,8 +61,9 @@ def pages_of(stack: LocalStack) -> list[str]:
     """Return the path of every page of this stack."""
     execution = ask(stack, "/api/executions")["executions"][-1]["id"]
     run = ask(stack, "/api/scripts/garden_activity/runs")["runs"][-1]["id"]
-    dry_run = _try_out(stack)
-    return [path.format(execution=execution, run=run, dry_run=dry_run) for path in PAGES]
+    places = {"execution": execution, "run": run, "dry_run": _try_out(stack)}
+    versions = ask(stack, "/api/automation/recipes/garden-activity/versions")["versions"]
+    return [path.format(version=versions[-1]["id"], **places) for path in PAGES]
 
 
 def _try_out(stack: LocalStack) -> str:

@@ -23,6 +23,7 @@ from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode, delivers, is_dry
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
+from push_blaster.domain.operations.retention import KEPT
 
 #: How idempotency keys begin that the system makes itself; no caller may bring such a key.
 LIVE_KEY: Final = "live:"
@@ -123,6 +124,7 @@ class WebContext:
     device_source: DeviceSource | None
     check_transport: Callable[[], None]
     writes_to_file: bool = False
+    versions_kept_for: timedelta = KEPT.versions
 
 
 def fit_to_mode(context: SendContext, mode: Mode) -> SendContext:

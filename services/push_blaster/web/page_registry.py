@@ -16,6 +16,8 @@ from push_blaster.web.access.tokens_pages import token_pages
 from push_blaster.web.audiences.scripts_pages import script_pages
 from push_blaster.web.automations.automations_pages import automation_pages
 from push_blaster.web.automations.edit_automation_pages import edit_automation_pages
+from push_blaster.web.automations.history.put_away_pages import put_away_pages
+from push_blaster.web.automations.history.version_pages import version_pages
 from push_blaster.web.automations.start_from_template_pages import template_pages
 from push_blaster.web.automations.try_out_pages import test_pages
 from push_blaster.web.cadence.cadence_pages import cadence_pages
@@ -44,6 +46,8 @@ def make_pages(
         dashboard_pages(context),
         automation_pages(context),
         edit_automation_pages(context),
+        version_pages(context),
+        put_away_pages(context),
         test_pages(context),
         execution_pages(context),
         stop_everything_pages(context.database, context.files),

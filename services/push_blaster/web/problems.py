@@ -31,11 +31,17 @@ from push_blaster.use_cases.access.manage_tokens import (
 )
 from push_blaster.use_cases.audiences.try_script import CannotStopRunError, NoEngineError
 from push_blaster.use_cases.automations.control_automation import NothingToDoError, NotPausedError
+from push_blaster.use_cases.automations.put_away import IdTakenError, NotDeletedError
+from push_blaster.use_cases.automations.restore_version import VersionNotFoundError
 from push_blaster.use_cases.automations.start_from_template import LinkNotAllowedError
 from push_blaster.use_cases.context import IdempotencyConflictError
 from push_blaster.use_cases.executions.approve_execution import CannotApproveError
 from push_blaster.use_cases.executions.resume_execution import CannotResumeError
-from push_blaster.use_cases.executions.start_execution import AlreadyRunningError, BadSlotError
+from push_blaster.use_cases.executions.start_execution import (
+    AlreadyRunningError,
+    ArchivedError,
+    BadSlotError,
+)
 from push_blaster.use_cases.executions.stop_execution import CannotStopError
 from push_blaster.use_cases.one_off.schedule_push import (
     AlreadySentError,
@@ -50,6 +56,7 @@ from push_blaster.web.access.audit import NotAuditedError
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     AlreadyRunningError: Problem(409, "Already running"),
     AlreadySentError: Problem(400, "Sent already"),
+    ArchivedError: Problem(409, "Archived"),
     BadScheduledPushError: Problem(400, "Cannot be scheduled"),
     BadTokenError: Problem(400, "No such token"),
     TokenExistsError: Problem(409, "Name used before"),
@@ -71,6 +78,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     DocumentNotFoundError: Problem(404, "Not found"),
     DocumentNotWrittenError: Problem(503, "Not written"),
     ExecutionNotFoundError: Problem(404, "No such execution"),
+    IdTakenError: Problem(409, "Id taken"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
     LinkNotAllowedError: Problem(422, "Deep link not allowed"),
     NewerExecutionError: Problem(409, "Written by a newer version"),
@@ -78,6 +86,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     NoOriginalError: Problem(404, "Nothing to migrate"),
     NoEngineError: Problem(503, "No engine at work"),
     NotAuditedError: Problem(503, "Not audited"),
+    NotDeletedError: Problem(404, "Not deleted"),
     NothingToDoError: Problem(409, "Nothing to do"),
     NotPausedError: Problem(503, "Not paused"),
     PushHasBegunError: Problem(409, "Has begun"),
@@ -87,5 +96,6 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
     SystemTemplateError: Problem(409, "System template"),
+    VersionNotFoundError: Problem(404, "No such version"),
     WillFailError: Problem(409, "Will surely fail"),
 }

@@ -51,6 +51,11 @@ def read_automation(document: Mapping[str, Any]) -> Automation:
     )
 
 
+def is_on(document: Mapping[str, Any]) -> bool:
+    """Return whether a complete document says that its automation sends by its schedule."""
+    return document["isActive"] and document["status"] in {"active", "scheduled"}
+
+
 def pick_push(pushes: Sequence[Mapping[str, Any]], position: int) -> Mapping[str, Any]:
     """Return the push at `position`, from 1 on, of a complete document's `pushSequence`."""
     return sorted(pushes, key=lambda push: push["sequenceOrder"])[position - 1]

@@ -90,6 +90,7 @@ class AutomationSchema(KeptSchema):
     type = fields.String(required=True, validate=validate.OneOf(TYPES))
     status = declare(fields.String(load_default="draft", validate=validate.OneOf(STATUSES)))
     is_active = declare(fields.Boolean(load_default=False))
+    is_archived = declare(optional(fields.Boolean))
     version = declare(fields.Integer(strict=True, load_default=1, validate=validate.Range(min=1)))
     schedule = declare(fields.Nested(ScheduleSchema, required=True), read=read_schedule)
     template = optional(fields.Dict)

@@ -113,7 +113,25 @@ class _KnownFile:
     broken: BrokenFile | None
 
 
-OnChange = Callable[[str, Mapping[str, Any] | None, Mapping[str, Any] | None], None]
+@dataclass(frozen=True, slots=True)
+class DocumentChange:
+    """A change of one document: `before` or `after` is None if there is none; `reason` says why.
+
+    Shape: `place` is the folder and the id of the document.
+    """
+
+    place: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    reason: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the id of the document."""
+        return self.place.partition("/")[2]
+
+
+OnChange = Callable[[DocumentChange], None]
 
 
 class DocumentFiles:
@@ -127,8 +145,7 @@ class DocumentFiles:
         self._listing = Listing((), ())
         self._watch = FolderWatch(folder)
         self._lock = Lock()
-        #: Called at each change with the place, and the document before and after; None if there is
-        #: none.
+        #: Called after each change that this object has written.
         self.on_change: OnChange = lambda *_: None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -153,7 +170,7 @@ class DocumentFiles:
             self._check_name(path, document_id)
             raise
 
-    def create(self, document: Mapping[str, Any]) -> None:
+    def create(self, document: Mapping[str, Any], reason: str | None = None) -> None:
         """Write a new document; DocumentExistsError if its id is taken."""
         document_id = document["id"]
         path = self._path(document_id)
@@ -168,14 +185,16 @@ class DocumentFiles:
                         f"There is a document {other.stem!r} already; choose another id."
                     )
             write_json(path, document)
-        self._report(document_id, None, document)
+        self._report(document_id, None, document, reason)
 
-    def replace(self, document: Mapping[str, Any], expected_version: int) -> None:
+    def replace(
+        self, document: Mapping[str, Any], expected_version: int, reason: str | None = None
+    ) -> None:
         """Replace a document that is still at `expected_version`; else StaleVersionError."""
         with self._locked():
             before = self._check_version(document["id"], expected_version)
             write_json(self._path(document["id"]), document)
-        self._report(document["id"], before, document)
+        self._report(document["id"], before, document, reason)
 
     def delete(self, document_id: str, expected_version: int | None = None) -> None:
         """Delete a document, if it is still at `expected_version` (None: at any version)."""
@@ -192,9 +211,14 @@ class DocumentFiles:
         self._report(document_id, before, None)
 
     def _report(
-        self, document_id: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+        self,
+        document_id: str,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any] | None,
+        reason: str | None = None,
     ) -> None:
-        self.on_change(f"{self.folder.name}/{document_id}", before, after)
+        place = f"{self.folder.name}/{document_id}"
+        self.on_change(DocumentChange(place, before, after, reason))
 
     def _check_version(self, document_id: str, expected: int) -> Mapping[str, Any]:
         document = self.load(document_id)

@@ -80,6 +80,18 @@ def select_cancelled(connection: Connection, execution_ids: Sequence[str]) -> di
     return dict(fetch_all(connection, sql, (list(execution_ids), Phase.CANCELLED)))
 
 
+def select_cancelled_for(
+    connection: Connection, automation_id: str, reason: str, now: datetime
+) -> list[Suspended]:
+    """Return executions of the schedule that were cancelled for this reason, with slots to come."""
+    sql = """
+        SELECT id, automation_id, slot FROM executions
+         WHERE automation_id = %s AND phase = %s AND trigger = %s AND reason = %s AND slot > %s
+    """
+    values = (automation_id, Phase.CANCELLED, Trigger.SCHEDULE, reason, now)
+    return fetch_all(connection, sql, values, make=Suspended)
+
+
 def select_cancelled_ahead(connection: Connection, now: datetime) -> list[Suspended]:
     """Return executions that were cancelled for good, and whose slots are still to come."""
     sql = """

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_one, without_nul
+from chassis.rows import execute, fetch_one, fetch_value, without_nul
 from push_blaster.domain.operations.emergency_stop import EmergencyStop
 
 
@@ -20,6 +20,12 @@ def select_unfinished(connection: Connection) -> EmergencyStop | None:
          WHERE finished_at IS NULL ORDER BY asked_at DESC LIMIT 1
     """
     return fetch_one(connection, sql, make=EmergencyStop)
+
+
+def is_stopped_since(connection: Connection, instant: datetime) -> bool:
+    """Return whether somebody has stopped everything since then."""
+    sql = "SELECT EXISTS (SELECT FROM emergency_stops WHERE asked_at >= %s)"
+    return bool(fetch_value(connection, sql, (instant,)))
 
 
 def finish_emergency_stops(connection: Connection, stop: EmergencyStop, now: datetime) -> None:

@@ -62,6 +62,12 @@ def begin_generation(connection: Connection, automation_id: str) -> None:
     execute(connection, sql, (automation_id,))
 
 
+def return_to_generation(connection: Connection, automation_id: str, generation: int) -> None:
+    """Give an automation that comes back the slots that were its own."""
+    sql = "UPDATE schedule_marks SET generation = %s WHERE automation_id = %s"
+    execute(connection, sql, (generation, automation_id))
+
+
 def select_generations(connection: Connection, automation_ids: Sequence[str]) -> dict[str, int]:
     """Return the present generation of each automation."""
     marks = select_marks(connection, automation_ids)

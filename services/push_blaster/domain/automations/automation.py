@@ -176,6 +176,7 @@ class Automation:
     schedule: Schedule
     pushes: tuple[Push, ...]
     activated_at: datetime | None = None
+    is_archived: bool = False
     script_id: str | None = None
     script_parameters: Mapping[str, object] = field(default_factory=dict)
     manual_user_ids: tuple[str, ...] = ()
@@ -185,4 +186,5 @@ class Automation:
     @property
     def is_scheduled(self) -> bool:
         """Whether the clock opens executions for it."""
-        return self.is_active and self.status in {"active", "scheduled"}
+        is_on = self.is_active and self.status in {"active", "scheduled"}
+        return is_on and not self.is_archived

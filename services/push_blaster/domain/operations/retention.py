@@ -10,12 +10,13 @@ MIN_AUDIT: Final = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long executions, their audiences, dead devices and the audit log are kept."""
+    """How long executions, audiences, dead devices, the audit log and versions are kept."""
 
     executions: timedelta = timedelta(days=180)
     audiences: timedelta = timedelta(days=30)
     dead_devices: timedelta = timedelta(days=180)
     audit_log: timedelta = timedelta(days=1_095)
+    versions: timedelta = timedelta(days=365)
 
 
 #: The retention unless settings say otherwise.

@@ -267,7 +267,9 @@ def describe_emergency_stop(done: Sequence[Controlled]) -> str:
 
 def find_actions(automation: Automation, running_phases: set[Phase]) -> list[Action]:
     """Return the actions for an automation whose executions are in `running_phases`."""
-    actions = [Action.PAUSE] if automation.is_scheduled else [Action.RESUME]
+    actions = [Action.PAUSE if automation.is_scheduled else Action.RESUME]
+    if automation.is_archived:
+        actions.clear()
     if running_phases & BEFORE_LIVE:
         actions.append(Action.CANCEL)
     if running_phases or automation.is_scheduled:

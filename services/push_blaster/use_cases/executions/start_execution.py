@@ -34,6 +34,17 @@ class AlreadyRunningError(Exception):
     """Another execution of the automation, in the same mode, has not ended yet."""
 
 
+class ArchivedError(Exception):
+    """The automation is archived; nothing of it runs."""
+
+    def __init__(self, automation_id: str) -> None:
+        """Take the id of the automation."""
+        super().__init__(
+            f"The automation {automation_id!r} is archived, so it does not run. Take it out of the "
+            "archive first."
+        )
+
+
 class BadSlotError(Exception):
     """The requested send time does not fit this mode."""
 
@@ -71,7 +82,7 @@ def start_execution(
     The same idempotency key gives the same execution, however often it is sent. A new execution
     begins only if its script is there and takes the parameters; a resumed one runs no script.
     Raises: ScriptNotFoundError, ParametersError, AlreadyRunningError, IdempotencyConflictError,
-    BadSlotError.
+    BadSlotError, ArchivedError.
     """
     if request.is_simulated:
         request = replace(request, mode=simulate(request.mode))
@@ -84,6 +95,7 @@ def start_execution(
         if request.resumes is None:
             check_parameters(context.scripts, read_automation(new.document))
         _check_alone(connection, document["id"], request.mode)
+        _check_not_archived(context, document["id"])
         if not insert_execution(connection, new, now):
             _find_earlier(
                 connection, document["id"], request
@@ -149,6 +161,13 @@ def _check_alone(connection: Connection, automation_id: str, mode: Mode) -> None
             f"The execution {running[0]!r} of this automation still runs; "
             "wait for its end, cancel it or stop it first."
         )
+
+
+def _check_not_archived(context: WebContext, automation_id: str) -> None:
+    """Refuse by the file, because a resumed execution has the document of its earlier start."""
+    stored = context.files.read_all().get(automation_id)
+    if stored and stored.automation.is_archived:
+        raise ArchivedError(automation_id)
 
 
 def _find_earlier(

@@ -126,12 +126,11 @@ def suspend_execution(database: Database, execution_id: str, reason: str, now: d
         return bool(_suspend(connection, execution_id, reason, now))
 
 
-def end_generation(database: Database, automation_id: str, now: datetime) -> list[str]:
-    """Cancel what waits for a deleted automation; its id may be used anew. Return the ids."""
+def begin_next_generation(database: Database, automation_id: str) -> None:
+    """Let the next automation with the id of a deleted one have slots of its own."""
     with database.transaction() as connection:
         lock_automation(connection, automation_id)
         begin_generation(connection, automation_id)
-    return cancel_pending(database, automation_id, "The automation was deleted.", now)
 
 
 def cancel_off_schedule(connection: Connection, automation: Automation, now: datetime) -> None:

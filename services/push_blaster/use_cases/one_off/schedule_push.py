@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from chassis.postgres import Connection
-from push_blaster.adapters.automations.automation_document import read_draft
+from push_blaster.adapters.automations.automation_document import is_on, read_draft
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.executions.execution_history import RunOutcome, select_runs
 from push_blaster.adapters.one_off.scheduled_push_document import (
@@ -234,8 +234,7 @@ def _find_executions(connection: Connection, pushes: Sequence[ScheduledPush]) ->
 def _find_state(document: Mapping[str, Any], run: RunOutcome | None) -> PushState:
     if run and run.has_sent:
         return PushState.SENT
-    is_on = document["isActive"] and document["status"] in {"active", "scheduled"}
-    if (run and run.phase in ENDED) or not is_on:
+    if (run and run.phase in ENDED) or not is_on(document):
         return PushState.CANCELLED
     return PushState.SCHEDULED
 

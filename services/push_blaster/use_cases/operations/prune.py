@@ -17,6 +17,7 @@ from push_blaster.adapters.access.idempotency_keys import delete_old_keys
 from push_blaster.adapters.access.person_table import delete_people
 from push_blaster.adapters.audiences.uploads import list_uploads
 from push_blaster.adapters.automations.json_files import write_whole
+from push_blaster.adapters.automations.version_table import count_old_versions, delete_old_versions
 from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.devices.device_report import delete_dead_devices
 from push_blaster.adapters.executions.execution_removal import delete_execution
@@ -52,7 +53,8 @@ class Kept:
 class Pruning:
     """The records of each kind that are to go, or that went.
 
-    Shape: `executions` of `executions_in_all`; `changes` are the entries of the audit log.
+    Shape: `executions` of `executions_in_all`; `changes` are the entries of the audit log;
+    `versions` are those of automations.
     """
 
     executions: Sequence[str]
@@ -62,6 +64,7 @@ class Pruning:
     script_runs: int
     dead_devices: int
     changes: int
+    versions: int
 
 
 def plan_pruning(kept: Kept, now: datetime) -> Pruning:
@@ -76,6 +79,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         script_runs = count_old(connection, "script_runs", ended_before)
         dead_devices = count_old(connection, "devices", _dead_before(kept, now))
         changes = count_old(connection, "audit_log", _audited_before(kept, now))
+        versions = count_old_versions(connection, now - kept.retention.versions)
     stay -= set(executions)
     return Pruning(
         executions=executions,
@@ -85,6 +89,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         script_runs=script_runs,
         dead_devices=dead_devices,
         changes=changes,
+        versions=versions,
     )
 
 
@@ -98,6 +103,9 @@ def prune(kept: Kept, now: datetime) -> Pruning:
     ended_before = now - kept.retention.executions
     dead = partial(delete_dead_devices, dead_before=_dead_before(kept, now), limit=PIECE)
     chain_changes(kept.database, now)
+    versions = partial(
+        delete_old_versions, before=now - kept.retention.versions, limit=PIECE // 100
+    )
     archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE, now=now)
     removed = replace(
         found,
@@ -107,6 +115,7 @@ def prune(kept: Kept, now: datetime) -> Pruning:
         script_runs=_until_none(kept.database, partial(delete_old_runs, ended_before=ended_before)),
         dead_devices=_until_none(kept.database, dead),
         changes=_until_none(kept.database, partial(archive, before=_audited_before(kept, now))),
+        versions=_until_none(kept.database, versions),
     )
     _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
     _until_none(kept.database, partial(delete_people, checked_before=_audited_before(kept, now)))

@@ -9,6 +9,7 @@ from typing import IO, Any, Final
 
 from flask import has_request_context, request
 
+from push_blaster.adapters.automations.document_files import DocumentChange
 from push_blaster.web.frame.document_paths import find_differences
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -28,6 +29,11 @@ def note_change(
     differences = find_differences(before or {}, after or {})
     changed = {one.path: {"before": one.mine, "after": one.theirs} for one in differences}
     request.environ.setdefault(_CHANGED, {})[name] = changed
+
+
+def note_document(change: DocumentChange) -> None:
+    """Note a change of a document."""
+    note_change(change.place, change.before, change.after)
 
 
 def read_content() -> dict[str, object]:

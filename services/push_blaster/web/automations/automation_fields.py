@@ -23,7 +23,7 @@ from push_blaster.web.automations.form_fields import (
     percentage,
     text,
 )
-from push_blaster.web.frame.document_paths import find_differences
+from push_blaster.web.frame.document_paths import Difference, find_differences
 
 _WIDE: Final = frozenset({"area", "tick", "lines", "days"})
 _READS: Final[Mapping[str, Read]] = {
@@ -91,6 +91,7 @@ MANAGED: Final = frozenset(
         "version",
         "status",
         "isActive",
+        "isArchived",
         "activatedAt",
         "createdAt",
         "updatedAt",
@@ -99,6 +100,11 @@ MANAGED: Final = frozenset(
         "pushSequence.#.status",
     }
 )
+
+#: What a comparison of two documents does not show.
+UNSHOWN: Final = frozenset({"version", "createdAt", "updatedAt", "activatedAt"})
+#: The words for fields that the form does not ask for.
+_LABELS: Final = {"status": "Status", "isActive": "Active", "isArchived": "Archived"}
 
 #: The path of the script's parameters; each is a field that the script declares.
 PARAMETERS: Final = "audienceCriteria.customScript.parameters"
@@ -135,7 +141,7 @@ def has_fault(section: str, errors: Mapping[str, str]) -> bool:
 def label_of(path: str) -> str:
     """Return the label of the field at a path; the path itself if the form has no such field."""
     entry = ENTRIES.get(shape_of(path))
-    return entry.form.label if entry else path.removeprefix(f"{PARAMETERS}.")
+    return entry.form.label if entry else _LABELS.get(path, path.removeprefix(f"{PARAMETERS}."))
 
 
 def describe(path: str) -> str:
@@ -148,6 +154,11 @@ def describe(path: str) -> str:
         place += f", variant {int(found[2]) + 1}"
     rest = path if shape_of(path) in ENTRIES else found[3] or ""
     return f"{place}: {label_of(rest)}" if rest else place
+
+
+def find_changes(before: object, after: object) -> list[Difference]:
+    """Return the differences of two documents that a person wants to see."""
+    return [one for one in find_differences(before, after) if one.path not in UNSHOWN]
 
 
 def find_kept(document: Mapping[str, object]) -> Iterator[tuple[str, object]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -39,11 +39,12 @@ RUNS: Final = 10
 SLOTS: Final = 5
 MAX_TROUBLED: Final = 1_000
 
-STATES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
-    "all": lambda _: True,
-    "scheduled": lambda d: d["isActive"] and d["status"] in {"active", "scheduled"},
-    "paused": lambda d: d["status"] == "paused",
-    "draft": lambda d: d["status"] == "draft",
+STATES: Final[Mapping[str, Callable[[Automation], bool]]] = {
+    "all": lambda automation: not automation.is_archived,
+    "scheduled": lambda automation: automation.is_scheduled,
+    "paused": lambda automation: automation.status == "paused" and not automation.is_archived,
+    "draft": lambda automation: automation.status == "draft" and not automation.is_archived,
+    "archived": lambda automation: automation.is_archived,
 }
 #: Automations whose last live run failed, was missed or was not checked by cadence.
 TROUBLED: Final = "in trouble"
@@ -70,7 +71,7 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
         text, state = request.args.get("q", "").strip(), request.args.get("show", "all")
         first = max(0, request.args.get("from", 0, type=int))
         found = context.files.read_all().values()
-        fitting = [one for one in found if _fits_search(one.document, text.lower(), state)]
+        fitting = [one for one in found if _fits_search(one, text.lower(), state)]
         if state == TROUBLED:
             troubled = _find_troubled(context.database, utc_now())
             fitting = [one for one in fitting if one.automation.id in troubled]
@@ -149,9 +150,10 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
         return redirect(url_for(".show", automation_id=automation_id), 303)
 
 
-def _fits_search(document: Mapping[str, Any], text: str, state: str) -> bool:
-    if not STATES.get(state, STATES["all"])(document):
+def _fits_search(stored: StoredAutomation, text: str, state: str) -> bool:
+    if not STATES.get(state, STATES["all"])(stored.automation):
         return False
+    document = stored.document
     found = f"{document['id']} {document['name']} {document.get('description') or ''}"
     return not text or text in found.lower()
 

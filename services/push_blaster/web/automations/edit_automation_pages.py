@@ -34,6 +34,7 @@ from push_blaster.web.automations.automation_fields import (
     PARAMETERS,
     describe,
     entry_of,
+    find_changes,
     find_kept,
     find_rows,
     has_fault,
@@ -46,7 +47,7 @@ from push_blaster.web.automations.automation_form import (
     text_of,
 )
 from push_blaster.web.automations.script_offer import find_declared, find_offer
-from push_blaster.web.frame.document_paths import find, find_differences
+from push_blaster.web.frame.document_paths import find
 from push_blaster.web.frame.frame import name_by_form, page_routes
 from push_blaster.web.frame.template_filters import DAYS, LAYERS
 
@@ -211,12 +212,11 @@ def _rearrange(editor: Editor, document: Mapping[str, Any], change: str) -> Resp
 
 def _compare(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> ResponseReturnValue:
     """Show the version that somebody else has saved meanwhile beside the one to be saved."""
-    found = [d for d in find_differences(mine, theirs) if d[0] not in {"version", "updatedAt"}]
     page = render_template(
         "automation_conflict.html",
         mine=mine,
         theirs=theirs,
-        differences=found,
+        differences=find_changes(mine, theirs),
         describe=describe,
         form=request.form,
     )

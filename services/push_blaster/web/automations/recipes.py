@@ -18,6 +18,7 @@ from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.one_off.scheduled_push_document import is_scheduled_push
 from push_blaster.use_cases.automations.change_automation import (
     AutomationChange,
+    Judge,
     changed_document,
     create_automation,
     delete_automation,
@@ -59,6 +60,7 @@ RecipeListSchema = envelope_schema(
 LIMIT: Final[Any] = about(
     None, validate=validate.Range(min=1), description="the largest number; default: all"
 )
+ARCHIVED: Final[Any] = about(False, description="only those of the archive, instead of the others")
 FOLLOWS: Final[Any] = about(
     "", description="only those whose id follows this one: the last page's `next`"
 )
@@ -91,12 +93,17 @@ def _add_reads(routes: Routes, context: WebContext, lists: AutomationLists) -> N
         status: str | None = None,
         type: str | None = None,  # noqa: A002 - the query's own name
         template: str | None = None,
+        archived: bool = ARCHIVED,
         limit: int | None = LIMIT,
         after: str = FOLLOWS,
     ) -> ResponseReturnValue:
         """List automations by id, all or a page of them; broken files are listed beside them."""
         filters = {"status": status, "type": type, "template": template}
-        found = [one for one in files.read_all().values() if _fits_filters(one.document, filters)]
+        found = [
+            one
+            for one in files.read_all().values()
+            if one.automation.is_archived == archived and _fits_filters(one.document, filters)
+        ]
         rest = sorted((o for o in found if o.automation.id > after), key=_id)
         page = rest[:limit]
         return jsonify(
@@ -137,7 +144,7 @@ def _add_creation(routes: Routes, context: WebContext) -> None:
         if not made and not query.accept_findings:
             _refuse_activation(new_document(named, utc_now()), context)
         change = AutomationChange(made) if made else create_automation(files, named, utc_now())
-        return _answer_change(change, "created", 201)
+        return answer_change(change, "created", 201)
 
 
 def _add_changes(routes: Routes, context: WebContext) -> None:
@@ -188,7 +195,14 @@ def _edit(
         old = files.load(automation_id)
         _refuse_activation(changed_document(old, sent, utc_now()), context, old)
     changed = edit_automation(files, context.database, automation_id, sent, utc_now())
-    return _answer_change(changed, "saved")
+    return answer_change(changed, "saved")
+
+
+def judge_activation(context: WebContext, query: ActivationQuery | None = None) -> Judge:
+    """Return what refuses to make an automation active that will surely fail, unless asked to."""
+    if query and query.accept_findings:
+        return lambda _: None
+    return lambda automation: refuse_activation(automation, context, utc_now())
 
 
 def _refuse_activation(
@@ -205,7 +219,8 @@ def _delete(context: WebContext, automation_id: str) -> Response:
     return jsonify(success=True, message="Deleted.", cancelledExecutions=cancelled)
 
 
-def _answer_change(change: AutomationChange, done: str, status: int = 200) -> Response:
+def answer_change(change: AutomationChange, done: str, status: int = 200) -> Response:
+    """Return the answer of a route that changed an automation."""
     message = f"The automation {change.document['id']!r} is {done}."
     if change.cancelled:
         message += f" Cancelled with it: {', '.join(change.cancelled)}."

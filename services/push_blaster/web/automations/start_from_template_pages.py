@@ -16,6 +16,7 @@ from push_blaster.adapters.automations.document_files import DocumentExistsError
 from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.domain.automations.automation_template import LINK_HOST, BadVariablesError
 from push_blaster.domain.executions.limits import Limits
+from push_blaster.use_cases.automations.change_template import create_template, generalise
 from push_blaster.use_cases.automations.start_from_template import (
     LinkNotAllowedError,
     Start,
@@ -65,7 +66,39 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
         edit = url_for("pages_edit_automation.edit", automation_id=automation["id"])
         return redirect(edit, 303)
 
+    _add_saving(pages, templates, files)
     return pages
+
+
+def _add_saving(pages: Blueprint, templates: TemplateFiles, files: AutomationFiles) -> None:
+    @pages.get("/automations/<automation_id>/save-as-template")
+    @asks_for(Role.ADMIN)
+    def ask_to_save(automation_id: str) -> ResponseReturnValue:
+        """Ask for the name of the template."""
+        return _show_saving(files.load(automation_id), {})
+
+    @pages.post("/automations/<automation_id>/save-as-template")
+    def save(automation_id: str) -> ResponseReturnValue:
+        """Save an automation as a template; a form sent twice saves one template."""
+        automation = files.load(automation_id)
+        own = {name: request.form.get(name, "").strip() for name in ("name", "description")}
+        named = name_by_form({**generalise(automation), **own})
+        try:
+            template = create_template(templates, named, utc_now())
+        except DocumentExistsError:  # the same form, sent before, has saved it
+            template = templates.load(named["id"])
+        except ValidationError as error:
+            lines = (line.partition(": ") for line in flatten_messages(error.messages))
+            return _show_saving(automation, {name: text for name, _, text in lines}), 400
+        flash(f"{template['name']} is saved as a template.", "success")
+        return redirect(url_for(".show", template_id=template["id"]), 303)
+
+
+def _show_saving(automation: Mapping[str, Any], errors: Mapping[str, str]) -> str:
+    others = [text for name, text in errors.items() if name not in {"name", "description"}]
+    return render_template(
+        "save_as_template.html", automation=automation, errors=errors, others=others
+    )
 
 
 def _show_form(

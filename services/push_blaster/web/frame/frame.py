@@ -7,7 +7,7 @@ from secrets import token_urlsafe
 from typing import Any, Final, TypeAlias
 
 import structlog
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, flash, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from marshmallow import ValidationError
@@ -120,6 +120,12 @@ def name_by_form(body: Mapping[str, Any]) -> Mapping[str, Any]:
     if not request.form.get("once"):
         return body
     return name_by_key(body, f"{once_key()} {sorted(request.form.items(multi=True))}")
+
+
+def flash_with_undo(text: str, undo: str, fields: Mapping[str, str] | None = None) -> None:
+    """Say on the next page what was done, beside a button that posts `fields` to `undo`."""
+    said: Any = {"text": text, "undo": undo, "fields": dict(fields or {})}
+    flash(said, "success")
 
 
 def show_errors_as_pages(pages: Blueprint, problems: Problems) -> None:

@@ -55,6 +55,7 @@ ROUTES: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "/api/automation/templates": (a_template(id=""), {"name": "Summer"}),
     "/api/automation/templates/retention_campaign": ({}, {"overrides": {"name": "Another"}}),
     "/api/automation/templates/from/news": ({}, {"name": "Another"}),
+    "/api/automation/recipes/news/duplicate": ({}, {"name": "Another"}),
 }
 #: More requests that create something, each with its route.
 MORE: Final[list[tuple[str, dict[str, Any]]]] = [
@@ -63,6 +64,7 @@ MORE: Final[list[tuple[str, dict[str, Any]]]] = [
     ("/api/automation/templates", {"templateId": "retention_campaign"}),
     ("/api/automation/templates/retention_campaign", {"overrides": {"id": "mine"}}),
     ("/api/automation/templates/from/news", {"id": "mine"}),
+    ("/api/automation/recipes/news/duplicate", {"id": "mine"}),
 ]
 #: The other routes by POST: they create nothing; or, what they create has a name of its own.
 CREATE_NOTHING: Final = """
@@ -72,7 +74,11 @@ CREATE_NOTHING: Final = """
 /api/automation/monitor
 /api/automation/plan
 /api/automation/preview
+/api/automation/recipes/{automation_id}/archive
 /api/automation/recipes/{automation_id}/preview
+/api/automation/recipes/{automation_id}/unarchive
+/api/automation/recipes/{automation_id}/undo-delete
+/api/automation/recipes/{automation_id}/versions/{version_id}/restore
 /api/automation/restore
 /api/automation/sequences/{execution_id}
 /api/automation/test
@@ -236,6 +242,7 @@ def count_waiting(lock: Path) -> int:
         ("automations", "/api/automation/templates/retention_campaign", {}),
         ("automations", *MORE[3]),
         ("templates", "/api/automation/templates/from/news", {}),
+        ("automations", "/api/automation/recipes/news/duplicate", {}),
     ],
 )
 def test_a_request_repeated_while_it_runs_is_answered_with_the_first_thing(
@@ -309,7 +316,7 @@ def _list_changing_routes(app: Flask, document: dict[str, Any]) -> Iterator[tupl
     urls = app.url_map.bind("localhost")
     for told, methods in document["paths"].items():
         path = re.sub(r"{(push_id|run_id)}", str(ALICE), told)
-        path = re.sub(r"{[a-z_]+}", "news", path)
+        path = re.sub(r"{[a-z_]+}", "news", path.replace("{version_id}", "1"))
         for method in methods.keys() & {"post", "put", "patch", "delete"}:
             headers = [p.get("name") for p in methods[method].get("parameters", [])]
             if "Idempotency-Key" not in headers:

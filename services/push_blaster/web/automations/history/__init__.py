@@ -1,0 +1,1 @@
+"""Versions of automations, duplicates, the archive, and deleted automations."""
