@@ -17,6 +17,7 @@ from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.settings import PushSettings
 from push_blaster.use_cases.automations.keep_versions import VersionRecorder
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.devices.manage_test_devices import TestDevices
 from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.web.access.audit import install_audit
@@ -39,6 +40,7 @@ from push_blaster.web.cadence.over_cap import over_cap_routes
 from push_blaster.web.delivery.deliveries import delivery_routes
 from push_blaster.web.devices.device_upkeep import device_upkeep_routes
 from push_blaster.web.devices.devices import device_routes
+from push_blaster.web.devices.test_devices import test_device_routes
 from push_blaster.web.executions.executions import execution_routes
 from push_blaster.web.executions.history import history_routes
 from push_blaster.web.executions.monitor import monitor_routes
@@ -159,6 +161,7 @@ def _make_routes(
         device_routes(database, push_hosts),
         device_upkeep_routes(database, push_hosts),
         clock_routes(database, adapters.files, watch),
+        test_device_routes(context, TestDevices(database, push_hosts)),
         audit_log_routes(database),
         token_routes(database),
         health_routes(context, watch, settings.expected_engines),

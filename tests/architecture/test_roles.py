@@ -42,6 +42,10 @@ POST   /api/scripts
 POST   /api/scripts/<script_id>/run
 POST   /api/scripts/<script_id>/runs/<uuid:run_id>/stop
 POST   /api/send-push
+POST   /api/test-devices
+PUT    /api/test-devices/<uuid:device_id>
+DELETE /api/test-devices/<uuid:device_id>
+POST   /api/test-devices/<uuid:device_id>/send
 GET    /automations/<automation_id>/<any(run,pause,resume):action>
 POST   /automations/<automation_id>/<any(pause,resume):action>
 POST   /automations/<automation_id>/run
@@ -49,6 +53,11 @@ GET    /automations/<automation_id>/test
 POST   /automations/<automation_id>/test
 POST   /cadence/simulate
 POST   /devices/import
+POST   /devices/test
+GET    /devices/test/<uuid:device_id>
+POST   /devices/test/<uuid:device_id>
+POST   /devices/test/<uuid:device_id>/remove
+POST   /devices/test/<uuid:device_id>/send
 GET    /executions/<execution_id>/<any(cancel,stop,approve,resume,'dead-devices'):action>
 POST   /executions/<execution_id>/approve
 POST   /executions/<execution_id>/cancel

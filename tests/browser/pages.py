@@ -8,8 +8,8 @@ from playwright.sync_api import Page
 
 from tests.local_stack.stack import LocalStack
 
-#: `{execution}` is the example's first one, `{run}` that of its script, and `{dry_run}` tries
-#: a push to a single user out.
+#: `{execution}` is the example's first one, `{run}` that of its script, `{dry_run}` tries a push to
+#: a single user out, and `{test_device}` is a test device.
 PAGES = (
     "/sign-in",
     "/",
@@ -37,6 +37,8 @@ PAGES = (
     "/cadence/reach?automation=garden-activity",
     "/cadence/imports",
     "/devices",
+    "/devices/test",
+    "/devices/test/{test_device}",
     "/scripts",
     "/scripts/garden_activity",
     "/scripts/garden_activity/runs/{run}",
@@ -62,6 +64,7 @@ def pages_of(stack: LocalStack) -> list[str]:
     execution = ask(stack, "/api/executions")["executions"][-1]["id"]
     run = ask(stack, "/api/scripts/garden_activity/runs")["runs"][-1]["id"]
     places = {"execution": execution, "run": run, "dry_run": _try_out(stack)}
+    places["test_device"] = _register_device(stack)
     versions = ask(stack, "/api/automation/recipes/garden-activity/versions")["versions"]
     return [path.format(version=versions[-1]["id"], **places) for path in PAGES]
 
@@ -76,6 +79,17 @@ def _try_out(stack: LocalStack) -> str:
     )
     job_id: str = answer.json()["jobId"]
     return job_id
+
+
+def _register_device(stack: LocalStack) -> str:
+    answer = requests.post(
+        f"{stack.push_url}/api/test-devices",
+        headers={"Authorization": f"Bearer {stack.token}", "Idempotency-Key": "every-page"},
+        json={"name": "Marketing's iPhone", "token": "token-of-a-phone", "platform": "ios"},
+        timeout=30,
+    )
+    device_id: str = answer.json()["id"]
+    return device_id
 
 
 def ask(stack: LocalStack, path: str) -> Any:

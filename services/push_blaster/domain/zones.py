@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from difflib import get_close_matches
+from functools import cache, lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 #: A date outside of these years is a typing error, and some cannot be converted to UTC.
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2200
+#: How much of a name is shown, how many names are offered instead, and how like it they are.
+_MAX_NAME: Final = 64
+_NEAREST: Final = 3
+_ALIKE: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +73,43 @@ def find_zone(name: str) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
+
+
+@cache
+def list_zones() -> frozenset[str]:
+    """Return the names of all zones."""
+    return frozenset(available_timezones())
+
+
+@cache
+def list_places() -> tuple[str, ...]:
+    """Return the names that people choose from: continent and city, and UTC."""
+    return (*sorted(name for name in list_zones() if _is_place(name)), "UTC")
+
+
+@lru_cache(maxsize=256)
+def describe_no_zone(text: str) -> str:
+    """Return why `text` is no name of a zone, with the names that are most like it."""
+    near = " or ".join(_find_nearest(text[:_MAX_NAME]))
+    hint = f"did you mean {near}?" if near else "use a name such as Europe/Berlin."
+    return f"{text[:_MAX_NAME]!r} is no time zone; {hint}"
+
+
+def _is_place(name: str) -> bool:
+    return "/" in name and not name.startswith(("Etc/", "SystemV/"))
+
+
+def _find_nearest(text: str) -> list[str]:
+    """Return up to three places with a name, or at least a city, like `text`."""
+    wanted = text.strip().casefold().replace(" ", "_")
+    by_city = {_city(name): name for name in list_places()}
+    names = {name.casefold(): name for name in list_places()}
+    like = get_close_matches(wanted, names, _NEAREST, _ALIKE)
+    cities = get_close_matches(_city(wanted), by_city, _NEAREST, _ALIKE)
+    exact = [by_city[city] for city in cities if city == _city(wanted)]
+    others = [*(names[name] for name in like), *(by_city[city] for city in cities)]
+    return list(dict.fromkeys(exact or others))[:_NEAREST]
+
+
+def _city(name: str) -> str:
+    return name.rpartition("/")[2].casefold()

@@ -8,6 +8,7 @@ from chassis.http.guesses import GuessLimit
 from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.devices.manage_test_devices import TestDevices
 from push_blaster.web.access.audit_log_pages import audit_log_pages
 from push_blaster.web.access.people_pages import people_pages
 from push_blaster.web.access.session import Sessions
@@ -23,6 +24,7 @@ from push_blaster.web.automations.try_out_pages import test_pages
 from push_blaster.web.cadence.cadence_pages import cadence_pages
 from push_blaster.web.delivery.deliveries_pages import delivery_pages
 from push_blaster.web.devices.devices_pages import device_pages
+from push_blaster.web.devices.test_devices_pages import test_device_pages
 from push_blaster.web.executions.executions_pages import execution_pages
 from push_blaster.web.executions.stop_everything_pages import stop_everything_pages
 from push_blaster.web.frame.frame import show_errors_as_pages
@@ -53,6 +55,7 @@ def make_pages(
         stop_everything_pages(context.database, context.files),
         send_pages(context),
         delivery_pages(context.database),
+        test_device_pages(context, TestDevices(context.database, push_hosts)),
         cadence_pages(context, records),
         device_pages(context.database, push_hosts),
         script_pages(context),

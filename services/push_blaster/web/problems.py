@@ -35,6 +35,10 @@ from push_blaster.use_cases.automations.put_away import IdTakenError, NotDeleted
 from push_blaster.use_cases.automations.restore_version import VersionNotFoundError
 from push_blaster.use_cases.automations.start_from_template import LinkNotAllowedError
 from push_blaster.use_cases.context import IdempotencyConflictError
+from push_blaster.use_cases.devices.manage_test_devices import (
+    NameTakenError,
+    TestDeviceNotFoundError,
+)
 from push_blaster.use_cases.executions.approve_execution import CannotApproveError
 from push_blaster.use_cases.executions.resume_execution import CannotResumeError
 from push_blaster.use_cases.executions.start_execution import (
@@ -81,6 +85,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     IdTakenError: Problem(409, "Id taken"),
     IdempotencyConflictError: Problem(422, "Idempotency key used before"),
     LinkNotAllowedError: Problem(422, "Deep link not allowed"),
+    NameTakenError: Problem(409, "Name used before"),
     NewerExecutionError: Problem(409, "Written by a newer version"),
     NoDryRunError: Problem(409, "No dry run"),
     NoOriginalError: Problem(404, "Nothing to migrate"),
@@ -95,6 +100,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     ScriptIdClashError: Problem(409, "Several scripts of one id"),
     ScriptNotFoundError: Problem(404, "No such script"),
     StaleVersionError: Problem(409, "Changed meanwhile"),
+    TestDeviceNotFoundError: Problem(404, "No such test device"),
     SystemTemplateError: Problem(409, "System template"),
     VersionNotFoundError: Problem(404, "No such version"),
     WillFailError: Problem(409, "Will surely fail"),

@@ -11,7 +11,7 @@ from push_blaster.adapters.automations.schedule_fields import (
     read_date,
     read_time,
 )
-from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, find_zone
+from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, describe_no_zone, find_zone
 
 DAY_MINUTES: Final = 24 * 60
 #: The longest name of a time zone.
@@ -47,9 +47,7 @@ def is_date(value: str) -> None:
 def is_zone(value: str) -> None:
     """Refuse a text that is not the name of a time zone."""
     if len(value) > MAX_ZONE or find_zone(value) is None:
-        raise ValidationError(
-            f"{value[:MAX_ZONE]!r} is no time zone; use a name such as Europe/Berlin."
-        )
+        raise ValidationError(describe_no_zone(value))
 
 
 def is_cron(value: str) -> None:

@@ -39,7 +39,18 @@ Section = Literal[
 ]
 #: How the form shows a value.
 Widget = Literal[
-    "text", "area", "number", "percent", "time", "date", "choice", "tick", "lines", "days"
+    "text",
+    "area",
+    "number",
+    "percent",
+    "time",
+    "date",
+    "choice",
+    "tick",
+    "lines",
+    "days",
+    "devices",
+    "zone",
 ]
 
 

@@ -63,7 +63,7 @@ class ScheduleSchema(KeptSchema):
     )
     timezone = declare(
         fields.String(load_default="America/Chicago", validate=is_zone),
-        FormField("Time zone", "schedule", "For example Europe/Berlin"),
+        FormField("Time zone", "schedule", "For example Europe/Berlin", widget="zone"),
     )
     start_date = declare(
         optional(fields.String, validate=is_date),

@@ -122,7 +122,9 @@ class _QuietHours(KeptSchema):
     )
     timezone = declare(
         optional(fields.String, validate=is_zone),
-        FormField("Time zone if unknown", "user time", "For users without a time zone"),
+        FormField(
+            "Time zone if unknown", "user time", "For users without a time zone", widget="zone"
+        ),
     )
 
     @validates_schema
@@ -166,6 +168,14 @@ class AutomationSettingsSchema(KeptSchema):
             "One user id per line. If empty: the TEST rows of the script",
         ),
         load_default=list,
+    )
+    test_device_ids = texts(
+        FormField(
+            "Test devices",
+            "before live",
+            "They get the test, too. The page Devices registers them",
+            widget="devices",
+        )
     )
     emergency_stop_enabled = optional(fields.Boolean, load_default=True)
     quiet_hours = declare(

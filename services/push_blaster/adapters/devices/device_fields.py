@@ -4,10 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from marshmallow import fields, validate
 
@@ -20,7 +18,7 @@ from push_blaster.domain.devices.device import (
     find_push_host_fault,
     find_url_fault,
 )
-from push_blaster.domain.zones import is_near
+from push_blaster.domain.zones import describe_no_zone, is_near, list_zones
 
 MAX_TOKEN: Final = 2_048
 #: How far a client's clock may be ahead of ours.
@@ -182,14 +180,9 @@ _KEYS: Final = ("p256dh", "auth")
 def _read_timezone(value: object) -> str | None:
     if value in _NOTHING:
         return None
-    if isinstance(value, str) and value in _zones():
+    if isinstance(value, str) and value in list_zones():
         return value
-    raise _Fault(f"{str(value)[:50]!r} is no time zone; use a name such as Europe/Berlin.")
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    raise _Fault(describe_no_zone(str(value)))
 
 
 def _read_instant(value: object) -> datetime | None:

@@ -130,6 +130,7 @@ class AutomationSettings:
     """
 
     test_user_ids: tuple[str, ...] = ()
+    test_device_ids: tuple[str, ...] = ()
     dry_run_first: bool = True
     require_test_first: bool = True
     cancellation_window: timedelta = timedelta(minutes=30)
@@ -148,6 +149,11 @@ class AutomationSettings:
     local_time: bool = False
     deliver_within: timedelta | None = None
     rate_per_minute: int | None = None
+
+    @property
+    def names_testers(self) -> bool:
+        """Whether it says who gets the test; else the TEST rows of the script get it."""
+        return bool(self.test_user_ids or self.test_device_ids)
 
 
 @dataclass(frozen=True, slots=True)

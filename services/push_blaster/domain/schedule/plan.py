@@ -1,11 +1,12 @@
 """Findings about an automation that people should know before it sends."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from push_blaster.domain.audiences.audience import (
@@ -36,6 +37,7 @@ class FindingKind(StrEnum):
     UNKNOWN_AUDIENCE = "unknown_audience"
     NO_TEST_USERS = "no_test_users"
     BAD_TEST_USER = "bad_test_user"
+    BAD_TEST_DEVICE = "bad_test_device"
     NEEDS_APPROVAL = "needs_approval"
     IS_CAPPED = "crowded"
     CAPS_OTHERS = "crowds"
@@ -56,6 +58,7 @@ FATAL: Final = frozenset(
 SCRIPT_FIELD: Final = "audienceCriteria.customScript.scriptId"
 PARAMETERS_FIELD: Final = "audienceCriteria.customScript.parameters"
 TESTERS_FIELD: Final = "settings.testUserIds"
+TEST_DEVICES_FIELD: Final = "settings.testDeviceIds"
 #: From this many live sends at one instant on, some of them begin seconds late.
 MANY: Final = 10
 
@@ -260,7 +263,7 @@ def _unknown_audiences(automation: Automation, files: Sequence[AudienceFile]) ->
 
 def _no_test_users(automation: Automation, *, has_rows: bool) -> Iterator[Finding]:
     settings = automation.settings
-    named = settings.test_user_ids
+    named = (*settings.test_user_ids, *settings.test_device_ids)
     lacks = "names no user id" if named else "is empty, and no script writes TEST rows"
     has_testers = read_user_ids(named)[0] if named else has_rows
     if settings.require_test_first and not has_testers:
@@ -281,6 +284,25 @@ def _bad_test_users(automation: Automation) -> Iterator[Finding]:
             "Correct or remove it.",
             TESTERS_FIELD,
         )
+
+
+def find_device_faults(
+    automation: Automation, known: Mapping[UUID, str | None]
+) -> Iterator[Finding]:
+    """Yield the test devices of an automation that get no test.
+
+    Shape: `known` are the registered test devices; a dead one has its name.
+    """
+    for text in automation.settings.test_device_ids:
+        ids, _ = read_user_ids([text])
+        if not ids or ids[0] not in known:
+            fault = f"settings.testDeviceIds: the test device {text!r} does not exist (any more)"
+        elif name := known[ids[0]]:
+            fault = f"settings.testDeviceIds: the test device {name} is dead"
+        else:
+            continue
+        text = f"{fault}, so it gets no test. Choose another one, or register it anew."
+        yield Finding(FindingKind.BAD_TEST_DEVICE, text, TEST_DEVICES_FIELD)
 
 
 def _approval(automation: Automation, limits: Limits) -> Iterator[Finding]:

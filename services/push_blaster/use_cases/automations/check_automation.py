@@ -13,6 +13,7 @@ from chassis.postgres import DatabaseAwayError
 from push_blaster.adapters.audiences.script_folder import ScriptNotFoundError
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
+from push_blaster.adapters.devices.named_devices import select_named_devices
 from push_blaster.adapters.executions.execution_view import select_executions, select_phases
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines
 from push_blaster.domain.audiences.audience import AudienceRow, read_user_ids
@@ -224,20 +225,23 @@ def _safety(subject: _Subject) -> CheckOutcome:
 
 
 def _test_users(subject: _Subject) -> list[str]:
-    users = subject.automation.settings.test_user_ids
-    if not users:
+    settings, database = subject.automation.settings, subject.context.database
+    if not settings.names_testers:
         return ["settings.testUserIds is empty: nobody gets the test."]
-    good, bad = read_user_ids(users)
+    good, bad = read_user_ids(settings.test_user_ids)
     errors = [f"settings.testUserIds: {text!r} is no user id (a UUID)." for text in bad]
     reach = find_devices(
-        subject.context.database,
+        database,
         subject.context.device_source,
         [AudienceRow(user, {}) for user in good],
         subject.now,
         every=False,
     )
     errors += sorted(set(reach.unknown.values()))
-    if not reach.devices:
+    with database.transaction() as connection:
+        ids, _ = read_user_ids(settings.test_device_ids)
+        named = select_named_devices(connection, ids)
+    if not reach.devices and all(device.dead_at for device in named):
         errors.append("None of settings.testUserIds has a device: nobody gets the test.")
     return errors
 

@@ -8,7 +8,12 @@ from uuid import UUID
 from chassis.postgres import Database
 from push_blaster.adapters.devices.device_source import DeviceSource
 from push_blaster.adapters.devices.device_table import MAX_DEVICES, select_addresses, select_deaths
-from push_blaster.domain.audiences.audience import KIND_COLUMN, TOKEN_COLUMN, AudienceRow
+from push_blaster.domain.audiences.audience import (
+    KEYS_COLUMN,
+    KIND_COLUMN,
+    TOKEN_COLUMN,
+    AudienceRow,
+)
 from push_blaster.domain.devices.device import Address, DeviceKind
 
 
@@ -46,7 +51,7 @@ def find_devices(
     source is looked up in the registry.
     """
     known = {
-        row.user_id: [_Candidate(Address(token, row.variables.get(KIND_COLUMN) or DeviceKind.FCM))]
+        row.user_id: [_Candidate(_read_address(token, row.variables))]
         for row in rows
         if (token := row.variables.get(TOKEN_COLUMN, "").strip())
     }
@@ -65,6 +70,11 @@ def find_devices(
         registered = select_addresses(connection, others, every=every) if others else {}
     limit = MAX_DEVICES if every else 1
     return UserAddresses({**registered, **{u: own[:limit] for u, own in devices.items()}}, unknown)
+
+
+def _read_address(token: str, variables: Mapping[str, str]) -> Address:
+    kind = variables.get(KIND_COLUMN) or DeviceKind.FCM
+    return Address(token, kind, variables.get(KEYS_COLUMN, ""))
 
 
 def _leave_out_dead(

@@ -10,6 +10,7 @@ from uuid import UUID
 from chassis.postgres import Connection
 from push_blaster.adapters.delivery.delivery_ledger import select_deferred, select_states
 from push_blaster.adapters.delivery.delivery_report import select_reasons
+from push_blaster.adapters.delivery.tester_table import insert_testers, select_tester_names
 from push_blaster.adapters.executions.execution_table import holds_execution
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState
@@ -132,6 +133,8 @@ def _send_tests(
     with context.database.transaction() as connection:
         states = select_states(connection, page)
     personal = personalise(context, execution, push, [r for r in rows if _is_open(r, states)])
+    with context.database.transaction() as connection:
+        insert_testers(connection, page, personal.messages, personal.refusals)
     left = Unfinished(in_doubt=frozenset(u for u, s in states.items() if s == LedgerState.CLAIMED))
     leave_unreachable(context, page, left, personal.refusals, may_send)
     task = SendTask(
@@ -148,7 +151,11 @@ def _send_tests(
     with context.database.transaction() as connection:
         judge_devices(connection, execution, page, context.clock())
         states = select_states(connection, page)
-    users = sorted({str(row.user_id): states.get(row.user_id) in _REACHED for row in rows}.items())
+        names = select_tester_names(connection, page)
+    users = sorted(
+        (names.get(row.user_id) or str(row.user_id), states.get(row.user_id) in _REACHED)
+        for row in rows
+    )
     return _Tested(
         reached=[user for user, is_reached in users if is_reached],
         missed=[user for user, is_reached in users if not is_reached],
@@ -200,8 +207,8 @@ def _report_silence(
     """Fail the execution, or warn, because the test of a push reached nobody."""
     with context.database.transaction() as connection:
         reasons = select_reasons(connection, page)
-    nobody = "settings.testUserIds is empty, and so are TEST rows"
-    if execution.automation.settings.test_user_ids:
+    nobody = "settings.testUserIds and testDeviceIds are empty, and so are TEST rows"
+    if execution.automation.settings.names_testers:
         nobody = "settings.testUserIds names no user id (a UUID)"
     why = "; ".join(reasons) if tried else nobody
     text = f"The test of push {page.position} reached nobody: {why}."

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from uuid import UUID
 
 from chassis.postgres import Database
 from push_blaster.adapters.audiences.script_folder import (
@@ -12,6 +13,7 @@ from push_blaster.adapters.audiences.script_folder import (
     ScriptNotFoundError,
 )
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
+from push_blaster.adapters.devices.named_devices import select_named_devices
 from push_blaster.adapters.executions.suspensions import select_cancelled
 from push_blaster.adapters.schedule.schedule_marks import select_generations
 from push_blaster.domain.audiences.script import ParametersError
@@ -25,6 +27,7 @@ from push_blaster.domain.schedule.plan import (
     SCRIPT_FIELD,
     Finding,
     FindingKind,
+    find_device_faults,
     find_gaps,
     find_many_at_once,
     find_timing,
@@ -36,6 +39,8 @@ from push_blaster.use_cases.context import WebContext
 
 #: Returns why some of an automation's slots are not sent.
 FindCancelled = Callable[[str, Sequence[datetime]], Mapping[datetime, str]]
+#: Returns the registered test devices; a dead one has its name.
+FindTestDevices = Callable[[], Mapping[UUID, str | None]]
 #: Returns the cadence rules in force; CadenceUnavailableError.
 ReadRules = Callable[[], Sequence[CadenceRule]]
 
@@ -53,8 +58,9 @@ class Plan:
 class PlanContext:
     """The other automations, rules and limits that a plan considers.
 
-    Shape: without `scripts` the plan does not check the automation's script. `find_cancelled`
-    returns why slots to come of a saved automation are not sent.
+    Shape: without `scripts` the plan does not check the automation's script, and without
+    `find_test_devices` not its test devices. `find_cancelled` returns why slots to come of a saved
+    automation are not sent.
     """
 
     others: Iterable[Automation]
@@ -62,6 +68,7 @@ class PlanContext:
     limits: Limits
     scripts: ScriptFolder | None = None
     find_cancelled: FindCancelled = lambda _, __: {}
+    find_test_devices: FindTestDevices | None = None
 
 
 def load_context(context: WebContext) -> PlanContext:
@@ -72,6 +79,7 @@ def load_context(context: WebContext) -> PlanContext:
         limits=context.limits,
         scripts=context.scripts,
         find_cancelled=partial(_find_cancelled, context.database),
+        find_test_devices=partial(_find_test_devices, context.database),
     )
 
 
@@ -82,6 +90,7 @@ def plan_automation(
     slots = next_slots(automation.schedule, after, count)
     findings = [
         *find_own_faults(automation, slots, context.limits, context.scripts),
+        *_find_device_faults(automation, context),
         *find_many_at_once(automation, slots, context.others),
         *_find_cap_conflicts(automation, slots, context),
     ]
@@ -130,6 +139,18 @@ def _find_cancelled(
         ids = {execution_id(automation_id, slot, generation=generation): slot for slot in slots}
         ended = select_cancelled(connection, list(ids))
     return {ids[id_]: f"Not sent: {reason}" for id_, reason in ended.items()}
+
+
+def _find_device_faults(automation: Automation, context: PlanContext) -> Iterable[Finding]:
+    if not automation.settings.test_device_ids or context.find_test_devices is None:
+        return ()
+    return find_device_faults(automation, context.find_test_devices())
+
+
+def _find_test_devices(database: Database) -> Mapping[UUID, str | None]:
+    with database.transaction() as connection:
+        found = select_named_devices(connection)
+    return {device.id: device.name if device.dead_at else None for device in found}
 
 
 def _find_script_faults(automation: Automation, scripts: ScriptFolder | None) -> list[Finding]:

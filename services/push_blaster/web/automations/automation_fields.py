@@ -15,6 +15,7 @@ from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.field_declaration import FormField, Widget, find_form_fields
 from push_blaster.web.automations.form_fields import (
     Read,
+    chosen,
     days,
     flag,
     lines,
@@ -25,12 +26,13 @@ from push_blaster.web.automations.form_fields import (
 )
 from push_blaster.web.frame.document_paths import Difference, find_differences
 
-_WIDE: Final = frozenset({"area", "tick", "lines", "days"})
+_WIDE: Final = frozenset({"area", "tick", "lines", "days", "devices"})
 _READS: Final[Mapping[str, Read]] = {
     "percent": percentage,
     "tick": flag,
     "lines": lines,
     "days": days,
+    "devices": chosen,
 }
 
 

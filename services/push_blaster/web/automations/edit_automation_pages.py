@@ -12,7 +12,9 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
 from push_blaster.adapters.automations.document_files import DocumentExistsError, StaleVersionError
+from push_blaster.adapters.devices.named_devices import select_named_devices
 from push_blaster.domain.audiences.script import Parameter
+from push_blaster.domain.zones import list_places
 from push_blaster.use_cases.automations.change_automation import (
     AutomationChange,
     create_automation,
@@ -102,6 +104,8 @@ class Editor:
         remarks = remarks or Remarks()
         script_id = find(document, "audienceCriteria.customScript.scriptId", "")
         offer = find_offer(self.context, script_id)
+        with self.context.database.transaction() as connection:
+            test_devices = select_named_devices(connection)
         return render_template(
             "automation_form.html",
             document=document,
@@ -122,6 +126,8 @@ class Editor:
             kept=list(find_kept(document)),
             days=DAYS,
             layers=LAYERS,
+            test_devices=test_devices,
+            zones=list_places(),
             outlook=self.look_at(document),
         )
 

@@ -49,6 +49,11 @@ def days(form: Form, name: str) -> object:
     return whole_numbers(form, name) or None
 
 
+def chosen(form: Form, name: str) -> object:
+    """Return the options that are ticked."""
+    return form.getlist(name) or None
+
+
 def whole_numbers(form: Form, name: str) -> list[int]:
     """Return the whole numbers among the values of a field; all else is left out."""
     values = map(read_number, form.getlist(name))

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from chassis.postgres import Connection
 from push_blaster.adapters.funnels import select_funnels
+from push_blaster.domain.audiences.audience import read_user_ids
 from push_blaster.domain.delivery.user_time import find_awaited_time
 from push_blaster.domain.executions.execution import Execution, PushStatus
 from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group, LabelledCount, add_funnels
@@ -93,6 +94,11 @@ class Card:
     def totals(self) -> Funnel:
         """Return the counts of all pushes together."""
         return add_funnels(self.funnels)
+
+    @property
+    def strange_testers(self) -> list[str]:
+        """Return the named test users that are no user id, so that nobody got their test."""
+        return read_user_ids(self.execution.automation.settings.test_user_ids)[1]
 
     @property
     def badge(self) -> Badge:

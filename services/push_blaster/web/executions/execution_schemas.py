@@ -7,6 +7,7 @@ from marshmallow import fields, validate
 from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.typed_schemas import about, answer_schema, page_schema
 from push_blaster.adapters.cadence.over_cap_table import OverCapCount
+from push_blaster.adapters.delivery.tester_table import Tester
 from push_blaster.adapters.executions.execution_view import EnteredPhase
 from push_blaster.domain.executions.funnel import Funnel
 
@@ -183,6 +184,14 @@ class ExecutionSchema(CamelSchema):
         metadata={
             "description": "Devices that the provider called dead, that the system kept, and that "
             "nobody has marked as dead since."
+        },
+    )
+    testers = fields.List(
+        fields.Nested(answer_schema(Tester)),
+        attribute="details.testers",
+        metadata={
+            "description": "Who the tests were meant for: the texts that each one gets (null: no "
+            "message, reason says why), and the state of the message (null: never tried)."
         },
     )
     can_cancel = fields.Boolean(attribute="execution.can_cancel")

@@ -7,6 +7,7 @@ from typing import Any
 from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.cadence.over_cap_table import OverCapCount, select_over_cap_count
+from push_blaster.adapters.delivery.tester_table import Tester, select_testers
 from push_blaster.adapters.devices.doubted_devices import count_doubted
 from push_blaster.adapters.executions.approval_table import select_approval
 from push_blaster.adapters.executions.execution_view import (
@@ -49,6 +50,7 @@ class Details:
     over_cap: OverCapCount | None
     pace: Sequence[Mapping[str, Any]]
     doubted_devices: int
+    testers: Sequence[Tester]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def _select_shown(connection: Connection, execution: Execution) -> ShownExecutio
         over_cap=select_over_cap_count(connection, execution.id),
         pace=_select_paces(connection, execution),
         doubted_devices=count_doubted(connection, execution.id),
+        testers=select_testers(connection, execution.id),
     )
     return ShownExecution(execution, phases, _list_pushes(execution, funnels), details)
 
