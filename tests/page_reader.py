@@ -64,6 +64,8 @@ class _Reader(HTMLParser):
             self._choice = _Choice(name)
         elif tag == "option" and self._choice:
             self._offer(self._choice, given)
+        elif "disabled" in given:
+            return  # a browser does not send it
         elif "checked" in given or given.get("type") not in _TICKED:
             self._send(name, given.get("value", "on" if "checked" in given else ""))
 

@@ -29,7 +29,7 @@ from push_blaster.web.cadence.rule_form import read_rules_form, read_version
 from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.document_paths import find_differences
 from push_blaster.web.frame.frame import page_routes
-from push_blaster.web.frame.template_filters import LAYERS
+from push_blaster.web.frame.template_filters import layer_words
 
 WEEK_HOURS: Final = 168
 #: How many of a user's last pushes the page shows.
@@ -135,6 +135,7 @@ def _add_user_page(pages: Blueprint, context: WebContext, records: CadenceRecord
             "cadence_user.html",
             asked=asked.text,
             standing=standing,
+            layers=_read_layers(records) if standing else {},
             found=found,
             fault=asked.fault,
         )
@@ -216,16 +217,22 @@ def _show_rules(
         "cadence_rules.html",
         rules=rules,
         version=version,
-        layers=[_name_layer(**layer) for layer in records.list_layers()],
+        layers=_read_layers(records),
         **shown,
     )
     return page, status
 
 
-def _name_layer(**layer: Any) -> JsonObject:
-    """Return a layer with the name that the other pages give it, unless it was given its own."""
-    usual = layer["name"] == f"Layer {layer['id']}"
-    return {**layer, "name": LAYERS.get(layer["id"], layer["name"]) if usual else layer["name"]}
+def _read_layers(records: CadenceRecords) -> Mapping[int, JsonObject]:
+    """Return the layers by id, each in words: with the name of the other pages, or with its own."""
+    return {
+        layer["id"]: {**layer, "words": _name_layer(**layer)} for layer in records.list_layers()
+    }
+
+
+def _name_layer(**layer: Any) -> str:
+    has_own_name = layer["name"] != f"Layer {layer['id']}"
+    return f"{layer['id']} · {layer['name']}" if has_own_name else layer_words(layer["id"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,3 +173,44 @@ def test_without_the_cadence_service_the_pages_say_so(viewer: Visitor) -> None:
 
     assert away.status_code == 503
     assert "did not answer" in away.text
+
+
+def test_an_operator_tries_the_rules_with_the_layers_that_they_have(
+    admin: Visitor, app_beside_cadence: Flask
+) -> None:
+    assert "layer_3_cooldown_hours" in admin.get("/cadence")
+    operator = Visitor(app_beside_cadence, "operator")
+    form = rules_form(operator.get("/cadence"))
+
+    answer = operator.client.post("/cadence/simulate", data=form)
+
+    assert form["rule.1.appliesToLayers"] == ["2", "3"]
+    assert answer.status_code == 200
+    assert "users would have received fewer pushes" in answer.text
+
+
+def test_a_viewer_reads_the_rules_and_has_nothing_to_type_into(
+    admin: Visitor, app_beside_cadence: Flask
+) -> None:
+    page = Visitor(app_beside_cadence, "viewer").get("/cadence")
+
+    rules = page.count('<fieldset class="panel rule"')
+    assert rules == page.count('<fieldset class="panel rule" disabled>') > 0
+    assert "<legend>layer_3_cooldown_hours</legend>" in page
+    assert admin.get("/cadence").count('<fieldset class="panel rule" disabled>') == 0
+
+
+@pytest.mark.parametrize(("layer", "name"), [(1, "Breaking news"), (3, "Offers")])
+def test_every_page_about_cadence_has_the_name_that_a_layer_was_given(
+    admin: Visitor, cadence_service: str, layer: int, name: str
+) -> None:
+    changed = requests.put(
+        f"{cadence_service}/layers/{layer}", json={"name": name}, headers=BEARER, timeout=10
+    )
+    assert changed.ok, changed.text
+    rules = admin.get("/cadence")
+    simulated = admin.client.post("/cadence/simulate", data=rules_form(rules)).text
+
+    for page in (rules, simulated, admin.get(f"/cadence/users?user={ALICE}")):
+        assert f"{layer} · {name}" in page
+        assert re.search(r"1 · [\w -]+ <span class=\"note\">exempt</span>", page)
