@@ -19,10 +19,36 @@ from chassis.names import column_key, trim_id
 MAX_ROW: Final = 1024 * 1024
 MAX_COLUMNS: Final = 1_000
 BLOCK: Final = 256 * 1024
+#: How many bytes show whether a text has two bytes for each character.
+_LOOKED_AT: Final = 64
 #: The number of rows in which a sample of a text in a guessed encoding is searched for.
 SAMPLED: Final = 100_000
 _DELIMITERS: Final = ",;\t"
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+#: How people call what a file is written in.
+_NAMES: Final = {
+    "utf-8-sig": "UTF-8",
+    "utf-16": "UTF-16",
+    "cp1252": "Windows-1252",
+    ",": "commas",
+    ";": "semicolons",
+    "\t": "tabs",
+}
+#: How files begin that are no CSV that this reader reads.
+_OTHER_FILES: Final = {
+    b"PK\x03\x04": "an Excel workbook (.xlsx), or another zip file",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls)",
+    b"\x1f\x8b": "a gzip file",
+    b"%PDF": "a PDF",
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+}
+#: Characters that separate cells in files of others.
+_OTHER_DELIMITERS: Final = "|:^~"
+SAVE_RIGHT: Final = (
+    "Save it as a CSV in UTF-8: in Excel by Save As, CSV UTF-8; in Google Sheets by File, "
+    "Download, CSV."
+)
 #: The bytes that mean nothing in Windows-1252.
 _NOT_WINDOWS: Final = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _MULTI_BYTE: Final = re.compile(
@@ -49,7 +75,8 @@ class CsvFile:
 
     Shape: `columns` are the names as they are written, "" for a column without one; a row has as
     many cells. `note` is what a person should know about the file, or empty. `read_again` yields
-    the first row and the other ones once more.
+    the first row and the other ones once more. `form` says in which encoding the file is written,
+    and what separates its cells.
     """
 
     name: str
@@ -57,6 +84,16 @@ class CsvFile:
     rows: Iterator[Row]
     note: str
     read_again: Callable[[], Iterator[Row]]
+    form: str = ""
+
+    def list_columns(self) -> str:
+        """Return the columns for a complaint, and what seems to separate them if nothing does."""
+        text = f"columns: {', '.join(self.columns)}."
+        if len(self.columns) > 1:
+            return text
+        other = next((one for one in _OTHER_DELIMITERS if one in self.columns[0]), None)
+        hint = f" Its cells seem to be separated by {other!r}; use commas, semicolons or tabs."
+        return text + (hint if other else "")
 
     def find_column(self, *names: str) -> int | None:
         """Return the position of the first of `names` that is a column, however it is written.
@@ -107,9 +144,12 @@ def read_csv(file: IO[bytes], name: str) -> CsvFile:
         encoding, note = _find_encoding(source)
     except OSError as error:
         raise source.unreadable(error) from error
-    read_again = partial(_read_rows, source, encoding, _find_delimiter(source, encoding))
+    delimiter = _find_delimiter(source, encoding)
+    read_again = partial(_read_rows, source, encoding, delimiter)
     rows = read_again()
-    return CsvFile(name, _read_header(name, rows), rows, note, read_again)
+    columns = _read_header(name, rows)
+    form = _describe_form(source, encoding, delimiter if len(columns) > 1 else "")
+    return CsvFile(name, columns, rows, note, read_again, form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +169,10 @@ class _Source:
         except OSError as error:
             raise self.unreadable(error) from error
 
+    def head(self) -> bytes:
+        """Return the first piece."""
+        return next(self.pieces())
+
     def refused(self, line: int, fault: str) -> CsvError:
         return CsvError(f"{self.name}, line {line}: {fault}")
 
@@ -142,6 +186,12 @@ class _Source:
 
     def unreadable(self, error: OSError) -> CsvError:
         return CsvError(f"{self.name} cannot be read: {error.strerror or error}.")
+
+
+def _describe_form(source: _Source, encoding: str, delimiter: str) -> str:
+    is_marked = encoding == "utf-8-sig" and source.head().startswith(codecs.BOM_UTF8)
+    text = _NAMES[encoding] + (" with a byte order mark" if is_marked else "")
+    return f"{text}, separated by {_NAMES[delimiter]}" if delimiter else f"{text}, one column"
 
 
 def _read_header(name: str, rows: Iterator[Row]) -> tuple[str, ...]:
@@ -297,7 +347,9 @@ def _find_delimiter(source: _Source, encoding: str) -> str:
 
 def _find_encoding(source: _Source) -> tuple[str, str]:
     """Return the file's encoding, and a note if the encoding is a guess."""
-    if next(source.pieces())[:2] in _UTF_16:
+    head = source.head()
+    _refuse_other_files(source.name, head)
+    if head[:2] in _UTF_16:
         return "utf-16", ""
     fault = _find_utf_8_fault(source)
     if fault is None:
@@ -308,6 +360,16 @@ def _find_encoding(source: _Source) -> tuple[str, str]:
         text = "the bytes are neither UTF-8 nor Windows-1252. Save the file as UTF-8."
         raise source.refused(_find_line(source, place), text)
     return "cp1252", describe_guess(source.name, [_sample(source, fault)])
+
+
+def _refuse_other_files(name: str, head: bytes) -> None:
+    """Raise CsvError for a file that is clearly something else, and say what it is."""
+    found = next((what for start, what in _OTHER_FILES.items() if head.startswith(start)), None)
+    halves = (head[:_LOOKED_AT:2], head[1:_LOOKED_AT:2])
+    if found is None and any(map(any, halves)) and all(halves) and not all(map(any, halves)):
+        found = "UTF-16 without a byte order mark (every other byte is a NUL character)"
+    if found:
+        raise CsvError(f"{name} cannot be read: it is {found}. {SAVE_RIGHT}")
 
 
 def _find_utf_8_fault(source: _Source) -> int | None:

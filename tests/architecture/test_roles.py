@@ -74,6 +74,7 @@ POST   /stop-everything
 POST   /violations/<uuid:violation_id>/resolve
 POST   /send
 POST   /send/<execution_id>
+POST   /send/file
 POST   /send/preview
 """
 #: What tells of access, or shows a form that only an admin may send, is an admin's to read.

@@ -88,9 +88,9 @@ def read_audience(file: IO[bytes], name: str, send: OneSend) -> HistoryCsv:
     table = read_csv(file, name)
     place = table.find_column(*ID_COLUMNS)
     if place is None:
-        columns = ", ".join(table.columns)
         raise HistoryCsvError(
-            f"No column of user ids ({', '.join(ID_COLUMNS)}). Its columns: {columns}.", ["user_id"]
+            f"No column of user ids ({', '.join(ID_COLUMNS)}). Its {table.list_columns()}",
+            ["user_id"],
         )
 
     def read_cells(cells: Mapping[str, str]) -> tuple[PastSend | None, list[str]]:

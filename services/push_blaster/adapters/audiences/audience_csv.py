@@ -32,11 +32,12 @@ class CsvRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AudienceCsv:
-    """An open audience file: its variable columns, its rows, and a note for people."""
+    """An open audience file: its variable columns, its rows, a note for people, and its form."""
 
     columns: tuple[str, ...]
     rows: Iterator[CsvRow]
     note: str = ""
+    form: str = ""
 
 
 def open_audience(file: IO[bytes], name: str) -> AudienceCsv:
@@ -49,12 +50,12 @@ def open_audience(file: IO[bytes], name: str) -> AudienceCsv:
     if position is None:
         raise CsvError(
             f"{name} has no column of user ids: name it user_id, id or user. "
-            f"Its columns: {', '.join(found.columns)}."
+            f"Its {found.list_columns()}"
         )
     names = [_OURS.get(column_key(column), column) for column in found.columns]
     names[position] = ""
     rows = (_read_row(row, names, position) for row in found.rows)
-    return AudienceCsv(tuple(filter(None, names)), rows, found.note)
+    return AudienceCsv(tuple(filter(None, names)), rows, found.note, found.form)
 
 
 def write_user_ids(path: Path, user_ids: Iterable[str]) -> None:

@@ -83,9 +83,7 @@ def _find_columns(file: CsvFile) -> dict[str, int]:
         ("user_id", positions["userId"] is not None),
     ):
         if not is_clear:
-            raise CsvError(
-                f"There must be one column {column}. The columns: {', '.join(file.columns)}."
-            )
+            raise CsvError(f"There must be one column {column}. The {file.list_columns()}")
     return {field: position for field, position in positions.items() if position is not None}
 
 

@@ -10,6 +10,7 @@ from marshmallow import ValidationError
 
 from chassis.bearer_auth import Role, asks_for, caller_only_simulates
 from chassis.clock import utc_now
+from chassis.csv_reader import CsvError
 from chassis.postgres import Database
 from chassis.problems import flatten_messages
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
@@ -22,6 +23,7 @@ from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
+from push_blaster.use_cases.audiences.look_at_upload import look_at_upload
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.check_ad_hoc import BadAdHocPushError
 from push_blaster.use_cases.one_off.send_ad_hoc import (
@@ -68,6 +70,8 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
     def try_out() -> ResponseReturnValue:
         """Start the dry run."""
         form = _read_form()
+        if request.form.get("then") == "look":
+            return _render_form(context.limits, form, look=_look(form))
         try:
             asked = read_request(SendPushSchema().load(form))
             execution = send_ad_hoc(
@@ -91,6 +95,13 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
     def preview() -> ResponseReturnValue:
         """Return a sample of the message; nothing is started."""
         return render_template("parts/send_preview.html", sample=_sample(_read_form()))
+
+    @pages.post("/send/file")
+    @only_reads
+    @asks_for(Role.OPERATOR)
+    def look() -> ResponseReturnValue:
+        """Return what the chosen file holds; nothing is started, and nothing is stored."""
+        return render_template("parts/upload_look.html", **_look(_read_form()))
 
 
 def _add_result(pages: Blueprint, context: WebContext) -> None:
@@ -123,7 +134,11 @@ def _add_result(pages: Blueprint, context: WebContext) -> None:
 
 
 def _render_form(
-    limits: Limits, form: Mapping[str, Any], errors: Mapping[str, str] | None = None
+    limits: Limits,
+    form: Mapping[str, Any],
+    errors: Mapping[str, str] | None = None,
+    *,
+    look: Mapping[str, object] | None = None,
 ) -> ResponseReturnValue:
     page = render_template(
         "send.html",
@@ -132,12 +147,14 @@ def _render_form(
         layers={layer: layer_words(layer) for layer in LAYERS},
         sample=_sample(form),
         max_users=limits.max_manual_users,
+        **(look or {}),
     )
     return page, 400 if errors else 200
 
 
 def _read_form() -> dict[str, str]:
-    return {name: text for name, text in request.form.items() if name != CSRF_FIELD}
+    left_out = {CSRF_FIELD, "then"}
+    return {name: text for name, text in request.form.items() if name not in left_out}
 
 
 def _read_like(database: Database, execution_id: str) -> dict[str, object]:
@@ -149,19 +166,39 @@ def _read_like(database: Database, execution_id: str) -> dict[str, object]:
     return {**push, "userIds": "\n".join(users), "audienceDescription": description}
 
 
+def _look(form: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return what the file of the form holds, or why it cannot be read, for the template."""
+    file = request.files.get("file")
+    if file is None or not file.filename:
+        return {"look_fault": "Choose a CSV file first."}
+    try:
+        found = look_at_upload(file.stream, file.filename)
+    except CsvError as error:
+        return {"look_fault": str(error)}
+    push = _read_push(form)
+    rows = found.first.values()
+    texts = [fill_sample(push, [row], found.columns).looks[0] for row in rows] if push else []
+    return {"look": found, "texts": texts}
+
+
 def _sample(form: Mapping[str, Any]) -> Sample | None:
     """Return a sample of the message; None before it has a title."""
+    push = _read_push(form)
+    return fill_sample(push, [], ()) if push else None
+
+
+def _read_push(form: Mapping[str, Any]) -> Push | None:
+    """Return the push of the form; None before it has a title."""
     if not form.get("title"):
         return None
     layer = read_number(str(form.get("layerId", "")))
-    push = Push(
+    return Push(
         id="",
         title=form["title"],
         body=form.get("body", ""),
         deep_link=form.get("deepLink", ""),
         layer_id=layer if isinstance(layer, int) else 0,
     )
-    return fill_sample(push, [], ())
 
 
 class _TriedPush(NamedTuple):

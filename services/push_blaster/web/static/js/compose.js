@@ -37,4 +37,14 @@ export function compose() {
   form.elements.file.addEventListener("change", () =>
     showColumns(form.elements.file.files[0], form.querySelector("[data-columns]")),
   );
+  const button = form.querySelector("[data-look]");
+  button.addEventListener("click", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    const body = new FormData(form);
+    const answer = await fetch(button.dataset.look, { method: "POST", body }).catch(() => null);
+    const found = answer?.ok ? await answer.text() : "The file could not be sent. Try again.";
+    form.querySelector("[data-look-here]").innerHTML = found;
+    button.disabled = false;
+  });
 }
