@@ -24,7 +24,9 @@ from push_blaster.web.access.audit import install_audit
 from push_blaster.web.access.audit_content import note_document
 from push_blaster.web.access.audit_log import audit_log_routes
 from push_blaster.web.access.known_callers import KnownCallers
+from push_blaster.web.access.people_pages import people_pages
 from push_blaster.web.access.session import Sessions
+from push_blaster.web.access.sign_in_pages import sign_in_pages
 from push_blaster.web.access.tokens import token_routes
 from push_blaster.web.audiences.previews import preview_routes
 from push_blaster.web.audiences.query_audience import query_audience_routes
@@ -101,11 +103,11 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     install_page_frame(app, to_file=context.writes_to_file)
     for pages in make_pages(
         context,
-        sessions,
+        (sign_in_pages(sessions, frame.guesses), people_pages(database, sessions)),
         templates=adapters.templates,
         records=CadenceRecords(settings.cadence_url, settings.cadence_token),
-        guesses=frame.guesses,
         push_hosts=settings.delivery.push_hosts,
+        read_openapi=api.read_document,
     ):
         app.register_blueprint(pages)
     show_unknown_addresses(app)
@@ -160,8 +162,8 @@ def _make_routes(
         script_routes(adapters.scripts, context.limits.script),
         device_routes(database, push_hosts),
         device_upkeep_routes(database, push_hosts),
-        clock_routes(database, adapters.files, watch),
         test_device_routes(context, TestDevices(database, push_hosts)),
+        clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
         health_routes(context, watch, settings.expected_engines),

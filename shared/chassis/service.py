@@ -152,13 +152,23 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
         """Call `describe` before OpenAPI is answered."""
         self._postponed.append(describe)
 
+    def read_document(self) -> Mapping[str, Any]:
+        """Return the OpenAPI document."""
+        with self._describing:
+            self._describe_all()
+            document: Mapping[str, Any] = self.spec.to_dict()
+        return document
+
     def _openapi_json(self) -> Response:
         with self._describing:
-            for describe in self._postponed:
-                describe()
-            self._postponed.clear()
+            self._describe_all()
             answer: Response = super()._openapi_json()
         return answer
+
+    def _describe_all(self) -> None:
+        for describe in self._postponed:
+            describe()
+        self._postponed.clear()
 
     def _register_responses(self) -> None:
         self.DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON

@@ -39,6 +39,8 @@ PAGES = (
     "/devices",
     "/devices/test",
     "/devices/test/{test_device}",
+    "/api-docs",
+    "/api-docs/cadence",
     "/scripts",
     "/scripts/garden_activity",
     "/scripts/garden_activity/runs/{run}",

@@ -4,15 +4,11 @@ from collections.abc import Sequence
 
 from flask import Blueprint
 
-from chassis.http.guesses import GuessLimit
 from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.devices.manage_test_devices import TestDevices
 from push_blaster.web.access.audit_log_pages import audit_log_pages
-from push_blaster.web.access.people_pages import people_pages
-from push_blaster.web.access.session import Sessions
-from push_blaster.web.access.sign_in_pages import sign_in_pages
 from push_blaster.web.access.tokens_pages import token_pages
 from push_blaster.web.audiences.scripts_pages import script_pages
 from push_blaster.web.automations.automations_pages import automation_pages
@@ -29,22 +25,23 @@ from push_blaster.web.executions.executions_pages import execution_pages
 from push_blaster.web.executions.stop_everything_pages import stop_everything_pages
 from push_blaster.web.frame.frame import show_errors_as_pages
 from push_blaster.web.one_off.send_pages import send_pages
+from push_blaster.web.operations.api_docs_pages import ReadDocument, api_docs_pages
 from push_blaster.web.operations.dashboard_pages import dashboard_pages
 from push_blaster.web.problems import PROBLEMS
 
 
 def make_pages(
     context: WebContext,
-    sessions: Sessions,
+    access: Sequence[Blueprint],
     *,
     templates: TemplateFiles,
     records: CadenceRecords,
-    guesses: GuessLimit,
     push_hosts: Sequence[str],
+    read_openapi: ReadDocument,
 ) -> list[Blueprint]:
-    """Return every page, in groups."""
+    """Return every page, in groups; `access` are those about sessions."""
     groups = [
-        sign_in_pages(sessions, guesses),
+        *access,
         dashboard_pages(context),
         automation_pages(context),
         edit_automation_pages(context),
@@ -55,13 +52,13 @@ def make_pages(
         stop_everything_pages(context.database, context.files),
         send_pages(context),
         delivery_pages(context.database),
-        test_device_pages(context, TestDevices(context.database, push_hosts)),
         cadence_pages(context, records),
         device_pages(context.database, push_hosts),
+        test_device_pages(context, TestDevices(context.database, push_hosts)),
         script_pages(context),
         audit_log_pages(context.database),
-        people_pages(context.database, sessions),
         token_pages(context.database),
+        api_docs_pages(read_openapi, records),
         template_pages(templates, context.files, context.limits),
     ]
     for pages in groups:

@@ -83,6 +83,10 @@ class CadenceRecords:
         """Return the rules in force."""
         return _read_rule_set(self._ask("GET", "/rules"))
 
+    def read_openapi(self) -> JsonObject:
+        """Return the description of the API of the service."""
+        return self._ask("GET", "/openapi.json")
+
     def list_layers(self) -> list[JsonObject]:
         """Return the layers, with their names, and whether rules apply to them."""
         layers: list[JsonObject] = self._ask("GET", "/layers")["layers"]

@@ -23,9 +23,9 @@ from push_blaster.web.frame.frame import once_key, page_routes
 
 #: The kinds of devices, as people choose one.
 KINDS: Final = {
-    "fcm": "Android or iOS app, by Firebase token",
-    "fid": "Android or iOS app, by Firebase installation id",
-    "webpush": "Browser (web push)",
+    "fcm": "App, Firebase token",
+    "fid": "App, Firebase id",
+    "webpush": "Browser",
     "webhook": "Webhook",
     "file": "File of sent messages",
 }

@@ -60,6 +60,7 @@ NAVIGATION: Final = (
     NavEntry("pages_devices.show", "Devices"),
     NavEntry("pages_scripts.list_all", "Scripts"),
     NavEntry("pages_templates.list_all", "Templates"),
+    NavEntry("pages_api_docs.push", "API"),
     NavEntry("pages_audit_log.show", "Audit log", Role.ADMIN),
     NavEntry("pages_tokens.list_all", "Tokens", Role.ADMIN),
     NavEntry("pages_people.show", "People", Role.ADMIN),

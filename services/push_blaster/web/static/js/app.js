@@ -1,4 +1,4 @@
-// The script of every page: times, live parts, dialogs, logs, keys, forms.
+// The script of every page: times, live parts, dialogs, logs, keys, forms, copies.
 import { runClocks } from "./times.js";
 import { keepLive } from "./live.js";
 import { openDialogs } from "./dialogs.js";
@@ -8,6 +8,7 @@ import { showBusyForms } from "./busy.js";
 import { dismissToasts } from "./toasts.js";
 import { edit } from "./editor.js";
 import { compose } from "./compose.js";
+import { offerCopies } from "./copy.js";
 
 if (window.innerWidth < 832) document.querySelector(".menu")?.removeAttribute("open");
 runClocks();
@@ -19,3 +20,4 @@ showBusyForms();
 dismissToasts();
 edit();
 compose();
+offerCopies();
