@@ -163,7 +163,8 @@ def _find(app: Flask, find: Callable[[], Caller | None]) -> Caller | None:
         return SHORTLY[kind].ask(copy_current_request_context(find))
     except NoAnswerError as error:
         raise DatabaseAwayError(
-            "The token cannot be checked: the database does not answer."
+            "The token or the session cannot be checked: the database, or the identity provider, "
+            "does not answer."
         ) from error
 
 
@@ -172,7 +173,7 @@ def _check_role(app: Flask, endpoint: str, caller: Caller) -> None:
     if caller.role < needed:
         log.warning("request_forbidden", by=caller.name, endpoint=endpoint)
         raise Forbidden(
-            f"This token is a {caller.role.name.lower()}'s; {needed.name.lower()} is needed."
+            f"Your role is {caller.role.name.lower()}; {needed.name.lower()} is needed."
         )
     if caller.only_simulates and request.method not in _READS:
         _refuse_changes(app, endpoint)

@@ -24,7 +24,7 @@ from push_blaster.domain.access.sign_in_attempt import SignInAttempt
 #: The signatures that are accepted: by a private key that only the provider has.
 ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    *("ES256", "ES384", "ES512", "EdDSA"),
+    *("ES256", "ES384", "ES512"),
 )
 #: How far the clock of the provider may be off, and how old an ID token may be when it comes.
 SKEW: Final = timedelta(minutes=1)
@@ -144,7 +144,7 @@ class IdentityProvider:
         self, ask: Callable[[OAuth2Session], Mapping[str, Any]]
     ) -> Mapping[str, Any]:
         try:
-            with self._http.reaching(), self._new_session() as session:
+            with self._new_session() as session, self._http.reaching():
                 return ask(session)
         except OAuthError as error:
             if error.error == "invalid_grant":

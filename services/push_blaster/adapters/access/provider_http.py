@@ -1,5 +1,6 @@
 """HTTP to the identity provider: limited in time and size, and without redirects."""
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ class ProviderHttp:
         """Take the file of the certificate authority; None for those of the system."""
         self._adapter = LimitedAdapter(ca_file)
         self._away_until = 0.0
+        self._has_failed = False
+        self._trial = threading.Lock()  # after a failure, one thread tries and no other waits
 
     @property
     def is_away(self) -> bool:
@@ -45,13 +48,18 @@ class ProviderHttp:
     @contextmanager
     def reaching(self) -> Iterator[None]:
         """Let a request fail with IdentityProviderAwayError, if the provider does not answer."""
-        if self.is_away:
-            raise IdentityProviderAwayError("it gave no answer a moment ago")
+        is_trial = self._has_failed and self._trial.acquire(blocking=False)
         try:
+            if self.is_away or (self._has_failed and not is_trial):
+                raise IdentityProviderAwayError("it gave no answer a moment ago")
             yield
+            self._has_failed = False
         except RequestException as error:
-            self._away_until = time.monotonic() + AWAY_PAUSE_S
+            self._has_failed, self._away_until = True, time.monotonic() + AWAY_PAUSE_S
             raise IdentityProviderAwayError(str(error)) from error
+        finally:
+            if is_trial:
+                self._trial.release()
 
     def read(self, url: str, token: str | None = None) -> Response:
         """Return the answer of an address; with a `token`, in the name of its owner."""

@@ -47,6 +47,8 @@ ATTEMPT_LASTS: Final = timedelta(minutes=10)
 #: after that time. So a provider may be away for the time between them.
 CHECK_AFTER: Final = timedelta(minutes=10)
 VALID_FOR: Final = timedelta(minutes=15)
+#: The largest difference between the clocks of two processes; more is a clock that was set back.
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
 #: How long a process asks at most before another one asks in its place, and how long others wait.
 ASKING_LASTS: Final = timedelta(seconds=30)
 WAIT_S: Final = 12.0
@@ -124,7 +126,9 @@ def find_person(
 
 
 def _age(session: Session, now: datetime) -> timedelta:
-    return now - (session.checked_at or datetime.min.replace(tzinfo=now.tzinfo))
+    """Return how old the last answer about a session is; one from the future is too old."""
+    age = now - session.checked_at if session.checked_at else VALID_FOR
+    return age if age >= -CLOCKS_DIFFER else VALID_FOR
 
 
 def _check_again(people: People, session: Session, secret: str, now: datetime) -> None:

@@ -53,6 +53,16 @@ def test_the_provider_is_asked_again_after_ten_minutes_and_not_before(
     assert counts == [1, 2, 2, 3]
 
 
+def test_an_answer_from_the_future_keeps_no_role_for_longer(
+    visitor: PersonVisitor, provider: FakeProvider, database: Database
+) -> None:
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE sessions SET checked_at = checked_at + interval '2 hours'")
+    provider.say(roles=[])
+
+    assert visitor.name() == ""
+
+
 @pytest.mark.parametrize("gives_id_token_again", [True, False])
 @pytest.mark.parametrize("roles", [None, [], ["strangers"]])
 def test_a_role_that_is_withdrawn_ends_every_session_of_the_person(

@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from flask import Flask
 from joserfc import jws
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from chassis.clock import utc_now
 from chassis.postgres import Database
@@ -160,6 +160,25 @@ def test_the_clock_of_the_provider_may_be_a_little_off(
     )
 
     assert visitor.sign_in().status_code == 303
+
+
+KEYS = {
+    "ES256": ECKey.generate_key("P-256", {"kid": "ec"}),
+    "PS384": RSAKey.generate_key(2_048, {"kid": "rsa"}),
+}
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_each_usual_signature_by_a_private_key_is_verified(
+    own_people_app: Flask, provider: FakeProvider, algorithm: str
+) -> None:
+    key = KEYS[algorithm]
+    provider.answers["/jwks"] = (200, json.dumps({"keys": [key.as_dict(private=False)]}).encode())
+    provider.forge = lambda claims: jws.serialize_compact(
+        {"alg": algorithm, "kid": key.kid}, json.dumps(claims), key, [algorithm]
+    )
+
+    assert PersonVisitor(own_people_app).sign_in().status_code == 303
 
 
 def test_an_answer_counts_once_even_with_its_cookie(
