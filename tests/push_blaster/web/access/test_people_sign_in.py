@@ -162,7 +162,7 @@ def test_the_clock_of_the_provider_may_be_a_little_off(
     assert visitor.sign_in().status_code == 303
 
 
-KEYS = {
+KEYS: dict[str, ECKey | RSAKey] = {
     "ES256": ECKey.generate_key("P-256", {"kid": "ec"}),
     "PS384": RSAKey.generate_key(2_048, {"kid": "rsa"}),
 }
