@@ -52,6 +52,7 @@ from push_blaster.web.frame.repeatable import guard_keys
 from push_blaster.web.one_off.push_logs import push_log_routes
 from push_blaster.web.one_off.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.one_off.send_push import send_push_routes
+from push_blaster.web.operations.alerts import alert_routes
 from push_blaster.web.operations.health import health_routes
 from push_blaster.web.operations.metrics import read_gauges_from
 from push_blaster.web.original.execute import execute_routes
@@ -166,6 +167,7 @@ def _make_routes(
         clock_routes(database, adapters.files, watch),
         audit_log_routes(database),
         token_routes(database),
+        alert_routes(context),
         health_routes(context, watch, settings.expected_engines),
         probe_routes(
             {"database": database.ping},

@@ -37,7 +37,6 @@ from push_blaster.adapters.executions.job_queue import (
     Work,
 )
 from push_blaster.adapters.executions.pulse import Pulse
-from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.adapters.operations.engine_table import (
     beat,
     delete_engines,
@@ -46,7 +45,6 @@ from push_blaster.adapters.operations.engine_table import (
 )
 from push_blaster.adapters.operations.heartbeat_url import ping_heartbeat
 from push_blaster.domain.delivery.ledger import BatchKey
-from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.domain.executions.phase import GOING_LIVE, PREPARING
 from push_blaster.domain.operations.silence import SilenceWatch
 from push_blaster.engine_probes import make_engine_probes
@@ -68,12 +66,12 @@ from push_blaster.use_cases.executions.ready_sends import ReadySends
 from push_blaster.use_cases.executions.steps_in_hand import StepsInHand
 from push_blaster.use_cases.executions.stop_execution import end_stopped_executions
 from push_blaster.use_cases.operations.keep_time import TimeKeeper
-from push_blaster.use_cases.operations.send_notices import Channel, send_notices
+from push_blaster.use_cases.operations.send_notices import leave, send_notices
 from push_blaster.use_cases.schedule.bring_back import bring_back
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
-from push_blaster.wiring import connect_adapters, make_send_context
+from push_blaster.wiring import connect_adapters, make_alert_sender, make_send_context
 
 log = structlog.get_logger()
 
@@ -160,7 +158,8 @@ class _Engine:
         self._versions = VersionFollower(files, context.database)
         files.on_change = VersionRecorder(context.database, utc_now).note
         self._control = Control(files, context.database)
-        self._alerts = settings.alerts
+        self._heartbeat_url = settings.alerts.heartbeat_url
+        self._sender = make_alert_sender(settings)
         self._heartbeat = Heartbeat(ClockWatch(files, context.database), self._ping)
         self._threads = (
             settings.engine.concurrent_executions
@@ -211,6 +210,8 @@ class _Engine:
             )
 
         self._ready.close()
+        with suppress(DatabaseAwayError):
+            leave(self._context, self._sender)
 
     def _stop(self, stop: asyncio.Event) -> None:
         self._stopping.set()
@@ -352,17 +353,10 @@ class _Engine:
 
     def _deliver_notifications(self) -> None:
         self._heartbeat.send_if_due(utc_now())
-        if self._alerts.url:
-            webhook = AlertWebhook(self._alerts.url)
-            channel = Channel(webhook, self._alerts.events, {Mode.LIVE}, with_violations=True)
-            send_notices(self._context, channel)
-        if self._alerts.test_url:
-            webhook = AlertWebhook(self._alerts.test_url)
-            send_notices(self._context, Channel(webhook, self._alerts.events, TEST_MODES))
+        send_notices(self._context, self._sender)
 
     def _ping(self) -> bool:
-        url = self._alerts.heartbeat_url
-        return ping_heartbeat(url) if url else True
+        return ping_heartbeat(self._heartbeat_url) if self._heartbeat_url else True
 
     def _advance(self, execution_id: str) -> None:
         if CLOCK.holds:

@@ -31,12 +31,12 @@ from chassis.settings import (
     read_url,
     require_database_url,
 )
+from push_blaster.alert_settings import AlertSettings, read_alert_settings
 from push_blaster.delivery_settings import DeliverySettings, read_delivery_settings
 from push_blaster.domain.access.person import MAX_NAME, show_name
 from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.retry import RetryPolicy
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
-from push_blaster.domain.operations.alert import USUAL, AlertEvent
 from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, Retention
 from push_blaster.identity_settings import (
     IdentitySettings,
@@ -58,16 +58,6 @@ class EngineSettings:
     dead_after: timedelta
     limits: Limits
     metrics_port: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertSettings:
-    """The webhooks for alerts, the events that they get, and the URL for heartbeats."""
-
-    url: str | None = None
-    test_url: str | None = None
-    events: frozenset[AlertEvent] = USUAL
-    heartbeat_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +113,7 @@ class PushSettings:
             trusted_proxies=read(read_count, "PUSH_TRUSTED_PROXIES", 0, least=0),
             log_format=read_log_format(read.env),
             delivery=read_delivery_settings(read),
-            alerts=_alerts(read),
+            alerts=read_alert_settings(read),
             engine=_engine(read),
             filter_script=read.env.str("PUSH_FILTER_SCRIPT", None),
             send_wait=read(read_seconds, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
@@ -250,26 +240,6 @@ def _script_user(env: Env) -> str | None:
             f"PUSH_SCRIPT_USER is {name!r}; this machine has no such user."
         ) from error
     return name
-
-
-def _alerts(read: SettingsReader) -> AlertSettings:
-    return AlertSettings(
-        url=read(read_optional_url, "PUSH_ALERT_WEBHOOK_URL"),
-        test_url=read(read_optional_url, "PUSH_ALERT_TEST_WEBHOOK_URL"),
-        events=read(_alert_events),
-        heartbeat_url=read(read_optional_url, "PUSH_HEARTBEAT_URL"),
-    )
-
-
-def _alert_events(env: Env) -> frozenset[AlertEvent]:
-    named = env.list("PUSH_ALERT_ON", sorted(USUAL))
-    unknown = [name for name in named if name not in list(AlertEvent)]
-    if unknown:
-        raise SettingsError(
-            f"PUSH_ALERT_ON names {', '.join(map(repr, unknown))}; use some of "
-            f"{', '.join(AlertEvent)}."
-        )
-    return frozenset(map(AlertEvent, named))
 
 
 def _engine(read: SettingsReader) -> EngineSettings:

@@ -15,6 +15,8 @@ from push_blaster.adapters.automations.template_files import TemplateFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.delivery.pacing import TokenBucket
 from push_blaster.adapters.devices.device_source import DeviceSource
+from push_blaster.adapters.operations.alert_sender import AlertSender
+from push_blaster.adapters.operations.alert_webhook import AlertWebhook, EnvironmentWebhook
 from push_blaster.adapters.operations.private_folders import close_folders
 from push_blaster.adapters.transports.dry_run_transport import DryRunTransport
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
@@ -27,6 +29,8 @@ from push_blaster.adapters.transports.webpush_transport import make_webpush_tran
 from push_blaster.delivery_settings import DeliverySettings, FcmSettings
 from push_blaster.domain.delivery.transport import PushTransport
 from push_blaster.domain.devices.device import DeviceKind
+from push_blaster.domain.executions.modes import TEST_MODES, Mode
+from push_blaster.domain.operations.destination import FINDING
 from push_blaster.settings import MIGRATIONS, PushSettings
 from push_blaster.use_cases.access.sign_in_people import People
 from push_blaster.use_cases.context import SendContext, WebContext
@@ -84,6 +88,7 @@ def make_web_context(settings: PushSettings, adapters: Adapters) -> WebContext:
         check_transport=_connect_transport(settings).check,
         writes_to_file=settings.delivery.to_file,
         versions_kept_for=settings.retention.versions,
+        alerts=make_alert_sender(settings),
     )
 
 
@@ -108,6 +113,27 @@ def make_send_context(
         is_shutting_down=is_shutting_down,
         engine_id=engine_id,
         device_source=_connect_device_source(settings.delivery),
+    )
+
+
+def make_alert_sender(settings: PushSettings) -> AlertSender:
+    """Make what sends alerts to the destinations of the settings, and to those of the page."""
+    alerts, delivery = settings.alerts, settings.delivery
+    keys = alerts.keys or tuple(filter(None, [delivery.webhook_secret]))
+    named = {
+        "PUSH_ALERT_WEBHOOK_URL": (alerts.url, {*alerts.events, FINDING}, {Mode.LIVE}),
+        "PUSH_ALERT_TEST_WEBHOOK_URL": (alerts.test_url, alerts.events, TEST_MODES),
+    }
+    return AlertSender(
+        posts=PostOptions(private_networks=delivery.private_networks, ca_file=delivery.ca_file),
+        schemes=delivery.webhook_schemes,
+        mail=alerts.mail,
+        environment=[
+            EnvironmentWebhook(setting, AlertWebhook(url, keys=keys), events, modes)
+            for setting, (url, events, modes) in named.items()
+            if url
+        ],
+        public_url=settings.public_url,
     )
 
 

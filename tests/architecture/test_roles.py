@@ -14,6 +14,9 @@ from tests.routes import fill_rule
 
 #: What starts, stops and tries out is an operator's.
 OPERATORS = """
+GET    /api/alerts/destinations
+GET    /api/alerts/destinations/<uuid:destination_id>
+POST   /api/alerts/destinations/<uuid:destination_id>/test
 POST   /api/automation/control
 POST   /api/automation/debug/reschedule
 POST   /api/automation/emergency-stop
@@ -46,6 +49,9 @@ POST   /api/test-devices
 PUT    /api/test-devices/<uuid:device_id>
 DELETE /api/test-devices/<uuid:device_id>
 POST   /api/test-devices/<uuid:device_id>/send
+GET    /alerts
+GET    /alerts/<uuid:destination_id>
+POST   /alerts/<uuid:destination_id>/test
 GET    /automations/<automation_id>/<any(run,pause,resume):action>
 POST   /automations/<automation_id>/<any(pause,resume):action>
 POST   /automations/<automation_id>/run
@@ -82,6 +88,8 @@ ADMINS = """
 GET    /api/audit-log
 GET    /api/audit-log/export.csv
 GET    /api/tokens
+GET    /alerts/<uuid:destination_id>/<any(rotate,delete):action>
+GET    /alerts/new/<any(webhook,slack,email):kind>
 GET    /audit-log
 GET    /automations/<automation_id>/<any(archive,delete):action>
 GET    /automations/<automation_id>/edit

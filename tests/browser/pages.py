@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 from tests.local_stack.stack import LocalStack
 
 #: `{execution}` is the example's first one, `{run}` that of its script, `{dry_run}` tries a push to
-#: a single user out, and `{test_device}` is a test device.
+#: a single user out, and `{test_device}` is a test device; `{destination}` gets alerts.
 PAGES = (
     "/sign-in",
     "/",
@@ -44,6 +44,10 @@ PAGES = (
     "/scripts",
     "/scripts/garden_activity",
     "/scripts/garden_activity/runs/{run}",
+    "/alerts",
+    "/alerts/new/slack",
+    "/alerts/{destination}",
+    "/alerts/{destination}/rotate",
     "/audit-log",
     "/tokens",
     "/tokens/somebody/revoke",
@@ -67,8 +71,20 @@ def pages_of(stack: LocalStack) -> list[str]:
     run = ask(stack, "/api/scripts/garden_activity/runs")["runs"][-1]["id"]
     places = {"execution": execution, "run": run, "dry_run": _try_out(stack)}
     places["test_device"] = _register_device(stack)
+    places["destination"] = _add_destination(stack)
     versions = ask(stack, "/api/automation/recipes/garden-activity/versions")["versions"]
     return [path.format(version=versions[-1]["id"], **places) for path in PAGES]
+
+
+def _add_destination(stack: LocalStack) -> str:
+    answer = requests.post(
+        f"{stack.push_url}/api/alerts/destinations",
+        headers={"Authorization": f"Bearer {stack.token}", "Idempotency-Key": "every-page"},
+        json={"name": "Night shift", "kind": "webhook", "url": "https://hooks.example.com/push"},
+        timeout=30,
+    )
+    destination_id: str = answer.json()["id"]
+    return destination_id
 
 
 def _try_out(stack: LocalStack) -> str:

@@ -4,9 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from chassis.bearer_auth import Role
+from push_blaster.alert_settings import AlertSettings
 from push_blaster.delivery_settings import DeliverySettings
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.settings import AlertSettings, EngineSettings, PushSettings
+from push_blaster.settings import EngineSettings, PushSettings
 
 
 def settings_for(database_url: str, data_folder: Path) -> PushSettings:

@@ -65,6 +65,10 @@ FAULTS = {
     "PUSH_DEVICE_SOURCE_BATCH_SIZE": "0",
     "PUSH_ALERT_ON": "lunch",
     "PUSH_ALERT_WEBHOOK_URL_FILE": "/none",
+    "PUSH_ALERT_WEBHOOK_SECRET": "secret",
+    "PUSH_SMTP_PORT": "0",
+    "PUSH_SMTP_SECURITY": "maybe",
+    "PUSH_SMTP_FROM": "nobody",
     "PUSH_HEARTBEAT_URL_FILE": "/none",
 }
 

@@ -15,6 +15,7 @@ from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.devices.device_source import DeviceSource
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.violation_table import insert_violation
+from push_blaster.adapters.operations.alert_sender import AlertSender
 from push_blaster.adapters.operations.execution_stops import has_stops, is_stopped
 from push_blaster.adapters.transports.dry_run_transport import DryRunTransport
 from push_blaster.adapters.transports.simulated_transport import SimulatedTransport
@@ -109,10 +110,10 @@ class SendContext(StepContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
-    """What the use cases behind routes and pages need; none of it can send.
+    """What the use cases behind routes and pages need; none of it can send a push.
 
     Shape: `check_transport` raises TransportUnavailableError; if the transport `writes_to_file`,
-    no message reaches a device.
+    no message reaches a device. `alerts` sends test messages to destinations of alerts.
     """
 
     database: Database
@@ -125,6 +126,7 @@ class WebContext:
     check_transport: Callable[[], None]
     writes_to_file: bool = False
     versions_kept_for: timedelta = KEPT.versions
+    alerts: AlertSender = AlertSender()  # noqa: RUF009 - it holds nothing
 
 
 def fit_to_mode(context: SendContext, mode: Mode) -> SendContext:

@@ -25,6 +25,7 @@ from push_blaster.web.executions.executions_pages import execution_pages
 from push_blaster.web.executions.stop_everything_pages import stop_everything_pages
 from push_blaster.web.frame.frame import show_errors_as_pages
 from push_blaster.web.one_off.send_pages import send_pages
+from push_blaster.web.operations.alerts_pages import alert_pages
 from push_blaster.web.operations.api_docs_pages import ReadDocument, api_docs_pages
 from push_blaster.web.operations.dashboard_pages import dashboard_pages
 from push_blaster.web.problems import PROBLEMS
@@ -56,6 +57,7 @@ def make_pages(
         device_pages(context.database, push_hosts),
         test_device_pages(context, TestDevices(context.database, push_hosts)),
         script_pages(context),
+        alert_pages(context),
         audit_log_pages(context.database),
         token_pages(context.database),
         api_docs_pages(read_openapi, records),

@@ -53,6 +53,10 @@ from push_blaster.use_cases.one_off.schedule_push import (
     PushHasBegunError,
 )
 from push_blaster.use_cases.one_off.send_ad_hoc import NoDryRunError
+from push_blaster.use_cases.operations.manage_destinations import (
+    BadDestinationError,
+    DestinationNotFoundError,
+)
 from push_blaster.use_cases.original.control_sequence import CannotDeleteError, CannotPauseError
 from push_blaster.use_cases.schedule.refuse_activation import WillFailError
 from push_blaster.web.access.audit import NotAuditedError
@@ -65,6 +69,8 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     BadTokenError: Problem(400, "No such token"),
     TokenExistsError: Problem(409, "Name used before"),
     TokenNotFoundError: Problem(404, "No such token"),
+    BadDestinationError: Problem(400, "No such destination"),
+    DestinationNotFoundError: Problem(404, "No such destination"),
     BadSlotError: Problem(400, "No such send time"),
     BrokenDocumentError: Problem(409, "Broken file"),
     CadenceRefusedError: Problem(409, "Cadence refuses"),

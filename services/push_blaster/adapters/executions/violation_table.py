@@ -10,6 +10,7 @@ from psycopg2.extras import Json
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_one
+from push_blaster.adapters.operations.outbox import facts_of
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.safeguards import Violation
 
@@ -57,17 +58,17 @@ def insert_violation(
     connection: Connection, execution: Execution, violation: Violation, now: datetime
 ) -> bool:
     """Record a violation; False, and no change, if the execution has it already."""
-    sql = """
+    sql = f"""
         INSERT INTO violations
                (execution_id, automation_id, position, type, severity, message, data, at,
-                tell_after)
-        VALUES (%(execution_id)s, %(automation_id)s, %(position)s, %(type)s, %(severity)s,
-                %(message)s, %(data)s, %(now)s, %(now)s)
+                tell_after, facts)
+        SELECT e.id, e.automation_id, %(position)s, %(type)s, %(severity)s, %(message)s, %(data)s,
+               %(now)s, %(now)s, {facts_of("%(type)s")}
+          FROM executions e WHERE e.id = %(execution_id)s
             ON CONFLICT DO NOTHING
-    """
+    """  # noqa: S608 - a constant
     values = {
         "execution_id": execution.id,
-        "automation_id": execution.automation.id,
         "position": violation.position,
         "type": violation.type,
         "severity": violation.severity,

@@ -13,6 +13,7 @@ from psycopg2.extras import Json
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_value, fetch_values, without_nul
+from push_blaster.adapters.operations.outbox import facts_of
 from push_blaster.adapters.operations.stop_requests import StopRequest
 from push_blaster.domain.executions.execution import PushStatus
 from push_blaster.domain.executions.phase import Phase
@@ -102,7 +103,7 @@ def has_stops(connection: Connection, execution_ids: Sequence[str]) -> bool:
 
 #: `free` and `held` leave out what another transaction has locked. A push without its execution, or
 #: the other way round, is never ended.
-_END: Final = """
+_END: Final = f"""
       WITH free AS MATERIALIZED (
            SELECT e.id, s.phase, s.reason
              FROM execution_stops s
@@ -130,7 +131,7 @@ _END: Final = """
                   ended_at = %(now)s, fence = e.fence + 1, attempt = 0, preparation = NULL
              FROM stopped
             WHERE e.id = stopped.id AND e.ended_at IS NULL
-        RETURNING e.id, e.phase, e.reason),
+        RETURNING e.*),
            pushes AS (
            UPDATE execution_pushes p
               SET ended_at = %(now)s, status = CASE ended.phase WHEN 'cancelled' THEN %(cancelled)s
@@ -142,9 +143,11 @@ _END: Final = """
            SELECT id, phase, %(now)s FROM ended
                ON CONFLICT DO NOTHING),
            told AS (
-           INSERT INTO alerts (execution_id, event, at, tell_after)
-           SELECT id, %(events)s::jsonb ->> phase, %(now)s, %(now)s FROM ended
-            WHERE %(events)s::jsonb ? phase
+           INSERT INTO alerts (execution_id, event, at, tell_after, facts)
+           SELECT e.id, %(events)s::jsonb ->> e.phase, %(now)s, %(now)s,
+                  {facts_of("%(events)s::jsonb ->> e.phase")}
+             FROM ended e
+            WHERE %(events)s::jsonb ? e.phase
                ON CONFLICT DO NOTHING),
            noted AS (
            INSERT INTO execution_log (execution_id, at, level, stage, message)
@@ -153,7 +156,7 @@ _END: Final = """
              FROM ended
             WHERE phase IN ('cancelled', 'failed'))
     SELECT id FROM ended
-"""
+"""  # noqa: S608 - a constant
 
 _FORGET: Final = """
     DELETE FROM execution_stops s

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import pycurl
 
 from push_blaster.adapters.transports.answers import MAX_BODY
-from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.devices.device import Network, may_reach
 
 #: Connections to one host.
@@ -20,6 +19,9 @@ LOOK_S: Final = 0.05
 HEADERS: Final = frozenset({"location", "retry-after"})
 #: How much of an answer's body is read, so that the connection can be used again.
 MAX_ANSWER: Final = 65_536
+
+#: What a post carries, for whoever began it.
+Carried = TypeVar("Carried")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class Post:
 
 
 @dataclass(slots=True)
-class Attempt:
+class Attempt(Generic[Carried]):
     """A post in flight, and its result.
 
     Shape: `status` is 0 if no answer came; then `fault` says why, and `has_begun` whether a part of
@@ -49,7 +51,7 @@ class Attempt:
     the answer's body.
     """
 
-    message: Message
+    message: Carried
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -80,7 +82,7 @@ class _LentSocket(socket.socket):
         self.close()
 
 
-class GuardedHttpPool:
+class GuardedHttpPool(Generic[Carried]):
     """Connections that stay open between sends, for one thread at a time.
 
     The pool uses no proxy. It checks an address when it connects, not when it looks up the name, so
@@ -94,13 +96,13 @@ class GuardedHttpPool:
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, CONNECTIONS)
         self._spare: list[Any] = []
-        self._in_flight: dict[Any, Attempt] = {}
+        self._in_flight: dict[Any, Attempt[Carried]] = {}
 
     def __len__(self) -> int:
         """Return how many posts are in flight."""
         return len(self._in_flight)
 
-    def begin(self, post: Post, message: Message) -> None:
+    def begin(self, post: Post, message: Carried) -> None:
         """Begin a post without waiting for its answer."""
         attempt = Attempt(message)
         handle = self._spare.pop() if self._spare else pycurl.Curl()
@@ -108,7 +110,7 @@ class GuardedHttpPool:
         self._in_flight[handle] = attempt
         self._multi.add_handle(handle)
 
-    def collect(self) -> Iterator[Attempt]:
+    def collect(self) -> Iterator[Attempt[Carried]]:
         """Let libcurl work for a moment, and yield the attempts that have ended."""
         self._multi.perform()
         _, done, failed = self._multi.info_read()
@@ -119,7 +121,7 @@ class GuardedHttpPool:
         if not done and not failed:
             self._multi.select(LOOK_S)
 
-    def abandon(self) -> list[Attempt]:
+    def abandon(self) -> list[Attempt[Carried]]:
         """Break off every attempt in flight, and return it."""
         return [self._end(handle, "broken off") for handle in list(self._in_flight)]
 
@@ -127,7 +129,7 @@ class GuardedHttpPool:
         """Close every connection."""
         self._multi.close()
 
-    def _end(self, handle: Any, fault: str = "") -> Attempt:
+    def _end(self, handle: Any, fault: str = "") -> Attempt[Carried]:
         attempt = self._in_flight.pop(handle)
         attempt.status = handle.getinfo(pycurl.RESPONSE_CODE)
         attempt.fault = fault
@@ -138,7 +140,7 @@ class GuardedHttpPool:
         self._spare.append(handle)
         return attempt
 
-    def _set_up(self, handle: Any, post: Post, attempt: Attempt) -> None:
+    def _set_up(self, handle: Any, post: Post, attempt: Attempt[Carried]) -> None:
         handle.setopt(pycurl.URL, post.url)
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         # Without TLS, only the first answer shows whether a connection takes several requests.
@@ -156,7 +158,7 @@ class GuardedHttpPool:
         if self._options.ca_file:
             handle.setopt(pycurl.CAINFO, str(self._options.ca_file))
 
-    def _opener(self, attempt: Attempt) -> Callable[[int, Any], Any]:
+    def _opener(self, attempt: Attempt[Carried]) -> Callable[[int, Any], Any]:
         """Return the function that opens a socket if the address is allowed."""
         allowed = self._options.private_networks
 
@@ -167,3 +169,15 @@ class GuardedHttpPool:
             return _LentSocket(to.family, to.socktype, to.protocol)
 
         return open_socket
+
+
+def post_once(post: Post, options: PostOptions) -> Attempt[None]:
+    """Post, and wait for the answer as long as the options say."""
+    pool: GuardedHttpPool[None] = GuardedHttpPool(options)
+    try:
+        pool.begin(post, None)
+        while not (ended := list(pool.collect())):
+            pass  # it waits a moment each time, and libcurl ends the attempt in time
+        return ended[0]
+    finally:
+        pool.close()

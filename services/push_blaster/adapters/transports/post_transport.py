@@ -50,7 +50,7 @@ class PostTransport:
         """Take the format of the posts, and the options of the connections."""
         self._format = message_format
         self._options = options
-        self._idle: list[GuardedHttpPool] = []
+        self._idle: list[GuardedHttpPool[Message]] = []
         self._lock = threading.Lock()
 
     def send(
@@ -61,7 +61,7 @@ class PostTransport:
         A message whose address cannot be reached is `DEFERRED`; it does not stop the others.
         """
         with self._lock:
-            pool = self._idle.pop() if self._idle else GuardedHttpPool(self._options)
+            pool = self._idle.pop() if self._idle else GuardedHttpPool[Message](self._options)
         try:
             yield from self._send(pool, deque(messages), should_stop)
         finally:
@@ -80,7 +80,10 @@ class PostTransport:
             self._idle.clear()
 
     def _send(
-        self, pool: GuardedHttpPool, waiting: deque[Message], should_stop: Callable[[], bool]
+        self,
+        pool: GuardedHttpPool[Message],
+        waiting: deque[Message],
+        should_stop: Callable[[], bool],
     ) -> Iterator[Delivery]:
         while waiting or len(pool):
             if should_stop():
@@ -93,7 +96,7 @@ class PostTransport:
                 yield from self._begin(pool, waiting.popleft())
             yield from self._collect(pool)
 
-    def _begin(self, pool: GuardedHttpPool, message: Message) -> Iterator[Delivery]:
+    def _begin(self, pool: GuardedHttpPool[Message], message: Message) -> Iterator[Delivery]:
         try:
             post = self._format.compose(message)
         except UnsendableError as error:
@@ -103,12 +106,12 @@ class PostTransport:
         else:
             pool.begin(post, message)
 
-    def _collect(self, pool: GuardedHttpPool) -> Iterator[Delivery]:
+    def _collect(self, pool: GuardedHttpPool[Message]) -> Iterator[Delivery]:
         for delivery in judge_each(pool.collect(), self._judge, lambda a: a.message.user_id):
             if delivery is not None:
                 yield delivery
 
-    def _drain(self, pool: GuardedHttpPool) -> Iterator[Delivery]:
+    def _drain(self, pool: GuardedHttpPool[Message]) -> Iterator[Delivery]:
         """Wait a little for the posts in flight, and leave the rest in doubt."""
         give_up_at = time.monotonic() + DRAIN_S
         while len(pool) and time.monotonic() < give_up_at:
@@ -117,7 +120,7 @@ class PostTransport:
             outcome = Outcome.IN_DOUBT if attempt.has_begun else Outcome.NOT_SENT
             yield Delivery(attempt.message.user_id, outcome, reason="stopped")
 
-    def _judge(self, attempt: Attempt) -> Delivery:
+    def _judge(self, attempt: Attempt[Message]) -> Delivery:
         if attempt.status < 200:
             return _judge_silence(attempt)
         # An answer whose body broke off is judged by the part that arrived.
@@ -144,7 +147,7 @@ _HINTS: Final[Mapping[int, str]] = {
 }
 
 
-def _meaning(attempt: Attempt, message_format: MessageFormat) -> Outcome:
+def _meaning(attempt: Attempt[Message], message_format: MessageFormat) -> Outcome:
     status = attempt.status
     if status < 300:
         return Outcome.SENT if status in message_format.taken else Outcome.IN_DOUBT
@@ -155,7 +158,7 @@ def _meaning(attempt: Attempt, message_format: MessageFormat) -> Outcome:
     return Outcome.FAILED
 
 
-def _judge_silence(attempt: Attempt) -> Delivery:
+def _judge_silence(attempt: Attempt[Message]) -> Delivery:
     user_id = attempt.message.user_id
     if attempt.refused:
         reason = f"leads to {attempt.refused}, in no network that PUSH_PRIVATE_NETWORKS allows"

@@ -2,7 +2,9 @@
 
 import base64
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from secrets import token_bytes
 from typing import Final
 
 import orjson
@@ -28,28 +30,46 @@ class BadSecretError(Exception):
 def make_webhook_transport(
     secret: bytes, schemes: Sequence[str], options: PostOptions
 ) -> PostTransport:
-    """Return the transport that posts messages to webhooks.
-
-    Source: https://www.standardwebhooks.com: the signature covers id, timestamp and body.
-    """
+    """Return the transport that posts messages to webhooks."""
 
     def compose(message: Message) -> Post:
         url, tag = message.device_token, message.display_tag
         fault = find_url_fault(url, schemes)
         if fault:
             raise UnsendableError(f"the webhook {fault}")
-        body, at = _body(message), int(utc_now().timestamp())
-        digest = hmac.digest(secret, f"{tag}.{at}.".encode() + body, "sha256")
-        headers = (
-            "Content-Type: application/json",
-            f"Idempotency-Key: {tag}",
-            f"webhook-id: {tag}",
-            f"webhook-timestamp: {at}",
-            f"webhook-signature: v1,{base64.b64encode(digest).decode()}",
-        )
-        return Post(url, headers, body)
+        body = _body(message)
+        headers = {"Idempotency-Key": tag, **sign([secret], tag, body, utc_now())}
+        return Post(url, write_headers(headers), body)
 
     return PostTransport(MessageFormat(compose=compose), options)
+
+
+def sign(keys: Sequence[bytes], message_id: str, body: bytes, now: datetime) -> Mapping[str, str]:
+    """Return the headers of Standard Webhooks, with a signature by each key.
+
+    Source: https://www.standardwebhooks.com: a signature covers id, timestamp and body. A message
+    has the same id whenever it is posted, so that a receiver knows it again.
+    """
+    at = int(now.timestamp())
+    signed = f"{message_id}.{at}.".encode() + body
+    digests = [hmac.digest(key, signed, "sha256") for key in keys]
+    signatures = [f"v1,{base64.b64encode(digest).decode()}" for digest in digests]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(at),
+        **({"webhook-signature": " ".join(signatures)} if signatures else {}),
+    }
+
+
+def write_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the lines of the headers of a post of JSON."""
+    lines = (f"{name}: {value}" for name, value in headers.items())
+    return ("Content-Type: application/json", *lines)
+
+
+def make_secret() -> str:
+    """Return a new secret of Standard Webhooks."""
+    return f"{SECRET_PREFIX}{base64.b64encode(token_bytes(32)).decode()}"
 
 
 def read_secret_key(text: str) -> bytes:

@@ -21,7 +21,7 @@ NODES_OF_VALUES: Final = 3_000
 FIRST: Final = "0" * 64
 
 _SECRET: Final = re.compile(
-    r"token|secret|passw|credential|csrf|private|p256dh|^auth$|^authorization$|^keys?$|api.?key",
+    r"token|secret|passw|credential|csrf|private|p256dh|^auth$|^authorization$|^keys?$|^url$|api.?key",
     re.IGNORECASE,
 )
 _USERS: Final = re.compile(r"^(manual|test)?_?user(_?ids?)?$", re.IGNORECASE)

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Final
 
 from push_blaster.domain.executions.funnel import Funnel
-from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 
 
@@ -44,12 +43,17 @@ class NoticeTable(StrEnum):
     VIOLATIONS = "violations"
 
 
+#: The events after which an execution changes no more; only their alerts have figures.
+ENDS: Final = frozenset({AlertEvent.COMPLETION, AlertEvent.FAILURE, AlertEvent.CANCELLED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """A notice for people: an alert about an execution, or a safeguard's finding.
 
-    Shape: `kind` is the alert's event, or the violation's type; `severity` and `message` belong to
-    violations.
+    What it says was true at `at`, when it was raised; only figures of an execution that has ended
+    are read later. Shape: `kind` is the alert's event, or the violation's type; `severity` and
+    `message` belong to violations.
     """
 
     table: NoticeTable
@@ -58,13 +62,12 @@ class Notice:
     severity: str | None
     message: str | None
     at: datetime
-    tries: int
     execution_id: str
     automation_id: str
     automation_name: str
-    mode: Mode
+    mode: str
+    trigger: str
     slot: datetime
     reason: str | None
-    uncapped_reason: str | None
     contacts: tuple[str, ...]
-    funnels: tuple[Funnel, ...]
+    funnels: tuple[Funnel, ...] = ()

@@ -1,108 +1,126 @@
-"""Notify a webhook of alerts and violations, each until the webhook has taken it."""
+"""Send alerts and violations to their destinations, each until the destination has taken it.
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+Whatever was raised is handed over once, to each destination that wants it then. So a destination
+that comes later, or that was off, gets nothing from before.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Final
 
 import structlog
 
-from push_blaster.adapters.operations.alert_webhook import AlertWebhook, WebhookUnavailableError
-from push_blaster.adapters.operations.outbox import mark_notified, take_notices
-from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.operations.alert import AlertEvent, Notice, NoticeTable
+from push_blaster.adapters.operations.alert_deliveries import (
+    insert_alert_deliveries,
+    mark_not_taken,
+    mark_taken,
+    put_back,
+    select_due_destinations,
+    take_alert_deliveries,
+)
+from push_blaster.adapters.operations.alert_sender import AlertSender
+from push_blaster.adapters.operations.alert_webhook import NotTakenError
+from push_blaster.adapters.operations.destination_table import (
+    confirm_settings,
+    leave_settings,
+    select_destinations,
+)
+from push_blaster.adapters.operations.outbox import AT_ONCE, take_notices
+from push_blaster.domain.operations.alert_body import describe_notice
+from push_blaster.domain.operations.destination import AlertDelivery, Destination
 from push_blaster.use_cases.context import StepContext
 
 log = structlog.get_logger()
 
-#: After so many tries a notice is given up.
-MAX_TRIES: Final = 10
+#: How many destinations get alerts at the same time; one that hangs delays no other.
+_AT_THE_SAME_TIME: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A webhook, and the events that it gets: those of executions in some modes.
+def send_notices(context: StepContext, sender: AlertSender) -> int:
+    """Send what is due to the destinations; return how many alerts were taken.
 
-    Shape: `with_violations` adds the findings of safeguards, for the emergency contacts.
-    """
-
-    webhook: AlertWebhook
-    events: Collection[AlertEvent]
-    modes: Collection[Mode]
-    with_violations: bool = False
-
-
-def send_notices(context: StepContext, channel: Channel) -> int:
-    """Post the notices that the webhook has not taken yet; return how many went out.
-
-    If this process dies before it records that a notice was taken, the notice is posted again under
+    If this process dies before it records that an alert was taken, the alert is sent again under
     the same id.
     """
-    sent = 0
+    hand_over(context, sender)
+    own = [one.fingerprint for one in sender.environment]
     with context.database.transaction() as connection:
-        notices = take_notices(
-            connection,
-            channel.events,
-            channel.modes,
-            context.clock(),
-            with_violations=channel.with_violations,
-        )
-    for notice in notices:
-        is_sent = _post(channel.webhook, notice)
-        sent += is_sent
-        if is_sent or notice.tries >= MAX_TRIES:
-            with context.database.transaction() as connection:
-                mark_notified(connection, notice, context.clock())
-    return sent
+        due = select_due_destinations(connection, own, context.clock())
+    if not due:
+        return 0
+    with ThreadPoolExecutor(_AT_THE_SAME_TIME) as pool:
+        return sum(pool.map(lambda destination_id: _send(context, sender, destination_id), due))
 
 
-def _post(webhook: AlertWebhook, notice: Notice) -> bool:
-    is_violation = notice.table is NoticeTable.VIOLATIONS
-    if is_violation and notice.mode is Mode.SIMULATION:
-        return True  # findings of a simulation concern nobody outside
-    body = _violation_body(notice) if is_violation else _alert_body(notice)
-    common = {
-        "automationId": notice.automation_id,
-        "executionId": notice.execution_id,
-        "emergencyContacts": notice.contacts,
-        "timestamp": notice.at.isoformat(),
-    }
+def hand_over(context: StepContext, sender: AlertSender) -> None:
+    """Confirm the settings of this engine, and hand what was raised to the destinations."""
+    described = [one.describe() for one in sender.environment]
+    with context.database.transaction() as connection:
+        confirm_settings(connection, described, context.clock())
+    while _hand_over_some(context, sender) >= AT_ONCE:
+        pass
+
+
+def leave(context: StepContext, sender: AlertSender) -> None:
+    """Record that this engine, with its settings, ends."""
+    own = [one.fingerprint for one in sender.environment]
+    with context.database.transaction() as connection:
+        leave_settings(connection, own, context.clock())
+
+
+def _hand_over_some(context: StepContext, sender: AlertSender) -> int:
+    now = context.clock()
+    with context.database.transaction() as connection:
+        notices = take_notices(connection, now)
+        destinations = select_destinations(connection, only_on=True) if notices else []
+        handed = [
+            (destination.id, notice, describe_notice(notice, sender.public_url))
+            for notice in notices
+            for destination in destinations
+            if destination.wants(notice)
+        ]
+        insert_alert_deliveries(connection, handed, now)
+    return len(notices)
+
+
+def _send(context: StepContext, sender: AlertSender, destination_id: str) -> int:
+    """Send a destination its alerts, until it does not take one; return how many it took."""
+    now = context.clock()
+    with context.database.transaction() as connection:
+        destinations = select_destinations(connection, destination_id, only_on=True)
+        taken = take_alert_deliveries(connection, destination_id, now) if destinations else []
+    took = 0
+    while taken and not context.is_shutting_down():
+        is_taken = _send_one(context, sender, destinations[0], taken.pop(0))
+        took += is_taken
+        if not is_taken:
+            break
+    with context.database.transaction() as connection:
+        put_back(connection, taken, context.clock())
+    return took
+
+
+def _send_one(
+    context: StepContext, sender: AlertSender, to: Destination, delivery: AlertDelivery
+) -> bool:
+    reason = _try(sender, to, delivery, context.clock())
+    with context.database.transaction() as connection:
+        if reason is None:
+            mark_taken(connection, delivery, context.clock())
+        else:
+            mark_not_taken(connection, delivery, reason, context.clock())
+    return reason is None
+
+
+def _try(
+    sender: AlertSender, to: Destination, delivery: AlertDelivery, now: datetime
+) -> str | None:
+    """Return why the destination did not take the alert; None if it took it."""
     try:
-        webhook.post({**body, **common})
-    except WebhookUnavailableError as error:
-        log.warning("notice_not_sent", notice=notice.id, reason=str(error))
-        return False
-    return True
-
-
-def _violation_body(notice: Notice) -> Mapping[str, object]:
-    text = f"{(notice.severity or '').upper()} {notice.automation_name}: {notice.message}"
-    return {
-        "text": f"{text} ({', '.join(notice.contacts)})" if notice.contacts else text,
-        "violationId": notice.id,
-        "type": notice.kind,
-        "severity": notice.severity,
-    }
-
-
-def _alert_body(notice: Notice) -> Mapping[str, object]:
-    return {
-        "text": _describe_alert(notice),
-        "alertId": notice.id,
-        "event": notice.kind,
-        "mode": notice.mode,
-        "slot": notice.slot.isoformat(),
-        "reason": notice.reason,
-        "funnels": [funnel.to_document() for funnel in notice.funnels],
-    }
-
-
-def _describe_alert(notice: Notice) -> str:
-    """Return one line for people: the execution, the event, the reason, and the progress."""
-    slot = notice.slot.isoformat(sep=" ", timespec="minutes")
-    text = f"{notice.kind.upper().replace('_', ' ')} {notice.automation_name}, {slot}"
-    is_open = notice.kind == AlertEvent.FAIL_OPEN
-    reason = notice.uncapped_reason if is_open else notice.reason
-    funnels = () if is_open else notice.funnels
-    sentences = [f"{text}: {reason}" if reason else text]
-    sentences += [f"Push {n}: {funnel.describe()}." for n, funnel in enumerate(funnels, start=1)]
-    return " ".join([*sentences, *(f"({contact})" for contact in notice.contacts)])
+        sender.send(to, delivery.id, delivery.body, now)
+    except Exception as error:  # noqa: BLE001 - one that nobody can send stops no other
+        is_known = isinstance(error, NotTakenError)
+        reason = str(error) if is_known else f"it cannot be sent ({type(error).__name__})"
+        log.warning("alert_not_taken", destination=to.name, alert=delivery.id, reason=reason)
+        return reason
+    return None

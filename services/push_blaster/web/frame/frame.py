@@ -61,6 +61,7 @@ NAVIGATION: Final = (
     NavEntry("pages_scripts.list_all", "Scripts"),
     NavEntry("pages_templates.list_all", "Templates"),
     NavEntry("pages_api_docs.push", "API"),
+    NavEntry("pages_alerts.list_all", "Alerts", Role.OPERATOR),
     NavEntry("pages_audit_log.show", "Audit log", Role.ADMIN),
     NavEntry("pages_tokens.list_all", "Tokens", Role.ADMIN),
     NavEntry("pages_people.show", "People", Role.ADMIN),

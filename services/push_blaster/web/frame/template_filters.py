@@ -14,14 +14,14 @@ DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
 
 #: What has which colour on pages: phases, statuses and levels; see app.css.
 _COLOURED: Final[Mapping[str, str]] = {
-    "calm": "waiting cancelled stopped revoked",
+    "calm": "waiting cancelled stopped revoked off",
     "busy": "audience_generation test_sending audience_ready test_sent",
     "held": "cancellation_window skipped paused held_back no_token holdout deferred "
     "quiet_hours local_time_passed warning expired degraded",
     "live": "live_execution sending running",
-    "good": "completed active scheduled succeeded sent success valid healthy",
+    "good": "completed active scheduled succeeded sent success valid healthy on",
     "bad": "failed missed broken in_doubt token_dead missing_variable bad_deep_link too_long "
-    "not_in_time critical error",
+    "not_in_time critical error failing",
 }
 #: How a phase, a status or a level is coloured.
 TONES: Final[Mapping[str, str]] = {

@@ -17,6 +17,8 @@ from chassis.service import Routes
 from push_blaster.adapters.automations.document_files import BrokenFile
 from push_blaster.adapters.cadence.cadence_http import NOT_ACCEPTED
 from push_blaster.adapters.executions.execution_table import count_running, select_waiting
+from push_blaster.adapters.operations.alert_webhook import NotTakenError
+from push_blaster.adapters.operations.destination_table import select_destinations
 from push_blaster.adapters.operations.engine_table import EngineRecord
 from push_blaster.adapters.operations.operation_view import select_lateness
 from push_blaster.adapters.operations.shortages import ShortageError, check_room
@@ -128,6 +130,7 @@ def _make_questions(context: WebContext, watch: ClockWatch) -> Questions:
             "waiting": lambda: _check_waiting(database),
             "lateness": lambda: _check_lateness(database, limits),
             "provider": lambda: _check_provider(database),
+            "alerts": lambda: _check_alerts(database),
             "files": lambda: context.files.list_all().broken,
         }
     )
@@ -163,6 +166,16 @@ def _check_lateness(database: Database, limits: Limits) -> None:
         raise LiveSendLateError(
             f"in the last 15 minutes a live send began {late_s:.0f} s after its planned time, more "
             f"than the {limits.late_after.total_seconds():g} s of PUSH_LATE_AFTER_SECONDS"
+        )
+
+
+def _check_alerts(database: Database) -> None:
+    """Raise NotTakenError if alerts were given up because a destination does not take them."""
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        failing = [one for one in select_destinations(connection, only_on=True) if one.given_up]
+    if failing:
+        raise NotTakenError(
+            "; ".join(f"{one.name} ({one.given_up} given up): {one.failure}" for one in failing)
         )
 
 

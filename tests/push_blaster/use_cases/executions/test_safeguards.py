@@ -9,7 +9,7 @@ import pytest
 import requests
 import responses
 
-from push_blaster.adapters.operations.alert_webhook import AlertWebhook
+from push_blaster.adapters.operations.alert_deliveries import MAX_TRIES
 from push_blaster.adapters.transports.file_transport import FileTransport
 from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.modes import Mode
@@ -19,19 +19,16 @@ from push_blaster.use_cases.executions.approve_execution import (
     CannotApproveError,
     approve_execution,
 )
-from push_blaster.use_cases.operations.send_notices import MAX_TRIES, Channel, send_notices
+from push_blaster.use_cases.operations.send_notices import send_notices
 from tests.builders import NOON
 from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.push_blaster.alert_support import listening_for_findings
 from tests.push_blaster.bench import Bench, messages, violations
 from tests.push_blaster.cadence_support import AWAY
 from tests.scripts import a_script
 
 MINUTE = timedelta(minutes=1)
 URL = "https://hooks.example.com/alerts"
-
-
-def findings_to(webhook: AlertWebhook) -> Channel:
-    return Channel(webhook, (), (), with_violations=True)
 
 
 def a_threshold(**values: object) -> dict[str, Any]:
@@ -291,9 +288,10 @@ def a_violation(bench: Bench) -> None:
 def test_the_contacts_are_told_once(bench: Bench) -> None:
     responses.add_passthru("http://127.0.0.1")
     told = responses.post(URL, status=200)
+    contacts = listening_for_findings(bench)
     a_violation(bench)
 
-    counts = [send_notices(bench.context, findings_to(AlertWebhook(URL))) for _ in range(2)]
+    counts = [send_notices(bench.context, contacts) for _ in range(2)]
 
     assert counts == [1, 0]
     body = told.calls[0].request.body
@@ -317,25 +315,26 @@ def test_a_webhook_that_does_not_take_it_is_asked_again_later(
 ) -> None:
     responses.add_passthru("http://127.0.0.1")
     responses.post(URL, **answer)
+    contacts = listening_for_findings(bench)
     a_violation(bench)
-    webhook = AlertWebhook(URL)
 
-    assert send_notices(bench.context, findings_to(webhook)) == 0
-    assert send_notices(bench.context, findings_to(webhook)) == 0, "not at once"
+    assert send_notices(bench.context, contacts) == 0
+    assert send_notices(bench.context, contacts) == 0, "not at once"
     assert len(responses.calls) == 1
     bench.now += MINUTE
     responses.replace(responses.POST, URL, status=204)
-    assert send_notices(bench.context, findings_to(webhook)) == 1
+    assert send_notices(bench.context, contacts) == 1
 
 
 @responses.activate
 def test_a_webhook_that_is_gone_is_given_up(bench: Bench) -> None:
     responses.add_passthru("http://127.0.0.1")
     responses.post(URL, status=410)
+    contacts = listening_for_findings(bench)
     a_violation(bench)
 
     for _ in range(MAX_TRIES + 5):
-        send_notices(bench.context, findings_to(AlertWebhook(URL)))
+        send_notices(bench.context, contacts)
         bench.now += timedelta(hours=1)
 
     assert len(responses.calls) == MAX_TRIES

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from chassis.postgres import Database
+from chassis.rows import fetch_value
 from push_blaster.adapters.automations.automation_document import complete_document
-from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.domain.delivery.retry import RetryPolicy
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode, delivers, simulate
@@ -15,8 +15,9 @@ from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.cadence.count_over_cap import count_over_cap
 from push_blaster.use_cases.cadence.track_sends import track_sends
 from push_blaster.use_cases.executions.start_execution import StartRequest, start_execution
-from push_blaster.use_cases.operations.send_notices import Channel, send_notices
+from push_blaster.use_cases.operations.send_notices import send_notices
 from tests.people import ALICE
+from tests.push_blaster.alert_support import listening_for_findings
 from tests.push_blaster.bench import Bench, an_automation_document, messages, phases
 from tests.push_blaster.cadence_support import AWAY, history
 
@@ -30,10 +31,6 @@ with open(os.path.join(os.environ["OUTPUT_PATH"], "everybody.csv"), "w", newline
     for n, token in enumerate(tokens, start=1):
         table.writerow([uuid.UUID(int=n), f"Name {n}", token])
 """
-
-
-def findings_to(webhook: AlertWebhook) -> Channel:
-    return Channel(webhook, (), (), with_violations=True)
 
 
 def _simulate(bench: Bench, mode: Mode = Mode.LIVE, **changes: object) -> Execution:
@@ -128,11 +125,13 @@ def test_it_is_in_no_statistics_and_never_over_a_cap(bench: Bench) -> None:
 
 def test_what_it_finds_is_posted_to_nobody(bench: Bench) -> None:
     alarm = {"alertThresholds": {"audienceSize": 1}}
+    nowhere = listening_for_findings(bench, "http://127.0.0.1:9/never")
     execution = _simulate(bench, settings={"safeguards": alarm})
-    nowhere = AlertWebhook("http://127.0.0.1:9/never")
     with bench.database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM violations WHERE execution_id = %s", [execution.id])
         found = cursor.fetchone()
 
     assert found != (0,)
-    assert send_notices(bench.context, findings_to(nowhere)) == 1
+    assert send_notices(bench.context, nowhere) == 0
+    with bench.database.transaction() as connection:
+        assert fetch_value(connection, "SELECT count(*) FROM alert_deliveries") == 0

@@ -15,16 +15,16 @@ from chassis.clock import utc_now
 from chassis.rows import execute, fetch_values
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.funnels import sum_funnels
-from push_blaster.adapters.operations.alert_webhook import AlertWebhook
 from push_blaster.domain.cadence.cadence import CapVerdict
-from push_blaster.domain.executions.modes import TEST_MODES, Mode
+from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.alert import AlertEvent
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.executions.stop_execution import stop_execution
-from push_blaster.use_cases.operations.send_notices import Channel, send_notices
+from push_blaster.use_cases.operations.send_notices import send_notices
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.page_reader import table_rows
 from tests.people import ALICE, BOB
+from tests.push_blaster.alert_support import a_sender, listening
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.web.one_off.ad_hoc_pushes import register
 from tests.push_blaster.web.page_support import Visitor
@@ -87,13 +87,12 @@ def reader(client: FlaskClient, viewer: Visitor) -> Callable[[], dict[str, int]]
     return read
 
 
-def alert(bench: Bench, modes: frozenset[Mode]) -> dict[str, Any]:
+def alert(bench: Bench) -> dict[str, Any]:
     """Return the newest alert that the webhook gets now."""
     with responses.RequestsMock() as mock:
         mock.add_passthru("http://127.0.0.1")
         mock.post(URL, status=200)
-        channel = Channel(AlertWebhook(URL), frozenset(AlertEvent), modes)
-        send_notices(bench.context, channel)
+        send_notices(bench.context, a_sender(URL, frozenset(AlertEvent), frozenset(Mode)))
         body: dict[str, Any] = json.loads(mock.calls[-1].request.body or b"")
     return body
 
@@ -102,6 +101,7 @@ def alert(bench: Bench, modes: frozenset[Mode]) -> dict[str, Any]:
 def news(client: FlaskClient, bench: Bench) -> Bench:
     """An automation with the name that executions of the bench have, and a clock of today."""
     bench.now = utc_now() - timedelta(minutes=1)
+    listening(bench, a_sender(URL, frozenset(AlertEvent), frozenset(Mode)))
     create(client)
     return bench
 
@@ -121,7 +121,7 @@ def test_a_live_a_stopped_and_an_old_send_count_the_same_everywhere(
     news.work_until_sent(40)
     live = reader()
     stop_execution(news.database, execution_id, "Wrong text.", news.now)
-    told = alert(news, frozenset({Mode.LIVE}))
+    told = alert(news)
     stopped = reader()
     news.now += timedelta(minutes=1)
     close_batches(news.context)
@@ -278,7 +278,7 @@ def test_a_dry_run_says_in_lists_that_it_was_not_sent(
     news: Bench, client: FlaskClient, viewer: Visitor
 ) -> None:
     news.run(news.start(Mode.REAL_DRY_RUN))
-    told = alert(news, frozenset(TEST_MODES))
+    told = alert(news)
 
     for path in ("/executions", "/automations/news", "/"):
         (row,) = (row for row in table_rows(viewer.get(path)) if "Dry run" in row)

@@ -1,0 +1,138 @@
+"""Alerts by e-mail: one message to all addresses of a destination, by the mail server."""
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from enum import StrEnum
+from pathlib import Path
+from threading import Timer
+from typing import Final
+
+from push_blaster.adapters.operations.alert_webhook import NotTakenError
+
+_SUBJECT: Final = 150
+
+
+class MailSecurity(StrEnum):
+    """How a connection to the mail server is encrypted."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailServer:
+    """The mail server of the settings; `time_limit` is for one message, from the connection on."""
+
+    host: str
+    port: int
+    sender: str
+    user: str | None = None
+    password: str | None = None
+    security: MailSecurity = MailSecurity.STARTTLS
+    ca_file: Path | None = None
+    time_limit: timedelta = timedelta(seconds=15)
+
+
+def send_mail(
+    server: MailServer, to: Sequence[str], message_id: str, text: str, now: datetime
+) -> str:
+    """Send the text to some addresses, and return what the server answered; NotTakenError.
+
+    A mail has the same Message-ID whenever it is sent, so that programs know it again.
+    """
+    mail = _write_mail(server, to, message_id, text, now)
+    try:
+        with _connected(server) as smtp:
+            return _hand_over(smtp, server, to, mail)
+    except smtplib.SMTPResponseException as error:
+        raise NotTakenError(_said(error.smtp_code, error.smtp_error)) from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise NotTakenError(f"no answer from {server.host}:{server.port} ({error})") from error
+
+
+def _write_mail(
+    server: MailServer, to: Sequence[str], message_id: str, text: str, now: datetime
+) -> EmailMessage:
+    mail = EmailMessage(SMTP)
+    subject = " ".join(text.split())
+    mail["Subject"] = subject if len(subject) <= _SUBJECT else f"{subject[:_SUBJECT]}…"
+    mail["From"] = server.sender
+    mail["To"] = ", ".join(to)
+    mail["Date"] = format_datetime(now)
+    mail["Message-ID"] = f"<{message_id}@{server.sender.rpartition('@')[2].rstrip('>')}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(f"{text}\n", cte="quoted-printable")  # every server takes that
+    return mail
+
+
+@contextmanager
+def _connected(server: MailServer) -> Iterator[smtplib.SMTP]:
+    """Yield a connection that is broken off when the time is over, whatever the server does."""
+    limit = server.time_limit.total_seconds()
+    context = ssl.create_default_context(cafile=server.ca_file)
+    smtp = (
+        smtplib.SMTP_SSL(timeout=limit, context=context)
+        if server.security is MailSecurity.TLS
+        else smtplib.SMTP(timeout=limit)
+    )
+    smtp._host = server.host  # type: ignore[attr-defined]  # else TLS checks no name
+    timer = Timer(limit, _break_off, [smtp])
+    timer.daemon = True
+    timer.start()
+    try:
+        smtp.connect(server.host, server.port)
+        if server.security is MailSecurity.STARTTLS:
+            smtp.starttls(context=context)
+        yield smtp
+    finally:
+        timer.cancel()
+        smtp.close()
+
+
+def _break_off(smtp: smtplib.SMTP) -> None:
+    if smtp.sock is not None:
+        with suppress(OSError):
+            smtp.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _hand_over(
+    smtp: smtplib.SMTP, server: MailServer, to: Sequence[str], mail: EmailMessage
+) -> str:
+    if server.user and server.password:
+        smtp.login(server.user, server.password)
+    else:
+        smtp.ehlo_or_helo_if_needed()
+    _expect(smtp.mail(mail["From"].addresses[0].addr_spec))
+    refused = [
+        f"{one}: {_said(code, text)}"
+        for one in to
+        for code, text in [smtp.rcpt(one)]
+        if not 200 <= code < 300
+    ]
+    if len(refused) == len(to):
+        raise NotTakenError("; ".join(refused))
+    answer = _expect(smtp.data(mail.as_bytes()))
+    with suppress(smtplib.SMTPException, OSError):
+        smtp.quit()
+    return "; ".join([answer, *refused])
+
+
+def _expect(answer: tuple[int, bytes]) -> str:
+    code, text = answer
+    if not 200 <= code < 300:
+        raise NotTakenError(_said(code, text))
+    return _said(code, text)
+
+
+def _said(code: int, text: bytes | str) -> str:
+    said = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return f"it answered {code}: {' '.join(said.split())[:300]}"
