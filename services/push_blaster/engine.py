@@ -328,9 +328,9 @@ class _Engine:
             partial(count_over_cap, self._context),
             self._tidy_runs,
             lambda: self._follower.look(utc_now()),
-            lambda: self._versions.look(utc_now()),
             lambda: bring_back(self._files, self._context.database, utc_now()),
             lambda: chain_changes(self._context.database, utc_now()),
+            lambda: self._versions.look(utc_now()),
         ):
             try:
                 part()

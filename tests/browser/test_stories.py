@@ -192,3 +192,42 @@ def test_history_is_brought_with_its_faults_told_and_taken_back(page: Page, tmp_
     page.get_by_role("button", name="Undo").click()
 
     expect(page.get_by_text("1 notifications removed.")).to_be_visible()
+
+
+def change_and_restore(page: Page) -> None:
+    """Edit the automation that came back, and restore it as it was before."""
+    page.get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_label("Description").fill("Of the spring")
+    page.get_by_role("complementary").get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="Versions").click()
+    page.get_by_role("row", name="The deletion was undone.").get_by_role("link").click()
+    expect(page.get_by_role("row", name="Description")).to_contain_text("Of the spring")
+    page.get_by_role("button", name="Restore version").click()
+    expect(page.get_by_text("is restored, as a new version.")).to_be_visible()
+
+
+def test_one_is_duplicated_and_scheduled_and_put_away_with_a_way_back(page: Page) -> None:
+    clicks = 0
+    page.goto("/automations")
+    for button in ("Duplicate Garden activity", "Save and schedule"):
+        page.get_by_role("button", name=button, exact=True).click()
+        clicks += 1
+    heading = page.get_by_role("heading", name="Copy of Garden activity")
+    expect(heading).to_contain_text("Scheduled")
+    print(f"Duplicate and schedule: {clicks} clicks")  # noqa: T201 - the story tells its clicks
+    assert clicks <= 4
+
+    page.get_by_role("link", name="Delete…").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("status").get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("is back, as it was.")).to_be_visible()
+    expect(heading).to_contain_text("Scheduled")
+
+    change_and_restore(page)
+    expect(page.get_by_text("Of the spring")).to_be_hidden()
+
+    page.get_by_role("link", name="Archive…").click()
+    page.get_by_role("button", name="Archive", exact=True).click()
+    expect(page.get_by_role("button", name="Duplicate Copy of Garden activity")).to_be_hidden()
+    page.goto("/automations?show=archived")
+    expect(page.get_by_role("row", name="Copy of Garden activity")).to_contain_text("Archived")

@@ -56,7 +56,7 @@ def insert_version(connection: Connection, new: NewVersion) -> None:
     text = json.dumps(new.document, ensure_ascii=False)
     values = {
         "id": new.document["id"],
-        "version": new.document["version"],
+        "version": _number_of(new.document),
         "kind": new.kind,
         "author": new.author,
         "reason": without_nul(new.reason) if new.reason else None,
@@ -107,7 +107,7 @@ def claim_version(
         "author": author,
         "reason": reason,
         "id": document["id"],
-        "version": document["version"],
+        "version": _number_of(document),
         "digest": digest_of(document),
     }
     return execute(connection, sql, values) > 0
@@ -141,6 +141,16 @@ def select_version(connection: Connection, automation_id: str, version_id: int) 
     """Return one version, if this automation has it."""
     sql = f"SELECT {_COLUMNS} FROM automation_versions WHERE automation_id = %s AND id = %s"  # noqa: S608 - a constant
     return fetch_one(connection, sql, (automation_id, version_id), make=_make, by_name=True)
+
+
+def select_version_before(connection: Connection, version: Version) -> Version | None:
+    """Return the version before this one, if it is kept."""
+    sql = f"""
+        SELECT {_COLUMNS} FROM automation_versions
+         WHERE automation_id = %s AND id < %s ORDER BY id DESC LIMIT 1
+    """  # noqa: S608 - a constant
+    values = (version.automation_id, version.id)
+    return fetch_one(connection, sql, values, make=_make, by_name=True)
 
 
 def select_last_removal(connection: Connection, automation_id: str) -> Version | None:
@@ -180,6 +190,11 @@ def delete_old_versions(connection: Connection, before: datetime, limit: int) ->
     """  # noqa: S608 - a constant
     values = {"before": before, "removals": list(REMOVALS), "limit": limit}
     return execute(connection, sql, values)
+
+
+def _number_of(document: Mapping[str, Any]) -> int:
+    """Return the number of a document's version, as far as the database can hold it."""
+    return min(int(document["version"]), 2**63 - 1)
 
 
 def _make(**row: Any) -> Version:

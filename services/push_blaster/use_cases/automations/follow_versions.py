@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from chassis.postgres import Database
+import structlog
+
+from chassis.postgres import Database, DatabaseFaultError
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
 from push_blaster.adapters.automations.version_table import (
     NewestVersion,
@@ -17,6 +19,8 @@ from push_blaster.adapters.automations.version_table import (
 from push_blaster.domain.automations.version import REMOVALS
 from push_blaster.use_cases.automations.follow_files import GONE_FOR
 from push_blaster.use_cases.automations.keep_versions import record_found, record_gone
+
+log = structlog.get_logger()
 
 #: How long a file stays the same before its content is a version. A web needs less time to record
 #: what it has written, with its author; and an editor may save again.
@@ -68,10 +72,15 @@ class VersionFollower:
         return known[1]
 
     def _record(self, automation_id: str, digest: str, now: datetime) -> bool:
-        with self.database.transaction() as connection:
-            if not digest:
-                return record_gone(connection, automation_id, now)
-            return record_found(connection, self._digests[automation_id][0], now)
+        """Record one version; a document that the database refuses keeps no other one waiting."""
+        try:
+            with self.database.transaction() as connection:
+                if not digest:
+                    return record_gone(connection, automation_id, now)
+                return record_found(connection, self._digests[automation_id][0], now)
+        except DatabaseFaultError:
+            log.exception("version_not_recorded", automation=automation_id)
+            return False
 
 
 def _is_known(newest: NewestVersion | None, digest: str) -> bool:

@@ -96,18 +96,24 @@ def unarchive(
 ) -> AutomationChange:
     """Take an automation out of the archive; it is on again if there is a `judge` who lets it.
 
+    If everything was stopped while it was archived, it stays paused.
     Raises: DocumentNotFoundError, BrokenDocumentError, StaleVersionError, and what `judge` raises.
     """
     old = files.load(automation_id)
     if not old.get("isArchived"):
         return AutomationChange(old)
-    on = {"status": "active", "isActive": True} if judge else {}
+    on = {"status": "active", "isActive": True} if judge and not _is_stopped(database, old) else {}
     sent = {"isArchived": False, **on, **_based_on(expected_version)}
     document = changed_document(old, sent, now)
     if judge:
         judge(read_automation(document))
     reason = "Taken out of the archive."
     return write_version(files, database, old, document, now, reason)
+
+
+def _is_stopped(database: Database, archived: Mapping[str, Any]) -> bool:
+    with database.transaction() as connection:
+        return is_stopped_since(connection, read_automation(archived).updated_at)
 
 
 def undo_delete(

@@ -225,6 +225,16 @@ def test_a_field_that_gets_a_default_is_no_edit(folder: Folder) -> None:
     assert len(folder.versions()) == 1
 
 
+def test_the_largest_number_that_a_document_may_have_stops_no_other_version(
+    folder: Folder,
+) -> None:
+    folder.edit_in_place(id="a", version=2**64 - 1)
+    folder.edit_in_place(id="news")
+
+    assert folder.look(SETTLED) == ["a", "news"]
+    assert folder.look(SETTLED, SETTLED) == []
+
+
 def test_an_automation_keeps_a_number_of_versions_and_of_bytes(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,3 +232,13 @@ def test_a_file_that_says_archived_and_active_opens_nothing(bench: Bench) -> Non
     garden.at(10)
 
     assert garden.tick() == []
+
+
+def test_the_undo_of_an_archiving_does_not_resume_what_everybody_stopped(bench: Bench) -> None:
+    garden = Garden(bench)
+    put_into_archive(garden)
+    bench.now += MINUTE
+    garden.control.stop_everything("Wrong prices.", bench.now)
+    take_out(garden, resume=True)
+
+    assert garden.files.load("news")["status"] == "paused"

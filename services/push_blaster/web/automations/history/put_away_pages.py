@@ -7,9 +7,14 @@ from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
+from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
-from push_blaster.adapters.automations.document_files import DocumentExistsError
-from push_blaster.adapters.automations.version_table import select_removed
+from push_blaster.adapters.automations.document_files import (
+    DocumentExistsError,
+    DocumentNotFoundError,
+)
+from push_blaster.adapters.automations.version_table import select_last_removal, select_removed
+from push_blaster.domain.automations.version import Version
 from push_blaster.use_cases.automations.change_automation import delete_automation
 from push_blaster.use_cases.automations.put_away import (
     archive,
@@ -97,11 +102,13 @@ def _add_deletion(pages: Blueprint, context: WebContext) -> None:
 
     @pages.post("/automations/<automation_id>/delete")
     def delete(automation_id: str) -> ResponseReturnValue:
-        """Delete the automation; it can be brought back."""
-        name = context.files.load(automation_id)["name"]
-        cancelled = delete_automation(
-            context.files, context.database, automation_id, None, utc_now()
-        )
+        """Delete the automation; it can be brought back. A form sent twice deletes it once."""
+        files, database = context.files, context.database
+        try:
+            name = files.load(automation_id)["name"]
+            cancelled = delete_automation(files, database, automation_id, None, utc_now())
+        except DocumentNotFoundError:
+            name, cancelled = _find_deleted(database, automation_id).document["name"], ()
         undo = url_for(".bring_back", automation_id=automation_id)
         flash_with_undo(_describe(f"{name} is deleted.", cancelled), undo)
         return redirect(url_for("pages_automations.list_all"), 303)
@@ -112,6 +119,14 @@ def _add_deletion(pages: Blueprint, context: WebContext) -> None:
         document = undo_delete(context.files, context.database, automation_id, utc_now())
         flash(f"{document['name']} is back, {_describe_state(document['status'])}.", "success")
         return redirect(url_for("pages_automations.show", automation_id=automation_id), 303)
+
+
+def _find_deleted(database: Database, automation_id: str) -> Version:
+    with database.transaction() as connection:
+        removed = select_last_removal(connection, automation_id)
+    if removed is None:
+        raise DocumentNotFoundError(f"There is no automation {automation_id!r}.")
+    return removed
 
 
 def _describe(text: str, cancelled: tuple[str, ...]) -> str:

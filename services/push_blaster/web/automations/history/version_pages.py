@@ -18,7 +18,10 @@ from push_blaster.adapters.automations.document_files import (
     DocumentNotFoundError,
     StaleVersionError,
 )
-from push_blaster.adapters.automations.version_table import select_versions
+from push_blaster.adapters.automations.version_table import (
+    select_version_before,
+    select_versions,
+)
 from push_blaster.domain.automations.version import Version, VersionKind
 from push_blaster.use_cases.automations.restore_version import (
     VersionNotFoundError,
@@ -92,10 +95,12 @@ def version_pages(context: WebContext) -> Blueprint:
         expected = request.form.get("version", 0, type=int)
         try:
             judge = judge_activation(context)
-            restore_version(context.files, context.database, version, expected, judge, utc_now())
+            change = restore_version(
+                context.files, context.database, version, expected, judge, utc_now()
+            )
         except (StaleVersionError, WillFailError, ValidationError) as error:
             return _show_comparison(context, version, _refuse(error))
-        flash(f"Version {version.version} is restored, as a new version.", "success")
+        flash(_describe_restore(version, change.document, expected), "success")
         return redirect(url_for("pages_automations.show", automation_id=automation_id), 303)
 
     return pages
@@ -122,6 +127,12 @@ def _show_comparison(context: WebContext, version: Version, refusal: _Refusal) -
     return page, refusal.status
 
 
+def _describe_restore(version: Version, document: Mapping[str, Any], before: int) -> str:
+    if document["version"] == before:
+        return f"The content is that of version {version.version} already, so nothing was saved."
+    return f"Version {version.version} is restored, as a new version."
+
+
 def _refuse(error: Exception) -> _Refusal:
     if isinstance(error, WillFailError):
         first = "It is not restored, because the automation is on and would surely fail."
@@ -142,8 +153,7 @@ def _find_present(files: AutomationFiles, automation_id: str) -> Mapping[str, An
 
 def _find_before(context: WebContext, version: Version) -> Version | None:
     with context.database.transaction() as connection:
-        found = select_versions(connection, version.automation_id)
-    return next((one for one in found if one.id < version.id), None)
+        return select_version_before(connection, version)
 
 
 def _describe_changes(found: Sequence[Version]) -> list[tuple[Version, str]]:
