@@ -190,6 +190,11 @@ class Automation:
     settings: AutomationSettings = field(default_factory=AutomationSettings)
 
     @property
+    def was_never_scheduled(self) -> bool:
+        """Whether it is a draft that the clock has never opened an execution for."""
+        return self.status == "draft" and self.activated_at is None
+
+    @property
     def is_scheduled(self) -> bool:
         """Whether the clock opens executions for it."""
         is_on = self.is_active and self.status in {"active", "scheduled"}

@@ -1,6 +1,6 @@
 """A push's three texts, compiled once and filled in for each user."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
@@ -111,6 +111,18 @@ def _compile_variant(push: Push, variant: Variant) -> PushTemplate:
         return compile_push(push.worded(variant))
     except MalformedPlaceholderError as error:
         raise MalformedPlaceholderError(f"variant {variant.id!r}: {error}") from error
+
+
+def render_sample(
+    template: PushTemplate, rows: Sequence[Mapping[str, str]], stand_in: Callable[[str], str]
+) -> PushTexts:
+    """Return the texts as the first of `rows` with most variables gets them.
+
+    Shape: `stand_in` returns what stands for a value that this row lacks, too.
+    """
+    row = min(rows, key=lambda one: len(template.find_missing(one)))
+    lacking = {name: stand_in(name) for name in template.find_missing(row)}
+    return template.render({**row, **lacking})
 
 
 def _compile(name: str, text: str) -> Template:

@@ -12,7 +12,7 @@ from push_blaster.adapters.executions.execution_view import select_last_audience
 from push_blaster.domain.audiences.audience import normalise
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.automations.experiment import Variant
-from push_blaster.domain.delivery.push_template import PushTexts, compile_push
+from push_blaster.domain.delivery.push_template import PushTexts, compile_push, render_sample
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
 
 #: How many rows are read.
@@ -89,8 +89,7 @@ def _fill_in(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Look:
         return Look(texts, (), str(error))
     lacks = [template.find_missing(row) for row in rows]
     if rows:
-        row, missing = min(zip(rows, lacks, strict=True), key=lambda pair: len(pair[1]))
-        texts = template.render({**row, **{name: f"‹no {name}›" for name in missing}})
+        texts = render_sample(template, rows, lambda name: f"‹no {name}›")
     unknown = template.find_unknown(columns) if columns else []
     fault = f"The audience has no column {', '.join(unknown)}." if unknown else None
     return Look(texts, (*_describe_lacks([] if fault else lacks), *_find_cuts(texts)), fault)

@@ -53,6 +53,7 @@ QUESTIONS: Final = {
     "run": ("Run it now?", "Run now"),
     "pause": ("Pause this automation?", "Pause"),
     "resume": ("Resume this automation?", "Resume"),
+    "schedule": ("Schedule this automation?", "Schedule"),
 }
 
 
@@ -116,9 +117,10 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
     @asks_for(Role.OPERATOR)
     def confirm(automation_id: str, action: str) -> ResponseReturnValue:
         """Ask for confirmation."""
-        question, button = QUESTIONS[action]
         automation = read_automation(context.files.load(automation_id))
         resumes = action == Action.RESUME
+        is_first = resumes and automation.was_never_scheduled
+        question, button = QUESTIONS["schedule" if is_first else action]
         return render_template(
             "automation_confirm.html",
             automation=automation,

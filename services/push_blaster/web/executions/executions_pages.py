@@ -1,6 +1,6 @@
 """The pages about executions: the list, one with its log, and its stops."""
 
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -28,6 +28,7 @@ from push_blaster.use_cases.executions.stop_execution import (
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.execution_card import Card, make_cards
 from push_blaster.web.executions.phase_axis import lay_out
+from push_blaster.web.executions.sample_texts import read_sample_texts
 from push_blaster.web.executions.shown_execution import read_execution
 from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 from push_blaster.web.frame.frame import once_key, page_routes
@@ -76,22 +77,23 @@ def execution_pages(context: WebContext) -> Blueprint:
             older=older,
         )
 
-    _add_views(pages, database)
+    _add_views(pages, context)
     _add_stops(pages, database)
     _add_starts(pages, context)
     _add_dead_devices(pages, database)
     return pages
 
 
-def _add_views(pages: Blueprint, database: Database) -> None:
+def _add_views(pages: Blueprint, context: WebContext) -> None:
     """Add what shows one execution."""
+    database = context.database
 
     @pages.get("/executions/<execution_id>")
     def show(execution_id: str) -> ResponseReturnValue:
         """Show one execution."""
         return render_template(
             "execution.html",
-            **_read_page(database, execution_id),
+            **_read_whole_page(context, execution_id),
             log=_read_log(database, execution_id),
             asked=request.args,
             log_lines=LOG_LINES,
@@ -100,7 +102,7 @@ def _add_views(pages: Blueprint, database: Database) -> None:
     @pages.get("/live/executions/<execution_id>")
     def live(execution_id: str) -> ResponseReturnValue:
         """Return the part of its page that changes."""
-        return render_template("parts/execution.html", **_read_page(database, execution_id))
+        return render_template("parts/execution.html", **_read_whole_page(context, execution_id))
 
     @pages.get("/live/executions/<execution_id>/log")
     def log(execution_id: str) -> ResponseReturnValue:
@@ -206,7 +208,7 @@ def _answer_stop(execution_id: str, receipt: Receipt) -> ResponseReturnValue:
     return redirect(url_for(".show", execution_id=execution_id), 303)
 
 
-def _read_page(database: Database, execution_id: str) -> dict[str, object]:
+def _read_page(database: Database, execution_id: str) -> dict[str, Any]:
     """Return what the templates of one execution show: the same as its answer of the API."""
     shown, now = read_execution(database, execution_id), utc_now()
     return {
@@ -216,6 +218,12 @@ def _read_page(database: Database, execution_id: str) -> dict[str, object]:
         "axis": lay_out(shown.phases, shown.execution, now),
         "details": shown.details,
     }
+
+
+def _read_whole_page(context: WebContext, execution_id: str) -> dict[str, object]:
+    """Return the same with the texts of each push as a user of its audience reads them."""
+    page = _read_page(context.database, execution_id)
+    return {**page, "texts": read_sample_texts(context.data_folder, page["execution"])}
 
 
 def _read_log(database: Database, execution_id: str) -> list[LogEntry]:

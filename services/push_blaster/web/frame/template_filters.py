@@ -1,6 +1,7 @@
 """The words of the pages: instants with their zone, numbers, schedules, phases."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -8,9 +9,21 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from push_blaster.domain.automations.automation import Frequency, Schedule
+from push_blaster.domain.delivery.template import (
+    MalformedPlaceholderError,
+    Placeholder,
+    compile_template,
+)
 from push_blaster.domain.executions.funnel import COUNTS
 
 DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+
+#: Days of the week that have a name together.
+_GROUPS: Final = {
+    frozenset(range(7)): "Every day",
+    frozenset(range(1, 6)): "On weekdays",
+    frozenset({0, 6}): "On weekends",
+}
 
 #: What has which colour on pages: phases, statuses and levels; see app.css.
 _COLOURED: Final[Mapping[str, str]] = {
@@ -51,6 +64,8 @@ SPAN_UNITS: Final = (
     (60, "min", 1, "s"),
 )
 
+_VARIABLE: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
 LAYERS: Final[Mapping[int, str]] = {
     1: "Platform-wide moment",
     2: "Product or trend trigger",
@@ -67,6 +82,11 @@ def instant(at: datetime | None, zone: str = "UTC", empty: str = "—") -> str |
     local = at.astimezone(ZoneInfo(zone))
     text = f"{local:%a} {local.day} {local:%b %Y, %H:%M} {local:%Z}"
     return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
+
+
+def weekday(at: datetime) -> str:
+    """Return the day of an instant, in the zone that the instant has."""
+    return f"{at:%a} {at.day}"
 
 
 def clock_time(at: datetime, zone: str = "UTC") -> Markup:
@@ -134,7 +154,7 @@ def schedule_words(schedule: Schedule) -> str:
     said: dict[Frequency, Callable[[], str]] = {
         Frequency.ONCE: lambda: f"Once, on {schedule.start_date or 'no date'} at {at}",
         Frequency.DAILY: lambda: f"Every day at {at}",
-        Frequency.WEEKLY: lambda: f"Every {_days(schedule)} at {at}",
+        Frequency.WEEKLY: lambda: f"{_days(schedule)} at {at}",
         Frequency.MONTHLY: lambda: f"Every month on the {_day_of_month(schedule)} at {at}",
         Frequency.CUSTOM: lambda: f"Cron {schedule.cron_expression}",
     }
@@ -145,7 +165,13 @@ def _days(schedule: Schedule) -> str:
     days = schedule.days_of_week
     if not days and schedule.start_date:
         days = (schedule.start_date.isoweekday() % 7,)
-    return " and ".join(DAYS[day] for day in sorted(days)) or "week"
+    names = [DAYS[day] for day in sorted(days)]
+    return _GROUPS.get(frozenset(days)) or f"Every {_list(names) or 'week'}"
+
+
+def _list(names: Sequence[str]) -> str:
+    *first, last = names or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _day_of_month(schedule: Schedule) -> str:
@@ -166,6 +192,31 @@ def as_text(value: object) -> str:
     return "—" if value in (None, "") else text
 
 
+def chips(text: str) -> str | Markup:
+    """Return a text of a push with each placeholder as a chip that has the name of the column."""
+    try:
+        pieces = compile_template(text).pieces
+    except MalformedPlaceholderError:
+        return text
+    return Markup("").join(_chip(p) if isinstance(p, Placeholder) else p for p in pieces)
+
+
+def _chip(placeholder: Placeholder) -> Markup:
+    name, fallback = placeholder.name.replace("_", " "), placeholder.fallback
+    if fallback is None:
+        return Markup('<span class="chip value">{}</span>').format(name)
+    title = f"{fallback}, for users without a value" if fallback else "Nothing without a value"
+    return Markup('<span class="chip value" title="{}">{}</span>').format(title, name)
+
+
+def variable_chips(text: str) -> Markup:
+    """Return a text of a template with each variable, and each placeholder, as a chip."""
+    return Markup("").join(
+        _chip(Placeholder(piece, None)) if place % 2 else chips(piece)
+        for place, piece in enumerate(_VARIABLE.split(text))
+    )
+
+
 def pair_up(name: str) -> tuple[str, str]:
     """Return an option of a choice: what is sent, and what is shown."""
     return name, name
@@ -173,6 +224,7 @@ def pair_up(name: str) -> tuple[str, str]:
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "instant": instant,
+    "weekday": weekday,
     "clock_time": clock_time,
     "countdown": countdown,
     "span": span,
@@ -186,5 +238,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "schedule_words": schedule_words,
     "pair_up": pair_up,
     "as_text": as_text,
+    "chips": chips,
+    "variable_chips": variable_chips,
     "parsed": datetime.fromisoformat,
 }

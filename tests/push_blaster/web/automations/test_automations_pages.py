@@ -184,3 +184,28 @@ def test_run_pause_and_resume_ask_first_and_act_once(
 def test_an_operator_does_not_edit(operator: Visitor, news: dict[str, Any]) -> None:
     assert operator.client.get(CHANGED).status_code == 403
     assert "/edit" not in operator.get("/automations/news")
+
+
+def test_a_draft_that_was_never_scheduled_is_scheduled_and_not_resumed(
+    admin: Visitor, client: FlaskClient
+) -> None:
+    create(client, id="draft", name="Draft")
+    create(client, id="news", name="News", status="active", isActive=True)
+    admin.post("/automations/news/pause")
+
+    draft, paused = admin.get("/automations/draft"), admin.get("/automations/news")
+    question = admin.get("/automations/draft/resume")
+
+    assert ("Schedule…" in draft, "Resume…" in draft) == (True, False)
+    assert ("Schedule…" in paused, "Resume…" in paused) == (False, True)
+    assert "Schedule this automation?" in question
+    assert "missed during the pause" not in question
+    assert admin.post("/automations/draft/resume").status_code == 303
+    admin.post("/automations/draft/pause")
+    assert "Resume…" in admin.get("/automations/draft")
+
+
+def test_an_empty_list_says_what_to_do_next(viewer: Visitor) -> None:
+    assert '<a href="/templates">Start from a template</a>' in viewer.get("/automations")
+    assert '<a href="/automations">Choose an automation to run</a>' in viewer.get("/executions")
+    assert "Show all automations" in viewer.get("/automations?q=nothing")
