@@ -7,6 +7,7 @@ import requests
 from playwright.sync_api import Page
 
 from tests.local_stack.stack import LocalStack
+from tests.page_reader import form_values
 
 #: `{execution}` is the example's first one, `{run}` that of its script, `{dry_run}` tries a push to
 #: a single user out, and `{test_device}` is a test device; `{destination}` gets alerts.
@@ -52,6 +53,7 @@ PAGES = (
     "/tokens",
     "/tokens/somebody/revoke",
     "/people",
+    "/unsent/{unsent}",
     "/templates",
     "/templates/onboarding_funnel",
 )
@@ -73,7 +75,18 @@ def pages_of(stack: LocalStack) -> list[str]:
     places["test_device"] = _register_device(stack)
     places["destination"] = _add_destination(stack)
     versions = ask(stack, "/api/automation/recipes/garden-activity/versions")["versions"]
-    return [path.format(version=versions[-1]["id"], **places) for path in PAGES]
+    places |= {"version": versions[-1]["id"], "unsent": _leave(stack)}
+    return [path.format(**places) for path in PAGES]
+
+
+def _leave(stack: LocalStack) -> str:
+    """Send a form whose session has ended; return the key under which it is kept."""
+    browser = requests.Session()
+    browser.post(f"{stack.push_url}/sign-in", data={"token": stack.token}, timeout=30)
+    form = form_values(browser.get(f"{stack.push_url}/tokens", timeout=30).text)
+    browser.cookies.clear()
+    sent = browser.post(f"{stack.push_url}/tokens", data=form, allow_redirects=False, timeout=30)
+    return sent.headers["Location"].rpartition("/")[2]
 
 
 def _add_destination(stack: LocalStack) -> str:

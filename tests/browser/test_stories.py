@@ -165,6 +165,9 @@ def test_how_many_an_audience_reaches_is_seen_over_the_next_week(page: Page) -> 
 
     expect(page.get_by_role("img", name="Reach over the next seven days")).to_be_visible()
     expect(page.get_by_text("in the last audience")).to_have_text(re.compile(r"[1-9]"))
+    legend = " ".join(page.locator(".reach-legend b").all_inner_texts())
+    assert all(str(place) in legend for place in (1, 2, 3))
+    assert page.locator(".reach polyline").count() == page.locator(".reach-legend > li").count()
 
 
 def test_a_rule_is_changed_after_its_effect_was_seen(page: Page) -> None:

@@ -35,7 +35,7 @@ TABLES = (
     *("schedule_marks", "engines", "devices", "previous_secrets", "tokens", "sessions"),
     *("people_labels", "people", "used_sign_ins"),
     *("idempotency_keys", "execution_stops", "emergency_stops", "suspensions", "restores"),
-    *("script_run_stops", "automation_versions", "test_devices"),
+    *("script_run_stops", "automation_versions", "test_devices", "unsent_forms"),
 )
 
 

@@ -10,6 +10,7 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.devices.manage_test_devices import TestDevices
 from push_blaster.web.access.audit_log_pages import audit_log_pages
 from push_blaster.web.access.tokens_pages import token_pages
+from push_blaster.web.access.unsent_pages import unsent_pages
 from push_blaster.web.audiences.scripts_pages import script_pages
 from push_blaster.web.automations.automations_pages import automation_pages
 from push_blaster.web.automations.edit_automation_pages import edit_automation_pages
@@ -43,6 +44,7 @@ def make_pages(
     """Return every page, in groups; `access` are those about sessions."""
     groups = [
         *access,
+        unsent_pages(context.database),
         dashboard_pages(context),
         automation_pages(context),
         edit_automation_pages(context),

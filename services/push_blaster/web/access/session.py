@@ -7,11 +7,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import Final
 
-from flask import Flask, Request, current_app, redirect, request, session, url_for
+from flask import Flask, Request, current_app, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask.typing import ResponseReturnValue
 from itsdangerous import URLSafeTimedSerializer
-from werkzeug.exceptions import Forbidden, NotFound
+from werkzeug.exceptions import NotFound
 
 from chassis.bearer_auth import (
     SHORTLY,
@@ -46,9 +45,9 @@ from push_blaster.use_cases.access.sign_in_people import (
 )
 from push_blaster.web.access.audit import write_down
 from push_blaster.web.access.known_callers import KnownCallers
-from push_blaster.web.frame.csrf import CSRF_FIELD, READS, csrf_token, is_foreign
+from push_blaster.web.access.sent_forms import check_form, lead_to_sign_in
+from push_blaster.web.frame.csrf import READS
 
-CSRF_HEADER: Final = "X-CSRF-Token"
 COOKIE: Final = "push_session"
 #: The longest path that a cookie keeps while somebody signs in.
 LONGEST_WANTED: Final = 1_000
@@ -130,7 +129,10 @@ class Sessions:
     @property
     def authentication(self) -> SessionAuthentication:
         """The authentication of browsers."""
-        return SessionAuthentication(find_caller=self.find_caller, answer_unknown=_answer_unknown)
+        return SessionAuthentication(
+            find_caller=self.find_caller,
+            answer_unknown=lambda: lead_to_sign_in(self._database, can_keep=_has_key),
+        )
 
     def sign_in(self, token: str) -> bool:
         """Begin a session with `token`, in place of an earlier one; False if it is unknown.
@@ -195,6 +197,7 @@ class Sessions:
         session.permanent = True
         session["secret"] = secret
         session["csrf"] = secrets.token_urlsafe(24)
+        session["since"] = int(utc_now().timestamp())
 
     def sign_out(self) -> None:
         """End the session of this request, here and on every copy of its cookie."""
@@ -209,7 +212,7 @@ class Sessions:
         """
         caller = self.read_caller()
         if caller and request.method not in READS:
-            _check_csrf()
+            check_form(self._database, caller)
         return caller
 
     def read_caller(self) -> Caller | None:
@@ -239,18 +242,3 @@ def _has_key() -> bool:
 
 def _as_caller(person: Person) -> Caller:
     return Caller(person.label, Role[str(person.role).upper()])
-
-
-def _check_csrf() -> None:
-    given = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
-    is_ours = csrf_token() and hmac.compare_digest(given.encode(), csrf_token().encode())
-    if not is_ours or is_foreign():
-        raise Forbidden("This form is too old, or came from another site: reload the page.")
-
-
-def _answer_unknown() -> ResponseReturnValue | None:
-    """Redirect the request for a page to the sign-in page, which leads back afterwards."""
-    if not (request.blueprint or "").startswith("pages"):
-        return None
-    wanted = request.full_path.rstrip("?") if request.method in READS else "/"
-    return redirect(url_for("pages_sign_in.show", next=wanted), 303)

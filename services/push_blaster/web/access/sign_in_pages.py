@@ -94,7 +94,8 @@ def sign_in_pages(sessions: Sessions, guesses: GuessLimit) -> Blueprint:
         """End the session of this browser."""
         sessions.sign_out()
         flash("You are signed out.", "success")
-        return redirect(url_for("pages_sign_in.show"), 303)
+        wanted = request.form.get("next")
+        return redirect(url_for(".show", next=own_path(wanted) if wanted else None), 303)
 
     _add_identity_provider(pages, sessions, guesses)
     return pages

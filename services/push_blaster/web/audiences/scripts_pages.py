@@ -3,7 +3,7 @@
 from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for
@@ -19,6 +19,7 @@ from push_blaster.use_cases.audiences.try_script import (
     stop_trial,
 )
 from push_blaster.use_cases.context import WebContext
+from push_blaster.web.frame.drafts import only_shows
 from push_blaster.web.frame.frame import once_key, page_routes
 
 RUNS: Final = 20
@@ -48,6 +49,8 @@ def script_pages(context: WebContext) -> Blueprint:
     @asks_for(Role.OPERATOR)
     def start(script_id: str) -> ResponseReturnValue:
         """Start a trial: an engine runs the script, and nothing is sent."""
+        if only_shows():
+            return _render_script(context, script_id)
         declared = context.scripts.find(script_id).parameters
         given = {p.name: request.form.get(p.name, "").strip() for p in declared}
         asked = TrialRequest(
@@ -59,6 +62,7 @@ def script_pages(context: WebContext) -> Blueprint:
             run = ask_for_trial(context.database, context.scripts, asked, utc_now())
         except ParametersError as error:
             return _render_script(context, script_id, error)
+        flash("The trial run is requested.", "success")
         return redirect(url_for(".run", script_id=script_id, run_id=run.id), 303)
 
     @pages.get("/scripts/<script_id>/runs/<uuid:run_id>")

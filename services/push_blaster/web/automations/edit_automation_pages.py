@@ -1,7 +1,7 @@
 """The pages on which an automation is created and changed, with its plan and sample messages."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -32,11 +32,15 @@ from push_blaster.web.automations.automation_draft import (
     look_at_draft,
     path_in_form,
 )
+from push_blaster.web.automations.automation_edit import (
+    AutomationEdit,
+    merge_edit,
+    read_edit,
+)
 from push_blaster.web.automations.automation_fields import (
     PARAMETERS,
     describe,
     entry_of,
-    find_changes,
     find_kept,
     find_rows,
     has_fault,
@@ -49,8 +53,11 @@ from push_blaster.web.automations.automation_form import (
     text_of,
 )
 from push_blaster.web.automations.script_offer import find_declared, find_offer
+from push_blaster.web.frame.conflicts import show_conflict, write_drawn
 from push_blaster.web.frame.document_paths import find
+from push_blaster.web.frame.drafts import only_shows
 from push_blaster.web.frame.frame import name_by_form, page_routes
+from push_blaster.web.frame.merging import UNKNOWN
 from push_blaster.web.frame.template_filters import DAYS, LAYERS
 
 
@@ -99,8 +106,13 @@ class Editor:
         """Return the plan, the sample messages and the faults of the document."""
         return look_at_draft(document, self.context, self.declared)
 
-    def show(self, document: Mapping[str, Any], remarks: Remarks | None = None) -> str:
-        """Return the form, with complaints beside their fields."""
+    def show(
+        self, document: Mapping[str, Any], drawn: object, remarks: Remarks | None = None
+    ) -> str:
+        """Return the form, with complaints beside their fields.
+
+        Shape: `drawn` is the saved document that the form was drawn from first.
+        """
         remarks = remarks or Remarks()
         script_id = find(document, "audienceCriteria.customScript.scriptId", "")
         offer = find_offer(self.context, script_id)
@@ -110,6 +122,7 @@ class Editor:
             "automation_form.html",
             document=document,
             is_new="version" not in document,
+            drawn=None if drawn is UNKNOWN else write_drawn(drawn),
             value=partial(find, document),
             entry_of=entry_of,
             find_rows=find_rows,
@@ -155,13 +168,14 @@ def edit_automation_pages(context: WebContext) -> Blueprint:
     @asks_for(Role.ADMIN)
     def new() -> ResponseReturnValue:
         """Show an empty form."""
-        return editor.show(BLANK)
+        return editor.show(BLANK, BLANK)
 
     @pages.get("/automations/<automation_id>/edit")
     @asks_for(Role.ADMIN)
     def edit(automation_id: str) -> ResponseReturnValue:
         """Show an automation in the form."""
-        return editor.show(context.files.load(automation_id))
+        document = context.files.load(automation_id)
+        return editor.show(document, document)
 
     @pages.post("/automations/preview")
     @only_reads
@@ -169,61 +183,78 @@ def edit_automation_pages(context: WebContext) -> Blueprint:
     def preview() -> ResponseReturnValue:
         """Return the plan and the sample messages of the form; nothing is saved."""
         automation_id = request.form.get("id")
-        document = editor.read(context.files.load(automation_id) if automation_id else BLANK)
-        outlook = editor.look_at(document)
+        saved = context.files.load(automation_id) if automation_id else BLANK
+        outlook = editor.look_at(read_edit(saved, editor.read).mine)
         return render_template("parts/automation_preview.html", outlook=outlook, describe=describe)
 
     @pages.post("/automations/new")
     def create() -> ResponseReturnValue:
         """Save a new automation, or show the form rearranged."""
-        return _take(editor, None, BLANK)
+        return _take(editor, None)
 
     @pages.post("/automations/<automation_id>/edit")
     def save(automation_id: str) -> ResponseReturnValue:
         """Save a new version of an automation, or show the form rearranged."""
-        return _take(editor, automation_id, context.files.load(automation_id))
+        return _take(editor, automation_id)
 
     return pages
 
 
-def _take(editor: Editor, automation_id: str | None, old: Mapping[str, Any]) -> ResponseReturnValue:
-    document = editor.read(old)
-    if automation_id is not None:
-        document["version"] = request.form.get("version", 0, type=int)
+def _take(editor: Editor, automation_id: str | None) -> ResponseReturnValue:
+    current = editor.context.files.load(automation_id) if automation_id else BLANK
+    edit = read_edit(current, editor.read)
     if "change" in request.form:
-        return _rearrange(editor, document, request.form["change"])
+        return _rearrange(editor, edit, request.form["change"])
+    if only_shows():
+        return editor.show(edit.mine, edit.base)
     if request.form.get("then") == "schedule":
-        document = {**document, "status": "active", "isActive": True}
-    errors = editor.find_faults(document)
-    fatal = {} if errors else editor.find_fatal(document, old if automation_id else None)
-    if errors or fatal:
-        page = editor.show(document, Remarks({**errors, **fatal}, will_fail=bool(fatal)))
-        return page, 409 if fatal else 400
+        edit = replace(edit, mine={**edit.mine, "status": "active", "isActive": True})
+    return _refuse(editor, edit) or _save(editor, automation_id, edit)
+
+
+def _refuse(editor: Editor, edit: AutomationEdit) -> ResponseReturnValue | None:
+    """Return the form with its complaints; None if there are none."""
+    errors = editor.find_faults(edit.mine)
+    fatal = {} if errors else editor.find_fatal(edit.mine, edit.saved)
+    if not errors and not fatal:
+        return None
+    remarks = Remarks({**errors, **fatal}, will_fail=bool(fatal))
+    return editor.show(edit.mine, edit.base, remarks), 409 if fatal else 400
+
+
+def _save(editor: Editor, automation_id: str | None, edit: AutomationEdit) -> ResponseReturnValue:
+    if edit.is_stale:
+        return _merge(editor, edit)
     try:
-        change = editor.save(automation_id, document)
-    except StaleVersionError:
-        return _compare(document, old)
+        change = editor.save(automation_id, edit.mine)
+    except StaleVersionError:  # somebody has saved in this moment
+        return _take(editor, automation_id)
     flash(f"{change.document['name']} is saved.", "success")
     return redirect(url_for("pages_automations.show", automation_id=change.document["id"]), 303)
 
 
-def _rearrange(editor: Editor, document: Mapping[str, Any], change: str) -> ResponseReturnValue:
+def _merge(editor: Editor, edit: AutomationEdit) -> ResponseReturnValue:
+    """Save what the person has changed over the version that somebody else has saved meanwhile."""
+    current, merged = edit.current, merge_edit(edit)
+    if merged.conflicts:
+        return show_conflict(
+            merged,
+            noun=current["name"],
+            version=current["version"],
+            current_page=url_for(".edit", automation_id=current["id"]),
+            describe=lambda one: describe(one.path),
+        )
+    if merged.theirs:
+        changed = ", ".join(dict.fromkeys(describe(one.path) for one in merged.theirs))
+        flash(f"Somebody else saved meanwhile, too. Kept as saved: {changed}.", "warning")
+    both = AutomationEdit(current, merged.document, current)
+    return _refuse(editor, both) or _save(editor, current["id"], both)
+
+
+def _rearrange(editor: Editor, edit: AutomationEdit, change: str) -> ResponseReturnValue:
     """Show the form with its pushes and variants rearranged; nothing is saved."""
     try:
-        focus = rearrange(document, change)
+        focus = rearrange(edit.mine, change)
     except (KeyError, IndexError, ValueError, TypeError):
         abort(400, f"The form has no button {change!r}.")
-    return editor.show(document, Remarks(focus=focus))
-
-
-def _compare(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> ResponseReturnValue:
-    """Show the version that somebody else has saved meanwhile beside the one to be saved."""
-    page = render_template(
-        "automation_conflict.html",
-        mine=mine,
-        theirs=theirs,
-        differences=find_changes(mine, theirs),
-        describe=describe,
-        form=request.form,
-    )
-    return page, 409
+    return editor.show(edit.mine, edit.base, Remarks(focus=focus))

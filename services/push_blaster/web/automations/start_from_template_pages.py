@@ -23,6 +23,7 @@ from push_blaster.use_cases.automations.start_from_template import (
     draft_automation,
 )
 from push_blaster.web.automations.form_fields import read_number
+from push_blaster.web.frame.drafts import only_shows
 from push_blaster.web.frame.frame import name_by_form, page_routes
 
 
@@ -47,19 +48,16 @@ def template_pages(templates: TemplateFiles, files: AutomationFiles, limits: Lim
     def start(template_id: str) -> ResponseReturnValue:
         """Create a draft from the template, and open it; a form sent twice creates one draft."""
         template = templates.load(template_id)
+        if only_shows():
+            return _show_form(template, request.form, {})
         given = _read_variables(template)
         name = request.form.get("name", "").strip()
         overrides = name_by_form({"name": name} if name else {})
         asked = Start(template=template, variables=given, overrides=overrides)
         try:
             automation = draft_automation(asked, limits, utc_now())
-        except BadVariablesError as error:
-            return _show_form(template, request.form, error.complaints), 400
-        except LinkNotAllowedError as error:
-            return _show_form(template, request.form, {LINK_HOST: str(error)}), 400
-        except ValidationError as error:
-            faults = {"": "; ".join(flatten_messages(error.messages))}
-            return _show_form(template, request.form, faults), 400
+        except (BadVariablesError, LinkNotAllowedError, ValidationError) as error:
+            return _show_form(template, request.form, _find_faults(error)), 400
         with suppress(DocumentExistsError):  # the same form, sent before, has created it
             files.create(automation)
         flash("Draft created. It sends nothing until you schedule it.", "success")
@@ -110,6 +108,15 @@ def _show_form(
     return render_template(
         "template.html", template=template, given=given, errors=errors, others=others
     )
+
+
+def _find_faults(error: Exception) -> Mapping[str, str]:
+    """Return the complaints of an error, by field."""
+    if isinstance(error, BadVariablesError):
+        return error.complaints
+    if isinstance(error, ValidationError):
+        return {"": "; ".join(flatten_messages(error.messages))}
+    return {LINK_HOST: str(error)}
 
 
 def _read_variables(template: Mapping[str, Any]) -> dict[str, object]:

@@ -8,43 +8,47 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name
-from push_blaster.adapters.audiences.frozen_audiences import read_users
-from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.cadence.cadence_records import (
     AllowedSends,
     CadenceRecords,
     CadenceRefusedError,
     JsonObject,
-    Reach,
-    ReachPoint,
+    RuleSet,
     Simulation,
 )
 from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
-from push_blaster.adapters.executions.execution_view import select_last_audience
-from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.access.audit_content import note_change
-from push_blaster.web.cadence.rule_form import read_rules_form, read_version
+from push_blaster.web.cadence.reach import find_reach
+from push_blaster.web.cadence.rule_form import (
+    RULE_LABELS,
+    describe_field,
+    merge_rules,
+    read_rules_form,
+    read_version,
+)
 from push_blaster.web.frame.asked_user import read_asked_user
+from push_blaster.web.frame.conflicts import (
+    DRAWN,
+    read_choices,
+    read_drawn,
+    show_conflict,
+    write_drawn,
+)
 from push_blaster.web.frame.document_paths import find_differences
+from push_blaster.web.frame.drafts import only_shows
 from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.merging import Merge
 from push_blaster.web.frame.template_filters import layer_words
 
-WEEK_HOURS: Final = 168
 #: How many of a user's last pushes the page shows.
 HISTORY: Final = 20
-#: The fields of rules and layers, as the page names them.
-LABELS: Final = {
-    "appliesToLayers": "applies to layers",
-    "countedLayers": "counts layers",
-    "isActive": "active",
-    "isExempt": "exempt",
-    "maxCount": "maximum",
-    "windowHours": "window in hours",
-}
-#: How many users of an audience are asked about; more would not change the curve.
-SAMPLE: Final = 200_000
+
+_NOTHING_LEFT: Final = (
+    "Version {}, which somebody has saved meanwhile, has all that your form has changed. Before "
+    "you change more, read them again: these are the rules in force."
+)
 
 
 def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
@@ -63,38 +67,94 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
         """Show the rules in force, and their changes."""
         found = records.read_rules()
         changes = [(change, _compare(change)) for change in records.list_changes()]
-        return _show_rules(records, found.rules, found.version, changes=changes)
+        drawn = write_drawn(found.rules)
+        return _show_rules(records, found.rules, found.version, drawn, changes=changes)
 
     @pages.post("/cadence/simulate")
     @only_reads
     @asks_for(Role.OPERATOR)
     def simulate() -> ResponseReturnValue:
         """Show the effect that the rules of the form would have had in the last weeks."""
-        sent = read_rules_form(request.form)
-        version = read_version(request.form)
+        sent, version, drawn = _read_form()
+        if only_shows():
+            return _show_rules(records, sent, version, drawn)
         in_force = records.read_rules().rules
         try:
             after, before = records.simulate(sent), records.simulate(in_force)
         except CadenceRefusedError as refusal:
-            return _show_rules(records, sent, version, fault=str(refusal), status=400)
-        return _show_rules(records, sent, version, effect=RuleEffect(before, after))
+            return _show_rules(records, sent, version, drawn, fault=str(refusal), status=400)
+        return _show_rules(records, sent, version, drawn, effect=RuleEffect(before, after))
 
     @pages.post("/cadence/rules")
     def save() -> ResponseReturnValue:
-        """Put the rules of the form in force."""
-        sent = read_rules_form(request.form)
-        version = read_version(request.form)
-        by, note = (request.form.get(name, "").strip() for name in ("by", "note"))
-        if by and by != caller_name():
-            note = f"{note} (claimed: by {by})".strip()
-        try:
-            before = records.read_rules().rules
-            saved = records.replace_rules(sent, version, caller_name(), note)
-        except CadenceRefusedError as refusal:
-            return _show_rules(records, sent, version, fault=str(refusal), status=409)
-        note_change("rules", *({rule["name"]: rule for rule in r} for r in (before, saved.rules)))
-        flash(f"Rules saved as version {saved.version}. They apply at once.", "success")
-        return redirect(url_for(".rules"), 303)
+        """Put the rules of the form in force, over what somebody else has changed meanwhile."""
+        sent, version, drawn = _read_form()
+        if only_shows():
+            return _show_rules(records, sent, version, drawn)
+        current = records.read_rules()
+        is_newest = version == current.version
+        return (_put_in_force if is_newest else _lay_over)(records, current, sent)
+
+
+def _lay_over(
+    records: CadenceRecords, current: RuleSet, sent: Sequence[JsonObject]
+) -> ResponseReturnValue:
+    """Put what the form has changed in force, over the rules that are newer than the form."""
+    merged = merge_rules(read_drawn(), sent, current.rules, read_choices(current.version))
+    if merged.conflicts:
+        return _ask_whose(merged, current.version)
+    rules = list(merged.document.values())
+    if not merged.is_change:
+        return _refuse(records, current, rules, _NOTHING_LEFT.format(current.version))
+    return _put_in_force(records, current, rules)
+
+
+def _put_in_force(
+    records: CadenceRecords, current: RuleSet, rules: Sequence[JsonObject]
+) -> ResponseReturnValue:
+    """Replace the current rules; show the form again if the cadence service refuses them."""
+    try:
+        saved = _replace(records, current, rules)
+    except CadenceRefusedError as refusal:
+        return _refuse(records, current, rules, str(refusal))
+    flash(f"Rules saved as version {saved.version}. They apply at once.", "success")
+    return redirect(url_for(".rules"), 303)
+
+
+def _refuse(
+    records: CadenceRecords, current: RuleSet, rules: Sequence[JsonObject], fault: str
+) -> ResponseReturnValue:
+    drawn = write_drawn(current.rules)
+    return _show_rules(records, rules, current.version, drawn, fault=fault, status=409)
+
+
+def _replace(records: CadenceRecords, current: RuleSet, rules: Sequence[JsonObject]) -> RuleSet:
+    """Replace the current rules, and note the change for the audit log; CadenceRefusedError."""
+    saved = records.replace_rules(rules, current.version, caller_name(), _read_note())
+    before, after = ({rule["name"]: rule for rule in r} for r in (current.rules, saved.rules))
+    note_change("rules", before, after)
+    return saved
+
+
+def _read_form() -> tuple[list[Mapping[str, Any]], str, str]:
+    """Return the rules of the form, and the version and the rules that it was drawn from."""
+    return read_rules_form(request.form), read_version(request.form), request.form.get(DRAWN, "")
+
+
+def _read_note() -> str:
+    """Return the reason of the form, with the name that it claims."""
+    by, note = (request.form.get(name, "").strip() for name in ("by", "note"))
+    return f"{note} (claimed: by {by})".strip() if by and by != caller_name() else note
+
+
+def _ask_whose(merged: Merge, version: str) -> ResponseReturnValue:
+    return show_conflict(
+        merged,
+        noun="the cadence rules",
+        version=version,
+        current_page=url_for(".rules"),
+        describe=lambda one: describe_field(one.path),
+    )
 
 
 class FieldChange(NamedTuple):
@@ -111,7 +171,7 @@ def _compare(change: JsonObject) -> list[FieldChange]:
     before, after = (_name_rules(change[side]) for side in ("before", "after"))
     found = [(one.path.rpartition("."), one) for one in find_differences(before, after)]
     return [
-        FieldChange(rule, LABELS.get(field, field), one.mine, one.theirs)
+        FieldChange(rule, RULE_LABELS.get(field, field), one.mine, one.theirs)
         for (rule, _, field), one in found
         if not (rule and field == "name")
     ]
@@ -145,12 +205,12 @@ def _add_user_page(pages: Blueprint, context: WebContext, records: CadenceRecord
 def _add_reach_page(pages: Blueprint, context: WebContext, records: CadenceRecords) -> None:
     @pages.get("/cadence/reach")
     def reach() -> ResponseReturnValue:
-        """Show how many users of an automation's last audience a push would reach."""
+        """Show how many users of an automation's last audiences its pushes would reach."""
         documents = [d for d in context.files.list_all().documents if d.get("audienceCriteria")]
         chosen = request.args.get("automation", "")
-        curve = _find_reach(context, records, context.files.load(chosen)) if chosen else None
+        found = find_reach(context, records, context.files.load(chosen)) if chosen else None
         return render_template(
-            "cadence_reach.html", documents=documents, chosen=chosen, curve=curve
+            "cadence_reach.html", documents=documents, chosen=chosen, found=found
         )
 
 
@@ -209,14 +269,19 @@ def _show_rules(
     records: CadenceRecords,
     rules: Sequence[JsonObject],
     version: str,
+    drawn: str,
     status: int = 200,
     **shown: object,
 ) -> tuple[str, int]:
-    """Return the page of the rules; beside them it may show `changes`, an `effect` or a `fault`."""
+    """Return the page of the rules; beside them it may show `changes`, an `effect` or a `fault`.
+
+    Shape: `drawn` are the rules in force that the form was drawn from first, as JSON.
+    """
     page = render_template(
         "cadence_rules.html",
         rules=rules,
         version=version,
+        drawn=drawn,
         layers=_read_layers(records),
         **shown,
     )
@@ -233,49 +298,3 @@ def _read_layers(records: CadenceRecords) -> Mapping[int, JsonObject]:
 def _name_layer(**layer: Any) -> str:
     has_own_name = layer["name"] != f"Layer {layer['id']}"
     return f"{layer['id']} · {layer['name']}" if has_own_name else layer_words(layer["id"])
-
-
-@dataclass(frozen=True, slots=True)
-class ReachCurve:
-    """The reach of an automation's first push to the last audience that it was frozen for."""
-
-    automation: Automation
-    reach: Reach
-
-    @property
-    def push(self) -> Push:
-        """The first push."""
-        return self.automation.pushes[0]
-
-    @property
-    def now(self) -> ReachPoint:
-        """The reach now."""
-        return self.reach.points[0]
-
-    @property
-    def best(self) -> ReachPoint:
-        """The largest reach."""
-        return max(self.reach.points, key=lambda point: point.eligible)
-
-    @property
-    def line(self) -> str:
-        """The points of the curve in a picture of 1000 by 100."""
-        points, users = self.reach.points, max(1, self.reach.users)
-        step = 1000 / max(1, len(points) - 1)
-        return " ".join(
-            f"{round(n * step, 1)},{round(100 - point.eligible * 100 / users, 2)}"
-            for n, point in enumerate(points)
-        )
-
-
-def _find_reach(
-    context: WebContext, records: CadenceRecords, document: Mapping[str, Any]
-) -> ReachCurve | None:
-    automation = read_automation(document)
-    push = automation.pushes[0]
-    with context.database.transaction() as connection:
-        last = select_last_audience(connection, automation.script_id or "", push.audience_name)
-    if last is None or not (context.data_folder / last.file).exists():
-        return None
-    users = next(read_users(context.data_folder / last.file, SAMPLE), [])
-    return ReachCurve(automation, records.forecast(users, push.layer_id, WEEK_HOURS))

@@ -1,16 +1,28 @@
 """The form of the cadence rules: every rule in order, and one more line for a new one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
+from push_blaster.adapters.cadence.cadence_records import JsonObject
 from push_blaster.web.automations.form_fields import read_number, whole_numbers
+from push_blaster.web.frame.merging import UNKNOWN, Choose, Merge, merge
 
 #: The fields of a new rule that are empty until somebody fills them in.
 _TYPED: Final = ("name", "description", "appliesToLayers", "countedLayers")
+_FIELDS: Final = (*_TYPED, "windowHours", "maxCount", "isActive")
+#: The fields of rules and layers, as the pages name them.
+RULE_LABELS: Final = {
+    "appliesToLayers": "applies to layers",
+    "countedLayers": "counts layers",
+    "isActive": "active",
+    "isExempt": "exempt",
+    "maxCount": "maximum",
+    "windowHours": "window in hours",
+}
 _VERSION: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -40,6 +52,35 @@ def read_version(form: MultiDict[str, str]) -> str:
     if version and not _VERSION.fullmatch(version):
         raise ValidationError({"version": ["This is no version; reload the page."]})
     return version
+
+
+def merge_rules(
+    drawn: Any, sent: Sequence[JsonObject], current: Sequence[JsonObject], choose: Choose
+) -> Merge:
+    """Return the current rules by name, with what the form has changed; ValidationError.
+
+    Shape: `drawn` are the rules that the form was drawn from, if the form says so.
+    """
+    mine = _by_name(sent)
+    if len(mine) < len(sent):
+        raise ValidationError({"name": ["Give each rule a name of its own."]})
+    base = _by_name(drawn) if _are_rules(drawn) else UNKNOWN
+    return merge(base, mine, _by_name(current), "name", choose)
+
+
+def describe_field(path: str) -> str:
+    """Return the words for a field of a rule, such as `cooldown: window in hours`."""
+    rule, _, name = path.rpartition(".")
+    return f"{rule}: {RULE_LABELS.get(name, name)}" if name in _FIELDS else path
+
+
+def _by_name(rules: Sequence[JsonObject]) -> dict[str, JsonObject]:
+    """Return the rules by name, with the fields that the form has."""
+    return {str(rule["name"]): {name: rule.get(name) for name in _FIELDS} for rule in rules}
+
+
+def _are_rules(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, dict) and "name" in v for v in value)
 
 
 def _read_rule(form: MultiDict[str, str], index: str) -> Mapping[str, Any]:

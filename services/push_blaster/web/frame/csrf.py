@@ -1,18 +1,52 @@
-"""The proof that a form came from one of our own pages."""
+"""The proof that a form came from one of our own pages, and for which person the page drew it."""
 
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from flask import request, session
+from flask import current_app, request, session
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from chassis.bearer_auth import the_caller
 
 #: Methods that change nothing, and need no such token.
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_FIELD: Final = "csrf_token"
+CSRF_HEADER: Final = "X-CSRF-Token"
+
+
+class Proof(NamedTuple):
+    """What a form says, under our signature, about the page that it came from.
+
+    Shape: `caller` is the name of the person, `secret` belongs to the session, which began at
+    `since`, in seconds since 1970.
+    """
+
+    caller: str
+    secret: str
+    since: int
 
 
 def csrf_token() -> str:
-    """Return the token that this session's forms contain, so that no other site can send them."""
-    return str(session.get("csrf", ""))
+    """Return the proof that the forms of this page contain, so that no other site can send them."""
+    caller = the_caller()
+    if caller is None or "csrf" not in session:
+        return ""
+    proof = Proof(caller.name, session["csrf"], session.get("since", 0))
+    return str(_signer().dumps(list(proof)))
+
+
+def read_proof(given: str) -> Proof | None:
+    """Return the proof that a form contains; None if it is none of ours."""
+    if not current_app.secret_key:
+        return None
+    try:
+        return Proof(*_signer().loads(given))
+    except (BadSignature, TypeError):
+        return None
+
+
+def _signer() -> URLSafeSerializer:
+    return URLSafeSerializer(str(current_app.secret_key), salt="form")
 
 
 def is_foreign() -> bool:

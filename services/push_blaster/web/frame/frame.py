@@ -18,12 +18,15 @@ from chassis.clock import utc_now
 from chassis.problems import Problem, answer_http_exception, find_problem, flatten_messages
 from push_blaster.use_cases.context import PAGE_KEY, TEST_KEY
 from push_blaster.web.frame import template_filters
-from push_blaster.web.frame.csrf import csrf_token
+from push_blaster.web.frame.csrf import CSRF_FIELD, csrf_token
+from push_blaster.web.frame.drafts import DRAFT_FIELD
 from push_blaster.web.frame.repeatable import name_by_key
 
 log = structlog.get_logger()
 
 UNEXPECTED: Final = 500
+#: Fields that differ when the same form is sent again after another sign-in.
+_NOT_CONTENT: Final = {CSRF_FIELD, DRAFT_FIELD}
 Problems: TypeAlias = Mapping[type[Exception], Problem]
 #: Nothing but our own files; bootstrap's style sheet holds its icons as data.
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -121,7 +124,8 @@ def name_by_form(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if not request.form.get("once"):
         return body
-    return name_by_key(body, f"{once_key()} {sorted(request.form.items(multi=True))}")
+    content = sorted(p for p in request.form.items(multi=True) if p[0] not in _NOT_CONTENT)
+    return name_by_key(body, f"{once_key()} {content}")
 
 
 def flash_with_undo(text: str, undo: str, fields: Mapping[str, str] | None = None) -> None:

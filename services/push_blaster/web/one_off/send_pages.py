@@ -37,6 +37,7 @@ from push_blaster.web.automations.automation_samples import ROWS, Sample, fill_s
 from push_blaster.web.automations.form_fields import read_number
 from push_blaster.web.executions.execution_card import Card, make_cards
 from push_blaster.web.frame.csrf import CSRF_FIELD
+from push_blaster.web.frame.drafts import DRAFT_FIELD, only_shows
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.template_filters import LAYERS, layer_words
 from push_blaster.web.one_off.send_push import MAX_FILE, SendPushSchema, read_request
@@ -70,8 +71,9 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
     def try_out() -> ResponseReturnValue:
         """Start the dry run."""
         form = _read_form()
-        if request.form.get("then") == "look":
-            return _render_form(context.limits, form, look=_look(form))
+        looks = request.form.get("then") == "look"
+        if only_shows() or looks:
+            return _render_form(context.limits, form, look=_look(form) if looks else None)
         try:
             asked = read_request(SendPushSchema().load(form))
             execution = send_ad_hoc(
@@ -87,6 +89,7 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
         except ValidationError as error:
             lines = [line.partition(": ") for line in flatten_messages(error.messages)]
             return _render_form(context.limits, form, {name: text for name, _, text in lines})
+        flash("The dry run has started.", "success")
         return redirect(url_for(".result", execution_id=execution.id), 303)
 
     @pages.post("/send/preview")
@@ -153,7 +156,7 @@ def _render_form(
 
 
 def _read_form() -> dict[str, str]:
-    left_out = {CSRF_FIELD, "then"}
+    left_out = {CSRF_FIELD, DRAFT_FIELD, "then"}
     return {name: text for name, text in request.form.items() if name not in left_out}
 
 

@@ -85,6 +85,34 @@ def test_a_change_from_rules_that_are_no_longer_in_force_is_refused(admin: Visit
     assert "read them again" in stale.text
 
 
+def test_a_rule_that_nobody_touched_keeps_what_a_colleague_saved(admin: Visitor) -> None:
+    mine = rules_form(admin.get("/cadence"), **{"rule.0.windowHours": "96"})
+    theirs = rules_form(admin.get("/cadence"), **{"rule.1.maxCount": "2", "rule.0.maxCount": "5"})
+    admin.client.post("/cadence/rules", data=theirs)
+
+    tried = rules_form(admin.client.post("/cadence/simulate", data=mine).text)
+    saved = admin.client.post("/cadence/rules", data=tried)
+
+    assert saved.status_code == 303, saved.text
+    after = rules_form(admin.get("/cadence"))
+    assert (after["rule.0.windowHours"], after["rule.0.maxCount"]) == (["96"], ["5"])
+    assert after["rule.1.maxCount"] == ["2"]
+
+
+def test_a_rule_that_both_changed_is_asked_about(admin: Visitor) -> None:
+    page = admin.get("/cadence")
+    mine, theirs = (rules_form(page, **{"rule.0.windowHours": hours}) for hours in ("96", "48"))
+    admin.client.post("/cadence/rules", data=theirs)
+
+    asked = admin.client.post("/cadence/rules", data=mine)
+    answer = form_values(asked.text)
+
+    assert asked.status_code == 409
+    assert ["layer_3_cooldown_hours: window in hours", "96", "48"] in table_rows(asked.text)
+    assert admin.client.post("/cadence/rules", data={**answer, "all": "mine"}).status_code == 303
+    assert rules_form(admin.get("/cadence"))["rule.0.windowHours"] == ["96"]
+
+
 def test_what_is_no_rule_is_refused_in_the_services_words(admin: Visitor) -> None:
     form = rules_form(admin.get("/cadence"), **{"rule.0.maxCount": "often"})
 

@@ -9,6 +9,7 @@ import { dismissToasts } from "./toasts.js";
 import { edit } from "./editor.js";
 import { compose } from "./compose.js";
 import { offerCopies } from "./copy.js";
+import { keepDrafts } from "./drafts.js";
 
 if (window.innerWidth < 832) document.querySelector(".menu")?.removeAttribute("open");
 runClocks();
@@ -21,3 +22,4 @@ dismissToasts();
 edit();
 compose();
 offerCopies();
+keepDrafts();

@@ -26,7 +26,8 @@ export function compose() {
     const answer = await fetch(form.dataset.preview, { method: "POST", body: written }).catch(
       () => null,
     );
-    if (answer?.ok) form.querySelector("[data-preview-here]").innerHTML = await answer.text();
+    if (answer?.ok && !answer.redirected)
+      form.querySelector("[data-preview-here]").innerHTML = await answer.text();
   };
   form.addEventListener("input", () => {
     clearTimeout(waiting);

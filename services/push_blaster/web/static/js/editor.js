@@ -19,6 +19,14 @@ function prepare(form) {
 
 const written = (form) => new URLSearchParams(new FormData(form)).toString();
 
+function leave(form, change) {
+  const field = document.createElement("input");
+  [field.type, field.name, field.value] = ["hidden", "change", change];
+  form.append(field);
+  form.requestSubmit();
+  return null;
+}
+
 // Fetches the form as it is after a change; fetches it again if the user typed in the meantime.
 async function fetchChanged(form, change) {
   for (;;) {
@@ -26,6 +34,7 @@ async function fetchChanged(form, change) {
     const body = new FormData(form);
     body.set("change", change);
     const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
+    if (answer?.redirected) return leave(form, change); // the session has ended: sign in, come back
     if (!answer?.ok) return null;
     const page = await answer.text();
     if (written(form) === sent) return new DOMParser().parseFromString(page, "text/html");
@@ -58,7 +67,7 @@ export function edit() {
       method: "POST",
       body: new FormData(form),
     }).catch(() => null);
-    if (!answer?.ok) return;
+    if (!answer?.ok || answer.redirected) return;
     const here = form.querySelector("[data-preview-here]");
     here.innerHTML = await answer.text();
     showOwnTimes(here);

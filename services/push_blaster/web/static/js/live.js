@@ -13,6 +13,7 @@ async function refresh(part) {
   if (
     html === part.lastHtml ||
     (part.contains(document.activeElement) && isTyping()) ||
+    isFilledIn(part) ||
     isSelecting(part)
   )
     return;
@@ -30,6 +31,14 @@ async function refresh(part) {
 function isSelecting(part) {
   const selection = getSelection();
   return !selection.isCollapsed && part.contains(selection.anchorNode);
+}
+
+// What was typed stays, wherever the cursor is now.
+function isFilledIn(part) {
+  const fields = [...part.querySelectorAll("input:not([type=hidden]), textarea")];
+  return fields.some(
+    (field) => field.value !== field.defaultValue || field.checked !== field.defaultChecked,
+  );
 }
 
 function isTyping() {
