@@ -53,6 +53,7 @@ from push_blaster.web.one_off.push_logs import push_log_routes
 from push_blaster.web.one_off.scheduled_pushes import scheduled_push_routes
 from push_blaster.web.one_off.send_push import send_push_routes
 from push_blaster.web.operations.alerts import alert_routes
+from push_blaster.web.operations.attention import attention_routes
 from push_blaster.web.operations.health import health_routes
 from push_blaster.web.operations.metrics import read_gauges_from
 from push_blaster.web.original.execute import execute_routes
@@ -149,6 +150,7 @@ def _make_routes(
         automation_test_routes(context),
         execution_routes(context),
         over_cap_routes(database),
+        attention_routes(database),
         sequence_routes(context),
         history_routes(database),
         execute_routes(context),

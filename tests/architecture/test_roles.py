@@ -18,6 +18,7 @@ GET    /api/alerts/destinations
 GET    /api/alerts/destinations/<uuid:destination_id>
 POST   /api/alerts/destinations/<uuid:destination_id>/test
 POST   /api/automation/control
+POST   /api/automation/control-many
 POST   /api/automation/debug/reschedule
 POST   /api/automation/emergency-stop
 POST   /api/automation/execute-start
@@ -39,6 +40,8 @@ POST   /api/executions
 POST   /api/executions/<execution_id>/approve
 POST   /api/executions/<execution_id>/cancel
 POST   /api/executions/<execution_id>/dead-devices
+PUT    /api/executions/<execution_id>/dismissal
+DELETE /api/executions/<execution_id>/dismissal
 POST   /api/executions/<execution_id>/resume
 POST   /api/executions/<execution_id>/stop
 POST   /api/scripts
@@ -55,6 +58,8 @@ POST   /alerts/<uuid:destination_id>/test
 GET    /automations/<automation_id>/<any(run,pause,resume):action>
 POST   /automations/<automation_id>/<any(pause,resume):action>
 POST   /automations/<automation_id>/run
+GET    /bulk/<any(pause,resume):action>
+POST   /bulk/<any(pause,resume):action>
 GET    /automations/<automation_id>/test
 POST   /automations/<automation_id>/test
 POST   /cadence/simulate
@@ -68,6 +73,9 @@ GET    /executions/<execution_id>/<any(cancel,stop,approve,resume,'dead-devices'
 POST   /executions/<execution_id>/approve
 POST   /executions/<execution_id>/cancel
 POST   /executions/<execution_id>/dead-devices
+GET    /executions/<execution_id>/dismissal
+POST   /executions/<execution_id>/dismissal
+POST   /executions/<execution_id>/dismissal/undo
 POST   /executions/<execution_id>/resume
 POST   /executions/<execution_id>/stop
 POST   /scripts/<script_id>

@@ -31,7 +31,7 @@ from tests.scripts import SCRIPT
 TABLES = (
     *("deliveries", "send_batches", "execution_log", "execution_pushes", "execution_phases"),
     *("violations", "over_cap", "alerts", "alert_deliveries", "alert_destinations"),
-    *("script_runs", "doubted_devices", "executions"),
+    *("script_runs", "doubted_devices", "dismissals", "executions"),
     *("schedule_marks", "engines", "devices", "previous_secrets", "tokens", "sessions"),
     *("people_labels", "people", "used_sign_ins"),
     *("idempotency_keys", "execution_stops", "emergency_stops", "suspensions", "restores"),

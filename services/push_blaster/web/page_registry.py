@@ -13,6 +13,7 @@ from push_blaster.web.access.tokens_pages import token_pages
 from push_blaster.web.access.unsent_pages import unsent_pages
 from push_blaster.web.audiences.scripts_pages import script_pages
 from push_blaster.web.automations.automations_pages import automation_pages
+from push_blaster.web.automations.bulk_pages import bulk_pages
 from push_blaster.web.automations.edit_automation_pages import edit_automation_pages
 from push_blaster.web.automations.history.put_away_pages import put_away_pages
 from push_blaster.web.automations.history.version_pages import version_pages
@@ -28,7 +29,9 @@ from push_blaster.web.frame.frame import show_errors_as_pages
 from push_blaster.web.one_off.send_pages import send_pages
 from push_blaster.web.operations.alerts_pages import alert_pages
 from push_blaster.web.operations.api_docs_pages import ReadDocument, api_docs_pages
+from push_blaster.web.operations.attention_pages import attention_pages
 from push_blaster.web.operations.dashboard_pages import dashboard_pages
+from push_blaster.web.operations.search_pages import search_pages
 from push_blaster.web.problems import PROBLEMS
 
 
@@ -46,7 +49,10 @@ def make_pages(
         *access,
         unsent_pages(context.database),
         dashboard_pages(context),
+        attention_pages(context.database),
+        search_pages(context, templates),
         automation_pages(context),
+        bulk_pages(context),
         edit_automation_pages(context),
         version_pages(context),
         put_away_pages(context),

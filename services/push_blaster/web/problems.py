@@ -53,6 +53,7 @@ from push_blaster.use_cases.one_off.schedule_push import (
     PushHasBegunError,
 )
 from push_blaster.use_cases.one_off.send_ad_hoc import NoDryRunError
+from push_blaster.use_cases.operations.dismiss_execution import NotTroubledError
 from push_blaster.use_cases.operations.manage_destinations import (
     BadDestinationError,
     DestinationNotFoundError,
@@ -100,6 +101,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     NotDeletedError: Problem(404, "Not deleted"),
     NothingToDoError: Problem(409, "Nothing to do"),
     NotPausedError: Problem(503, "Not paused"),
+    NotTroubledError: Problem(409, "Needs nobody"),
     PushHasBegunError: Problem(409, "Has begun"),
     ParametersError: Problem(422, "Parameters do not fit"),
     RunNotFoundError: Problem(404, "No such run"),

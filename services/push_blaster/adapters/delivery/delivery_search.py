@@ -1,6 +1,6 @@
 """Searches in the ledger: what one user got, which devices failed, what went wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -10,6 +10,7 @@ from chassis.postgres import Connection
 from chassis.rows import fetch_all, fetch_values
 from push_blaster.adapters.automations.automation_document import pick_push
 from push_blaster.domain.delivery.ledger import LedgerState
+from push_blaster.domain.executions.modes import Mode
 
 #: The states that mean that something went wrong; a capped user is no fault.
 AMISS: Final = (
@@ -94,14 +95,25 @@ def select_failed_tokens(connection: Connection, execution_id: str, limit: int) 
     return fetch_values(connection, sql, {"id": execution_id, "limit": limit})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """The deliveries of a user that a list shows; `since` is included, and `until` is not."""
+
+    execution_id: str | None = None
+    modes: Collection[Mode] = frozenset(Mode)
+    states: Collection[LedgerState] = frozenset(LedgerState)
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 def select_deliveries_of(
     connection: Connection,
     user_id: UUID,
+    fitting: DeliveryFilter,
     before: tuple[datetime, str] | None,
     limit: int,
-    execution_id: str | None = None,
 ) -> list[UserDelivery]:
-    """Return the user's deliveries, newest first, in one or every execution; after `before`."""
+    """Return the user's deliveries that fit, newest first; the page after `before`."""
     at, entry = before or (None, None)
     sql = """
         SELECT * FROM (
@@ -113,7 +125,10 @@ def select_deliveries_of(
           FROM deliveries d
           JOIN executions e ON e.id = d.execution_id
          WHERE d.user_id = %(user)s
-           AND (%(execution_id)s::text IS NULL OR d.execution_id = %(execution_id)s)) found
+           AND (%(execution_id)s::text IS NULL OR d.execution_id = %(execution_id)s)
+           AND e.mode = ANY(%(modes)s) AND d.state = ANY(%(states)s)
+           AND (%(since)s::timestamptz IS NULL OR d.claimed_at >= %(since)s)
+           AND (%(until)s::timestamptz IS NULL OR d.claimed_at < %(until)s)) found
          WHERE %(at)s::timestamptz IS NULL
             OR (claimed_at, entry) < (%(at)s::timestamptz, %(entry)s)
          ORDER BY claimed_at DESC, entry DESC
@@ -121,7 +136,11 @@ def select_deliveries_of(
     """
     values = {
         "user": user_id,
-        "execution_id": execution_id,
+        "execution_id": fitting.execution_id,
+        "modes": list(fitting.modes),
+        "states": list(fitting.states),
+        "since": fitting.since,
+        "until": fitting.until,
         "at": at,
         "entry": entry,
         "limit": limit,

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from chassis.postgres import Connection
 from chassis.rows import fetch_all, fetch_one, fetch_value
 from push_blaster.adapters.automations.automation_document import read_automation
+from push_blaster.adapters.execution_conditions import FITS, filter_values
 from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.executions.execution import (
     Execution,
@@ -18,6 +19,7 @@ from push_blaster.domain.executions.execution import (
     PushStatus,
     Trigger,
 )
+from push_blaster.domain.executions.execution_filter import EVERYTHING, ExecutionFilter
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 
@@ -63,7 +65,7 @@ _COLUMNS: Final = """
     id, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
     waits_for, uncapped_reason, approval_reason, resumes, attempt, attempt_by, repeated_steps,
     preparation, snapshot, created_at, ended_at,
-    (SELECT asked_at FROM execution_stops WHERE execution_id = executions.id) AS stop_asked_at,
+    (SELECT asked_at FROM execution_stops WHERE execution_id = e.id) AS stop_asked_at,
     (SELECT min(restored_at) FROM restores WHERE restored_at >= created_at) AS restored_at
 """
 
@@ -75,7 +77,7 @@ def select_execution(connection: Connection, execution_id: str) -> Execution:
 
 def select_readable(connection: Connection, execution_ids: Sequence[str]) -> list[Execution]:
     """Return those of the executions that this version can read."""
-    sql = f"SELECT {_COLUMNS} FROM executions WHERE id = ANY(%s)"  # noqa: S608 - constants
+    sql = f"SELECT {_COLUMNS} FROM executions e WHERE id = ANY(%s)"  # noqa: S608 - constants
     rows: list[_Row] = fetch_all(connection, sql, (list(execution_ids),), make=dict, by_name=True)
     return list(_make_readable(rows, _select_pushes(connection, execution_ids)))
 
@@ -99,10 +101,8 @@ def select_execution_by_key(connection: Connection, idempotency_key: str) -> Exe
 
 def select_executions(
     connection: Connection,
+    fitting: ExecutionFilter = EVERYTHING,
     *,
-    automation_id: str | None = None,
-    phases: Collection[Phase] = (),
-    modes: Collection[Mode] = (),
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Execution]:
@@ -113,22 +113,14 @@ def select_executions(
     created_at, last_id = before or (None, None)
     sql = f"""
         SELECT {_COLUMNS}
-          FROM executions
-         WHERE (%(automation_id)s IS NULL OR automation_id = %(automation_id)s)
-           AND phase = ANY(%(phases)s) AND mode = ANY(%(modes)s)
+          FROM executions e
+         WHERE {FITS}
            AND (%(created)s::timestamptz IS NULL
                 OR (created_at, id) < (%(created)s::timestamptz, %(id)s))
          ORDER BY created_at DESC, id DESC
          LIMIT %(limit)s
-    """  # noqa: S608 - a constant list of columns
-    values = {
-        "automation_id": automation_id,
-        "phases": list(phases or Phase),
-        "modes": list(modes or Mode),
-        "created": created_at,
-        "id": last_id,
-        "limit": limit,
-    }
+    """  # noqa: S608 - constants
+    values = {**filter_values(fitting), "created": created_at, "id": last_id, "limit": limit}
     rows: list[_Row] = fetch_all(connection, sql, values, make=dict, by_name=True)
     return list(_make_readable(rows, _select_pushes(connection, [row["id"] for row in rows])))
 
@@ -263,7 +255,7 @@ def _select_audiences(connection: Connection, which: str, values: _Row) -> list[
 
 
 def _select_one(connection: Connection, where: str, key: str) -> Execution:
-    sql = f"SELECT {_COLUMNS} FROM executions {where}"  # noqa: S608 - constants
+    sql = f"SELECT {_COLUMNS} FROM executions e {where}"  # noqa: S608 - constants
     row: _Row | None = fetch_one(connection, sql, {"key": key}, make=dict, by_name=True)
     if row is None:
         raise ExecutionNotFoundError(f"There is no execution {key!r}.")

@@ -7,8 +7,10 @@ from typing import Any, Final
 from chassis.postgres import Connection
 from chassis.rows import fetch_all
 from push_blaster.adapters.automations.automation_document import pick_push
+from push_blaster.adapters.execution_conditions import FITS, filter_values
 from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.execution import PushStatus
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.modes import Mode, delivers
 from push_blaster.domain.executions.phase import ENDED, Phase
@@ -54,11 +56,15 @@ class PushLogEntry:
 
 
 def select_push_log(
-    connection: Connection, before: tuple[datetime, tuple[str, int]] | None, limit: int
+    connection: Connection,
+    fitting: ExecutionFilter,
+    before: tuple[datetime, tuple[str, int]] | None,
+    limit: int,
 ) -> list[PushLogEntry]:
-    """Return sends, newest first; the page after the send `before`."""
+    """Return sends of the executions that fit, newest first; the page after the send `before`."""
     created_at, (execution_id, position) = before or (None, (None, None))
     values = {
+        **filter_values(fitting),
         "created_at": created_at,
         "id": execution_id,
         "position": position,
@@ -69,22 +75,23 @@ def select_push_log(
     return [_make_entry(funnels[row["id"]][row["position"]], **row) for row in rows]
 
 
-_SELECT: Final = """
+_SELECT: Final = f"""
     SELECT e.id, e.automation_id, e.trigger, e.mode, e.phase, e.reason, e.created_at,
            e.snapshot -> 'pushSequence' AS pushes, p.position, p.status, p.started_at,
            p.ended_at, p.distinct_users,
-           coalesce(nullif(e.snapshot #>> '{adHocPush,audienceDescription}', ''),
-                    nullif(e.snapshot #>> '{scheduledPush,audienceDescription}', ''),
+           coalesce(nullif(e.snapshot #>> '{{adHocPush,audienceDescription}}', ''),
+                    nullif(e.snapshot #>> '{{scheduledPush,audienceDescription}}', ''),
                     nullif(e.snapshot ->> 'description', ''),
                     e.automation_name) AS audience_description
       FROM executions e
       JOIN execution_pushes p ON p.execution_id = e.id
-     WHERE %(created_at)s::timestamptz IS NULL
-        OR (e.created_at, e.id, p.position)
-           < (%(created_at)s::timestamptz, %(id)s, %(position)s)
+     WHERE {FITS}
+       AND (%(created_at)s::timestamptz IS NULL
+            OR (e.created_at, e.id, p.position)
+               < (%(created_at)s::timestamptz, %(id)s, %(position)s))
      ORDER BY e.created_at DESC, e.id DESC, p.position DESC
      LIMIT %(limit)s
-"""
+"""  # noqa: S608 - a constant
 
 
 def _make_entry(funnel: Funnel, **row: Any) -> PushLogEntry:

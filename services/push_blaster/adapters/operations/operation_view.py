@@ -1,31 +1,10 @@
 """Views for operators: executions that run, wait, or have ended lately."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from chassis.postgres import Connection
 from chassis.rows import fetch_all, fetch_one, fetch_value
-
-#: How long an automation counts as troubled after its last run failed.
-TROUBLE_LASTS: Final = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TroubledAutomation:
-    """An automation, or a one-off send, whose last live run went wrong.
-
-    It failed, was missed, went out unchecked, or nobody approved it.
-    """
-
-    automation_id: str
-    automation_name: str
-    execution_id: str
-    phase: str
-    reason: str | None
-    uncapped_reason: str | None
-    trigger: str
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,31 +41,6 @@ def count_ended_phases(connection: Connection, since: datetime) -> dict[str, int
          GROUP BY phase
         """,
         since=since,
-    )
-
-
-def select_troubled(
-    connection: Connection, since: datetime, limit: int
-) -> list[TroubledAutomation]:
-    """Return automations whose last live run after `since` went wrong, the newest first."""
-    sql = """
-        SELECT e.automation_id, e.automation_name, e.id AS execution_id, e.phase, e.reason,
-               e.uncapped_reason, e.trigger, coalesce(e.ended_at, e.slot) AS at
-          FROM executions e
-         WHERE e.mode = 'live' AND e.created_at >= %(since)s
-           AND (e.phase IN ('failed', 'missed') OR e.uncapped_reason IS NOT NULL
-                OR (e.phase = 'skipped' AND e.approval_reason IS NOT NULL))
-           AND NOT EXISTS (
-               SELECT FROM executions later
-                WHERE later.automation_id = e.automation_id AND later.slot > e.slot
-                  AND later.mode = 'live'
-                  AND (later.phase IN ('completed', 'failed', 'missed')
-                       OR (later.phase = 'skipped' AND later.approval_reason IS NOT NULL)))
-         ORDER BY e.created_at DESC
-         LIMIT %(limit)s
-    """
-    return fetch_all(
-        connection, sql, {"since": since, "limit": limit}, make=TroubledAutomation, by_name=True
     )
 
 

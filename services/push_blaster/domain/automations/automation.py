@@ -195,6 +195,11 @@ class Automation:
         return self.status == "draft" and self.activated_at is None
 
     @property
+    def is_paused(self) -> bool:
+        """Whether a person has paused it, and it is not archived."""
+        return self.status == "paused" and not self.is_archived
+
+    @property
     def is_scheduled(self) -> bool:
         """Whether the clock opens executions for it."""
         is_on = self.is_active and self.status in {"active", "scheduled"}

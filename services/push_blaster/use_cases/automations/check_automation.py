@@ -22,6 +22,7 @@ from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.delivery.message import TransportUnavailableError
 from push_blaster.domain.delivery.push_template import Wordings
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import TEST_MODES, delivers
 from push_blaster.domain.executions.phase import Phase
@@ -267,7 +268,9 @@ def _dry_run(subject: _Subject) -> CheckOutcome:
     """Check the newest dry run of this version; a dry run of an older version shows little."""
     automation = subject.automation
     with subject.context.database.transaction() as connection:
-        found = select_executions(connection, automation_id=automation.id, modes=TEST_MODES)
+        found = select_executions(
+            connection, ExecutionFilter(automation_id=automation.id, modes=TEST_MODES)
+        )
     ended = [e for e in found if e.has_ended and e.automation.version == automation.version]
     dry = [e for e in ended if not delivers(e.mode)]
     if not dry:
@@ -295,7 +298,9 @@ def _performance(subject: _Subject) -> CheckOutcome:
 
 def _last_audience_took(subject: _Subject) -> timedelta | None:
     with subject.context.database.transaction() as connection:
-        found = select_executions(connection, automation_id=subject.automation.id, limit=10)
+        found = select_executions(
+            connection, ExecutionFilter(automation_id=subject.automation.id), limit=10
+        )
         entered = select_phases(connection, [execution.id for execution in found])
     for execution in found:
         at = dict(entered.get(execution.id, []))

@@ -12,6 +12,12 @@ from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.schedule.schedule import next_slots
 
 
+def contains_text(document: Mapping[str, Any], text: str) -> bool:
+    """Return whether the id, name or description of an automation contains a text, in any case."""
+    found = f"{document['id']} {document['name']} {document.get('description') or ''}"
+    return text.lower() in found.lower()
+
+
 @dataclass(slots=True)
 class AutomationLists:
     """Shows automations; remembers the next slot of each until it has passed."""

@@ -18,6 +18,7 @@ from chassis.typed_schemas import about
 from push_blaster.adapters.executions.execution_log import LogEntry
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.domain.executions.phase import RUNNING, Phase
 from push_blaster.use_cases.automations.check_automation import (
@@ -67,7 +68,8 @@ class _Tests:
     def running(self, automation_id: str, modes: Sequence[Mode]) -> list[Execution]:
         with self.context.database.transaction() as connection:
             return select_executions(
-                connection, automation_id=automation_id, phases=RUNNING, modes=modes
+                connection,
+                ExecutionFilter(automation_id=automation_id, phases=RUNNING, modes=modes),
             )
 
     def find(self, automation_id: str, execution_id: str, mode: Mode) -> Execution:
@@ -93,7 +95,9 @@ class _Tests:
             found = self.find(automation_id, wanted, mode)
             return found, int(after) if is_resumed else 0
         with self.context.database.transaction() as connection:
-            last = select_executions(connection, automation_id=automation_id, modes=[mode], limit=1)
+            last = select_executions(
+                connection, ExecutionFilter(automation_id=automation_id, modes=[mode]), limit=1
+            )
         ended = [one for one in last if (one.ended_at or utc_now()) < utc_now() - JUST_ENDED]
         if not last or ended:
             raise ValidationError({"executionId": [_tell_how_to_start(automation_id, mode)]})

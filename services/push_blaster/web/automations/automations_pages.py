@@ -19,11 +19,13 @@ from push_blaster.adapters.executions.execution_view import (
     select_latest,
 )
 from push_blaster.adapters.funnels import select_funnels
-from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
+from push_blaster.adapters.operations.troubled_executions import TROUBLE_LASTS, select_troubled
 from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import RUNNING
 from push_blaster.use_cases.automations.control_automation import Action, Control, find_actions
+from push_blaster.use_cases.automations.list_automations import contains_text
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import load_context, plan_automation
 from push_blaster.use_cases.schedule.refuse_activation import find_fatal
@@ -42,7 +44,7 @@ MAX_TROUBLED: Final = 1_000
 STATES: Final[Mapping[str, Callable[[Automation], bool]]] = {
     "all": lambda automation: not automation.is_archived,
     "scheduled": lambda automation: automation.is_scheduled,
-    "paused": lambda automation: automation.status == "paused" and not automation.is_archived,
+    "paused": lambda automation: automation.is_paused,
     "draft": lambda automation: automation.status == "draft" and not automation.is_archived,
     "archived": lambda automation: automation.is_archived,
 }
@@ -69,14 +71,8 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/automations")
     def list_all() -> ResponseReturnValue:
         """List automations, by name."""
-        text, state = request.args.get("q", "").strip(), request.args.get("show", "all")
         first = max(0, request.args.get("from", 0, type=int))
-        found = context.files.read_all().values()
-        fitting = [one for one in found if _fits_search(one, text.lower(), state)]
-        if state == TROUBLED:
-            troubled = _find_troubled(context.database, utc_now())
-            fitting = [one for one in fitting if one.automation.id in troubled]
-        fitting.sort(key=lambda one: one.automation.name.lower())
+        fitting = find_fitting(context)
         return render_template(
             "automations.html",
             rows=_find_rows(context.database, fitting[first : first + PAGE], utc_now()),
@@ -84,8 +80,8 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
             found=len(fitting),
             first=first,
             page=PAGE,
-            q=text,
-            show=state,
+            q=request.args.get("q", "").strip(),
+            show=request.args.get("show", "all"),
             shows=[*STATES, TROUBLED],
         )
 
@@ -95,7 +91,9 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
         document = context.files.load(automation_id)
         automation = read_automation(document)
         with context.database.transaction() as connection:
-            runs = select_executions(connection, automation_id=automation_id, limit=RUNS)
+            runs = select_executions(
+                connection, ExecutionFilter(automation_id=automation_id), limit=RUNS
+            )
             cards = make_cards(connection, runs)
             samples = read_samples(connection, context.data_folder, automation)
         return render_template(
@@ -152,12 +150,20 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
         return redirect(url_for(".show", automation_id=automation_id), 303)
 
 
+def find_fitting(context: WebContext) -> list[StoredAutomation]:
+    """Return the automations that fit the search and the filter of the list, by name."""
+    text, state = request.args.get("q", "").strip(), request.args.get("show", "all")
+    found = context.files.read_all().values()
+    fitting = [one for one in found if _fits_search(one, text, state)]
+    if state == TROUBLED:
+        troubled = _find_troubled(context.database, utc_now())
+        fitting = [one for one in fitting if one.automation.id in troubled]
+    return sorted(fitting, key=lambda one: one.automation.name.lower())
+
+
 def _fits_search(stored: StoredAutomation, text: str, state: str) -> bool:
-    if not STATES.get(state, STATES["all"])(stored.automation):
-        return False
-    document = stored.document
-    found = f"{document['id']} {document['name']} {document.get('description') or ''}"
-    return not text or text in found.lower()
+    fits_state = STATES.get(state, STATES["all"])(stored.automation)
+    return fits_state and contains_text(stored.document, text)
 
 
 def _find_troubled(database: Database, now: datetime) -> set[str]:

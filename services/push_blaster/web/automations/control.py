@@ -1,5 +1,7 @@
 """Routes that control automations: pause, resume, cancel, emergency stop of one or of all."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from flask import jsonify
@@ -9,19 +11,25 @@ from marshmallow import validate
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.service import Routes
-from chassis.typed_schemas import about
+from chassis.typed_schemas import about, answer_schema
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING
-from push_blaster.domain.schedule.plan import FindingKind
+from push_blaster.domain.schedule.plan import Finding, FindingKind
 from push_blaster.use_cases.automations.control_automation import (
     Action,
     Control,
     Controlled,
     describe_emergency_stop,
     find_actions,
+)
+from push_blaster.use_cases.automations.control_many import (
+    BULK_ACTIONS,
+    BulkControl,
+    BulkReport,
 )
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.refuse_activation import find_fatal
@@ -33,12 +41,15 @@ from push_blaster.web.frame.starts import start_for_caller
 #: The action of the later version that starts an execution.
 EXECUTE_NOW: Final = "execute_now"
 
+BulkReportSchema = answer_schema(BulkReport)
+
 
 def control_routes(context: WebContext) -> Routes:
     """Return the routes that control automations."""
     database = context.database
     routes = Routes("control", __name__, description="Pause, resume, stop")
     control = Control(context.files, database)
+    _add_control_of_many(routes, bulk_control(context))
 
     @routes.route("/api/automation/control", methods=["POST"])
     @stops(Action.PAUSE, Action.CANCEL, Action.EMERGENCY_STOP)
@@ -86,6 +97,32 @@ def control_routes(context: WebContext) -> Routes:
         )
 
     return routes
+
+
+def _add_control_of_many(routes: Routes, bulk: BulkControl) -> None:
+    @routes.route("/api/automation/control-many", methods=["POST"])
+    @stops(Action.PAUSE)
+    @asks_for(Role.OPERATOR)
+    @routes.body("ControlMany")
+    @routes.response(200, BulkReportSchema)
+    def act_on_many(
+        *,
+        automation_ids: Sequence[str] = about(validate=validate.Length(min=1, max=10_000)),
+        action: str = about(validate=validate.OneOf(BULK_ACTIONS)),
+        reason: str = REASON,
+    ) -> BulkReport:
+        """Pause or resume many automations; the answer has the result of each."""
+        reason = reason or f"{action} of many by {caller_name()}."
+        return bulk.act(Action(action), automation_ids, reason, utc_now())
+
+
+def bulk_control(context: WebContext) -> BulkControl:
+    """Return the control of many automations."""
+
+    def find(automation: Automation, now: datetime) -> Sequence[Finding]:
+        return find_fatal(automation, context, now)
+
+    return BulkControl(Control(context.files, context.database), find)
 
 
 def _read_control(context: WebContext, control: Control, automation_id: str) -> dict[str, object]:

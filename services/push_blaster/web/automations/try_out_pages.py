@@ -10,6 +10,7 @@ from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.executions.execution_view import select_executions
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.use_cases.automations.check_automation import check_automation
 from push_blaster.use_cases.context import WebContext
@@ -43,7 +44,7 @@ def test_pages(context: WebContext) -> Blueprint:
         modes = sorted(TEST_MODES)
         with context.database.transaction() as connection:
             runs = select_executions(
-                connection, automation_id=automation_id, modes=modes, limit=RUNS
+                connection, ExecutionFilter(automation_id=automation_id, modes=modes), limit=RUNS
             )
             cards = make_cards(connection, runs)
         return render_template(

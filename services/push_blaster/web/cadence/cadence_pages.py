@@ -16,7 +16,7 @@ from push_blaster.adapters.cadence.cadence_records import (
     RuleSet,
     Simulation,
 )
-from push_blaster.adapters.delivery.delivery_search import select_deliveries_of
+from push_blaster.adapters.delivery.delivery_search import DeliveryFilter, select_deliveries_of
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.access.audit_content import note_change
@@ -190,7 +190,7 @@ def _add_user_page(pages: Blueprint, context: WebContext, records: CadenceRecord
         if asked.id:
             standing = records.explain_user(asked.id)
             with context.database.transaction() as connection:
-                found = select_deliveries_of(connection, asked.id, None, HISTORY)
+                found = select_deliveries_of(connection, asked.id, DeliveryFilter(), None, HISTORY)
         page = render_template(
             "cadence_user.html",
             asked=asked.text,

@@ -1,6 +1,6 @@
 """Routes about deliveries: the ledger of an execution, and the deliveries of a user."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,13 +19,20 @@ from push_blaster.adapters.delivery.delivery_report import (
     select_deliveries,
     stream_deliveries,
 )
-from push_blaster.adapters.delivery.delivery_search import UserDelivery, select_deliveries_of
+from push_blaster.adapters.delivery.delivery_search import (
+    DeliveryFilter,
+    UserDelivery,
+    select_deliveries_of,
+)
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.execution_filter import find_modes
 from push_blaster.use_cases.executions.export_execution import file_name
 from push_blaster.web.frame.common_schemas import PageQuery, up_to
 from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
+from push_blaster.web.frame.list_filters import ListQuery
 
 COLUMNS: Final = (
     *("position", "pushId", "title", "layerId", "userId", "outcome", "reason", "providerId"),
@@ -42,6 +49,32 @@ class LedgerQuery(PageQuery):
     """Query of an execution's deliveries, of all users or of one."""
 
     user_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryQuery(ListQuery):
+    """Filters of the deliveries of a user."""
+
+    result: Sequence[LedgerState] = ()
+
+    def find_filter(self, zone: str = "UTC", execution_id: str | None = None) -> DeliveryFilter:
+        """Return the filter that the list asks for."""
+        since, until = self.find_period(zone)
+        return DeliveryFilter(
+            execution_id=execution_id,
+            modes=find_modes(self.mode),
+            states=frozenset(self.result or LedgerState),
+            since=since,
+            until=until,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDeliveryQuery(DeliveryQuery):
+    """Query of the deliveries of a user."""
+
+    limit: int = up_to(500)
+    cursor: str | None = None
 
 
 UserDeliverySchema = answer_schema(UserDelivery, without=("entry",))
@@ -74,16 +107,14 @@ def delivery_routes(database: Database) -> Routes:
         return answer_csv(_write_csv(database, execution), file_name(execution))
 
     @routes.route("/api/users/<uuid:user_id>/deliveries", methods=["GET"])
-    @routes.query
+    @routes.arguments(request_schema(UserDeliveryQuery), location="query")
     @routes.response(200, UserDeliveryListSchema)
-    def list_of_user(
-        user_id: UUID, *, limit: int = up_to(500), cursor: str | None = None
-    ) -> dict[str, object]:
+    def list_of_user(query: UserDeliveryQuery, user_id: UUID) -> dict[str, object]:
         """List what a user got, or did not get, and why, in all executions, newest first."""
-        before = read_cursor(cursor, read_instant, str)
+        before, fitting = read_cursor(query.cursor, read_instant, str), query.find_filter()
         with database.transaction() as connection:
-            found = select_deliveries_of(connection, user_id, before, limit)
-        last = next_cursor(found, limit, lambda one: (one.claimed_at, one.entry))
+            found = select_deliveries_of(connection, user_id, fitting, before, query.limit)
+        last = next_cursor(found, query.limit, lambda one: (one.claimed_at, one.entry))
         return {"deliveries": found, "next_cursor": last}
 
     return routes

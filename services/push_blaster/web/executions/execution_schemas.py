@@ -5,9 +5,10 @@ from typing import Any, Final
 from marshmallow import fields, validate
 
 from chassis.schemas import CamelSchema, DocumentSchema
-from chassis.typed_schemas import about, answer_schema, page_schema
+from chassis.typed_schemas import about, answer_schema, object_schema
 from push_blaster.adapters.cadence.over_cap_table import OverCapCount
 from push_blaster.adapters.delivery.tester_table import Tester
+from push_blaster.adapters.executions.execution_search import ExecutionCounts
 from push_blaster.adapters.executions.execution_view import EnteredPhase
 from push_blaster.domain.executions.funnel import Funnel
 
@@ -214,7 +215,12 @@ class ExecutionSchema(CamelSchema):
     pushes = fields.List(fields.Nested(ExecutionPushSchema))
 
 
-ExecutionListSchema = page_schema(ExecutionSchema, "executions", "ExecutionList")
+ExecutionListSchema = object_schema(
+    "ExecutionList",
+    executions=(ExecutionSchema,),
+    next_cursor=str | None,
+    counts=ExecutionCounts | None,
+)
 
 
 class ReceiptSchema(CamelSchema):

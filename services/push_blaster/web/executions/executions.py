@@ -1,6 +1,7 @@
 """Routes about executions: start, list, read, log, approve, cancel, stop, dead devices."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,8 +14,9 @@ from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.service import Routes
-from chassis.typed_schemas import about, object_schema
+from chassis.typed_schemas import about, object_schema, request_schema
 from push_blaster.adapters.executions.execution_log import select_log
+from push_blaster.adapters.executions.execution_search import count_executions
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.modes import Mode
@@ -51,6 +53,7 @@ from push_blaster.web.frame.common_schemas import (
 )
 from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 from push_blaster.web.frame.instants import InstantField
+from push_blaster.web.frame.list_filters import ExecutionQuery
 from push_blaster.web.frame.repeatable import repeatable
 from push_blaster.web.frame.starts import start_for_caller
 
@@ -59,6 +62,16 @@ LOG_STREAM: Final = StreamShape(
     entry=LogEntrySchema().dump,
     farewell=lambda _: "event: end\ndata: {}\n\n",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionListQuery(ExecutionQuery):
+    """Query of the list of executions."""
+
+    phase: Sequence[Phase] = ()
+    counts: bool = about(False, description="Count what fits, by mode and by result.")
+    limit: int = up_to(200)
+    cursor: str | None = None
 
 
 def execution_routes(context: WebContext) -> Routes:
@@ -91,27 +104,19 @@ def execution_routes(context: WebContext) -> Routes:
         return show_execution(database, started)
 
     @routes.route("/api/executions", methods=["GET"])
-    @routes.query
+    @routes.arguments(request_schema(ExecutionListQuery), location="query")
     @routes.response(200, ExecutionListSchema)
-    def list_all(
-        *,
-        automation_id: str | None = None,
-        phase: Sequence[Phase] = (),
-        limit: int = up_to(200),
-        cursor: str | None = None,
-    ) -> Mapping[str, object]:
+    def list_all(query: ExecutionListQuery) -> Mapping[str, object]:
         """List executions, newest first."""
+        asked = query.find_filter()
+        fitting = replace(asked, phases=set(asked.phases) & set(query.phase or Phase))
+        before = read_cursor(query.cursor, read_instant, str)
         with database.transaction() as connection:
-            found = select_executions(
-                connection,
-                automation_id=automation_id,
-                phases=phase,
-                before=read_cursor(cursor, read_instant, str),
-                limit=limit,
-            )
+            found = select_executions(connection, fitting, before=before, limit=query.limit)
             shown = list_shown(connection, found)
-        last = next_cursor(found, limit, lambda one: (one.created_at, one.id))
-        return {"executions": shown, "next_cursor": last}
+            counts = count_executions(connection, fitting) if query.counts else None
+        last = next_cursor(found, query.limit, lambda one: (one.created_at, one.id))
+        return {"executions": shown, "next_cursor": last, "counts": counts}
 
     _add_reads(routes, database)
     _add_stops(routes, database)

@@ -1,5 +1,6 @@
 """The pages about executions: the list, one with its log, and its stops."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -9,13 +10,16 @@ from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
+from chassis.typed_schemas import request_schema
 from push_blaster.adapters.delivery.delivery_search import select_failures
 from push_blaster.adapters.executions.execution_log import LogEntry, LogQuery, select_log_page
+from push_blaster.adapters.executions.execution_search import count_executions
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.approval import Approval, Hashes
 from push_blaster.domain.executions.execution import LogLevel
+from push_blaster.domain.executions.execution_filter import Result
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.executions.phase import ENDED, RUNNING, Phase
+from push_blaster.domain.executions.phase import ENDED
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.delivery.mark_dead_devices import mark_doubted_devices
 from push_blaster.use_cases.executions.approve_execution import approve_execution
@@ -32,6 +36,8 @@ from push_blaster.web.executions.sample_texts import read_sample_texts
 from push_blaster.web.executions.shown_execution import read_execution
 from push_blaster.web.frame.cursors import next_cursor, read_cursor, read_instant
 from push_blaster.web.frame.frame import once_key, page_routes
+from push_blaster.web.frame.instants import reader_zone
+from push_blaster.web.frame.list_filters import ExecutionQuery, load_filters, read_args
 
 PAGE: Final = 50
 #: How many lines of a log are shown at once.
@@ -44,7 +50,14 @@ LEVELS: Final = {
 #: The word that a person must type to stop a live send.
 WORD: Final = "STOP"
 
-FILTERS: Final = {"all": (), "running": RUNNING, "ended": ENDED, "failed": {Phase.FAILED}}
+FILTER: Final = request_schema(ExecutionQuery)
+FILTERS: Final = ("automationId", "mode", "result", "from", "until")
+#: The results that older links call `show`.
+SHOWS: Final[Mapping[str, Sequence[str]]] = {
+    "running": [Result.RUNNING],
+    "ended": sorted(ENDED),
+    "failed": [Result.FAILED],
+}
 
 
 def execution_pages(context: WebContext) -> Blueprint:
@@ -55,26 +68,21 @@ def execution_pages(context: WebContext) -> Blueprint:
     @pages.get("/executions")
     def list_all() -> ResponseReturnValue:
         """List executions, newest first."""
-        show = request.args.get("show", "all")
-        automation_id = request.args.get("automation") or None
+        given = _with_present_names(read_args())
+        query: ExecutionQuery = load_filters(FILTER(), given)
+        fitting = query.find_filter(reader_zone())
         before = read_cursor(request.args.get("before"), read_instant, str)
         with database.transaction() as connection:
-            found = select_executions(
-                connection,
-                automation_id=automation_id,
-                phases=FILTERS.get(show, ()),
-                before=before,
-                limit=PAGE,
-            )
+            found = select_executions(connection, fitting, before=before, limit=PAGE)
             cards = make_cards(connection, found)
-        older = next_cursor(found, PAGE, lambda one: (one.created_at, one.id))
+            counts = count_executions(connection, fitting)
         return render_template(
             "executions.html",
             cards=cards,
-            show=show,
-            shows=list(FILTERS),
-            automation_id=automation_id,
-            older=older,
+            counts=counts,
+            kept={name: given[name] for name in FILTERS if name in given},
+            results=list(Result),
+            older=next_cursor(found, PAGE, lambda one: (one.created_at, one.id)),
         )
 
     _add_views(pages, context)
@@ -192,6 +200,12 @@ def _add_dead_devices(pages: Blueprint, database: Database) -> None:
         marked = mark_doubted_devices(database, execution_id)
         flash(f"Devices marked as dead: {marked}.", "success")
         return redirect(url_for(".show", execution_id=execution_id), 303)
+
+
+def _with_present_names(given: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+    """Return the query of the list; older links have other names in it."""
+    old = {"automationId": given.get("automation"), "result": SHOWS.get(given.get("show", [""])[0])}
+    return {**{name: found for name, found in old.items() if found}, **given}
 
 
 def _read_reason(done: str) -> str:

@@ -26,6 +26,7 @@ from push_blaster.adapters.executions.violation_table import (
     select_violations,
 )
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.phase import RUNNING
 from push_blaster.domain.executions.safeguards import Severity
 from push_blaster.use_cases.context import WebContext
@@ -88,7 +89,7 @@ def monitor_routes(context: WebContext, max_concurrent: int) -> Routes:
 def _overview(database: Database, files: AutomationFiles) -> Mapping[str, object]:
     with database.transaction() as connection:
         counted = count_violations(connection)
-        running = select_executions(connection, phases=RUNNING, limit=200)
+        running = select_executions(connection, ExecutionFilter(phases=RUNNING), limit=200)
         recent = select_violations(connection, ViolationQuery(limit=RECENT))
     score = _score(counted)
     return {
@@ -124,7 +125,7 @@ def _violations(database: Database, asked: ViolationQuery) -> Mapping[str, objec
 
 def _executions(database: Database) -> Mapping[str, object]:
     with database.transaction() as connection:
-        running = select_executions(connection, phases=RUNNING, limit=200)
+        running = select_executions(connection, ExecutionFilter(phases=RUNNING), limit=200)
         logs = {e.id: select_log(connection, e.id) for e in running}
     shown = [{**_brief(e), "fullLog": [one._asdict() for one in logs[e.id]]} for e in running]
     return {"activeCount": len(running), "executions": shown}
@@ -133,7 +134,7 @@ def _executions(database: Database) -> Mapping[str, object]:
 def _health(database: Database, parts: Questions, max_concurrent: int) -> Mapping[str, object]:
     with database.transaction() as connection:
         counted = count_violations(connection)
-        running = select_executions(connection, phases=RUNNING, limit=200)
+        running = select_executions(connection, ExecutionFilter(phases=RUNNING), limit=200)
     found = parts.ask().states
     score = _score(counted)
     return {

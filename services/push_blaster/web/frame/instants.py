@@ -16,3 +16,8 @@ class InstantField(fields.AwareDateTime):
         if not is_near(instant):
             raise ValidationError(f"Instants lie between {FIRST_YEAR} and {LAST_YEAR}.")
         return instant.astimezone(UTC)
+
+
+def reader_zone() -> str:
+    """Return the zone in which the reader of a page thinks of days."""
+    return "UTC"

@@ -18,7 +18,8 @@ from push_blaster.adapters.executions.violation_table import (
     select_violations,
 )
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines
-from push_blaster.adapters.operations.operation_view import TROUBLE_LASTS, select_troubled
+from push_blaster.adapters.operations.troubled_executions import TROUBLE_LASTS, select_troubled
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.phase import ENDED, RUNNING
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
@@ -84,13 +85,19 @@ def dashboard_pages(context: WebContext) -> Blueprint:
 
 def _read_database(context: WebContext, now: datetime) -> dict[str, object]:
     with context.database.transaction() as connection:
-        running = make_cards(connection, select_executions(connection, phases=RUNNING, limit=50))
-        ended = make_cards(connection, select_executions(connection, phases=ENDED, limit=SHOWN))
+        running = make_cards(
+            connection, select_executions(connection, ExecutionFilter(phases=RUNNING), limit=50)
+        )
+        ended = make_cards(
+            connection, select_executions(connection, ExecutionFilter(phases=ENDED), limit=SHOWN)
+        )
         engines = select_engines(connection, now - ALIVE_WITHIN)
         provider = read_provider(connection, now)
         approved = select_approved(connection, [card.id for card in running])
         violations = select_violations(connection, ViolationQuery(resolved=False, limit=5))
-        troubled = select_troubled(connection, now - TROUBLE_LASTS, SHOWN)
+        since = now - TROUBLE_LASTS
+        troubled = select_troubled(connection, since, SHOWN)
+        dismissed = select_troubled(connection, since, SHOWN, dismissed=True)
     return {
         "running": running,
         "held": [c for c in running if c.execution.waits_for_approval and c.id not in approved],
@@ -99,6 +106,7 @@ def _read_database(context: WebContext, now: datetime) -> dict[str, object]:
         "provider": provider,
         "violations": violations,
         "troubled": troubled,
+        "dismissed": dismissed,
     }
 
 

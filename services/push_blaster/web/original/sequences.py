@@ -16,6 +16,7 @@ from push_blaster.adapters.executions.execution_view import (
 )
 from push_blaster.adapters.executions.violation_table import ViolationQuery, select_violations
 from push_blaster.adapters.funnels import select_funnels
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.original.control_sequence import (
@@ -90,7 +91,9 @@ def _add_reads(routes: Routes, context: WebContext) -> None:
             return _answer_whole(context, execution_id)
         with context.database.transaction() as connection:
             found = select_executions(
-                connection, automation_id=automation_id, modes=MODES, limit=limit
+                connection,
+                ExecutionFilter(automation_id=automation_id, modes=MODES),
+                limit=limit,
             )
             counts = count_by_phase(connection, MODES) if include_stats else None
         data: dict[str, object] = {"executions": [show_brief(execution) for execution in found]}

@@ -17,6 +17,7 @@ from chassis.service import Routes
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.executions.execution_view import select_executions, select_phases
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING, Phase
 from push_blaster.use_cases.automations.change_automation import edit_automation
 from push_blaster.use_cases.schedule.watch_clock import ClockReport, ClockWatch, ScheduledJob
@@ -177,7 +178,7 @@ class _RunningExecution:
 
 def _select_running(database: Database) -> list[_RunningExecution]:
     with database.transaction() as connection:
-        running = select_executions(connection, phases=RUNNING, limit=200)
+        running = select_executions(connection, ExecutionFilter(phases=RUNNING), limit=200)
         entered = select_phases(connection, [execution.id for execution in running])
     return [_RunningExecution(one, dict(entered.get(one.id, []))) for one in running]
 

@@ -20,8 +20,10 @@ async function refresh(part) {
   const focused = part.contains(document.activeElement)
     ? document.activeElement.getAttribute("href")
     : null;
+  const opened = [...part.querySelectorAll("details[id][open]")].map((details) => details.id);
   part.lastHtml = html;
   part.innerHTML = html;
+  for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
   if (focused)
     part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   showOwnTimes(part);
