@@ -89,6 +89,10 @@ POST   /violations/<uuid:violation_id>/resolve
 POST   /send
 POST   /send/<execution_id>
 POST   /send/file
+POST   /send/<execution_id>/later
+GET    /send/scheduled/<push_id>
+POST   /send/scheduled/<push_id>
+POST   /send/scheduled/<push_id>/cancel
 POST   /send/preview
 """
 #: What tells of access, or shows a form that only an admin may send, is an admin's to read.

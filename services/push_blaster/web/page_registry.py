@@ -26,6 +26,7 @@ from push_blaster.web.devices.test_devices_pages import test_device_pages
 from push_blaster.web.executions.executions_pages import execution_pages
 from push_blaster.web.executions.stop_everything_pages import stop_everything_pages
 from push_blaster.web.frame.frame import show_errors_as_pages
+from push_blaster.web.one_off.send_later_pages import send_later_pages
 from push_blaster.web.one_off.send_pages import send_pages
 from push_blaster.web.operations.alerts_pages import alert_pages
 from push_blaster.web.operations.api_docs_pages import ReadDocument, api_docs_pages
@@ -60,6 +61,7 @@ def make_pages(
         execution_pages(context),
         stop_everything_pages(context.database, context.files),
         send_pages(context),
+        send_later_pages(context),
         delivery_pages(context.database),
         cadence_pages(context, records),
         device_pages(context.database, push_hosts),

@@ -8,6 +8,7 @@ from chassis.postgres import DatabaseAwayError, ValueRefusedError
 from chassis.problems import Problem
 from push_blaster.adapters.audiences.script_folder import ScriptIdClashError, ScriptNotFoundError
 from push_blaster.adapters.audiences.script_run_table import RunNotFoundError
+from push_blaster.adapters.audiences.uploads import UploadGoneError
 from push_blaster.adapters.automations.document_files import (
     BrokenDocumentError,
     DocumentExistsError,
@@ -83,6 +84,7 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     CannotResumeError: Problem(409, "Cannot be resumed"),
     CannotStopError: Problem(409, "Cannot be stopped"),
     CsvError: Problem(400, "Unreadable CSV"),
+    UploadGoneError: Problem(409, "Upload gone"),
     ValueRefusedError: Problem(400, "A value does not fit"),
     DatabaseAwayError: Problem(503, "Database away"),
     DocumentExistsError: Problem(409, "Exists already"),

@@ -80,6 +80,17 @@ def copy_upload(data_folder: Path, upload: Upload, target: Path) -> None:
         )
 
 
+def read_stored_columns(data_folder: Path, upload: Upload) -> tuple[str, ...]:
+    """Return the variables of a stored file, from its header; UploadGoneError, CsvError."""
+    try:
+        with _path(data_folder, upload).open("rb") as file:
+            return open_audience(file, upload.name).columns
+    except FileNotFoundError as error:
+        raise UploadGoneError(
+            f"The uploaded file {upload.name!r} is no longer in the data folder; upload it again."
+        ) from error
+
+
 def list_uploads(data_folder: Path, kept_before: datetime) -> list[Path]:
     """Return the files that were stored before then, and drafts of killed processes."""
     files = list((data_folder / FOLDER).glob("*"))

@@ -3,18 +3,22 @@
 The document of such an automation has the field `scheduledPush`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.schedule.schedule import next_slots
-from push_blaster.domain.zones import FIRST_YEAR
+from push_blaster.domain.zones import FIRST_YEAR, place_in_zone
 
 MARK: Final = "scheduledPush"
 LEAD_MINUTES: Final = 10
+#: How long before its window an execution makes its audience and sends its test.
+PREPARATION_MINUTES: Final = 5
 _LONG_AGO: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 
 
@@ -22,7 +26,8 @@ _LONG_AGO: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 class ScheduledPush:
     """One push to one audience at one instant.
 
-    Shape: `criteria` is the document's audienceCriteria.
+    Shape: `criteria` is the document's audienceCriteria, `settings` are its settings, and None
+    means those of a new push; pages show its time in `timezone`.
     Units: `scheduled_for` in whole seconds, UTC.
     """
 
@@ -35,6 +40,8 @@ class ScheduledPush:
     audience_description: str
     deep_link: str = ""
     created_at: str | None = None
+    timezone: str = "UTC"
+    settings: Mapping[str, Any] | None = None
 
 
 def is_scheduled_push(document: Mapping[str, Any]) -> bool:
@@ -57,6 +64,8 @@ def read_scheduled_push(document: Mapping[str, Any]) -> ScheduledPush:
         audience_description=document[MARK].get("audienceDescription") or "",
         deep_link=push.deep_link,
         created_at=document.get("createdAt"),
+        timezone=automation.schedule.timezone,
+        settings=document["settings"],
     )
 
 
@@ -67,22 +76,37 @@ def read_instant(automation: Automation) -> datetime:
 
 def write_fields(push: ScheduledPush) -> Mapping[str, Any]:
     """Return the fields of an automation's document for message, audience and time."""
-    at = push.scheduled_for.astimezone(UTC)
+    at, zone = _find_wall_time(push)
     text = {"title": push.title, "body": push.body, "deepLink": push.deep_link}
     return {
         "name": push.title[:255],
         "description": push.audience_description,
         "schedule": {
-            "timezone": "UTC",
+            "timezone": zone,
             "frequency": "once",
             "startDate": f"{at:%Y-%m-%d}",
             "executionTime": f"{at:%H:%M:%S}",
-            "leadTimeMinutes": LEAD_MINUTES,
+            "leadTimeMinutes": _find_lead(push),
         },
         "pushSequence": [{**text, "layerId": push.layer_id}],
         "audienceCriteria": dict(push.criteria),
         MARK: {"audienceDescription": push.audience_description},
+        **({} if push.settings is None else {"settings": dict(push.settings)}),
     }
+
+
+def _find_wall_time(push: ScheduledPush) -> tuple[datetime, str]:
+    """Return the time of the push and its zone; in UTC where the zone has this time twice."""
+    zone = ZoneInfo(push.timezone)
+    at = push.scheduled_for.astimezone(zone)
+    is_clear = place_in_zone(at.replace(tzinfo=None, fold=0), zone).at == push.scheduled_for
+    return (at, push.timezone) if is_clear else (push.scheduled_for.astimezone(UTC), "UTC")
+
+
+def _find_lead(push: ScheduledPush) -> int:
+    """Return how many minutes before its time the execution begins: long enough for its window."""
+    window = (push.settings or {}).get("cancellationWindowMinutes") or 0
+    return max(LEAD_MINUTES, math.ceil(window) + PREPARATION_MINUTES)
 
 
 def write_document(push: ScheduledPush, window: timedelta) -> Mapping[str, Any]:
@@ -90,11 +114,20 @@ def write_document(push: ScheduledPush, window: timedelta) -> Mapping[str, Any]:
     return {
         "id": push.id,
         "type": "single_push",
+        "settings": write_settings(window),
         **write_fields(push),
-        "settings": {
-            "dryRunFirst": False,
-            "cancellationWindowMinutes": window.total_seconds() / 60,
-            "safeguards": {"requireTestFirst": False},
-        },
         "metadata": {"createdBy": "scheduled_push"},
+    }
+
+
+def write_settings(
+    window: timedelta, testers: Sequence[str] = (), *, needs_approval: bool = False
+) -> Mapping[str, Any]:
+    """Return the settings of a push; a test is required if there are test users."""
+    return {
+        "dryRunFirst": False,
+        "cancellationWindowMinutes": window.total_seconds() / 60,
+        "testUserIds": list(testers),
+        "requireApproval": needs_approval,
+        "safeguards": {"requireTestFirst": bool(testers)},
     }

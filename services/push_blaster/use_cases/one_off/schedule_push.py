@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from chassis.postgres import Connection
+from push_blaster.adapters.audiences.uploads import read_stored_columns
 from push_blaster.adapters.automations.automation_document import is_on, read_draft
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.executions.execution_history import RunOutcome, select_runs
@@ -23,7 +24,6 @@ from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.delivery.push_template import compile_push
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
 from push_blaster.domain.executions.execution import execution_id
-from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.automations.change_automation import (
@@ -169,7 +169,7 @@ class ScheduledPushes:
                 )
         complete = replace(push, criteria=choose_source(push.criteria, self.filter_script))
         automation = read_draft(write_document(complete, self.context.limits.min_window), now)
-        _check_texts(automation, self.context.limits)
+        _check_texts(automation, self.context)
         check_parameters(self.context.scripts, automation)
         return complete
 
@@ -205,7 +205,7 @@ def choose_source(criteria: Mapping[str, Any], filter_script: str | None) -> Map
 
     Raises: BadScheduledPushError if there is no source.
     """
-    if criteria.get("manualUserIds"):
+    if criteria.get("manualUserIds") or criteria.get("uploadedFile"):
         return dict(criteria)
     script = criteria.get("customScript")
     if not script and criteria.get("filters") and filter_script:
@@ -256,17 +256,26 @@ def _check_not_live(standing: ScheduledPushStatus) -> None:
         )
 
 
-def _check_texts(automation: Automation, limits: Limits) -> None:
+def _check_texts(automation: Automation, context: WebContext) -> None:
     (push,) = automation.pushes
+    columns: Sequence[str] | None = () if automation.manual_user_ids else None
+    if automation.upload:
+        columns = read_stored_columns(context.data_folder, automation.upload)
     try:
-        unknown = compile_push(push).find_unknown(()) if automation.manual_user_ids else []
+        compiled = compile_push(push)
     except MalformedPlaceholderError as error:
         raise BadScheduledPushError(str(error)) from error
+    unknown = [] if columns is None else compiled.find_unknown(columns)
     if unknown:
-        raise BadScheduledPushError(
-            f"{', '.join(f'[[var:{name}]]' for name in unknown)}: users of manualUserIds have no "
-            "variables; let a script write the audience, or take the placeholder out."
+        source = (
+            f"the uploaded file has only the columns {', '.join(columns or ()) or 'user_id'}"
+            if automation.upload
+            else "users of manualUserIds have no variables; let a script write the audience"
         )
-    fault = limits.links.find_fault_as_written(push.deep_link)
+        raise BadScheduledPushError(
+            f"{', '.join(f'[[var:{name}]]' for name in unknown)}: {source}, or take the "
+            "placeholder out."
+        )
+    fault = context.limits.links.find_fault_as_written(push.deep_link)
     if fault:
         raise BadScheduledPushError(f"deepLink {fault}.")

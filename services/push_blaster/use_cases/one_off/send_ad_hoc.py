@@ -69,8 +69,7 @@ def send_what_was_tried(
     with context.database.transaction() as connection:
         tried = select_execution(connection, dry_run_id)
         document = select_snapshot(connection, dry_run_id)
-    if not is_ad_hoc_dry_run(tried) or tried.phase is not Phase.COMPLETED:
-        raise NoDryRunError(f"{dry_run_id!r} is no completed dry run of an ad hoc push.")
+    check_dry_run(tried)
     request = StartRequest(
         mode=Mode.LIVE,
         is_simulated=is_simulated,
@@ -78,6 +77,12 @@ def send_what_was_tried(
         idempotency_key=f"{SIMULATED_KEY}{dry_run_id}" if is_simulated else key_of_live(dry_run_id),
     )
     return start_execution(context, document, request, now)
+
+
+def check_dry_run(tried: Execution) -> None:
+    """Raise NoDryRunError unless it is a completed dry run of an ad hoc push."""
+    if not is_ad_hoc_dry_run(tried) or tried.phase is not Phase.COMPLETED:
+        raise NoDryRunError(f"{tried.id!r} is no completed dry run of an ad hoc push.")
 
 
 def is_ad_hoc_dry_run(execution: Execution) -> bool:

@@ -15,6 +15,7 @@ from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
+from push_blaster.adapters.automations.field_checks import is_zone
 from push_blaster.adapters.automations.field_declaration import KeptSchema
 from push_blaster.adapters.executions.execution_history import RunOutcome
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush, is_scheduled_push
@@ -54,6 +55,9 @@ class PushChangeSchema(CamelSchema):
     scheduled_for = InstantField()
     title = fields.String(validate=validate.Length(min=1, max=1_000))
     body = fields.String(validate=validate.Length(min=1, max=4_000))
+    timezone = fields.String(
+        validate=is_zone, metadata={"description": "The zone in which pages show its time."}
+    )
     deep_link = fields.String(validate=validate.Length(max=2_000))
     layer_id = fields.Integer(strict=True, validate=validate.Range(1, 5))
     criteria = fields.Nested(CriteriaSchema, data_key="audienceCriteria")
@@ -78,6 +82,7 @@ class NewPushSchema(PushChangeSchema):
 PushRunSchema = answer_schema(RunOutcome, "PushRun", without=("has_sent",))
 ScheduledPushSchema = answer_schema(
     ScheduledPush,
+    without=("settings",),
     criteria="audienceCriteria",
     status=PushState,
     execution=fields.Nested(PushRunSchema, allow_none=True),

@@ -21,17 +21,21 @@ from push_blaster.adapters.executions.execution_view import (
 )
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.executions.execution import Execution
-from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.audiences.look_at_upload import look_at_upload
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.check_ad_hoc import BadAdHocPushError
+from push_blaster.use_cases.one_off.schedule_push import (
+    PushState,
+    ScheduledPushes,
+    ScheduledPushStatus,
+)
 from push_blaster.use_cases.one_off.send_ad_hoc import (
     is_ad_hoc_dry_run,
     key_of_live,
     send_ad_hoc,
-    send_what_was_tried,
 )
+from push_blaster.use_cases.one_off.send_later import find_scheduled, send_now
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.automations.automation_samples import ROWS, Sample, fill_sample
 from push_blaster.web.automations.form_fields import read_number
@@ -39,6 +43,7 @@ from push_blaster.web.executions.execution_card import Card, make_cards
 from push_blaster.web.frame.csrf import CSRF_FIELD
 from push_blaster.web.frame.drafts import DRAFT_FIELD, only_shows
 from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.instants import reader_zone
 from push_blaster.web.frame.template_filters import LAYERS, layer_words
 from push_blaster.web.one_off.send_push import MAX_FILE, SendPushSchema, read_request
 
@@ -64,7 +69,7 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
     def write() -> ResponseReturnValue:
         """Show the form; with `like`, filled in from an earlier push."""
         like = request.args.get("like")
-        return _render_form(context.limits, _read_like(context.database, like) if like else BLANK)
+        return _render_form(context, _read_like(context.database, like) if like else BLANK)
 
     @pages.post("/send")
     @asks_for(Role.OPERATOR, simulates=True)
@@ -73,7 +78,7 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
         form = _read_form()
         looks = request.form.get("then") == "look"
         if only_shows() or looks:
-            return _render_form(context.limits, form, look=_look(form) if looks else None)
+            return _render_form(context, form, look=_look(form) if looks else None)
         try:
             asked = read_request(SendPushSchema().load(form))
             execution = send_ad_hoc(
@@ -85,10 +90,10 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
                 is_simulated=caller_only_simulates(),
             )
         except BadAdHocPushError as error:
-            return _render_form(context.limits, form, {error.field: error.text})
+            return _render_form(context, form, {error.field: error.text})
         except ValidationError as error:
             lines = [line.partition(": ") for line in flatten_messages(error.messages)]
-            return _render_form(context.limits, form, {name: text for name, _, text in lines})
+            return _render_form(context, form, {name: text for name, _, text in lines})
         flash("The dry run has started.", "success")
         return redirect(url_for(".result", execution_id=execution.id), 303)
 
@@ -112,44 +117,60 @@ def _add_result(pages: Blueprint, context: WebContext) -> None:
     @asks_for(Role.OPERATOR)
     def result(execution_id: str) -> ResponseReturnValue:
         """Show the result of the dry run; other executions have a page of their own."""
-        tried = _find_tried(context, execution_id)
-        if not is_ad_hoc_dry_run(tried.execution):
-            return redirect(url_for("pages_executions.show", execution_id=execution_id), 303)
-        return render_template("send_result.html", **tried._asdict())
+        with context.database.transaction() as connection:
+            if not is_ad_hoc_dry_run(select_execution(connection, execution_id)):
+                return redirect(url_for("pages_executions.show", execution_id=execution_id), 303)
+        return render_result(context, execution_id)
 
     @pages.get("/live/send/<execution_id>")
     @asks_for(Role.OPERATOR)
     def live(execution_id: str) -> ResponseReturnValue:
         """Return the part of the page that changes."""
-        return render_template(
-            "parts/send_result.html", **_find_tried(context, execution_id)._asdict()
-        )
+        return render_result(context, execution_id, page="parts/send_result.html")
 
     @pages.post("/send/<execution_id>")
     @asks_for(Role.OPERATOR, simulates=True)
     def send(execution_id: str) -> ResponseReturnValue:
         """Send the push of the dry run, once."""
-        execution = send_what_was_tried(
-            context, execution_id, utc_now(), is_simulated=caller_only_simulates()
+        execution = send_now(
+            ScheduledPushes(context, None),
+            execution_id,
+            utc_now(),
+            is_simulated=caller_only_simulates(),
         )
         flash("The push is being sent.", "success")
         return redirect(url_for("pages_executions.show", execution_id=execution.id), 303)
 
 
+def render_result(
+    context: WebContext,
+    execution_id: str,
+    form: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+    page: str = "send_result.html",
+) -> str:
+    """Return the page of a dry run, with the form that schedules its push."""
+    tried = _find_tried(context, execution_id)
+    usual = {"at": "09:00", "windowMinutes": "30", "timezone": reader_zone()}
+    return render_template(page, **tried._asdict(), form=form or usual, errors=errors or {})
+
+
 def _render_form(
-    limits: Limits,
+    context: WebContext,
     form: Mapping[str, Any],
     errors: Mapping[str, str] | None = None,
     *,
     look: Mapping[str, object] | None = None,
 ) -> ResponseReturnValue:
+    found = ScheduledPushes(context, None).find_all()
     page = render_template(
         "send.html",
+        scheduled=[one for one in found if one.state is PushState.SCHEDULED],
         form=form,
         errors=errors or {},
         layers={layer: layer_words(layer) for layer in LAYERS},
         sample=_sample(form),
-        max_users=limits.max_manual_users,
+        max_users=context.limits.max_manual_users,
         **(look or {}),
     )
     return page, 400 if errors else 200
@@ -205,11 +226,12 @@ def _read_push(form: Mapping[str, Any]) -> Push | None:
 
 
 class _TriedPush(NamedTuple):
-    """A dry run, the send of its push, if there was one, and its message as users would get it."""
+    """A dry run, the send of its push, if there was or will be one, and a sample of its message."""
 
     card: Card
     execution: Execution
     sent: Card | None
+    later: ScheduledPushStatus | None
     sample: Sample
 
 
@@ -219,7 +241,8 @@ def _find_tried(context: WebContext, execution_id: str) -> _TriedPush:
         live = select_execution_by_key(connection, key_of_live(execution_id))
         card, *sent = make_cards(connection, [execution, live] if live else [execution])
     sample = _read_sample(context.data_folder, execution)
-    return _TriedPush(card, execution, sent[0] if sent else None, sample)
+    later = find_scheduled(ScheduledPushes(context, None), execution_id)
+    return _TriedPush(card, execution, sent[0] if sent else None, later, sample)
 
 
 def _read_sample(data_folder: Path, execution: Execution) -> Sample:
