@@ -61,6 +61,7 @@ from push_blaster.web.original.migration import migration_routes
 from push_blaster.web.original.sequences import sequence_routes
 from push_blaster.web.page_registry import make_pages
 from push_blaster.web.problems import PROBLEMS
+from push_blaster.web.schedule.calendar import calendar_routes
 from push_blaster.web.schedule.clock import clock_routes
 from push_blaster.web.schedule.plans import plan_routes
 from push_blaster.wiring import Adapters, connect_adapters, connect_people, make_web_context
@@ -142,6 +143,7 @@ def _make_routes(
     return (
         recipe_routes(context),
         plan_routes(context),
+        calendar_routes(context),
         preview_routes(context),
         template_routes(adapters.templates, adapters.files, context.limits, database),
         version_routes(context),

@@ -34,6 +34,7 @@ from push_blaster.web.operations.attention_pages import attention_pages
 from push_blaster.web.operations.dashboard_pages import dashboard_pages
 from push_blaster.web.operations.search_pages import search_pages
 from push_blaster.web.problems import PROBLEMS
+from push_blaster.web.schedule.calendar_pages import calendar_pages
 
 
 def make_pages(
@@ -54,6 +55,7 @@ def make_pages(
         search_pages(context, templates),
         automation_pages(context),
         bulk_pages(context),
+        calendar_pages(context),
         edit_automation_pages(context),
         version_pages(context),
         put_away_pages(context),

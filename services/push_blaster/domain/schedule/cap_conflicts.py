@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.timeline import plan_pushes
+from push_blaster.domain.schedule.calendar import longest_sequence
 from push_blaster.domain.schedule.plan import Finding, FindingKind
 from push_blaster.domain.schedule.schedule import slots_between
 from push_blaster.domain.zones import Slot
@@ -55,7 +56,7 @@ def find_cap_conflicts(
     pushes = list(own)
     for other in others:
         if other.id != automation.id and other.is_scheduled and _matters(other, rules):
-            before = start - _longest_sequence(other)
+            before = start - longest_sequence(other)
             pushes += _plan(other, slots_between(other.schedule, before, end))
     zone = ZoneInfo(automation.schedule.timezone)
     pushes.sort(key=_at)
@@ -65,11 +66,6 @@ def find_cap_conflicts(
 def _matters(automation: Automation, rules: Iterable[CadenceRule]) -> bool:
     layers = {push.layer_id for push in automation.pushes}
     return any(layers & (rule.counted_layers | rule.applies_to_layers) for rule in rules)
-
-
-def _longest_sequence(automation: Automation) -> timedelta:
-    """Return how long after its slot the last push may go out; a wall time is within a day."""
-    return sum((push.delay for push in automation.pushes), timedelta(days=1))
 
 
 def _plan(automation: Automation, slots: Iterable[Slot]) -> list[PlannedPush]:

@@ -27,13 +27,13 @@ ON_TIME: Final = timedelta(seconds=30)
 
 def next_slots(schedule: Schedule, after: datetime, count: int) -> list[Slot]:
     """Return the first `count` slots strictly after `after`; fewer when the schedule ends."""
-    return list(islice(_slots(schedule, after), count))
+    return list(islice(slots_from(schedule, after), count))
 
 
 def slots_between(schedule: Schedule, after: datetime, until: datetime) -> list[Slot]:
     """Return every slot strictly after `after`, up to and including `until`."""
     found: list[Slot] = []
-    for slot in _slots(schedule, after):
+    for slot in slots_from(schedule, after):
         if slot.at > until:
             break
         found.append(slot)
@@ -51,7 +51,8 @@ def latest_start(schedule: Schedule, slot: datetime) -> datetime:
     return slot + (max(ON_TIME, schedule.grace) if may_run_late else ON_TIME)
 
 
-def _slots(schedule: Schedule, after: datetime) -> Iterator[Slot]:
+def slots_from(schedule: Schedule, after: datetime) -> Iterator[Slot]:
+    """Yield the slots strictly after `after`, in order, until the schedule ends."""
     zone = ZoneInfo(schedule.timezone)
     # Wall times up to this one have been placed at or before `after`, also across clock changes.
     wall = after.astimezone(zone).replace(tzinfo=None)

@@ -56,6 +56,7 @@ class NavEntry:
 NAVIGATION: Final = (
     NavEntry("pages_dashboard.show", "Dashboard"),
     NavEntry("pages_automations.list_all", "Automations"),
+    NavEntry("pages_calendar.show", "Calendar"),
     NavEntry("pages_executions.list_all", "Executions"),
     NavEntry("pages_send.write", "Send a push", Role.OPERATOR),
     NavEntry("pages_deliveries.search", "Deliveries"),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -94,6 +94,17 @@ def clock_time(at: datetime, zone: str = "UTC") -> Markup:
     local = at.astimezone(ZoneInfo(zone))
     text = f"{local:%H:%M:%S}"
     return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
+
+
+def time_of_day(at: datetime, zone: str = "UTC") -> Markup:
+    """Return the hour and minute of an instant in `zone`."""
+    text = f"{at.astimezone(ZoneInfo(zone)):%H:%M}"
+    return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
+
+
+def day_words(day: date) -> str:
+    """Return a day as a person says it."""
+    return f"{day:%a} {day.day} {day:%b %Y}"
 
 
 def countdown(at: datetime, now: datetime) -> Markup:
@@ -226,6 +237,8 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "instant": instant,
     "weekday": weekday,
     "clock_time": clock_time,
+    "time_of_day": time_of_day,
+    "day_words": day_words,
     "countdown": countdown,
     "span": span,
     "number": number,

@@ -1,0 +1,231 @@
+"""The calendar: planned pushes by day, and the collisions of those that compete for people."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.cadence.cadence import CadenceRule
+from push_blaster.domain.executions.timeline import plan_pushes
+from push_blaster.domain.schedule.schedule import slots_from
+
+#: How many slots of one automation are planned for one view of the calendar.
+MAX_SLOTS: Final = 1_000
+#: How many pushes a sentence about a collision names.
+MAX_NAMED: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarPush:
+    """One push of an automation at its planned instant; a paused one is not sent."""
+
+    automation_id: str
+    automation_name: str
+    position: int
+    layer_id: int
+    at: datetime
+    slot: datetime
+    is_paused: bool
+    remark: str | None
+
+    @property
+    def place(self) -> tuple[datetime, str]:
+        """The place of the push in the calendar: its instant, and its name at this instant."""
+        return self.at, f"{self.automation_id}/{self.position:03}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collision:
+    """Automations that compete for the same people on one day, and what the rules will do.
+
+    Shape: `automation_ids` are the first ones, `automations` counts all of them.
+    """
+
+    day: date
+    layer_ids: tuple[int, ...]
+    automation_ids: tuple[str, ...]
+    automations: int
+    message: str
+
+
+def longest_sequence(automation: Automation) -> timedelta:
+    """Return how long after its slot the last push may go out; a wall time is within a day."""
+    return sum((push.delay for push in automation.pushes), timedelta(days=1))
+
+
+def plan_calendar(automation: Automation, since: datetime, until: datetime) -> list[CalendarPush]:
+    """Return the pushes of an automation from `since` on and before `until`, by slot."""
+    slots = islice(slots_from(automation.schedule, since - longest_sequence(automation)), MAX_SLOTS)
+    zone = automation.schedule.timezone
+    found: list[CalendarPush] = []
+    for slot in slots:
+        if slot.at >= until:
+            break
+        planned = plan_pushes(automation.pushes, slot.at, zone)
+        found += [
+            CalendarPush(
+                automation_id=automation.id,
+                automation_name=automation.name,
+                position=position,
+                layer_id=push.layer_id,
+                at=at,
+                slot=slot.at,
+                is_paused=not automation.is_scheduled,
+                remark=slot.remark,
+            )
+            for position, (push, at) in enumerate(zip(automation.pushes, planned, strict=True), 1)
+            if since <= at < until
+        ]
+    return found
+
+
+def find_collisions(
+    day: date,
+    pushes: Sequence[CalendarPush],
+    earlier: Sequence[CalendarPush],
+    rules: Sequence[CadenceRule],
+    zone: ZoneInfo,
+) -> list[Collision]:
+    """Return the collisions of one day.
+
+    Shape: `pushes` of the day and `earlier` ones, both in the order of time. Pushes collide if they
+    are of one layer, or if a rule for one of them counts the other within its window.
+    """
+    collisions = []
+    for layers in _link_layers(pushes, rules):
+        own = [push for push in pushes if push.layer_id in layers]
+        before = _find_earlier(own, earlier, rules)
+        names = dict.fromkeys(push.automation_id for push in own)
+        if len(names) > 1 or before:
+            sentences = [_describe_outcome(own, rules, zone)] if len(names) > 1 else []
+            sentences += [_describe_earlier(rule, found, zone) for rule, found in before]
+            collisions.append(
+                Collision(
+                    day=day,
+                    layer_ids=tuple(sorted(layers)),
+                    automation_ids=tuple(islice(names, MAX_NAMED)),
+                    automations=len(names),
+                    message=" ".join(sentences),
+                )
+            )
+    return collisions
+
+
+def _link_layers(
+    pushes: Iterable[CalendarPush], rules: Sequence[CadenceRule]
+) -> list[frozenset[int]]:
+    """Return the groups of layers whose pushes a rule counts against each other on this day."""
+    groups: dict[int, frozenset[int]] = {}
+    latest: dict[int, datetime] = {}
+    for push in pushes:
+        latest[push.layer_id] = push.at
+        groups.setdefault(push.layer_id, frozenset({push.layer_id}))
+        for rule in rules:
+            for layer in _counted_with(rule, push, latest):
+                joined = groups[push.layer_id] | groups[layer]
+                groups.update(dict.fromkeys(joined, joined))
+    return sorted(set(groups.values()), key=min)
+
+
+def _counted_with(
+    rule: CadenceRule, push: CalendarPush, latest: Mapping[int, datetime]
+) -> Iterator[int]:
+    if push.layer_id in rule.applies_to_layers:
+        for layer, at in latest.items():
+            if layer in rule.counted_layers and push.at - at < rule.window:
+                yield layer
+
+
+def _find_earlier(
+    own: Sequence[CalendarPush], earlier: Sequence[CalendarPush], rules: Sequence[CadenceRule]
+) -> list[tuple[CadenceRule, list[CalendarPush]]]:
+    """Return, for each rule, other automations' latest pushes of the days before that it counts."""
+    found = []
+    for rule in rules:
+        under = [push for push in own if push.layer_id in rule.applies_to_layers]
+        if under:
+            ids = {push.automation_id for push in own}
+            counted = [
+                push
+                for push in earlier
+                if push.layer_id in rule.counted_layers
+                and under[0].at - push.at < rule.window
+                and (push.automation_id not in ids or len(ids) > 1)
+            ]
+            if len(counted) >= rule.max_count and counted:
+                latest = {push.automation_id: push for push in counted}
+                found.append((rule, list(latest.values())))
+    return found
+
+
+def _describe_outcome(
+    pushes: Sequence[CalendarPush], rules: Sequence[CadenceRule], zone: ZoneInfo
+) -> str:
+    """Say what a person gets who is in all of these audiences, and was sent nothing before."""
+    got, capped = _follow_person(pushes, rules)
+    if not capped:
+        return (
+            f"No cadence rule stands between these {len(pushes)} pushes: a person who is in "
+            f"all of their audiences gets each of them: {_name(got, zone)}."
+        )
+    reasons = [f"{_name(lost, zone)}: capped by {_rule_words(rule)}" for rule, lost in capped]
+    return (
+        f"A person who is in all of these audiences gets {_name(got, zone)}. "
+        f"The person does not get {'; '.join(reasons)}."
+    )
+
+
+def _follow_person(
+    pushes: Sequence[CalendarPush], rules: Sequence[CadenceRule]
+) -> tuple[list[CalendarPush], list[tuple[CadenceRule, list[CalendarPush]]]]:
+    """Return the pushes that one person gets, and those that each rule caps."""
+    got: list[CalendarPush] = []
+    counted: dict[str, list[datetime]] = defaultdict(list)
+    capped: dict[str, list[CalendarPush]] = defaultdict(list)
+    for push in pushes:
+        against = next((rule for rule in rules if _is_capped(rule, push, counted[rule.name])), None)
+        if against:
+            capped[against.name].append(push)
+            continue
+        got.append(push)
+        for rule in rules:
+            if push.layer_id in rule.counted_layers:
+                counted[rule.name].append(push.at)
+    return got, [(rule, capped[rule.name]) for rule in rules if capped[rule.name]]
+
+
+def _is_capped(rule: CadenceRule, push: CalendarPush, counted: Sequence[datetime]) -> bool:
+    """Return whether the last sends that the rule counts leave no room for the push."""
+    if push.layer_id not in rule.applies_to_layers or len(counted) < rule.max_count:
+        return False
+    return rule.max_count == 0 or push.at - counted[-rule.max_count] < rule.window
+
+
+def _describe_earlier(rule: CadenceRule, earlier: Sequence[CalendarPush], zone: ZoneInfo) -> str:
+    pushes = sorted(earlier, key=lambda push: push.at)
+    named = _name(pushes, zone, with_day=True)
+    enough = f"{rule.max_count} of them" if rule.max_count > 1 else "one of them"
+    return (
+        f"Pushes of the days before count, too: {named}. Who got {enough} is capped by "
+        f"{_rule_words(rule)}."
+    )
+
+
+def _rule_words(rule: CadenceRule) -> str:
+    hours = f"{round(rule.window / timedelta(hours=1), 2):g}"
+    return f"the rule {rule.name} (at most {rule.max_count} in {hours} h)"
+
+
+def _name(pushes: Sequence[CalendarPush], zone: ZoneInfo, *, with_day: bool = False) -> str:
+    if not pushes:
+        return "none of them"
+    form = "%a %d %b, %H:%M" if with_day else "%H:%M"
+    named = [
+        f"{push.automation_name} ({push.at.astimezone(zone):{form}})" for push in pushes[:MAX_NAMED]
+    ]
+    more = len(pushes) - MAX_NAMED
+    return ", ".join([*named, *([f"and {more} more"] if more > 0 else [])])
