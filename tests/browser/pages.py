@@ -10,7 +10,8 @@ from tests.local_stack.stack import LocalStack
 from tests.page_reader import form_values
 
 #: `{execution}` is the example's first one, `{run}` that of its script, `{dry_run}` tries a push to
-#: a single user out, and `{test_device}` is a test device; `{destination}` gets alerts.
+#: a single user out, `{test_device}` is a test device, `{destination}` gets alerts, and `{push}` is
+#: a push that is scheduled.
 PAGES = (
     "/sign-in",
     "/",
@@ -25,13 +26,19 @@ PAGES = (
     "/automations/garden-activity/save-as-template",
     "/deleted-automations",
     "/automations/new",
+    "/bulk/pause?all=1",
+    "/calendar",
+    "/calendar/2031-05-05",
     "/executions",
     "/executions/{execution}",
     "/executions/{execution}/failures",
     "/executions/{execution}/stop",
+    "/executions/{execution}/dismissal",
+    "/search?q=garden",
     "/stop-everything",
     "/send",
     "/send/{dry_run}",
+    "/send/scheduled/{push}",
     "/deliveries?user=7e57ab1e-0000-4000-8000-000000000001",
     "/cadence",
     "/cadence/users?user=7e57ab1e-0000-4000-8000-000000000001",
@@ -71,7 +78,7 @@ def pages_of(stack: LocalStack) -> list[str]:
     """Return the path of every page of this stack."""
     execution = ask(stack, "/api/executions")["executions"][-1]["id"]
     run = ask(stack, "/api/scripts/garden_activity/runs")["runs"][-1]["id"]
-    places = {"execution": execution, "run": run, "dry_run": _try_out(stack)}
+    places = {"execution": execution, "run": run, "dry_run": _try_out(stack), "push": _plan(stack)}
     places["test_device"] = _register_device(stack)
     places["destination"] = _add_destination(stack)
     versions = ask(stack, "/api/automation/recipes/garden-activity/versions")["versions"]
@@ -98,6 +105,23 @@ def _add_destination(stack: LocalStack) -> str:
     )
     destination_id: str = answer.json()["id"]
     return destination_id
+
+
+def _plan(stack: LocalStack) -> str:
+    answer = requests.post(
+        f"{stack.push_url}/api/scheduled-pushes",
+        headers={"Authorization": f"Bearer {stack.token}", "Idempotency-Key": "every-page"},
+        json={
+            "title": "Happy new year",
+            "body": "There is news.",
+            "scheduledFor": "2040-01-01T00:00:00Z",
+            "audienceDescription": "One user",
+            "audienceCriteria": {"manualUserIds": [str(UUID(int=1))]},
+        },
+        timeout=30,
+    )
+    push_id: str = answer.json()["scheduledPush"]["id"]
+    return push_id
 
 
 def _try_out(stack: LocalStack) -> str:

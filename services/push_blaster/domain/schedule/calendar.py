@@ -42,14 +42,15 @@ class CalendarPush:
 class Collision:
     """Automations that compete for the same people on one day, and what the rules will do.
 
-    Shape: `automation_ids` are the first ones, `automations` counts all of them.
+    Shape: `automation_ids` are the first ones, `automations` counts all of them; each of the
+    `messages` is about pushes of this day, or about one rule and the days before.
     """
 
     day: date
     layer_ids: tuple[int, ...]
     automation_ids: tuple[str, ...]
     automations: int
-    message: str
+    messages: tuple[str, ...]
 
 
 def longest_sequence(automation: Automation) -> timedelta:
@@ -109,7 +110,7 @@ def find_collisions(
                     layer_ids=tuple(sorted(layers)),
                     automation_ids=tuple(islice(names, MAX_NAMED)),
                     automations=len(names),
-                    message=" ".join(sentences),
+                    messages=tuple(sentences),
                 )
             )
     return collisions
@@ -210,7 +211,7 @@ def _describe_earlier(rule: CadenceRule, earlier: Sequence[CalendarPush], zone: 
     named = _name(pushes, zone, with_day=True)
     enough = f"{rule.max_count} of them" if rule.max_count > 1 else "one of them"
     return (
-        f"Pushes of the days before count, too: {named}. Who got {enough} is capped by "
+        f"Pushes of the days before count, too: {named}. A person who got {enough} is capped by "
         f"{_rule_words(rule)}."
     )
 
@@ -225,7 +226,9 @@ def _name(pushes: Sequence[CalendarPush], zone: ZoneInfo, *, with_day: bool = Fa
         return "none of them"
     form = "%a %d %b, %H:%M" if with_day else "%H:%M"
     named = [
-        f"{push.automation_name} ({push.at.astimezone(zone):{form}})" for push in pushes[:MAX_NAMED]
+        f"{push.automation_name}{f', push {push.position}' if push.position > 1 else ''} "
+        f"({push.at.astimezone(zone):{form}})"
+        for push in pushes[:MAX_NAMED]
     ]
     more = len(pushes) - MAX_NAMED
     return ", ".join([*named, *([f"and {more} more"] if more > 0 else [])])

@@ -102,9 +102,9 @@ def time_of_day(at: datetime, zone: str = "UTC") -> Markup:
     return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
 
 
-def day_words(day: date) -> str:
+def day_words(day: date, *, with_year: bool = True) -> str:
     """Return a day as a person says it."""
-    return f"{day:%a} {day.day} {day:%b %Y}"
+    return f"{day:%a} {day.day} {day:{'%b %Y' if with_year else '%b'}}"
 
 
 def countdown(at: datetime, now: datetime) -> Markup:

@@ -56,17 +56,17 @@ def test_two_of_one_layer_under_a_rule_say_who_wins_and_which_rule_caps() -> Non
 
     assert (found.day, found.layer_ids, found.automations) == (DAY, (3,), 2)
     assert found.automation_ids == ("news", "sale")
-    assert found.message == (
+    assert found.messages == (
         "A person who is in all of these audiences gets News (09:00). The person does not get "
-        "Sale (14:00): capped by the rule cooldown (at most 1 in 72 h)."
+        "Sale (14:00): capped by the rule cooldown (at most 1 in 72 h).",
     )
 
 
 def test_two_of_one_layer_without_a_rule_both_go_out() -> None:
     (found,) = collide(planned("News", 9, 1), planned("Sale", 14, 1), rules=[a_rule()])
 
-    assert "No cadence rule stands between these 2 pushes" in found.message
-    assert "gets each of them: News (09:00), Sale (14:00)." in found.message
+    assert "No cadence rule stands between these 2 pushes" in found.messages[0]
+    assert "gets each of them: News (09:00), Sale (14:00)." in found.messages[0]
 
 
 def test_a_rule_over_two_layers_joins_them_and_a_short_window_does_not() -> None:
@@ -91,9 +91,9 @@ def test_one_automation_alone_collides_with_nobody_even_with_itself() -> None:
 def test_a_push_of_the_days_before_counts_within_the_window_of_its_rule() -> None:
     (found,) = collide(planned("News", 9), planned("Sale", 18, days=-2), rules=[a_rule()])
 
-    assert found.message == (
-        "Pushes of the days before count, too: Sale (Sun 22 Nov, 18:00). Who got one of them is "
-        "capped by the rule cooldown (at most 1 in 72 h)."
+    assert found.messages == (
+        "Pushes of the days before count, too: Sale (Sun 22 Nov, 18:00). A person who got one of "
+        "them is capped by the rule cooldown (at most 1 in 72 h).",
     )
     assert collide(planned("News", 9), planned("Sale", 8, days=-3), rules=[a_rule()]) == []
 
@@ -104,9 +104,10 @@ def test_a_rule_that_allows_two_caps_the_third() -> None:
     (found,) = collide(*pushes, rules=[a_rule(max_count=2)])
 
     assert (
-        "gets A (08:00), B (09:00). The person does not get C (10:00), D (11:00)" in found.message
+        "gets A (08:00), B (09:00). The person does not get C (10:00), D (11:00)"
+        in found.messages[0]
     )
-    assert "and 1 more: capped by the rule cooldown (at most 2 in 72 h)." in found.message
+    assert "and 1 more: capped by the rule cooldown (at most 2 in 72 h)." in found.messages[0]
     assert found.automations == 7
 
 
@@ -117,9 +118,9 @@ def test_the_first_rule_in_order_is_named_and_a_capped_push_counts_for_nothing()
         *(planned(n, h) for n, h in [("A", 8), ("B", 10), ("C", 12), ("D", 16)]), rules=rules
     )
 
-    assert "gets A (08:00), C (12:00)." in found.message
-    assert "B (10:00): capped by the rule first" in found.message
-    assert "D (16:00): capped by the rule second" in found.message
+    assert "gets A (08:00), C (12:00)." in found.messages[0]
+    assert "B (10:00): capped by the rule first" in found.messages[0]
+    assert "D (16:00): capped by the rule second" in found.messages[0]
 
 
 def test_the_pushes_of_a_sequence_stand_on_their_own_days_and_layers() -> None:
@@ -165,4 +166,4 @@ def test_days_are_those_of_the_zone() -> None:
 
     (found,) = find_collisions(date(2026, 11, 25), late, [], [a_rule()], ZoneInfo("Asia/Tokyo"))
 
-    assert "News (08:00)" in found.message
+    assert "News (08:00)" in found.messages[0]

@@ -106,7 +106,7 @@ def test_a_collision_says_what_the_rules_will_do(planned: Visitor, client: Flask
     (collision,) = answer["collisions"]
     assert collision["automationIds"] == ["news", "sale"]
     assert (collision["day"], collision["layerIds"]) == (f"{MONDAY}", [3])
-    assert collision["message"] in page
+    assert all(message in page for message in collision["messages"])
 
 
 def test_a_cancelled_slot_is_not_planned_any_more_and_one_that_passed_is_not_shown(
