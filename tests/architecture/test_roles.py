@@ -116,6 +116,7 @@ GET    /tokens/<name>/<any(rotate,revoke):action>
 VIEWERS = """
 POST   /api/automation/plan
 POST   /api/query-audience
+POST   /first-steps/dismiss
 POST   /sign-out
 """
 #: The cadence service's narrow token is an operator's: it asks and records, and changes no rule.

@@ -18,6 +18,19 @@ def a_file() -> FilePayload:
     return {"name": "robins.csv", "mimeType": "text/csv", "buffer": content.encode()}
 
 
+def check_file(page: Page) -> None:
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.locator("[data-look-here]")).to_contain_text("UTF-8 with a byte order mark")
+    expect(page.locator("[data-look-here]")).to_contain_text("Hello Robin 2")
+
+
+def copy_id(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the id of this execution").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("ad-hoc-")
+
+
 def test_a_push_is_tried_out_sent_and_found_again(page: Page) -> None:
     page.get_by_role("link", name="Send a push").click()
     page.get_by_label("Title").fill("Hello [[var:first_name]]")
@@ -26,12 +39,14 @@ def test_a_push_is_tried_out_sent_and_found_again(page: Page) -> None:
     page.get_by_label("Layer").select_option("1")
     page.get_by_label("CSV file of users").set_input_files(a_file())
     expect(page.locator("[data-columns]")).to_contain_text("Placeholders: [[var:first_name]]")
+    check_file(page)
     page.get_by_role("button", name="Dry run").click()
 
     expect(page.get_by_label("On iOS")).to_contain_text("Hello Robin 0", timeout=15_000)
     page.get_by_role("button", name="Send to 3 users").click(timeout=15_000)
     expect(page.locator(".head-run")).to_contain_text("Completed", timeout=15_000)
 
+    copy_id(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="Export as CSV").click()
     with Path(download.value.path()).open(newline="") as file:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name
@@ -39,6 +39,7 @@ from push_blaster.web.frame.conflicts import (
 from push_blaster.web.frame.document_paths import find_differences
 from push_blaster.web.frame.drafts import only_shows
 from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.marks import SEEN_RULES, keep_mark
 from push_blaster.web.frame.merging import Merge
 from push_blaster.web.frame.template_filters import layer_words
 
@@ -68,7 +69,8 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
         found = records.read_rules()
         changes = [(change, _compare(change)) for change in records.list_changes()]
         drawn = write_drawn(found.rules)
-        return _show_rules(records, found.rules, found.version, drawn, changes=changes)
+        page, status = _show_rules(records, found.rules, found.version, drawn, changes=changes)
+        return keep_mark(make_response(page, status), SEEN_RULES)
 
     @pages.post("/cadence/simulate")
     @only_reads

@@ -23,8 +23,11 @@ from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.phase import ENDED, RUNNING
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
+from push_blaster.web.access.audit import only_reads
 from push_blaster.web.executions.execution_card import make_cards
 from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.marks import keep_mark, read_marks
+from push_blaster.web.operations.first_steps import DISMISSED, find_steps
 from push_blaster.web.operations.provider import read_provider
 from push_blaster.web.schedule.upcoming import AHEAD, UpcomingSends
 
@@ -64,12 +67,24 @@ def dashboard_pages(context: WebContext) -> Blueprint:
     @pages.get("/")
     def show() -> ResponseReturnValue:
         """Show the dashboard."""
-        return render_template("dashboard.html", **read())
+        automations = [one.automation for one in context.files.read_all().values()]
+        with context.database.transaction() as connection:
+            steps = find_steps(
+                connection, automations, read_marks(), to_file=context.writes_to_file
+            )
+        return render_template("dashboard.html", steps=steps, **read())
 
     @pages.get("/live/dashboard")
     def live() -> ResponseReturnValue:
         """Return the part of the dashboard that changes."""
         return render_template("parts/dashboard.html", **read())
+
+    @pages.post("/first-steps/dismiss")
+    @only_reads
+    @asks_for(Role.VIEWER)
+    def dismiss_steps() -> ResponseReturnValue:
+        """Show the first steps no more in this browser; nothing else changes."""
+        return keep_mark(redirect(url_for(".show"), 303), DISMISSED)  # type: ignore[arg-type]  # Flask's own answer
 
     @pages.post("/violations/<uuid:violation_id>/resolve")
     @asks_for(Role.OPERATOR)
