@@ -51,11 +51,13 @@ class Caller:
     """The sender of a request: the name and the role of the token.
 
     Shape: a caller that `only_simulates` may only use views that read or are marked `simulates`.
+    The name of a caller that `is_personal` is that of a person or a team, and not of a token only.
     """
 
     name: str
     role: Role
     only_simulates: bool = False
+    is_personal: bool = False
 
 
 FindCaller = Callable[[str], Caller | None]
@@ -220,6 +222,12 @@ def caller_name() -> str:
     """Return the name of the caller of this request."""
     caller = the_caller()
     return caller.name if caller else "somebody unknown"
+
+
+def name_of_caller(claimed: str) -> str:
+    """Return who does this; only a caller without the name of a person may claim a name."""
+    caller = the_caller()
+    return caller_name() if caller and caller.is_personal else claimed.strip() or caller_name()
 
 
 def caller_only_simulates() -> bool:

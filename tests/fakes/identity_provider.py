@@ -48,6 +48,7 @@ class FakeProvider:
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     takes_codes_twice: bool = False
+    is_public: bool = False
     gives_refresh: bool = True
     gives_id_token_again: bool = True
     access: dict[str, str] = field(default_factory=dict)
@@ -97,8 +98,10 @@ class FakeProvider:
 
     def grant(self, form: dict[str, str], authorization: str) -> Answer:
         """Answer a request for tokens."""
-        scheme, _, given = authorization.partition(" ")
-        if scheme != "Basic" or b64decode(given).decode() != f"{CLIENT_ID}:{CLIENT_SECRET}":
+        secret = "" if self.is_public else CLIENT_SECRET
+        in_body = f"{form.get('client_id')}:{form.get('client_secret', '')}"
+        in_header = b64decode(authorization.removeprefix("Basic ")).decode()
+        if f"{CLIENT_ID}:{secret}" not in {in_body, in_header}:
             return 401, {"error": "invalid_client"}
         if form["grant_type"] == "refresh_token":
             return self._refresh(form["refresh_token"])

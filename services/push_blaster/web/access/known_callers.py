@@ -26,7 +26,7 @@ class KnownCallers:
     ) -> None:
         """Take the tokens of the environment, the database with others, and owners of the first."""
         self._of_environment = {
-            fingerprint(token): Caller(label_of_token(role.name.lower(), owners.get(role)), role)
+            fingerprint(token): _name_environment(role, owners.get(role))
             for token, role in roles.items()
         }
         self._database = database
@@ -53,5 +53,10 @@ class KnownCallers:
         return _as_caller(token) if token else None
 
 
+def _name_environment(role: Role, owner: str | None) -> Caller:
+    return Caller(label_of_token(role.name.lower(), owner), role, is_personal=bool(owner))
+
+
 def _as_caller(token: Token) -> Caller:
-    return Caller(token.label, Role[token.role.upper()], token.is_test)
+    role = Role[token.role.upper()]
+    return Caller(token.label, role, token.is_test, is_personal=bool(token.owner))

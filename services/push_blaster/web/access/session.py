@@ -241,4 +241,4 @@ def _has_key() -> bool:
 
 
 def _as_caller(person: Person) -> Caller:
-    return Caller(person.label, Role[str(person.role).upper()])
+    return Caller(person.label, Role[str(person.role).upper()], is_personal=True)

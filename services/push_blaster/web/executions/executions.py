@@ -9,7 +9,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from marshmallow import validate
 
-from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.bearer_auth import Role, asks_for, caller_name, name_of_caller
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
@@ -192,7 +192,7 @@ def _add_approval_and_resumption(routes: Routes, context: WebContext) -> None:
     ) -> ShownExecution:
         """Approve an execution in its window, so that it may go live; a change voids it."""
         seen = Hashes(content_hash, audience_hash)
-        approval = Approval(by=by or caller_name(), at=utc_now(), hashes=seen)
+        approval = Approval(by=name_of_caller(by), at=utc_now(), hashes=seen)
         approved = approve_execution(database, context.cadence, execution_id, approval)
         return show_execution(database, approved)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.bearer_auth import Role, asks_for, caller_name, name_of_caller
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
@@ -169,7 +169,7 @@ def _add_starts(pages: Blueprint, context: WebContext) -> None:
     def approve(execution_id: str) -> ResponseReturnValue:
         """Approve what the form showed."""
         seen = Hashes(request.form.get("content", ""), request.form.get("audience", ""))
-        by = request.form.get("by", "").strip() or caller_name()
+        by = name_of_caller(request.form.get("by", ""))
         approval = Approval(by=by, at=utc_now(), hashes=seen)
         approve_execution(context.database, context.cadence, execution_id, approval)
         flash("Approved. It goes live as planned, unless something changes.", "success")

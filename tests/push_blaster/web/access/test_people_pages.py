@@ -74,16 +74,16 @@ def test_others_see_nothing_of_it(operator: Visitor) -> None:
 
 
 def test_what_a_token_does_is_under_its_owner_s_name(app: Flask, client: FlaskClient) -> None:
-    body = {"name": "phone", "role": "operator", "owner": "Anna Bauer"}
+    body = {"name": "pager", "role": "operator", "owner": "Anna Bauer"}
     made = client.post("/api/tokens", json=body).get_json()
     headers = {"Authorization": f"Bearer {made['token']}"}
     client.post("/api/automation/emergency-stop", headers=headers)
 
-    log = client.get("/api/audit-log?actor=Anna Bauer (token phone)").get_json()["changes"]
+    log = client.get("/api/audit-log?actor=Anna Bauer (token pager)").get_json()["changes"]
 
     assert made["owner"] == "Anna Bauer"
     assert [one["path"] for one in log] == ["/api/automation/emergency-stop"]
-    assert "Signed in as Anna Bauer (token phone)" in Visitor(app, made["token"]).get("/executions")
+    assert "Signed in as Anna Bauer (token pager)" in Visitor(app, made["token"]).get("/executions")
 
 
 def test_an_owner_is_a_name_that_everybody_can_read(client: FlaskClient) -> None:

@@ -1,6 +1,7 @@
 """The monitor, and approval over HTTP."""
 
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -95,6 +96,35 @@ def test_a_resolution_that_does_not_fit_is_refused(
     assert client.get(f"{MONITOR}?type=nothing").status_code == 400
 
 
+def let_wait(client: FlaskClient, database: Database, execution_id: str) -> dict[str, Any]:
+    """Let the execution wait for its approval; return what the API says of it."""
+    with database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE executions SET phase = 'cancellation_window', approval_reason = 'Because.'"
+        )
+    asked: dict[str, Any] = client.get(f"/api/executions/{execution_id}").get_json()["approval"]
+    return asked
+
+
+def test_whoever_has_a_name_approves_under_it_whatever_is_claimed(
+    push_url: str, database: Database, tmp_path: Path, cadence_service: str
+) -> None:
+    client = beside_cadence(push_url, tmp_path, cadence_service)
+    create(client)
+    execution_id = started(client)
+    asked = let_wait(client, database, execution_id)
+    token = {"name": "phone", "role": "operator", "owner": "Anna Bauer"}
+    secret = client.post("/api/tokens", json=token).get_json()["token"]
+
+    given = client.post(
+        f"/api/executions/{execution_id}/approve",
+        json={"by": "the boss", **{n: asked[n] for n in ("contentHash", "audienceHash")}},
+        headers={"Authorization": f"Bearer {secret}"},
+    )
+
+    assert given.get_json()["approval"]["approvedBy"] == "Anna Bauer (token phone)"
+
+
 def test_an_approval_is_asked_for_shown_and_given(
     push_url: str, database: Database, tmp_path: Path, cadence_service: str
 ) -> None:
@@ -103,11 +133,7 @@ def test_an_approval_is_asked_for_shown_and_given(
     execution_id = started(client)
     assert client.get(f"/api/executions/{execution_id}").get_json()["approval"] is None
     assert client.post(f"/api/executions/{execution_id}/approve").status_code == 409
-    with database.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE executions SET phase = 'cancellation_window', approval_reason = 'Because.'"
-        )
-    asked = client.get(f"/api/executions/{execution_id}").get_json()["approval"]
+    asked = let_wait(client, database, execution_id)
     assert (asked["reason"], asked["approvedBy"]) == ("Because.", None)
 
     stale = {"by": "Olga", "contentHash": "0" * 64}
