@@ -8,6 +8,7 @@ from chassis.postgres import Connection
 from push_blaster.adapters.devices.named_devices import select_named_devices
 from push_blaster.adapters.executions.execution_view import select_executions
 from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.web.frame.marks import SEEN_RULES
@@ -38,10 +39,11 @@ def find_steps(
     to_file: bool,
 ) -> list[Step]:
     """Return the steps in their order; none once a live send has gone out, or all are done."""
-    live = select_executions(connection, modes=[Mode.LIVE], phases={Phase.COMPLETED}, limit=1)
+    went_out = ExecutionFilter(modes=[Mode.LIVE], phases={Phase.COMPLETED})
+    live = select_executions(connection, went_out, limit=1)
     if live or DISMISSED in marks:
         return []
-    tried = select_executions(connection, modes=sorted(TEST_MODES), limit=1)
+    tried = select_executions(connection, ExecutionFilter(modes=sorted(TEST_MODES)), limit=1)
     steps = [
         Step(
             "Connect a provider",
