@@ -262,7 +262,7 @@ def _refuse_too_many(counts: _Counts, max_size: int, name: str) -> None:
     if counts.distinct > max_size:
         raise AudienceTooLargeError(
             f"{name} has more than the {max_size} users allowed. Narrow the script's audience, or "
-            "raise the automation's maxAudienceSize and PUSH_MAX_AUDIENCE_SIZE."
+            "raise the maximum audience size of the automation and of all (PUSH_MAX_AUDIENCE_SIZE)."
         )
 
 

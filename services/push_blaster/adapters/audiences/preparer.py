@@ -198,7 +198,7 @@ class Preparer:
 
     def _describe_memory(self) -> str:
         return (
-            f"The audience needs more memory than PUSH_PREPARATION_MEMORY_MB allows "
-            f"({self._memory_mb} MB), while {self._stage}, after {self._rows} rows. Raise the "
-            "setting, or narrow the audience."
+            f"The audience needs more memory than the {self._memory_mb} MB allowed "
+            f"(PUSH_PREPARATION_MEMORY_MB), while {self._stage}, after {self._rows} rows. Raise "
+            "the setting, or narrow the audience."
         )

@@ -99,8 +99,8 @@ class Workplace:
         megabytes = size / 1024 / 1024
         if megabytes > most_mb:
             raise ScriptOutputError(
-                f"The script wrote {megabytes:.0f} MB, more than the {most_mb} of "
-                "PUSH_SCRIPT_OUTPUT_MB."
+                f"The script wrote {megabytes:.0f} MB, more than the {most_mb} MB "
+                "allowed (PUSH_SCRIPT_OUTPUT_MB)."
             )
 
     def collect(self, target: Path, is_wanted: Callable[[str], bool]) -> dict[str, str]:
@@ -189,7 +189,7 @@ def acting_as(user: int) -> Iterator[None]:
         _LIBC.setfsuid(_NOBODY) != user
     ):  # its own answer does not say whether it has changed the uid
         raise ScriptUserError(
-            f"The engine may not open files as the user of scripts (PUSH_SCRIPT_USER, uid {user}): "
+            f"The engine may not open files as the user of scripts (PUSH_SCRIPT_USER), {user}: "
             "setfsuid was refused. Run the engine as root, or give it CAP_SETUID, and add setfsuid "
             "to the SystemCallFilter of its unit."
         )
@@ -237,7 +237,8 @@ def _check_plain(status: os.stat_result, owner: int) -> None:
 def _check_count(number: int, most_files: int) -> None:
     if number > most_files:
         raise ScriptOutputError(
-            f"The script wrote many files, more than the {most_files} of PUSH_SCRIPT_OUTPUT_FILES."
+            f"The script wrote many files, more than the {most_files} allowed "
+            "(PUSH_SCRIPT_OUTPUT_FILES)."
         )
 
 

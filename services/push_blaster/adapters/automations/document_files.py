@@ -248,8 +248,9 @@ class DocumentFiles:
                 yield
         except OSError as error:
             raise DocumentNotWrittenError(
-                f"The folder {self.folder.name}/ of PUSH_DATA_DIR cannot be written "
-                f"({error.strerror}). Make room on its disk, or make it writable for this service."
+                f"The folder {self.folder.name}/ of the data folder (PUSH_DATA_DIR) cannot be "
+                f"written ({error.strerror}). Make room on its disk, or make it writable for this "
+                "service."
             ) from error
 
     def _look(self) -> None:

@@ -217,7 +217,7 @@ class CadenceClient:
         _require_success(answer)
         if shown.get("service") != SERVICE_NAME:
             raise CadenceUnavailableError(
-                "another service answers at its address; correct CADENCE_SERVICE_URL"
+                "another service answers at its address; correct the address (CADENCE_SERVICE_URL)"
             )
 
     def _judge(self, user_ids: Sequence[UUID], question: Mapping[str, str]) -> CapVerdict:

@@ -15,13 +15,14 @@ from chassis.clock import utc_now
 from chassis.http.correlation import correlation_headers
 from chassis.http.guesses import TOO_MANY
 from chassis.retry_after import read_retry_after
+from push_blaster.domain.error_words import spell_name
 
 #: How long a connection may take where an answer may take longer.
 CONNECT: Final = timedelta(seconds=10)
 #: What a person has to correct while the service does not accept our token.
 NOT_ACCEPTED: Final = (
-    "it does not accept our token. Set CADENCE_API_TOKEN to the token of the service at "
-    "CADENCE_SERVICE_URL"
+    "it does not accept our token. Give us its token (CADENCE_API_TOKEN), or the address of the "
+    "right service (CADENCE_SERVICE_URL)"
 )
 
 
@@ -113,7 +114,7 @@ class CadenceHttp:
                 answer = CadenceAnswer(response.status_code, body, pause_s)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise CadenceUnavailableError(
-                f"the cadence service did not answer ({type(error).__name__})"
+                f"the cadence service did not answer ({spell_name(error)})"
             ) from error
         if answer.refuses_token():
             raise CadenceUnauthorizedError(f"answered {answer.status}")

@@ -14,6 +14,7 @@ import structlog
 import urllib3
 
 from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
+from push_blaster.domain.error_words import explain_error
 
 log = structlog.get_logger()
 
@@ -80,7 +81,9 @@ class DeviceSource:
                 found.unknown |= dict.fromkeys(page, f"the device source {failure}")
             except Exception as error:
                 log.exception("device_source_not_understood")
-                reason = f"the answer of the device source was not understood: {error!r}"
+                reason = (
+                    f"the answer of the device source was not understood: {explain_error(error)}"
+                )
                 found.unknown |= dict.fromkeys(page, reason[:200])
         return found
 

@@ -57,7 +57,7 @@ def check_room(folder: Path, min_free_mb: int) -> None:
     if free_mb < min_free_mb:
         raise ShortageError(
             f"The disk of the data folder (PUSH_DATA_DIR) has {free_mb} MB left, less than the "
-            f"{min_free_mb} MB of PUSH_MIN_FREE_MB; make room."
+            f"{min_free_mb} MB that it needs (PUSH_MIN_FREE_MB); make room."
         )
 
 

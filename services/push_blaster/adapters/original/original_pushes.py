@@ -77,8 +77,9 @@ def _judge_criteria(criteria: Mapping[str, Any]) -> list[str]:
         return [f"{len(bad)} of its {len(users)} manualUserIds are no user ids: {bad[:3]}."]
     if not users:
         return [
-            "The push has filters instead of users: the script of PUSH_FILTER_SCRIPT, or "
-            "customScript, must find the users before the push can be scheduled."
+            "The push has filters instead of users: the script for filters "
+            "(PUSH_FILTER_SCRIPT), or customScript, must find the users before the push can "
+            "be scheduled."
         ]
     return []
 

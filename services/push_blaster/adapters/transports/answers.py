@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 
 from push_blaster.domain.delivery.message import Delivery, Outcome, storable
+from push_blaster.domain.error_words import explain_error
 
 log = structlog.get_logger()
 
@@ -40,11 +41,13 @@ def judge_each(
             yield judge(answer)
         except Exception as error:
             log.exception("answer_not_understood")
-            reason = f"its answer was not understood: {error!r}"
+            reason = f"its answer was not understood: {explain_error(error)}"
             yield Delivery(user_of(answer), Outcome.IN_DOUBT, reason=reason)
 
 
 def not_composed(user_id: UUID, error: Exception) -> Delivery:
     """Return the outcome of a message that could not be written in the provider's format."""
     log.error("message_not_composed", exc_info=error)
-    return Delivery(user_id, Outcome.FAILED, reason=f"the message could not be written: {error!r}")
+    return Delivery(
+        user_id, Outcome.FAILED, reason=f"the message could not be written: {explain_error(error)}"
+    )

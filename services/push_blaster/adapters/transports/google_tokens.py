@@ -62,7 +62,9 @@ class GoogleTokens:
                 account, scopes=[SCOPE]
             )
         except ValueError as error:
-            raise TransportUnavailableError(f"FIREBASE_PRIVATE_KEY is no key: {error}") from error
+            raise TransportUnavailableError(
+                f"Our key for FCM (FIREBASE_PRIVATE_KEY) is no key: {error}"
+            ) from error
         self._ca_file = ca_file
         self._lock = threading.Lock()
         self._token: _Token | None = None

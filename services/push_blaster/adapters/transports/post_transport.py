@@ -161,7 +161,9 @@ def _meaning(attempt: Attempt[Message], message_format: MessageFormat) -> Outcom
 def _judge_silence(attempt: Attempt[Message]) -> Delivery:
     user_id = attempt.message.user_id
     if attempt.refused:
-        reason = f"leads to {attempt.refused}, in no network that PUSH_PRIVATE_NETWORKS allows"
+        reason = (
+            f"leads to {attempt.refused}, in no network that is allowed (PUSH_PRIVATE_NETWORKS)"
+        )
         return Delivery(user_id, Outcome.FAILED, reason=reason)
     if attempt.has_begun:
         return Delivery(user_id, Outcome.IN_DOUBT, reason=f"no answer: {attempt.fault}")

@@ -23,7 +23,7 @@ from push_blaster.domain.devices.device import find_push_host_fault, find_url_fa
 _TAKEN: Final = frozenset({201, 202})
 #: The error of Mozilla's push service for a subscription that it does not know.
 _UNKNOWN_SUBSCRIPTION: Final = 102
-_OTHER_KEY: Final = "the browser subscribed with another key than WEBPUSH_PRIVATE_KEY"
+_OTHER_KEY: Final = "the browser subscribed with another key than ours (WEBPUSH_PRIVATE_KEY)"
 _REFUSED: Final = (
     "the push service refuses our VAPID key (WEBPUSH_PRIVATE_KEY), "
     "or the browser subscribed with another one"
@@ -32,7 +32,7 @@ _REFUSED: Final = (
 _HINTS: Final = {
     "VapidPkHashMismatch": _OTHER_KEY,
     "do not correspond to the credentials used to create the subscription": _OTHER_KEY,
-    "BadJwtToken": "check WEBPUSH_SUBJECT, a mailto: or https: address of yours, and the clock",
+    "BadJwtToken": "check our address (WEBPUSH_SUBJECT), a mailto: or https: one, and the clock",
 }
 
 

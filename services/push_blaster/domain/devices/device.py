@@ -77,7 +77,7 @@ def find_push_host_fault(url: str, hosts: Sequence[str]) -> str | None:
     host = (urlsplit(url).hostname or "").lower()
     if any(host.endswith(h[1:]) if h.startswith("*.") else host == h for h in hosts):
         return None
-    return f"leads to {host or 'no host'}, which is none of the push services in WEBPUSH_HOSTS"
+    return f"leads to {host or 'no host'}, which is none of the push services (WEBPUSH_HOSTS)"
 
 
 def may_reach(address: str, allowed: Sequence[Network]) -> bool:

@@ -53,7 +53,10 @@ def find_test_rows(
 def _read_users(context: StepContext, execution: Execution) -> list[UUID]:
     users, others = read_user_ids(execution.automation.settings.test_user_ids)
     for text in others:
-        complaint = f"settings.testUserIds: {text!r} is no user id (a UUID); left out."
+        complaint = (
+            f"The test user {text!r} is no user id (a UUID), and gets no test "
+            "(settings.testUserIds)."
+        )
         note(context, execution.id, Phase.TEST_SENDING, complaint, LogLevel.WARNING)
     return users
 

@@ -148,8 +148,8 @@ class Control:
         if fault:
             done = " ".join(describe_stops(stopped)) or "No execution of it ran."
             raise NotPausedError(
-                f"{done} But the automation {automation_id!r} is not paused, and its next slot "
-                f"still runs. {fault} Then send the same request again."
+                f"{done} But the automation {automation_id!r} is not paused, and its next send "
+                f"still goes out. {fault} Then send the same request again."
             ) from fault
         return replace(paused, stopped=stopped)
 
@@ -192,9 +192,9 @@ class Control:
         except OSError as error:
             done = " ".join(describe_stops(stopped)) or "No execution ran."
             raise NotPausedError(
-                f"{done} But no automation is paused yet, because the folder automations/ of "
-                f"PUSH_DATA_DIR cannot be read ({error.strerror}). They start nothing meanwhile, "
-                "and engines pause them as soon as it can be read."
+                f"{done} But no automation is paused yet, because the folder of "
+                f"automations (PUSH_DATA_DIR) cannot be read ({error.strerror}). They start "
+                "nothing meanwhile, and engines pause them as soon as it can be read."
             ) from error
 
     def finish_emergency_stop(

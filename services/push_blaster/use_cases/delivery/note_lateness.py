@@ -37,7 +37,7 @@ def note_lateness(
     if late_s > limit_s:
         text = (
             f"Push {page.position} began {late_s:.0f} s after its planned time, more than the "
-            f"{limit_s:g} s of PUSH_LATE_AFTER_SECONDS."
+            f"{limit_s:g} s allowed (PUSH_LATE_AFTER_SECONDS)."
         )
         data = {"lateSeconds": round(late_s, 3), "limit": limit_s}
         kind = ViolationType.LIVE_SEND_LATE

@@ -20,6 +20,7 @@ from push_blaster.adapters.executions.execution_view import NewerExecutionError
 from push_blaster.adapters.operations.engine_table import BEATS_WITHIN, select_life_signs
 from push_blaster.adapters.operations.shortages import check_supplies, find_shortage
 from push_blaster.domain.delivery.user_time import stop_limit
+from push_blaster.domain.error_words import explain_error
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushStatus
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import PREPARING, Phase
@@ -167,9 +168,9 @@ def _try_again(
     if shortage:
         return _wait_for(context, execution, shortage)
     if execution.failures + 1 >= MAX_FAILURES:
-        reason = f"The step {step} failed {MAX_FAILURES} times: {error!r}"
+        reason = f"The step {step} failed {MAX_FAILURES} times: {explain_error(error)}"
         return _failed(execution, reason, context.clock())
-    text = f"The step {step} failed, and begins again: {error!r}"
+    text = f"The step {step} failed, and begins again: {explain_error(error)}"
     note(context, execution.id, execution.phase, text, LogLevel.WARNING)
     return replace(execution, failures=execution.failures + 1)
 

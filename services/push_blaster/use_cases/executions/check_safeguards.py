@@ -60,7 +60,7 @@ def find_approval_reason(context: StepContext, execution: Execution) -> str | No
     above = context.limits.approval_above
     largest = max(push.audience.distinct if push.audience else 0 for push in execution.pushes)
     if above is not None and largest > above:
-        reasons.append(f"Its audience of {largest} is over PUSH_APPROVAL_ABOVE_USERS ({above}).")
+        reasons.append(f"Its audience of {largest} is over {above} (PUSH_APPROVAL_ABOVE_USERS).")
     reasons += [
         text for push in execution.pushes for text in _check_drift(context, execution, push)
     ]

@@ -135,7 +135,7 @@ def begin_next_generation(database: Database, automation_id: str) -> None:
 
 def cancel_off_schedule(connection: Connection, automation: Automation, now: datetime) -> None:
     """Cancel executions that are not live yet and whose slots the schedule no longer has."""
-    reason = "The schedule was changed and no longer has its slot."
+    reason = "The schedule was changed and no longer has this send."
     for execution_id in select_running_ids(connection, automation.id, BEFORE_LIVE):
         if _is_off_schedule(automation, select_execution(connection, execution_id)):
             _suspend(connection, execution_id, reason, now)

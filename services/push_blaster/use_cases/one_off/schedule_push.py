@@ -50,8 +50,8 @@ _STATUS: Final[Mapping[PushState, Mapping[str, Any]]] = {
 
 NO_SOURCE: Final = (
     "audienceCriteria finds no users: name users in manualUserIds, or a script of GET /api/scripts "
-    "in customScript.scriptId. Filters need a script of yours that uses them: set "
-    "PUSH_FILTER_SCRIPT to its id."
+    "in customScript.scriptId. Filters need a script of yours that uses them; name "
+    "it to the installation (PUSH_FILTER_SCRIPT)."
 )
 
 

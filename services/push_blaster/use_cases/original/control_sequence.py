@@ -52,7 +52,7 @@ def control_sequence(
     if action is SequenceAction.PAUSE:
         raise CannotPauseError(
             f"{execution_id!r} cannot be paused: its test would be out of date. Cancel it, and "
-            "start another one later; to keep later slots from beginning, pause the automation "
+            "start another one later; to keep later sends from beginning, pause the automation "
             '(POST /api/automation/control with the action "pause").'
         )
     push = find_push_on_its_way(execution)

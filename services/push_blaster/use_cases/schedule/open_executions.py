@@ -210,7 +210,7 @@ def _queue(watched: _Watched, slots: Sequence[datetime], running: list[str]) -> 
     queued: list[NewExecution] = []
     for slot in slots:
         if running:
-            reason = f"The execution {running[0]!r} of an earlier slot still ran."
+            reason = f"The execution {running[0]!r} of an earlier send still ran."
             queued.append(_ended(watched, slot, Phase.SKIPPED, reason))
         else:
             queued.append(_waiting(watched, slot))
@@ -243,6 +243,6 @@ def _insert(connection: Connection, new: NewExecution, now: datetime) -> bool:
     if not insert_execution(connection, new, now):
         return False
     level = LogLevel.INFO if new.phase is Phase.WAITING else LogLevel.WARNING
-    text = new.reason or f"The slot {new.slot.isoformat()} is due to begin."
+    text = new.reason or f"The send of {new.slot.isoformat()} is due to begin."
     append_log(connection, new.id, new.phase, text, now, level)
     return True

@@ -107,5 +107,5 @@ def _find_problem(known: _Known, has_engine: bool, now: datetime) -> str | None:
         return NOT_TAKEN_UP
     slot, lead = known.next_slot, known.automation.schedule.lead_time
     if slot and not is_fresh and slot - lead < now - ALLOWED_DELAY:
-        return f"The slot {slot.isoformat()} is due to begin, and nothing was opened."
+        return f"The send of {slot.isoformat()} is due to begin, and nothing was opened."
     return None

@@ -188,7 +188,8 @@ def _describe_start(
     text = f"The automation {automation['id']!r} {done}."
     pairs = zip(automation["pushSequence"], template["pushTemplates"], strict=True)
     if any(wanted["deepLinkTemplate"] and not push["deepLink"] for push, wanted in pairs):
-        text += f" Some pushes have no deep link: give {LINK_HOST}, or set PUSH_DEEP_LINK_HOSTS."
+        text += f" Some pushes have no deep link: give {LINK_HOST}, or allow its host "
+        text += "(PUSH_DEEP_LINK_HOSTS)."
     return text
 
 

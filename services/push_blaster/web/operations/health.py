@@ -100,7 +100,9 @@ def health_routes(
 def _miss_engines(alive: int, expected: int | None) -> dict[str, str]:
     if not expected or alive >= expected:
         return {}
-    return {"engines": f"{alive} of the {expected} of PUSH_EXPECTED_ENGINES are alive"}
+    return {
+        "engines": f"{alive} of the {expected} expected engines (PUSH_EXPECTED_ENGINES) are alive"
+    }
 
 
 def _judge_cadence(found: str) -> str:
@@ -165,7 +167,7 @@ def _check_lateness(database: Database, limits: Limits) -> None:
     if late_s > limits.late_after.total_seconds():
         raise LiveSendLateError(
             f"in the last 15 minutes a live send began {late_s:.0f} s after its planned time, more "
-            f"than the {limits.late_after.total_seconds():g} s of PUSH_LATE_AFTER_SECONDS"
+            f"than the {limits.late_after.total_seconds():g} s allowed (PUSH_LATE_AFTER_SECONDS)"
         )
 
 

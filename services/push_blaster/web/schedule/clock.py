@@ -80,7 +80,7 @@ def _add_restores(
             text = f"It is {change.document['status']!r}: the clock opens nothing for it."
             return jsonify(success=False, message=text)
         at = job.next_slot.isoformat() if job.next_slot else "never again"
-        return jsonify(success=True, message=f"The clock reads it again. Its next slot: {at}.")
+        return jsonify(success=True, message=f"The clock reads it again. Its next send: {at}.")
 
     @routes.route("/api/automation/restore", methods=["POST"])
     @asks_for(Role.OPERATOR)

@@ -147,7 +147,7 @@ def test_too_little_memory_is_an_error_that_names_rows_and_setting(tmp_path: Pat
         a_preparer(tmp_path, memory_mb=90) as preparer,
         pytest.raises(
             PreparationMemoryError,
-            match=r"more memory than PUSH_PREPARATION_MEMORY_MB allows \(90 MB\).* \d+000 rows",
+            match=r"than the 90 MB allowed \(PUSH_PREPARATION_MEMORY_MB\).* \d+000 rows",
         ),
     ):
         preparer.run(LARGE, measure_overlap, frozen, frozen)

@@ -36,8 +36,8 @@ def client() -> CadenceClient:
     [
         ({"status": 503, "body": "resting"}, "answered 503: resting"),
         ({"status": 302, "headers": {"Location": "http://elsewhere.test"}}, "answered 302"),
-        ({"body": requests.ConnectTimeout()}, "did not answer (ConnectTimeout)"),
-        ({"body": requests.ConnectionError()}, "did not answer (ConnectionError)"),
+        ({"body": requests.ConnectTimeout()}, "did not answer (connect timeout)"),
+        ({"body": requests.ConnectionError()}, "did not answer (connection error)"),
         ({"body": "<html>"}, "answered nonsense"),
         ({"body": "[]"}, "answered nonsense"),
         ({"json": {}}, "answered nonsense"),

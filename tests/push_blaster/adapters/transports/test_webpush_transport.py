@@ -142,10 +142,10 @@ def test_the_example_of_the_rfc_is_reproduced_to_the_byte() -> None:
         (
             "other-key",
             Outcome.FAILED,
-            "400: the browser subscribed with another key than WEBPUSH_PRIVATE_KEY: "
+            "400: the browser subscribed with another key than ours (WEBPUSH_PRIVATE_KEY): "
             '{"reason":"VapidPkHashMismatch"}',
         ),
-        ("wrong-subject", Outcome.FAILED, "403: check WEBPUSH_SUBJECT"),
+        ("wrong-subject", Outcome.FAILED, "403: check our address (WEBPUSH_SUBJECT)"),
         ("large", Outcome.FAILED, "413: the message is too large"),
         ("stranger", Outcome.FAILED, "403: the push service refuses our VAPID key"),
         ("anonymous", Outcome.FAILED, "401: the push service refuses our VAPID key"),

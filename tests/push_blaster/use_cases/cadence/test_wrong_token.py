@@ -35,7 +35,7 @@ from tests.push_blaster.settings import settings_for
 from tests.serving import serving
 
 WRONG = "a-token-that-nobody-made"
-NAMED = "Set CADENCE_API_TOKEN"
+NAMED = "Give us its token"
 ENGINE = Path(sys.executable).with_name("push-blaster")
 ELSEWHERE = "http://cadence.test"
 

@@ -267,7 +267,7 @@ def test_a_large_audience_is_forced_to_wait_for_approval(bench: Bench) -> None:
     execution = bench.run(bench.start())
 
     assert execution.phase is Phase.SKIPPED
-    assert "over PUSH_APPROVAL_ABOVE_USERS (9)" in (execution.reason or "")
+    assert "over 9 (PUSH_APPROVAL_ABOVE_USERS)" in (execution.reason or "")
 
 
 def test_a_dry_run_waits_for_nobodys_approval(bench: Bench) -> None:

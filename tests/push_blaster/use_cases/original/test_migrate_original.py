@@ -197,9 +197,9 @@ def test_pushes_tell_of_their_instant_and_their_audience(original: Path, target:
     told = {m.file.id: "\n".join(m.findings) for m in look(original, target, past, filters, odd)}
 
     assert "has no offset; it is read as UTC" in told["past"]
-    assert "No slot is left" in told["past"]
+    assert "Nothing is left to send" in told["past"]
     assert "gets layer 1" in told["past"]
-    assert "the script of PUSH_FILTER_SCRIPT" in told["filters"]
+    assert "the script for filters (PUSH_FILTER_SCRIPT)" in told["filters"]
     assert "1 of its 1 manualUserIds are no user ids: ['founder']" in told["odd"]
 
 

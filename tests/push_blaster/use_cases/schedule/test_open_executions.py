@@ -95,7 +95,7 @@ def test_a_slot_whose_predecessor_still_runs_is_skipped(bench: Bench) -> None:
     first, second = bench.executions()
     assert first.phase is Phase.WAITING
     assert second.phase is Phase.SKIPPED
-    assert second.reason == f"The execution {first.id!r} of an earlier slot still ran."
+    assert second.reason == f"The execution {first.id!r} of an earlier send still ran."
 
 
 def test_an_edit_that_keeps_the_schedule_does_not_fire_again(bench: Bench) -> None:
@@ -167,7 +167,7 @@ def test_a_time_that_is_moved_cancels_what_waits_for_the_old_one(bench: Bench) -
 
     old, new = bench.executions()
     assert (old.slot, old.phase) == (SLOT, Phase.CANCELLED)
-    assert old.reason == "The schedule was changed and no longer has its slot."
+    assert old.reason == "The schedule was changed and no longer has this send."
     assert (new.slot, new.phase) == (SLOT + 30 * MINUTE, Phase.WAITING)
 
 

@@ -200,7 +200,7 @@ def test_an_emergency_stop_of_one_says_that_it_could_not_pause_it(
     assert refused.status_code == 503
     told = refused.get_json()["error"]
     assert f"Stopped: {sealed[0]}, 0 sent, 0 in doubt." in told
-    assert "the automation 'a' is not paused, and its next slot still runs" in told
+    assert "the automation 'a' is not paused, and its next send still goes out" in told
     assert [phase(client, one) for one in sealed] == ["cancelled", "waiting"]
 
     (tmp_path / "automations" / ".lock").rmdir()

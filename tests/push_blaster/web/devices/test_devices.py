@@ -102,7 +102,7 @@ def test_a_dead_token_that_is_registered_again_lives(
         ({"token": "http://a", "userId": str(ALICE), "kind": "webpush"}, "use https"),
         (
             {"token": "https://push.example.com/a", "userId": str(ALICE), "kind": "webpush"},
-            "token: leads to push.example.com, which is none of the push services in WEBPUSH_HOSTS",
+            "token: leads to push.example.com, which is none of the push services (WEBPUSH_HOSTS)",
         ),
         (
             {"token": "https://web.push.apple.com/a", "userId": str(ALICE), "kind": "webpush"},

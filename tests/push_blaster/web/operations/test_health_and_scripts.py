@@ -93,7 +93,11 @@ def test_another_engine_that_works_makes_a_holding_one_less_bad(
 
 @pytest.mark.parametrize(
     ("expected", "said"),
-    [(None, []), (1, []), (2, ["engines: 1 of the 2 of PUSH_EXPECTED_ENGINES are alive"])],
+    [
+        (None, []),
+        (1, []),
+        (2, ["engines: 1 of the 2 expected engines (PUSH_EXPECTED_ENGINES) are alive"]),
+    ],
 )
 def test_fewer_engines_than_expected_are_a_problem(
     push_url: str, database: Database, tmp_path: Path, expected: int | None, said: list[str]

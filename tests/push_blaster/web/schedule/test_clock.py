@@ -198,7 +198,7 @@ def test_rescheduling_takes_up_anew_and_touches_nothing_that_runs(
     done = client.post(path, json={"automationId": "news"}).get_json()
 
     assert done["success"] is True
-    assert "Its next slot: 20" in done["message"]
+    assert "Its next send: 20" in done["message"]
     assert phase(client, execution_id) == "waiting"
     assert client.get(f"{RECIPES}/news").get_json()["data"]["version"] == 2
     create(client, id="off")
