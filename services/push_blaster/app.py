@@ -103,7 +103,11 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     guard_keys(app, database)
     for routes in _make_routes(settings, adapters, context):
         api.register_blueprint(routes)
-    install_page_frame(app, to_file=context.writes_to_file)
+    install_page_frame(
+        app,
+        to_file=context.writes_to_file,
+        is_saved=lambda automation_id: automation_id in context.files.read_all(),
+    )
     for pages in make_pages(
         context,
         (sign_in_pages(sessions, frame.guesses), people_pages(database, sessions)),

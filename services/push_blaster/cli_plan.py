@@ -16,6 +16,7 @@ from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
+from push_blaster.domain.schedule.finding import group_findings
 from push_blaster.settings import read_cadence_access, read_limits
 from push_blaster.use_cases.schedule.plan_automation import Plan, PlanContext, plan_automation
 
@@ -71,5 +72,10 @@ def _print_plan(plan: Plan) -> None:
         local = slot.at.astimezone(zone).isoformat(sep=" ", timespec="minutes")
         remark = f"  {slot.remark}" if slot.remark else ""
         click.echo(f"  {local}  begins {begins_at.astimezone(zone):%H:%M}{remark}")
-    for finding in plan.findings:
-        click.echo(f"  ! {finding.message}")
+    for theme, findings in group_findings(plan.findings).items():
+        click.echo(f"  {theme}:")
+        for finding in findings:
+            about = ", ".join(
+                filter(None, [finding.field, finding.rule and f"rule {finding.rule}"])
+            )
+            click.echo(f"    ! {finding.message}" + (f" ({about})" if about else ""))

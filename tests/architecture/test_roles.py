@@ -104,6 +104,7 @@ GET    /alerts/<uuid:destination_id>/<any(rotate,delete):action>
 GET    /alerts/new/<any(webhook,slack,email):kind>
 GET    /audit-log
 GET    /automations/<automation_id>/<any(archive,delete):action>
+GET    /scripts/<script_id>/source
 GET    /automations/<automation_id>/edit
 GET    /automations/<automation_id>/save-as-template
 GET    /automations/new

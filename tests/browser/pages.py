@@ -51,6 +51,7 @@ PAGES = (
     "/api-docs/cadence",
     "/scripts",
     "/scripts/garden_activity",
+    "/scripts/garden_activity/source",
     "/scripts/garden_activity/runs/{run}",
     "/alerts",
     "/alerts/new/slack",

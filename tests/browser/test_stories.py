@@ -32,7 +32,7 @@ def fill_in_offers(page: Page) -> None:
     page.get_by_label("Name", exact=True).fill("Spring offers")
     page.get_by_label("Frequency").select_option("weekly")
     page.get_by_label("Tue").check()
-    page.get_by_label("Live send time (T)").fill("18:30")
+    page.get_by_label("Live send time").fill("18:30")
     page.get_by_label("Time zone", exact=True).fill("Europe/Berlin")
     page.get_by_label("Audience script").select_option("garden_activity")
     page.get_by_label("lookback_hours").fill("24")

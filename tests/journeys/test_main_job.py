@@ -323,7 +323,7 @@ def test_a_test_that_is_required_and_reaches_nobody_fails_before_the_window(stac
     execution = stack.wait_for(started["id"], ENDED)
 
     assert execution["phase"] == "failed"
-    assert "settings.testUserIds is empty" in execution["reason"]
+    assert "no test user is named here or by the script" in execution["reason"]
     assert "cancellation_window" not in [phase["phase"] for phase in execution["phases"]]
     assert not [m for m in stack.messages() if m["userId"] == user(220_001)]
 

@@ -114,7 +114,7 @@ def test_without_cadence_a_closed_automation_sends_to_nobody(neighbours: Neighbo
     neighbours.cadence.mood = Mood.WELL
 
     assert execution["phase"] == "failed"
-    assert "failPolicy is closed" in execution["reason"]
+    assert "the automation sends nothing unchecked" in execution["reason"]
     assert execution["pushes"][0]["funnel"]["sent"] == 0
 
 

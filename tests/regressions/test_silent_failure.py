@@ -173,7 +173,7 @@ def test_defect_34_a_test_that_nobody_gets_is_no_completed_test(bench: Bench) ->
     execution = bench.run(bench.start(settings=required))
 
     assert execution.phase is Phase.FAILED
-    assert "settings.testUserIds is empty" in (execution.reason or "")
+    assert "no test user is named here or by the script" in (execution.reason or "")
     assert messages(bench) == []
 
 

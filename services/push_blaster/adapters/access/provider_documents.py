@@ -82,8 +82,8 @@ class ProviderDocuments:
 def _read_metadata(found: Mapping[str, Any], issuer: str) -> Metadata:
     if found.get("issuer") != issuer:
         raise IdentityProviderAwayError(
-            f"it calls itself {str(found.get('issuer'))[:200]!r}, and PUSH_OIDC_ISSUER is "
-            f"{issuer!r}; set PUSH_OIDC_ISSUER to the same text"
+            f"it calls itself {str(found.get('issuer'))[:200]!r}, and we call it "
+            f"{issuer!r}; give us the same text (PUSH_OIDC_ISSUER)"
         )
     named = {name: found[name] for name in (*_REQUIRED, "userinfo_endpoint") if found.get(name)}
     bad = [name for name in _REQUIRED if name not in named]

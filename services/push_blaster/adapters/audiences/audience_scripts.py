@@ -21,6 +21,7 @@ from push_blaster.adapters.audiences.script_files import (
 from push_blaster.adapters.audiences.script_folder import Script
 from push_blaster.adapters.audiences.script_output import OnLine, OutputLines
 from push_blaster.domain.audiences.audience import AudienceFile, read_file_name
+from push_blaster.domain.audiences.script_failure import LAST_WORDS, describe_failure
 from push_blaster.domain.executions.limits import ScriptLimits
 
 LAUNCHER: Final = Path(__file__).with_name("script_launcher.py")
@@ -116,7 +117,8 @@ def _run(
         for output in (out, err):
             output.close()
     if code:
-        said = f"The script {script.id!r} {_describe(code)}. {_last_words(err, out)}"
+        how = f"The script {script.id!r} {_describe(code)}"
+        said = describe_failure(script.path.name, how, list(err.tail or out.tail))
         raise ScriptFailedError(said, code) from find_full_disk(run.workplace)
 
 
@@ -176,7 +178,7 @@ def _watch(
             if should_stop():
                 raise ScriptStoppedError("The script was ended.")
             if now - begun > run.limits.time.total_seconds():
-                raise ScriptFailedError(_too_slow(outputs, run.limits))
+                raise ScriptFailedError(_describe_slowness(outputs, run.limits))
             if now - measured_at > MEASURE_S:
                 measured_at = now
                 _check_output(run, workplace)
@@ -184,12 +186,11 @@ def _watch(
     return process.returncode
 
 
-def _too_slow(outputs: tuple[OutputLines, OutputLines], limits: ScriptLimits) -> str:
+def _describe_slowness(outputs: tuple[OutputLines, OutputLines], limits: ScriptLimits) -> str:
     out, err = outputs
-    return (
-        f"The script did not end within {limits.time.total_seconds():g} s "
-        f"(PUSH_SCRIPT_TIMEOUT_SECONDS). {_last_words(err, out)}"
-    )
+    text = f"The script did not end within {limits.time.total_seconds():g} s"
+    lines = list(err.tail or out.tail)
+    return "\n".join([f"{text} (PUSH_SCRIPT_TIMEOUT_SECONDS). {LAST_WORDS}", *lines])
 
 
 def _check_output(run: ScriptRun, workplace: Workplace) -> None:
@@ -234,8 +235,3 @@ def _describe(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     return f"was ended by the signal {signal.Signals(-code).name}"
-
-
-def _last_words(err: OutputLines, out: OutputLines) -> str:
-    last_lines = "\n".join(err.tail or out.tail) or "(it said nothing)"
-    return f"Its last words:\n{last_lines}"

@@ -101,7 +101,7 @@ def freeze_rows(
 ) -> FrozenAudience:
     """Write `rows` to `target`, one for each user; EmptyAudienceError if there is none."""
     if not rows:
-        raise EmptyAudienceError("There are no test users: name users in settings.testUserIds.")
+        raise EmptyAudienceError("There are no test users: name some (settings.testUserIds).")
     users = {row.user_id: row.variables for row in rows}
     content = b"".join(_line(str(user_id), variables) for user_id, variables in users.items())
     target.write_bytes(content)

@@ -60,6 +60,10 @@ class Script:
         """The name of its file."""
         return self.path.name
 
+    def read_lines(self) -> list[str]:
+        """Return the lines of its source, as it is now."""
+        return _read_source(self.path).splitlines()
+
     @property
     def named_audiences(self) -> list[AudienceName]:
         """The audiences that it writes."""
@@ -123,9 +127,13 @@ def _describe_clash(script_id: str, scripts: Sequence[Script]) -> str:
     return f"Several scripts have the id {script_id!r}: {files}. Rename all but one of them."
 
 
-def _read_script(path: Path) -> Script:
+def _read_source(path: Path) -> str:
     with path.open(encoding="utf-8", errors="replace") as file:
-        source = file.read(MAX_SOURCE)
+        return file.read(MAX_SOURCE)
+
+
+def _read_script(path: Path) -> Script:
+    source = _read_source(path)
     header = read_header(source)
     runtime = re.match(r"\d+", header.fields.get("runtime", ""))
     return Script(

@@ -6,7 +6,7 @@ from typing import Final
 
 MAX_LINE: Final = 2_000
 MAX_LINES: Final = 1_000
-TAIL_LINES: Final = 15
+TAIL_LINES: Final = 30
 
 OnLine = Callable[[str, str], None]
 

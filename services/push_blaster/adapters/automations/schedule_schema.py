@@ -53,7 +53,7 @@ class ScheduleSchema(KeptSchema):
     execution_time = declare(
         optional(fields.String, validate=is_time),
         FormField(
-            "Live send time (T)",
+            "Live send time",
             "schedule",
             "When users get the first push",
             widget="time",
@@ -86,7 +86,7 @@ class ScheduleSchema(KeptSchema):
         FormField(
             "Cron expression",
             "schedule",
-            "Minute, hour, day, month, weekday, second; it sets T",
+            "Minute, hour, day, month, weekday, second",
             only="custom",
         ),
     )
@@ -97,14 +97,14 @@ class ScheduleSchema(KeptSchema):
     )
     lead_time_minutes = minutes(
         "lead_time",
-        FormField("Lead time", "lead", "Minutes before T at which an execution starts"),
+        FormField("Lead time", "lead", "Minutes before the live send at which an execution starts"),
         validate.Range(min=0, max=DAY_MINUTES),
         load_default=30,
     )
-    missed_run_policy = one_of(MissedRunPolicy, FormField("Missed slots", "lead", choices=_MISSED))
+    missed_run_policy = one_of(MissedRunPolicy, FormField("Missed sends", "lead", choices=_MISSED))
     grace_minutes = minutes(
         "grace",
-        FormField("Grace period", "lead", "Minutes that a missed slot may run late", usual=30),
+        FormField("Grace period", "lead", "Minutes that a missed send may be late", usual=30),
         validate.Range(min=0, max=7 * DAY_MINUTES),
     )
 

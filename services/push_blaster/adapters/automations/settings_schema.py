@@ -165,7 +165,7 @@ class AutomationSettingsSchema(KeptSchema):
         FormField(
             "Test users",
             "before live",
-            "One user id per line. If empty: the TEST rows of the script",
+            "One user id per line. If empty: the test users of the script",
         ),
         load_default=list,
     )
@@ -182,7 +182,7 @@ class AutomationSettingsSchema(KeptSchema):
         optional(fields.Nested, nested=_QuietHours),
         read=lambda quiet: QuietHours(**read_values(_QUIET, quiet)),
     )
-    local_time = tick(FormField("Send at T in each user's time zone", "user time"))
+    local_time = tick(FormField("Send at the live send time of each user's time zone", "user time"))
     deliver_within_minutes = minutes(
         "deliver_within",
         FormField(

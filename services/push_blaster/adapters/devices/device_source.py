@@ -14,7 +14,7 @@ import structlog
 import urllib3
 
 from push_blaster.adapters.devices.device_fields import Device, DeviceRefusedError, read_device
-from push_blaster.domain.error_words import explain_error
+from push_blaster.domain.error_words import explain_error, spell_name
 
 log = structlog.get_logger()
 
@@ -115,7 +115,7 @@ class DeviceSource:
                 status = response.status_code
                 content = _read_body(response, options.timeout) if status == 200 else b""
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _Failure(f"gave no answer ({type(error).__name__})", may_pass=True) from error
+            raise _Failure(f"gave no answer ({spell_name(error)})", may_pass=True) from error
         if status != 200:
             may_pass = status == 429 or status >= 500
             raise _Failure(f"answered {status}", may_pass=may_pass)

@@ -49,7 +49,7 @@ class AlertSender:
         self, to: Destination, message_id: str, body: Mapping[str, object], now: datetime
     ) -> str:
         if self.mail is None:
-            raise NotTakenError("no mail server is set up: set PUSH_SMTP_HOST and PUSH_SMTP_FROM")
+            raise NotTakenError("no mail server is set up (PUSH_SMTP_HOST, PUSH_SMTP_FROM)")
         return send_mail(self.mail, to.address.split(","), message_id, str(body["text"]), now)
 
     def _post(
@@ -64,7 +64,8 @@ class AlertSender:
         attempt = post_once(Post(to.address, write_headers(headers), data), self.posts)
         if attempt.refused:
             raise NotTakenError(
-                f"it leads to {attempt.refused}, in no network that PUSH_PRIVATE_NETWORKS allows"
+                f"it leads to {attempt.refused}, in no network that is allowed "
+                "(PUSH_PRIVATE_NETWORKS)"
             )
         if not attempt.status:
             raise NotTakenError(f"no answer: {attempt.fault}")

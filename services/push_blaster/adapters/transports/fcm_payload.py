@@ -101,13 +101,13 @@ _BY_STATUS: Final[Mapping[int, Outcome | Advice]] = {
 _APPLES_KEY: Final = "the Firebase project's APNs key or web key is not valid"
 #: What an operator can do about an error code, or about a status without a code.
 _HINTS: Final[Mapping[str, str]] = {
-    "SENDER_ID_MISMATCH": "the device registered with another project than FIREBASE_PROJECT_ID",
+    "SENDER_ID_MISMATCH": "the device registered with another project (FIREBASE_PROJECT_ID)",
     "THIRD_PARTY_AUTH_ERROR": _APPLES_KEY,
     "APNS_AUTH_ERROR": _APPLES_KEY,
 }
 _HINTS_BY_STATUS: Final[Mapping[int, str]] = {
-    403: "check that FIREBASE_CLIENT_EMAIL may send for FIREBASE_PROJECT_ID",
-    404: "check FIREBASE_PROJECT_ID and FCM_BASE_URL",
+    403: "check that our account may send (FIREBASE_CLIENT_EMAIL, FIREBASE_PROJECT_ID)",
+    404: "check project and address (FIREBASE_PROJECT_ID, FCM_BASE_URL)",
 }
 #: How an error says that it is about the device's token, and not about the rest of the message.
 _TOKEN_NAMED: Final = re.compile(r"\bmessage\.(?:token|fid)\b|not a valid FCM registration token")

@@ -61,12 +61,12 @@ def bind_audience(
     if not candidates:
         raise AudienceBindingError(
             f"The audience {wanted!r} was not written by this run of the script. "
-            f"It wrote: {found}. Name one of these in the push's audienceName."
+            f"It wrote: {found}. Choose one of these as the push's audience."
         )
     several = ", ".join(sorted(file.file_name for file in candidates))
     raise AudienceBindingError(
         f"The audience {wanted!r} is ambiguous: {several}. "
-        "Let the script write one file for each audience, and name it in the push's audienceName."
+        "Let the script write one file for each audience, and choose it as the push's audience."
     )
 
 

@@ -4,15 +4,21 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from operator import attrgetter
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.timeline import plan_pushes
 from push_blaster.domain.schedule.calendar import longest_sequence
-from push_blaster.domain.schedule.plan import Finding, FindingKind
+from push_blaster.domain.schedule.finding import (
+    Finding,
+    FindingKind,
+    spell_duration,
+    spell_instant,
+    spell_number,
+)
 from push_blaster.domain.schedule.schedule import slots_between
 from push_blaster.domain.zones import Slot
 
@@ -24,11 +30,12 @@ _at = attrgetter("at")
 
 @dataclass(frozen=True, slots=True)
 class PlannedPush:
-    """One push at its planned instant."""
+    """One push at its planned instant; `name` is what its people call it, such as `“Sale”`."""
 
     automation_id: str
-    position: int
+    name: str
     layer_id: int
+    slot: datetime
     at: datetime
 
 
@@ -36,6 +43,12 @@ class PlannedPush:
 class _Pair:
     push: PlannedPush
     earlier: PlannedPush
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether both are pushes of one execution."""
+        one, other = self.push, self.earlier
+        return (one.automation_id, one.slot) == (other.automation_id, other.slot)
 
 
 def find_cap_conflicts(
@@ -46,11 +59,12 @@ def find_cap_conflicts(
 ) -> list[Finding]:
     """Return the automations whose pushes and this automation's pushes share a cap.
 
-    Shape: one finding for each rule and each neighbour; `automation` can be its own neighbour.
+    Shape: one finding about the pushes of one execution, and then one for each rule and each
+    neighbour; `automation` can be its own neighbour.
     """
     if not slots or not rules:
         return []
-    own = _plan(automation, slots)
+    own = _plan(automation, slots, is_own=True)
     longest = max(rule.window for rule in rules)
     start, end = slots[0].at - longest, own[-1].at + longest
     pushes = list(own)
@@ -58,44 +72,115 @@ def find_cap_conflicts(
         if other.id != automation.id and other.is_scheduled and _matters(other, rules):
             before = start - longest_sequence(other)
             pushes += _plan(other, slots_between(other.schedule, before, end))
-    zone = ZoneInfo(automation.schedule.timezone)
     pushes.sort(key=_at)
-    return [f for rule in rules for f in _find_by_rule(rule, automation.id, pushes, zone)]
+    in_sequence = _find_in_sequence(automation, own, rules)
+    return [*in_sequence, *(f for r in rules for f in _find_by_rule(r, automation, pushes))]
 
 
 def _matters(automation: Automation, rules: Iterable[CadenceRule]) -> bool:
     layers = {push.layer_id for push in automation.pushes}
-    return any(layers & (rule.counted_layers | rule.applies_to_layers) for rule in rules)
+    return any(_concerns(rule, layer) for rule in rules for layer in layers)
 
 
-def _plan(automation: Automation, slots: Iterable[Slot]) -> list[PlannedPush]:
+def _plan(
+    automation: Automation, slots: Iterable[Slot], *, is_own: bool = False
+) -> list[PlannedPush]:
     zone = automation.schedule.timezone
     return [
-        PlannedPush(automation.id, position, push.layer_id, at)
+        PlannedPush(automation.id, name, push.layer_id, slot.at, at)
         for slot in slots
-        for position, (push, at) in enumerate(
-            zip(automation.pushes, plan_pushes(automation.pushes, slot.at, zone), strict=True), 1
+        for name, push, at in zip(
+            _name_pushes(automation, is_own=is_own),
+            automation.pushes,
+            plan_pushes(automation.pushes, slot.at, zone),
+            strict=True,
         )
     ]
 
 
+def _name_pushes(automation: Automation, *, is_own: bool) -> list[str]:
+    many = len(automation.pushes) > 1
+    numbers = range(1, len(automation.pushes) + 1)
+    if is_own:
+        return [f"your push {n}" if many else "your push" for n in numbers]
+    return [f"push {n} of “{automation.name}”" if many else f"“{automation.name}”" for n in numbers]
+
+
+def _find_in_sequence(
+    automation: Automation, own: Sequence[PlannedPush], rules: Iterable[CadenceRule]
+) -> Iterator[Finding]:
+    """Yield the rule by which a user loses the most pushes of one execution."""
+    runs = [list(run) for _, run in groupby(own, key=attrgetter("slot"))]
+    found = [(_count_lost(rule, run), rule) for rule in rules for run in runs]
+    lost, rule = max(found, key=lambda one: one[0])
+    if not lost:
+        return
+    involved = [push for push in automation.pushes if _concerns(rule, push.layer_id)]
+    allowed = spell_number(len(involved) - lost)
+    all_pushes = f"your {spell_number(len(involved))} pushes" if len(involved) > 1 else "your push"
+    if len(involved) < len(automation.pushes):
+        all_pushes += f" on {_list_layers({push.layer_id for push in involved})}"
+    is_one_audience = len({push.audience_name for push in involved}) == 1
+    who = "Most people" if is_one_audience else "People who are in all of its audiences"
+    yield Finding(
+        FindingKind.IS_CAPPED,
+        f"{who} will get only {allowed} of {all_pushes}: {_describe_rule(rule)}. Leave "
+        f"{spell_duration(rule.window)} between them, or send fewer.",
+        "pushSequence[1].timing.delayAfterPrevious" if len(automation.pushes) > 1 else "",
+        rule.name,
+    )
+
+
+def _count_lost(rule: CadenceRule, run: Iterable[PlannedPush]) -> int:
+    """Return how many pushes of one execution a user loses who got nothing before."""
+    lost, counted = 0, list[datetime]()
+    for push in run:
+        near = sum(push.at - at < rule.window for at in counted)
+        if push.layer_id in rule.applies_to_layers and near >= rule.max_count:
+            lost += 1
+        elif push.layer_id in rule.counted_layers:
+            counted.append(push.at)
+    return lost
+
+
+def _concerns(rule: CadenceRule, layer_id: int) -> bool:
+    return layer_id in rule.counted_layers | rule.applies_to_layers
+
+
+def _list_layers(layers: Iterable[int]) -> str:
+    *others, last = map(str, sorted(layers))
+    return f"layers {', '.join(others)} and {last}" if others else f"layer {last}"
+
+
 def _find_by_rule(
-    rule: CadenceRule, own_id: str, pushes: Sequence[PlannedPush], zone: ZoneInfo
+    rule: CadenceRule, automation: Automation, pushes: Sequence[PlannedPush]
 ) -> list[Finding]:
     """Return one finding for each automation that conflicts with this one under the rule."""
     counted = [push for push in pushes if push.layer_id in rule.counted_layers]
     pairs: dict[tuple[bool, str], list[_Pair]] = {}
-    for push in _affected(rule, own_id, pushes):
-        for earlier in _latest_before(rule, push, counted):
-            if own_id in {push.automation_id, earlier.automation_id}:
-                is_own = push.automation_id == own_id
-                neighbour = earlier.automation_id if is_own else push.automation_id
-                pairs.setdefault((not is_own, neighbour), []).append(_Pair(push, earlier))
-    findings = [_describe(rule, own_id, pairs[key], zone) for key in sorted(pairs)]
+    for pair in _pair_up(rule, automation.id, pushes, counted):
+        is_own = pair.push.automation_id == automation.id
+        neighbour = pair.earlier.automation_id if is_own else pair.push.automation_id
+        pairs.setdefault((not is_own, neighbour), []).append(pair)
+    findings = [_describe(rule, automation, pairs[key], key[1]) for key in sorted(pairs)]
     if len(findings) <= MAX_NAMED:
         return findings
-    rest = f"{rule.name}: {len(findings) - MAX_NAMED} more automations have the same conflict."
-    return [*findings[:MAX_NAMED], Finding(FindingKind.IS_CAPPED, rest)]
+    rest = (
+        f"{len(findings) - MAX_NAMED} more automations are as close to yours: "
+        f"{_describe_rule(rule)}."
+    )
+    return [*findings[:MAX_NAMED], Finding(FindingKind.IS_CAPPED, rest, rule=rule.name)]
+
+
+def _pair_up(
+    rule: CadenceRule, own_id: str, pushes: Sequence[PlannedPush], counted: Sequence[PlannedPush]
+) -> Iterator[_Pair]:
+    """Yield each push under the rule with those before it, if one of both is this automation's."""
+    for push in _affected(rule, own_id, pushes):
+        for earlier in _latest_before(rule, push, counted):
+            pair = _Pair(push, earlier)
+            if own_id in {push.automation_id, earlier.automation_id} and not pair.is_sequence:
+                yield pair
 
 
 def _affected(
@@ -124,28 +209,33 @@ def _latest_before(
     return list({other.automation_id: other for other in before}.values())
 
 
-def _describe(rule: CadenceRule, own_id: str, pairs: Sequence[_Pair], zone: ZoneInfo) -> Finding:
+def _describe(
+    rule: CadenceRule, automation: Automation, pairs: Sequence[_Pair], neighbour_id: str
+) -> Finding:
     push, earlier = pairs[0].push, pairs[0].earlier
-    is_ours = push.automation_id == own_id
-    name = "Push" if is_ours else f"{push.automation_id}'s push"
-    if earlier.automation_id != own_id:
-        whose = f"{earlier.automation_id}'s"
-    else:
-        whose = "its own" if is_ours else f"{own_id}'s"
-    more = f" Planned pushes with this conflict: {len(pairs)}." if len(pairs) > 1 else ""
+    zone = automation.schedule.timezone
+    is_ours, is_own = push.automation_id == automation.id, neighbour_id == automation.id
+    before = f"{earlier.name} of {spell_instant(earlier.at, zone)}"
+    get = f"get {before}"
+    if rule.max_count > 1:
+        get = f"got {spell_number(rule.max_count)} pushes by then, one of them {before},"
+    apart = push.at - earlier.at
+    gap = f"{spell_duration(apart)} later" if apart else "at the same time"
+    advice = "Send less often." if is_own else "Move one of the two."
+    more = f" The same happens {len(pairs)} times in this plan." if len(pairs) > 1 else ""
     return Finding(
         FindingKind.IS_CAPPED if is_ours else FindingKind.CAPS_OTHERS,
-        f"{name} {push.position} of {_local(push.at, zone)} (layer {push.layer_id}) comes "
-        f"{_hours(push.at - earlier.at)} after {whose} push {earlier.position} of "
-        f"{_local(earlier.at, zone)} (layer {earlier.layer_id}). The cadence rule {rule.name} "
-        f"allows at most {rule.max_count} per user in {_hours(rule.window)}, so users of the "
-        "earlier push may be capped. Move one of the pushes." + more,
+        f"People who {get} will not get {push.name} of {spell_instant(push.at, zone)}, "
+        f"{gap}: {_describe_rule(rule)}.{more} {advice}",
+        "schedule.frequency" if is_own else "schedule.executionTime",
+        rule.name,
+        "" if is_own else neighbour_id,
     )
 
 
-def _local(instant: datetime, zone: ZoneInfo) -> str:
-    return instant.astimezone(zone).isoformat(sep=" ", timespec="minutes")
-
-
-def _hours(duration: timedelta) -> str:
-    return f"{round(duration / timedelta(hours=1), 2):g} h"
+def _describe_rule(rule: CadenceRule) -> str:
+    """Return what a rule allows, as `the 72-hour rule allows one`."""
+    hours = rule.window / timedelta(hours=1)
+    is_days = hours > 72 and hours % 24 == 0
+    window = f"{hours / 24:g}-day" if is_days else f"{hours:.3g}-hour"
+    return f"the {window} rule allows {spell_number(rule.max_count)}"

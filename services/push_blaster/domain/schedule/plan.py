@@ -1,13 +1,10 @@
-"""Findings about an automation that people should know before it sends."""
+"""What stands out about an automation by itself, and beside what else sends at the same time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import timedelta
 from itertools import pairwise
 from typing import Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from push_blaster.domain.audiences.audience import (
     AudienceFile,
@@ -19,65 +16,24 @@ from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.timeline import absolute_instant, plan_pushes
+from push_blaster.domain.schedule.finding import (
+    Finding,
+    FindingKind,
+    spell_duration,
+    spell_instant,
+)
 from push_blaster.domain.schedule.schedule import has_slot
 from push_blaster.domain.zones import Slot
 
-
-class FindingKind(StrEnum):
-    """The subject of a finding."""
-
-    NEVER_SENDS = "never_sends"
-    LATE_BY_WINDOW = "late_by_window"
-    WINDOW_RAISED = "window_raised"
-    SKIPS_SLOTS = "skips_slots"
-    TIME_PASSED = "time_passed"
-    TOO_SLOW = "too_slow"
-    NO_AUDIENCE = "no_audience"
-    BAD_PARAMETERS = "bad_parameters"
-    UNKNOWN_AUDIENCE = "unknown_audience"
-    NO_TEST_USERS = "no_test_users"
-    BAD_TEST_USER = "bad_test_user"
-    BAD_TEST_DEVICE = "bad_test_device"
-    NEEDS_APPROVAL = "needs_approval"
-    IS_CAPPED = "crowded"
-    CAPS_OTHERS = "crowds"
-    RULES_UNKNOWN = "rules_unknown"
-    MANY_AT_ONCE = "many_at_once"
-
-
-#: An automation with a finding of one of these kinds sends nothing, at any of its slots.
-FATAL: Final = frozenset(
-    {
-        FindingKind.NEVER_SENDS,
-        FindingKind.NO_AUDIENCE,
-        FindingKind.BAD_PARAMETERS,
-        FindingKind.UNKNOWN_AUDIENCE,
-        FindingKind.NO_TEST_USERS,
-    }
-)
 SCRIPT_FIELD: Final = "audienceCriteria.customScript.scriptId"
 PARAMETERS_FIELD: Final = "audienceCriteria.customScript.parameters"
 TESTERS_FIELD: Final = "settings.testUserIds"
 TEST_DEVICES_FIELD: Final = "settings.testDeviceIds"
+_LEAD_FIELD: Final = "schedule.leadTimeMinutes"
+_TIME_FIELD: Final = "schedule.executionTime"
+_WINDOW_FIELD: Final = "settings.cancellationWindowMinutes"
 #: From this many live sends at one instant on, some of them begin seconds late.
 MANY: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that stands out in a plan; the message names the fields, and the fix.
-
-    Shape: `field` is the path of the field to correct; a fatal finding always has one.
-    """
-
-    kind: FindingKind
-    message: str
-    field: str = ""
-
-    @property
-    def is_fatal(self) -> bool:
-        """Whether the automation sends nothing, at any of its slots."""
-        return self.kind in FATAL
 
 
 def find_timing(automation: Automation, slots: Sequence[Slot], limits: Limits) -> list[Finding]:
@@ -104,11 +60,13 @@ def find_many_at_once(
         for other in others
     )
     if together >= MANY:
-        text = (
-            f"{together} other automations send at {at.isoformat()}, too, so live sends begin one "
-            "after the other. Choose another minute in schedule.executionTime."
+        when = spell_instant(at, automation.schedule.timezone)
+        yield Finding(
+            FindingKind.MANY_AT_ONCE,
+            f"{together} other automations also send on {when}, and some of them go first, so "
+            "messages may go out seconds late. Choose another minute.",
+            _TIME_FIELD,
         )
-        yield Finding(FindingKind.MANY_AT_ONCE, text)
 
 
 def find_gaps(
@@ -139,15 +97,15 @@ def _never(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
     start, end = automation.schedule.start_date, automation.schedule.end_date
     if automation.schedule.frequency is Frequency.ONCE and start is None:
         field = "startDate"
-        text = "The automation sends once, but has no date: give schedule.startDate."
+        text = "It sends once, but has no date. Choose the start date."
     elif start and end and end < start:
         field = "endDate"
-        text = f"The automation never sends: schedule.endDate {end} lies before startDate {start}."
+        text = f"It never sends: its end date {end} is before its start date {start}. Correct one."
     else:
         field = "endDate" if end else "startDate"
         text = (
-            "No slot is left: every date of the schedule is in the past, or no date fits its days. "
-            "Change startDate, endDate or the days of the schedule."
+            "Nothing is left to send: every date of the schedule is in the past, or no date fits "
+            "its days. Change the start date, the end date or the days."
         )
     yield Finding(FindingKind.NEVER_SENDS, text, f"schedule.{field}")
 
@@ -161,8 +119,9 @@ def _short_window(automation: Automation, limits: Limits) -> Iterator[Finding]:
     if window < limits.min_window:
         yield Finding(
             FindingKind.WINDOW_RAISED,
-            f"settings.cancellationWindowMinutes is {_minutes(window)}; a live send gets at least "
-            f"{_minutes(limits.min_window)} (PUSH_MIN_CANCELLATION_WINDOW_SECONDS).",
+            f"The cancellation window is {spell_duration(window)}, but a live send always has at "
+            f"least {spell_duration(limits.min_window)}, so it takes that long.",
+            _WINDOW_FIELD,
         )
 
 
@@ -171,10 +130,10 @@ def _late_by_window(automation: Automation, limits: Limits) -> Iterator[Finding]
     if lead < window:
         yield Finding(
             FindingKind.LATE_BY_WINDOW,
-            f"Every send comes at least {_minutes(window - lead)} late: the automation begins "
-            f"{_minutes(lead)} before its send time, and its cancellation window takes "
-            f"{_minutes(window)}. Make schedule.leadTimeMinutes longer than "
-            "settings.cancellationWindowMinutes.",
+            f"Every send is at least {spell_duration(window - lead)} late: an execution starts "
+            f"{spell_duration(lead)} before the live send, but its cancellation window takes "
+            f"{spell_duration(window)}. Make the lead time longer than the cancellation window.",
+            _LEAD_FIELD,
         )
 
 
@@ -187,9 +146,11 @@ def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fi
         if begins_at <= ends_at:
             yield Finding(
                 FindingKind.SKIPS_SLOTS,
-                f"The slot of {_local(following.at, zone)} begins at {_local(begins_at, zone)}, "
-                f"but the slot before it sends until {_local(ends_at, zone)}, so it is skipped. "
-                "Send less often, or shorten schedule.leadTimeMinutes or the sequence.",
+                f"The send of {spell_instant(following.at, zone)} is skipped: it starts on "
+                f"{spell_instant(begins_at, zone)}, while the send before it goes on until "
+                f"{spell_instant(ends_at, zone)}. Send less often, or shorten the lead time or the "
+                "time between the pushes.",
+                _LEAD_FIELD,
             )
             return
 
@@ -211,9 +172,10 @@ def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fin
             if wanted and wanted < planned:
                 yield Finding(
                     FindingKind.TIME_PASSED,
-                    f"Push {number + 1} cannot go out at its absoluteTime {_local(wanted, zone)}: "
-                    f"the sequence reaches it later, so it goes out at {_local(planned, zone)}. "
-                    "Set a later absoluteTime.",
+                    f"Push {number + 1} cannot go out at its own time, "
+                    f"{spell_instant(wanted, zone)}, because its turn comes later. It goes out on "
+                    f"{spell_instant(planned, zone)}. Choose a later time.",
+                    f"pushSequence[{number}].absoluteTime",
                 )
                 break
 
@@ -231,9 +193,9 @@ def _too_slow(automation: Automation, limits: Limits) -> Iterator[Finding]:
         yield Finding(
             FindingKind.TOO_SLOW,
             f"At {settings.rate_per_minute} messages a minute, {users} users take "
-            f"{_minutes(takes)}, but a push is stopped after {_minutes(limit)} "
-            "(PUSH_TIME_LIMIT_SECONDS). Raise settings.ratePerMinute, or set "
-            "settings.maxAudienceSize to the real size of the audience.",
+            f"{spell_duration(takes)}, but a push is stopped after {spell_duration(limit)}. Send "
+            "more messages a minute, or set the maximum audience size to the real size.",
+            "settings.ratePerMinute",
         )
 
 
@@ -242,8 +204,8 @@ def _no_audience(automation: Automation) -> Iterator[Finding]:
     if automation.script_id is None and not has_users:
         yield Finding(
             FindingKind.NO_AUDIENCE,
-            "audienceCriteria.customScript.scriptId is missing, so there is no audience. "
-            "Choose a script, name users, or upload a file.",
+            "Nobody would get it, because there is no audience. Choose a script, name users, or "
+            "upload a file.",
             SCRIPT_FIELD,
         )
 
@@ -256,7 +218,7 @@ def _unknown_audiences(automation: Automation, files: Sequence[AudienceFile]) ->
             yield Finding(
                 FindingKind.UNKNOWN_AUDIENCE,
                 f"Push {number + 1} goes to the audience {push.audience_name!r}, which the script "
-                f"does not declare. It declares: {known}. Choose one of these as audienceName.",
+                f"does not declare. It declares: {known}. Choose one of these.",
                 f"pushSequence[{number}].audienceName",
             )
 
@@ -264,13 +226,13 @@ def _unknown_audiences(automation: Automation, files: Sequence[AudienceFile]) ->
 def _no_test_users(automation: Automation, *, has_rows: bool) -> Iterator[Finding]:
     settings = automation.settings
     named = (*settings.test_user_ids, *settings.test_device_ids)
-    lacks = "names no user id" if named else "is empty, and no script writes TEST rows"
+    lacks = "no test user is a user id" if named else "no test user is named here or by a script"
     has_testers = read_user_ids(named)[0] if named else has_rows
     if settings.require_test_first and not has_testers:
         yield Finding(
             FindingKind.NO_TEST_USERS,
-            f"A test is required (safeguards.requireTestFirst), but settings.testUserIds {lacks}. "
-            "Every execution fails before its cancellation window. Add test users.",
+            f"A test is required before the live send, but {lacks}, so every execution fails. Add "
+            "test users.",
             TESTERS_FIELD,
         )
 
@@ -280,8 +242,8 @@ def _bad_test_users(automation: Automation) -> Iterator[Finding]:
     for text in others:
         yield Finding(
             FindingKind.BAD_TEST_USER,
-            f"settings.testUserIds: {text!r} is no user id (a UUID), so nobody gets this test. "
-            "Correct or remove it.",
+            f"The test user {text!r} is no user id (a UUID), so nobody gets this test. Correct or "
+            "remove it.",
             TESTERS_FIELD,
         )
 
@@ -296,9 +258,9 @@ def find_device_faults(
     for text in automation.settings.test_device_ids:
         ids, _ = read_user_ids([text])
         if not ids or ids[0] not in known:
-            fault = f"settings.testDeviceIds: the test device {text!r} does not exist (any more)"
+            fault = f"The test device {text!r} does not exist (any more)"
         elif name := known[ids[0]]:
-            fault = f"settings.testDeviceIds: the test device {name} is dead"
+            fault = f"The test device {name} is dead"
         else:
             continue
         text = f"{fault}, so it gets no test. Choose another one, or register it anew."
@@ -307,17 +269,10 @@ def find_device_faults(
 
 def _approval(automation: Automation, limits: Limits) -> Iterator[Finding]:
     if automation.settings.require_approval:
-        window = _minutes(_window(automation, limits))
+        window = spell_duration(_window(automation, limits))
         yield Finding(
             FindingKind.NEEDS_APPROVAL,
-            "An operator must approve each execution (settings.requireApproval). There is time "
-            f"between its test and its send, {window} or more. Without approval it is skipped.",
+            "An operator must approve each execution. There is time between its test and its "
+            f"send, {window} or more. Without approval, nobody gets it.",
+            "settings.requireApproval",
         )
-
-
-def _local(instant: datetime, zone: str) -> str:
-    return instant.astimezone(ZoneInfo(zone)).isoformat(sep=" ", timespec="minutes")
-
-
-def _minutes(duration: timedelta) -> str:
-    return f"{duration / timedelta(minutes=1):g} min"

@@ -68,7 +68,7 @@ def _find_devices(context: StepContext, execution: Execution) -> Mapping[UUID, M
         found = {device.id: device.address for device in select_named_devices(connection, ids)}
     lost = [str(device_id) for device_id in ids if device_id not in found]
     if lost:
-        complaint = f"settings.testDeviceIds: {', '.join(lost)} is no test device any more."
+        complaint = f"{', '.join(lost)} is no test device any more (settings.testDeviceIds)."
         note(context, execution.id, Phase.TEST_SENDING, complaint, LogLevel.WARNING)
     return {
         device_id: {TOKEN_COLUMN: at.token, KIND_COLUMN: at.kind, KEYS_COLUMN: at.keys}

@@ -18,6 +18,7 @@ from push_blaster.adapters.executions.execution_view import select_executions, s
 from push_blaster.adapters.operations.engine_table import ALIVE_WITHIN, select_engines
 from push_blaster.domain.audiences.audience import AudienceRow, read_user_ids
 from push_blaster.domain.audiences.script import ParametersError
+from push_blaster.domain.audiences.script_failure import read_failure
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.delivery.message import TransportUnavailableError
 from push_blaster.domain.delivery.push_template import Wordings
@@ -26,7 +27,8 @@ from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import TEST_MODES, delivers
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.domain.schedule.plan import FindingKind, find_gaps, find_timing
+from push_blaster.domain.schedule.finding import FindingKind, spell_duration, spell_instant
+from push_blaster.domain.schedule.plan import find_gaps, find_timing
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.audiences.fit_parameters import check_parameters
 from push_blaster.use_cases.context import WebContext
@@ -40,6 +42,8 @@ SHORT_LEAD: Final = 30 * MINUTE
 SHORT_WINDOW: Final = 10 * MINUTE
 LONG_TIMELINE: Final = 120 * MINUTE
 VERY_LONG_TIMELINE: Final = 180 * MINUTE
+#: Criteria of an audience, with their words, and the most that is usual.
+_LARGE_CRITERIA: Final = (("activityDays", "days", 365), ("minTrades", "trades", 1_000))
 
 
 class CheckStatus(StrEnum):
@@ -104,7 +108,7 @@ def _configuration(subject: _Subject) -> CheckOutcome:
         return CheckOutcome(ok=f"Version {version}, users of {subject.automation.upload.name}.")
     if script_id is None:
         return CheckOutcome(
-            ["audienceCriteria.customScript.scriptId is missing: there is no audience."]
+            ["There is no audience. Choose a script, name users, or upload a file."]
         )
     return CheckOutcome(ok=f"Version {version}, script {script_id}.")
 
@@ -114,10 +118,12 @@ def _schedule(subject: _Subject) -> CheckOutcome:
     slots = next_slots(schedule, subject.now, 3)
     warnings = [f.message for f in find_timing(subject.automation, slots, subject.context.limits)]
     if schedule.lead_time < SHORT_LEAD:
-        warnings.append(f"leadTimeMinutes is {schedule.lead_time / MINUTE:g}, less than 30.")
+        lead = spell_duration(schedule.lead_time)
+        warnings.append(f"The lead time is {lead}. Make it 30 min or more.")
     if not slots:
         return CheckOutcome(errors=warnings)
-    return CheckOutcome(warnings=warnings, ok=f"Sends next at {slots[0].at.isoformat()}.")
+    at = spell_instant(slots[0].at, schedule.timezone)
+    return CheckOutcome(warnings=warnings, ok=f"Sends next on {at}.")
 
 
 def _push_sequence(subject: _Subject) -> CheckOutcome:
@@ -134,9 +140,9 @@ def _push_sequence(subject: _Subject) -> CheckOutcome:
 def _push(push: Push, limits: Limits) -> CheckOutcome:
     warnings = []
     if len(push.title) > LONG_TITLE:
-        warnings.append(f"the title has {len(push.title)} characters.")
+        warnings.append(f"the title has {len(push.title)} characters, and phones cut it.")
     if len(push.body) > LONG_BODY:
-        warnings.append(f"the body has {len(push.body)} characters.")
+        warnings.append(f"the text has {len(push.body)} characters, and phones cut it.")
     if not push.deep_link:
         warnings.append("there is no deep link.")
     return CheckOutcome(_push_faults(push, limits), warnings)
@@ -154,14 +160,14 @@ def _push_faults(push: Push, limits: Limits) -> list[str]:
 def _audience_criteria(subject: _Subject) -> CheckOutcome:
     criteria = subject.document.get("audienceCriteria") or {}
     warnings = [
-        f"audienceCriteria.{name} is {criteria[name]}, more than {limit}."
-        for name, limit in {"activityDays": 365, "minTrades": 1_000}.items()
+        f"The audience asks for {criteria[name]} {what}, more than {limit}."
+        for name, what, limit in _LARGE_CRITERIA
         if isinstance(criteria.get(name), int | float) and criteria[name] > limit
     ]
     if subject.automation.manual_user_ids:
         good, bad = read_user_ids(subject.automation.manual_user_ids)
         warnings += [
-            f"audienceCriteria.manualUserIds: {text!r} is no user id (a UUID)." for text in bad
+            f"The user {text!r} is no user id (a UUID). Correct or remove it." for text in bad
         ]
         return CheckOutcome((), warnings, f"{len(good)} users are named.")
     if subject.automation.upload:
@@ -197,17 +203,17 @@ def _services(subject: _Subject) -> CheckOutcome:
     try:
         context.cadence.read_rules()
     except CadenceUnavailableError as error:
-        errors.append(f"Cadence: {error}.")
+        errors.append(f"The cadence rules cannot be checked: {error}.")
     try:
         context.check_transport()
     except TransportUnavailableError as error:
-        errors.append(f"Transport: {error}.")
+        errors.append(f"No message can be sent: {error}.")
     with context.database.transaction() as connection:
         engines = select_engines(connection, subject.now - ALIVE_WITHIN)
     if not engines:
         errors.append("No engine is at work: nothing will be sent.")
     return CheckOutcome(
-        errors, ok=f"Cadence and the transport answer; engines: {', '.join(engines)}."
+        errors, ok=f"Cadence and the provider can be used; engines: {', '.join(engines)}."
     )
 
 
@@ -216,21 +222,23 @@ def _safety(subject: _Subject) -> CheckOutcome:
     safeguards = (subject.document.get("settings") or {}).get("safeguards") or {}
     warnings: list[str] = []
     if settings.cancellation_window < SHORT_WINDOW:
-        minutes = settings.cancellation_window / MINUTE
-        warnings.append(f"cancellationWindowMinutes is {minutes:g}, less than 10.")
+        window = spell_duration(settings.cancellation_window)
+        warnings.append(f"The cancellation window is {window}. Make it 10 min or more.")
     if not settings.require_test_first:
-        warnings.append("safeguards.requireTestFirst is off.")
+        warnings.append("No successful test is required before the live send.")
     if not safeguards.get("emergencyContacts"):
-        warnings.append("safeguards.emergencyContacts is empty.")
+        warnings.append("There are no emergency contacts.")
     return CheckOutcome(_test_users(subject), warnings, "Window, tests and contacts are set.")
 
 
 def _test_users(subject: _Subject) -> list[str]:
     settings, database = subject.automation.settings, subject.context.database
     if not settings.names_testers:
-        return ["settings.testUserIds is empty: nobody gets the test."]
+        return ["There are no test users: nobody gets the test."]
     good, bad = read_user_ids(settings.test_user_ids)
-    errors = [f"settings.testUserIds: {text!r} is no user id (a UUID)." for text in bad]
+    errors = [
+        f"The test user {text!r} is no user id (a UUID). Correct or remove it." for text in bad
+    ]
     reach = find_devices(
         database,
         subject.context.device_source,
@@ -243,7 +251,7 @@ def _test_users(subject: _Subject) -> list[str]:
         ids, _ = read_user_ids(settings.test_device_ids)
         named = select_named_devices(connection, ids)
     if not reach.devices and all(device.dead_at for device in named):
-        errors.append("None of settings.testUserIds has a device: nobody gets the test.")
+        errors.append("None of the test users has a device: nobody gets the test.")
     return errors
 
 
@@ -274,11 +282,12 @@ def _dry_run(subject: _Subject) -> CheckOutcome:
     ended = [e for e in found if e.has_ended and e.automation.version == automation.version]
     dry = [e for e in ended if not delivers(e.mode)]
     if not dry:
-        text = f"No dry run of version {automation.version} yet; start one with real-dry-run."
+        text = f"No dry run of version {automation.version} yet. Start one."
         return CheckOutcome(warnings=[text])
     newest = dry[0]
     if newest.phase is not Phase.COMPLETED:
-        return CheckOutcome([f"{newest.id} ended as {newest.phase}: {newest.reason}"])
+        reason = read_failure(newest.reason or "").sentence
+        return CheckOutcome([f"The dry run {newest.id} ended as {newest.phase}. {reason}"])
     return CheckOutcome(ok=f"{newest.id} went through.")
 
 

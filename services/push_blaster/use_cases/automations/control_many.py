@@ -14,7 +14,7 @@ from push_blaster.adapters.automations.document_files import (
     StaleVersionError,
 )
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.schedule.plan import Finding
+from push_blaster.domain.schedule.finding import Finding
 from push_blaster.use_cases.automations.control_automation import (
     Action,
     Control,

@@ -55,8 +55,8 @@ def ask_cadence(
         return verdict
     if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
         raise StepFailedError(
-            f"Cadence could not be checked ({verdict.reason}), and the automation's failPolicy "
-            "is closed: no user gets a push unchecked. Repair the cadence service and run again."
+            f"Cadence could not be checked ({verdict.reason}), and the automation sends nothing "
+            "unchecked (settings.failPolicy). Repair the cadence service and run again."
         )
     _mark(context, execution, page.position, verdict.reason or "it failed open")
     return verdict

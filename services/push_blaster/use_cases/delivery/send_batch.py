@@ -300,7 +300,7 @@ def tally_outcomes(
         position = batch.key.position
         text = (
             f"Push {position} was stopped: {failed} of {sent + failed} messages failed, more "
-            f"than the {limit:.0%} of safeguards.alertThresholds.failureRate."
+            f"than the {limit:.0%} allowed (safeguards.alertThresholds.failureRate)."
         )
         data = {"sent": sent, "failed": failed, "limit": limit}
         kind = ViolationType.FAILURE_RATE_EXCEEDED

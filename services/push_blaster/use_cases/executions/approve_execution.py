@@ -83,7 +83,7 @@ def _hash_rules(context: SendContext, execution: Execution) -> str | None:
         if execution.automation.settings.fail_policy is FailPolicy.CLOSED:
             raise StepFailedError(
                 f"Whether the cadence rules are still those approved cannot be read ({error}), "
-                "and the automation's failPolicy is closed."
+                "and the automation sends nothing without them (settings.failPolicy)."
             ) from error
         text = f"The rules could not be compared with the approval: {error}"
         note(context, execution.id, Phase.CANCELLATION_WINDOW, text, LogLevel.WARNING)

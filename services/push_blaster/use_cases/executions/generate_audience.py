@@ -158,8 +158,8 @@ def _write_csvs(
         _run_script(context, execution, automation.script_id, output_folder, preparer)
     else:
         raise StepFailedError(
-            "audienceCriteria.customScript.scriptId is missing: the automation has no audience "
-            "script. Choose one of GET /api/scripts, or name users in manualUserIds."
+            "There is no audience. Choose a script (audienceCriteria.customScript.scriptId), name "
+            "users, or upload a file."
         )
 
 

@@ -51,7 +51,7 @@ _REACHED: Final = frozenset({LedgerState.SENT, LedgerState.DRY_RUN})
 _OPEN: Final = frozenset({LedgerState.CLAIMED, LedgerState.DEFERRED})
 #: How often a test that waits for the provider checks whether it was stopped.
 LOOK_S: Final = 0.1
-_OR_DO_WITHOUT: Final = ", or set settings.safeguards.requireTestFirst to false."
+_OR_DO_WITHOUT: Final = ", or require no test (settings.safeguards.requireTestFirst)."
 
 
 def send_test(context: SendContext, execution: Execution) -> Execution:
@@ -207,14 +207,14 @@ def _report_silence(
     """Fail the execution, or warn, because the test of a push reached nobody."""
     with context.database.transaction() as connection:
         reasons = select_reasons(connection, page)
-    nobody = "settings.testUserIds and testDeviceIds are empty, and so are TEST rows"
+    nobody = "no test user is named here or by the script"
     if execution.automation.settings.names_testers:
-        nobody = "settings.testUserIds names no user id (a UUID)"
+        nobody = "no test user that is named is a user id (a UUID)"
     why = "; ".join(reasons) if tried else nobody
     text = f"The test of push {page.position} reached nobody: {why}."
     if _is_required(execution):
         raise StepFailedError(
-            f"{text} Name test users who have a device in settings.testUserIds"
+            f"{text} Name test users who have a device (settings.testUserIds)"
             + ("." if is_test_only(execution.mode) else _OR_DO_WITHOUT)
         )
     note(context, execution.id, Phase.TEST_SENDING, text, LogLevel.WARNING)

@@ -186,7 +186,7 @@ def _find_address_fault(order: DestinationOrder, sender: AlertSender) -> str | N
 
 def _find_mail_fault(addresses: Sequence[str], sender: AlertSender) -> str | None:
     if sender.mail is None:
-        return "no mail server is set up: set PUSH_SMTP_HOST and PUSH_SMTP_FROM."
+        return "no mail server is set up (PUSH_SMTP_HOST, PUSH_SMTP_FROM)."
     wrong = [one for one in addresses if not is_mail_address(one)]
     if wrong:
         return f"{wrong[0]!r} is no address of e-mail such as ops@example.com."

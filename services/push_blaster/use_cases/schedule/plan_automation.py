@@ -22,11 +22,10 @@ from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.execution import execution_id
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.schedule.cap_conflicts import find_cap_conflicts
+from push_blaster.domain.schedule.finding import Finding, FindingKind
 from push_blaster.domain.schedule.plan import (
     PARAMETERS_FIELD,
     SCRIPT_FIELD,
-    Finding,
-    FindingKind,
     find_device_faults,
     find_gaps,
     find_many_at_once,
@@ -171,5 +170,5 @@ def _find_cap_conflicts(
     try:
         return find_cap_conflicts(automation, slots, context.others, context.read_rules())
     except CadenceUnavailableError as error:
-        text = f"Conflicts with cadence rules could not be looked at: {error}."
+        text = f"It is unknown whether cadence rules keep people from getting it: {error}."
         return [Finding(FindingKind.RULES_UNKNOWN, text)]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from chassis.problems import ExplainedError
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.schedule.plan import Finding
+from push_blaster.domain.schedule.finding import Finding
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import find_own_faults

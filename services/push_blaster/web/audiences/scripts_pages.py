@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from push_blaster.adapters.audiences.audience_scripts import GIVEN
+from push_blaster.adapters.audiences.script_folder import ScriptFolder
 from push_blaster.adapters.audiences.script_run_table import select_runs
 from push_blaster.adapters.executions.execution_log import LogQuery, select_log_page
 from push_blaster.domain.audiences.script import ParametersError
@@ -84,7 +85,17 @@ def script_pages(context: WebContext) -> Blueprint:
         stop_trial(context.database, script_id, run_id, utc_now())
         return redirect(url_for(".run", script_id=script_id, run_id=run_id), 303)
 
+    _add_source(pages, context.scripts)
     return pages
+
+
+def _add_source(pages: Blueprint, scripts: ScriptFolder) -> None:
+    @pages.get("/scripts/<script_id>/source")
+    @asks_for(Role.ADMIN)
+    def source(script_id: str) -> ResponseReturnValue:
+        """Show the source of a script, with the numbers of its lines."""
+        script = scripts.find(script_id)
+        return render_template("script_source.html", script=script, lines=script.read_lines())
 
 
 def _render_script(

@@ -12,9 +12,10 @@ from push_blaster.adapters.automations.automation_document import read_draft
 from push_blaster.domain.audiences.script import Parameter, ParametersError, read_parameters
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import Plan, load_context, plan_automation
-from push_blaster.web.automations.automation_fields import PARAMETERS
+from push_blaster.web.automations.automation_fields import PARAMETERS, path_in_form
 from push_blaster.web.automations.automation_form import Declared
 from push_blaster.web.automations.automation_samples import Sample, read_samples
+from push_blaster.web.automations.shown_findings import ShownTheme, show_findings
 from push_blaster.web.frame.document_paths import find
 
 SLOTS: Final = 5
@@ -34,6 +35,11 @@ class Outlook:
     faults: Mapping[str, str]
     plan: Plan | None = None
     samples: Sequence[Sample] = ()
+
+    @property
+    def themes(self) -> Sequence[ShownTheme]:
+        """The findings of the plan, by theme."""
+        return show_findings(self.plan.findings) if self.plan else ()
 
 
 def look_at_draft(document: Mapping[str, Any], context: WebContext, declared: Declared) -> Outlook:
@@ -58,11 +64,6 @@ def find_faults(document: Mapping[str, Any], declared: Declared) -> dict[str, st
         lines = (line.partition(": ") for line in flatten_messages(error.messages))
         faults |= {path_in_form(path): text for path, _, text in lines}
     return dict(sorted(faults.items(), key=_place))
-
-
-def path_in_form(path: str) -> str:
-    """Return a path such as `pushSequence[0].title` as the form has it: `pushSequence.0.title`."""
-    return path.replace("[", ".").replace("]", "")
 
 
 def _place(fault: tuple[str, str]) -> int:

@@ -117,6 +117,11 @@ def shape_of(path: str) -> str:
     return re.sub(r"\.\d+(?=\.|$)", ".#", path)
 
 
+def path_in_form(path: str) -> str:
+    """Return a path such as `pushSequence[0].title` as the form has it: `pushSequence.0.title`."""
+    return path.replace("[", ".").replace("]", "")
+
+
 def entry_of(path: str) -> Entry:
     """Return the form's field at a path."""
     return ENTRIES[shape_of(path)]

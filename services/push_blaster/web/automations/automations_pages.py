@@ -32,6 +32,8 @@ from push_blaster.use_cases.schedule.refuse_activation import find_fatal
 from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots, find_next_slot
 from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
+from push_blaster.web.automations.shown_findings import show_findings
+from push_blaster.web.automations.ways_to_try import WAYS
 from push_blaster.web.executions.execution_card import Badge, find_badge, make_cards
 from push_blaster.web.frame.frame import once_key, page_routes
 from push_blaster.web.frame.starts import start_for_caller
@@ -96,11 +98,14 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
             )
             cards = make_cards(connection, runs)
             samples = read_samples(connection, context.data_folder, automation)
+        plan = plan_automation(automation, load_context(context), utc_now(), SLOTS)
         return render_template(
             "automation.html",
             automation=automation,
             document=document,
-            plan=plan_automation(automation, load_context(context), utc_now(), SLOTS),
+            plan=plan,
+            ways=WAYS,
+            themes=show_findings(plan.findings),
             cards=cards,
             samples=samples,
             actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
@@ -122,7 +127,7 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
         return render_template(
             "automation_confirm.html",
             automation=automation,
-            findings=find_fatal(automation, context, utc_now()) if resumes else [],
+            themes=show_findings(find_fatal(automation, context, utc_now())) if resumes else [],
             action=action,
             question=question,
             button=button,

@@ -18,7 +18,7 @@ from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, RUNNING
-from push_blaster.domain.schedule.plan import Finding, FindingKind
+from push_blaster.domain.schedule.finding import Finding, FindingKind
 from push_blaster.use_cases.automations.control_automation import (
     Action,
     Control,

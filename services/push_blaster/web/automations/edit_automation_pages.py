@@ -30,7 +30,6 @@ from push_blaster.web.automations.automation_draft import (
     Outlook,
     find_faults,
     look_at_draft,
-    path_in_form,
 )
 from push_blaster.web.automations.automation_edit import (
     AutomationEdit,
@@ -44,6 +43,7 @@ from push_blaster.web.automations.automation_fields import (
     find_kept,
     find_rows,
     has_fault,
+    path_in_form,
 )
 from push_blaster.web.automations.automation_form import (
     BLANK,
@@ -53,6 +53,7 @@ from push_blaster.web.automations.automation_form import (
     text_of,
 )
 from push_blaster.web.automations.script_offer import find_declared, find_offer
+from push_blaster.web.automations.ways_to_try import WAYS
 from push_blaster.web.frame.conflicts import show_conflict, write_drawn
 from push_blaster.web.frame.document_paths import find
 from push_blaster.web.frame.drafts import only_shows
@@ -142,6 +143,7 @@ class Editor:
             test_devices=test_devices,
             zones=list_places(),
             outlook=self.look_at(document),
+            ways=WAYS,
         )
 
     def save(self, automation_id: str | None, document: Mapping[str, Any]) -> AutomationChange:

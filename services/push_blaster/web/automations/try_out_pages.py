@@ -14,6 +14,8 @@ from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.modes import TEST_MODES, Mode
 from push_blaster.use_cases.automations.check_automation import check_automation
 from push_blaster.use_cases.context import WebContext
+from push_blaster.web.automations.automation_fields import describe
+from push_blaster.web.automations.ways_to_try import WAYS
 from push_blaster.web.executions.execution_card import make_cards
 from push_blaster.web.frame.frame import once_key, page_routes
 from push_blaster.web.frame.starts import start_for_caller
@@ -30,6 +32,20 @@ OFFERED: Final = (
         "Runs the whole timeline in shortened time and sends every push to the test users only.",
     ),
 )
+
+#: The checks in words, and the field of the form that each is mostly about.
+CHECKS: Final = {
+    "Configuration": ("Source of the audience", "audienceCriteria.customScript.scriptId"),
+    "Schedule": ("Schedule", "schedule.frequency"),
+    "Push Sequence": ("Pushes", "pushSequence.0.title"),
+    "Audience Criteria": ("Audience", "audienceCriteria.customScript.scriptId"),
+    "Timeline Calculation": ("Length of an execution", "schedule.leadTimeMinutes"),
+    "Service Integration Health": ("Cadence, provider and engines", ""),
+    "Safety Controls": ("Test users and safeguards", "settings.testUserIds"),
+    "Storage Operations": ("Storage", ""),
+    "Dry Run Simulation": ("Last dry run", ""),
+    "Performance": ("Time that the audience takes", "schedule.leadTimeMinutes"),
+}
 
 
 def test_pages(context: WebContext) -> Blueprint:
@@ -52,6 +68,9 @@ def test_pages(context: WebContext) -> Blueprint:
             automation=read_automation(document),
             checks=check_automation(document, context, utc_now()),
             offered=OFFERED,
+            check_names=CHECKS,
+            describe=describe,
+            ways=WAYS,
             cards=cards,
         )
 

@@ -11,15 +11,21 @@ from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.typed_schemas import request_schema
+from push_blaster.adapters.audiences.script_folder import (
+    Script,
+    ScriptFolder,
+    ScriptIdClashError,
+    ScriptNotFoundError,
+)
 from push_blaster.adapters.delivery.delivery_search import select_failures
 from push_blaster.adapters.executions.execution_log import LogEntry, LogQuery, select_log_page
 from push_blaster.adapters.executions.execution_search import count_executions
 from push_blaster.adapters.executions.execution_view import select_execution, select_executions
 from push_blaster.domain.executions.approval import Approval, Hashes
-from push_blaster.domain.executions.execution import LogLevel
+from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.execution_filter import Result
 from push_blaster.domain.executions.modes import Mode
-from push_blaster.domain.executions.phase import ENDED
+from push_blaster.domain.executions.phase import ENDED, Phase
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.delivery.mark_dead_devices import mark_doubted_devices
 from push_blaster.use_cases.executions.approve_execution import approve_execution
@@ -222,6 +228,16 @@ def _answer_stop(execution_id: str, receipt: Receipt) -> ResponseReturnValue:
     return redirect(url_for(".show", execution_id=execution_id), 303)
 
 
+def _find_failed_script(scripts: ScriptFolder, execution: Execution) -> Script | None:
+    """Return the script of a failed execution, if it is still there."""
+    if execution.phase is not Phase.FAILED or not execution.automation.script_id:
+        return None
+    try:
+        return scripts.find(execution.automation.script_id)
+    except (ScriptNotFoundError, ScriptIdClashError):
+        return None
+
+
 def _read_page(database: Database, execution_id: str) -> dict[str, Any]:
     """Return what the templates of one execution show: the same as its answer of the API."""
     shown, now = read_execution(database, execution_id), utc_now()
@@ -235,9 +251,11 @@ def _read_page(database: Database, execution_id: str) -> dict[str, Any]:
 
 
 def _read_whole_page(context: WebContext, execution_id: str) -> dict[str, object]:
-    """Return the same with the texts of each push as a user of its audience reads them."""
+    """Return the same with the texts of each push as a user reads them, and a failed script."""
     page = _read_page(context.database, execution_id)
-    return {**page, "texts": read_sample_texts(context.data_folder, page["execution"])}
+    texts = read_sample_texts(context.data_folder, page["execution"])
+    script = _find_failed_script(context.scripts, page["execution"])
+    return {**page, "texts": texts, "script": script}
 
 
 def _read_log(database: Database, execution_id: str) -> list[LogEntry]:

@@ -1,6 +1,6 @@
 """The frame of all pages: navigation, words, and the files that a browser may load."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_urlsafe
@@ -72,10 +72,11 @@ NAVIGATION: Final = (
 )
 
 
-def install_page_frame(app: Flask, *, to_file: bool) -> None:
+def install_page_frame(app: Flask, *, to_file: bool, is_saved: Callable[[str], bool]) -> None:
     """Give every template its frame: navigation, role, words; and every page its headers.
 
-    Every page says that messages go `to_file`, and to no device.
+    Every page says that messages go `to_file`, and to no device. An execution leads back to its
+    automation, if this one `is_saved`.
     """
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     Bootstrap5(app)
@@ -96,6 +97,7 @@ def install_page_frame(app: Flask, *, to_file: bool) -> None:
             "once": partial(token_urlsafe, 12),
             "now": utc_now(),
             "to_file": to_file,
+            "is_saved": is_saved,
             "span_units": template_filters.SPAN_UNITS,
         }
 

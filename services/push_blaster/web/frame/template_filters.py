@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from push_blaster.domain.audiences.script_failure import read_failure
 from push_blaster.domain.automations.automation import Frequency, Schedule
 from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
@@ -15,6 +16,7 @@ from push_blaster.domain.delivery.template import (
     compile_template,
 )
 from push_blaster.domain.executions.funnel import COUNTS
+from push_blaster.web.frame.plain_words import leave_out_names
 
 DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
@@ -254,4 +256,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "chips": chips,
     "variable_chips": variable_chips,
     "parsed": datetime.fromisoformat,
+    "in_words": leave_out_names,
+    "failure": read_failure,
+    "sentence": lambda text: leave_out_names(read_failure(text).sentence),
 }

@@ -47,7 +47,7 @@ def find_steps(
     steps = [
         Step(
             "Connect a provider",
-            "Until then, messages go to a file. Whoever installs the system sets PUSH_TRANSPORT; "
+            "Until then, messages go to a file. Whoever installs the system sets the provider; "
             "then the line below shows the provider.",
             "pages_dashboard.show",
             Role.VIEWER,

@@ -12,7 +12,7 @@ from chassis.service import Routes
 from chassis.typed_schemas import about, object_schema, request_schema
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.schedule.plan import Finding
+from push_blaster.domain.schedule.finding import Finding
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_automation import Plan, load_context, plan_automation
 from push_blaster.web.access.audit import only_reads

@@ -138,7 +138,7 @@ def test_a_file_that_grows_is_read_up_to_the_size_that_it_had(tmp_path: Path) ->
 
 
 def test_a_sparse_file_counts_with_its_whole_size(runner: Runner) -> None:
-    with pytest.raises(ScriptFailedError, match="more than the 5 of PUSH_SCRIPT_OUTPUT_MB"):
+    with pytest.raises(ScriptFailedError, match="more than the 5 MB allowed"):
         runner.run(
             "import os\nfor n in range(3):\n    os.truncate(os.open(str(n), os.O_CREAT | os.O_RDWR)"
             ", 2 << 20)",
@@ -151,7 +151,7 @@ def test_many_names_are_counted_only_up_to_the_limit_and_all_removed(tmp_path: P
     for number in range(5_000):
         (place.folder / str(number)).touch()
 
-    with pytest.raises(ScriptOutputError, match="more than the 7 of PUSH_SCRIPT_OUTPUT_FILES"):
+    with pytest.raises(ScriptOutputError, match="more than the 7 allowed"):
         place.check_size(7, 100)
     place.remove()
 

@@ -13,7 +13,7 @@ from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.automation_files import StoredAutomation
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
-from push_blaster.domain.schedule.plan import FindingKind
+from push_blaster.domain.schedule.finding import FindingKind
 from push_blaster.use_cases.automations.list_automations import AutomationLists
 from tests.documents import ROOT, read_tables
 

@@ -95,7 +95,7 @@ def test_what_may_pass_is_asked_again_once(
     ("faults", "said"),
     [
         (["500", "500"], "answered 500"),
-        (["slow", "slow"], "gave no answer (ReadTimeout)"),
+        (["slow", "slow"], "gave no answer (read timeout)"),
         (["nonsense", "nonsense"], "answered no JSON"),
         (["errors", "errors"], "permission denied"),
         (["401"], "answered 401"),

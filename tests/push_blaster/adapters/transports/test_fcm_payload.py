@@ -121,4 +121,4 @@ def test_an_answer_of_any_shape_has_one_meaning(
 def test_an_error_without_a_code_is_told_with_its_status_and_words() -> None:
     body = answer(status="NOT_FOUND", message="No such project.", details=[detail(None)])
 
-    assert (read_answer(404, body).reason or "").startswith("404 NOT_FOUND: check FIREBASE_PROJ")
+    assert (read_answer(404, body).reason or "").startswith("404 NOT_FOUND: check project and")

@@ -146,26 +146,31 @@ def test_many_messages_share_few_connections(transport: FcmTransport, fcm: FcmSe
         (
             "lost",
             Outcome.FAILED,
-            "404 NOT_FOUND: check FIREBASE_PROJECT_ID and FCM_BASE_URL: "
+            "404 NOT_FOUND: check project and address (FIREBASE_PROJECT_ID, FCM_BASE_URL): "
             "Project 'gardem' does not exist.",
         ),
         (
             "page",
             Outcome.FAILED,
-            "404 no code: check FIREBASE_PROJECT_ID and FCM_BASE_URL: "
+            "404 no code: check project and address (FIREBASE_PROJECT_ID, FCM_BASE_URL): "
             "<html> <h1>Not Found</h1></html>",
         ),
-        ("empty", Outcome.FAILED, "404 no code: check FIREBASE_PROJECT_ID and FCM_BASE_URL"),
+        (
+            "empty",
+            Outcome.FAILED,
+            "404 no code: check project and address (FIREBASE_PROJECT_ID, FCM_BASE_URL)",
+        ),
         (
             "json",
             Outcome.FAILED,
-            '404 no code: check FIREBASE_PROJECT_ID and FCM_BASE_URL: {"error": "no such route"}',
+            "404 no code: check project and address (FIREBASE_PROJECT_ID, FCM_BASE_URL): "
+            '{"error": "no such route"}',
         ),
         (
             "stranger",
             Outcome.FAILED,
-            "403 SENDER_ID_MISMATCH: the device registered with another project than "
-            "FIREBASE_PROJECT_ID: SenderId mismatch",
+            "403 SENDER_ID_MISMATCH: the device registered with another project "
+            "(FIREBASE_PROJECT_ID): SenderId mismatch",
         ),
     ],
 )
@@ -329,7 +334,7 @@ def test_a_token_near_its_end_is_renewed_first(tokens: GoogleTokens, google: Tok
 def test_a_key_that_is_none_is_named() -> None:
     account = {"client_email": "a", "token_uri": "http://localhost", "private_key": "none"}
 
-    with pytest.raises(TransportUnavailableError, match="FIREBASE_PRIVATE_KEY is no key"):
+    with pytest.raises(TransportUnavailableError, match="Our key for FCM"):
         GoogleTokens(account, None)
 
 

@@ -8,13 +8,8 @@ import pytest
 
 from push_blaster.domain.automations.automation import Automation, AutomationSettings, Frequency
 from push_blaster.domain.executions.limits import Limits
-from push_blaster.domain.schedule.plan import (
-    Finding,
-    FindingKind,
-    find_gaps,
-    find_many_at_once,
-    find_timing,
-)
+from push_blaster.domain.schedule.finding import Finding, FindingKind
+from push_blaster.domain.schedule.plan import find_gaps, find_many_at_once, find_timing
 from push_blaster.domain.schedule.schedule import next_slots
 from tests.builders import NOON, a_push, a_schedule, an_automation
 
@@ -36,12 +31,12 @@ def an_hourly(**changes: Any) -> Automation:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"frequency": Frequency.ONCE, "start_date": date(2026, 1, 1)}, "No slot is left"),
-        ({"frequency": Frequency.ONCE}, "give schedule.startDate"),
-        ({"end_date": date(2026, 1, 1)}, "No slot is left"),
+        ({"frequency": Frequency.ONCE, "start_date": date(2026, 1, 1)}, "Nothing is left to send"),
+        ({"frequency": Frequency.ONCE}, "Choose the start date"),
+        ({"end_date": date(2026, 1, 1)}, "Nothing is left to send"),
         (
             {"start_date": date(2027, 3, 2), "end_date": date(2027, 3, 1)},
-            "endDate 2027-03-01 lies before startDate 2027-03-02",
+            "end date 2027-03-01 is before its start date 2027-03-02",
         ),
     ],
 )
@@ -80,7 +75,7 @@ def test_a_window_below_the_least_one_is_raised_and_lateness_counts_from_there()
     )
 
     assert (raised.kind, late.kind) == (FindingKind.WINDOW_RAISED, FindingKind.LATE_BY_WINDOW)
-    assert "is 1 min; a live send gets at least 5 min" in raised.message
+    assert "is 1 min, but a live send always has at least 5 min" in raised.message
     assert "at least 3 min late" in late.message
 
 
@@ -96,8 +91,7 @@ def test_a_slot_that_begins_while_the_one_before_it_sends_is_told(automation: Au
     (skipped,) = timing(automation)
 
     assert skipped.kind is FindingKind.SKIPS_SLOTS
-    assert "The slot of 2026-11-24 14:00+00:00 begins at" in skipped.message
-    assert "it is skipped" in skipped.message
+    assert "The send of Tue 24 Nov 2026, 14:00 UTC is skipped: it starts on" in skipped.message
 
 
 def test_a_sequence_that_ends_just_before_the_next_slot_begins_skips_nothing() -> None:
@@ -118,11 +112,11 @@ def test_users_who_are_held_for_a_day_keep_the_next_days_slot_from_beginning(
 @pytest.mark.parametrize(
     ("at", "passed_at", "goes_out_at"),
     [
-        (time(9), "2026-11-24 09:00+00:00", "2026-11-24 12:30+00:00"),
+        (time(9), "Tue 24 Nov 2026, 09:00 UTC", "Tue 24 Nov 2026, 12:30 UTC"),
         (
             datetime(2026, 11, 25, 13, tzinfo=UTC),
-            "2026-11-25 13:00+00:00",
-            "2026-11-26 12:30+00:00",
+            "Wed 25 Nov 2026, 13:00 UTC",
+            "Thu 26 Nov 2026, 12:30 UTC",
         ),
     ],
     ids=["a time of day before T", "an instant that only the first slots can meet"],
@@ -136,8 +130,8 @@ def test_a_push_whose_own_time_has_passed_is_told(
 
     (passed,) = [f for f in found if f.kind is FindingKind.TIME_PASSED]
     assert passed.message == (
-        f"Push 2 cannot go out at its absoluteTime {passed_at}: the sequence reaches it later, "
-        f"so it goes out at {goes_out_at}. Set a later absoluteTime."
+        f"Push 2 cannot go out at its own time, {passed_at}, because its turn comes later. It "
+        f"goes out on {goes_out_at}. Choose a later time."
     )
 
 
@@ -174,9 +168,9 @@ def test_what_an_execution_would_find_missing_is_told() -> None:
         test,
         approval,
     ]
-    assert "customScript.scriptId is missing" in audience.message
+    assert "there is no audience" in audience.message
     assert test.kind is FindingKind.NO_TEST_USERS
-    assert "settings.testUserIds is empty" in test.message
+    assert "no test user is named here or by a script" in test.message
     assert approval.kind is FindingKind.NEEDS_APPROVAL
     assert "between its test and its send, 45 min or more" in approval.message
 
@@ -188,7 +182,7 @@ def test_a_test_user_who_is_no_user_id_is_told_by_name() -> None:
     found = find_gaps(an_automation(settings=settings, manual_user_ids=("u",)), Limits())
 
     assert [finding.kind for finding in found] == [FindingKind.BAD_TEST_USER] * 2
-    assert "settings.testUserIds: 'nobody' is no user id" in found[0].message
+    assert "The test user 'nobody' is no user id" in found[0].message
 
 
 @pytest.mark.parametrize(("others", "found"), [(9, 0), (10, 1), (25, 1)])
@@ -204,5 +198,5 @@ def test_many_others_at_the_same_instant_are_told(others: int, found: int) -> No
     findings = list(find_many_at_once(mine, slots, [mine, *crowd, *apart]))
 
     assert len(findings) == found
-    assert all(f"{others} other automations send at" in f.message for f in findings)
+    assert all(f"{others} other automations also send on" in f.message for f in findings)
     assert all(finding.kind is FindingKind.MANY_AT_ONCE for finding in findings)

@@ -39,10 +39,10 @@ def receivers(bench: Bench) -> set[str]:
 @pytest.mark.parametrize(
     ("named", "reason"),
     [
-        (["nobody"], "settings.testUserIds names no user id (a UUID)"),
+        (["nobody"], "no test user that is named is a user id (a UUID)"),
         (["nobody", str(BOB)], "no living device token"),
         ([str(BOB)], "no living device token"),
-        ([""], "settings.testUserIds names no user id (a UUID)"),
+        ([""], "no test user that is named is a user id (a UUID)"),
     ],
 )
 @pytest.mark.parametrize("mode", [Mode.TEST_LIVE_SEND, Mode.LIVE])

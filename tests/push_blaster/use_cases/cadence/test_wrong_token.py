@@ -160,7 +160,7 @@ def test_an_older_service_that_tells_everybody_everything_is_well() -> None:
 def test_another_service_at_the_address_is_no_cadence_service(body: str) -> None:
     responses.get(f"{ELSEWHERE}/health", body=body)
 
-    with pytest.raises(CadenceUnavailableError, match="correct CADENCE_SERVICE_URL"):
+    with pytest.raises(CadenceUnavailableError, match="correct the address"):
         CadenceClient(ELSEWHERE, "t").ping()
 
 

@@ -142,7 +142,7 @@ def test_without_cadence_nobody_is_sent_to_where_the_policy_is_closed(bench: Ben
     execution = bench.run(bench.start(settings={"failPolicy": "closed"}))
 
     assert execution.phase is Phase.FAILED
-    assert "failPolicy is closed" in (execution.reason or "")
+    assert "the automation sends nothing unchecked" in (execution.reason or "")
     assert messages(bench) == []
 
 

@@ -260,7 +260,7 @@ def test_room_is_measured_where_the_data_lies(disk: Path) -> None:
     check_room(disk, 4)
     fill(disk, but_for=2 * MB)
 
-    with pytest.raises(Exception, match="has 2 MB left, less than the 4 MB of PUSH_MIN_FREE_MB"):
+    with pytest.raises(Exception, match="has 2 MB left, less than the 4 MB that it needs"):
         check_room(disk, 4)
 
 

@@ -112,7 +112,7 @@ def test_what_is_different_here_is_told(original: Path, target: Target) -> None:
         "Push 2 names no audience (audienceName 'default'); by its place the original took "
         "recent_closet_adders",
         "There is no audience script 'generate_layer_3_push_csvs'",
-        "settings.testUserIds is empty",
+        "no test user is named",
     ):
         assert finding in told
 

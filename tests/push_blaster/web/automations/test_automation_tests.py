@@ -267,11 +267,11 @@ def test_the_suite_says_what_is_wrong_and_how_to_mend_it(client: FlaskClient) ->
     assert "[[vra:x]]" in said["Push Sequence"]
     assert "201 characters" in said["Push Sequence"]
     assert "There is no audience script 'gone'" in said["Audience Criteria"]
-    assert "activityDays is 400" in said["Audience Criteria"]
+    assert "asks for 400 days" in said["Audience Criteria"]
     assert "'nobody' is no user id" in said["Safety Controls"]
-    assert "less than 10" in said["Safety Controls"]
-    assert "leadTimeMinutes is 10" in said["Schedule"]
-    assert "Cadence: " in said["Service Integration Health"]
+    assert "Make it 10 min or more" in said["Safety Controls"]
+    assert "The lead time is 10 min" in said["Schedule"]
+    assert "The cadence rules cannot be checked: " in said["Service Integration Health"]
     assert "No engine is at work" in said["Service Integration Health"]
     failed = {r["testName"] for r in report["results"] if r["status"] == "fail"}
     assert failed == {

@@ -176,10 +176,10 @@ def test_the_originals_control_answers_with_warnings(client: FlaskClient) -> Non
 
     resumed, started = warnings("news", "resume"), warnings("news", "execute_now")
 
-    assert "No slot is left" in resumed
+    assert "Nothing is left to send" in resumed
     assert "there is no audience" in resumed
     assert "there is no audience" in started
-    assert "No slot is left" not in started
+    assert "Nothing is left to send" not in started
     assert warnings("good", "resume") == warnings("good", "execute_now") == ""
 
 

@@ -17,7 +17,7 @@ def test_the_checks_and_the_four_modes_are_offered(operator: Visitor, client: Fl
     page = operator.get("/automations/news/test")
 
     assert page.count('name="mode"') == 4
-    assert "there is no audience" in page
+    assert "There is no audience." in page
     assert "live" not in re.findall(r'name="mode" value="([^"]+)"', page)
 
 

@@ -190,7 +190,7 @@ def test_automations_are_told_of_a_removed_and_of_a_dead_device(
     listed = admin.get("/devices/test")
     removed = admin.post(f"/devices/test/{device_id}/remove")
 
-    assert "the test device Marketing's iPhone is dead" in dead
+    assert "The test device Marketing's iPhone is dead" in dead
     assert "UNREGISTERED" in listed
     assert removed.status_code == 303
     assert "Automations that still name it: Morning news." in admin.get("/devices/test")

@@ -292,7 +292,7 @@ def test_a_destination_in_a_private_network_is_not_reached(
     answer = client.post(f"{PATH}/{made['id']}/test").get_json()
 
     assert answer["taken"] is False
-    assert "in no network that PUSH_PRIVATE_NETWORKS allows" in answer["answer"]
+    assert "in no network that is allowed (PUSH_PRIVATE_NETWORKS)" in answer["answer"]
     assert receiver.received == []
 
 

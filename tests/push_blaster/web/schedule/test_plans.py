@@ -65,7 +65,8 @@ def test_a_draft_is_planned_beside_its_neighbours_and_not_saved(
     assert [slot["slot"][:10] for slot in plan["slots"]] == ["2027-01-07", "2027-01-14"]
     (finding,) = plan["findings"]
     assert finding["kind"] == "crowded"
-    assert "48 h after sale's push 1 of 2027-01-12 12:30+00:00" in finding["message"]
+    assert finding["message"].startswith("People who get “News” of Tue 12 Jan 2027, 12:30 UTC")
+    assert (finding["rule"], finding["automationId"]) == ("layer_3_cooldown_hours", "sale")
     assert [a["id"] for a in client.get(RECIPES).get_json()["data"]] == ["sale"]
 
 
@@ -106,7 +107,7 @@ def test_without_the_cadence_service_the_plan_says_what_it_could_not_look_at(
     assert len(plan["slots"]) == 5
     assert [finding["kind"] for finding in plan["findings"]] == ["rules_unknown"]
     assert (
-        "could not be looked at: the cadence service did not answer"
+        "keep people from getting it: the cadence service did not answer"
         in (plan["findings"][0]["message"])
     )
 
@@ -162,9 +163,9 @@ def test_files_are_planned_without_any_service(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("PUSH_MIN_CANCELLATION_WINDOW_SECONDS", "7200", "PUSH_MIN_CANCELLATION_WINDOW_SECONDS"),
-        ("PUSH_MAX_AUDIENCE_SIZE", "9000000", "9000000 users take 9000 min"),
-        ("PUSH_TIME_LIMIT_SECONDS", "60", "100000 users take 100 min"),
+        ("PUSH_MIN_CANCELLATION_WINDOW_SECONDS", "7200", "a live send always has at least 2 h"),
+        ("PUSH_MAX_AUDIENCE_SIZE", "9000000", "9000000 users take 150 h"),
+        ("PUSH_TIME_LIMIT_SECONDS", "60", "100000 users take 1 h 40 min"),
     ],
 )
 def test_files_are_planned_by_the_limits_of_the_environment(
@@ -202,7 +203,8 @@ def test_files_are_planned_beside_each_other_by_the_rules_in_force(
     )
 
     assert done.exit_code == 0, done.output
-    assert "48 h after sale's push 1" in done.output
+    assert "Fewer people would get it:" in done.output
+    assert "48 h later: the 72-hour rule allows one" in done.output
     assert "layer_3_cooldown_hours" in done.output
 
 
