@@ -1,13 +1,22 @@
-"""The table `unsent_forms`: what somebody typed into a form whose session had ended."""
+"""The table `unsent_forms`: what somebody typed into a form whose session had ended.
+
+What was typed is encrypted with the key in the address of its page; the database has only a hash
+of the key.
+"""
 
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
+
+from cryptography.fernet import Fernet
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_one
+from push_blaster.domain.access.token import fingerprint
 
 #: How long a form is kept, and how many forms of one person.
 KEPT: Final = timedelta(days=7)
@@ -28,8 +37,8 @@ class UnsentForm:
     files: Sequence[str]
 
 
-def insert_unsent(connection: Connection, hash_: str, form: UnsentForm, now: datetime) -> None:
-    """Keep a form under the hash of its key; delete old forms, and too many of this person."""
+def insert_unsent(connection: Connection, key: str, form: UnsentForm, now: datetime) -> None:
+    """Keep a form under its key; delete old forms, and too many of this person."""
     execute(connection, "DELETE FROM unsent_forms WHERE kept_at <= %s", (now - KEPT,))
     sql = """
         DELETE FROM unsent_forms WHERE hash IN (
@@ -41,17 +50,24 @@ def insert_unsent(connection: Connection, hash_: str, form: UnsentForm, now: dat
         INSERT INTO unsent_forms (hash, caller, path, fields, files, kept_at)
         VALUES (%s, %s, %s, %s, %s, %s)
     """
-    fields, files = json.dumps(form.fields), json.dumps(form.files)
-    execute(connection, sql, (hash_, form.caller, form.path, fields, files, now))
+    sealed = [
+        _cipher(key).encrypt(json.dumps(p).encode()).decode() for p in (form.fields, form.files)
+    ]
+    execute(connection, sql, (fingerprint(key), form.caller, form.path, *sealed, now))
 
 
-def select_unsent(connection: Connection, hash_: str, now: datetime) -> UnsentForm | None:
-    """Return the form under the hash of its key; None if it is kept no more."""
+def select_unsent(connection: Connection, key: str, now: datetime) -> UnsentForm | None:
+    """Return the form under this key; None if it is kept no more."""
     sql = """
         SELECT caller, path, fields, files FROM unsent_forms WHERE hash = %s AND kept_at > %s
     """
-    return fetch_one(connection, sql, (hash_, now - KEPT), make=_read_unsent)
+    found = fetch_one(connection, sql, (fingerprint(key), now - KEPT))
+    if found is None:
+        return None
+    caller, path, *sealed = found
+    fields, files = (json.loads(_cipher(key).decrypt(part)) for part in sealed)
+    return UnsentForm(caller, path, fields, files)
 
 
-def _read_unsent(caller: str, path: str, fields: str, files: str) -> UnsentForm:
-    return UnsentForm(caller, path, json.loads(fields), json.loads(files))
+def _cipher(key: str) -> Fernet:
+    return Fernet(urlsafe_b64encode(sha256(b"unsent form " + key.encode()).digest()))

@@ -12,8 +12,8 @@ CREATE TABLE unsent_forms (
   hash    text PRIMARY KEY,      -- SHA-256 of the key in the address of the page
   caller  text NOT NULL,         -- for whom the page of the form was drawn
   path    text NOT NULL,
-  fields  text NOT NULL,         -- JSON: [[name, value], ...]; a text, as values may hold NUL
-  files   text NOT NULL,         -- JSON: [name of a file, ...]
+  fields  text NOT NULL,         -- JSON: [[name, value], ...], encrypted with the key
+  files   text NOT NULL,         -- JSON: [name of a file, ...], encrypted, too
   kept_at timestamptz NOT NULL
 );
 CREATE INDEX unsent_forms_caller ON unsent_forms (caller, kept_at);

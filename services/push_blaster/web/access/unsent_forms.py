@@ -10,7 +10,6 @@ from chassis.clock import utc_now
 from chassis.http.request_classes import MAX_BUFFERED, request_class
 from chassis.postgres import Database
 from push_blaster.adapters.access.unsent_form_table import UnsentForm, insert_unsent
-from push_blaster.domain.access.token import fingerprint
 from push_blaster.web.frame.csrf import CSRF_FIELD, Proof
 
 _FORMS: Final = {"application/x-www-form-urlencoded", "multipart/form-data"}
@@ -39,5 +38,5 @@ def keep_form(database: Database, proof: Proof) -> str:
     files = [file.filename for file in request.files.values() if file.filename]
     form = UnsentForm(proof.caller, request.full_path.rstrip("?"), fields, files)
     with database.transaction() as connection:
-        insert_unsent(connection, fingerprint(key), form, utc_now())
+        insert_unsent(connection, key, form, utc_now())
     return url_for("pages_unsent.show", key=key)

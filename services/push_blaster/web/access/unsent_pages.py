@@ -8,7 +8,6 @@ from chassis.bearer_auth import caller_name
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from push_blaster.adapters.access.unsent_form_table import select_unsent
-from push_blaster.domain.access.token import fingerprint
 from push_blaster.web.frame.drafts import DRAFT_FIELD, SHOW
 from push_blaster.web.frame.frame import page_routes
 
@@ -24,7 +23,7 @@ def unsent_pages(database: Database) -> Blueprint:
         A form for editing is shown again as it was; any other form is sent once it is confirmed.
         """
         with database.transaction() as connection:
-            form = select_unsent(connection, fingerprint(key), utc_now())
+            form = select_unsent(connection, key, utc_now())
         if form is None:
             raise NotFound("This form is not kept any more. Please fill in the form again.")
         if form.caller != caller_name():

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.http.request_classes import MAX_BUFFERED
 from chassis.postgres import Database
+from chassis.rows import fetch_all
 from push_blaster.adapters.access.unsent_form_table import MAX_KEPT
 from push_blaster.web.access.session import COOKIE
 from tests.page_reader import form_values
@@ -61,7 +62,10 @@ def test_a_form_of_an_ended_session_comes_back_after_sign_in_with_all_that_was_t
     back = admin.client.post(EDIT, data=form_values(asked, "again"))
     kept = form_values(back.text, "editor")
 
+    with database.transaction() as connection:
+        (row,) = fetch_all(connection, "SELECT u::text FROM unsent_forms u")
     assert sent.location.startswith("/sign-in?next=/unsent/")
+    assert TYPED not in str(row)
     assert TYPED not in unquote(sent.location) + caplog.text
     assert "Nothing is saved yet" in back.text
     fresh = {"csrf_token", "draft-form"}
