@@ -16,6 +16,7 @@ from push_blaster.adapters.operations.destination_table import select_destinatio
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.destination import (
     FINDING,
+    Destination,
     DestinationKind,
     DestinationOrder,
 )
@@ -30,7 +31,17 @@ from push_blaster.use_cases.operations.manage_destinations import (
     rotate_destination_secret,
     switch_destination,
 )
+from push_blaster.web.frame.conflicts import DRAWN, show_conflict
 from push_blaster.web.frame.frame import once_key, page_routes
+from push_blaster.web.frame.merging import Merge
+from push_blaster.web.operations.alert_form import (
+    LABELS,
+    as_order,
+    draw_order,
+    merge_order,
+    read_order,
+    version_of,
+)
 from push_blaster.web.operations.alerts import SHOWN, send_test_message
 
 #: The kinds of alerts, in people's words.
@@ -97,7 +108,7 @@ def _add_forms(pages: Blueprint, context: WebContext) -> None:
     @pages.post("/alerts/new/<any(webhook,slack,email):kind>")
     def create(kind: str) -> ResponseReturnValue:
         """Create a destination; its page shows the secret once."""
-        order = _read_order(DestinationKind(kind))
+        order = read_order(DestinationKind(kind))
         new_id = str(uuid5(NAMESPACE_URL, once_key()))
         try:
             made = create_destination(
@@ -109,8 +120,13 @@ def _add_forms(pages: Blueprint, context: WebContext) -> None:
 
     @pages.post("/alerts/<uuid:destination_id>")
     def save(destination_id: UUID) -> ResponseReturnValue:
-        """Save the form of a destination."""
-        order = _read_order(DestinationKind.WEBHOOK)
+        """Save what the form of a destination has changed."""
+        with database.transaction() as connection:
+            current = find_destination(connection, str(destination_id))
+        merged = merge_order(current)
+        if merged.conflicts:
+            return _ask_whose(merged, current)
+        order = as_order(merged.document, current)
         try:
             change_destination(database, context.alerts, str(destination_id), order, utc_now())
         except BadDestinationError as error:
@@ -161,16 +177,19 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
         return redirect(url_for(".list_all"), 303)
 
 
-def _read_order(kind: DestinationKind) -> DestinationOrder:
-    form = request.form
-    return DestinationOrder(
-        name=form.get("name", ""),
-        kind=kind,
-        address=form.get("url", "") or form.get("emails", ""),
-        events=tuple(form.getlist("events")),
-        automations=tuple(form.getlist("automations")),
-        modes=tuple(Mode) if "tests" in form else (Mode.LIVE,),
+def _ask_whose(merged: Merge, current: Destination) -> ResponseReturnValue:
+    return show_conflict(
+        merged,
+        noun=current.name,
+        version=version_of(current),
+        current_page=url_for(".show", destination_id=current.id),
+        describe=lambda one: _describe(one.path),
     )
+
+
+def _describe(path: str) -> str:
+    part, _, name = path.partition(".")
+    return LABELS.get(part) or EVENTS.get(name) or name or "Tests and dry runs, too"
 
 
 def _render_form(
@@ -213,4 +232,5 @@ def _form(
         "automations": sorted((known | gone).items(), key=lambda one: one[1].casefold()),
         "errors": faults or {},
         "with_tests": set(order.modes) > {Mode.LIVE},
+        "drawn": request.form.get(DRAWN) or draw_order(order),
     }

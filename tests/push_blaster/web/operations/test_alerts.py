@@ -29,7 +29,7 @@ from push_blaster.use_cases.operations.send_notices import send_notices
 from push_blaster.wiring import connect_adapters
 from tests.documents import ROOT
 from tests.fakes.post_receiver import PostReceiver, Received, run_post_receiver
-from tests.page_reader import form_value
+from tests.page_reader import form_value, form_values, table_rows
 from tests.push_blaster.alert_support import HOOK, a_sender, listening
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.settings import settings_for
@@ -407,6 +407,38 @@ def test_a_form_with_a_fault_keeps_what_was_typed(pages: Visitor) -> None:
     assert 'value="Night shift"' in answer.text
     assert "the URL is no plain URL" in answer.text
     assert re.search(r'value="missed" checked', answer.text)
+
+
+def test_an_untouched_field_of_a_destination_keeps_what_a_colleague_saved(
+    api: FlaskClient, pages: Visitor
+) -> None:
+    made = add(api, url="http://example.com/hook", events=["failure", "missed"])
+    page = f"/alerts/{made['id']}"
+    form = {**form_values(pages.get(page), "editor"), "events": ["failure", "missed", "start"]}
+    change(api, made, name="Day shift", events=["failure"])
+
+    assert pages.client.post(page, data=form).status_code == 303
+
+    after = read(api, made)["destination"]
+    assert after["name"] == "Day shift"
+    assert sorted(after["events"]) == ["failure", "start"]
+
+
+def test_a_name_of_a_destination_that_two_changed_is_asked_about(
+    api: FlaskClient, pages: Visitor
+) -> None:
+    made = add(api, url="http://example.com/hook")
+    page = f"/alerts/{made['id']}"
+    form = {**form_values(pages.get(page), "editor"), "name": "Mine"}
+    change(api, made, name="Theirs")
+
+    asked = pages.client.post(page, data=form)
+    answer = {**form_values(asked.text), "choice.name": "mine"}
+
+    assert asked.status_code == 409
+    assert ["Name", "Mine", "Theirs"] in table_rows(asked.text)
+    assert pages.client.post(page, data=answer).status_code == 303
+    assert read(api, made)["destination"]["name"] == "Mine"
 
 
 def test_the_page_names_the_automations_and_keeps_one_that_is_gone(

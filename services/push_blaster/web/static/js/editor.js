@@ -58,7 +58,7 @@ async function rearrange(form, change) {
 }
 
 export function edit() {
-  const form = document.querySelector("form.editor");
+  const form = document.querySelector("form.editor[data-preview]");
   if (!form) return;
   let waiting = 0;
 
