@@ -1,9 +1,9 @@
 """The document that a form was drawn from, and the page about fields that two people changed."""
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
 from flask import render_template, request
 
 from push_blaster.web.frame.csrf import CSRF_FIELD
@@ -19,14 +19,14 @@ _CHOICE: Final = "choice."
 
 def write_drawn(document: Any) -> str:
     """Return the document as the form has it in its hidden field."""
-    return orjson.dumps(document).decode()
+    return json.dumps(document)
 
 
 def read_drawn() -> Any:
     """Return the document that the form of this request was drawn from; None without one."""
     try:
-        return orjson.loads(request.form.get(DRAWN, ""))
-    except orjson.JSONDecodeError:
+        return json.loads(request.form.get(DRAWN, ""))
+    except (ValueError, RecursionError):
         return None
 
 

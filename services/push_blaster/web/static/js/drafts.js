@@ -71,7 +71,8 @@ function sendBack(form, fields) {
 }
 
 function fill(form, fields) {
-  const left = Map.groupBy(fields, ([name]) => name);
+  const left = new Map();
+  for (const field of fields) left.set(field[0], [...(left.get(field[0]) ?? []), field]);
   for (const field of form.querySelectorAll(TYPED)) {
     const values = left.get(field.name) ?? [];
     if (field.type === "checkbox" || field.type === "radio")
