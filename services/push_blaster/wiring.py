@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from chassis.clock import CLOCK, utc_now
 from chassis.http.request_classes import STOP_CONNECTIONS, serves_stop
@@ -34,6 +36,9 @@ from push_blaster.domain.operations.destination import FINDING
 from push_blaster.settings import MIGRATIONS, PushSettings
 from push_blaster.use_cases.access.sign_in_people import People
 from push_blaster.use_cases.context import SendContext, WebContext
+
+#: How long a destination of alerts may take to answer a post.
+ALERT_TIMEOUT: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,11 @@ def make_alert_sender(settings: PushSettings) -> AlertSender:
         "PUSH_ALERT_TEST_WEBHOOK_URL": (alerts.test_url, alerts.events, TEST_MODES),
     }
     return AlertSender(
-        posts=PostOptions(private_networks=delivery.private_networks, ca_file=delivery.ca_file),
+        posts=PostOptions(
+            private_networks=delivery.private_networks,
+            ca_file=delivery.ca_file,
+            answer_timeout=ALERT_TIMEOUT,
+        ),
         schemes=delivery.webhook_schemes,
         mail=alerts.mail,
         environment=[

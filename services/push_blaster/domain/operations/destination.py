@@ -100,14 +100,15 @@ class Destination(DestinationOrder):
 
     def wants(self, notice: Notice) -> bool:
         """Return whether the destination gets this notice; nobody gets findings of simulations."""
-        if notice.at < self.since or (self.automations and not self._names(notice)):
+        if notice.at < self.since or not self.covers(notice.automation_id):
             return False
         if notice.table is NoticeTable.VIOLATIONS:
             return FINDING in self.events and notice.mode != Mode.SIMULATION
         return notice.kind in self.events and notice.mode in self.modes
 
-    def _names(self, notice: Notice) -> bool:
-        return notice.automation_id in self.automations
+    def covers(self, automation_id: str) -> bool:
+        """Return whether the destination gets alerts of this automation."""
+        return not self.automations or automation_id in self.automations
 
 
 def show_host(url: str) -> str:

@@ -20,7 +20,6 @@ from push_blaster.adapters.operations.destination_table import (
 )
 from push_blaster.adapters.transports.webhook_transport import make_secret
 from push_blaster.domain.devices.device import find_url_fault
-from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.destination import (
     KINDS_OF_ALERTS,
     Destination,
@@ -158,11 +157,10 @@ def _check(
         raise BadDestinationError("name", f"give it a name of up to {MAX_NAME} characters.")
     if is_name_taken(connection, order.name, destination_id):
         raise BadDestinationError("name", f"another destination is called {order.name!r}.")
-    unknown = {*order.events} - {*KINDS_OF_ALERTS}
-    if unknown or not order.events:
-        raise BadDestinationError("events", f"choose some of {', '.join(KINDS_OF_ALERTS)}.")
-    if not order.modes or {*order.modes} - {*Mode}:
-        raise BadDestinationError("modes", f"choose some of {', '.join(Mode)}.")
+    if not order.events or {*order.events} - {*KINDS_OF_ALERTS}:
+        raise BadDestinationError("events", "choose at least one kind of alert.")
+    if not order.modes:
+        raise BadDestinationError("modes", "choose at least one mode.")
     fault = _find_address_fault(order, sender)
     if fault:
         raise BadDestinationError("address", fault)

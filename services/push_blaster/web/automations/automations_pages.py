@@ -19,6 +19,7 @@ from push_blaster.adapters.executions.execution_view import (
     select_latest,
 )
 from push_blaster.adapters.funnels import select_funnels
+from push_blaster.adapters.operations.destination_table import select_destinations
 from push_blaster.adapters.operations.troubled_executions import TROUBLE_LASTS, select_troubled
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution_filter import ExecutionFilter
@@ -98,6 +99,7 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
             )
             cards = make_cards(connection, runs)
             samples = read_samples(connection, context.data_folder, automation)
+            destinations = select_destinations(connection, only_on=True)
         plan = plan_automation(automation, load_context(context), utc_now(), SLOTS)
         return render_template(
             "automation.html",
@@ -108,6 +110,7 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
             themes=show_findings(plan.findings),
             cards=cards,
             samples=samples,
+            destinations=[one for one in destinations if one.covers(automation_id)],
             actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
         )
 

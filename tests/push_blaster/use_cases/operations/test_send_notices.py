@@ -254,6 +254,25 @@ def test_what_an_older_engine_has_sent_is_not_sent_again(
     assert events(told) == ["completion"]
 
 
+def test_a_webhook_that_the_version_before_has_notified_misses_nothing_of_the_upgrade(
+    bench: Bench, told: responses.RequestsMock
+) -> None:
+    bench.run(bench.start())
+    with bench.database.transaction() as connection:
+        execute(
+            connection,
+            "INSERT INTO alert_destinations (name, kind, address, events, modes, since,"
+            " environment) VALUES ('PUSH_ALERT_WEBHOOK_URL', 'webhook', '', '{}', '{}', %s,"
+            " 'PUSH_ALERT_WEBHOOK_URL')",
+            (bench.now - HOUR,),
+        )  # as the migration does
+    bench.now += timedelta(minutes=1)
+
+    send_notices(bench.context, a_sender(events=EVERYTHING))
+
+    assert events(told) == ["start", "completion"]
+
+
 # --- as it was ---------------------------------------------------------------------------------
 
 

@@ -56,6 +56,10 @@ ROUTES: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "/api/automation/templates/retention_campaign": ({}, {"overrides": {"name": "Another"}}),
     "/api/automation/templates/from/news": ({}, {"name": "Another"}),
     "/api/automation/recipes/news/duplicate": ({}, {"name": "Another"}),
+    "/api/alerts/destinations": (
+        {"name": "Night shift", "kind": "webhook", "url": "https://hooks.example.com/x"},
+        {"name": "Day shift"},
+    ),
 }
 #: More requests that create something, each with its route.
 MORE: Final[list[tuple[str, dict[str, Any]]]] = [
@@ -68,6 +72,8 @@ MORE: Final[list[tuple[str, dict[str, Any]]]] = [
 ]
 #: The other routes by POST: they create nothing; or, what they create has a name of its own.
 CREATE_NOTHING: Final = """
+/api/alerts/destinations/{destination_id}/rotate
+/api/alerts/destinations/{destination_id}/test
 /api/automation/debug/reschedule
 /api/automation/emergency-stop
 /api/automation/migrate
@@ -288,6 +294,7 @@ def snapshot(client: FlaskClient) -> list[int]:
         "/api/automation/recipes": "data",
         "/api/scheduled-pushes": "scheduledPushes",
         "/api/executions": "executions",
+        "/api/alerts/destinations": "destinations",
     }
     return [len(client.get(path).get_json()[name]) for path, name in lists.items()]
 
@@ -315,7 +322,7 @@ def _list_changing_routes(app: Flask, document: dict[str, Any]) -> Iterator[tupl
     """Yield method, path and rule of every route that changes something and declares no key."""
     urls = app.url_map.bind("localhost")
     for told, methods in document["paths"].items():
-        path = re.sub(r"{(push_id|run_id)}", str(ALICE), told)
+        path = re.sub(r"{(push_id|run_id|destination_id|device_id)}", str(ALICE), told)
         path = re.sub(r"{[a-z_]+}", "news", path.replace("{version_id}", "1"))
         for method in methods.keys() & {"post", "put", "patch", "delete"}:
             headers = [p.get("name") for p in methods[method].get("parameters", [])]

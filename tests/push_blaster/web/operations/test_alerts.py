@@ -21,13 +21,17 @@ from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.rows import fetch_value
 from push_blaster.adapters.operations.alert_deliveries import MAX_TRIES
+from push_blaster.adapters.operations.alert_mail import MailSecurity, MailServer
 from push_blaster.adapters.operations.alert_sender import AlertSender
 from push_blaster.adapters.transports.guarded_http import PostOptions
 from push_blaster.app import create_app
+from push_blaster.domain.operations.destination import DestinationKind, DestinationOrder
 from push_blaster.use_cases.executions.stop_execution import stop_execution
+from push_blaster.use_cases.operations.manage_destinations import create_destination
 from push_blaster.use_cases.operations.send_notices import send_notices
 from push_blaster.wiring import connect_adapters
 from tests.documents import ROOT
+from tests.fakes.mail_server import run_mail_server
 from tests.fakes.post_receiver import PostReceiver, Received, run_post_receiver
 from tests.page_reader import form_value, form_values, table_rows
 from tests.push_blaster.alert_support import HOOK, a_sender, listening
@@ -204,6 +208,30 @@ def test_slack_gets_a_text_with_a_link_and_no_markup_of_ours(
     assert body["text"].endswith(link)
 
 
+def test_an_alert_by_mail_has_its_reason_and_its_link(bench: Bench, engine: AlertSender) -> None:
+    with run_mail_server() as mail:
+        server = MailServer(
+            host="localhost",
+            port=mail.port,
+            sender="alerts@example.com",
+            security=MailSecurity.NONE,
+        )
+        sender = replace(engine, mail=server)
+        order = DestinationOrder(
+            name="Post", kind=DestinationKind.EMAIL, address="ops@example.com; night@example.com"
+        )
+        create_destination(bench.database, sender, str(uuid4()), order, ("admin", utc_now()))
+        execution_id = fail(bench)
+
+        assert [send_notices(bench.context, sender) for _ in range(2)] == [1, 0]
+
+    (got,) = mail.mails
+    assert mail.receivers == [["ops@example.com", "night@example.com"]]
+    assert got["Subject"].startswith("CANCELLED News")
+    assert "Wrong text <b>." in got.get_content()
+    assert got.get_content().strip().endswith(f"/executions/{execution_id}")
+
+
 # --- only what is raised from then on ----------------------------------------------------------
 
 
@@ -302,7 +330,10 @@ def test_a_destination_in_a_private_network_is_not_reached(
         ({"url": "ftp://example.com/x"}, "address: the URL "),
         ({"url": "http://example.com/x"}, "address: the URL has the scheme http"),
         ({"url": ""}, "address: the URL "),
-        ({"url": "https://example.com/x", "events": []}, "events: choose some of start"),
+        (
+            {"url": "https://example.com/x", "events": []},
+            "events: choose at least one kind of alert",
+        ),
         ({"url": "https://example.com/x", "name": " "}, "name: give it a name"),
         ({"kind": "email", "emails": ["ops@example.com"]}, "address: no mail server is set up"),
         ({"kind": "pigeon"}, "kind"),
@@ -451,6 +482,25 @@ def test_the_page_names_the_automations_and_keeps_one_that_is_gone(
 
     assert re.search(r'value="gone" checked', page)
     assert re.search(r'value="news">', page)
+
+
+def test_the_page_of_an_automation_names_who_gets_its_alerts(
+    api: FlaskClient, pages: Visitor
+) -> None:
+    create_automation(api, id="tips")
+    before = pages.get("/automations/tips")
+    add(api, name="All of them", url="http://example.com/x")
+    add(api, name="Only tips", url="http://example.com/x", automations=["tips"])
+    add(api, name="Another one", url="http://example.com/x", automations=["other"])
+    add(api, name="Switched off", url="http://example.com/x", isOn=False)
+
+    after = pages.get("/automations/tips")
+
+    assert "nobody yet" in before
+    assert "All of them" in after
+    assert "Only tips" in after
+    assert "Another one" not in after
+    assert "Switched off" not in after
 
 
 def test_switching_off_and_deleting_are_two_clicks(api: FlaskClient, pages: Visitor) -> None:
