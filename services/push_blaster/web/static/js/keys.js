@@ -1,5 +1,10 @@
-// Keyboard: J and K through rows, Enter opens, Ctrl (or Cmd) with Enter, P, E and / act; Esc closes.
+// Keyboard: J and K through rows, Enter opens, / searches, ? helps, Ctrl (or Cmd) with Enter, P, E and / act.
+import { openModal } from "./dialogs.js";
+
 const ACTIONS = { Enter: "run", p: "pause", e: "edit" };
+const SEARCH = "[role=search] input:not([type=hidden]), input[type=search]";
+
+const help = () => openModal(document.querySelector("#help"));
 
 function move(by) {
   const rows = [...document.querySelectorAll("[data-rows] tbody tr")];
@@ -11,8 +16,16 @@ function move(by) {
   rows[next].querySelector("a")?.focus();
 }
 
+// The search of the page comes before the search of the frame.
+function search() {
+  const seen = [...document.querySelectorAll(SEARCH)].filter((one) => one.checkVisibility());
+  const field = seen.find((one) => one.closest("main")) ?? seen[0];
+  field?.focus();
+  field?.select();
+}
+
 function act(event) {
-  if (event.key === "/") return document.querySelector("#help").showModal();
+  if (event.key === "/") return help();
   const action = ACTIONS[event.key];
   const target = action && document.querySelector(`[data-key="${action}"]`);
   if (!target) return;
@@ -20,14 +33,16 @@ function act(event) {
   target.click();
 }
 
+const PLAIN = { j: () => move(1), k: () => move(-1), "/": search, "?": help };
+
 export function listenToKeys() {
-  document
-    .querySelector("[data-help]")
-    ?.addEventListener("click", () => document.querySelector("#help").showModal());
+  document.querySelector("[data-help]")?.addEventListener("click", help);
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, textarea, select")) return;
+    if (event.target.matches("input, textarea, select, [contenteditable]")) return;
+    if (document.querySelector("dialog[open]")) return;
     if (event.ctrlKey || event.metaKey) return act(event);
-    if (event.key === "j") move(1);
-    if (event.key === "k") move(-1);
+    if (event.altKey || !(event.key in PLAIN)) return;
+    event.preventDefault();
+    PLAIN[event.key]();
   });
 }
