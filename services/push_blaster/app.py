@@ -106,6 +106,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     install_page_frame(
         app,
         to_file=context.writes_to_file,
+        timezone=settings.timezone,
         is_saved=lambda automation_id: automation_id in context.files.read_all(),
     )
     for pages in make_pages(

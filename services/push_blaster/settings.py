@@ -38,6 +38,7 @@ from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.retry import RetryPolicy
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
 from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, Retention
+from push_blaster.domain.zones import find_zone
 from push_blaster.identity_settings import (
     IdentitySettings,
     read_identity_settings,
@@ -77,6 +78,7 @@ class PushSettings:
     delivery: DeliverySettings
     alerts: AlertSettings
     engine: EngineSettings
+    timezone: str = "UTC"
     cookie_secure: bool = False
     trusted_proxies: int = 0
     filter_script: str | None = None
@@ -109,6 +111,7 @@ class PushSettings:
             host=read.env.str("PUSH_HOST", "127.0.0.1"),
             port=read(read_port, "PUSH_PORT", 3001),
             web_workers=read(read_count, "PUSH_WEB_WORKERS", 2),
+            timezone=read(_zone),
             cookie_secure=read(read_flag, "PUSH_COOKIE_SECURE"),
             trusted_proxies=read(read_count, "PUSH_TRUSTED_PROXIES", 0, least=0),
             log_format=read_log_format(read.env),
@@ -172,6 +175,15 @@ def _data_folder(env: Env) -> Path:
             "Give it a folder that lasts, and that web and engine may write to."
         ) from error
     return path
+
+
+def _zone(env: Env) -> str:
+    name = env.str("PUSH_TIMEZONE", None) or "UTC"
+    if find_zone(name) is None:
+        raise SettingsError(
+            f"PUSH_TIMEZONE is {name!r}, which is no time zone; use a name such as Europe/Vienna."
+        )
+    return name
 
 
 _CADENCE: Final = "CADENCE_API_TOKEN"

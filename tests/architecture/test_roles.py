@@ -119,6 +119,7 @@ POST   /api/automation/plan
 POST   /api/query-audience
 POST   /first-steps/dismiss
 POST   /sign-out
+POST   /times
 """
 #: The cadence service's narrow token is an operator's: it asks and records, and changes no rule.
 CADENCE_OPERATORS = """

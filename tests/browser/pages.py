@@ -36,6 +36,7 @@ PAGES = (
     "/executions/{execution}/dismissal",
     "/search?q=garden",
     "/stop-everything",
+    "/times",
     "/send",
     "/send/{dry_run}",
     "/send/scheduled/{push}",

@@ -2,51 +2,72 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page
 
 from push_blaster.app import create_app
-from tests.browser.accessibility import find_faults
+from tests.browser.accessibility import find_faults, find_small_buttons
 from tests.browser.pages import PAGES, pages_of, sign_in
 from tests.local_stack.stack import LocalStack
 from tests.push_blaster.settings import settings_for
+from tests.stray_times import CHOICE, find_stray_times
 
 pytestmark = pytest.mark.xdist_group("browser")
 
 
-@pytest.fixture(params=["light", "dark", "phone"])
-def view(request: pytest.FixtureRequest, browser: Browser, stack: LocalStack) -> Iterator[Page]:
+@dataclass(frozen=True)
+class Look:
+    """What is wrong with a page, by rule."""
+
+    faults: list[tuple[str, list[str]]]
+    is_too_wide: bool
+    stray_times: list[str]
+    small_buttons: list[str]
+
+
+@pytest.fixture(scope="module", params=["light", "dark", "phone"])
+def looks(
+    request: pytest.FixtureRequest, browser: Browser, stack: LocalStack
+) -> Iterator[dict[str, Look]]:
+    """Every page, looked at once by day, by night and on a phone."""
     is_phone = request.param == "phone"
     context = browser.new_context(
         base_url=stack.push_url,
         color_scheme="dark" if request.param == "dark" else "light",
         viewport={"width": 390 if is_phone else 1280, "height": 844},
     )
-    yield context.new_page()
+    name, value = CHOICE
+    context.add_cookies([{"name": name, "value": value, "url": stack.push_url}])
+    view = context.new_page()
+    sign_in(view, stack)
+    yield {path: _look_at(view, path, is_phone=is_phone) for path in pages_of(stack)}
     context.close()
 
 
-def test_nothing_bars_anybody_from_any_page(view: Page, stack: LocalStack) -> None:
-    faults = {}
-    sign_in(view, stack)
-    for path in pages_of(stack):
-        view.goto(path)
-        faults[path] = find_faults(view)
-
-    assert {path: found for path, found in faults.items() if found} == {}
+def _look_at(view: Page, path: str, *, is_phone: bool) -> Look:
+    view.goto(path)
+    wide = "document.documentElement.scrollWidth > window.innerWidth"
+    found = find_faults(view), view.evaluate(wide), find_stray_times(view.content())
+    return Look(*found, find_small_buttons(view) if is_phone else [])
 
 
-def test_no_page_is_wider_than_its_window(view: Page, stack: LocalStack) -> None:
-    sign_in(view, stack)
-    wide = []
-    for path in pages_of(stack):
-        view.goto(path)
-        if view.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-            wide.append(path)
+def test_nothing_bars_anybody_from_any_page(looks: dict[str, Look]) -> None:
+    assert {path: look.faults for path, look in looks.items() if look.faults} == {}
 
-    assert wide == []
+
+def test_no_page_is_wider_than_its_window(looks: dict[str, Look]) -> None:
+    assert [path for path, look in looks.items() if look.is_too_wide] == []
+
+
+def test_every_time_is_shown_as_the_reader_chose(looks: dict[str, Look]) -> None:
+    assert {path: look.stray_times for path, look in looks.items() if look.stray_times} == {}
+
+
+def test_every_button_on_a_phone_is_large_enough_for_a_thumb(looks: dict[str, Look]) -> None:
+    assert {path: look.small_buttons for path, look in looks.items() if look.small_buttons} == {}
 
 
 def test_the_list_of_pages_is_whole(postgres: object, tmp_path: object) -> None:

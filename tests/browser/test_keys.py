@@ -1,4 +1,4 @@
-"""Keys, the focus after a dialog, and stops under a thumb."""
+"""Keys, the focus after a dialog, sorted tables, and stops under a thumb."""
 
 from collections.abc import Iterator
 
@@ -68,6 +68,20 @@ def test_the_focus_returns_to_a_link_that_was_drawn_anew(page: Page, waiting: st
     close_by_escape(page, page.get_by_role("dialog", name="Confirm"), stop)
 
 
+def test_a_table_is_sorted_by_its_times(page: Page, waiting: str) -> None:
+    page.goto("/audit-log")
+    times = page.locator("tbody td:first-child time")
+    stamps = "all => all.map((one) => one.dateTime)"
+    newest_first = times.evaluate_all(stamps)
+    heading = page.get_by_role("columnheader", name="When")
+    heading.click()
+
+    assert times.evaluate_all(stamps) == sorted(newest_first)
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    heading.press("Enter")
+    assert times.evaluate_all(stamps) == sorted(newest_first, reverse=True)
+
+
 def test_whatever_stops_is_large_enough_for_a_thumb(phone: Page, waiting: str) -> None:
     small = {}
     for path in ("/", f"/executions/{waiting}", f"/executions/{waiting}/stop", "/stop-everything"):
@@ -76,3 +90,15 @@ def test_whatever_stops_is_large_enough_for_a_thumb(phone: Page, waiting: str) -
         expect(phone.get_by_text("Stop").first).to_be_visible()
 
     assert {path: found for path, found in small.items() if found} == {}
+
+
+def test_the_zone_is_chosen_in_a_dialog_over_any_page(page: Page) -> None:
+    page.goto("/automations?show=all")
+    page.get_by_role("link", name="Times: UTC, 24-hour").click()
+    dialog = page.get_by_role("dialog", name="Confirm")
+    dialog.get_by_label("Time zone").fill("Asia/Tokyo")
+    dialog.get_by_label("12-hour").check()
+    dialog.get_by_role("button", name="Show times like this").click()
+
+    expect(page.get_by_role("link", name="Times: Asia/Tokyo, 12-hour")).to_be_visible()
+    expect(page).to_have_url("/automations?show=all")

@@ -55,13 +55,14 @@ def place_in_zone(local: datetime, zone: ZoneInfo) -> Slot:
         seen = resumed.astimezone(zone)
         return Slot(
             resumed,
-            f"{local:%Y-%m-%d %H:%M} does not exist (the clocks go forward): "
+            f"{local:%Y-%m-%d %H:%M} does not exist in {zone.key} (the clocks go forward): "
             f"runs at {seen:%Y-%m-%d %H:%M}.",
         )
     if earlier.utcoffset() != later.utcoffset():
         return Slot(
             instant,
-            f"{local:%Y-%m-%d %H:%M} comes twice (the clocks go back): runs once, the first time.",
+            f"{local:%Y-%m-%d %H:%M} comes twice in {zone.key} (the clocks go back): "
+            "runs once, the first time.",
         )
     return Slot(instant)
 

@@ -9,6 +9,7 @@ from push_blaster.adapters.cadence.cadence_records import CadenceRecords
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.devices.manage_test_devices import TestDevices
 from push_blaster.web.access.audit_log_pages import audit_log_pages
+from push_blaster.web.access.times_pages import times_pages
 from push_blaster.web.access.tokens_pages import token_pages
 from push_blaster.web.access.unsent_pages import unsent_pages
 from push_blaster.web.audiences.scripts_pages import script_pages
@@ -50,6 +51,7 @@ def make_pages(
     groups = [
         *access,
         unsent_pages(context.database),
+        times_pages(),
         dashboard_pages(context),
         attention_pages(context.database),
         search_pages(context, templates),

@@ -40,7 +40,11 @@ class PushTimingSchema(KeptSchema):
     )
     absolute_time = declare(
         optional(fields.String, validate=is_absolute_time),
-        FormField("Or at a fixed time", "push", "HH:MM, or a date and time"),
+        FormField(
+            "Or at a fixed time",
+            "push",
+            "HH:MM, or a date and time, in the time zone of the automation",
+        ),
         gives="",
     )
 

@@ -55,7 +55,7 @@ class ScheduleSchema(KeptSchema):
         FormField(
             "Live send time",
             "schedule",
-            "When users get the first push",
+            "When users get the first push, in the time zone of this automation",
             widget="time",
             but="custom",
         ),

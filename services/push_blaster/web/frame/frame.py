@@ -20,6 +20,7 @@ from push_blaster.use_cases.context import PAGE_KEY, TEST_KEY
 from push_blaster.web.frame import template_filters
 from push_blaster.web.frame.csrf import CSRF_FIELD, csrf_token
 from push_blaster.web.frame.drafts import DRAFT_FIELD
+from push_blaster.web.frame.page_times import USUAL_ZONE, read_times
 from push_blaster.web.frame.repeatable import name_by_key
 
 log = structlog.get_logger()
@@ -72,11 +73,14 @@ NAVIGATION: Final = (
 )
 
 
-def install_page_frame(app: Flask, *, to_file: bool, is_saved: Callable[[str], bool]) -> None:
+def install_page_frame(
+    app: Flask, *, to_file: bool, timezone: str, is_saved: Callable[[str], bool]
+) -> None:
     """Give every template its frame: navigation, role, words; and every page its headers.
 
     Every page says that messages go `to_file`, and to no device. An execution leads back to its
-    automation, if this one `is_saved`.
+    automation, if this one `is_saved`. All times are in `timezone` for readers who have not chosen
+    another zone.
     """
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     Bootstrap5(app)
@@ -84,6 +88,8 @@ def install_page_frame(app: Flask, *, to_file: bool, is_saved: Callable[[str], b
         # Style and scripts are no secret; a bound method takes no mark, so it is wrapped.
         app.view_functions[endpoint] = needs_no_token(partial(app.view_functions[endpoint]))
     app.jinja_env.filters.update(template_filters.FILTERS)
+    app.jinja_env.filters.update(template_filters.TIME_FILTERS)
+    app.config[USUAL_ZONE] = timezone
 
     @app.context_processor
     def frame() -> dict[str, object]:
@@ -96,6 +102,7 @@ def install_page_frame(app: Flask, *, to_file: bool, is_saved: Callable[[str], b
             "csrf_token": csrf_token,
             "once": partial(token_urlsafe, 12),
             "now": utc_now(),
+            "times": read_times(),
             "to_file": to_file,
             "is_saved": is_saved,
             "span_units": template_filters.SPAN_UNITS,

@@ -6,6 +6,7 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near
+from push_blaster.web.frame.page_times import read_times
 
 
 class InstantField(fields.AwareDateTime):
@@ -20,4 +21,4 @@ class InstantField(fields.AwareDateTime):
 
 def reader_zone() -> str:
     """Return the zone in which the reader of a page thinks of days."""
-    return "UTC"
+    return read_times().zone.key

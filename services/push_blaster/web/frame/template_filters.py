@@ -1,10 +1,9 @@
-"""The words of the pages: instants with their zone, numbers, schedules, phases."""
+"""The words of the pages: lengths of time, numbers, schedules, phases."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
@@ -16,6 +15,7 @@ from push_blaster.domain.delivery.template import (
     compile_template,
 )
 from push_blaster.domain.executions.funnel import COUNTS
+from push_blaster.web.frame.page_times import read_times
 from push_blaster.web.frame.plain_words import leave_out_names
 
 DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -77,43 +77,15 @@ LAYERS: Final[Mapping[int, str]] = {
 }
 
 
-def instant(at: datetime | None, zone: str = "UTC", empty: str = "—") -> str | Markup:
-    """Return an instant in `zone`, which is named; app.js adds the viewer's own time."""
-    if at is None:
-        return empty
-    local = at.astimezone(ZoneInfo(zone))
-    text = f"{local:%a} {local.day} {local:%b %Y, %H:%M} {local:%Z}"
-    return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
-
-
-def weekday(at: datetime) -> str:
-    """Return the day of an instant, in the zone that the instant has."""
-    return f"{at:%a} {at.day}"
-
-
-def clock_time(at: datetime, zone: str = "UTC") -> Markup:
-    """Return the time of day of an instant, to the second, in `zone`."""
-    local = at.astimezone(ZoneInfo(zone))
-    text = f"{local:%H:%M:%S}"
-    return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
-
-
-def time_of_day(at: datetime, zone: str = "UTC") -> Markup:
-    """Return the hour and minute of an instant in `zone`."""
-    text = f"{at.astimezone(ZoneInfo(zone)):%H:%M}"
-    return Markup('<time datetime="{}" data-instant>{}</time>').format(at.isoformat(), text)
-
-
 def day_words(day: date, *, with_year: bool = True) -> str:
     """Return a day as a person says it."""
     return f"{day:%a} {day.day} {day:{'%b %Y' if with_year else '%b'}}"
 
 
-def countdown(at: datetime, now: datetime) -> Markup:
-    """Return the time until `at`, or since then; app.js keeps it running."""
+def count_down(at: datetime, now: datetime) -> str:
+    """Return the time until `at`, or since then."""
     text = span(abs(at - now))
-    text = f"in {text}" if at > now else f"{text} ago"
-    return Markup('<time datetime="{}" data-countdown>{}</time>').format(at.isoformat(), text)
+    return f"in {text}" if at > now else f"{text} ago"
 
 
 def span(length: timedelta) -> str:
@@ -236,12 +208,7 @@ def pair_up(name: str) -> tuple[str, str]:
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    "instant": instant,
-    "weekday": weekday,
-    "clock_time": clock_time,
-    "time_of_day": time_of_day,
     "day_words": day_words,
-    "countdown": countdown,
     "span": span,
     "number": number,
     "plain": plain,
@@ -250,13 +217,31 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "mode_words": mode_words,
     "layer_words": layer_words,
     "tone": tone,
-    "schedule_words": schedule_words,
     "pair_up": pair_up,
     "as_text": as_text,
     "chips": chips,
     "variable_chips": variable_chips,
     "parsed": datetime.fromisoformat,
-    "in_words": leave_out_names,
     "failure": read_failure,
-    "sentence": lambda text: leave_out_names(read_failure(text).sentence),
+}
+
+
+def _say(text: str | None) -> Markup:
+    """Return a message without the names of settings, and with times as the reader sees them."""
+    return read_times().format_text(leave_out_names(text))
+
+
+#: The filters for times; each shows them as the reader of the page chose.
+TIME_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "instant": lambda at, own=None, **how: read_times().show_instant(at, own, **how),
+    "clock_time": lambda at: read_times().show_clock_time(at),
+    "time_of_day": lambda at, _zone=None: read_times().show_time_of_day(at),
+    "countdown": lambda at, now: read_times().show_countdown(at, count_down(at, now)),
+    "planned_time": lambda at, own: read_times().show_planned(at, own),
+    "weekday": lambda at: read_times().name_day(at),
+    "wall_time": lambda at: read_times().show_wall_time(at),
+    "with_times": lambda text: read_times().format_text(text),
+    "in_words": _say,
+    "sentence": lambda text: _say(read_failure(text).sentence),
+    "schedule_words": lambda schedule: read_times().format_text(schedule_words(schedule)),
 }

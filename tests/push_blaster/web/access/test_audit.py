@@ -72,8 +72,11 @@ def _listed(client: FlaskClient, **query: str) -> list[dict[str, object]]:
 #: Asked by POST because of what they are told; they change nothing.
 ONLY_READ = {
     "pages_cadence.simulate",
+    "pages_dashboard.dismiss_steps",
     "pages_edit_automation.preview",
+    "pages_send.look",
     "pages_send.preview",
+    "pages_times.keep",
     "plans.plan_draft",
     "previews.preview_draft",
     "previews.preview_saved",

@@ -21,7 +21,7 @@ OPEN_TO_SIMULATIONS = {
     *("tests.run_suite", "tests.start", "plans.plan_draft", "query_audience.split"),
     *("pages_automations.run", "pages_tests.start", "pages_send.try_out", "pages_send.send"),
     *("pages_executions.cancel", "pages_executions.stop", "pages_executions.approve"),
-    *("pages_sign_in.begin", "pages_sign_in.end"),
+    *("pages_sign_in.begin", "pages_sign_in.end", "pages_times.keep"),
 }
 
 

@@ -160,7 +160,7 @@ def test_the_preview_follows_what_is_typed_and_saves_nothing(
     shown = admin.client.post("/automations/preview", data=form).text
 
     assert "Typed" in shown
-    assert "+0545" in shown
+    assert "in Asia/Kathmandu" in shown
     assert 'class="fault"' in shown
     assert client.get("/api/automation/recipes/news").get_json()["data"]["version"] == 1
 

@@ -1,10 +1,11 @@
-// The script of every page: times, live parts, dialogs, logs, keys, forms, copies.
+// The script of every page: times, live parts, dialogs, logs, tables, keys, forms, copies.
 import { runClocks } from "./times.js";
 import { keepLive } from "./live.js";
 import { openDialogs } from "./dialogs.js";
 import { followLogs } from "./log.js";
 import { listenToKeys } from "./keys.js";
 import { showBusyForms } from "./busy.js";
+import { makeSortable } from "./sorting.js";
 import { dismissToasts } from "./toasts.js";
 import { edit } from "./editor.js";
 import { compose } from "./compose.js";
@@ -16,6 +17,7 @@ runClocks();
 keepLive();
 openDialogs();
 followLogs();
+makeSortable();
 listenToKeys();
 showBusyForms();
 dismissToasts();

@@ -1,6 +1,5 @@
 // The form of an automation: its buttons change it in place; plan and preview follow what is typed.
 import { showPlaceholderButtons, insertPlaceholders } from "./placeholders.js";
-import { showOwnTimes } from "./times.js";
 
 const WAIT_MS = 500;
 
@@ -68,9 +67,7 @@ export function edit() {
       body: new FormData(form),
     }).catch(() => null);
     if (!answer?.ok || answer.redirected) return;
-    const here = form.querySelector("[data-preview-here]");
-    here.innerHTML = await answer.text();
-    showOwnTimes(here);
+    form.querySelector("[data-preview-here]").innerHTML = await answer.text();
   };
   const soon = () => {
     clearTimeout(waiting);

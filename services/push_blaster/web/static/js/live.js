@@ -1,5 +1,5 @@
 // Parts of a page that are fetched again and again while the page is visible.
-import { showOwnTimes } from "./times.js";
+import { makeSortable } from "./sorting.js";
 
 async function refresh(part) {
   if (document.hidden || document.querySelector("dialog[open]")) return;
@@ -26,7 +26,7 @@ async function refresh(part) {
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
   if (focused)
     part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-  showOwnTimes(part);
+  makeSortable(part);
   if (part.querySelector("[data-ended]")) part.dataset.ended = "";
 }
 

@@ -1,5 +1,4 @@
-// Every instant in the viewer's time zone beside the page's, and countdowns that run.
-const own = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+// Countdowns that run, and the zone of this device; the server writes all other times.
 
 // Shape: [[size, unit, size of the smaller unit, smaller unit]], as the server writes lengths of time.
 const UNITS = JSON.parse(document.body.dataset.spanUnits);
@@ -23,30 +22,15 @@ function tick() {
   }
 }
 
-const clock = (timeZone) =>
-  new Intl.DateTimeFormat(undefined, {
-    weekday: "short",
-    hour: "2-digit",
-    minute: "2-digit",
-    timeZone,
+function offerOwnZone() {
+  document.addEventListener("click", ({ target }) => {
+    if (!target.matches("[data-own-zone]")) return;
+    target.form.elements.zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
   });
-
-function showBeside(element) {
-  const at = new Date(element.dateTime);
-  const here = clock().format(at);
-  element.hidden = here === clock(element.dataset.ownBeside).format(at);
-  element.textContent = `${here} your time`;
-}
-
-export function showOwnTimes(root = document) {
-  root.querySelectorAll("[data-own-beside]").forEach(showBeside);
-  for (const element of root.querySelectorAll("time")) {
-    element.title = `${own.format(new Date(element.dateTime))}, your time`;
-  }
 }
 
 export function runClocks() {
-  showOwnTimes();
   tick();
   setInterval(tick, 1000);
+  offerOwnZone();
 }
