@@ -8,7 +8,14 @@ from typing import Any, Final
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_value, stream_rows
 from push_blaster.adapters.access.stored_secrets import read_stored_secret
-from push_blaster.domain.access.audit import AuditedChange, RecordedChange, hash_text
+from push_blaster.domain.access.audit import (
+    FIRST_REFUSAL,
+    REFUSAL,
+    AuditedChange,
+    AuditResult,
+    RecordedChange,
+    hash_text,
+)
 
 COLUMNS: Final = (
     *("id", "at", "actor", "role", "method", "path", "endpoint", "what", "request_id"),
@@ -27,12 +34,14 @@ _ROWS_AT_ONCE: Final = 1_000
 class AuditQuery:
     """Which rows; None means any.
 
-    Shape: `path` is a part of one; `since` is included, `until` is not; `before` is a row's id;
-    `limit` is how many at most.
+    Shape: `path` is a part of one; `groups` are groups of routes; `since` is included, `until` is
+    not; `before` is a row's id; `limit` is how many at most.
     """
 
     actor: str | None = None
     path: str | None = None
+    groups: list[str] | None = None
+    result: AuditResult | None = None
     since: datetime | None = None
     until: datetime | None = None
     before: int | None = None
@@ -106,6 +115,12 @@ _SELECT: Final = f"""
               FROM audit_log a LEFT JOIN audit_chain c ON c.row_id = a.id
              WHERE (%(actor)s::text IS NULL OR actor = %(actor)s)
                AND (%(path)s::text IS NULL OR strpos(path, %(path)s) > 0)
+               AND (%(groups)s::text[] IS NULL OR split_part(endpoint, '.', 1) = ANY(%(groups)s))
+               AND (%(result)s::text IS NULL OR %(result)s = CASE
+                       WHEN status IS NULL THEN '{AuditResult.UNANSWERED}'
+                       WHEN status >= {FIRST_REFUSAL} THEN '{AuditResult.REFUSED}'
+                       WHEN starts_with(detail, '{REFUSAL}') THEN '{AuditResult.REFUSED}'
+                       ELSE '{AuditResult.DONE}' END)
                AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
                AND (%(until)s::timestamptz IS NULL OR at < %(until)s)
                AND (%(before)s::bigint IS NULL OR a.id < %(before)s)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import islice
 from typing import Final
 
@@ -19,6 +20,9 @@ BYTES_OF_NAMES: Final = 1_048_576
 NODES_OF_VALUES: Final = 3_000
 #: The hash before the first link of the chain.
 FIRST: Final = "0" * 64
+#: The first status of an answer that refuses, and the beginning of a detail that says so.
+FIRST_REFUSAL: Final = 400
+REFUSAL: Final = '{"refused"'
 
 _SECRET: Final = re.compile(
     r"token|secret|passw|credential|csrf|private|p256dh|^auth$|^authorization$|^keys?$|^url$|api.?key",
@@ -49,6 +53,14 @@ class AuditedChange:
     body_hash: str | None = None
 
 
+class AuditResult(StrEnum):
+    """What came of a change that somebody asked for."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    UNANSWERED = "unanswered"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedChange(AuditedChange):
     """A row of the audit log; without an answer yet, `status` is None.
@@ -65,6 +77,14 @@ class RecordedChange(AuditedChange):
     detail_hash: str | None = None
     chain_no: int | None = None
     chain_hash: str | None = None
+
+    @property
+    def result(self) -> AuditResult:
+        """What came of it; the detail of a page that refused begins with the refusal."""
+        if self.status is None:
+            return AuditResult.UNANSWERED
+        is_refused = self.status >= FIRST_REFUSAL or (self.detail or "").startswith(REFUSAL)
+        return AuditResult.REFUSED if is_refused else AuditResult.DONE
 
 
 def describe(content: object, salt: str | None = None) -> str:

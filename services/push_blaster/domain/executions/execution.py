@@ -1,5 +1,6 @@
 """An execution: the one run of one slot of an automation, or of a manual start."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -187,3 +188,12 @@ def execution_id(
     suffix = "" if generation == 1 else f"-g{generation}"
     suffix += "" if mode is Mode.LIVE else f"-{mode}"
     return f"{automation_id}@{instant:%Y%m%dT%H%M%S}{fraction}Z{suffix}"
+
+
+def read_execution_id(id_: str) -> tuple[str, datetime | None]:
+    """Return the automation and the slot of an execution's id; None if the id names no slot."""
+    found = re.fullmatch(r"(.+)@(\d{8}T\d{6}(?:\.\d+)?Z).*", id_)
+    try:
+        return (found[1], datetime.fromisoformat(found[2])) if found else (id_, None)
+    except ValueError:
+        return id_, None

@@ -7,7 +7,7 @@ from io import RawIOBase
 from os import SEEK_END
 from typing import IO, Any, Final
 
-from flask import has_request_context, request
+from flask import has_request_context, request, session
 
 from push_blaster.adapters.automations.document_files import DocumentChange
 from push_blaster.web.frame.document_paths import find_differences
@@ -16,6 +16,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _FILES: Final = "multipart/form-data"
 _UPLOAD: Final = "push_blaster.audit_upload"
 _CHANGED: Final = "push_blaster.audit_changed"
+_SAID_BEFORE: Final = "push_blaster.audit_said_before"
 #: Names by which callers say who they are; only the token proves it.
 _CLAIMS: Final = ("by", "changedBy")
 
@@ -38,6 +39,7 @@ def note_document(change: DocumentChange) -> None:
 
 def read_content() -> dict[str, object]:
     """Return query and body; the body of an upload is hashed while the view reads it."""
+    request.environ[_SAID_BEFORE] = len(_list_complaints())
     said: dict[str, object] = {"query": request.args.to_dict()} if request.args else {}
     if request.is_json:
         said |= _set_claims_apart("body", request.get_json(silent=True))
@@ -58,8 +60,13 @@ def hash_body() -> str | None:
 
 
 def read_detail() -> dict[str, object]:
-    """Return the content after the change: the changes, and the fields and files of the request."""
+    """Return the content after the change: the changes, and the fields and files of the request.
+
+    Shape: a refusal that a page shows as a message comes first.
+    """
     detail: dict[str, object] = {}
+    if refusal := _list_complaints()[request.environ.get(_SAID_BEFORE, 0) :]:
+        detail["refused"] = refusal
     if _CHANGED in request.environ:
         detail["changed"] = request.environ[_CHANGED]
     upload: _Hashed | None = request.environ.get(_UPLOAD)
@@ -93,6 +100,13 @@ class _Hashed(RawIOBase):
         self.size += len(piece)
         self.digest.update(piece)
         return len(piece)
+
+
+def _list_complaints() -> list[str]:
+    """Return the errors that pages have yet to show to the caller of this session."""
+    if not (request.blueprint or "").startswith("pages_"):
+        return []
+    return [text for kind, text in session.get("_flashes", []) if kind == "error"]
 
 
 def _set_claims_apart(name: str, body: object) -> dict[str, object]:

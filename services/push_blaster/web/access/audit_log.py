@@ -19,22 +19,27 @@ from push_blaster.adapters.access.audit_table import (
     stream_changes,
 )
 from push_blaster.adapters.csv_cells import stream_csv, write_csv
-from push_blaster.domain.access.audit import RecordedChange
+from push_blaster.domain.access.audit import AuditResult, RecordedChange
+from push_blaster.web.access.audit_words import ABOUT, list_groups
 from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.instants import InstantField
 
 
 class AuditFilterSchema(CamelSchema):
-    """Which changes: by caller, path and time."""
+    """Which changes: by caller, path, kind, result and time."""
 
     actor = fields.String(load_default=None)
     path = fields.String(load_default=None, metadata={"description": "A part of the path."})
+    about = fields.String(load_default=None, validate=validate.OneOf(list(ABOUT)))
+    result = fields.Enum(AuditResult, by_value=True, load_default=None)
     since = InstantField(data_key="from", load_default=None)
     until = InstantField(load_default=None)
 
     @post_load
     def _build(self, data: Mapping[str, Any], **_: object) -> AuditQuery:
-        return AuditQuery(**data)
+        about = data["about"]
+        rest = {name: value for name, value in data.items() if name != "about"}
+        return AuditQuery(**rest, groups=list_groups(about) if about else None)
 
 
 class AuditQuerySchema(AuditFilterSchema):

@@ -16,11 +16,21 @@ def test_an_admin_sees_who_changed_what(admin: Visitor, operator: Visitor) -> No
     assert 'href="/api/audit-log/export.csv?actor=operator&amp;path=/executions"' in page
 
 
-def test_the_times_of_the_form_are_taken_as_utc(admin: Visitor) -> None:
+def test_without_a_choice_the_times_of_the_form_are_utc(admin: Visitor) -> None:
     page = admin.get("/audit-log?from=2026-01-01T00:00&until=2026-01-02T00:00")
 
     assert "No entry matches these filters." in page
     assert 'value="2026-01-01T00:00"' in page
+    assert "from=2026-01-01T00:00Z" in page
+
+
+def test_the_times_of_the_form_are_in_the_zone_of_the_reader(admin: Visitor) -> None:
+    admin.post("/times", zone="Asia/Tokyo", hours="24")
+
+    page = admin.get("/audit-log?from=2026-01-01T09:00")
+
+    assert "From, Asia/Tokyo" in page
+    assert 'value="2026-01-01T09:00"' in page
     assert "from=2026-01-01T00:00Z" in page
 
 
