@@ -57,6 +57,11 @@ def select_named_devices(
     return fetch_all(connection, sql, values, make=NamedDevice, by_name=True)
 
 
+def lock_named_devices(connection: Connection) -> None:
+    """Let one transaction at a time decide about names."""
+    execute(connection, "LOCK TABLE test_devices IN SHARE ROW EXCLUSIVE MODE")
+
+
 def find_name_owner(connection: Connection, name: str) -> UUID | None:
     """Return the id of the test device with this name, however it is written."""
     sql = "SELECT id FROM test_devices WHERE lower(name) = lower(%s)"

@@ -13,6 +13,7 @@ from push_blaster.adapters.devices.named_devices import (
     NamedDevice,
     delete_named_device,
     find_name_owner,
+    lock_named_devices,
     revive_token,
     select_named_devices,
     upsert_named_device,
@@ -56,7 +57,9 @@ class TestDevices:
 
         Raises: DeviceRefusedError, NameTakenError.
         """
-        return self._write(device_id, given, by, now, has_new_token=True)
+        with self.database.transaction() as connection:
+            known = select_named_devices(connection, [device_id])
+        return known[0] if known else self._write(device_id, given, by, now, has_new_token=True)
 
     def change(self, device_id: UUID, given: Mapping[str, Any], now: datetime) -> NamedDevice:
         """Change a test device; without a new token, its token, kind and keys stay.
@@ -86,6 +89,7 @@ class TestDevices:
     ) -> NamedDevice:
         device = _read_named(device_id, given, self.push_hosts, by, now)
         with self.database.transaction() as connection:
+            lock_named_devices(connection)
             if find_name_owner(connection, device.name) not in {None, device_id}:
                 text = f"Another test device is called {device.name!r}; choose another name."
                 raise NameTakenError(text)

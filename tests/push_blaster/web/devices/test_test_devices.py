@@ -1,12 +1,16 @@
 """Test devices: phones with names, which automations choose for their tests."""
 
 import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from push_blaster.adapters.devices.device_table import mark_devices_dead
+from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from push_blaster.domain.devices.device import Address, DeadDevice
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
@@ -18,6 +22,27 @@ from tests.push_blaster.web.page_support import Visitor
 
 SECRET = "a-secret-token-of-a-phone-4711"
 IPHONE = {"name": "Marketing's iPhone", "token": SECRET, "kind": "fcm", "platform": "ios"}
+
+
+class Recording:
+    """A transport that takes every message and keeps it."""
+
+    def __init__(self, sent: list[Message]) -> None:
+        self.sent = sent
+
+    def check(self) -> None:
+        """Find nothing wrong."""
+
+    def close(self) -> None:
+        """Hold nothing open."""
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        assert not should_stop()
+        for message in messages:
+            self.sent.append(message)
+            yield Delivery(message.user_id, Outcome.SENT, provider_id="taken")
 
 
 def register(client: FlaskClient, **changes: object) -> str:
@@ -52,6 +77,28 @@ def test_a_device_gets_the_test_under_its_name_with_the_texts_of_a_real_row(
     assert "test sent to Marketing's iPhone." in bench.log(ended.id)
     rows = [row[:3] for row in table_rows(viewer.get(f"/executions/{ended.id}"))]
     assert ["Marketing's iPhone", "ios, fcm", "Sent"] in rows
+
+
+@pytest.mark.parametrize("mode", [Mode.TEST_SCHEDULED_SEND, Mode.TEST_LIVE_SEND])
+def test_a_browser_gets_its_tests_with_its_keys_in_every_mode(
+    bench: Bench, client: FlaskClient, mode: Mode
+) -> None:
+    keys = {
+        "p256dh": "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u"
+        "-Ts1XbjhazAkj7I99e8QcYP7DkM",
+        "auth": "tBHItJI5svbpez7KI4CCXg",
+    }
+    sent: list[Message] = []
+    bench.change(transport=Recording(sent))
+    url = "https://fcm.googleapis.com/fcm/send/abc"
+    device_id = register(client, kind="webpush", platform="web", token=url, keys=keys)
+
+    ended = bench.run(bench.start(mode, settings={"testDeviceIds": [device_id]}))
+
+    assert ended.phase is Phase.COMPLETED
+    assert {m.device_token for m in sent} == {url}
+    assert {m.device_keys for m in sent} == {f"{keys['p256dh']}.{keys['auth']}"}
+    assert {m.device_kind for m in sent} == {"webpush"}
 
 
 def test_named_devices_and_named_users_get_the_test_together(
@@ -147,6 +194,34 @@ def test_a_fault_is_told_beside_its_field(
     assert f'id="{field}-said"' in answer.text
     assert text in answer.text
     assert "t-1" not in answer.text
+
+
+def test_a_form_that_is_sent_again_later_changes_nothing_back(
+    admin: Visitor, client: FlaskClient
+) -> None:
+    form = {"once": "the-form", "name": "Phone", "token": "t-1", "kind": "fcm", "platform": ""}
+    admin.post("/devices/test", **form)
+    (device,) = client.get("/api/test-devices").get_json()["testDevices"]
+    client.put(f"/api/test-devices/{device['id']}", json={**IPHONE, "name": "New name"})
+
+    admin.post("/devices/test", **form)
+
+    (kept,) = client.get("/api/test-devices").get_json()["testDevices"]
+    assert kept["name"] == "New name"
+
+
+def test_of_many_requests_for_one_name_one_gets_it(app: Flask, client: FlaskClient) -> None:
+    def ask(number: int) -> int:
+        headers = {"Authorization": "Bearer admin"}
+        body = {**IPHONE, "token": f"token-{number}"}
+        answer = app.test_client().post("/api/test-devices", json=body, headers=headers)
+        return answer.status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(ask, range(8)))
+
+    assert statuses == [201] + [409] * 7
+    assert len(client.get("/api/test-devices").get_json()["testDevices"]) == 1
 
 
 def test_two_devices_never_have_one_name(client: FlaskClient, admin: Visitor) -> None:
