@@ -35,7 +35,7 @@ def app(push_url: str, database: Database, cadence_service: str, tmp_path: Path)
 
 @pytest.fixture
 def known(app: Flask, bench: Bench) -> dict[str, str]:
-    """The ids of an automation, its execution, a template, a scheduled push, a script, a token."""
+    """The ids of an automation, its execution, a template, a push, a version, a script, a token."""
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
     client.post("/api/automation/recipes", json=a_document(id="news"))
@@ -43,7 +43,9 @@ def known(app: Flask, bench: Bench) -> dict[str, str]:
     bench.run(execution_id)
     template = client.post("/api/automation/templates/from/news", json={"name": "Known"})
     client.post("/api/tokens", json={"name": "known", "role": "viewer"})
+    versions = client.get("/api/automation/recipes/news/versions").get_json()["versions"]
     return {
+        "version_id": str(versions[0]["id"]),
         **dict.fromkeys(("automation_id", "automationId", "id"), "news"),
         **dict.fromkeys(("execution_id", "executionId"), execution_id),
         **dict.fromkeys(("template_id", "templateId"), template.get_json()["data"]["id"]),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -9,8 +10,12 @@ from typing import Any, Final
 
 import structlog
 
-from chassis.postgres import Database, DatabaseFaultError
+from chassis.postgres import Connection, Database, DatabaseFaultError
 from push_blaster.adapters.automations.automation_files import AutomationFiles, StoredAutomation
+from push_blaster.adapters.automations.document_files import (
+    BrokenDocumentError,
+    DocumentNotFoundError,
+)
 from push_blaster.adapters.automations.version_table import (
     NewestVersion,
     digest_of,
@@ -72,15 +77,31 @@ class VersionFollower:
         return known[1]
 
     def _record(self, automation_id: str, digest: str, now: datetime) -> bool:
-        """Record one version; a document that the database refuses keeps no other one waiting."""
+        """Record one version; one that cannot be recorded keeps no other one waiting."""
         try:
-            with self.database.transaction() as connection:
-                if not digest:
-                    return record_gone(connection, automation_id, now)
-                return record_found(connection, self._digests[automation_id][0], now)
+            present = self._read_now(automation_id)
+            if (digest_of(present) if present else "") == digest:
+                with self.database.transaction() as connection:
+                    return _record(connection, automation_id, present, now)
+        except BrokenDocumentError:  # somebody is writing it at this moment
+            log.info("version_awaited", automation=automation_id)
         except DatabaseFaultError:
             log.exception("version_not_recorded", automation=automation_id)
-            return False
+        return False
+
+    def _read_now(self, automation_id: str) -> Mapping[str, Any] | None:
+        """Return the document as it is now; a shared disk may show an old listing for a while."""
+        with suppress(DocumentNotFoundError):
+            return self.files.load(automation_id)
+        return None
+
+
+def _record(
+    connection: Connection, automation_id: str, present: Mapping[str, Any] | None, now: datetime
+) -> bool:
+    if present is None:
+        return record_gone(connection, automation_id, now)
+    return record_found(connection, present, now)
 
 
 def _is_known(newest: NewestVersion | None, digest: str) -> bool:

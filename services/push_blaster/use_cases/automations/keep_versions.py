@@ -21,6 +21,7 @@ from push_blaster.adapters.automations.version_table import (
     select_version,
     update_digest,
 )
+from push_blaster.adapters.executions.execution_table import lock_automation
 from push_blaster.adapters.schedule.schedule_marks import select_generations
 from push_blaster.domain.automations.version import REMOVALS, VersionKind
 
@@ -77,6 +78,8 @@ class NewRemoval:
 def _record(
     connection: Connection, change: DocumentChange, author: str | None, now: datetime
 ) -> None:
+    if change.after is None:  # an undo may be giving the generation back; it locks in this order
+        lock_automation(connection, change.id)
     lock_versions(connection, change.id)
     if change.after is None:
         generation = select_generations(connection, [change.id])[change.id]

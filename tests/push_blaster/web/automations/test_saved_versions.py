@@ -181,6 +181,7 @@ def test_a_version_of_another_or_of_nobody_is_not_found(
 
     assert client.get(f"{VERSIONS}{path}").status_code in {400, 404}
     assert client.get(f"{VERSIONS}/{theirs}").status_code == 404
+    assert client.get(f"{RECIPES}/nobody/versions").status_code == 404
     assert viewer.client.get(f"/automations/news/versions/{theirs}").status_code == 404
     assert viewer.client.get("/automations/nobody/versions").status_code == 404
 

@@ -51,6 +51,8 @@ def _add_reads(routes: Routes, context: WebContext) -> None:
         """List the versions of an automation, newest first, even if it is deleted."""
         with context.database.transaction() as connection:
             found = select_versions(connection, automation_id)
+        if not found:  # no engine has seen its file yet, or there is no such automation
+            context.files.load(automation_id)
         return {"versions": [_line(*pair) for pair in zip_longest(found, found[1:])]}
 
     @routes.route(_ONE, methods=["GET"])
