@@ -30,7 +30,7 @@ def read_identity_settings(read: SettingsReader, public_url: str | None) -> Iden
     """Read the settings; None without PUSH_OIDC_ISSUER. `read` notes each that does not fit."""
     if not read.env.str("PUSH_OIDC_ISSUER", None):
         return None
-    scopes = read.env.list("PUSH_OIDC_SCOPES", ["openid", "profile", "email"])
+    scopes = " ".join(read.env.list("PUSH_OIDC_SCOPES", ["openid", "profile", "email"])).split()
     ca_file = read.env.str("PUSH_OIDC_CA_FILE", None)
     return IdentitySettings(
         client=ClientOptions(
@@ -42,9 +42,10 @@ def read_identity_settings(read: SettingsReader, public_url: str | None) -> Iden
             ca_file=Path(ca_file) if ca_file else None,
         ),
         rules=RoleRules(
-            claim=read.env.str("PUSH_OIDC_ROLE_CLAIM", "roles"), roles=read(_read_roles) or {}
+            claim=read.env.str("PUSH_OIDC_ROLE_CLAIM", None) or "roles",
+            roles=read(_read_roles) or {},
         ),
-        display_name=read.env.str("PUSH_OIDC_DISPLAY_NAME", "your organisation"),
+        display_name=read.env.str("PUSH_OIDC_DISPLAY_NAME", None) or "your organisation",
     )
 
 

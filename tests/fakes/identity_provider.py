@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from secrets import token_urlsafe
+from ssl import SSLContext
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -170,8 +171,8 @@ class FakeProvider:
 
 
 @contextmanager
-def run_identity_provider() -> Iterator[FakeProvider]:
-    """Serve on a free port until the block ends."""
+def run_identity_provider(tls: SSLContext | None = None) -> Iterator[FakeProvider]:
+    """Serve on a free port until the block ends, over TLS if there is a context for it."""
     provider = FakeProvider()
 
     class Handler(BaseHTTPRequestHandler):
@@ -204,6 +205,15 @@ def run_identity_provider() -> Iterator[FakeProvider]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client hangs up in the tests of time limits
+    scheme = _protect(server, tls)
     with running(server) as url:
-        provider.url = url
+        provider.url = url.replace("http", scheme)
         yield provider
+
+
+def _protect(server: ThreadingHTTPServer, tls: SSLContext | None) -> str:
+    """Let the server speak TLS if there is a context for it; return the scheme of its URL."""
+    if tls is None:
+        return "http"
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    return "https"

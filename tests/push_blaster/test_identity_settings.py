@@ -46,6 +46,20 @@ def test_the_settings_name_the_provider_the_way_back_and_the_roles(
     assert "of the client" not in repr(found)
 
 
+@pytest.mark.parametrize("scopes", ["openid groups,email", "groups email", "groups,openid,email"])
+def test_scopes_are_parted_by_commas_or_spaces_and_openid_is_one(
+    environment: pytest.MonkeyPatch, scopes: str
+) -> None:
+    environment.setenv("PUSH_OIDC_SCOPES", scopes)
+    environment.setenv("PUSH_OIDC_ROLE_CLAIM", "")
+    environment.setenv("PUSH_OIDC_DISPLAY_NAME", "")
+    found = PushSettings.from_environ().identity
+
+    assert found
+    assert sorted(found.client.scopes) == ["email", "groups", "openid"]
+    assert (found.rules.claim, found.display_name) == ("roles", "your organisation")
+
+
 def test_without_an_issuer_nobody_signs_in_that_way(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("PUSH_OIDC_ISSUER")
 

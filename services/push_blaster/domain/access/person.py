@@ -64,7 +64,8 @@ def read_identity(issuer: str, claims: Mapping[str, Any], rules: RoleRules) -> I
         raise BadIdentityError("The identity provider names no usable subject (claim sub).")
     names = [claims.get(claim) for claim in ("name", "preferred_username", "nickname")]
     email = show_name(claims.get("email"))
-    is_email = "@" in email and " " not in email and claims.get("email_verified") is not False
+    is_denied = str(claims.get("email_verified")).lower() == "false"  # some send it as a text
+    is_email = "@" in email and " " not in email and not is_denied
     return Identity(
         issuer=issuer,
         subject=subject,

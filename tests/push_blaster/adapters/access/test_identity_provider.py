@@ -1,13 +1,16 @@
 """What an identity provider publishes: it is used only if it is safe and whole."""
 
 import json
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+import trustme
 
 from chassis.clock import utc_now
 from push_blaster.adapters.access.identity_provider import (
@@ -54,8 +57,8 @@ def exchange(provider: IdentityProvider, **also: str) -> Grant:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"issuer": "https://evil.example"}, "set PUSH_OIDC_ISSUER"),
-        ({"issuer": None}, "set PUSH_OIDC_ISSUER"),
+        ({"issuer": "https://evil.example"}, "PUSH_OIDC_ISSUER"),
+        ({"issuer": None}, "PUSH_OIDC_ISSUER"),
         ({"token_endpoint": "http://login.example.com/token"}, "token_endpoint"),
         ({"userinfo_endpoint": "http://10.0.0.1/"}, "userinfo_endpoint"),
         ({"jwks_uri": "file:///etc/passwd"}, "jwks_uri"),
@@ -144,3 +147,19 @@ def test_a_public_client_proves_itself_by_pkce_alone(fake: FakeProvider) -> None
     options = replace(identity_settings(fake.url).client, client_secret=None)
 
     assert exchange(IdentityProvider(options)).claims["sub"] == "a-1"
+
+
+def test_a_certificate_that_nobody_vouches_for_proves_no_provider(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    with run_identity_provider(tls) as fake:
+        stranger = identity_settings(fake.url).client
+        known = replace(stranger, ca_file=tmp_path / "ca.pem")
+        address = IdentityProvider(known).authorization_url(ATTEMPT)
+        with pytest.raises(IdentityProviderAwayError, match="certificate"):
+            IdentityProvider(stranger).authorization_url(ATTEMPT)
+
+    assert address.startswith(f"{fake.url}/authorize?")

@@ -73,6 +73,7 @@ def test_nobody_is_somebody_without_a_subject(subject: object) -> None:
         ({"email": "a@x.org"}, "a@x.org"),
         ({"name": "a@x.org", "email": "a@x.org"}, "a@x.org"),
         ({"name": "Anna", "email": "a@x.org", "email_verified": False}, "Anna (id 1)"),
+        ({"name": "Anna", "email": "a@x.org", "email_verified": "false"}, "Anna (id 1)"),
         ({"name": "Anna", "email": "no address"}, "Anna (id 1)"),
         ({"name": "admin"}, "admin (id 1)"),
         ({"name": 7, "email": ["a@x.org"]}, "id 1"),

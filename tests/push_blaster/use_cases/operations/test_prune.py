@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from chassis.clock import utc_now
 from chassis.postgres import Database, DatabaseFaultError
 from push_blaster.adapters.access.audit_table import AuditQuery, insert_change, select_changes
+from push_blaster.adapters.access.person_table import save_person, select_people
 from push_blaster.adapters.audiences.uploads import keep_upload
 from push_blaster.adapters.automations.automation_document import complete_document
 from push_blaster.adapters.devices.device_fields import Device
@@ -27,6 +29,7 @@ from push_blaster.adapters.executions.execution_view import ExecutionNotFoundErr
 from push_blaster.adapters.operations.retention import delete_changes
 from push_blaster.cli import main
 from push_blaster.domain.access.audit import AuditedChange
+from push_blaster.domain.access.person import Identity
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.operations.retention import Retention
@@ -103,6 +106,22 @@ def test_audiences_go_sooner_but_for_the_last_of_each_automation(bench: Bench, k
     assert {folder.name for folder in done.folders} == {first, other}
     assert folders(bench) == {last, *young}
     assert bench.funnel(first)["sent"] == 10
+
+
+def test_people_go_when_the_audit_log_names_them_no_more(bench: Bench, kept: Kept) -> None:
+    anna = Identity(issuer="x", subject="1", name="Anna", email="a@x.org", role="viewer")
+    bert = replace(anna, subject="2", name="Bert")
+    with bench.database.transaction() as connection:
+        save_person(connection, anna, NOON - RETENTION.audit_log - 40 * DAY, signs_in=True)
+        save_person(connection, bert, NOON - RETENTION.audit_log + DAY, signs_in=True)
+
+    prune(kept, NOON)
+
+    with bench.database.transaction() as connection:
+        found = select_people(connection, LONG_AGO, NOON, NOON)
+        again = save_person(connection, replace(anna, subject="3"), NOON, signs_in=True)
+    assert [one.person.label for one in found] == ["Bert (a@x.org)"]
+    assert again.label == "Anna (a@x.org)"
 
 
 def test_a_folder_of_which_nobody_knows_goes_too(bench: Bench, kept: Kept) -> None:
