@@ -36,7 +36,7 @@ def test_what_needs_a_person_comes_before_what_runs(page: Page, started: dict[st
     page.goto("/")
 
     needed = page.get_by_role("region", name="Needs attention")
-    expect(needed.get_by_role("link", name="Frost warning")).to_be_visible()
-    expect(needed.get_by_role("link", name="Harvest news")).to_be_visible()
+    expect(needed.get_by_role("link", name="Frost warning", exact=True)).to_be_visible()
+    expect(needed.get_by_role("link", name="Harvest news", exact=True)).to_be_visible()
     expect(page.get_by_role("region", name="Running now")).to_contain_text("Watering tips")
     expect(page.get_by_role("region").first).to_contain_text("Needs attention")

@@ -182,7 +182,7 @@ class AutomationSettingsSchema(KeptSchema):
         optional(fields.Nested, nested=_QuietHours),
         read=lambda quiet: QuietHours(**read_values(_QUIET, quiet)),
     )
-    local_time = tick(FormField("Send at the live send time of each user's time zone", "user time"))
+    local_time = tick(FormField("Send at this time of day in each user's time zone", "user time"))
     deliver_within_minutes = minutes(
         "deliver_within",
         FormField(
