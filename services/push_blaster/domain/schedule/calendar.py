@@ -66,6 +66,8 @@ def plan_calendar(automation: Automation, since: datetime, until: datetime) -> l
     for slot in slots:
         if slot.at >= until:
             break
+        if automation.activated_at and slot.at < automation.activated_at:
+            continue  # the clock had not opened it yet
         planned = plan_pushes(automation.pushes, slot.at, zone)
         found += [
             CalendarPush(

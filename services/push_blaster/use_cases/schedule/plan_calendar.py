@@ -1,7 +1,7 @@
 """Plan the calendar: the pushes of all automations in some days, and their collisions."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from threading import Lock
@@ -20,7 +20,7 @@ from push_blaster.domain.schedule.calendar import (
 )
 from push_blaster.domain.zones import place_in_zone
 from push_blaster.use_cases.context import WebContext
-from push_blaster.use_cases.schedule.slots_ahead import find_cancelled_slots
+from push_blaster.use_cases.schedule.slots_ahead import CancelledSlots, find_cancelled_slots
 
 #: How many views of the calendar are remembered.
 REMEMBERED: Final = 6
@@ -45,11 +45,25 @@ class CalendarDays:
 
 
 @dataclass(slots=True)
+class _View:
+    """What is remembered of some days: each automation's pushes, and what follows from them.
+
+    Shape: `facts` are the automations, rules and cancelled slots that `by_day` and `collisions`
+    follow from, and the day on which they were found.
+    """
+
+    planned: _Planned = field(default_factory=dict)
+    facts: tuple[object, ...] = ()
+    by_day: Mapping[date, Sequence[CalendarPush]] = field(default_factory=dict)
+    collisions: Sequence[Collision] = ()
+
+
+@dataclass(slots=True)
 class Calendar:
     """Plans days; remembers the pushes of each automation until it changes."""
 
     context: WebContext
-    _views: OrderedDict[tuple[datetime, datetime], _Planned] = field(default_factory=OrderedDict)
+    _views: OrderedDict[tuple[object, ...], _View] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
     def plan(
@@ -60,17 +74,32 @@ class Calendar:
         Shape: `days` follow one another. Paused automations are only in the plan `with_paused`,
         and collide with nothing.
         """
-        since = place_in_zone(datetime.combine(days[0], time()), zone).at
-        until = place_in_zone(datetime.combine(days[-1] + _DAY, time()), zone).at
-        planned = self._find(since - BEFORE, until)
-        cancelled = find_cancelled_slots(self.context.database, now)
-        sent = [push for push in planned if (push.automation_id, push.slot) not in cancelled]
-        active = _by_day((push for push in sent if not push.is_paused), zone)
-        shown = (push for push in sent if push.at > now and (with_paused or not push.is_paused))
+        known, cancelled = self.context.files.read_all(), self._find_cancelled(now)
         rules, fault = self._read_rules()
-        collisions = [] if fault else _find_all(days, active, now, rules, zone)
-        by_day = _by_day(shown, zone)
-        return CalendarDays(days, {day: by_day.get(day, []) for day in days}, collisions, fault)
+        facts = (rules, cancelled, now.astimezone(zone).date())
+        with self._lock:
+            view = self._views.pop((*days, zone.key), _View())
+            if not view.facts or known is not view.facts[0] or facts != view.facts[1:]:
+                _plan_view(view, days, zone, known, cancelled)
+                view.collisions = _find_all(days, view.by_day, rules, zone) if not fault else ()
+                view.facts = (known, *facts)
+            self._views[(*days, zone.key)] = view
+            while len(self._views) > REMEMBERED:
+                self._views.popitem(last=False)
+            by_day, collisions = view.by_day, view.collisions
+        shown = {
+            day: [
+                push
+                for push in by_day.get(day, ())
+                if push.at > now and (with_paused or not push.is_paused)
+            ]
+            for day in days
+        }
+        today = now.astimezone(zone).date()
+        return CalendarDays(days, shown, [one for one in collisions if one.day >= today], fault)
+
+    def _find_cancelled(self, now: datetime) -> CancelledSlots:
+        return find_cancelled_slots(self.context.database, now)
 
     def _read_rules(self) -> tuple[Sequence[CadenceRule], str | None]:
         try:
@@ -78,16 +107,28 @@ class Calendar:
         except CadenceUnavailableError as error:
             return [], f"The cadence rules cannot be read, so collisions are unknown: {error}."
 
-    def _find(self, since: datetime, until: datetime) -> list[CalendarPush]:
-        known = [stored for stored in self.context.files.read_all().values() if _is_planned(stored)]
-        with self._lock:
-            before = self._views.pop((since, until), {})
-            view = {one.automation.id: _plan(one.automation, before, since, until) for one in known}
-            self._views[since, until] = view
-            while len(self._views) > REMEMBERED:
-                self._views.popitem(last=False)
-        found = [push for _, pushes in view.values() for push in pushes]
-        return sorted(found, key=lambda push: push.place)
+
+def _plan_view(
+    view: _View,
+    days: Sequence[date],
+    zone: ZoneInfo,
+    known: Mapping[str, StoredAutomation],
+    cancelled: CancelledSlots,
+) -> None:
+    """Plan the automations that have changed, and lay all pushes out by day."""
+    since = place_in_zone(datetime.combine(days[0], time()), zone).at - BEFORE
+    until = place_in_zone(datetime.combine(days[-1] + _DAY, time()), zone).at
+    view.planned = {
+        one.automation.id: _plan(one.automation, view.planned, since, until)
+        for one in known.values()
+        if _is_planned(one)
+    }
+    found = [push for _, pushes in view.planned.values() for push in pushes]
+    by_day: defaultdict[date, list[CalendarPush]] = defaultdict(list)
+    for push in sorted(found, key=lambda push: push.place):
+        if (push.automation_id, push.slot) not in cancelled:
+            by_day[push.at.astimezone(zone).date()].append(push)
+    view.by_day = dict(by_day)
 
 
 def _is_planned(stored: StoredAutomation) -> bool:
@@ -103,27 +144,16 @@ def _plan(
     return automation, plan_calendar(automation, since, until)
 
 
-def _by_day(pushes: Iterable[CalendarPush], zone: ZoneInfo) -> Mapping[date, list[CalendarPush]]:
-    found: defaultdict[date, list[CalendarPush]] = defaultdict(list)
-    for push in pushes:
-        found[push.at.astimezone(zone).date()].append(push)
-    return found
-
-
 def _find_all(
     days: Sequence[date],
-    active: Mapping[date, Sequence[CalendarPush]],
-    now: datetime,
+    by_day: Mapping[date, Sequence[CalendarPush]],
     rules: Sequence[CadenceRule],
     zone: ZoneInfo,
 ) -> list[Collision]:
-    """Return the collisions of days that are not over yet."""
+    active = {day: [p for p in pushes if not p.is_paused] for day, pushes in by_day.items()}
     found: list[Collision] = []
-    today = now.astimezone(zone).date()
     for day in days:
-        if day >= today:
-            before = [
-                p for back in range(BEFORE.days, 0, -1) for p in active.get(day - back * _DAY, [])
-            ]
-            found += find_collisions(day, active.get(day, []), before, rules, zone)
+        earlier_days = (day - back * _DAY for back in range(BEFORE.days, 0, -1))
+        before = [push for one in earlier_days for push in active.get(one, [])]
+        found += find_collisions(day, active.get(day, []), before, rules, zone)
     return found
