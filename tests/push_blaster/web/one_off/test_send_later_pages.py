@@ -64,6 +64,8 @@ def test_it_is_scheduled_once_and_shown_wherever_sends_are_shown(
     assert "To the users of people.csv" in page
     assert "CET" in page
     assert "Change or cancel" in operator.get(tried)
+    push_id = first.location.rpartition("/")[2]
+    assert f'href="{first.location}"' in operator.get(f"/automations/{push_id}")
     assert "Send to 2 users" not in operator.get(tried)
     assert "Hi [[var:name]]" in operator.get("/send")
     assert "Hi [[var:name]]" in operator.get("/automations")
