@@ -46,6 +46,7 @@ def token_pages(database: Database) -> Blueprint:
             secret = create_token(database, token)
         except (BadTokenError, TokenExistsError) as error:
             return _render_page(database, fault=str(error)), 400
+        flash(f"The token of {token.name} is created.", "success")
         return _render_page(database, secret=secret, secret_of=token.name)
 
     @pages.get("/tokens/<name>/<any(rotate,revoke):action>")

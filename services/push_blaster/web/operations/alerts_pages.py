@@ -116,6 +116,7 @@ def _add_forms(pages: Blueprint, context: WebContext) -> None:
             )
         except BadDestinationError as error:
             return _render_form(files, order.kind, order, {error.field: error.message}), 400
+        flash(f"{made.name} is created.", "success")
         return _render_one(database, files, made.id, secret=made.secret)
 
     @pages.post("/alerts/<uuid:destination_id>")
