@@ -1,5 +1,6 @@
 """PushSettings that do not fit are named, with what would."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from chassis.settings import SettingsError
 from push_blaster.domain.operations.retention import KEPT
 from push_blaster.settings import PushSettings
+from push_blaster.wiring import make_alert_sender
 
 
 @pytest.fixture
@@ -92,3 +94,63 @@ def test_one_message_names_every_setting_that_does_not_fit(
     expected = [*FAULTS, "FIREBASE_PRIVATE_KEY", "WEBPUSH_PRIVATE_KEY"]
     assert [name for name in expected if name not in told] == []
     assert [line for line in told.splitlines() if "PROJECT_ID" in line or "PUSH_HOST" in line] == []
+
+
+def test_alerts_are_sent_as_the_settings_say(environment: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PUSH_ALERT_WEBHOOK_URL": "https://hooks.example.com/live",
+        "PUSH_ALERT_TEST_WEBHOOK_URL": "https://hooks.example.com/tests",
+        "PUSH_ALERT_ON": "failure",
+        "PUSH_PUBLIC_URL": "https://push.example.com/",
+        "PUSH_SMTP_HOST": "smtp.example.com",
+        "PUSH_SMTP_SECURITY": "tls",
+        "PUSH_SMTP_FROM": "Push automation <alerts@example.com>",
+    }.items():
+        environment.setenv(name, value)
+
+    sender = make_alert_sender(PushSettings.from_environ())
+
+    live, tests = sender.environment
+    assert (live.setting, set(live.events), set(live.modes)) == (
+        "PUSH_ALERT_WEBHOOK_URL",
+        {"failure", "finding"},
+        {"live"},
+    )
+    assert "live" not in tests.modes
+    assert "finding" not in tests.events
+    assert sender.public_url == "https://push.example.com"
+    assert sender.mail is not None
+    assert sender.mail.port == 465
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [("", ["first"]), ("second", ["second"]), ("second third", ["second", "third"])],
+)
+def test_alerts_are_signed_by_their_own_keys_or_by_that_of_webhooks(
+    environment: pytest.MonkeyPatch, own: str, expected: list[str]
+) -> None:
+    keys = {name: name.encode() * 6 for name in ("first", "second", "third")}
+    secrets = {name: f"whsec_{b64encode(key).decode()}" for name, key in keys.items()}
+    environment.setenv("PUSH_ALERT_WEBHOOK_URL", "https://hooks.example.com/live")
+    environment.setenv("WEBHOOK_SECRET", secrets["first"])
+    environment.setenv("PUSH_ALERT_WEBHOOK_SECRET", " ".join(secrets[one] for one in own.split()))
+
+    (live,) = make_alert_sender(PushSettings.from_environ()).environment
+
+    assert list(live.webhook.keys) == [keys[one] for one in expected]
+
+
+def test_a_password_of_a_mail_server_goes_nowhere_in_the_clear(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {
+        "PUSH_SMTP_HOST": "smtp.example.com",
+        "PUSH_SMTP_FROM": "alerts@example.com",
+        "PUSH_SMTP_SECURITY": "none",
+        "PUSH_SMTP_USER": "push-alerts",
+    }.items():
+        environment.setenv(name, value)
+
+    with pytest.raises(SettingsError, match="PUSH_SMTP_SECURITY is 'none'"):
+        PushSettings.from_environ()

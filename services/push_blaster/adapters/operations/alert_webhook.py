@@ -27,12 +27,12 @@ class AlertWebhook:
         """Take the URL, how long an answer may take, and the keys that sign."""
         self.url = url
         self._timeout_s = timeout_s
-        self._keys = keys
+        self.keys = keys
 
     def post(self, body: Mapping[str, object], message_id: str = "") -> str:
         """Post `body`, and return what was answered; WebhookUnavailableError unless it is a 2xx."""
         data = orjson.dumps(body)
-        signature = sign(self._keys, message_id, data, utc_now()) if message_id else {}
+        signature = sign(self.keys, message_id, data, utc_now()) if message_id else {}
         try:
             with requests.post(
                 self.url,

@@ -88,13 +88,14 @@ class NewDestination(ChangedDestination):
     kind: DestinationKind
 
 
-#: An address is shown without what may be secret in it.
+#: An address is shown without what may be secret in it. Only engines know whether what a webhook of
+#: the settings gets is signed.
 DestinationSchema = answer_schema(
     Destination,
     without=_SECRET,
     kind=DestinationKind,
     state=DestinationState,
-    is_signed=bool,
+    is_signed=bool | None,
     secret=str,
 )
 
@@ -227,7 +228,7 @@ def _describe(destination: Destination) -> dict[str, object]:
         "kind": destination.kind,
         "address": destination.shown_address,
         "state": destination.state,
-        "is_signed": destination.secret is not None,
+        "is_signed": None if destination.environment else destination.secret is not None,
     }
 
 

@@ -526,6 +526,7 @@ def test_a_destination_of_the_settings_is_shown_and_cannot_be_changed(
     tried = api.post(f"{PATH}/{one['id']}/test").get_json()
 
     assert one["environment"] == "PUSH_ALERT_WEBHOOK_URL"
+    assert one["isSigned"] is None
     assert HOOK not in page
     assert "Switch off" not in page
     assert refused.status_code == 404
