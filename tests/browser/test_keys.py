@@ -42,7 +42,10 @@ def close_by_escape(page: Page, dialog: Locator, opener: Locator) -> None:
 def test_keys_help_search_and_lead_back(page: Page) -> None:
     page.goto("/automations")
     shortcuts = page.get_by_role("dialog", name="Keyboard shortcuts")
-    search, everything = page.get_by_label("Search"), page.get_by_text("Stop everything…")
+    search, everything = (
+        page.locator("main").get_by_role("searchbox"),
+        page.get_by_text("Stop everything…"),
+    )
 
     page.keyboard.press("j")
     row = page.locator("tr[aria-selected=true] a").first

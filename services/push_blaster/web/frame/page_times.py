@@ -18,9 +18,14 @@ COOKIE: Final = "push_times"
 USUAL_ZONE: Final = "PAGES_TIMEZONE"
 Hours = Literal[12, 24]
 
-#: A time within a text: an instant if it has a day and an offset, else a wall time.
+#: A time within a text: an instant if it has a day and an offset, or a day in words and the short
+#: name of a zone; else a wall time.
 _TIME_IN_TEXT: Final = re.compile(
-    r"""(?<![\w:.+])(?<!UTC-)
+    r"""\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[ ]
+        (?P<spelled>\d{1,2}[ ][A-Z][a-z]{2}[ ]\d{4},[ ]\d\d:\d\d)
+        [ ](?P<zone>[A-Z]{2,5}\b|[+-]\d{2,4}\b)
+        |
+        (?<![\w:.+])(?<!UTC-)
         (?:(?P<day>\d{4}-\d\d-\d\d)[T ])?
         (?P<clock>(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)
         (?(day)(?P<offset>Z|[ ]UTC|[+-]\d\d:\d\d)?)
@@ -90,12 +95,21 @@ class PageTimes:
     def _reformat(self, found: re.Match[str]) -> str:
         day, clock, offset = found["day"], found["clock"], found["offset"]
         try:
+            if found["spelled"]:
+                return self._show_spelled(found["spelled"], found["zone"])
             if day is None:
                 return self.show_wall_time(time.fromisoformat(clock))
             at = datetime.fromisoformat(f"{day}T{clock}{'Z' if offset == ' UTC' else offset or ''}")
             return self.show_instant(at) if at.tzinfo else f"{_day(at)}, {self._clock(at)}"
         except (ValueError, OverflowError):
             return found[0]
+
+    def _show_spelled(self, text: str, zone: str) -> str:
+        """Return an instant that a text spells; if its zone is in doubt, its own time and zone."""
+        wall = datetime.strptime(text, "%d %b %Y, %H:%M")  # noqa: DTZ007 - its zone is a name
+        is_own = wall.replace(tzinfo=self.zone).tzname() == zone
+        at = wall.replace(tzinfo=self.zone) if is_own else _find_spelled(wall, zone)
+        return self.show_instant(at) if at else f"{_day(wall)}, {self._clock(wall)} {zone}"
 
     def _show_beside(self, at: datetime, own: str | None) -> Markup:
         zone = find_zone(own) if own else None
@@ -139,10 +153,23 @@ def list_zones() -> tuple[str, ...]:
     return tuple(sorted(available_timezones()))
 
 
+@lru_cache(maxsize=1)
+def _load_zones() -> tuple[ZoneInfo, ...]:
+    return tuple(map(ZoneInfo, list_zones()))
+
+
 def find_zone_name(text: str) -> str | None:
     """Return the name of the zone that somebody typed, without regard to case and spaces."""
     wanted = text.strip().replace(" ", "_").casefold()
     return next((name for name in list_zones() if name.casefold() == wanted), None)
+
+
+@lru_cache(maxsize=4_096)
+def _find_spelled(wall: datetime, name: str) -> datetime | None:
+    """Return the instant of a wall time by the short name of its zone; None if zones differ."""
+    locals_ = (wall.replace(tzinfo=zone, fold=fold) for zone in _load_zones() for fold in (0, 1))
+    found = {local.astimezone(UTC) for local in locals_ if local.tzname() == name}
+    return found.pop() if len(found) == 1 else None
 
 
 def _day(at: datetime) -> str:

@@ -131,7 +131,7 @@ def test_no_page_shows_a_time_in_another_way(
         *("/", "/live/dashboard", "/times", "/tokens", "/audit-log", "/automations", "/executions"),
         *(f"/executions/{troubled}{rest}" for rest in ("", "/failures", "/stop", "/approve")),
         *(f"/live/executions/{troubled}{rest}" for rest in ("", "/log")),
-        *(f"/automations/news{rest}" for rest in ("", "/edit", "/run", "/pause")),
+        *(f"/automations/news{rest}" for rest in ("", "/edit", "/test", "/run", "/pause")),
         *(f"/devices?user={ALICE}", f"/deliveries?user={ALICE}", "/scripts", "/none-at-all"),
     )
 

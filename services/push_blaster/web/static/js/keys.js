@@ -2,6 +2,7 @@
 import { openModal } from "./dialogs.js";
 
 const ACTIONS = { Enter: "run", p: "pause", e: "edit" };
+const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
 const SEARCH = "[role=search] input:not([type=hidden]), input[type=search]";
 
 const help = () => openModal(document.querySelector("#help"));
@@ -38,7 +39,7 @@ const PLAIN = { j: () => move(1), k: () => move(-1), "/": search, "?": help };
 export function listenToKeys() {
   document.querySelector("[data-help]")?.addEventListener("click", help);
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, textarea, select, [contenteditable]")) return;
+    if (event.target.matches(TYPED)) return;
     if (document.querySelector("dialog[open]")) return;
     if (event.ctrlKey || event.metaKey) return act(event);
     if (event.altKey || !(event.key in PLAIN)) return;
