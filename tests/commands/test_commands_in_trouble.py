@@ -189,7 +189,7 @@ def test_all_settings_that_do_not_fit_are_in_one_message(
 URLS: Final = (
     *("CADENCE_SERVICE_URL", "FCM_BASE_URL", "FCM_TOKEN_URI", "WEBPUSH_SUBJECT"),
     *("PUSH_ALERT_WEBHOOK_URL", "PUSH_ALERT_TEST_WEBHOOK_URL", "PUSH_HEARTBEAT_URL"),
-    "PUSH_DEVICE_SOURCE_URL",
+    *("PUSH_DEVICE_SOURCE_URL", "PUSH_PUBLIC_URL"),
 )
 
 
