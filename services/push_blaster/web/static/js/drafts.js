@@ -1,4 +1,6 @@
 // What somebody types into a form stays in this browser until it is saved, or for a week.
+import { span } from "./times.js";
+
 const WAIT_MS = 300;
 const KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 const PREFIX = "draft ";
@@ -87,8 +89,8 @@ function offer(form, draft, restore, discard) {
   panel.className = "panel attention draft-offer";
   panel.setAttribute("aria-label", "Entries that are not saved");
   const said = document.createElement("p");
-  const at = new Date(draft.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  said.textContent = `This browser has entries of yours from ${at} that are not saved.`;
+  const ago = span((Date.now() - draft.at) / 1000);
+  said.textContent = `This browser has entries of yours from ${ago} ago that are not saved.`;
   const actions = document.createElement("p");
   actions.className = "actions";
   for (const [label, look, act] of [
