@@ -4,17 +4,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.automations.automation import Automation, Schedule
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.timeline import plan_pushes
 from push_blaster.domain.schedule.schedule import slots_from
+from push_blaster.domain.zones import Slot
 
-#: How many slots of one automation are planned for one view of the calendar.
+#: How many slots of one automation are planned in one go; if it has more, day by day.
 MAX_SLOTS: Final = 1_000
+#: How many slots of one automation are planned for one day.
+MAX_A_DAY: Final = 24 * 60
 #: How many pushes a sentence about a collision names.
 MAX_NAMED: Final = 4
 
@@ -60,12 +63,9 @@ def longest_sequence(automation: Automation) -> timedelta:
 
 def plan_calendar(automation: Automation, since: datetime, until: datetime) -> list[CalendarPush]:
     """Return the pushes of an automation from `since` on and before `until`, by slot."""
-    slots = islice(slots_from(automation.schedule, since - longest_sequence(automation)), MAX_SLOTS)
     zone = automation.schedule.timezone
     found: list[CalendarPush] = []
-    for slot in slots:
-        if slot.at >= until:
-            break
+    for slot in _find_slots(automation.schedule, since - longest_sequence(automation), until):
         if automation.activated_at and slot.at < automation.activated_at:
             continue  # the clock had not opened it yet
         planned = plan_pushes(automation.pushes, slot.at, zone)
@@ -84,6 +84,24 @@ def plan_calendar(automation: Automation, since: datetime, until: datetime) -> l
             if since <= at < until
         ]
     return found
+
+
+def _find_slots(schedule: Schedule, since: datetime, until: datetime) -> list[Slot]:
+    """Return the slots of the schedule; of each day the first ones, if there are very many."""
+    found = _first_slots(schedule, since, until, MAX_SLOTS + 1)
+    if len(found) <= MAX_SLOTS:
+        return found
+    starts = (since + timedelta(days=number) for number in range((until - since).days + 1))
+    days = (
+        _first_slots(schedule, start, min(start + timedelta(days=1), until), MAX_A_DAY)
+        for start in starts
+    )
+    return [slot for day in days for slot in day]
+
+
+def _first_slots(schedule: Schedule, since: datetime, until: datetime, most: int) -> list[Slot]:
+    # A slot at `since` belongs to the day that ends there, as slots are strictly after it.
+    return list(islice(takewhile(lambda slot: slot.at <= until, slots_from(schedule, since)), most))
 
 
 def find_collisions(

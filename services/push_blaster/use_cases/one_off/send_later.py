@@ -1,13 +1,19 @@
 """Schedule the push of a dry run: at its time an engine sends it like any automation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from chassis.postgres import Connection
-from push_blaster.adapters.access.idempotency_keys import KeyUse, insert_key, select_request
+from chassis.postgres import Database
+from push_blaster.adapters.access.idempotency_keys import (
+    KeyUse,
+    delete_key,
+    insert_key,
+    select_request,
+)
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.executions.execution_view import (
     select_execution,
@@ -54,10 +60,10 @@ def schedule_what_was_tried(
     earlier = find_scheduled(pushes, dry_run_id)
     if earlier:
         return earlier
-    with pushes.context.database.transaction() as connection:
+    database = pushes.context.database
+    with database.transaction() as connection:
         check_dry_run(select_execution(connection, dry_run_id))
         document = select_snapshot(connection, dry_run_id)
-        _decide(connection, dry_run_id, _LATER, now)
     push = document["pushSequence"][0]
     wanted = ScheduledPush(
         id=_id_of(dry_run_id),
@@ -71,7 +77,8 @@ def schedule_what_was_tried(
         timezone=when.timezone,
         settings=when.settings,
     )
-    return pushes.schedule(wanted, now)
+    with _deciding(database, dry_run_id, _LATER, now):
+        return pushes.schedule(wanted, now)
 
 
 def send_now(
@@ -81,13 +88,14 @@ def send_now(
 
     Raises: what send_what_was_tried raises, AlreadySentError.
     """
+    context = pushes.context
+    if is_simulated:
+        return send_what_was_tried(context, dry_run_id, now, is_simulated=True)
     found = find_scheduled(pushes, dry_run_id)
-    if found and not is_simulated:
+    if found:
         raise AlreadySentError(f"The push is {found.state}; change it or cancel it instead.")
-    if not is_simulated:
-        with pushes.context.database.transaction() as connection:
-            _decide(connection, dry_run_id, _NOW, now)
-    return send_what_was_tried(pushes.context, dry_run_id, now, is_simulated=is_simulated)
+    with _deciding(context.database, dry_run_id, _NOW, now):
+        return send_what_was_tried(context, dry_run_id, now, is_simulated=False)
 
 
 def change_push(
@@ -117,14 +125,26 @@ def _id_of(dry_run_id: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"later/{dry_run_id}"))
 
 
-def _decide(connection: Connection, dry_run_id: str, way: str, now: datetime) -> None:
-    """Record whether the push is sent now or later; the first decision wins. AlreadySentError."""
+@contextmanager
+def _deciding(database: Database, dry_run_id: str, way: str, now: datetime) -> Iterator[None]:
+    """Record whether the push is sent now or later; the first decision wins, unless it fails.
+
+    Raises: AlreadySentError.
+    """
     use = KeyUse(_DECISIONS, dry_run_id, way)
-    is_first = insert_key(connection, use, now)
-    decided = way if is_first else select_request(connection, use)
-    is_sent = way == _LATER and select_execution_by_key(connection, key_of_live(dry_run_id))
-    if decided != way or is_sent:
-        raise AlreadySentError(
-            f"Somebody has decided to send this push {_NOW if is_sent else decided}; make a new "
-            "dry run for another send."
-        )
+    with database.transaction() as connection:
+        is_first = insert_key(connection, use, now)
+        decided = way if is_first else select_request(connection, use)
+        is_sent = way == _LATER and select_execution_by_key(connection, key_of_live(dry_run_id))
+        if decided != way or is_sent:
+            raise AlreadySentError(
+                f"Somebody has decided to send this push {_NOW if is_sent else decided}; make a "
+                "new dry run for another send."
+            )
+    try:
+        yield
+    except Exception:
+        if is_first:
+            with database.transaction() as connection:
+                delete_key(connection, use)
+        raise

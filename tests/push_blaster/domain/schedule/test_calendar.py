@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from push_blaster.domain.automations.automation import Frequency
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.schedule.calendar import (
-    MAX_SLOTS,
+    MAX_A_DAY,
     CalendarPush,
     Collision,
     find_collisions,
@@ -151,14 +151,26 @@ def test_the_end_is_not_included_and_a_clock_change_is_remarked() -> None:
     assert plan_calendar(daily, NOON, NOON + timedelta(minutes=30)) == []
 
 
-def test_an_automation_of_every_second_is_bounded() -> None:
-    often = a_schedule(
-        frequency=Frequency.CUSTOM, execution_time=None, cron_expression="* * * * * *"
-    )
+def often(cron: str) -> list[CalendarPush]:
+    """Return the pushes of three days and the week before them."""
+    schedule = a_schedule(frequency=Frequency.CUSTOM, execution_time=None, cron_expression=cron)
+    since = NOON - timedelta(days=7)
+    return plan_calendar(an_automation(schedule=schedule), since, NOON + timedelta(days=3))
 
-    found = plan_calendar(an_automation(schedule=often), NOON, NOON + timedelta(days=7))
 
-    assert len(found) <= MAX_SLOTS
+def test_an_automation_of_every_ten_minutes_has_all_its_pushes_on_every_day() -> None:
+    pushes = often("*/10 * * * *")
+
+    assert len(pushes) == len({push.at for push in pushes}) == 10 * 144
+    assert [push.at for push in pushes] == sorted(push.at for push in pushes)
+    assert pushes[0].at == NOON - timedelta(days=7)
+
+
+def test_an_automation_of_every_second_is_bounded_and_is_there_on_every_day() -> None:
+    pushes = often("* * * * * *")
+
+    assert len({push.at.date() for push in pushes}) >= 10
+    assert len(pushes) <= 12 * MAX_A_DAY
 
 
 def test_days_are_those_of_the_zone() -> None:

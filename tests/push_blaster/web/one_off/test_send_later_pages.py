@@ -173,8 +173,16 @@ def test_what_does_not_fit_names_the_field_and_keeps_what_was_written(
 @pytest.mark.parametrize(
     ("wall_time", "says", "expected"),
     [
-        ("2027-03-28 02:30", "does not exist (the clocks go forward)", "2027-03-28T01:00:00"),
-        ("2027-10-31 02:30", "comes twice (the clocks go back)", "2027-10-31T00:30:00"),
+        (
+            "2027-03-28 02:30",
+            "does not exist in Europe/Berlin (the clocks go forward)",
+            "2027-03-28T01:00:00",
+        ),
+        (
+            "2027-10-31 02:30",
+            "comes twice in Europe/Berlin (the clocks go back)",
+            "2027-10-31T00:30:00",
+        ),
         ("2027-07-01 09:00", "Scheduled for Thu 1 Jul 2027, 09:00 CEST.", "2027-07-01T07:00:00"),
     ],
 )
@@ -210,6 +218,19 @@ def test_what_is_scheduled_is_not_sent_now_even_after_it_was_deleted(
     assert refused.status_code == 400
     assert operator.post(tried).status_code == 400
     assert messages(bench) == []
+
+
+def test_a_push_that_could_not_be_scheduled_can_still_be_sent_now(
+    operator: Visitor, bench: Bench, tried: str, tmp_path: Path
+) -> None:
+    (upload,) = (tmp_path / "uploads").glob("*.csv")
+    content = upload.read_bytes()
+    upload.unlink()
+    refused = schedule(operator, tried)
+    upload.write_bytes(content)
+
+    assert refused.status_code == 409
+    assert operator.post(tried).status_code == 303
 
 
 def test_a_changed_text_may_use_only_the_columns_of_the_file(operator: Visitor, tried: str) -> None:
