@@ -18,7 +18,7 @@ _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d")
 #: The end of an instant, as the helper writes it for this choice.
 _ZONE: Final = "UTC+05:45"
 #: What people wrote themselves, and the raw form of a request.
-_VERBATIM: Final = frozenset({"code", "samp", "textarea", "script", "option", "style"})
+_VERBATIM: Final = frozenset({"code", "pre", "samp", "textarea", "script", "option", "style"})
 _SAID: Final = ("title", "aria-label", "alt")
 
 
