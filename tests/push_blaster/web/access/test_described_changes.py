@@ -31,7 +31,8 @@ def told(admin: Visitor, **query: str) -> list[str]:
     text = admin.client.get("/audit-log", query_string=query).text
     rows = re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)[1:]
     seen = [
-        re.sub(r"<details>\s*<summary>Raw.*?</details>", "", row, flags=re.DOTALL) for row in rows
+        re.sub(r'<span class="visually-hidden">[A-Z]+ /.*?</details>', "", row, flags=re.DOTALL)
+        for row in rows
     ]
     return [" ".join(unescape(re.sub(r"<[^>]+>", " ", row)).split()) for row in seen]
 
