@@ -67,11 +67,13 @@ FindCaller = Callable[[str], Caller | None]
 class SessionAuthentication:
     """Authentication by a session, for requests without a bearer token.
 
-    Shape: `answer_unknown` may answer a request without a session; None answers 401.
+    Shape: `answer_unknown` may answer a request without a session; None answers 401. `asks` names
+    what has to answer before anybody can tell who calls.
     """
 
     find_caller: Callable[[], Caller | None]
     answer_unknown: Callable[[], ResponseReturnValue | None]
+    asks: str = "the database"
 
 
 def find_nobody(_token: str) -> None:
@@ -147,7 +149,7 @@ def require_token(
             if _tells_callers_more(app):
                 _greet(known, find)
             return None
-        caller = known or _find(app, find)
+        caller = known or _find(app, find, sessions.asks)
         if caller is None:
             _count_guess(guesses, header)
             return sessions.answer_unknown() or _challenge()
@@ -156,7 +158,7 @@ def require_token(
         return None
 
 
-def _find(app: Flask, find: Callable[[], Caller | None]) -> Caller | None:
+def _find(app: Flask, find: Callable[[], Caller | None], asks: str) -> Caller | None:
     """Return the caller; what shares threads with health or stops waits only shortly for it."""
     kind = request_class(app.view_functions[request.endpoint or ""])
     if kind not in SHORTLY:
@@ -165,8 +167,7 @@ def _find(app: Flask, find: Callable[[], Caller | None]) -> Caller | None:
         return SHORTLY[kind].ask(copy_current_request_context(find))
     except NoAnswerError as error:
         raise DatabaseAwayError(
-            "The token or the session cannot be checked: the database, or the identity provider, "
-            "does not answer."
+            f"The token or the session cannot be checked: {asks} does not answer."
         ) from error
 
 

@@ -132,6 +132,7 @@ class Sessions:
         return SessionAuthentication(
             find_caller=self.find_caller,
             answer_unknown=lambda: lead_to_sign_in(self._database, can_keep=_has_key),
+            asks="the database, or the identity provider," if self.people else "the database",
         )
 
     def sign_in(self, token: str) -> bool:
