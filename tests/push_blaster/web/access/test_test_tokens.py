@@ -21,6 +21,7 @@ OPEN_TO_SIMULATIONS = {
     *("tests.run_suite", "tests.start", "plans.plan_draft", "query_audience.split"),
     *("pages_automations.run", "pages_tests.start", "pages_send.try_out", "pages_send.send"),
     *("pages_executions.cancel", "pages_executions.stop", "pages_executions.approve"),
+    *("test_devices.send", "pages_test_devices.send"),
     *("pages_sign_in.begin", "pages_sign_in.end", "pages_times.keep"),
 }
 
@@ -85,6 +86,20 @@ def test_what_is_started_with_one_is_marked_as_a_simulation(
     (execution,) = client.get("/api/executions").get_json()["executions"]
     assert (execution["mode"], execution["simulated"]) == ("simulation", True)
     assert execution["id"].endswith("-simulation")
+
+
+def test_a_test_of_a_device_is_only_tried_out(
+    app: Flask, client: FlaskClient, rehearsal: FlaskClient, secret: str
+) -> None:
+    device = {"name": "Phone", "token": "t-1"}
+    device_id = client.post("/api/test-devices", json=device).get_json()["id"]
+
+    by_api = rehearsal.post(f"/api/test-devices/{device_id}/send")
+    by_page = Visitor(app, secret).post(f"/devices/test/{device_id}/send", once="1")
+
+    assert (by_api.status_code, by_page.status_code) == (202, 303)
+    executions = client.get("/api/executions").get_json()["executions"]
+    assert [one["mode"] for one in executions] == ["test-dry-run"] * 2
 
 
 @pytest.mark.parametrize("mode", ["test-live-send", "test-dry-run", "real-dry-run"])

@@ -303,6 +303,23 @@ def test_a_button_sends_a_test_to_one_device_once(
     assert "Marketing&#39;s iPhone" in operator.get(places.pop())
 
 
+def test_a_repeated_request_sends_one_test_and_its_key_stands_for_no_other_device(
+    bench: Bench, client: FlaskClient
+) -> None:
+    device_id, other = register(client), register(client, name="Other", token="other-token")
+    key = {"Idempotency-Key": "k"}
+
+    first, again, refused = [
+        client.post(f"/api/test-devices/{one}/send", headers=key)
+        for one in (device_id, device_id, other)
+    ]
+
+    assert [a.status_code for a in (first, again, refused)] == [202, 202, 422]
+    assert first.get_json() == again.get_json()
+    (execution,) = bench.executions()
+    assert execution.id == first.get_json()["executionId"]
+
+
 def test_the_form_of_an_automation_offers_the_devices_by_name_and_keeps_a_lost_one(
     bench: Bench, client: FlaskClient, admin: Visitor
 ) -> None:

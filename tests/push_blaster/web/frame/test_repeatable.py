@@ -60,6 +60,7 @@ ROUTES: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         {"name": "Night shift", "kind": "webhook", "url": "https://hooks.example.com/x"},
         {"name": "Day shift"},
     ),
+    "/api/test-devices": ({"name": "Phone", "token": "t-1"}, {"name": "Another phone"}),
 }
 #: More requests that create something, each with its route.
 MORE: Final[list[tuple[str, dict[str, Any]]]] = [
@@ -74,6 +75,7 @@ MORE: Final[list[tuple[str, dict[str, Any]]]] = [
 CREATE_NOTHING: Final = """
 /api/alerts/destinations/{destination_id}/rotate
 /api/alerts/destinations/{destination_id}/test
+/api/automation/control-many
 /api/automation/debug/reschedule
 /api/automation/emergency-stop
 /api/automation/migrate
@@ -102,10 +104,11 @@ CREATE_NOTHING: Final = """
 """
 #: A repeated request for a token is refused: nobody has its secret any more.
 TOKENS: Final = "/api/tokens"
-#: Tried in test_try_script.py, and in test_executions.py.
+#: Tried in test_try_script.py, in test_executions.py, and in test_test_devices.py.
 ELSEWHERE: Final = {
     *("/api/scripts", "/api/scripts/{script_id}/run"),
     "/api/executions/{execution_id}/resume",
+    "/api/test-devices/{device_id}/send",
 }
 
 
@@ -295,6 +298,7 @@ def snapshot(client: FlaskClient) -> list[int]:
         "/api/scheduled-pushes": "scheduledPushes",
         "/api/executions": "executions",
         "/api/alerts/destinations": "destinations",
+        "/api/test-devices": "testDevices",
     }
     return [len(client.get(path).get_json()[name]) for path, name in lists.items()]
 
