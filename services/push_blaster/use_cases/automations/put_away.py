@@ -17,7 +17,10 @@ from push_blaster.adapters.automations.document_files import (
     DocumentExistsError,
     DocumentNotFoundError,
 )
-from push_blaster.adapters.automations.version_table import select_last_removal
+from push_blaster.adapters.automations.version_table import (
+    select_last_removal,
+    select_version_before,
+)
 from push_blaster.adapters.executions.execution_table import lock_automation
 from push_blaster.adapters.executions.suspensions import insert_suspensions, select_cancelled_for
 from push_blaster.adapters.operations.emergency_stops import is_stopped_since
@@ -125,22 +128,41 @@ def undo_delete(
     stopped after the deletion, the automation comes back paused.
     Raises: NotDeletedError, IdTakenError, ValidationError.
     """
-    with database.transaction() as connection:
-        lock_automation(connection, automation_id)
-        removed = select_last_removal(connection, automation_id)
-        if removed is None:
-            raise NotDeletedError(
-                f"No deleted automation {automation_id!r} is kept; GET /api/automation/deleted "
-                "lists those that can be brought back."
-            )
-        document = _as_it_was(connection, removed, now)
-        if removed.generation is not None:
-            return_to_generation(connection, automation_id, removed.generation)
-            _let_come_back(connection, removed, now)
-        try:
-            files.create(document, "The deletion was undone.")
-        except DocumentExistsError as error:
-            return _find_undone(files, removed, error)
+    try:
+        with database.transaction() as connection:
+            lock_automation(connection, automation_id)
+            removed = _find_removed(connection, automation_id)
+            document = _as_it_was(connection, removed, now)
+            _give_slots_back(connection, removed, now)
+            return _write_undone(files, document)
+    except DocumentExistsError as error:  # and the transaction has changed nothing
+        with database.transaction() as connection:
+            removed = _find_removed(connection, automation_id)
+        return _find_undone(files, removed, error)
+
+
+def _find_removed(connection: Connection, automation_id: str) -> Version:
+    removed = select_last_removal(connection, automation_id)
+    if removed is None:
+        raise NotDeletedError(
+            f"No deleted automation {automation_id!r} is kept; GET /api/automation/deleted lists "
+            "those that can be brought back."
+        )
+    return removed
+
+
+def _write_undone(files: AutomationFiles, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Write the document, unless an undo wrote it whose transaction failed after that.
+
+    Raises: DocumentExistsError; then the transaction of the caller must change nothing.
+    """
+    try:
+        files.create(document, "The deletion was undone.")
+    except DocumentExistsError:
+        present = _find_present(files, document["id"])
+        if present is None or {**document, "updatedAt": present.get("updatedAt")} != present:
+            raise
+        return present
     return document
 
 
@@ -148,19 +170,23 @@ def _as_it_was(connection: Connection, removed: Version, now: datetime) -> Mappi
     """Return the document of a removed automation as its next version."""
     old = removed.document
     document = {**old, "version": old["version"] + 1, "updatedAt": now.isoformat()}
-    if is_on(old) and is_stopped_since(connection, removed.saved_at):
+    # An emergency stop may not have paused it yet when it was deleted.
+    before = select_version_before(connection, removed)
+    if is_on(old) and is_stopped_since(connection, (before or removed).saved_at):
         document |= {"status": "paused"}
     return complete_document(document)
 
 
-def _let_come_back(connection: Connection, removed: Version, now: datetime) -> None:
-    """Suspend what the deletion cancelled, so that it begins again before its send time."""
+def _give_slots_back(connection: Connection, removed: Version, now: datetime) -> None:
+    """Return to the generation, and suspend what the deletion cancelled, so that it comes back."""
+    if removed.generation is None:
+        return
+    return_to_generation(connection, removed.automation_id, removed.generation)
     found = select_cancelled_for(connection, removed.automation_id, DELETED, now)
-    generation = removed.generation or 1
     own = [
         one.id
         for one in found
-        if one.id == execution_id(one.automation_id, one.slot, generation=generation)
+        if one.id == execution_id(one.automation_id, one.slot, generation=removed.generation)
     ]
     insert_suspensions(connection, own)
 
@@ -169,8 +195,8 @@ def _find_undone(
     files: AutomationFiles, removed: Version, error: DocumentExistsError
 ) -> Mapping[str, Any]:
     """Return the automation if the same deletion was undone before; IdTakenError if not."""
-    with suppress(DocumentNotFoundError, BrokenDocumentError):
-        present, old = files.load(removed.automation_id), removed.document
+    present, old = _find_present(files, removed.automation_id), removed.document
+    if present:
         has_come_back = present.get("createdAt") == old.get("createdAt") is not None
         if has_come_back or content_of(present) == content_of(old):
             return present
@@ -179,6 +205,12 @@ def _find_undone(
         "id now, or an id that differs only in upper and lower case. The texts of the deleted one "
         "are still among the versions of this id."
     ) from error
+
+
+def _find_present(files: AutomationFiles, automation_id: str) -> Mapping[str, Any] | None:
+    with suppress(DocumentNotFoundError, BrokenDocumentError):
+        return files.load(automation_id)
+    return None
 
 
 def _based_on(version: int | None) -> Mapping[str, Any]:

@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from chassis.postgres import Database, DatabaseAwayError
+from push_blaster.adapters.automations.json_files import write_json
+from push_blaster.adapters.operations.emergency_stops import insert_emergency_stop
 from push_blaster.adapters.schedule.schedule_marks import select_generations
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
@@ -139,6 +141,48 @@ def test_an_undo_that_is_sent_twice_changes_nothing_the_second_time(bench: Bench
     assert garden.tick() == [TOMORROW]
 
 
+@pytest.mark.parametrize("created_at", [None, "2026-01-01T00:00:00+00:00"])
+def test_an_undo_gives_no_second_send_to_an_equal_one_that_somebody_made_anew(
+    bench: Bench, created_at: str | None
+) -> None:
+    garden = Garden(bench, createdAt=created_at, metadata={"createdBy": "api"})
+    garden.open()
+    old = garden.files.load("news")
+    garden.delete()
+    garden.tick()
+    garden.at(8)
+    if created_at:
+        garden.create(metadata={"createdBy": "api"})  # the same content by the API
+    else:
+        write_json(garden.files.folder / "news.json", old)  # the same file by hand
+    again = f"{NEWS}-g2"
+    assert garden.tick() == [again]
+
+    undo(garden)
+
+    bench.run(again)
+    garden.tick()
+    assert garden.phase() is Phase.CANCELLED
+    with bench.database.transaction() as connection:
+        assert select_generations(connection, ["news"]) == {"news": 2}
+
+
+def test_an_undo_that_is_sent_again_brings_nothing_back_that_everybody_stopped(
+    bench: Bench,
+) -> None:
+    garden = Garden(bench, createdAt="2026-01-01T00:00:00+00:00")
+    garden.open()
+    garden.delete()
+    undo(garden)
+    garden.control.stop_everything("Wrong prices.", bench.now)
+    undo(garden)
+    garden.at(8)
+    garden.resume()
+    garden.tick()
+
+    assert garden.phase() is Phase.CANCELLED
+
+
 def test_each_deletion_ends_a_generation_and_each_undo_gives_it_back(bench: Bench) -> None:
     garden = Garden(bench)
     for _ in range(3):
@@ -160,6 +204,36 @@ def test_after_an_emergency_stop_it_comes_back_paused(bench: Bench) -> None:
     undo(garden)
 
     assert garden.files.load("news")["status"] == "paused"
+
+
+def test_what_is_deleted_before_an_emergency_stop_has_paused_it_comes_back_paused(
+    bench: Bench,
+) -> None:
+    garden = Garden(bench)
+    bench.now += MINUTE
+    garden.edit(name="Newer")
+    bench.now += MINUTE
+    with bench.database.transaction() as connection:
+        insert_emergency_stop(connection, "Wrong prices.", bench.now)
+    bench.now += MINUTE
+    garden.delete()
+    garden.control.finish_emergency_stop(bench.now)
+    bench.now += MINUTE
+    undo(garden)
+
+    assert garden.files.load("news")["status"] == "paused"
+
+
+def test_what_was_resumed_after_an_emergency_stop_comes_back_as_it_was(bench: Bench) -> None:
+    garden = Garden(bench)
+    garden.control.stop_everything("Wrong prices.", bench.now)
+    bench.now += MINUTE
+    garden.resume()
+    bench.now += MINUTE
+    garden.delete()
+    undo(garden)
+
+    assert garden.files.load("news")["status"] == "active"
 
 
 def test_there_is_nothing_to_undo_for_an_unknown_id(bench: Bench) -> None:
