@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.browser.chromium import QUIET, find_chromium
+from tests.browser.clicks import Story, count_clicks
 from tests.browser.pages import sign_in
 from tests.local_stack.stack import LocalStack, make_stack, stop_whatever
 from tests.programs import or_not_run
@@ -22,6 +23,7 @@ from tests.programs import or_not_run
 @pytest.fixture(scope="package")
 def stack(open_folder: Path) -> Iterator[LocalStack]:
     stack = make_stack(open_folder / f"pages {uuid4().hex}")
+    stack.environment |= {"WEBHOOK_SCHEMES": "http,https", "PUSH_PRIVATE_NETWORKS": "127.0.0.0/8"}
     stack.start()
     stack.wait_to_say("completed")
     yield stack
@@ -50,6 +52,12 @@ def page(browser: Browser, stack: LocalStack) -> Iterator[Page]:
     yield page
     context.close()
     assert faults == []
+
+
+@pytest.fixture
+def story(page: Page) -> Story:
+    """Stories of this page."""
+    return count_clicks(page)
 
 
 def _is_fault(message: ConsoleMessage) -> bool:

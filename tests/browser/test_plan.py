@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from chassis.clock import utc_now
+from tests.browser.clicks import Story
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -30,14 +31,17 @@ def search(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_a_push_is_scheduled_found_in_the_calendar_changed_and_cancelled(page: Page) -> None:
+def test_a_push_is_scheduled_found_in_the_calendar_changed_and_cancelled(
+    page: Page, story: Story
+) -> None:
     day = f"{utc_now() + timedelta(days=40):%Y-%m-%d}"
-    try_out(page)
-    page.get_by_label("Day").fill(day, timeout=15_000)
-    page.get_by_label("Time", exact=True).fill("18:30")
-    page.get_by_label("Time zone").fill("UTC")
-    page.get_by_role("button", name="Schedule").click()
-    expect(page.get_by_text("Scheduled for")).to_be_visible()
+    with story("Try a push out, and send it later", 6):
+        try_out(page)
+        page.get_by_label("Day").fill(day, timeout=15_000)
+        page.get_by_label("Time", exact=True).fill("18:30")
+        page.get_by_label("Time zone").fill("UTC")
+        page.get_by_role("button", name="Schedule").click()
+        expect(page.get_by_text("Scheduled for")).to_be_visible()
 
     page.goto(f"/calendar/{day}")
     expect(page.get_by_role("row", name="Seeds in spring")).to_contain_text("18:30")
@@ -53,13 +57,16 @@ def test_a_push_is_scheduled_found_in_the_calendar_changed_and_cancelled(page: P
     expect(page.get_by_role("link", name="Seeds in summer")).to_have_count(0)
 
 
-def test_ticked_automations_are_paused_and_resumed_after_a_question(page: Page) -> None:
-    page.get_by_role("link", name="Automations", exact=True).click()
+def test_ticked_automations_are_paused_and_resumed_after_a_question(
+    page: Page, story: Story
+) -> None:
     for action in ("Pause", "Resume"):
-        page.get_by_label("Choose Garden activity").check()
-        page.get_by_role("button", name=f"{action} chosen…").click()
-        expect(page.get_by_role("heading", name=f"{action} 1 automation?")).to_be_visible()
-        page.get_by_role("button", name=f"{action} 1").click()
-        expect(page.get_by_role("heading", name="1 of 1 automations")).to_be_visible()
-        page.get_by_role("link", name="Automations", exact=True).first.click()
+        with story(f"{action} a chosen automation", 4):
+            page.get_by_role("link", name="Automations", exact=True).first.click()
+            page.get_by_label("Choose Garden activity").check()
+            page.get_by_role("button", name=f"{action} chosen…").click()
+            expect(page.get_by_role("heading", name=f"{action} 1 automation?")).to_be_visible()
+            page.get_by_role("button", name=f"{action} 1").click()
+            expect(page.get_by_role("heading", name="1 of 1 automations")).to_be_visible()
+    page.get_by_role("link", name="Automations", exact=True).first.click()
     expect(page.get_by_role("row", name="Garden activity")).to_contain_text("Scheduled")

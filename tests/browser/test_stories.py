@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.clicks import Story
 from tests.browser.pages import ask
+from tests.fakes.post_receiver import run_post_receiver
 from tests.local_stack.stack import LocalStack
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -30,28 +32,35 @@ def somebody(stack: LocalStack) -> str:
 
 def fill_in_offers(page: Page) -> None:
     page.get_by_label("Name", exact=True).fill("Spring offers")
-    page.get_by_label("Frequency").select_option("weekly")
-    page.get_by_label("Tue").check()
     page.get_by_label("Live send time").fill("18:30")
     page.get_by_label("Time zone", exact=True).fill("Europe/Berlin")
     page.get_by_label("Audience script").select_option("garden_activity")
     page.get_by_label("lookback_hours").fill("24")
-    page.get_by_label("Title").fill("[[var:first_name|Hello]], offers near you")
-    page.get_by_label("Text").fill("Somebody gives away [[var:plant]].")
-    page.get_by_label("Audience", exact=True).select_option("recent_offerers")
+    fill_in_push(page, 0, "recent_offerers")
 
 
-def test_an_automation_is_made_by_hand_tried_out_and_paused(page: Page) -> None:
-    page.goto("/automations")
-    page.get_by_role("link", name="New automation").click()
-    fill_in_offers(page)
-    expect(page.locator(".slots li")).to_have_count(5)
-    expect(page.locator(".android")).to_contain_text("offers near you")
-    expect(page.locator(".android")).not_to_contain_text("[[var:")
-    page.get_by_role("button", name="Save and schedule").click()
+def fill_in_push(page: Page, place: int, audience: str) -> None:
+    push = page.locator("[data-push]").nth(place)
+    push.get_by_label("Title").fill("[[var:first_name|Hello]], offers near you")
+    push.get_by_label("Text").fill("Somebody gives away [[var:plant]].")
+    push.get_by_label("Audience", exact=True).select_option(audience)
 
-    expect(page.get_by_role("heading", name="Spring offers")).to_contain_text("Scheduled")
-    expect(page.get_by_text("Every Tuesday at 18:30, Europe/Berlin")).to_be_visible()
+
+def test_an_automation_is_made_by_hand_tried_out_and_paused(page: Page, story: Story) -> None:
+    with story("Create an automation with three pushes, and schedule it", 10):
+        page.get_by_role("link", name="Automations", exact=True).click()
+        page.get_by_role("link", name="New automation").click()
+        fill_in_offers(page)
+        for place, audience in ((1, "recent_planters"), (2, "recent_wishers")):
+            page.get_by_role("button", name="Add a push").click()
+            fill_in_push(page, place, audience)
+        expect(page.locator(".slots li")).to_have_count(5)
+        expect(page.locator(".android").last).to_contain_text("offers near you")
+        expect(page.locator(".android").last).not_to_contain_text("[[var:")
+        page.get_by_role("button", name="Save and schedule").click()
+        expect(page.get_by_role("heading", name="Spring offers")).to_contain_text("Scheduled")
+
+    expect(page.get_by_text("Every day at 18:30, Europe/Berlin")).to_be_visible()
     page.get_by_role("link", name="Test", exact=True).click()
     page.locator("form", has_text="Dry run").first.get_by_role("button", name="Start").click()
     expect(page.locator(".head-run")).to_contain_text("Completed", timeout=30_000)
@@ -71,6 +80,8 @@ def make_offers_for_everybody(page: Page) -> str:
     page.goto("/automations/new")
     fill_in_offers(page)
     page.get_by_label("Name", exact=True).fill("Offers for everybody")
+    page.get_by_label("Frequency").select_option("weekly")
+    page.get_by_label("Tue").check()
     page.get_by_label("Layer").select_option("1")
     page.get_by_label("Test users").fill("\n".join(TESTERS))
     page.get_by_label("Cancellation window").fill("5")
@@ -92,7 +103,19 @@ def run_now(page: Page) -> None:
     page.get_by_role("button", name="Run now").click()
 
 
-def test_one_is_made_tested_watched_cancelled_let_go_live_and_stopped(page: Page) -> None:
+def stop_live(page: Page, story: Story) -> None:
+    page.goto("/")
+    card = page.locator("article", has_text="Offers for everybody")
+    with story("Stop a live send", 2):
+        card.get_by_role("link", name="Emergency stop…").click()
+        page.get_by_label("Type STOP to confirm").fill("STOP")
+        page.get_by_role("button", name="Stop now").click()
+        expect(page.get_by_text("Stopped. Sent to:")).to_be_visible()
+
+
+def test_one_is_made_tested_watched_cancelled_let_go_live_and_stopped(
+    page: Page, story: Story
+) -> None:
     automation = make_offers_for_everybody(page)
     phase, receipt = page.locator(".head-run .badge-dot").first, page.get_by_text("Receipt:")
     page.get_by_role("link", name="Test", exact=True).click()
@@ -113,9 +136,9 @@ def test_one_is_made_tested_watched_cancelled_let_go_live_and_stopped(page: Page
     change(page, automation, "Messages per minute", "60")
     run_now(page)
     expect(phase).to_have_text("Live execution", timeout=30_000)
-    page.get_by_role("link", name="Emergency stop…").click()
-    page.get_by_label("Type STOP to confirm").fill("STOP")
-    page.get_by_role("button", name="Stop now").click()
+    execution = page.url
+    stop_live(page, story)
+    page.goto(execution)
     expect(receipt).to_contain_text(re.compile(r"users sent to, [1-9]\d* not sent to"))
 
 
@@ -150,7 +173,7 @@ def test_a_user_who_is_held_back_is_explained(page: Page, stack: LocalStack) -> 
     page.get_by_label("User id").fill(somebody(stack))
     page.get_by_role("button", name="Explain").click()
 
-    row = page.get_by_role("row", name="3 · Behaviour-responsive")
+    row = page.get_by_role("row", name="3 · Behaviour-responsive").first
     expect(row).to_contain_text("layer_3_cooldown_hours")
     expect(row).to_contain_text(re.compile(r"in 2 d"))
     expect(
@@ -197,36 +220,48 @@ def test_history_is_brought_with_its_faults_told_and_taken_back(page: Page, tmp_
     expect(page.get_by_text("1 notifications removed.")).to_be_visible()
 
 
-def change_and_restore(page: Page) -> None:
+def change_and_restore(page: Page, story: Story) -> None:
     """Edit the automation that came back, and restore it as it was before."""
     page.get_by_role("link", name="Edit", exact=True).click()
     page.get_by_label("Description").fill("Of the spring")
     page.get_by_role("complementary").get_by_role("button", name="Save", exact=True).click()
-    page.get_by_role("link", name="Versions").click()
-    page.get_by_role("row", name="The deletion was undone.").get_by_role("link").click()
-    expect(page.get_by_role("row", name="Description")).to_contain_text("Of the spring")
-    page.get_by_role("button", name="Restore version").click()
-    expect(page.get_by_text("is restored, as a new version.")).to_be_visible()
+    with story("On the page of an automation: restore an earlier version", 3):
+        page.get_by_role("link", name="Versions").click()
+        page.get_by_role("row", name="The deletion was undone.").get_by_role("link").click()
+        expect(page.get_by_role("row", name="Description")).to_contain_text("Of the spring")
+        page.get_by_role("button", name="Restore version").click()
+        expect(page.get_by_text("is restored, as a new version.")).to_be_visible()
 
 
-def test_one_is_duplicated_and_scheduled_and_put_away_with_a_way_back(page: Page) -> None:
-    clicks = 0
-    page.goto("/automations")
-    for button in ("Duplicate Garden activity", "Save and schedule"):
-        page.get_by_role("button", name=button, exact=True).click()
-        clicks += 1
-    heading = page.get_by_role("heading", name="Copy of Garden activity")
+def see_collisions(page: Page, story: Story) -> None:
+    page.goto("/")
+    with story("See the collisions of next week", 2):
+        page.get_by_role("link", name="Calendar").click()
+        page.get_by_role("link", name="Week after").click()
+        expect(page.get_by_role("heading", name="Collisions")).to_be_visible()
+
+
+def test_one_is_duplicated_and_scheduled_and_put_away_with_a_way_back(
+    page: Page, story: Story
+) -> None:
+    with story("Duplicate an automation, and schedule the copy", 4):
+        page.get_by_role("link", name="Automations", exact=True).click()
+        page.get_by_role("button", name="Duplicate Garden activity", exact=True).click()
+        page.get_by_role("button", name="Save and schedule").click()
+        heading = page.get_by_role("heading", name="Copy of Garden activity")
+        expect(heading).to_contain_text("Scheduled")
+    automation = page.url
+
+    see_collisions(page, story)
+    page.goto(automation)
+    with story("On the page of an automation: delete it, and undo the deletion", 3):
+        page.get_by_role("link", name="Delete…").click()
+        page.get_by_role("button", name="Delete", exact=True).click()
+        page.get_by_role("status").get_by_role("button", name="Undo").click()
+        expect(page.get_by_text("is back, as it was.")).to_be_visible()
     expect(heading).to_contain_text("Scheduled")
-    print(f"Duplicate and schedule: {clicks} clicks")  # noqa: T201 - the story tells its clicks
-    assert clicks <= 4
 
-    page.get_by_role("link", name="Delete…").click()
-    page.get_by_role("button", name="Delete", exact=True).click()
-    page.get_by_role("status").get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("is back, as it was.")).to_be_visible()
-    expect(heading).to_contain_text("Scheduled")
-
-    change_and_restore(page)
+    change_and_restore(page, story)
     expect(page.get_by_text("Of the spring")).to_be_hidden()
 
     page.get_by_role("link", name="Archive…").click()
@@ -251,19 +286,20 @@ def fail_by_script(page: Page, stack: LocalStack) -> None:
         assert page.request.post(path, data=body, headers=headers).ok
 
 
-def test_after_a_script_failed_it_is_found_why_and_run_again(page: Page, stack: LocalStack) -> None:
+def test_after_a_script_failed_it_is_found_why_and_run_again(
+    page: Page, stack: LocalStack, story: Story
+) -> None:
     fail_by_script(page, stack)
     needed = page.get_by_role("region", name="Needs attention")
     page.goto("/")
     expect(needed).to_contain_text("in line 2: there is no 'city'.", timeout=30_000)
 
-    needed.get_by_role("listitem").filter(has_text="'torn_list'").get_by_text("Run again…").click()
-    page.get_by_role("button", name="Run now").click()
-    clicks = 2
-    failed = page.locator(".head-run")
-    expect(failed).to_contain_text("in line 2: there is no 'city'.", timeout=30_000)
-    print(f"Run again after a failed script: {clicks} clicks")  # noqa: T201 - the story tells its clicks
-    assert clicks <= 3
+    line = needed.get_by_role("listitem").filter(has_text="'torn_list'")
+    with story("Run an automation again after its script failed", 3):
+        line.get_by_text("Run again…").click()
+        page.get_by_role("button", name="Run now").click()
+        failed = page.locator(".head-run")
+        expect(failed).to_contain_text("in line 2: there is no 'city'.", timeout=30_000)
 
     expect(failed.locator("mark").filter(has_text="rows['city']")).to_be_visible()
     failed.get_by_role("link", name="Its source, line 2").click()
@@ -271,3 +307,52 @@ def test_after_a_script_failed_it_is_found_why_and_run_again(page: Page, stack: 
     page.go_back()
     failed.get_by_role("link", name="Automation", exact=True).click()
     expect(page.get_by_role("heading", name="Torn list")).to_be_visible()
+
+    page.goto("/")
+    with story("Dismiss what failed, with a note", 2):
+        line.get_by_text("Dismiss…").click()
+        page.get_by_label("Note for colleagues").fill("The table has no cities yet.")
+        page.get_by_role("button", name="Dismiss", exact=True).click()
+        expect(line).to_have_count(0)
+
+
+def test_why_somebody_got_two_is_found_by_the_id(
+    page: Page, stack: LocalStack, story: Story
+) -> None:
+    user = somebody(stack)
+    sent = page.request.post(
+        "/api/send-push",
+        headers={"Authorization": f"Bearer {stack.token}"},
+        data={"title": "A second push", "body": "News", "layerId": 1, "userIds": [user]},
+    )
+    assert sent.ok, sent.text()
+
+    with story("Find why somebody got two pushes", 2):
+        page.get_by_label("Search everything").fill(user)
+        page.get_by_label("Search everything").press("Enter")
+        page.get_by_role("link", name="Cadence of this user").click()
+        got = page.get_by_role("region", name="Recent deliveries").get_by_role("row", name="Sent")
+        expect(got.filter(has_text="A second push")).to_contain_text("Platform-wide moment")
+        expect(got.filter(has_text="garden-activity").first).to_contain_text("responsive")
+
+
+def test_the_channel_and_the_phone_of_the_team_are_tried_out(page: Page, story: Story) -> None:
+    with run_post_receiver() as channel, story("Send alerts to Slack, and try it out", 4):
+        page.get_by_role("link", name="Alerts").click()
+        page.get_by_role("link", name="Add Slack").click()
+        page.get_by_label("Name").fill("Garden channel")
+        page.get_by_label("URL").fill(channel.url("ok", "127.0.0.1"))
+        page.get_by_role("button", name="Create").click()
+        page.get_by_role("button", name="Send a test message").click()
+        expect(page.get_by_text("It took the test message")).to_be_visible()
+
+    page.goto("/")
+    with story("Name a test device, and send to it", 4):
+        page.get_by_role("link", name="Devices").click()
+        page.get_by_role("link", name="Test devices").first.click()
+        page.get_by_label("Name", exact=True).fill("Phone of the story")
+        page.get_by_label("Device token").fill("token-of-the-story")
+        page.get_by_role("button", name="Register").click()
+        page.get_by_role("button", name="Send a test to Phone of the story now").click()
+        expect(page.locator(".head-run")).to_contain_text("Completed", timeout=15_000)
+    expect(page.get_by_role("row", name="Phone of the story")).to_contain_text("Sent")

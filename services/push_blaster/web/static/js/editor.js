@@ -16,6 +16,9 @@ function prepare(form) {
   showPlaceholderButtons(form);
 }
 
+// A later change names places as they were before such a change.
+const moves = (change) => /^(up|down|remove)/.test(change);
+
 const written = (form) => new URLSearchParams(new FormData(form)).toString();
 
 function leave(form, change) {
@@ -59,6 +62,7 @@ async function rearrange(form, change) {
 export function edit() {
   const form = document.querySelector("form.editor[data-preview]");
   if (!form) return;
+  const changes = []; // the one in hand, and those that wait for it
   let waiting = 0;
 
   const preview = async () => {
@@ -74,9 +78,10 @@ export function edit() {
     waiting = setTimeout(preview, WAIT_MS);
   };
   const take = async (change) => {
-    if (form.ariaBusy) return;
+    if (changes.includes(change) || changes.some(moves)) return;
+    if (changes.push(change) > 1) return;
     form.ariaBusy = "true";
-    await rearrange(form, change);
+    for (; changes.length; changes.shift()) await rearrange(form, changes[0]);
     form.ariaBusy = null;
     soon();
   };
