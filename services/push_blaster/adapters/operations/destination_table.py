@@ -61,6 +61,11 @@ def insert_destination(
     return execute(connection, sql, values) == 1
 
 
+def lock_names(connection: Connection) -> None:
+    """Let one transaction at a time decide about names of destinations; engines do not wait."""
+    execute(connection, "SELECT pg_advisory_xact_lock(hashtextextended('destinations', 3))")
+
+
 def is_name_taken(connection: Connection, name: str, except_id: str) -> bool:
     """Return whether another destination of the page has this name."""
     sql = """

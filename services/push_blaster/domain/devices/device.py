@@ -63,10 +63,18 @@ def hide_token(token: str) -> str:
 
 def find_url_fault(url: str, schemes: Sequence[str]) -> str | None:
     """Return why a message may not be posted to `url`, or None."""
-    if not _URL.fullmatch(url):
+    if not _URL.fullmatch(url) or not _has_address(url):
         return "is no plain URL (https://host/path)"
     scheme = urlsplit(url).scheme
     return None if scheme in schemes else f"has the scheme {scheme}; use {' or '.join(schemes)}"
+
+
+def _has_address(url: str) -> bool:
+    """Return whether the port, and a host in brackets, can be addresses at all."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def find_push_host_fault(url: str, hosts: Sequence[str]) -> str | None:

@@ -114,8 +114,7 @@ class Destination(DestinationOrder):
 def show_host(url: str) -> str:
     """Return scheme and host of a URL; path and query may hold a secret."""
     parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}/…"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}/…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

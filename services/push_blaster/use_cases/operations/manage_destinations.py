@@ -14,6 +14,7 @@ from push_blaster.adapters.operations.destination_table import (
     delete_destination,
     insert_destination,
     is_name_taken,
+    lock_names,
     select_destinations,
     update_destination,
     update_destination_secret,
@@ -155,6 +156,7 @@ def _check(
     order = replace(order, name=" ".join(order.name.split()), address=_tidy(order))
     if not 0 < len(order.name) <= MAX_NAME:
         raise BadDestinationError("name", f"give it a name of up to {MAX_NAME} characters.")
+    lock_names(connection)
     if is_name_taken(connection, order.name, destination_id):
         raise BadDestinationError("name", f"another destination is called {order.name!r}.")
     if not order.events or {*order.events} - {*KINDS_OF_ALERTS}:

@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -330,6 +331,9 @@ def test_a_destination_in_a_private_network_is_not_reached(
         ({"url": "ftp://example.com/x"}, "address: the URL "),
         ({"url": "http://example.com/x"}, "address: the URL has the scheme http"),
         ({"url": ""}, "address: the URL "),
+        ({"url": "https://example.com:99999/x"}, "address: the URL is no plain URL"),
+        ({"url": "https://[::1::]/x"}, "address: the URL is no plain URL"),
+        ({"url": "https://[1.2]/x"}, "address: the URL is no plain URL"),
         (
             {"url": "https://example.com/x", "events": []},
             "events: choose at least one kind of alert",
@@ -358,6 +362,17 @@ def test_a_name_is_used_once_and_a_key_creates_one(client: FlaskClient) -> None:
     assert (first["id"], first["secret"]) == (again["id"], again["secret"])
     assert other.status_code == 400
     assert "another destination is called" in other.text
+
+
+def test_of_many_requests_for_one_name_one_gets_it(app: Flask, database: Database) -> None:
+    body = {"name": "Night shift", "kind": "webhook", "url": "https://example.com/x"}
+
+    def ask(_: int) -> int:
+        headers = {"Authorization": "Bearer admin"}
+        return app.test_client().post(PATH, json=body, headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(ask, range(8))) == [201] + [400] * 7
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
