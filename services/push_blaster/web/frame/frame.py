@@ -54,23 +54,32 @@ class NavEntry:
     needs: Role = Role.VIEWER
 
 
-NAVIGATION: Final = (
-    NavEntry("pages_dashboard.show", "Dashboard"),
-    NavEntry("pages_automations.list_all", "Automations"),
-    NavEntry("pages_calendar.show", "Calendar"),
-    NavEntry("pages_executions.list_all", "Executions"),
-    NavEntry("pages_send.write", "Send a push", Role.OPERATOR),
-    NavEntry("pages_deliveries.search", "Deliveries"),
-    NavEntry("pages_cadence.rules", "Cadence"),
-    NavEntry("pages_devices.show", "Devices"),
-    NavEntry("pages_scripts.list_all", "Scripts"),
-    NavEntry("pages_templates.list_all", "Templates"),
-    NavEntry("pages_api_docs.push", "API"),
-    NavEntry("pages_alerts.list_all", "Alerts", Role.OPERATOR),
-    NavEntry("pages_audit_log.show", "Audit log", Role.ADMIN),
-    NavEntry("pages_tokens.list_all", "Tokens", Role.ADMIN),
-    NavEntry("pages_people.show", "People", Role.ADMIN),
-)
+#: The groups of the navigation by their headings; the pages of every day need no heading.
+NAVIGATION: Final = {
+    "": (
+        NavEntry("pages_dashboard.show", "Dashboard"),
+        NavEntry("pages_automations.list_all", "Automations"),
+        NavEntry("pages_calendar.show", "Calendar"),
+        NavEntry("pages_executions.list_all", "Executions"),
+        NavEntry("pages_send.write", "Send a push", Role.OPERATOR),
+    ),
+    "Users": (
+        NavEntry("pages_deliveries.search", "Deliveries"),
+        NavEntry("pages_cadence.rules", "Cadence"),
+        NavEntry("pages_devices.show", "Devices"),
+    ),
+    "Building blocks": (
+        NavEntry("pages_scripts.list_all", "Scripts"),
+        NavEntry("pages_templates.list_all", "Templates"),
+        NavEntry("pages_api_docs.push", "API"),
+    ),
+    "Administration": (
+        NavEntry("pages_alerts.list_all", "Alerts", Role.OPERATOR),
+        NavEntry("pages_audit_log.show", "Audit log", Role.ADMIN),
+        NavEntry("pages_tokens.list_all", "Tokens", Role.ADMIN),
+        NavEntry("pages_people.show", "People", Role.ADMIN),
+    ),
+}
 
 
 def install_page_frame(
@@ -98,7 +107,7 @@ def install_page_frame(
         return {
             "caller": caller,
             "may": partial(_may, role),
-            "navigation": [e for e in NAVIGATION if _may(role, e.needs.name)],
+            "navigation": _find_navigation(role),
             "csrf_token": csrf_token,
             "once": partial(token_urlsafe, 12),
             "now": utc_now(),
@@ -167,6 +176,14 @@ def show_unknown_addresses(app: Flask) -> None:
 
 def _may(role: Role | None, needed: str) -> bool:
     return role is not None and role >= Role[needed]
+
+
+def _find_navigation(role: Role | None) -> dict[str, list[NavEntry]]:
+    """Return the entries of the navigation that a role may open; no group is empty."""
+    groups = (
+        (name, [e for e in es if _may(role, e.needs.name)]) for name, es in NAVIGATION.items()
+    )
+    return {name: entries for name, entries in groups if entries}
 
 
 def _show_problem(problems: Problems, error: Exception) -> tuple[str, int]:
