@@ -12,6 +12,8 @@ from chassis.postgres import Database
 from push_blaster.adapters.access.unsent_form_table import UnsentForm, insert_unsent
 from push_blaster.web.frame.csrf import CSRF_FIELD, Proof
 
+#: The view that ends a session.
+SIGN_OUT: Final = "pages_sign_in.end"
 _FORMS: Final = {"application/x-www-form-urlencoded", "multipart/form-data"}
 
 
@@ -19,11 +21,12 @@ def may_be_kept() -> bool:
     """Return whether this request is a form of a page that a person has sent, and not too large.
 
     A larger body is not read before the caller is known; nor is anything that a script sends. What
-    shares threads with stops does not wait for the database.
+    shares threads with stops does not wait for the database. Who signs out has nothing to lose.
     """
     view = current_app.view_functions[request.endpoint or ""]
     return (
         (request.blueprint or "").startswith("pages")
+        and request.endpoint != SIGN_OUT
         and request_class(view) not in SHORTLY
         and request.mimetype in _FORMS
         and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"

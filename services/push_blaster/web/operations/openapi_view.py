@@ -182,7 +182,7 @@ def _write_curl(
         if one["in"] == "query" and one.get("required")
     )
     lines = [
-        f"curl -sS -X {method.upper()} '{url}{'?' if asked else ''}{asked}'",
+        f'curl -sS -X {method.upper()} "{url}{"?" if asked else ""}{asked}"',
         '-H "Authorization: Bearer $TOKEN"',
     ]
     if _JSON in content:

@@ -77,6 +77,18 @@ def test_a_form_of_an_ended_session_comes_back_after_sign_in_with_all_that_was_t
     assert saved_name(client) == TYPED
 
 
+def test_a_sign_out_without_a_session_is_no_form_to_send_later(
+    admin: Visitor, form: dict[str, Any], database: Database
+) -> None:
+    end_session(database)
+
+    left = admin.client.post("/sign-out", data={"csrf_token": form["csrf_token"]})
+
+    with database.transaction() as connection:
+        assert fetch_all(connection, "SELECT 1 FROM unsent_forms") == []
+    assert "/unsent/" not in left.location
+
+
 def test_nobody_else_gets_the_form(
     admin: Visitor, form: dict[str, Any], database: Database, client: FlaskClient
 ) -> None:

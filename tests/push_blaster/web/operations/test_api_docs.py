@@ -51,7 +51,7 @@ def test_an_example_calls_this_address_with_a_body_that_has_what_is_required(
 ) -> None:
     page = viewer.get("/api-docs")
 
-    start = page.index("curl -sS -X POST &#39;http://localhost/api/test-devices&#39;")
+    start = page.index("curl -sS -X POST &#34;http://localhost/api/test-devices&#34;")
     assert 'aria-label="Copy the example of POST /api/test-devices"' in page
     assert (
         "{&#34;name&#34;: &#34;…&#34;, &#34;token&#34;: &#34;…&#34;}" in page[start : start + 400]
@@ -109,5 +109,5 @@ def test_a_document_with_parts_of_many_kinds_is_shown() -> None:
     ((group, _, (one,)),) = view.groups
     assert (group, one.method, one.anchor) == ("other", "PUT", "PUT-x-id")
     assert one.bodies[0][1].schema == "A"
-    assert one.curl.startswith("curl -sS -X PUT 'http://h/x/{id}'")
+    assert one.curl.startswith('curl -sS -X PUT "http://h/x/{id}"')
     assert view.schemas["A"][0].shape.text == "A"
