@@ -59,7 +59,7 @@ def insert_version(connection: Connection, new: NewVersion) -> None:
         "version": _number_of(new.document),
         "kind": new.kind,
         "author": new.author,
-        "reason": without_nul(new.reason) if new.reason else None,
+        "reason": _storable(new.reason),
         "at": new.saved_at,
         "digest": digest_of(new.document),
         "size": len(text.encode()),
@@ -105,7 +105,7 @@ def claim_version(
         "saved": VersionKind.SAVED,
         "found": VersionKind.FOUND,
         "author": author,
-        "reason": reason,
+        "reason": _storable(reason),
         "id": document["id"],
         "version": _number_of(document),
         "digest": digest_of(document),
@@ -195,6 +195,10 @@ def delete_old_versions(connection: Connection, before: datetime, limit: int) ->
 def _number_of(document: Mapping[str, Any]) -> int:
     """Return the number of a document's version, as far as the database can hold it."""
     return min(int(document["version"]), 2**63 - 1)
+
+
+def _storable(reason: str | None) -> str | None:
+    return without_nul(reason) if reason else None
 
 
 def _make(**row: Any) -> Version:

@@ -263,3 +263,15 @@ def test_retention_leaves_the_newest_version_of_what_exists(folder: Folder) -> N
     assert gone == 3
     assert folder.told() == [("Newer", "saved", "alice")]
     assert folder.versions("deleted") == []
+
+
+def test_a_reason_with_nul_keeps_no_version_from_its_author(folder: Folder) -> None:
+    folder.files.create(complete_document(a_document()))
+    old = folder.files.load("news")
+
+    folder.files.replace({**old, "status": "paused", "version": 2}, 1, "It\0 rains.")
+
+    newest = folder.versions()[-1]
+    assert (newest.kind, newest.author, newest.version) == (VersionKind.SAVED, "alice", 2)
+    assert newest.reason is not None
+    assert newest.reason.endswith(" rains.")
