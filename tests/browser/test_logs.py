@@ -60,7 +60,7 @@ def test_a_long_log_is_followed_scrolled_and_searched(
     page.get_by_role("link", name="First lines").click()
     expect(lines.first).to_contain_text("Started by hand.")
     assert scroll_down_to(page, f"line {LINES}") <= WINDOW
-    page.get_by_label("Search").fill("LINE 77")
+    page.get_by_label("Search", exact=True).fill("LINE 77")
     expect(lines).to_have_count(11)
     page.get_by_label("Level").select_option("error")
     expect(page.get_by_text("No log line matches.")).to_be_visible()

@@ -147,10 +147,10 @@ def test_what_two_people_change_at_once_is_compared(page: Page) -> None:
     other = page.context.new_page()
     other.goto("/automations/new-gardeners/edit")
     other.get_by_label("Description").fill("Theirs")
-    other.get_by_role("button", name="Save").click()
+    other.get_by_role("button", name="Save", exact=True).click()
     expect(other.get_by_text("is saved.")).to_be_visible()
     page.get_by_label("Description").fill("Mine")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
 
     row = page.get_by_role("row", name="description")
     expect(row).to_contain_text("Mine")
