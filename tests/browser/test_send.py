@@ -53,7 +53,7 @@ def test_a_push_is_tried_out_sent_and_found_again(page: Page) -> None:
         rows = list(csv.DictReader(file))
     assert [(row["userId"], row["outcome"]) for row in rows] == [(u, "sent") for u in USERS]
 
-    page.get_by_label("User").fill(USERS[1])
+    page.get_by_label("User", exact=True).fill(USERS[1])
     page.get_by_role("button", name="Find").click()
     expect(page.get_by_role("row")).to_have_count(2)
     expect(page.get_by_role("row").last).to_contain_text("Sent")

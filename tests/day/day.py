@@ -33,6 +33,8 @@ SETTINGS: Final = {
     "PUSH_RETRY_BUDGET_SECONDS": "180",
     "PUSH_RETRY_BACKOFF_SECONDS": "0.5",
 }
+#: Most slots come with a minute: a fault that begins shortly before it meets their live sends.
+AT_SECOND: Final = 48
 Say = Callable[[str], None]
 
 
@@ -101,6 +103,7 @@ def live_through(folder: Path, faults: Sequence[Kind], every: timedelta, say: Sa
 
 def _inject(visitors: Visitors, faults: Sequence[Kind], every: timedelta, say: Say) -> list[Struck]:
     struck: list[Struck] = []
+    _let_pass(visitors.world, (AT_SECOND - utc_now().timestamp()) % every.total_seconds())
     for number, kind in enumerate(faults, start=1):
         _let_pass(visitors.world, every.total_seconds())
         load = os.getloadavg()[0]

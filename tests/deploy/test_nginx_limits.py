@@ -32,6 +32,7 @@ CADENCE = {
 PUSH = {
     "/api/send-push": MAX_AUDIENCE,
     "/send": MAX_AUDIENCE,
+    "/send/file": MAX_AUDIENCE,
     "/send/preview": MAX_AUDIENCE,
     "/send/x": MAX_AUDIENCE,
     "/api/devices/import": MAX_DEVICES,

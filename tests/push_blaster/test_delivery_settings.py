@@ -123,5 +123,5 @@ def test_fcm_of_a_key_that_is_none_is_refused(
         "FIREBASE_PRIVATE_KEY": "no key",
     }
 
-    with pytest.raises(TransportUnavailableError, match="FIREBASE_PRIVATE_KEY is no key"):
+    with pytest.raises(TransportUnavailableError, match=r"\(FIREBASE_PRIVATE_KEY\) is no key"):
         connect_transport(read(monkeypatch, **environ), tmp_path / "sent.jsonl")

@@ -157,7 +157,7 @@ def test_the_log_is_filtered_by_what_and_by_result(
 def test_the_raw_form_is_a_click_away(client: FlaskClient, admin: Visitor, win_back: str) -> None:
     page = admin.get("/audit-log?about=automations")
 
-    raw = re.search(r"<details>\s*<summary>Raw.*?</details>", page, re.DOTALL)
+    raw = re.search(r"<details>\s*<summary[^>]*>Raw.*?</details>", page, re.DOTALL)
 
     assert raw
     assert "POST /api/automation/recipes" in raw[0]
