@@ -37,7 +37,7 @@ OF_COLUMN: Final[Mapping[str, frozenset[str]]] = {
 }
 #: Words in quotes that are no states: names and types of JSON, a zone, the table of a notice.
 OTHERS: Final = {
-    *("pushSequence", "audienceName", "default", "description", "number", "UTC"),
+    *("destinations", "pushSequence", "audienceName", "default", "description", "number", "UTC"),
     *NoticeTable,
 }
 

@@ -56,9 +56,8 @@ def send_mail(
     except smtplib.SMTPResponseException as error:
         raise NotTakenError(_said(error.smtp_code, error.smtp_error)) from error
     except UnicodeEncodeError as error:  # the library sends a user and a password as ASCII only
-        raise NotTakenError(
-            "PUSH_SMTP_USER or PUSH_SMTP_PASSWORD has letters beyond ASCII"
-        ) from error
+        where = "the user or the password (PUSH_SMTP_USER, PUSH_SMTP_PASSWORD)"
+        raise NotTakenError(f"{where} has letters beyond ASCII") from error
     except (smtplib.SMTPException, OSError) as error:
         raise NotTakenError(f"no answer from {server.host}:{server.port} ({error})") from error
 
