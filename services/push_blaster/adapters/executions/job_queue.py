@@ -201,11 +201,22 @@ class JobQueue:
             )
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            worker.cancel()
             stopped.cancel()
+            await self._end(worker)
             await self._report(worker)
             if not stop.is_set():
                 await asyncio.sleep(1)
+
+    async def _end(self, worker: asyncio.Task[None]) -> None:
+        """Cancel a worker until it has ended; jobs that run are waited for.
+
+        Before Python 3.12, a cancellation is lost if it arrives while one of the first statements
+        of the worker ends (`asyncio.wait_for`). A second one would cut off the end of a job.
+        """
+        worker.cancel()
+        while not (await asyncio.wait({worker}, timeout=GRACE_S))[0]:
+            if self.in_hand.is_empty:
+                worker.cancel()
 
     async def _report(self, worker: asyncio.Task[None]) -> None:
         try:

@@ -27,6 +27,11 @@ class JobsInHand:
         """The ids of the workers that this process has, or had."""
         return frozenset(self._workers)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether this process runs no job."""
+        return not self._running
+
     def runs(self, job_id: int) -> bool:
         """Return whether this process runs the job."""
         return job_id in self._running

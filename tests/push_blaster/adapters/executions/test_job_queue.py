@@ -283,3 +283,22 @@ def test_a_worker_that_lost_its_database_keeps_its_job_until_the_job_ends(
                 await asyncio.sleep(0.05)
 
     desk.run(story)
+
+
+def test_workers_that_have_just_begun_end_when_they_are_stopped(database: Database) -> None:
+    """A cancellation is lost if it arrives while one of a worker's first statements ends."""
+
+    async def begin_and_stop(after_s: float) -> None:
+        queue, stop = Desk(database).queue, asyncio.Event()
+        async with queue.opened():
+            working = asyncio.create_task(queue.work_until(stop))
+            await asyncio.sleep(after_s)
+            stop.set()
+            await asyncio.wait_for(working, 15)
+
+    async def story() -> None:
+        for number in range(2):
+            moments = [number * 0.002 + place * 0.004 for place in range(8)]
+            await asyncio.gather(*map(begin_and_stop, moments))
+
+    asyncio.run(story())

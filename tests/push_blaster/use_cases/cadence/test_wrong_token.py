@@ -139,7 +139,7 @@ def test_an_engine_that_starts_names_the_setting_in_its_log(
     try:
         refused = wait_until(lambda: read_refusal(tmp_path / "engine.log"), bool, 60)
     finally:
-        engine.kill()
+        engine.terminate()
         engine.wait(30)
 
     assert refused["level"] == "error"
