@@ -77,7 +77,7 @@ _TAKE: Final = f"""
            coalesce(t.facts, {facts_of("t.kind")}) AS facts
       FROM (SELECT * FROM alert UNION ALL SELECT * FROM violation) t
       JOIN executions e ON e.id = t.execution_id
-     ORDER BY t.at, t."table" DESC
+     ORDER BY t.at, t."table" DESC, t.kind = ANY(%(ends)s)
 """  # noqa: S608 - constants
 
 
@@ -86,7 +86,12 @@ def take_notices(connection: Connection, now: datetime) -> list[Notice]:
 
     The transaction that takes them must hand them over; then nobody takes them again.
     """
-    values = {"now": now, "horizon": find_horizon(connection, now), "limit": AT_ONCE}
+    values = {
+        "now": now,
+        "horizon": find_horizon(connection, now),
+        "limit": AT_ONCE,
+        "ends": list(ENDS),  # of the same instant, the end is told last
+    }
     found: list[dict[str, Any]] = fetch_all(connection, _TAKE, values, make=dict, by_name=True)
     ended = [row["execution_id"] for row in found if row["kind"] in ENDS]
     funnels = _read_funnels(connection, ended) if ended else {}
