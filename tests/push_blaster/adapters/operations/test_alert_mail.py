@@ -79,7 +79,7 @@ def test_a_password_goes_only_by_an_encrypted_connection(guarded: LocalMailServe
     ("change", "reason"),
     [
         ({"password": "wrong"}, "it answered 535"),
-        ({"password": "Schlüssel"}, "has letters beyond ASCII"),
+        ({"password": "Schlüssel"}, r"PUSH_SMTP_PASSWORD\) has letters beyond ASCII"),
         ({"user": None}, "it answered 530"),
         ({"ca_file": None}, "certificate verify failed"),
         ({"host": "127.0.0.1"}, "certificate verify failed"),
