@@ -98,32 +98,34 @@ def _leave(stack: LocalStack) -> str:
     return sent.headers["Location"].rpartition("/")[2]
 
 
+def _create(stack: LocalStack, path: str, body: dict[str, Any]) -> Any:
+    """Create something for these pages, once; return the answer."""
+    headers = {"Authorization": f"Bearer {stack.token}", "Idempotency-Key": "every-page"}
+    return requests.post(stack.push_url + path, headers=headers, json=body, timeout=30).json()
+
+
 def _add_destination(stack: LocalStack) -> str:
-    answer = requests.post(
-        f"{stack.push_url}/api/alerts/destinations",
-        headers={"Authorization": f"Bearer {stack.token}", "Idempotency-Key": "every-page"},
-        json={"name": "Night shift", "kind": "webhook", "url": "https://hooks.example.com/push"},
-        timeout=30,
+    made = _create(
+        stack,
+        "/api/alerts/destinations",
+        {"name": "Night shift", "kind": "webhook", "url": "https://hooks.example.com/push"},
     )
-    destination_id: str = answer.json()["id"]
-    return destination_id
+    return str(made["id"])
 
 
 def _plan(stack: LocalStack) -> str:
-    answer = requests.post(
-        f"{stack.push_url}/api/scheduled-pushes",
-        headers={"Authorization": f"Bearer {stack.token}", "Idempotency-Key": "every-page"},
-        json={
+    made = _create(
+        stack,
+        "/api/scheduled-pushes",
+        {
             "title": "Happy new year",
             "body": "There is news.",
             "scheduledFor": "2040-01-01T00:00:00Z",
             "audienceDescription": "One user",
             "audienceCriteria": {"manualUserIds": [str(UUID(int=1))]},
         },
-        timeout=30,
     )
-    push_id: str = answer.json()["scheduledPush"]["id"]
-    return push_id
+    return str(made["scheduledPush"]["id"])
 
 
 def _try_out(stack: LocalStack) -> str:
@@ -139,14 +141,12 @@ def _try_out(stack: LocalStack) -> str:
 
 
 def _register_device(stack: LocalStack) -> str:
-    answer = requests.post(
-        f"{stack.push_url}/api/test-devices",
-        headers={"Authorization": f"Bearer {stack.token}", "Idempotency-Key": "every-page"},
-        json={"name": "Marketing's iPhone", "token": "token-of-a-phone", "platform": "ios"},
-        timeout=30,
+    made = _create(
+        stack,
+        "/api/test-devices",
+        {"name": "Marketing's iPhone", "token": "token-of-a-phone", "platform": "ios"},
     )
-    device_id: str = answer.json()["id"]
-    return device_id
+    return str(made["id"])
 
 
 def ask(stack: LocalStack, path: str) -> Any:
