@@ -1,18 +1,25 @@
 """Servers behind a real socket: a Flask app of ours, or whatever else a test talks to."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from http.server import HTTPServer
 from threading import Thread
+from typing import Any
 
-from flask import Flask
 from werkzeug.serving import make_server
+from werkzeug.wsgi import ClosingIterator
 
 
 @contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """Serve `app` on a free port until the block ends; yield its URL."""
-    with running(make_server("127.0.0.1", 0, app, threaded=True)) as url:
+def serving(app: Callable[..., Any]) -> Iterator[str]:
+    """Serve `app`, a WSGI application, on a free port until the block ends; yield its URL."""
+
+    def answer(*call: Any) -> Iterator[bytes]:
+        # The server forgets to close the answer if a browser goes away early; a generator closes.
+        with closing(ClosingIterator(app(*call))) as body:
+            yield from body
+
+    with running(make_server("127.0.0.1", 0, answer, threaded=True)) as url:
         yield url
 
 

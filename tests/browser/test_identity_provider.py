@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page
-from werkzeug.serving import make_server
 
 from chassis.postgres import Database
 from push_blaster.app import create_app
@@ -17,7 +16,7 @@ from tests.browser.accessibility import find_faults
 from tests.fakes.identity_provider import FakeProvider, anna, run_identity_provider
 from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.access.people_support import identity_settings
-from tests.serving import running
+from tests.serving import serving
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -38,7 +37,7 @@ def page(
     def serve(*call: Any) -> Any:
         return apps[0](*call)
 
-    with running(make_server("127.0.0.1", 0, serve, threaded=True)) as url:
+    with serving(serve) as url:
         identity = identity_settings(provider.url)
         client = replace(identity.client, redirect_uri=f"{url}/sign-in/return")
         settings = replace(

@@ -20,15 +20,20 @@ WEEKS_BACK: Final = 5
 WEEKS_AHEAD: Final = 9
 
 
-def make_partitions(database: BulkDatabase, now: datetime) -> None:
+def make_partitions(
+    database: BulkDatabase, now: datetime, kept_from: datetime | None = None
+) -> None:
     """Make the missing partitions around `now`; callers that check audiences are not disturbed.
 
-    A week whose rows are already in the default partition keeps them there.
+    No week that ended before `kept_from` is made, for its retention is over. A week whose rows are
+    already in the default partition keeps them there.
     Raises: SchemaBusyError.
     """
     this_week = _start_of_week(now)
     for number in range(-WEEKS_BACK, WEEKS_AHEAD + 1):
-        change_schema(database, partial(_make_partition, start=this_week + number * WEEK))
+        start = this_week + number * WEEK
+        if kept_from is None or start + WEEK > kept_from:
+            change_schema(database, partial(_make_partition, start=start))
 
 
 def partition_name(instant: datetime) -> str:

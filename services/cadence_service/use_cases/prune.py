@@ -67,9 +67,9 @@ def prune(database: BulkDatabase, keep: timedelta, now: datetime) -> Pruned:
     Returns: what this call dropped, beside another one, too.
     Raises: SchemaBusyError, if others use a week all the time.
     """
-    make_partitions(database, now)
     with database.transaction() as connection:
         planned = plan_pruning(connection, keep, now)
+    make_partitions(database, now, planned.kept_from)
     with database.transaction() as connection:
         end_expired(connection)
         release_unsettled(connection, now - SETTLE_WITHIN)

@@ -131,6 +131,13 @@ def test_two_at_once_tell_what_each_of_them_dropped(own_database: BulkDatabase) 
     assert ages(own_database) == [0]
 
 
+def test_a_week_past_keeping_is_not_made_again(own_database: BulkDatabase) -> None:
+    dropped = prune(own_database, 21 * DAY, NOW).weeks
+
+    assert prune(own_database, 21 * DAY, NOW).weeks == ()
+    assert len(dropped) > 1
+
+
 def test_the_command_goes_by_the_clock_of_the_database(
     own_database: BulkDatabase, settings: None
 ) -> None:
