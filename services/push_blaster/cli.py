@@ -8,7 +8,8 @@ import click
 from chassis.commands.command_group import CommandGroup
 from chassis.http.serving import serve as serve_app
 from chassis.logs import configure_logs
-from chassis.postgres import Database
+from chassis.postgres import Database, database_now
+from push_blaster.adapters.engagement.event_table import EVENTS
 from push_blaster.settings import MIGRATIONS, PushSettings
 
 __all__ = ["MIGRATIONS", "main"]
@@ -53,7 +54,7 @@ def engine() -> None:
 
 @main.command()
 def migrate() -> None:
-    """Bring the schema of the database up to date; waits for the database, safe to repeat."""
+    """Bring the schema up to date and make partitions ahead; waits, safe to repeat."""
     from chassis.migrations import migrate as migrate_database  # alembic takes long to import
 
     settings = PushSettings.from_environ()
@@ -61,4 +62,7 @@ def migrate() -> None:
     database = Database(settings.database_url, max_connections=1)
     database.wait_until_available(sleep=time.sleep)
     migrate_database(database, MIGRATIONS)
+    with database.transaction() as connection:
+        now = database_now(connection)
+    EVENTS.make_partitions(database, now)
     click.echo("The push_blaster database is up to date.")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from cadence_service.adapters.partitions import EPOCH
+from chassis.commands.weekly_table import EPOCH
 from chassis.postgres import BulkConnection
 from chassis.rows import execute, fetch_one, fetch_value
 

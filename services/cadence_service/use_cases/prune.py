@@ -4,13 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from cadence_service.adapters.partitions import (
-    delete_strays,
-    drop_partition,
-    make_partitions,
-    select_old_partitions,
-    select_weeks,
-)
+from cadence_service.adapters.partitions import HISTORY
 from cadence_service.adapters.reservation_table import end_expired
 from cadence_service.adapters.retention import (
     delete_old_keys,
@@ -56,8 +50,8 @@ def plan_pruning(connection: BulkConnection, keep: timedelta, now: datetime) -> 
     kept_from = now - max([keep, *(window + MARGIN for window in windows)])
     return Pruned(
         kept_from=kept_from,
-        weeks=tuple(select_old_partitions(connection, kept_from)),
-        weeks_in_all=len(select_weeks(connection)),
+        weeks=tuple(HISTORY.select_old_weeks(connection, kept_from)),
+        weeks_in_all=len(HISTORY.select_weeks(connection)),
     )
 
 
@@ -69,15 +63,15 @@ def prune(database: BulkDatabase, keep: timedelta, now: datetime) -> Pruned:
     """
     with database.transaction() as connection:
         planned = plan_pruning(connection, keep, now)
-    make_partitions(database, now, planned.kept_from)
+    HISTORY.make_partitions(database, now, planned.kept_from)
     with database.transaction() as connection:
         end_expired(connection)
         release_unsettled(connection, now - SETTLE_WITHIN)
         slots = delete_slots_without_owner(connection)
-    rows = {week: drop_partition(database, week) for week in planned.weeks}
+    rows = {week: HISTORY.drop_week(database, week) for week in planned.weeks}
     dropped = {week: count for week, count in rows.items() if count is not None}
     with database.transaction() as connection:
-        strays = delete_strays(connection, planned.kept_from)
+        strays = HISTORY.delete_strays(connection, planned.kept_from)
         return replace(
             planned,
             weeks=tuple(dropped),

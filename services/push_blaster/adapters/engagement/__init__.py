@@ -1,0 +1,1 @@
+"""What pushes did: events and conversions, and the counters of results."""
