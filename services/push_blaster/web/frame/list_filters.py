@@ -17,7 +17,7 @@ from push_blaster.domain.executions.execution_filter import (
     find_modes,
     find_phases,
 )
-from push_blaster.domain.zones import is_near, place_in_zone
+from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near, place_in_zone
 
 _DAY: Final = timedelta(days=1)
 
@@ -31,16 +31,19 @@ class DayField(fields.Field[date]):
             found = _read_day(str(text))
         except ValueError:
             found = None
-        if found is None or not is_near(found):
+        if found is None:
             raise ValidationError("Write a day (2026-11-24), or an instant with its offset.")
-        return found
+        if not is_near(found):
+            raise ValidationError(f"Days lie between {FIRST_YEAR} and {LAST_YEAR}.")
+        return found.astimezone(UTC) if isinstance(found, datetime) else found
 
 
 def _read_day(text: str) -> date | None:
+    """Return the day or the instant; None if the instant has no offset."""
     if len(text) == len("2026-11-24"):
         return date.fromisoformat(text)
     instant = datetime.fromisoformat(text.replace(" ", "+"))
-    return instant.astimezone(UTC) if instant.tzinfo else None
+    return instant if instant.tzinfo else None
 
 
 class Period(NamedTuple):

@@ -132,7 +132,15 @@ def test_older_links_of_the_list_still_lead_to_the_same(viewer: Visitor, runs: l
 
 
 @pytest.mark.parametrize(
-    "query", ["from=yesterday", "until=2026-11-24T12:00:00", "from=0001-01-01", "mode=all"]
+    "query",
+    [
+        "from=yesterday",
+        "until=2026-11-24T12:00:00",
+        "from=0001-01-01",
+        "from=0001-01-01T00:00:00%2B14:00",
+        "until=9999-12-31T23:59:59-14:00",
+        "mode=all",
+    ],
 )
 def test_what_is_no_filter_is_refused_with_its_name(
     viewer: Visitor, client: FlaskClient, query: str
