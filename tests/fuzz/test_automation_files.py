@@ -38,6 +38,7 @@ RICH = a_document(
             "deepLink": "https://example.com",
             "variants": [{"id": "a"}, {"id": "b", "title": "B"}],
             "timing": {"delayAfterPrevious": 5},
+            "experiment": {"testPercent": 20, "decideAfterMinutes": 90, "metric": "converted"},
         },
         {"title": "Second", "body": "Body", "layerId": 2},
     ],
@@ -45,6 +46,8 @@ RICH = a_document(
     settings={
         "testUserIds": [],
         "holdoutPercent": 5,
+        "goal": {"name": "purchase", "withinHours": 24},
+        "exitOn": ["purchase", "opted_out"],
         "cancellationWindowMinutes": 30,
         "quietHours": {"start": "22:00", "end": "08:00"},
         "safeguards": {"maxAudienceSize": 1000, "alertThresholds": {"audienceSize": 500}},

@@ -23,6 +23,7 @@ from push_blaster.adapters.automations.push_schema import SEQUENCE_LENGTH, Autom
 from push_blaster.adapters.automations.schedule_schema import ScheduleSchema, read_schedule
 from push_blaster.adapters.automations.settings_schema import AutomationSettingsSchema
 from push_blaster.domain.automations.automation import AutomationSettings, Frequency, Upload
+from push_blaster.domain.automations.experiment import Metric
 
 #: Characters that PostgreSQL or UTF-8 cannot store.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
@@ -113,6 +114,22 @@ class AutomationSchema(KeptSchema):
         if any(_UNSTORABLE.search(text) for text in _texts(data)):
             raise ValidationError("Texts may not contain NUL or half of a surrogate pair.")
         return data
+
+    @validates_schema
+    def _can_be_measured(self, data: Mapping[str, Any], **_: object) -> None:
+        """Refuse an experiment or a goal for which nobody would report anything."""
+        settings = data.get("settings") or {}
+        metrics = [(push.get("experiment") or {}).get("metric") for push in data["pushSequence"]]
+        if Metric.CONVERTED in metrics and not settings.get("goal"):
+            complaint = "Nobody reports conversions without a goal: give settings.goal, or opened."
+            at = metrics.index(Metric.CONVERTED)
+            raise ValidationError({"pushSequence": {at: {"experiment": {"metric": [complaint]}}}})
+        measures = settings.get("goal") or any(
+            push.get("experiment") for push in data["pushSequence"]
+        )
+        if measures and settings.get("holdoutPercent") == 100:
+            complaint = "A holdout of 100 % leaves nobody to compare with: give less than 100."
+            raise ValidationError({"settings": {"holdoutPercent": [complaint]}})
 
     @validates_schema
     def _knows_its_day(self, data: Mapping[str, Any], **_: object) -> None:

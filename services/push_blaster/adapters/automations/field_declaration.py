@@ -30,11 +30,13 @@ Section = Literal[
     "safeguards",
     "user time",
     "experiment",
+    "goal",
     "delivery",
     "push texts",
     "push",
     "variant",
     "variant texts",
+    "winner",
     "own place",
 ]
 #: How the form shows a value.

@@ -1,11 +1,12 @@
 """The settings of an automation, in its document."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from push_blaster.adapters.automations.field_checks import is_time, is_zone
+from push_blaster.adapters.automations.field_checks import is_time, is_zone, worded
 from push_blaster.adapters.automations.field_declaration import (
     FormField,
     KeptSchema,
@@ -20,14 +21,18 @@ from push_blaster.adapters.automations.field_declaration import (
 from push_blaster.adapters.automations.schedule_fields import read_time
 from push_blaster.domain.automations.automation import (
     FailPolicy,
+    Goal,
     InDoubtPolicy,
     QuietHours,
     ReachedDevices,
     WhenQuiet,
 )
+from push_blaster.domain.automations.experiment import USER_EVENTS
 
 #: A day, and two hours for the change to winter time and for a slow send.
 MAX_DELIVERY_MINUTES: Final = 26 * 60
+#: Conversions are taken for so long: 30 days.
+MAX_GOAL_HOURS: Final = 30 * 24
 _AT_LEAST_ONE: Final = validate.Range(min=1)
 _SHARE: Final = validate.Range(min=0, max=1)
 
@@ -136,6 +141,33 @@ class _QuietHours(KeptSchema):
 _QUIET: Final = _QuietHours()
 
 
+def _is_no_event(name: str) -> None:
+    if name in USER_EVENTS:
+        raise ValidationError(f"{name} is an event of messages; give the goal another name.")
+
+
+class GoalSchema(KeptSchema):
+    """What users are to do: the name of its conversions, and the time that they have for it."""
+
+    name = declare(
+        fields.String(
+            required=True,
+            validate=[worded(100), _is_no_event],
+            error_messages={"required": "Give the goal the name that its conversions have."},
+        ),
+        FormField("Goal", "goal", "The name of its conversions. If empty: no goal"),
+    )
+    within_hours = declare(
+        optional(fields.Integer, strict=True, validate=validate.Range(min=1, max=MAX_GOAL_HOURS)),
+        FormField("Hours to reach it", "goal", "After the first push of the sequence", usual=24),
+        gives="within",
+        read=lambda hours: timedelta(hours=hours),
+    )
+
+
+_GOAL: Final = GoalSchema()
+
+
 class AutomationSettingsSchema(KeptSchema):
     """How it sends."""
 
@@ -200,6 +232,24 @@ class AutomationSettingsSchema(KeptSchema):
             "Percent of users who get nothing, always the same users",
             usual=0,
         ),
+    )
+    goal = declare(
+        optional(fields.Nested, nested=GoalSchema),
+        read=lambda goal: Goal(**read_values(_GOAL, goal)),
+    )
+    exit_on = declare(
+        optional(
+            fields.List,
+            cls_or_instance=fields.String(validate=worded(100)),
+            validate=validate.Length(max=20),
+        ),
+        FormField(
+            "Leave out of later pushes who did",
+            "goal",
+            f"One per line: the name of a goal, or {', '.join(USER_EVENTS)}",
+            rows=2,
+        ),
+        read=tuple,
     )
     rate_per_minute = declare(
         optional(fields.Integer, strict=True, validate=_AT_LEAST_ONE),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
-from push_blaster.domain.automations.experiment import Variant
+from push_blaster.domain.automations.experiment import Experiment, Variant
 
 
 class Frequency(StrEnum):
@@ -93,7 +93,8 @@ class Push:
     """One message of an automation's sequence.
 
     Shape: `absolute_time` is a wall time of the live day or an instant; it wins over the delay.
-    With `variants` each user of the audience gets the texts of one of them.
+    With `variants` each user of the audience gets the texts of one of them; with an `experiment`
+    only a part of the audience does, and the rest gets the texts of the winner.
     Units: `delay` counts from the previous push's planned instant; the first push's from T.
     """
 
@@ -106,6 +107,12 @@ class Push:
     delay: timedelta = timedelta(0)
     absolute_time: time | datetime | None = None
     variants: tuple[Variant, ...] = ()
+    experiment: Experiment | None = None
+
+    @property
+    def decide_after(self) -> timedelta:
+        """How long after its start the rest of its audience waits for the winner."""
+        return self.experiment.decide_after if self.experiment else timedelta(0)
 
     def worded(self, variant: Variant | None) -> "Push":
         """Return the push with the texts of `variant`."""
@@ -113,10 +120,19 @@ class Push:
         return replace(
             self,
             variants=(),
+            experiment=None,
             title=self.title if own.title is None else own.title,
             body=self.body if own.body is None else own.body,
             deep_link=self.deep_link if own.deep_link is None else own.deep_link,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What users are to do: a conversion of this name, within this time after the first push."""
+
+    name: str
+    within: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +142,8 @@ class AutomationSettings:
     Units: `failure_rate` and `min_overlap` are shares from 0 to 1; an audience drifts when it is
     `drift_factor` times larger or smaller than usual. `holdout_percent` of the users get nothing.
     `deliver_within` is how long a message may wait for the user's own time. `rate_per_minute`
-    limits the messages of a push per minute, if it is below the rate of the installation.
+    limits the messages of a push per minute, if it is below the rate of the installation. A user
+    who did one of `exit_on`, events or goals, since the execution began gets no further push.
     """
 
     test_user_ids: tuple[str, ...] = ()
@@ -149,6 +166,8 @@ class AutomationSettings:
     local_time: bool = False
     deliver_within: timedelta | None = None
     rate_per_minute: int | None = None
+    goal: Goal | None = None
+    exit_on: tuple[str, ...] = ()
 
     @property
     def names_testers(self) -> bool:

@@ -1,4 +1,4 @@
-"""Experiments: which user gets which variant of a push, and which users get no push.
+"""Experiments: which user gets which variant of a push, who tests, and who gets no push.
 
 Every choice is made by a hash, so a user's choice is always the same.
 """
@@ -6,7 +6,27 @@ Every choice is made by a hash, so a user's choice is always the same.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
+
+#: What a user may do with a message; a goal is something else that users do.
+USER_EVENTS: Final = ("delivered", "opened", "dismissed", "action", "opted_out")
+
+
+class Metric(StrEnum):
+    """What makes a variant win: the share of its users who open, or who reach the goal."""
+
+    OPENED = "opened"
+    CONVERTED = "converted"
+
+
+class WhenUnsure(StrEnum):
+    """What the rest of the audience gets if no variant surely wins."""
+
+    FIRST = "first"
+    NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +41,21 @@ class Variant:
     title: str | None = None
     body: str | None = None
     deep_link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A test of the variants of a push: a share of the audience first, then the winner to the rest.
+
+    Units: `test_percent` of the users are in the test; `minimum_lead` is the percentage by which
+    the winner is ahead of the second at least. `decide_after` counts from the start of the push.
+    """
+
+    test_percent: float
+    decide_after: timedelta = timedelta(minutes=60)
+    metric: Metric = Metric.OPENED
+    minimum_lead: float = 0.0
+    when_unsure: WhenUnsure = WhenUnsure.FIRST
 
 
 def choose_variant(
@@ -43,6 +78,22 @@ def is_in_holdout(percent: float, user_id: UUID, automation_id: str = "") -> boo
     Without an automation: whether the user gets no push of any automation.
     """
     return percent > 0 and _place("holdout", automation_id, "", user_id) * 100 < percent
+
+
+def name_draw(slot: datetime) -> str:
+    """Return the draw of the users who test the variants in the execution of a slot."""
+    return slot.astimezone(UTC).isoformat()
+
+
+def is_in_test(
+    experiment: Experiment, automation_id: str, push_id: str, draw: str, user_id: UUID
+) -> bool:
+    """Return whether the user is in the test of this push.
+
+    Shape: each `draw` has other users in its test; a user's variant does not depend on it.
+    """
+    place = _place(f"test {draw}", automation_id, push_id, user_id)
+    return place * 100 < experiment.test_percent
 
 
 def _place(salt: str, automation_id: str, push_id: str, user_id: UUID) -> float:

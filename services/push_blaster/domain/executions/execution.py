@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from push_blaster.domain.audiences.preparation import PreparationProgress
-from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED, Phase
 
@@ -126,6 +126,14 @@ class Execution:
     repeated_steps: int = 0
     preparation: PreparationProgress | None = None
     pushes: tuple[PushProgress, ...] = ()
+
+    @property
+    def sequence(self) -> tuple[Push, ...]:
+        """Return the pushes as they are sent: only a live execution waits for winners."""
+        pushes = self.automation.pushes
+        if self.mode is Mode.LIVE:
+            return pushes
+        return tuple(replace(push, experiment=None) for push in pushes)
 
     @property
     def has_ended(self) -> bool:

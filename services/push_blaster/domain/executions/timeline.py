@@ -82,21 +82,28 @@ def plan_pushes(pushes: Sequence[Push], live_at: datetime, zone: str) -> list[da
     """Return the planned instant of each push: its delay after the one before, or its own time.
 
     Units: an absolute wall time belongs to the live day in `zone`, and follows clock changes as
-    slots do; no push is planned before the push that it follows.
+    slots do; no push is planned before the push that it follows. After an experiment the delay
+    counts from the decision, when most users get that push.
     """
     planned: list[datetime] = []
+    previous = live_at
     for push in pushes:
-        previous = planned[-1] if planned else live_at
         wanted = absolute_instant(push, live_at, zone) or previous + push.delay
         planned.append(max(previous, wanted))
+        previous = planned[-1] + push.decide_after
     return planned
+
+
+def plan_execution(execution: Execution, live_at: datetime | None = None) -> list[datetime]:
+    """Return the planned instant of each push of an execution: from T on, or from `live_at` on."""
+    zone = execution.automation.schedule.timezone
+    return plan_pushes(execution.sequence, live_at or execution.slot, zone)
 
 
 def find_wall_time(execution: Execution, position: int) -> datetime:
     """Return the planned time of a push on the clocks of the automation's zone, without a zone."""
-    zone = execution.automation.schedule.timezone
-    planned = plan_pushes(execution.automation.pushes, execution.slot, zone)[position - 1]
-    return planned.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    zone = ZoneInfo(execution.automation.schedule.timezone)
+    return plan_execution(execution)[position - 1].astimezone(zone).replace(tzinfo=None)
 
 
 def _find_live_step(execution: Execution, now: datetime) -> DueStep:
@@ -133,8 +140,6 @@ def counted_instant(execution: Execution, position: int) -> datetime | None:
     cooldown sends on day 3, although no send begins at 12:30:00 exactly. A push that began late
     counts from its start; a push that has not begun has no such instant.
     """
-    automation = execution.automation
-    planned = plan_pushes(automation.pushes, execution.slot, automation.schedule.timezone)
-    nominal = planned[position - 1]
+    nominal = plan_execution(execution)[position - 1]
     started_at = execution.pushes[position - 1].started_at
     return None if started_at is None else counted_at(nominal, started_at)

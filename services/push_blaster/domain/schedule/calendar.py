@@ -58,7 +58,7 @@ class Collision:
 
 def longest_sequence(automation: Automation) -> timedelta:
     """Return how long after its slot the last push may go out; a wall time is within a day."""
-    return sum((push.delay for push in automation.pushes), timedelta(days=1))
+    return sum((push.delay + push.decide_after for push in automation.pushes), timedelta(days=1))
 
 
 def plan_calendar(automation: Automation, since: datetime, until: datetime) -> list[CalendarPush]:

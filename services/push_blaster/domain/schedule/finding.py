@@ -28,6 +28,7 @@ class FindingKind(StrEnum):
     CAPS_OTHERS = "crowds"
     RULES_UNKNOWN = "rules_unknown"
     MANY_AT_ONCE = "many_at_once"
+    AWAITS_WINNER = "awaits_winner"
 
 
 class Theme(StrEnum):
@@ -49,7 +50,10 @@ _KINDS: Final[Mapping[Theme, frozenset[FindingKind]]] = {
     Theme.FEWER_PEOPLE: frozenset({_K.IS_CAPPED, _K.TOO_SLOW}),
     Theme.OTHERS: frozenset({_K.CAPS_OTHERS}),
     Theme.TIMING: frozenset(
-        {_K.SKIPS_SLOTS, _K.LATE_BY_WINDOW, _K.TIME_PASSED, _K.WINDOW_RAISED, _K.MANY_AT_ONCE}
+        {
+            *(_K.SKIPS_SLOTS, _K.LATE_BY_WINDOW, _K.TIME_PASSED, _K.WINDOW_RAISED),
+            *(_K.MANY_AT_ONCE, _K.AWAITS_WINNER),
+        }
     ),
     Theme.TESTS: frozenset({_K.BAD_TEST_USER, _K.BAD_TEST_DEVICE, _K.NEEDS_APPROVAL}),
     Theme.UNKNOWN: frozenset({_K.RULES_UNKNOWN}),

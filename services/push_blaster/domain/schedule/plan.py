@@ -1,7 +1,7 @@
 """What stands out about an automation by itself, and beside what else sends at the same time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 from uuid import UUID
@@ -141,7 +141,7 @@ def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fi
     """Yield the first slot that begins while the slot before it is still being sent."""
     zone = automation.schedule.timezone
     for slot, following in pairwise(slots):
-        ends_at = plan_pushes(automation.pushes, slot.at, zone)[-1] + _longest_deferral(automation)
+        ends_at = _find_end(automation, slot)
         begins_at = following.at - automation.schedule.lead_time
         if begins_at <= ends_at:
             yield Finding(
@@ -153,6 +153,13 @@ def _skipped_slots(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fi
                 _LEAD_FIELD,
             )
             return
+
+
+def _find_end(automation: Automation, slot: Slot) -> datetime:
+    """Return when the last users may get the last push: its winner is decided, their time comes."""
+    pushes = automation.pushes
+    last = plan_pushes(pushes, slot.at, automation.schedule.timezone)[-1]
+    return last + pushes[-1].decide_after + _longest_deferral(automation)
 
 
 def _longest_deferral(automation: Automation) -> timedelta:
@@ -178,6 +185,26 @@ def _passed_times(automation: Automation, slots: Sequence[Slot]) -> Iterator[Fin
                     f"pushSequence[{number}].absoluteTime",
                 )
                 break
+
+
+def find_awaited_winners(automation: Automation, slots: Sequence[Slot]) -> Iterator[Finding]:
+    """Yield, for each experiment, when the rest of the users of the next slot gets the winner."""
+    pushes, zone = automation.pushes, automation.schedule.timezone
+    for slot in slots[:1]:
+        planned = plan_pushes(pushes, slot.at, zone)
+        for number, (push, at) in enumerate(zip(pushes, planned, strict=True)):
+            if push.experiment is None:
+                continue
+            decided = spell_instant(at + push.decide_after, zone)
+            text = (
+                f"Push {number + 1} goes to {push.experiment.test_percent:g} % of its users first. "
+                f"The others get the winner, for the next send on {decided}."
+            )
+            if number + 1 < len(pushes):
+                after = spell_instant(planned[number + 1], zone)
+                text += f" Push {number + 2} waits for the decision, and goes out on {after}."
+            field = f"pushSequence[{number}].experiment.testPercent"
+            yield Finding(FindingKind.AWAITS_WINNER, text, field)
 
 
 def _too_slow(automation: Automation, limits: Limits) -> Iterator[Finding]:

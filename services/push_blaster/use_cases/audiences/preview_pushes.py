@@ -1,7 +1,8 @@
 """Preview the pushes of an automation, saved or not, for real users; nothing is sent."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from uuid import UUID
@@ -14,10 +15,12 @@ from push_blaster.adapters.executions.execution_view import (
 )
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.automations.experiment import is_in_test, name_draw
 from push_blaster.domain.delivery.ledger import Refusal
 from push_blaster.domain.delivery.push_template import PushTexts, Wordings, render_row
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
 from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.use_cases.audiences.check_audience import preview_message
 from push_blaster.use_cases.context import WebContext
 
@@ -26,11 +29,13 @@ from push_blaster.use_cases.context import WebContext
 class PreviewedMessage:
     """A push as one user would get it, or why the user would get nothing.
 
-    Units: `sizes` are bytes, by the kind of device.
+    Units: `sizes` are bytes, by the kind of device. With an experiment, `in_test` says whether the
+    user is in the test of the next slot; if not, the user gets the variant that wins.
     """
 
     user_id: UUID
     variant: str | None = None
+    in_test: bool | None = None
     texts: PushTexts | None = None
     faults: tuple[str, ...] = ()
     sizes: dict[str, int] | None = None
@@ -51,16 +56,35 @@ class PushPreview:
 
 
 def preview_pushes(
-    context: WebContext, automation: Automation, user_ids: Sequence[UUID], limit: int
+    context: WebContext,
+    automation: Automation,
+    user_ids: Sequence[UUID],
+    limit: int,
+    now: datetime,
 ) -> list[PushPreview]:
     """Return each push as the users of its last frozen audience would get it.
 
     Shape: for `user_ids`, or else for the first rows; at most `limit` users.
     """
-    return [
+    slots = next_slots(automation.schedule, now, 1)
+    previews = [
         _preview(context, automation, position, user_ids, limit)
         for position in range(1, len(automation.pushes) + 1)
     ]
+    return [_mark_tests(automation, one, slots[0].at) for one in previews] if slots else previews
+
+
+def _mark_tests(automation: Automation, preview: PushPreview, slot: datetime) -> PushPreview:
+    """Return the preview with the users who test its variants at `slot`."""
+    push = preview.push
+    if push.experiment is None:
+        return preview
+    draw = name_draw(slot)
+    messages = (
+        replace(m, in_test=is_in_test(push.experiment, automation.id, push.id, draw, m.user_id))
+        for m in preview.messages
+    )
+    return replace(preview, messages=tuple(messages))
 
 
 def _preview(

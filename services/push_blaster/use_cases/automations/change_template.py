@@ -60,7 +60,7 @@ def generalise(automation: Mapping[str, Any]) -> Mapping[str, Any]:
                 "deepLinkTemplate": push["deepLink"],
                 "layerId": push["layerId"],
                 "timing": push["timing"],
-                "audienceName": push.get("audienceName"),
+                **{name: push.get(name) for name in ("audienceName", "variants", "experiment")},
             }
             for push in automation["pushSequence"]
         ],

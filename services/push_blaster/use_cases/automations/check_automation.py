@@ -319,7 +319,8 @@ def _last_audience_took(subject: _Subject) -> timedelta | None:
 
 
 def _length(automation: Automation) -> timedelta:
-    return sum((push.delay for push in automation.pushes), automation.schedule.lead_time)
+    waits = (push.delay + push.decide_after for push in automation.pushes)
+    return sum(waits, automation.schedule.lead_time)
 
 
 _CHECKS: Final[Mapping[str, Callable[[_Subject], CheckOutcome]]] = {

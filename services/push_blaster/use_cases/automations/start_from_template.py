@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from push_blaster.adapters.automations.template_schema import read_variables
 from push_blaster.domain.automations.automation_template import (
@@ -19,6 +19,8 @@ from push_blaster.domain.automations.automation_template import (
 )
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.automations.change_automation import new_document
+
+_TEXTS: Final = ("title", "body")
 
 
 class LinkNotAllowedError(Exception):
@@ -126,7 +128,15 @@ def _push(
         "layerId": push["layerId"],
         "timing": timing,
         "audienceName": push.get("audienceName"),
+        "variants": [_fill_in_variant(one, texts) for one in push.get("variants") or ()],
+        "experiment": push.get("experiment"),
     }
+
+
+def _fill_in_variant(variant: Mapping[str, Any], texts: Mapping[str, str]) -> Mapping[str, Any]:
+    written = {name: fill_in(variant[name], texts) for name in _TEXTS if variant.get(name)}
+    link = fill_in_link(variant.get("deepLink") or "", texts)
+    return {**variant, **written, **({"deepLink": link} if link else {})}
 
 
 def _check_links(pushes: list[Mapping[str, Any]], limits: Limits) -> None:

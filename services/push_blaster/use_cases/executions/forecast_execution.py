@@ -8,7 +8,7 @@ from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushAudience, PushProgress
 from push_blaster.domain.executions.phase import Phase
-from push_blaster.domain.executions.timeline import counted_at, live_instant, plan_pushes
+from push_blaster.domain.executions.timeline import counted_at, live_instant, plan_execution
 from push_blaster.use_cases.audiences.forecast_audience import forecast_pushes
 from push_blaster.use_cases.context import SendContext, StepContext, note
 
@@ -52,10 +52,7 @@ def _planned_sends(execution: Execution, now: datetime) -> dict[int, PlannedSend
     """Return layer and counted instant of each push, if all goes as planned from `now` on."""
     automation = execution.automation
     live_at = live_instant(execution.slot, now, automation.settings.cancellation_window)
-    nominal, expected = (
-        plan_pushes(automation.pushes, start, automation.schedule.timezone)
-        for start in (execution.slot, live_at)
-    )
+    nominal, expected = (plan_execution(execution, start) for start in (execution.slot, live_at))
     return {
         position: PlannedSend(push.layer_id, counted_at(*instants))
         for position, (push, instants) in enumerate(

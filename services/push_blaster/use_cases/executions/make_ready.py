@@ -22,7 +22,7 @@ from push_blaster.domain.executions.timeline import (
     Step,
     find_current_push,
     find_next_step,
-    plan_pushes,
+    plan_execution,
 )
 from push_blaster.use_cases.cadence.ask_cadence import judge_audience
 from push_blaster.use_cases.cadence.track_sends import release_slots
@@ -105,9 +105,7 @@ def _with_slots(live: Execution, push: PushProgress) -> Execution | None:
     The sends of a push that begins much later than planned count when it begins. By then the slots
     of a push that was ready in time have run out.
     """
-    automation = live.automation
-    planned = plan_pushes(automation.pushes, live.slot, automation.schedule.timezone)
-    counted = planned[push.position - 1]
+    counted = plan_execution(live)[push.position - 1]
     if push.due_at != counted:
         return None
     page = LedgerPage(live.id, push.position, is_test=False)

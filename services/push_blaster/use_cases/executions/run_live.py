@@ -23,7 +23,7 @@ from push_blaster.domain.executions.funnel import Funnel, Group
 from push_blaster.domain.executions.modes import next_phase
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
-from push_blaster.domain.executions.timeline import find_current_push, plan_pushes
+from push_blaster.domain.executions.timeline import find_current_push, plan_execution
 from push_blaster.use_cases.context import SendContext, StepContext, StepFailedError, note
 from push_blaster.use_cases.executions.approve_execution import find_missing_approval
 
@@ -39,8 +39,7 @@ def go_live(context: SendContext, execution: Execution) -> Execution:
     if missing:
         return replace(execution, phase=Phase.SKIPPED, reason=missing)
     live_at = execution.live_at or execution.slot
-    automation = execution.automation
-    planned = plan_pushes(automation.pushes, live_at, automation.schedule.timezone)
+    planned = plan_execution(execution, live_at)
     pushes = tuple(
         replace(push, due_at=due_at) for push, due_at in zip(execution.pushes, planned, strict=True)
     )

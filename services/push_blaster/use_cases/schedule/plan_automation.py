@@ -26,6 +26,7 @@ from push_blaster.domain.schedule.finding import Finding, FindingKind
 from push_blaster.domain.schedule.plan import (
     PARAMETERS_FIELD,
     SCRIPT_FIELD,
+    find_awaited_winners,
     find_device_faults,
     find_gaps,
     find_many_at_once,
@@ -107,6 +108,7 @@ def find_own_faults(
     declared, may_write = (script.audiences, script.mentions_test) if script else ((), False)
     return [
         *find_timing(automation, slots, limits),
+        *find_awaited_winners(automation, slots),
         *find_gaps(automation, limits, declared, may_write_tests=may_write),
         *_find_script_faults(automation, scripts),
     ]

@@ -28,6 +28,13 @@ class MessageSchema(CamelSchema):
 
     user_id = fields.UUID()
     variant = fields.String(allow_none=True)
+    in_test = fields.Boolean(
+        allow_none=True,
+        metadata={
+            "description": "Whether the user tests the variants at the next slot; the others get "
+            "the variant that wins. Null without an experiment."
+        },
+    )
     title = fields.String(attribute="texts.title", allow_none=True, dump_default=None)
     body = fields.String(attribute="texts.body", allow_none=True, dump_default=None)
     deep_link = fields.String(attribute="texts.deep_link", allow_none=True, dump_default=None)
@@ -59,7 +66,7 @@ def preview_routes(context: WebContext) -> Routes:
     def preview(
         automation: Automation, user_ids: Sequence[UUID] | None, limit: int
     ) -> dict[str, object]:
-        found = preview_pushes(context, automation, user_ids or (), limit)
+        found = preview_pushes(context, automation, user_ids or (), limit, utc_now())
         return {"pushes": found, "most_bytes": MAX_MESSAGE_BYTES}
 
     @routes.route("/api/automation/recipes/<automation_id>/preview", methods=["POST"])

@@ -19,6 +19,10 @@ BLANK: Final[Mapping[str, Any]] = {
     "settings": {"dryRunFirst": True, "safeguards": {"requireTestFirst": True}},
 }
 _NEW_PUSH: Final = {"title": "", "body": "", "layerId": 3, "timing": {"delayAfterPrevious": 5}}
+#: Parts of the settings that are left out if these fields of theirs are empty.
+_ALL_OR_NOTHING: Final = {"quietHours": ("start", "end"), "goal": ("name", "withinHours")}
+#: A push without values of these fields is no experiment.
+_OF_A_TEST: Final = ("testPercent", "decideAfterMinutes", "minimumLead")
 #: The pushes of a document that is being edited.
 Pushes = list[MutableMapping[str, Any]]
 #: Returns the parameters that a script declares.
@@ -30,8 +34,9 @@ def read_form(form: Form, old: Mapping[str, Any], declared: Declared) -> Mutable
     document: MutableMapping[str, Any] = deepcopy(dict(old))
     _lay(document, "", form)
     _choose_script(document, form, old, declared)
-    if not any(find(document, f"settings.quietHours.{name}") for name in ("start", "end")):
-        (document.get("settings") or {}).pop("quietHours", None)
+    for part, names in _ALL_OR_NOTHING.items():
+        if not any(find(document, f"settings.{part}.{name}") for name in names):
+            (document.get("settings") or {}).pop(part, None)
     document["pushSequence"] = [
         _read_push(form, f"pushSequence.{place}", _known(old.get("pushSequence")), number)
         for number, place in enumerate(form.getlist("order"), start=1)
@@ -125,6 +130,8 @@ def _read_push(
         for place in form.getlist(f"{prefix}.variants")
     ]
     put(push, "variants", variants)
+    if not any((push.get("experiment") or {}).get(name) for name in _OF_A_TEST):
+        push.pop("experiment", None)
     return {**push, "sequenceOrder": number}
 
 

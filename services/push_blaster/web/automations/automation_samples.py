@@ -58,6 +58,8 @@ def fill_sample(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Sa
     if not push.variants:
         return Sample(push, (_fill_in(push, rows, columns),))
     whole = sum(variant.weight for variant in push.variants)
+    if push.experiment:
+        whole *= 100 / push.experiment.test_percent
     looks = [
         replace(_fill_in(push.worded(v), rows, columns), variant=v, share=v.weight / whole)
         for v in push.variants

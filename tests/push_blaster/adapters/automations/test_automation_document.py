@@ -1,5 +1,6 @@
 """The document: original files with all their oddities, defaults, and refusals."""
 
+import math
 from datetime import UTC, date, datetime, time, timedelta
 from time import monotonic
 from typing import Any
@@ -9,7 +10,13 @@ from marshmallow import ValidationError
 
 from chassis.problems import flatten_messages
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
-from push_blaster.domain.automations.automation import FailPolicy, InDoubtPolicy, MissedRunPolicy
+from push_blaster.domain.automations.automation import (
+    FailPolicy,
+    Goal,
+    InDoubtPolicy,
+    MissedRunPolicy,
+)
+from push_blaster.domain.automations.experiment import Experiment, Metric
 from tests.builders import a_document
 
 
@@ -188,6 +195,16 @@ def test_the_other_name_of_a_day_or_time_is_refused_if_it_cannot_be_read(
         (["pushSequence", 0, "title"], "\ud83d", "Texts may not contain NUL or half"),
         (["settings"], {"cancellationWindowMinutes": 999}, "settings.cancellationWindowMinutes"),
         (["settings"], {"inDoubt": "maybe"}, "settings.inDoubt: Must be one of"),
+        (["settings"], {"goal": {}}, "settings.goal.name: Give the goal the name"),
+        (["settings"], {"goal": {"name": ""}}, "settings.goal.name: Give 1 to 100 characters."),
+        (["settings"], {"goal": {"name": "opened"}}, "opened is an event of messages"),
+        (["settings"], {"goal": {"name": "buy", "withinHours": 721}}, "settings.goal.withinHours"),
+        (["settings"], {"exitOn": [""]}, "settings.exitOn[0]: Give 1 to 100 characters."),
+        (
+            ["settings"],
+            {"goal": {"name": "buy"}, "holdoutPercent": 100},
+            "settings.holdoutPercent: A holdout of 100 % leaves nobody to compare with",
+        ),
         (["settings"], {"testUserIds": "x"}, "settings.testUserIds: Not a valid list."),
     ],
 )
@@ -299,3 +316,61 @@ def test_an_absolute_time_is_none_a_time_of_day_or_an_instant(
     (push,) = read_automation(complete_document(document)).pushes
 
     assert push.absolute_time == read
+
+
+def with_experiment(experiment: Any, variants: int = 2, **settings: Any) -> dict[str, Any]:
+    texts = [{"id": str(number)} for number in range(variants)]
+    push = {"title": "T", "body": "B", "variants": texts, "experiment": experiment}
+    return a_document(pushSequence=[{"title": "T", "body": "B"}, push], settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        (with_experiment({}), ".testPercent: Give the percentage of users who test"),
+        (with_experiment({"testPercent": 0}), ".testPercent: Give a percentage above 0, to 99"),
+        (
+            with_experiment({"testPercent": 100}),
+            ".testPercent: Give a percentage above 0, to 99",
+        ),
+        (with_experiment({"testPercent": math.nan}), ".testPercent: Special numeric values"),
+        (
+            with_experiment({"testPercent": 20, "decideAfterMinutes": 59}),
+            ".decideAfterMinutes: Give 60 to 1440 minutes: earlier, the opens say who opens soon",
+        ),
+        (with_experiment({"testPercent": 20, "metric": "clicked"}), ".metric: Must be one of"),
+        (
+            with_experiment({"testPercent": 20, "metric": "converted"}),
+            ".metric: Nobody reports conversions without a goal: give settings.goal, or opened.",
+        ),
+        (with_experiment({"testPercent": 20, "minimumLead": -1}), ".minimumLead: "),
+        (with_experiment({"testPercent": 20, "whenUnsure": "all"}), ".whenUnsure: Must be one of"),
+        (with_experiment({"testPercent": 20}, 1), ": An experiment compares variants: give the"),
+        (with_experiment({"testPercent": 20}, 0), ": An experiment compares variants: give the"),
+    ],
+)
+def test_an_experiment_that_could_tell_nothing_is_refused_at_its_field(
+    document: dict[str, Any], fault: str
+) -> None:
+    assert any(line.startswith(f"pushSequence[1].experiment{fault}") for line in faults(document))
+
+
+def test_an_experiment_goal_and_exits_are_read() -> None:
+    experiment = {"testPercent": 20, "metric": "converted", "minimumLead": 5}
+    goal = {"name": "buy", "withinHours": 48}
+
+    read = read_automation(
+        complete_document(with_experiment(experiment, goal=goal, exitOn=["buy", "opened"]))
+    )
+
+    assert read.pushes[0].experiment is None
+    assert read.pushes[1].experiment == Experiment(
+        test_percent=20, metric=Metric.CONVERTED, minimum_lead=5
+    )
+    assert read.pushes[1].decide_after == timedelta(hours=1)
+    assert read.settings.goal == Goal(name="buy", within=timedelta(hours=48))
+    assert read.settings.exit_on == ("buy", "opened")
+
+
+def test_an_experiment_that_is_null_is_none() -> None:
+    assert read_automation(complete_document(with_experiment(None))).pushes[1].experiment is None

@@ -74,7 +74,15 @@ FULL: Final[dict[str, Any]] = {
     "name": "Full",
     "type": "sequence",
     "schedule": {"frequency": "daily", "executionTime": "12:30"},
-    "pushSequence": [{"title": "T", "body": "B", "timing": {}, "variants": [{"id": "a"}]}],
+    "pushSequence": [
+        {
+            "title": "T",
+            "body": "B",
+            "timing": {},
+            "variants": [{"id": "a"}, {"id": "b"}],
+            "experiment": {"testPercent": 20},
+        }
+    ],
     "audienceCriteria": {
         "customScript": {"scriptId": "s"},
         "uploadedFile": {"name": "f.csv", "sha256": "0" * 64},
@@ -82,6 +90,7 @@ FULL: Final[dict[str, Any]] = {
     "settings": {
         "safeguards": {"alertThresholds": {}, "drift": {}},
         "quietHours": {"start": "22:00", "end": "07:00"},
+        "goal": {"name": "purchase"},
     },
 }
 

@@ -7,7 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from push_blaster.domain.automations.experiment import Variant, choose_variant, is_in_holdout
+from push_blaster.domain.automations.experiment import (
+    Experiment,
+    Variant,
+    choose_variant,
+    is_in_holdout,
+    is_in_test,
+)
 
 COUNT = 100_000
 #: Four standard deviations of a share of 100,000 are less than this.
@@ -81,3 +87,25 @@ def test_who_is_held_out_is_independent_of_the_variant() -> None:
     of_a = sum(choose_variant(variants, "daily", "", u) is variants[0] for u in held_out)
 
     assert of_a / len(held_out) == pytest.approx(0.5, abs=0.015)
+
+
+def test_each_draw_has_other_users_in_its_test_and_the_share_that_was_asked_for() -> None:
+    experiment = Experiment(test_percent=20)
+
+    def draw(name: str) -> set[UUID]:
+        return {u for u in everybody() if is_in_test(experiment, "daily", "push-1", name, u)}
+
+    first, second = draw("monday"), draw("tuesday")
+    assert draw("monday") == first
+    assert share(list(first)) == pytest.approx(0.2, abs=CLOSE)
+    assert share(list(first & second)) == pytest.approx(0.04, abs=CLOSE)
+
+
+def test_whoever_tests_gets_each_variant_as_often_as_all_others() -> None:
+    variants = (Variant(id="a"), Variant(id="b"))
+    experiment = Experiment(test_percent=50)
+    testers = [u for u in everybody() if is_in_test(experiment, "daily", "push-1", "x", u)]
+
+    chosen = [choose_variant(variants, "daily", "push-1", u) for u in testers]
+
+    assert chosen.count(variants[0]) / len(testers) == pytest.approx(0.5, abs=2 * CLOSE)

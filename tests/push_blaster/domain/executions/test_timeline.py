@@ -5,16 +5,19 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
+from push_blaster.domain.automations.experiment import Experiment
 from push_blaster.domain.executions.execution import PushProgress, PushStatus, execution_id
+from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import ENDED, Phase
 from push_blaster.domain.executions.timeline import (
     Step,
     find_due_step,
     find_next_step,
     live_instant,
+    plan_execution,
     plan_pushes,
 )
-from tests.builders import NOON, a_push, an_execution
+from tests.builders import NOON, a_push, an_automation, an_execution
 
 T = NOON + timedelta(minutes=30)
 SECOND = timedelta(seconds=1)
@@ -123,3 +126,27 @@ def test_an_absolute_time_is_a_wall_time_whatever_the_clocks_do(
     pushes = [a_push(), a_push(absolute_time=wall)]
 
     assert plan_pushes(pushes, live_at, "Europe/Berlin") == [live_at, expected]
+
+
+def test_a_push_after_an_experiment_waits_for_its_decision() -> None:
+    hour = timedelta(hours=1)
+    experiment = Experiment(test_percent=20, decide_after=hour)
+    pushes = [
+        a_push(experiment=experiment),
+        a_push(delay=timedelta(minutes=5), experiment=experiment),
+        a_push(absolute_time=T + hour),
+    ]
+
+    planned = plan_pushes(pushes, T, "UTC")
+
+    second = T + timedelta(minutes=65)
+    assert planned == [T, second, second + hour]
+
+
+@pytest.mark.parametrize("mode", sorted(set(Mode) - {Mode.LIVE}))
+def test_an_execution_that_is_not_live_waits_for_no_winner(mode: Mode) -> None:
+    pushes = (a_push(experiment=Experiment(test_percent=20)), a_push())
+    execution = an_execution(mode=mode, slot=T, automation=an_automation(pushes=pushes))
+
+    assert plan_execution(execution) == [T, T]
+    assert plan_execution(replace(execution, mode=Mode.LIVE)) == [T, T + timedelta(hours=1)]

@@ -7,9 +7,15 @@ from uuid import UUID
 import pytest
 
 from push_blaster.domain.automations.automation import Automation, AutomationSettings, Frequency
+from push_blaster.domain.automations.experiment import Experiment
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.schedule.finding import Finding, FindingKind
-from push_blaster.domain.schedule.plan import find_gaps, find_many_at_once, find_timing
+from push_blaster.domain.schedule.plan import (
+    find_awaited_winners,
+    find_gaps,
+    find_many_at_once,
+    find_timing,
+)
 from push_blaster.domain.schedule.schedule import next_slots
 from tests.builders import NOON, a_push, a_schedule, an_automation
 
@@ -200,3 +206,34 @@ def test_many_others_at_the_same_instant_are_told(others: int, found: int) -> No
     assert len(findings) == found
     assert all(f"{others} other automations also send on" in f.message for f in findings)
     assert all(finding.kind is FindingKind.MANY_AT_ONCE for finding in findings)
+
+
+def test_a_decision_after_the_next_slot_begins_skips_that_slot() -> None:
+    fits, is_late = (
+        an_hourly(
+            lead=30 * MINUTE,
+            pushes=(a_push(experiment=Experiment(test_percent=20, decide_after=wait)),),
+        )
+        for wait in (29 * MINUTE, 60 * MINUTE)
+    )
+
+    assert timing(fits) == []
+    (skipped,) = timing(is_late)
+    assert skipped.kind is FindingKind.SKIPS_SLOTS
+    assert "goes on until Tue 24 Nov 2026, 14:00" in skipped.message
+
+
+def test_the_plan_says_when_the_winner_goes_out_and_what_waits_for_it() -> None:
+    tests = a_push(experiment=Experiment(test_percent=20, decide_after=90 * MINUTE))
+    automation = an_automation(pushes=(a_push(), tests, a_push(delay=5 * MINUTE)))
+
+    slots = next_slots(automation.schedule, NOON, 3)
+    (told,) = find_awaited_winners(automation, slots)
+
+    assert told.kind is FindingKind.AWAITS_WINNER
+    assert told.field == "pushSequence[1].experiment.testPercent"
+    assert told.message == (
+        "Push 2 goes to 20 % of its users first. The others get the winner, for the next send on "
+        "Tue 24 Nov 2026, 14:00 UTC. Push 3 waits for the decision, and goes out on "
+        "Tue 24 Nov 2026, 14:05 UTC."
+    )

@@ -6,6 +6,10 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
+from chassis.clock import utc_now
+from push_blaster.adapters.automations.automation_document import read_draft
+from push_blaster.domain.automations.experiment import Experiment, is_in_test, name_draw
+from push_blaster.domain.schedule.schedule import next_slots
 from tests.journeys.stack import user
 from tests.push_blaster.bench import Bench, an_automation_document
 from tests.push_blaster.web.recipes import RECIPES
@@ -118,3 +122,23 @@ def test_a_viewer_sees_no_users(client: FlaskClient) -> None:
     headers = {"Authorization": "Bearer viewer"}
 
     assert client.post(DRAFT, json={"automationId": "news"}, headers=headers).status_code == 403
+
+
+def test_a_preview_says_who_tests_the_variants_at_the_next_slot(
+    client: FlaskClient, audience: Bench
+) -> None:
+    variants = [{"id": "a"}, {"id": "b"}]
+    push = {**PUSH, "title": "Hi", "variants": variants, "experiment": {"testPercent": 40}}
+    draft = an_automation_document(pushes=[push])
+    slot = next_slots(read_draft(draft, utc_now()).schedule, utc_now(), 1)[0].at
+
+    (shown,) = preview(client, DRAFT, automation=draft)
+    (plain,) = preview(client, DRAFT, automation=an_automation_document(pushes=[PUSH]))
+
+    experiment = Experiment(test_percent=40)
+    draw = name_draw(slot)
+    assert {m["userId"]: m["inTest"] for m in shown["messages"]} == {
+        user(n): is_in_test(experiment, draft["id"], "push-1", draw, UUID(user(n)))
+        for n in (1, 2, 3)
+    }
+    assert {m["inTest"] for m in plain["messages"]} == {None}

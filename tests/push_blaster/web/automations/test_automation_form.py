@@ -226,6 +226,61 @@ def test_two_wordings_are_tried_against_each_other(
     assert "for 75 % of users" in page
 
 
+def test_an_experiment_is_made_changed_and_ended_in_the_form(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    at = "pushSequence.1.experiment"
+    assert f"{at}.testPercent" not in form_values(admin.get(CHANGED), "editor")
+    shown = admin.save(CHANGED, change="add-variant:1").text
+    typed = {**form_values(shown), f"{at}.testPercent": "20", f"{at}.whenUnsure": "nobody"}
+
+    assert admin.client.post(CHANGED, data=typed).status_code == 303
+
+    experiment = saved(client)["pushSequence"][1]["experiment"]
+    assert experiment == {"testPercent": 20, "whenUnsure": "nobody"}
+    page = admin.get("/automations/news")
+    assert "for 10 % of users" in page
+    assert "<b>The winner</b> <span>for 80 % of users</span> <span>1 h later</span>" in page
+    assert "The others get the winner" in page
+    assert admin.save(CHANGED, **{f"{at}.testPercent": ""}).status_code == 303
+    assert "experiment" not in saved(client)["pushSequence"][1]
+
+
+def test_an_experiment_that_does_not_fit_is_refused_at_its_field(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    at = "pushSequence.0.experiment"
+    shown = admin.save(CHANGED, change="add-variant:0").text
+    typed = {**form_values(shown), f"{at}.testPercent": "20", f"{at}.decideAfterMinutes": "10"}
+
+    refused = admin.client.post(CHANGED, data=typed)
+
+    assert refused.status_code == 400
+    assert f'href="#{at}.decideAfterMinutes">Push 1: Decide after</a>' in refused.text
+    assert form_values(refused.text)[f"{at}.testPercent"] == ["20"]
+
+
+def test_a_goal_and_exits_are_saved_and_gone_once_emptied(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    typed = {
+        "settings.goal.name": "purchase",
+        "settings.goal.withinHours": "48",
+        "settings.exitOn": "purchase\nopted_out",
+    }
+
+    assert admin.save(CHANGED, **typed).status_code == 303
+
+    settings = saved(client)["settings"]
+    assert settings["goal"] == {"name": "purchase", "withinHours": 48}
+    assert settings["exitOn"] == ["purchase", "opted_out"]
+    page = admin.get("/automations/news")
+    assert "purchase, within" in page
+    assert "purchase, opted_out" in page
+    assert admin.save(CHANGED, **dict.fromkeys(typed, "")).status_code == 303
+    assert "goal" not in saved(client)["settings"]
+
+
 def test_variants_of_one_name_are_refused_at_their_push(
     admin: Visitor, client: FlaskClient, news: dict[str, Any]
 ) -> None:

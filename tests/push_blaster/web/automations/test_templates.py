@@ -428,3 +428,19 @@ def test_only_an_admin_makes_something_of_a_template(client: FlaskClient) -> Non
     assert client.get(PATH).status_code == 200
     assert client.post(PATH, json=a_template()).status_code == 403
     assert client.post(f"{PATH}/retention_campaign", json={}).status_code == 403
+
+
+def test_a_template_of_an_experiment_makes_the_same_experiment(client: FlaskClient) -> None:
+    settings = {"goal": {"name": "buy", "withinHours": 24}, "exitOn": ["buy"]}
+    experiment = {"testPercent": 20, "decideAfterMinutes": 90, "metric": "converted"}
+    variants = [{"id": "a", "weight": 1}, {"id": "b", "weight": 3, "title": "Other {{city}}"}]
+    push = {"title": "A", "body": "B", "variants": variants, "experiment": experiment}
+    create(client, pushSequence=[push], settings=settings)
+
+    client.post(f"{PATH}/from/news", json={"id": "like-news", "category": "retention"})
+    made = start(client, "like-news", overrides={"id": "again"})
+
+    assert made["pushSequence"][0]["experiment"] == experiment
+    assert made["pushSequence"][0]["variants"] == [variants[0], {**variants[1], "title": "Other "}]
+    assert made["settings"]["goal"] == settings["goal"]
+    assert made["settings"]["exitOn"] == ["buy"]
