@@ -34,6 +34,8 @@ def import_devices(file: Path, *, dry_run: bool) -> None:
         click.echo(found.note, err=True)
     for row in done.bad_rows:
         click.echo(f"line {row.line}: {row.fault}", err=True)
+    for row in done.noted_rows:
+        click.echo(f"line {row.line}: {' '.join(row.notes)}", err=True)
     verb = "would be registered" if dry_run else "registered"
     click.echo(f"{done.registered} {verb}, {done.unchanged} unchanged, {done.bad} refused.")
     if done.bad:

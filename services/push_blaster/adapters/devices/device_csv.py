@@ -16,6 +16,7 @@ NAMES: Final[Mapping[str, Sequence[str]]] = {
     "kind": ("kind", "type"),
     "platform": ("platform", "os"),
     "timezone": ("timezone", "tz"),
+    "language": ("language", "locale", "lang"),
     "appVersion": ("app_version", "version"),
     "lastSeenAt": ("last_seen_at", "last_seen", "updated_at"),
     "p256dh": ("p256dh",),
@@ -33,6 +34,11 @@ class DeviceRow:
     line: int
     device: Device | None
     faults: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was ignored of a valid device."""
+        return self.device.notes if self.device else ()
 
     @property
     def fault(self) -> str:
@@ -93,8 +99,11 @@ def _read_row(
     line, cells = row
     if isinstance(cells, str):
         return DeviceRow(line, None, (cells,))
+    # A cell can be empty and cannot be null: what is not filled in is not changed.
     fields: dict[str, Any] = {
-        field: trim_id(cells[position]) for field, position in positions.items()
+        field: cell
+        for field, position in positions.items()
+        if (cell := trim_id(cells[position])) or field in {"token", "userId"}
     }
     p256dh, auth = fields.get("p256dh"), fields.get("auth")
     if p256dh or auth:

@@ -25,6 +25,10 @@ MAX_TOKEN: Final = 2_048
 SKEW: Final = timedelta(minutes=5)
 _NOTHING: Final = (None, "")
 _TOKEN: Final = re.compile(r"[!-~]{1,2048}")
+#: A language tag of RFC 5646, or a locale of ICU, with what this project needs of them.
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
+#: How many characters of a value an answer repeats.
+MAX_SHOWN: Final = 40
 _SHORT: Final = re.compile(r"[ -~]{0,50}")
 
 
@@ -33,7 +37,8 @@ class Device:
     """A device of a user, and its address.
 
     Shape: `keys` are those of a web push subscription: p256dh, a full stop, auth. A device without
-    `last_seen_at` is seen now.
+    `last_seen_at` is seen now. `unsaid` are the names of fields that the client did not send: a
+    known device keeps what it has. `notes` say what was ignored, and why.
     """
 
     token: str
@@ -42,8 +47,11 @@ class Device:
     platform: str | None = None
     keys: str | None = None
     timezone: str | None = None
+    language: str | None = None
     app_version: str | None = None
     last_seen_at: datetime | None = None
+    unsaid: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def address(self) -> Address:
@@ -65,29 +73,43 @@ class _Fault(Exception):  # noqa: N818 - it never leaves this module
     pass
 
 
+class _Ignored(Exception):  # noqa: N818 - it never leaves this module
+    """A value that is left out, because a device without it is better than no device."""
+
+
 def read_device(given: object, now: datetime, push_hosts: Sequence[str] | None = None) -> Device:
     """Return the device that `given` describes, under the names of the wire.
 
     Shape: a browser's subscription may stand as it is under `subscription`; it leads to one of
-    `push_hosts`, if they are given. Raises: DeviceRefusedError.
+    `push_hosts`, if they are given. A field that is null is cleared; a field that is missing, or
+    whose time zone or language is unknown, is unsaid. Raises: DeviceRefusedError.
     """
     if not isinstance(given, Mapping):
         raise DeviceRefusedError({"device": "is no JSON object."})
-    unfolded = _unfold(given)
-    read: dict[str, Any] = {}
-    faults: dict[str, str] = {}
-    for name, field in DEVICE_FIELDS.items():
-        try:
-            read[name] = field.read(unfolded.get(field.wire_name))
-        except _Fault as fault:
-            faults[field.wire_name] = str(fault)
-    if faults:
-        raise DeviceRefusedError(faults)
-    device = Device(**read)
+    device = _read_fields(_unfold(given))
     faults = _find_faults(device, now) or _find_push_faults(device, push_hosts)
     if faults:
         raise DeviceRefusedError(faults)
     return device
+
+
+def _read_fields(given: Mapping[str, Any]) -> Device:
+    read: dict[str, Any] = {}
+    faults: dict[str, str] = {}
+    notes: list[str] = []
+    for name, field in DEVICE_FIELDS.items():
+        if field.wire_name not in given and name not in _REQUIRED:
+            continue
+        try:
+            read[name] = field.read(given.get(field.wire_name))
+        except _Fault as fault:
+            faults[field.wire_name] = str(fault)
+        except _Ignored as ignored:
+            notes.append(f"{field.wire_name}: {ignored}")
+    if faults:
+        raise DeviceRefusedError(faults)
+    unsaid = frozenset(DEVICE_FIELDS.keys() - read.keys())
+    return Device(**read, unsaid=unsaid, notes=tuple(notes))
 
 
 def _unfold(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -131,12 +153,23 @@ def _find_key_faults(keys: str | None) -> dict[str, str]:
     return {}
 
 
+_REQUIRED: Final = frozenset({"token", "user_id"})
+
+
 def _read_token(value: object) -> str:
     if not value:
         raise _Fault("Missing data for required field.")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise _Fault(f"Up to {MAX_TOKEN} printable ASCII characters without a space.")
+    if value.strip("()[]{}<>\"'").lower() in _NO_TOKENS:
+        raise _Fault(f"{value} is no token: the app has none yet. Register when it has one.")
     return value
+
+
+#: What apps send as the token when they have none, in brackets or quotes or without.
+_NO_TOKENS: Final = frozenset(
+    ["", "null", "nil", "none", "undefined", "nan", "n/a", "true", "false", "blacklisted"]
+)
 
 
 def _read_user_id(value: object) -> UUID:
@@ -182,7 +215,22 @@ def _read_timezone(value: object) -> str | None:
         return None
     if isinstance(value, str) and value in list_zones():
         return value
-    raise _Fault(describe_no_zone(str(value)))
+    raise _Ignored(f"{describe_no_zone(str(value)[:MAX_SHOWN])} The time zone is ignored.")
+
+
+def _read_language(value: object) -> str | None:
+    if value in _NOTHING:
+        return None
+    tag = value.replace("_", "-") if isinstance(value, str) else ""
+    if not _LANGUAGE.fullmatch(tag):
+        raise _Ignored(f"{str(value)[:MAX_SHOWN]!r} is no language (de, pt-BR). It is ignored.")
+    language, *others = tag.split("-")
+    return "-".join([language.lower(), *map(_shape_subtag, others)])
+
+
+def _shape_subtag(subtag: str) -> str:
+    """Return a part of a language tag as RFC 5646 writes it: Hant, BR, and all others small."""
+    return {2: subtag.upper(), 4: subtag.title()}.get(len(subtag), subtag.lower())
 
 
 def _read_instant(value: object) -> datetime | None:
@@ -230,6 +278,7 @@ DEVICE_FIELDS: Final[Mapping[str, DeviceField]] = {
         ("kind", _read_kind, fields.String(load_default="fcm", validate=validate.OneOf(_KINDS))),
         ("platform", _read_short, _short_text()),
         ("timezone", _read_timezone, _short_text()),
+        ("language", _read_language, _short_text()),
         ("app_version", _read_short, _short_text()),
         ("keys", _read_keys, fields.Nested(KeysSchema, load_only=True)),
         ("last_seen_at", _read_instant, fields.AwareDateTime()),

@@ -1,13 +1,13 @@
 """The table `devices`: which device reaches which user, and which devices are dead."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all
+from chassis.rows import execute, fetch_all, fetch_values
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.domain.devices.device import Address, DeadDevice
 
@@ -24,6 +24,7 @@ class RegisteredDevice:
     kind: str
     platform: str | None
     timezone: str | None
+    language: str | None
     app_version: str | None
     created_at: datetime
     last_seen_at: datetime
@@ -81,56 +82,80 @@ def select_deaths(connection: Connection, tokens: Sequence[str]) -> dict[str, da
     return dict(fetch_all(connection, sql, {"tokens": list(tokens)}))
 
 
-def upsert_devices(connection: Connection, devices: Sequence[Device], now: datetime) -> int:
+def upsert_devices(
+    connection: Connection, devices: Sequence[Device], now: datetime, *, is_live: bool = False
+) -> int:
     """Register devices; return how many were new or changed anything.
 
     A known token moves to its new user, and a dead token lives again, unless the table says that
     the token was seen with another user, or called dead, at a later time. If a token comes twice,
-    the entry that was seen last counts.
+    the entry that was seen last counts. A known device keeps what is unsaid.
+
+    Shape: a registration that `is_live` counts by its order of arrival, whatever any clock says.
     """
-    columns = zip(*[_row(device, now) for device in devices], strict=True)
-    values: dict[str, object] = {
-        name: list(column) for name, column in zip(_COLUMNS, columns, strict=False)
-    }
-    if not values:
+    if not devices:
         return 0
-    sql = """
-        INSERT INTO devices AS d (token, user_id, kind, platform, keys, timezone, app_version,
-                                  created_at, last_seen_at)
-        SELECT DISTINCT ON (token) token, user_id, kind, platform, keys, timezone, app_version,
-               %(now)s, last_seen_at
-          FROM unnest(%(token)s::text[], %(user_id)s::uuid[], %(kind)s::text[],
-                      %(platform)s::text[], %(keys)s::text[], %(timezone)s::text[],
-                      %(app_version)s::text[], %(last_seen_at)s::timestamptz[])
-               WITH ORDINALITY AS v (token, user_id, kind, platform, keys, timezone,
-                                     app_version, last_seen_at, number)
-         ORDER BY token, last_seen_at DESC, number DESC
-            ON CONFLICT (token) DO UPDATE
-           SET user_id = EXCLUDED.user_id, kind = EXCLUDED.kind,
-               platform = EXCLUDED.platform, keys = EXCLUDED.keys,
-               timezone = EXCLUDED.timezone, app_version = EXCLUDED.app_version,
-               last_seen_at = EXCLUDED.last_seen_at, dead_at = NULL, dead_reason = NULL
-         WHERE EXCLUDED.last_seen_at >= d.last_seen_at
-           AND (d.dead_at IS NULL OR EXCLUDED.last_seen_at >= d.dead_at)
-    """
-    return execute(connection, sql, {**values, "now": now})
+    values = {**_columns(devices, now), "now": now, "live": is_live}
+    new = fetch_values(connection, _INSERT, values)
+    known = [device.token for device in devices if device.token not in set(new)]
+    if not known:
+        return len(new)
+    # The rows are locked in one order, so that two imports at once do not block each other.
+    lock = "SELECT FROM devices WHERE token = ANY(%(known)s) ORDER BY token FOR UPDATE"
+    execute(connection, lock, {"known": known})
+    return len(new) + execute(connection, _UPDATE, {**values, "known": known})
 
 
-_COLUMNS: Final = (
-    "token",
-    "user_id",
-    "kind",
-    "platform",
-    "keys",
-    "timezone",
-    "app_version",
-    "last_seen_at",
-)
+#: The optional fields of a device; a known device keeps those that are unsaid.
+_KEPT: Final = ("kind", "platform", "keys", "timezone", "language", "app_version")
+_NEWEST: Final = """
+    WITH v AS (
+         SELECT DISTINCT ON (token) *
+           FROM unnest(%(token)s::text[], %(user_id)s::uuid[], %(kind)s::text[],
+                       %(platform)s::text[], %(keys)s::text[], %(timezone)s::text[],
+                       %(language)s::text[], %(app_version)s::text[],
+                       %(last_seen_at)s::timestamptz[], %(unsaid)s::text[])
+                WITH ORDINALITY AS given (token, user_id, kind, platform, keys, timezone,
+                                          language, app_version, last_seen_at, unsaid, number)
+          ORDER BY token, last_seen_at DESC, number DESC)
+"""
+_INSERT: Final = f"""
+    {_NEWEST}
+    INSERT INTO devices (token, user_id, kind, platform, keys, timezone, language, app_version,
+                         created_at, last_seen_at)
+    SELECT token, user_id, kind, platform, keys, timezone, language, app_version, %(now)s,
+           CASE WHEN %(live)s THEN clock_timestamp() ELSE last_seen_at END
+      FROM v ORDER BY token
+        ON CONFLICT (token) DO NOTHING
+    RETURNING token
+"""  # noqa: S608 - a constant
+_UPDATE: Final = f"""
+    {_NEWEST}
+    UPDATE devices d
+       SET user_id = v.user_id, dead_at = NULL, dead_reason = NULL,
+           last_seen_at = CASE WHEN %(live)s THEN greatest(clock_timestamp(), d.last_seen_at)
+                               ELSE v.last_seen_at END,
+           {
+    ", ".join(
+        f"{name} = CASE WHEN '{name}' = ANY(v.unsaid::text[]) THEN d.{name} ELSE v.{name} END"
+        for name in _KEPT
+    )
+}
+      FROM v
+     WHERE d.token = v.token AND d.token = ANY(%(known)s)
+       AND (%(live)s OR (v.last_seen_at >= d.last_seen_at
+                         AND (d.dead_at IS NULL OR v.last_seen_at >= d.dead_at)))
+"""  # noqa: S608 - constants
 
 
-def _row(d: Device, now: datetime) -> tuple[object, ...]:
-    seen = d.last_seen_at or now
-    return (d.token, d.user_id, d.kind, d.platform, d.keys, d.timezone, d.app_version, seen)
+def _columns(devices: Sequence[Device], now: datetime) -> Mapping[str, object]:
+    """Return the fields of the devices, each as an array."""
+    names = ("token", "user_id", *_KEPT)
+    return {
+        **{name: [getattr(device, name) for device in devices] for name in names},
+        "last_seen_at": [device.last_seen_at or now for device in devices],
+        "unsaid": ["{" + ",".join(device.unsaid) + "}" for device in devices],
+    }
 
 
 def mark_devices_dead(
@@ -174,7 +199,7 @@ def select_devices_of(
 ) -> list[RegisteredDevice]:
     """Return the user's devices, the one seen last first; of one kind or state, if given."""
     sql = """
-        SELECT token, user_id, kind, platform, timezone, app_version, created_at,
+        SELECT token, user_id, kind, platform, timezone, language, app_version, created_at,
                last_seen_at, dead_at, dead_reason
           FROM devices
          WHERE user_id = %(user)s

@@ -20,7 +20,8 @@ LISTED: Final = 1_000
 class Imported:
     """The result of an import; counts of rows.
 
-    Shape: `unchanged` rows were valid, but had nothing new, or came twice.
+    Shape: `unchanged` rows were valid, but had nothing new, or came twice; of `noted` rows a field
+    was ignored.
     """
 
     rows: int = 0
@@ -28,6 +29,8 @@ class Imported:
     unchanged: int = 0
     bad: int = 0
     bad_rows: list[DeviceRow] = field(default_factory=list)
+    noted: int = 0
+    noted_rows: list[DeviceRow] = field(default_factory=list)
 
 
 def import_devices(
@@ -37,29 +40,35 @@ def import_devices(
     *,
     dry_run: bool = False,
     listed: int = LISTED,
+    is_live: bool = False,
 ) -> Imported:
     """Register every valid row; a dry run does the same and stores nothing. Safe to repeat.
 
-    Shape: `listed` bad rows are in the answer; the others are only counted.
+    Shape: `listed` bad rows are in the answer, and as many with notes; the others are only counted.
+    A registration `is_live` if a phone or page makes it itself.
     """
     done, left = Imported(), iter(rows)
     with database.transaction() as connection:
         while page := list(islice(left, PAGE)):
-            _import_page(connection, page, now, done)
+            _import_page(connection, page, now, done, is_live=is_live)
             del done.bad_rows[listed:]
+            del done.noted_rows[listed:]
         if dry_run:
             connection.rollback()
     return done
 
 
 def _import_page(
-    connection: Connection, page: list[DeviceRow], now: datetime, done: Imported
+    connection: Connection, page: list[DeviceRow], now: datetime, done: Imported, *, is_live: bool
 ) -> None:
     good = [row.device for row in page if row.device]
     bad = [row for row in page if not row.device]
-    registered = upsert_devices(connection, good, now)
+    noted = [row for row in page if row.notes]
+    registered = upsert_devices(connection, good, now, is_live=is_live)
     done.rows += len(page)
     done.registered += registered
     done.unchanged += len(good) - registered
     done.bad += len(bad)
     done.bad_rows += bad
+    done.noted += len(noted)
+    done.noted_rows += noted

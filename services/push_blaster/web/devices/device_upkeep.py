@@ -108,5 +108,6 @@ def _show_import(done: Imported, note: str, *, dry_run: bool) -> dict[str, objec
         "unchanged": done.unchanged,
         "refused": done.bad,
         "errors": [{"line": row.line, "error": row.fault} for row in done.bad_rows],
+        "ignored": [{"line": row.line, "notes": row.notes} for row in done.noted_rows],
         **({"note": note} if note else {}),
     }

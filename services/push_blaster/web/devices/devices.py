@@ -53,8 +53,14 @@ class DevicesBodySchema(OpenSchema):
 
 
 RefusedDeviceSchema = object_schema("RefusedDevice", index=int, errors=list[str])
+NotedDeviceSchema = object_schema("NotedDevice", index=int, notes=list[str])
 RegisteredSchema = object_schema(
-    "Registered", registered=int, unchanged=int, refused=int, errors=(RefusedDeviceSchema,)
+    "Registered",
+    registered=int,
+    unchanged=int,
+    refused=int,
+    errors=(RefusedDeviceSchema,),
+    ignored=(NotedDeviceSchema,),
 )
 ForgottenSchema = object_schema("Forgotten", deleted=int)
 
@@ -82,16 +88,16 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
     )
     @routes.alt_response(200, schema=RegisteredSchema)
     def register(body: Mapping[str, object]) -> ResponseReturnValue:
-        """Register one device, or the valid devices of a list; safe to repeat."""
+        """Register one device, or the valid devices of a list; safe to repeat.
+
+        One device is registered as it arrives: of two registrations of a phone the later one
+        counts, and `lastSeenAt` is ignored. Devices of a list count by their `lastSeenAt`. A field
+        that is missing changes nothing; null clears it.
+        """
         devices = body.get("devices")
         if isinstance(devices, list):
             return _register_list(database, devices, push_hosts)
-        try:
-            device = read_device(body, utc_now(), push_hosts)
-        except DeviceRefusedError as refused:
-            faults = {name: [fault] for name, fault in refused.faults.items()}
-            raise ValidationError(faults) from refused
-        return _answer_import(import_devices(database, [DeviceRow(0, device)], utc_now()))
+        return _answer_import(_register_one(database, body, push_hosts))
 
     _add_forgetting(routes, database)
     return routes
@@ -137,6 +143,25 @@ def find_devices_of(
     return [replace(device, token=hide_token(device.token)) for device in found]
 
 
+def _register_one(
+    database: Database, body: Mapping[str, object], push_hosts: Sequence[str]
+) -> Imported:
+    """Register a device that is here now: no clock but the database's counts."""
+    given = {name: value for name, value in body.items() if name != _CLOCK}
+    try:
+        device = read_device(given, utc_now(), push_hosts)
+    except DeviceRefusedError as refused:
+        faults = {name: [fault] for name, fault in refused.faults.items()}
+        raise ValidationError(faults) from refused
+    if _CLOCK in body:
+        device = replace(device, notes=(*device.notes, f"{_CLOCK}: {_ARRIVAL}"))
+    return import_devices(database, [DeviceRow(0, device)], utc_now(), is_live=True)
+
+
+_CLOCK: Final = "lastSeenAt"
+_ARRIVAL: Final = "is ignored; one device counts by its arrival here. Lists count by lastSeenAt."
+
+
 def _register_list(
     database: Database, devices: Sequence[object], push_hosts: Sequence[str]
 ) -> ResponseReturnValue:
@@ -156,4 +181,5 @@ def _answer_import(done: Imported) -> ResponseReturnValue:
         unchanged=done.unchanged,
         refused=done.bad,
         errors=[{"index": row.line, "errors": row.faults} for row in done.bad_rows],
+        ignored=[{"index": row.line, "notes": row.notes} for row in done.noted_rows],
     )

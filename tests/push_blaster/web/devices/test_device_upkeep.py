@@ -49,6 +49,7 @@ def test_a_file_is_imported_whatever_its_line_ends_and_names(
         "unchanged": 0,
         "refused": 0,
         "errors": [],
+        "ignored": [],
     }
     (device,) = listed(database)
     assert (device["token"], device["kind"], device["platform"]) == ("a,b", "fcm", "ios")

@@ -1,11 +1,14 @@
 """Routes about devices."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
+from chassis.clock import utc_now
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.devices.device_table import mark_devices_dead, select_addresses
 from tests.builders import NOON, died
@@ -28,6 +31,7 @@ def test_a_device_is_registered_listed_and_forgotten(client: FlaskClient) -> Non
         "unchanged": 0,
         "refused": 0,
         "errors": [],
+        "ignored": [],
     }
 
     (device,) = client.get(f"/api/devices?userId={ALICE}").get_json()["devices"]
@@ -90,14 +94,25 @@ def test_a_dead_token_that_is_registered_again_lives(
         ({"devices": []}, "devices: "),
         ({"devices": [{"token": "t"}]}, "devices[0].userId: Missing data"),
         ({"devices": ["t"]}, "devices[0].device: is no JSON object"),
+        (
+            {"devices": [{"token": "t", "userId": str(ALICE), "lastSeenAt": "soon"}]},
+            "'soon' is no instant",
+        ),
+        (
+            {"devices": [{"token": "t", "userId": str(ALICE), "lastSeenAt": "2199-01-01"}]},
+            "lies in the future",
+        ),
+        ({"token": "null", "userId": str(ALICE)}, "token: null is no token"),
+        ({"token": "(null)", "userId": str(ALICE)}, "token: (null) is no token"),
+        ({"token": "UNDEFINED", "userId": str(ALICE)}, "token: UNDEFINED is no token"),
+        ({"token": "BLACKLISTED", "userId": str(ALICE)}, "token: BLACKLISTED is no token"),
+        ({"token": '""', "userId": str(ALICE)}, 'token: "" is no token'),
+        ({"token": "   ", "userId": str(ALICE)}, "token: Up to 2048 printable"),
         ({"token": "t", "userId": str(ALICE), "kind": "pigeon"}, "kind: Must be one of: fcm, fid"),
         ({"token": "t", "userId": [str(ALICE)]}, "userId: Not a valid UUID."),
         ({"token": "a b", "userId": str(ALICE)}, "token: Up to 2048 printable"),
         ({"token": "t" * 2_049, "userId": str(ALICE)}, "token: Up to 2048 printable"),
-        ({"token": "t", "userId": str(ALICE), "timezone": "Mars/Base"}, "'Mars/Base' is no time"),
         ({"token": "t", "userId": str(ALICE), "appVersion": {}}, "appVersion: Up to 50"),
-        ({"token": "t", "userId": str(ALICE), "lastSeenAt": "soon"}, "'soon' is no instant"),
-        ({"token": "t", "userId": str(ALICE), "lastSeenAt": "2199-01-01"}, "lies in the future"),
         ({"token": "ftp://a", "userId": str(ALICE), "kind": "webhook"}, "token: is no plain URL"),
         ({"token": "http://a", "userId": str(ALICE), "kind": "webpush"}, "use https"),
         (
@@ -224,3 +239,111 @@ def test_of_a_token_that_comes_twice_what_was_seen_last_counts(client: FlaskClie
 
 def test_whose_devices_has_to_be_said(client: FlaskClient) -> None:
     assert "userId" in client.get("/api/devices").get_json()["error"]
+
+
+@pytest.mark.parametrize("alices", ["2020-01-01T00:00:00Z", "2026-11-24T12:10:00Z", "never"])
+@pytest.mark.parametrize("bobs", ["1970-01-01T00:00:00Z", "2099-12-31T00:00:00Z", None])
+def test_a_shared_phone_belongs_to_the_user_who_registered_it_last(
+    client: FlaskClient, alices: str, bobs: str | None
+) -> None:
+    for user, clock in ((ALICE, alices), (BOB, bobs), (ALICE, alices), (BOB, bobs)):
+        answer = register(client, token="shared", userId=str(user), lastSeenAt=clock).get_json()
+
+        assert answer["registered"] == 1
+        assert "lastSeenAt: is ignored" in answer["ignored"][0]["notes"][0]
+    assert client.get(f"/api/devices?userId={ALICE}").get_json()["devices"] == []
+
+
+def test_two_replicas_register_one_phone_at_once_and_one_user_has_it(client: FlaskClient) -> None:
+    start = Barrier(8)
+
+    def register_from(number: int) -> int:
+        own = client.application.test_client()
+        own.environ_base.update(client.environ_base)
+        start.wait()
+        user = ALICE if number % 2 else BOB
+        return int(register(own, token="shared", userId=str(user)).status_code)
+
+    with ThreadPoolExecutor(8) as replicas:
+        statuses = list(replicas.map(register_from, range(8)))
+
+    assert statuses == [200] * 8
+    owners = [client.get(f"/api/devices?userId={u}").get_json()["devices"] for u in (ALICE, BOB)]
+    assert sorted(map(len, owners)) == [0, 1]
+
+
+def test_an_import_wins_by_its_time_over_what_was_registered_earlier(client: FlaskClient) -> None:
+    register(client, token="t", userId=str(ALICE))
+    old = {"token": "t", "userId": str(BOB), "lastSeenAt": "2026-10-01T00:00:00Z"}
+
+    stale = register(client, devices=[old]).get_json()
+    fresh = register(client, devices=[{**old, "lastSeenAt": utc_now().isoformat()}]).get_json()
+
+    assert (stale["registered"], fresh["registered"]) == (0, 1)
+    register(client, token="t", userId=str(ALICE))
+    assert len(client.get(f"/api/devices?userId={ALICE}").get_json()["devices"]) == 1
+
+
+FULL = {
+    "platform": "ios",
+    "timezone": "Europe/Berlin",
+    "language": "de",
+    "appVersion": "1.2",
+    "kind": "fid",
+}
+
+
+def device_of(client: FlaskClient, user_id: UUID = ALICE) -> Any:
+    (device,) = client.get(f"/api/devices?userId={user_id}").get_json()["devices"]
+    return {name: device[name] for name in FULL}
+
+
+def test_what_is_not_sent_is_not_changed_and_null_clears(client: FlaskClient) -> None:
+    register(client, token="t", userId=str(ALICE), **FULL)
+
+    register(client, token="t", userId=str(ALICE))
+    assert device_of(client) == FULL
+    register(client, devices=[{"token": "t", "userId": str(BOB), "platform": None}])
+    assert device_of(client, BOB) == {**FULL, "platform": None}
+    register(client, token="t", userId=str(ALICE), timezone=None, language=None, appVersion="2")
+    assert device_of(client) == {
+        **FULL,
+        "platform": None,
+        "timezone": None,
+        "language": None,
+        "appVersion": "2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("timezone", "Mars/Base"),
+        ("timezone", 7),
+        ("timezone", "GMT+25"),
+        ("language", "no language"),
+    ],
+)
+def test_what_cannot_be_read_of_a_phone_is_ignored_and_told(
+    client: FlaskClient, field: str, value: object
+) -> None:
+    register(client, token="t", userId=str(ALICE), **FULL)
+
+    answer = register(client, token="t", userId=str(ALICE), **{field: value}).get_json()
+
+    assert (answer["registered"], answer["refused"]) == (1, 0)
+    (note,) = answer["ignored"][0]["notes"]
+    assert note.startswith(f"{field}: ")
+    assert "ignored" in note
+    assert device_of(client) == FULL
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("de", "de"), ("pt_br", "pt-BR"), ("ZH-hant-TW", "zh-Hant-TW")]
+)
+def test_a_language_is_kept_as_the_standard_writes_it(
+    client: FlaskClient, given: str, kept: str
+) -> None:
+    register(client, token="t", userId=str(ALICE), language=given)
+
+    assert device_of(client)["language"] == kept
