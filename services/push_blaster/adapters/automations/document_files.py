@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from stat import S_ISREG
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Final, NamedTuple
 
 from marshmallow import ValidationError
@@ -145,6 +145,7 @@ class DocumentFiles:
         self._listing = Listing((), ())
         self._watch = FolderWatch(folder)
         self._lock = Lock()
+        self._held = local()
         #: Called after each change that this object has written.
         self.on_change: OnChange = lambda *_: None
         folder.mkdir(parents=True, exist_ok=True)
@@ -210,6 +211,23 @@ class DocumentFiles:
             sync_folder(self.folder)
         self._report(document_id, before, None)
 
+    @contextmanager
+    def reporting_last(self) -> Iterator[None]:
+        """Report what this thread changes in the block when the block ends, even by an error.
+
+        Whoever is told of a change may have to wait; what must take effect at once stands before.
+        """
+        if getattr(self._held, "changes", None) is not None:
+            yield
+            return
+        changes = self._held.changes = list[DocumentChange]()
+        try:
+            yield
+        finally:
+            self._held.changes = None
+            for change in changes:
+                self.on_change(change)
+
     def _report(
         self,
         document_id: str,
@@ -218,7 +236,9 @@ class DocumentFiles:
         reason: str | None = None,
     ) -> None:
         place = f"{self.folder.name}/{document_id}"
-        self.on_change(DocumentChange(place, before, after, reason))
+        change = DocumentChange(place, before, after, reason)
+        held = getattr(self._held, "changes", None)
+        self.on_change(change) if held is None else held.append(change)
 
     def _check_version(self, document_id: str, expected: int) -> Mapping[str, Any]:
         document = self.load(document_id)

@@ -121,11 +121,12 @@ def write_version(
     was_scheduled, is_scheduled = (read_automation(d).is_scheduled for d in (old, document))
     if is_scheduled and not was_scheduled:
         document = {**document, "activatedAt": now.isoformat()}
-    files.replace(document, old["version"], reason)
-    if not was_scheduled or is_scheduled:
-        return AutomationChange(document)
-    reason = reason or f"The automation was switched off (status {document['status']!r})."
-    return AutomationChange(document, tuple(suspend_pending(database, old["id"], reason, now)))
+    with files.reporting_last():
+        files.replace(document, old["version"], reason)
+        if not was_scheduled or is_scheduled:
+            return AutomationChange(document)
+        reason = reason or f"The automation was switched off (status {document['status']!r})."
+        return AutomationChange(document, tuple(suspend_pending(database, old["id"], reason, now)))
 
 
 def delete_automation(
@@ -142,7 +143,10 @@ def delete_automation(
     before = None
     with suppress(BrokenDocumentError):
         before = files.load(automation_id)
-    files.delete(automation_id, expected_version)
+    cancelled: list[str] = []
+    with files.reporting_last(), suppress(DatabaseAwayError):
+        files.delete(automation_id, expected_version)
+        cancelled += suspend_pending(database, automation_id, DELETED, now)
     try:
         begin_next_generation(database, automation_id)
     except DatabaseAwayError:
@@ -150,4 +154,5 @@ def delete_automation(
             with suppress(DocumentExistsError, DocumentNotWrittenError):
                 files.create(before)
         raise
-    return tuple(cancel_pending(database, automation_id, DELETED, now))
+    # An engine that had not seen the deletion yet may have opened one more.
+    return (*cancelled, *cancel_pending(database, automation_id, DELETED, now))

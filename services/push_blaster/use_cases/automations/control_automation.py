@@ -138,13 +138,14 @@ class Control:
         # the file cannot be written.
         fault = None
         paused = Controlled({})
-        try:
-            changes = {"status": "paused"} if is_scheduled else {}
-            paused = self._set_status(automation_id, changes, reason, now)
-        except DocumentNotWrittenError as error:
-            fault = error
-        finally:
-            stopped = stop_running(self.database, automation_id, reason, now)
+        with self.files.reporting_last():
+            try:
+                changes = {"status": "paused"} if is_scheduled else {}
+                paused = self._set_status(automation_id, changes, reason, now)
+            except DocumentNotWrittenError as error:
+                fault = error
+            finally:
+                stopped = stop_running(self.database, automation_id, reason, now)
         if fault:
             done = " ".join(describe_stops(stopped)) or "No execution of it ran."
             raise NotPausedError(
