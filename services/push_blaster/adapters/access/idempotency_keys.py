@@ -33,6 +33,11 @@ def select_request(connection: Connection, use: KeyUse) -> str | None:
     return found
 
 
+def lock_decision(connection: Connection, about: str) -> None:
+    """Let one transaction at a time decide about something."""
+    execute(connection, "SELECT pg_advisory_xact_lock(hashtextextended(%s, 4))", (about,))
+
+
 def delete_key(connection: Connection, use: KeyUse) -> None:
     """Forget the use of a key whose request was refused."""
     sql = "DELETE FROM idempotency_keys WHERE route = %s AND key = %s"

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from chassis.postgres import Database
 from push_blaster.adapters.access.idempotency_keys import (
     KeyUse,
-    delete_key,
     insert_key,
+    lock_decision,
     select_request,
 )
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
@@ -36,6 +36,8 @@ from push_blaster.use_cases.one_off.send_ad_hoc import (
 
 #: Where the first decision about the push of a dry run is recorded: sent now, or scheduled.
 _DECISIONS: Final = "the push of a dry run"
+#: How long a decision waits for another one about the same push.
+_WAITS: Final = timedelta(seconds=5)
 _NOW: Final = "now"
 _LATER: Final = "later"
 
@@ -77,8 +79,8 @@ def schedule_what_was_tried(
         timezone=when.timezone,
         settings=when.settings,
     )
-    with _deciding(database, dry_run_id, _LATER, now):
-        return pushes.schedule(wanted, now)
+    with deciding(database, dry_run_id, _LATER, now):
+        return find_scheduled(pushes, dry_run_id) or pushes.schedule(wanted, now)
 
 
 def send_now(
@@ -91,10 +93,10 @@ def send_now(
     context = pushes.context
     if is_simulated:
         return send_what_was_tried(context, dry_run_id, now, is_simulated=True)
-    found = find_scheduled(pushes, dry_run_id)
-    if found:
-        raise AlreadySentError(f"The push is {found.state}; change it or cancel it instead.")
-    with _deciding(context.database, dry_run_id, _NOW, now):
+    with deciding(context.database, dry_run_id, _NOW, now):
+        found = find_scheduled(pushes, dry_run_id)
+        if found:
+            raise AlreadySentError(f"The push is {found.state}; change it or cancel it instead.")
         return send_what_was_tried(context, dry_run_id, now, is_simulated=False)
 
 
@@ -126,13 +128,15 @@ def _id_of(dry_run_id: str) -> str:
 
 
 @contextmanager
-def _deciding(database: Database, dry_run_id: str, way: str, now: datetime) -> Iterator[None]:
-    """Record whether the push is sent now or later; the first decision wins, unless it fails.
+def deciding(database: Database, dry_run_id: str, way: str, now: datetime) -> Iterator[None]:
+    """Carry out a decision: the push is sent now, or later. One decision at a time, the first wins.
 
-    Raises: AlreadySentError.
+    Others wait until this one is carried out; one that fails leaves no trace.
+    Raises: AlreadySentError; LockedError if another one takes long.
     """
     use = KeyUse(_DECISIONS, dry_run_id, way)
-    with database.transaction() as connection:
+    with database.transaction(_WAITS) as connection:
+        lock_decision(connection, dry_run_id)
         is_first = insert_key(connection, use, now)
         decided = way if is_first else select_request(connection, use)
         is_sent = way == _LATER and select_execution_by_key(connection, key_of_live(dry_run_id))
@@ -141,10 +145,4 @@ def _deciding(database: Database, dry_run_id: str, way: str, now: datetime) -> I
                 f"Somebody has decided to send this push {_NOW if is_sent else decided}; make a "
                 "new dry run for another send."
             )
-    try:
         yield
-    except Exception:
-        if is_first:
-            with database.transaction() as connection:
-                delete_key(connection, use)
-        raise
