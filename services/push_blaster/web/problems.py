@@ -24,6 +24,7 @@ from push_blaster.adapters.executions.execution_view import (
     NewerExecutionError,
 )
 from push_blaster.adapters.original.original_files import NoOriginalError
+from push_blaster.domain.access.token import SecretChangedError
 from push_blaster.domain.audiences.script import ParametersError
 from push_blaster.use_cases.access.manage_tokens import (
     BadTokenError,
@@ -58,17 +59,22 @@ from push_blaster.use_cases.operations.dismiss_execution import NotTroubledError
 from push_blaster.use_cases.operations.manage_destinations import (
     BadDestinationError,
     DestinationNotFoundError,
+    StaleDestinationError,
 )
 from push_blaster.use_cases.original.control_sequence import CannotDeleteError, CannotPauseError
 from push_blaster.use_cases.schedule.refuse_activation import WillFailError
 from push_blaster.web.access.audit import NotAuditedError
+from push_blaster.web.frame.repeatable import AnsweredBeforeError
 
 PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
+    AnsweredBeforeError: Problem(409, "Answered before"),
     AlreadyRunningError: Problem(409, "Already running"),
     AlreadySentError: Problem(400, "Sent already"),
     ArchivedError: Problem(409, "Archived"),
     BadScheduledPushError: Problem(400, "Cannot be scheduled"),
     BadTokenError: Problem(400, "No such token"),
+    SecretChangedError: Problem(409, "Another secret"),
+    StaleDestinationError: Problem(409, "Changed meanwhile"),
     TokenExistsError: Problem(409, "Name used before"),
     TokenNotFoundError: Problem(404, "No such token"),
     BadDestinationError: Problem(400, "No such destination"),

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, fetch_one
+from chassis.rows import execute, fetch_all, fetch_one, fetch_value
 from push_blaster.domain.access.token import Token
 
 _COLUMNS: Final = """
@@ -47,6 +47,13 @@ def select_token_of(connection: Connection, hash_: str, now: datetime) -> Token 
            AND (expires_at IS NULL OR expires_at > %(now)s)
     """  # noqa: S608 - a constant
     return fetch_one(connection, sql, {"hash": hash_, "now": now}, make=Token, by_name=True)
+
+
+def lock_hash(connection: Connection, name: str) -> str | None:
+    """Return the hash of the token's present secret, which nobody else changes meanwhile."""
+    sql = "SELECT hash FROM tokens WHERE name = %s AND revoked_at IS NULL FOR UPDATE"
+    found: str | None = fetch_value(connection, sql, (name,))
+    return found
 
 
 def touch_token(connection: Connection, name: str, now: datetime, min_interval_s: int) -> None:

@@ -44,6 +44,8 @@ def insert_destination(
     order: DestinationOrder,
     secret: str | None,
     created: tuple[str, datetime],
+    *,
+    is_on: bool = True,
 ) -> bool:
     """Insert a destination of the page, `created` by somebody at an instant.
 
@@ -51,14 +53,22 @@ def insert_destination(
     """
     sql = """
         INSERT INTO alert_destinations
-               (id, name, kind, address, events, automations, modes, secret, since, created_by)
+               (id, name, kind, address, events, automations, modes, secret, since, created_by,
+                is_on)
         VALUES (%(id)s::uuid, %(name)s, %(kind)s, %(address)s, %(events)s::text[],
-                %(automations)s::text[], %(modes)s::text[], %(secret)s, %(since)s, %(by)s)
+                %(automations)s::text[], %(modes)s::text[], %(secret)s, %(since)s, %(by)s,
+                %(is_on)s)
             ON CONFLICT (id) DO NOTHING
     """
     by, since = created
     values = {**_write(order), "id": destination_id, "secret": secret, "since": since, "by": by}
-    return execute(connection, sql, values) == 1
+    return execute(connection, sql, {**values, "is_on": is_on}) == 1
+
+
+def lock_destination(connection: Connection, destination_id: str) -> None:
+    """Let one transaction at a time change a destination; engines that send to it do not wait."""
+    sql = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 3))"
+    execute(connection, sql, (destination_id,))
 
 
 def lock_names(connection: Connection) -> None:

@@ -51,6 +51,23 @@ def label_of_token(name: str, owner: str | None) -> str:
     return f"{owner} (token {name})" if owner else name
 
 
+class SecretChangedError(Exception):
+    """A secret was to be replaced by a new one, and it had been replaced already."""
+
+    def __init__(self, name: str) -> None:
+        """Take the name of what has the secret."""
+        super().__init__(
+            f"{name!r} has another secret since this question was asked, perhaps because its form "
+            "was sent twice. Nothing was changed now. If nobody copied the secret that was shown, "
+            "ask for a new one once more."
+        )
+
+
+def mark_of(secret: str) -> str:
+    """Return a short text that tells whether a secret, or its hash, is still the same."""
+    return fingerprint(secret)[:16]
+
+
 def fingerprint(secret: str) -> str:
     """Return the hash of a secret, which is stored, and by which its token is found."""
     return hashlib.sha256(secret.encode()).hexdigest()

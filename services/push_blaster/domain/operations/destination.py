@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
+from push_blaster.domain.access.token import mark_of
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.alert import USUAL, AlertEvent, Notice, NoticeTable
 
@@ -79,6 +80,22 @@ class Destination(DestinationOrder):
     failing_since: datetime | None
     failure: str | None
     given_up: int
+
+    @property
+    def version(self) -> str:
+        """Return a text that is another one whenever people have changed the destination."""
+        decided = (self.name, self.address, self.events, self.automations, self.modes, self.is_on)
+        return mark_of(repr(decided))
+
+    @property
+    def mark(self) -> str | None:
+        """Return a text that is another one whenever there is a new secret; None without one."""
+        return mark_of(self.secret) if self.secret else None
+
+    def has_replaced(self, mark: str, now: datetime) -> bool:
+        """Return whether the present secret came in the place of the one with this mark."""
+        is_rotating = self.previous_until is not None and self.previous_until > now
+        return is_rotating and mark_of(self.previous_secret or "") == mark
 
     @property
     def state(self) -> DestinationState:

@@ -8,6 +8,7 @@ from typing import Final
 from chassis.postgres import Database
 from push_blaster.adapters.access.token_table import (
     insert_token,
+    lock_hash,
     revoke,
     select_token_of,
     select_tokens,
@@ -15,7 +16,13 @@ from push_blaster.adapters.access.token_table import (
     update_secret,
 )
 from push_blaster.domain.access.person import show_name
-from push_blaster.domain.access.token import Token, TokenState, fingerprint
+from push_blaster.domain.access.token import (
+    SecretChangedError,
+    Token,
+    TokenState,
+    fingerprint,
+    mark_of,
+)
 
 PREFIX: Final = "push_"
 TEST_PREFIX: Final = "push_test_"
@@ -56,14 +63,26 @@ def create_token(database: Database, token: Token) -> str:
     return secret
 
 
+def find_mark(database: Database, name: str) -> str:
+    """Return the mark of the token's present secret, for `rotate_token`; TokenNotFoundError."""
+    with database.transaction() as connection:
+        hash_ = lock_hash(connection, name)
+    if hash_ is None:
+        raise _not_found(name)
+    return mark_of(hash_)
+
+
 def rotate_token(
-    database: Database, name: str, overlap: timedelta, now: datetime
+    database: Database, name: str, overlap: timedelta, now: datetime, mark: str | None = None
 ) -> tuple[Token, str]:
     """Give the token a new secret, and return both; the old secret stays valid for `overlap`.
 
-    Raises: TokenNotFoundError.
+    Raises: TokenNotFoundError; SecretChangedError if the secret has another `mark` meanwhile.
     """
     with database.transaction() as connection:
+        hash_ = lock_hash(connection, name)
+        if mark is not None and hash_ is not None and mark_of(hash_) != mark:
+            raise SecretChangedError(name)
         found = select_tokens(connection, name)
         if not found or found[0].state(now) is not TokenState.VALID:
             raise _not_found(name)

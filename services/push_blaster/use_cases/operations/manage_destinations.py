@@ -1,7 +1,7 @@
 """Create, change, switch, try out and delete the destinations of alerts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
@@ -14,12 +14,14 @@ from push_blaster.adapters.operations.destination_table import (
     delete_destination,
     insert_destination,
     is_name_taken,
+    lock_destination,
     lock_names,
     select_destinations,
     update_destination,
     update_destination_secret,
 )
 from push_blaster.adapters.transports.webhook_transport import make_secret
+from push_blaster.domain.access.token import SecretChangedError
 from push_blaster.domain.devices.device import find_url_fault
 from push_blaster.domain.operations.destination import (
     KINDS_OF_ALERTS,
@@ -47,6 +49,28 @@ class BadDestinationError(Exception):
         self.message = message
 
 
+class StaleDestinationError(Exception):
+    """Somebody has changed the destination since the version that a change is based on."""
+
+    def __init__(self, name: str) -> None:
+        """Take the name of the destination."""
+        super().__init__(
+            f"Somebody has changed {name!r} meanwhile. Read it again, and repeat the change."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationChange:
+    """What somebody wants of a destination.
+
+    Shape: without `is_on` it stays switched as it is; `version` is what the change is based on.
+    """
+
+    order: DestinationOrder
+    is_on: bool | None = None
+    version: str | None = None
+
+
 class DestinationNotFoundError(Exception):
     """There is no such destination that can be changed."""
 
@@ -57,16 +81,21 @@ def create_destination(
     destination_id: str,
     order: DestinationOrder,
     created: tuple[str, datetime],
+    *,
+    is_on: bool = True,
 ) -> Destination:
     """Store a destination, `created` by somebody at an instant, and return it.
 
-    The same id again changes nothing. It gets what is raised from then on. Raises:
-    BadDestinationError.
+    The same id again changes nothing, whatever others have made of the destination. It gets what is
+    raised from then on. Raises: BadDestinationError.
     """
     secret = make_secret() if order.kind is DestinationKind.WEBHOOK else None
     with database.transaction() as connection:
+        lock_destination(connection, destination_id)
+        for made_before in select_destinations(connection, destination_id):
+            return made_before
         order = _check(connection, sender, order, destination_id)
-        insert_destination(connection, destination_id, order, secret, created)
+        insert_destination(connection, destination_id, order, secret, created, is_on=is_on)
         return find_destination(connection, destination_id)
 
 
@@ -74,21 +103,25 @@ def change_destination(
     database: Database,
     sender: AlertSender,
     destination_id: str,
-    order: DestinationOrder,
+    change: DestinationChange,
     now: datetime,
 ) -> Destination:
     """Change a destination; another address gets what is raised from now on.
 
     Shape: without an `address` the address stays; the kind stays in any case.
-    Raises: BadDestinationError, DestinationNotFoundError.
+    Raises: BadDestinationError, DestinationNotFoundError, StaleDestinationError.
     """
+    order = change.order
     with database.transaction() as connection:
         before = _find_own(connection, destination_id)
+        if change.version not in {None, before.version}:
+            raise StaleDestinationError(before.name)
         order = replace(order, kind=before.kind, address=order.address or before.address)
         order = _check(connection, sender, order, destination_id)
         update_destination(connection, destination_id, order)
-        if order.address != before.address:
-            begin_anew(connection, destination_id, now, is_on=before.is_on)
+        is_on = before.is_on if change.is_on is None else change.is_on
+        if order.address != before.address or is_on is not before.is_on:
+            begin_anew(connection, destination_id, now, is_on=is_on)
         return find_destination(connection, destination_id)
 
 
@@ -103,11 +136,23 @@ def switch_destination(
 
 
 def rotate_destination_secret(
-    database: Database, destination_id: str, overlap: timedelta, now: datetime
+    database: Database,
+    destination_id: str,
+    overlap: timedelta,
+    now: datetime,
+    mark: str | None = None,
 ) -> Destination:
-    """Give a webhook a new secret; the old one signs beside it for `overlap`."""
+    """Give a webhook a new secret; the old one signs beside it for `overlap`.
+
+    Whoever asks again for a secret in the place of the one with this `mark` gets the same one.
+    Raises: BadDestinationError, DestinationNotFoundError; SecretChangedError if it has another one.
+    """
     with database.transaction() as connection:
-        _find_own(connection, destination_id)
+        before = _find_own(connection, destination_id)
+        if mark is not None and before.has_replaced(mark, now):
+            return before
+        if mark not in {None, before.mark}:
+            raise SecretChangedError(before.name)
         until = now + min(overlap, MAX_OVERLAP)
         if not update_destination_secret(connection, destination_id, make_secret(), until):
             raise BadDestinationError("kind", "only what is posted to a webhook is signed.")
@@ -141,6 +186,8 @@ def find_destination(connection: Connection, destination_id: str) -> Destination
 
 
 def _find_own(connection: Connection, destination_id: str) -> Destination:
+    """Return a destination that people may change, and let nobody else change it meanwhile."""
+    lock_destination(connection, destination_id)
     destination = find_destination(connection, destination_id)
     if destination.environment:
         raise DestinationNotFoundError(

@@ -22,6 +22,7 @@ from push_blaster.use_cases.access.manage_tokens import (
     rotate_token,
 )
 from push_blaster.web.frame.instants import InstantField
+from push_blaster.web.frame.repeatable import refuse_repeat
 
 ROLES: Final = tuple(role.name.lower() for role in Role)
 #: An answer that no cache keeps: its body, no status of its own, its headers.
@@ -59,6 +60,7 @@ def token_routes(database: Database) -> Routes:
         owner: str | None = about(None, description="The person or the team that has the token."),
     ) -> _Uncached:
         """Create a token; only this answer has its secret."""
+        refuse_repeat()
         token = Token(
             name=name,
             role=role,
@@ -70,6 +72,11 @@ def token_routes(database: Database) -> Routes:
         )
         return _show_secret(token, create_token(database, token))
 
+    _add_changes(routes, database, one)
+    return routes
+
+
+def _add_changes(routes: Routes, database: Database, one: str) -> None:
     @routes.route(f"{one}/rotate", methods=["POST"])
     @routes.body("Rotate", required=False)
     @routes.response(200, TokenSchema)
@@ -83,6 +90,7 @@ def token_routes(database: Database) -> Routes:
         ),
     ) -> _Uncached:
         """Give a token a new secret; the old secret stays valid for `overlapMinutes`."""
+        refuse_repeat()
         overlap = timedelta(minutes=overlap_minutes)
         return _show_secret(*rotate_token(database, name, overlap, utc_now()))
 
@@ -92,8 +100,6 @@ def token_routes(database: Database) -> Routes:
         """Revoke a token at once, and end the sessions that began with it."""
         revoke_token(database, name, utc_now())
         return jsonify(success=True, message=f"{name!r} is revoked.")
-
-    return routes
 
 
 def _show_token(token: Token) -> dict[str, object]:

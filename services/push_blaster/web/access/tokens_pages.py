@@ -16,6 +16,7 @@ from push_blaster.use_cases.access.manage_tokens import (
     BadTokenError,
     TokenExistsError,
     create_token,
+    find_mark,
     revoke_token,
     rotate_token,
 )
@@ -40,11 +41,14 @@ def token_pages(database: Database) -> Blueprint:
 
     @pages.post("/tokens")
     def create() -> ResponseReturnValue:
-        """Create a token, and show its secret once."""
+        """Create a token, and show its secret once; a form sent twice is told so."""
         token = _read_token(request.form)
         try:
             secret = create_token(database, token)
-        except (BadTokenError, TokenExistsError) as error:
+        except TokenExistsError as error:
+            fault = " ".join([str(error), *_remark_own(database, token)])
+            return _render_page(database, fault=fault), 400
+        except BadTokenError as error:
             return _render_page(database, fault=str(error)), 400
         flash(f"The token of {token.name} is created.", "success")
         return _render_page(database, secret=secret, secret_of=token.name)
@@ -53,12 +57,19 @@ def token_pages(database: Database) -> Blueprint:
     @asks_for(Role.ADMIN)
     def confirm(name: str, action: str) -> ResponseReturnValue:
         """Ask for confirmation."""
-        return render_template("token_confirm.html", name=name, action=action, overlap=OVERLAP)
+        return render_template(
+            "token_confirm.html",
+            name=name,
+            action=action,
+            overlap=OVERLAP,
+            mark=find_mark(database, name),
+        )
 
     @pages.post("/tokens/<name>/rotate")
     def rotate(name: str) -> ResponseReturnValue:
         """Give the token a new secret, and show it once."""
-        _, secret = rotate_token(database, name, OVERLAP, utc_now())
+        mark = request.form.get("mark")
+        _, secret = rotate_token(database, name, OVERLAP, utc_now(), mark)
         return _render_page(database, secret=secret, secret_of=name)
 
     @pages.post("/tokens/<name>/revoke")
@@ -83,6 +94,19 @@ def _read_token(form: Mapping[str, str]) -> Token:
         expires_at=now + timedelta(days=days) if days else None,
         owner=form.get("owner", "").strip() or None,
     )
+
+
+def _remark_own(database: Database, token: Token) -> list[str]:
+    """Say that this person created such a token, which nobody has used yet; its secret is lost."""
+    with database.transaction() as connection:
+        (found,) = select_tokens(connection, token.name)
+    is_own = found.created_by == token.created_by and found.role == token.role
+    if not is_own or found.last_used_at or found.revoked_at:
+        return []
+    return [
+        "You created this token, perhaps by sending this form twice, and nobody has used it yet. "
+        "If its secret was not copied, choose Rotate… in its row for a new one."
+    ]
 
 
 def _render_page(database: Database, *, fault: str | None = None, **shown: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Any, Final, TypeAlias
 
@@ -21,7 +22,7 @@ from push_blaster.web.frame import template_filters
 from push_blaster.web.frame.csrf import CSRF_FIELD, csrf_token
 from push_blaster.web.frame.drafts import DRAFT_FIELD
 from push_blaster.web.frame.page_times import USUAL_ZONE, read_times
-from push_blaster.web.frame.repeatable import name_by_key
+from push_blaster.web.frame.repeatable import hash_files, name_by_key
 
 log = structlog.get_logger()
 
@@ -137,14 +138,18 @@ def once_key() -> str:
 
 
 def name_by_form(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the body of a new document, with the same id whenever the same form is sent.
+    """Return the body of a new document, with the same id whenever the same form is sent."""
+    return name_by_key(body, form_key()) if request.form.get("once") else body
 
-    The key is of the content, too: a form that was changed and sent again makes another document.
+
+def form_key() -> str:
+    """Return the key of the form that was sent, of what it says, and of its files.
+
+    A form that was changed and sent again makes another thing.
     """
-    if not request.form.get("once"):
-        return body
     content = sorted(p for p in request.form.items(multi=True) if p[0] not in _NOT_CONTENT)
-    return name_by_key(body, f"{once_key()} {content}")
+    hashed = sha256(f"{content} {hash_files()}".encode()).hexdigest()
+    return f"{once_key()} {hashed}"
 
 
 def flash_with_undo(text: str, undo: str, fields: Mapping[str, str] | None = None) -> None:

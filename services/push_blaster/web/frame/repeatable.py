@@ -33,8 +33,14 @@ from push_blaster.use_cases.context import CALLER_KEY, OWN_KEYS, TEST_KEY, Idemp
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Where the environment of a request keeps the first use of its key.
 _USE: Final = "push_blaster.key_use"
+#: Where it keeps the use of a key that came before.
+_REPEATED: Final = "push_blaster.repeated_key_use"
 #: The field of a document that identifies the key that made it, if its request chose the id.
 MADE_BY: Final = "createdByKey"
+
+
+class AnsweredBeforeError(Exception):
+    """A request was repeated whose answer cannot be given again."""
 
 
 class StartHeadersSchema(CamelSchema):
@@ -112,7 +118,8 @@ def _id_on_this_route(key: str) -> str:
 def guard_keys(app: Flask, database: Database) -> None:
     """Refuse a key that was used with another request, on every other route that changes things.
 
-    Such a route answers a repeated request as it answers the first one. A body over
+    Such a route answers a repeated request as it answers the first one, or refuses it by
+    `refuse_repeat`. A body over
     MAX_CONTENT_LENGTH is not compared.
     """
 
@@ -123,8 +130,7 @@ def guard_keys(app: Flask, database: Database) -> None:
         given = StartHeadersSchema().load({"Idempotency-Key": request.headers["Idempotency-Key"]})
         key = caller_key(given["idempotency_key"])
         use = KeyUse(f"{request.method} {request.url_rule}", key, _hash_request())
-        if _begin(database, use):
-            request.environ[_USE] = use
+        request.environ[_USE if _begin(database, use) else _REPEATED] = use
 
     @app.after_request
     def free(response: Response) -> Response:
@@ -133,6 +139,18 @@ def guard_keys(app: Flask, database: Database) -> None:
             with database.transaction() as connection:
                 delete_key(connection, use)
         return response
+
+
+def refuse_repeat() -> None:
+    """Refuse a request that came before under its Idempotency-Key: its answer showed a secret.
+
+    Raises: AnsweredBeforeError.
+    """
+    if _REPEATED in request.environ:
+        raise AnsweredBeforeError(
+            "This request was carried out before, under the same Idempotency-Key. Its answer had "
+            "the secret, which cannot be read again; send a new key for another secret."
+        )
 
 
 def _is_to_guard(app: Flask) -> bool:
@@ -180,11 +198,7 @@ def _answer_once(database: Database, use: KeyUse, answer: Callable[[], object]) 
 
 def _hash_request() -> str:
     """Return a hash that is the same for the same request, however its body was packed."""
-    files: dict[str, list[str]] = {}
-    for name, upload in request.files.items(multi=True):
-        upload.stream.seek(0)
-        files.setdefault(name, []).append(file_digest(upload.stream, "sha256").hexdigest())  # type: ignore[arg-type]  # it reads
-        upload.stream.seek(0)
+    files = hash_files()
     parts = {
         "body": None if request.is_json or request.form or files else _hash_stream(),
         "path": request.path,
@@ -195,6 +209,16 @@ def _hash_request() -> str:
         "isSimulated": caller_only_simulates(),
     }
     return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def hash_files() -> dict[str, list[str]]:
+    """Return the SHA-256 of each file that came with this request, by the field; all stay whole."""
+    files: dict[str, list[str]] = {}
+    for name, upload in request.files.items(multi=True):
+        upload.stream.seek(0)
+        files.setdefault(name, []).append(file_digest(upload.stream, "sha256").hexdigest())  # type: ignore[arg-type]  # it reads
+        upload.stream.seek(0)
+    return files
 
 
 def _hash_stream() -> str:

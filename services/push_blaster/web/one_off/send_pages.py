@@ -42,7 +42,7 @@ from push_blaster.web.automations.form_fields import read_number
 from push_blaster.web.executions.execution_card import Card, make_cards
 from push_blaster.web.frame.csrf import CSRF_FIELD
 from push_blaster.web.frame.drafts import DRAFT_FIELD, only_shows
-from push_blaster.web.frame.frame import page_routes
+from push_blaster.web.frame.frame import form_key, page_routes
 from push_blaster.web.frame.instants import reader_zone
 from push_blaster.web.frame.template_filters import LAYERS, layer_words
 from push_blaster.web.one_off.send_push import MAX_FILE, SendPushSchema, read_request
@@ -74,7 +74,7 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
     @pages.post("/send")
     @asks_for(Role.OPERATOR, simulates=True)
     def try_out() -> ResponseReturnValue:
-        """Start the dry run."""
+        """Start the dry run; a form that is sent twice starts one."""
         form = _read_form()
         looks = request.form.get("then") == "look"
         if only_shows() or looks:
@@ -85,7 +85,7 @@ def _add_form(pages: Blueprint, context: WebContext) -> None:
                 context,
                 asked,
                 Mode.REAL_DRY_RUN,
-                None,
+                form_key() if request.form.get("once") else None,
                 utc_now(),
                 is_simulated=caller_only_simulates(),
             )
@@ -177,7 +177,7 @@ def _render_form(
 
 
 def _read_form() -> dict[str, str]:
-    left_out = {CSRF_FIELD, DRAFT_FIELD, "then"}
+    left_out = {CSRF_FIELD, DRAFT_FIELD, "then", "once"}
     return {name: text for name, text in request.form.items() if name not in left_out}
 
 

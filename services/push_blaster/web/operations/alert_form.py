@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any, Final
 
 from flask import request
 
+from push_blaster.domain.access.token import mark_of
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.operations.destination import (
     Destination,
     DestinationKind,
     DestinationOrder,
+    show_host,
 )
 from push_blaster.web.frame.conflicts import read_choices, read_drawn, write_drawn
 from push_blaster.web.frame.merging import Merge, merge
 
-LABELS: Final = {"name": "Name", "emails": "Addresses"}
+LABELS: Final = {"name": "Name", "emails": "Addresses", "url": "URL"}
 
 
 def read_order(kind: DestinationKind) -> DestinationOrder:
@@ -33,35 +34,44 @@ def read_order(kind: DestinationKind) -> DestinationOrder:
 
 
 def draw_order(order: DestinationOrder) -> str:
-    """Return the order as the form carries it; a URL may hold a secret, and is not part of it."""
+    """Return the order as the form carries it; of a URL, which may hold a secret, only a mark."""
     return write_drawn(_as_document(order))
-
-
-def version_of(order: DestinationOrder) -> str:
-    """Return a text that is another one whenever the order has changed."""
-    return sha256(draw_order(order).encode()).hexdigest()[:16]
 
 
 def merge_order(current: Destination) -> Merge:
     """Return the current order with what the form has changed."""
     theirs, drawn = _as_document(current), read_drawn()
+    base = theirs | drawn if isinstance(drawn, dict) else theirs
     mine = _as_document(read_order(current.kind))
-    base = drawn if isinstance(drawn, dict) else theirs
-    return merge(base, mine, theirs, "id", read_choices(version_of(current)))
+    if not mine["url"]:  # an empty field keeps the URL
+        mine["url"] = base["url"]
+    return merge(base, mine, theirs, "id", read_choices(current.version))
 
 
 def as_order(document: Mapping[str, Any], current: Destination) -> DestinationOrder:
     """Return the order of a merged document; modes that the form cannot name stay as they are."""
     sent = read_order(current.kind)
     is_same = document["tests"] is _as_document(current)["tests"]
+    is_my_url = document["url"] and document["url"] == _as_document(sent)["url"]
     return replace(
         sent,
         name=document["name"],
-        address=request.form.get("url", "") or document["emails"],
+        address=sent.address if is_my_url else document["emails"],
         events=tuple(name for name, is_chosen in document["events"].items() if is_chosen),
         automations=tuple(id_ for id_, is_chosen in document["automations"].items() if is_chosen),
         modes=current.modes if is_same else sent.modes,
     )
+
+
+def _show_url(url: str) -> str:
+    """Return what may be shown of a URL, and a mark that tells it from others of the same host."""
+    if not url:
+        return ""
+    try:
+        host = show_host(url)
+    except ValueError:  # what somebody typed is no URL
+        host = "no URL"
+    return f"{host} ({mark_of(url)[:6]})"
 
 
 def _as_document(order: DestinationOrder) -> dict[str, Any]:
@@ -70,6 +80,7 @@ def _as_document(order: DestinationOrder) -> dict[str, Any]:
     return {
         "name": order.name.strip(),
         "emails": ",".join(filter(None, addresses)) if is_email else "",
+        "url": "" if is_email else _show_url(order.address.strip()),
         "events": dict.fromkeys(map(str, order.events), True),
         "automations": dict.fromkeys(order.automations, True),
         "tests": set(order.modes) > {Mode.LIVE},

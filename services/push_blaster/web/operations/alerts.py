@@ -6,7 +6,10 @@ from datetime import timedelta
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
+from flask import request
 from marshmallow import validate
+from werkzeug.exceptions import PreconditionFailed
+from werkzeug.http import quote_etag
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
@@ -30,15 +33,16 @@ from push_blaster.domain.operations.destination import (
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.operations.manage_destinations import (
     MAX_OVERLAP,
+    DestinationChange,
+    StaleDestinationError,
     change_destination,
     create_destination,
     find_destination,
     remove_destination,
     rotate_destination_secret,
-    switch_destination,
     try_destination,
 )
-from push_blaster.web.frame.repeatable import repeatable
+from push_blaster.web.frame.repeatable import refuse_repeat, repeatable
 
 #: How many of its last alerts a destination shows.
 SHOWN: Final = 20
@@ -137,13 +141,12 @@ def _add_views(routes: Routes, database: Database) -> None:
             deliveries=(answer_schema(AlertDelivery, body=Mapping[str, object]),),
         ),
     )
-    def read_one(destination_id: UUID) -> dict[str, object]:
-        """Read one destination, and the last alerts that it got or did not take."""
+    def read_one(destination_id: UUID) -> object:
+        """Read one destination, and the last alerts that it got; its ETag is its version."""
         with database.transaction() as connection:
-            return {
-                "destination": _describe(find_destination(connection, str(destination_id))),
-                "deliveries": select_alert_deliveries(connection, str(destination_id), SHOWN),
-            }
+            found = find_destination(connection, str(destination_id))
+            deliveries = select_alert_deliveries(connection, str(destination_id), SHOWN)
+        return {"destination": _describe(found), "deliveries": deliveries}, None, _tag(found)
 
 
 def _add_changes(routes: Routes, database: Database, sender: AlertSender) -> None:
@@ -156,20 +159,25 @@ def _add_changes(routes: Routes, database: Database, sender: AlertSender) -> Non
         new_id = uuid5(NAMESPACE_URL, f"{_PATH} {idempotency_key}") if idempotency_key else uuid4()
         made_by = (caller_name(), utc_now())
         order = body.to_order(body.kind)
-        made = create_destination(database, sender, str(new_id), order, made_by)
-        return _describe_once(_switch(database, made, body.is_on))
+        is_on = body.is_on is not False
+        made = create_destination(database, sender, str(new_id), order, made_by, is_on=is_on)
+        return _describe_once(made)
 
     @routes.route(_ONE, methods=["PUT"])
     @routes.arguments(request_schema(ChangedDestination))
     @routes.response(200, DestinationSchema)
-    def change(body: ChangedDestination, destination_id: UUID) -> dict[str, object]:
-        """Change a destination.
+    def change(body: ChangedDestination, destination_id: UUID) -> object:
+        """Change a destination; with If-Match, no update is lost.
 
         With another address, and when it is switched on, it gets only what is raised from then on.
         """
-        order = body.to_order(DestinationKind.WEBHOOK)
-        changed = change_destination(database, sender, str(destination_id), order, utc_now())
-        return _describe(_switch(database, changed, body.is_on))
+        wanted = DestinationChange(
+            body.to_order(DestinationKind.WEBHOOK),
+            body.is_on,
+            _check_if_match(database, destination_id),
+        )
+        changed = change_destination(database, sender, str(destination_id), wanted, utc_now())
+        return _describe(changed), None, _tag(changed)
 
     @routes.route(_ONE, methods=["DELETE"])
     @routes.response(204)
@@ -199,6 +207,7 @@ def _add_actions(routes: Routes, database: Database, sender: AlertSender) -> Non
         ),
     ) -> object:
         """Give a webhook a new secret; for `overlapMinutes`, both secrets sign."""
+        refuse_repeat()
         overlap = timedelta(minutes=overlap_minutes)
         return _describe_once(
             rotate_destination_secret(database, str(destination_id), overlap, utc_now())
@@ -215,10 +224,19 @@ def send_test_message(database: Database, sender: AlertSender, destination_id: U
         return TestAnswer(False, str(error))
 
 
-def _switch(database: Database, destination: Destination, is_on: bool | None) -> Destination:
-    if is_on is None:
-        return destination
-    return switch_destination(database, destination.id, utc_now(), is_on=is_on)
+def _check_if_match(database: Database, destination_id: UUID) -> str | None:
+    """Return the version that If-Match asks for; None without If-Match; 412 if it is stale."""
+    if not request.if_match:
+        return None
+    with database.transaction() as connection:
+        current = find_destination(connection, str(destination_id))
+    if not request.if_match.contains(current.version):
+        raise PreconditionFailed(str(StaleDestinationError(current.name)))
+    return current.version
+
+
+def _tag(destination: Destination) -> dict[str, str]:
+    return {"ETag": quote_etag(destination.version)}
 
 
 def _describe(destination: Destination) -> dict[str, object]:
@@ -234,4 +252,5 @@ def _describe(destination: Destination) -> dict[str, object]:
 
 def _describe_once(destination: Destination) -> tuple[dict[str, object], None, dict[str, str]]:
     secret = {"secret": destination.secret} if destination.secret else {}
-    return {**_describe(destination), **secret}, None, {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", **_tag(destination)}
+    return {**_describe(destination), **secret}, None, headers

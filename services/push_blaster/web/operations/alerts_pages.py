@@ -24,6 +24,8 @@ from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.operations.manage_destinations import (
     OVERLAP,
     BadDestinationError,
+    DestinationChange,
+    StaleDestinationError,
     change_destination,
     create_destination,
     find_destination,
@@ -32,7 +34,7 @@ from push_blaster.use_cases.operations.manage_destinations import (
     switch_destination,
 )
 from push_blaster.web.frame.conflicts import DRAWN, show_conflict
-from push_blaster.web.frame.frame import once_key, page_routes
+from push_blaster.web.frame.frame import form_key, page_routes
 from push_blaster.web.frame.merging import Merge
 from push_blaster.web.operations.alert_form import (
     LABELS,
@@ -40,7 +42,6 @@ from push_blaster.web.operations.alert_form import (
     draw_order,
     merge_order,
     read_order,
-    version_of,
 )
 from push_blaster.web.operations.alerts import SHOWN, send_test_message
 
@@ -109,7 +110,7 @@ def _add_forms(pages: Blueprint, context: WebContext) -> None:
     def create(kind: str) -> ResponseReturnValue:
         """Create a destination; its page shows the secret once."""
         order = read_order(DestinationKind(kind))
-        new_id = str(uuid5(NAMESPACE_URL, once_key()))
+        new_id = str(uuid5(NAMESPACE_URL, form_key()))
         try:
             made = create_destination(
                 database, context.alerts, new_id, order, (caller_name(), utc_now())
@@ -128,12 +129,18 @@ def _add_forms(pages: Blueprint, context: WebContext) -> None:
         if merged.conflicts:
             return _ask_whose(merged, current)
         order = as_order(merged.document, current)
+        change = DestinationChange(order, version=current.version)
         try:
-            change_destination(database, context.alerts, str(destination_id), order, utc_now())
+            change_destination(database, context.alerts, str(destination_id), change, utc_now())
+        except StaleDestinationError:  # somebody has saved in this moment
+            return save(destination_id)
         except BadDestinationError as error:
             faults = {error.field: error.message}
             return _render_one(database, files, str(destination_id), order, faults), 400
         flash("Saved.", "success")
+        if merged.theirs:
+            kept = ", ".join(dict.fromkeys(_describe(one.path) for one in merged.theirs))
+            flash(f"Somebody else saved meanwhile, too. Kept as saved: {kept}.", "warning")
         return redirect(url_for(".show", destination_id=destination_id), 303)
 
 
@@ -166,8 +173,9 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
 
     @pages.post("/alerts/<uuid:destination_id>/rotate")
     def rotate(destination_id: UUID) -> ResponseReturnValue:
-        """Give a webhook a new secret, and show it once."""
-        one = rotate_destination_secret(database, str(destination_id), OVERLAP, utc_now())
+        """Give a webhook a new secret, and show it; a form sent twice gives it one."""
+        mark = request.form.get("mark")
+        one = rotate_destination_secret(database, str(destination_id), OVERLAP, utc_now(), mark)
         return _render_one(database, files, one.id, secret=one.secret)
 
     @pages.post("/alerts/<uuid:destination_id>/delete")
@@ -182,7 +190,7 @@ def _ask_whose(merged: Merge, current: Destination) -> ResponseReturnValue:
     return show_conflict(
         merged,
         noun=current.name,
-        version=version_of(current),
+        version=current.version,
         current_page=url_for(".show", destination_id=current.id),
         describe=lambda one: _describe(one.path),
     )

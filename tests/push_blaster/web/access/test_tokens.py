@@ -144,6 +144,23 @@ def test_another_rotation_ends_no_overlap_that_was_promised(client: FlaskClient)
         assert opened() == [401, 401, 401, 401, 200]
 
 
+@pytest.mark.parametrize("path", ["/api/tokens", "/api/tokens/alice/rotate"])
+def test_a_request_under_its_key_makes_one_secret_and_a_repeat_is_told_so(
+    client: FlaskClient, path: str
+) -> None:
+    if path != "/api/tokens":
+        _create(client)
+    headers = {"Idempotency-Key": "one"}
+    body = {"name": "alice", "role": "operator"} if path == "/api/tokens" else {}
+
+    first, again = (client.post(path, json=body, headers=headers) for _ in "ab")
+
+    assert again.status_code == 409
+    assert "carried out before" in again.get_json()["error"]
+    assert "push_" not in again.text
+    assert _ask(client, first.get_json()["token"]) == 200
+
+
 def test_a_revocation_ends_the_secrets_from_before_rotations_too(client: FlaskClient) -> None:
     path, first = "/api/tokens/alice/rotate", _create(client)
     secrets = [first, *(client.post(path, json={}).get_json()["token"] for _ in range(2))]

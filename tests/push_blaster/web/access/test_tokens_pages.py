@@ -1,9 +1,13 @@
 """The page about tokens: a secret is shown once, and asked twice before one is gone."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 
 from flask import Flask
 
+from push_blaster.web.access.session import COOKIE
+from tests.page_reader import form_values
 from tests.push_blaster.web.page_support import Visitor
 
 
@@ -44,6 +48,46 @@ def test_rotating_shows_the_new_secret_and_revoking_asks_first(app: Flask, admin
         "This token is unknown" in app.test_client().post("/sign-in", data={"token": secret}).text
     )
     assert "Revoked" in admin.get("/tokens")
+
+
+def test_a_question_that_is_answered_twice_gives_one_new_secret(app: Flask, admin: Visitor) -> None:
+    admin.post("/tokens", name="alice", role="viewer", days="0")
+    sent = form_values(admin.get("/tokens/alice/rotate"))
+    secret = _secret(admin.client.post("/tokens/alice/rotate", data=sent).text)
+
+    again = admin.client.post("/tokens/alice/rotate", data=sent)
+
+    assert again.status_code == 409
+    assert "has another secret since this question was asked" in unescape(again.text)
+    assert "push_" not in again.text
+    assert "Signed in as alice" in Visitor(app, secret).get("/executions")
+
+
+def test_of_many_answers_to_one_question_one_gives_a_new_secret(app: Flask, admin: Visitor) -> None:
+    admin.post("/tokens", name="alice", role="viewer", days="0")
+    sent = form_values(admin.get("/tokens/alice/rotate"))
+    cookie = admin.client.get_cookie(COOKIE)
+    assert cookie
+
+    def answer(_: int) -> int:
+        client = app.test_client()
+        client.set_cookie(cookie.key, cookie.value)
+        return client.post("/tokens/alice/rotate", data=sent).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(answer, range(6))) == [200] + [409] * 5
+
+
+def test_a_creation_that_is_sent_twice_says_how_to_get_at_a_secret(admin: Visitor) -> None:
+    form = {"name": "alice", "role": "operator", "days": "90"}
+    admin.post("/tokens", **form)
+
+    again = admin.post("/tokens", **form)
+    other = admin.post("/tokens", name="alice", role="viewer", days="90")
+
+    assert again.status_code == other.status_code == 400
+    assert "You created this token" in again.text
+    assert "You created this token" not in other.text
 
 
 def test_others_do_not_see_it(operator: Visitor) -> None:

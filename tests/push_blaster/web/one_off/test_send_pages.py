@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.journeys.stack import user
+from tests.page_reader import form_value
 from tests.people import ALICE, BOB
 from tests.push_blaster.bench import Bench, messages
 from tests.push_blaster.web.one_off.ad_hoc_pushes import post, register
@@ -49,6 +50,21 @@ def test_the_first_button_tries_out_and_the_second_sends_once(
     page = operator.get(tried.location)
     assert "Sent as" in page
     assert "Send to" not in page
+
+
+def test_a_form_that_is_sent_twice_starts_one_dry_run_and_a_changed_one_another(
+    operator: Visitor, bench: Bench
+) -> None:
+    once = form_value(operator.get("/send"), "once")
+
+    same = [fill_in(operator, a_csv(ALICE), once=once).location for _ in "ab"]
+    changed = fill_in(operator, a_csv(ALICE), once=once, title="Other").location
+    other_file = fill_in(operator, a_csv(ALICE, BOB), once=once).location
+    later = fill_in(operator, a_csv(ALICE), once="another form").location
+
+    assert len(set(same)) == 1
+    assert len({*same, changed, other_file, later}) == 4
+    assert len(bench.executions()) == 4
 
 
 def test_what_nobody_would_get_is_not_offered_to_be_sent(

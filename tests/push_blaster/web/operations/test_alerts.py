@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from html import unescape
 from ipaddress import ip_network
 from typing import Any, Final
 from uuid import uuid4
@@ -192,6 +193,33 @@ def is_signed(request: Received, secret: str) -> bool:
     signed = f"{request.headers['webhook-id']}.{at}.".encode() + request.body
     digest = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     return f"v1,{digest}" in request.headers["webhook-signature"].split()
+
+
+def test_a_question_that_is_answered_twice_gives_a_webhook_one_new_secret(
+    api: FlaskClient, pages: Visitor
+) -> None:
+    made = add(api, url="http://example.com/x")
+    path = f"/alerts/{made['id']}/rotate"
+    sent = form_values(pages.get(path))
+    first, again = (pages.client.post(path, data=sent) for _ in "ab")
+    newer = api.post(f"{PATH}/{made['id']}/rotate").get_json()["secret"]
+
+    old_question = pages.client.post(path, data=sent)
+
+    (shown,) = {re.findall(r"whsec_[\w+/=]+", one.text)[0] for one in (first, again)}
+    assert shown not in {made["secret"], newer}
+    assert old_question.status_code == 409
+    assert "has another secret since this question was asked" in unescape(old_question.text)
+
+
+def test_a_rotation_that_is_repeated_under_its_key_is_told_so(api: FlaskClient) -> None:
+    made = add(api, url="http://example.com/x")
+    headers = {"Idempotency-Key": "one"}
+
+    first, again = (api.post(f"{PATH}/{made['id']}/rotate", headers=headers) for _ in "ab")
+
+    assert (first.status_code, again.status_code) == (200, 409)
+    assert "whsec_" not in again.text
 
 
 def test_slack_gets_a_text_with_a_link_and_no_markup_of_ours(
@@ -382,6 +410,54 @@ def test_a_destination_that_is_not_there_is_not_found(client: FlaskClient, metho
     assert response.status_code == 404
 
 
+def test_a_repeated_request_changes_nothing_that_was_decided_later(api: FlaskClient) -> None:
+    body = {"name": "Night shift", "kind": "webhook", "url": "http://example.com/x", "isOn": False}
+    key = {"Idempotency-Key": "night-1"}
+    made = api.post(PATH, json=body, headers=key).get_json()
+    change(api, made, name="Day shift", isOn=True)
+    add(api, name="Night shift", url="http://example.com/y")
+
+    again = api.post(PATH, json=body, headers=key)
+
+    assert (made["isOn"], again.status_code) == (False, 201)
+    assert (again.get_json()["name"], again.get_json()["isOn"]) == ("Day shift", True)
+
+
+def test_a_change_of_an_old_version_is_refused(api: FlaskClient) -> None:
+    made = add(api, url="http://example.com/x")
+    path = f"{PATH}/{made['id']}"
+    etag = {"If-Match": api.get(path).headers["ETag"]}
+
+    first = api.put(path, json={"name": "Mine"}, headers=etag)
+    stale = api.put(path, json={"name": "Theirs"}, headers=etag)
+    newer = {"If-Match": first.headers["ETag"]}
+    switched = api.put(path, json={"name": "Mine", "isOn": False}, headers=newer)
+    too_late = api.put(path, json={"name": "Mine", "isOn": True}, headers=newer)
+
+    assert [one.status_code for one in (first, stale, switched, too_late)] == [200, 412, 200, 412]
+    assert "Somebody has changed 'Mine' meanwhile" in stale.get_json()["error"]
+    assert read(api, made)["destination"]["name"] == "Mine"
+
+
+def test_of_many_changes_of_one_version_one_is_made(
+    local_app: Flask, api: FlaskClient, database: Database
+) -> None:
+    made = add(api, url="http://example.com/x")
+    path = f"{PATH}/{made['id']}"
+    etag = api.get(path).headers["ETag"]
+
+    def save(number: int) -> int:
+        headers = {"Authorization": "Bearer admin", "If-Match": etag}
+        body = {"name": f"Name {number}"}
+        return local_app.test_client().put(path, json=body, headers=headers).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = sorted(pool.map(save, range(6)))
+
+    assert statuses[0] == 200
+    assert set(statuses[1:]) <= {409, 412}
+
+
 # --- secrets -----------------------------------------------------------------------------------
 
 
@@ -463,8 +539,11 @@ def test_an_untouched_field_of_a_destination_keeps_what_a_colleague_saved(
     form = {**form_values(pages.get(page), "editor"), "events": ["failure", "missed", "start"]}
     change(api, made, name="Day shift", events=["failure"])
 
-    assert pages.client.post(page, data=form).status_code == 303
+    saved = pages.client.post(page, data=form)
 
+    assert "Somebody else saved meanwhile, too. Kept as saved: Name, Missed" in unescape(
+        pages.get(saved.location)
+    )
     after = read(api, made)["destination"]
     assert after["name"] == "Day shift"
     assert sorted(after["events"]) == ["failure", "start"]
@@ -485,6 +564,41 @@ def test_a_name_of_a_destination_that_two_changed_is_asked_about(
     assert ["Name", "Mine", "Theirs"] in table_rows(asked.text)
     assert pages.client.post(page, data=answer).status_code == 303
     assert read(api, made)["destination"]["name"] == "Mine"
+
+
+def test_a_url_that_two_changed_is_asked_about_without_being_shown(
+    api: FlaskClient, pages: Visitor, database: Database
+) -> None:
+    made = add(api, url="http://example.com/hook")
+    page = f"/alerts/{made['id']}"
+    form = {**form_values(pages.get(page), "editor"), "url": "http://mine.example.com/secret-1"}
+    change(api, made, url="http://theirs.example.com/secret-2")
+
+    asked = pages.client.post(page, data=form)
+    answer = {**form_values(asked.text), "choice.url": "mine"}
+    saved = pages.client.post(page, data=answer)
+
+    assert asked.status_code == 409
+    (row,) = [row for row in table_rows(asked.text) if row[0] == "URL"]
+    assert "mine.example.com" in row[1]
+    assert "theirs.example.com" in row[2]
+    assert "secret-" not in " ".join(row)
+    assert saved.status_code == 303
+    with database.transaction() as connection:
+        address = fetch_value(connection, "SELECT address FROM alert_destinations")
+    assert address == "http://mine.example.com/secret-1"
+
+
+def test_what_is_no_url_at_all_is_told_beside_its_field(api: FlaskClient, pages: Visitor) -> None:
+    made = add(api, url="http://example.com/hook")
+    page = f"/alerts/{made['id']}"
+
+    answer = pages.client.post(
+        page, data={**form_values(pages.get(page), "editor"), "url": "http://[::1"}
+    )
+
+    assert answer.status_code == 400
+    assert "no plain URL" in answer.text
 
 
 def test_the_page_names_the_automations_and_keeps_one_that_is_gone(

@@ -13,6 +13,19 @@ function showBusy(form) {
   );
 }
 
+const TWICE_WITHIN_MS = 1000;
+
+// A double click sends a form once: the answer to the first click is the one that counts.
+export function keepFromDoubleClicks() {
+  const sentAt = new WeakMap();
+  document.addEventListener("submit", (event) => {
+    const now = performance.now();
+    if (event.target.method !== "post" || event.defaultPrevented) return;
+    if (now - (sentAt.get(event.target) ?? -Infinity) < TWICE_WITHIN_MS) event.preventDefault();
+    else sentAt.set(event.target, now);
+  });
+}
+
 export function showBusyForms() {
   for (const form of document.querySelectorAll("form[data-busy]")) {
     form.addEventListener("submit", () => showBusy(form));
