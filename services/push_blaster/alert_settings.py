@@ -15,7 +15,7 @@ from chassis.settings import (
     read_seconds,
     read_secret,
 )
-from push_blaster.adapters.operations.alert_mail import MailSecurity, MailServer
+from push_blaster.adapters.operations.alert_mail import LONGEST_MAIL, MailSecurity, MailServer
 from push_blaster.adapters.transports.webhook_transport import BadSecretError, read_secret_key
 from push_blaster.domain.operations.alert import USUAL, AlertEvent
 from push_blaster.domain.operations.destination import is_mail_address
@@ -85,7 +85,7 @@ def _mail(read: SettingsReader) -> MailServer | None:
         password=read(read_secret, "PUSH_SMTP_PASSWORD"),
         security=security,
         ca_file=Path(ca_file) if ca_file else None,
-        time_limit=read(read_seconds, "PUSH_SMTP_TIMEOUT_SECONDS", 15),
+        time_limit=min(read(read_seconds, "PUSH_SMTP_TIMEOUT_SECONDS", 15), LONGEST_MAIL),
     )
     return server if host else None
 

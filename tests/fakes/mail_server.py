@@ -27,6 +27,8 @@ class LocalMailServer:
     mails: list[EmailMessage] = field(default_factory=list)
     receivers: list[list[str]] = field(default_factory=list)
     was_encrypted: list[bool] = field(default_factory=list)
+    #: How long it takes before it says that it took a mail.
+    takes_s: float = 0
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's own name
         self, _server: SMTP, _session: Any, envelope: Envelope, address: str, _options: Any
@@ -43,6 +45,7 @@ class LocalMailServer:
         self.mails.append(message_from_bytes(content, _class=EmailMessage, policy=policy.default))
         self.receivers.append(list(envelope.rcpt_tos))
         self.was_encrypted.append(session.ssl is not None)
+        await asyncio.sleep(self.takes_s)
         return f"250 queued as {len(self.mails)}"
 
 

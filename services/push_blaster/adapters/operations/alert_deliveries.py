@@ -17,7 +17,7 @@ AGAIN: Final = timedelta(seconds=30)
 #: After so many tries an alert is given up.
 MAX_TRIES: Final = 10
 #: Nobody else takes what a process has taken, for this time.
-_LEASE: Final = timedelta(minutes=3)
+LEASE: Final = timedelta(minutes=3)
 _AT_ONCE: Final = 10
 
 _COLUMNS: Final = """
@@ -73,7 +73,7 @@ def take_alert_deliveries(
              RETURNING *)
         SELECT {_COLUMNS} FROM taken ORDER BY no
     """  # noqa: S608 - a constant
-    values = {"id": destination_id, "now": now, "lease": now + _LEASE, "limit": _AT_ONCE}
+    values = {"id": destination_id, "now": now, "lease": now + LEASE, "limit": _AT_ONCE}
     return fetch_all(connection, sql, values, make=AlertDelivery, by_name=True)
 
 
@@ -133,7 +133,9 @@ def mark_not_taken(
     execute(connection, failing, values)
 
 
-def put_back(connection: Connection, deliveries: Iterable[AlertDelivery], now: datetime) -> None:
-    """Give back alerts that were taken and not tried."""
+def put_back(
+    connection: Connection, deliveries: Iterable[AlertDelivery], next_at: datetime
+) -> None:
+    """Give back alerts that were taken and not tried; they are due then."""
     sql = "UPDATE alert_deliveries SET next_at = %s WHERE id = ANY(%s::uuid[])"
-    execute(connection, sql, (now + AGAIN, [one.id for one in deliveries]))
+    execute(connection, sql, (next_at, [one.id for one in deliveries]))

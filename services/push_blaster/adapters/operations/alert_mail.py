@@ -3,6 +3,7 @@
 import smtplib
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Final
 from push_blaster.adapters.operations.alert_webhook import NotTakenError
 
 _SUBJECT: Final = 150
+#: No mail may take longer: its alert must still belong to the engine that sends it.
+LONGEST_MAIL: Final = timedelta(minutes=2)
 
 
 class MailSecurity(StrEnum):
@@ -30,7 +33,7 @@ class MailSecurity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailServer:
-    """The mail server of the settings; `time_limit` is for one message, from the connection on."""
+    """The mail server of the settings; `time_limit` is for one message, with its connection."""
 
     host: str
     port: int
@@ -83,17 +86,19 @@ def _connected(server: MailServer) -> Iterator[smtplib.SMTP]:
     limit = server.time_limit.total_seconds()
     context = ssl.create_default_context(cafile=server.ca_file)
     smtp = (
-        smtplib.SMTP_SSL(timeout=limit, context=context)
+        _BoundedTLS(timeout=limit, context=context)
         if server.security is MailSecurity.TLS
-        else smtplib.SMTP(timeout=limit)
+        else _Bounded(timeout=limit)
     )
+    smtp.until = time.monotonic() + limit
     smtp._host = server.host  # type: ignore[attr-defined]  # else TLS checks no name
-    timer = Timer(limit, _break_off, [smtp])
+    timer = Timer(limit, smtp.break_off)
     timer.daemon = True
     timer.start()
     try:
         smtp.connect(server.host, server.port)
-        if server.security is MailSecurity.STARTTLS:
+        if server.security is MailSecurity.STARTTLS and smtp.sock is not None:
+            smtp.sock.settimeout(smtp.left())
             smtp.starttls(context=context)
         yield smtp
     finally:
@@ -101,10 +106,37 @@ def _connected(server: MailServer) -> Iterator[smtplib.SMTP]:
         smtp.close()
 
 
-def _break_off(smtp: smtplib.SMTP) -> None:
-    if smtp.sock is not None:
-        with suppress(OSError):
-            smtp.sock.shutdown(socket.SHUT_RDWR)
+class _Bounded(smtplib.SMTP):
+    """A conversation that ends at an instant: also while it connects, address after address."""
+
+    until: float = 0
+
+    def left(self) -> float:
+        """Return how many seconds are left, but never none, which would mean no limit."""
+        return max(0.001, self.until - time.monotonic())
+
+    def _get_socket(self, host: str, port: int, _timeout: float) -> socket.socket:
+        """Return a connection to the first address that answers; OSError if none does in time."""
+        fault: OSError = OSError("it has no address")
+        for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            try:
+                connection = socket.create_connection((str(address[0]), port), self.left())
+            except OSError as error:
+                fault = error
+            else:
+                connection.settimeout(self.left())  # of the handshake of TLS as a whole
+                return connection
+        raise fault
+
+    def break_off(self) -> None:
+        """End the connection, whatever the server does."""
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _BoundedTLS(smtplib.SMTP_SSL, _Bounded):
+    """The same, encrypted from the first byte on."""
 
 
 def _hand_over(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import orjson
@@ -17,6 +17,9 @@ from push_blaster.adapters.transports.webhook_transport import (
 )
 from push_blaster.domain.devices.device import find_url_fault
 from push_blaster.domain.operations.destination import Destination, DestinationKind
+
+#: What a try may take beside the time limit of its request, such as looking up a name.
+SLACK: Final = timedelta(seconds=30)
 
 _SLACK_MARKS: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -33,6 +36,11 @@ class AlertSender:
     mail: MailServer | None = None
     environment: Collection[EnvironmentWebhook] = ()
     public_url: str | None = None
+
+    def longest_try(self, to: Destination) -> timedelta:
+        """Return how long one alert to the destination may take at the most."""
+        mail = self.mail if to.kind is DestinationKind.EMAIL else None
+        return (mail.time_limit if mail else self.posts.answer_timeout) + SLACK
 
     def send(
         self, to: Destination, message_id: str, body: Mapping[str, object], now: datetime

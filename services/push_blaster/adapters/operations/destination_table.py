@@ -65,6 +65,12 @@ def insert_destination(
     return execute(connection, sql, {**values, "is_on": is_on}) == 1
 
 
+def count_given_up(connection: Connection) -> int:
+    """Return how many alerts were given up, of destinations that have taken none since then."""
+    sql = "SELECT coalesce(sum(given_up), 0) FROM alert_destinations WHERE is_on"
+    return int(fetch_value(connection, sql))
+
+
 def lock_destination(connection: Connection, destination_id: str) -> None:
     """Let one transaction at a time change a destination; engines that send to it do not wait."""
     sql = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 3))"

@@ -4,13 +4,16 @@ Whatever was raised is handed over once, to each destination that wants it then.
 that comes later, or that was off, gets nothing from before.
 """
 
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from push_blaster.adapters.operations.alert_deliveries import (
+    AGAIN,
+    LEASE,
     insert_alert_deliveries,
     mark_not_taken,
     mark_taken,
@@ -84,19 +87,24 @@ def _hand_over_some(context: StepContext, sender: AlertSender) -> int:
 
 
 def _send(context: StepContext, sender: AlertSender, destination_id: str) -> int:
-    """Send a destination its alerts, until it does not take one; return how many it took."""
-    now = context.clock()
+    """Send a destination its alerts, until it does not take one; return how many it took.
+
+    A try that might last longer than the lease of the alerts is not begun: another engine may then
+    send them, too.
+    """
+    now, until = context.clock(), time.monotonic() + LEASE.total_seconds()
     with context.database.transaction() as connection:
         destinations = select_destinations(connection, destination_id, only_on=True)
         taken = take_alert_deliveries(connection, destination_id, now) if destinations else []
-    took = 0
-    while taken and not context.is_shutting_down():
+    took, is_taken = 0, True
+    while taken and is_taken and not context.is_shutting_down():
+        if time.monotonic() + sender.longest_try(destinations[0]).total_seconds() > until:
+            break
         is_taken = _send_one(context, sender, destinations[0], taken.pop(0))
         took += is_taken
-        if not is_taken:
-            break
+    rest = context.clock() + (timedelta(0) if is_taken else AGAIN)
     with context.database.transaction() as connection:
-        put_back(connection, taken, context.clock())
+        put_back(connection, taken, rest)
     return took
 
 

@@ -17,6 +17,7 @@ from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.cadence.cadence_http import CadenceUnauthorizedError
 from push_blaster.adapters.funnels import sum_funnels
+from push_blaster.adapters.operations.destination_table import count_given_up
 from push_blaster.adapters.operations.operation_view import (
     count_ended_phases,
     count_open_violations,
@@ -59,6 +60,7 @@ def read_gauges_from(
             "clock": lambda: list(_read_clock(watch)),
             "locks": lambda: list(_read_locks(database)),
             "executions": lambda: list(_read_database(database)),
+            "alerts": lambda: list(_read_alerts(database)),
             "upkeep": read_upkeep_from(database, "push", ("backup", "prune")),
         }
     )
@@ -70,7 +72,7 @@ def read_gauges_from(
         yield from _describe_cadence(answers.values.get("cadence"))
         for kind, number in expected.items():
             yield expected_gauge(f"push_{kind}_expected", number)
-        for name in ("space", "files", "clock", "locks", "executions", "upkeep"):
+        for name in ("space", "files", "clock", "locks", "executions", "alerts", "upkeep"):
             yield from answers.values.get(name, ())
 
     return read
@@ -154,6 +156,13 @@ def _read_database(database: Database) -> Iterator[Gauge]:
     untracked = "Batches that the cadence service has not recorded."
     yield _one("push_batches_untracked", untracked, backlog.untracked)
     yield Gauge("push_violations_open", "Findings that are not resolved.", violations, "severity")
+
+
+def _read_alerts(database: Database) -> Iterator[Gauge]:
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        given_up = count_given_up(connection)
+    lost = "Alerts that were given up, of destinations that have taken none since then."
+    yield _one("push_alerts_given_up", lost, given_up)
 
 
 def _one(name: str, text: str, figure: float) -> Gauge:

@@ -130,12 +130,31 @@ def greet_without_end(connection: socket.socket) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("behave", [hang, dribble, greet_without_end])
-def test_no_server_keeps_us_longer_than_the_limit(mail: LocalMailServer, behave: object) -> None:
-    with run_raw_server(behave) as url:  # type: ignore[arg-type]  # one of the three above
+def shake_hands_without_end(connection: socket.socket) -> None:
+    """Begin a record of TLS that is long, a byte at a time."""
+    connection.sendall(b"\x16\x03\x03\x40\x00")
+    while True:
+        connection.sendall(b"\x02")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("behave", "security"),
+    [
+        (hang, MailSecurity.NONE),
+        (dribble, MailSecurity.NONE),
+        (greet_without_end, MailSecurity.NONE),
+        (shake_hands_without_end, MailSecurity.TLS),
+    ],
+)
+def test_no_server_keeps_us_longer_than_the_limit(
+    mail: LocalMailServer, behave: object, security: MailSecurity
+) -> None:
+    with run_raw_server(behave) as url:  # type: ignore[arg-type]  # one of the four above
         port = int(url.rpartition(":")[2])
+        server = replace(reach(mail), port=port, security=security)
         began = time.monotonic()
         with pytest.raises(NotTakenError, match="no answer"):
-            send(replace(reach(mail), port=port, time_limit=timedelta(seconds=1)))
+            send(replace(server, time_limit=timedelta(seconds=1)))
 
     assert time.monotonic() - began < 4, "promised: 1 s"

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +23,7 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.rows import fetch_value
+from push_blaster.adapters.operations import alert_deliveries, alert_sender
 from push_blaster.adapters.operations.alert_deliveries import MAX_TRIES
 from push_blaster.adapters.operations.alert_mail import MailSecurity, MailServer
 from push_blaster.adapters.operations.alert_sender import AlertSender
@@ -29,11 +31,12 @@ from push_blaster.adapters.transports.guarded_http import PostOptions
 from push_blaster.app import create_app
 from push_blaster.domain.operations.destination import DestinationKind, DestinationOrder
 from push_blaster.use_cases.executions.stop_execution import stop_execution
+from push_blaster.use_cases.operations import send_notices as send_notices_module
 from push_blaster.use_cases.operations.manage_destinations import create_destination
 from push_blaster.use_cases.operations.send_notices import send_notices
 from push_blaster.wiring import connect_adapters
 from tests.documents import ROOT
-from tests.fakes.mail_server import run_mail_server
+from tests.fakes.mail_server import LocalMailServer, run_mail_server
 from tests.fakes.post_receiver import PostReceiver, Received, run_post_receiver
 from tests.page_reader import form_value, form_values, table_rows
 from tests.push_blaster.alert_support import HOOK, a_sender, listening
@@ -237,15 +240,19 @@ def test_slack_gets_a_text_with_a_link_and_no_markup_of_ours(
     assert body["text"].endswith(link)
 
 
+def a_mail_server(mail: LocalMailServer, limit: timedelta = timedelta(seconds=15)) -> MailServer:
+    return MailServer(
+        host="127.0.0.1",
+        port=mail.port,
+        sender="alerts@example.com",
+        security=MailSecurity.NONE,
+        time_limit=limit,
+    )
+
+
 def test_an_alert_by_mail_has_its_reason_and_its_link(bench: Bench, engine: AlertSender) -> None:
     with run_mail_server() as mail:
-        server = MailServer(
-            host="localhost",
-            port=mail.port,
-            sender="alerts@example.com",
-            security=MailSecurity.NONE,
-        )
-        sender = replace(engine, mail=server)
+        sender = replace(engine, mail=a_mail_server(mail))
         order = DestinationOrder(
             name="Post", kind=DestinationKind.EMAIL, address="ops@example.com; night@example.com"
         )
@@ -262,6 +269,34 @@ def test_an_alert_by_mail_has_its_reason_and_its_link(bench: Bench, engine: Aler
 
 
 # --- only what is raised from then on ----------------------------------------------------------
+
+
+def test_a_slow_mail_server_gets_each_alert_once_from_two_engines(
+    bench: Bench, engine: AlertSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (alert_deliveries, send_notices_module):
+        monkeypatch.setattr(module, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(alert_sender, "SLACK", timedelta(0))
+    monkeypatch.setattr(send_notices_module, "AGAIN", timedelta(0))
+    with run_mail_server() as mail:
+        mail.takes_s = 0.25
+        sender = replace(engine, mail=a_mail_server(mail, timedelta(seconds=0.5)))
+        order = DestinationOrder(name="P", kind=DestinationKind.EMAIL, address="ops@example.com")
+        create_destination(bench.database, sender, str(uuid4()), order, ("admin", utc_now()))
+        for number in range(6):
+            fail(bench, f"news-{number}")
+        context = replace(bench.context, clock=utc_now)
+
+        def work(_: int) -> int:
+            until, took = time.monotonic() + 20, 0
+            while len(mail.mails) < 6 and time.monotonic() < until:
+                took += send_notices(context, sender)
+            return took
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sum(pool.map(work, range(2))) == 6
+
+    assert len({one["Message-ID"] for one in mail.mails}) == len(mail.mails) == 6
 
 
 @pytest.mark.parametrize("how", ["added", "switched on", "another url"])
@@ -329,13 +364,17 @@ def test_what_is_given_up_is_on_the_page_and_in_health_until_one_is_taken(
 
     page = pages.get(f"/alerts/{made['id']}")
     problems = api.get("/api/health").get_json()["problems"]
+    figures = [api.get("/metrics").text]
     change(api, made, url=receiver.url("ok"))
     repaired = api.get("/api/health").get_json()["problems"]
+    figures.append(api.get("/metrics").text)
 
     assert len(receiver.received) == MAX_TRIES
     assert "It has taken no alert since" in page
     assert "it answered 404" in page
     assert "1 alert was given up" in page
+    told = [re.findall(r"^push_alerts_given_up (\S+)", text, re.MULTILINE) for text in figures]
+    assert told == [["1.0"], ["0.0"]]
     assert [one for one in problems if "Night shift (1 given up): it answered 404" in one]
     assert not [one for one in repaired if "alerts" in one]
 
