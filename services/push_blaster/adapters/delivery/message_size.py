@@ -16,7 +16,7 @@ MAX_MESSAGE_BYTES: Final[Mapping[str, int]] = {
 #: No character of a text takes more bytes; a link is written twice.
 _MAX_CHARACTER_BYTES: Final = 6
 #: What is in a message besides its texts and its token.
-_MAX_OTHER_BYTES: Final = 600
+_MAX_OTHER_BYTES: Final = 680
 
 
 def measure(message: Message) -> dict[str, int]:

@@ -9,6 +9,7 @@ from psycopg2.extras import Json
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_value, fetch_values
+from push_blaster.adapters.engagement.result_push_table import SentPush, insert_result_pushes
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.adapters.operations.outbox import insert_alert
@@ -179,6 +180,12 @@ def save_execution(
     for old, new in zip(before.pushes, after.pushes, strict=True):
         if old != new:
             _update_push(connection, before.id, new)
+    begun = [new for old, new in zip(before.pushes, after.pushes, strict=True) if _begins(old, new)]
+    insert_result_pushes(connection, [SentPush(after, p.position, p.due_at or now) for p in begun])
+
+
+def _begins(before: PushProgress, after: PushProgress) -> bool:
+    return before.started_at is None and after.started_at is not None
 
 
 def mark_uncapped(connection: Connection, execution_id: str, reason: str) -> bool:

@@ -38,7 +38,9 @@ def make_webhook_transport(
         if fault:
             raise UnsendableError(f"the webhook {fault}")
         body = _body(message)
-        headers = {"Idempotency-Key": tag, **sign([secret], tag, body, utc_now())}
+        receipt = {"Push-Receipt": message.receipt} if message.receipt else {}
+        signed = sign([secret], tag, body, utc_now())
+        headers = {"Idempotency-Key": tag, **receipt, **signed}
         return Post(url, write_headers(headers), body)
 
     return PostTransport(MessageFormat(compose=compose), options)

@@ -21,7 +21,7 @@ class Message:
 
     Shape: `other_devices` are the user's further devices, if the message is for all of them. A
     `fault` says why the devices could not be read; a later try may help. `variant` is the wording
-    of the push, if there are several.
+    of the push, if there are several. The app reports events of the message by its `receipt`.
     """
 
     user_id: UUID
@@ -35,11 +35,15 @@ class Message:
     other_devices: tuple[Address, ...] = ()
     fault: str | None = None
     variant: str | None = None
+    receipt: str = ""
 
     @property
     def data(self) -> dict[str, str]:
-        """Return the data that an app or page reads, with the target of the message."""
-        return {"click_action": self.deep_link, "url": self.deep_link} if self.deep_link else {}
+        """Return the data that an app or page reads: the target of the message, and the receipt."""
+        receipt = {"receipt": self.receipt} if self.receipt else {}
+        if not self.deep_link:
+            return receipt
+        return {"click_action": self.deep_link, "url": self.deep_link, **receipt}
 
 
 class Outcome(StrEnum):

@@ -110,6 +110,7 @@ class Execution:
     phase: Phase
     fence: int
     created_at: datetime
+    number: int = 0
     due_at: datetime | None = None
     live_at: datetime | None = None
     ended_at: datetime | None = None

@@ -1,17 +1,20 @@
 """Turn rows of an audience into messages: find each user's device, fill in the texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
 from push_blaster.adapters.delivery.message_size import find_excess
+from push_blaster.adapters.engagement.receipt_keys import select_receipt_keys
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push, ReachedDevices
-from push_blaster.domain.delivery.ledger import LedgerState, Refusal
+from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
 from push_blaster.domain.delivery.message import Message, display_tag
 from push_blaster.domain.delivery.push_template import Wordings, render_row
 from push_blaster.domain.devices.device import Address
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import delivers, goes_to_audience
 from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.devices.find_devices import find_devices
 
@@ -25,7 +28,11 @@ class Personal:
 
 
 def personalise(
-    context: SendContext, execution: Execution, push: Push, rows: Sequence[AudienceRow]
+    context: SendContext,
+    execution: Execution,
+    page: LedgerPage,
+    push: Push,
+    rows: Sequence[AudienceRow],
 ) -> Personal:
     """Return a message for each row that can get one, in the order of the rows."""
     every = execution.automation.settings.devices is ReachedDevices.ALL
@@ -33,6 +40,8 @@ def personalise(
         context.database, context.device_source, rows, context.clock(), every=every
     )
     wordings = Wordings(execution.automation.id, push)
+    places = {None: 0} | {variant.id: place for place, variant in enumerate(push.variants, 1)}
+    write_receipt = _receipts_of(context, execution, page)
     personal = Personal()
     for row in rows:
         variant, template = wordings.choose(row.user_id)
@@ -57,6 +66,7 @@ def personalise(
             other_devices=tuple(others),
             fault=reach.unknown.get(row.user_id),
             variant=variant,
+            receipt=write_receipt(row.user_id, places[variant]),
         )
         excess = find_excess(message)
         if excess:
@@ -64,6 +74,17 @@ def personalise(
         else:
             personal.messages.append(message)
     return personal
+
+
+def _receipts_of(
+    context: SendContext, execution: Execution, page: LedgerPage
+) -> Callable[[UUID, int], str]:
+    """Return what writes the receipts of a page, by the user and the place of the variant."""
+    with context.database.transaction() as connection:
+        keys = select_receipt_keys(connection, context.clock())
+    is_test = page.is_test or not goes_to_audience(execution.mode)
+    is_dry_run = not delivers(execution.mode)
+    return keys.writer(execution.number, page.position, is_test=is_test, is_dry_run=is_dry_run)
 
 
 #: Stands for the devices of a user whose devices could not be read.

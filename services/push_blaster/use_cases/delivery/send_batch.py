@@ -280,7 +280,7 @@ def _prepare(
     again = [row for row in rows if row.user_id in begun]
     push = execution.automation.pushes[position - 1]
     push = push if goes_to_audience(execution.mode) else push.worded(None)
-    personal = personalise(context, execution, push, [*again, *receivers.rows])
+    personal = personalise(context, execution, page, push, [*again, *receivers.rows])
     leave_unreachable(context, page, left, personal.refusals, may_send)
     windows = {receivers.windows.get(message.user_id) for message in personal.messages}
     return personal.messages, {find_slots_key(execution, page, window) for window in windows}

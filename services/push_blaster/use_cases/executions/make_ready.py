@@ -120,7 +120,7 @@ def _prepare(context: SendContext, before: Execution, after: Execution) -> Ready
     batches = find_batches(context, push)
     rows = _choose_rows(context, before, after, page, batches[0]) if batches else []
     definition = after.automation.pushes[push.position - 1]
-    found = personalise(context, after, definition, rows).messages
+    found = personalise(context, after, page, definition, rows).messages
     messages = [message for message in found if message.fault is None]
     if not messages or push.due_at is None:
         return None

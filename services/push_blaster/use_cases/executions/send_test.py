@@ -132,7 +132,7 @@ def _send_tests(
     settle_from_journals(ledger_outlet(context, page), context.data_folder)
     with context.database.transaction() as connection:
         states = select_states(connection, page)
-    personal = personalise(context, execution, push, [r for r in rows if _is_open(r, states)])
+    personal = personalise(context, execution, page, push, [r for r in rows if _is_open(r, states)])
     with context.database.transaction() as connection:
         insert_testers(connection, page, personal.messages, personal.refusals)
     left = Unfinished(in_doubt=frozenset(u for u, s in states.items() if s == LedgerState.CLAIMED))

@@ -1,0 +1,75 @@
+"""The table `result_pushes`: the pushes that began, with what their results are counted by.
+
+A row stays when its execution is removed: results outlive executions.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import orjson
+
+from chassis.postgres import Connection
+from chassis.rows import insert_many
+from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import Mode
+
+_HOUR: Final = timedelta(hours=1)
+
+
+class SentPush(NamedTuple):
+    """A push of an execution that begins, and the instant from which it goes out."""
+
+    execution: Execution
+    position: int
+    sent_at: datetime
+
+
+def insert_result_pushes(connection: Connection, pushes: Sequence[SentPush]) -> None:
+    """Write down pushes that begin; a push that was written down before stays as it is."""
+    sql = """
+        INSERT INTO result_pushes (execution_number, position, execution_id, automation_id,
+                                   automation_name, push_id, layer_id, mode, is_counted, variants,
+                                   texts_digest, zone, goal_name, goal_hours, sent_at, week)
+        VALUES %s
+            ON CONFLICT DO NOTHING
+    """
+    insert_many(connection, sql, [_row(*push) for push in pushes])
+
+
+def digest_texts(push: Push) -> str:
+    """Return the digest of all texts of a push: with other texts, comparisons begin anew."""
+    texts = [(one.id, one.title, one.body, one.deep_link) for one in push.variants]
+    said = orjson.dumps([push.title, push.body, push.deep_link, texts])
+    return sha256(said).hexdigest()[:32]
+
+
+def _row(execution: Execution, position: int, sent_at: datetime) -> tuple[object, ...]:
+    automation = execution.automation
+    push, goal = automation.pushes[position - 1], automation.settings.goal
+    return (
+        execution.number,
+        position,
+        execution.id,
+        automation.id,
+        automation.name,
+        push.id,
+        push.layer_id,
+        execution.mode,
+        execution.mode is Mode.LIVE,
+        [variant.id for variant in push.variants],
+        digest_texts(push),
+        automation.schedule.timezone,
+        goal.name if goal else None,
+        goal.within // _HOUR if goal else None,
+        sent_at,
+        _week(sent_at),
+    )
+
+
+def _week(instant: datetime) -> date:
+    """Return the Monday of the week, in UTC."""
+    day = instant.astimezone(UTC).date()
+    return day - timedelta(days=day.weekday())

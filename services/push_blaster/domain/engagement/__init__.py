@@ -1,0 +1,1 @@
+"""Engagement: what pushes did, as apps and backends report it."""
