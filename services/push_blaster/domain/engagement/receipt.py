@@ -82,28 +82,28 @@ class ReceiptKeys:
         key, number, pack = self.keys[self.current], self.current, _HEAD.pack
 
         def write(user_id: UUID, variant: int) -> str:
-            told = pack(flags, number, execution_number, position, variant) + user_id.bytes
-            return urlsafe_b64encode(told + hmac.digest(key, told, "sha256")[:_PROOF]).decode()
+            claims = pack(flags, number, execution_number, position, variant) + user_id.bytes
+            return urlsafe_b64encode(claims + hmac.digest(key, claims, "sha256")[:_PROOF]).decode()
 
         return write
 
     def read(self, text: str) -> Receipt:
         """Return the message that a receipt stands for; ReceiptError if the receipt is not ours."""
         content = _decode(text)
-        told, proof = content[:-_PROOF], content[-_PROOF:]
-        flags, number, execution_number, position, variant = _HEAD.unpack_from(told)
+        claims, proof = content[:-_PROOF], content[-_PROOF:]
+        flags, number, execution_number, position, variant = _HEAD.unpack_from(claims)
         key = self.keys.get(number)
         if flags & ~(_IS_TEST | _IS_DRY_RUN) != _VERSION:
             raise ReceiptError(Fault.MALFORMED)
         if key is None:
             raise ReceiptError(Fault.UNKNOWN_KEY)
-        if not hmac.compare_digest(hmac.digest(key, told, "sha256")[:_PROOF], proof):
+        if not hmac.compare_digest(hmac.digest(key, claims, "sha256")[:_PROOF], proof):
             raise ReceiptError(Fault.FORGED)
         return Receipt(
             execution_number=execution_number,
             position=position,
             variant=variant,
-            user_id=UUID(bytes=told[_HEAD.size :]),
+            user_id=UUID(bytes=claims[_HEAD.size :]),
             is_test=bool(flags & _IS_TEST),
             is_dry_run=bool(flags & _IS_DRY_RUN),
         )
