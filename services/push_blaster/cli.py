@@ -20,6 +20,7 @@ _ELSEWHERE: Final = {
     "migrate-original": "push_blaster.cli_original:migrate_from_original",
     "plan": "push_blaster.cli_plan:plan",
     "prune": "push_blaster.cli_prune:prune",
+    "rotate-receipt-key": "push_blaster.cli_receipts:rotate_receipt_key",
     "token": "push_blaster.cli_tokens:token",
     "vapid-keys": "push_blaster.cli_devices:vapid_keys",
 }

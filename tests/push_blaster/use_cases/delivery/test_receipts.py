@@ -4,12 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from chassis.rows import execute, fetch_all
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.engagement.receipt_keys import rotate_receipt_keys, select_receipt_keys
 from push_blaster.adapters.executions.execution_removal import delete_execution
+from push_blaster.cli import main
 from push_blaster.domain.engagement.receipt import Receipt, ReceiptKeys
 from push_blaster.domain.executions.modes import Mode
 from tests.builders import NOON
@@ -142,3 +144,17 @@ def test_executions_have_numbers_of_their_own(bench: Bench) -> None:
     second = bench.run(bench.start())
 
     assert 0 < first.number < second.number
+
+
+def test_the_command_rotates_the_key_and_says_so(bench: Bench, environ: dict[str, str]) -> None:
+    bench.run(bench.start())
+    before = receipts(bench)
+
+    done = CliRunner(env=environ).invoke(main, ["rotate-receipt-key"])
+    bench.run(bench.start(id="another"))
+
+    assert done.exit_code == 0, done.output
+    assert "signs new receipts" in done.output
+    assert receipts(bench)[: len(before)] == before
+    texts = [message["data"]["receipt"] for message in messages(bench)]
+    assert texts[0][:4] != texts[-1][:4], "another key"
