@@ -34,3 +34,13 @@ def settings_for(database_url: str, data_folder: Path) -> PushSettings:
             limits=Limits(),
         ),
     )
+
+
+def environ_for(database_url: str, data_folder: Path) -> dict[str, str]:
+    """Return the environment of a command: what has no default, and nothing else."""
+    return {
+        "PUSH_BLASTER_DATABASE_URL": database_url,
+        "PUSH_DATA_DIR": str(data_folder),
+        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
+        "CADENCE_API_TOKEN": "token-of-the-tests",
+    }

@@ -7,6 +7,7 @@ import pytest
 from chassis.bearer_auth import Role
 from chassis.settings import SettingsError
 from push_blaster.settings import PushSettings
+from tests.push_blaster.settings import environ_for
 
 GOOD = {
     "PUSH_PUBLIC_URL": "https://push.example.com/",
@@ -19,12 +20,7 @@ GOOD = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    required = {
-        "PUSH_BLASTER_DATABASE_URL": "postgresql://a:b@127.0.0.1/x",
-        "PUSH_DATA_DIR": str(tmp_path),
-        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
-        "CADENCE_API_TOKEN": "token-of-the-tests",
-    }
+    required = environ_for("postgresql://a:b@127.0.0.1/x", tmp_path)
     for name, value in {**required, **GOOD}.items():
         monkeypatch.setenv(name, value)
     return monkeypatch

@@ -9,17 +9,13 @@ from chassis.settings import SettingsError
 from push_blaster.domain.operations.retention import KEPT
 from push_blaster.settings import PushSettings
 from push_blaster.wiring import make_alert_sender
+from tests.push_blaster.settings import environ_for
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """What has no default, and nothing else."""
-    for name, value in {
-        "PUSH_BLASTER_DATABASE_URL": "postgresql://127.0.0.1:9/none",
-        "PUSH_DATA_DIR": str(tmp_path),
-        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
-        "CADENCE_API_TOKEN": "token-of-the-tests",
-    }.items():
+    for name, value in environ_for("postgresql://127.0.0.1:9/none", tmp_path).items():
         monkeypatch.setenv(name, value)
     return monkeypatch
 

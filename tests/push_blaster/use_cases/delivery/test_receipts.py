@@ -17,6 +17,7 @@ from push_blaster.domain.executions.modes import Mode
 from tests.builders import NOON
 from tests.people import ALICE, BOB
 from tests.push_blaster.bench import Bench, messages
+from tests.push_blaster.settings import environ_for
 
 AUDIENCE = f"user_id,first_name,device_token\n{ALICE},A,ok-a\n{BOB},B,ok-b"
 
@@ -146,12 +147,14 @@ def test_executions_have_numbers_of_their_own(bench: Bench) -> None:
     assert 0 < first.number < second.number
 
 
-def test_the_command_rotates_the_key_and_says_so(bench: Bench, environ: dict[str, str]) -> None:
+def test_the_command_rotates_the_key_and_says_so(bench: Bench, push_url: str) -> None:
+    environ = environ_for(push_url, bench.folder)
     bench.run(bench.start())
     before = receipts(bench)
 
     done = CliRunner(env=environ).invoke(main, ["rotate-receipt-key"])
-    bench.run(bench.start(id="another"))
+    bench.now += timedelta(days=20)
+    bench.run(bench.start())
 
     assert done.exit_code == 0, done.output
     assert "signs new receipts" in done.output

@@ -38,6 +38,7 @@ from push_blaster.use_cases.operations.prune import Kept, plan_pruning, prune
 from tests.builders import NOON, a_document, died
 from tests.people import ALICE
 from tests.push_blaster.bench import Bench
+from tests.push_blaster.settings import environ_for
 from tests.push_blaster.use_cases.executions.resuming import resume, sent, stopped_half_way
 
 DAY = timedelta(days=1)
@@ -350,10 +351,4 @@ def test_the_command_refuses_to_remove_nearly_everything(
 
 
 def environment(bench: Bench, push_url: str) -> dict[str, str]:
-    return {
-        "PUSH_BLASTER_DATABASE_URL": push_url,
-        "PUSH_DATA_DIR": str(bench.folder),
-        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
-        "CADENCE_API_TOKEN": "token-of-the-tests",
-        "PUSH_KEEP_DAYS": "200",
-    }
+    return {**environ_for(push_url, bench.folder), "PUSH_KEEP_DAYS": "200"}

@@ -15,6 +15,7 @@ from push_blaster.cli import main
 from tests.builders import NOON, died
 from tests.fakes.browser import Browser
 from tests.people import ALICE, BOB
+from tests.push_blaster.settings import environ_for
 
 
 def send_csv(client: FlaskClient, text: str | bytes, query: str = "") -> Any:
@@ -186,12 +187,7 @@ def test_a_clean_up_removes_who_died_before_then_and_nobody_else(
 def test_the_command_imports_a_file_and_tells_of_bad_rows(
     push_url: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environ = {
-        "PUSH_BLASTER_DATABASE_URL": push_url,
-        "PUSH_DATA_DIR": str(tmp_path),
-        "PUSH_ADMIN_TOKEN": "token-of-the-tests",
-        "CADENCE_API_TOKEN": "token-of-the-tests",
-    }
+    environ = environ_for(push_url, tmp_path)
     file = tmp_path / "devices.csv"
     file.write_text(f"userId,token\n{ALICE},a\nnobody,b\n")
 
