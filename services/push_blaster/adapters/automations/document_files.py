@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from stat import S_ISREG
 from threading import Lock, local
@@ -197,6 +198,24 @@ class DocumentFiles:
             write_json(self._path(document["id"]), document)
         self._report(document["id"], before, document, reason)
 
+    def replace_broken(
+        self, document: Mapping[str, Any], before: Mapping[str, Any], reason: str
+    ) -> None:
+        """Replace a file that cannot be read, and keep it under another name.
+
+        Shape: `before` is the last document that could be read.
+        Raises: StaleVersionError if somebody has repaired the file meanwhile.
+        """
+        path = self._path(document["id"])
+        with self._locked():
+            with suppress(BrokenDocumentError):
+                repaired = self.load(document["id"])["version"]
+                raise StaleVersionError(document["id"], before["version"], repaired)
+            aside = _keep_aside(path)
+            write_json(path, document)
+        kept = f"{reason} What could not be read is kept as {aside.name}."
+        self._report(document["id"], before, document, kept)
+
     def delete(self, document_id: str, expected_version: int | None = None) -> None:
         """Delete a document, if it is still at `expected_version` (None: at any version)."""
         before = None
@@ -313,6 +332,17 @@ class DocumentFiles:
         if f"{document['id']}.json" != path.name:
             raise BrokenDocumentError(f"{path.name} holds the id {document['id']!r}; rename it.")
         return document
+
+
+def _keep_aside(path: Path) -> Path:
+    """Keep what stands at a path under another name, too, or instead if it is no file."""
+    names = (path.with_name(f"{path.name}.broken-{number}") for number in count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    try:
+        os.link(path, aside, follow_symlinks=False)
+    except OSError:  # a folder, or a disk without such links
+        path.rename(aside)
+    return aside
 
 
 def _read_text(path: Path) -> str:

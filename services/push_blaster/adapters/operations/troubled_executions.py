@@ -26,6 +26,13 @@ _IS_DISMISSED: Final = """
          OR (d.ended_at IS NULL AND e.phase = 'completed'))
 """
 
+#: The condition that people have archived or deleted the automation of `e`.
+_IS_PUT_AWAY: Final = """
+    EXISTS (SELECT FROM automation_versions v
+             WHERE v.automation_id = e.automation_id AND v.is_newest
+               AND (v.kind = 'deleted' OR v.document ->> 'isArchived' = 'true'))
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TroubledAutomation:
@@ -51,7 +58,10 @@ class TroubledAutomation:
 def select_troubled(
     connection: Connection, since: datetime, limit: int, *, dismissed: bool = False
 ) -> list[TroubledAutomation]:
-    """Return automations whose last live run after `since` went wrong, the newest first."""
+    """Return automations whose last live run after `since` went wrong, the newest first.
+
+    Those that people have archived or deleted need nobody.
+    """
     sql = f"""
         SELECT e.automation_id, e.automation_name, e.id AS execution_id, e.phase, e.reason,
                e.uncapped_reason, e.trigger, coalesce(e.ended_at, e.slot) AS at,
@@ -59,7 +69,7 @@ def select_troubled(
           FROM executions e
           LEFT JOIN dismissals d ON d.execution_id = e.id AND {_IS_DISMISSED}
          WHERE {_WENT_WRONG} AND e.created_at >= %(since)s
-           AND (d.execution_id IS NOT NULL) = %(dismissed)s
+           AND (d.execution_id IS NOT NULL) = %(dismissed)s AND NOT {_IS_PUT_AWAY}
            AND NOT EXISTS (
                SELECT FROM executions later
                 WHERE later.automation_id = e.automation_id AND later.slot > e.slot

@@ -13,6 +13,7 @@ from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.automations.automation_files import StoredAutomation
+from push_blaster.adapters.automations.document_files import BrokenDocumentError
 from push_blaster.adapters.executions.execution_view import (
     LatestRun,
     select_executions,
@@ -90,8 +91,11 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
 
     @pages.get("/automations/<automation_id>")
     def show(automation_id: str) -> ResponseReturnValue:
-        """Show one automation."""
-        document = context.files.load(automation_id)
+        """Show one automation; if its file cannot be read, the versions that can be restored."""
+        try:
+            document = context.files.load(automation_id)
+        except BrokenDocumentError:
+            return redirect(url_for("pages_versions.list_all", automation_id=automation_id))
         automation = read_automation(document)
         with context.database.transaction() as connection:
             runs = select_executions(

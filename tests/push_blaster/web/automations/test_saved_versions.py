@@ -13,6 +13,7 @@ from push_blaster.adapters.automations.version_table import NewVersion, insert_v
 from push_blaster.domain.automations.version import VersionKind
 from tests.builders import NOON
 from tests.page_reader import form_values, table_rows
+from tests.push_blaster.web.execution_support import CONTROL, DAILY, phase, started
 from tests.push_blaster.web.page_support import Visitor
 from tests.push_blaster.web.recipes import RECIPES, create, on_disk
 
@@ -118,6 +119,74 @@ def test_a_restore_by_an_old_etag_or_an_old_page_overwrites_nobody(
     assert on_disk(tmp_path)["name"] == "Theirs"
     assert admin.client.post(f"{page}/restore", data=form_values(by_page.text)).status_code == 303
     assert on_disk(tmp_path)["name"] == "News"
+
+
+TORN = '{"id": "news", "name": "Half'
+
+
+@pytest.mark.parametrize("by", ["api", "page"])
+@pytest.mark.parametrize(
+    "text",
+    [TORN, "", "[]", '{"id": "other"}', "\0\0", '{"id": "news", "schedule": 1}'],
+)
+def test_a_version_is_restored_over_a_file_that_cannot_be_read_and_the_file_is_kept(
+    client: FlaskClient, admin: Visitor, news: dict[str, Any], tmp_path: Path, by: str, text: str
+) -> None:
+    folder = tmp_path / "automations"
+    (first,) = listed(client)
+    (folder / "news.json").write_text(text)
+    led = admin.client.get("/automations/news")
+    page = f"/automations/news/versions/{first['id']}"
+    form: dict[str, Any] = form_values(admin.get(page))
+
+    if by == "api":
+        assert client.post(f"{VERSIONS}/{first['id']}/restore").status_code == 200
+    else:
+        assert admin.client.post(f"{page}/restore", data=form).status_code == 303
+
+    assert led.location == "/automations/news/versions"
+    assert (on_disk(tmp_path)["name"], on_disk(tmp_path)["colour"]) == ("News", "green")
+    assert on_disk(tmp_path)["version"] == 2
+    assert (folder / "news.json.broken-1").read_text() == text
+    newest, before = listed(client)
+    assert newest["reason"].endswith("What could not be read is kept as news.json.broken-1.")
+    assert (newest["kind"], newest["author"], before["kind"]) == ("saved", "admin", "created")
+    assert admin.client.get("/automations/news").status_code == 200
+
+
+def test_what_was_on_before_its_file_broke_comes_back_paused_and_can_be_resumed(
+    client: FlaskClient, admin: Visitor, tmp_path: Path
+) -> None:
+    create(client, status="active", isActive=True, schedule=DAILY)
+    waiting = started(client)
+    (first,) = listed(client)
+    for number in (1, 2):
+        (tmp_path / "automations" / "news.json").write_text(f"broken for the time {number}")
+        assert client.post(f"{VERSIONS}/{first['id']}/restore").status_code == 200
+
+    assert on_disk(tmp_path)["status"] == "paused"
+    assert phase(client, waiting) == "cancelled"
+    assert len(list((tmp_path / "automations").glob("news.json.broken-*"))) == 2
+    resumed = client.post(CONTROL, json={"automationId": "news", "action": "resume"})
+    assert resumed.status_code == 200
+
+
+def test_the_page_of_a_broken_file_says_so_and_leads_to_its_versions(
+    client: FlaskClient, admin: Visitor, viewer: Visitor, news: dict[str, Any], tmp_path: Path
+) -> None:
+    (first,) = listed(client)
+    folder = tmp_path / "automations"
+    (folder / "news.json").write_text(TORN)
+    (folder / "never seen.json").write_text(TORN)
+    (folder / "unseen.json").write_text(TORN)
+
+    page = admin.get("/automations/news/versions")
+
+    assert "cannot be read, so it sends nothing" in page
+    assert "is deleted" not in page
+    assert 'href="/automations/news/versions"' in admin.get("/automations")
+    assert "Restore version 1" not in viewer.get(f"/automations/news/versions/{first['id']}")
+    assert "No version yet" in admin.get("/automations/unseen/versions")
 
 
 def test_an_automation_that_is_on_takes_no_version_that_surely_fails(

@@ -10,6 +10,7 @@ from chassis.rows import execute
 from push_blaster.domain.executions.modes import Mode
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.web.page_support import Visitor
+from tests.push_blaster.web.recipes import create
 
 
 @pytest.fixture
@@ -122,3 +123,22 @@ def test_what_needs_nobody_is_not_dismissed(
     assert client.put("/api/executions/none/dismissal").status_code == 404
     assert viewer.post(f"/executions/{failed}/dismissal").status_code == 403
     assert "Dismiss News…" not in viewer.get("/")
+
+
+@pytest.mark.parametrize(
+    ("put_away", "bring_back"), [("archive", "unarchive"), ("delete", "undo-delete")]
+)
+def test_an_automation_that_is_put_away_needs_nobody_until_it_is_back(
+    admin: Visitor, client: FlaskClient, failed: str, put_away: str, bring_back: str
+) -> None:
+    create(client)
+
+    assert admin.post(f"/automations/news/{put_away}").status_code == 303
+    away = (listed(client), admin.get("/"), admin.get("/automations?show=in+trouble"))
+    assert admin.post(f"/automations/news/{bring_back}").status_code == 303
+
+    assert away[0] == []
+    assert "Needs attention" not in away[1]
+    assert "/automations/news" not in away[2]
+    assert listed(client) == [failed]
+    assert "Needs attention" in admin.get("/")

@@ -1,7 +1,6 @@
 """The pages about the versions of an automation: the list, a comparison, the restore."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
@@ -70,14 +69,15 @@ def version_pages(context: WebContext) -> Blueprint:
         """List the versions of an automation, even if it is deleted."""
         with context.database.transaction() as connection:
             found = select_versions(connection, automation_id)
-        present = _find_present(context.files, automation_id)
-        if not found and not present:
+        present, fault = _look_at_present(context.files, automation_id)
+        if not (found or present or fault):
             raise VersionNotFoundError(f"There is no automation {automation_id!r}.")
         return render_template(
             "versions.html",
             automation_id=automation_id,
-            name=(present or found[0].document)["name"],
+            name=_name_of(automation_id, present, found),
             present=present,
+            fault=fault,
             lines=[_Line(*pair) for pair in _describe_changes(found)],
             kinds=KINDS,
         )
@@ -107,7 +107,7 @@ def version_pages(context: WebContext) -> Blueprint:
 
 
 def _show_comparison(context: WebContext, version: Version, refusal: _Refusal) -> tuple[str, int]:
-    present = _find_present(context.files, version.automation_id)
+    present, fault = _look_at_present(context.files, version.automation_id)
     before = _find_before(context, version)
     is_against_before = before is not None and request.args.get("against") == "before"
     old, new = version.document, present or version.document
@@ -118,6 +118,7 @@ def _show_comparison(context: WebContext, version: Version, refusal: _Refusal) -
         version=version,
         before=before,
         present=present,
+        fault=fault,
         is_against_before=is_against_before,
         differences=find_changes(old, new),
         describe=describe,
@@ -128,6 +129,11 @@ def _show_comparison(context: WebContext, version: Version, refusal: _Refusal) -
 
 
 def _describe_restore(version: Version, document: Mapping[str, Any], before: int) -> str:
+    if not before:
+        return (
+            f"Version {version.version} is restored. What could not be read is kept; its name "
+            "stands under Versions."
+        )
     if document["version"] == before:
         return f"The content is that of version {version.version} already, so nothing was saved."
     return f"Version {version.version} is restored, as a new version."
@@ -145,10 +151,23 @@ def _refuse(error: Exception) -> _Refusal:
     return _Refusal(409, [text])
 
 
-def _find_present(files: AutomationFiles, automation_id: str) -> Mapping[str, Any] | None:
-    with suppress(DocumentNotFoundError, BrokenDocumentError):
-        return files.load(automation_id)
-    return None
+def _name_of(
+    automation_id: str, present: Mapping[str, Any] | None, found: Sequence[Version]
+) -> str:
+    document = present or (found[0].document if found else {"name": automation_id})
+    return str(document["name"])
+
+
+def _look_at_present(
+    files: AutomationFiles, automation_id: str
+) -> tuple[Mapping[str, Any] | None, str | None]:
+    """Return the present document, or why its file cannot be read; neither if it is deleted."""
+    try:
+        return files.load(automation_id), None
+    except BrokenDocumentError as error:
+        return None, str(error)
+    except DocumentNotFoundError:
+        return None, None
 
 
 def _find_before(context: WebContext, version: Version) -> Version | None:
