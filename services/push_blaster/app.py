@@ -24,6 +24,7 @@ from push_blaster.web.access.audit import install_audit
 from push_blaster.web.access.audit_content import note_document
 from push_blaster.web.access.audit_log import audit_log_routes
 from push_blaster.web.access.known_callers import KnownCallers
+from push_blaster.web.access.people import people_routes
 from push_blaster.web.access.people_pages import people_pages
 from push_blaster.web.access.session import Sessions
 from push_blaster.web.access.sign_in_pages import sign_in_pages
@@ -101,7 +102,7 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     install_audit(app, database)
     _note_changes(adapters, database)
     guard_keys(app, database)
-    for routes in _make_routes(settings, adapters, context):
+    for routes in (*_make_routes(settings, adapters, context), people_routes(database, callers)):
         api.register_blueprint(routes)
     install_page_frame(
         app,

@@ -99,6 +99,7 @@ POST   /send/preview
 ADMINS = """
 GET    /api/audit-log
 GET    /api/audit-log/export.csv
+GET    /api/people
 GET    /api/tokens
 GET    /alerts/<uuid:destination_id>/<any(rotate,delete):action>
 GET    /alerts/new/<any(webhook,slack,email):kind>

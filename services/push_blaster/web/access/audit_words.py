@@ -33,6 +33,7 @@ _DRAFT: Final = "create/created a draft from the template {template}"
 _NEW_ACCESS: Final = "create/created the token {token}"
 _ROTATE: Final = "give/gave the token {token} a new secret"
 _REVOKE: Final = "revoke/revoked the token {token}"
+_END_SESSIONS: Final = "end/ended all sessions of a person"
 _DEVICES: Final = "import/imported devices from a file{mode}"
 _NEW_DESTINATION: Final = "create/created the destination of alerts{named}"
 _DESTINATION: Final = "change/changed the destination of alerts{named}"
@@ -114,7 +115,7 @@ WORDS: Final[Mapping[str, str]] = {
     "pages_executions.dead_devices": _DEAD,
     "pages_executions.resume": _FINISH,
     "pages_executions.stop": _STOP,
-    "pages_people.end": "end/ended all sessions of a person",
+    "pages_people.end": _END_SESSIONS,
     "pages_put_away.bring_back": _BRING_BACK,
     "pages_put_away.delete": _DELETE,
     "pages_put_away.duplicate": _COPY,
@@ -178,6 +179,7 @@ WORDS: Final[Mapping[str, str]] = {
     "tests.kill": "stop/stopped the test of {automation}{mode}",
     "tests.run_suite": "check/checked {automation}",
     "tests.start": _TEST,
+    "people.end": _END_SESSIONS,
     "tokens.create": _NEW_ACCESS,
     "tokens.delete": _REVOKE,
     "tokens.rotate": _ROTATE,

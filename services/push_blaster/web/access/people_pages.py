@@ -6,7 +6,8 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.use_cases.access.list_people import EnvironmentToken, end_sessions, list_people
+from push_blaster.use_cases.access.list_people import end_sessions, list_people
+from push_blaster.web.access.people import tokens_of_environment
 from push_blaster.web.access.session import Sessions
 from push_blaster.web.frame.frame import page_routes
 
@@ -14,10 +15,7 @@ from push_blaster.web.frame.frame import page_routes
 def people_pages(database: Database, sessions: Sessions) -> Blueprint:
     """Return the page about people."""
     pages = page_routes("people")
-    of_environment = {
-        hash_: EnvironmentToken(label=caller.name, role=caller.role.name.lower())
-        for hash_, caller in sessions.callers.of_environment.items()
-    }
+    of_environment = tokens_of_environment(sessions.callers)
 
     @pages.get("/people")
     @asks_for(Role.ADMIN)

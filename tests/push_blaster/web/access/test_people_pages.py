@@ -3,7 +3,9 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -44,6 +46,47 @@ def test_an_admin_sees_who_is_signed_in_and_from_where_and_ends_sessions(
     assert operator.client.get("/executions").status_code == 303
     assert bert.name() == "Bert (anna@example.com)"
     assert "Signed in as admin" in admin.get("/executions")
+
+
+def test_the_api_lists_people_and_ends_sessions_as_the_page_does(
+    people_app: Flask, provider: FakeProvider
+) -> None:
+    admin, operator = Visitor(people_app, "admin"), Visitor(people_app, "operator")
+    person = PersonVisitor(people_app)
+    person.sign_in()
+    api = people_app.test_client()
+    api.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
+    listed = {one["label"]: one for one in api.get("/api/people").get_json()["items"]}
+    anna_s = next(one for one in listed.values() if one["subject"] == "a-1")
+
+    def end(key: str) -> Any:
+        return api.post("/api/people/end-sessions", json={"key": key})
+
+    ended = [end(anna_s["key"]).get_json()["ended"] for _ in "ab"]
+    of_token = end(listed["operator"]["key"]).get_json()
+    unknown = end("person 99999999999999999999")
+
+    assert (anna_s["sessions"], anna_s["source"]) == (1, "identity provider")
+    assert listed["admin"]["source"] == "token of the environment"
+    assert ended == [1, 0]
+    assert of_token == {"key": "environment operator", "ended": 1}
+    assert unknown.status_code == 404
+    assert person.name() == ""
+    assert operator.client.get("/executions").status_code == 303
+    assert "Signed in as admin" in admin.get("/executions")
+    assert "/api/people/end-sessions" in api.get("/api/audit-log?limit=9").text
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_only_an_admin_may_know_who_is_signed_in(app: Flask, role: str) -> None:
+    headers = {"Authorization": f"Bearer {role}"}
+    client = app.test_client()
+
+    assert client.get("/api/people", headers=headers).status_code == 403
+    ended = client.post(
+        "/api/people/end-sessions", headers=headers, json={"key": "environment admin"}
+    )
+    assert ended.status_code == 403
 
 
 def test_sessions_of_a_token_are_shown_under_its_owner_and_end_too(
