@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.clicks import Story
 from tests.browser.pages import ask
+from tests.builders import a_document
 from tests.fakes.post_receiver import run_post_receiver
 from tests.local_stack.stack import LocalStack
 
@@ -356,3 +357,40 @@ def test_the_channel_and_the_phone_of_the_team_are_tried_out(page: Page, story: 
         page.get_by_role("button", name="Send a test to Phone of the story now").click()
         expect(page.locator(".head-run")).to_contain_text("Completed", timeout=15_000)
     expect(page.get_by_role("row", name="Phone of the story")).to_contain_text("Sent")
+
+
+def test_all_that_match_are_paused_and_what_was_shown_is_what_happens(
+    page: Page, stack: LocalStack, story: Story
+) -> None:
+    headers = {"Authorization": f"Bearer {stack.token}"}
+    schedule = {
+        "timezone": "UTC",
+        "frequency": "once",
+        "startDate": "2031-01-01",
+        "executionTime": "09:00",
+    }
+    ids = [f"crowd-{number}" for number in range(52)]
+
+    def create(automation_id: str) -> None:
+        active = {"status": "active", "isActive": True, "schedule": schedule}
+        document = a_document(id=automation_id, name=f"Crowd {automation_id}", **active)
+        made = page.request.post(
+            "/api/automation/recipes?acceptFindings=true", headers=headers, data=document
+        )
+        assert made.ok, made.text()
+
+    for one in ids[:-1]:
+        create(one)
+    try:
+        page.goto("/automations?q=crowd")
+        create(ids[-1])
+        with story("Pause all automations that match a search", 3):
+            page.get_by_label("All 51 that match").check()
+            page.get_by_role("button", name="Pause chosen…").click()
+            expect(page.get_by_text("has changed since you saw it: now 52 match.")).to_be_visible()
+            page.get_by_role("button", name="Pause 52").click()
+        expect(page.get_by_role("heading", name="52 of 52 automations paused")).to_be_visible()
+        expect(page.get_by_role("row", name="crowd-51")).to_contain_text("Done")
+    finally:
+        for one in ids:
+            page.request.delete(f"/api/automation/recipes/{one}", headers=headers)

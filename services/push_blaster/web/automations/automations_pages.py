@@ -22,6 +22,7 @@ from push_blaster.adapters.executions.execution_view import (
 from push_blaster.adapters.funnels import select_funnels
 from push_blaster.adapters.operations.destination_table import select_destinations
 from push_blaster.adapters.operations.troubled_executions import TROUBLE_LASTS, select_troubled
+from push_blaster.domain.access.token import mark_of
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.modes import Mode
@@ -82,6 +83,7 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
             rows=_find_rows(context.database, fitting[first : first + PAGE], utc_now()),
             broken=context.files.list_all().broken,
             found=len(fitting),
+            seen=mark_matches(fitting),
             first=first,
             page=PAGE,
             q=request.args.get("q", "").strip(),
@@ -171,6 +173,11 @@ def find_fitting(context: WebContext) -> list[StoredAutomation]:
         troubled = _find_troubled(context.database, utc_now())
         fitting = [one for one in fitting if one.automation.id in troubled]
     return sorted(fitting, key=lambda one: one.automation.name.lower())
+
+
+def mark_matches(fitting: Sequence[StoredAutomation]) -> str:
+    """Return a text that is another one whenever other automations match."""
+    return mark_of(" ".join(sorted(one.automation.id for one in fitting)))
 
 
 def _fits_search(stored: StoredAutomation, text: str, state: str) -> bool:

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from push_blaster.use_cases.automations.control_automation import Action, Control
 from push_blaster.use_cases.automations.control_many import BulkControl
+from tests.page_reader import form_value
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.web.page_support import Visitor
 from tests.push_blaster.web.recipes import RECIPES, create
@@ -71,6 +72,36 @@ def test_all_that_match_are_more_than_one_page_and_the_search_counts(
     result = operator.post("/bulk/pause", ids=_ids(everything)).text
     assert "55 of 55 automations paused" in result
     assert set(statuses(client).values()) == {"paused", "draft"}
+
+
+def test_matches_that_changed_since_the_list_or_the_question_are_told(
+    operator: Visitor, client: FlaskClient, many: list[str]
+) -> None:
+    seen = form_value(operator.get("/automations?q=A1"), "seen")
+    same = operator.get(f"/bulk/pause?all=1&q=A1&seen={seen}")
+    create(client, id="a1new", name="A1 new", status="active", isActive=True)
+
+    question = operator.get(f"/bulk/pause?all=1&q=A1&seen={seen}")
+    create(client, id="a1late", name="A1 <late>", status="active", isActive=True)
+    result = operator.post("/bulk/pause?all=1&q=A1", ids=_ids(question)).text
+
+    assert "has changed" not in same
+    assert "The list has changed since you saw it: now 11 match." in question
+    assert "Pause 11 automations?" in question
+    assert "11 of 11 automations paused" in result
+    assert "stay as they are: A1 &lt;late&gt;." in " ".join(result.split())
+    assert statuses(client)["a1late"] == "active"
+
+
+def test_chosen_ones_that_are_gone_are_told(
+    operator: Visitor, client: FlaskClient, many: list[str]
+) -> None:
+    client.delete(f"{RECIPES}/a01")
+
+    question = operator.get("/bulk/pause?id=a00&id=a01")
+
+    assert "1 of those that you chose is gone." in question
+    assert "Pause 1 automation?" in question
 
 
 def test_a_draft_is_not_resumed_and_one_that_would_fail_stays_paused(
