@@ -33,11 +33,13 @@ class Deferral:
 class WindowDeferral:
     """A user who is deferred to the user's send window, and was never tried before.
 
-    Shape: if `is_asked_apart`, cadence is asked about the user for `opens_at`, else with the batch.
+    Shape: if `is_asked_apart`, cadence is asked about the user for `counts_at`; else with the
+    whole batch.
     """
 
     user_id: UUID
     opens_at: datetime
+    counts_at: datetime
     is_asked_apart: bool
 
 
@@ -97,7 +99,7 @@ def defer_to_windows(
         (
             *(*page, one.user_id, LedgerState.DEFERRED),
             f"held until {one.opens_at.isoformat(timespec='minutes')}",
-            *(now, now, one.opens_at, one.opens_at if one.is_asked_apart else None),
+            *(now, now, one.opens_at, one.counts_at if one.is_asked_apart else None),
         )
         for one in deferrals
     ]
@@ -264,13 +266,18 @@ def release_claims(connection: Connection, page: LedgerPage, user_ids: Sequence[
     execute(connection, sql, {**page._asdict(), "users": array_of(user_ids)})
 
 
-def delete_deferred(connection: Connection, page: LedgerPage) -> None:
-    """Forget the deferred users, as nothing more will be sent; a user in doubt stays in doubt."""
+def leave_deferred_in_doubt(connection: Connection, page: LedgerPage) -> None:
+    """Settle deferred users who were in doubt as in doubt, as nothing more will be sent."""
     sql = f"""
         UPDATE deliveries SET state = 'in_doubt'
-         WHERE {_ON_PAGE} AND state = 'deferred' AND was_in_doubt;
-        DELETE FROM deliveries WHERE {_ON_PAGE} AND state = 'deferred'
+         WHERE {_ON_PAGE} AND state = 'deferred' AND was_in_doubt
     """  # noqa: S608 - a constant
+    execute(connection, sql, page._asdict())
+
+
+def delete_deferred(connection: Connection, page: LedgerPage) -> None:
+    """Forget the deferred users, as nothing more will be sent."""
+    sql = f"DELETE FROM deliveries WHERE {_ON_PAGE} AND state = 'deferred'"  # noqa: S608
     execute(connection, sql, page._asdict())
 
 

@@ -11,6 +11,7 @@ from chassis.postgres import Connection
 from chassis.rows import fetch_all, fetch_one, fetch_value
 from push_blaster.adapters.automations.automation_document import read_automation
 from push_blaster.adapters.execution_conditions import FITS, filter_values
+from push_blaster.adapters.executions.decision_table import OF_PUSH, read_decision
 from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.executions.execution import (
     Execution,
@@ -327,7 +328,7 @@ _PUSH_COLUMNS: Final = ", ".join(
 
 def _select_pushes(connection: Connection, execution_ids: Sequence[str]) -> dict[str, list[_Row]]:
     sql = f"""
-        SELECT {_PUSH_COLUMNS} FROM execution_pushes
+        SELECT {_PUSH_COLUMNS}, {OF_PUSH} FROM execution_pushes p
          WHERE execution_id = ANY(%s) ORDER BY position
     """  # noqa: S608 - a constant
     rows: list[dict[str, Any]] = fetch_all(
@@ -339,11 +340,12 @@ def _select_pushes(connection: Connection, execution_ids: Sequence[str]) -> dict
     return pushes
 
 
-def _read_push(*, status: str, **columns: Any) -> PushProgress:
+def _read_push(*, status: str, decision: _Row | None, **columns: Any) -> PushProgress:
     audience = {name: columns.pop(column) for name, column in _AUDIENCE.items()}
     return PushProgress(
         status=PushStatus(status),
         audience=_read_audience(**audience) if audience["file"] else None,
+        decision=read_decision(decision) if decision else None,
         **columns,
     )
 

@@ -31,6 +31,8 @@ class LedgerState(StrEnum):
     QUIET_HOURS = "quiet_hours"
     LOCAL_TIME_PASSED = "local_time_passed"
     NOT_IN_TIME = "not_in_time"
+    EXITED = "exited"
+    NO_WINNER = "no_winner"
     AWAITS_WINDOW = "held"
 
 

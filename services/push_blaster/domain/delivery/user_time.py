@@ -25,6 +25,7 @@ from push_blaster.domain.zones import place_in_zone
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
+_NO_TIME: Final = timedelta(0)
 #: The largest delay with which a push at the user's wall time may still be sent.
 STILL_SENT: Final = timedelta(minutes=60)
 #: The part of a push's time that is left for users whose window opens last.
@@ -36,12 +37,15 @@ class DeliveryPreferences:
     """When a push may come to a user.
 
     Shape: the push comes at `wall_time` in each zone; None sends it at once. A window that opens
-    after `closes_at` is too late.
+    after `closes_at` is too late. The push began at `begun_at`; a user who waits for the winner of
+    an experiment gets nothing before `not_before`.
     """
 
     quiet_hours: QuietHours | None
     wall_time: datetime | None
     closes_at: datetime
+    begun_at: datetime | None = None
+    not_before: datetime | None = None
 
 
 def find_send_window(
@@ -51,12 +55,13 @@ def find_send_window(
 
     Shape: a state is the user's state in the ledger.
     """
-    at = now
+    at = max(now, wanted.not_before or now)
     if wanted.wall_time:
         placed = place_in_zone(wanted.wall_time, zone).at
-        if placed < now - STILL_SENT:
+        due_at = max(placed, wanted.not_before or placed)
+        if placed < (wanted.begun_at or now) - STILL_SENT or due_at < now - STILL_SENT:
             return LedgerState.LOCAL_TIME_PASSED
-        at = max(now, placed)
+        at = max(at, placed)
     if wanted.quiet_hours:
         ends_at = find_end_of_quiet(wanted.quiet_hours, zone, at)
         if ends_at > at and wanted.quiet_hours.when_quiet is WhenQuiet.DROP:
@@ -95,11 +100,13 @@ def window_limit(settings: AutomationSettings, push_time_limit: timedelta) -> ti
     return settings.deliver_within or max(timedelta(0), push_time_limit - LAST_CALL)
 
 
-def stop_limit(settings: AutomationSettings, push_time_limit: timedelta) -> timedelta:
-    """Return how long a push may take before it is stopped."""
+def stop_limit(
+    settings: AutomationSettings, push_time_limit: timedelta, decide_after: timedelta = _NO_TIME
+) -> timedelta:
+    """Return how long a push may take before it is stopped; a wait for its winner comes on top."""
     if settings.deliver_within is None:
-        return push_time_limit
-    return max(push_time_limit, settings.deliver_within + LAST_CALL)
+        return push_time_limit + decide_after
+    return max(push_time_limit, settings.deliver_within + LAST_CALL) + decide_after
 
 
 def _end_of_night(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime | None:

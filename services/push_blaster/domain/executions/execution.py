@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from push_blaster.domain.audiences.preparation import PreparationProgress
 from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.automations.experiment import Variant, is_in_test
+from push_blaster.domain.executions.decision import PushDecision
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED, Phase
 
@@ -63,7 +66,8 @@ class PushProgress:
     """How far one push of an execution has come.
 
     Shape: if slots of the first batch were reserved before the push began, `slots_key` is their
-    key, and `slots_for` is the instant at which the sends of the push then count.
+    key, and `slots_for` is the instant at which the sends of the push then count. A push that has
+    begun and is an experiment has a `decision`, made or to be made.
     """
 
     position: int
@@ -77,6 +81,7 @@ class PushProgress:
     audience_check: Mapping[str, object] | None = None
     slots_key: str | None = None
     slots_for: datetime | None = None
+    decision: PushDecision | None = None
 
     @property
     def announcement(self) -> str:
@@ -135,6 +140,24 @@ class Execution:
         if self.mode is Mode.LIVE:
             return pushes
         return tuple(replace(push, experiment=None) for push in pushes)
+
+    def find_winner(self, position: int) -> Variant | None:
+        """Return the variant for the users who do not test a push; None if they get nothing."""
+        decision = self.pushes[position - 1].decision
+        variants = self.automation.pushes[position - 1].variants
+        return next((v for v in variants if decision and v.id == decision.variant), None)
+
+    def gets_winner(self, position: int, user_id: UUID) -> bool:
+        """Return whether a push is an experiment, and the user does not test its variants."""
+        push, decision = self.automation.pushes[position - 1], self.pushes[position - 1].decision
+        if decision is None or push.experiment is None:
+            return False
+        return not is_in_test(push.experiment, self.automation.id, push.id, decision.draw, user_id)
+
+    def with_push(self, changed: PushProgress) -> "Execution":
+        """Return the execution with this push in the place of the one at its position."""
+        pushes = (changed if one.position == changed.position else one for one in self.pushes)
+        return replace(self, pushes=tuple(pushes))
 
     @property
     def has_ended(self) -> bool:

@@ -79,6 +79,8 @@ class Funnel:
     not_in_time: int = _declare(
         "with a send window that opens too late", Group.LEFT_OUT, LedgerState.NOT_IN_TIME
     )
+    exited: int = _declare("out of the sequence", Group.LEFT_OUT, LedgerState.EXITED)
+    no_winner: int = _declare("without a winner", Group.LEFT_OUT, LedgerState.NO_WINNER)
     eligible: int = _declare("eligible", Group.STAGE)
     excluded: int = _declare("capped by cadence", Group.LOST, LedgerState.CAPPED)
     exclusion_breakdown: Mapping[str, int] = field(default_factory=dict)

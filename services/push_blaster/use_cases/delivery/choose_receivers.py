@@ -16,9 +16,11 @@ from push_blaster.adapters.delivery.resumed_sends import select_reached
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
 from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.timeline import counted_instant
 from push_blaster.use_cases.cadence.ask_cadence import ask_cadence
-from push_blaster.use_cases.context import SendContext, check_permission
+from push_blaster.use_cases.context import SendContext, StepContext, check_permission
 from push_blaster.use_cases.delivery.apply_holdout import find_holdout
+from push_blaster.use_cases.delivery.find_exited import find_exited
 from push_blaster.use_cases.delivery.find_send_windows import find_send_windows
 
 _STATE: Final = LedgerState.SENT_BEFORE
@@ -68,13 +70,21 @@ def choose_receivers(
     }
     others = [row for row in rows if row.user_id not in left_out]
     still_open = [row for row in others if snapshot.is_open(row.user_id)]
-    found = find_send_windows(context, execution, page.position, still_open)
-    deferrals = [_defer(snapshot, user_id, at) for user_id, at in found.later.items()]
+    gone = find_gone(context.database, execution, page.position, still_open)
+    staying = [row for row in still_open if row.user_id not in gone]
+    found = find_send_windows(context, execution, page.position, staying)
+    now = context.clock()
+    later = {**found.later, **(dict.fromkeys(gone, now) if snapshot.is_first else {})}
+    deferrals = [
+        _defer(snapshot, user_id, at, find_counted(context, execution, page.position, at))
+        for user_id, at in later.items()
+    ]
     with context.database.transaction() as connection:
         check_permission(connection, may_send)
-        insert_refusals(connection, page, [*left_out.values(), *found.never], context.clock())
-        defer_to_windows(connection, page, deferrals, context.clock())
-    moved = {one.user_id: one.opens_at for one in deferrals if one.is_asked_apart}
+        insert_refusals(connection, page, [*left_out.values(), *found.never], now)
+        defer_to_windows(connection, page, deferrals, now)
+        insert_refusals(connection, page, list(gone.values()), now)
+    moved = {one.user_id: one.counts_at for one in deferrals if one.is_asked_apart}
     snapshot = replace(snapshot, windows={**snapshot.windows, **moved})
     eligible, capped = _ask(context, execution, page, others, found.now, snapshot.windows)
     with context.database.transaction() as connection:
@@ -83,13 +93,31 @@ def choose_receivers(
     return Receivers(eligible, snapshot.windows)
 
 
-def _defer(snapshot: PageSnapshot, user_id: UUID, opens_at: datetime) -> WindowDeferral:
+def _defer(
+    snapshot: PageSnapshot, user_id: UUID, opens_at: datetime, counts_at: datetime
+) -> WindowDeferral:
     """Return the deferral of a user; cadence is asked about the user for that window alone.
 
     If an earlier attempt may have asked about the user with the whole batch, the user stays in that
-    question: only the same question under the same key gets a verdict again.
+    question: only the same question under the same key gets a verdict again. A user who is gone at
+    the first attempt is deferred, too, so that no attempt asks about the user.
     """
-    return WindowDeferral(user_id, opens_at, snapshot.is_first or user_id in snapshot.windows)
+    is_asked_apart = snapshot.is_first or user_id in snapshot.windows
+    return WindowDeferral(user_id, opens_at, counts_at, is_asked_apart)
+
+
+def find_counted(
+    context: StepContext, execution: Execution, position: int, opens_at: datetime
+) -> datetime:
+    """Return the instant for the cadence rules of a message at `opens_at`.
+
+    A winner that goes out as planned counts as planned, as a push does that begins on time.
+    """
+    decision = execution.pushes[position - 1].decision
+    planned = counted_instant(execution, position)
+    if not decision or not planned or opens_at != context.shift(decision.decides_at):
+        return opens_at
+    return planned + execution.automation.pushes[position - 1].decide_after
 
 
 def _ask(
@@ -119,6 +147,19 @@ def _ask(
                 rule = verdict.capped.get(row.user_id, "cadence")
                 capped.append(Refusal(row.user_id, LedgerState.CAPPED, rule))
     return eligible, capped
+
+
+def find_gone(
+    database: Database, execution: Execution, position: int, rows: Sequence[AudienceRow]
+) -> dict[UUID, Refusal]:
+    """Return which users of `rows` have left the sequence, or get nothing without a winner."""
+    gone = find_exited(database, execution, [row.user_id for row in rows])
+    decision = execution.pushes[position - 1].decision
+    if decision and decision.decided_at and execution.find_winner(position) is None:
+        state, reason = LedgerState.NO_WINNER, decision.reason or "no variant surely wins"
+        losers = (r.user_id for r in rows if execution.gets_winner(position, r.user_id))
+        gone |= {user_id: Refusal(user_id, state, reason) for user_id in losers}
+    return gone
 
 
 def find_sent_before(

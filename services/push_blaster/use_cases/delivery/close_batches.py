@@ -12,6 +12,7 @@ from push_blaster.adapters.delivery.batch_table import (
 )
 from push_blaster.adapters.delivery.delivery_ledger import (
     delete_deferred,
+    leave_deferred_in_doubt,
     select_open_tests,
     select_states,
 )
@@ -75,14 +76,15 @@ def _close(context: SendContext, page: LedgerPage) -> bool:
     else:
         leave_tried_out(context, page, claimed)
     with context.database.transaction() as connection:
-        delete_deferred(connection, page)
+        leave_deferred_in_doubt(connection, page)
         judge_devices(connection, execution, page, context.clock())
+    # The rows of deferred users say for which send windows slots may be reserved.
     if not track_page(context, execution, page):
         return False
-    if page.is_test:
-        return True
     with context.database.transaction() as connection:
-        key = BatchKey(page.execution_id, page.position, page.batch)
-        close_batch(connection, key, context.clock())
-        keep_counts(connection, page)
+        delete_deferred(connection, page)
+        if not page.is_test:
+            key = BatchKey(page.execution_id, page.position, page.batch)
+            close_batch(connection, key, context.clock())
+            keep_counts(connection, page)
     return True

@@ -1,7 +1,7 @@
 """Find when each user's send window opens by the user's own clock: now, later, or never."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -35,16 +35,21 @@ class SendWindows:
 def find_send_windows(
     context: StepContext, execution: Execution, position: int, rows: Sequence[AudienceRow]
 ) -> SendWindows:
-    """Return the windows of `rows`; without quiet hours and local times all windows are open."""
-    preferences = _find_preferences(context, execution, position)
-    if preferences is None or not rows:
+    """Return the windows of `rows`; without quiet hours and local times all windows are open.
+
+    Users who do not test an experiment wait for its winner first.
+    """
+    wanted = _find_preferences(context, execution, position)
+    if not wanted or not rows:
         return SendWindows(list(rows))
     now, windows = context.clock(), SendWindows()
     zones = _find_zones(context.database, execution, rows)
-    by_zone = {zone: find_send_window(preferences, zone, now) for zone in set(zones.values())}
+    found: dict[tuple[ZoneInfo, bool], datetime | LedgerState] = {}
     for row in rows:
-        zone = zones[row.user_id]
-        opens_at = by_zone[zone]
+        zone, waits = key = zones[row.user_id], execution.gets_winner(position, row.user_id)
+        if key not in found:
+            found[key] = find_send_window(wanted[waits], zone, now)
+        opens_at = found[key]
         if isinstance(opens_at, LedgerState):
             reason = _WHY[opens_at].format(zone=zone.key)
             windows.never.append(Refusal(row.user_id, opens_at, reason))
@@ -55,9 +60,11 @@ def find_send_windows(
     return windows
 
 
-def has_send_windows(context: StepContext, execution: Execution, position: int) -> bool:
-    """Return whether a push waits for times of its users' own."""
-    return _find_preferences(context, execution, position) is not None
+def has_send_windows(execution: Execution) -> bool:
+    """Return whether the pushes of an execution wait for times of their users' own."""
+    settings = execution.automation.settings
+    is_asked_for = settings.quiet_hours is not None or settings.local_time
+    return execution.mode is Mode.LIVE and is_asked_for
 
 
 _WHY: Final[Mapping[LedgerState, str]] = {
@@ -69,19 +76,26 @@ _WHY: Final[Mapping[LedgerState, str]] = {
 
 def _find_preferences(
     context: StepContext, execution: Execution, position: int
-) -> DeliveryPreferences | None:
-    """Return the preferences of the automation; None without any, or if this is not a live send."""
-    settings = execution.automation.settings
-    started_at = execution.pushes[position - 1].started_at
-    is_asked_for = settings.quiet_hours or settings.local_time
-    if execution.mode is not Mode.LIVE or started_at is None or not is_asked_for:
-        return None
-    return DeliveryPreferences(
+) -> Mapping[bool, DeliveryPreferences]:
+    """Return the preferences for users who wait for no winner, and for users who do (True).
+
+    Shape: empty if every user gets the push at once.
+    """
+    settings, push = execution.automation.settings, execution.pushes[position - 1]
+    if push.started_at is None or not (has_send_windows(execution) or push.decision):
+        return {}
+    begun_at = context.shift(push.started_at)
+    usual = DeliveryPreferences(
         quiet_hours=settings.quiet_hours,
         wall_time=find_wall_time(execution, position) if settings.local_time else None,
-        closes_at=context.shift(started_at)
-        + window_limit(settings, context.limits.push_time_limit),
+        closes_at=begun_at + window_limit(settings, context.limits.push_time_limit),
+        begun_at=begun_at,
     )
+    if push.decision is None:
+        return {False: usual}
+    not_before = max(begun_at, context.shift(push.decision.decides_at))
+    closes_at = usual.closes_at + (not_before - begun_at)
+    return {False: usual, True: replace(usual, not_before=not_before, closes_at=closes_at)}
 
 
 def _find_zones(
@@ -91,6 +105,8 @@ def _find_zones(
     automation = execution.automation
     quiet = automation.settings.quiet_hours
     otherwise = ZoneInfo((quiet and quiet.timezone) or automation.schedule.timezone)
+    if not has_send_windows(execution):
+        return {row.user_id: otherwise for row in rows}
     named = {row.user_id: find_zone(row.variables.get(ZONE_COLUMN, "").strip()) for row in rows}
     nameless = [user_id for user_id, zone in named.items() if zone is None]
     with database.transaction() as connection:

@@ -22,7 +22,7 @@ def note_lateness(
     late.
     """
     push = execution.pushes[page.position - 1]
-    if push.first_message_at or has_send_windows(context, execution, page.position):
+    if push.first_message_at or has_send_windows(execution):
         return
     try:
         with context.database.transaction(waits_for_locks=LOCK_WAIT) as connection:

@@ -27,6 +27,26 @@ class Personal:
     refusals: list[Refusal] = field(default_factory=list)
 
 
+def personalise_push(
+    context: SendContext, execution: Execution, page: LedgerPage, rows: Sequence[AudienceRow]
+) -> Personal:
+    """Return the messages of a push: users get their variants, the winner, or its own texts.
+
+    A winner's message names no variant: only the users who test them were chosen by chance.
+    """
+    position, push = page.position, execution.automation.pushes[page.position - 1]
+    if not goes_to_audience(execution.mode):
+        return personalise(context, execution, page, push.worded(None), rows)
+    rest = [row for row in rows if execution.gets_winner(position, row.user_id)]
+    if not rest:
+        return personalise(context, execution, page, push, rows)
+    testers = [row for row in rows if not execution.gets_winner(position, row.user_id)]
+    tested = personalise(context, execution, page, push, testers)
+    winner = push.worded(execution.find_winner(position))
+    others = personalise(context, execution, page, winner, rest)
+    return Personal([*tested.messages, *others.messages], [*tested.refusals, *others.refusals])
+
+
 def personalise(
     context: SendContext,
     execution: Execution,

@@ -39,7 +39,7 @@ from push_blaster.domain.delivery.message import Message, Outcome
 from push_blaster.domain.delivery.rate_limit import messages_a_turn, rest_after
 from push_blaster.domain.delivery.retry import Tried
 from push_blaster.domain.executions.execution import Execution, LogLevel
-from push_blaster.domain.executions.modes import delivers, goes_to_audience, is_dry
+from push_blaster.domain.executions.modes import delivers, is_dry
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.safeguards import (
     Severity,
@@ -61,9 +61,10 @@ from push_blaster.use_cases.context import (
     watch_for_stop,
 )
 from push_blaster.use_cases.delivery.choose_receivers import PageSnapshot, choose_receivers
+from push_blaster.use_cases.delivery.decide_winner import decide_when_due
 from push_blaster.use_cases.delivery.mark_dead_devices import judge_devices
 from push_blaster.use_cases.delivery.note_lateness import note_lateness
-from push_blaster.use_cases.delivery.personalise import personalise
+from push_blaster.use_cases.delivery.personalise import personalise_push
 from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
 from push_blaster.use_cases.delivery.send_messages import (
     SendTask,
@@ -275,12 +276,11 @@ def _prepare(
     if audience is None:
         raise StepFailedError(f"Push {position} has no audience.")
     rows = read_batch(context.data_folder / audience.file, batch.offset, batch.rows)
+    execution = decide_when_due(context, execution, position, may_send)
     receivers = choose_receivers(context, execution, page, rows, snapshot, may_send)
     begun = (left.in_doubt | left.deferred.keys()) - snapshot.due
     again = [row for row in rows if row.user_id in begun]
-    push = execution.automation.pushes[position - 1]
-    push = push if goes_to_audience(execution.mode) else push.worded(None)
-    personal = personalise(context, execution, page, push, [*again, *receivers.rows])
+    personal = personalise_push(context, execution, page, [*again, *receivers.rows])
     leave_unreachable(context, page, left, personal.refusals, may_send)
     windows = {receivers.windows.get(message.user_id) for message in personal.messages}
     return personal.messages, {find_slots_key(execution, page, window) for window in windows}

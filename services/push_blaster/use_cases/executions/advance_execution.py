@@ -19,7 +19,6 @@ from push_blaster.adapters.executions.execution_table import (
 from push_blaster.adapters.executions.execution_view import NewerExecutionError
 from push_blaster.adapters.operations.engine_table import BEATS_WITHIN, select_life_signs
 from push_blaster.adapters.operations.shortages import check_supplies, find_shortage
-from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.error_words import explain_error
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushStatus
 from push_blaster.domain.executions.modes import Mode
@@ -46,6 +45,7 @@ from push_blaster.use_cases.executions.generate_audience import generate_audienc
 from push_blaster.use_cases.executions.run_live import (
     begin,
     complete,
+    find_limit,
     go_live,
     start_push,
     watch_push,
@@ -205,7 +205,7 @@ def _find_wait_limit(context: StepContext, execution: Execution) -> tuple[dateti
     """
     push = find_current_push(execution.pushes)
     if push and push.started_at:
-        limit = stop_limit(execution.automation.settings, context.limits.push_time_limit)
+        limit = find_limit(context, execution, push)
         return context.shift(push.started_at) + limit, "PUSH_TIME_LIMIT_SECONDS"
     planned = (push and push.due_at) or execution.live_at or execution.slot
     until = latest_start(execution.automation.schedule, planned)

@@ -29,7 +29,7 @@ from push_blaster.use_cases.cadence.track_sends import release_slots
 from push_blaster.use_cases.context import SendContext, StepFailedError
 from push_blaster.use_cases.delivery.apply_holdout import find_holdout
 from push_blaster.use_cases.delivery.personalise import personalise
-from push_blaster.use_cases.executions.run_live import find_batches, go_live, with_push
+from push_blaster.use_cases.executions.run_live import find_batches, go_live
 
 log = structlog.get_logger()
 
@@ -61,14 +61,15 @@ class ReadySend:
     def begin(self, now: datetime) -> BegunPush:
         """Return the push as it begins now."""
         push = replace(self.after.pushes[self.position - 1], started_at=now)
-        return BegunPush(before=self.before, after=with_push(self.after, push), push=push)
+        return BegunPush(before=self.before, after=self.after.with_push(push), push=push)
 
 
 def make_ready(context: SendContext, execution: Execution) -> ReadySend | None:
     """Return the next push of a live execution, ready to begin; None if it begins as usual.
 
     A push begins as usual if anything is special about it: times of the users' own, a rate of its
-    own, a late window, cadence that is away or busy, a fault that its step has to report.
+    own, exits, an experiment, a late window, cadence that is away or busy, a fault that its step
+    has to report.
     """
     try:
         after = _foresee(context, execution)
@@ -86,10 +87,9 @@ def give_up_ready(context: SendContext, one: ReadySend) -> None:
 def _foresee(context: SendContext, execution: Execution) -> Execution | None:
     """Return the execution as its next push begins on time; None if that push is special."""
     following = find_next_step(execution, context.clock())
-    settings = execution.automation.settings
     if following is None or following.step not in {Step.GO_LIVE, Step.START_PUSH}:
         return None
-    if settings.quiet_hours or settings.local_time or settings.rate_per_minute:
+    if _is_special(execution):
         return None
     live = go_live(context, execution) if following.step is Step.GO_LIVE else execution
     push = find_current_push(live.pushes)
@@ -97,6 +97,14 @@ def _foresee(context: SendContext, execution: Execution) -> Execution | None:
         return None
     begun = replace(push, status=PushStatus.SENDING, started_at=push.due_at)
     return _with_slots(live, begun)
+
+
+def _is_special(execution: Execution) -> bool:
+    """Return whether who gets the next push, and when, is known only at its instant."""
+    settings, current = execution.automation.settings, find_current_push(execution.pushes)
+    has_own_time = settings.quiet_hours or settings.local_time
+    tests = current and execution.sequence[current.position - 1].experiment
+    return bool(has_own_time or settings.rate_per_minute or settings.exit_on or tests)
 
 
 def _with_slots(live: Execution, push: PushProgress) -> Execution | None:
@@ -111,7 +119,7 @@ def _with_slots(live: Execution, push: PushProgress) -> Execution | None:
     page = LedgerPage(live.id, push.position, is_test=False)
     # A further engine that makes the push ready asks the same question under the same key.
     key = push.slots_key or f"{reservation_key(page)}/ready-{live.fence}"
-    return with_push(live, replace(push, slots_key=key, slots_for=counted))
+    return live.with_push(replace(push, slots_key=key, slots_for=counted))
 
 
 def _prepare(context: SendContext, before: Execution, after: Execution) -> ReadySend | None:

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
+from chassis.postgres import Connection
 from push_blaster.adapters.audiences.frozen_audiences import index_batches, verify
 from push_blaster.adapters.delivery.batch_table import count_open_batches, insert_batches
 from push_blaster.adapters.delivery.delivery_report import select_reasons
+from push_blaster.adapters.executions.decision_table import open_decision
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_table import FencedError, holds_execution
 from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.audiences.audience import Batch
+from push_blaster.domain.automations.experiment import name_draw
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.user_time import stop_limit
+from push_blaster.domain.executions.decision import PushDecision
 from push_blaster.domain.executions.execution import (
     Execution,
     LogLevel,
@@ -20,7 +25,7 @@ from push_blaster.domain.executions.execution import (
     PushStatus,
 )
 from push_blaster.domain.executions.funnel import Funnel, Group
-from push_blaster.domain.executions.modes import next_phase
+from push_blaster.domain.executions.modes import Mode, next_phase
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
 from push_blaster.domain.executions.timeline import find_current_push, plan_execution
@@ -53,10 +58,27 @@ def start_push(context: StepContext, execution: Execution) -> Execution:
     with context.database.transaction() as connection:
         if not holds_execution(connection, execution):
             raise FencedError("stopped before the push began")
-        insert_batches(connection, execution.id, push.position, batches)
         now = context.clock()
-        append_log(connection, execution.id, Phase.LIVE_EXECUTION, push.announcement, now)
-    return with_push(execution, replace(push, status=PushStatus.SENDING, started_at=now))
+        text = push.announcement + _begin_experiment(connection, execution, push, now)
+        insert_batches(connection, execution.id, push.position, batches)
+        append_log(connection, execution.id, Phase.LIVE_EXECUTION, text, now)
+    return execution.with_push(replace(push, status=PushStatus.SENDING, started_at=now))
+
+
+def _begin_experiment(
+    connection: Connection, execution: Execution, push: PushProgress, now: datetime
+) -> str:
+    """Fix who tests the variants of a push, if it is an experiment; return what the log adds."""
+    experiment = execution.automation.pushes[push.position - 1].experiment
+    if experiment is None:
+        return ""
+    if execution.mode is not Mode.LIVE:
+        return " Only a live send tests the variants first: every user gets a variant at once."
+    decision = PushDecision(
+        draw=name_draw(execution.slot), decides_at=now + experiment.decide_after
+    )
+    open_decision(connection, execution.id, push.position, decision, execution.resumes)
+    return f" {experiment.test_percent:g} % of the users test its variants; the others wait."
 
 
 def find_batches(context: StepContext, push: PushProgress) -> list[Batch]:
@@ -83,11 +105,11 @@ def watch_push(context: StepContext, execution: Execution) -> Execution:
         is_failed = status is PushStatus.FAILED
         reasons = select_reasons(connection, page) if is_failed else []
     _note_end(context, execution, push, funnel, status, reasons)
-    return with_push(execution, replace(push, status=status, ended_at=context.clock()))
+    return execution.with_push(replace(push, status=status, ended_at=context.clock()))
 
 
 def _still_in_time(context: StepContext, execution: Execution, push: PushProgress) -> Execution:
-    limit = stop_limit(execution.automation.settings, context.limits.push_time_limit)
+    limit = find_limit(context, execution, push)
     # A clock that somebody set meanwhile makes no send longer.
     if push.started_at is None or context.clock() - context.shift(push.started_at) <= limit:
         return execution
@@ -98,6 +120,13 @@ def _still_in_time(context: StepContext, execution: Execution, push: PushProgres
     kind = ViolationType.EXECUTION_TIMEOUT
     violation = Violation(kind, Severity.CRITICAL, text, {}, push.position)
     raise StepFailedError(text, violation)
+
+
+def find_limit(context: StepContext, execution: Execution, push: PushProgress) -> timedelta:
+    """Return how long a push may take before it is stopped."""
+    decide_after = execution.sequence[push.position - 1].decide_after
+    limit = context.limits.push_time_limit
+    return stop_limit(execution.automation.settings, limit, decide_after)
 
 
 def complete(_: StepContext, execution: Execution) -> Execution:
@@ -154,11 +183,3 @@ def _audience(push: PushProgress) -> PushAudience:
     if push.audience is None:
         raise StepFailedError(f"Push {push.position} has no audience.")
     return push.audience
-
-
-def with_push(execution: Execution, changed: PushProgress) -> Execution:
-    """Return the execution with this push in the place of the one at its position."""
-    pushes = tuple(
-        changed if push.position == changed.position else push for push in execution.pushes
-    )
-    return replace(execution, pushes=pushes)

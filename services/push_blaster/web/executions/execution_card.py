@@ -13,6 +13,7 @@ from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group, Labelle
 from push_blaster.domain.executions.modes import Mode, is_dry
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import find_wall_time
+from push_blaster.domain.schedule.finding import spell_instant
 
 #: The phases of a live execution, by the names on pages.
 STATIONS: Final = (
@@ -115,7 +116,7 @@ class Card:
 
     @property
     def waits(self) -> str:
-        """Return who waits for the user's own time, and for which; empty if nobody does."""
+        """Return who waits for the winner or the user's own time; empty if nobody does."""
         held = [(f.held, self._await(at)) for at, f in enumerate(self.funnels) if f.held]
         return ", ".join(f"{users} wait {until}" for users, until in held)
 
@@ -141,6 +142,9 @@ class Card:
         return Badge("sent", "Tried out" if is_dry(self.execution.mode) else None)
 
     def _await(self, number: int) -> str:
+        decision = self.execution.pushes[number].decision
+        if decision and decision.decided_at is None:
+            return f"for the winner until {spell_instant(decision.decides_at, self.zone)}"
         wall_time = find_wall_time(self.execution, number + 1).time()
         awaited = find_awaited_time(self.execution.automation.settings, wall_time)
         return f"until {awaited:%H:%M} their time" if awaited else "for their send window"

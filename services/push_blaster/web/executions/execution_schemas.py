@@ -70,6 +70,31 @@ class AudienceCheckSchema(DocumentSchema):
     )
 
 
+class FiguresSchema(CamelSchema):
+    """The users of a variant, and how many of them opened it or reached the goal."""
+
+    users = fields.Integer()
+    events = fields.Integer()
+
+
+class DecisionSchema(CamelSchema):
+    """The decision about an experiment, which is made once, at decidesAt."""
+
+    decides_at = fields.AwareDateTime(metadata={"description": "Until then the others wait."})
+    decided_at = fields.AwareDateTime(allow_none=True)
+    variant = fields.String(
+        allow_none=True,
+        metadata={"description": "What the others get. Null: undecided yet, or nothing."},
+    )
+    is_sure = fields.Boolean(metadata={"description": "Whether the variant surely wins."})
+    reason = fields.String(allow_none=True)
+    figures = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(FiguresSchema),
+        metadata={"description": "By variant, over all executions since the texts changed."},
+    )
+
+
 class ExecutionPushSchema(CamelSchema):
     """One push of an execution."""
 
@@ -103,6 +128,12 @@ class ExecutionPushSchema(CamelSchema):
         AudienceCheckSchema, attribute="progress.audience_check", allow_none=True
     )
     forecast = fields.Nested(ForecastSchema, attribute="progress.forecast", allow_none=True)
+    decision = fields.Nested(
+        DecisionSchema,
+        attribute="progress.decision",
+        allow_none=True,
+        metadata={"description": "What the users get who do not test its variants."},
+    )
     funnel = fields.Nested(answer_schema(Funnel))
 
 

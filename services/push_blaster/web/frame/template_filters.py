@@ -32,7 +32,7 @@ _COLOURED: Final[Mapping[str, str]] = {
     "calm": "waiting cancelled stopped revoked off",
     "busy": "audience_generation test_sending audience_ready test_sent",
     "held": "cancellation_window skipped paused held_back no_token holdout deferred "
-    "quiet_hours local_time_passed warning expired degraded",
+    "quiet_hours local_time_passed exited no_winner warning expired degraded",
     "live": "live_execution sending running",
     "good": "completed active scheduled succeeded sent success valid healthy on",
     "bad": "failed missed broken in_doubt token_dead missing_variable bad_deep_link too_long "
