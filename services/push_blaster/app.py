@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, has_request_context
 from chassis.bearer_auth import the_caller
 from chassis.clock import utc_now
 from chassis.http.fast_json import FastJson
+from chassis.http.request_classes import CAPACITIES, RequestClass
 from chassis.http.shared_time import take_time_from
 from chassis.logs import configure_logs
 from chassis.postgres import Database
@@ -18,6 +19,7 @@ from push_blaster.settings import PushSettings
 from push_blaster.use_cases.automations.keep_versions import VersionRecorder
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.devices.manage_test_devices import TestDevices
+from push_blaster.use_cases.engagement.read_receipts import ReceiptReader
 from push_blaster.use_cases.one_off.schedule_push import ScheduledPushes
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.web.access.audit import install_audit
@@ -44,6 +46,8 @@ from push_blaster.web.delivery.deliveries import delivery_routes
 from push_blaster.web.devices.device_upkeep import device_upkeep_routes
 from push_blaster.web.devices.devices import device_routes
 from push_blaster.web.devices.test_devices import test_device_routes
+from push_blaster.web.engagement.conversions import conversion_routes
+from push_blaster.web.engagement.events import event_routes
 from push_blaster.web.executions.executions import execution_routes
 from push_blaster.web.executions.history import history_routes
 from push_blaster.web.executions.monitor import monitor_routes
@@ -65,9 +69,17 @@ from push_blaster.web.problems import PROBLEMS
 from push_blaster.web.schedule.calendar import calendar_routes
 from push_blaster.web.schedule.clock import clock_routes
 from push_blaster.web.schedule.plans import plan_routes
-from push_blaster.wiring import Adapters, connect_adapters, connect_people, make_web_context
+from push_blaster.wiring import (
+    Adapters,
+    connect_adapters,
+    connect_people,
+    connect_reports,
+    make_web_context,
+)
 
 MAX_BODY = 32 * 1024 * 1024
+#: As many as threads serve reports.
+REPORT_CONNECTIONS = CAPACITIES[RequestClass.REPORT].threads
 
 
 def create_app(settings: PushSettings | None = None, adapters: Adapters | None = None) -> Flask:
@@ -175,6 +187,12 @@ def _make_routes(
         device_upkeep_routes(database, push_hosts),
         test_device_routes(context, TestDevices(database, push_hosts)),
         clock_routes(database, adapters.files, watch),
+        event_routes(
+            connect_reports(settings, REPORT_CONNECTIONS),
+            ReceiptReader(database),
+            settings.events_per_minute,
+        ),
+        conversion_routes(database),
         audit_log_routes(database),
         token_routes(database),
         alert_routes(context),

@@ -10,6 +10,7 @@ from chassis.commands.removal import require_plausible, yes_remove
 from chassis.commands.upkeep import note_done
 from chassis.logs import configure_logs
 from chassis.postgres import Database, database_now
+from push_blaster.adapters.engagement.event_table import EVENTS
 from push_blaster.cli_frame import audited
 from push_blaster.settings import PruneSettings
 from push_blaster.use_cases.operations.prune import Kept, Pruning, plan_pruning
@@ -23,7 +24,7 @@ FEW: Final = 20
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @yes_remove
 def prune(*, dry_run: bool, yes_remove: int | None) -> None:
-    """Remove records whose retention (PUSH_KEEP_…) has ended, and that no execution needs.
+    """Remove records whose retention (PUSH_KEEP_…) has ended, and make weeks of events ahead.
 
     The clock of the database decides. Entries of the audit log are first written into audit-log/ of
     the data folder.
@@ -43,6 +44,7 @@ def prune(*, dry_run: bool, yes_remove: int | None) -> None:
     going, of = len(planned.executions), planned.executions_in_all
     require_plausible(going, of, "executions", few=FEW, yes=yes_remove)
     keep = {name: f"{time.days} days" for name, time in asdict(settings.retention).items()}
+    EVENTS.make_partitions(database, now, now - settings.retention.events)
     with audited(database, keep):
         click.echo(f"Removed {_describe(remove_old(kept, now))}")
     note_done(database, "prune")
@@ -53,5 +55,5 @@ def _describe(pruning: Pruning) -> str:
         f"{len(pruning.executions)} executions, {len(pruning.folders)} folders of audiences, "
         f"{len(pruning.uploads)} uploads, {pruning.script_runs} runs of scripts, "
         f"{pruning.dead_devices} dead devices, {pruning.changes} entries of the audit log, "
-        f"{pruning.versions} versions of automations."
+        f"{pruning.versions} versions of automations, {len(pruning.weeks)} weeks of events."
     )

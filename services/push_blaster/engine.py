@@ -61,6 +61,7 @@ from push_blaster.use_cases.cadence.track_sends import track_sends
 from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
+from push_blaster.use_cases.engagement.fold_reports import fold_reports
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.ready_sends import ReadySends
 from push_blaster.use_cases.executions.steps_in_hand import StepsInHand
@@ -71,7 +72,12 @@ from push_blaster.use_cases.schedule.bring_back import bring_back
 from push_blaster.use_cases.schedule.open_executions import Clock
 from push_blaster.use_cases.schedule.send_heartbeat import Heartbeat
 from push_blaster.use_cases.schedule.watch_clock import ClockWatch
-from push_blaster.wiring import connect_adapters, make_alert_sender, make_send_context
+from push_blaster.wiring import (
+    connect_adapters,
+    connect_reports,
+    make_alert_sender,
+    make_send_context,
+)
 
 log = structlog.get_logger()
 
@@ -82,6 +88,8 @@ BEAT_S: Final = 1.0
 DISPATCH_AGAIN: Final = timedelta(seconds=5)
 #: How many batches of all executions together may be dispatched at once.
 BATCHES_OUT: Final = 64
+#: How often an engine counts what users reported.
+FOLD_S: Final = 1.0
 #: How often maintenance and notifications run.
 MAINTENANCE_S: Final = 2.0
 
@@ -166,12 +174,13 @@ class _Engine:
             + settings.engine.concurrent_batches
             + CONCURRENT_LIVE
             + CONCURRENT_TRIALS
-            + 4
+            + 5
         )
         self._wake = asyncio.Event()
         self._sending: set[BatchKey] = set()
         self._steps = StepsInHand()
         self._ready = ReadySends(context, self._look_soon, lambda: CLOCK.holds)
+        self._reports = connect_reports(settings, connections=1)
         self._pulse = Pulse(settings.database_url, context.engine_id)
         # A look sees a sign up to a beat after it was given.
         self._silence: SilenceWatch[str] = SilenceWatch(
@@ -204,6 +213,7 @@ class _Engine:
                 self._queue.work_until(stop),
                 self._repeat(stop, TICK_S, self._tick),
                 self._repeat(stop, BEAT_S, self._answer),
+                self._repeat(stop, FOLD_S, self._fold),
                 self._repeat(stop, MAINTENANCE_S, self._end_stopped),
                 self._repeat(stop, MAINTENANCE_S, self._maintenance),
                 self._repeat(stop, MAINTENANCE_S, self._notify),
@@ -303,6 +313,12 @@ class _Engine:
     def _is_sure_of_time(self) -> bool:
         with self._context.database.transaction() as connection:
             return self._time.compare(connection).jump is None
+
+    async def _fold(self) -> None:
+        """Count what users reported; no other duty waits for it."""
+        await asyncio.to_thread(
+            fold_reports, self._reports, utc_now(), self._context.is_shutting_down
+        )
 
     async def _end_stopped(self) -> None:
         """Finish stops; a file that cannot be written keeps no other duty waiting."""

@@ -37,7 +37,7 @@ from push_blaster.domain.access.person import MAX_NAME, show_name
 from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.retry import RetryPolicy
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
-from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, Retention
+from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, MIN_EVENTS, Retention
 from push_blaster.domain.zones import find_zone
 from push_blaster.identity_settings import (
     IdentitySettings,
@@ -85,6 +85,7 @@ class PushSettings:
     send_wait: timedelta = timedelta(seconds=10)
     metrics_open: bool = False
     retention: Retention = KEPT
+    events_per_minute: int = 30_000
     expected_engines: int | None = None
     expected_webs: int | None = None
     token_owners: Mapping[Role, str] = field(default_factory=dict)
@@ -122,6 +123,7 @@ class PushSettings:
             send_wait=read(read_seconds, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
             metrics_open=read(read_flag, "METRICS_OPEN"),
             retention=_retention(read),
+            events_per_minute=read(read_count, "PUSH_EVENTS_PER_MINUTE", 30_000),
             expected_engines=read(read_optional_count, "PUSH_EXPECTED_ENGINES", least=1),
             expected_webs=read(read_optional_count, "PUSH_EXPECTED_WEBS", least=1),
             token_owners=_token_owners(read),
@@ -301,18 +303,17 @@ def _retention(read: SettingsReader) -> Retention:
         executions=read(read_days, "PUSH_KEEP_DAYS", KEPT.executions),
         audiences=read(read_days, "PUSH_KEEP_AUDIENCES_DAYS", KEPT.audiences),
         dead_devices=read(read_days, "PUSH_KEEP_DEAD_DEVICES_DAYS", KEPT.dead_devices),
-        audit_log=read(_audit_retention),
+        audit_log=read(read_days_at_least, "PUSH_KEEP_AUDIT_DAYS", KEPT.audit_log, MIN_AUDIT),
         versions=read(read_days, "PUSH_KEEP_VERSIONS_DAYS", KEPT.versions),
+        events=read(read_days_at_least, "PUSH_KEEP_EVENTS_DAYS", KEPT.events, MIN_EVENTS),
     )
 
 
-def _audit_retention(env: Env) -> timedelta:
-    kept = read_days(env, "PUSH_KEEP_AUDIT_DAYS", KEPT.audit_log)
-    if kept < MIN_AUDIT:
-        raise SettingsError(
-            f"PUSH_KEEP_AUDIT_DAYS is {kept.days}; the audit log is kept for {MIN_AUDIT.days} "
-            "days or more."
-        )
+def read_days_at_least(env: Env, name: str, usual: timedelta, least: timedelta) -> timedelta:
+    """Return the retention `name`; SettingsError if it is shorter than `least`."""
+    kept = read_days(env, name, usual)
+    if kept < least:
+        raise SettingsError(f"{name} is {kept.days}; use {least.days} days or more.")
     return kept
 
 

@@ -39,6 +39,8 @@ from push_blaster.use_cases.context import SendContext, WebContext
 
 #: How long a destination of alerts may take to answer a post.
 ALERT_TIMEOUT: Final = timedelta(seconds=5)
+#: How long a statement about reports may take.
+REPORT_TIMEOUT: Final = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,18 @@ def connect_adapters(settings: PushSettings) -> Adapters:
         scripts=ScriptFolder(settings.data_folder / "scripts"),
         cadence=CadenceClient(settings.cadence_url, settings.cadence_token),
     )
+
+
+def connect_reports(settings: PushSettings, connections: int) -> Database:
+    """Make a pool for what users report, so that no flood of reports takes connections of sends."""
+    database = Database(
+        settings.database_url,
+        max_connections=connections,
+        statement_timeout=REPORT_TIMEOUT,
+        application_name="push-reports",
+    )
+    database.check = make_schema_check(MIGRATIONS, "push-blaster migrate")
+    return database
 
 
 def connect_people(settings: PushSettings, database: Database) -> People | None:

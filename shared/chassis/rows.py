@@ -8,7 +8,7 @@ becomes. This lets a frozen dataclass read its own rows, and `make=dict, by_name
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar, overload
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg.sql
 import psycopg2.sql
@@ -139,6 +139,11 @@ def _maker(
         return lambda row: make(*row)
     names = [column[0] for column in cursor.description]
     return lambda row: make(**dict(zip(names, row, strict=True)))
+
+
+def array_of(user_ids: Iterable[UUID]) -> str:
+    """Return ids as the text of a PostgreSQL array: one text instead of a value for each id."""
+    return "{" + ",".join([user_id.hex for user_id in user_ids]) + "}"
 
 
 def without_nul(text: str) -> str:

@@ -32,6 +32,7 @@ POST   /api/automation/test
 POST   /api/automation/test/<automation_id>
 GET    /api/automation/test/<automation_id>
 POST   /api/automation/test/<automation_id>/kill
+POST   /api/conversions
 POST   /api/devices
 DELETE /api/devices
 DELETE /api/devices/<token>

@@ -11,6 +11,7 @@ from cadence_service.app import MAX_BODY as CADENCE_MAX_BODY
 from cadence_service.web.history_tools import MAX_FILE as MAX_HISTORY
 from push_blaster.app import MAX_BODY, create_app
 from push_blaster.web.devices.device_upkeep import MAX_FILE as MAX_DEVICES
+from push_blaster.web.engagement.events import MAX_EVENTS_BODY
 from push_blaster.web.one_off.send_push import MAX_FILE as MAX_AUDIENCE
 from tests.journeys.nginx import running_nginx
 from tests.journeys.stack import free_port
@@ -38,6 +39,7 @@ PUSH = {
     "/api/devices/import": MAX_DEVICES,
     "/devices/import": MAX_DEVICES,
     "/sign-in": 8 * 1024,
+    "/api/events": MAX_EVENTS_BODY,
 }
 
 

@@ -13,7 +13,10 @@ from tests.local_stack.stack import LocalStack
 
 CURL = ROOT / "tests" / "fakes" / "curl.py"
 #: In the order in which they are run; each begins anew.
-PAGES = ("README.md", "docs/api.md", "docs/audience-scripts.md", "docs/automations.md")
+PAGES = (
+    *("README.md", "docs/api.md", "docs/audience-scripts.md", "docs/automations.md"),
+    "docs/results.md",
+)
 
 
 def blocks_of(page: str) -> list[str]:
@@ -74,6 +77,8 @@ def test_every_command_of_the_tour_works(local_stack: LocalStack, tmp_path: Path
     assert held_back["excluded"][0]["rule"] == "layer_3_cooldown_hours"
     assert answers["docs/audience-scripts.md"][0]["state"] == "succeeded"
     assert "✗" not in said["docs/automations.md"]
+    events, conversions = answers["docs/results.md"]
+    assert (events["accepted"], conversions["accepted"], conversions["repeated"]) == (2, 1, 1)
 
 
 def test_every_page_with_commands_that_run_is_walked() -> None:

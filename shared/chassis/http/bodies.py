@@ -4,7 +4,7 @@ import gzip
 import zlib
 from collections.abc import Callable
 from io import RawIOBase
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 from flask import Flask, Request, request
 from werkzeug.datastructures import MultiDict
@@ -16,6 +16,8 @@ from werkzeug.exceptions import (
 )
 from werkzeug.formparser import FormDataParser
 from werkzeug.wsgi import get_input_stream
+
+_View = TypeVar("_View", bound=Callable[..., object])
 
 #: What somebody may send who is not known yet: a form with a token.
 MAX_OF_STRANGERS: Final = 8 * 1024
@@ -34,13 +36,24 @@ def limit_strangers(app: Flask, is_open: Callable[[str], bool]) -> None:
     def limit() -> None:
         if request.endpoint is not None and not is_open(request.endpoint):
             return
-        request.max_content_length = MAX_OF_STRANGERS
+        most = getattr(app.view_functions.get(request.endpoint or ""), "max_body", MAX_OF_STRANGERS)
+        request.max_content_length = most
         if _is_packed():
             raise UnsupportedMediaType("Send this body without Content-Encoding.")
         if "Transfer-Encoding" in request.headers:
             raise LengthRequired("Send this body with its Content-Length.")
-        if (request.content_length or 0) > MAX_OF_STRANGERS:
-            raise RequestEntityTooLarge(f"At most {MAX_OF_STRANGERS} bytes may be sent here.")
+        if (request.content_length or 0) > most:
+            raise RequestEntityTooLarge(f"At most {most} bytes may be sent here.")
+
+
+def takes_of_strangers(most: int) -> Callable[[_View], _View]:
+    """Mark a view that needs no token with the size in bytes of what anybody may send there."""
+
+    def mark(view: _View) -> _View:
+        view.max_body = most  # type: ignore[attr-defined]  # read by limit_strangers() above
+        return view
+
+    return mark
 
 
 class NamedFields(FormDataParser):

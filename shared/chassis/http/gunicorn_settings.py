@@ -13,7 +13,7 @@ worker_class: Final = "chassis.http.patient_worker.PatientWorker"
 #: gunicorn knows the usual threads only; the worker makes those of the other classes.
 threads: Final = CAPACITIES[RequestClass.USUAL].threads
 #: Enough for every request of every capacity, beside the connections that wait for their clients.
-worker_connections: Final = 910
+worker_connections: Final = 1_140
 #: Longer than proxies keep a connection (nginx: 60 s): a proxy may send a change on a connection in
 #: the moment in which it is closed, and may not repeat the change.
 keepalive: Final = 75

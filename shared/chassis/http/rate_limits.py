@@ -56,16 +56,17 @@ class RateLimiter:
         self._paid_off: OrderedDict[str, float] = OrderedDict()
         self._lock = Lock()
 
-    def take(self, caller: str, now: float) -> Usage:
-        """Count a request of `caller`, unless it is beyond the limit; return what is left.
+    def take(self, caller: str, now: float, requests: int = 1) -> Usage:
+        """Count requests of `caller`, unless they are beyond the limit; return what is left.
 
         Units: `now` in seconds, of a clock that nobody sets, such as time.monotonic().
         """
+        cost = self._cost * requests
         with self._lock:
             before = max(self._paid_off.get(caller, now), now)
-            left = now + self._window - before - self._cost
+            left = now + self._window - before - cost
             is_over = left < -_ROUNDING
-            self._paid_off[caller] = before if is_over else before + self._cost
+            self._paid_off[caller] = before if is_over else before + cost
             self._paid_off.move_to_end(caller)
             if len(self._paid_off) > self._max_callers:
                 self._paid_off.popitem(last=False)

@@ -25,6 +25,8 @@ class RequestClass(StrEnum):
     STOP = "stop"
     #: What needs no token: health, probes.
     OPEN = "open"
+    #: What apps and pages of users report without a token; it comes in floods.
+    REPORT = "report"
     #: Signing in and out, which waits for the database.
     SIGN_IN = "sign-in"
     #: Style sheets and scripts of the pages.
@@ -51,6 +53,7 @@ CAPACITIES: Final[Mapping[RequestClass, Capacity]] = {
     RequestClass.HUGE_CHECK: Capacity(threads=1, waiting=8),
     RequestClass.STOP: Capacity(threads=4, waiting=32),
     RequestClass.OPEN: Capacity(threads=4, waiting=16),
+    RequestClass.REPORT: Capacity(threads=6, waiting=64),
     RequestClass.SIGN_IN: Capacity(threads=4, waiting=16),
     RequestClass.FILES: Capacity(threads=2, waiting=16),
     RequestClass.EXPORT: Capacity(threads=2, waiting=8),

@@ -15,6 +15,7 @@ from push_blaster.domain.audiences.script_run import RunState
 from push_blaster.domain.delivery.ledger import LedgerState
 from push_blaster.domain.delivery.message import Outcome
 from push_blaster.domain.devices.device import DeviceKind
+from push_blaster.domain.engagement.event import EventKind
 from push_blaster.domain.executions.execution import LogLevel, PushStatus, Trigger
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
@@ -31,13 +32,15 @@ OF_COLUMN: Final[Mapping[str, frozenset[str]]] = {
     "state": frozenset(LedgerState) | frozenset(RunState),
     "severity": frozenset(Severity),
     "type": frozenset(ViolationType),
-    "event": frozenset(AlertEvent),
+    "event": frozenset(AlertEvent) | frozenset(EventKind),
     "kind": frozenset(DeviceKind),
     "level": frozenset(LogLevel),
 }
-#: Words in quotes that are no states: names and types of JSON, a zone, the table of a notice.
+#: Words in quotes that are no states: names and types of JSON, a zone, kinds of reports, a metric,
+#: the table of a notice.
 OTHERS: Final = {
     *("destinations", "pushSequence", "audienceName", "default", "description", "number", "UTC"),
+    *("event", "conversion", "converted"),
     *NoticeTable,
 }
 

@@ -6,14 +6,14 @@ take the message, or if the message was never tried because the user's send wind
 the row is claimed again when it is due.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, fetch_values, insert_many
+from chassis.rows import array_of, execute, fetch_all, fetch_values, insert_many
 from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
 from push_blaster.domain.delivery.message import Delivery
 from push_blaster.domain.delivery.retry import Tried
@@ -298,11 +298,6 @@ def select_open_tests(
          LIMIT %(limit)s
     """
     return fetch_all(connection, sql, {"before": ended_before, "limit": limit}, make=LedgerPage)
-
-
-def array_of(user_ids: Iterable[UUID]) -> str:
-    """Return ids as the text of a PostgreSQL array: one text instead of a value for each id."""
-    return "{" + ",".join([user_id.hex for user_id in user_ids]) + "}"
 
 
 def reservation_key(page: LedgerPage, window: datetime | None = None) -> str:

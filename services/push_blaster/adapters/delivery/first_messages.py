@@ -6,8 +6,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, insert_many
-from push_blaster.adapters.delivery.delivery_ledger import array_of
+from chassis.rows import array_of, execute, fetch_all, insert_many
 from push_blaster.domain.audiences.audience import Batch
 from push_blaster.domain.delivery.ledger import LedgerPage
 

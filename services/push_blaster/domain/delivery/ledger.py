@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
+
+#: The reasons of the state `holdout`: results tell the two apart.
+HELD_OUT_OF_ALL: Final = "held out of every automation"
+HELD_OUT: Final = "held out of this automation"
 
 
 class LedgerState(StrEnum):

@@ -6,7 +6,12 @@ from uuid import UUID
 
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.experiment import is_in_holdout
-from push_blaster.domain.delivery.ledger import LedgerState, Refusal
+from push_blaster.domain.delivery.ledger import (
+    HELD_OUT,
+    HELD_OUT_OF_ALL,
+    LedgerState,
+    Refusal,
+)
 from push_blaster.domain.executions.execution import Execution, Trigger
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import goes_to_audience
@@ -28,7 +33,7 @@ def find_holdout(
     found = {}
     for user_id in (row.user_id for row in rows if states.get(row.user_id, _STATE) == _STATE):
         if is_in_holdout(limits.holdout_percent, user_id):
-            found[user_id] = Refusal(user_id, _STATE, "held out of every automation")
+            found[user_id] = Refusal(user_id, _STATE, HELD_OUT_OF_ALL)
         elif is_in_holdout(own, user_id, automation.id):
-            found[user_id] = Refusal(user_id, _STATE, "held out of this automation")
+            found[user_id] = Refusal(user_id, _STATE, HELD_OUT)
     return found

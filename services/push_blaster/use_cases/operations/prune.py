@@ -20,6 +20,11 @@ from push_blaster.adapters.automations.json_files import write_whole
 from push_blaster.adapters.automations.version_table import count_old_versions, delete_old_versions
 from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.devices.device_report import delete_dead_devices
+from push_blaster.adapters.engagement.event_retention import (
+    delete_old_conversions,
+    delete_old_firsts,
+)
+from push_blaster.adapters.engagement.event_table import EVENTS
 from push_blaster.adapters.executions.execution_removal import delete_execution
 from push_blaster.adapters.operations.retention import (
     PIECE,
@@ -54,7 +59,7 @@ class Pruning:
     """The records of each kind that are to go, or that went.
 
     Shape: `executions` of `executions_in_all`; `changes` are the entries of the audit log;
-    `versions` are those of automations.
+    `versions` are those of automations; `weeks` are those of events.
     """
 
     executions: Sequence[str]
@@ -65,6 +70,7 @@ class Pruning:
     dead_devices: int
     changes: int
     versions: int
+    weeks: Sequence[str]
 
 
 def plan_pruning(kept: Kept, now: datetime) -> Pruning:
@@ -80,6 +86,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         dead_devices = count_old(connection, "devices", _dead_before(kept, now))
         changes = count_old(connection, "audit_log", _audited_before(kept, now))
         versions = count_old_versions(connection, now - kept.retention.versions)
+        weeks = EVENTS.select_old_weeks(connection, now - kept.retention.events)
     stay -= set(executions)
     return Pruning(
         executions=executions,
@@ -90,6 +97,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         dead_devices=dead_devices,
         changes=changes,
         versions=versions,
+        weeks=weeks,
     )
 
 
@@ -116,10 +124,22 @@ def prune(kept: Kept, now: datetime) -> Pruning:
         dead_devices=_until_none(kept.database, dead),
         changes=_until_none(kept.database, partial(archive, before=_audited_before(kept, now))),
         versions=_until_none(kept.database, versions),
+        weeks=_prune_events(kept, found.weeks, now),
     )
     _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
     _until_none(kept.database, partial(delete_people, checked_before=_audited_before(kept, now)))
     return removed
+
+
+def _prune_events(kept: Kept, weeks: Sequence[str], now: datetime) -> list[str]:
+    """Drop weeks of events, and delete what is as old; return the weeks. The counters stay."""
+    before = now - kept.retention.events
+    dropped = [week for week in weeks if EVENTS.drop_week(kept.database, week) is not None]
+    with kept.database.transaction() as connection:
+        EVENTS.delete_strays(connection, before)
+    for delete in (delete_old_conversions, delete_old_firsts):
+        _until_none(kept.database, partial(delete, before=before, limit=PIECE))
+    return dropped
 
 
 def _remove_folder(folder: Path) -> bool:

@@ -50,7 +50,7 @@ def stops(*actions: str) -> Callable[[View], View]:
 
 
 def only_reads(view: View) -> View:
-    """Mark a view that is called by POST and changes nothing: it is not recorded."""
+    """Mark a view that is called by POST, and changes nothing of ours: it is not recorded."""
     view.only_reads = True  # type: ignore[attr-defined]  # read by _only_reads()
     return view
 

@@ -16,6 +16,7 @@ from chassis.schema_changes import find_lock_waits
 from push_blaster.adapters.automations.automation_files import AutomationFiles
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.cadence.cadence_http import CadenceUnauthorizedError
+from push_blaster.adapters.engagement.event_inbox import find_waits
 from push_blaster.adapters.funnels import sum_funnels
 from push_blaster.adapters.operations.destination_table import count_given_up
 from push_blaster.adapters.operations.operation_view import (
@@ -36,6 +37,10 @@ from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 LATELY: Final = timedelta(hours=24)
 #: How far back the gauge about live sends that began late goes.
 LATE_LATELY: Final = timedelta(minutes=15)
+#: The parts whose gauges come as they are, in their order.
+_PARTS: Final = (
+    *("space", "files", "clock", "locks", "executions", "alerts", "reports", "upkeep"),
+)
 _NOTHING_EXPECTED: Final[Mapping[str, int | None]] = {"engines": None, "webs": None}
 
 
@@ -61,6 +66,7 @@ def read_gauges_from(
             "locks": lambda: list(_read_locks(database)),
             "executions": lambda: list(_read_database(database)),
             "alerts": lambda: list(_read_alerts(database)),
+            "reports": lambda: list(_read_reports(database)),
             "upkeep": read_upkeep_from(database, "push", ("backup", "prune")),
         }
     )
@@ -72,7 +78,7 @@ def read_gauges_from(
         yield from _describe_cadence(answers.values.get("cadence"))
         for kind, number in expected.items():
             yield expected_gauge(f"push_{kind}_expected", number)
-        for name in ("space", "files", "clock", "locks", "executions", "alerts", "upkeep"):
+        for name in _PARTS:
             yield from answers.values.get(name, ())
 
     return read
@@ -123,6 +129,13 @@ def _read_locks(database: Database) -> Iterator[Gauge]:
         waits = find_lock_waits(connection)
     longest = "For how long a statement has stood still, since another transaction holds a lock."
     yield _one("push_lock_wait_seconds", longest, waits.seconds if waits else 0)
+
+
+def _read_reports(database: Database) -> Iterator[Gauge]:
+    with database.transaction(waits_for_locks=LOCK_WAIT) as connection:
+        waits = find_waits(connection)
+    oldest = "For how long the oldest report has waited to be counted."
+    yield Gauge("push_reports_waiting_seconds", oldest, waits, "kind")
 
 
 def _read_database(database: Database) -> Iterator[Gauge]:

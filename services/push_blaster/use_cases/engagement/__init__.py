@@ -1,0 +1,1 @@
+"""What pushes did: take events and conversions, and fold them into counters."""

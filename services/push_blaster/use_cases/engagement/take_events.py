@@ -1,0 +1,115 @@
+"""Take the events that apps and pages report: verify each receipt, and keep what counts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chassis.postgres import Database
+from push_blaster.adapters.engagement.event_inbox import insert_events
+from push_blaster.adapters.engagement.pushes_of_receipts import SentPush, select_pushes
+from push_blaster.domain.engagement.event import (
+    ACCEPTED_FOR,
+    Event,
+    Refusal,
+    RefusedItem,
+    ReportedEvent,
+    ReportRefusedError,
+    clamp,
+    read_event,
+    read_item,
+)
+from push_blaster.domain.engagement.receipt import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class TakenEvents:
+    """What became of a report.
+
+    Shape: of the `accepted`, those that are `not_counted` are of tests, dry runs and prefetches.
+    """
+
+    accepted: int
+    not_counted: int
+    refused: int
+    problems: Sequence[RefusedItem]
+
+
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """An event whose receipt is ours."""
+
+    reported: ReportedEvent
+    receipt: Receipt
+
+    @property
+    def push(self) -> tuple[int, int]:
+        return self.receipt.execution_number, self.receipt.position
+
+
+def take_events(
+    database: Database,
+    read_receipt: Callable[[str], Receipt],
+    items: Sequence[object],
+    now: datetime,
+    *,
+    counts: bool = True,
+) -> TakenEvents:
+    """Append the events of a report to the inbox; they are durable when this returns.
+
+    Shape: `read_receipt` raises ReportRefusedError. A report that does not count is only checked.
+    """
+    problems: list[RefusedItem] = []
+    proved: dict[int, _Proved] = {}
+    for index, item in enumerate(items):
+        one = read_item(problems, index, _prove, item, read_receipt)
+        if one is not None:
+            proved[index] = one
+    counted = _store(database, proved, problems, now, counts=counts) if proved else 0
+    accepted = len(items) - len(problems)
+    return TakenEvents(accepted, accepted - counted, len(problems), sorted(problems))
+
+
+def _prove(item: object, read_receipt: Callable[[str], Receipt]) -> _Proved:
+    reported = read_event(item)
+    return _Proved(reported, read_receipt(reported.receipt))
+
+
+def _store(
+    database: Database,
+    proved: Mapping[int, _Proved],
+    problems: list[RefusedItem],
+    now: datetime,
+    *,
+    counts: bool,
+) -> int:
+    """Append the events that count; return how many they are."""
+    with database.transaction() as connection:
+        pushes = select_pushes(connection, {one.push for one in proved.values()})
+        found = [
+            read_item(problems, index, _place, one, pushes.get(one.push), now)
+            for index, one in proved.items()
+        ]
+        events = [event for event in found if event is not None and event.counts]
+        if not (events and counts):
+            return 0
+        insert_events(connection, events, now)
+    return len(events)
+
+
+def _place(one: _Proved, push: SentPush | None, now: datetime) -> Event:
+    """Return the event at its push. Raises: ReportRefusedError."""
+    receipt, reported = one.receipt, one.reported
+    if push is None:
+        raise ReportRefusedError(Refusal.UNKNOWN_PUSH, "receipt: Its push is not known here.")
+    if now > push.sent_at + ACCEPTED_FOR:
+        text = f"receipt: Its push was sent at {push.sent_at:%Y-%m-%d %H:%M} UTC, more than"
+        raise ReportRefusedError(Refusal.EXPIRED, f"{text} {ACCEPTED_FOR.days} days ago.")
+    return Event(
+        *one.push,
+        variant=receipt.variant,
+        user_id=receipt.user_id,
+        kind=reported.kind,
+        action=reported.action,
+        at=clamp(reported.at, push.sent_at, now),
+        counts=push.is_counted and receipt.counts,
+    )

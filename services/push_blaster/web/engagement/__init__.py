@@ -1,0 +1,1 @@
+"""The routes by which apps, pages and backends report what pushes did."""
