@@ -52,12 +52,14 @@ class Caller:
 
     Shape: a caller that `only_simulates` may only use views that read or are marked `simulates`.
     The name of a caller that `is_personal` is that of a person or a team, and not of a token only.
+    `subject` stays the same if the name changes; two callers never have the same one.
     """
 
     name: str
     role: Role
     only_simulates: bool = False
     is_personal: bool = False
+    subject: str = ""
 
 
 FindCaller = Callable[[str], Caller | None]

@@ -27,8 +27,9 @@ MAX_KEPT: Final = 20
 class UnsentForm:
     """A form as it was sent.
 
-    Shape: `caller` is the name of the person for whom its page was drawn, `path` is where it was
-    sent, `fields` are names and values in their order, `files` the names of its files.
+    Shape: `caller` is the subject of the person for whom its page was drawn (in forms of before,
+    the name), `path` is where it was sent, `fields` are names and values in their order, `files`
+    the names of its files.
     """
 
     caller: str

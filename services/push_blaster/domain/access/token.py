@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 
 class TokenState(StrEnum):
@@ -44,6 +45,15 @@ class Token:
             return TokenState.REVOKED
         has_expired = self.expires_at is not None and self.expires_at <= now
         return TokenState.EXPIRED if has_expired else TokenState.VALID
+
+
+#: Stands in the subject of a caller between its kind and its key; no name contains it.
+SEPARATOR: Final = "\x1f"
+
+
+def subject_of(kind: str, key: object) -> str:
+    """Return what identifies a caller for ever: a kind of callers, and the key among these."""
+    return f"{kind}{SEPARATOR}{key}"
 
 
 def label_of_token(name: str, owner: str | None) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from chassis.postgres import Connection, Database
-from push_blaster.adapters.access.person_table import PersonAtWork, select_people
+from push_blaster.adapters.access.person_table import PersonAtWork, select_people, select_person
 from push_blaster.adapters.access.session_table import (
     TokenSessions,
     delete_sessions_of_person,
@@ -14,7 +14,7 @@ from push_blaster.adapters.access.session_table import (
     select_token_sessions,
 )
 from push_blaster.adapters.access.token_table import select_token_of, select_tokens
-from push_blaster.domain.access.token import Token
+from push_blaster.domain.access.token import SEPARATOR, Token
 from push_blaster.use_cases.access.manage_sessions import IDLE
 
 #: Who was here within this time is listed.
@@ -55,6 +55,16 @@ def list_people(
         found = _list_tokens(connection, of_environment, now)
     everybody = [*map(_show_person, people), *found]
     return sorted(everybody, key=lambda one: one.seen_at or now - LATELY, reverse=True)
+
+
+def find_label(database: Database, subject: str) -> str:
+    """Return the present name of a caller with this subject; a name is returned as it is."""
+    kind, _, key = subject.partition(SEPARATOR)
+    with database.transaction() as connection:
+        if kind == "person" and key:
+            return select_person(connection, int(key)).label
+        tokens = select_tokens(connection, key) if kind == "token" else []
+    return tokens[0].label if tokens else key or subject
 
 
 def end_sessions(

@@ -7,7 +7,7 @@ from typing import Final
 from chassis.bearer_auth import Caller, Role
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from push_blaster.domain.access.token import Token, fingerprint, label_of_token
+from push_blaster.domain.access.token import Token, fingerprint, label_of_token, subject_of
 from push_blaster.use_cases.access.manage_tokens import find_token
 
 #: No token of the environment has an owner with a name.
@@ -54,9 +54,12 @@ class KnownCallers:
 
 
 def _name_environment(role: Role, owner: str | None) -> Caller:
-    return Caller(label_of_token(role.name.lower(), owner), role, is_personal=bool(owner))
+    name = role.name.lower()
+    label, subject = label_of_token(name, owner), subject_of("environment", name)
+    return Caller(label, role, is_personal=bool(owner), subject=subject)
 
 
 def _as_caller(token: Token) -> Caller:
     role = Role[token.role.upper()]
-    return Caller(token.label, role, token.is_test, is_personal=bool(token.owner))
+    subject = subject_of("token", token.name)
+    return Caller(token.label, role, token.is_test, bool(token.owner), subject)

@@ -60,7 +60,7 @@ def _is_of(proof: Proof, caller: Caller) -> bool:
     A second sign-in, in another tab, begins a new session; forms that are open stay good.
     """
     is_recent = proof.since > (utc_now() - LASTS).timestamp()
-    return proof.secret == session.get("csrf") or (proof.caller == caller.name and is_recent)
+    return proof.secret == session.get("csrf") or (proof.is_of(caller) and is_recent)
 
 
 def _find_form_page() -> str:

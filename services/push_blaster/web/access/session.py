@@ -28,7 +28,7 @@ from push_blaster.adapters.access.session_table import Session
 from push_blaster.adapters.access.stored_secrets import read_stored_secret
 from push_blaster.domain.access.person import Person
 from push_blaster.domain.access.sign_in_attempt import SignInAttempt
-from push_blaster.domain.access.token import fingerprint
+from push_blaster.domain.access.token import fingerprint, subject_of
 from push_blaster.use_cases.access.manage_sessions import (
     IDLE,
     begin_session,
@@ -242,4 +242,5 @@ def _has_key() -> bool:
 
 
 def _as_caller(person: Person) -> Caller:
-    return Caller(person.label, Role[str(person.role).upper()], is_personal=True)
+    role, subject = Role[str(person.role).upper()], subject_of("person", person.id)
+    return Caller(person.label, role, is_personal=True, subject=subject)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from flask import request
 
 from push_blaster.adapters.automations.automation_document import complete_or_why
+from push_blaster.use_cases.automations.restore_version import STAYS
 from push_blaster.web.automations.automation_form import BLANK
 from push_blaster.web.frame.conflicts import read_choices, read_drawn
 from push_blaster.web.frame.document_paths import find_differences
@@ -21,7 +22,8 @@ class AutomationEdit:
     """The form of an automation that was sent.
 
     Shape: `base` is the saved document that the form was drawn from, or UNKNOWN; `mine` is what the
-    form makes of it; `current` is the saved document of now.
+    form makes of it; `current` is the saved document of now. A form of an automation that is gone
+    makes a new one, which has all of the old one that the form does not show.
     """
 
     base: Any
@@ -31,6 +33,8 @@ class AutomationEdit:
     @property
     def is_stale(self) -> bool:
         """Whether somebody has changed the document, or its file, since the form was drawn."""
+        if self.saved is None:
+            return False
         is_newer = self.mine.get("version") != self.current.get("version")
         return is_newer or any(find_differences(self.base, self.current))
 
@@ -45,7 +49,9 @@ def read_edit(
 ) -> AutomationEdit:
     """Return the form of this request; `read` lays its fields over a document."""
     if "version" not in current:
-        return AutomationEdit(BLANK, read(BLANK), BLANK)
+        drawn = read_drawn()
+        base, _ = complete_or_why(drawn) if isinstance(drawn, dict) else (None, None)
+        return AutomationEdit(base or BLANK, _make_new(read(base or BLANK)), BLANK)
     version = request.form.get("version", 0, type=int)
     base = _read_base(version, current)
     mine = read(current if base is UNKNOWN else base)
@@ -59,6 +65,11 @@ def merge_edit(edit: AutomationEdit) -> Merge:
     merged = merge(base, mine, theirs, "id", read_choices(version))
     merged.document = {**_with_numbers(merged.document), "version": version}
     return merged
+
+
+def _make_new(document: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Return a document without what makes it the automation that it was."""
+    return {name: value for name, value in document.items() if name not in STAYS}
 
 
 def _read_base(version: int, current: Mapping[str, Any]) -> Any:

@@ -11,7 +11,12 @@ from flask.typing import ResponseReturnValue
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from push_blaster.adapters.automations.automation_document import read_automation, read_draft
-from push_blaster.adapters.automations.document_files import DocumentExistsError, StaleVersionError
+from push_blaster.adapters.automations.document_files import (
+    BrokenDocumentError,
+    DocumentExistsError,
+    DocumentNotFoundError,
+    StaleVersionError,
+)
 from push_blaster.adapters.devices.named_devices import select_named_devices
 from push_blaster.domain.audiences.script import Parameter
 from push_blaster.domain.zones import list_places
@@ -66,12 +71,14 @@ from push_blaster.web.frame.template_filters import DAYS, LAYERS
 class Remarks:
     """Complaints by path, and the field to focus.
 
-    Shape: `will_fail` says that the complaints keep an automation off the clock, not a draft.
+    Shape: `will_fail` says that the complaints keep an automation off the clock, not a draft;
+    `gone` says why the automation of the form cannot be saved any more.
     """
 
     errors: Mapping[str, str] = field(default_factory=dict)
     will_fail: bool = False
     focus: str = ""
+    gone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,15 @@ class Editor:
     def declared(self, script_id: str) -> Sequence[Parameter]:
         """Return the parameters that a script declares."""
         return find_declared(self.context.scripts, script_id)
+
+    def find_current(self, automation_id: str | None) -> tuple[Mapping[str, Any], str]:
+        """Return the saved document; a blank one if there is none, and why it is gone."""
+        try:
+            return (self.context.files.load(automation_id) if automation_id else BLANK), ""
+        except DocumentNotFoundError:
+            return BLANK, "Somebody has deleted this automation while you were editing."
+        except BrokenDocumentError as error:
+            return BLANK, f"The file of this automation cannot be read any more: {error}"
 
     def read(self, old: Mapping[str, Any]) -> MutableMapping[str, Any]:
         """Return the document of the form, based on `old`."""
@@ -123,7 +139,7 @@ class Editor:
             "automation_form.html",
             document=document,
             is_new="version" not in document,
-            drawn=None if drawn is UNKNOWN else write_drawn(drawn),
+            drawn=None if drawn in (UNKNOWN, BLANK) else write_drawn(drawn),
             value=partial(find, document),
             entry_of=entry_of,
             find_rows=find_rows,
@@ -132,6 +148,7 @@ class Editor:
             text_of=text_of,
             errors=remarks.errors,
             will_fail=remarks.will_fail,
+            gone=remarks.gone,
             focus=remarks.focus,
             scripts=self.context.scripts.list_all(),
             offer=offer,
@@ -185,7 +202,7 @@ def edit_automation_pages(context: WebContext) -> Blueprint:
     def preview() -> ResponseReturnValue:
         """Return the plan and the sample messages of the form; nothing is saved."""
         automation_id = request.form.get("id")
-        saved = context.files.load(automation_id) if automation_id else BLANK
+        saved, _ = editor.find_current(automation_id)
         outlook = editor.look_at(read_edit(saved, editor.read).mine)
         return render_template("parts/automation_preview.html", outlook=outlook, describe=describe)
 
@@ -203,10 +220,12 @@ def edit_automation_pages(context: WebContext) -> Blueprint:
 
 
 def _take(editor: Editor, automation_id: str | None) -> ResponseReturnValue:
-    current = editor.context.files.load(automation_id) if automation_id else BLANK
+    current, gone = editor.find_current(automation_id)
     edit = read_edit(current, editor.read)
     if "change" in request.form:
         return _rearrange(editor, edit, request.form["change"])
+    if gone:
+        return editor.show(edit.mine, edit.base, Remarks(gone=gone)), 409
     if only_shows():
         return editor.show(edit.mine, edit.base)
     if request.form.get("then") == "schedule":

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from flask import current_app, request, session
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from chassis.bearer_auth import the_caller
+from chassis.bearer_auth import Caller, the_caller
 
 #: Methods that change nothing, and need no such token.
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -17,13 +17,17 @@ CSRF_HEADER: Final = "X-CSRF-Token"
 class Proof(NamedTuple):
     """What a form says, under our signature, about the page that it came from.
 
-    Shape: `caller` is the name of the person, `secret` belongs to the session, which began at
-    `since`, in seconds since 1970.
+    Shape: `caller` is the subject of the person (in forms of before, the name), `secret` belongs to
+    the session, which began at `since`, in seconds since 1970.
     """
 
     caller: str
     secret: str
     since: int
+
+    def is_of(self, caller: Caller) -> bool:
+        """Return whether the page was drawn for this caller."""
+        return self.caller in {caller.subject, caller.name}
 
 
 def csrf_token() -> str:
@@ -31,7 +35,7 @@ def csrf_token() -> str:
     caller = the_caller()
     if caller is None or "csrf" not in session:
         return ""
-    proof = Proof(caller.name, session["csrf"], session.get("since", 0))
+    proof = Proof(caller.subject, session["csrf"], session.get("since", 0))
     return str(_signer().dumps(list(proof)))
 
 

@@ -124,24 +124,32 @@ def _add_forms(pages: Blueprint, context: WebContext) -> None:
     def save(destination_id: UUID) -> ResponseReturnValue:
         """Save what the form of a destination has changed."""
         with database.transaction() as connection:
-            current = find_destination(connection, str(destination_id))
-        merged = merge_order(current)
-        if merged.conflicts:
-            return _ask_whose(merged, current)
-        order = as_order(merged.document, current)
-        change = DestinationChange(order, version=current.version)
+            found = select_destinations(connection, str(destination_id))
+        if not found:
+            return _offer_new(files)
         try:
-            change_destination(database, context.alerts, str(destination_id), change, utc_now())
+            return _save(context, found[0])
         except StaleDestinationError:  # somebody has saved in this moment
             return save(destination_id)
-        except BadDestinationError as error:
-            faults = {error.field: error.message}
-            return _render_one(database, files, str(destination_id), order, faults), 400
-        flash("Saved.", "success")
-        if merged.theirs:
-            kept = ", ".join(dict.fromkeys(_describe(one.path) for one in merged.theirs))
-            flash(f"Somebody else saved meanwhile, too. Kept as saved: {kept}.", "warning")
-        return redirect(url_for(".show", destination_id=destination_id), 303)
+
+
+def _save(context: WebContext, current: Destination) -> ResponseReturnValue:
+    database, files = context.database, context.files
+    merged = merge_order(current)
+    if merged.conflicts:
+        return _ask_whose(merged, current)
+    order = as_order(merged.document, current)
+    change = DestinationChange(order, version=current.version)
+    try:
+        change_destination(database, context.alerts, current.id, change, utc_now())
+    except BadDestinationError as error:
+        faults = {error.field: error.message}
+        return _render_one(database, files, current.id, order, faults), 400
+    flash("Saved.", "success")
+    if merged.theirs:
+        kept = ", ".join(dict.fromkeys(_describe(one.path) for one in merged.theirs))
+        flash(f"Somebody else saved meanwhile, too. Kept as saved: {kept}.", "warning")
+    return redirect(url_for(".show", destination_id=current.id), 303)
 
 
 def _add_actions(pages: Blueprint, context: WebContext) -> None:
@@ -184,6 +192,18 @@ def _add_actions(pages: Blueprint, context: WebContext) -> None:
         remove_destination(database, str(destination_id))
         flash("The destination is deleted. It gets no more alerts.", "success")
         return redirect(url_for(".list_all"), 303)
+
+
+def _offer_new(files: AutomationFiles) -> ResponseReturnValue:
+    """Offer what somebody typed into the form of a deleted destination as a new one."""
+    given = request.form.get("kind", "")
+    kind = DestinationKind(given) if given in [*DestinationKind] else DestinationKind.WEBHOOK
+    flash(
+        "Somebody has deleted this destination meanwhile. What you typed is here: create a new one "
+        "of it.",
+        "warning",
+    )
+    return _render_form(files, kind, read_order(kind)), 409
 
 
 def _ask_whose(merged: Merge, current: Destination) -> ResponseReturnValue:

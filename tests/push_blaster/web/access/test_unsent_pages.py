@@ -7,15 +7,19 @@ from urllib.parse import unquote
 
 import pytest
 import time_machine
+from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
 from chassis.http.request_classes import MAX_BUFFERED
 from chassis.postgres import Database
-from chassis.rows import fetch_all
+from chassis.rows import execute, fetch_all
 from push_blaster.adapters.access.unsent_form_table import MAX_KEPT
 from push_blaster.web.access.session import COOKIE
+from push_blaster.web.frame.drafts import DRAFT_FIELD
+from tests.fakes.identity_provider import FakeProvider, anna
 from tests.page_reader import form_values
+from tests.push_blaster.web.access.people_support import PersonVisitor
 from tests.push_blaster.web.page_support import Visitor
 from tests.push_blaster.web.recipes import create
 
@@ -103,6 +107,40 @@ def test_nobody_else_gets_the_form(
     assert refused.status_code == 403
     assert TYPED not in refused.text
     assert TYPED in admin.get(page)
+
+
+def test_a_form_is_given_back_under_the_new_name_of_its_person_and_to_nobody_else(
+    people_app: Flask, provider: FakeProvider, database: Database
+) -> None:
+    first, renamed, other = (PersonVisitor(people_app) for _ in range(3))
+    first.sign_in()
+    sent = {"title": TYPED, "csrf_token": first.csrf_token(), DRAFT_FIELD: ""}
+    end_session(database)
+    kept = unquote(first.client.post("/send", data=sent).location.partition("next=")[2])
+
+    provider.who = anna(name="Anna Miller", email="miller@example.com")
+    renamed.sign_in()
+    provider.who = anna(sub="b-1", name="Anna")
+    other.sign_in()
+    given, refused = renamed.client.get(kept), other.client.get(kept)
+
+    assert renamed.name().startswith("Anna Miller")
+    assert (given.status_code, refused.status_code) == (200, 403)
+    assert TYPED in given.text
+    assert TYPED not in refused.text
+    assert "Anna Miller" in refused.text
+
+
+def test_a_form_that_was_kept_under_a_name_before_an_upgrade_comes_back(
+    admin: Visitor, database: Database, form: dict[str, Any]
+) -> None:
+    end_session(database)
+    kept = unquote(admin.client.post(EDIT, data=form).location.partition("next=")[2])
+    with database.transaction() as connection:
+        execute(connection, "UPDATE unsent_forms SET caller = 'admin'")
+    admin.post_bare("/sign-in", token="admin")
+
+    assert TYPED in admin.get(kept)
 
 
 def test_a_form_of_another_person_who_was_signed_in_before_is_kept_for_that_person(

@@ -48,6 +48,63 @@ def drawn(admin: Visitor, **typed: Any) -> dict[str, Any]:
     return {**form_values(admin.get(EDIT), "editor"), **typed}
 
 
+def test_what_was_typed_into_a_form_of_a_deleted_automation_becomes_a_new_one(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    client.put(PATH, json={"colour": "green"})
+    form = drawn(admin, name="Mine <b>", description="Much work", **{"pushSequence.0.title": "New"})
+    client.delete(PATH)
+
+    offered = admin.client.post(EDIT, data=form)
+    again = form_values(offered.text, "editor")
+    made = [admin.client.post("/automations/new", data=again) for _ in "ab"]
+
+    assert offered.status_code == 409
+    assert "Somebody has deleted this automation while you were editing." in offered.text
+    assert 'action="/automations/new"' in offered.text
+    assert [one.status_code for one in made] == [303, 303]
+    (new,) = client.get("/api/automation/recipes").get_json()["data"]
+    assert (new["name"], new["description"], new["colour"]) == ("Mine <b>", "Much work", "green")
+    assert [push["title"] for push in new["pushSequence"]] == ["New", "Two"]
+    assert new["id"] != "news"
+    assert (new["status"], new["version"]) == ("draft", 1)
+
+
+def test_a_form_whose_file_is_broken_meanwhile_loses_nothing_either(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any], tmp_path: Path
+) -> None:
+    form = drawn(admin, name="Mine")
+    (tmp_path / "automations" / "news.json").write_text("{")
+
+    offered = admin.client.post(EDIT, data=form)
+    previewed = admin.client.post("/automations/preview", data=form)
+    more = admin.client.post(EDIT, data={**form, "change": "add"})
+
+    assert offered.status_code == 409
+    assert "cannot be read any more" in offered.text
+    assert 'value="Mine"' in offered.text
+    assert (previewed.status_code, more.status_code) == (200, 200)
+    assert more.text.count("data-push>") + more.text.count("data-push ") >= 3
+    assert (tmp_path / "automations" / "news.json").read_text() == "{"
+
+
+def test_a_fault_in_a_form_of_a_deleted_automation_keeps_what_the_form_does_not_show(
+    admin: Visitor, client: FlaskClient, news: dict[str, Any]
+) -> None:
+    client.put(PATH, json={"colour": "green"})
+    form = drawn(admin)
+    client.delete(PATH)
+    offered = form_values(admin.client.post(EDIT, data=form).text, "editor")
+
+    faulty = admin.client.post("/automations/new", data={**offered, "name": ""})
+    mended = {**form_values(faulty.text, "editor"), "name": "Mended"}
+    admin.client.post("/automations/new", data=mended)
+
+    assert faulty.status_code == 400
+    (new,) = client.get("/api/automation/recipes").get_json()["data"]
+    assert (new["name"], new["colour"]) == ("Mended", "green")
+
+
 def test_an_untouched_field_does_not_overwrite_what_a_colleague_saved(
     admin: Visitor, client: FlaskClient, news: dict[str, Any]
 ) -> None:

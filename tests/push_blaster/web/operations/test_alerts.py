@@ -628,6 +628,26 @@ def test_a_url_that_two_changed_is_asked_about_without_being_shown(
     assert address == "http://mine.example.com/secret-1"
 
 
+def test_what_was_typed_into_a_form_of_a_deleted_destination_becomes_a_new_one(
+    api: FlaskClient, pages: Visitor
+) -> None:
+    made = add(api, kind="slack", url="http://example.com/hook", events=["missed"])
+    page = f"/alerts/{made['id']}"
+    form = {**form_values(pages.get(page), "editor"), "name": "Mine", "url": "http://example.com/2"}
+    api.delete(f"{PATH}/{made['id']}")
+
+    offered = pages.client.post(page, data=form)
+    again = {**form_values(offered.text, "panel"), "url": "http://example.com/2"}
+    created = pages.client.post("/alerts/new/slack", data=again)
+
+    assert offered.status_code == 409
+    assert "Somebody has deleted this destination meanwhile." in offered.text
+    assert 'action="/alerts/new/slack"' in offered.text
+    assert created.status_code == 200
+    (new,) = api.get(PATH).get_json()["destinations"]
+    assert (new["name"], new["kind"], new["events"]) == ("Mine", "slack", ["missed"])
+
+
 def test_what_is_no_url_at_all_is_told_beside_its_field(api: FlaskClient, pages: Visitor) -> None:
     made = add(api, url="http://example.com/hook")
     page = f"/alerts/{made['id']}"
