@@ -63,7 +63,8 @@ class LatestRun:
 
 _Row = Mapping[str, Any]
 _COLUMNS: Final = """
-    id, number, mode, trigger, slot, begins_at, phase, fence, failures, due_at, live_at, reason,
+    id, coalesce(number, 0) AS number, mode, trigger, slot, begins_at, phase, fence, failures,
+    due_at, live_at, reason,
     waits_for, uncapped_reason, approval_reason, resumes, attempt, attempt_by, repeated_steps,
     preparation, snapshot, created_at, ended_at,
     (SELECT asked_at FROM execution_stops WHERE execution_id = e.id) AS stop_asked_at,

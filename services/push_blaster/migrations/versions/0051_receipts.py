@@ -8,14 +8,15 @@ down_revision = "0050"
 
 def upgrade() -> None:
     run_sql("""
+-- The time is in the number, so that a database that was restored never uses a number again: a
+-- receipt of an execution that the backup does not know must not count for another execution.
 CREATE SEQUENCE execution_numbers AS bigint;
 ALTER TABLE executions ADD COLUMN number bigint;     -- what receipts call the execution
-ALTER TABLE executions ALTER COLUMN number SET DEFAULT nextval('execution_numbers');
+ALTER TABLE executions ALTER COLUMN number
+  SET DEFAULT (extract(epoch FROM now())::bigint << 20) | (nextval('execution_numbers') & 1048575);
 ALTER SEQUENCE execution_numbers OWNED BY executions.number;
-UPDATE executions e SET number = o.number
-  FROM (SELECT id, nextval('execution_numbers') AS number
-          FROM (SELECT id FROM executions ORDER BY created_at, id) ordered) o
- WHERE o.id = e.id;
+-- Executions that have ended write no receipt.
+UPDATE executions SET number = DEFAULT WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX executions_number ON executions (number);
 
 -- A push that began, with what its results are counted by; it outlives its execution.

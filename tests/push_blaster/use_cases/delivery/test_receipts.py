@@ -1,12 +1,13 @@
 """Every message carries a receipt, and every push that begins is written down for its results."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from chassis.rows import execute, fetch_all
+from chassis.rows import execute, fetch_all, fetch_value
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.engagement.receipt_keys import rotate_receipt_keys, select_receipt_keys
@@ -144,7 +145,37 @@ def test_executions_have_numbers_of_their_own(bench: Bench) -> None:
     bench.now += timedelta(days=1)
     second = bench.run(bench.start())
 
-    assert 0 < first.number < second.number
+    assert 0 < first.number < second.number < 2**53, "exact in JavaScript, too"
+
+
+def test_a_restored_database_never_uses_a_number_again(bench: Bench) -> None:
+    """The sequence of a backup is behind, but the time, which is in the number, is not."""
+
+    def read_second() -> int:
+        with bench.database.transaction() as connection:
+            sql = "SELECT extract(epoch FROM clock_timestamp())::bigint"
+            return int(fetch_value(connection, sql))
+
+    earliest = read_second() - 1
+    number = bench.run(bench.start()).number
+    latest = read_second()
+
+    assert earliest <= number >> 20 <= latest
+
+
+def test_a_push_that_an_older_engine_began_is_written_down_with_its_next_batch(
+    bench: Bench,
+) -> None:
+    bench.change(limits=replace(bench.context.limits, batch_size=1))
+    execution_id = bench.start()
+    bench.work_until_sent(1)
+    (begun,) = rows(bench)
+    with bench.database.transaction() as connection:
+        execute(connection, "DELETE FROM result_pushes")
+
+    bench.run(execution_id)
+
+    assert rows(bench) == [begun]
 
 
 def test_the_command_rotates_the_key_and_says_so(bench: Bench, push_url: str) -> None:

@@ -10,6 +10,7 @@ from psycopg2 import sql
 
 from chassis.migrations import migrate
 from chassis.postgres import Connection, Database
+from chassis.rows import fetch_all
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.cli import MIGRATIONS
 from tests.push_blaster.bench import Bench
@@ -99,6 +100,9 @@ def _assert_ends_well(bench: Bench, database: Database, execution_id: str) -> No
     in_doubt = sum(d["was_in_doubt"] for d in bench.deliveries(execution_id))
     assert (len(sent), len(again) <= in_doubt) == (2 * USERS, True)
     assert [bench.funnel(execution_id, position)["sent"] for position in (1, 2)] == [USERS, USERS]
+    with database.transaction() as connection:
+        found = fetch_all(connection, "SELECT execution_number, position FROM result_pushes")
+    assert sorted(found) == [(ended.number, 1), (ended.number, 2)], "receipts name them"
 
 
 def _read_columns(connection: Connection) -> Mapping[str, list[str]]:
