@@ -4,6 +4,7 @@ Whoever has a receipt proves that we sent this message to this user. A receipt o
 """
 
 import binascii
+import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from uuid import UUID
 _HEAD: Final = Struct(">BBQHB")
 _USER: Final = 16
 _PROOF: Final = 16
+#: Of SHA-256. A key is not longer.
+_BLOCK: Final = 64
 _SIZE: Final = _HEAD.size + _USER + _PROOF
 #: Units: characters.
 RECEIPT_LENGTH: Final = 4 * _SIZE // 3
@@ -79,11 +82,14 @@ class ReceiptKeys:
         Shape: a receipt has 60 characters of base64url.
         """
         flags = _VERSION | _IS_TEST * is_test | _IS_DRY_RUN * is_dry_run
-        key, number, pack = self.keys[self.current], self.current, _HEAD.pack
+        number, pack = self.current, _HEAD.pack
+        inner, outer = _keyed_hashes(self.keys[number])
 
         def write(user_id: UUID, variant: int) -> str:
             claims = pack(flags, number, execution_number, position, variant) + user_id.bytes
-            return urlsafe_b64encode(claims + hmac.digest(key, claims, "sha256")[:_PROOF]).decode()
+            (of_claims := inner.copy()).update(claims)
+            (proof := outer.copy()).update(of_claims.digest())
+            return urlsafe_b64encode(claims + proof.digest()[:_PROOF]).decode()
 
         return write
 
@@ -107,6 +113,16 @@ class ReceiptKeys:
             is_test=bool(flags & _IS_TEST),
             is_dry_run=bool(flags & _IS_DRY_RUN),
         )
+
+
+def _keyed_hashes(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """Return the inner and the outer hash of HMAC-SHA256, which have taken the key.
+
+    Copies of them cost a send a third of what `hmac` costs, which takes the key for each message.
+    """
+    block = key.ljust(_BLOCK, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+    return hashlib.sha256(inner), hashlib.sha256(outer)
 
 
 def _decode(text: str) -> bytes:

@@ -1,5 +1,6 @@
 """Receipts: whoever has one proves that we sent this message to this user, and nothing else."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID
 
 import pytest
@@ -67,6 +68,36 @@ def test_a_receipt_with_another_character_is_not_ours(place: int, other: str) ->
     if text != A_RECEIPT:
         with pytest.raises(ReceiptError):
             KEYS.read(text)
+
+
+def test_a_receipt_with_another_bit_is_not_ours_and_says_why() -> None:
+    whole = urlsafe_b64decode(A_RECEIPT)
+
+    def fault(bit: int) -> Fault:
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ReceiptError) as refused:
+            KEYS.read(urlsafe_b64encode(changed).decode())
+        return refused.value.fault
+
+    faults = [fault(bit) for bit in range(8 * len(whole))]
+
+    # Bits 0 and 1 are flags, the rest of the byte is the version; the next byte names the key.
+    assert faults[:8] == [Fault.FORGED] * 2 + [Fault.MALFORMED] * 6
+    assert faults[8:16] == [Fault.UNKNOWN_KEY] * 2 + [Fault.FORGED] + [Fault.UNKNOWN_KEY] * 5
+    assert set(faults[16:]) == {Fault.FORGED}
+
+
+@pytest.mark.parametrize("length", range(RECEIPT_LENGTH))
+def test_a_receipt_that_was_cut_is_malformed(length: int) -> None:
+    with pytest.raises(ReceiptError, match="malformed"):
+        KEYS.read(A_RECEIPT[:length])
+
+
+@given(text=st.text(max_size=200))
+def test_no_text_breaks_the_reading(text: str) -> None:
+    with pytest.raises(ReceiptError):
+        KEYS.read(text)
 
 
 @pytest.mark.parametrize(
