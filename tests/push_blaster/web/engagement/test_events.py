@@ -179,16 +179,18 @@ def test_tests_and_dry_runs_are_accepted_and_not_counted(
 ) -> None:
     push = SentPush().insert(database)
     dry = SentPush(number=2, is_counted=False).insert(database)
+    not_begun = SentPush(number=3)
 
     told = report(
         phone,
         push.event(database, is_test=True),
         push.event(database, is_dry_run=True),
         dry.event(database),
+        not_begun.event(database, is_test=True),
     )
     fold(database)
 
-    assert told == {"accepted": 3, "notCounted": 3, "refused": 0, "problems": []}
+    assert told == {"accepted": 4, "notCounted": 4, "refused": 0, "problems": []}
     assert counted(database) == {}
 
 
