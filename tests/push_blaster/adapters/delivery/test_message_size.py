@@ -7,6 +7,7 @@ import pytest
 
 from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES, find_excess, measure
 from push_blaster.domain.delivery.message import Message
+from push_blaster.domain.engagement.receipt import RECEIPT_LENGTH
 
 #: One to six bytes each, as JSON writes them.
 ALPHABETS = ("a", '"\\', "é", "木", "\N{SLEUTH OR SPY}", "\x01\x1f")
@@ -24,6 +25,7 @@ def a_message(kind: str, dice: random.Random) -> Message:
         deep_link=text(400),
         display_tag="x" * 22,
         device_kind=kind,
+        receipt="r" * RECEIPT_LENGTH,
     )
 
 

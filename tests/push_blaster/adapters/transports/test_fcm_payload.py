@@ -20,12 +20,14 @@ ENCODER = MessageEncoder()
 
 def by_google(message: Message) -> Any:
     link, tag = message.deep_link, message.display_tag
+    data = {"click_action": link, "url": link} if link else {}
+    data |= {"receipt": message.receipt} if message.receipt else {}
     to = {"fid" if message.device_kind == "fid" else "token": message.device_token}
     return ENCODER.default(
         messaging.Message(
             **to,
             notification=messaging.Notification(message.title, message.body),
-            data={"click_action": link, "url": link} if link else None,
+            data=data or None,
             android=messaging.AndroidConfig(
                 priority="high",
                 ttl=TTL_S,
@@ -47,11 +49,14 @@ def by_google(message: Message) -> Any:
     body=TEXTS,
     link=TEXTS,
     kind=st.sampled_from(["fcm", "fid"]),
+    receipt=st.sampled_from(["", "EA" + "r" * 58]),
 )
 def test_it_is_what_googles_library_would_send(
-    token: str, title: str, body: str, link: str, kind: str
+    token: str, title: str, body: str, link: str, kind: str, receipt: str
 ) -> None:
-    message = Message(UUID(int=1), token, title, body, link, "a-tag", device_kind=kind)
+    message = Message(
+        UUID(int=1), token, title, body, link, "a-tag", device_kind=kind, receipt=receipt
+    )
 
     assert orjson.loads(encode_message(message)) == {"message": by_google(message)}
 

@@ -28,6 +28,7 @@ from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from tests.fakes.post_receiver import PostReceiver, Received, run_post_receiver
 
 KEY = b"thirty-two bytes of a secret key"
+RECEIPT = "EA" + "r" * 58
 OPTIONS = PostOptions(
     private_networks=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
     answer_timeout=timedelta(seconds=1),
@@ -62,6 +63,7 @@ def a_message(number: int, url: str) -> Message:
         deep_link="https://garden.example/seeds",
         display_tag=f"tag-{number}",
         device_kind="webhook",
+        receipt=RECEIPT,
     )
 
 
@@ -97,8 +99,10 @@ def test_a_message_is_posted_signed_and_under_its_display_tag(
         "data": {
             "click_action": "https://garden.example/seeds",
             "url": "https://garden.example/seeds",
+            "receipt": RECEIPT,
         },
     }
+    assert request.headers["push-receipt"] == RECEIPT
     assert request.headers["idempotency-key"] == request.headers["webhook-id"] == "tag-0"
 
 

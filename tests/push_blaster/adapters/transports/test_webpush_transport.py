@@ -56,6 +56,7 @@ def a_message(number: int, endpoint: str, browser: Browser = BROWSER) -> Message
         display_tag=f"tag-{number}",
         device_kind="webpush",
         device_keys=f"{browser.keys['p256dh']}.{browser.keys['auth']}",
+        receipt=f"receipt-{number}",
     )
 
 
@@ -79,7 +80,7 @@ def test_a_message_is_read_by_its_browser_only_and_says_who_sent_it(
     link = "https://garden.example/seeds"
     assert BROWSER.read(by_topic["tag-0"].body) == {
         "notification": {"title": "Seeds are in 🌱", "body": "Come and see", "tag": "tag-0"},
-        "data": {"click_action": link, "url": link},
+        "data": {"click_action": link, "url": link, "receipt": "receipt-0"},
     }
     assert other.read(by_topic["tag-1"].body)["notification"]["tag"] == "tag-1"
     headers = by_topic["tag-0"].headers

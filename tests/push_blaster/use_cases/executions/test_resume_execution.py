@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from push_blaster.adapters.engagement.receipt_keys import select_receipt_keys
+from push_blaster.domain.automations.experiment import Variant, choose_variant
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.executions.resume_execution import CannotResumeError
 from push_blaster.use_cases.executions.start_execution import AlreadyRunningError
 from push_blaster.use_cases.executions.stop_execution import stop_execution
-from tests.push_blaster.bench import Bench
+from tests.push_blaster.bench import Bench, messages
 from tests.push_blaster.use_cases.executions.resuming import (
     note_restore,
     resume,
@@ -30,6 +32,30 @@ def test_whoever_was_not_sent_to_is_reached_and_nobody_twice(bench: Bench) -> No
     assert len(sent(bench)) == 100
     funnel = bench.funnel(second.id)
     assert (funnel["sentBefore"], funnel["sent"]) == (before, 100 - before)
+
+
+def test_a_resumed_send_keeps_the_variants_and_has_a_number_of_its_own(bench: Bench) -> None:
+    variants = [{"id": "a", "title": "A"}, {"id": "b", "title": "B"}]
+    first = bench.start(parameters={"users": 100}, pushes=[{"variants": variants}])
+    bench.work_until_sent(33)
+    stop(bench, first)
+
+    second = bench.run(resume(bench, first))
+
+    with bench.database.transaction() as connection:
+        keys = select_receipt_keys(connection, bench.now)
+    receipts = [keys.read(message["data"]["receipt"]) for message in messages(bench)]
+    of_first, of_second = (
+        {r.user_id for r in receipts if r.execution_number == number}
+        for number in (bench.execution(first).number, second.number)
+    )
+    assert (len(of_first) + len(of_second), of_first & of_second) == (100, set())
+    drawn = (Variant(id="a"), Variant(id="b"))
+    push_id, automation_id = second.automation.pushes[0].id, second.automation.id
+    assert all(
+        choose_variant(drawn, automation_id, push_id, r.user_id) is drawn[r.variant - 1]
+        for r in receipts
+    )
 
 
 def test_it_sends_what_was_to_be_sent_then_without_asking_the_script_again(bench: Bench) -> None:
