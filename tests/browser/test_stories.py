@@ -120,7 +120,9 @@ def test_one_is_made_tested_watched_cancelled_let_go_live_and_stopped(
     automation = make_offers_for_everybody(page)
     phase, receipt = page.locator(".head-run .badge-dot").first, page.get_by_text("Receipt:")
     page.get_by_role("link", name="Test", exact=True).click()
-    page.locator("form", has_text="Test send").get_by_role("button", name="Send the test").click()
+    page.locator("form", has_text="Test send").get_by_role(
+        "button", name="Start the test send"
+    ).click()
     expect(phase).to_have_text("Completed", timeout=30_000)
 
     page.goto(automation)
@@ -175,7 +177,7 @@ def test_a_user_who_is_held_back_is_explained(page: Page, stack: LocalStack) -> 
     page.get_by_role("button", name="Explain").click()
 
     row = page.get_by_role("row", name="3 · Behaviour-responsive").first
-    expect(row).to_contain_text("layer_3_cooldown_hours")
+    expect(row).to_contain_text("Pause between behaviour-responsive pushes")
     expect(row).to_contain_text(re.compile(r"in 2 d"))
     expect(
         page.get_by_role("region", name="Recent deliveries").get_by_text("Sent").first

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from push_blaster.domain.automations.automation import Automation, Schedule
 from push_blaster.domain.cadence.cadence import CadenceRule
+from push_blaster.domain.cadence.names import name_rule
 from push_blaster.domain.executions.timeline import plan_pushes
 from push_blaster.domain.schedule.schedule import slots_from
 from push_blaster.domain.zones import Slot
@@ -238,7 +239,7 @@ def _describe_earlier(rule: CadenceRule, earlier: Sequence[CalendarPush], zone: 
 
 def _rule_words(rule: CadenceRule) -> str:
     hours = f"{round(rule.window / timedelta(hours=1), 2):g}"
-    return f"the rule {rule.name} (at most {rule.max_count} in {hours} h)"
+    return f"the rule “{name_rule(rule.name)}” (at most {rule.max_count} in {hours} h)"
 
 
 def _name(pushes: Sequence[CalendarPush], zone: ZoneInfo, *, with_day: bool = False) -> str:

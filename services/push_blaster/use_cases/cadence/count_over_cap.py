@@ -15,6 +15,7 @@ from push_blaster.adapters.cadence.over_cap_table import (
     select_uncounted,
 )
 from push_blaster.adapters.executions.execution_view import select_execution
+from push_blaster.domain.cadence.names import count_by_rule
 from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.timeline import counted_instant
 from push_blaster.use_cases.context import SendContext, StepContext, note
@@ -79,8 +80,7 @@ def _finish(context: StepContext, execution_id: str) -> None:
 def _describe(count: OverCapCount) -> str:
     if not count.users:
         return "Cadence has recorded all unchecked sends: nobody got more than the rules allow."
-    rules = ", ".join(f"{rule} {n}" for rule, n in count.by_rule.items())
     return (
         f"Cadence has recorded all unchecked sends: {count.users} users got more than the rules "
-        f"allow ({rules})."
+        f"allow ({count_by_rule(count.by_rule)})."
     )

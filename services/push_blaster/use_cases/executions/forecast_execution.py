@@ -6,6 +6,7 @@ from datetime import datetime
 
 from push_blaster.adapters.audiences.preparer import Preparer
 from push_blaster.domain.cadence.cadence import PlannedSend, PushForecast
+from push_blaster.domain.cadence.names import count_by_rule
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushAudience, PushProgress
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.domain.executions.timeline import counted_at, live_instant, plan_execution
@@ -88,8 +89,8 @@ def _describe(position: int, forecast: PushForecast) -> str:
     at = forecast.at.isoformat(timespec="seconds")
     text = f"Forecast of push {position}, at {at}: {forecast.eligible} eligible"
     if forecast.capped:
-        rules = ", ".join(f"{rule} {n}" for rule, n in sorted(forecast.capped.items()))
-        text += f", {forecast.excluded} capped by cadence ({rules})"
+        by_rule = count_by_rule(dict(sorted(forecast.capped.items())))
+        text += f", {forecast.excluded} capped by cadence ({by_rule})"
     if forecast.failed_open:
         text += f", unchecked: {forecast.reason}"
     return f"{text}."

@@ -14,6 +14,7 @@ from push_blaster.adapters.executions.execution_table import FencedError, holds_
 from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.audiences.audience import Batch
 from push_blaster.domain.automations.experiment import name_draw
+from push_blaster.domain.cadence.names import count_by_rule
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.decision import PushDecision
@@ -157,8 +158,7 @@ def _note_end(
     if left_out:
         text += f" Left out: {', '.join(map(str, left_out))}."
     if funnel.exclusion_breakdown:
-        rules = ", ".join(f"{rule} {n}" for rule, n in funnel.exclusion_breakdown.items())
-        text += f" Capped by cadence: {rules}."
+        text += f" Capped by cadence ({count_by_rule(funnel.exclusion_breakdown)})."
     if reasons:
         text += f" Nobody was reached: {'; '.join(reasons)}."
     level = LogLevel.ERROR if status is PushStatus.FAILED else LogLevel.SUCCESS

@@ -19,6 +19,7 @@ from push_blaster.adapters.automations.document_files import (
 )
 from push_blaster.adapters.devices.named_devices import select_named_devices
 from push_blaster.domain.audiences.script import Parameter
+from push_blaster.domain.cadence.names import LAYERS
 from push_blaster.domain.zones import list_places
 from push_blaster.use_cases.automations.change_automation import (
     AutomationChange,
@@ -64,7 +65,7 @@ from push_blaster.web.frame.document_paths import find
 from push_blaster.web.frame.drafts import only_shows
 from push_blaster.web.frame.frame import name_by_form, page_routes
 from push_blaster.web.frame.merging import UNKNOWN
-from push_blaster.web.frame.template_filters import DAYS, LAYERS
+from push_blaster.web.frame.template_filters import DAYS
 
 
 @dataclass(frozen=True, slots=True)

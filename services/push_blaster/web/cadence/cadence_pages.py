@@ -17,6 +17,7 @@ from push_blaster.adapters.cadence.cadence_records import (
     Simulation,
 )
 from push_blaster.adapters.delivery.delivery_search import DeliveryFilter, select_deliveries_of
+from push_blaster.domain.cadence.names import name_layer
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.access.audit_content import note_change
@@ -41,7 +42,6 @@ from push_blaster.web.frame.drafts import only_shows
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.marks import SEEN_RULES, keep_mark
 from push_blaster.web.frame.merging import Merge
-from push_blaster.web.frame.template_filters import layer_words
 
 #: How many of a user's last pushes the page shows.
 HISTORY: Final = 20
@@ -299,4 +299,4 @@ def _read_layers(records: CadenceRecords) -> Mapping[int, JsonObject]:
 
 def _name_layer(**layer: Any) -> str:
     has_own_name = layer["name"] != f"Layer {layer['id']}"
-    return f"{layer['id']} · {layer['name']}" if has_own_name else layer_words(layer["id"])
+    return f"{layer['id']} · {layer['name']}" if has_own_name else name_layer(layer["id"])

@@ -8,6 +8,7 @@ from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from push_blaster.adapters.cadence.cadence_records import JsonObject
+from push_blaster.domain.cadence.names import name_rule
 from push_blaster.web.automations.form_fields import read_number, whole_numbers
 from push_blaster.web.frame.merging import UNKNOWN, Choose, Merge, merge
 
@@ -71,7 +72,7 @@ def merge_rules(
 def describe_field(path: str) -> str:
     """Return the words for a field of a rule, such as `cooldown: window in hours`."""
     rule, _, name = path.rpartition(".")
-    return f"{rule}: {RULE_LABELS.get(name, name)}" if name in _FIELDS else path
+    return f"{name_rule(rule)}: {RULE_LABELS.get(name, name)}" if name in _FIELDS else path
 
 
 def _by_name(rules: Sequence[JsonObject]) -> dict[str, JsonObject]:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from chassis.postgres import Connection
 from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.audiences.audience import read_user_ids
+from push_blaster.domain.cadence.names import name_rule
 from push_blaster.domain.delivery.user_time import find_awaited_time
 from push_blaster.domain.executions.execution import Execution, PushStatus
 from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group, LabelledCount, add_funnels
@@ -162,7 +163,9 @@ class Card:
         variants = funnel.variants.items()
         bars += [bar(f"Variant {name}: sent", own.sent, "good") for name, own in variants]
         rules = sorted(funnel.exclusion_breakdown.items(), key=lambda item: -item[1])
-        bars += [bar(f"Capped by {rule}", users, "held") for rule, users in rules]
+        bars += [
+            bar(f"Capped by cadence: {name_rule(rule)}", users, "held") for rule, users in rules
+        ]
         if funnel.held:
             bars.append(bar(f"wait {self._await(number)}", funnel.held, "held"))
         bars += [

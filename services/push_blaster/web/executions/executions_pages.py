@@ -37,6 +37,7 @@ from push_blaster.use_cases.executions.stop_execution import (
 )
 from push_blaster.web.access.audit import stops
 from push_blaster.web.executions.execution_card import Card, make_cards
+from push_blaster.web.executions.obstacles import find_obstacle
 from push_blaster.web.executions.phase_axis import lay_out
 from push_blaster.web.executions.sample_texts import read_sample_texts
 from push_blaster.web.executions.shown_execution import read_execution
@@ -144,7 +145,11 @@ def _add_stops(pages: Blueprint, database: Database) -> None:
     def confirm(execution_id: str, action: str) -> ResponseReturnValue:
         """Ask for confirmation; the browser shows it as a dialogue if JavaScript runs."""
         read = _read_page(database, execution_id)
-        return render_template("execution_confirm.html", action=action, word=WORD, **read)
+        doubted = read["details"].doubted_devices
+        obstacle = find_obstacle(read["card"], action, doubted)
+        return render_template(
+            "execution_confirm.html", action=action, word=WORD, obstacle=obstacle, **read
+        )
 
     @pages.post("/executions/<execution_id>/cancel")
     @stops()

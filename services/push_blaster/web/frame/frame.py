@@ -8,7 +8,7 @@ from secrets import token_urlsafe
 from typing import Any, Final, TypeAlias
 
 import structlog
-from flask import Blueprint, Flask, Response, flash, render_template, request
+from flask import Blueprint, Flask, Response, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from marshmallow import ValidationError
@@ -82,6 +82,9 @@ NAVIGATION: Final = {
     ),
 }
 
+#: Pages whose path does not begin with the path of their entry: the first part of both paths.
+BELONGS_TO: Final = {"bulk": "automations", "deleted-automations": "automations"}
+
 
 def install_page_frame(
     app: Flask, *, to_file: bool, timezone: str, is_saved: Callable[[str], bool]
@@ -109,6 +112,7 @@ def install_page_frame(
             "caller": caller,
             "may": partial(_may, role),
             "navigation": _find_navigation(role),
+            "entry_here": find_entry(request.path),
             "csrf_token": csrf_token,
             "once": partial(token_urlsafe, 12),
             "now": utc_now(),
@@ -181,6 +185,21 @@ def show_unknown_addresses(app: Flask) -> None:
 
 def _may(role: Role | None, needed: str) -> bool:
     return role is not None and role >= Role[needed]
+
+
+def find_entry(path: str) -> str:
+    """Return the endpoint of the entry to which a page belongs, by the first part of its path.
+
+    An empty text is returned for pages that belong to no entry.
+    """
+    entries = [entry.endpoint for group in NAVIGATION.values() for entry in group]
+    by_part = {_first_part(url_for(endpoint)): endpoint for endpoint in entries}
+    part = _first_part(path)
+    return by_part.get(BELONGS_TO.get(part, part), "")
+
+
+def _first_part(path: str) -> str:
+    return path.split("/")[1]
 
 
 def _find_navigation(role: Role | None) -> dict[str, list[NavEntry]]:

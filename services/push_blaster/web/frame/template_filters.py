@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from push_blaster.domain.audiences.script_failure import read_failure
 from push_blaster.domain.automations.automation import Frequency, Schedule
+from push_blaster.domain.cadence.names import name_layer, name_rule
 from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
     Placeholder,
@@ -68,14 +69,6 @@ SPAN_UNITS: Final = (
 
 _VARIABLE: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
-LAYERS: Final[Mapping[int, str]] = {
-    1: "Platform-wide moment",
-    2: "Product or trend trigger",
-    3: "Behaviour-responsive",
-    4: "Test",
-    5: "New-user series",
-}
-
 
 def day_words(day: date, *, with_year: bool = True) -> str:
     """Return a day as a person says it."""
@@ -121,11 +114,6 @@ def outcome(state: str) -> str:
 def mode_words(mode: str) -> str:
     """Return the words for a mode."""
     return MODES.get(mode, mode)
-
-
-def layer_words(layer_id: int) -> str:
-    """Return a layer with its meaning."""
-    return f"{layer_id} · {LAYERS.get(layer_id, 'Unknown')}"
 
 
 def tone(name: str) -> str:
@@ -215,7 +203,8 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "words": spell_out,
     "outcome": outcome,
     "mode_words": mode_words,
-    "layer_words": layer_words,
+    "layer_words": name_layer,
+    "rule_words": name_rule,
     "tone": tone,
     "pair_up": pair_up,
     "as_text": as_text,

@@ -16,6 +16,7 @@ from chassis.problems import flatten_messages
 from chassis.schemas import CamelSchema
 from push_blaster.adapters.automations.field_checks import is_zone
 from push_blaster.adapters.one_off.scheduled_push_document import ScheduledPush, write_settings
+from push_blaster.domain.cadence.names import LAYERS, name_layer
 from push_blaster.domain.zones import is_near, place_in_zone
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.schedule_push import (
@@ -30,7 +31,6 @@ from push_blaster.use_cases.one_off.send_later import (
     schedule_what_was_tried,
 )
 from push_blaster.web.frame.frame import page_routes
-from push_blaster.web.frame.template_filters import LAYERS, layer_words
 from push_blaster.web.one_off.send_pages import render_result
 
 
@@ -131,7 +131,7 @@ def _render(
         found=found,
         form=form,
         errors=errors or {},
-        layers={layer: layer_words(layer) for layer in LAYERS},
+        layers={layer: name_layer(layer) for layer in LAYERS},
     )
 
 

@@ -20,6 +20,7 @@ from push_blaster.adapters.executions.execution_view import (
     select_snapshot,
 )
 from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.cadence.names import LAYERS, name_layer
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.audiences.look_at_upload import look_at_upload
@@ -44,7 +45,6 @@ from push_blaster.web.frame.csrf import CSRF_FIELD
 from push_blaster.web.frame.drafts import DRAFT_FIELD, only_shows
 from push_blaster.web.frame.frame import form_key, page_routes
 from push_blaster.web.frame.instants import reader_zone
-from push_blaster.web.frame.template_filters import LAYERS, layer_words
 from push_blaster.web.one_off.send_push import MAX_FILE, SendPushSchema, read_request
 
 BLANK: Final = {"layerId": 3}
@@ -168,7 +168,7 @@ def _render_form(
         scheduled=[one for one in found if one.state is PushState.SCHEDULED],
         form=form,
         errors=errors or {},
-        layers={layer: layer_words(layer) for layer in LAYERS},
+        layers={layer: name_layer(layer) for layer in LAYERS},
         sample=_sample(form),
         max_users=context.limits.max_manual_users,
         **(look or {}),

@@ -10,13 +10,13 @@ from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from chassis.clock import utc_now
+from push_blaster.domain.cadence.names import LAYERS
 from push_blaster.domain.schedule.calendar import CalendarPush, Collision
 from push_blaster.domain.zones import is_near
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.schedule.plan_calendar import Calendar, CalendarDays
 from push_blaster.web.frame.frame import page_routes
 from push_blaster.web.frame.instants import reader_zone
-from push_blaster.web.frame.template_filters import LAYERS
 
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=7)

@@ -58,7 +58,7 @@ def test_two_of_one_layer_under_a_rule_say_who_wins_and_which_rule_caps() -> Non
     assert found.automation_ids == ("news", "sale")
     assert found.messages == (
         "A person who is in all of these audiences gets News (09:00). The person does not get "
-        "Sale (14:00): capped by the rule cooldown (at most 1 in 72 h).",
+        "Sale (14:00): capped by the rule “Cooldown” (at most 1 in 72 h).",
     )
 
 
@@ -93,7 +93,7 @@ def test_a_push_of_the_days_before_counts_within_the_window_of_its_rule() -> Non
 
     assert found.messages == (
         "Pushes of the days before count, too: Sale (Sun 22 Nov, 18:00). A person who got one of "
-        "them is capped by the rule cooldown (at most 1 in 72 h).",
+        "them is capped by the rule “Cooldown” (at most 1 in 72 h).",
     )
     assert collide(planned("News", 9), planned("Sale", 8, days=-3), rules=[a_rule()]) == []
 
@@ -107,7 +107,7 @@ def test_a_rule_that_allows_two_caps_the_third() -> None:
         "gets A (08:00), B (09:00). The person does not get C (10:00), D (11:00)"
         in found.messages[0]
     )
-    assert "and 1 more: capped by the rule cooldown (at most 2 in 72 h)." in found.messages[0]
+    assert "and 1 more: capped by the rule “Cooldown” (at most 2 in 72 h)." in found.messages[0]
     assert found.automations == 7
 
 
@@ -119,8 +119,8 @@ def test_the_first_rule_in_order_is_named_and_a_capped_push_counts_for_nothing()
     )
 
     assert "gets A (08:00), C (12:00)." in found.messages[0]
-    assert "B (10:00): capped by the rule first" in found.messages[0]
-    assert "D (16:00): capped by the rule second" in found.messages[0]
+    assert "B (10:00): capped by the rule “First”" in found.messages[0]
+    assert "D (16:00): capped by the rule “Second”" in found.messages[0]
 
 
 def test_the_pushes_of_a_sequence_stand_on_their_own_days_and_layers() -> None:

@@ -55,7 +55,9 @@ def test_what_is_forecast_is_what_is_held_back(
         happened = funnel["eligible"], funnel["excluded"], funnel["exclusionBreakdown"]
         assert happened == (push["eligible"], push["excluded"], push["exclusionBreakdown"])
     assert "Forecast of push 1, at" in bench.log(execution_id)
-    assert "capped by cadence (layer_3_cooldown_hours 3)" in bench.log(execution_id)
+    assert "capped by cadence (Pause between behaviour-responsive pushes: 3)" in bench.log(
+        execution_id
+    )
 
 
 def test_a_window_that_makes_the_push_late_moves_its_forecast(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """Who got what: an execution as a CSV, and one user over all executions."""
 
 import csv
+import re
 import tracemalloc
 from datetime import timedelta
 from io import StringIO
@@ -14,6 +15,7 @@ from chassis.postgres import Database
 from tests.journeys.stack import user
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.web.one_off.ad_hoc_pushes import post
+from tests.push_blaster.web.page_support import Visitor
 
 
 def table(client: FlaskClient, execution_id: str) -> list[dict[str, str]]:
@@ -121,3 +123,13 @@ def test_a_user_is_found_within_one_execution(client: FlaskClient, bench: Bench)
     ]
     assert client.get(path + str(UUID(int=99))).get_json()["deliveries"] == []
     assert client.get(path + "alice").status_code == 400
+
+
+def test_one_button_finds_a_user_with_all_filters(viewer: Visitor) -> None:
+    page = viewer.get(f"/deliveries?user={user(1)}&execution=news&mode=live&result=sent")
+
+    form = page.partition('<form class="log-tools"')[2].partition("</form>")[0]
+    names = re.findall(r'name="(\w+)"', form)
+    assert page.count('<form class="log-tools"') == 1
+    assert form.count("<button") == 1
+    assert sorted(names) == ["execution", "from", "mode", "result", "until", "user"]

@@ -16,6 +16,7 @@ from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.executions.violation_table import insert_violation
 from push_blaster.adapters.operations.engine_table import beat
 from push_blaster.domain.executions.execution import LogLevel
+from push_blaster.domain.executions.phase import ENDED
 from push_blaster.domain.executions.safeguards import Severity, Violation, ViolationType
 from tests.builders import NOON, a_document, died
 from tests.page_reader import form_value, form_values, table_rows
@@ -319,3 +320,45 @@ def test_doubted_devices_are_marked_dead_on_the_page_after_a_question(
     assert "There is no device left to mark." in operator.get(ask)
     with database.transaction() as connection:
         assert len(select_devices_of(connection, ALICE, dead=True)) == 2
+
+
+DONE = {"approve": "approved", "cancel": "cancelled", "resume": "resumed", "stop": "stopped"}
+
+
+@pytest.mark.parametrize(
+    ("phase", "action", "says"),
+    [
+        ("completed", "stop", "was completed: 0 users"),
+        ("cancelled", "cancel", "stopped or cancelled"),
+        ("failed", "stop", "This execution failed: 0"),
+        ("missed", "approve", "was missed"),
+        ("skipped", "resume", "Only a live send that"),
+        ("live_execution", "cancel", "already live"),
+        ("live_execution", "resume", "still runs"),
+        ("waiting", "approve", "wait for an approval"),
+    ],
+)
+def test_a_question_that_comes_too_late_says_what_happened(
+    operator: Visitor, database: Database, started: str, phase: str, action: str, says: str
+) -> None:
+    with database.transaction() as connection:
+        execute(
+            connection,
+            """
+            UPDATE executions
+               SET phase = %(phase)s,
+                   ended_at = CASE WHEN %(ended)s THEN now() END,
+                   due_at = CASE WHEN NOT %(ended)s THEN due_at END
+            """,
+            {"phase": phase, "ended": phase in ENDED},
+        )
+
+    page = operator.get(f"/executions/{started}/{action}")
+
+    assert f"<h1>This execution cannot be {DONE[action]} now</h1>" in page
+    assert says in page
+    assert '<form method="post"\n            action="/executions/' not in page
+
+
+def test_a_question_in_time_is_asked(operator: Visitor, started: str) -> None:
+    assert "<h1>Stop this execution now?</h1>" in operator.get(f"/executions/{started}/stop")

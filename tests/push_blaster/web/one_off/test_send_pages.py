@@ -77,7 +77,7 @@ def test_what_nobody_would_get_is_not_offered_to_be_sent(
     bench.run(tried.removeprefix("/send/"))
 
     page = operator.get(tried)
-    assert "Capped by layer_3_cooldown_hours" in page
+    assert "Capped by cadence: Pause between behaviour-responsive pushes" in page
     assert "there is nothing to send" in page
     assert "Send to" not in page
 
@@ -150,6 +150,7 @@ def test_a_user_is_searched_for_in_one_execution_and_in_all(viewer: Visitor, ben
     assert f'name="execution" value="{first}"' in execution
     assert ("A</a>" in one, "B</a>" in one) == (True, False)
     assert ("A</a>" in everything, "B</a>" in everything) == (True, True)
-    assert "layer_3_cooldown_hours" in everything
+    assert "Pause between behaviour-responsive pushes" in everything
+    assert "layer_3_cooldown_hours" not in everything + execution
     assert "No deliveries for this user" in viewer.get(f"/deliveries?user={user(77)}")
     assert viewer.client.get("/deliveries?user=alice").status_code == 400
