@@ -124,7 +124,8 @@ bench-all: install $(NGINX)
 	@for name in cadence send rows engine pages stops; do $(BIN)/python -m tests.bench $$name || exit 1; done
 
 bench-send bench-journal bench-rows bench-scaling: $(NGINX)
-bench-load: $(WRK)
+bench-events: $(NGINX)
+bench-load bench-events: $(WRK)
 scaling load: %: bench-% # the names that they had before
 
 $(NGINX):

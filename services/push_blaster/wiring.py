@@ -40,7 +40,7 @@ from push_blaster.use_cases.context import SendContext, WebContext
 #: How long a destination of alerts may take to answer a post.
 ALERT_TIMEOUT: Final = timedelta(seconds=5)
 #: How long a statement about reports may take.
-REPORT_TIMEOUT: Final = timedelta(seconds=20)
+REPORT_TIMEOUT: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)

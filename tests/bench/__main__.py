@@ -14,6 +14,7 @@ from typing import Final
 
 from tests.bench.cadence import measure_cadence
 from tests.bench.engine import measure_engine
+from tests.bench.events import measure_events
 from tests.bench.journal import measure_journal
 from tests.bench.load import measure_load
 from tests.bench.pages import measure_pages
@@ -61,6 +62,11 @@ MEASUREMENTS: Final = {
     "stops": Measurement("how soon stops take effect", measure_stops, {"rounds": 20}),
     "load": Measurement(
         "the real processes, asked by 16 callers at once", measure_load, {"seconds": 20}
+    ),
+    "events": Measurement(
+        "events of phones by HTTP: 100 and 1 a request alone, and 1,000 a second beside a send",
+        measure_events,
+        {"seconds": 15, "messages": 200_000, "rounds": 3},
     ),
     "scaling": Measurement(
         "1, 2, 3 cadence replicas and 2 engines while each is killed in turn",

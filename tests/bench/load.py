@@ -103,13 +103,19 @@ def _prepare(stack: Stack) -> list[Load]:
 
 
 def _measure(folder: Path, load: Load, seconds: int) -> Taken:
-    script = folder / "load.lua"
     body = json.dumps(json.dumps(load.body)) if load.body else "nil"
     method = '"POST"' if load.body else '"GET"'
-    script.write_text(SCRIPT.format(method=method, body=body, token=load.token))
+    program = SCRIPT.format(method=method, body=body, token=load.token)
+    return run_wrk(folder, program, load.url, seconds)
+
+
+def run_wrk(folder: Path, program: str, url: str, seconds: int) -> Taken:
+    """Let wrk ask `url` as its program says, and return how it went."""
+    script = folder / "load.lua"
+    script.write_text(program)
     callers = [f"-c{CALLERS}", "-t1", f"-d{seconds}s", "--timeout=10s"]
     done = subprocess.run(
-        ["wrk", *callers, "--latency", "-s", script, load.url],
+        ["wrk", *callers, "--latency", "-s", script, url],
         capture_output=True,
         text=True,
         check=True,

@@ -18,7 +18,7 @@ from push_blaster.domain.delivery.ledger import HELD_OUT_OF_ALL, LedgerState
 from push_blaster.domain.engagement.conversion import Conversion
 
 #: How many conversions one transaction attributes, and how many executions it looks at.
-CONVERSIONS_AT_ONCE: Final = 1_000
+CONVERSIONS_AT_ONCE: Final = 500
 EXECUTIONS_AT_ONCE: Final = 20
 #: The variants of counters that are no variant: the holdout of the automation, and that of all.
 OWN_HOLDOUT: Final = -1
@@ -131,19 +131,20 @@ _ATTRIBUTE: Final = f"""
                             AND a.user_id = fresh.user_id)
        ORDER BY execution_number, user_id, at),
     firsts AS (
-      INSERT INTO first_events (user_id, texts, metric, execution_number)
-      SELECT DISTINCT ON (user_id, texts) user_id, texts, 'converted', execution_number
+      INSERT INTO first_events (user_id, texts, metric, execution_number, position, variant)
+      SELECT DISTINCT ON (user_id, texts)
+             user_id, texts, 'converted', execution_number, position, variant
         FROM converted
        ORDER BY user_id, texts, at
           ON CONFLICT DO NOTHING
-      RETURNING user_id, texts, execution_number),
+      RETURNING execution_number, position, variant),
     each AS (
       SELECT execution_number, position, variant, 1 AS conversions, coalesce(value, 0) AS value,
              0 AS converted, 0 AS first_converted FROM fresh
        UNION ALL
-      SELECT execution_number, position, variant, 0, 0, 1, (firsts.user_id IS NOT NULL)::int
-        FROM converted
-        LEFT JOIN firsts USING (user_id, texts, execution_number)),
+      SELECT execution_number, position, variant, 0, 0, 1, 0 FROM converted
+       UNION ALL
+      SELECT execution_number, position, variant, 0, 0, 0, 1 FROM firsts),
     counted AS (
       INSERT INTO result_counts AS c (execution_number, position, variant, conversions, value,
                                       converted, first_converted)

@@ -14,7 +14,7 @@ from push_blaster.adapters.engagement.texts_key import TEXTS_KEY
 from push_blaster.domain.engagement.event import Event
 
 #: How many requests one fold takes: at most 100 events each.
-REQUESTS_AT_ONCE: Final = 200
+REQUESTS_AT_ONCE: Final = 100
 #: How many different actions of a user count for a push, about: receipts are no store for texts.
 MAX_ACTIONS: Final = 10
 #: The name of the lock that only one engine at a time has.
@@ -97,10 +97,10 @@ _ADDED: Final = f"""
         JOIN result_pushes r ON r.execution_number = g.number AND r.position = g.position
        ORDER BY g.user_id, texts, g.event, g.at),
     firsts AS (
-      INSERT INTO first_events (user_id, texts, metric, execution_number)
-      SELECT user_id, texts, event, number FROM earliest
+      INSERT INTO first_events (user_id, texts, metric, execution_number, position, variant)
+      SELECT user_id, texts, event, number, position, variant FROM earliest
           ON CONFLICT DO NOTHING
-      RETURNING user_id, texts, metric)
+      RETURNING execution_number AS number, position, variant, metric)
 """  # noqa: S608 - constants
 _FOLD: Final = f"""
     WITH {_GIVEN}, {_ADDED},
@@ -109,9 +109,7 @@ _FOLD: Final = f"""
        UNION ALL
       SELECT number, position, variant, event FROM acted
        UNION ALL
-      SELECT number, position, variant, 'first ' || event
-        FROM earliest e
-        JOIN firsts f ON f.user_id = e.user_id AND f.texts = e.texts AND f.metric = e.event),
+      SELECT number, position, variant, 'first ' || metric FROM firsts),
     counted AS (
       INSERT INTO result_counts AS c (execution_number, position, variant, delivered, opened,
                                       dismissed, actions, opted_out, first_opened, first_acted)

@@ -182,6 +182,28 @@ def test_a_fold_takes_all_in_small_transactions_and_ends_when_it_has_to(
     assert counted(database) == EXPECTED
 
 
+def test_full_requests_of_different_users_are_folded_in_time_that_grows_with_their_number(
+    database: Database, push_url: str
+) -> None:
+    """A join of what was added with what came would compare a hundred million pairs."""
+    push, now = SentPush().insert(database), utc_now()
+    with database.transaction() as connection:
+        for request in range(REQUESTS_AT_ONCE):
+            users = (UUID(int=100 * request + number + 1) for number in range(100))
+            events = [
+                Event(push.number, 1, 0, user, EventKind.OPENED, "", now, counts=True)
+                for user in users
+            ]
+            insert_events(connection, events, now)
+    hasty = Database(push_url, max_connections=1, statement_timeout=timedelta(seconds=15))
+
+    fold(hasty)
+    hasty.close()
+
+    opened = REQUESTS_AT_ONCE * 100
+    assert counted(database) == {(1, 1, 0): {"opened": opened, "first_opened": opened}}
+
+
 def test_the_wait_is_that_of_the_oldest_report(database: Database) -> None:
     now = utc_now()
     with database.transaction() as connection:
