@@ -114,9 +114,9 @@ class ExperimentSchema(KeptSchema):
     when_unsure = one_of(
         WhenUnsure,
         FormField(
-            "If no variant surely wins",
+            "If none surely wins",
             "winner",
-            choices={"first": "the rest gets the first variant", "nobody": "the rest gets nothing"},
+            choices={"first": "send the first variant", "nobody": "send nothing"},
         ),
     )
 

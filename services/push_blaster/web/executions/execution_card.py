@@ -9,7 +9,7 @@ from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.audiences.audience import read_user_ids
 from push_blaster.domain.cadence.names import name_rule
 from push_blaster.domain.delivery.user_time import find_awaited_time
-from push_blaster.domain.executions.execution import Execution, PushStatus
+from push_blaster.domain.executions.execution import Execution, PushProgress, PushStatus
 from push_blaster.domain.executions.funnel import COUNTS, Funnel, Group, LabelledCount, add_funnels
 from push_blaster.domain.executions.modes import Mode, is_dry
 from push_blaster.domain.executions.phase import Phase
@@ -135,7 +135,8 @@ class Card:
         """Return the status of one push: whom it waits for, and whether it reached anybody."""
         push, funnel = self.execution.pushes[number], self.funnels[number]
         if push.status is PushStatus.SENDING and funnel.held and funnel.held == funnel.unsettled:
-            return Badge("deferred", f"Waits {self._await(number)}")
+            awaited = "for the winner" if _is_undecided(push) else self._await(number)
+            return Badge("deferred", f"Waits {awaited}")
         if push.status is not PushStatus.SENT:
             return Badge(push.status)
         if funnel.reaches_nobody:
@@ -143,9 +144,9 @@ class Card:
         return Badge("sent", "Tried out" if is_dry(self.execution.mode) else None)
 
     def _await(self, number: int) -> str:
-        decision = self.execution.pushes[number].decision
-        if decision and decision.decided_at is None:
-            return f"for the winner until {spell_instant(decision.decides_at, self.zone)}"
+        push = self.execution.pushes[number]
+        if push.decision and _is_undecided(push):
+            return f"for the winner until {spell_instant(push.decision.decides_at, self.zone)}"
         wall_time = find_wall_time(self.execution, number + 1).time()
         awaited = find_awaited_time(self.execution.automation.settings, wall_time)
         return f"until {awaited:%H:%M} their time" if awaited else "for their send window"
@@ -178,6 +179,10 @@ class Card:
     def _label(self, count: LabelledCount) -> str:
         will_not = count.name == "not_sent" and self.execution.has_ended
         return "not sent" if will_not else count.label
+
+
+def _is_undecided(push: PushProgress) -> bool:
+    return push.decision is not None and push.decision.decided_at is None
 
 
 def make_cards(connection: Connection, executions: Sequence[Execution]) -> list[Card]:

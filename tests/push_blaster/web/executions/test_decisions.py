@@ -45,7 +45,7 @@ def test_the_wait_is_told_with_its_end(bench: Bench, client: FlaskClient, viewer
     }
     assert push["funnel"]["held"] == 30 - push["funnel"]["sent"]
     assert "50 % of users test the variants. The others wait for the winner until" in page
-    assert "Waits for the winner until" in page
+    assert "Waits for the winner<" in page
     assert "wait for the winner until" in listed
 
 
