@@ -14,6 +14,7 @@ from chassis.clock import utc_now
 from local_stack.settings import CHECKOUT, StackSettings
 
 SOURCE: Final = CHECKOUT / "deploy" / "examples"
+PHONES: Final = SOURCE / "phones.py"
 AUTOMATION_ID: Final = "garden-activity"
 WINDOW_MINUTES: Final = 20 / 60
 DEVICES_A_CALL: Final = 5_000
@@ -112,6 +113,7 @@ def _print_end(settings: StackSettings, execution: dict[str, Any]) -> None:
         for rule, users in funnel["exclusionBreakdown"].items():
             print(f"        {users} capped by {rule}")
     print(f"\nThe messages are in {settings.data_folder / 'sent' / 'messages.jsonl'}")
+    print("Simulated phones report what users do with them: see the page Results.")
     print("Run it again with `.venv/bin/local-stack example`, and see which users are capped.")
     print(flush=True)
 

@@ -16,7 +16,7 @@ import requests
 
 from chassis.settings import require_free_port
 from local_stack.embedded_postgres import EmbeddedPostgres, run_postgres
-from local_stack.example import install_example, run_example
+from local_stack.example import PHONES, install_example, run_example
 from local_stack.postgres_keeper import PostgresKeeper
 from local_stack.processes import die_with_parent, stop_processes
 from local_stack.settings import StackSettings
@@ -126,6 +126,9 @@ def _start(
         stack.start(child)
     _wait_until_healthy(stack, settings, stopping)
     _print_banner(settings, postgres)
+    if stack.environment.get("PUSH_TRANSPORT", "file") == "file":
+        stack.children.append(_Child("phones", _report_as_phones(settings)))
+        stack.start(stack.children[-1])
     if is_first_start and not stopping.is_set():
         threading.Thread(target=run_example, args=(settings,), daemon=True).start()
 
@@ -194,6 +197,15 @@ def _log_folder(settings: StackSettings) -> Path:
 
 def _command(name: str, *arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name(name)), *arguments]
+
+
+def _report_as_phones(settings: StackSettings) -> list[str]:
+    """Return the command that reports what simulated phones do with the messages of the file."""
+    return [
+        *(sys.executable, str(PHONES), f"--url={settings.push_url}"),
+        f"--messages={settings.data_folder / 'sent' / 'messages.jsonl'}",
+        f"--token-file={settings.token_file}",
+    ]
 
 
 def _migrate(stack: _Stack, name: str) -> None:

@@ -46,6 +46,9 @@ def test_a_first_start_shows_the_whole_job_on_the_example(local_stack: LocalStac
     assert len(messages) >= sum(sent) > 1_000
     assert "[[var:" not in "\n".join(messages)
     assert {"title", "body", "data", "displayTag", "userId"} <= json.loads(messages[-1]).keys()
+    phones = local_stack.folder / "logs" / "phones.log"
+    wait_until(phones.read_text, lambda said: "conversions: 202" in said, 60)
+    assert '"refused":0' in phones.read_text()
     assert (local_stack.folder / "admin.token").stat().st_mode & 0o077 == 0
 
 
