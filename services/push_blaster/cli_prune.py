@@ -55,5 +55,6 @@ def _describe(pruning: Pruning) -> str:
         f"{len(pruning.executions)} executions, {len(pruning.folders)} folders of audiences, "
         f"{len(pruning.uploads)} uploads, {pruning.script_runs} runs of scripts, "
         f"{pruning.dead_devices} dead devices, {pruning.changes} entries of the audit log, "
-        f"{pruning.versions} versions of automations, {len(pruning.weeks)} weeks of events."
+        f"{pruning.versions} versions of automations, {len(pruning.weeks)} weeks of events, "
+        f"results of {pruning.results} pushes."
     )

@@ -299,13 +299,17 @@ def _limits(read: SettingsReader) -> Limits:
 
 
 def _retention(read: SettingsReader) -> Retention:
+    events = read(read_days_at_least, "PUSH_KEEP_EVENTS_DAYS", KEPT.events, MIN_EVENTS)
     return Retention(
         executions=read(read_days, "PUSH_KEEP_DAYS", KEPT.executions),
         audiences=read(read_days, "PUSH_KEEP_AUDIENCES_DAYS", KEPT.audiences),
         dead_devices=read(read_days, "PUSH_KEEP_DEAD_DEVICES_DAYS", KEPT.dead_devices),
         audit_log=read(read_days_at_least, "PUSH_KEEP_AUDIT_DAYS", KEPT.audit_log, MIN_AUDIT),
         versions=read(read_days, "PUSH_KEEP_VERSIONS_DAYS", KEPT.versions),
-        events=read(read_days_at_least, "PUSH_KEEP_EVENTS_DAYS", KEPT.events, MIN_EVENTS),
+        events=events,
+        results=read(
+            read_days_at_least, "PUSH_KEEP_RESULTS_DAYS", KEPT.results, events or MIN_EVENTS
+        ),
     )
 
 

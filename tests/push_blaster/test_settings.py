@@ -31,6 +31,7 @@ def test_what_is_not_set_has_a_default(environment: pytest.MonkeyPatch) -> None:
     ("name", "value", "said"),
     [
         ("PUSH_KEEP_AUDIT_DAYS", "364", "PUSH_KEEP_AUDIT_DAYS is 364.*365 days or more"),
+        ("PUSH_KEEP_RESULTS_DAYS", "89", "PUSH_KEEP_RESULTS_DAYS is 89.*90 days or more"),
         ("PUSH_KEEP_DAYS", "0", "PUSH_KEEP_DAYS"),
         ("PUSH_SCRIPT_USER", "no-such-user", "no-such-user.*no such user"),
     ],

@@ -1,6 +1,6 @@
 """The table `result_pushes`: the pushes that began, with what their results are counted by.
 
-A row stays when its execution is removed: results outlive executions.
+A row stays when its execution is removed: results outlive executions. It goes with its counters.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from chassis.postgres import Connection
-from chassis.rows import insert_many
+from chassis.rows import fetch_value, insert_many
 from push_blaster.domain.automations.automation import Push
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
@@ -37,6 +37,30 @@ def insert_result_pushes(connection: Connection, pushes: Sequence[SentPush]) -> 
             ON CONFLICT DO NOTHING
     """
     insert_many(connection, sql, [_row(*push) for push in pushes])
+
+
+def count_old_results(connection: Connection, before: datetime) -> int:
+    """Return how many pushes were sent before then."""
+    sql = "SELECT count(*) FROM result_pushes WHERE sent_at < %s"
+    return int(fetch_value(connection, sql, (before,)))
+
+
+def delete_old_results(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete some pushes that were sent before then, with their counters; return how many."""
+    sql = """
+        WITH old AS (
+          DELETE FROM result_pushes WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM result_pushes WHERE sent_at < %(before)s LIMIT %(limit)s))
+          RETURNING execution_number, position),
+        counters AS (
+          DELETE FROM result_counts c USING old
+           WHERE c.execution_number = old.execution_number AND c.position = old.position),
+        looked_at AS (
+          DELETE FROM attributed_executions a USING old
+           WHERE a.execution_number = old.execution_number AND old.position = 1)
+        SELECT count(*) FROM old
+    """
+    return int(fetch_value(connection, sql, {"before": before, "limit": limit}))
 
 
 def digest_texts(push: Push) -> str:

@@ -12,7 +12,7 @@ MIN_EVENTS: Final = timedelta(days=45)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long executions, audiences, dead devices, the audit log, versions and events are kept."""
+    """How long each kind of record is kept; the counters of results at least as long as events."""
 
     executions: timedelta = timedelta(days=180)
     audiences: timedelta = timedelta(days=30)
@@ -20,6 +20,7 @@ class Retention:
     audit_log: timedelta = timedelta(days=1_095)
     versions: timedelta = timedelta(days=365)
     events: timedelta = timedelta(days=90)
+    results: timedelta = timedelta(days=1_095)
 
 
 #: The retention unless settings say otherwise.

@@ -25,6 +25,10 @@ from push_blaster.adapters.engagement.event_retention import (
     delete_old_firsts,
 )
 from push_blaster.adapters.engagement.event_table import EVENTS
+from push_blaster.adapters.engagement.result_push_table import (
+    count_old_results,
+    delete_old_results,
+)
 from push_blaster.adapters.executions.execution_removal import delete_execution
 from push_blaster.adapters.operations.retention import (
     PIECE,
@@ -59,7 +63,7 @@ class Pruning:
     """The records of each kind that are to go, or that went.
 
     Shape: `executions` of `executions_in_all`; `changes` are the entries of the audit log;
-    `versions` are those of automations; `weeks` are those of events.
+    `versions` are those of automations; `weeks` are those of events; `results` are pushes.
     """
 
     executions: Sequence[str]
@@ -71,6 +75,7 @@ class Pruning:
     changes: int
     versions: int
     weeks: Sequence[str]
+    results: int
 
 
 def plan_pruning(kept: Kept, now: datetime) -> Pruning:
@@ -87,6 +92,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         changes = count_old(connection, "audit_log", _audited_before(kept, now))
         versions = count_old_versions(connection, now - kept.retention.versions)
         weeks = EVENTS.select_old_weeks(connection, now - kept.retention.events)
+        results = count_old_results(connection, now - kept.retention.results)
     stay -= set(executions)
     return Pruning(
         executions=executions,
@@ -98,6 +104,7 @@ def plan_pruning(kept: Kept, now: datetime) -> Pruning:
         changes=changes,
         versions=versions,
         weeks=weeks,
+        results=results,
     )
 
 
@@ -114,6 +121,7 @@ def prune(kept: Kept, now: datetime) -> Pruning:
     versions = partial(
         delete_old_versions, before=now - kept.retention.versions, limit=PIECE // 100
     )
+    results = partial(delete_old_results, before=now - kept.retention.results, limit=PIECE)
     archive = partial(_archive_changes, folder=kept.data_folder / ARCHIVE, now=now)
     removed = replace(
         found,
@@ -125,6 +133,7 @@ def prune(kept: Kept, now: datetime) -> Pruning:
         changes=_until_none(kept.database, partial(archive, before=_audited_before(kept, now))),
         versions=_until_none(kept.database, versions),
         weeks=_prune_events(kept, found.weeks, now),
+        results=_until_none(kept.database, results),
     )
     _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
     _until_none(kept.database, partial(delete_people, checked_before=_audited_before(kept, now)))

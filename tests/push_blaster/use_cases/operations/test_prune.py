@@ -309,7 +309,7 @@ def test_the_command_tells_and_with_dry_run_only_tells(
     counts = (
         "1 executions, 1 folders of audiences, 0 uploads, 1 runs of scripts, "
         "0 dead devices, 0 entries of the audit log, 0 versions of automations, "
-        "0 weeks of events.\n"
+        "0 weeks of events, results of 0 pushes.\n"
     )
     assert told.output == f"Would remove {counts}"
     assert there == [old]

@@ -61,6 +61,22 @@ def read_all(database: Database) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
+def test_the_counters_of_a_push_go_when_their_own_time_has_ended(
+    own_database: Database, tmp_path: Path
+) -> None:
+    now = utc_now()
+    for number, days in ((1, 1_096), (2, 1_094)):
+        push = SentPush(number=number, ago=days * DAY).insert(own_database)
+        open_push(own_database, push)
+    kept = Kept(database=own_database, data_folder=tmp_path, retention=Retention())
+
+    planned = plan_pruning(kept, now)
+    done = prune(kept, now)
+
+    assert (planned.results, done.results, prune(kept, now).results) == (1, 1, 0)
+    assert [number for number, _, _ in counted(own_database)] == [2]
+
+
 def test_weeks_of_events_and_what_is_as_old_go_and_the_counters_stay(
     own_database: Database, tmp_path: Path
 ) -> None:
