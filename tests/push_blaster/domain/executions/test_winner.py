@@ -23,9 +23,9 @@ def test_a_clear_winner_is_named_with_its_lead_and_the_figures(order: str) -> No
     choice = choose(CLEAR, of=order)
 
     assert (choice.variant, choice.is_sure) == ("B", True)
-    assert choice.reason.startswith("B wins: B is opened ")
+    assert choice.reason.startswith("B wins. B is opened ")
     assert "more often than A so far" in choice.reason
-    assert "A: 1000 of 10000" in choice.reason
+    assert "A 1000 of 10000" in choice.reason
     assert choice.reason.endswith("The others get B.")
 
 
@@ -45,8 +45,11 @@ def test_executions_are_pooled_and_each_has_its_own_split() -> None:
         ([], "The variant A was sent to nobody"),
         ([{"A": Arm(50, 5)}], "The variant B was sent to nobody"),
         ([{"A": Arm(50, 0), "B": Arm(60, 0)}], "None of 110 users is known to have opened it"),
-        ([{"A": Arm(50, 5), "B": Arm(50, 6)}], "No variant surely wins so far (A: 5 of 50, B: 6"),
-        ([{"A": Arm(50, 50), "B": Arm(50, 50)}], "No variant surely wins so far"),
+        (
+            [{"A": Arm(50, 5), "B": Arm(50, 6)}],
+            "Users who have opened it: A 5 of 50, B 6 of 50. The",
+        ),
+        ([{"A": Arm(50, 50), "B": Arm(50, 50)}], "No variant surely wins. "),
     ],
 )
 def test_without_a_sure_winner_the_rest_gets_what_was_asked_for(
@@ -85,7 +88,7 @@ def test_the_winner_of_many_is_ahead_of_each() -> None:
 def test_a_goal_is_spelled_as_a_goal() -> None:
     experiment = Experiment(test_percent=20, metric=Metric.CONVERTED)
 
-    assert "users have reached the goal" in choose(CLEAR, experiment=experiment).reason
+    assert "Users who have reached the goal: A 1000" in choose(CLEAR, experiment=experiment).reason
 
 
 def test_where_nothing_differs_hardly_ever_a_variant_wins() -> None:
