@@ -90,7 +90,7 @@ lock: install ## Write both lock files anew from pyproject.toml
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra build \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 
-screenshots: install ## Draw every page, in the light and dark theme and on a phone
+screenshots: install ## Draw every page, light, dark and on a phone: the example, empty, and on a bad day
 	@$(BIN)/python -m tests.browser.screenshots
 
 ##@ Test it for longer, and measure it

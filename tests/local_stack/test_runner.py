@@ -32,9 +32,9 @@ def test_a_first_start_shows_the_whole_job_on_the_example(local_stack: LocalStac
     said = local_stack.said()
     order = [
         "The script garden_activity runs.",
-        "Phase test_sending begins.",
+        "Test sending begins.",
         "The cancellation window is open",
-        "Phase live_execution begins.",
+        "Live execution begins.",
         "Push 3 goes out",
         "The execution is completed.",
     ]

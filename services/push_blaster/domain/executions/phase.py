@@ -21,7 +21,7 @@ class Phase(StrEnum):
     @property
     def announcement(self) -> str:
         """Return what the log says when the phase begins."""
-        return f"Phase {self} begins."
+        return f"{self.replace('_', ' ').capitalize()} begins."
 
 
 #: The last phases.

@@ -1,7 +1,7 @@
 """The pages about test devices: the list, the form of a new one, and one with its automations."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -20,16 +20,7 @@ from push_blaster.use_cases.devices.manage_test_devices import (
 )
 from push_blaster.use_cases.one_off.send_to_test_device import send_to_test_device
 from push_blaster.web.frame.frame import once_key, page_routes
-
-#: The kinds of devices, as people choose one.
-KINDS: Final = {
-    "fcm": "App, Firebase token",
-    "fid": "App, Firebase id",
-    "webpush": "Browser",
-    "webhook": "Webhook",
-    "file": "File of sent messages",
-}
-PLATFORMS: Final = {"": "not said", "ios": "iOS", "android": "Android", "web": "Web"}
+from push_blaster.web.frame.template_filters import DEVICE_KINDS, PLATFORMS
 
 
 def test_device_pages(context: WebContext, devices: TestDevices) -> Blueprint:
@@ -126,7 +117,7 @@ def _add_one(pages: Blueprint, context: WebContext, devices: TestDevices) -> Non
 
 def _form(given: Mapping[str, Any], faults: Mapping[str, str]) -> Mapping[str, object]:
     """Return what the template of the form shows; a token is typed again each time."""
-    return {"given": given, "errors": faults, "kinds": KINDS, "platforms": PLATFORMS}
+    return {"given": given, "errors": faults, "kinds": DEVICE_KINDS, "platforms": PLATFORMS}
 
 
 def _read_form() -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.web.executions.execution_card import Card
+from push_blaster.web.frame.template_filters import counted
 
 _ENDED: Final[Mapping[str, str]] = {
     Phase.COMPLETED: "was completed",
@@ -56,10 +57,9 @@ def _resume(card: Card) -> str:
 
 def _describe_end(card: Card) -> str:
     users, simulated = card.delivered
-    did = "would have been sent to" if card.totals.would_send else "were sent to"
-    if simulated == "simulated":
-        did = "were sent to in the simulation"
-    return f"This execution {_ENDED[card.execution.phase]}: {users} users {did}."
+    did = "Would have been sent to" if card.totals.would_send else "Sent to"
+    where = " in the simulation" if simulated == "simulated" else ""
+    return f"This execution {_ENDED[card.execution.phase]}. {did} {counted(users, 'user')}{where}."
 
 
 _OBSTACLES: Final[Mapping[str, Callable[[Card], str]]] = {

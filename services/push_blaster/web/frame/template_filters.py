@@ -60,6 +60,21 @@ MODES: Final[Mapping[str, str]] = {
     "test-scheduled-send": "Scheduled test",
 }
 
+#: The kinds of devices, as people choose one.
+DEVICE_KINDS: Final[Mapping[str, str]] = {
+    "fcm": "App, Firebase token",
+    "fid": "App, Firebase id",
+    "webpush": "Browser",
+    "webhook": "Webhook",
+    "file": "File of sent messages",
+}
+PLATFORMS: Final[Mapping[str, str]] = {
+    "": "not said",
+    "ios": "iOS",
+    "android": "Android",
+    "web": "Web",
+}
+
 #: The units of a length of time, in seconds, each with its smaller unit; times.js reads them too.
 SPAN_UNITS: Final = (
     (86_400, "d", 3_600, "h"),
@@ -94,6 +109,22 @@ def span(length: timedelta) -> str:
 def number(value: float | None) -> str:
     """Return a number with its thousands separated."""
     return "—" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def counted(value: int, noun: str) -> str:
+    """Return a number with its noun: 1 user, 2 users."""
+    ending = "" if value == 1 else "es" if noun.endswith(("sh", "ch")) else "s"
+    return f"{number(value)} {noun}{ending}"
+
+
+def kind_words(kind: str) -> str:
+    """Return the words for a kind of devices."""
+    return DEVICE_KINDS.get(kind, kind)
+
+
+def platform_words(platform: str | None) -> str:
+    """Return the words for a platform."""
+    return PLATFORMS.get(platform or "", platform or "")
 
 
 def plain(value: object) -> object:
@@ -199,6 +230,9 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "day_words": day_words,
     "span": span,
     "number": number,
+    "counted": counted,
+    "kind_words": kind_words,
+    "platform_words": platform_words,
     "plain": plain,
     "words": spell_out,
     "outcome": outcome,

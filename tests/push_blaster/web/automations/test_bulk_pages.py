@@ -149,7 +149,7 @@ def test_what_is_not_done_in_time_is_offered_to_be_continued(
 def test_nothing_chosen_asks_for_a_choice_and_a_viewer_is_refused(
     operator: Visitor, viewer: Visitor, many: list[str]
 ) -> None:
-    assert "choose automations in the list first" in operator.get("/bulk/pause")
+    assert "Choose automations in the list first" in operator.get("/bulk/pause")
     assert viewer.client.get("/bulk/pause?id=a00").status_code == 403
     assert viewer.post("/bulk/pause", ids="a00").status_code == 403
     assert 'name="id"' not in viewer.get("/automations")

@@ -66,7 +66,7 @@ def test_a_change_is_tried_over_history_before_it_is_in_force(admin: Visitor) ->
     still = rules_form(admin.get("/cadence"))
     saved = admin.client.post("/cadence/rules", data={**form, "by": "Ann", "note": "Too many"})
 
-    assert "1 users would have received fewer pushes" in tried
+    assert "1 user would have received fewer pushes" in tried
     assert rules_form(tried)["rule.0.windowHours"] == ["96"]
     assert still["rule.0.windowHours"] == ["72"]
     assert saved.status_code == 303
@@ -216,7 +216,7 @@ def test_an_operator_tries_the_rules_with_the_layers_that_they_have(
 
     assert form["rule.1.appliesToLayers"] == ["2", "3"]
     assert answer.status_code == 200
-    assert "users would have received fewer pushes" in answer.text
+    assert " would have received fewer pushes" in answer.text
 
 
 def test_a_viewer_reads_the_rules_and_has_nothing_to_type_into(

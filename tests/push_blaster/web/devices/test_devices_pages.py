@@ -21,10 +21,10 @@ def test_a_users_devices_are_shown(viewer: Visitor, client: FlaskClient) -> None
         "/api/devices", json={"userId": str(ALICE), "token": "t-1", "platform": "ios"}
     ).get_json()
 
-    assert "ios" in viewer.get(f"/devices?user={ALICE}")
+    assert "iOS" in viewer.get(f"/devices?user={ALICE}")
     assert "cannot receive pushes" in viewer.get(f"/devices?user={BOB}")
     assert viewer.client.get("/devices?user=somebody").status_code == 400
-    assert "ios" in viewer.get("/devices")
+    assert "iOS" in viewer.get("/devices")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_device_gets_the_test_under_its_name_with_the_texts_of_a_real_row(
     assert [(m["deviceToken"], m["title"]) for m in messages(bench)] == [(SECRET, "Hi Name 1")]
     assert "test sent to Marketing's iPhone." in bench.log(ended.id)
     rows = [row[:3] for row in table_rows(viewer.get(f"/executions/{ended.id}"))]
-    assert ["Marketing's iPhone", "ios, fcm", "Sent"] in rows
+    assert ["Marketing's iPhone", "iOS · App, Firebase token", "Sent"] in rows
 
 
 @pytest.mark.parametrize("mode", [Mode.TEST_SCHEDULED_SEND, Mode.TEST_LIVE_SEND])

@@ -55,7 +55,7 @@ def test_the_dashboard_shows_the_sends_of_the_next_day(
 
     page = viewer.get("/")
 
-    assert "1 planned live sends" in page
+    assert "1 planned live send in" in page
     assert "Every day at" in page
 
 
@@ -328,9 +328,9 @@ DONE = {"approve": "approved", "cancel": "cancelled", "resume": "resumed", "stop
 @pytest.mark.parametrize(
     ("phase", "action", "says"),
     [
-        ("completed", "stop", "was completed: 0 users"),
+        ("completed", "stop", "was completed. Sent to 0 users."),
         ("cancelled", "cancel", "stopped or cancelled"),
-        ("failed", "stop", "This execution failed: 0"),
+        ("failed", "stop", "This execution failed. Sent to 0 users."),
         ("missed", "approve", "was missed"),
         ("skipped", "resume", "Only a live send that"),
         ("live_execution", "cancel", "already live"),

@@ -5,7 +5,14 @@ from datetime import time
 import pytest
 
 from push_blaster.domain.automations.automation import Frequency, Schedule
-from push_blaster.web.frame.template_filters import chips, schedule_words, variable_chips
+from push_blaster.web.frame.template_filters import (
+    chips,
+    counted,
+    kind_words,
+    platform_words,
+    schedule_words,
+    variable_chips,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,26 @@ def test_a_variable_of_a_template_is_a_chip_beside_the_placeholders() -> None:
     assert shown == (
         '<span class="chip value">city name</span> for <span class="chip value">x</span> &amp; you'
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "noun", "words"),
+    [
+        (0, "user", "0 users"),
+        (1, "user", "1 user"),
+        (2, "push", "2 pushes"),
+        (1, "push", "1 push"),
+        (1_000, "planned live send", "1\u202f000 planned live sends"),
+    ],
+)
+def test_a_number_stands_with_the_right_form_of_its_noun(value: int, noun: str, words: str) -> None:
+    assert counted(value, noun) == words
+
+
+def test_devices_are_named_as_people_choose_them() -> None:
+    assert [kind_words(kind) for kind in ("fcm", "webpush", "new")] == [
+        "App, Firebase token",
+        "Browser",
+        "new",
+    ]
+    assert [platform_words(name) for name in ("ios", None, "tv")] == ["iOS", "not said", "tv"]
