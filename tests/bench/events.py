@@ -79,7 +79,9 @@ def _measure_alone(folder: Path, stack: Stack, number: int, size: int, seconds: 
     wait_until(lambda: _count(stack, "event_inbox"), lambda waiting: waiting == 0, 120)
     behind = time.monotonic() - ended
     after = count_cpu(stack)
-    used = {kind: after[kind] - before.get(kind, 0.0) for kind in ("web", "postgres", "engine")}
+    used = {
+        kind: after.get(kind, 0.0) - before.get(kind, 0.0) for kind in ("web", "postgres", "engine")
+    }
     told = ", ".join(f"{kind} {cpu / seconds:.2f}" for kind, cpu in used.items())
     print(
         f"  {size:3} a request: {taken.a_second:7,.0f} requests/s, {taken.a_second * size:8,.0f} "

@@ -46,7 +46,7 @@ KINDS: Final = {
     "script": "users.py",
     "preparation": "push_blaster.prepare",
     "pulse": "pulse_program",
-    "web": "push_blaster",
+    "web": "push-blaster serve",
 }
 
 
