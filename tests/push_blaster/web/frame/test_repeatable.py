@@ -91,9 +91,11 @@ CREATE_NOTHING: Final = """
 /api/automation/sequences/{execution_id}
 /api/automation/test
 /api/automation/test/{automation_id}/kill
+/api/conversions
 /api/devices
 /api/devices/clean-up
 /api/devices/import
+/api/events
 /api/executions/{execution_id}/approve
 /api/executions/{execution_id}/cancel
 /api/executions/{execution_id}/dead-devices
