@@ -100,6 +100,7 @@ CREATE_NOTHING: Final = """
 /api/executions/{execution_id}/cancel
 /api/executions/{execution_id}/dead-devices
 /api/executions/{execution_id}/stop
+/api/people/end-sessions
 /api/query-audience
 /api/scripts/{script_id}/runs/{run_id}/stop
 /api/tokens/{name}/rotate
