@@ -48,6 +48,7 @@ from push_blaster.web.devices.devices import device_routes
 from push_blaster.web.devices.test_devices import test_device_routes
 from push_blaster.web.engagement.conversions import conversion_routes
 from push_blaster.web.engagement.events import event_routes
+from push_blaster.web.engagement.results import result_routes
 from push_blaster.web.executions.executions import execution_routes
 from push_blaster.web.executions.history import history_routes
 from push_blaster.web.executions.monitor import monitor_routes
@@ -193,6 +194,7 @@ def _make_routes(
             settings.events_per_minute,
         ),
         conversion_routes(database),
+        result_routes(database, adapters.files),
         audit_log_routes(database),
         token_routes(database),
         alert_routes(context),

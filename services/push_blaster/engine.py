@@ -61,6 +61,7 @@ from push_blaster.use_cases.cadence.track_sends import track_sends
 from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
+from push_blaster.use_cases.engagement.count_results import count_results
 from push_blaster.use_cases.engagement.fold_reports import fold_reports
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.ready_sends import ReadySends
@@ -342,6 +343,7 @@ class _Engine:
             partial(close_batches, self._context),
             partial(track_sends, self._context),
             partial(count_over_cap, self._context),
+            partial(count_results, self._context.database),
             self._tidy_runs,
             lambda: self._follower.look(utc_now()),
             lambda: bring_back(self._files, self._context.database, utc_now()),

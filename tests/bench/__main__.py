@@ -18,6 +18,7 @@ from tests.bench.events import measure_events
 from tests.bench.journal import measure_journal
 from tests.bench.load import measure_load
 from tests.bench.pages import measure_pages
+from tests.bench.results import measure_results
 from tests.bench.rows import measure_rows
 from tests.bench.scaling import measure_scaling
 from tests.bench.send import measure_send
@@ -54,6 +55,11 @@ MEASUREMENTS: Final = {
         "one send to ROWS users: speed, memory of every process, disk",
         measure_rows,
         {"rows": 2_000_000},
+    ),
+    "results": Measurement(
+        "results over the counters of DELIVERIES, and the background count of a push to ROWS users",
+        measure_results,
+        {"deliveries": 100_000_000, "rows": 20_000_000},
     ),
     "engine": Measurement(
         "an engine with many active automations", measure_engine, {"automations": 10_000}

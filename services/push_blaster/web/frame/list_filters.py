@@ -54,13 +54,12 @@ class Period(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListQuery:
-    """Filters by mode and day.
+class PeriodQuery:
+    """A filter by day.
 
     Shape: `since` and `until` are days or instants; the day `until` is included, an instant not.
     """
 
-    mode: Sequence[ModeChoice] = ()
     since: date | None = about(
         None,
         like=DayField,
@@ -78,6 +77,13 @@ class ListQuery:
     def find_period(self, zone: str = "UTC") -> Period:
         """Return the instants of the filter; days are those of `zone`."""
         return Period(_begin(self.since, zone), _begin(self.until, zone, _DAY))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery(PeriodQuery):
+    """Filters by mode and day."""
+
+    mode: Sequence[ModeChoice] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,168 @@
+"""Read results: sums of counters, the names of automations, and what comparisons say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from itertools import combinations
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from chassis.postgres import Connection, Database
+from push_blaster.adapters.engagement.result_strata import (
+    VariantOpens,
+    select_uplift_strata,
+    select_variant_opens,
+)
+from push_blaster.adapters.engagement.result_table import (
+    NO_DAYS,
+    DayStarts,
+    Page,
+    ResultFilter,
+    select_names,
+    select_results,
+    select_zone,
+)
+from push_blaster.domain.engagement.comparison import Comparison, Stratum, compare, count_pairs
+from push_blaster.domain.engagement.results import (
+    AutomationResults,
+    Grouping,
+    Pair,
+    PushResults,
+    Result,
+    ResultKey,
+)
+from push_blaster.domain.engagement.sentences import UPLIFT, Words
+from push_blaster.domain.zones import list_zones, place_in_zone
+
+#: How many executions the results of an automation list.
+EXECUTIONS_SHOWN: Final = 100
+_ALL: Final = 5_000
+#: How many days back results by day go.
+MAX_DAYS: Final = 3_660
+_DAY: Final = timedelta(days=1)
+#: The results that are compared with a holdout, and the column that names them.
+_KEY_OF_UPLIFT: Final = {
+    Grouping.AUTOMATION: "automation_id",
+    Grouping.EXECUTION: "execution_id",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultQuery:
+    """Which results, and which page of them; days are those of `zone`."""
+
+    grouping: Grouping
+    asked: ResultFilter
+    zone: str = "UTC"
+    offset: int = 0
+    limit: int = 100
+
+
+def read_results(database: Database, query: ResultQuery, now: datetime) -> list[Result]:
+    """Return one page of results."""
+    with database.transaction() as connection:
+        return _read_page(connection, query, now)
+
+
+def find_zone(database: Database, automation_id: str | None) -> str:
+    """Return the zone of the days of results: the automation's, and UTC across automations."""
+    if automation_id is None:
+        return "UTC"
+    with database.transaction() as connection:
+        zone = select_zone(connection, automation_id)
+    return zone if zone in list_zones() else "UTC"
+
+
+def read_automation_results(
+    database: Database, asked: ResultFilter, zone: str, now: datetime
+) -> AutomationResults:
+    """Return what one automation did, in all and by push, variant, day and execution."""
+    automation_id = asked.automation_id or ""
+    every = ResultQuery(grouping=Grouping.AUTOMATION, asked=asked, zone=zone, limit=_ALL)
+    newest = replace(every, grouping=Grouping.EXECUTION, limit=EXECUTIONS_SHOWN)
+    with database.transaction() as connection:
+        total = _read_page(connection, every, now)
+        pushes = _read_page(connection, replace(every, grouping=Grouping.PUSH), now)
+        variants = _read_page(connection, replace(every, grouping=Grouping.VARIANT), now)
+        opens = select_variant_opens(connection, asked, automation_id, now)
+        days = _read_page(connection, replace(every, grouping=Grouping.DAY), now)
+        executions = _read_page(connection, newest, now)
+    return AutomationResults(
+        automation_id=automation_id,
+        total=total[0] if total else Result(key=ResultKey(automation_id=automation_id)),
+        pushes=[_join_push(push, variants, opens) for push in pushes],
+        days=days,
+        executions=executions,
+    )
+
+
+def _read_page(connection: Connection, query: ResultQuery, now: datetime) -> list[Result]:
+    is_by_day = query.grouping is Grouping.DAY
+    days = _list_days(query.asked, query.zone, now) if is_by_day else NO_DAYS
+    page = Page(query.offset, query.limit, days)
+    results = select_results(connection, query.asked, query.grouping, page, now)
+    ids = sorted({one.key.automation_id for one in results if one.key.automation_id})
+    names = select_names(connection, ids)
+    uplifts = _compare_holdouts(connection, query, ids, now)
+    return [
+        replace(
+            one,
+            automation_name=names.get(one.key.automation_id or ""),
+            uplift=uplifts.get(one.key.execution_id or one.key.automation_id or ""),
+        )
+        for one in results
+    ]
+
+
+def _compare_holdouts(
+    connection: Connection, query: ResultQuery, ids: Sequence[str], now: datetime
+) -> Mapping[str, Comparison]:
+    """Return the uplift of each automation or execution that has a goal and a holdout."""
+    if query.grouping not in _KEY_OF_UPLIFT:
+        return {}
+    found = select_uplift_strata(connection, query.asked, _KEY_OF_UPLIFT[query.grouping], ids, now)
+    return {key: compare(strata, UPLIFT) for key, strata in found.items() if _has_both(strata)}
+
+
+def _has_both(strata: Sequence[Stratum]) -> bool:
+    return any(one.is_comparable for one in strata)
+
+
+def _join_push(
+    push: Result, variants: Sequence[Result], opens: Sequence[VariantOpens]
+) -> PushResults:
+    own = [one for one in variants if one.key.push_id == push.key.push_id and one.key.variant]
+    counted = [one for one in opens if one.push_id == push.key.push_id]
+    return PushResults(result=push, variants=own, pairs=compare_variants(counted))
+
+
+def compare_variants(opens: Sequence[VariantOpens]) -> list[Pair]:
+    """Return each pair of the variants of one push, compared by first opens."""
+    names = list(dict.fromkeys(name for one in opens for name in one.variants))
+    pairs = count_pairs(len(names))
+    return [
+        Pair(
+            first=first,
+            second=second,
+            comparison=compare(
+                [
+                    Stratum(*one.variants[first], *one.variants[second], is_open=one.is_open)
+                    for one in opens
+                    if first in one.variants and second in one.variants
+                ],
+                Words(first, second),
+                pairs,
+            ),
+        )
+        for first, second in combinations(names, 2)
+    ]
+
+
+def _list_days(asked: ResultFilter, zone: str, now: datetime) -> DayStarts:
+    """Return the days from the first to the last instant that is asked for, in a zone."""
+    info = ZoneInfo(zone)
+    since = asked.since or now - MAX_DAYS * _DAY
+    until = min(asked.until or now + _DAY, since + MAX_DAYS * _DAY)
+    first, last = since.astimezone(info).date(), until.astimezone(info).date()
+    days = [first + n * _DAY for n in range(max(0, (last - first).days) + 1)]
+    return DayStarts(days, [place_in_zone(datetime.combine(d, time()), info).at for d in days])
