@@ -20,13 +20,17 @@ from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.resume_execution import resume_execution
-from push_blaster.use_cases.executions.stop_execution import stop_execution
+from push_blaster.use_cases.executions.stop_execution import (
+    stop_every_execution,
+    stop_execution,
+)
 from tests.builders import NOON
 from tests.push_blaster.bench import EVER, Bench, daily, messages
 from tests.scripts import ZONES
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 VARIANTS = [{"id": "plain"}, {"id": "warm", "title": "Dear [[var:first_name]]"}]
 USERS = 60
 
@@ -379,3 +383,35 @@ def test_cadence_counts_the_rest_at_the_planned_decision_although_the_push_began
         rows = connection.execute("SELECT user_id, sent_at FROM user_notifications").fetchall()
     counted = {UUID(str(user_id)): at for user_id, at in rows}
     assert counted == {u: planned if u in testing else planned + HOUR for u in everybody()}
+
+
+def test_an_own_rate_holds_for_the_test_and_for_the_rest(bench: Bench) -> None:
+    execution_id = start(bench, settings={"ratePerMinute": 600})
+    bench.work()
+    for _ in range(20):
+        bench.now += 3 * SECOND
+        bench.work()
+    testing = find_testers(bench.execution(execution_id), everybody())
+    assert set(sent(bench)) == testing
+    bench.now = NOON + HOUR
+
+    bench.work()
+    assert testing < set(sent(bench)) < everybody(), "the rest goes out in turns"
+    execution = bench.run(execution_id)
+
+    assert execution.phase is Phase.COMPLETED
+    assert set(sent(bench)) == everybody()
+    assert execution.uncapped_reason is None
+
+
+def test_an_emergency_stop_in_the_wait_ends_it(bench: Bench) -> None:
+    execution_id = start(bench)
+    bench.work()
+    testing = find_testers(bench.execution(execution_id), everybody())
+
+    stop_every_execution(bench.database, "enough", bench.now)
+    bench.now = NOON + HOUR
+    bench.work()
+
+    assert bench.execution(execution_id).phase is Phase.CANCELLED
+    assert set(sent(bench)) == testing
