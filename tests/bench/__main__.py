@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.cadence import measure_cadence
+from tests.bench.calendar import measure_calendar
 from tests.bench.engine import measure_engine
 from tests.bench.events import measure_events
 from tests.bench.journal import measure_journal
@@ -63,6 +64,9 @@ MEASUREMENTS: Final = {
     ),
     "engine": Measurement(
         "an engine with many active automations", measure_engine, {"automations": 10_000}
+    ),
+    "calendar": Measurement(
+        "the first view of a week of the calendar", measure_calendar, {"automations": 10_000}
     ),
     "pages": Measurement("the live pages in Chromium", measure_pages, {"lines": 100_000}),
     "stops": Measurement("how soon stops take effect", measure_stops, {"rounds": 20}),

@@ -1,7 +1,7 @@
 """Time zones: the instant of a wall time, also across clock changes, and the allowed years."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Final
@@ -45,8 +45,27 @@ def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     return before + timedelta(seconds=low)
 
 
+@lru_cache(maxsize=4_096)
+def steady_offset(first: date, last: date, zone: ZoneInfo) -> timedelta | None:
+    """Return the offset of `zone` on some days; None if the clocks change on or beside them."""
+    if not (is_near(first) and is_near(last)):
+        return None
+    begin, hours = datetime.combine(first, time()), ((last - first).days + 2) * 24
+    walls = (begin + timedelta(hours=hour) for hour in range(-24, hours))
+    offsets = {at.replace(tzinfo=zone, fold=fold).utcoffset() for at in walls for fold in (0, 1)}
+    return offsets.pop() if len(offsets) == 1 else None
+
+
 def place_in_zone(local: datetime, zone: ZoneInfo) -> Slot:
     """Return the instant of the naive wall time `local` in `zone`."""
+    day = local.date()
+    offset = steady_offset(day, day, zone)
+    if offset is not None:
+        return Slot((local - offset).replace(tzinfo=UTC))
+    return _place_near_change(local, zone)
+
+
+def _place_near_change(local: datetime, zone: ZoneInfo) -> Slot:
     earlier = local.replace(tzinfo=zone)
     later = earlier.replace(fold=1)
     instant = earlier.astimezone(UTC)

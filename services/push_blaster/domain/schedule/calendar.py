@@ -1,24 +1,30 @@
 """The calendar: planned pushes by day, and the collisions of those that compete for people."""
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from itertools import islice, takewhile
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from operator import attrgetter
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from push_blaster.domain.automations.automation import Automation, Schedule
+from push_blaster.domain.automations.automation import Automation, Push, Schedule
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.cadence.names import name_rule
 from push_blaster.domain.executions.timeline import plan_pushes
-from push_blaster.domain.schedule.schedule import slots_from
+from push_blaster.domain.schedule.schedule import first_slots
 from push_blaster.domain.zones import Slot
 
 #: How many slots of one automation are planned in one go; if it has more, day by day.
 MAX_SLOTS: Final = 1_000
 #: How many slots of one automation are planned for one day.
 MAX_A_DAY: Final = 24 * 60
+_SOME_SLOT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_AT: Final = attrgetter("at")
+_POSITION: Final = attrgetter("position")
+_AUTOMATION: Final = attrgetter("automation_id")
 #: How many pushes a sentence about a collision names.
 MAX_NAMED: Final = 4
 
@@ -62,14 +68,22 @@ def longest_sequence(automation: Automation) -> timedelta:
     return sum((push.delay + push.decide_after for push in automation.pushes), timedelta(days=1))
 
 
+def in_order(found: Mapping[str, Sequence[CalendarPush]]) -> list[CalendarPush]:
+    """Return the pushes of all automations, by their ids, in the order of their places."""
+    by_name = sorted(found, key=lambda id_: f"{id_}/")
+    each = (push for id_ in by_name for push in sorted(found[id_], key=_POSITION))
+    return sorted(each, key=_AT)
+
+
 def plan_calendar(automation: Automation, since: datetime, until: datetime) -> list[CalendarPush]:
     """Return the pushes of an automation from `since` on and before `until`, by slot."""
-    zone = automation.schedule.timezone
+    zone, is_paused = automation.schedule.timezone, not automation.is_scheduled
     found: list[CalendarPush] = []
+    plan = _plan_with(automation.pushes, zone)
     for slot in _find_slots(automation.schedule, since - longest_sequence(automation), until):
         if automation.activated_at and slot.at < automation.activated_at:
             continue  # the clock had not opened it yet
-        planned = plan_pushes(automation.pushes, slot.at, zone)
+        planned = plan(slot.at)
         found += [
             CalendarPush(
                 automation_id=automation.id,
@@ -78,7 +92,7 @@ def plan_calendar(automation: Automation, since: datetime, until: datetime) -> l
                 layer_id=push.layer_id,
                 at=at,
                 slot=slot.at,
-                is_paused=not automation.is_scheduled,
+                is_paused=is_paused,
                 remark=slot.remark,
             )
             for position, (push, at) in enumerate(zip(automation.pushes, planned, strict=True), 1)
@@ -87,22 +101,26 @@ def plan_calendar(automation: Automation, since: datetime, until: datetime) -> l
     return found
 
 
+def _plan_with(pushes: Sequence[Push], zone: str) -> Callable[[datetime], list[datetime]]:
+    """Return what plans the pushes after a slot; without wall times the delays are always equal."""
+    if any(push.absolute_time for push in pushes):
+        return lambda slot: plan_pushes(pushes, slot, zone)
+    delays = [at - _SOME_SLOT for at in plan_pushes(pushes, _SOME_SLOT, zone)]
+    return lambda slot: [slot + delay for delay in delays]
+
+
 def _find_slots(schedule: Schedule, since: datetime, until: datetime) -> list[Slot]:
     """Return the slots of the schedule; of each day the first ones, if there are very many."""
-    found = _first_slots(schedule, since, until, MAX_SLOTS + 1)
+    # A slot at `since` belongs to the day that ends there, as slots are strictly after it.
+    found = first_slots(schedule, since, until, MAX_SLOTS + 1)
     if len(found) <= MAX_SLOTS:
         return found
     starts = (since + timedelta(days=number) for number in range((until - since).days + 1))
     days = (
-        _first_slots(schedule, start, min(start + timedelta(days=1), until), MAX_A_DAY)
+        first_slots(schedule, start, min(start + timedelta(days=1), until), MAX_A_DAY)
         for start in starts
     )
     return [slot for day in days for slot in day]
-
-
-def _first_slots(schedule: Schedule, since: datetime, until: datetime, most: int) -> list[Slot]:
-    # A slot at `since` belongs to the day that ends there, as slots are strictly after it.
-    return list(islice(takewhile(lambda slot: slot.at <= until, slots_from(schedule, since)), most))
 
 
 def find_collisions(
@@ -138,50 +156,66 @@ def find_collisions(
 
 
 def _link_layers(
-    pushes: Iterable[CalendarPush], rules: Sequence[CadenceRule]
+    pushes: Sequence[CalendarPush], rules: Sequence[CadenceRule]
 ) -> list[frozenset[int]]:
     """Return the groups of layers whose pushes a rule counts against each other on this day."""
-    groups: dict[int, frozenset[int]] = {}
-    latest: dict[int, datetime] = {}
-    for push in pushes:
-        latest[push.layer_id] = push.at
-        groups.setdefault(push.layer_id, frozenset({push.layer_id}))
-        for rule in rules:
-            for layer in _counted_with(rule, push, latest):
-                joined = groups[push.layer_id] | groups[layer]
+    layers = {push.layer_id for push in pushes}
+    groups = {layer: frozenset({layer}) for layer in layers}
+    for layer in layers:
+        for counted in layers - {layer}:
+            if _is_counted_with(layer, counted, pushes, rules):
+                joined = groups[layer] | groups[counted]
                 groups.update(dict.fromkeys(joined, joined))
     return sorted(set(groups.values()), key=min)
 
 
-def _counted_with(
-    rule: CadenceRule, push: CalendarPush, latest: Mapping[int, datetime]
-) -> Iterator[int]:
-    if push.layer_id in rule.applies_to_layers:
-        for layer, at in latest.items():
-            if layer in rule.counted_layers and push.at - at < rule.window:
-                yield layer
+def _is_counted_with(
+    layer: int, counted: int, pushes: Sequence[CalendarPush], rules: Sequence[CadenceRule]
+) -> bool:
+    """Return whether a rule for a push of `layer` counts an earlier one of `counted`."""
+    windows = [
+        rule.window
+        for rule in rules
+        if layer in rule.applies_to_layers and counted in rule.counted_layers
+    ]
+    latest: datetime | None = None
+    for push in pushes if windows else ():
+        if push.layer_id == counted:
+            latest = push.at
+        elif latest and push.layer_id == layer and push.at - latest < max(windows):
+            return True
+    return False
 
 
 def _find_earlier(
     own: Sequence[CalendarPush], earlier: Sequence[CalendarPush], rules: Sequence[CadenceRule]
 ) -> list[tuple[CadenceRule, list[CalendarPush]]]:
     """Return, for each rule, other automations' latest pushes of the days before that it counts."""
+    ids = {push.automation_id for push in own}
+    others = earlier if len(ids) > 1 else [p for p in earlier if p.automation_id not in ids]
+    by_layer: defaultdict[int, list[CalendarPush]] = defaultdict(list)
+    for push in others:
+        by_layer[push.layer_id].append(push)
     found = []
     for rule in rules:
-        under = [push for push in own if push.layer_id in rule.applies_to_layers]
-        if under:
-            ids = {push.automation_id for push in own}
-            counted = [
-                push
-                for push in earlier
-                if push.layer_id in rule.counted_layers
-                and under[0].at - push.at < rule.window
-                and (push.automation_id not in ids or len(ids) > 1)
-            ]
-            if len(counted) >= rule.max_count and counted:
-                latest = {push.automation_id: push for push in counted}
-                found.append((rule, list(latest.values())))
+        first = next((push for push in own if push.layer_id in rule.applies_to_layers), None)
+        counted = _find_counted(rule, first.at, by_layer) if first else []
+        if len(counted) >= rule.max_count and counted:
+            latest = dict(zip(map(_AUTOMATION, counted), counted, strict=True))
+            found.append((rule, list(latest.values())))
     return found
+
+
+def _find_counted(
+    rule: CadenceRule, at: datetime, by_layer: Mapping[int, Sequence[CalendarPush]]
+) -> list[CalendarPush]:
+    """Return the pushes within the window of the rule that ends at an instant, in their order."""
+    counted = [
+        push
+        for layer in sorted(rule.counted_layers & by_layer.keys())
+        for push in by_layer[layer][bisect_right(by_layer[layer], at - rule.window, key=_AT) :]
+    ]
+    return sorted(counted, key=_AT)
 
 
 def _describe_outcome(

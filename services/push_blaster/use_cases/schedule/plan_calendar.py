@@ -16,6 +16,7 @@ from push_blaster.domain.schedule.calendar import (
     CalendarPush,
     Collision,
     find_collisions,
+    in_order,
     plan_calendar,
 )
 from push_blaster.domain.zones import place_in_zone
@@ -123,9 +124,9 @@ def _plan_view(
         for one in known.values()
         if _is_planned(one)
     }
-    found = [push for _, pushes in view.planned.values() for push in pushes]
+    found = {id_: pushes for id_, (_, pushes) in view.planned.items()}
     by_day: defaultdict[date, list[CalendarPush]] = defaultdict(list)
-    for push in sorted(found, key=lambda push: push.place):
+    for push in in_order(found):
         if (push.automation_id, push.slot) not in cancelled:
             by_day[push.at.astimezone(zone).date()].append(push)
     view.by_day = dict(by_day)

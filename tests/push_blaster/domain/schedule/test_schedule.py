@@ -1,17 +1,20 @@
 """Slots, over clock changes, against an oracle that looks at every minute of the zone."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from croniter import CroniterBadDateError, croniter
 from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
 from push_blaster.domain.automations.automation import Frequency, Schedule
-from push_blaster.domain.schedule.schedule import next_slots, slots_between
+from push_blaster.domain.schedule.schedule import first_slots, next_slots, slots_between
+from push_blaster.domain.zones import place_in_zone
 from tests.builders import a_schedule
 
 MINUTE = timedelta(minutes=1)
@@ -216,3 +219,47 @@ def test_the_last_days_of_the_calendar_end_a_schedule() -> None:
     schedule = a_schedule(start_date=date(9999, 12, 30))
 
     assert len(next_slots(schedule, datetime(2026, 1, 1, tzinfo=UTC), 5)) == 1
+
+
+ODD_CRONS = (
+    "*/7 6-22/4 * * *",
+    "0,30 9 1,15 * *",
+    "59 23 L * *",
+    "0 12 29 2 *",
+    "5 0 * * MON-FRI",
+    "0 8 13 * 5",
+    "15 3 * 1-6 sun#2",
+    "0 0 31 4 *",
+)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu"])
+@pytest.mark.parametrize("expression", ODD_CRONS)
+def test_a_cron_expression_has_the_times_that_croniter_finds(expression: str, zone: str) -> None:
+    after = datetime(2026, 10, 3, 13, 7, 30, tzinfo=UTC)
+    schedule = a_schedule(frequency=Frequency.CUSTOM, cron_expression=expression, timezone=zone)
+
+    found = next_slots(schedule, after, 60)
+
+    wall = after.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    times = croniter(expression, wall, ret_type=datetime)
+    expected: list[datetime] = []
+    with suppress(CroniterBadDateError):
+        while len(expected) < 60:
+            at = place_in_zone(times.get_next(), ZoneInfo(zone)).at
+            if at > max([after, *expected[-1:]]):
+                expected.append(at)
+    assert [slot.at for slot in found] == expected
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Havana", "Africa/Casablanca"])
+@pytest.mark.parametrize("month", range(1, 13))
+def test_the_first_slots_of_some_days_are_those_of_the_whole_schedule(
+    zone: str, month: int
+) -> None:
+    after = datetime(2026, month, 20, 22, 30, tzinfo=UTC)
+    until = after + timedelta(days=16)
+    schedule = a_schedule(frequency=Frequency.CUSTOM, cron_expression="*/30 * * * *", timezone=zone)
+
+    assert first_slots(schedule, after, until, 10_000) == slots_between(schedule, after, until)
+    assert first_slots(schedule, after, until, 3) == next_slots(schedule, after, 3)
