@@ -67,6 +67,6 @@ def test_ticked_automations_are_paused_and_resumed_after_a_question(
             page.get_by_role("button", name=f"{action} chosen…").click()
             expect(page.get_by_role("heading", name=f"{action} 1 automation?")).to_be_visible()
             page.get_by_role("button", name=f"{action} 1").click()
-            expect(page.get_by_role("heading", name="1 of 1 automations")).to_be_visible()
+            expect(page.get_by_role("heading", name="1 of 1 automation ")).to_be_visible()
     page.get_by_role("link", name="Automations", exact=True).first.click()
     expect(page.get_by_role("row", name="Garden activity")).to_contain_text("Scheduled")

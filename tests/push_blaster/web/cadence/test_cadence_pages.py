@@ -202,7 +202,8 @@ def test_without_the_cadence_service_the_pages_say_so(viewer: Visitor) -> None:
     away = viewer.client.get("/cadence")
 
     assert away.status_code == 503
-    assert "did not answer" in away.text
+    assert "<p>The cadence service did not answer" in away.text
+    assert '<a href="/cadence">Try again</a>' in away.text
 
 
 def test_an_operator_tries_the_rules_with_the_layers_that_they_have(

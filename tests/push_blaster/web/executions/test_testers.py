@@ -40,8 +40,8 @@ def test_the_page_shows_who_got_which_texts_and_who_got_none_and_why(
     page = visitor.get(f"/executions/{start_test(tested, testUserIds=named)}")
 
     rows = {row[0]: row[1:] for row in table_rows(page) if len(row) == 5}
-    assert rows[str(ALICE)][:2] == ["ios, fcm", "Sent"]
-    assert rows[str(CAROL)][:2] == ["android, fcm", "Sent"]
+    assert rows[str(ALICE)][:2] == ["iOS · App, Firebase token", "Sent"]
+    assert rows[str(CAROL)][:2] == ["Android · App, Firebase token", "Sent"]
     assert rows[str(BOB)] == ["—", "Without a device", "no living device token", "no message"]
     assert rows["nobody"][1:] == ["Nobody", "This is no user id (a UUID).", "no message"]
     assert page.count("<b>Hello Name 1</b>") == page.count("2 of 4 reached") == 2
