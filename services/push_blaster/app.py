@@ -45,6 +45,7 @@ from push_blaster.web.cadence.over_cap import over_cap_routes
 from push_blaster.web.delivery.deliveries import delivery_routes
 from push_blaster.web.devices.device_upkeep import device_upkeep_routes
 from push_blaster.web.devices.devices import device_routes
+from push_blaster.web.devices.opt_outs import opt_out_routes
 from push_blaster.web.devices.test_devices import test_device_routes
 from push_blaster.web.engagement.conversions import conversion_routes
 from push_blaster.web.engagement.events import event_routes
@@ -186,6 +187,7 @@ def _make_routes(
         script_routes(adapters.scripts, context.limits.script),
         device_routes(database, push_hosts),
         device_upkeep_routes(database, push_hosts),
+        opt_out_routes(database),
         test_device_routes(context, TestDevices(database, push_hosts)),
         clock_routes(database, adapters.files, watch),
         event_routes(

@@ -45,6 +45,9 @@ PUT    /api/executions/<execution_id>/dismissal
 DELETE /api/executions/<execution_id>/dismissal
 POST   /api/executions/<execution_id>/resume
 POST   /api/executions/<execution_id>/stop
+POST   /api/opt-outs
+DELETE /api/opt-outs
+POST   /api/opt-outs/import
 POST   /api/scripts
 POST   /api/scripts/<script_id>/run
 POST   /api/scripts/<script_id>/runs/<uuid:run_id>/stop
@@ -65,6 +68,9 @@ GET    /automations/<automation_id>/test
 POST   /automations/<automation_id>/test
 POST   /cadence/simulate
 POST   /devices/import
+POST   /opt-outs
+POST   /opt-outs/import
+POST   /opt-outs/remove
 POST   /devices/test
 GET    /devices/test/<uuid:device_id>
 POST   /devices/test/<uuid:device_id>

@@ -47,6 +47,7 @@ PAGES = (
     "/cadence/imports",
     "/devices",
     "/devices/test",
+    "/opt-outs",
     "/devices/test/{test_device}",
     "/api-docs",
     "/api-docs/cadence",

@@ -28,6 +28,7 @@ from push_blaster.web.cadence.cadence_pages import cadence_pages
 from push_blaster.web.cadence.rule_form import describe_field
 from push_blaster.web.delivery.deliveries_pages import delivery_pages
 from push_blaster.web.devices.devices_pages import device_pages
+from push_blaster.web.devices.opt_outs_pages import opt_out_pages
 from push_blaster.web.devices.test_devices_pages import test_device_pages
 from push_blaster.web.executions.executions_pages import execution_pages
 from push_blaster.web.executions.stop_everything_pages import stop_everything_pages
@@ -74,6 +75,7 @@ def make_pages(
         delivery_pages(context.database),
         cadence_pages(context, records),
         device_pages(context.database, push_hosts),
+        opt_out_pages(context),
         test_device_pages(context, TestDevices(context.database, push_hosts)),
         script_pages(context),
         alert_pages(context),

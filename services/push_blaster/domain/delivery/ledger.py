@@ -37,6 +37,7 @@ class LedgerState(StrEnum):
     NOT_IN_TIME = "not_in_time"
     EXITED = "exited"
     NO_WINNER = "no_winner"
+    OPTED_OUT = "opted_out"
     AWAITS_WINDOW = "held"
 
 

@@ -81,6 +81,7 @@ class Funnel:
     )
     exited: int = _declare("out of the sequence", Group.LEFT_OUT, LedgerState.EXITED)
     no_winner: int = _declare("without a winner", Group.LEFT_OUT, LedgerState.NO_WINNER)
+    opted_out: int = _declare("opted out", Group.LEFT_OUT, LedgerState.OPTED_OUT)
     eligible: int = _declare("eligible", Group.STAGE)
     excluded: int = _declare("capped by cadence", Group.LOST, LedgerState.CAPPED)
     exclusion_breakdown: Mapping[str, int] = field(default_factory=dict)

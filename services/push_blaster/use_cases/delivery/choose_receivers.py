@@ -21,6 +21,7 @@ from push_blaster.use_cases.cadence.ask_cadence import ask_cadence
 from push_blaster.use_cases.context import SendContext, StepContext, check_permission
 from push_blaster.use_cases.delivery.apply_holdout import find_holdout
 from push_blaster.use_cases.delivery.find_exited import find_exited
+from push_blaster.use_cases.delivery.find_opted_out import find_opted_out
 from push_blaster.use_cases.delivery.find_send_windows import find_send_windows
 
 _STATE: Final = LedgerState.SENT_BEFORE
@@ -70,7 +71,7 @@ def choose_receivers(
     }
     others = [row for row in rows if row.user_id not in left_out]
     still_open = [row for row in others if snapshot.is_open(row.user_id)]
-    gone = find_gone(context.database, execution, page.position, still_open)
+    gone = find_gone(context, execution, page.position, still_open)
     staying = [row for row in still_open if row.user_id not in gone]
     found = find_send_windows(context, execution, page.position, staying)
     now = context.clock()
@@ -150,10 +151,13 @@ def _ask(
 
 
 def find_gone(
-    database: Database, execution: Execution, position: int, rows: Sequence[AudienceRow]
+    context: StepContext, execution: Execution, position: int, rows: Sequence[AudienceRow]
 ) -> dict[UUID, Refusal]:
-    """Return which users of `rows` have left the sequence, or get nothing without a winner."""
-    gone = find_exited(database, execution, [row.user_id for row in rows])
+    """Return which of the users opted out, left the sequence, or get nothing without a winner."""
+    users = [row.user_id for row in rows]
+    with context.database.transaction() as connection:
+        opted_out = find_opted_out(connection, execution, position, users, context.clock())
+    gone = {**find_exited(context.database, execution, users), **opted_out}
     decision = execution.pushes[position - 1].decision
     if decision and decision.decided_at and execution.find_winner(position) is None:
         state, reason = LedgerState.NO_WINNER, decision.reason or "no variant surely wins"

@@ -10,6 +10,7 @@ from push_blaster.adapters.engagement.receipt_keys import select_receipt_keys
 from push_blaster.adapters.engagement.result_push_table import SentPush, insert_result_pushes
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push, ReachedDevices
+from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
 from push_blaster.domain.delivery.message import Message, display_tag
 from push_blaster.domain.delivery.push_template import Wordings, render_row
@@ -17,7 +18,7 @@ from push_blaster.domain.devices.device import Address
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import delivers, goes_to_audience
 from push_blaster.use_cases.context import SendContext
-from push_blaster.use_cases.devices.find_devices import find_devices
+from push_blaster.use_cases.devices.find_devices import UserAddresses, find_devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +61,71 @@ def personalise(
     reach = find_devices(
         context.database, context.device_source, rows, context.clock(), every=every
     )
-    wordings = Wordings(execution.automation.id, push)
-    places = {None: 0} | {variant.id: place for place, variant in enumerate(push.variants, 1)}
-    write_receipt = _receipts_of(context, execution, page)
+    writer = _Writer(
+        execution_id=execution.id,
+        push=push,
+        links=context.limits.links,
+        wordings=Wordings(execution.automation.id, push),
+        reach=reach,
+        write_receipt=_receipts_of(context, execution, page),
+    )
     personal = Personal()
     for row in rows:
-        variant, template = wordings.choose(row.user_id)
-        if not reach.is_known(row.user_id):
-            refusal = Refusal(row.user_id, LedgerState.NO_TOKEN, "no living device token")
-            personal.refusals.append(refusal)
-            continue
-        texts = render_row(context.limits.links, template, row)
+        found = writer.write(row)
+        if isinstance(found, Refusal):
+            personal.refusals.append(found)
+        else:
+            personal.messages.append(found)
+    return personal
+
+
+#: Stands for the devices of a user whose devices could not be read.
+_NOWHERE: Final = (Address("", kind=""),)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Writer:
+    """Writes the messages of a push."""
+
+    execution_id: str
+    push: Push
+    links: LinkPolicy
+    wordings: Wordings
+    reach: UserAddresses
+    write_receipt: Callable[[UUID, int], str]
+    places: dict[str | None, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Number the variants as receipts do."""
+        self.places = {variant.id: place for place, variant in enumerate(self.push.variants, 1)}
+        self.places[None] = 0
+
+    def write(self, row: AudienceRow) -> Message | Refusal:
+        """Return the message for a row, or why it has none."""
+        user_id = row.user_id
+        variant, template = self.wordings.choose(user_id)
+        if not self.reach.is_known(user_id):
+            return Refusal(user_id, LedgerState.NO_TOKEN, "no living device token")
+        texts = render_row(self.links, template, row)
         if isinstance(texts, Refusal):
-            personal.refusals.append(texts)
-            continue
-        newest, *others = reach.devices.get(row.user_id, _NOWHERE)
+            return texts
+        newest, *others = self.reach.devices.get(user_id, _NOWHERE)
         message = Message(
-            user_id=row.user_id,
+            user_id=user_id,
             device_token=newest.token,
             title=texts.title,
             body=texts.body,
             deep_link=texts.deep_link,
-            display_tag=display_tag(execution.id, push.id, row.user_id),
+            display_tag=display_tag(self.execution_id, self.push.id, user_id),
             device_kind=newest.kind,
             device_keys=newest.keys,
             other_devices=tuple(others),
-            fault=reach.unknown.get(row.user_id),
+            fault=self.reach.unknown.get(user_id),
             variant=variant,
-            receipt=write_receipt(row.user_id, places[variant]),
+            receipt=self.write_receipt(user_id, self.places[variant]),
         )
         excess = find_excess(message)
-        if excess:
-            personal.refusals.append(Refusal(row.user_id, LedgerState.TOO_LONG, excess))
-        else:
-            personal.messages.append(message)
-    return personal
+        return Refusal(user_id, LedgerState.TOO_LONG, excess) if excess else message
 
 
 def _receipts_of(
@@ -113,7 +144,3 @@ def _receipts_of(
     is_test = page.is_test or not goes_to_audience(execution.mode)
     is_dry_run = not delivers(execution.mode)
     return keys.writer(execution.number, page.position, is_test=is_test, is_dry_run=is_dry_run)
-
-
-#: Stands for the devices of a user whose devices could not be read.
-_NOWHERE: Final = (Address("", kind=""),)

@@ -34,7 +34,7 @@ from push_blaster.adapters.funnels import keep_counts
 from push_blaster.adapters.operations.execution_stops import end_execution
 from push_blaster.adapters.operations.shortages import find_shortage
 from push_blaster.domain.automations.automation import InDoubtPolicy
-from push_blaster.domain.delivery.ledger import BatchKey, LedgerState
+from push_blaster.domain.delivery.ledger import BatchKey, LedgerPage, LedgerState
 from push_blaster.domain.delivery.message import Message, Outcome
 from push_blaster.domain.delivery.rate_limit import messages_a_turn, rest_after
 from push_blaster.domain.delivery.retry import Tried
@@ -62,6 +62,7 @@ from push_blaster.use_cases.context import (
 )
 from push_blaster.use_cases.delivery.choose_receivers import PageSnapshot, choose_receivers
 from push_blaster.use_cases.delivery.decide_winner import decide_when_due
+from push_blaster.use_cases.delivery.find_opted_out import find_opted_out
 from push_blaster.use_cases.delivery.mark_dead_devices import judge_devices
 from push_blaster.use_cases.delivery.note_lateness import note_lateness
 from push_blaster.use_cases.delivery.personalise import personalise_push
@@ -120,10 +121,7 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
     page, in_doubt = batch.key.page, execution.automation.settings.in_doubt
     resend = in_doubt is InDoubtPolicy.RESEND or not delivers(execution.mode)
     snapshot, left = _read_page(context, batch)
-    if not resend:
-        reason = "its send began before a crash; the policy is to skip"
-        leave_in_doubt(context, page, left.in_doubt, reason)
-        left = replace(left, in_doubt=frozenset())
+    left = left if resend else _skip_in_doubt(context, page, left)
     begun_at = context.clock()
 
     def may_send(connection: Connection) -> bool:
@@ -145,6 +143,9 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         note_begin=partial(note_lateness, context, execution, page),
         tally=lambda outcomes: tally_outcomes(context.database, execution, batch, outcomes),
         left=left,
+        find_opted_out=lambda connection, users: find_opted_out(
+            connection, execution, page.position, users, context.clock()
+        ),
     )
     try:
         send_messages(context, task, messages)
@@ -155,6 +156,13 @@ def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -
         _put_off(context.database, batch, rests_until, rests=True)
     else:
         _finish(context, execution, batch)
+
+
+def _skip_in_doubt(context: SendContext, page: LedgerPage, left: Unfinished) -> Unfinished:
+    """Leave the messages in doubt whose send began before a crash; return what is left to send."""
+    reason = "its send began before a crash; the policy is to skip"
+    leave_in_doubt(context, page, left.in_doubt, reason)
+    return replace(left, in_doubt=frozenset())
 
 
 def _wait_for_supplies(

@@ -69,9 +69,10 @@ class SendTask:
     """The ledger page under which messages are sent, and the conditions of the send.
 
     Shape: `may_send` holds the permission to send until its transaction ends; `keep_slots` is
-    called before every claim, so that a slow send keeps its reserved slots; `note_begin` and
-    `tally` are called after it, with the instant at which its messages went out and with their
-    outcomes; `tally` may raise StepFailedError.
+    called before every claim, so that a slow send keeps its reserved slots; `find_opted_out` is
+    called within every claim, because users may have opted out since they were chosen;
+    `note_begin` and `tally` are called after it, with the instant at which its messages went out
+    and with their outcomes; `tally` may raise StepFailedError.
     """
 
     page: LedgerPage
@@ -82,6 +83,7 @@ class SendTask:
     note_begin: Callable[[datetime], None] = lambda _: None
     resend_in_doubt: bool = True
     left: Unfinished = Unfinished()
+    find_opted_out: Callable[[Connection, Sequence[UUID]], Mapping[UUID, Refusal]] = lambda *_: {}
 
 
 def send_messages(context: SendContext, task: SendTask, messages: Sequence[Message]) -> None:
@@ -161,20 +163,49 @@ def leave_tried_out(context: StepContext, page: LedgerPage, user_ids: Iterable[U
 
 
 def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> list[Message]:
+    with context.database.transaction() as connection:
+        check_permission(connection, task.may_send)
+        chunk = _leave_opted_out(connection, task, chunk, context.clock())
+        claimed = _claim_each(connection, task, chunk, context.clock())
+    return [message for message in chunk if message.user_id in claimed]
+
+
+def _leave_opted_out(
+    connection: Connection, task: SendTask, chunk: Sequence[Message], now: datetime
+) -> Sequence[Message]:
+    """Record the users who opted out since they were chosen; return the messages to the others.
+
+    A message that may have arrived before a crash stays in doubt.
+    """
+    left_out = task.find_opted_out(connection, [message.user_id for message in chunk])
+    if not left_out:
+        return chunk
+    doubtful = [
+        Delivery(user_id, Outcome.IN_DOUBT, reason=refusal.reason)
+        for user_id, refusal in left_out.items()
+        if user_id in task.left.in_doubt
+    ]
+    settle(connection, task.page, doubtful, now)
+    insert_refusals(connection, task.page, list(left_out.values()), now)
+    return [message for message in chunk if message.user_id not in left_out]
+
+
+def _claim_each(
+    connection: Connection, task: SendTask, chunk: Sequence[Message], now: datetime
+) -> set[UUID]:
+    """Claim the users of new and deferred messages, and of those in doubt; return whom."""
     wanted = [message.user_id for message in chunk]
     again = [user_id for user_id in wanted if user_id in task.left.in_doubt]
     deferred = [user_id for user_id in wanted if user_id in task.left.deferred]
-    with context.database.transaction() as connection:
-        check_permission(connection, task.may_send)
-        variants = {message.user_id: message.variant for message in chunk}
-        claimed = claim_users(connection, task.page, variants, context.clock())
-        if deferred:
-            due = {user_id: variants[user_id] for user_id in deferred}
-            claimed |= claim_deferred(connection, task.page, due, context.clock())
-        if again:
-            claim_again(connection, task.page, again)
-            claimed.update(again)
-    return [message for message in chunk if message.user_id in claimed]
+    variants = {message.user_id: message.variant for message in chunk}
+    claimed = claim_users(connection, task.page, variants, now)
+    if deferred:
+        due = {user_id: variants[user_id] for user_id in deferred}
+        claimed |= claim_deferred(connection, task.page, due, now)
+    if again:
+        claim_again(connection, task.page, again)
+        claimed.update(again)
+    return claimed
 
 
 def _check_not_stopped(

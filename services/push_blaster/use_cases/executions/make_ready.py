@@ -28,6 +28,7 @@ from push_blaster.use_cases.cadence.ask_cadence import judge_audience
 from push_blaster.use_cases.cadence.track_sends import release_slots
 from push_blaster.use_cases.context import SendContext, StepFailedError
 from push_blaster.use_cases.delivery.apply_holdout import find_holdout
+from push_blaster.use_cases.delivery.find_opted_out import find_opted_out
 from push_blaster.use_cases.delivery.personalise import personalise
 from push_blaster.use_cases.executions.run_live import find_batches, go_live
 
@@ -168,4 +169,8 @@ def _choose_rows(
     if verdict.failed_open:
         return []
     eligible = (row for row in others if row.user_id in verdict.eligible)
-    return list(islice(eligible, FIRST_MESSAGES))
+    first = list(islice(eligible, FIRST_MESSAGES))
+    users = [row.user_id for row in first]
+    with context.database.transaction() as connection:
+        left_out = find_opted_out(connection, after, page.position, users, context.clock())
+    return [row for row in first if row.user_id not in left_out]

@@ -34,6 +34,7 @@ from push_blaster.use_cases.context import (
     note,
     watch_for_stop,
 )
+from push_blaster.use_cases.delivery.find_opted_out import find_opted_out
 from push_blaster.use_cases.delivery.mark_dead_devices import judge_devices
 from push_blaster.use_cases.delivery.personalise import personalise
 from push_blaster.use_cases.delivery.record_outcomes import settle_from_journals
@@ -142,6 +143,9 @@ def _send_tests(
         may_send=may_send,
         should_stop=watch_for_stop(context, execution.id, may_send),
         left=left,
+        find_opted_out=lambda connection, users: find_opted_out(
+            connection, execution, page.position, users, context.clock(), is_test=True
+        ),
     )
     try:
         _send_patiently(context, task, personal.messages)

@@ -15,8 +15,10 @@ from push_blaster.adapters.delivery.first_messages import (
     insert_taken_batches,
 )
 from push_blaster.adapters.devices.device_table import select_living
+from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
 from push_blaster.adapters.executions.ready_executions import begin_together
 from push_blaster.domain.delivery.ledger import BatchKey
+from push_blaster.domain.devices.opt_out import OptOut
 from push_blaster.domain.executions.timeline import WATCH_INTERVAL
 from push_blaster.use_cases.context import LOCK_WAIT, SendContext
 from push_blaster.use_cases.delivery.send_first import FirstMessages, send_first_messages
@@ -60,7 +62,7 @@ def begin_within(
     """Begin the pushes and claim their first messages, all within one transaction."""
     # The more pushes begin together, the later they are watched: their messages go first.
     again_at = now + WATCH_INTERVAL * (1 + len(ready) / 100)
-    begun = {one.after.id: one.begin(now) for one in _leave_out_stale(connection, ready)}
+    begun = {one.after.id: one.begin(now) for one in _leave_out_stale(connection, ready, now)}
     ids = begin_together(connection, list(begun.values()), now, again_at)
     gone = [one for one in ready if one.after.id in ids]
     insert_taken_batches(connection, [(one.page, one.batches) for one in gone], engine_id, now)
@@ -80,11 +82,22 @@ def begin_within(
     ]
 
 
-def _leave_out_stale(connection: Connection, ready: Sequence[ReadySend]) -> list[ReadySend]:
-    """Leave out pushes of which a device was forgotten, or called dead, meanwhile."""
+def _leave_out_stale(
+    connection: Connection, ready: Sequence[ReadySend], now: datetime
+) -> list[ReadySend]:
+    """Leave out pushes of which a device was forgotten, or called dead, or a user opted out."""
     tokens = [token for one in ready for token, _ in one.devices]
     living = select_living(connection, tokens) if tokens else frozenset()
-    return [one for one in ready if one.devices <= living]
+    users = [message.user_id for one in ready for message in one.messages]
+    opt_outs = select_opt_outs_of(connection, users, now)
+    return [one for one in ready if one.devices <= living and not _is_unwanted(one, opt_outs)]
+
+
+def _is_unwanted(one: ReadySend, opt_outs: Sequence[OptOut]) -> bool:
+    """Return whether a user who would get one of the first messages does not want it."""
+    automation, users = one.after.automation, {message.user_id for message in one.messages}
+    layer_id = automation.pushes[one.position - 1].layer_id
+    return any(o.user_id in users and o.concerns(layer_id, automation.id) for o in opt_outs)
 
 
 def _taken(one: ReadySend) -> TakenBatch:

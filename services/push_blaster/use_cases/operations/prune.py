@@ -20,6 +20,7 @@ from push_blaster.adapters.automations.json_files import write_whole
 from push_blaster.adapters.automations.version_table import count_old_versions, delete_old_versions
 from push_blaster.adapters.csv_cells import write_csv
 from push_blaster.adapters.devices.device_report import delete_dead_devices
+from push_blaster.adapters.devices.opt_out_table import delete_ended_opt_outs
 from push_blaster.adapters.engagement.event_retention import (
     delete_old_conversions,
     delete_old_firsts,
@@ -136,6 +137,8 @@ def prune(kept: Kept, now: datetime) -> Pruning:
         results=_until_none(kept.database, results),
     )
     _until_none(kept.database, partial(delete_old_keys, before=ended_before, most=PIECE))
+    ended = partial(delete_ended_opt_outs, before=ended_before, limit=PIECE)
+    _until_none(kept.database, ended)
     _until_none(kept.database, partial(delete_people, checked_before=_audited_before(kept, now)))
     return removed
 

@@ -44,6 +44,9 @@ _NEW_PHONE: Final = "register/registered the test device{named}"
 _PHONE: Final = "change/changed the test device{named}"
 _NO_PHONE: Final = "remove/removed a test device"
 _TRY_PHONE: Final = "send/sent a test to a test device"
+_OPT_OUT: Final = "opt/opted a user out of pushes"
+_OPT_IN: Final = "delete/deleted opt-outs of a user"
+_OPT_OUTS: Final = "import/imported opt-outs from a file{mode}"
 _PAUSE_MANY: Final = "pause/paused many automations"
 _RESUME_MANY: Final = "resume/resumed many automations"
 _DISMISS: Final = "dismiss/dismissed {execution}"
@@ -86,6 +89,9 @@ WORDS: Final[Mapping[str, str]] = {
     "executions.stop": _STOP,
     "migration.migrate": "bring/brought files of the original system over{mode}",
     "monitor.resolve": _RESOLVE,
+    "opt_outs.import_file": _OPT_OUTS,
+    "opt_outs.opt_in": _OPT_IN,
+    "opt_outs.opt_out": _OPT_OUT,
     "pages_alerts.create": _NEW_DESTINATION,
     "pages_alerts.delete": _NO_DESTINATION,
     "pages_alerts.rotate": _OTHER_KEY,
@@ -116,6 +122,10 @@ WORDS: Final[Mapping[str, str]] = {
     "pages_executions.dead_devices": _DEAD,
     "pages_executions.resume": _FINISH,
     "pages_executions.stop": _STOP,
+    "pages_opt_outs.bring": _OPT_OUTS,
+    "pages_opt_outs.bring:look": "check/checked a file of opt-outs",
+    "pages_opt_outs.opt_in": _OPT_IN,
+    "pages_opt_outs.opt_out": _OPT_OUT,
     "pages_people.end": _END_SESSIONS,
     "pages_put_away.bring_back": _BRING_BACK,
     "pages_put_away.delete": _DELETE,
@@ -199,7 +209,7 @@ ABOUT: Final[Mapping[str, tuple[str, ...]]] = {
     "tests": ("tests", "scripts", "script_runs", "query_audience"),
     "pushes": ("send", "send_later", "send_push", "scheduled_pushes"),
     "cadence": ("cadence",),
-    "devices": ("devices", "device_upkeep", "test_devices"),
+    "devices": ("devices", "device_upkeep", "opt_outs", "test_devices"),
     "results": ("conversions",),
     "alerts": ("alerts",),
     "templates": ("templates",),

@@ -63,7 +63,7 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
         """Register the devices of a CSV (`text/csv` or multipart `file`); `dryRun` stores none."""
         request.max_content_length = MAX_FILE
         dry_run = ImportQuerySchema().load({**request.args, **request.form})["dry_run"]
-        with _open_body() as body:
+        with open_csv_body() as body:
             file = read_devices(body, "The file", utc_now(), push_hosts)
             done = import_devices(database, file.rows, utc_now(), dry_run=dry_run)
         return jsonify(_show_import(done, file.note, dry_run=dry_run))
@@ -88,8 +88,8 @@ def device_upkeep_routes(database: Database, push_hosts: Sequence[str]) -> Route
 
 
 @contextmanager
-def _open_body() -> Iterator[IO[bytes]]:
-    """Open the CSV that came, on disk: a reader goes through it twice."""
+def open_csv_body() -> Iterator[IO[bytes]]:
+    """Open the CSV of the request, on disk: a reader goes through it twice."""
     if request.mimetype == "text/csv":
         with TemporaryFile() as body:
             copyfileobj(request.stream, body)

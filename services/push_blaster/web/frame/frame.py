@@ -68,6 +68,7 @@ NAVIGATION: Final = {
         NavEntry("pages_deliveries.search", "Deliveries"),
         NavEntry("pages_cadence.rules", "Cadence"),
         NavEntry("pages_devices.show", "Devices"),
+        NavEntry("pages_opt_outs.list_all", "Opt-outs"),
     ),
     "Building blocks": (
         NavEntry("pages_scripts.list_all", "Scripts"),

@@ -13,7 +13,7 @@ NAMES = {
     *("localTimePassed", "notInTime", "eligible", "excluded", "exclusionBreakdown", "withToken"),
     *("noToken", "missingVariable", "badDeepLink", "tooLong", "sent", "wouldSend", "failed"),
     *("variants", "inFlight", "deferred", "inDoubt", "resentInDoubt", "notSent"),
-    *("exited", "noWinner"),
+    *("exited", "noWinner", "optedOut"),
 }
 ONE_OF_EACH = LedgerCounts(
     states=Counter(LedgerState),
@@ -39,8 +39,8 @@ def test_each_state_of_the_ledger_is_counted_once(state: LedgerState) -> None:
 def test_users_left_out_before_cadence_is_asked_are_not_eligible() -> None:
     funnel = count_funnel(ONE_OF_EACH, generated=30, valid=29, distinct=28)
 
-    # The holdout, exited, no winner, sent before, awaits a window, three by the user's own time.
-    never_asked = 8
+    # The holdout, exited, no winner, opted out, sent before, awaits a window, three by own time.
+    never_asked = 9
     assert funnel.eligible == len(LedgerState) - never_asked - funnel.excluded
     assert funnel.with_token == funnel.eligible - 1
     assert funnel.not_sent == 28 - len(LedgerState)

@@ -101,6 +101,8 @@ CREATE_NOTHING: Final = """
 /api/executions/{execution_id}/cancel
 /api/executions/{execution_id}/dead-devices
 /api/executions/{execution_id}/stop
+/api/opt-outs
+/api/opt-outs/import
 /api/people/end-sessions
 /api/query-audience
 /api/scripts/{script_id}/runs/{run_id}/stop

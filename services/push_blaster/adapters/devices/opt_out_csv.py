@@ -1,0 +1,131 @@
+"""Opt-outs as clients write them, in JSON or in a CSV; they are refused by field."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, Any, Final
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from chassis.csv_reader import CsvError, read_csv
+from chassis.names import trim_id
+from chassis.schemas import CamelSchema
+from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
+from push_blaster.domain.zones import FIRST_YEAR, LAST_YEAR, is_near
+
+MAX_REASON: Final = 200
+#: The possible names of each field's column; the first of them that the file has is taken.
+NAMES: Final[Mapping[str, Sequence[str]]] = {
+    "userId": ("user_id", "id", "user"),
+    "scope": ("scope",),
+    "layerId": ("layer_id", "layer"),
+    "automationId": ("automation_id", "automation"),
+    "until": ("until", "ends_at"),
+    "reason": ("reason",),
+}
+
+
+class NewOptOutSchema(CamelSchema):
+    """An opt-out: of all pushes, of a layer's, or of an automation's."""
+
+    user_id = fields.UUID(required=True)
+    scope = fields.Enum(Scope, by_value=True, load_default=Scope.ALL)
+    layer_id = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(min=1, max=5, error="Layers are 1 to 5; {input} is none."),
+    )
+    automation_id = fields.String(
+        load_default=None, allow_none=True, validate=validate.Length(min=1, max=200)
+    )
+    until = fields.AwareDateTime(load_default=None, allow_none=True)
+    reason = fields.String(
+        load_default="", validate=[validate.Length(max=MAX_REASON), validate.ContainsNoneOf("\0")]
+    )
+
+    @validates_schema
+    def _fit_together(self, data: Mapping[str, Any], **_: object) -> None:
+        wanted = {Scope.LAYER: "layer_id", Scope.AUTOMATION: "automation_id"}
+        for scope, name in wanted.items():
+            has_it, is_wanted = data[name] is not None, data["scope"] is scope
+            if has_it != is_wanted:
+                verb = "needs" if is_wanted else "has"
+                fault = f"Only the scope {scope} {verb} it." if has_it else "Missing for the scope."
+                raise ValidationError(fault, name)
+        if data["until"] and not is_near(data["until"]):
+            raise ValidationError(f"Instants lie between {FIRST_YEAR} and {LAST_YEAR}.", "until")
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutRow:
+    """One row of a file: an opt-out, or what is wrong with it."""
+
+    line: int
+    opt_out: OptOut | None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def fault(self) -> str:
+        """What is wrong, in one text."""
+        return "; ".join(self.faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who sets opt-outs, when, and on which way."""
+
+    source: Source
+    by: str
+    at: datetime
+
+
+def make_opt_out(given: Mapping[str, Any], origin: Origin) -> OptOut:
+    """Return the opt-out whose fields NewOptOutSchema has loaded.
+
+    Raises: ValidationError, if it has ended already.
+    """
+    if given["until"] and given["until"] <= origin.at:
+        raise ValidationError({"until": ["Lies in the past; an opt-out that has ended is none."]})
+    return OptOut(
+        user_id=given["user_id"],
+        scope=given["scope"],
+        target=str(given["automation_id"] or given["layer_id"] or ""),
+        until=given["until"],
+        reason=given["reason"],
+        source=origin.source,
+        set_at=origin.at,
+        set_by=origin.by,
+    )
+
+
+_SCHEMA: Final = NewOptOutSchema()
+
+
+def read_opt_outs(file: IO[bytes], name: str, origin: Origin) -> Iterator[OptOutRow]:
+    """Read the header of a CSV; its rows are read as they are asked for.
+
+    Raises: CsvError, also while the rows are read.
+    """
+    found = read_csv(file, name)
+    columns = {field: found.find_column(*names) for field, names in NAMES.items()}
+    positions = {field: column for field, column in columns.items() if column is not None}
+    if "userId" not in positions:
+        raise CsvError(f"There must be a column user_id. The {found.list_columns()}")
+
+    def rows() -> Iterator[OptOutRow]:
+        for line, cells in found.rows:
+            if isinstance(cells, str):
+                yield OptOutRow(line, None, (cells,))
+                continue
+            given = {field: trim_id(cells[at]) for field, at in positions.items()}
+            yield _read_row(line, {field: cell for field, cell in given.items() if cell}, origin)
+
+    return rows()
+
+
+def _read_row(line: int, given: Mapping[str, str], origin: Origin) -> OptOutRow:
+    try:
+        return OptOutRow(line, make_opt_out(_SCHEMA.load(given), origin))
+    except ValidationError as error:
+        faults = error.messages_dict.items()
+        return OptOutRow(line, None, tuple(f"{name}: {' '.join(said)}" for name, said in faults))

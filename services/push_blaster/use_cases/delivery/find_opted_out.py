@@ -1,0 +1,34 @@
+"""Find the users who do not want a push; nothing overrides an opt-out."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from chassis.postgres import Connection
+from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
+from push_blaster.domain.delivery.ledger import LedgerState, Refusal
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import goes_to_audience
+
+
+def find_opted_out(
+    connection: Connection,
+    execution: Execution,
+    position: int,
+    user_ids: Collection[UUID],
+    now: datetime,
+    *,
+    is_test: bool = False,
+) -> dict[UUID, Refusal]:
+    """Return which users do not want the push, and why; the users named for a test get the test."""
+    is_test = is_test or not goes_to_audience(execution.mode)
+    named = execution.automation.settings.test_user_ids if is_test else ()
+    asked = [user_id for user_id in user_ids if str(user_id) not in named]
+    if not asked:
+        return {}
+    layer_id = execution.automation.pushes[position - 1].layer_id
+    return {
+        one.user_id: Refusal(one.user_id, LedgerState.OPTED_OUT, one.describe())
+        for one in select_opt_outs_of(connection, asked, now)
+        if one.concerns(layer_id, execution.automation.id)
+    }

@@ -1,0 +1,178 @@
+"""Who opted out before a batch was claimed gets no push, whatever path the push takes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.rows import execute
+from push_blaster.adapters.devices.device_fields import Device
+from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.adapters.devices.opt_out_table import delete_opt_outs, upsert_opt_outs
+from push_blaster.domain.delivery.message import Delivery, Message, Outcome
+from push_blaster.domain.devices.opt_out import OptOut, Scope
+from push_blaster.domain.executions.modes import Mode
+from tests.builders import NOON
+from tests.people import ALICE, BOB
+from tests.push_blaster.bench import Bench, messages
+
+AUDIENCE = f"user_id,first_name,device_token\n{ALICE},A,ok-a\n{BOB},B,ok-b"
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    bench.write_script(
+        f"import os\nopen(os.environ['OUTPUT_PATH'] + '/all.csv', 'w').write({AUDIENCE!r})"
+    )
+    return bench
+
+
+def opt_out(bench: Bench, user: UUID = ALICE, **about: Any) -> None:
+    one = OptOut(**{"user_id": user, "scope": Scope.ALL, "set_at": bench.now, **about})
+    with bench.database.transaction() as connection:
+        upsert_opt_outs(connection, [one])
+
+
+def reached(bench: Bench) -> list[str]:
+    return sorted(message["userId"] for message in messages(bench))
+
+
+@pytest.mark.parametrize(
+    ("about", "gets_it"),
+    [
+        ({}, False),
+        ({"scope": Scope.LAYER, "target": "3"}, False),
+        ({"scope": Scope.LAYER, "target": "2"}, True),
+        ({"scope": Scope.AUTOMATION, "target": "news"}, False),
+        ({"scope": Scope.AUTOMATION, "target": "other"}, True),
+        ({"until": NOON + timedelta(days=1)}, False),
+        ({"until": NOON - timedelta(seconds=1)}, True),
+    ],
+)
+def test_an_opt_out_holds_for_its_pushes_and_its_time(
+    bench: Bench, about: dict[str, Any], *, gets_it: bool
+) -> None:
+    opt_out(bench, **about)
+
+    execution = bench.run(bench.start())
+
+    assert (str(ALICE) in reached(bench)) is gets_it
+    assert str(BOB) in reached(bench)
+    funnel = bench.funnel(execution.id)
+    assert (funnel["optedOut"], funnel["sent"]) == ((0, 2) if gets_it else (1, 1))
+    assert funnel["eligible"] == funnel["sent"]
+
+
+def test_the_ledger_says_what_the_user_does_not_want(bench: Bench) -> None:
+    opt_out(bench, scope=Scope.LAYER, target="3")
+
+    execution = bench.run(bench.start())
+
+    rows = {row["user_id"]: (row["state"], row["reason"]) for row in bench.deliveries(execution.id)}
+    assert rows[ALICE] == ("opted_out", "opted out of the pushes of layer 3")
+
+
+def test_whoever_opts_in_again_gets_the_next_push(bench: Bench) -> None:
+    opt_out(bench)
+    bench.run(bench.start())
+    with bench.database.transaction() as connection:
+        delete_opt_outs(connection, ALICE)
+    bench.now += timedelta(days=10)
+
+    bench.run(bench.start())
+
+    assert reached(bench) == sorted([str(ALICE), str(BOB), str(BOB)])
+
+
+class OptsOut:
+    """A transport that sends to Bob first, and during this send Alice opts out."""
+
+    def __init__(self, bench: Bench, outcome: Outcome = Outcome.SENT) -> None:
+        self.bench, self.outcome = bench, outcome
+        self.sent: list[UUID] = []
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        for message in messages:
+            self.sent.append(message.user_id)
+            opt_out(self.bench)
+            yield Delivery(message.user_id, self.outcome, retry_after_s=1)
+
+    def check(self) -> None:
+        """It is there."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def test_an_opt_out_in_mid_send_stops_the_later_messages(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("push_blaster.use_cases.delivery.send_messages.CLAIM", 1)
+    rows = f"user_id,first_name,device_token\n{BOB},B,ok-b\n{ALICE},A,ok-a"
+    bench.write_script(
+        f"import os\nopen(os.environ['OUTPUT_PATH'] + '/all.csv', 'w').write({rows!r})"
+    )
+    transport = OptsOut(bench)
+    bench.change(transport=transport)
+
+    execution = bench.run(bench.start())
+
+    assert transport.sent == [BOB]
+    assert bench.funnel(execution.id)["optedOut"] == 1
+
+
+def test_a_message_that_waits_for_its_next_try_is_not_sent_any_more(bench: Bench) -> None:
+    transport = OptsOut(bench, Outcome.DEFERRED)
+    bench.change(transport=transport)
+    execution_id = bench.start()
+    bench.work()
+    assert bench.funnel(execution_id)["deferred"] == 2
+    transport.outcome = Outcome.SENT
+
+    bench.run(execution_id)
+
+    assert transport.sent.count(ALICE) == 1
+    assert bench.funnel(execution_id)["optedOut"] == 1
+    assert bench.funnel(execution_id)["sent"] == 1
+
+
+def test_what_may_have_arrived_before_a_crash_stays_in_doubt_and_is_not_sent_again(
+    bench: Bench,
+) -> None:
+    execution_id = bench.start()
+    transport = OptsOut(bench, Outcome.IN_DOUBT)
+    bench.change(transport=transport)
+    bench.work()
+    sql = "UPDATE deliveries SET state = 'claimed', settled_at = NULL WHERE user_id = %s"
+    again = "UPDATE send_batches SET done_at = NULL, handed_out_at = NULL WHERE execution_id = %s"
+    with bench.database.transaction() as connection:
+        execute(connection, sql, (ALICE,))
+        execute(connection, again, (execution_id,))
+    tries = transport.sent.count(ALICE)
+
+    bench.run(execution_id)
+
+    assert transport.sent.count(ALICE) == tries
+    states = {row["user_id"]: row["state"] for row in bench.deliveries(execution_id)}
+    assert states[ALICE] == "in_doubt"
+
+
+def test_a_test_reaches_those_whom_the_automation_names_and_nobody_else(bench: Bench) -> None:
+    with bench.database.transaction() as connection:
+        upsert_devices(connection, [Device("ok-a", ALICE), Device("ok-b", BOB)], bench.now)
+    opt_out(bench)
+
+    bench.run(bench.start(Mode.TEST_LIVE_SEND, settings={"testUserIds": [str(ALICE)]}))
+
+    assert reached(bench) == [str(ALICE)]
+
+
+@pytest.mark.parametrize("mode", [Mode.REAL_DRY_RUN, Mode.SIMULATION])
+def test_trials_count_them_too(bench: Bench, mode: Mode) -> None:
+    opt_out(bench)
+
+    assert bench.funnel(bench.run(bench.start(mode)).id)["optedOut"] == 1
