@@ -160,6 +160,7 @@ def _make_routes(
     """Return every route of the API, in groups."""
     database, push_hosts = adapters.database, settings.delivery.push_hosts
     watch = ClockWatch(adapters.files, database)
+    reports = connect_reports(settings, REPORT_CONNECTIONS)
     return (
         recipe_routes(context),
         plan_routes(context),
@@ -190,11 +191,7 @@ def _make_routes(
         opt_out_routes(database),
         test_device_routes(context, TestDevices(database, push_hosts)),
         clock_routes(database, adapters.files, watch),
-        event_routes(
-            connect_reports(settings, REPORT_CONNECTIONS),
-            ReceiptReader(database),
-            settings.events_per_minute,
-        ),
+        event_routes(reports, ReceiptReader(reports), settings.events_per_minute),
         conversion_routes(database),
         result_routes(database, adapters.files),
         audit_log_routes(database),

@@ -62,7 +62,7 @@ from push_blaster.use_cases.context import SendContext
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.engagement.count_results import count_results
-from push_blaster.use_cases.engagement.fold_reports import fold_reports
+from push_blaster.use_cases.engagement.fold_reports import fold_reports, look_at_ended
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.ready_sends import ReadySends
 from push_blaster.use_cases.executions.steps_in_hand import StepsInHand
@@ -91,6 +91,8 @@ DISPATCH_AGAIN: Final = timedelta(seconds=5)
 BATCHES_OUT: Final = 64
 #: How often an engine counts what users reported.
 FOLD_S: Final = 1.0
+#: How often an engine looks for conversions of executions that have ended.
+LOOK_AGAIN_S: Final = 30.0
 #: How often maintenance and notifications run.
 MAINTENANCE_S: Final = 2.0
 
@@ -175,13 +177,13 @@ class _Engine:
             + settings.engine.concurrent_batches
             + CONCURRENT_LIVE
             + CONCURRENT_TRIALS
-            + 5
+            + 6
         )
         self._wake = asyncio.Event()
         self._sending: set[BatchKey] = set()
         self._steps = StepsInHand()
         self._ready = ReadySends(context, self._look_soon, lambda: CLOCK.holds)
-        self._reports = connect_reports(settings, connections=1)
+        self._reports = connect_reports(settings, connections=2)
         self._pulse = Pulse(settings.database_url, context.engine_id)
         # A look sees a sign up to a beat after it was given.
         self._silence: SilenceWatch[str] = SilenceWatch(
@@ -215,6 +217,7 @@ class _Engine:
                 self._repeat(stop, TICK_S, self._tick),
                 self._repeat(stop, BEAT_S, self._answer),
                 self._repeat(stop, FOLD_S, self._fold),
+                self._repeat(stop, LOOK_AGAIN_S, self._look_at_ended),
                 self._repeat(stop, MAINTENANCE_S, self._end_stopped),
                 self._repeat(stop, MAINTENANCE_S, self._maintenance),
                 self._repeat(stop, MAINTENANCE_S, self._notify),
@@ -317,9 +320,10 @@ class _Engine:
 
     async def _fold(self) -> None:
         """Count what users reported; no other duty waits for it."""
-        await asyncio.to_thread(
-            fold_reports, self._reports, utc_now(), self._context.is_shutting_down
-        )
+        await asyncio.to_thread(fold_reports, self._reports, self._context.is_shutting_down)
+
+    async def _look_at_ended(self) -> None:
+        await asyncio.to_thread(look_at_ended, self._reports, utc_now())
 
     async def _end_stopped(self) -> None:
         """Finish stops; a file that cannot be written keeps no other duty waiting."""

@@ -94,7 +94,7 @@ class SentPush:
 
 
 def fold(database: Database, should_stop: Callable[[], bool] = lambda: False) -> int:
-    return fold_reports(database, utc_now(), should_stop)
+    return fold_reports(database, should_stop)
 
 
 def counted(database: Database) -> dict[tuple[int, int, int], Mapping[str, Any]]:

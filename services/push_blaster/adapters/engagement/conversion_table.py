@@ -170,13 +170,14 @@ def attribute_conversions(connection: Connection, conversions: int = CONVERSIONS
 def look_again(connection: Connection, ended_before: datetime) -> int:
     """Let conversions wait again that executions may have, which have ended; return how many.
 
-    Shape: of each execution once.
+    Shape: of each execution once, if it began within 14 days.
     """
     sql = """
         WITH ended AS (
           SELECT g.* FROM result_pushes g
             JOIN executions e ON e.id = g.execution_id AND e.ended_at < %(before)s
            WHERE g.position = 1 AND g.is_counted AND g.goal_name IS NOT NULL
+             AND g.sent_at > %(before)s - interval '14 days'
              AND NOT EXISTS (SELECT FROM attributed_executions a
                               WHERE a.execution_number = g.execution_number)
            LIMIT %(executions)s),

@@ -20,14 +20,16 @@ from push_blaster.adapters.engagement.event_inbox import (
 SETTLED_FOR: Final = timedelta(minutes=1)
 
 
-def fold_reports(
-    database: Database, now: datetime, should_stop: Callable[[], bool] = lambda: False
-) -> int:
+def look_at_ended(database: Database, now: datetime) -> int:
+    """Let conversions wait again that executions may have, which have ended; return how many."""
+    return _once(database, lambda connection: look_again(connection, now - SETTLED_FOR))
+
+
+def fold_reports(database: Database, should_stop: Callable[[], bool] = lambda: False) -> int:
     """Count all that waits; return how much it was. Another engine may do the same at any time.
 
     Each transaction takes what it counts, so that a kill at any instant loses and doubles nothing.
     """
-    _once(database, lambda connection: look_again(connection, now - SETTLED_FOR))
     events = _until_few(database, fold_events, REQUESTS_AT_ONCE, should_stop)
     return events + _until_few(database, attribute_conversions, CONVERSIONS_AT_ONCE, should_stop)
 

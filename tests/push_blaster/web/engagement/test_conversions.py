@@ -14,6 +14,7 @@ from chassis.postgres import Database
 from chassis.rows import execute, fetch_all, fetch_value
 from push_blaster.adapters.engagement.conversion_table import GLOBAL_HOLDOUT, OWN_HOLDOUT
 from push_blaster.domain.delivery.ledger import HELD_OUT, HELD_OUT_OF_ALL
+from push_blaster.use_cases.engagement.fold_reports import look_at_ended
 from tests.people import ALICE, BOB, CAROL
 from tests.push_blaster.engagement import SentPush, counted, fold
 
@@ -229,10 +230,11 @@ def test_who_is_offered_a_turn_only_later_counts_when_the_execution_has_ended(
         execute(connection, "UPDATE deliveries SET state = 'sent', variant = NULL")
     push.offer(database, BOB, state="held_back")
     end(database, push)
-    fold(database)
+    waiting_again = [look_at_ended(database, utc_now()) for _ in range(2)]
     fold(database)
 
     assert before == {}
+    assert waiting_again == [2, 0]
     assert totals(database)[1]["converted"] == 2
 
 
