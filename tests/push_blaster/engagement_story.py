@@ -172,7 +172,7 @@ class Story:
             conversions = [self._draw_conversion(now) for _ in range(8)]
             insert_conversions(connection, conversions, now)
             insert_conversions(connection, conversions[:3], now)
-        fold_reports(self.database, now)
+        fold_reports(self.database)
         self._note_events(events)
         self._note_conversions(conversions)
 

@@ -23,7 +23,8 @@ from push_blaster.domain.executions.safeguards import Severity, ViolationType
 from push_blaster.domain.operations.alert import AlertEvent, NoticeTable
 
 SERVICE: Final = Path(__file__).parents[3] / "services" / "push_blaster"
-#: The states that a column may have; `state` is one of the ledger, or of a script's run.
+#: The states that a column may have; `state` is one of the ledger, or of a script's run; `kind` is
+#: that of a device, or of a version of an automation.
 OF_COLUMN: Final[Mapping[str, frozenset[str]]] = {
     "phase": frozenset(Phase),
     "mode": frozenset(Mode),
@@ -33,14 +34,14 @@ OF_COLUMN: Final[Mapping[str, frozenset[str]]] = {
     "severity": frozenset(Severity),
     "type": frozenset(ViolationType),
     "event": frozenset(AlertEvent) | frozenset(EventKind),
-    "kind": frozenset(DeviceKind),
+    "kind": frozenset(DeviceKind) | {"deleted"},
     "level": frozenset(LogLevel),
 }
 #: Words in quotes that are no states: names and types of JSON, a zone, kinds of reports, a metric,
 #: the table of a notice.
 OTHERS: Final = {
     *("destinations", "pushSequence", "audienceName", "default", "description", "number", "UTC"),
-    *("event", "conversion", "converted"),
+    *("event", "conversion", "converted", "isArchived", "true"),
     *NoticeTable,
 }
 
