@@ -319,7 +319,7 @@ class DocumentFiles:
         try:
             return _KnownFile(stamp, self._read_document(self.folder / name), None)
         except BrokenDocumentError as error:
-            return _KnownFile(stamp, None, BrokenFile(name, str(error)))
+            return _KnownFile(stamp, None, BrokenFile(_show(name), _show(str(error))))
 
     def _read_document(self, path: Path) -> Mapping[str, Any]:
         try:
@@ -343,6 +343,11 @@ def _keep_aside(path: Path) -> Path:
     except OSError:  # a folder, or a disk without such links
         path.rename(aside)
     return aside
+
+
+def _show(text: str) -> str:
+    """Return a text that can be written as UTF-8; the name of a file may hold other bytes."""
+    return text.encode(errors="replace").decode()
 
 
 def _read_text(path: Path) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from flask.testing import FlaskClient
 
 from tests.builders import a_document
+from tests.push_blaster.web.page_support import Visitor
 from tests.push_blaster.web.recipes import RECIPES, create, on_disk
 
 
@@ -128,6 +129,21 @@ def test_what_is_not_there_is_404(client: FlaskClient) -> None:
         client.get(f"{RECIPES}/..%2F..%2Fetc"),
     ):
         assert answer.status_code == 404, answer.json
+
+
+def test_a_file_whose_name_is_no_text_breaks_no_answer(
+    client: FlaskClient, admin: Visitor, tmp_path: Path
+) -> None:
+    create(client)
+    (tmp_path / "automations" / "b\udcff.json").write_text("{")
+
+    listing = client.get(RECIPES).get_json()
+
+    assert [one["id"] for one in listing["data"]] == ["news"]
+    assert listing["broken"][0]["file"] == "b?.json"
+    assert client.get("/api/health").get_json()["brokenAutomations"] == listing["broken"]
+    assert "b?.json" in admin.get("/automations")
+    assert admin.get("/")
 
 
 def test_a_broken_file_is_listed_and_hides_nobody(client: FlaskClient, tmp_path: Path) -> None:
