@@ -120,7 +120,7 @@ def read_fields(
         if item.get(name) is None:
             raise ReportRefusedError(Refusal.BAD_FIELD, f"{name}: Missing.")
     known = (*required, *optional)
-    for name in item.keys() - set(known):
+    for name in sorted(item.keys() - set(known)):
         hint = _nearest(name, known)
         raise ReportRefusedError(Refusal.BAD_FIELD, f"{name[:_SHOWN]}: Unknown field; {hint}")
     return item

@@ -1,8 +1,10 @@
 """Conversions: each key counts once, for the pushes that offered the user a turn before it."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from chassis.rows import execute, fetch_all, fetch_value
 from push_blaster.adapters.engagement.conversion_table import GLOBAL_HOLDOUT, OWN_HOLDOUT
 from push_blaster.domain.delivery.ledger import HELD_OUT, HELD_OUT_OF_ALL
 from push_blaster.use_cases.engagement.fold_reports import look_at_ended
+from push_blaster.use_cases.engagement.take_conversions import take_conversions
 from tests.people import ALICE, BOB, CAROL
 from tests.push_blaster.engagement import SentPush, counted, fold
 
@@ -101,6 +104,26 @@ def test_a_key_counts_once_within_a_request_and_later(
     assert (first["accepted"], first["repeated"]) == (1, 1)
     assert (again["accepted"], again["repeated"]) == (0, 1)
     assert totals(database)[1]["conversions"] == 1
+
+
+def test_workers_that_get_the_same_keys_at_once_accept_each_once(
+    client: FlaskClient, database: Database
+) -> None:
+    offered = SentPush(goal="bought", hours=24).insert(database)
+    offered.offer(database)
+    items = [bought(f"order {number}") for number in range(60)]
+    dice = Random(7)  # noqa: S311 - a sample, no secret
+    requests = [dice.sample(items, len(items)) for _ in range(8)]
+
+    with ThreadPoolExecutor(4) as workers:
+        taken = list(
+            workers.map(lambda some: take_conversions(database, some, utc_now()), requests)
+        )
+    fold(database)
+
+    assert sum(one.accepted for one in taken) == 60
+    assert {one.accepted + one.repeated for one in taken} == {60}
+    assert totals(database)[1]["conversions"] == 60
 
 
 def test_a_key_of_another_conversion_is_refused_by_name(
