@@ -58,8 +58,10 @@ def _select(connection: Connection) -> ReceiptKeys | None:
 
 
 def _insert(connection: Connection, number: int, now: datetime) -> None:
+    """Insert a key that is newer than all others, also after the clock was set back."""
     sql = """
-        INSERT INTO receipt_keys (number, key, made_at) VALUES (%s, %s, %s)
+        INSERT INTO receipt_keys (number, key, made_at)
+        SELECT %s, %s, greatest(%s, max(made_at) + interval '1 microsecond') FROM receipt_keys
             ON CONFLICT DO NOTHING
     """
     execute(connection, sql, (number, token_bytes(32), now))

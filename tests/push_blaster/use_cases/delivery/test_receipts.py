@@ -140,6 +140,14 @@ def test_a_rotation_leaves_earlier_receipts_valid_until_no_event_may_come(bench:
     assert {second, third} < set(keys.keys)
 
 
+def test_the_newest_key_signs_also_after_the_clock_was_set_back(bench: Bench) -> None:
+    with bench.database.transaction() as connection:
+        select_receipt_keys(connection, bench.now)
+        for now in (bench.now, bench.now - timedelta(hours=1), bench.now - timedelta(days=70)):
+            made = rotate_receipt_keys(connection, now)
+            assert select_receipt_keys(connection, now).current == made
+
+
 def test_executions_have_numbers_of_their_own(bench: Bench) -> None:
     first = bench.run(bench.start())
     bench.now += timedelta(days=1)
