@@ -43,7 +43,7 @@ class PageSnapshot:
 
     def is_open(self, user_id: UUID) -> bool:
         """Return whether cadence must still be asked about the user."""
-        return user_id in self.due or user_id not in self.states
+        return user_id not in self.states or user_id in self.due
 
 
 class Receivers(NamedTuple):

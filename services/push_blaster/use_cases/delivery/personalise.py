@@ -104,12 +104,14 @@ class _Writer:
         """Return the message for a row, or why it has none."""
         user_id = row.user_id
         variant, template = self.wordings.choose(user_id)
-        if not self.reach.is_known(user_id):
+        own = self.reach.devices.get(user_id)
+        fault = None if own else self.reach.unknown.get(user_id)
+        if not own and fault is None:
             return Refusal(user_id, LedgerState.NO_TOKEN, "no living device token")
         texts = render_row(self.links, template, row)
         if isinstance(texts, Refusal):
             return texts
-        newest, *others = self.reach.devices.get(user_id, _NOWHERE)
+        newest, *others = own or _NOWHERE
         message = Message(
             user_id=user_id,
             device_token=newest.token,
@@ -120,7 +122,7 @@ class _Writer:
             device_kind=newest.kind,
             device_keys=newest.keys,
             other_devices=tuple(others),
-            fault=self.reach.unknown.get(user_id),
+            fault=fault,
             variant=variant,
             receipt=self.write_receipt(user_id, self.places[variant]),
         )

@@ -24,10 +24,6 @@ class UserAddresses:
     devices: Mapping[UUID, Sequence[Address]]
     unknown: Mapping[UUID, str] = field(default_factory=dict)
 
-    def is_known(self, user_id: UUID) -> bool:
-        """Return whether the user has a device, or may have a device."""
-        return user_id in self.devices or user_id in self.unknown
-
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
