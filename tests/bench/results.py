@@ -4,6 +4,7 @@ Counters and ledger are made in SQL. Answers come from the app with its routes; 
 runs as in an engine's maintenance.
 """
 
+import logging
 import statistics
 import time
 from dataclasses import replace
@@ -93,6 +94,7 @@ def measure_results(folder: Path, deliveries: int, rows: int) -> None:
         _make(database, _COUNTERS, values)
         settings = settings_for(url, folder)
         app = create_app(settings, replace(connect_adapters(settings), database=database))
+        logging.disable(logging.INFO)  # a line for each request
         client = app.test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
         _ask_all(client, database)

@@ -97,10 +97,12 @@ def read_automation_results(
 
 
 def _read_page(connection: Connection, query: ResultQuery, now: datetime) -> list[Result]:
-    is_by_day = query.grouping is Grouping.DAY
-    days = _list_days(query.asked, query.zone, now) if is_by_day else NO_DAYS
+    asked, days = query.asked, NO_DAYS
+    if query.grouping is Grouping.DAY:
+        days = _list_days(asked, query.zone, now)
+        asked = replace(asked, since=max(asked.since or days.starts[0], days.starts[0]))
     page = Page(query.offset, query.limit, days)
-    results = select_results(connection, query.asked, query.grouping, page, now)
+    results = select_results(connection, asked, query.grouping, page, now)
     ids = sorted({one.key.automation_id for one in results if one.key.automation_id})
     names = select_names(connection, ids)
     uplifts = _compare_holdouts(connection, query, ids, now)
@@ -159,10 +161,14 @@ def compare_variants(opens: Sequence[VariantOpens]) -> list[Pair]:
 
 
 def _list_days(asked: ResultFilter, zone: str, now: datetime) -> DayStarts:
-    """Return the days from the first to the last instant that is asked for, in a zone."""
-    info = ZoneInfo(zone)
-    since = asked.since or now - MAX_DAYS * _DAY
-    until = min(asked.until or now + _DAY, since + MAX_DAYS * _DAY)
-    first, last = since.astimezone(info).date(), until.astimezone(info).date()
+    """Return the days from the first to the last instant that is asked for, in a zone.
+
+    Of more than MAX_DAYS, the last ones up to tomorrow: other days have no pushes yet.
+    """
+    info, most = ZoneInfo(zone), MAX_DAYS * _DAY
+    until = asked.until or now + _DAY
+    since = asked.since or until - most
+    until = min(until, max(now + _DAY, since + most))
+    first, last = max(since, until - most).astimezone(info).date(), until.astimezone(info).date()
     days = [first + n * _DAY for n in range(max(0, (last - first).days) + 1)]
     return DayStarts(days, [place_in_zone(datetime.combine(d, time()), info).at for d in days])

@@ -161,6 +161,40 @@ def test_periods_include_their_first_instant_and_not_their_last(
     assert result["executions"] == 2
 
 
+@pytest.mark.parametrize(
+    "period",
+    [
+        {"from": "1970-01-01", "until": ""},
+        {"from": "1970-01-01", "until": "2199-12-31"},
+        {"from": "2026-11-09", "until": "2199-12-31"},
+    ],
+)
+def test_a_day_is_right_however_long_the_period_is(
+    client: FlaskClient, database: Database, period: dict[str, str]
+) -> None:
+    sent(database, {0: {"sent": 2}})
+    sent(database, {0: {"sent": 3}}, at=AT + timedelta(days=1))
+
+    answer = client.get(RESULTS, query_string={"group": "day", **_without_empty(period)})
+
+    found = [(one["key"]["day"], one["counts"]["sent"]) for one in answer.get_json()["results"]]
+    assert found == [("2026-11-11", 3), ("2026-11-10", 2)]
+
+
+def test_a_period_that_ends_before_it_begins_is_empty(
+    client: FlaskClient, database: Database
+) -> None:
+    sent(database, {0: {"sent": 2}})
+
+    for group in Grouping:
+        query = {"group": group.value, "from": "2026-11-20", "until": "2026-11-02"}
+        assert client.get(RESULTS, query_string=query).get_json()["results"] == []
+
+
+def _without_empty(query: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value}
+
+
 def test_variants_are_compared_in_a_sentence(client: FlaskClient, database: Database) -> None:
     for day in range(3):
         sent(
