@@ -83,7 +83,7 @@ IS_OPEN: Final = """
 """
 _LIVE_NAMES: Final = ("sent", "failed", "in_doubt")
 #: The counters of pushes; before those of a push are kept, its funnel stands in for them.
-_COUNTERS: Final = f"""
+COUNTERS: Final = f"""
     SELECT r.*, c.variant, {", ".join(f"c.{name}" for name in COUNT_NAMES)}
       FROM result_pushes r
       JOIN result_counts c USING (execution_number, position)
@@ -126,7 +126,7 @@ def select_results(
     named, whole = ", ".join(f"{key} AS {name}" for name, key in keys.items()), len(keys) + 1
     sums = ", ".join(f"sum({name}) AS {name}" for name in COUNT_NAMES)
     sql = f"""
-        WITH counters AS ({_COUNTERS}),
+        WITH counters AS ({COUNTERS}),
         by_execution AS (
           SELECT {named}, least(r.variant, {OWN_TEXTS}) AS arm, r.execution_number AS execution,
                  min(r.sent_at) AS first_sent_at, max(r.sent_at) AS last_sent_at,
@@ -146,17 +146,20 @@ def select_results(
          ORDER BY rank, arm DESC
     """  # noqa: S608 - constants
     values = {
-        **asdict(asked),
+        **name_values(connection, asked, now),
         "days": list(page.days.days),
         "starts": list(page.days.starts),
         "offset": page.offset,
         "limit": page.limit,
-        "now": now,
-        "window": WINDOW,
-        "live": Json(_select_live(connection, asked)),
     }
     rows = fetch_all(connection, sql, values, make=_Arm, by_name=True)
     return [_make_result(list(arms)) for _, arms in groupby(rows, attrgetter("rank"))]
+
+
+def name_values(connection: Connection, asked: ResultFilter, now: datetime) -> dict[str, object]:
+    """Return the values of COUNTERS and IS_OPEN."""
+    live = Json(_select_live(connection, asked))
+    return {**asdict(asked), "now": now, "window": WINDOW, "live": live}
 
 
 def select_names(connection: Connection, automation_ids: Sequence[str]) -> dict[str, str]:

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from itertools import combinations
+from math import log
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from chassis.postgres import Connection, Database
 from push_blaster.adapters.engagement.result_strata import (
+    StrataKey,
     VariantOpens,
     select_uplift_strata,
     select_variant_opens,
@@ -40,10 +42,12 @@ _ALL: Final = 5_000
 #: How many days back results by day go.
 MAX_DAYS: Final = 3_660
 _DAY: Final = timedelta(days=1)
-#: The results that are compared with a holdout, and the column that names them.
+#: With more executions than these, those whose users are split alike are compared as one.
+MANY_STRATA: Final = 50
+#: The results that are compared with a holdout, and what their strata are of.
 _KEY_OF_UPLIFT: Final = {
-    Grouping.AUTOMATION: "automation_id",
-    Grouping.EXECUTION: "execution_id",
+    Grouping.AUTOMATION: StrataKey.AUTOMATION,
+    Grouping.EXECUTION: StrataKey.EXECUTION,
 }
 
 
@@ -105,7 +109,7 @@ def _read_page(connection: Connection, query: ResultQuery, now: datetime) -> lis
     results = select_results(connection, asked, query.grouping, page, now)
     ids = sorted({one.key.automation_id for one in results if one.key.automation_id})
     names = select_names(connection, ids)
-    uplifts = _compare_holdouts(connection, query, ids, now)
+    uplifts = _compare_holdouts(connection, query, results, now)
     return [
         replace(
             one,
@@ -117,17 +121,41 @@ def _read_page(connection: Connection, query: ResultQuery, now: datetime) -> lis
 
 
 def _compare_holdouts(
-    connection: Connection, query: ResultQuery, ids: Sequence[str], now: datetime
+    connection: Connection, query: ResultQuery, results: Sequence[Result], now: datetime
 ) -> Mapping[str, Comparison]:
     """Return the uplift of each automation or execution that has a goal and a holdout."""
-    if query.grouping not in _KEY_OF_UPLIFT:
+    key = _KEY_OF_UPLIFT.get(query.grouping)
+    if key is None:
         return {}
-    found = select_uplift_strata(connection, query.asked, _KEY_OF_UPLIFT[query.grouping], ids, now)
-    return {key: compare(strata, UPLIFT) for key, strata in found.items() if _has_both(strata)}
+    names = [str(getattr(one.key, key)) for one in results]
+    found = select_uplift_strata(connection, query.asked, key, names, now)
+    return {
+        name: compare(pool_strata(strata), UPLIFT)
+        for name, strata in found.items()
+        if any(one.is_comparable for one in strata)
+    }
 
 
-def _has_both(strata: Sequence[Stratum]) -> bool:
-    return any(one.is_comparable for one in strata)
+def pool_strata(strata: Sequence[Stratum]) -> list[Stratum]:
+    """Return the strata of many executions in fewer ones; the newest one stays as it is.
+
+    An event says the same in all executions whose users are split alike, so their counts are added
+    up: splits of one stratum differ by less than 1 %.
+    """
+    if len(strata) <= MANY_STRATA:
+        return list(strata)
+    alike: dict[int, Stratum] = {}
+    for one in filter(lambda each: each.is_comparable, strata[:-1]):
+        split = round(100 * log(one.users_b / one.users_a))
+        known = alike.get(split, Stratum(0, 0, 0, 0, is_open=False))
+        alike[split] = Stratum(
+            known.users_a + one.users_a,
+            known.events_a + one.events_a,
+            known.users_b + one.users_b,
+            known.events_b + one.events_b,
+            known.is_open or one.is_open,
+        )
+    return [*alike.values(), strata[-1]]
 
 
 def _join_push(
@@ -147,16 +175,18 @@ def compare_variants(opens: Sequence[VariantOpens]) -> list[Pair]:
             first=first,
             second=second,
             comparison=compare(
-                [
-                    Stratum(*one.variants[first], *one.variants[second], is_open=one.is_open)
-                    for one in opens
-                    if first in one.variants and second in one.variants
-                ],
-                Words(first, second),
-                pairs,
+                pool_strata(_list_strata(opens, first, second)), Words(first, second), pairs
             ),
         )
         for first, second in combinations(names, 2)
+    ]
+
+
+def _list_strata(opens: Sequence[VariantOpens], first: str, second: str) -> list[Stratum]:
+    return [
+        Stratum(*one.variants[first], *one.variants[second], is_open=one.is_open)
+        for one in opens
+        if first in one.variants and second in one.variants
     ]
 
 

@@ -17,11 +17,16 @@ from push_blaster.adapters.engagement.result_counting import (
 )
 from push_blaster.adapters.engagement.result_table import ResultFilter
 from push_blaster.adapters.executions.execution_removal import delete_execution
+from push_blaster.domain.engagement.comparison import ComparisonVerdict
 from push_blaster.domain.engagement.results import Grouping, Result
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.engagement.count_results import count_results
-from push_blaster.use_cases.engagement.read_results import ResultQuery, read_results
+from push_blaster.use_cases.engagement.read_results import (
+    ResultQuery,
+    read_automation_results,
+    read_results,
+)
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.use_cases.executions.resuming import resume, sent, stop
 
@@ -61,6 +66,18 @@ def test_a_running_send_shows_and_its_end_changes_nothing(bench: Bench) -> None:
     assert {name: one["sent"] for name, one in variants.items()} == {
         name: users for name, users in before.items() if name
     }
+
+
+def test_variants_of_a_running_send_are_compared_so_far(bench: Bench) -> None:
+    bench.start(parameters={"users": 100}, pushes=[{"variants": VARIANTS}])
+    bench.work_until_sent(40)
+
+    asked = ResultFilter(automation_id="news")
+    results = read_automation_results(bench.database, asked, "UTC", bench.now)
+
+    (pair,) = results.pushes[0].pairs
+    assert (pair.first, pair.second) == ("A", "B")
+    assert pair.comparison.verdict is ComparisonVerdict.TOO_EARLY
 
 
 def test_both_holdouts_are_assigned_and_told_apart(bench: Bench) -> None:

@@ -216,6 +216,17 @@ def test_variants_are_compared_in_a_sentence(client: FlaskClient, database: Data
     assert [one["openRate"] for one in push["variants"]] == [0.1, 0.13]
 
 
+def test_pairs_have_the_order_of_the_variants(client: FlaskClient, database: Database) -> None:
+    names = ("short", "B", "A")
+    counts = {n: {"sent": 9, "first_at_risk": 9, "first_opened": n} for n in (1, 2, 3)}
+    sent(database, counts, variants=names)
+
+    (push,) = get(client, "/api/automation/recipes/news/results")["pushes"]
+
+    pairs = [(pair["first"], pair["second"]) for pair in push["pairs"]]
+    assert pairs == [("short", "B"), ("short", "A"), ("B", "A")]
+
+
 def test_comparisons_begin_anew_with_new_texts(client: FlaskClient, database: Database) -> None:
     clear = {
         1: {"sent": 9_000, "first_at_risk": 9_000, "first_opened": 500},

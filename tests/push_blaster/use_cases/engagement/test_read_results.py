@@ -1,0 +1,42 @@
+"""Comparisons of many executions are as good as those of each by itself, and take less time."""
+
+from random import Random
+
+import pytest
+
+from push_blaster.domain.engagement.comparison import Stratum, compare
+from push_blaster.use_cases.engagement.read_results import MANY_STRATA, pool_strata
+
+
+def a_stratum(random: Random, ratio: float) -> Stratum:
+    """Return an execution with a holdout of about a tenth, in which 2 % or so convert."""
+    a, b = random.randint(450, 550), random.randint(4_500, 5_500)
+    events_a = sum(random.random() < 0.02 for _ in range(a))
+    events_b = sum(random.random() < 0.02 * ratio for _ in range(b))
+    return Stratum(a, events_a, b, events_b, is_open=False)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5])
+def test_executions_with_like_splits_are_compared_as_one(ratio: float) -> None:
+    random = Random(7)  # noqa: S311 - no secret
+    strata = [a_stratum(random, ratio) for _ in range(2 * MANY_STRATA)]
+
+    pooled, each = pool_strata(strata), strata
+
+    assert len(pooled) < len(strata) / 2
+    assert sum(one.users for one in pooled) == sum(one.users for one in each)
+    assert sum(one.events for one in pooled) == sum(one.events for one in each)
+    one, other = compare(pooled), compare(each)
+    assert one.verdict is other.verdict
+    assert (one.ratio, one.low, one.high) == pytest.approx(
+        (other.ratio, other.low, other.high), rel=0.01
+    )
+
+
+def test_few_executions_and_the_newest_stay_as_they_are() -> None:
+    few = [Stratum(10, 1, 90, 12), Stratum(0, 0, 9, 1)] * (MANY_STRATA // 2)
+    newest = Stratum(10, 2, 90, 9, is_open=True)
+
+    assert pool_strata(few) == few
+    assert pool_strata([*few, few[0], newest])[-1] == newest
+    assert pool_strata([]) == []
