@@ -163,6 +163,10 @@ class Card:
         bars = [bar(COUNTS[delivered].label, getattr(funnel, delivered), "good")]
         variants = funnel.variants.items()
         bars += [bar(f"Variant {name}: sent", own.sent, "good") for name, own in variants]
+        decision = self.execution.pushes[number].decision
+        if decision and decision.variant:
+            others = funnel.sent - sum(own.sent for own in funnel.variants.values())
+            bars.append(bar(f"The others, with {decision.variant}: sent", others, "good"))
         rules = sorted(funnel.exclusion_breakdown.items(), key=lambda item: -item[1])
         bars += [
             bar(f"Capped by cadence: {name_rule(rule)}", users, "held") for rule, users in rules

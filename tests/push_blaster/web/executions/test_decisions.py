@@ -69,7 +69,9 @@ def test_the_decision_is_told_with_its_figures_and_reason(
     rows = {row[0]: row[1:] for row in table_rows(page) if len(row) == 4 and "%" in row[3]}
     assert set(rows) >= {"plain", "<b>warm</b>"}
     assert rows["plain"] == [str(decision["figures"]["plain"]["users"]), "0", "0 %"]
-    assert "No sure winner" in page
+    bars = {row[0]: row[1] for row in table_rows(page) if len(row) == 4}
+    others = str(30 - tested) if when_unsure == "first" else None
+    assert bars.get("The others, with plain: sent") == others
     assert "is known to have opened it" in page
 
 
