@@ -32,9 +32,20 @@ class Approval:
 def hash_what_is_sent(pushes: Sequence[Push], progress: Sequence[PushProgress]) -> Hashes:
     """Return the hashes of the texts and of the audiences."""
     return Hashes(
-        content=_hash([asdict(push) for push in pushes]),
+        content=_hash([_describe(push) for push in pushes]),
         audience=_hash([push.audience.sha256 if push.audience else None for push in progress]),
     )
+
+
+def _describe(push: Push) -> dict[str, object]:
+    """Return a push as it is hashed; one without an experiment has the hash of older versions.
+
+    An approval that was given before an upgrade holds after the upgrade.
+    """
+    described = asdict(push)
+    if push.experiment is None:
+        del described["experiment"]
+    return described
 
 
 def hash_rules(rules: Iterable[CadenceRule]) -> str:
