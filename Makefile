@@ -30,7 +30,7 @@ where_node = if command -v npx >/dev/null; then $(1); \
   elif test -n "$$REQUIRE_NODE"; then echo "Install nodejs and npm: REQUIRE_NODE is set." >&2; exit 1; \
   else echo "CSS and JavaScript are left out: node is not installed."; fi
 
-.PHONY: help run migrate install quick test check lint types layers format coverage lock screenshots fuzz audit torture day operate bench
+.PHONY: help run migrate install quick test check lint types layers format coverage lock screenshots fuzz audit torture day operate statistics bench
 
 ##@ Use it
 run: install ## Start everything with an embedded PostgreSQL and run the example once
@@ -113,6 +113,8 @@ day: install $(NGINX) ## Live through a day in MINUTES=, with a fault a minute; 
 
 operate: install $(NGINX) ## Live through an operator's night: back up, upgrade, rotate, restore, while it sends
 	@$(BIN)/python -m tests.operate
+
+statistics: bench-statistics ## Simulate RUNS= experiments of each kind; at most 5 % may go wrong
 
 bench: install ## List what can be measured; make bench-cadence measures one thing
 	@$(BIN)/python -m tests.bench

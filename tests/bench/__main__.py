@@ -23,6 +23,7 @@ from tests.bench.results import measure_results
 from tests.bench.rows import measure_rows
 from tests.bench.scaling import measure_scaling
 from tests.bench.send import measure_send
+from tests.bench.statistics import measure_statistics
 from tests.bench.stops import measure_stops
 
 
@@ -78,6 +79,9 @@ MEASUREMENTS: Final = {
         measure_events,
         {"seconds": 15, "messages": 200_000, "rounds": 3},
     ),
+    "statistics": Measurement(
+        "simulated experiments: false calls, coverage, power", measure_statistics, {"runs": 10_000}
+    ),
     "scaling": Measurement(
         "1, 2, 3 cadence replicas and 2 engines while each is killed in turn",
         measure_scaling,
@@ -124,7 +128,7 @@ def _list_measurements() -> str:
     lines = ["Measure one thing, and print ratios that were taken side by side in one run:", ""]
     for name, measurement in MEASUREMENTS.items():
         sizes = " ".join(f"{size.upper()}={usual}" for size, usual in measurement.sizes.items())
-        lines += [f"  make bench-{name:<9} {measurement.what}", f"  {'':<20} {sizes}"]
+        lines += [f"  make bench-{name:<10} {measurement.what}", f"  {'':<21} {sizes}"]
     return "\n".join([*lines, "", "make bench-all runs them one after the other."])
 
 
