@@ -36,7 +36,9 @@ def cause_misfortune(stack: LocalStack) -> list[str]:
     """Fill the stack with what goes wrong; return the pages that show it."""
     example = ask(stack, "/api/automation/recipes/garden-activity")["data"]
     (stack.folder / "scripts" / "fails.py").write_text(_FAILS)
-    _save(stack, example, {**ODD_NAMES, "fails": "A script that fails"})
+    save_named(stack, ODD_NAMES)
+    criteria = {**example["audienceCriteria"], "customScript": {"scriptId": "fails"}}
+    save_named(stack, {"fails": "A script that fails"}, audienceCriteria=criteria)
     folder = stack.folder / "automations"
     (folder / "broken.json").write_text('{"id": "broken", "name": ')
     many = {f"many-{n:04}": f"Automation number {n}" for n in range(MANY)}
@@ -63,14 +65,13 @@ def without_cadence(stack: LocalStack) -> Iterator[None]:
             process.send_signal(signal.SIGCONT)
 
 
-def _save(stack: LocalStack, example: Mapping[str, Any], names: Mapping[str, str]) -> None:
+def save_named(stack: LocalStack, names: Mapping[str, str], **changes: object) -> None:
+    """Save the example's automation under each of these ids and names."""
+    example = ask(stack, "/api/automation/recipes/garden-activity")["data"]
     for automation_id, name in names.items():
         first = {**example["pushSequence"][0], "title": name, "body": name * 3}
         document = {**example, "id": automation_id, "name": name, "description": name}
-        document["pushSequence"] = [first]
-        if automation_id == "fails":
-            criteria = {"audienceScript": {"scriptId": "fails"}}
-            document |= {"audienceCriteria": {**example["audienceCriteria"], **criteria}}
+        document |= {"pushSequence": [first], **changes}
         _post(stack, "/api/automation/recipes?acceptFindings=true", document)
 
 

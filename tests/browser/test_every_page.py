@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from push_blaster.app import create_app
 from tests.browser.accessibility import find_faults, find_small_buttons
+from tests.browser.misfortune import ODD_NAMES, save_named
 from tests.browser.pages import PAGES, pages_of, sign_in
 from tests.local_stack.stack import LocalStack
 from tests.push_blaster.settings import settings_for
@@ -17,6 +18,7 @@ from tests.stray_times import CHOICE, find_stray_times
 
 #: They lead to the identity provider and back, and show nothing.
 LEAD_AWAY = {"/sign-in/provider", "/sign-in/return"}
+TOO_WIDE = "document.documentElement.scrollWidth > window.innerWidth"
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -52,8 +54,7 @@ def looks(
 
 def _look_at(view: Page, path: str, *, is_phone: bool) -> Look:
     view.goto(path)
-    wide = "document.documentElement.scrollWidth > window.innerWidth"
-    found = find_faults(view), view.evaluate(wide), find_stray_times(view.content())
+    found = find_faults(view), view.evaluate(TOO_WIDE), find_stray_times(view.content())
     return Look(*found, find_small_buttons(view) if is_phone else [])
 
 
@@ -71,6 +72,25 @@ def test_every_time_is_shown_as_the_reader_chose(looks: dict[str, Look]) -> None
 
 def test_every_button_on_a_phone_is_large_enough_for_a_thumb(looks: dict[str, Look]) -> None:
     assert {path: look.small_buttons for path, look in looks.items() if look.small_buttons} == {}
+
+
+def test_a_name_without_spaces_pushes_nothing_out_of_the_window(
+    page: Page, stack: LocalStack
+) -> None:
+    save_named(stack, {"odd-long": ODD_NAMES["odd-long"]}, status="draft", isActive=False)
+    cut_off = "[...document.querySelectorAll('.panel')].filter(e => e.scrollWidth > e.clientWidth)"
+    paths = ["/automations", "/automations/odd-long", "/search?q=WWW", "/audit-log"]
+    paths += ["/automations/odd-long/edit", "/automations/odd-long/archive"]
+
+    wide, cut = [], []
+    for path in paths:
+        page.goto(path)
+        wide += [path] * page.evaluate(TOO_WIDE)
+        cut += [path] * page.evaluate(f"{cut_off}.length")
+    page.goto("/automations/odd-long/delete")
+    page.get_by_role("button", name="Delete").click()
+
+    assert (wide, cut) == ([], [])
 
 
 def test_the_list_of_pages_is_whole(postgres: object, tmp_path: object) -> None:

@@ -64,7 +64,8 @@ def test_a_broken_file_is_shown_first(viewer: Visitor, started: str, tmp_path: P
 
     page = viewer.get("/")
 
-    assert "torn.json" in page
+    assert page.count("torn.json") == 1
+    assert "1 broken file<" in page
     assert page.index("torn.json") < page.index("News &amp; more")
 
 
