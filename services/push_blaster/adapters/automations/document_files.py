@@ -319,7 +319,7 @@ class DocumentFiles:
         try:
             return _KnownFile(stamp, self._read_document(self.folder / name), None)
         except BrokenDocumentError as error:
-            return _KnownFile(stamp, None, BrokenFile(_show(name), _show(str(error))))
+            return _KnownFile(stamp, None, BrokenFile(_encodable(name), _encodable(str(error))))
 
     def _read_document(self, path: Path) -> Mapping[str, Any]:
         try:
@@ -345,7 +345,7 @@ def _keep_aside(path: Path) -> Path:
     return aside
 
 
-def _show(text: str) -> str:
+def _encodable(text: str) -> str:
     """Return a text that can be written as UTF-8; the name of a file may hold other bytes."""
     return text.encode(errors="replace").decode()
 
