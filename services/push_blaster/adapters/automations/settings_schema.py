@@ -141,6 +141,14 @@ class _QuietHours(KeptSchema):
 _QUIET: Final = _QuietHours()
 
 
+def _is_reported(name: str) -> None:
+    """Refuse a name that no report can have, so that nobody would ever count."""
+    if name != name.strip() or not name.isprintable():
+        raise ValidationError("Use printable characters, and no space at the ends.")
+    if name not in USER_EVENTS and name.casefold() in USER_EVENTS:
+        raise ValidationError(f"Write the event as {name.casefold()}.")
+
+
 def _is_no_event(name: str) -> None:
     if name in USER_EVENTS:
         raise ValidationError(f"{name} is an event of messages; give the goal another name.")
@@ -152,7 +160,7 @@ class GoalSchema(KeptSchema):
     name = declare(
         fields.String(
             required=True,
-            validate=[worded(100), _is_no_event],
+            validate=[worded(100), _is_reported, _is_no_event],
             error_messages={"required": "Give the goal the name that its conversions have."},
         ),
         FormField("Goal", "goal", "The name of its conversions. If empty: no goal"),
@@ -240,7 +248,7 @@ class AutomationSettingsSchema(KeptSchema):
     exit_on = declare(
         optional(
             fields.List,
-            cls_or_instance=fields.String(validate=worded(100)),
+            cls_or_instance=fields.String(validate=[worded(100), _is_reported]),
             validate=validate.Length(max=20),
         ),
         FormField(

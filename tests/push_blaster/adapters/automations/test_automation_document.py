@@ -200,6 +200,10 @@ def test_the_other_name_of_a_day_or_time_is_refused_if_it_cannot_be_read(
         (["settings"], {"goal": {"name": "opened"}}, "opened is an event of messages"),
         (["settings"], {"goal": {"name": "buy", "withinHours": 721}}, "settings.goal.withinHours"),
         (["settings"], {"exitOn": [""]}, "settings.exitOn[0]: Give 1 to 100 characters."),
+        (["settings"], {"exitOn": ["buy", " "]}, "settings.exitOn[1]: Use printable characters"),
+        (["settings"], {"exitOn": ["Opened"]}, "settings.exitOn[0]: Write the event as opened."),
+        (["settings"], {"goal": {"name": "buy "}}, "settings.goal.name: Use printable characters"),
+        (["settings"], {"goal": {"name": "a\nb"}}, "settings.goal.name: Use printable characters"),
         (
             ["settings"],
             {"goal": {"name": "buy"}, "holdoutPercent": 100},
