@@ -88,10 +88,8 @@ def _join(low: str, high: str) -> str:
 
 
 def _percent(part: float) -> str:
-    """Return a part of 1 in percent: whole numbers from 1 on."""
-    percent = 100 * part
-    if percent < 0.1:
-        return "under 0.1"
+    """Return a part of 1 in percent, at least 0.1: whole numbers from 1 on."""
+    percent = max(100 * part, 0.1)
     return f"{percent:.0f}" if percent >= 0.95 else f"{percent:.1f}"
 
 
@@ -102,8 +100,9 @@ def _times(low: float, high: float | None) -> str:
 
 
 def _factor(ratio: float) -> str:
+    """Return a ratio above 1, so that it does not look like 1."""
     if ratio < 1.1:
-        return f"{ratio:.2f}"
+        return f"{ratio:.2f}" if ratio >= 1.005 else f"{max(ratio, 1.001):.3f}"
     return f"{ratio:.1f}" if ratio < 9.95 else f"{round_count(ratio):,}"
 
 
