@@ -47,7 +47,7 @@ _COUNTERS: Final = """
                                first_at_risk, first_opened, assigned, converted, first_assigned,
                                first_converted, conversions, value)
     SELECT n, 1, v, share, 3, share * 9 / 10, share / 10, share / 2, share / 20, share, share / 50,
-           share / 2, share / 100, share / 40, share
+           share / 2 + n %% 37, share / 100, share / 40, share
       FROM generate_series(1, %(pushes)s) n, generate_series(-1, 4) v,
            LATERAL (SELECT CASE WHEN v < 1 THEN %(users)s / 10 ELSE %(users)s / 5 END AS share) s
      WHERE v <> 0;
