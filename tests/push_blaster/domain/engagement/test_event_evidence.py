@@ -1,10 +1,13 @@
 """How often the evidence of events goes wrong; `make statistics` tries ten thousand of each."""
 
+from itertools import combinations
 from math import log
+from typing import Final
 
 import numpy as np
 import pytest
 
+from push_blaster.domain.engagement.comparison import ComparisonVerdict, Stratum, compare
 from push_blaster.domain.engagement.event_evidence import Draws, weigh
 from tests.push_blaster.domain.engagement.simulations import (
     MANY_ALIKE,
@@ -19,6 +22,8 @@ from tests.push_blaster.domain.engagement.simulations import (
     mix_on_a_grid,
     send_many_times,
 )
+
+SURE: Final = (ComparisonVerdict.MORE, ComparisonVerdict.LESS)
 
 
 @pytest.mark.parametrize("send", SENDS_ALIKE, ids=lambda send: send.name)
@@ -39,6 +44,22 @@ def test_a_difference_of_a_fifth_is_found() -> None:
     outcome = look_at_one_send(SENDS_APART[0], runs=1_000, looks=50, seed=3)
 
     assert outcome.share_called >= 0.85
+
+
+def test_hardly_any_of_three_equal_variants_is_called() -> None:
+    rng = np.random.default_rng(8)
+    runs, users, called = 300, 4_000, 0
+
+    for _ in range(runs):
+        at = [np.sort(rng.random(rng.binomial(users, 0.1))) for _ in range(3)]
+        looks = [np.searchsorted(instants, np.linspace(0.1, 1, 10)) for instants in at]
+        called += any(
+            compare([Stratum(users, int(a), users, int(b))], pairs=3).verdict in SURE
+            for one, other in combinations(looks, 2)
+            for a, b in zip(one, other, strict=True)
+        )
+
+    assert called <= 0.05 * runs
 
 
 def test_the_chances_of_z_at_every_look_are_the_reason() -> None:
