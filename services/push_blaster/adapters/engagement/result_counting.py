@@ -39,7 +39,7 @@ class UncountedPush:
 def take_uncounted(connection: Connection) -> UncountedPush | None:
     """Return a push that has ended and is not counted, and keep it for this transaction.
 
-    The one that is the least far comes first, so that a push to millions keeps no other waiting.
+    It is any of them, so that neither a push to millions nor one that fails keeps others waiting.
     """
     sql = """
         SELECT r.execution_number, r.position, r.execution_id, r.variants, r.next_batch, p.funnel,
@@ -49,7 +49,7 @@ def take_uncounted(connection: Connection) -> UncountedPush | None:
             ON p.execution_id = r.execution_id AND p.position = r.position
          WHERE r.counted_at IS NULL AND r.is_counted
            AND (p.execution_id IS NULL OR p.funnel IS NOT NULL)
-         ORDER BY r.next_batch NULLS FIRST, r.execution_number, r.position
+         ORDER BY random()
          LIMIT 1 FOR UPDATE OF r SKIP LOCKED
     """
     return fetch_one(connection, sql, make=UncountedPush, by_name=True)

@@ -166,10 +166,9 @@ def result_routes(database: Database, files: AutomationFiles) -> Routes:
         """
         _refuse_unknown_names(PeriodQuery)
         now = utc_now()
-        try:
-            _check_known(database, files, "automation_id", automation_id, None)
-        except ValidationError as error:
-            raise DocumentNotFoundError(str(error.messages)) from error
+        fault = _find_fault(database, files, "automation_id", automation_id, None)
+        if fault:
+            raise DocumentNotFoundError(fault)
         zone = find_zone(database, automation_id)
         since, until = query.find_period(zone)
         asked = ResultFilter(automation_id=automation_id, since=since or now - USUAL, until=until)
@@ -198,8 +197,11 @@ def _ask(
     """Return the query with the zone of its days; ValidationError for an unknown name."""
     for column in ("automation_id", "push_id", "execution_id"):
         value = getattr(query, column)
-        if value is not None:
-            _check_known(database, files, column, value, query.automation_id)
+        if value is None:
+            continue
+        fault = _find_fault(database, files, column, value, query.automation_id)
+        if fault:
+            raise ValidationError({camel_case(column): [fault]})
     zone = find_zone(database, query.automation_id)
     since, until = query.find_period(zone)
     asked = ResultFilter(
@@ -213,10 +215,10 @@ def _ask(
     return ResultQuery(grouping=query.group, asked=asked, zone=zone)
 
 
-def _check_known(
+def _find_fault(
     database: Database, files: AutomationFiles, column: str, value: str, automation_id: str | None
-) -> None:
-    """Refuse a name that neither results nor the saved automations have."""
+) -> str | None:
+    """Return why a name is refused that neither results nor the saved automations have."""
     own = None if column == "automation_id" else automation_id
     with database.transaction() as connection:
         known = set(select_known(connection, column, value, own))
@@ -225,9 +227,7 @@ def _check_known(
         known |= saved.keys()
     elif column == "push_id":
         known |= {push.id for one in saved.values() for push in one.automation.pushes}
-    if value not in known:
-        name = camel_case(column)
-        raise ValidationError({name: [say_unknown(name, value, sorted(known))]})
+    return None if value in known else say_unknown(camel_case(column), value, sorted(known))
 
 
 def _write(database: Database, asked: ResultQuery, now: datetime) -> Iterator[str]:

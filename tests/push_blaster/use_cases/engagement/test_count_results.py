@@ -1,13 +1,14 @@
 """The counters of results follow real executions: while they run, at their end, and after it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from chassis.postgres import Connection, Database
-from chassis.rows import fetch_all, fetch_value
+from chassis.rows import execute, fetch_all, fetch_value
 from push_blaster.adapters.engagement import result_counting
 from push_blaster.adapters.engagement.result_counting import (
     UncountedPush,
@@ -209,6 +210,27 @@ def do_step(
         step(connection, push)
         if is_killed:
             raise KeyboardInterrupt
+
+
+def test_a_push_that_cannot_be_counted_keeps_no_other_waiting(bench: Bench) -> None:
+    for _ in range(2):
+        bench.run(bench.start(parameters={"users": 5}))
+    bench.now += timedelta(minutes=1)
+    close_batches(bench.context)
+    with bench.database.transaction() as connection:
+        sql = """
+            UPDATE execution_pushes SET funnel = '{"sent": "many"}'
+             WHERE execution_id = (SELECT min(id) FROM executions)
+        """
+        execute(connection, sql)
+
+    for _ in range(100):
+        with suppress(TypeError):
+            count_results(bench.database)
+        if uncounted(bench.database) == 1:
+            break
+
+    assert uncounted(bench.database) == 1
 
 
 def test_two_engines_count_a_push_once(bench: Bench) -> None:

@@ -75,6 +75,7 @@ def get(client: FlaskClient, path: str = RESULTS, **query: Any) -> dict[str, Any
         ({"group": "weekday"}, "did you mean 'day'?"),
         ({"automationId": "new"}, "There is no automationId 'new'; did you mean 'news'?"),
         ({"pushId": "p2"}, "did you mean 'p1'?"),
+        ({"automationId": ""}, "There is no automationId"),
         ({"executionId": "x" * 500}, "use a name that has results."),
         ({"grouping": "day"}, "There is no parameter 'grouping'; did you mean 'group'?"),
         ({"automation_id": "news"}, "did you mean 'automationId'?"),
@@ -126,7 +127,8 @@ def test_an_unknown_automation_has_no_results(client: FlaskClient, database: Dat
     answer = client.get("/api/automation/recipes/newt/results")
 
     assert answer.status_code == 404
-    assert "did you mean 'news'?" in answer.get_json()["detail"]
+    words = "There is no automationId 'newt'; did you mean 'news'?"
+    assert answer.get_json()["detail"] == words
 
 
 def test_a_deleted_and_renamed_automation_keeps_its_results_under_its_newest_name(
