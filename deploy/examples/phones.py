@@ -26,7 +26,7 @@ CHUNK = 4_000_000
 PAUSE_S, LIMIT_S = 0.5, 10
 GOAL = "deal"
 #: How many users open a message, by words of its text; the first words that fit decide.
-OPENED = (("is wanted", 0.12), ("Somebody near you looks for", 0.30), ("", 0.18))
+OPENED = (("is wanted", 0.10), ("Somebody near you looks for", 0.40), ("", 0.18))
 #: How many messages arrive; how many are dismissed if not opened; who opts out after an open.
 DELIVERED, DISMISSED, OPTED_OUT = 0.97, 0.25, 0.02
 #: How many users make a deal, after they opened a message and without that.
@@ -51,7 +51,7 @@ def plan(message: Mapping[str, Any], seed: int) -> Iterator[Report]:
     if chance.random() > DELIVERED:
         return
     yield Report(delivered_s, "events", {"receipt": receipt, "event": "delivered"})
-    acted_s = delivered_s + min(chance.lognormvariate(3.7, 0.9), 400)
+    acted_s = delivered_s + min(chance.lognormvariate(3, 0.9), 300)
     is_opened = chance.random() < find_rate(message)
     if is_opened or chance.random() < DISMISSED:
         event = "opened" if is_opened else "dismissed"

@@ -34,6 +34,8 @@ PAGES = (
     "/executions/{execution}/failures",
     "/executions/{execution}/stop",
     "/executions/{execution}/dismissal",
+    "/results",
+    "/results/garden-activity?days=90",
     "/search?q=garden",
     "/stop-everything",
     "/times",

@@ -30,6 +30,7 @@ from push_blaster.web.delivery.deliveries_pages import delivery_pages
 from push_blaster.web.devices.devices_pages import device_pages
 from push_blaster.web.devices.opt_outs_pages import opt_out_pages
 from push_blaster.web.devices.test_devices_pages import test_device_pages
+from push_blaster.web.engagement.results_pages import result_pages
 from push_blaster.web.executions.executions_pages import execution_pages
 from push_blaster.web.executions.stop_everything_pages import stop_everything_pages
 from push_blaster.web.frame.frame import show_errors_as_pages
@@ -69,6 +70,7 @@ def make_pages(
         put_away_pages(context),
         test_pages(context),
         execution_pages(context),
+        result_pages(context),
         stop_everything_pages(context.database, context.files),
         send_pages(context),
         send_later_pages(context),

@@ -37,6 +37,8 @@ from push_blaster.web.access.audit import stops
 from push_blaster.web.automations.automation_samples import read_samples
 from push_blaster.web.automations.shown_findings import show_findings
 from push_blaster.web.automations.ways_to_try import WAYS
+from push_blaster.web.engagement.shown_results import USUAL_DAYS, read_one
+from push_blaster.web.engagement.sparklines import Sparkline, read_sparklines
 from push_blaster.web.executions.execution_card import Badge, find_badge, make_cards
 from push_blaster.web.frame.frame import once_key, page_routes
 from push_blaster.web.frame.starts import start_for_caller
@@ -106,7 +108,8 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
             cards = make_cards(connection, runs)
             samples = read_samples(connection, context.data_folder, automation)
             destinations = select_destinations(connection, only_on=True)
-        plan = plan_automation(automation, load_context(context), utc_now(), SLOTS)
+        now = utc_now()
+        plan = plan_automation(automation, load_context(context), now, SLOTS)
         return render_template(
             "automation.html",
             automation=automation,
@@ -115,6 +118,7 @@ def _add_looks(pages: Blueprint, context: WebContext) -> None:
             ways=WAYS,
             themes=show_findings(plan.findings),
             cards=cards,
+            shown=read_one(context.database, automation_id, USUAL_DAYS, automation, now),
             samples=samples,
             destinations=[one for one in destinations if one.covers(automation_id)],
             actions=find_actions(automation, {r.phase for r in runs if r.phase in RUNNING}),
@@ -198,12 +202,15 @@ class _Row(NamedTuple):
     next: datetime | None
     last: LatestRun | None
     result: Badge | None
+    spark: Sparkline | None
 
 
 def _find_rows(database: Database, shown: Sequence[StoredAutomation], now: datetime) -> list[_Row]:
     automations = [one.automation for one in shown]
+    ids = [automation.id for automation in automations]
     with database.transaction() as connection:
-        latest = select_latest(connection, [automation.id for automation in automations])
+        latest = select_latest(connection, ids)
+        sparks = read_sparklines(connection, ids)
         funnels = select_funnels(connection, [run.id for run in latest.values()])
     results = {
         run.automation_id: find_badge(run.phase, funnels[run.id].values())
@@ -211,6 +218,12 @@ def _find_rows(database: Database, shown: Sequence[StoredAutomation], now: datet
     }
     cancelled = find_cancelled_slots(database, now)
     return [
-        _Row(a, find_next_slot(a, now, cancelled), latest.get(a.id), results.get(a.id))
+        _Row(
+            a,
+            find_next_slot(a, now, cancelled),
+            latest.get(a.id),
+            results.get(a.id),
+            sparks.get(a.id),
+        )
         for a in automations
     ]

@@ -36,6 +36,7 @@ from push_blaster.use_cases.executions.stop_execution import (
     stop_execution,
 )
 from push_blaster.web.access.audit import stops
+from push_blaster.web.engagement.shown_results import read_execution_results
 from push_blaster.web.executions.execution_card import Card, make_cards
 from push_blaster.web.executions.obstacles import find_obstacle
 from push_blaster.web.executions.phase_axis import lay_out
@@ -106,9 +107,13 @@ def _add_views(pages: Blueprint, context: WebContext) -> None:
     @pages.get("/executions/<execution_id>")
     def show(execution_id: str) -> ResponseReturnValue:
         """Show one execution."""
+        page = _read_whole_page(context, execution_id)
         return render_template(
             "execution.html",
-            **_read_whole_page(context, execution_id),
+            **page,
+            shown=read_execution_results(
+                database, execution_id, page["execution"].automation, utc_now()
+            ),
             log=_read_log(database, execution_id),
             asked=request.args,
             log_lines=LOG_LINES,
@@ -255,7 +260,7 @@ def _read_page(database: Database, execution_id: str) -> dict[str, Any]:
     }
 
 
-def _read_whole_page(context: WebContext, execution_id: str) -> dict[str, object]:
+def _read_whole_page(context: WebContext, execution_id: str) -> dict[str, Any]:
     """Return the same with the texts of each push as a user reads them, and a failed script."""
     page = _read_page(context.database, execution_id)
     texts = read_sample_texts(context.data_folder, page["execution"])

@@ -62,6 +62,7 @@ NAVIGATION: Final = {
         NavEntry("pages_automations.list_all", "Automations"),
         NavEntry("pages_calendar.show", "Calendar"),
         NavEntry("pages_executions.list_all", "Executions"),
+        NavEntry("pages_results.show", "Results"),
         NavEntry("pages_send.write", "Send a push", Role.OPERATOR),
     ),
     "Users": (

@@ -127,6 +127,21 @@ def platform_words(platform: str | None) -> str:
     return PLATFORMS.get(platform or "", platform or "")
 
 
+def percent(share: float | None) -> str:
+    """Return a share from 0 to 1 in percent; one that is not 0 is never shown as 0."""
+    if share is None:
+        return "—"
+    if 0 < share < 0.001:
+        return "under 0.1 %"
+    text = f"{share * 100:.1f}".removesuffix(".0")
+    return f"{text} %"
+
+
+def times(ratio: float) -> str:
+    """Return how many times as often something happens."""
+    return f"{number(round(ratio))} times" if ratio >= 100 else f"{ratio:.2f} times"
+
+
 def plain(value: object) -> object:
     """Return the text of a number in a form: a whole number without decimals."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -233,6 +248,8 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "counted": counted,
     "kind_words": kind_words,
     "platform_words": platform_words,
+    "percent": percent,
+    "times": times,
     "plain": plain,
     "words": spell_out,
     "outcome": outcome,
