@@ -11,6 +11,7 @@ from tests.torture.evidence import (
     Evidence,
     ExecutionSeen,
     PushSeen,
+    Reports,
     Row,
     SlotExpected,
 )
@@ -72,6 +73,15 @@ ACCEPTED = (
     Accepted(at(7), BOB, ROWS[2].tag),
     Accepted(at(65), ALICE, ROWS[3].tag),
 )
+#: Alice has opened the first push, and so has the tester, whom nobody counts.
+REPORTS = Reports(
+    events=frozenset({(ROWS[0].tag, "opened"), (ROWS[1].tag, "opened")}),
+    counted={(ID, 1, "opened"): 1, (ID, 2, "opened"): 0},
+    keys=frozenset({"deal"}),
+    kept=("deal",),
+    conversions=1,
+    attributions=1,
+)
 
 
 def a_history(**changes: Any) -> Evidence:
@@ -85,5 +95,6 @@ def a_history(**changes: Any) -> Evidence:
         answered=frozenset({ID}),
         slots=(SlotExpected("spring", T),),
         one_slot={"spring": T},
+        reports=REPORTS,
     )
     return replace(flawless, **changes)

@@ -22,6 +22,7 @@ class Fault(StrEnum):
     UNRECORDED = "unrecorded"
     UNSTOPPED = "after a stop"
     OVERLAP = "script run twice at once"
+    MISCOUNTED = "counted wrongly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def find_faults(evidence: Evidence) -> list[Finding]:
         Fault.UNRECORDED: find_unrecorded,
         Fault.UNSTOPPED: find_unstopped,
         Fault.OVERLAP: find_overlaps,
+        Fault.MISCOUNTED: find_miscounted,
     }
     return [
         Finding(fault, where, text)
@@ -230,3 +232,24 @@ def find_unstopped(evidence: Evidence) -> Iterator[tuple[str, str]]:
             late = (message.at - answered_at).total_seconds()
             text = f"user {message.user}, push {row.address.position}: {late:.1f} s after the stop"
             yield row.address.execution_id, text
+
+
+def find_miscounted(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield counters of results that differ from what phones and a shop reported, each once."""
+    reports = evidence.reports
+    by_tag = {row.tag: row.address for row in evidence.ledger}
+    found = [(by_tag[tag], event) for tag, event in reports.events if tag in by_tag]
+    expected = Counter((a.execution_id, a.position, e) for a, e in found if not a.is_test)
+    for where in sorted(expected.keys() | reports.counted.keys()):
+        id_, position, event = where
+        counted = reports.counted.get(where, 0)
+        if counted != expected[where]:
+            text = f"push {position}: {event} by {expected[where]} users, counted {counted}"
+            yield id_, text
+    kept = Counter(reports.kept)
+    for key in sorted(reports.keys | kept.keys()):
+        if (key in reports.keys, kept[key]) != (True, 1):
+            yield key, f"a conversion is kept {kept[key]} times"
+    if reports.conversions != reports.attributions:
+        text = f"{reports.attributions} conversions were attributed, counted {reports.conversions}"
+        yield "conversions", text

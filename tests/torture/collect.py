@@ -11,15 +11,16 @@ from cadence_service.domain.cadence import CadenceRule
 from chassis.clock import utc_now
 from push_blaster.domain.delivery.message import display_tag
 from tests.journeys.stack import Stack
-from tests.torture.evidence import Address, Evidence, ExecutionSeen, PushSeen, Row
+from tests.torture.evidence import Address, Evidence, ExecutionSeen, PushSeen, Reports, Row
 from tests.torture.journal import Journal
+from tests.torture.phones import EVENTS, Phones
 from tests.torture.world import World
 
 #: The layer on which cadence records tests.
 TEST_LAYER: Final = 4
 
 
-def collect(world: World, journal: Journal) -> Evidence:
+def collect(world: World, journal: Journal, phones: Phones | None = None) -> Evidence:
     """Return everything that is known when all has come to rest."""
     stack = world.stack
     snapshots = dict(stack.ledger("SELECT id, snapshot FROM executions"))
@@ -39,6 +40,31 @@ def collect(world: World, journal: Journal) -> Evidence:
         one_slot=dict(journal.one_slot),
         stopped=dict(journal.stopped),
         overlaps=tuple(_read_overlaps(stack)),
+        reports=_read_reports(stack, phones) if phones else Reports(),
+    )
+
+
+def _read_reports(stack: Stack, phones: Phones) -> Reports:
+    counted = {
+        (id_, position, event): users
+        for id_, position, *counts in stack.ledger(
+            "SELECT execution_id, position, sum(delivered)::int, sum(opened)::int"
+            "  FROM result_pushes JOIN result_counts USING (execution_number, position)"
+            " GROUP BY execution_id, position"
+        )
+        for event, users in zip(EVENTS, counts, strict=True)
+    }
+    ((conversions, attributions),) = stack.ledger(
+        "SELECT (SELECT coalesce(sum(conversions), 0)::int FROM result_counts),"
+        " (SELECT count(*)::int FROM attributions)"
+    )
+    return Reports(
+        events=frozenset(phones.events),
+        counted=counted,
+        keys=frozenset(phones.keys),
+        kept=tuple(row[0] for row in stack.ledger("SELECT key FROM conversions")),
+        conversions=conversions,
+        attributions=attributions,
     )
 
 

@@ -13,6 +13,7 @@ from push_blaster.domain.executions.execution import execution_id
 from tests.journeys.stack import Stack, a_journey_automation, user
 from tests.torture.changing_clock import ZONE, Change, find_repeated, find_skipped
 from tests.torture.journal import Journal
+from tests.torture.phones import GOAL, Phones
 from tests.torture.schedule import Blow, Event, Run, Start, plan_run
 from tests.torture.world import HOST_JUMP, TESTER, World, persist, read_rows
 
@@ -43,6 +44,7 @@ class Crowd:
     world: World
     seed: int
     journal: Journal = field(default_factory=Journal)
+    phones: Phones = field(init=False)
     lanes: list[Lane | None] = field(default_factory=lambda: [None] * LANES)
     _runs: int = 0
     _changes: int = 0
@@ -50,12 +52,16 @@ class Crowd:
     _switch: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _others: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(LANES + 4))
 
+    def __post_init__(self) -> None:
+        self.phones = Phones(self.world)
+
     @property
     def stack(self) -> Stack:
         return self.world.stack
 
     def arrive(self) -> None:
-        """Create the automations that last."""
+        """Create the automations that last, and switch the phones on."""
+        self.phones.arrive()
         for number, name in enumerate(EVERY_MINUTE):
             run = plan_run(self.seed, -1 - number)
             body = _automation(run, name) | {"status": "active", "isActive": True}
@@ -224,5 +230,6 @@ def _automation(run: Run, automation_id: str) -> dict[str, Any]:
             "safeguards": {"requireTestFirst": run.is_tested},
             "inDoubt": run.in_doubt,
             "failPolicy": run.fail_policy,
+            "goal": {"name": GOAL, "withinHours": 1},
         },
     )

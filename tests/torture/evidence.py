@@ -62,6 +62,24 @@ class Accepted:
     at: datetime
     user: int
     tag: str
+    receipt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """What phones and a shop reported for good, and what the counters say of it.
+
+    Shape: `events` are display tags with events; `counted` has the users by execution, position
+    and event; `kept` are the keys of conversions, as often as they are kept; `conversions` is the
+    sum of the counters, and `attributions` the number of rows that this sum stands for.
+    """
+
+    events: frozenset[tuple[str, str]] = frozenset()
+    counted: Mapping[tuple[str, int, str], int] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
+    kept: tuple[str, ...] = ()
+    conversions: int = 0
+    attributions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +120,4 @@ class Evidence:
     one_slot: Mapping[str, datetime] = field(default_factory=dict)
     stopped: Mapping[str, datetime] = field(default_factory=dict)
     overlaps: tuple[str, ...] = ()
+    reports: Reports = field(default_factory=Reports)

@@ -55,6 +55,7 @@ def _what_came_of_it(evidence: Evidence) -> list[str]:
     states = Counter(row.state for row in evidence.ledger)
     resent = sum(row.was_in_doubt for row in evidence.ledger)
     uncapped = sum(execution.is_uncapped for execution in executions)
+    reports = evidence.reports
     return [
         f"  executions {len(executions)}: {_count(phases)}",
         f"  slots that were owed {len(evidence.slots)}, starts that were answered "
@@ -64,6 +65,8 @@ def _what_came_of_it(evidence: Evidence) -> list[str]:
         "under one display tag each",
         f"  in doubt at some time {resent}, left so {states['in_doubt']}",
         f"  uncapped executions {uncapped}; with them, {count_uncapped(evidence)} sends over a cap",
+        f"  events reported {len(reports.events)}, counted {sum(reports.counted.values())}; "
+        f"conversions {len(reports.keys)}, attributed {reports.attributions}",
     ]
 
 

@@ -11,6 +11,7 @@ from tests.torture.a_history import (
     BOB,
     FIRST,
     ID,
+    REPORTS,
     ROWS,
     T,
     a_history,
@@ -98,6 +99,25 @@ def test_a_planted_fault_is_found(planted: dict[str, Any], fault: Fault, said: s
 
     assert {kind for kind, _ in found} == {fault}
     assert any(said in text for _, text in found), found
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"counted": {}}, "opened by 1 users, counted 0"),
+        ({"counted": {(ID, 1, "opened"): 2}}, "opened by 1 users, counted 2"),
+        ({"counted": {**REPORTS.counted, (ID, 2, "opened"): 1}}, "opened by 0 users, counted 1"),
+        ({"kept": ()}, "kept 0 times"),
+        ({"kept": ("deal", "deal")}, "kept 2 times"),
+        ({"kept": ("deal", "stranger")}, "kept 1 times"),
+        ({"conversions": 2}, "1 conversions were attributed, counted 2"),
+    ],
+)
+def test_a_wrong_count_is_found(changes: dict[str, Any], said: str) -> None:
+    ((fault, text),) = faults_of(a_history(reports=replace(REPORTS, **changes)))
+
+    assert fault is Fault.MISCOUNTED
+    assert said in text
 
 
 def another_send_to_alice(*, uncapped: bool) -> Evidence:

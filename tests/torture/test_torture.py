@@ -21,3 +21,6 @@ def test_nothing_is_lost_doubled_early_over_cap_or_unrecorded(place: Path) -> No
     assert findings == [], report(told, findings)
     sent = sum(row.state == "sent" for row in told.evidence.ledger)
     assert sent > 500, "it was up long enough to send something"
+    reports = told.evidence.reports
+    assert sum(reports.counted.values()) > 500, "and so it was to count events"
+    assert reports.attributions > 100

@@ -61,12 +61,14 @@ def torture(folder: Path, seed: int, events: Iterable[Event], say: Say) -> Told:
         world.supervise(everything=True)
         crowd.leave()
         rest(world)
+        crowd.phones.leave()
+        rest(world)
         return Told(
             seed=seed,
             blows=blows,
             took_s=took_s,
             left_by_themselves=tuple(world.left_by_themselves),
-            evidence=collect(world, crowd.journal),
+            evidence=collect(world, crowd.journal, crowd.phones),
             logs=read_logs(crowd.stack),
             strikes=tuple(strikes),
         )
@@ -137,6 +139,7 @@ SELECT (SELECT count(*) FROM executions WHERE ended_at IS NULL)
      + (SELECT count(*) FROM deliveries
          WHERE is_test AND state IN ('sent', 'in_doubt') AND tracked_at IS NULL)
      + (SELECT count(*) FROM send_batches WHERE tracked_at IS NULL)
+     + (SELECT count(*) FROM event_inbox) + (SELECT count(*) FROM conversion_inbox)
 """
 
 

@@ -327,7 +327,7 @@ def _read(message: dict[str, Any], at: datetime) -> Accepted:
     tag = message["android"]["notification"]["tag"]
     assert tag == message["apns"]["headers"]["apns-collapse-id"]
     assert tag == message["webpush"]["notification"]["tag"]
-    return Accepted(at, int(message["token"].rpartition("-")[2]), tag)
+    return Accepted(at, int(message["token"].rpartition("-")[2]), tag, message["data"]["receipt"])
 
 
 def persist(act: Callable[[], requests.Response], limit_s: float = 60) -> requests.Response | None:
