@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from push_blaster.domain.zones import place_in_zone
 from tests.torture.changing_clock import (
     SHIFT,
     ZONE,
@@ -51,3 +52,17 @@ def test_our_zone_skips_a_minute_and_brings_one_twice(tmp_path: Path) -> None:
     assert skipped.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != find_skipped(forward)
     assert repeated.replace(tzinfo=zone).astimezone(UTC) == first
     assert repeated.replace(tzinfo=zone, fold=1).astimezone(UTC) == first + SHIFT
+
+
+def test_the_clock_places_wall_times_however_soon_the_zone_changes_back(tmp_path: Path) -> None:
+    noon = datetime(2026, 11, 24, 12, 20, tzinfo=UTC)
+    forward, back = plan_changes(noon, timedelta(minutes=3), 2)
+    write_zone(tmp_path, [forward, back])
+    with (tmp_path / ZONE).open("rb") as file:
+        zone = ZoneInfo.from_file(file, ZONE)
+
+    skipped = place_in_zone(find_skipped(forward), zone)
+    repeated, first = find_repeated(back)
+
+    assert (skipped.at, "does not exist" in str(skipped.remark)) == (forward.at, True)
+    assert place_in_zone(repeated, zone).at == first

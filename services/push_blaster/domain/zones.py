@@ -47,7 +47,11 @@ def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
 
 @lru_cache(maxsize=4_096)
 def steady_offset(first: date, last: date, zone: ZoneInfo) -> timedelta | None:
-    """Return the offset of `zone` on some days; None if the clocks change on or beside them."""
+    """Return the offset of `zone` on some days; None if the clocks change on or beside them.
+
+    It looks once an hour, and so misses a change that is taken back within the hour. The clock of
+    the schedules must not use it; a calendar may.
+    """
     if not (is_near(first) and is_near(last)):
         return None
     begin, hours = datetime.combine(first, time()), ((last - first).days + 2) * 24
@@ -58,14 +62,6 @@ def steady_offset(first: date, last: date, zone: ZoneInfo) -> timedelta | None:
 
 def place_in_zone(local: datetime, zone: ZoneInfo) -> Slot:
     """Return the instant of the naive wall time `local` in `zone`."""
-    day = local.date()
-    offset = steady_offset(day, day, zone)
-    if offset is not None:
-        return Slot((local - offset).replace(tzinfo=UTC))
-    return _place_near_change(local, zone)
-
-
-def _place_near_change(local: datetime, zone: ZoneInfo) -> Slot:
     earlier = local.replace(tzinfo=zone)
     later = earlier.replace(fold=1)
     instant = earlier.astimezone(UTC)
