@@ -36,6 +36,7 @@ from push_blaster.delivery_settings import DeliverySettings, read_delivery_setti
 from push_blaster.domain.access.person import MAX_NAME, show_name
 from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.retry import RetryPolicy
+from push_blaster.domain.engagement.event import MAX_EVENTS
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
 from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, MIN_EVENTS, Retention
 from push_blaster.domain.zones import find_zone
@@ -123,7 +124,7 @@ class PushSettings:
             send_wait=read(read_seconds, "PUSH_SEND_WAIT_SECONDS", 10, may_be_zero=True),
             metrics_open=read(read_flag, "METRICS_OPEN"),
             retention=_retention(read),
-            events_per_minute=read(read_count, "PUSH_EVENTS_PER_MINUTE", 30_000),
+            events_per_minute=read(read_count, "PUSH_EVENTS_PER_MINUTE", 30_000, least=MAX_EVENTS),
             expected_engines=read(read_optional_count, "PUSH_EXPECTED_ENGINES", least=1),
             expected_webs=read(read_optional_count, "PUSH_EXPECTED_WEBS", least=1),
             token_owners=_token_owners(read),

@@ -33,6 +33,7 @@ def test_what_is_not_set_has_a_default(environment: pytest.MonkeyPatch) -> None:
         ("PUSH_KEEP_AUDIT_DAYS", "364", "PUSH_KEEP_AUDIT_DAYS is 364.*365 days or more"),
         ("PUSH_KEEP_RESULTS_DAYS", "89", "PUSH_KEEP_RESULTS_DAYS is 89.*90 days or more"),
         ("PUSH_KEEP_DAYS", "0", "PUSH_KEEP_DAYS"),
+        ("PUSH_EVENTS_PER_MINUTE", "99", "PUSH_EVENTS_PER_MINUTE is '99'; .* from 100 on"),
         ("PUSH_SCRIPT_USER", "no-such-user", "no-such-user.*no such user"),
     ],
 )

@@ -242,7 +242,7 @@ def _read_instant(value: object) -> datetime | None:
         instant = None
     if instant is None or not is_near(instant):
         raise _Fault(f"{str(value)[:40]!r} is no instant (ISO 8601).")
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 class KeysSchema(CamelSchema):

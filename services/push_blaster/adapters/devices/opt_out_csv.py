@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -90,7 +90,7 @@ def make_opt_out(given: Mapping[str, Any], origin: Origin) -> OptOut:
         user_id=given["user_id"],
         scope=given["scope"],
         target=str(given["automation_id"] or given["layer_id"] or ""),
-        until=given["until"],
+        until=given["until"] and given["until"].astimezone(UTC),
         reason=given["reason"],
         source=origin.source,
         set_at=origin.at,

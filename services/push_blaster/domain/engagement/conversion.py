@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -69,7 +69,7 @@ def _read_value(value: object) -> Decimal | None:
 
 
 def _bound(at: datetime | None, now: datetime) -> datetime:
-    """Return when it was; a backend whose clock is wrong must learn that."""
+    """Return when it was, in UTC; a backend whose clock is wrong must learn that."""
     if at is None:
         return now
     if at > now + AHEAD:
@@ -78,4 +78,4 @@ def _bound(at: datetime | None, now: datetime) -> datetime:
     if at < now - ACCEPTED_FOR:
         text = f"at: {at.isoformat()} is more than {ACCEPTED_FOR.days} days ago."
         raise ReportRefusedError(Refusal.EXPIRED, text)
-    return min(at, now)
+    return min(at, now).astimezone(UTC)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
@@ -12,6 +12,8 @@ Read = TypeVar("Read")
 
 #: A provider keeps a message for a day, and a phone may be offline for 30 days more.
 ACCEPTED_FOR: Final = timedelta(days=31)
+#: How many events a request may have.
+MAX_EVENTS: Final = 100
 #: The longest name of a button or of a goal, and what of a wrong value a message shows.
 MAX_NAME: Final = 100
 _SHOWN: Final = 40
@@ -152,8 +154,11 @@ def read_instant(value: object) -> datetime | None:
 
 
 def clamp(at: datetime | None, sent_at: datetime, now: datetime) -> datetime:
-    """Return when an event was, by the clock of a phone, but between the send and now."""
-    return min(max(at or now, sent_at), now)
+    """Return when an event was, by the clock of a phone, but between the send and now, in UTC.
+
+    The database does not take every offset that a text may have.
+    """
+    return min(max(at or now, sent_at), now).astimezone(UTC)
 
 
 def _read_kind(name: object) -> EventKind:

@@ -14,7 +14,7 @@ from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
-from chassis.schemas import OpenSchema
+from chassis.schemas import CamelSchema
 from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import about, answer_schema, object_schema, page_schema, request_schema
 from push_blaster.adapters.csv_cells import write_csv
@@ -33,7 +33,7 @@ from push_blaster.adapters.devices.opt_out_table import (
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.use_cases.devices.set_opt_outs import SetOptOuts, set_opt_outs
 from push_blaster.web.devices.device_upkeep import MAX_FILE, open_csv_body
-from push_blaster.web.frame.common_schemas import PageQuery
+from push_blaster.web.frame.common_schemas import PageQuery, refuse_unknown_names
 from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.cursors import next_cursor, read_cursor
 
@@ -62,8 +62,18 @@ class OptOutQuery(PageQuery):
         return OptOutFilter(user_id=self.user_id, scope=scope, target=target)
 
 
-class ImportQuerySchema(OpenSchema):
-    """Query of an import, or its form beside the file."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptInQuery:
+    """Which opt-outs of a user are deleted."""
+
+    user_id: UUID
+    scope: Scope | None = None
+    layer_id: int | None = _LAYER
+    automation_id: str | None = None
+
+
+class ImportQuerySchema(CamelSchema):
+    """Query of an import, or its form beside the file; a slip in `dryRun` must not import."""
 
     dry_run = fields.Boolean(load_default=False)
 
@@ -109,21 +119,17 @@ def _add_changes(routes: Routes, database: Database) -> None:
 
     @routes.route(_ALL, methods=["DELETE"])
     @asks_for(Role.OPERATOR)
-    @routes.query
+    @routes.arguments(request_schema(OptInQuery), location="query")
     @routes.response(200, object_schema("OptedIn", deleted=int))
-    def opt_in(
-        *,
-        user_id: UUID,
-        scope: Scope | None = None,
-        layer_id: int | None = _LAYER,
-        automation_id: str | None = None,
-    ) -> dict[str, int]:
+    def opt_in(query: OptInQuery) -> dict[str, int]:
         """Delete an opt-out of a user, or without a scope every one; safe to repeat."""
-        scope, target = find_target(scope, layer_id, automation_id)
+        # A slip in a name must not delete every opt-out of the user.
+        refuse_unknown_names(OptInQuery)
+        scope, target = find_target(query.scope, query.layer_id, query.automation_id)
         if scope and target is None:
             raise ValidationError({"scope": [f"Say which {scope}: layerId or automationId."]})
         with database.transaction() as connection:
-            return {"deleted": delete_opt_outs(connection, user_id, scope, target or "")}
+            return {"deleted": delete_opt_outs(connection, query.user_id, scope, target or "")}
 
 
 def _add_files(routes: Routes, database: Database) -> None:

@@ -18,13 +18,12 @@ from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema
-from push_blaster.domain.engagement.event import MAX_NAME, EventKind
+from push_blaster.domain.engagement.event import MAX_EVENTS, MAX_NAME, EventKind
 from push_blaster.domain.engagement.receipt import Receipt
 from push_blaster.use_cases.engagement.take_events import TakenEvents, take_events
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.engagement.reports import count_report, describe_report, read_report
 
-MAX_EVENTS: Final = 100
 MAX_EVENTS_BODY: Final = 32 * 1024
 #: Types of bodies; a browser's sendBeacon sends a text as text/plain.
 _KINDS: Final = ("application/json", "text/plain")

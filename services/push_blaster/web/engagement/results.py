@@ -1,12 +1,11 @@
 """Routes about results: what pushes did."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, Final
 
-from flask import Response, request
+from flask import Response
 from marshmallow import ValidationError, fields, validate
 
 from chassis.clock import utc_now
@@ -33,7 +32,7 @@ from push_blaster.use_cases.engagement.read_results import (
     read_automation_results,
     read_results,
 )
-from push_blaster.web.frame.common_schemas import up_to
+from push_blaster.web.frame.common_schemas import refuse_unknown_names, say_unknown, up_to
 from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.list_filters import PeriodQuery
 
@@ -42,10 +41,6 @@ USUAL: Final = timedelta(days=30)
 #: How many results an export reads at once.
 PAGE: Final = 1_000
 _PATH: Final = "/api/results"
-#: How like a known name an unknown one must be to be taken for a slip.
-_ALIKE: Final = 0.5
-#: How much of an unknown name a message shows.
-_SHOWN: Final = 100
 _UPLIFT: Final = ("ratio", "low", "high", "sentence")
 _RATES: Final = (
     *("delivery_rate", "open_rate", "opt_out_rate"),
@@ -130,7 +125,7 @@ def result_routes(database: Database, files: AutomationFiles) -> Routes:
         Only live sends count; tests and dry runs do not. Days are those of the automation's zone,
         and of UTC across automations.
         """
-        _refuse_unknown_names(type(query))
+        refuse_unknown_names(type(query))
         now = utc_now()
         asked = _ask(database, files, query, now)
         found = read_results(database, replace(asked, offset=query.cursor, limit=query.limit), now)
@@ -150,7 +145,7 @@ def result_routes(database: Database, files: AutomationFiles) -> Routes:
     @routes.answers(content_type="text/csv")
     def export(query: ResultsQuery) -> Response:
         """Export results as a CSV file that is safe to open in a spreadsheet."""
-        _refuse_unknown_names(type(query))
+        refuse_unknown_names(type(query))
         now = utc_now()
         asked = _ask(database, files, query, now)
         return answer_csv(_write(database, asked, now), f"results-by-{query.group}.csv")
@@ -164,7 +159,7 @@ def result_routes(database: Database, files: AutomationFiles) -> Routes:
         An automation that was deleted keeps its results. Without `from`, the results are those of
         the last 30 days.
         """
-        _refuse_unknown_names(PeriodQuery)
+        refuse_unknown_names(PeriodQuery)
         now = utc_now()
         fault = _find_fault(database, files, "automation_id", automation_id, None)
         if fault:
@@ -175,20 +170,6 @@ def result_routes(database: Database, files: AutomationFiles) -> Routes:
         return read_automation_results(database, asked, zone, now)
 
     return routes
-
-
-def _refuse_unknown_names(query: type) -> None:
-    """Refuse a name in the query of the request that the type does not have."""
-    known = [one.data_key or name for name, one in request_schema(query)().fields.items()]
-    for name in request.args.keys() - set(known):
-        raise ValidationError({name[:_SHOWN]: [say_unknown("parameter", name, known)]})
-
-
-def say_unknown(name: str, value: str, known: Sequence[str]) -> str:
-    """Return why `value` is refused, with the known name that is most like it."""
-    like = get_close_matches(value[:_SHOWN], known, 1, _ALIKE)
-    hint = f"did you mean {like[0]!r}?" if like else "use a name that has results."
-    return f"There is no {name} {value[:_SHOWN]!r}; {hint}"
 
 
 def _ask(

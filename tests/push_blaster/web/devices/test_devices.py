@@ -45,6 +45,17 @@ def test_a_device_is_registered_listed_and_forgotten(client: FlaskClient) -> Non
     assert client.delete("/api/devices/t1").status_code == 404
 
 
+@pytest.mark.parametrize("offset", ["+23:00", "-16:00", "+05:30:15.123456"])
+def test_a_device_of_a_list_may_have_been_seen_at_any_offset(
+    client: FlaskClient, offset: str
+) -> None:
+    odd = {"token": "t1", "userId": str(ALICE), "lastSeenAt": f"2026-01-02T03:04:05{offset}"}
+
+    done = register(client, devices=[odd, {"token": "t2", "userId": str(BOB)}])
+
+    assert done.get_json()["registered"] == 2
+
+
 def test_a_token_moves_with_its_phone(client: FlaskClient) -> None:
     register(client, token="t1", userId=str(ALICE))
 

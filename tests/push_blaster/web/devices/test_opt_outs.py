@@ -1,5 +1,6 @@
 """Opt-outs by the API: set, listed, deleted, exported and imported."""
 
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -99,6 +100,31 @@ def test_a_deletion_says_which(client: FlaskClient, query: str, field: str) -> N
     assert field in refused.get_json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [("layerID=3", "layerId"), ("layer_id=3", "layerId"), ("automation=news", "automationId")],
+)
+def test_a_slip_in_the_name_of_a_scope_deletes_no_opt_out(
+    client: FlaskClient, slip: str, meant: str
+) -> None:
+    opt_out(client)
+
+    refused = client.delete(f"/api/opt-outs?userId={ALICE}&{slip}")
+
+    assert refused.status_code == 400
+    assert f"did you mean '{meant}'?" in refused.get_json()["error"]
+    assert len(listed(client)) == 1
+
+
+@pytest.mark.parametrize("offset", ["+23:00", "-16:00", "+05:30:15.123456"])
+def test_the_end_of_an_opt_out_may_have_any_offset(client: FlaskClient, offset: str) -> None:
+    opt_out(client, until=f"2099-01-01T00:00:00{offset}")
+
+    (one,) = listed(client)
+    ends = datetime.fromisoformat(f"2099-01-01T00:00:00{offset}")
+    assert datetime.fromisoformat(one["until"]) == ends
+
+
 def test_a_long_list_is_read_page_by_page(client: FlaskClient) -> None:
     for layer in range(1, 6):
         opt_out(client, scope="layer", layerId=layer)
@@ -131,6 +157,8 @@ def test_an_export_is_imported_again_and_bad_rows_are_told_by_line(client: Flask
     assert listed(client) == []
     done = bring(client, f"{exported}nobody,all\n").get_json()
 
+    slip = bring(client, exported, "dryrun=true")
+    assert (slip.status_code, slip.get_json()["error"]) == (400, "dryrun: Unknown field.")
     assert (trial["set"], done["rows"], done["set"], done["refused"]) == (2, 3, 2, 1)
     assert done["errors"] == [{"line": 4, "error": "userId: Not a valid UUID."}]
     assert [{**one, "source": "", "setAt": ""} for one in listed(client)] == before

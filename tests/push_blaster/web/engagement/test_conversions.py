@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -269,6 +269,19 @@ def test_tests_and_dry_runs_have_no_conversions(client: FlaskClient, database: D
     fold(database)
 
     assert counted(database) == {}
+
+
+@pytest.mark.parametrize("hours", [23, -23, 16, 5.504168])
+def test_a_conversion_may_have_any_offset(
+    client: FlaskClient, database: Database, hours: float
+) -> None:
+    at = utc_now() - HOUR
+    odd = at.astimezone(timezone(timedelta(hours=hours)))
+
+    assert report(client, bought("1", at=odd.isoformat()), bought("2"))["accepted"] == 2
+    with database.transaction() as connection:
+        sql = "SELECT at FROM conversions WHERE key = '1'"
+        assert fetch_value(connection, sql) == at
 
 
 def test_what_does_not_fit_is_refused_by_its_place_with_the_field(

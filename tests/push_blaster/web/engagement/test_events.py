@@ -1,7 +1,7 @@
 """Reports of phones and pages: each is counted once, or refused by its place with the reason."""
 
 import json
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -172,6 +172,21 @@ def test_an_event_keeps_its_own_time_between_the_send_and_now(
     fold(database)
 
     assert [stored for _, _, stored in stored_events(database)] == [at]
+
+
+@pytest.mark.parametrize("hours", [23, -23, 16, 5.504168])
+def test_a_clock_with_an_odd_offset_stops_no_event_of_its_request(
+    phone: FlaskClient, database: Database, hours: float
+) -> None:
+    push = SentPush().insert(database)
+    at = utc_now() - timedelta(minutes=20)
+    odd = at.astimezone(timezone(timedelta(hours=hours)))
+
+    told = report(phone, push.event(database, at=odd), push.event(database, "delivered"))
+    fold(database)
+
+    assert told["accepted"] == 2
+    assert stored_events(database)[0] == ("opened", "", at)
 
 
 def test_tests_and_dry_runs_are_accepted_and_not_counted(
