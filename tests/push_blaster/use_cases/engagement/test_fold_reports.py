@@ -12,7 +12,7 @@ import pytest
 
 from chassis.clock import utc_now
 from chassis.postgres import Database, DatabaseAwayError
-from chassis.rows import fetch_all, fetch_value
+from chassis.rows import execute, fetch_all, fetch_value
 from push_blaster.adapters.engagement.conversion_table import attribute_conversions
 from push_blaster.adapters.engagement.event_inbox import (
     REQUESTS_AT_ONCE,
@@ -197,11 +197,35 @@ def test_full_requests_of_different_users_are_folded_in_time_that_grows_with_the
             insert_events(connection, events, now)
     hasty = Database(push_url, max_connections=1, statement_timeout=timedelta(seconds=15))
 
-    fold(hasty)
+    with hasty.transaction() as connection:
+        fold_events(connection)
     hasty.close()
 
     opened = REQUESTS_AT_ONCE * 100
     assert counted(database) == {(1, 1, 0): {"opened": opened, "first_opened": opened}}
+
+
+def test_conversions_that_need_too_much_time_together_are_counted_in_smaller_parts(
+    database: Database, push_url: str
+) -> None:
+    pushes = [SentPush(number=n, goal=f"goal {n}", hours=24).insert(database) for n in (1, 2)]
+    for push in pushes:
+        push.offer(database)
+        item = {"userId": str(ALICE), "goal": push.goal, "key": push.goal}
+        take_conversions(database, [item], utc_now())
+    hasty = Database(push_url, max_connections=1, statement_timeout=timedelta(seconds=1))
+    counts = "INSERT INTO result_counts (execution_number, position, variant) VALUES (2, 1, 0)"
+
+    with database.transaction() as connection:
+        execute(connection, counts)  # Whoever counts for the second push waits for this.
+        with pytest.raises(DatabaseAwayError):
+            fold(hasty)
+    meanwhile = counted(database)
+    fold(hasty)
+    hasty.close()
+
+    assert meanwhile[1, 1, 0]["conversions"] == 1
+    assert [counted(database)[n, 1, 0]["conversions"] for n in (1, 2)] == [1, 1]
 
 
 def test_the_wait_is_that_of_the_oldest_report(database: Database) -> None:
