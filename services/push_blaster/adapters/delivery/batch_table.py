@@ -47,6 +47,12 @@ def insert_batches(
     )
 
 
+#: A condition on a row `b`: its push has begun. Batches are inserted a moment before that is
+#: written; until then nobody knows when their users get the push.
+_HAS_BEGUN: Final = """EXISTS (SELECT FROM execution_pushes p
+                       WHERE p.execution_id = b.execution_id AND p.position = b.position
+                         AND p.started_at IS NOT NULL)"""
+
 #: `paced` ranks the open batches of executions that have a rate of their own: batches that are
 #: dispatched, or rest between two turns, come first.
 _DISPATCH: Final = f"""
@@ -72,7 +78,7 @@ _DISPATCH: Final = f"""
            SELECT b.execution_id, b.position, b.batch
              FROM send_batches b
              JOIN live ON live.id = b.execution_id
-            WHERE b.done_at IS NULL
+            WHERE b.done_at IS NULL AND {_HAS_BEGUN}
               AND (live.at_once IS NULL
                    OR (b.execution_id, b.position, b.batch) IN (
                       SELECT execution_id, position, batch
@@ -116,7 +122,7 @@ def take_batch(connection: Connection, key: BatchKey, taken_by: str) -> TakenBat
          WHERE b.execution_id = %(execution_id)s AND b.position = %(position)s
            AND b.batch = %(number)s AND b.done_at IS NULL
            AND executions.id = b.execution_id AND executions.phase = 'live_execution'
-           AND {NOT_STOPPED}
+           AND {NOT_STOPPED} AND {_HAS_BEGUN}
         RETURNING b.start_offset, b.row_count, b.fence, b.failures
     """  # noqa: S608 - a constant
     return fetch_one(

@@ -21,7 +21,8 @@ def select_trials(
 ) -> list[dict[str, Arm]]:
     """Return users and events of each variant of a push: in this execution, and in earlier ones.
 
-    Shape: earlier executions are those with the same texts; each user counts once in all of them.
+    Shape: earlier executions are those with the same texts, once their users are counted; each user
+    counts once in all of them.
     The users of this execution are counted in the ledger, as nobody has counted them yet.
     """
     users, events = _COUNTERS[metric]
@@ -52,7 +53,8 @@ def select_trials(
           JOIN result_pushes r USING (automation_id, push_id, texts_digest)
           JOIN result_counts c
                  ON c.execution_number = r.execution_number AND c.position = r.position
-         WHERE r.is_counted AND c.variant > 0 AND r.execution_number <> now.execution_number
+         WHERE r.counted_at IS NOT NULL AND r.is_counted AND c.variant > 0
+           AND r.execution_number <> now.execution_number
     """  # noqa: S608 - constants
     values = {"id": execution_id, "position": position, "metric": metric}
     trials: defaultdict[int, dict[str, Arm]] = defaultdict(dict)

@@ -9,17 +9,21 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg2.extras import Json
 
 from chassis.postgres import BulkDatabase
 from chassis.rows import execute
 from push_blaster.adapters.delivery.batch_table import dispatch_batches
+from push_blaster.adapters.executions.execution_table import save_execution
 from push_blaster.domain.automations.experiment import is_in_test
+from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.executions.resume_execution import resume_execution
+from push_blaster.use_cases.executions.run_live import start_push
 from push_blaster.use_cases.executions.stop_execution import (
     stop_every_execution,
     stop_execution,
@@ -63,19 +67,22 @@ def sent(bench: Bench) -> dict[UUID, str]:
     return dict(got)
 
 
-def report_earlier(bench: Bench, execution_id: str, plain: int, warm: int) -> None:
+def report_earlier(
+    bench: Bench, execution_id: str, plain: int, warm: int, *, is_counted: bool = True
+) -> None:
     """Count an earlier execution of the same texts: 10,000 users of each variant."""
     pushes = """
         INSERT INTO result_pushes
-        SELECT (jsonb_populate_record(r, '{"execution_number": 0}')).*
+        SELECT (jsonb_populate_record(r, %(other)s)).*
           FROM result_pushes r WHERE r.execution_id = %(id)s AND r.position = 1
     """
     counts = """
         INSERT INTO result_counts (execution_number, position, variant, first_at_risk, first_opened)
         VALUES (0, 1, 1, 10000, %(plain)s), (0, 1, 2, 10000, %(warm)s)
     """
+    other = {"execution_number": 0, "counted_at": bench.now.isoformat() if is_counted else None}
     with bench.database.transaction() as connection:
-        assert execute(connection, pushes, {"id": execution_id}) == 1
+        assert execute(connection, pushes, {"id": execution_id, "other": Json(other)}) == 1
         execute(connection, counts, {"plain": plain, "warm": warm})
 
 
@@ -137,6 +144,51 @@ def test_the_winner_goes_to_the_rest_with_figures_of_all_executions_of_these_tex
     assert bench.log(execution_id).count(decision.reason) == 1
     variants = Counter(d["variant"] for d in bench.deliveries(execution_id))
     assert variants[None] == USERS - len(testing), "only testers count as users of a variant"
+
+
+def test_an_execution_whose_users_are_not_counted_yet_decides_nothing(bench: Bench) -> None:
+    """Its events are counted at once, and its users when its push has ended."""
+    execution_id = start(bench)
+    bench.work()
+    report_earlier(bench, execution_id, plain=1_000, warm=1_400, is_counted=False)
+    testing = find_testers(bench.execution(execution_id), everybody())
+    bench.now = NOON + HOUR
+
+    decision = bench.run(execution_id).pushes[0].decision
+
+    assert decision
+    assert not decision.is_sure
+    assert sum(arm["users"] for arm in decision.figures.values()) == len(testing)
+    assert sum(arm["events"] for arm in decision.figures.values()) == 0
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_batches_wait_until_it_is_written_that_their_push_has_begun(
+    bench: Bench, *, is_killed: bool
+) -> None:
+    """Between the two writes of an engine, another engine finds the batches."""
+    later = {**push(), "timing": {"delayAfterPrevious": 5}, "layerId": 1}
+    execution_id = start(bench, pushes=[{}, later])
+    bench.work()
+    bench.now += SECOND
+    bench.work()
+    bench.now = NOON + 10 * MINUTE
+    execution = bench.execution(execution_id)
+    assert [p.started_at is None for p in execution.pushes] == [False, True]
+    begun = start_push(bench.context, execution)
+
+    send_batch(bench.context, BatchKey(execution_id, 2, 0))
+    with bench.database.transaction() as connection:
+        assert not dispatch_batches(connection, bench.now, EVER, 100)
+        if not is_killed:
+            save_execution(connection, execution, begun, bench.now)
+    assert len(messages(bench)) == USERS, "nobody has the second push yet"
+    bench.work()
+
+    second = bench.execution(execution_id).pushes[1]
+    assert second.decision
+    assert second.started_at
+    assert bench.funnel(execution_id, 2)["held"] in range(15, 46), "the rest waits for a winner"
 
 
 def test_the_rest_gets_nothing_without_a_winner_if_it_is_asked_for(bench: Bench) -> None:
