@@ -82,6 +82,21 @@ def select_windows(connection: Connection, page: LedgerPage) -> dict[UUID, datet
     return dict(rows)
 
 
+def select_asked_windows(connection: Connection, page: LedgerPage) -> dict[UUID, datetime]:
+    """Return the send windows for which cadence may have been asked, by user as above.
+
+    Cadence was never asked about users who were gone at the first attempt: the instant at which
+    they were refused stands for their window.
+    """
+    sql = f"""
+        SELECT user_id, held_until FROM deliveries
+         WHERE {_ON_PAGE} AND held_until IS NOT NULL
+           AND NOT (held_until = claimed_at AND state IN ('opted_out', 'exited', 'no_winner'))
+    """  # noqa: S608 - a constant
+    rows = fetch_all(connection, sql, page._asdict())
+    return dict(rows)
+
+
 def defer_to_windows(
     connection: Connection, page: LedgerPage, deferrals: Sequence[WindowDeferral], now: datetime
 ) -> None:

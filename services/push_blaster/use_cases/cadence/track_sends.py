@@ -15,7 +15,7 @@ from push_blaster.adapters.cadence.untracked_pages import (
     select_sent_users,
     select_untracked_pages,
 )
-from push_blaster.adapters.delivery.delivery_ledger import select_windows
+from push_blaster.adapters.delivery.delivery_ledger import select_asked_windows
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.cadence.cadence import TEST_LAYER, SentPush, TrackedSend
 from push_blaster.domain.delivery.ledger import LedgerPage
@@ -71,7 +71,7 @@ def _record(context: SendContext, execution: Execution, page: LedgerPage, *, is_
     if not delivers(execution.mode):
         return _leave_unrecorded(context, page, is_done=is_done)
     with context.database.transaction() as connection:
-        windows = {} if page.is_test else select_windows(connection, page)
+        windows = {} if page.is_test else select_asked_windows(connection, page)
     try:
         if windows:
             _record_by_window(context, execution, page, windows, is_done=is_done)

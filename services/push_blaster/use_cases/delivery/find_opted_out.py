@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chassis.postgres import Connection
 from push_blaster.adapters.devices.opt_out_table import select_opt_outs_of
+from push_blaster.domain.audiences.audience import read_user_ids
 from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import goes_to_audience
@@ -22,8 +23,8 @@ def find_opted_out(
 ) -> dict[UUID, Refusal]:
     """Return which users do not want the push, and why; the users named for a test get the test."""
     is_test = is_test or not goes_to_audience(execution.mode)
-    named = execution.automation.settings.test_user_ids if is_test else ()
-    asked = [user_id for user_id in user_ids if str(user_id) not in named]
+    named, _ = read_user_ids(execution.automation.settings.test_user_ids if is_test else ())
+    asked = [user_id for user_id in user_ids if user_id not in named]
     if not asked:
         return {}
     layer_id = execution.automation.pushes[position - 1].layer_id

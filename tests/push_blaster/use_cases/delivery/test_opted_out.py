@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from chassis.postgres import BulkDatabase
 from chassis.rows import execute
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
@@ -72,6 +73,38 @@ def test_the_ledger_says_what_the_user_does_not_want(bench: Bench) -> None:
 
     rows = {row["user_id"]: (row["state"], row["reason"]) for row in bench.deliveries(execution.id)}
     assert rows[ALICE] == ("opted_out", "opted out of the pushes of layer 3")
+
+
+def test_a_batch_with_an_opt_out_is_recorded_at_once_as_any_other(
+    bench: Bench, cadence_database: BulkDatabase
+) -> None:
+    """What is recorded user by user has a key for each user, and takes ten times as long."""
+    opt_out(bench)
+
+    bench.run(bench.start())
+
+    with cadence_database.transaction() as connection:
+        sends = connection.execute("SELECT user_id FROM user_notifications").fetchall()
+        keys = connection.execute("SELECT user_id FROM notification_keys").fetchall()
+    assert [UUID(str(user_id)) for (user_id,) in sends] == [BOB]
+    assert not keys
+
+
+def test_the_slot_of_a_user_who_opts_out_while_waiting_is_released(
+    bench: Bench, cadence_database: BulkDatabase
+) -> None:
+    quiet = {"quietHours": {"start": "11:00", "end": "13:00"}}
+    execution_id = bench.start(settings=quiet)
+    bench.work()
+    assert bench.funnel(execution_id)["held"] == 2
+    opt_out(bench)
+    bench.now += timedelta(hours=1)
+
+    bench.run(execution_id)
+
+    assert reached(bench) == [str(BOB)]
+    with cadence_database.transaction() as connection:
+        assert not connection.execute("SELECT user_id FROM held_slots").fetchall()
 
 
 def test_whoever_opts_in_again_gets_the_next_push(bench: Bench) -> None:
@@ -161,12 +194,15 @@ def test_what_may_have_arrived_before_a_crash_stays_in_doubt_and_is_not_sent_aga
     assert states[ALICE] == "in_doubt"
 
 
-def test_a_test_reaches_those_whom_the_automation_names_and_nobody_else(bench: Bench) -> None:
+@pytest.mark.parametrize("name", [str(ALICE), str(ALICE).upper(), ALICE.hex])
+def test_a_test_reaches_those_whom_the_automation_names_and_nobody_else(
+    bench: Bench, name: str
+) -> None:
     with bench.database.transaction() as connection:
         upsert_devices(connection, [Device("ok-a", ALICE), Device("ok-b", BOB)], bench.now)
     opt_out(bench)
 
-    bench.run(bench.start(Mode.TEST_LIVE_SEND, settings={"testUserIds": [str(ALICE)]}))
+    bench.run(bench.start(Mode.TEST_LIVE_SEND, settings={"testUserIds": [name]}))
 
     assert reached(bench) == [str(ALICE)]
 
