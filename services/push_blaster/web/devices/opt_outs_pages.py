@@ -97,14 +97,14 @@ def _add_changes(pages: Blueprint, database: Database, page: ShowPage) -> None:
     @pages.post("/opt-outs/remove")
     @asks_for(Role.OPERATOR)
     def opt_in() -> ResponseReturnValue:
-        """Delete one opt-out: the user gets these pushes again."""
+        """Delete one opt-out; others of the user may be about the same pushes."""
         try:
             user_id, scope = UUID(request.form["user"]), Scope(request.form["scope"])
         except ValueError:
             return page(400)
         with database.transaction() as connection:
             delete_opt_outs(connection, user_id, scope, request.form.get("target", ""))
-        flash(f"{user_id} gets these pushes again.", "success")
+        flash(f"Removed. If {user_id} has other opt-outs, these still hold.", "success")
         return redirect(url_for(".list_all"), 303)
 
     @pages.post("/opt-outs/import")

@@ -190,6 +190,17 @@ def test_the_page_opts_a_user_out_until_the_end_of_a_day_and_in_again(operator: 
     assert "Nobody has opted out." in operator.get("/opt-outs")
 
 
+def test_the_page_promises_no_pushes_to_a_user_with_other_opt_outs(operator: Visitor) -> None:
+    for pushes in ("all", "layer/3"):
+        operator.post("/opt-outs", userId=str(ALICE), pushes=pushes)
+
+    operator.post("/opt-outs/remove", user=str(ALICE), scope="layer", target="3")
+
+    page = operator.get("/opt-outs")
+    assert "these still hold" in page
+    assert "any push" in page
+
+
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
