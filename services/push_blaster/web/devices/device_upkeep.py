@@ -14,7 +14,7 @@ from marshmallow import ValidationError, fields
 from chassis.bearer_auth import Role, asks_for
 from chassis.clock import utc_now
 from chassis.postgres import Database
-from chassis.schemas import OpenSchema
+from chassis.schemas import CamelSchema
 from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import about, object_schema
 from push_blaster.adapters.devices.device_csv import read_devices
@@ -38,8 +38,8 @@ ReportSchema = object_schema(
 )
 
 
-class ImportQuerySchema(OpenSchema):
-    """Query of an import, or its form beside the file."""
+class ImportQuerySchema(CamelSchema):
+    """Query of an import, or its form beside the file; a slip in `dryRun` must not import."""
 
     dry_run = fields.Boolean(load_default=False)
 

@@ -8,13 +8,12 @@ from uuid import UUID
 
 from flask import request
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, validate
 
 from chassis.bearer_auth import Role, asks_for, caller_name
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
-from chassis.schemas import CamelSchema
 from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import about, answer_schema, object_schema, page_schema, request_schema
 from push_blaster.adapters.csv_cells import write_csv
@@ -32,7 +31,7 @@ from push_blaster.adapters.devices.opt_out_table import (
 )
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.use_cases.devices.set_opt_outs import SetOptOuts, set_opt_outs
-from push_blaster.web.devices.device_upkeep import MAX_FILE, open_csv_body
+from push_blaster.web.devices.device_upkeep import MAX_FILE, ImportQuerySchema, open_csv_body
 from push_blaster.web.frame.common_schemas import PageQuery, refuse_unknown_names
 from push_blaster.web.frame.csv_answers import answer_csv
 from push_blaster.web.frame.cursors import next_cursor, read_cursor
@@ -72,12 +71,6 @@ class OptInQuery:
     automation_id: str | None = None
 
 
-class ImportQuerySchema(CamelSchema):
-    """Query of an import, or its form beside the file; a slip in `dryRun` must not import."""
-
-    dry_run = fields.Boolean(load_default=False)
-
-
 _FILE: Final = {
     "content": {
         "text/csv": {"schema": {"type": "string"}},
@@ -95,6 +88,7 @@ def opt_out_routes(database: Database) -> Routes:
     @routes.response(200, page_schema(_SHOWN, "optOuts", "OptOutList"))
     def list_all(query: OptOutQuery) -> dict[str, object]:
         """List the opt-outs that hold, of all users or of one, by user."""
+        refuse_unknown_names(OptOutQuery)
         after = read_cursor(query.cursor, UUID, str)
         with database.transaction() as connection:
             found = select_opt_outs(connection, query.find_filter(), utc_now(), after, query.limit)

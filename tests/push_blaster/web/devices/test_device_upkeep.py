@@ -201,3 +201,15 @@ def test_the_command_imports_a_file_and_tells_of_bad_rows(
     assert "1 registered, 0 unchanged, 1 refused." in done.output
     assert done.exit_code == 1
     assert [device["token"] for device in listed(database)] == ["a"]
+
+
+def test_a_slip_in_the_name_of_the_dry_run_imports_nothing(
+    client: FlaskClient, database: Database
+) -> None:
+    file = {"file": (BytesIO(f"user_id,token\n{ALICE},t".encode()), "devices.csv")}
+
+    refused = client.post("/api/devices/import?dryrun=true", data=file)
+
+    assert refused.status_code == 400
+    assert "dryrun" in refused.get_json()["error"]
+    assert listed(database) == []

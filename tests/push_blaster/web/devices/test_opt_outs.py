@@ -219,3 +219,12 @@ def test_the_page_keeps_what_was_typed_and_says_what_is_wrong(
     assert fault in page
     assert 'value="by phone"' in page
     assert "Nobody has opted out." in page
+
+
+def test_a_slip_in_the_name_of_a_filter_lists_nobody(client: FlaskClient) -> None:
+    opt_out(client)
+
+    refused = client.get("/api/opt-outs?layerID=3")
+
+    assert refused.status_code == 400
+    assert "layerId" in refused.get_json()["error"]
