@@ -71,6 +71,7 @@ def _listed(client: FlaskClient, **query: str) -> list[dict[str, object]]:
 
 #: Asked by POST because of what they are told; they change nothing.
 ONLY_READ = {
+    "events.report",  # of anybody's phone: nothing that somebody decides
     "pages_cadence.simulate",
     "pages_dashboard.dismiss_steps",
     "pages_edit_automation.preview",

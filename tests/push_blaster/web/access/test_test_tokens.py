@@ -23,6 +23,7 @@ OPEN_TO_SIMULATIONS = {
     *("pages_executions.cancel", "pages_executions.stop", "pages_executions.approve"),
     *("test_devices.send", "pages_test_devices.send"),
     *("pages_sign_in.begin", "pages_sign_in.end", "pages_times.keep"),
+    "events.report",  # strangers may, too
 }
 
 
