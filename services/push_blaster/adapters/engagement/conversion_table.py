@@ -16,14 +16,11 @@ from chassis.rows import array_of, execute, fetch_all, fetch_value, fetch_values
 from push_blaster.adapters.engagement.texts_key import TEXTS_KEY
 from push_blaster.domain.delivery.ledger import HELD_OUT_OF_ALL, LedgerState
 from push_blaster.domain.engagement.conversion import Conversion
+from push_blaster.domain.engagement.results import GLOBAL_HOLDOUT, OWN_HOLDOUT
 
 #: How many conversions one transaction attributes, and how many executions it looks at.
 CONVERSIONS_AT_ONCE: Final = 500
 EXECUTIONS_AT_ONCE: Final = 20
-#: The variants of counters that are no variant: the holdout of the automation, and that of all.
-OWN_HOLDOUT: Final = -1
-GLOBAL_HOLDOUT: Final = -2
-
 #: In which variant of the counters a row `d` of the ledger of the push `r` counts.
 ARM: Final = f"""
     CASE WHEN d.state = '{LedgerState.HOLDOUT}' AND d.reason = '{HELD_OUT_OF_ALL}'

@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.rows import execute, fetch_all, fetch_value
-from push_blaster.adapters.engagement.conversion_table import GLOBAL_HOLDOUT, OWN_HOLDOUT
 from push_blaster.domain.delivery.ledger import HELD_OUT, HELD_OUT_OF_ALL
+from push_blaster.domain.engagement.results import GLOBAL_HOLDOUT, OWN_HOLDOUT
 from push_blaster.use_cases.engagement.fold_reports import look_at_ended
 from push_blaster.use_cases.engagement.take_conversions import take_conversions
 from tests.people import ALICE, BOB, CAROL
