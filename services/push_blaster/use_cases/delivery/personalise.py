@@ -7,7 +7,6 @@ from uuid import UUID
 
 from push_blaster.adapters.delivery.message_size import find_excess
 from push_blaster.adapters.engagement.receipt_keys import select_receipt_keys
-from push_blaster.adapters.engagement.result_push_table import SentPush, insert_result_pushes
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push, ReachedDevices
 from push_blaster.domain.delivery.deep_link import LinkPolicy
@@ -133,16 +132,9 @@ class _Writer:
 def _receipts_of(
     context: SendContext, execution: Execution, page: LedgerPage
 ) -> Callable[[UUID, int], str]:
-    """Return what writes the receipts of a page, by the user and the place of the variant.
-
-    An engine of the version before, which writes no receipts, may have begun the push.
-    """
-    now, progress = context.clock(), execution.pushes[page.position - 1]
+    """Return what writes the receipts of a page, by the user and the place of the variant."""
     with context.database.transaction() as connection:
-        keys = select_receipt_keys(connection, now)
-        if not page.is_test:
-            sent_at = progress.due_at or now
-            insert_result_pushes(connection, [SentPush(execution, page.position, sent_at)])
+        keys = select_receipt_keys(connection, context.clock())
     is_test = page.is_test or not goes_to_audience(execution.mode)
     is_dry_run = not delivers(execution.mode)
     return keys.writer(execution.number, page.position, is_test=is_test, is_dry_run=is_dry_run)

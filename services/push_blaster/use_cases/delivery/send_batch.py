@@ -28,6 +28,7 @@ from push_blaster.adapters.delivery.delivery_ledger import (
     select_states,
     select_windows,
 )
+from push_blaster.adapters.engagement.result_push_table import SentPush, insert_result_pushes
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_view import NewerExecutionError, select_execution
 from push_blaster.adapters.funnels import keep_counts
@@ -108,10 +109,16 @@ def send_batch(context: SendContext, key: BatchKey) -> None:
 
 
 def _take(context: SendContext, key: BatchKey) -> tuple[TakenBatch, Execution] | None:
+    """Take the batch; its push may have been begun by an engine that wrote no results down."""
     try:
         with context.database.transaction() as connection:
             batch = take_batch(connection, key, context.engine_id)
-            return (batch, select_execution(connection, key.execution_id)) if batch else None
+            if batch is None:
+                return None
+            execution = select_execution(connection, key.execution_id)
+            sent_at = execution.pushes[key.position - 1].due_at or context.clock()
+            insert_result_pushes(connection, [SentPush(execution, key.position, sent_at)])
+            return batch, execution
     except NewerExecutionError as newer:
         log.info("left_to_a_newer_engine", reason=str(newer))
         return None
