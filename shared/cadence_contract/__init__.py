@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 from marshmallow import EXCLUDE, ValidationError, fields, post_load, validate, validates_schema
 
@@ -15,6 +15,8 @@ OVER_CAP_PATH: Final = "/over-cap"
 RESERVATIONS_PATH: Final = "/reservations"
 EXTEND_RESERVATION_PATH: Final = "/extend-reservation"
 RULES_PATH: Final = "/rules"
+#: Of one user; `{}` stands for the id.
+USER_HISTORY_PATH: Final = "/users/{}/history"
 HEALTH_PATH: Final = "/health"
 #: What HEALTH_PATH calls the `service`, to a caller with a token; a stranger gets only `status`.
 SERVICE_NAME: Final = "push-cadence"
@@ -25,6 +27,10 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 #: How many pushes of one sequence one forecast may have.
 MAX_PUSHES: Final = 100
+#: How many entries one page of a user's history has at most.
+MAX_HISTORY: Final = 1_000
+#: What the cadence service knows of a user.
+HISTORY_KINDS: Final = ("notification", "slot", "exclusion")
 #: The longest key of a reservation, in characters.
 MAX_KEY: Final = 500
 #: The longest deep link, in characters.
@@ -363,6 +369,60 @@ class RuleSchema(CamelSchema):
         required=True, strict=True, validate=validate.Range(min=1, max=10_000)
     )
     is_active = JsonBoolean(load_default=True)
+
+
+class HistoryPlace(NamedTuple):
+    """The place of an entry in the history of a user: its instant and its id."""
+
+    at: datetime
+    id: str
+
+    def __str__(self) -> str:
+        """Return the cursor of the entries before this place."""
+        return f"{self.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}|{self.id}"
+
+    @classmethod
+    def read(cls, cursor: str) -> Self:
+        """Return the place that a cursor stands for; ValueError."""
+        at, _, id_ = cursor.partition("|")
+        instant = datetime.fromisoformat(at)
+        if instant.tzinfo is None:
+            raise ValueError(f"{at!r} has no offset")
+        return cls(instant, id_)
+
+
+class HistoryEntrySchema(AnswerSchema):
+    """One notification, reserved slot or exclusion of a user, at its instant.
+
+    A notification is at the instant that rules count, a slot at its planned send, and an exclusion
+    at the decision.
+    """
+
+    kind = fields.String(required=True, validate=validate.OneOf(HISTORY_KINDS))
+    at = InstantField(required=True)
+    id = fields.String(required=True)
+    layer_id = fields.Integer(required=True)
+    reservation_key = fields.String(required=True, allow_none=True)
+    actually_sent_at = InstantField(load_default=None, allow_none=True)
+    push_title = fields.String(load_default=None, allow_none=True)
+    push_body = fields.String(load_default=None, allow_none=True)
+    audience_description = fields.String(load_default=None, allow_none=True)
+    deep_link = fields.String(load_default=None, allow_none=True)
+    import_id = fields.Integer(load_default=None, allow_none=True)
+    key_digests = fields.List(
+        fields.String(), metadata={"description": "SHA-256 of the keys of its callers"}
+    )
+    expires_at = InstantField(load_default=None, allow_none=True)
+    rule = fields.String(load_default=None, allow_none=True)
+    counted_sends = fields.List(InstantField())
+    next_eligible_at = InstantField(load_default=None, allow_none=True)
+
+
+class UserHistorySchema(AnswerSchema):
+    """Answer of GET USER_HISTORY_PATH: entries of one user, newest first."""
+
+    entries = fields.List(fields.Nested(HistoryEntrySchema), required=True)
+    next_cursor = fields.String(load_default=None, allow_none=True)
 
 
 class RulesSchema(CamelSchema):

@@ -1,6 +1,7 @@
 """The real client against the real service, over a socket, so that the contract cannot rot."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -8,6 +9,7 @@ from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
 from push_blaster.domain.cadence.cadence import CapVerdict, SentPush, TrackedSend
+from push_blaster.domain.cadence.history import HistoryKind
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE, BOB
 
@@ -109,3 +111,24 @@ def test_what_was_never_reserved_cannot_be_settled(client: CadenceClient) -> Non
 def test_slots_that_nobody_holds_cannot_be_held_longer(client: CadenceClient) -> None:
     with pytest.raises(CadenceUnavailableError, match="knows no such reservation"):
         client.extend_reservation("none")
+
+
+def test_a_user_s_history_has_what_was_sent_reserved_and_excluded(client: CadenceClient) -> None:
+    client.track([a_send()])
+    client.reserve_audience([ALICE], 3, NOON + timedelta(hours=1), "news@2/1/0")
+    client.reserve_audience([ALICE], 1, NOON + timedelta(hours=1), "news@3/1/0")
+
+    page = client.read_history(ALICE, None, None, None)
+    (slot,) = [one for one in page.entries if one.kind is HistoryKind.SLOT]
+    (exclusion,) = [one for one in page.entries if one.kind is HistoryKind.EXCLUSION]
+    (sent,) = [one for one in page.entries if one.kind is HistoryKind.NOTIFICATION]
+    rest = client.read_history(ALICE, NOON, NOON + timedelta(days=1), (slot.at, slot.id))
+
+    assert not page.has_more
+    assert len(page.entries) == 3
+    assert (slot.reservation_key, slot.at) == ("news@3/1/0", NOON + timedelta(hours=1))
+    assert (exclusion.rule, exclusion.counted_sends) == ("layer_3_cooldown_hours", [NOON])
+    assert sent.key_digests == [sha256(b"news@1/1/live/alice").hexdigest()]
+    assert (sent.push_title, sent.audience_description) == ("Title", "News: everybody")
+    assert list(rest.entries) == [sent]
+    assert client.read_history(BOB, None, None, None).entries == []

@@ -1,10 +1,21 @@
-"""The route that explains the caps of one user."""
+"""The routes about one user: the caps, and all that is known of the user."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from cadence_contract import InstantField
+from marshmallow import ValidationError, validate
+
+from cadence_contract import (
+    EARLIEST,
+    LATEST,
+    MAX_HISTORY,
+    USER_HISTORY_PATH,
+    HistoryPlace,
+    InstantField,
+    UserHistorySchema,
+)
+from cadence_service.adapters.user_history import HistoryWindow, select_user_history
 from cadence_service.use_cases.explain_user import LayerEligibility, explain_user
 from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
@@ -22,8 +33,8 @@ class UserCadence:
 
 
 def user_routes(database: BulkDatabase) -> Routes:
-    """Return the route about one user."""
-    routes = Routes("users", __name__, description="The caps of one user")
+    """Return the routes about one user."""
+    routes = Routes("users", __name__, description="The caps and the history of one user")
 
     @routes.route("/users/<uuid:user_id>/cadence", methods=["GET"])
     @routes.query
@@ -38,4 +49,30 @@ def user_routes(database: BulkDatabase) -> Routes:
         with database.transaction() as connection:
             return UserCadence(user_id, at, explain_user(connection, user_id, at))
 
+    @routes.route(USER_HISTORY_PATH.format("<uuid:user_id>"), methods=["GET"])
+    @routes.query
+    @routes.response(200, UserHistorySchema)
+    def read_history(
+        user_id: UUID,
+        *,
+        since: datetime = about(EARLIEST, like=InstantField, data_key="from"),
+        until: datetime = about(LATEST, like=InstantField, description="not included"),
+        cursor: str | None = None,
+        limit: int = about(100, validate=validate.Range(min=1, max=MAX_HISTORY)),
+    ) -> dict[str, object]:
+        """List all that is known of a user, newest first: notifications, slots, exclusions."""
+        before = _read_place(cursor) if cursor else None
+        window = HistoryWindow(since=since, until=until, before=before, limit=limit)
+        with database.transaction() as connection:
+            found = select_user_history(connection, user_id, window)
+        last = HistoryPlace(found[-1].at, found[-1].id) if len(found) == limit else None
+        return {"entries": found, "next_cursor": str(last) if last else None}
+
     return routes
+
+
+def _read_place(cursor: str) -> HistoryPlace:
+    try:
+        return HistoryPlace.read(cursor)
+    except ValueError as error:
+        raise ValidationError({"cursor": ["Not a cursor that this list gave out."]}) from error

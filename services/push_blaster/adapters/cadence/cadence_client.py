@@ -17,16 +17,20 @@ from cadence_contract import (
     FILTER_AUDIENCE_PATH,
     FORECAST_PUSHES_PATH,
     HEALTH_PATH,
+    MAX_HISTORY,
     MAX_NOTIFICATIONS,
     OVER_CAP_PATH,
     RULES_PATH,
     SERVICE_NAME,
     TRACK_NOTIFICATION_PATH,
+    USER_HISTORY_PATH,
     CompactVerdictSchema,
+    HistoryPlace,
     OverCapSchema,
     PushForecastsSchema,
     RuleSetSchema,
     TrackedSchema,
+    UserHistorySchema,
 )
 from push_blaster.adapters.cadence.cadence_http import (
     CadenceAnswer,
@@ -45,6 +49,7 @@ from push_blaster.domain.cadence.cadence import (
     SentPush,
     TrackedSend,
 )
+from push_blaster.domain.cadence.history import HistoryEntry, HistoryKind, HistoryPage
 
 ATTEMPTS: Final = 2
 JSON: Final = "application/json"
@@ -205,6 +210,30 @@ class CadenceClient:
             if rule["is_active"]
         ]
 
+    def read_history(
+        self,
+        user_id: UUID,
+        since: datetime | None,
+        until: datetime | None,
+        before: tuple[datetime, str] | None,
+    ) -> HistoryPage:
+        """Return what the service knows of a user, newest first; the page after `before`.
+
+        Shape: entries with ids that come before that of `before` count as older at its instant.
+        Raises: CadenceUnavailableError.
+        """
+        query = {
+            "from": since.isoformat() if since else None,
+            "until": until.isoformat() if until else None,
+            "cursor": str(HistoryPlace(*before)) if before else None,
+            "limit": str(MAX_HISTORY),
+        }
+        named = urlencode({name: value for name, value in query.items() if value is not None})
+        path = f"{USER_HISTORY_PATH.format(user_id)}?{named}"
+        answer = _load(self._request("GET", path, None), UserHistorySchema())
+        entries = [_read_history_entry(**entry) for entry in answer["entries"]]
+        return HistoryPage(entries, has_more=answer["next_cursor"] is not None)
+
     def ping(self) -> None:
         """Raise CadenceUnavailableError unless the service is ready and accepts our token.
 
@@ -323,6 +352,10 @@ def _read_forecast(answer: Mapping[str, Any], at: datetime) -> PushForecast:
         failed_open=answer["failed_open"],
         reason=answer.get("fail_open_reason"),
     )
+
+
+def _read_history_entry(*, kind: str, **columns: Any) -> HistoryEntry:
+    return HistoryEntry(kind=HistoryKind(kind), **columns)
 
 
 def _notification(send: TrackedSend) -> dict[str, Any]:
