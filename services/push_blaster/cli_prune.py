@@ -12,6 +12,7 @@ from chassis.logs import configure_logs
 from chassis.postgres import Database, database_now
 from push_blaster.adapters.engagement.event_table import EVENTS
 from push_blaster.cli_frame import audited
+from push_blaster.domain.number_words import number_of
 from push_blaster.settings import PruneSettings
 from push_blaster.use_cases.operations.prune import Kept, Pruning, plan_pruning
 from push_blaster.use_cases.operations.prune import prune as remove_old
@@ -43,7 +44,7 @@ def prune(*, dry_run: bool, yes_remove: int | None) -> None:
         return
     going, of = len(planned.executions), planned.executions_in_all
     require_plausible(going, of, "executions", few=FEW, yes=yes_remove)
-    keep = {name: f"{time.days} days" for name, time in asdict(settings.retention).items()}
+    keep = {name: number_of(time.days, "day") for name, time in asdict(settings.retention).items()}
     EVENTS.make_partitions(database, now, now - settings.retention.events)
     with audited(database, keep):
         click.echo(f"Removed {_describe(remove_old(kept, now))}")
@@ -51,10 +52,15 @@ def prune(*, dry_run: bool, yes_remove: int | None) -> None:
 
 
 def _describe(pruning: Pruning) -> str:
-    return (
-        f"{len(pruning.executions)} executions, {len(pruning.folders)} folders of audiences, "
-        f"{len(pruning.uploads)} uploads, {pruning.script_runs} runs of scripts, "
-        f"{pruning.dead_devices} dead devices, {pruning.changes} entries of the audit log, "
-        f"{pruning.versions} versions of automations, {len(pruning.weeks)} weeks of events, "
-        f"results of {pruning.results} pushes."
-    )
+    parts = [
+        number_of(len(pruning.executions), "execution"),
+        number_of(len(pruning.folders), "folder") + " of audiences",
+        number_of(len(pruning.uploads), "upload"),
+        number_of(pruning.script_runs, "run") + " of scripts",
+        number_of(pruning.dead_devices, "dead device"),
+        number_of(pruning.changes, "entry") + " of the audit log",
+        number_of(pruning.versions, "version") + " of automations",
+        number_of(len(pruning.weeks), "week") + " of events",
+        "results of " + number_of(pruning.results, "push"),
+    ]
+    return f"{', '.join(parts)}."

@@ -10,6 +10,7 @@ from push_blaster.adapters.engagement.receipt_keys import (
     rotate_receipt_keys,
 )
 from push_blaster.cli_frame import audited
+from push_blaster.domain.number_words import number_of
 from push_blaster.settings import PushSettings
 
 
@@ -24,4 +25,7 @@ def rotate_receipt_key() -> None:
         raise click.ClickException(str(error)) from error
     finally:
         database.close()
-    click.echo(f"Key {number} signs new receipts. Earlier keys stay valid for {KEPT.days} days.")
+    click.echo(
+        f"Key {number} signs new receipts. "
+        f"Earlier keys stay valid for {number_of(KEPT.days, 'day')}."
+    )

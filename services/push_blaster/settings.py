@@ -38,6 +38,7 @@ from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.retry import RetryPolicy
 from push_blaster.domain.engagement.event import MAX_EVENTS
 from push_blaster.domain.executions.limits import Limits, ScriptLimits
+from push_blaster.domain.number_words import number_of
 from push_blaster.domain.operations.retention import KEPT, MIN_AUDIT, MIN_EVENTS, Retention
 from push_blaster.domain.zones import find_zone
 from push_blaster.identity_settings import (
@@ -318,7 +319,7 @@ def read_days_at_least(env: Env, name: str, usual: timedelta, least: timedelta) 
     """Return the retention `name`; SettingsError if it is shorter than `least`."""
     kept = read_days(env, name, usual)
     if kept < least:
-        raise SettingsError(f"{name} is {kept.days}; use {least.days} days or more.")
+        raise SettingsError(f"{name} is {kept.days}; use {number_of(least.days, 'day')} or more.")
     return kept
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 
 from chassis.csv_reader import CsvError, CsvFile, read_csv
 from push_blaster.adapters.csv_cells import stream_plain_csv
+from push_blaster.domain.number_words import number_of
 
 
 def split_audience(text: str, parts: int) -> Iterator[Iterator[str]]:
@@ -17,7 +18,7 @@ def split_audience(text: str, parts: int) -> Iterator[Iterator[str]]:
     raw = BytesIO(text.encode())
     rows = sum(1 for _ in _read_rows(read_csv(raw, "The CSV")))
     if rows < parts:
-        raise CsvError(f"The CSV has {rows} rows, too few for {parts} parts.")
+        raise CsvError(f"The CSV has {number_of(rows, 'row')}, too few for {parts} parts.")
     size, remainder = divmod(rows, parts)
     return _write_parts(read_csv(raw, "The CSV"), [size + (n < remainder) for n in range(parts)])
 

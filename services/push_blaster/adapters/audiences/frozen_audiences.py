@@ -23,6 +23,7 @@ from push_blaster.adapters.audiences.progress import OnProgress, counted, ignore
 from push_blaster.adapters.audiences.script_files import open_plain
 from push_blaster.domain.audiences.audience import AudienceRow, Batch
 from push_blaster.domain.audiences.preparation import Stage
+from push_blaster.domain.number_words import number_of
 
 #: Bytes that are looked through for the ends of lines at once.
 PIECE: Final = 4 * 1024 * 1024
@@ -261,8 +262,9 @@ def _check_size(counts: _Counts, duplicates: DuplicateFinder, max_size: int, nam
 def _refuse_too_many(counts: _Counts, max_size: int, name: str) -> None:
     if counts.distinct > max_size:
         raise AudienceTooLargeError(
-            f"{name} has more than the {max_size} users allowed. Narrow the script's audience, or "
-            "raise the maximum audience size of the automation and of all (PUSH_MAX_AUDIENCE_SIZE)."
+            f"{name} has more than the {number_of(max_size, 'user')} allowed. Narrow the "
+            "script's audience, or raise the maximum audience size of the "
+            "automation and of all (PUSH_MAX_AUDIENCE_SIZE)."
         )
 
 
@@ -272,4 +274,6 @@ def _check_not_empty(counts: _Counts, name: str) -> None:
     if not counts.generated:
         raise EmptyAudienceError(f"{name} has a header and no row: the audience is empty.")
     first = "; ".join(f"line {bad['line']}: {bad['problem']}" for bad in counts.bad_rows[:5])
-    raise EmptyAudienceError(f"None of the {counts.generated} rows of {name} is usable. {first}")
+    raise EmptyAudienceError(
+        f"None of the {number_of(counts.generated, 'row')} of {name} is usable. {first}"
+    )

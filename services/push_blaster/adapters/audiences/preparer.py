@@ -20,6 +20,7 @@ import structlog
 from push_blaster.adapters.audiences.progress import OnProgress
 from push_blaster.domain.audiences.preparation import Stage
 from push_blaster.domain.executions.limits import Limits
+from push_blaster.domain.number_words import number_of
 
 log = structlog.get_logger()
 
@@ -168,9 +169,7 @@ class Preparer:
 
     def _check_stop(self) -> None:
         if self._should_stop():
-            raise PreparationStoppedError(
-                f"The preparation was stopped while {self._stage}, after {self._rows} rows."
-            )
+            raise PreparationStoppedError(f"The preparation was stopped while {self._where()}.")
 
     def _do(self, talk: Callable[..., Any], *parts: object) -> Any:
         try:
@@ -178,10 +177,13 @@ class Preparer:
         except (EOFError, OSError) as error:
             raise PreparationLostError(self._describe_end()) from error
 
+    def _where(self) -> str:
+        return f"{self._stage}, after {number_of(self._rows, 'row')}"
+
     def _describe_silence(self) -> str:
         return (
             f"The process that prepares the audience reported no progress for {self._silent_s:g} s "
-            f"while {self._stage}, after {self._rows} rows, and was ended. Look whether the disk "
+            f"while {self._where()}, and was ended. Look whether the disk "
             "of the data folder (PUSH_DATA_DIR) answers."
         )
 
@@ -192,13 +194,13 @@ class Preparer:
             how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         return (
             f"The process that prepares the audience was ended by somebody else ({how}) while "
-            f"{self._stage}, after {self._rows} rows. After SIGKILL, look whether the machine was "
+            f"{self._where()}. After SIGKILL, look whether the machine was "
             "out of memory."
         )
 
     def _describe_memory(self) -> str:
         return (
             f"The audience needs more memory than the {self._memory_mb} MB allowed "
-            f"(PUSH_PREPARATION_MEMORY_MB), while {self._stage}, after {self._rows} rows. Raise "
+            f"(PUSH_PREPARATION_MEMORY_MB), while {self._where()}. Raise "
             "the setting, or narrow the audience."
         )

@@ -6,6 +6,8 @@ from enum import StrEnum
 from statistics import median
 from typing import Final
 
+from push_blaster.domain.number_words import number_of
+
 #: With fewer tried messages, a failure rate has no meaning.
 RATE_SAMPLE: Final = 50
 #: With fewer outcomes in a batch, the provider is believed even if it calls most devices dead.
@@ -66,7 +68,7 @@ def find_size_drift(size: int, earlier: Sequence[int], factor: float) -> str | N
     usual = median(earlier)
     if max(size, usual) < DRIFT_FLOOR or usual / factor <= size <= usual * factor:
         return None
-    return f"its audience has {size} users, and usually about {usual:.0f}"
+    return f"its audience has {number_of(size, 'user')}, and usually about {usual:.0f}"
 
 
 def find_overlap_drift(overlap: float, minimum: float | None) -> str | None:

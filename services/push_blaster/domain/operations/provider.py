@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from push_blaster.domain.delivery.breaker import BreakerState
+from push_blaster.domain.number_words import number_of
 
 #: How far back live sends count.
 LATELY: Final = timedelta(hours=1)
@@ -55,5 +56,5 @@ def _find_failure(paces: Sequence[Mapping[str, Any]], lately: Mapping[str, int])
         return f"None of the last messages was sent: {fault[:SHOWN]}"
     if unconfirmed * 2 > tried:
         confirmed = f"only {tried - unconfirmed}" if tried > unconfirmed else "none"
-        return f"It confirmed {confirmed} of the {tried} messages of the last hour."
+        return f"It confirmed {confirmed} of the {number_of(tried, 'message')} of the last hour."
     return None

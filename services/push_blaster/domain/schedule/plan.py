@@ -16,6 +16,7 @@ from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.delivery.user_time import stop_limit
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.timeline import absolute_instant, plan_pushes
+from push_blaster.domain.number_words import number_of
 from push_blaster.domain.schedule.finding import (
     Finding,
     FindingKind,
@@ -219,9 +220,10 @@ def _too_slow(automation: Automation, limits: Limits) -> Iterator[Finding]:
     if takes > limit:
         yield Finding(
             FindingKind.TOO_SLOW,
-            f"At {settings.rate_per_minute} messages a minute, {users} users take "
-            f"{spell_duration(takes)}, but a push is stopped after {spell_duration(limit)}. Send "
-            "more messages a minute, or set the maximum audience size to the real size.",
+            f"At {number_of(settings.rate_per_minute, 'message')} a minute, "
+            f"{number_of(users, 'user')} take {spell_duration(takes)}, but a push is stopped after "
+            f"{spell_duration(limit)}. Send more messages a minute, or set the "
+            "maximum audience size to the real size.",
             "settings.ratePerMinute",
         )
 

@@ -27,6 +27,7 @@ from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import TEST_MODES, delivers
 from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.number_words import number_of
 from push_blaster.domain.schedule.finding import FindingKind, spell_duration, spell_instant
 from push_blaster.domain.schedule.plan import find_gaps, find_timing
 from push_blaster.domain.schedule.schedule import next_slots
@@ -133,8 +134,8 @@ def _push_sequence(subject: _Subject) -> CheckOutcome:
     errors = [f"Push {n}: {text}" for n, one in enumerate(seen, start=1) for text in one.errors]
     warnings = [f"Push {n}: {text}" for n, one in enumerate(seen, start=1) for text in one.warnings]
     if len(pushes) > MANY_PUSHES:
-        warnings.append(f"The sequence has {len(pushes)} pushes.")
-    return CheckOutcome(errors, warnings, f"{len(pushes)} pushes.")
+        warnings.append(f"The sequence has {number_of(len(pushes), 'push')}.")
+    return CheckOutcome(errors, warnings, f"{number_of(len(pushes), 'push')}.")
 
 
 def _push(push: Push, limits: Limits) -> CheckOutcome:
@@ -169,7 +170,7 @@ def _audience_criteria(subject: _Subject) -> CheckOutcome:
         warnings += [
             f"The user {text!r} is no user id (a UUID). Correct or remove it." for text in bad
         ]
-        return CheckOutcome((), warnings, f"{len(good)} users are named.")
+        return CheckOutcome((), warnings, f"{number_of(len(good), 'user')} named.")
     if subject.automation.upload:
         return CheckOutcome((), warnings, f"The users of {subject.automation.upload.name}.")
     return _script(subject, warnings)

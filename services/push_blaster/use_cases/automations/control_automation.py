@@ -27,6 +27,7 @@ from push_blaster.adapters.operations.emergency_stops import (
 from push_blaster.domain.automations.automation import Automation
 from push_blaster.domain.executions.funnel import Funnel
 from push_blaster.domain.executions.phase import BEFORE_LIVE, Phase
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.automations.change_automation import edit_automation
 from push_blaster.use_cases.executions.stop_execution import (
     cancel_pending,
@@ -256,7 +257,7 @@ class Control:
 
 def describe_emergency_stop(done: Sequence[Controlled]) -> str:
     """Return the answer to an emergency stop of everything, in sentences."""
-    text = f"{len(done)} automations stopped."
+    text = f"{number_of(len(done), 'automation')} stopped."
     faults = [one.fault for one in done if one.fault]
     if faults:
         text += (

@@ -18,6 +18,7 @@ from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.domain.cadence.names import count_by_rule
 from push_blaster.domain.executions.execution import Execution, LogLevel
 from push_blaster.domain.executions.timeline import counted_instant
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.context import SendContext, StepContext, note
 
 log = structlog.get_logger()
@@ -81,6 +82,6 @@ def _describe(count: OverCapCount) -> str:
     if not count.users:
         return "Cadence has recorded all unchecked sends: nobody got more than the rules allow."
     return (
-        f"Cadence has recorded all unchecked sends: {count.users} users got more than the rules "
-        f"allow ({count_by_rule(count.by_rule)})."
+        f"Cadence has recorded all unchecked sends: {number_of(count.users, 'user')} got more "
+        f"than the rules allow ({count_by_rule(count.by_rule)})."
     )

@@ -25,6 +25,7 @@ from push_blaster.domain.executions.safeguards import (
     ViolationType,
     are_hardly_dead,
 )
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.context import report_within
 
 #: A batch with few outcomes is judged together with this number of batches before it.
@@ -55,9 +56,10 @@ def judge_devices(
 
 def _describe_doubt(page: LedgerPage, verdict: Verdict, where: str, reason: str) -> Violation:
     text = (
-        f"The provider called the devices of {verdict.dead} of {verdict.outcomes} users in {where} "
-        f"of push {page.position} dead. The devices were kept, and messages to them count as "
-        "failed. If the devices are dead, mark them as dead on the page of the execution, or "
+        f"The provider called the devices of {verdict.dead} of "
+        f"{number_of(verdict.outcomes, 'user')} in {where} of push {page.position} dead. "
+        "The devices were kept, and messages to them count as failed. If the devices are dead, "
+        "mark them as dead on the page of the execution, or "
         f"with POST /api/executions/{page.execution_id}/dead-devices. "
         f"The first reason: {reason}"
     )

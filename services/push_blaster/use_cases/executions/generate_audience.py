@@ -45,6 +45,7 @@ from push_blaster.domain.executions.execution import (
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.domain.executions.modes import Mode, next_phase
 from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.audiences.check_audience import describe_check
 from push_blaster.use_cases.audiences.find_test_users import find_test_rows
 from push_blaster.use_cases.audiences.fit_parameters import fit_parameters
@@ -248,8 +249,8 @@ def _note_audience(
     context: StepContext, execution: Execution, position: int, source: str, audience: FrozenAudience
 ) -> None:
     text = (
-        f"Push {position}: {source} has {audience.generated} rows, "
-        f"{audience.valid} valid, {audience.distinct} distinct users."
+        f"Push {position}: {source} has {number_of(audience.generated, 'row')}, "
+        f"{audience.valid} valid, {number_of(audience.distinct, 'distinct user')}."
     )
     shown: Any = audience.bad_rows
     if shown:

@@ -16,6 +16,7 @@ from push_blaster.adapters.automations.automation_document import read_automatio
 from push_blaster.adapters.automations.automation_files import StoredAutomation
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.one_off.scheduled_push_document import is_scheduled_push
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.automations.change_automation import (
     AutomationChange,
     Judge,
@@ -109,7 +110,7 @@ def _add_reads(routes: Routes, context: WebContext, lists: AutomationLists) -> N
         return jsonify(
             success=True,
             data=show(page),
-            message=f"{len(found)} automations.",
+            message=f"{number_of(len(found), 'automation')}.",
             broken=[{"file": b.name, "error": b.error} for b in files.list_all().broken],
             total=len(found),
             next=page[-1].automation.id if len(page) < len(rest) else None,

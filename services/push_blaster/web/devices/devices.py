@@ -30,6 +30,7 @@ from push_blaster.adapters.devices.device_table import (
     select_devices_of,
 )
 from push_blaster.domain.devices.device import DeviceKind, hide_token
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.devices.import_devices import Imported, import_devices
 
 MAX_DEVICES: Final = 10_000
@@ -171,7 +172,7 @@ def _register_list(
     if done.bad < done.rows:
         return _answer_import(done)
     lines = [f"devices[{row.line}].{line}" for row in done.bad_rows for line in row.faults]
-    detail = f"None of the {done.bad} devices is good: {'; '.join(lines[:5])}"
+    detail = f"None of the {number_of(done.bad, 'device')} is good: {'; '.join(lines[:5])}"
     return problem_response(400, "Bad Request", detail, lines[:1_000])
 
 

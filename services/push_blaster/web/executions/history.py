@@ -27,6 +27,7 @@ from push_blaster.adapters.executions.execution_view import (
 )
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import ENDED, Phase
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.executions.export_execution import Part, export_execution, file_name
 from push_blaster.web.frame.common_schemas import up_to
 from push_blaster.web.frame.csv_answers import answer_csv
@@ -74,7 +75,7 @@ def history_routes(database: Database) -> Routes:
             "executions": [_show_run(run) for run in found],
             "pagination": _paginate(query.page, query.limit, total),
         }
-        return jsonify(success=True, data=data, message=f"{total} executions.")
+        return jsonify(success=True, data=data, message=f"{number_of(total, 'execution')}.")
 
     @routes.route(
         "/api/automation/<automation_id>/executions/<execution_id>/export", methods=["GET"]

@@ -16,6 +16,7 @@ from push_blaster.domain.delivery.template import (
     compile_template,
 )
 from push_blaster.domain.executions.funnel import COUNTS
+from push_blaster.domain.number_words import pluralize
 from push_blaster.web.frame.page_times import read_times
 from push_blaster.web.frame.plain_words import leave_out_names
 
@@ -113,8 +114,7 @@ def number(value: float | None) -> str:
 
 def counted(value: int, noun: str) -> str:
     """Return a number with its noun: 1 user, 2 users."""
-    ending = "" if value == 1 else "es" if noun.endswith(("sh", "ch")) else "s"
-    return f"{number(value)} {noun}{ending}"
+    return f"{number(value)} {noun if value == 1 else pluralize(noun)}"
 
 
 def kind_words(kind: str) -> str:

@@ -22,6 +22,7 @@ from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.funnel import Funnel, Group
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.one_off.check_ad_hoc import (
     AdHocRequest,
@@ -154,7 +155,7 @@ def _answer_sent(database: Database, execution: Execution) -> ResponseReturnValu
         funnel = select_funnels(connection, [execution.id])[execution.id][1]
         failed = select_failed_tokens(connection, execution.id, FAILED_SHOWN)
     if funnel.eligible and not funnel.with_token:
-        text = f"None of the {funnel.eligible} users to be sent to has a device."
+        text = f"None of the {number_of(funnel.eligible, 'user')} to be sent to has a device."
         return problem_response(404, "No device", text, details={"jobId": execution.id})
     done = execution.phase is Phase.COMPLETED
     text = (
@@ -167,11 +168,11 @@ def _answer_sent(database: Database, execution: Execution) -> ResponseReturnValu
 def describe_outcome(funnel: Funnel) -> str:
     """Return the counts of a push as a sentence: how many were sent to, and why others were not."""
     if funnel.excluded == funnel.distinct:
-        return f"Nobody was sent to: cadence caps all {funnel.distinct} users."
+        return f"Nobody was sent to: cadence caps all {number_of(funnel.distinct, 'user')}."
     text = (
-        f"A dry run: {funnel.would_send} of {funnel.distinct} users would be sent to."
+        f"A dry run: {funnel.would_send} of {number_of(funnel.distinct, 'user')} would be sent to."
         if funnel.would_send
-        else f"{funnel.sent} of {funnel.distinct} users were sent to."
+        else f"{funnel.sent} of {number_of(funnel.distinct, 'user')} were sent to."
     )
     others = funnel.list_counts(Group.LEFT_OUT, Group.LOST, Group.OPEN)
     return f"{text} Not: {', '.join(map(str, others))}." if others else text

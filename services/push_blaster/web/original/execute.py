@@ -10,6 +10,7 @@ from push_blaster.adapters.executions.execution_log import select_log
 from push_blaster.adapters.executions.execution_view import ExecutionNotFoundError, select_execution
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.context import WebContext
 from push_blaster.web.frame.common_schemas import AFTER, AUTOMATION_ID
 from push_blaster.web.frame.repeatable import repeatable
@@ -70,5 +71,5 @@ def _show_progress(execution: Execution) -> dict[str, object]:
             "total": total,
             "percentage": round(100 * done / total) if total else 100,
         },
-        "phaseMessage": execution.reason or f"{done} of {total} pushes are done.",
+        "phaseMessage": execution.reason or f"{done} of {number_of(total, 'push')} done.",
     }

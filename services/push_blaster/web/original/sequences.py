@@ -18,6 +18,7 @@ from push_blaster.adapters.executions.violation_table import ViolationQuery, sel
 from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.modes import Mode
+from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.context import WebContext
 from push_blaster.use_cases.original.control_sequence import (
     SequenceAction,
@@ -99,7 +100,7 @@ def _add_reads(routes: Routes, context: WebContext) -> None:
         data: dict[str, object] = {"executions": [show_brief(execution) for execution in found]}
         if counts is not None:
             data["stats"] = show_stats(counts)
-        return jsonify(success=True, data=data, message=f"{len(found)} executions.")
+        return jsonify(success=True, data=data, message=f"{number_of(len(found), 'execution')}.")
 
     @routes.route(_ONE, methods=["GET"])
     def read_one(execution_id: str) -> ResponseReturnValue:

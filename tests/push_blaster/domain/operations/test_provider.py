@@ -15,7 +15,7 @@ PACE: dict[str, Any] = {"breaker": "closed", "slowedTo": 1.0}
         (PACE, {}, "healthy", ""),
         (PACE, {"sent": 3, "failed": 3}, "healthy", ""),
         (PACE, {"sent": 9, "notSent": 90, "held": 90, "excluded": 90}, "healthy", ""),
-        (PACE, {"failed": 1}, "critical", "none of the 1 messages"),
+        (PACE, {"failed": 1}, "critical", "none of the 1 message"),
         (PACE, {"failed": 40}, "critical", "none of the 40 messages"),
         (PACE, {"deferred": 40}, "critical", "none of the 40 messages"),
         (PACE, {"inDoubt": 40}, "critical", "none of the 40 messages"),

@@ -307,7 +307,7 @@ def test_the_command_tells_and_with_dry_run_only_tells(
     done = runner.invoke(main, ["prune"])
 
     counts = (
-        "1 executions, 1 folders of audiences, 0 uploads, 1 runs of scripts, "
+        "1 execution, 1 folder of audiences, 0 uploads, 1 run of scripts, "
         "0 dead devices, 0 entries of the audit log, 0 versions of automations, "
         "0 weeks of events, results of 0 pushes.\n"
     )

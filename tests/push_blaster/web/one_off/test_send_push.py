@@ -72,7 +72,7 @@ def test_nobody_with_a_device_is_a_404(client: FlaskClient, bench: Bench) -> Non
 
     assert response.status_code == 404
     assert response.get_json()["details"] == {"jobId": first.get_json()["jobId"]}
-    assert response.get_json()["detail"] == "None of the 1 users to be sent to has a device."
+    assert response.get_json()["detail"] == "None of the 1 user to be sent to has a device."
 
 
 def test_users_held_back_are_a_success_without_a_send(client: FlaskClient, bench: Bench) -> None:
@@ -83,7 +83,7 @@ def test_users_held_back_are_a_success_without_a_send(client: FlaskClient, bench
     answer = post(client, "k").get_json()
 
     assert answer["success"] is True
-    assert answer["message"] == "Nobody was sent to: cadence caps all 1 users."
+    assert answer["message"] == "Nobody was sent to: cadence caps all 1 user."
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_a_provider_that_takes_nothing_is_not_green(
     assert '<span class="badge-dot good">Provider</span>' in good
     assert not any(problem.startswith("provider") for problem in health["problems"])
     assert '<span class="badge-dot bad">Provider</span>' in bad
-    assert "It confirmed none of the 1 messages of the last hour." in bad
+    assert "It confirmed none of the 1 message of the last hour." in bad
     assert worse["status"] == "degraded"
     assert any("provider: It confirmed none" in problem for problem in worse["problems"])
 
