@@ -49,6 +49,7 @@ from push_blaster.web.devices.opt_outs import opt_out_routes
 from push_blaster.web.devices.test_devices import test_device_routes
 from push_blaster.web.engagement.conversions import conversion_routes
 from push_blaster.web.engagement.events import event_routes
+from push_blaster.web.engagement.fatigue import fatigue_routes
 from push_blaster.web.engagement.results import result_routes
 from push_blaster.web.executions.executions import execution_routes
 from push_blaster.web.executions.history import history_routes
@@ -194,6 +195,7 @@ def _make_routes(
         event_routes(reports, ReceiptReader(reports), settings.events_per_minute),
         conversion_routes(database),
         result_routes(database, adapters.files),
+        fatigue_routes(database),
         audit_log_routes(database),
         token_routes(database),
         alert_routes(context),

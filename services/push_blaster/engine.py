@@ -63,6 +63,7 @@ from push_blaster.use_cases.delivery.close_batches import close_batches
 from push_blaster.use_cases.delivery.send_batch import send_batch
 from push_blaster.use_cases.engagement.count_results import count_results
 from push_blaster.use_cases.engagement.fold_reports import fold_reports, look_at_ended
+from push_blaster.use_cases.engagement.tend_sample import tend_sample
 from push_blaster.use_cases.executions.advance_execution import advance_execution
 from push_blaster.use_cases.executions.ready_sends import ReadySends
 from push_blaster.use_cases.executions.steps_in_hand import StepsInHand
@@ -348,6 +349,7 @@ class _Engine:
             partial(track_sends, self._context),
             partial(count_over_cap, self._context),
             partial(count_results, self._context.database),
+            lambda: tend_sample(self._context.database, utc_now()),
             self._tidy_runs,
             lambda: self._follower.look(utc_now()),
             lambda: bring_back(self._files, self._context.database, utc_now()),

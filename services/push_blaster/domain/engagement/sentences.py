@@ -75,11 +75,11 @@ def say_nothing(terms: Words, *, has_first: bool, has_second: bool) -> str:
     return f"Nothing to compare: {terms.second if has_first else terms.first} has no users yet"
 
 
-def round_count(count: float) -> int:
-    """Return a count with two digits that mean something."""
+def round_count(count: float, digits: int = 2) -> int:
+    """Return a count with so many digits that mean something."""
     if count < 1:
         return 0
-    unit = 10 ** max(0, floor(log10(count)) - 1)
+    unit = 10 ** max(0, floor(log10(count)) - digits + 1)
     return int(round(count / unit) * unit)
 
 

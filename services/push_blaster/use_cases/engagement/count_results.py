@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 from chassis.postgres import Database
+from push_blaster.adapters.engagement.push_sample import sample_batches, shrink_sample
 from push_blaster.adapters.engagement.result_counting import (
     close_count,
     count_batches,
@@ -18,8 +19,11 @@ COUNTING_S: Final = 0.5
 def count_results(database: Database) -> None:
     """Count some batches; a later run goes on, in this engine or in another."""
     begun_at = time.monotonic()
-    while time.monotonic() - begun_at < COUNTING_S and count_some(database):
-        pass
+    is_more = True
+    while is_more and time.monotonic() - begun_at < COUNTING_S:
+        is_more = count_some(database)
+        while is_more and _shrink_sample(database):
+            pass
 
 
 def count_some(database: Database) -> bool:
@@ -34,4 +38,10 @@ def count_some(database: Database) -> bool:
             keep_sent(connection, push)
         else:
             count_batches(connection, push)
+            sample_batches(connection, push)
     return True
+
+
+def _shrink_sample(database: Database) -> bool:
+    with database.transaction() as connection:
+        return shrink_sample(connection)

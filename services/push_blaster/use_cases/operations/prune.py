@@ -26,6 +26,7 @@ from push_blaster.adapters.engagement.event_retention import (
     delete_old_firsts,
 )
 from push_blaster.adapters.engagement.event_table import EVENTS
+from push_blaster.adapters.engagement.push_sample import KEPT_FOR, delete_old_samples
 from push_blaster.adapters.engagement.result_push_table import (
     count_old_results,
     delete_old_results,
@@ -151,6 +152,8 @@ def _prune_events(kept: Kept, weeks: Sequence[str], now: datetime) -> list[str]:
         EVENTS.delete_strays(connection, before)
     for delete in (delete_old_conversions, delete_old_firsts):
         _until_none(kept.database, partial(delete, before=before, limit=PIECE))
+    samples = partial(delete_old_samples, before=now - KEPT_FOR, limit=PIECE)
+    _until_none(kept.database, samples)
     return dropped
 
 

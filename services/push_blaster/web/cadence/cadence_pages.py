@@ -8,6 +8,8 @@ from flask import Blueprint, flash, make_response, redirect, render_template, re
 from flask.typing import ResponseReturnValue
 
 from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.clock import utc_now
+from chassis.postgres import Database
 from push_blaster.adapters.cadence.cadence_records import (
     AllowedSends,
     CadenceRecords,
@@ -17,18 +19,27 @@ from push_blaster.adapters.cadence.cadence_records import (
     Simulation,
 )
 from push_blaster.adapters.delivery.delivery_search import DeliveryFilter, select_deliveries_of
+from push_blaster.domain.cadence.caps import Cap
 from push_blaster.domain.cadence.names import name_layer
+from push_blaster.domain.engagement.comparison import Comparison
+from push_blaster.domain.engagement.fatigue_curve import say_cap
+from push_blaster.use_cases.cadence.compare_capped import compare_capped
 from push_blaster.use_cases.context import WebContext
+from push_blaster.use_cases.engagement.read_fatigue import read_fatigue
 from push_blaster.web.access.audit import only_reads
 from push_blaster.web.access.audit_content import note_change
 from push_blaster.web.cadence.reach import find_reach
 from push_blaster.web.cadence.rule_form import (
     RULE_LABELS,
     describe_field,
+    list_caps,
     merge_rules,
     read_rules_form,
     read_version,
 )
+from push_blaster.web.engagement.charts import RatioChart, chart_ratios
+from push_blaster.web.engagement.fatigue import ShownFatigue
+from push_blaster.web.engagement.shown_results import draw_interval
 from push_blaster.web.frame.asked_user import read_asked_user
 from push_blaster.web.frame.conflicts import (
     DRAWN,
@@ -55,21 +66,24 @@ _NOTHING_LEFT: Final = (
 def cadence_pages(context: WebContext, records: CadenceRecords) -> Blueprint:
     """Return the pages about cadence."""
     pages = page_routes("cadence")
-    _add_rule_pages(pages, records)
+    _add_rule_pages(pages, context, records)
     _add_user_page(pages, context, records)
     _add_reach_page(pages, context, records)
     _add_import_pages(pages, records)
     return pages
 
 
-def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
+def _add_rule_pages(pages: Blueprint, context: WebContext, records: CadenceRecords) -> None:
     @pages.get("/cadence")
     def rules() -> ResponseReturnValue:
         """Show the rules in force, and their changes."""
         found = records.read_rules()
         changes = [(change, _compare(change)) for change in records.list_changes()]
         drawn = write_drawn(found.rules)
-        page, status = _show_rules(records, found.rules, found.version, drawn, changes=changes)
+        fatigue = _read_fatigue(context.database)
+        page, status = _show_rules(
+            records, found.rules, found.version, drawn, changes=changes, fatigue=fatigue
+        )
         return keep_mark(make_response(page, status), SEEN_RULES)
 
     @pages.post("/cadence/simulate")
@@ -85,7 +99,9 @@ def _add_rule_pages(pages: Blueprint, records: CadenceRecords) -> None:
             after, before = records.simulate(sent), records.simulate(in_force)
         except CadenceRefusedError as refusal:
             return _show_rules(records, sent, version, drawn, fault=str(refusal), status=400)
-        return _show_rules(records, sent, version, drawn, effect=RuleEffect(before, after))
+        capped = compare_capped(context.database, _read_caps(records, sent), utc_now())
+        effect, fatigue = RuleEffect(before, after, capped), _read_fatigue(context.database)
+        return _show_rules(records, sent, version, drawn, effect=effect, fatigue=fatigue)
 
     @pages.post("/cadence/rules")
     def save() -> ResponseReturnValue:
@@ -254,10 +270,26 @@ def _add_import_pages(pages: Blueprint, records: CadenceRecords) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RuleEffect:
-    """The recorded pushes under the rules in force, and under other rules."""
+    """The recorded pushes under the rules in force, and under other rules.
+
+    Shape: `capped` compares the pushes that the other rules would cap with all others.
+    """
 
     before: Simulation
     after: Simulation
+    capped: Comparison
+
+    @property
+    def sentence(self) -> str:
+        """What the other rules cost and save."""
+        fewer = self.before.total.allowed - self.after.total.allowed
+        return say_cap(fewer, self.after.end - self.after.start, self.capped)
+
+    @property
+    def chart(self) -> RatioChart | None:
+        """The interval of the comparison, if there is one and the rules cap more pushes."""
+        is_drawn = self.after.total.allowed < self.before.total.allowed and self.capped.low
+        return chart_ratios([draw_interval(self.capped)]) if is_drawn else None
 
     @property
     def layers(self) -> list[tuple[str, AllowedSends, AllowedSends]]:
@@ -265,6 +297,18 @@ class RuleEffect:
         before, after, none = self.before.by_layer, self.after.by_layer, AllowedSends(0, 0)
         layers = sorted({*before, *after})
         return [(layer, before.get(layer, none), after.get(layer, none)) for layer in layers]
+
+
+def _read_caps(records: CadenceRecords, rules: Sequence[JsonObject]) -> list[Cap]:
+    exempt = {layer["id"] for layer in records.list_layers() if layer["isExempt"]}
+    return list_caps(rules, exempt)
+
+
+def _read_fatigue(database: Database) -> ShownFatigue:
+    """Return the fatigue curve of the layer of the address."""
+    layer_id = request.args.get("layer", type=int)
+    known = layer_id if layer_id in range(1, 2**15) else None
+    return ShownFatigue(read_fatigue(database, known, utc_now()))
 
 
 def _show_rules(

@@ -1,13 +1,15 @@
 """The form of the cadence rules: every rule in order, and one more line for a new one."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from push_blaster.adapters.cadence.cadence_records import JsonObject
+from push_blaster.domain.cadence.caps import Cap
 from push_blaster.domain.cadence.names import name_rule
 from push_blaster.web.automations.form_fields import read_number, whole_numbers
 from push_blaster.web.frame.merging import UNKNOWN, Choose, Merge, merge
@@ -73,6 +75,20 @@ def describe_field(path: str) -> str:
     """Return the words for a field of a rule, such as `cooldown: window in hours`."""
     rule, _, name = path.rpartition(".")
     return f"{name_rule(rule)}: {RULE_LABELS.get(name, name)}" if name in _FIELDS else path
+
+
+def list_caps(rules: Sequence[JsonObject], exempt: Collection[int]) -> list[Cap]:
+    """Return the caps of the active rules, as the cadence service has taken them."""
+    return [
+        Cap(
+            frozenset(rule["appliesToLayers"]) - set(exempt),
+            frozenset(rule["countedLayers"]),
+            timedelta(hours=rule["windowHours"]),
+            rule["maxCount"],
+        )
+        for rule in rules
+        if rule["isActive"]
+    ]
 
 
 def _by_name(rules: Sequence[JsonObject]) -> dict[str, JsonObject]:

@@ -10,10 +10,11 @@ import requests
 from flask import Flask
 
 from chassis.clock import utc_now
-from chassis.postgres import BulkDatabase
+from chassis.postgres import BulkDatabase, Database
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.page_reader import form_values, table_rows
 from tests.people import ALICE, BOB
+from tests.push_blaster.fatigue_support import write_sample
 from tests.push_blaster.web.page_support import Visitor
 
 BEARER: Final = {"Authorization": f"Bearer {CADENCE_TOKEN}"}
@@ -73,6 +74,36 @@ def test_a_change_is_tried_over_history_before_it_is_in_force(admin: Visitor) ->
     page = admin.get("/cadence")
     assert rules_form(page)["rule.0.windowHours"] == ["96"]
     assert "Too many" in page
+
+
+def test_a_tried_change_says_what_the_capped_pushes_did(admin: Visitor, database: Database) -> None:
+    write_sample(database)
+    form = rules_form(admin.get("/cadence"), **{"rule.0.windowHours": "96"})
+
+    tried = admin.client.post("/cadence/simulate", data=form).text
+    same = admin.client.post("/cadence/simulate", data=rules_form(admin.get("/cadence"))).text
+
+    assert "These rules would have capped less than one more push a week." in tried
+    assert "are opened 48 to 69 % less often than the other pushes to the same users." in tried
+    assert tried.count('class="whisker"') == same.count('class="whisker"') + 1
+    assert "These rules would have capped as many pushes as the rules in force." in same
+
+
+def test_the_fatigue_curve_stands_below_the_rules_by_layer(
+    admin: Visitor, database: Database
+) -> None:
+    young = admin.get("/cadence")
+    write_sample(database)
+
+    page, other = admin.get("/cadence?layer=3"), admin.get("/cadence?layer=2")
+
+    assert "the first figures come 8 days after the first live push" in young
+    assert "The second push in 7 days is opened" in page
+    assert page.count('class="whisker"') == 2
+    assert ["2nd", "300", "20 %", "20 %"] in table_rows(page)
+    assert 'class="whisker"' not in other
+    for odd in ("0", "x", "99999999999", "-1"):
+        assert "How opening changes with more pushes" in admin.get(f"/cadence?layer={odd}")
 
 
 def test_a_change_from_rules_that_are_no_longer_in_force_is_refused(admin: Visitor) -> None:
