@@ -5,7 +5,6 @@ work. Several engines may run at the same time; the database makes each slot fir
 """
 
 import asyncio
-import gc
 import os
 import signal
 import threading
@@ -48,6 +47,7 @@ from push_blaster.domain.delivery.ledger import BatchKey
 from push_blaster.domain.executions.phase import GOING_LIVE, PREPARING
 from push_blaster.domain.operations.silence import SilenceWatch
 from push_blaster.engine_probes import make_engine_probes
+from push_blaster.memory import tidy, tune_collector
 from push_blaster.settings import PushSettings
 from push_blaster.use_cases.access.audit_chain import chain_changes
 from push_blaster.use_cases.audiences.try_script import SILENT_FOR, run_trial, tidy_runs
@@ -96,12 +96,14 @@ FOLD_S: Final = 1.0
 LOOK_AGAIN_S: Final = 30.0
 #: How often maintenance and notifications run.
 MAINTENANCE_S: Final = 2.0
+#: How often memory is tidied.
+TIDY_S: Final = 60.0
 
 
 def run_engine(settings: PushSettings) -> None:
     """Run until SIGTERM or SIGINT; then take no new work, and exit within seconds."""
     os.umask(0o077)
-    _tune_gc()
+    tune_collector()
     raise_descriptor_limit()
     stopping = threading.Event()
     adapters = connect_adapters(settings)
@@ -133,12 +135,6 @@ def _take_time_from(database: Database, stopping: threading.Event) -> None:
         with suppress(DatabaseAwayError), database.transaction() as connection:
             compare_clocks(connection)
             return
-
-
-def _tune_gc() -> None:
-    """Collect reference cycles rarely: messages form none, and scanning them takes time."""
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
 
 
 @dataclass(slots=True)
@@ -219,6 +215,7 @@ class _Engine:
                 self._repeat(stop, BEAT_S, self._answer),
                 self._repeat(stop, FOLD_S, self._fold),
                 self._repeat(stop, LOOK_AGAIN_S, self._look_at_ended),
+                self._repeat(stop, TIDY_S, self._tidy),
                 self._repeat(stop, MAINTENANCE_S, self._end_stopped),
                 self._repeat(stop, MAINTENANCE_S, self._maintenance),
                 self._repeat(stop, MAINTENANCE_S, self._notify),
@@ -325,6 +322,9 @@ class _Engine:
 
     async def _look_at_ended(self) -> None:
         await asyncio.to_thread(look_at_ended, self._reports, utc_now())
+
+    async def _tidy(self) -> None:
+        await asyncio.to_thread(tidy)
 
     async def _end_stopped(self) -> None:
         """Finish stops; a file that cannot be written keeps no other duty waiting."""
