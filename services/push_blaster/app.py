@@ -1,6 +1,7 @@
 """The composition root of the web: all its parts, on one screen."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from flask import Blueprint, Flask, has_request_context
 
@@ -25,6 +26,7 @@ from push_blaster.use_cases.schedule.watch_clock import ClockWatch
 from push_blaster.web.access.audit import install_audit
 from push_blaster.web.access.audit_content import note_document
 from push_blaster.web.access.audit_log import audit_log_routes
+from push_blaster.web.access.identity_callers import AllowedOrigins, guard_identity_callers
 from push_blaster.web.access.known_callers import KnownCallers
 from push_blaster.web.access.people import people_routes
 from push_blaster.web.access.people_pages import people_pages
@@ -83,6 +85,13 @@ from push_blaster.wiring import (
 MAX_BODY = 32 * 1024 * 1024
 #: As many as threads serve reports.
 REPORT_CONNECTIONS = CAPACITIES[RequestClass.REPORT].threads
+#: For OpenAPI.
+IDENTITY_TOKEN: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A token that a customer's backend signs for one user.",
+}
 
 
 def create_app(settings: PushSettings | None = None, adapters: Adapters | None = None) -> Flask:
@@ -100,9 +109,10 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
     app.json = FastJson(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     take_time_from(app, database)
-    callers = KnownCallers(settings.tokens, database, settings.token_owners)
+    callers = KnownCallers(settings.tokens, database, settings.token_owners, settings.identity_keys)
     people = connect_people(settings, database)
     sessions = Sessions(app, database, callers, people, only_by_https=settings.cookie_secure)
+    origins = AllowedOrigins(settings.allowed_origins)
     frame = ServiceFrame(
         title="Push blaster",
         version="1",
@@ -111,8 +121,11 @@ def create_app(settings: PushSettings | None = None, adapters: Adapters | None =
         find_at_once=callers.find_at_once,
         problems=PROBLEMS,
         sessions=sessions.authentication,
+        answer_preflight=origins.answer_preflight,
+        schemes={"identityToken": IDENTITY_TOKEN},
     )
     api = frame_service(app, frame, behind_proxies=settings.trusted_proxies)
+    guard_identity_callers(app, origins)
     guard_deliveries(app, database)
     install_audit(app, database)
     _note_changes(adapters, database)

@@ -27,7 +27,7 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), required=True)
+@click.option("--role", type=click.Choice(["app", "viewer", "operator", "admin"]), required=True)
 @click.option("--days", type=click.IntRange(min=1), help="How long it is valid; else for good.")
 @click.option("--test", "is_test", is_flag=True, help="Executions that it starts are simulated.")
 @click.option("--owner", help="The person or the team that has it, such as 'Anna Bauer'.")

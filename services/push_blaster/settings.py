@@ -2,7 +2,7 @@
 
 import os
 import pwd
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,10 +20,12 @@ from chassis.settings import (
     read_count,
     read_days,
     read_flag,
+    read_keys,
     read_log_format,
     read_optional_count,
     read_optional_port,
     read_optional_url,
+    read_origins,
     read_port,
     read_seconds,
     read_secret,
@@ -93,6 +95,8 @@ class PushSettings:
     token_owners: Mapping[Role, str] = field(default_factory=dict)
     public_url: str | None = None
     identity: IdentitySettings | None = None
+    identity_keys: Sequence[str] = ()
+    allowed_origins: Collection[str] = ()
 
     @classmethod
     def from_environ(cls, listens_on: str | None = None) -> "PushSettings":
@@ -131,6 +135,8 @@ class PushSettings:
             token_owners=_token_owners(read),
             public_url=public_url,
             identity=read_identity_settings(read, public_url),
+            identity_keys=read(read_keys, "PUSH_IDENTITY_KEY", tokens.values()),
+            allowed_origins=read(read_origins, "PUSH_ALLOWED_ORIGINS"),
         )
         if listens_on == "PUSH_PORT":
             read.check_port(listens_on, settings.host, settings.port, ORPHANS)

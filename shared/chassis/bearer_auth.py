@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
+from uuid import UUID
 
 import structlog
 from flask import Flask, Response, copy_current_request_context, jsonify, request
@@ -39,8 +40,12 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 class Role(IntEnum):
-    """What a token may do; each role may do everything that the roles before it may do."""
+    """What a token may do; each role may do everything that the roles before it may do.
 
+    An app may use only what is marked by `for_apps`, which not every greater role may use.
+    """
+
+    APP = 0
     VIEWER = 1
     OPERATOR = 2
     ADMIN = 3
@@ -52,7 +57,8 @@ class Caller:
 
     Shape: a caller that `only_simulates` may only use views that read or are marked `simulates`.
     The name of a caller that `is_personal` is that of a person or a team, and not of a token only.
-    `subject` stays the same if the name changes; two callers never have the same one.
+    `subject` stays the same if the name changes; two callers never have the same one. A caller with
+    a `user_id` is an app in the hands of this user, and may reach nothing of another user.
     """
 
     name: str
@@ -60,9 +66,38 @@ class Caller:
     only_simulates: bool = False
     is_personal: bool = False
     subject: str = ""
+    user_id: UUID | None = None
 
 
 FindCaller = Callable[[str], Caller | None]
+
+
+class TokenRefusedError(Exception):
+    """A token is refused for a reason that its sender may know.
+
+    Shape: `is_guess` says that the token may be forged, so that it counts as an unknown token.
+    """
+
+    def __init__(self, message: str, *, is_guess: bool) -> None:
+        """Take the message, and whether the token may be forged."""
+        super().__init__(message)
+        self.is_guess = is_guess
+
+
+@dataclass(frozen=True, slots=True)
+class AppUse:
+    """Which apps may use a view, and whether an audit log has each use by an app."""
+
+    tokens: bool = False
+    users: bool = False
+    audited: bool = True
+
+    def allows(self, caller: Caller) -> bool:
+        """Return whether the caller is such an app."""
+        return caller.role is Role.APP and (self.users if caller.user_id else self.tokens)
+
+
+_NO_APPS: Final = AppUse()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +133,26 @@ def asks_for(role: Role, *, simulates: bool = False) -> Callable[[View], View]:
         return view
 
     return mark
+
+
+def for_apps(
+    *, tokens: bool = True, users: bool = True, audited: bool = True
+) -> Callable[[View], View]:
+    """Mark a view that apps may use, too: with `tokens` of role app, or in the hands of `users`.
+
+    Shape: a view that is not `audited` is called too often by apps to be in an audit log.
+    """
+
+    def mark(view: View) -> View:
+        view.for_apps = AppUse(tokens, users, audited)  # type: ignore[attr-defined]  # read by app_use() below
+        return view
+
+    return mark
+
+
+def app_use(view: object) -> AppUse:
+    """Return which apps may use a view."""
+    return getattr(view, "for_apps", _NO_APPS)
 
 
 def needs_no_token(view: View) -> View:
@@ -151,13 +206,23 @@ def require_token(
             if _tells_callers_more(app):
                 _greet(known, find)
             return None
-        caller = known or _find(app, find, sessions.asks)
+        try:
+            caller = known or _find(app, find, sessions.asks)
+        except TokenRefusedError as refused:
+            _refuse_token(refused, guesses, header)
         if caller is None:
             _count_guess(guesses, header)
             return sessions.answer_unknown() or _challenge()
         remember_caller(caller)
         _check_role(app, request.endpoint, caller)
         return None
+
+
+def _refuse_token(refused: TokenRefusedError, guesses: GuessLimit, header: str) -> NoReturn:
+    if refused.is_guess:
+        _count_guess(guesses, header)
+    challenge = WWWAuthenticate("bearer", {"error": "invalid_token"})
+    raise Unauthorized(str(refused), www_authenticate=challenge) from refused
 
 
 def _find(app: Flask, find: Callable[[], Caller | None], asks: str) -> Caller | None:
@@ -175,7 +240,7 @@ def _find(app: Flask, find: Callable[[], Caller | None], asks: str) -> Caller | 
 
 def _check_role(app: Flask, endpoint: str, caller: Caller) -> None:
     needed = required_role(app, endpoint, request.method)
-    if caller.role < needed:
+    if caller.role < needed and not app_use(app.view_functions[endpoint]).allows(caller):
         log.warning("request_forbidden", by=caller.name, endpoint=endpoint)
         raise Forbidden(
             f"Your role is {caller.role.name.lower()}; {needed.name.lower()} is needed."
@@ -198,10 +263,12 @@ def _greet(known: Caller | None, find: Callable[[], Caller | None]) -> None:
     """Remember the caller of a view that tells callers more; without a token, it is a stranger."""
     try:
         caller = known or _SHORTLY.ask(copy_current_request_context(find))
+    except TokenRefusedError:
+        return
     except (DatabaseAwayError, DatabaseFaultError, NoAnswerError):
         note_unchecked()
         return
-    if caller:
+    if caller and caller.role > Role.APP:
         remember_caller(caller)
 
 
@@ -219,6 +286,12 @@ def the_caller() -> Caller | None:
     """Return the caller of this request; None for a view that is open."""
     caller: Caller | None = request.environ.get(_CALLER)
     return caller
+
+
+def user_of_caller() -> UUID | None:
+    """Return the user who holds the app that calls; None of every other caller."""
+    caller = the_caller()
+    return caller.user_id if caller else None
 
 
 def caller_name() -> str:

@@ -23,9 +23,10 @@ from chassis.bearer_auth import (
     needs_no_token,
     require_token,
     the_caller,
+    user_of_caller,
 )
 from chassis.client_disconnects import ClientGoneError, DisconnectWatch, SlowClientError
-from chassis.http.bodies import RequestOfNamedFields, limit_strangers, unpack_bodies
+from chassis.http.bodies import RequestOfNamedFields, limit_strangers, limit_users, unpack_bodies
 from chassis.http.correlation import trace_requests
 from chassis.http.fast_json import read_json
 from chassis.http.guesses import GuessLimit
@@ -182,7 +183,11 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
 
 @dataclass(frozen=True, slots=True)
 class ServiceFrame:
-    """The differences between services: title, version, path of OpenAPI, callers, problems."""
+    """The differences between services: title, version, path of OpenAPI, callers, problems.
+
+    Shape: `answer_preflight` answers the question of a browser whether a page may call a route, or
+    None to other requests. `schemes` are security schemes for OpenAPI, beside that of tokens.
+    """
 
     title: str
     version: str
@@ -192,6 +197,8 @@ class ServiceFrame:
     sessions: SessionAuthentication = NO_SESSIONS
     guesses: GuessLimit = field(default_factory=GuessLimit)
     find_at_once: FindCaller = find_nobody
+    answer_preflight: Callable[[], Response | None] = lambda: None
+    schemes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> ProblemApi:
@@ -209,7 +216,10 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
         API_SPEC_OPTIONS={
             "security": [{"bearer": []}],
             "components": {
-                "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+                "securitySchemes": {
+                    "bearer": {"type": "http", "scheme": "bearer"},
+                    **frame.schemes,
+                },
             },
         },
     )
@@ -221,7 +231,9 @@ def frame_service(app: Flask, frame: ServiceFrame, behind_proxies: int = 0) -> P
     document = partial(app.view_functions["api-docs.openapi_json"])
     app.view_functions["api-docs.openapi_json"] = needs_no_token(document)
     limit_strangers(app, partial(is_open, app))
+    app.before_request(frame.answer_preflight)
     require_token(app, frame.find_caller, frame.sessions, frame.guesses, frame.find_at_once)
+    limit_users(app, lambda: user_of_caller() is not None)
     unpack_bodies(app, lambda: the_caller() is not None)
     n = behind_proxies
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]  # Flask's own way

@@ -26,6 +26,8 @@ ORPHANS: Final = timedelta(seconds=3)
 #: The shortest token that nobody guesses, and how few different characters make a weak one.
 MIN_TOKEN: Final = 16
 _TOO_UNIFORM: Final = 4
+#: The shortest key of signatures by HMAC-SHA256: as long as its hash, in characters.
+MIN_KEY: Final = 32
 #: Texts of examples and manuals; a random token holds none of these.
 _PLACEHOLDER: Final = re.compile(
     r"change.?me|replace.?me|your.?token|secret.?token|placeholder|password|example"
@@ -35,6 +37,7 @@ _PLACEHOLDER: Final = re.compile(
 #: What stands in examples in the place of any secret, and is no part of a word such as exchange.
 _CHANGE_ME: Final = re.compile(r"(?<![a-z])(change|replace).?me(?![a-z])", re.IGNORECASE)
 _HOST: Final = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
+_OWN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 _IN_HEADERS: Final = re.compile(r"[!-~]+")
 _HOW_TO: Final = (
     "Make a good token with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
@@ -287,6 +290,55 @@ def read_tokens(
     if faults:
         raise SettingsError(" ".join([*faults, _HOW_TO]))
     return found
+
+
+def read_keys(env: Env, name: str, tokens: Collection[str]) -> tuple[str, ...]:
+    """Return the keys of signatures `name`, separated by commas; the first may be a new one.
+
+    Raises: SettingsError if a key is short, a placeholder, or one of `tokens`.
+    """
+    keys = tuple(key.strip() for key in (_read_secret(env, name) or "").split(",") if key.strip())
+    found = [
+        (place, fault)
+        for place, key in enumerate(keys, 1)
+        if (fault := _find_key_fault(key, tokens))
+    ]
+    if found:
+        place, fault = found[0]
+        raise SettingsError(
+            f"{name}: key {place} {fault}. {_HOW_TO.replace('token with', 'key with')}"
+        )
+    return keys
+
+
+def _find_key_fault(key: str, tokens: Collection[str]) -> str | None:
+    if key in tokens:
+        return "is a token of this system, too; a key opens nothing else"
+    if len(key) < MIN_KEY:
+        return f"has too few characters ({len(key)}); a key needs {MIN_KEY} or more"
+    return _find_fault(key)
+
+
+def read_origins(env: Env, name: str) -> frozenset[str]:
+    """Return the origins of pages `name`, separated by commas; SettingsError if one is none."""
+    given = [text.strip().lower() for text in env.str(name, "").split(",") if text.strip()]
+    wrong = next((text for text in given if not _is_origin(text)), None)
+    if wrong is not None:
+        raise SettingsError(
+            f"{name} has {wrong!r}; write each origin as a browser sends it, without a path, such "
+            "as https://shop.example.com. All origins (*) or null cannot be allowed, and http is "
+            "only for this machine."
+        )
+    return frozenset(given)
+
+
+def _is_origin(text: str) -> bool:
+    """Return whether a text is an origin; apps have schemes of their own, as capacitor://localhost."""
+    scheme, _, host = text.partition("://")
+    if scheme in {"http", "https"}:
+        usual_port = {"http": ":80", "https": ":443"}[scheme]
+        return is_secure_url(text) and not text.endswith(usual_port) and not set(host) & set("/?#@")
+    return bool(_OWN_SCHEME.fullmatch(scheme) and _HOST.fullmatch(host))
 
 
 def _find_equal(tokens: Mapping[str, str], may_be_equal: Collection[str]) -> list[str]:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from chassis.bearer_auth import Role, is_open, required_role
+from chassis.bearer_auth import Role, app_use, is_open, required_role
 from push_blaster.app import create_app
 from tests.cadence_service.settings import CADENCE_TOKEN
+from tests.people import ALICE
+from tests.push_blaster.identity import app_of
 from tests.push_blaster.settings import settings_for
 from tests.routes import fill_rule
 
@@ -129,6 +131,23 @@ POST   /first-steps/dismiss
 POST   /sign-out
 POST   /times
 """
+#: What apps may use, too: with a token of role app, and with an identity token of a user.
+APPS = """
+POST   /api/conversions
+POST   /api/devices
+DELETE /api/devices
+DELETE /api/devices/<token>
+POST   /api/opt-outs
+DELETE /api/opt-outs
+"""
+USERS = """
+POST   /api/devices
+DELETE /api/devices
+DELETE /api/devices/<token>
+GET    /api/opt-outs
+POST   /api/opt-outs
+DELETE /api/opt-outs
+"""
 #: The cadence service's narrow token is an operator's: it asks and records, and changes no rule.
 CADENCE_OPERATORS = """
 DELETE /reservations/<path:key>
@@ -197,6 +216,32 @@ def test_the_tables_name_no_route_that_is_gone(service: Service) -> None:
     assert service.exceptions.keys() <= {(method, rule) for method, rule, _ in service.routes()}
 
 
+def test_apps_and_users_may_use_the_routes_that_are_expected(app: Flask) -> None:
+    uses = [
+        ((method, rule.rule), app_use(app.view_functions[rule.endpoint]))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    ]
+
+    assert {where for where, use in uses if use.tokens} == _read(Role.APP, APPS).keys()
+    assert {where for where, use in uses if use.users} == _read(Role.APP, USERS).keys()
+
+
+def test_an_identity_token_opens_no_other_route(app: Flask) -> None:
+    phone = app_of(app, ALICE)
+
+    tried = {
+        (method, rule.rule): phone.open(fill_rule(rule.rule), method=method).status_code
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not is_open(app, rule.endpoint)
+        if (method, rule.rule) not in _read(Role.APP, USERS)
+    }
+
+    assert tried
+    assert {where for where, status in tried.items() if status != 403} == set()
+
+
 def test_whoever_has_a_lesser_role_is_refused(service: Service) -> None:
     client = service.app.test_client()
     tried = {
@@ -206,6 +251,7 @@ def test_whoever_has_a_lesser_role_is_refused(service: Service) -> None:
         for method, rule, _ in service.routes()
         for role, token in service.tokens.items()
         if role < service.asked(method, rule)
+        if role > Role.APP or (method, rule) not in _read(Role.APP, APPS)
     }
 
     assert tried

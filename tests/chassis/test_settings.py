@@ -11,7 +11,9 @@ from chassis.settings import (
     SettingsError,
     is_url,
     read_count,
+    read_keys,
     read_optional_url,
+    read_origins,
     read_seconds,
     read_secret,
     read_tokens,
@@ -81,6 +83,7 @@ def test_what_is_not_set_has_its_default(env: Callable[..., Env]) -> None:
 
 
 GOOD = "h3Qv-7zN_pT9xW2kLb8r"
+LONG = f"{GOOD}-{GOOD}"
 
 
 def _read(monkeypatch: pytest.MonkeyPatch, **tokens: str) -> dict[str, str]:
@@ -119,6 +122,65 @@ def test_a_token_that_is_easily_guessed_is_refused(
         _read(monkeypatch, FIRST_TOKEN=GOOD, SECOND_TOKEN=GOOD, THIRD_TOKEN=token)
 
     assert token == "x" or token not in str(refused.value)
+
+
+def test_several_keys_are_read_and_each_has_to_be_good(env: Callable[..., Env]) -> None:
+    first, second = f"{LONG}-1", f"{LONG}-2"
+
+    assert read_keys(env(KEY=f" {first} ,{second},"), "KEY", [LONG]) == (first, second)
+    assert read_keys(env(), "OTHER", []) == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("x" * 31, r"key 1 has too few characters \(31\); a key needs 32 or more"),
+        (f"{LONG}-1,short", "key 2 has too few"),
+        ("change-me-change-me-change-me-change-me", "key 1 is a placeholder"),
+        ("ab" * 20, "key 1 has only 2 different"),
+        (f"{LONG} {LONG}", "key 1 has spaces"),
+        (LONG, "key 1 is a token of this system, too"),
+    ],
+)
+def test_a_key_of_identity_tokens_that_is_easily_guessed_is_refused(
+    env: Callable[..., Env], keys: str, fault: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"KEY: {fault}.*Make a good key") as refused:
+        read_keys(env(KEY=keys), "KEY", [LONG])
+
+    assert keys not in str(refused.value)
+
+
+def test_origins_are_read_as_browsers_write_them(env: Callable[..., Env]) -> None:
+    given = (
+        "https://Shop.example.com, http://localhost:3000,capacitor://localhost,https://[::1]:8443"
+    )
+
+    assert read_origins(env(ORIGINS=given), "ORIGINS") == {
+        "https://shop.example.com",
+        "http://localhost:3000",
+        "capacitor://localhost",
+        "https://[::1]:8443",
+    }
+    assert read_origins(env(), "OTHERS") == frozenset()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "null", "shop.example.com", "https://*.example.com", "http://shop.example.com"),
+        *("https://shop.example.com/", "https://shop.example.com/path", "https://a@b.test"),
+        *(
+            "https://shop.example.com:443",
+            "http://localhost:80",
+            "capacitor://",
+            "https://a b.test",
+        ),
+    ],
+)
+def test_origins_that_are_none_are_refused(env: Callable[..., Env], origin: str) -> None:
+    with pytest.raises(SettingsError, match="ORIGINS has"):
+        read_origins(env(ORIGINS=f"https://good.test,{origin}"), "ORIGINS")
 
 
 def test_one_message_names_every_faulty_token(

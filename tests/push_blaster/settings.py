@@ -2,12 +2,19 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from chassis.bearer_auth import Role
 from push_blaster.alert_settings import AlertSettings
 from push_blaster.delivery_settings import DeliverySettings
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.settings import EngineSettings, PushSettings
+
+#: Keys of identity tokens: the one of new tokens, and the one from before a rotation.
+IDENTITY_KEY: Final = "a-key-of-identity-tokens-of-the-tests"
+OLD_IDENTITY_KEY: Final = "an-older-key-of-identity-tokens-of-tests"
+#: The origin of the pages that may call with identity tokens.
+SHOP: Final = "https://shop.test"
 
 
 def settings_for(database_url: str, data_folder: Path) -> PushSettings:
@@ -17,7 +24,7 @@ def settings_for(database_url: str, data_folder: Path) -> PushSettings:
         data_folder=data_folder,
         cadence_url="http://127.0.0.1:1",
         cadence_token="t",
-        tokens={"admin": Role.ADMIN, "operator": Role.OPERATOR, "viewer": Role.VIEWER},
+        tokens={role.name.lower(): role for role in Role},
         host="127.0.0.1",
         port=0,
         web_workers=1,
@@ -33,6 +40,8 @@ def settings_for(database_url: str, data_folder: Path) -> PushSettings:
             dead_after=timedelta(seconds=5),
             limits=Limits(),
         ),
+        identity_keys=(IDENTITY_KEY, OLD_IDENTITY_KEY),
+        allowed_origins={SHOP},
     )
 
 

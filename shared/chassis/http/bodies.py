@@ -36,14 +36,27 @@ def limit_strangers(app: Flask, is_open: Callable[[str], bool]) -> None:
     def limit() -> None:
         if request.endpoint is not None and not is_open(request.endpoint):
             return
-        most = getattr(app.view_functions.get(request.endpoint or ""), "max_body", MAX_OF_STRANGERS)
-        request.max_content_length = most
-        if _is_packed():
-            raise UnsupportedMediaType("Send this body without Content-Encoding.")
-        if "Transfer-Encoding" in request.headers:
-            raise LengthRequired("Send this body with its Content-Length.")
-        if (request.content_length or 0) > most:
-            raise RequestEntityTooLarge(f"At most {most} bytes may be sent here.")
+        view = app.view_functions.get(request.endpoint or "")
+        _limit_to(getattr(view, "max_body", MAX_OF_STRANGERS))
+
+
+def limit_users(app: Flask, is_user: Callable[[], bool]) -> None:
+    """Refuse the same bodies of apps in the hands of users; call this after authentication."""
+
+    @app.before_request
+    def limit() -> None:
+        if is_user():
+            _limit_to(MAX_OF_STRANGERS)
+
+
+def _limit_to(most: int) -> None:
+    request.max_content_length = most
+    if _is_packed():
+        raise UnsupportedMediaType("Send this body without Content-Encoding.")
+    if "Transfer-Encoding" in request.headers:
+        raise LengthRequired("Send this body with its Content-Length.")
+    if (request.content_length or 0) > most:
+        raise RequestEntityTooLarge(f"At most {most} bytes may be sent here.")
 
 
 def takes_of_strangers(most: int) -> Callable[[_View], _View]:

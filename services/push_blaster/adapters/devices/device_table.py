@@ -211,10 +211,15 @@ def select_devices_of(
     return fetch_all(connection, sql, values, make=RegisteredDevice, by_name=True)
 
 
-def delete_device(connection: Connection, token: str) -> int:
-    """Delete a device, and every doubt about it; return how many there were: one or none."""
-    execute(connection, "DELETE FROM doubted_devices WHERE token = %s", (token,))
-    return execute(connection, "DELETE FROM devices WHERE token = %(token)s", {"token": token})
+def delete_device(connection: Connection, token: str, user_id: UUID | None = None) -> int:
+    """Delete a device, and every doubt about it; return how many there were: one or none.
+
+    Shape: with `user_id`, the device of another user stays.
+    """
+    values = {"token": token, "user": user_id}
+    is_it = "token = %(token)s AND (%(user)s::uuid IS NULL OR user_id = %(user)s)"
+    execute(connection, f"DELETE FROM doubted_devices WHERE {is_it}", values)  # noqa: S608 - a constant
+    return execute(connection, f"DELETE FROM devices WHERE {is_it}", values)  # noqa: S608 - likewise
 
 
 def delete_devices_of(connection: Connection, user_id: UUID) -> int:

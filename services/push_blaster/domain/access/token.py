@@ -19,7 +19,7 @@ class TokenState(StrEnum):
 class Token:
     """A token without its secret; only a hash of the secret is stored.
 
-    Shape: `role` is viewer, operator or admin; until `previous_until` a secret from before a
+    Shape: `role` is app, viewer, operator or admin; until `previous_until` a secret from before a
     rotation opens too; `owner` is the person or the team that has the token.
     """
 

@@ -20,6 +20,7 @@ class Source(StrEnum):
     API = "api"
     PAGE = "page"
     IMPORT = "import"
+    APP = "app"  # by the user, in an app that has an identity token
     RECEIPT = "receipt"  # the user's own tap in an app, proved by the receipt of a message
 
 

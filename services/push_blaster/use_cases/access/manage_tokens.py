@@ -29,7 +29,7 @@ TEST_PREFIX: Final = "push_test_"
 #: The shortest time between two records of a token's use.
 TOUCH_EVERY_S: Final = 60
 #: The names of the tokens of the environment.
-RESERVED: Final = frozenset({"admin", "operator", "viewer", "engine"})
+RESERVED: Final = frozenset({"admin", "operator", "viewer", "app", "engine"})
 MAX_OVERLAP: Final = timedelta(days=30)
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
@@ -123,7 +123,7 @@ def _check(token: Token) -> None:
             f"name: {token.name!r} cannot be a token's name; use 2 to 63 lower-case letters, "
             f"digits, dots, dashes; not {', '.join(sorted(RESERVED))}."
         )
-    if token.is_test and token.role == "admin":
+    if token.is_test and token.role not in {"viewer", "operator"}:
         raise BadTokenError("role: a test token is a viewer's or an operator's.")
     if token.owner is not None and (not token.owner or token.owner != show_name(token.owner)):
         raise BadTokenError(

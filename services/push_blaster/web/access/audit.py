@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from flask import Flask, Response, current_app, request
 
-from chassis.bearer_auth import View, caller_name, is_open, the_caller
+from chassis.bearer_auth import Role, View, app_use, caller_name, is_open, the_caller
 from chassis.clock import utc_now
 from chassis.http.correlation import request_id, shown_path
 from chassis.http.rate_limits import Limit, RateLimiter
@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 #: How many attempts of people without a token one process records.
 OF_STRANGERS: Final = Limit(requests=100, window=timedelta(hours=1))
+#: How many changes of one user one process records: of a phone in the hands of the user.
+OF_USER: Final = Limit(requests=20, window=timedelta(hours=1))
 TOO_MANY: Final = 429
 _ROW: Final = "push_blaster.audit_row"
 
@@ -57,11 +59,12 @@ def only_reads(view: View) -> View:
 
 def install_audit(app: Flask, database: Database) -> None:
     """Record every change that a caller may ask of `app`, and the answer."""
-    strangers = RateLimiter(OF_STRANGERS)
+    strangers, users = RateLimiter(OF_STRANGERS), RateLimiter(OF_USER)
 
     @app.before_request
     def write_before() -> None:
-        if _is_change(app) and not is_open(app, request.endpoint or ""):
+        is_recorded = _is_change(app) and not is_open(app, request.endpoint or "")
+        if is_recorded and not _is_routine(app, users):
             write_down(database)
 
     @app.after_request
@@ -135,6 +138,16 @@ def _read_change(content: Mapping[str, object], connection: Connection) -> Audit
 def _is_change(app: Flask) -> bool:
     view = app.view_functions.get(request.endpoint or "")
     return view is not None and request.method not in READS and not hasattr(view, "only_reads")
+
+
+def _is_routine(app: Flask, users: RateLimiter) -> bool:
+    """Return whether an app does what apps do too often for the log, or one user does too much."""
+    caller = the_caller()
+    if caller is None or caller.role is not Role.APP:
+        return False
+    if not app_use(app.view_functions[request.endpoint or ""]).audited:
+        return True
+    return bool(caller.user_id) and users.take(caller.subject, time.monotonic()).is_over
 
 
 def _is_stop() -> bool:

@@ -138,10 +138,10 @@ class Sessions:
     def sign_in(self, token: str) -> bool:
         """Begin a session with `token`, in place of an earlier one; False if it is unknown.
 
-        Raises: NotAuditedError.
+        A token of an app opens no page. Raises: NotAuditedError.
         """
-        caller = self.callers.find(token)
-        if caller is None:
+        caller = self.callers.find_by_fingerprint(fingerprint(token))
+        if caller is None or caller.role is Role.APP:
             return False
         remember_caller(caller)
         write_down(self._database)

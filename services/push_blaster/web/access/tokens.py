@@ -24,7 +24,8 @@ from push_blaster.use_cases.access.manage_tokens import (
 from push_blaster.web.frame.instants import InstantField
 from push_blaster.web.frame.repeatable import refuse_repeat
 
-ROLES: Final = tuple(role.name.lower() for role in Role)
+#: The roles of people first.
+ROLES: Final = tuple(role.name.lower() for role in sorted(Role, key=lambda role: role is Role.APP))
 #: An answer that no cache keeps: its body, no status of its own, its headers.
 _Uncached = tuple[dict[str, object], None, dict[str, str]]
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, validate
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import Forbidden, NotFound
 
-from chassis.bearer_auth import Role, asks_for, the_caller
+from chassis.bearer_auth import Role, asks_for, for_apps, the_caller, user_of_caller
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.problems import problem_response
@@ -32,6 +32,7 @@ from push_blaster.adapters.devices.device_table import (
 from push_blaster.domain.devices.device import DeviceKind, hide_token
 from push_blaster.domain.number_words import number_of
 from push_blaster.use_cases.devices.import_devices import Imported, import_devices
+from push_blaster.web.access.identity_callers import TOKENS_OR_USERS, require_own
 
 MAX_DEVICES: Final = 10_000
 
@@ -84,6 +85,8 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
 
     @routes.route("/api/devices", methods=["POST"])
     @asks_for(Role.OPERATOR)
+    @for_apps(audited=False)
+    @routes.doc(security=TOKENS_OR_USERS)
     @routes.arguments(
         DevicesBodySchema, example={"userId": "…", "token": "…", "kind": "fcm", "platform": "ios"}
     )
@@ -93,10 +96,13 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
 
         One device is registered as it arrives: of two registrations of a phone the later one
         counts, and `lastSeenAt` is ignored. Devices of a list count by their `lastSeenAt`. A field
-        that is missing changes nothing; null clears it.
+        that is missing changes nothing; null clears it. An identity token registers a phone or a
+        browser of its user, who need not be named.
         """
         devices = body.get("devices")
         if isinstance(devices, list):
+            if user_of_caller():
+                raise Forbidden("devices: An identity token registers one device at a time.")
             return _register_list(database, devices, push_hosts)
         return _answer_import(_register_one(database, body, push_hosts))
 
@@ -107,6 +113,8 @@ def device_routes(database: Database, push_hosts: Sequence[str]) -> Routes:
 def _add_forgetting(routes: Routes, database: Database) -> None:
     @routes.route("/api/devices", methods=["DELETE"])
     @asks_for(Role.OPERATOR)
+    @for_apps()
+    @routes.doc(security=TOKENS_OR_USERS)
     @routes.query
     @routes.response(200, ForgottenSchema)
     def forget(
@@ -114,21 +122,27 @@ def _add_forgetting(routes: Routes, database: Database) -> None:
         token: str | None = about(None, validate=validate.Length(min=1)),
         user_id: UUID | None = None,
     ) -> dict[str, int]:
-        """Delete a device by its token, or every device of a user; safe to repeat."""
+        """Delete a device by its token, or every device of a user; safe to repeat.
+
+        An identity token deletes devices of its user only: to it, a device that belongs to another
+        user by now is unknown, so that a late sign-out does not take the next user's device.
+        """
         if (token is None) == (user_id is None):
             raise ValidationError({"token": ["Give token or userId, not both."]})
         with database.transaction() as connection:
             if user_id:
-                return {"deleted": delete_devices_of(connection, user_id)}
-            return {"deleted": delete_device(connection, token or "")}
+                return {"deleted": delete_devices_of(connection, require_own(user_id))}
+            return {"deleted": delete_device(connection, token or "", user_of_caller())}
 
     @routes.route("/api/devices/<token>", methods=["DELETE"])
     @asks_for(Role.OPERATOR)
+    @for_apps()
+    @routes.doc(security=TOKENS_OR_USERS)
     @routes.response(204)
     def forget_one(token: str) -> None:
         """Delete a device whose token has no slash."""
         with database.transaction() as connection:
-            if not delete_device(connection, token):
+            if not delete_device(connection, token, user_of_caller()):
                 raise NotFound("There is no device with this token.")
 
 
@@ -148,17 +162,24 @@ def _register_one(
     database: Database, body: Mapping[str, object], push_hosts: Sequence[str]
 ) -> Imported:
     """Register a device that is here now: no clock but the database's counts."""
-    given = {name: value for name, value in body.items() if name != _CLOCK}
+    own = user_of_caller()
+    given: dict[str, object] = {"userId": str(own)} if own else {}
+    given |= {name: value for name, value in body.items() if name != _CLOCK}
     try:
         device = read_device(given, utc_now(), push_hosts)
     except DeviceRefusedError as refused:
         faults = {name: [fault] for name, fault in refused.faults.items()}
         raise ValidationError(faults) from refused
+    require_own(device.user_id)
+    if own and device.kind not in OF_USERS:
+        raise Forbidden(f"kind: An identity token registers only {', '.join(OF_USERS)}.")
     if _CLOCK in body:
         device = replace(device, notes=(*device.notes, f"{_CLOCK}: {_ARRIVAL}"))
     return import_devices(database, [DeviceRow(0, device)], utc_now(), is_live=True)
 
 
+#: The devices that a user has; of the other kinds, a message goes to any address that is named.
+OF_USERS: Final = (DeviceKind.FCM, DeviceKind.FID, DeviceKind.WEBPUSH)
 _CLOCK: Final = "lastSeenAt"
 _ARRIVAL: Final = "is ignored; one device counts by its arrival here. Lists count by lastSeenAt."
 

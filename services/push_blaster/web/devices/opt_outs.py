@@ -10,7 +10,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, validate
 
-from chassis.bearer_auth import Role, asks_for, caller_name
+from chassis.bearer_auth import Role, asks_for, caller_name, for_apps, user_of_caller
 from chassis.clock import utc_now
 from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
@@ -31,6 +31,7 @@ from push_blaster.adapters.devices.opt_out_table import (
 )
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.use_cases.devices.set_opt_outs import SetOptOuts, set_opt_outs
+from push_blaster.web.access.identity_callers import TOKENS_OR_USERS, UserIdField
 from push_blaster.web.devices.device_upkeep import MAX_FILE, ImportQuerySchema, open_csv_body
 from push_blaster.web.frame.common_schemas import PageQuery, refuse_unknown_names
 from push_blaster.web.frame.csv_answers import answer_csv
@@ -50,7 +51,7 @@ _BadRowSchema = object_schema("BadOptOut", line=int, error=str)
 class OptOutQuery(PageQuery):
     """Filters of the list of opt-outs: a user, or the pushes that they are about."""
 
-    user_id: UUID | None = None
+    user_id: UUID | None = about(None, like=UserIdField)
     scope: Scope | None = None
     layer_id: int | None = _LAYER
     automation_id: str | None = None
@@ -65,12 +66,16 @@ class OptOutQuery(PageQuery):
 class OptInQuery:
     """Which opt-outs of a user are deleted."""
 
-    user_id: UUID
+    user_id: UUID = about(like=UserIdField)
     scope: Scope | None = None
     layer_id: int | None = _LAYER
     automation_id: str | None = None
 
 
+#: An opt-out of the user who is named, or of the user of the identity token.
+_ASKED: Final = NewOptOutSchema.from_dict(
+    {"user_id": UserIdField(required=True)}, name="NewOptOutSchema"
+)
 _FILE: Final = {
     "content": {
         "text/csv": {"schema": {"type": "string"}},
@@ -84,10 +89,15 @@ def opt_out_routes(database: Database) -> Routes:
     routes = Routes("opt_outs", __name__, description="Users who do not want pushes")
 
     @routes.route(_ALL, methods=["GET"])
+    @for_apps(tokens=False)
+    @routes.doc(security=TOKENS_OR_USERS)
     @routes.arguments(request_schema(OptOutQuery), location="query")
     @routes.response(200, page_schema(_SHOWN, "optOuts", "OptOutList"))
     def list_all(query: OptOutQuery) -> dict[str, object]:
-        """List the opt-outs that hold, of all users or of one, by user."""
+        """List the opt-outs that hold, of all users or of one, by user.
+
+        An identity token lists those of its user, who need not be named.
+        """
         refuse_unknown_names(OptOutQuery)
         after = read_cursor(query.cursor, UUID, str)
         with database.transaction() as connection:
@@ -102,17 +112,21 @@ def opt_out_routes(database: Database) -> Routes:
 def _add_changes(routes: Routes, database: Database) -> None:
     @routes.route(_ALL, methods=["POST"])
     @asks_for(Role.OPERATOR)
-    @routes.arguments(NewOptOutSchema)
+    @for_apps()
+    @routes.doc(security=TOKENS_OR_USERS)
+    @routes.arguments(_ASKED)
     @routes.response(200, _SHOWN)
     def opt_out(given: Mapping[str, Any]) -> OptOut:
         """Let a user get no push of these any more; it replaces the one before. Safe to repeat."""
-        asked = make_opt_out(given, originate(Source.API))
+        asked = make_opt_out(given, originate(Source.APP if user_of_caller() else Source.API))
         with database.transaction() as connection:
             upsert_opt_outs(connection, [asked])
         return asked
 
     @routes.route(_ALL, methods=["DELETE"])
     @asks_for(Role.OPERATOR)
+    @for_apps()
+    @routes.doc(security=TOKENS_OR_USERS)
     @routes.arguments(request_schema(OptInQuery), location="query")
     @routes.response(200, object_schema("OptedIn", deleted=int))
     def opt_in(query: OptInQuery) -> dict[str, int]:
@@ -172,8 +186,8 @@ def find_target(
 
 
 def originate(source: Source) -> Origin:
-    """Return who sets opt-outs by this request, and when."""
-    return Origin(source=source, by=caller_name(), at=utc_now())
+    """Return who sets opt-outs by this request, and when; a user sets the own ones."""
+    return Origin(source=source, by="" if user_of_caller() else caller_name(), at=utc_now())
 
 
 def _place(one: OptOut) -> tuple[object, object]:

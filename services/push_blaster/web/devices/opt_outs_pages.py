@@ -43,7 +43,8 @@ SOURCES: Final[Mapping[Source, str]] = {
     Source.API: "by the API",
     Source.PAGE: "on this page",
     Source.IMPORT: "from a file",
-    Source.RECEIPT: "by the user",
+    Source.APP: "by the user, in the app",
+    Source.RECEIPT: "by the user, from a message",
 }
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from marshmallow import fields, validate
 
-from chassis.bearer_auth import Role, asks_for
+from chassis.bearer_auth import Role, asks_for, for_apps
 from chassis.clock import utc_now
 from chassis.postgres import Database
 from chassis.service import Routes
@@ -38,6 +38,7 @@ def conversion_routes(database: Database) -> Routes:
 
     @routes.route("/api/conversions", methods=["POST"])
     @asks_for(Role.OPERATOR)
+    @for_apps(users=False, audited=False)
     @routes.doc(
         requestBody=describe_report("conversions", _ConversionSchema, MAX_CONVERSIONS, _KINDS)
     )

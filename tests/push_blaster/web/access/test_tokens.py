@@ -41,9 +41,10 @@ def _listed(client: FlaskClient) -> dict[str, dict[str, object]]:
 def test_a_token_opens_what_its_role_may(client: FlaskClient, role: str) -> None:
     headers = {"Authorization": f"Bearer {_create(client, role=role)}"}
 
-    assert client.get("/api/executions", headers=headers).status_code == 200
+    expected = 403 if role == "app" else 200
+    assert client.get("/api/executions", headers=headers).status_code == expected
     stop = client.post("/api/automation/emergency-stop", headers=headers).status_code
-    assert stop == (403 if role == "viewer" else 200)
+    assert stop == (403 if role in {"app", "viewer"} else 200)
     assert client.get("/api/tokens", headers=headers).status_code == (
         200 if role == "admin" else 403
     )
