@@ -4,13 +4,13 @@ The sample has the users whose hash ends in so many zeros, so that the same user
 halved whenever it has more rows than a page can read in an instant.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, fetch_one, fetch_value, stream_rows
+from chassis.rows import execute, fetch_all, fetch_value, stream_rows
 from push_blaster.adapters.engagement.conversion_table import IS_ASSIGNED
 from push_blaster.adapters.engagement.result_counting import BATCHES_AT_ONCE, UncountedPush
 from push_blaster.domain.delivery.ledger import LedgerState
@@ -20,7 +20,7 @@ from push_blaster.domain.engagement.fatigue_curve import PERIOD, RECENT
 from push_blaster.domain.engagement.results import WINDOW
 
 #: The sample has at most so many rows, or few more for some seconds.
-MAX_ROWS: Final = 400_000
+MAX_ROWS: Final = 200_000
 #: How many pushes one transaction finishes.
 PUSHES_AT_ONCE: Final = 2_000
 #: How long a row is of use: for a whole period, and for the pushes before its first day.
@@ -136,23 +136,6 @@ def find_span(connection: Connection, now: datetime) -> Span | None:
     return Span(max(until - PERIOD, oldest + RECENT), until)
 
 
-class Sample(NamedTuple):
-    """How many users of the sample have pushes in a span, and which share of all users they are."""
-
-    users: int
-    share: float
-
-
-def count_sample(connection: Connection, span: Span) -> Sample:
-    """Return the size of the sample."""
-    sql = """
-        SELECT (SELECT count(DISTINCT user_id) FROM sampled_pushes
-                 WHERE at >= %(since)s AND at < %(until)s),
-               (SELECT 0.5 ^ halvings FROM user_sample)::float8
-    """
-    return fetch_one(connection, sql, span._asdict(), make=Sample) or Sample(0, 1.0)
-
-
 class LevelCounts(NamedTuple):
     """The pushes of users with equally many planned pushes at one level, and what users did."""
 
@@ -163,35 +146,52 @@ class LevelCounts(NamedTuple):
     opted_out: int
 
 
-def select_levels(connection: Connection, span: Span, layer_id: int | None) -> list[LevelCounts]:
-    """Return the counts of each level, by how many pushes were planned for a user."""
+class SampleCounts(NamedTuple):
+    """What a curve is made of.
+
+    Shape: `users` of the sample have pushes in the span; `pairs` are what users opened at level 1
+    and at another level, and users with equal counts are one.
+    """
+
+    users: int
+    levels: Sequence[LevelCounts]
+    pairs: Sequence[StratumPair]
+
+
+def read_share(connection: Connection) -> float:
+    """Return which share of all users the sample has."""
+    return float(fetch_value(connection, "SELECT 0.5 ^ halvings FROM user_sample"))
+
+
+def count_sample(connection: Connection, span: Span, layer_id: int | None) -> SampleCounts:
+    """Return the counts of the pushes of one layer, or of all, in one pass over the sample."""
     sql = f"""
-        WITH planned AS (
+        WITH pushes AS MATERIALIZED ({_BY_USER}),
+        planned AS MATERIALIZED (
           SELECT user_id, count(*)::int AS planned FROM sampled_pushes
            WHERE at >= %(since)s AND at < %(until)s
            GROUP BY 1)
-        SELECT planned, level, sum(pushes)::int, sum(opened)::int, sum(opted_out)::int
-          FROM planned JOIN ({_BY_USER}) pushes USING (user_id)
-         GROUP BY 1, 2
-    """  # noqa: S608 - constants
-    values = {**span._asdict(), "layer_id": layer_id}
-    return fetch_all(connection, sql, values, make=LevelCounts)
-
-
-def select_pairs(connection: Connection, span: Span, layer_id: int | None) -> list[StratumPair]:
-    """Return what users opened at level 1 and at other levels; users with equal counts are one."""
-    sql = f"""
-        WITH pushes AS MATERIALIZED ({_BY_USER})
-        SELECT o.level, f.pushes, f.opened, o.pushes, o.opened, count(*)
+        SELECT 'users', count(*)::int, 0, 0, 0, 0, 0 FROM planned
+         UNION ALL
+        SELECT 'level', planned, level, sum(pushes)::int, sum(opened)::int, sum(opted_out)::int, 0
+          FROM planned JOIN pushes USING (user_id)
+         GROUP BY 2, 3
+         UNION ALL
+        SELECT 'pair', o.level, f.pushes, f.opened, o.pushes, o.opened, count(*)::int
           FROM pushes f JOIN pushes o USING (user_id)
          WHERE f.level = 1 AND o.level > 1
-         GROUP BY 1, 2, 3, 4, 5
+         GROUP BY 2, 3, 4, 5, 6
     """  # noqa: S608 - constants
-    values = {**span._asdict(), "layer_id": layer_id}
-    return [
+    found: dict[str, list[list[int]]] = {"users": [], "level": [], "pair": []}
+    for kind, *numbers in fetch_all(connection, sql, {**span._asdict(), "layer_id": layer_id}):
+        found[kind].append(numbers)
+    pairs = [
         StratumPair(level, Exposure(*counts[:2]), Exposure(*counts[2:]), users)
-        for level, *counts, users in fetch_all(connection, sql, values)
+        for level, *counts, users in found["pair"]
     ]
+    return SampleCounts(
+        found["users"][0][0], [LevelCounts(*numbers[:5]) for numbers in found["level"]], pairs
+    )
 
 
 class GotPush(NamedTuple):
