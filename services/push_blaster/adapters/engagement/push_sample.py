@@ -13,8 +13,6 @@ from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_value, stream_rows
 from push_blaster.adapters.engagement.conversion_table import IS_ASSIGNED
 from push_blaster.adapters.engagement.result_counting import BATCHES_AT_ONCE, UncountedPush
-from push_blaster.domain.delivery.ledger import LedgerState
-from push_blaster.domain.engagement.event import EventKind
 from push_blaster.domain.engagement.fatigue import LEVELS, Exposure, StratumPair
 from push_blaster.domain.engagement.fatigue_curve import PERIOD, RECENT
 from push_blaster.domain.engagement.results import WINDOW
@@ -35,13 +33,13 @@ def sample_batches(connection: Connection, push: UncountedPush) -> None:
         WITH sample AS (SELECT halvings FROM user_sample FOR SHARE)
         INSERT INTO sampled_pushes (user_id, execution_number, position, layer_id, at, is_sent)
         SELECT user_id, r.execution_number, r.position, r.layer_id,
-               greatest(r.sent_at, d.held_until), d.state = '{LedgerState.SENT}'
+               greatest(r.sent_at, d.held_until), d.state = 'sent'
           FROM sample
           JOIN result_pushes r ON r.execution_number = %(number)s AND r.position = %(position)s
           JOIN deliveries d ON d.execution_id = r.execution_id AND NOT d.is_test
                AND d.position = r.position
                AND d.batch >= %(first)s AND d.batch < %(first)s + %(batches)s
-         WHERE {IS_ASSIGNED} AND d.state <> '{LedgerState.HOLDOUT}' AND {_IN_SAMPLE}
+         WHERE {IS_ASSIGNED} AND d.state <> 'holdout' AND {_IN_SAMPLE}
          ORDER BY user_id
             ON CONFLICT DO NOTHING
     """  # noqa: S608 - constants
@@ -67,6 +65,14 @@ def shrink_sample(connection: Connection) -> bool:
     return True
 
 
+#: The events of the push `s` of the week `r.week` within a day.
+_EVENT: Final = """
+    FROM events e
+   WHERE e.week = r.week AND e.execution_number = s.execution_number AND e.position = s.position
+     AND e.user_id = s.user_id AND e.at <= s.at + %(window)s
+"""
+
+
 def finish_pushes(connection: Connection, now: datetime) -> int:
     """Note what users did with pushes that are a day old, and how many they had before."""
     sql = f"""
@@ -80,23 +86,14 @@ def finish_pushes(connection: Connection, now: datetime) -> int:
                 WHERE b.user_id = s.user_id AND b.is_sent AND b.at > s.at - %(recent)s
                   AND (b.at, b.execution_number, b.position)
                       < (s.at, s.execution_number, s.position)),
-               is_opened = {_has(EventKind.OPENED)},
-               is_opted_out = {_has(EventKind.OPTED_OUT)}
+               is_opened = EXISTS (SELECT {_EVENT} AND e.event = 'opened'),
+               is_opted_out = EXISTS (SELECT {_EVENT} AND e.event = 'opted_out')
           FROM due LEFT JOIN result_pushes r USING (execution_number, position)
          WHERE s.user_id = due.user_id AND s.execution_number = due.execution_number
            AND s.position = due.position
     """  # noqa: S608 - constants
     values = {"until": now - WINDOW, "recent": RECENT, "window": WINDOW}
     return execute(connection, sql, values)
-
-
-def _has(event: EventKind) -> str:
-    """Return whether the push `s` of the week `r.week` had an event within a day, as SQL."""
-    return f"""EXISTS (
-               SELECT FROM events e
-                WHERE e.week = r.week AND e.execution_number = s.execution_number
-                  AND e.position = s.position AND e.user_id = s.user_id
-                  AND e.event = '{event}' AND e.at <= s.at + %(window)s)"""
 
 
 def delete_old_samples(connection: Connection, before: datetime, limit: int) -> int:
@@ -171,26 +168,28 @@ def count_sample(connection: Connection, span: Span, layer_id: int | None) -> Sa
           SELECT user_id, count(*)::int AS planned FROM sampled_pushes
            WHERE at >= %(since)s AND at < %(until)s
            GROUP BY 1)
-        SELECT 'users', count(*)::int, 0, 0, 0, 0, 0 FROM planned
+        SELECT 0, count(*)::int, 0, 0, 0, 0, 0 FROM planned
          UNION ALL
-        SELECT 'level', planned, level, sum(pushes)::int, sum(opened)::int, sum(opted_out)::int, 0
+        SELECT 1, planned, level, sum(pushes)::int, sum(opened)::int, sum(opted_out)::int, 0
           FROM planned JOIN pushes USING (user_id)
          GROUP BY 2, 3
          UNION ALL
-        SELECT 'pair', o.level, f.pushes, f.opened, o.pushes, o.opened, count(*)::int
+        SELECT 2, o.level, f.pushes, f.opened, o.pushes, o.opened, count(*)::int
           FROM pushes f JOIN pushes o USING (user_id)
          WHERE f.level = 1 AND o.level > 1
          GROUP BY 2, 3, 4, 5, 6
     """  # noqa: S608 - constants
-    found: dict[str, list[list[int]]] = {"users": [], "level": [], "pair": []}
+    found: tuple[list[list[int]], ...] = ([], [], [])
     for kind, *numbers in fetch_all(connection, sql, {**span._asdict(), "layer_id": layer_id}):
         found[kind].append(numbers)
-    pairs = [
-        StratumPair(level, Exposure(*counts[:2]), Exposure(*counts[2:]), users)
-        for level, *counts, users in found["pair"]
-    ]
+    ((users, *_),), levels, pairs = found
     return SampleCounts(
-        found["users"][0][0], [LevelCounts(*numbers[:5]) for numbers in found["level"]], pairs
+        users,
+        [LevelCounts(*numbers[:5]) for numbers in levels],
+        [
+            StratumPair(level, Exposure(*counts[:2]), Exposure(*counts[2:]), alike)
+            for level, *counts, alike in pairs
+        ],
     )
 
 
