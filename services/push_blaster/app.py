@@ -49,6 +49,7 @@ from push_blaster.web.devices.device_upkeep import device_upkeep_routes
 from push_blaster.web.devices.devices import device_routes
 from push_blaster.web.devices.opt_outs import opt_out_routes
 from push_blaster.web.devices.test_devices import test_device_routes
+from push_blaster.web.devices.web_client import web_client_routes
 from push_blaster.web.engagement.conversions import conversion_routes
 from push_blaster.web.engagement.events import event_routes
 from push_blaster.web.engagement.fatigue import fatigue_routes
@@ -204,6 +205,7 @@ def _make_routes(
         device_upkeep_routes(database, push_hosts),
         opt_out_routes(database),
         test_device_routes(context, TestDevices(database, push_hosts)),
+        web_client_routes(vapid.public_key if (vapid := settings.delivery.vapid) else None),
         clock_routes(database, adapters.files, watch),
         event_routes(reports, ReceiptReader(reports), settings.events_per_minute),
         conversion_routes(database),

@@ -21,7 +21,7 @@ SERVICES = sorted((ROOT / "services").glob("*/migrations/versions"))
 OPEN = {
     *("/health", "/api/health", "/openapi.json", "/api/openapi.json"),
     *("/health/live", "/health/ready"),
-    "/api/events",
+    *("/api/events", "/api/web-push", "/client/<any('push.js','push-worker.js'):name>"),
     *("/sign-in", "/sign-in/provider", "/sign-in/return"),
     *("/static/<path:filename>", "/bootstrap/static/<path:filename>"),
 }

@@ -6,11 +6,10 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+import http_ece
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
@@ -39,22 +38,8 @@ class Browser:
 
     def read(self, body: bytes) -> Any:
         """Return the message in `body`, decrypted as RFC 8188 and RFC 8291 say."""
-        salt, size, key_size = body[:16], int.from_bytes(body[16:20], "big"), body[20]
-        theirs, hidden = body[21 : 21 + key_size], body[21 + key_size :]
-        assert len(body) <= size == 4_096
-        sender = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), theirs)
-        shared = self.key.exchange(ec.ECDH(), sender)
-        info = b"WebPush: info\0" + self.point + theirs
-        secret = _hkdf(shared, 32, self.auth, info)
-        key = _hkdf(secret, 16, salt, b"Content-Encoding: aes128gcm\0")
-        nonce = _hkdf(secret, 12, salt, b"Content-Encoding: nonce\0")
-        plain = AESGCM(key).decrypt(nonce, hidden, None).rstrip(b"\0")
-        assert plain.endswith(b"\x02"), "the last record is marked so"
-        return json.loads(plain[:-1])
-
-
-def _hkdf(secret: bytes, length: int, salt: bytes, info: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), length, salt, info).derive(secret)
+        assert len(body) <= int.from_bytes(body[16:20], "big") == 4_096, "it is one record"
+        return json.loads(http_ece.decrypt(body, private_key=self.key, auth_secret=self.auth))
 
 
 def read_vapid(header: str) -> tuple[dict[str, Any], str]:

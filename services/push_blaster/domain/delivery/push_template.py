@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
@@ -22,7 +21,8 @@ from push_blaster.domain.delivery.template import (
 )
 
 
-class PushTexts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PushTexts:
     """The texts of a push as one user gets them."""
 
     title: str
@@ -58,18 +58,13 @@ class PushTemplate:
         return PushTexts(
             title=self.title.render(variables),
             body=self.body.render(variables),
-            deep_link=self.deep_link.render(variables, _quote),
+            deep_link=self.deep_link.render(variables, lambda value: quote(value, safe="")),
         )
 
     @property
     def placeholders(self) -> tuple[Placeholder, ...]:
         """Return the placeholders of all three texts."""
         return (*self.title.placeholders, *self.body.placeholders, *self.deep_link.placeholders)
-
-
-def _quote(value: str) -> str:
-    """Return `value` percent-encoded; letters and digits stay, and are looked at only once."""
-    return value if value.isascii() and value.isalnum() else quote(value, safe="")
 
 
 def compile_push(push: Push) -> PushTemplate:

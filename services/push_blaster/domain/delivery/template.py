@@ -39,14 +39,18 @@ class Template:
         return tuple(piece for piece in self.pieces if isinstance(piece, Placeholder))
 
     def render(
-        self, variables: Mapping[str, str], escape: Callable[[str], str] | None = None
+        self, variables: Mapping[str, str], escape: Callable[[str], str] = lambda value: value
     ) -> str:
         """Return the text for one row; a value is inserted as it is, and never read as a template.
 
         An empty cell is no value. Raises: MissingVariableError.
         """
-        filled = [p if isinstance(p, str) else _fill(p, variables, escape) for p in self.pieces]
-        return "".join(filled)
+        return "".join(
+            [
+                piece if isinstance(piece, str) else escape(_fill(piece, variables))
+                for piece in self.pieces
+            ]
+        )
 
 
 def compile_template(text: str) -> Template:
@@ -93,10 +97,10 @@ def find_value(name: str, variables: Mapping[str, str]) -> str:
     return value.strip()
 
 
-def _fill(
-    placeholder: Placeholder, variables: Mapping[str, str], escape: Callable[[str], str] | None
-) -> str:
-    value = find_value(placeholder.name, variables) or placeholder.fallback
-    if value is None:
+def _fill(placeholder: Placeholder, variables: Mapping[str, str]) -> str:
+    value = find_value(placeholder.name, variables)
+    if value:
+        return value
+    if placeholder.fallback is None:
         raise MissingVariableError(placeholder.name)
-    return escape(value) if escape else value
+    return placeholder.fallback

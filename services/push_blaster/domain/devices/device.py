@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -33,7 +33,8 @@ class DeviceKind(StrEnum):
     FILE = "file"  # by a line of the file of sent messages
 
 
-class Address(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Address:
     """The address of one device.
 
     Shape: `keys` are a web push subscription's: p256dh, a full stop, auth.

@@ -294,11 +294,10 @@ def _prepare(
     execution = decide_when_due(context, execution, position, may_send)
     receivers = choose_receivers(context, execution, page, rows, snapshot, may_send)
     begun = (left.in_doubt | left.deferred.keys()) - snapshot.due
-    again = [row for row in rows if row.user_id in begun] if begun else []
+    again = [row for row in rows if row.user_id in begun]
     personal = personalise_push(context, execution, page, [*again, *receivers.rows])
     leave_unreachable(context, page, left, personal.refusals, may_send)
-    known = receivers.windows
-    windows = {known.get(one.user_id) for one in personal.messages} if known else {None}
+    windows = {receivers.windows.get(message.user_id) for message in personal.messages}
     return personal.messages, {find_slots_key(execution, page, window) for window in windows}
 
 
