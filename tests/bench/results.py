@@ -7,20 +7,26 @@ runs as in an engine's maintenance.
 import logging
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from flask.testing import FlaskClient
 
+from chassis.clock import utc_now
 from chassis.migrations import migrate
 from chassis.postgres import Database
 from chassis.rows import execute, fetch_value
 from local_stack.embedded_postgres import run_postgres
+from push_blaster.adapters.engagement.push_sample import MAX_ROWS
 from push_blaster.adapters.funnels import keep_funnels
 from push_blaster.app import create_app
+from push_blaster.domain.cadence.caps import Cap
 from push_blaster.domain.engagement.results import Grouping
 from push_blaster.settings import MIGRATIONS
+from push_blaster.use_cases.cadence.compare_capped import compare_capped
 from push_blaster.use_cases.engagement.count_results import count_some
 from push_blaster.wiring import connect_adapters
 from tests.push_blaster.settings import settings_for
@@ -53,6 +59,17 @@ _COUNTERS: Final = """
      WHERE v <> 0;
     ANALYZE result_pushes; ANALYZE result_counts
 """
+#: As many pushes of 37 days as the sample of users has at most, of users who got 1 to 40 of them.
+_SAMPLE: Final = """
+    INSERT INTO sampled_pushes (user_id, execution_number, position, layer_id, at, is_sent, recent,
+                                is_opened, is_opted_out)
+    SELECT md5(u::text)::uuid, n, 1, 1 + n %% 4, now() - n * interval '21 hours', true,
+           least(n, u) %% 9, (n * 7 + u) %% 11 = 0, (n * 5 + u) %% 499 = 0
+      FROM generate_series(1, %(rows)s / 20) u, generate_series(1, 1 + u %% 40) n;
+    ANALYZE sampled_pushes
+"""
+#: A rule that caps a part of the sample.
+_CAP: Final = Cap(frozenset({2, 3}), frozenset({2, 3}), timedelta(days=7), 2)
 #: One execution with a large push that has just ended; every tenth user opened the texts before.
 _LEDGER: Final = """
     INSERT INTO executions (id, automation_id, automation_name, automation_version, mode, trigger,
@@ -98,6 +115,7 @@ def measure_results(folder: Path, deliveries: int, rows: int) -> None:
         client = app.test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = "Bearer admin"
         _ask_all(client, database)
+        _sample(database, client)
         _make(database, _LEDGER, {"rows": rows, "batch": BATCH})
         _count(database, client, rows)
         database.close()
@@ -122,15 +140,30 @@ def _ask_all(client: FlaskClient, database: Database) -> None:
         _ask(client, path)
 
 
+def _sample(database: Database, client: FlaskClient) -> None:
+    """Ask for the fatigue curve and for what a cap costs, over a sample that is full."""
+    _make(database, _SAMPLE, {"rows": MAX_ROWS})
+    for path in ("/api/results/fatigue", "/api/results/fatigue?layerId=3"):
+        _ask(client, path)
+    _time("what a cap costs and saves", lambda: compare_capped(database, [_CAP], utc_now()))
+
+
 def _ask(client: FlaskClient, path: str) -> None:
+    def ask() -> None:
+        answer = client.get(path)
+        if answer.status_code != 200:
+            raise AssertionError(answer.get_data(as_text=True))
+
+    _time(path, ask)
+
+
+def _time(name: str, ask: Callable[[], object]) -> None:
     taken = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        answer = client.get(path)
+        ask()
         taken.append(time.perf_counter() - begun)
-        if answer.status_code != 200:
-            raise AssertionError(answer.get_data(as_text=True))
-    print(f"  {path:<64}{statistics.median(taken):7.3f} s, at most {max(taken):.3f} s", flush=True)
+    print(f"  {name:<64}{statistics.median(taken):7.3f} s, at most {max(taken):.3f} s", flush=True)
 
 
 def _count(database: Database, client: FlaskClient, rows: int) -> None:

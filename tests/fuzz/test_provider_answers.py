@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -45,7 +44,7 @@ def _messages(first: int, address: str, kind: str) -> list[Message]:
 
 
 def _to_another_host(message: Message) -> Message:
-    return replace(message, device_token=message.device_token.replace("localhost", "127.0.0.1"))
+    return message._replace(device_token=message.device_token.replace("localhost", "127.0.0.1"))
 
 
 def _judge(transport: PushTransport, messages: Sequence[Message]) -> Counter[Outcome]:

@@ -17,6 +17,7 @@ MAX_MESSAGE_BYTES: Final[Mapping[str, int]] = {
 _MAX_CHARACTER_BYTES: Final = 6
 #: What is in a message besides its texts and its token.
 _MAX_OTHER_BYTES: Final = 680
+_SHORT_BYTES: Final = min(MAX_MESSAGE_BYTES.values())
 
 
 def measure(message: Message) -> dict[str, int]:
@@ -29,9 +30,11 @@ def measure(message: Message) -> dict[str, int]:
 
 def find_excess(message: Message) -> str | None:
     """Return why the message is too long for its device; None if it fits."""
+    if _is_surely_short(message):
+        return None
     kind = DeviceKind.FCM.value if message.device_kind == DeviceKind.FID else message.device_kind
     maximum = MAX_MESSAGE_BYTES.get(kind)
-    if maximum is None or _is_surely_short(message):
+    if maximum is None:
         return None
     size = measure(message)[kind]
     return f"{size} bytes, and {kind} takes {maximum}" if size > maximum else None
@@ -41,4 +44,4 @@ def _is_surely_short(message: Message) -> bool:
     """Return whether the message fits every kind of device, without encoding it."""
     characters = len(message.title) + len(message.body) + 2 * len(message.deep_link)
     whole = characters * _MAX_CHARACTER_BYTES + len(message.device_token) + _MAX_OTHER_BYTES
-    return whole <= min(MAX_MESSAGE_BYTES.values())
+    return whole <= _SHORT_BYTES

@@ -187,8 +187,10 @@ def _write_delivery(delivery: Delivery) -> Sequence[Any]:
         delivery.provider_id,
         delivery.reason,
     )
+    if not delivery.dead_devices:
+        return outcome
     dead = [(d.address.token, d.address.kind, d.reason) for d in delivery.dead_devices]
-    return (*outcome, dead) if dead else outcome
+    return (*outcome, dead)
 
 
 def _read_delivery(

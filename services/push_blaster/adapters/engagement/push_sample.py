@@ -4,23 +4,21 @@ The sample has the users whose hash ends in so many zeros, so that the same user
 halved whenever it has more rows than a page can read in an instant.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Connection
-from chassis.rows import execute, fetch_all, fetch_one, fetch_value, stream_rows
+from chassis.rows import execute, fetch_all, fetch_value, stream_rows
 from push_blaster.adapters.engagement.conversion_table import IS_ASSIGNED
 from push_blaster.adapters.engagement.result_counting import BATCHES_AT_ONCE, UncountedPush
-from push_blaster.domain.delivery.ledger import LedgerState
-from push_blaster.domain.engagement.event import EventKind
 from push_blaster.domain.engagement.fatigue import LEVELS, Exposure, StratumPair
 from push_blaster.domain.engagement.fatigue_curve import PERIOD, RECENT
 from push_blaster.domain.engagement.results import WINDOW
 
 #: The sample has at most so many rows, or few more for some seconds.
-MAX_ROWS: Final = 400_000
+MAX_ROWS: Final = 200_000
 #: How many pushes one transaction finishes.
 PUSHES_AT_ONCE: Final = 2_000
 #: How long a row is of use: for a whole period, and for the pushes before its first day.
@@ -35,13 +33,13 @@ def sample_batches(connection: Connection, push: UncountedPush) -> None:
         WITH sample AS (SELECT halvings FROM user_sample FOR SHARE)
         INSERT INTO sampled_pushes (user_id, execution_number, position, layer_id, at, is_sent)
         SELECT user_id, r.execution_number, r.position, r.layer_id,
-               greatest(r.sent_at, d.held_until), d.state = '{LedgerState.SENT}'
+               greatest(r.sent_at, d.held_until), d.state = 'sent'
           FROM sample
           JOIN result_pushes r ON r.execution_number = %(number)s AND r.position = %(position)s
           JOIN deliveries d ON d.execution_id = r.execution_id AND NOT d.is_test
                AND d.position = r.position
                AND d.batch >= %(first)s AND d.batch < %(first)s + %(batches)s
-         WHERE {IS_ASSIGNED} AND d.state <> '{LedgerState.HOLDOUT}' AND {_IN_SAMPLE}
+         WHERE {IS_ASSIGNED} AND d.state <> 'holdout' AND {_IN_SAMPLE}
          ORDER BY user_id
             ON CONFLICT DO NOTHING
     """  # noqa: S608 - constants
@@ -67,6 +65,14 @@ def shrink_sample(connection: Connection) -> bool:
     return True
 
 
+#: The events of the push `s` of the week `r.week` within a day.
+_EVENT: Final = """
+    FROM events e
+   WHERE e.week = r.week AND e.execution_number = s.execution_number AND e.position = s.position
+     AND e.user_id = s.user_id AND e.at <= s.at + %(window)s
+"""
+
+
 def finish_pushes(connection: Connection, now: datetime) -> int:
     """Note what users did with pushes that are a day old, and how many they had before."""
     sql = f"""
@@ -80,23 +86,14 @@ def finish_pushes(connection: Connection, now: datetime) -> int:
                 WHERE b.user_id = s.user_id AND b.is_sent AND b.at > s.at - %(recent)s
                   AND (b.at, b.execution_number, b.position)
                       < (s.at, s.execution_number, s.position)),
-               is_opened = {_has(EventKind.OPENED)},
-               is_opted_out = {_has(EventKind.OPTED_OUT)}
+               is_opened = EXISTS (SELECT {_EVENT} AND e.event = 'opened'),
+               is_opted_out = EXISTS (SELECT {_EVENT} AND e.event = 'opted_out')
           FROM due LEFT JOIN result_pushes r USING (execution_number, position)
          WHERE s.user_id = due.user_id AND s.execution_number = due.execution_number
            AND s.position = due.position
     """  # noqa: S608 - constants
     values = {"until": now - WINDOW, "recent": RECENT, "window": WINDOW}
     return execute(connection, sql, values)
-
-
-def _has(event: EventKind) -> str:
-    """Return whether the push `s` of the week `r.week` had an event within a day, as SQL."""
-    return f"""EXISTS (
-               SELECT FROM events e
-                WHERE e.week = r.week AND e.execution_number = s.execution_number
-                  AND e.position = s.position AND e.user_id = s.user_id
-                  AND e.event = '{event}' AND e.at <= s.at + %(window)s)"""
 
 
 def delete_old_samples(connection: Connection, before: datetime, limit: int) -> int:
@@ -136,23 +133,6 @@ def find_span(connection: Connection, now: datetime) -> Span | None:
     return Span(max(until - PERIOD, oldest + RECENT), until)
 
 
-class Sample(NamedTuple):
-    """How many users of the sample have pushes in a span, and which share of all users they are."""
-
-    users: int
-    share: float
-
-
-def count_sample(connection: Connection, span: Span) -> Sample:
-    """Return the size of the sample."""
-    sql = """
-        SELECT (SELECT count(DISTINCT user_id) FROM sampled_pushes
-                 WHERE at >= %(since)s AND at < %(until)s),
-               (SELECT 0.5 ^ halvings FROM user_sample)::float8
-    """
-    return fetch_one(connection, sql, span._asdict(), make=Sample) or Sample(0, 1.0)
-
-
 class LevelCounts(NamedTuple):
     """The pushes of users with equally many planned pushes at one level, and what users did."""
 
@@ -163,35 +143,54 @@ class LevelCounts(NamedTuple):
     opted_out: int
 
 
-def select_levels(connection: Connection, span: Span, layer_id: int | None) -> list[LevelCounts]:
-    """Return the counts of each level, by how many pushes were planned for a user."""
+class SampleCounts(NamedTuple):
+    """What a curve is made of.
+
+    Shape: `users` of the sample have pushes in the span; `pairs` are what users opened at level 1
+    and at another level, and users with equal counts are one.
+    """
+
+    users: int
+    levels: Sequence[LevelCounts]
+    pairs: Sequence[StratumPair]
+
+
+def read_share(connection: Connection) -> float:
+    """Return which share of all users the sample has."""
+    return float(fetch_value(connection, "SELECT 0.5 ^ halvings FROM user_sample"))
+
+
+def count_sample(connection: Connection, span: Span, layer_id: int | None) -> SampleCounts:
+    """Return the counts of the pushes of one layer, or of all, in one pass over the sample."""
     sql = f"""
-        WITH planned AS (
+        WITH pushes AS MATERIALIZED ({_BY_USER}),
+        planned AS MATERIALIZED (
           SELECT user_id, count(*)::int AS planned FROM sampled_pushes
            WHERE at >= %(since)s AND at < %(until)s
            GROUP BY 1)
-        SELECT planned, level, sum(pushes)::int, sum(opened)::int, sum(opted_out)::int
-          FROM planned JOIN ({_BY_USER}) pushes USING (user_id)
-         GROUP BY 1, 2
-    """  # noqa: S608 - constants
-    values = {**span._asdict(), "layer_id": layer_id}
-    return fetch_all(connection, sql, values, make=LevelCounts)
-
-
-def select_pairs(connection: Connection, span: Span, layer_id: int | None) -> list[StratumPair]:
-    """Return what users opened at level 1 and at other levels; users with equal counts are one."""
-    sql = f"""
-        WITH pushes AS MATERIALIZED ({_BY_USER})
-        SELECT o.level, f.pushes, f.opened, o.pushes, o.opened, count(*)
+        SELECT 0, count(*)::int, 0, 0, 0, 0, 0 FROM planned
+         UNION ALL
+        SELECT 1, planned, level, sum(pushes)::int, sum(opened)::int, sum(opted_out)::int, 0
+          FROM planned JOIN pushes USING (user_id)
+         GROUP BY 2, 3
+         UNION ALL
+        SELECT 2, o.level, f.pushes, f.opened, o.pushes, o.opened, count(*)::int
           FROM pushes f JOIN pushes o USING (user_id)
          WHERE f.level = 1 AND o.level > 1
-         GROUP BY 1, 2, 3, 4, 5
+         GROUP BY 2, 3, 4, 5, 6
     """  # noqa: S608 - constants
-    values = {**span._asdict(), "layer_id": layer_id}
-    return [
-        StratumPair(level, Exposure(*counts[:2]), Exposure(*counts[2:]), users)
-        for level, *counts, users in fetch_all(connection, sql, values)
-    ]
+    found: tuple[list[list[int]], ...] = ([], [], [])
+    for kind, *numbers in fetch_all(connection, sql, {**span._asdict(), "layer_id": layer_id}):
+        found[kind].append(numbers)
+    ((users, *_),), levels, pairs = found
+    return SampleCounts(
+        users,
+        [LevelCounts(*numbers[:5]) for numbers in levels],
+        [
+            StratumPair(level, Exposure(*counts[:2]), Exposure(*counts[2:]), alike)
+            for level, *counts, alike in pairs
+        ],
+    )
 
 
 class GotPush(NamedTuple):

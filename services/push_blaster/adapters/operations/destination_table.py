@@ -11,6 +11,7 @@ from push_blaster.domain.operations.destination import (
     Destination,
     DestinationKind,
     DestinationOrder,
+    EarlierSecret,
 )
 
 #: How often an engine confirms its settings, and after which silence they count as gone.
@@ -19,8 +20,8 @@ GONE_AFTER: Final = timedelta(seconds=15)
 
 _COLUMNS: Final = """
     id::text, name, kind, address, events, automations, modes, secret, previous_secret,
-    previous_until, is_on, since, created_by, environment, fingerprint, delivered_at,
-    failing_since, failure, given_up
+    previous_until, earlier_secrets, is_on, since, created_by, environment, fingerprint,
+    delivered_at, failing_since, failure, given_up
 """
 _LISTS: Final = ("events", "automations", "modes")
 
@@ -123,15 +124,27 @@ def begin_anew(connection: Connection, destination_id: str, now: datetime, *, is
 
 
 def update_destination_secret(
-    connection: Connection, destination_id: str, secret: str, previous_until: datetime
+    connection: Connection,
+    destination_id: str,
+    secret: str,
+    previous_until: datetime,
+    now: datetime,
 ) -> bool:
-    """Give a destination a new secret; the present one signs as well until then."""
+    """Give a destination a new secret; the present one signs as well until then.
+
+    The secrets of before keep the time that each was given.
+    """
     sql = """
         UPDATE alert_destinations
-           SET previous_secret = secret, secret = %(secret)s, previous_until = %(until)s
+           SET previous_secret = secret, secret = %(secret)s, previous_until = %(until)s,
+               earlier_secrets = (
+                 SELECT coalesce(jsonb_agg(e), '[]')
+                   FROM jsonb_array_elements(earlier_secrets || jsonb_build_object(
+                          'secret', previous_secret, 'until', previous_until)) e
+                  WHERE (e ->> 'until')::timestamptz > %(now)s)
          WHERE id = %(id)s::uuid AND environment IS NULL AND secret IS NOT NULL
     """
-    values = {"id": destination_id, "secret": secret, "until": previous_until}
+    values = {"id": destination_id, "secret": secret, "until": previous_until, "now": now}
     return execute(connection, sql, values) == 1
 
 
@@ -190,4 +203,9 @@ def _write(order: DestinationOrder) -> dict[str, Any]:
 
 def _make(**columns: Any) -> Destination:
     lists = {name: tuple(columns[name]) for name in _LISTS}
-    return Destination(**columns | lists | {"kind": DestinationKind(columns["kind"])})
+    earlier = tuple(
+        EarlierSecret(one["secret"], datetime.fromisoformat(one["until"]))
+        for one in columns["earlier_secrets"]
+    )
+    made = {"kind": DestinationKind(columns["kind"]), "earlier_secrets": earlier}
+    return Destination(**columns | lists | made)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from chassis.names import write_plain
@@ -84,8 +84,7 @@ def _former_name(file: AudienceFile) -> str:
     return re.sub(r"[^a-z0-9]+", "_", file.audience).strip("_")
 
 
-@dataclass(frozen=True, slots=True)
-class AudienceRow:
+class AudienceRow(NamedTuple):
     """One user of an audience, with the variables for this user's message."""
 
     user_id: UUID

@@ -1,12 +1,12 @@
 """A message: one push, personalised for one user, for one device; and its outcome."""
 
-import base64
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
+from push_blaster.domain.base64url import write_base64url
 from push_blaster.domain.devices.device import Address, DeadDevice
 
 #: How long a provider keeps a message for a device that is offline.
@@ -15,8 +15,7 @@ TTL_S: Final = 86_400
 MAX_REASON: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One push for one user's device, with its placeholders filled in.
 
     Shape: `other_devices` are the user's further devices, if the message is for all of them. A
@@ -62,8 +61,7 @@ class Outcome(StrEnum):
 FINAL: Final = frozenset({Outcome.SENT, Outcome.TOKEN_DEAD, Outcome.FAILED, Outcome.DRY_RUN})
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """The outcome of one message, the provider's id of it when sent, the reason when not.
 
     `NOT_SENT` means that the send never began (a stop came first), so the claim may be given back;
@@ -87,8 +85,7 @@ def with_storable_texts(delivery: Delivery) -> Delivery:
     """Return the outcome with the provider's words in a form that every store accepts."""
     if _is_storable(delivery.provider_id) and _is_storable(delivery.reason):
         return delivery
-    return replace(
-        delivery,
+    return delivery._replace(
         provider_id=storable(delivery.provider_id),
         reason=storable(delivery.reason),
     )
@@ -114,8 +111,20 @@ def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:
 
     Shape: 22 characters of base64url, well under the 64 bytes that APNs allows.
     """
-    seed = f"{execution_id}\n{push_id}\n{user_id}".encode()
-    return base64.urlsafe_b64encode(hashlib.sha256(seed).digest())[:22].decode()
+    return display_tags(execution_id, push_id)(user_id)
+
+
+def display_tags(execution_id: str, push_id: str) -> Callable[[UUID], str]:
+    """Return what makes the display tags of the messages of a push, by the user."""
+    of_push = hashlib.sha256(f"{execution_id}\n{push_id}\n".encode())
+
+    def make(user_id: UUID) -> str:
+        digits = user_id.hex  # as str(user_id), in half the time
+        groups = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+        (seed := of_push.copy()).update("-".join(groups).encode())
+        return write_base64url(seed.digest())[:22]
+
+    return make
 
 
 class TransportUnavailableError(Exception):

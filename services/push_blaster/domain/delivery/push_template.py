@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
@@ -21,8 +22,7 @@ from push_blaster.domain.delivery.template import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PushTexts:
+class PushTexts(NamedTuple):
     """The texts of a push as one user gets them."""
 
     title: str
@@ -58,13 +58,18 @@ class PushTemplate:
         return PushTexts(
             title=self.title.render(variables),
             body=self.body.render(variables),
-            deep_link=self.deep_link.render(variables, lambda value: quote(value, safe="")),
+            deep_link=self.deep_link.render(variables, _quote),
         )
 
     @property
     def placeholders(self) -> tuple[Placeholder, ...]:
         """Return the placeholders of all three texts."""
         return (*self.title.placeholders, *self.body.placeholders, *self.deep_link.placeholders)
+
+
+def _quote(value: str) -> str:
+    """Return `value` percent-encoded; letters and digits stay, and are looked at only once."""
+    return value if value.isascii() and value.isalnum() else quote(value, safe="")
 
 
 def compile_push(push: Push) -> PushTemplate:

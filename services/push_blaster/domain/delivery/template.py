@@ -39,18 +39,14 @@ class Template:
         return tuple(piece for piece in self.pieces if isinstance(piece, Placeholder))
 
     def render(
-        self, variables: Mapping[str, str], escape: Callable[[str], str] = lambda value: value
+        self, variables: Mapping[str, str], escape: Callable[[str], str] | None = None
     ) -> str:
         """Return the text for one row; a value is inserted as it is, and never read as a template.
 
         An empty cell is no value. Raises: MissingVariableError.
         """
-        return "".join(
-            [
-                piece if isinstance(piece, str) else escape(_fill(piece, variables))
-                for piece in self.pieces
-            ]
-        )
+        filled = [p if isinstance(p, str) else _fill(p, variables, escape) for p in self.pieces]
+        return "".join(filled)
 
 
 def compile_template(text: str) -> Template:
@@ -97,10 +93,10 @@ def find_value(name: str, variables: Mapping[str, str]) -> str:
     return value.strip()
 
 
-def _fill(placeholder: Placeholder, variables: Mapping[str, str]) -> str:
-    value = find_value(placeholder.name, variables)
-    if value:
-        return value
-    if placeholder.fallback is None:
+def _fill(
+    placeholder: Placeholder, variables: Mapping[str, str], escape: Callable[[str], str] | None
+) -> str:
+    value = find_value(placeholder.name, variables) or placeholder.fallback
+    if value is None:
         raise MissingVariableError(placeholder.name)
-    return placeholder.fallback
+    return escape(value) if escape else value

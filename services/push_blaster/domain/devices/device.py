@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -33,8 +33,7 @@ class DeviceKind(StrEnum):
     FILE = "file"  # by a line of the file of sent messages
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """The address of one device.
 
     Shape: `keys` are a web push subscription's: p256dh, a full stop, auth.

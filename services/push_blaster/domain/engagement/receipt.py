@@ -6,13 +6,16 @@ Whoever has a receipt proves that we sent this message to this user. A receipt o
 import binascii
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from struct import Struct
 from typing import Final
 from uuid import UUID
+
+from push_blaster.domain.base64url import write_base64url
 
 #: Version and flags, number of the key, execution, position, place of the variant; then the user.
 _HEAD: Final = Struct(">BBQHB")
@@ -82,14 +85,18 @@ class ReceiptKeys:
         Shape: a receipt has 60 characters of base64url.
         """
         flags = _VERSION | _IS_TEST * is_test | _IS_DRY_RUN * is_dry_run
-        number, pack = self.current, _HEAD.pack
+        number = self.current
         inner, outer = _keyed_hashes(self.keys[number])
 
+        @cache
+        def head(variant: int) -> bytes:
+            return _HEAD.pack(flags, number, execution_number, position, variant)
+
         def write(user_id: UUID, variant: int) -> str:
-            claims = pack(flags, number, execution_number, position, variant) + user_id.bytes
+            claims = head(variant) + user_id.bytes
             (of_claims := inner.copy()).update(claims)
             (proof := outer.copy()).update(of_claims.digest())
-            return urlsafe_b64encode(claims + proof.digest()[:_PROOF]).decode()
+            return write_base64url(claims + proof.digest()[:_PROOF])
 
         return write
 
@@ -133,6 +140,6 @@ def _decode(text: str) -> bytes:
         content = urlsafe_b64decode(text)
     except binascii.Error as error:
         raise ReceiptError(Fault.MALFORMED) from error
-    if urlsafe_b64encode(content).decode() != text:
+    if write_base64url(content) != text:
         raise ReceiptError(Fault.MALFORMED)
     return content

@@ -58,6 +58,14 @@ class DestinationOrder:
     modes: tuple[str, ...] = (Mode.LIVE,)
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierSecret:
+    """A secret that was replaced, and signs beside the new one until then."""
+
+    secret: str
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination(DestinationOrder):
     """A destination of alerts; it gets what is raised from `since` on.
@@ -73,6 +81,7 @@ class Destination(DestinationOrder):
     secret: str | None
     previous_secret: str | None
     previous_until: datetime | None
+    earlier_secrets: tuple[EarlierSecret, ...]
     is_on: bool
     since: datetime
     created_by: str | None
@@ -110,10 +119,17 @@ class Destination(DestinationOrder):
         return self.address if self.kind is DestinationKind.EMAIL else show_host(self.address)
 
     def secrets(self, now: datetime) -> tuple[str, ...]:
-        """Return the secrets that sign what is posted now; while one is rotated, both."""
-        is_rotating = self.previous_until is not None and self.previous_until > now
-        found = (self.secret, self.previous_secret if is_rotating else None)
+        """Return the secrets that sign what is posted now: the newest, and each that still may."""
+        found = (self.secret, *(one.secret for one in self.replaced(now)))
         return tuple(one for one in found if one)
+
+    def replaced(self, now: datetime) -> list[EarlierSecret]:
+        """Return the secrets that were replaced and still sign, the most lasting first."""
+        found = list(self.earlier_secrets)
+        if self.previous_secret and self.previous_until:
+            found.append(EarlierSecret(self.previous_secret, self.previous_until))
+        lasting = (one for one in found if one.until > now)
+        return sorted(lasting, key=lambda one: one.until, reverse=True)
 
     def wants(self, notice: Notice) -> bool:
         """Return whether the destination gets this notice; nobody gets findings of simulations."""

@@ -30,6 +30,8 @@ def find_holdout(
         return {}
     automation = execution.automation
     own = automation.settings.holdout_percent
+    if not own and not limits.holdout_percent:
+        return {}
     found = {}
     for user_id in (row.user_id for row in rows if states.get(row.user_id, _STATE) == _STATE):
         if is_in_holdout(limits.holdout_percent, user_id):

@@ -1,6 +1,6 @@
 """Choose the users of a batch to send to now: their window is open, and nothing excludes them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -41,9 +41,9 @@ class PageSnapshot:
     due: frozenset[UUID] = frozenset()
     is_first: bool = True
 
-    def is_open(self, user_id: UUID) -> bool:
-        """Return whether cadence must still be asked about the user."""
-        return user_id not in self.states or user_id in self.due
+    def select_open(self, rows: Sequence[AudienceRow]) -> Sequence[AudienceRow]:
+        """Return the rows of the users about whom cadence must still be asked."""
+        return _leave_out(rows, self.states.keys() - self.due)
 
 
 class Receivers(NamedTuple):
@@ -69,10 +69,10 @@ def choose_receivers(
         **find_holdout(context.limits, execution, rows, snapshot.states),
         **find_sent_before(context.database, execution, page.position, rows, snapshot.states),
     }
-    others = [row for row in rows if row.user_id not in left_out]
-    still_open = [row for row in others if snapshot.is_open(row.user_id)]
+    others = _leave_out(rows, left_out)
+    still_open = snapshot.select_open(others)
     gone = find_gone(context, execution, page.position, still_open)
-    staying = [row for row in still_open if row.user_id not in gone]
+    staying = _leave_out(still_open, gone)
     found = find_send_windows(context, execution, page.position, staying)
     now = context.clock()
     later = {**found.later, **(dict.fromkeys(gone, now) if snapshot.is_first else {})}
@@ -88,10 +88,16 @@ def choose_receivers(
     moved = {one.user_id: one.counts_at for one in deferrals if one.is_asked_apart}
     snapshot = replace(snapshot, windows={**snapshot.windows, **moved})
     eligible, capped = _ask(context, execution, page, others, found.now, snapshot.windows)
-    with context.database.transaction() as connection:
-        check_permission(connection, may_send)
-        insert_refusals(connection, page, capped, context.clock())
+    if capped:
+        with context.database.transaction() as connection:
+            check_permission(connection, may_send)
+            insert_refusals(connection, page, capped, context.clock())
     return Receivers(eligible, snapshot.windows)
+
+
+def _leave_out(rows: Sequence[AudienceRow], users: Collection[UUID]) -> Sequence[AudienceRow]:
+    """Return the rows without those of `users`; often there are none, and no user is looked up."""
+    return [row for row in rows if row.user_id not in users] if users else rows
 
 
 def _defer(
@@ -136,18 +142,27 @@ def _ask(
     """
     eligible: list[AudienceRow] = []
     capped: list[Refusal] = []
-    for window in {windows.get(row.user_id) for row in now}:
-        asked = [row.user_id for row in others if windows.get(row.user_id) == window]
+    for window, own in _by_window(now, windows).items():
+        asked = [row.user_id for row in _by_window(others, windows)[window]]
         verdict = ask_cadence(context, execution, page, asked, window)
-        for row in now:
-            if windows.get(row.user_id) != window:
-                continue
-            if row.user_id in verdict.eligible:
-                eligible.append(row)
-            else:
-                rule = verdict.capped.get(row.user_id, "cadence")
-                capped.append(Refusal(row.user_id, LedgerState.CAPPED, rule))
+        refused = [row.user_id for row in own if row.user_id not in verdict.eligible]
+        eligible += _leave_out(own, set(refused))
+        for user_id in refused:
+            rule = verdict.capped.get(user_id, "cadence")
+            capped.append(Refusal(user_id, LedgerState.CAPPED, rule))
     return eligible, capped
+
+
+def _by_window(
+    rows: Sequence[AudienceRow], windows: Mapping[UUID, datetime]
+) -> dict[datetime | None, Sequence[AudienceRow]]:
+    """Return the rows by the windows of their users; users who are sent to as planned have none."""
+    if not windows:
+        return {None: rows} if rows else {}
+    found: dict[datetime | None, list[AudienceRow]] = {}
+    for row in rows:
+        found.setdefault(windows.get(row.user_id), []).append(row)
+    return {**found}
 
 
 def find_gone(

@@ -11,7 +11,7 @@ from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push, ReachedDevices
 from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
-from push_blaster.domain.delivery.message import Message, display_tag
+from push_blaster.domain.delivery.message import Message, display_tags
 from push_blaster.domain.delivery.push_template import Wordings, render_row
 from push_blaster.domain.devices.device import Address
 from push_blaster.domain.executions.execution import Execution
@@ -61,8 +61,8 @@ def personalise(
         context.database, context.device_source, rows, context.clock(), every=every
     )
     writer = _Writer(
-        execution_id=execution.id,
         push=push,
+        tag=display_tags(execution.id, push.id),
         links=context.limits.links,
         wordings=Wordings(execution.automation.id, push),
         reach=reach,
@@ -86,8 +86,8 @@ _NOWHERE: Final = (Address("", kind=""),)
 class _Writer:
     """Writes the messages of a push."""
 
-    execution_id: str
     push: Push
+    tag: Callable[[UUID], str]
     links: LinkPolicy
     wordings: Wordings
     reach: UserAddresses
@@ -117,7 +117,7 @@ class _Writer:
             title=texts.title,
             body=texts.body,
             deep_link=texts.deep_link,
-            display_tag=display_tag(self.execution_id, self.push.id, user_id),
+            display_tag=self.tag(user_id),
             device_kind=newest.kind,
             device_keys=newest.keys,
             other_devices=tuple(others),

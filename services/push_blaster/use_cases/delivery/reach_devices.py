@@ -1,7 +1,6 @@
 """Send each message to all devices that it is for, and return one outcome for its user."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -61,7 +60,7 @@ class _Rounds:
         for delivery in self._transport.send(messages, self._should_stop):
             message = by_user[delivery.user_id]
             outcome = _with_dead_device(delivery, message)
-            before = self._so_far.pop(delivery.user_id, None)
+            before = self._so_far.pop(delivery.user_id, None) if self._so_far else None
             folded = _fold(before, outcome) if before else outcome
             if message.other_devices:
                 self._so_far[delivery.user_id] = folded
@@ -71,8 +70,7 @@ class _Rounds:
 
 def _for_next_device(message: Message) -> Message:
     following, *others = message.other_devices
-    return replace(
-        message,
+    return message._replace(
         device_token=following.token,
         device_kind=following.kind,
         device_keys=following.keys,
@@ -85,10 +83,10 @@ def _with_dead_device(delivery: Delivery, message: Message) -> Delivery:
         return delivery
     address = Address(message.device_token, message.device_kind, message.device_keys)
     dead = DeadDevice(message.user_id, address, storable(delivery.reason) or "dead")
-    return replace(delivery, dead_devices=(dead,))
+    return delivery._replace(dead_devices=(dead,))
 
 
 def _fold(one: Delivery, other: Delivery) -> Delivery:
     """Return the weightier of two outcomes, with the dead devices of both."""
     first = min(one, other, key=lambda delivery: _BY_WEIGHT.index(delivery.outcome))
-    return replace(first, dead_devices=(*one.dead_devices, *other.dead_devices))
+    return first._replace(dead_devices=(*one.dead_devices, *other.dead_devices))

@@ -294,10 +294,11 @@ def _prepare(
     execution = decide_when_due(context, execution, position, may_send)
     receivers = choose_receivers(context, execution, page, rows, snapshot, may_send)
     begun = (left.in_doubt | left.deferred.keys()) - snapshot.due
-    again = [row for row in rows if row.user_id in begun]
+    again = [row for row in rows if row.user_id in begun] if begun else []
     personal = personalise_push(context, execution, page, [*again, *receivers.rows])
     leave_unreachable(context, page, left, personal.refusals, may_send)
-    windows = {receivers.windows.get(message.user_id) for message in personal.messages}
+    known = receivers.windows
+    windows = {known.get(one.user_id) for one in personal.messages} if known else {None}
     return personal.messages, {find_slots_key(execution, page, window) for window in windows}
 
 

@@ -150,6 +150,8 @@ def leave_unreachable(
 
     Raises: StepStoppedError when sending is not permitted any more.
     """
+    if not refusals:
+        return
     begun = left.in_doubt & {refusal.user_id for refusal in refusals}
     leave_in_doubt(context, page, begun, "its send began before a crash, and cannot begin again")
     with context.database.transaction() as connection:
@@ -167,6 +169,8 @@ def _claim(context: StepContext, task: SendTask, chunk: Sequence[Message]) -> li
         check_permission(connection, task.may_send)
         chunk = _leave_opted_out(connection, task, chunk, context.clock())
         claimed = _claim_each(connection, task, chunk, context.clock())
+    if len(claimed) == len(chunk):
+        return list(chunk)
     return [message for message in chunk if message.user_id in claimed]
 
 
@@ -194,17 +198,16 @@ def _claim_each(
     connection: Connection, task: SendTask, chunk: Sequence[Message], now: datetime
 ) -> set[UUID]:
     """Claim the users of new and deferred messages, and of those in doubt; return whom."""
-    wanted = [message.user_id for message in chunk]
-    again = [user_id for user_id in wanted if user_id in task.left.in_doubt]
-    deferred = [user_id for user_id in wanted if user_id in task.left.deferred]
     variants = {message.user_id: message.variant for message in chunk}
+    again = task.left.in_doubt & variants.keys()
+    deferred = task.left.deferred.keys() & variants.keys()
     claimed = claim_users(connection, task.page, variants, now)
     if deferred:
         due = {user_id: variants[user_id] for user_id in deferred}
         claimed |= claim_deferred(connection, task.page, due, now)
     if again:
-        claim_again(connection, task.page, again)
-        claimed.update(again)
+        claim_again(connection, task.page, list(again))
+        claimed |= again
     return claimed
 
 
@@ -251,23 +254,29 @@ def _send_once(
     says so, by its outcome or by TransportUnavailableError.
     """
     begun_at = context.clock()
-    open_users = {message.user_id for message in messages}
     begun: list[Delivery] = []
+    answered: list[Delivery] = []
     try:
         for group in gather(reach_devices(context.transport, messages, task.should_stop)):
             begun += record_group(context, task, recorder, group, begun_at)
-            open_users -= {delivery.user_id for delivery in group}
+            answered += group
     except TransportUnavailableError as error:
         context.pacer.note_fault(str(error))
-        recorder.record([Delivery(user_id, Outcome.NOT_SENT) for user_id in open_users])
+        unasked = _find_unanswered(messages, answered)
+        recorder.record([Delivery(user_id, Outcome.NOT_SENT) for user_id in unasked])
         recorder.write_all()
         raise
     except Exception as error:
-        log.exception("transport_failed", execution=task.page.execution_id, open=len(open_users))
+        unknown = _find_unanswered(messages, answered)
+        log.exception("transport_failed", execution=task.page.execution_id, open=len(unknown))
         reason = f"the transport failed after the send began: {error}"
-        recorder.record([Delivery(u, Outcome.IN_DOUBT, reason=reason) for u in open_users])
+        recorder.record([Delivery(u, Outcome.IN_DOUBT, reason=reason) for u in unknown])
     recorder.write_all()
     return begun
+
+
+def _find_unanswered(messages: Sequence[Message], answered: Sequence[Delivery]) -> set[UUID]:
+    return {message.user_id for message in messages} - {one.user_id for one in answered}
 
 
 def record_group(

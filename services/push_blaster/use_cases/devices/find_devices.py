@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Database
@@ -25,8 +26,7 @@ class UserAddresses:
     unknown: Mapping[UUID, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     """A device of a row or a source, and when it was last seen, if that is known."""
 
     address: Address
@@ -61,6 +61,8 @@ def find_devices(
             for user_id, own in found.devices.items()
         }
     devices = _leave_out_dead(database, known) if known else {}
+    if len(devices) == len(rows) and not source:
+        return UserAddresses(devices)
     others = [r.user_id for r in rows if r.user_id not in devices and r.user_id not in unknown]
     with database.transaction() as connection:
         registered = select_addresses(connection, others, every=every) if others else {}
@@ -79,6 +81,9 @@ def _leave_out_dead(
     tokens = [candidate.address.token for own in known.values() for candidate in own]
     with database.transaction() as connection:
         deaths = select_deaths(connection, tokens)
+
+    if not deaths:
+        return {user_id: [c.address for c in own] for user_id, own in known.items() if own}
 
     def lives(candidate: _Candidate) -> bool:
         died_at = deaths.get(candidate.address.token)

@@ -7,11 +7,10 @@ from itertools import groupby
 from chassis.postgres import Database
 from push_blaster.adapters.engagement.push_sample import (
     LevelCounts,
-    Span,
+    SampleCounts,
     count_sample,
     find_span,
-    select_levels,
-    select_pairs,
+    read_share,
 )
 from push_blaster.domain.engagement.fatigue import Exposure, StratumPair, find_relative_rates
 from push_blaster.domain.engagement.fatigue_curve import FatigueCurve, describe_levels, say_curve
@@ -21,18 +20,17 @@ def read_fatigue(database: Database, layer_id: int | None, now: datetime) -> Fat
     """Return the curve of one layer, or of all layers together."""
     with database.transaction() as connection:
         span = find_span(connection, now)
-        sample = count_sample(connection, span or Span(now, now))
-        counts = select_levels(connection, span, layer_id) if span else []
-        pairs = select_pairs(connection, span, layer_id) if span else []
-    levels = describe_levels(
-        _add_up(counts), find_relative_rates(pairs), find_relative_rates(pair_opt_outs(counts))
-    )
+        share_of_users = read_share(connection)
+        counts = count_sample(connection, span, layer_id) if span else SampleCounts(0, [], [])
+    opting_out = find_relative_rates(pair_opt_outs(counts.levels))
+    opening = find_relative_rates(counts.pairs)
+    levels = describe_levels(_add_up(counts.levels), opening, opting_out)
     return FatigueCurve(
         layer_id=layer_id,
         since=span.since if span else None,
         until=span.until if span else None,
-        users=sample.users,
-        share_of_users=sample.share,
+        users=counts.users,
+        share_of_users=share_of_users,
         levels=levels,
         sentence=say_curve(levels),
     )

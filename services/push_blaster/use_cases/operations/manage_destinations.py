@@ -37,6 +37,8 @@ MAX_URL: Final = 2_000
 #: How long the old secret of a destination signs beside the new one.
 OVERLAP: Final = timedelta(hours=24)
 MAX_OVERLAP: Final = timedelta(days=30)
+#: So many secrets of a destination may sign at once: each makes the header longer.
+MAX_SECRETS: Final = 10
 
 
 class BadDestinationError(Exception):
@@ -144,6 +146,8 @@ def rotate_destination_secret(
 ) -> Destination:
     """Give a webhook a new secret; the old one signs beside it for `overlap`.
 
+    A secret that was replaced earlier signs as long as it was promised then.
+
     Whoever asks again for a secret in the place of the one with this `mark` gets the same one.
     Raises: BadDestinationError, DestinationNotFoundError; SecretChangedError if it has another one.
     """
@@ -153,8 +157,14 @@ def rotate_destination_secret(
             return before
         if mark not in {None, before.mark}:
             raise SecretChangedError(before.name)
+        if overlap and len(before.secrets(now)) >= MAX_SECRETS:
+            raise BadDestinationError(
+                "overlapMinutes",
+                f"{MAX_SECRETS} secrets of this destination still sign. Wait until one has "
+                "ended; with 0 minutes, the present one ends at once.",
+            )
         until = now + min(overlap, MAX_OVERLAP)
-        if not update_destination_secret(connection, destination_id, make_secret(), until):
+        if not update_destination_secret(connection, destination_id, make_secret(), until, now):
             raise BadDestinationError("kind", "only what is posted to a webhook is signed.")
         return find_destination(connection, destination_id)
 

@@ -48,7 +48,7 @@ from push_blaster.web.frame.repeatable import refuse_repeat, repeatable
 SHOWN: Final = 20
 _PATH: Final = "/api/alerts/destinations"
 _ONE: Final = f"{_PATH}/<uuid:destination_id>"
-_SECRET: Final = ("secret", "previous_secret", "fingerprint", "kind")
+_SECRET: Final = ("secret", "previous_secret", "earlier_secrets", "fingerprint", "kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

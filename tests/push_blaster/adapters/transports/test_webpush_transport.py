@@ -1,7 +1,6 @@
 """Web Push, to a local push service whose messages a browser's keys can read."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
@@ -184,7 +183,7 @@ def test_what_a_push_service_answers_decides(
 def test_what_is_no_subscription_is_sent_nowhere_and_stops_nobody_else(
     transport: PostTransport, service: PostReceiver, changes: dict[str, Any], reason: str
 ) -> None:
-    bad = replace(a_message(0, service.url("ok/bad")), **changes)
+    bad = a_message(0, service.url("ok/bad"))._replace(**changes)
 
     (first, second) = send(transport, bad, a_message(1, service.url("ok/good")))
 

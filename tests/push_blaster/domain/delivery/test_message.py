@@ -15,3 +15,9 @@ def test_a_message_sent_again_has_the_same_tag_and_every_other_one_another() -> 
     assert len(tags) == 8
     assert display_tag("a@1", "p1", ALICE) in tags
     assert {len(tag) for tag in tags} == {22}
+
+
+def test_the_tag_of_a_message_stays_as_it_is_in_every_version() -> None:
+    tag = display_tag("garden-activity@20261124T113000Z", "p1", ALICE)
+
+    assert tag == "YOrky-KT_-FsludaLUUq8Q"

@@ -242,7 +242,7 @@ def test_hundreds_of_pushes_go_in_several_groups(bench: Bench) -> None:
         replace(
             made,
             after=replace(made.after, id=f"push-{n}"),
-            messages=[replace(made.messages[0], user_id=UUID(int=n))],
+            messages=[made.messages[0]._replace(user_id=UUID(int=n))],
         )
         for n in range(250)
     ]

@@ -32,7 +32,7 @@ from push_blaster.app import create_app
 from push_blaster.domain.operations.destination import DestinationKind, DestinationOrder
 from push_blaster.use_cases.executions.stop_execution import stop_execution
 from push_blaster.use_cases.operations import send_notices as send_notices_module
-from push_blaster.use_cases.operations.manage_destinations import create_destination
+from push_blaster.use_cases.operations.manage_destinations import MAX_SECRETS, create_destination
 from push_blaster.use_cases.operations.send_notices import send_notices
 from push_blaster.wiring import connect_adapters
 from tests.documents import ROOT
@@ -188,6 +188,41 @@ def test_while_a_secret_is_rotated_both_sign_and_then_only_the_new_one(
     secrets = [made["secret"], rotated["secret"]]
     assert [is_signed(during, secret) for secret in secrets] == [True, True]
     assert [is_signed(after, secret) for secret in secrets] == [False, True]
+
+
+def test_a_second_rotation_ends_no_earlier_overlap(
+    api: FlaskClient, pages: Visitor, bench: Bench, engine: AlertSender, receiver: PostReceiver
+) -> None:
+    made = add(api, url=receiver.url("ok"))
+    path = f"{PATH}/{made['id']}/rotate"
+    second = api.post(path, json={"overlapMinutes": 180}).get_json()
+    third = api.post(path, json={"overlapMinutes": 60}).get_json()
+    fourth = api.post(path, json={"overlapMinutes": 0}).get_json()
+    page = pages.get(f"/alerts/{made['id']}")
+    fail(bench)
+    send_notices(bench.context, engine)
+    bench.context = replace(bench.context, clock=lambda: utc_now() + timedelta(hours=2))
+    stop_execution(bench.database, bench.start(id="later"), "Late.", utc_now())
+    send_notices(bench.context, engine)
+
+    during, after = receiver.received
+    assert "2 old secrets" in page
+    secrets = [one["secret"] for one in (made, second, third, fourth)]
+    assert [is_signed(during, secret) for secret in secrets] == [True, True, False, True]
+    assert [is_signed(after, secret) for secret in secrets] == [True, False, False, True]
+
+
+def test_the_secrets_that_sign_are_bounded(api: FlaskClient) -> None:
+    made = add(api, url="http://example.com/x")
+    path = f"{PATH}/{made['id']}/rotate"
+
+    statuses = [api.post(path).status_code for _ in range(MAX_SECRETS)]
+    refused = api.post(path)
+    leaked = api.post(path, json={"overlapMinutes": 0})
+
+    assert statuses == [200] * (MAX_SECRETS - 1) + [400]
+    assert "still sign" in refused.text
+    assert leaked.status_code == 200
 
 
 def is_signed(request: Received, secret: str) -> bool:
