@@ -67,8 +67,8 @@ class SentPush:
         return keys.writer(self.number, self.position, **flags)(user_id, variant)
 
     def event(self, database: Database, event: str = "opened", **changes: Any) -> dict[str, Any]:
-        """Return an event as a phone reports it; `at` and `action` are the event's own."""
-        own: dict[str, Any] = {n: changes.pop(n) for n in ("at", "action") if n in changes}
+        """Return an event as a phone reports it; `at`, `action` and `scope` are its own."""
+        own: dict[str, Any] = {n: changes.pop(n) for n in ("at", "action", "scope") if n in changes}
         if isinstance(own.get("at"), datetime):
             own["at"] = own["at"].isoformat()
         return {"receipt": self.receipt(database, **changes), "event": event, **own}

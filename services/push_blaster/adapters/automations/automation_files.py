@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from push_blaster.adapters.automations.automation_document import complete_document, read_automation
 from push_blaster.adapters.automations.document_files import DocumentFiles, DocumentKind, Listing
-from push_blaster.domain.automations.automation import Automation
+from push_blaster.domain.automations.automation import ONE_OFF_ID, Automation
 
 #: The original kept the file `migrations.json` among its automations; it is no automation. The
 #: other reserved ids are parts of paths that would hide an automation, and ids of ad hoc pushes.
@@ -17,7 +17,7 @@ AUTOMATIONS: Final = DocumentKind(
     complete=complete_document,
     others=frozenset({"migrations.json"}),
     reserved=re.compile(
-        "migrations|new|recipes|sequences|templates|test|ad-hoc-[0-9a-f]{16}", re.IGNORECASE
+        f"migrations|new|recipes|sequences|templates|test|{ONE_OFF_ID.pattern}", re.IGNORECASE
     ),
 )
 

@@ -15,12 +15,16 @@ class SentPush(NamedTuple):
 
     sent_at: datetime
     is_counted: bool
+    automation_id: str
+    automation_name: str
+    layer_id: int
 
 
 def select_pushes(connection: Connection, keys: Collection[PushKey]) -> dict[PushKey, SentPush]:
     """Return the pushes by the number of their execution and their position."""
     sql = """
-        SELECT r.execution_number, r.position, r.sent_at, r.is_counted
+        SELECT r.execution_number, r.position, r.sent_at, r.is_counted, r.automation_id,
+               r.automation_name, r.layer_id
           FROM unnest(%(numbers)s::bigint[], %(positions)s::smallint[]) AS k (number, position)
           JOIN result_pushes r ON r.execution_number = k.number AND r.position = k.position
     """

@@ -1,11 +1,16 @@
 """An automation: who gets which sequence of pushes, and when."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Final
 
 from push_blaster.domain.automations.experiment import Experiment, Variant
+
+#: The ids of one-off pushes, which no automation has.
+ONE_OFF_ID: Final = re.compile("ad-hoc-[0-9a-f]{16}", re.IGNORECASE)
 
 
 class Frequency(StrEnum):

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
+from push_blaster.domain.devices.opt_out import Scope
+
 Read = TypeVar("Read")
 
 #: A provider keeps a message for a day, and a phone may be offline for 30 days more.
@@ -76,12 +78,17 @@ def read_item(
 
 @dataclass(frozen=True, slots=True)
 class ReportedEvent:
-    """An event as it came; `action` names the button, of the event `action`."""
+    """An event as it came.
+
+    Shape: `action` names the button, of the event `action`; `scope` says which pushes the user does
+    not want, of the event `opted_out`.
+    """
 
     receipt: str
     kind: EventKind
     action: str = ""
     at: datetime | None = None
+    scope: Scope | None = None
 
 
 class Event(NamedTuple):
@@ -99,7 +106,7 @@ class Event(NamedTuple):
 
 def read_event(item: object) -> ReportedEvent:
     """Return what one item of a report says. Raises: ReportRefusedError."""
-    fields = read_fields(item, required=("receipt", "event"), optional=("action", "at"))
+    fields = read_fields(item, required=("receipt", "event"), optional=("action", "at", "scope"))
     kind = _read_kind(fields["event"])
     receipt = fields["receipt"]
     if not isinstance(receipt, str):
@@ -109,7 +116,8 @@ def read_event(item: object) -> ReportedEvent:
         action = read_name("action", action)
     elif action:
         raise ReportRefusedError(Refusal.BAD_FIELD, "action: Only the event 'action' has one.")
-    return ReportedEvent(receipt, kind, str(action), read_instant(fields.get("at")))
+    scope = _read_scope(kind, fields.get("scope"))
+    return ReportedEvent(receipt, kind, str(action), read_instant(fields.get("at")), scope)
 
 
 def read_fields(
@@ -167,6 +175,18 @@ def _read_kind(name: object) -> EventKind:
     except ValueError as error:
         text = f"event: {str(name)[:_SHOWN]!r} is no event; {_nearest(str(name), list(EventKind))}"
         raise ReportRefusedError(Refusal.UNKNOWN_EVENT, text) from error
+
+
+def _read_scope(kind: EventKind, name: object) -> Scope | None:
+    if name is None:
+        return None
+    if kind is not EventKind.OPTED_OUT:
+        raise ReportRefusedError(Refusal.BAD_FIELD, "scope: Only the event 'opted_out' has one.")
+    try:
+        return Scope(str(name))
+    except ValueError as error:
+        text = f"scope: {str(name)[:_SHOWN]!r} is no scope; {_nearest(str(name), list(Scope))}"
+        raise ReportRefusedError(Refusal.BAD_FIELD, text) from error
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

@@ -10,6 +10,7 @@ from push_blaster.adapters.engagement.pushes_of_receipts import SentPush, select
 from push_blaster.domain.engagement.event import (
     ACCEPTED_FOR,
     Event,
+    EventKind,
     Refusal,
     RefusedItem,
     ReportedEvent,
@@ -19,6 +20,7 @@ from push_blaster.domain.engagement.event import (
     read_item,
 )
 from push_blaster.domain.engagement.receipt import Receipt
+from push_blaster.use_cases.engagement.opt_out_by_receipt import Tap, opt_out_by_receipts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ def take_events(
 ) -> TakenEvents:
     """Append the events of a report to the inbox; they are durable when this returns.
 
+    Whoever reports `opted_out` is opted out at once.
+
     Shape: `read_receipt` raises ReportRefusedError. A report that does not count is only checked.
     """
     problems: list[RefusedItem] = []
@@ -83,18 +87,24 @@ def _store(
     *,
     counts: bool,
 ) -> int:
-    """Append the events that count; return how many they are."""
+    """Append the events that count, and opt users out who say so; return how many events count."""
     with database.transaction() as connection:
         pushes = select_pushes(connection, {one.push for one in proved.values()})
         found = [
-            read_item(problems, index, _place, one, pushes.get(one.push), now)
+            (one, read_item(problems, index, _place, one, pushes.get(one.push), now))
             for index, one in proved.items()
         ]
-        events = [event for event in found if event is not None and event.counts]
-        if not (events and counts):
+        taken = [(one, event) for one, event in found if event is not None and event.counts]
+        if not (taken and counts):
             return 0
-        insert_events(connection, events, now)
-    return len(events)
+        insert_events(connection, [event for _, event in taken], now)
+        taps = [
+            Tap(event, pushes[one.push], one.reported.scope)
+            for one, event in taken
+            if event.kind is EventKind.OPTED_OUT
+        ]
+        opt_out_by_receipts(connection, taps, now)
+    return len(taken)
 
 
 def _place(one: _Proved, push: SentPush | None, now: datetime) -> Event:

@@ -18,6 +18,7 @@ from chassis.http.request_classes import RequestClass, of_class
 from chassis.postgres import Database
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema
+from push_blaster.domain.devices.opt_out import Scope
 from push_blaster.domain.engagement.event import MAX_EVENTS, MAX_NAME, EventKind
 from push_blaster.domain.engagement.receipt import Receipt
 from push_blaster.use_cases.engagement.take_events import TakenEvents, take_events
@@ -45,6 +46,14 @@ _EventSchema = object_schema(
     action=fields.String(
         validate=validate.Length(max=MAX_NAME),
         metadata={"description": "Which button; only of the event `action`."},
+    ),
+    scope=fields.Enum(
+        Scope,
+        by_value=True,
+        metadata={
+            "description": "Which pushes the user does not want, only of the event `opted_out`; "
+            "without it, those of this automation, or of a one-off push those of its layer."
+        },
     ),
     at=fields.AwareDateTime(
         metadata={"description": "When it was; it is clamped between the send and now."}
@@ -77,7 +86,8 @@ def event_routes(
         """Report what users did with pushes; needs no token, and is safe to repeat.
 
         A page may call it from any origin, by navigator.sendBeacon too. What is refused is listed
-        by its place in the request. What is accepted is counted within seconds.
+        by its place in the request. What is accepted is counted within seconds; the event
+        `opted_out` opts the user out at once.
         """
         _limit(limiter, 1)
         items = read_report("events", MAX_EVENTS, _KINDS)

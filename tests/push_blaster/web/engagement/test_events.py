@@ -120,7 +120,7 @@ def test_bad_reports_are_told_by_their_place_and_the_good_ones_count(
     assert "did you mean opened?" in told["problems"][6]["message"]
     assert (
         told["problems"][14]["message"]
-        == "user: Unknown field; use one of receipt, event, action, at."
+        == "user: Unknown field; use one of receipt, event, action, at, scope."
     )
     assert counted(database) == {(1, 1, 0): {"opened": 1, "first_opened": 1}}
 

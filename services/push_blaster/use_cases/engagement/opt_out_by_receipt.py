@@ -1,0 +1,58 @@
+"""Opt users out who say so in a message: the receipt of the message proves who says it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from chassis.postgres import Connection
+from push_blaster.adapters.devices.opt_out_table import upsert_opt_outs
+from push_blaster.adapters.engagement.event_table import select_known
+from push_blaster.adapters.engagement.pushes_of_receipts import SentPush
+from push_blaster.domain.automations.automation import ONE_OFF_ID
+from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
+from push_blaster.domain.engagement.event import Event
+
+#: How much of the name of an automation the reason shows.
+_NAME_SHOWN: Final = 100
+
+
+class Tap(NamedTuple):
+    """The event `opted_out`, the push whose message the user saw, and the scope that it names."""
+
+    event: Event
+    push: SentPush
+    scope: Scope | None
+
+
+def opt_out_by_receipts(connection: Connection, taps: Sequence[Tap], now: datetime) -> None:
+    """Set an opt-out for each tap; safe to repeat.
+
+    A tap that was counted before changes nothing: its user may want pushes again by now.
+    """
+    if not taps:
+        return
+    known = select_known(connection, [tap.event for tap in taps])
+    new = [tap for tap in taps if _key(tap.event) not in known]
+    upsert_opt_outs(connection, [_make_opt_out(tap, now) for tap in new])
+
+
+def _key(event: Event) -> tuple[object, ...]:
+    return event.execution_number, event.position, event.user_id
+
+
+def _make_opt_out(tap: Tap, now: datetime) -> OptOut:
+    """Return the opt-out: without a scope of the automation, or of a one-off push of its layer.
+
+    No later push belongs to the same one-off push.
+    """
+    is_one_off = ONE_OFF_ID.fullmatch(tap.push.automation_id)
+    scope = tap.scope or (Scope.LAYER if is_one_off else Scope.AUTOMATION)
+    targets = {Scope.LAYER: str(tap.push.layer_id), Scope.AUTOMATION: tap.push.automation_id}
+    return OptOut(
+        user_id=tap.event.user_id,
+        scope=scope,
+        target=targets.get(scope, ""),
+        reason=f"in a message of {tap.push.automation_name[:_NAME_SHOWN]}",
+        source=Source.RECEIPT,
+        set_at=now,
+    )
