@@ -15,6 +15,7 @@ from uuid import UUID
 
 import requests
 
+from chassis.clock import utc_now
 from push_blaster.adapters.transports.fcm_payload import encode_message
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.transports.google_tokens import GoogleTokens
@@ -100,11 +101,12 @@ def _send_by_requests(messages: Sequence[Message], url: str, ca_file: Path, toke
     session = requests.Session()
     session.verify = str(ca_file)
     session.headers.update({"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+    now_s = int(utc_now().timestamp())
     session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=THREADS))
 
     def send(message: Message) -> bool:
         path = f"{url}/v1/projects/garden/messages:send"
-        answer = session.post(path, data=encode_message(message))
+        answer = session.post(path, data=encode_message(message, now_s))
         return answer.status_code == 200 and "name" in answer.json()
 
     with ThreadPoolExecutor(THREADS) as threads:

@@ -95,7 +95,7 @@ def test_what_is_filled_in_can_be_sent(
         return
     message = Message(ALICE, "token", filled.title, filled.body, filled.deep_link, "tag")
 
-    sent = orjson.loads(encode_message(message))["message"]
+    sent = orjson.loads(encode_message(message, 0))["message"]
 
     assert sent["notification"] == {"title": filled.title, "body": filled.body}
 

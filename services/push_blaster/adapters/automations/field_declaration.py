@@ -33,6 +33,7 @@ Section = Literal[
     "goal",
     "delivery",
     "push texts",
+    "push more",
     "push",
     "variant",
     "variant texts",

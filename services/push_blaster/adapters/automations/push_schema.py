@@ -5,6 +5,12 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from push_blaster.adapters.automations.content_schema import (
+    CONTENT_ATTRIBUTES,
+    IMAGE_URL,
+    ContentFields,
+    read_content,
+)
 from push_blaster.adapters.automations.field_checks import DAY_MINUTES, is_absolute_time, worded
 from push_blaster.adapters.automations.field_declaration import (
     FormField,
@@ -85,6 +91,9 @@ class PushVariantSchema(KeptSchema):
         FormField("Variant text", "variant texts", widget="area"),
     )
     deep_link = declare(optional(fields.String), FormField("Variant deep link", "variant texts"))
+    image_url = declare(
+        optional(fields.String, validate=IMAGE_URL), FormField("Variant image", "variant texts")
+    )
 
 
 class ExperimentSchema(KeptSchema):
@@ -127,8 +136,8 @@ def _have_distinct_ids(variants: list[Mapping[str, Any]]) -> None:
         raise ValidationError("Each variant of a push has an id of its own.")
 
 
-class PlaceSchema(KeptSchema):
-    """What a push and a template of a push have alike: place, audience, variants."""
+class PlaceSchema(ContentFields, KeptSchema):
+    """What a push and a template of a push have alike: content, place, audience, variants."""
 
     sequence_order = optional(fields.Integer)
     layer_id = declare(
@@ -186,7 +195,9 @@ _PUSH: Final = AutomationPushSchema()
 def read_push(push: Mapping[str, Any], zone: str) -> Push:
     """Return the typed push of an automation whose times are those of `zone`."""
     absolute = push["timing"].get("absoluteTime")
+    own = read_values(_PUSH, push)
     return Push(
-        **read_values(_PUSH, push),
+        **{name: value for name, value in own.items() if name not in CONTENT_ATTRIBUTES},
+        content=read_content(push),
         absolute_time=read_absolute_time(absolute, zone) if absolute else None,
     )

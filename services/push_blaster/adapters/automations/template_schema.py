@@ -6,6 +6,7 @@ from typing import Any, Final
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
 from chassis.names import read_variable_name
+from push_blaster.adapters.automations.content_schema import pick_content
 from push_blaster.adapters.automations.field_checks import is_id, worded
 from push_blaster.adapters.automations.field_declaration import KeptSchema, optional
 from push_blaster.adapters.automations.json_values import check_json_values
@@ -26,6 +27,7 @@ from push_blaster.domain.automations.automation_template import (
     find_fault,
     find_malformed,
     find_names,
+    find_texts,
     read_pattern,
 )
 
@@ -145,7 +147,8 @@ def complete_template(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     template: dict[str, Any] = TemplateSchema().load(raw)
     for number, push in enumerate(template["pushTemplates"], start=1):
         push["sequenceOrder"] = push.get("sequenceOrder") or number
-        push["variables"] = find_names(" ".join(push[field] or "" for field in TEXTS))
+        texts = {name: push[name] for name in TEXTS} | pick_content(push)
+        push["variables"] = find_names(" ".join(text for _, text in find_texts(texts)))
     check_json_values(template)
     return template
 
@@ -173,8 +176,8 @@ def _read_variable(variable: Mapping[str, Any]) -> Variable:
 def _find_complaints(
     push: Mapping[str, Any], declared: list[str]
 ) -> Iterator[tuple[str, list[str]]]:
-    for field in TEXTS:
-        text = push[field] or ""
+    texts = {name: push[name] for name in TEXTS} | pick_content(push)
+    for field, text in find_texts(texts):
         malformed = find_malformed(text)
         unknown = [name for name in find_names(text) if name not in declared]
         if malformed:

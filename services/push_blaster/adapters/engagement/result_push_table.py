@@ -4,6 +4,7 @@ A row stays when its execution is removed: results outlive executions. It goes w
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -13,6 +14,8 @@ import orjson
 from chassis.postgres import Connection
 from chassis.rows import fetch_value, insert_many
 from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.automations.content import PLAIN
+from push_blaster.domain.automations.experiment import Variant
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import Mode
 
@@ -65,9 +68,14 @@ def delete_old_results(connection: Connection, before: datetime, limit: int) -> 
 
 def digest_texts(push: Push) -> str:
     """Return the digest of all texts of a push: with other texts, comparisons begin anew."""
-    texts = [(one.id, one.title, one.body, one.deep_link) for one in push.variants]
-    said = orjson.dumps([push.title, push.body, push.deep_link, texts])
+    texts = [(one.id, one.title, one.body, one.deep_link, *_image(one)) for one in push.variants]
+    content = [] if push.content == PLAIN else [asdict(push.content)]
+    said = orjson.dumps([push.title, push.body, push.deep_link, texts, *content], default=str)
     return sha256(said).hexdigest()[:32]
+
+
+def _image(variant: Variant) -> list[str]:
+    return [] if variant.image_url is None else [variant.image_url]
 
 
 def _row(execution: Execution, position: int, sent_at: datetime) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ The document has the field `adHocPush`. It is never written to a file, so no clo
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
@@ -19,12 +19,16 @@ MARK: Final = "adHocPush"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdHocPush:
-    """One push to send now, to named users or to the users of an uploaded file."""
+    """One push to send now, to named users or to the users of an uploaded file.
+
+    Shape: `message` has further fields of the push, as its document has them.
+    """
 
     title: str
     body: str
     layer_id: int
     deep_link: str = ""
+    message: Mapping[str, Any] = field(default_factory=dict)
     user_ids: tuple[str, ...] = ()
     upload: Upload | None = None
     audience_description: str = ""
@@ -37,7 +41,7 @@ def write_ad_hoc(push: AdHocPush, key: str | None, now: datetime) -> Mapping[str
     The same push with the same idempotency key has the same id.
     """
     criteria = _write_criteria(push)
-    texts = {"title": push.title, "body": push.body, "deepLink": push.deep_link}
+    texts = {"title": push.title, "body": push.body, "deepLink": push.deep_link, **push.message}
     minutes = push.window.total_seconds() / 60
     content = [texts, push.layer_id, criteria, push.audience_description, minutes]
     at = now.astimezone(UTC)

@@ -5,12 +5,13 @@ The document of such an automation has the field `scheduledPush`.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from push_blaster.adapters.automations.automation_document import read_automation
+from push_blaster.adapters.automations.content_schema import pick_content
 from push_blaster.domain.automations.automation import Automation, Frequency
 from push_blaster.domain.schedule.schedule import next_slots
 from push_blaster.domain.zones import FIRST_YEAR, place_in_zone
@@ -26,8 +27,9 @@ _LONG_AGO: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 class ScheduledPush:
     """One push to one audience at one instant.
 
-    Shape: `criteria` is the document's audienceCriteria, `settings` are its settings, and None
-    means those of a new push; pages show its time in `timezone`.
+    Shape: `message` has further fields of the push, as its document has them. `criteria` is the
+    document's audienceCriteria, `settings` are its settings, and None means those of a new push;
+    pages show its time in `timezone`.
     Units: `scheduled_for` in whole seconds, UTC.
     """
 
@@ -39,6 +41,7 @@ class ScheduledPush:
     criteria: Mapping[str, Any]
     audience_description: str
     deep_link: str = ""
+    message: Mapping[str, Any] = field(default_factory=dict)
     created_at: str | None = None
     timezone: str = "UTC"
     settings: Mapping[str, Any] | None = None
@@ -63,6 +66,7 @@ def read_scheduled_push(document: Mapping[str, Any]) -> ScheduledPush:
         criteria=document.get("audienceCriteria") or {},
         audience_description=document[MARK].get("audienceDescription") or "",
         deep_link=push.deep_link,
+        message=pick_content(document["pushSequence"][0]),
         created_at=document.get("createdAt"),
         timezone=automation.schedule.timezone,
         settings=document["settings"],
@@ -88,7 +92,7 @@ def write_fields(push: ScheduledPush) -> Mapping[str, Any]:
             "executionTime": f"{at:%H:%M:%S}",
             "leadTimeMinutes": _find_lead(push),
         },
-        "pushSequence": [{**text, "layerId": push.layer_id}],
+        "pushSequence": [{**text, "layerId": push.layer_id, **pick_content(push.message)}],
         "audienceCriteria": dict(push.criteria),
         MARK: {"audienceDescription": push.audience_description},
         **({} if push.settings is None else {"settings": dict(push.settings)}),

@@ -9,12 +9,14 @@ from typing import Any, Final
 import orjson
 
 from push_blaster.adapters.transports.answers import explain
-from push_blaster.domain.delivery.message import TTL_S, Message, Outcome
+from push_blaster.domain.automations.content import Content, Priority, given, once_per_content
+from push_blaster.domain.delivery.message import Message, Outcome
 
 #: The largest message that FCM accepts, in bytes.
 MAX_BYTES: Final = 4_096
 #: How long to wait after a 429 without `Retry-After`, as Google advises.
 QUOTA_PAUSE_S: Final = 60.0
+_APNS_PRIORITY: Final = {Priority.HIGH: "10", Priority.NORMAL: "5"}
 _FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
@@ -38,15 +40,62 @@ class Judgement:
     pause_s: float | None = None
 
 
-def encode_message(message: Message, *, validate_only: bool = False) -> bytes:
-    """Return the body for one message; its display tag makes a second copy replace the first."""
-    tag = message.display_tag
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What all messages of a content have in common, part by part."""
+
+    notification: Mapping[str, Any]
+    android: Mapping[str, Any]
+    android_notification: Mapping[str, Any]
+    apns: Mapping[str, Any]
+    apns_headers: Mapping[str, Any]
+    webpush: Mapping[str, Any]
+    ttl_s: int
+
+
+@once_per_content
+def _shape_of(content: Content) -> _Shape:
+    ttl_s = content.ttl_s
+    aps = given(
+        sound=content.sound,
+        badge=content.badge,
+        category=content.category,
+        thread_id=content.thread_id,
+        interruption_level=content.interruption_level,
+        mutable_content=1,  # wakes the app's extension, which shows images and reports deliveries
+    )
+    aps = {name.replace("_", "-"): value for name, value in aps.items()}
+    return _Shape(
+        notification=given(image=content.image_url),
+        android={"priority": content.priority, "ttl": f"{ttl_s}s"},
+        android_notification=given(
+            channel_id=content.android_channel_id,
+            sound=content.sound,
+            notification_count=content.badge,
+        ),
+        apns={"payload": {"aps": aps}},
+        apns_headers={"apns-priority": _APNS_PRIORITY[content.priority]},
+        webpush={"headers": {"TTL": str(ttl_s), "Urgency": content.priority}},
+        ttl_s=ttl_s,
+    )
+
+
+def encode_message(message: Message, now_s: int, *, validate_only: bool = False) -> bytes:
+    """Return the body for one message; its display tag makes a second copy replace the first.
+
+    Units: `now_s` is the present in seconds since 1970; the message expires from then on.
+    """
+    tag, shape = message.display_tag, _shape_of(message.content)
+    expiry = str(now_s + shape.ttl_s)
     content: dict[str, Any] = {
         "fid" if message.device_kind == "fid" else "token": message.device_token,
-        "notification": {"title": message.title, "body": message.body},
-        "android": {"priority": "high", "ttl": f"{TTL_S}s", "notification": {"tag": tag}},
-        "apns": {"headers": {"apns-collapse-id": tag, "apns-priority": "10"}},
-        "webpush": {"headers": {"TTL": str(TTL_S)}, "notification": {"tag": tag}},
+        "notification": {"title": message.title, "body": message.body, **shape.notification},
+        "android": {**shape.android, "notification": {**shape.android_notification, "tag": tag}},
+        "apns": {
+            **shape.apns,
+            "headers": {"apns-expiration": expiry, **shape.apns_headers, "apns-collapse-id": tag},
+        },
+        "webpush": {**shape.webpush, "notification": {"tag": tag}},
     }
     if data := message.data:
         content["data"] = data

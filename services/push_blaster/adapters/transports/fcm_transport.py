@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pycurl
 
+from chassis.clock import utc_now
 from push_blaster.adapters.transports.answers import judge_each, not_composed
 from push_blaster.adapters.transports.fcm_payload import (
     MAX_BYTES,
@@ -127,9 +128,10 @@ class _Sending:
 
     def _begin(self, messages: Sequence[Message]) -> Iterator[Delivery]:
         requests: list[Request] = []
+        now_s = int(utc_now().timestamp())
         for message in messages:
             try:
-                body = encode_message(message, validate_only=self._options.validate_only)
+                body = encode_message(message, now_s, validate_only=self._options.validate_only)
             except Exception as error:  # noqa: BLE001 - a fault of this one message
                 yield not_composed(message.user_id, error)
                 continue

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from chassis.clock import utc_now
+from push_blaster.adapters.transports.described_content import describe_content
 from push_blaster.domain.delivery.message import (
     Delivery,
     Message,
@@ -75,4 +76,5 @@ def _line(message: Message) -> dict[str, Any]:
         "title": message.title,
         "body": message.body,
         "data": message.data,
+        **describe_content(message.content),
     }

@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 
 from chassis.clock import utc_now
+from push_blaster.adapters.transports.described_content import describe_content
 from push_blaster.adapters.transports.guarded_http import Post, PostOptions
 from push_blaster.adapters.transports.post_transport import (
     MessageFormat,
@@ -93,5 +94,6 @@ def _body(message: Message) -> bytes:
             "title": message.title,
             "body": message.body,
             "data": message.data,
+            **describe_content(message.content),
         }
     )

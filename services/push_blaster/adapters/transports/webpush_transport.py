@@ -15,8 +15,12 @@ from push_blaster.adapters.transports.post_transport import (
 )
 from push_blaster.adapters.transports.vapid import Vapid
 from push_blaster.adapters.transports.webpush_encryption import encrypt
-from push_blaster.adapters.transports.webpush_payload import MAX_PLAIN, encode_notification
-from push_blaster.domain.delivery.message import TTL_S, Message
+from push_blaster.adapters.transports.webpush_payload import (
+    MAX_PLAIN,
+    encode_notification,
+    write_headers,
+)
+from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.devices.device import find_push_host_fault, find_url_fault
 
 #: The statuses by which a push service says that it took a message; 200 may come from a proxy.
@@ -53,9 +57,7 @@ def make_webpush_transport(
                 f"Authorization: {vapid.sign(f'{url.scheme}://{url.netloc}')}",
                 "Content-Type: application/octet-stream",
                 "Content-Encoding: aes128gcm",
-                f"TTL: {TTL_S}",
-                "Urgency: high",
-                f"Topic: {message.display_tag}",  # a second copy replaces the first
+                *write_headers(message),
             ),
             _encrypted(message),
         )

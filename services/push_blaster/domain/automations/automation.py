@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Final
 
+from push_blaster.domain.automations.content import PLAIN, Content
 from push_blaster.domain.automations.experiment import Experiment, Variant
 
 #: The ids of one-off pushes, which no automation has.
@@ -113,6 +114,7 @@ class Push:
     absolute_time: time | datetime | None = None
     variants: tuple[Variant, ...] = ()
     experiment: Experiment | None = None
+    content: Content = PLAIN
 
     @property
     def decide_after(self) -> timedelta:
@@ -122,6 +124,8 @@ class Push:
     def worded(self, variant: Variant | None) -> "Push":
         """Return the push with the texts of `variant`."""
         own = variant or Variant(id="")
+        image = self.content.image_url if own.image_url is None else own.image_url
+        is_same = image == self.content.image_url
         return replace(
             self,
             variants=(),
@@ -129,6 +133,7 @@ class Push:
             title=self.title if own.title is None else own.title,
             body=self.body if own.body is None else own.body,
             deep_link=self.deep_link if own.deep_link is None else own.deep_link,
+            content=self.content if is_same else replace(self.content, image_url=image),
         )
 
 

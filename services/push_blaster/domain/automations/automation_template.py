@@ -5,7 +5,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -25,6 +25,10 @@ LINK_HOST: Final = "link_host"
 MAX_PATTERN: Final = 500
 MAX_MATCHED: Final = 10_000
 
+#: Texts that are links.
+_LINKS: Final = frozenset({"deepLink", "imageUrl"})
+#: Fields in which people choose the names.
+_OPEN: Final = frozenset({"data", "platforms"})
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([^\s{}]+)\s*\}\}")
 
 Scalar: TypeAlias = str | int | float | bool
@@ -182,6 +186,32 @@ def fill_in_link(link: str, texts: Mapping[str, str]) -> str:
     if any(not texts.get(name) for name in find_names(link)):
         return ""
     return fill_in(link, {name: quote(text, safe="") for name, text in texts.items()})
+
+
+def fill_in_all(value: Any, texts: Mapping[str, str], name: str = "") -> Any:
+    """Return a value with the variables in all of its texts filled in; `name` is its own name."""
+    if isinstance(value, Mapping):
+        is_open = name in _OPEN
+        return {
+            key: fill_in_all(part, texts, name if is_open else key) for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [fill_in_all(part, texts, name) for part in value]
+    if not isinstance(value, str):
+        return value
+    return fill_in_link(value, texts) if name in _LINKS else fill_in(value, texts)
+
+
+def find_texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text of a value with its path, at any depth."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from find_texts(part, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for at, part in enumerate(value):
+            yield from find_texts(part, f"{path}[{at}]")
 
 
 def _is_of_type(value: object, wanted: VariableType) -> TypeGuard[Value]:

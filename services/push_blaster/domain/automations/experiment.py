@@ -41,6 +41,7 @@ class Variant:
     title: str | None = None
     body: str | None = None
     deep_link: str | None = None
+    image_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 _SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
+#: Begins a placeholder, of an audience or of a template.
+_OPENING: Final = re.compile(r"\[\[|\{\{")
 #: The schemes of the web: their links lead to a host. Other schemes may belong to an app.
 _WEB: Final = frozenset({"http", "https"})
 #: The part before path, query and fragment.
@@ -30,15 +32,31 @@ class LinkPolicy:
             return None
         if _SUSPICIOUS.search(link):
             return "has blanks, backslashes, control characters or letters that are not ASCII"
-        origin = _ORIGIN.match(link)
-        return _find_origin_fault(origin[0] if origin else "", self)
+        return _find_origin_fault(_find_origin(link), self)
 
     def find_fault_as_written(self, link: str) -> str | None:
-        """Return why a push may not have this deep link, or None if it may.
+        """Return why a push may not have this link, or None if it may.
 
-        The link with filled-in placeholders is checked for each user.
+        The link with filled-in placeholders is checked for each user; here scheme and host are
+        checked, as far as no placeholder is part of them.
         """
-        return None if "[[" in link else self.find_fault(link)
+        if not _OPENING.search(link):
+            return self.find_fault(link)
+        origin = _find_origin(link)
+        if not _OPENING.search(origin):
+            return _find_origin_fault(origin, self)
+        scheme, colon, _ = origin.partition(":")
+        is_literal = colon and not _OPENING.search(scheme)
+        return _find_scheme_fault(scheme.lower(), self) if is_literal else None
+
+
+#: Where the images of messages may come from: any host, by https.
+IMAGES: Final = LinkPolicy()
+
+
+def _find_origin(link: str) -> str:
+    found = _ORIGIN.match(link)
+    return found[0] if found else ""
 
 
 @lru_cache(maxsize=1_024)  # most links of a push lead to one origin
@@ -51,11 +69,18 @@ def _find_origin_fault(origin: str, policy: LinkPolicy) -> str | None:
 
 
 def _find_target_fault(parts: SplitResult, policy: LinkPolicy) -> str | None:
-    if parts.scheme not in policy.schemes:
-        return f"has the scheme {parts.scheme!r}; allowed: {', '.join(sorted(policy.schemes))}"
+    fault = _find_scheme_fault(parts.scheme, policy)
+    if fault:
+        return fault
     if parts.scheme not in _WEB and not parts.netloc and not parts.path:
         return None
     return _find_host_fault(parts, policy)
+
+
+def _find_scheme_fault(scheme: str, policy: LinkPolicy) -> str | None:
+    if scheme in policy.schemes:
+        return None
+    return f"has the scheme {scheme!r}; allowed: {', '.join(sorted(policy.schemes))}"
 
 
 def _find_host_fault(parts: SplitResult, policy: LinkPolicy) -> str | None:

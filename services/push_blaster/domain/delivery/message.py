@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from push_blaster.domain.automations.content import PLAIN, Content
 from push_blaster.domain.base64url import write_base64url
 from push_blaster.domain.devices.device import Address, DeadDevice
 
-#: How long a provider keeps a message for a device that is offline.
-TTL_S: Final = 86_400
+TAG_LENGTH: Final = 22
 #: The part of a provider's words that is kept.
 MAX_REASON: Final = 500
 
@@ -35,6 +35,7 @@ class Message(NamedTuple):
     fault: str | None = None
     variant: str | None = None
     receipt: str = ""
+    content: Content = PLAIN
 
     @property
     def data(self) -> dict[str, str]:
@@ -109,7 +110,7 @@ def _is_storable(text: str | None) -> bool:
 def display_tag(execution_id: str, push_id: str, user_id: UUID) -> str:
     """Return the tag under which a device shows this message: sent twice, it replaces itself.
 
-    Shape: 22 characters of base64url, well under the 64 bytes that APNs allows.
+    Shape: `TAG_LENGTH` characters of base64url, well under the 64 bytes that APNs allows.
     """
     return display_tags(execution_id, push_id)(user_id)
 
@@ -122,7 +123,7 @@ def display_tags(execution_id: str, push_id: str) -> Callable[[UUID], str]:
         digits = user_id.hex  # as str(user_id), in half the time
         groups = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
         (seed := of_push.copy()).update("-".join(groups).encode())
-        return write_base64url(seed.digest())[:22]
+        return write_base64url(seed.digest())[:TAG_LENGTH]
 
     return make
 

@@ -1,33 +1,39 @@
-"""A push's three texts, compiled once and filled in for each user."""
+"""A push's texts and content, compiled once and filled in for each user."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import quote
 from uuid import UUID
 
 from chassis.names import column_key
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.automations.content import PLAIN, Content
 from push_blaster.domain.automations.experiment import Variant, choose_variant
-from push_blaster.domain.delivery.deep_link import LinkPolicy
+from push_blaster.domain.delivery.deep_link import IMAGES, LinkPolicy
 from push_blaster.domain.delivery.ledger import LedgerState, Refusal
 from push_blaster.domain.delivery.template import (
     MalformedPlaceholderError,
     MissingVariableError,
     Placeholder,
     Template,
-    compile_template,
     find_value,
+)
+from push_blaster.domain.delivery.value_template import (
+    ValueTemplate,
+    compile_text,
+    compile_value,
+    escape_link,
 )
 
 
 class PushTexts(NamedTuple):
-    """The texts of a push as one user gets them."""
+    """The texts of a push, and its content, as one user gets them."""
 
     title: str
     body: str
     deep_link: str
+    content: Content = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class PushTemplate:
     title: Template
     body: Template
     deep_link: Template
+    content: ValueTemplate
 
     def find_unknown(self, columns: Collection[str]) -> list[str]:
         """Return the names of placeholders that no column of the audience can fill."""
@@ -58,26 +65,24 @@ class PushTemplate:
         return PushTexts(
             title=self.title.render(variables),
             body=self.body.render(variables),
-            deep_link=self.deep_link.render(variables, _quote),
+            deep_link=self.deep_link.render(variables, escape_link),
+            content=self.content.fill_in(variables),
         )
 
     @property
     def placeholders(self) -> tuple[Placeholder, ...]:
-        """Return the placeholders of all three texts."""
-        return (*self.title.placeholders, *self.body.placeholders, *self.deep_link.placeholders)
-
-
-def _quote(value: str) -> str:
-    """Return `value` percent-encoded; letters and digits stay, and are looked at only once."""
-    return value if value.isascii() and value.isalnum() else quote(value, safe="")
+        """Return the placeholders of all texts."""
+        parts = (self.title, self.body, self.deep_link, self.content)
+        return tuple(placeholder for part in parts for placeholder in part.placeholders)
 
 
 def compile_push(push: Push) -> PushTemplate:
     """Compile a push's texts; MalformedPlaceholderError names the text with the fault."""
     return PushTemplate(
-        title=_compile("title", push.title),
-        body=_compile("body", push.body),
-        deep_link=_compile("deepLink", push.deep_link),
+        title=compile_text("title", push.title),
+        body=compile_text("body", push.body),
+        deep_link=compile_text("deepLink", push.deep_link),
+        content=compile_value("", push.content),
     )
 
 
@@ -130,20 +135,31 @@ def render_sample(
     return template.render({**row, **lacking})
 
 
-def _compile(name: str, text: str) -> Template:
-    try:
-        return compile_template(text)
-    except MalformedPlaceholderError as error:
-        raise MalformedPlaceholderError(f"{name}: {error}") from error
-
-
 def render_row(links: LinkPolicy, template: PushTemplate, row: AudienceRow) -> PushTexts | Refusal:
     """Return the texts for a row, or why it has none."""
     try:
         texts = template.render(row.variables)
     except MissingVariableError as missing:
         return Refusal(row.user_id, LedgerState.MISSING_VARIABLE, str(missing))
+    fault = find_link_fault(links, texts)
+    return Refusal(row.user_id, LedgerState.BAD_DEEP_LINK, fault) if fault else texts
+
+
+def find_faults_as_written(links: LinkPolicy, push: Push) -> Iterator[tuple[str, str]]:
+    """Yield name and fault of each link of a push that is not allowed, as far as it is written."""
+    for name, policy, link in (
+        ("deepLink", links, push.deep_link),
+        ("imageUrl", IMAGES, push.content.image_url),
+    ):
+        fault = policy.find_fault_as_written(link)
+        if fault:
+            yield name, fault
+
+
+def find_link_fault(links: LinkPolicy, texts: PushTexts) -> str | None:
+    """Return which link of a message is not allowed, and why; None if all are."""
     fault = links.find_fault(texts.deep_link)
     if fault:
-        return Refusal(row.user_id, LedgerState.BAD_DEEP_LINK, f"the deep link {fault}")
-    return texts
+        return f"the deep link {fault}"
+    fault = IMAGES.find_fault(texts.content.image_url)
+    return f"the image URL {fault}" if fault else None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.automations.content import PLAIN
 from push_blaster.domain.cadence.cadence import CadenceRule
 from push_blaster.domain.executions.execution import PushProgress
 
@@ -38,13 +39,18 @@ def hash_what_is_sent(pushes: Sequence[Push], progress: Sequence[PushProgress]) 
 
 
 def _describe(push: Push) -> dict[str, object]:
-    """Return a push as it is hashed; one without an experiment has the hash of older versions.
+    """Return a push as it is hashed; one without newer fields has the hash of older versions.
 
     An approval that was given before an upgrade holds after the upgrade.
     """
     described = asdict(push)
     if push.experiment is None:
         del described["experiment"]
+    if push.content == PLAIN:
+        del described["content"]
+    for variant in described["variants"]:
+        if variant["image_url"] is None:
+            del variant["image_url"]
     return described
 
 

@@ -18,7 +18,7 @@ from push_blaster.domain.audiences.preparation import Stage
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.delivery.deep_link import LinkPolicy
 from push_blaster.domain.delivery.ledger import Refusal
-from push_blaster.domain.delivery.message import Message
+from push_blaster.domain.delivery.message import TAG_LENGTH, Message
 from push_blaster.domain.delivery.push_template import PushTexts, Wordings, render_row
 from push_blaster.domain.devices.device import DeviceKind
 from push_blaster.domain.engagement.receipt import RECEIPT_LENGTH
@@ -26,7 +26,7 @@ from push_blaster.domain.zones import find_zone
 
 #: Replaces the device token of a row without one; as long as a real token.
 _SOME_TOKEN: Final = "0" * 163
-_SOME_TAG: Final = "0" * 22
+_SOME_TAG: Final = "0" * TAG_LENGTH
 _SOME_RECEIPT: Final = "0" * RECEIPT_LENGTH
 
 
@@ -79,6 +79,7 @@ def preview_message(row: AudienceRow, texts: PushTexts) -> Message:
         display_tag=_SOME_TAG,
         device_kind=row.variables.get(KIND_COLUMN) or DeviceKind.FCM,
         receipt=_SOME_RECEIPT,
+        content=texts.content,
     )
 
 

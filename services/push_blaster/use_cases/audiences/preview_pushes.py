@@ -1,10 +1,11 @@
 """Preview the pushes of an automation, saved or not, for real users; nothing is sent."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from push_blaster.adapters.audiences.frozen_audiences import read_rows
@@ -13,6 +14,7 @@ from push_blaster.adapters.executions.execution_view import (
     select_last_audience,
     select_last_own_audience,
 )
+from push_blaster.adapters.transports.described_content import describe_content
 from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.automations.experiment import is_in_test, name_draw
@@ -39,6 +41,11 @@ class PreviewedMessage:
     texts: PushTexts | None = None
     faults: tuple[str, ...] = ()
     sizes: dict[str, int] | None = None
+
+    @property
+    def content(self) -> Mapping[str, Any] | None:
+        """The content besides the texts, under its JSON names; None if there is no message."""
+        return describe_content(self.texts.content) if self.texts else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from push_blaster.adapters.automations.content_schema import pick_content
 from push_blaster.adapters.automations.document_files import next_version
 from push_blaster.adapters.automations.template_files import (
     TemplateFiles,
@@ -61,6 +62,7 @@ def generalise(automation: Mapping[str, Any]) -> Mapping[str, Any]:
                 "layerId": push["layerId"],
                 "timing": push["timing"],
                 **{name: push.get(name) for name in ("audienceName", "variants", "experiment")},
+                **pick_content(push),
             }
             for push in automation["pushSequence"]
         ],

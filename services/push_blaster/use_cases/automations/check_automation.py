@@ -21,7 +21,7 @@ from push_blaster.domain.audiences.script import ParametersError
 from push_blaster.domain.audiences.script_failure import read_failure
 from push_blaster.domain.automations.automation import Automation, Push
 from push_blaster.domain.delivery.message import TransportUnavailableError
-from push_blaster.domain.delivery.push_template import Wordings
+from push_blaster.domain.delivery.push_template import Wordings, find_faults_as_written
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
 from push_blaster.domain.executions.execution_filter import ExecutionFilter
 from push_blaster.domain.executions.limits import Limits
@@ -43,6 +43,7 @@ SHORT_LEAD: Final = 30 * MINUTE
 SHORT_WINDOW: Final = 10 * MINUTE
 LONG_TIMELINE: Final = 120 * MINUTE
 VERY_LONG_TIMELINE: Final = 180 * MINUTE
+_LINKS: Final = {"deepLink": "the deep link", "imageUrl": "the image URL"}
 #: Criteria of an audience, with their words, and the most that is usual.
 _LARGE_CRITERIA: Final = (("activityDays", "days", 365), ("minTrades", "trades", 1_000))
 
@@ -154,8 +155,9 @@ def _push_faults(push: Push, limits: Limits) -> list[str]:
         Wordings("", push)
     except MalformedPlaceholderError as error:
         return [str(error)]
-    fault = limits.links.find_fault_as_written(push.deep_link)
-    return [f"the deep link {fault}."] if fault else []
+    worded = [push.worded(variant) for variant in push.variants or (None,)]
+    found = (fault for one in worded for fault in find_faults_as_written(limits.links, one))
+    return [f"{_LINKS[name]} {fault}." for name, fault in dict.fromkeys(found)]
 
 
 def _audience_criteria(subject: _Subject) -> CheckOutcome:

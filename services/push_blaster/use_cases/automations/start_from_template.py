@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from push_blaster.adapters.automations.content_schema import pick_content
 from push_blaster.adapters.automations.template_schema import read_variables
 from push_blaster.domain.automations.automation_template import (
     DELAY_HOURS,
@@ -13,6 +14,7 @@ from push_blaster.domain.automations.automation_template import (
     Variable,
     complete_values,
     fill_in,
+    fill_in_all,
     fill_in_link,
     write_texts,
     write_value,
@@ -20,7 +22,7 @@ from push_blaster.domain.automations.automation_template import (
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.automations.change_automation import new_document
 
-_TEXTS: Final = ("title", "body")
+_TEXTS: Final = ("title", "body", "deepLink", "imageUrl")
 
 
 class LinkNotAllowedError(Exception):
@@ -130,13 +132,15 @@ def _push(
         "audienceName": push.get("audienceName"),
         "variants": [_fill_in_variant(one, texts) for one in push.get("variants") or ()],
         "experiment": push.get("experiment"),
+        **fill_in_all(pick_content(push), texts),
     }
 
 
 def _fill_in_variant(variant: Mapping[str, Any], texts: Mapping[str, str]) -> Mapping[str, Any]:
-    written = {name: fill_in(variant[name], texts) for name in _TEXTS if variant.get(name)}
-    link = fill_in_link(variant.get("deepLink") or "", texts)
-    return {**variant, **written, **({"deepLink": link} if link else {})}
+    """Return the variant; a text that is empty without its variables becomes the push's own."""
+    written = {name: variant[name] for name in _TEXTS if variant.get(name)}
+    filled = {name: text for name, text in fill_in_all(written, texts).items() if text}
+    return {**{name: value for name, value in variant.items() if name not in written}, **filled}
 
 
 def _check_links(pushes: list[Mapping[str, Any]], limits: Limits) -> None:

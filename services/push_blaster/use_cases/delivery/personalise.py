@@ -124,6 +124,7 @@ class _Writer:
             fault=fault,
             variant=variant,
             receipt=self.write_receipt(user_id, self.places[variant]),
+            content=texts.content,
         )
         excess = find_excess(message)
         return Refusal(user_id, LedgerState.TOO_LONG, excess) if excess else message

@@ -1,16 +1,18 @@
 """Check an ad hoc push, field by field in the order of the form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import IO, Any, Final
 
 from chassis.csv_reader import CsvError
 from push_blaster.adapters.audiences.uploads import read_columns
+from push_blaster.adapters.automations.content_schema import read_content
 from push_blaster.domain.audiences.audience import read_user_ids
 from push_blaster.domain.automations.automation import Push
-from push_blaster.domain.delivery.push_template import compile_push
-from push_blaster.domain.delivery.template import MalformedPlaceholderError, compile_template
+from push_blaster.domain.delivery.push_template import compile_push, find_faults_as_written
+from push_blaster.domain.delivery.template import MalformedPlaceholderError
+from push_blaster.domain.delivery.value_template import compile_value
 from push_blaster.domain.executions.limits import Limits
 
 LAYERS: Final = range(1, 6)
@@ -40,7 +42,10 @@ class AudienceUpload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdHocRequest:
-    """An ad hoc push that is not checked yet."""
+    """An ad hoc push that is not checked yet.
+
+    Shape: `message` has further fields of the push, as its document has them.
+    """
 
     title: str
     body: str
@@ -48,6 +53,7 @@ class AdHocRequest:
     layer_id: int | None
     user_ids: Sequence[str]
     file: AudienceUpload | None
+    message: Mapping[str, Any] = field(default_factory=dict)
     audience_description: str = ""
     window: timedelta = timedelta(0)
 
@@ -57,9 +63,8 @@ def check_ad_hoc(asked: AdHocRequest, limits: Limits) -> int:
     for name, text in (("title", asked.title), ("body", asked.body)):
         if not text.strip():
             raise BadAdHocPushError(name, "is missing; write the text of the message.")
-    fault = limits.links.find_fault_as_written(asked.deep_link)
-    if fault:
-        raise BadAdHocPushError("deepLink", f"{fault}.")
+    for name, fault in find_faults_as_written(limits.links, _push_of(asked)):
+        raise BadAdHocPushError(name, f"{fault}.")
     if asked.layer_id is None or asked.layer_id not in LAYERS:
         raise BadAdHocPushError("layerId", "is missing, or is not a layer from 1 to 5.")
     _check_source(asked, limits)
@@ -95,13 +100,23 @@ def _read_columns(asked: AdHocRequest) -> tuple[str, ...]:
 
 
 def _check_placeholders(asked: AdHocRequest, columns: Sequence[str]) -> None:
-    push = Push(id="", title=asked.title, body=asked.body, deep_link=asked.deep_link)
+    push = _push_of(asked)
     malformed = _find_malformed(push)
     missing = [] if malformed else compile_push(push).find_unknown(columns)
     if malformed or missing:
         text = malformed[0] if malformed else _describe_missing(missing, columns)
         details = {"missingColumns": missing, "malformedVariables": malformed}
         raise BadAdHocPushError("variables", text, details)
+
+
+def _push_of(asked: AdHocRequest) -> Push:
+    return Push(
+        id="",
+        title=asked.title,
+        body=asked.body,
+        deep_link=asked.deep_link,
+        content=read_content(asked.message),
+    )
 
 
 def _describe_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
@@ -111,10 +126,11 @@ def _describe_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
 
 
 def _find_malformed(push: Push) -> list[str]:
+    parts = (("title", push.title), ("body", push.body), ("deepLink", push.deep_link))
     faults = []
-    for name, text in (("title", push.title), ("body", push.body), ("deepLink", push.deep_link)):
+    for name, value in (*parts, ("", push.content)):
         try:
-            compile_template(text)
+            compile_value(name, value)
         except MalformedPlaceholderError as error:
-            faults.append(f"{name}: {error}")
+            faults.append(str(error))
     return faults

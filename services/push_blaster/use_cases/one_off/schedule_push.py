@@ -21,7 +21,7 @@ from push_blaster.adapters.one_off.scheduled_push_document import (
 )
 from push_blaster.adapters.schedule.schedule_marks import select_generations
 from push_blaster.domain.automations.automation import Automation
-from push_blaster.domain.delivery.push_template import compile_push
+from push_blaster.domain.delivery.push_template import compile_push, find_faults_as_written
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
 from push_blaster.domain.executions.execution import execution_id
 from push_blaster.domain.executions.phase import BEFORE_LIVE, ENDED
@@ -128,7 +128,8 @@ class ScheduledPushes:
             raise BadScheduledPushError("status: only the system sets 'sent'; leave it out.")
         if before.is_running:
             return self._cancel_running(before, changes, state, now)
-        push = replace(before.push, **changes)
+        message = {**before.push.message, **changes.get("message", {})}
+        push = replace(before.push, **{**changes, "message": message})
         wanted = state or before.state
         if wanted is PushState.SCHEDULED:
             push = self._complete(push, now)
@@ -276,6 +277,5 @@ def _check_texts(automation: Automation, context: WebContext) -> None:
             f"{', '.join(f'[[var:{name}]]' for name in unknown)}: {source}, or take the "
             "placeholder out."
         )
-    fault = context.limits.links.find_fault_as_written(push.deep_link)
-    if fault:
-        raise BadScheduledPushError(f"deepLink {fault}.")
+    for name, fault in find_faults_as_written(context.limits.links, push):
+        raise BadScheduledPushError(f"{name} {fault}.")

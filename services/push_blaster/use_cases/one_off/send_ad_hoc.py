@@ -45,6 +45,7 @@ def send_ad_hoc(
         body=asked.body,
         layer_id=layer_id,
         deep_link=asked.deep_link,
+        message=asked.message,
         user_ids=tuple(str(user_id) for user_id in users),
         upload=keep_upload(context.data_folder, file.content, file.name) if file else None,
         audience_description=asked.audience_description,

@@ -14,6 +14,7 @@ from push_blaster.adapters.access.idempotency_keys import (
     lock_decision,
     select_request,
 )
+from push_blaster.adapters.automations.content_schema import pick_content
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.executions.execution_view import (
     select_execution,
@@ -74,6 +75,7 @@ def schedule_what_was_tried(
         body=push["body"],
         layer_id=push["layerId"],
         deep_link=push.get("deepLink") or "",
+        message=pick_content(push),
         criteria=document["audienceCriteria"],
         audience_description=document.get("description") or "",
         timezone=when.timezone,

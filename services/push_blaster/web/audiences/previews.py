@@ -38,6 +38,12 @@ class MessageSchema(CamelSchema):
     title = fields.String(attribute="texts.title", allow_none=True, dump_default=None)
     body = fields.String(attribute="texts.body", allow_none=True, dump_default=None)
     deep_link = fields.String(attribute="texts.deep_link", allow_none=True, dump_default=None)
+    content = fields.Dict(
+        keys=fields.String(),
+        allow_none=True,
+        dump_default=None,
+        metadata={"description": "The other fields of the push, such as imageUrl, as sent."},
+    )
     faults = fields.List(fields.String())
     sizes = fields.Dict(
         keys=fields.String(), values=fields.Integer(), data_key="bytes", allow_none=True

@@ -14,6 +14,7 @@ from marshmallow import fields
 from push_blaster.adapters.automations.automation_schema import AutomationSchema
 from push_blaster.adapters.automations.field_declaration import FormField, Widget, find_form_fields
 from push_blaster.web.automations.form_fields import (
+    Form,
     Read,
     chosen,
     days,
@@ -125,6 +126,16 @@ def path_in_form(path: str) -> str:
 def entry_of(path: str) -> Entry:
     """Return the form's field at a path."""
     return ENTRIES[shape_of(path)]
+
+
+def read_content_fields(form: Form, at: str) -> dict[str, Any]:
+    """Return what the form says about the content of the push at a place; no empty fields."""
+    found = {
+        shape.removeprefix(PUSH): entry.read(form, at + shape.removeprefix(PUSH))
+        for shape, entry in ENTRIES.items()
+        if entry.form.section == "push more"
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def find_rows(section: str, at: str = "") -> list[list[str]]:

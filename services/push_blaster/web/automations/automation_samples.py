@@ -9,11 +9,14 @@ from chassis.postgres import Connection
 from push_blaster.adapters.audiences.frozen_audiences import read_batch
 from push_blaster.adapters.audiences.script_run_table import select_last_written
 from push_blaster.adapters.executions.execution_view import select_last_audience
+from push_blaster.adapters.transports.described_content import describe_content
 from push_blaster.domain.audiences.audience import normalise
 from push_blaster.domain.automations.automation import Automation, Push
+from push_blaster.domain.automations.content import PLAIN
 from push_blaster.domain.automations.experiment import Variant
 from push_blaster.domain.delivery.push_template import PushTexts, compile_push, render_sample
 from push_blaster.domain.delivery.template import MalformedPlaceholderError
+from push_blaster.web.automations.automation_fields import PUSH, label_of
 
 #: How many rows are read.
 ROWS: Final = 20
@@ -35,6 +38,17 @@ class Look:
     fault: str | None
     variant: Variant | None = None
     share: float = 1.0
+
+    @property
+    def facts(self) -> list[tuple[str, object]]:
+        """What the content says besides its image, with the labels of the form."""
+        described = describe_content(self.texts.content)
+        usual = describe_content(PLAIN)
+        return [
+            (label_of(f"{PUSH}{name}"), value)
+            for name, value in described.items()
+            if name != "imageUrl" and value != usual.get(name)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +98,7 @@ def _find_rows(
 
 
 def _fill_in(push: Push, rows: Sequence[Row], columns: tuple[str, ...]) -> Look:
-    texts = PushTexts(push.title, push.body, push.deep_link)
+    texts = PushTexts(push.title, push.body, push.deep_link, push.content)
     try:
         template = compile_push(push)
     except MalformedPlaceholderError as error:

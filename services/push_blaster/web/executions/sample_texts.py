@@ -26,4 +26,4 @@ def _read_texts(data_folder: Path, push: Push, progress: PushProgress) -> PushTe
     try:
         return render_sample(compile_push(push), rows or [{}], lambda name: f"[[var:{name}]]")
     except MalformedPlaceholderError:
-        return PushTexts(push.title, push.body, push.deep_link)
+        return PushTexts(push.title, push.body, push.deep_link, push.content)

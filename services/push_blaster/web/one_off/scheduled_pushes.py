@@ -14,6 +14,11 @@ from chassis.names import read_variable_name
 from chassis.schemas import CamelSchema, DocumentSchema
 from chassis.service import Routes
 from chassis.typed_schemas import answer_schema, object_schema
+from push_blaster.adapters.automations.content_schema import (
+    CONTENT_FIELDS,
+    ContentFields,
+    split_content,
+)
 from push_blaster.adapters.automations.document_files import DocumentNotFoundError
 from push_blaster.adapters.automations.field_checks import is_zone
 from push_blaster.adapters.automations.field_declaration import KeptSchema
@@ -49,7 +54,7 @@ class CriteriaSchema(DocumentSchema):
     custom_script = fields.Nested(ScriptChoiceSchema)
 
 
-class PushChangeSchema(CamelSchema):
+class PushChangeSchema(ContentFields, CamelSchema):
     """Body of PUT /api/scheduled-pushes/<id>: given fields replace the old ones."""
 
     scheduled_for = InstantField()
@@ -82,10 +87,11 @@ class NewPushSchema(PushChangeSchema):
 PushRunSchema = answer_schema(RunOutcome, "PushRun", without=("has_sent",))
 ScheduledPushSchema = answer_schema(
     ScheduledPush,
-    without=("settings",),
+    without=("message", "settings"),
     criteria="audienceCriteria",
     status=PushState,
     execution=fields.Nested(PushRunSchema, allow_none=True),
+    **{name: getattr(ContentFields, name) for name in CONTENT_FIELDS},
 )
 ScheduledPushListSchema = object_schema(
     "ScheduledPushList", success=bool, scheduled_pushes=(ScheduledPushSchema,)
@@ -150,7 +156,9 @@ def scheduled_push_routes(pushes: ScheduledPushes) -> Routes:
 
 def _read_fields(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields as ScheduledPush has them."""
-    found = dict(given)
+    found, message = split_content(given)
+    if message:
+        found["message"] = message
     if "scheduled_for" in found:
         found["scheduled_for"] = found["scheduled_for"].astimezone(UTC).replace(microsecond=0)
     if "manualUserIds" in found.get("criteria", {}):
@@ -171,4 +179,6 @@ def _answer_push(found: ScheduledPushStatus, message: str) -> dict[str, object]:
 
 
 def _show_scheduled_push(found: ScheduledPushStatus) -> dict[str, object]:
-    return {**asdict(found.push), "status": found.state, "execution": found.run}
+    message = found.push.message
+    content = {name: message[there] for name, there in CONTENT_FIELDS.items() if there in message}
+    return {**asdict(found.push), **content, "status": found.state, "execution": found.run}

@@ -16,6 +16,11 @@ from chassis.problems import problem_response
 from chassis.schemas import CamelSchema
 from chassis.service import Routes, describe_upload
 from chassis.typed_schemas import object_schema
+from push_blaster.adapters.automations.content_schema import (
+    ContentFields,
+    pick_content,
+    split_content,
+)
 from push_blaster.adapters.delivery.delivery_search import select_failed_tokens
 from push_blaster.adapters.funnels import select_funnels
 from push_blaster.domain.executions.execution import Execution
@@ -30,6 +35,7 @@ from push_blaster.use_cases.one_off.check_ad_hoc import (
     BadAdHocPushError,
 )
 from push_blaster.use_cases.one_off.send_ad_hoc import send_ad_hoc, wait_for_end
+from push_blaster.web.automations.form_fields import read_number
 from push_blaster.web.frame.repeatable import caller_key, repeatable
 
 #: Ten million ids have about 370 MB.
@@ -38,7 +44,11 @@ MAX_FILE: Final = 1024**3
 FAILED_SHOWN: Final = 1_000
 
 
-class SendPushSchema(CamelSchema):
+#: Numbers of the content, which a form has as text.
+_NUMBERS: Final = ("badge", "ttlMinutes")
+
+
+class SendPushSchema(ContentFields, CamelSchema):
     """Body of POST /api/send-push, as JSON or as a form beside `file`."""
 
     title = fields.String(load_default="", validate=validate.Length(max=1_000))
@@ -64,9 +74,14 @@ class SendPushSchema(CamelSchema):
         if not isinstance(data, Mapping):
             raise ValidationError("Send a JSON object, or a form.")
         given = {name: value for name, value in data.items() if value not in ("", None)}
+        given |= {name: read_number(given[name]) for name in _NUMBERS if _is_text(given, name)}
         if isinstance(given.get("userIds"), str):
             given["userIds"] = [user for user in re.split(r"[\s,;]+", given["userIds"]) if user]
         return given
+
+
+def _is_text(given: Mapping[str, object], name: str) -> bool:
+    return isinstance(given.get(name), str)
 
 
 SentSchema = object_schema("Sent", success=bool, message=str, job_id=str, failed_tokens=list[str])
@@ -119,6 +134,7 @@ def send_push_routes(context: WebContext, wait: timedelta) -> Routes:
 
 def read_request(body: Mapping[str, Any]) -> AdHocRequest:
     """Return the request of a loaded body, with its file."""
+    body, message = split_content(body)
     upload = request.files.get("file")
     is_there = upload is not None and (upload.filename or upload.stream.read(1))
     return AdHocRequest(
@@ -130,6 +146,7 @@ def read_request(body: Mapping[str, Any]) -> AdHocRequest:
         file=AudienceUpload(upload.filename or "the file", upload.stream)
         if upload and is_there
         else None,
+        message=pick_content(message),
         audience_description=body["audience_description"],
         window=timedelta(minutes=body["window_minutes"]),
     )

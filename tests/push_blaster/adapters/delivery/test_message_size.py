@@ -6,11 +6,18 @@ from uuid import UUID
 import pytest
 
 from push_blaster.adapters.delivery.message_size import MAX_MESSAGE_BYTES, find_excess, measure
+from push_blaster.domain.automations.content import PLAIN, Content
 from push_blaster.domain.delivery.message import Message
 from push_blaster.domain.engagement.receipt import RECEIPT_LENGTH
 
 #: One to six bytes each, as JSON writes them.
 ALPHABETS = ("a", '"\\', "é", "木", "\N{SLEUTH OR SPY}", "\x01\x1f")
+#: A push without content, one whose texts are short, and one that fills half a message.
+CONTENTS = (
+    PLAIN,
+    Content(image_url="https://a.b/c", badge=99_999, sound="木" * 20, category="\\" * 50),
+    Content(image_url="https://a.b/" + "c" * 900, thread_id='"' * 200),
+)
 
 
 def a_message(kind: str, dice: random.Random) -> Message:
@@ -26,6 +33,7 @@ def a_message(kind: str, dice: random.Random) -> Message:
         display_tag="x" * 22,
         device_kind=kind,
         receipt="r" * RECEIPT_LENGTH,
+        content=dice.choice(CONTENTS),
     )
 
 

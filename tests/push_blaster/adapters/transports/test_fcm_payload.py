@@ -1,5 +1,6 @@
 """What FCM is sent, beside what Google's own library would send; and what its answers mean."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,60 +12,105 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_blaster.adapters.transports.fcm_payload import Advice, encode_message, read_answer
-from push_blaster.domain.delivery.message import TTL_S, Message, Outcome
+from push_blaster.domain.automations.content import PLAIN, Content, InterruptionLevel, Priority
+from push_blaster.domain.delivery.message import Message, Outcome
 from tests.fakes.fcm_server import BAD_REQUEST, FCM_ERROR
 
 TEXTS = st.text(max_size=60)
 ENCODER = MessageEncoder()
 
 
+NOW_S = 1_800_000_000
+NAMES = st.text(max_size=20)
+CONTENTS = st.builds(
+    Content,
+    image_url=st.sampled_from(["", "https://cdn.example/a.png"]),
+    sound=NAMES,
+    badge=st.none() | st.integers(0, 99_999),
+    ttl=st.integers(1, 40_320).map(lambda minutes: timedelta(minutes=minutes)),
+    priority=st.sampled_from(Priority),
+    android_channel_id=NAMES,
+    interruption_level=st.none() | st.sampled_from(InterruptionLevel),
+    thread_id=NAMES,
+    category=NAMES,
+)
+
+
+def aps_by_google(content: Content) -> messaging.APNSPayload:
+    level = {"interruption-level": content.interruption_level} if content.interruption_level else {}
+    aps = messaging.Aps(
+        sound=content.sound or None,
+        badge=content.badge,
+        thread_id=content.thread_id or None,
+        category=content.category or None,
+        mutable_content=True,
+        custom_data=level or None,
+    )
+    return messaging.APNSPayload(aps)
+
+
 def by_google(message: Message) -> Any:
-    link, tag = message.deep_link, message.display_tag
+    link, tag, content = message.deep_link, message.display_tag, message.content
     data = {"click_action": link, "url": link} if link else {}
     data |= {"receipt": message.receipt} if message.receipt else {}
     to = {"fid" if message.device_kind == "fid" else "token": message.device_token}
     return ENCODER.default(
         messaging.Message(
             **to,
-            notification=messaging.Notification(message.title, message.body),
+            notification=messaging.Notification(
+                message.title, message.body, content.image_url or None
+            ),
             data=data or None,
             android=messaging.AndroidConfig(
-                priority="high",
-                ttl=TTL_S,
-                notification=messaging.AndroidNotification(tag=tag),
+                priority=content.priority,
+                ttl=content.ttl,
+                notification=messaging.AndroidNotification(
+                    tag=tag,
+                    sound=content.sound or None,
+                    channel_id=content.android_channel_id or None,
+                    notification_count=content.badge,
+                ),
             ),
-            apns=messaging.APNSConfig(headers={"apns-collapse-id": tag, "apns-priority": "10"}),
+            apns=messaging.APNSConfig(
+                headers={
+                    "apns-collapse-id": tag,
+                    "apns-priority": "10" if content.priority == "high" else "5",
+                    "apns-expiration": str(NOW_S + content.ttl_s),
+                },
+                payload=aps_by_google(content),
+            ),
             webpush=messaging.WebpushConfig(
-                headers={"TTL": str(TTL_S)},
+                headers={"TTL": str(content.ttl_s), "Urgency": content.priority},
                 notification=messaging.WebpushNotification(tag=tag),
             ),
         )
     )
 
 
-@pytest.mark.filterwarnings("ignore:Message.token is deprecated")  # both kinds are registered
-@given(
-    token=st.text(min_size=1, max_size=60),
+MESSAGES = st.builds(
+    Message,
+    user_id=st.just(UUID(int=1)),
+    device_token=st.text(min_size=1, max_size=60),
     title=TEXTS,
     body=TEXTS,
-    link=TEXTS,
-    kind=st.sampled_from(["fcm", "fid"]),
+    deep_link=TEXTS,
+    display_tag=st.just("a-tag"),
+    device_kind=st.sampled_from(["fcm", "fid"]),
     receipt=st.sampled_from(["", "EA" + "r" * 58]),
+    content=st.just(PLAIN) | CONTENTS,
 )
-def test_it_is_what_googles_library_would_send(
-    token: str, title: str, body: str, link: str, kind: str, receipt: str
-) -> None:
-    message = Message(
-        UUID(int=1), token, title, body, link, "a-tag", device_kind=kind, receipt=receipt
-    )
 
-    assert orjson.loads(encode_message(message)) == {"message": by_google(message)}
+
+@pytest.mark.filterwarnings("ignore:Message.token is deprecated")  # both kinds are registered
+@given(message=MESSAGES)
+def test_it_is_what_googles_library_would_send(message: Message) -> None:
+    assert orjson.loads(encode_message(message, NOW_S)) == {"message": by_google(message)}
 
 
 def test_a_rehearsal_asks_for_validation_only() -> None:
     message = Message(UUID(int=1), "token", "T", "B", "", "a-tag")
 
-    assert orjson.loads(encode_message(message, validate_only=True))["validate_only"] is True
+    assert orjson.loads(encode_message(message, NOW_S, validate_only=True))["validate_only"] is True
 
 
 def answer(**error: Any) -> bytes:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from chassis.clock import utc_now
 from push_blaster.adapters.transports import multiplexer
 from push_blaster.adapters.transports.fcm_transport import FcmOptions, FcmTransport
 from push_blaster.adapters.transports.google_tokens import SCOPE, GoogleTokens
@@ -94,7 +95,10 @@ def test_a_message_arrives_as_fcm_v1_asks_for_it(
     outcome = send(transport, "ok-1")["ok-1"]
 
     assert (outcome.outcome, outcome.provider_id) == (Outcome.SENT, "projects/garden/messages/1")
-    assert fcm.received == [
+    (body,) = fcm.received
+    expiry = int(body["apns"]["headers"].pop("apns-expiration"))
+    assert abs(expiry - utc_now().timestamp() - 86_400) < 60
+    assert body == (
         {
             "token": "ok-1",
             "notification": {"title": "Seeds are in", "body": "Come and see"},
@@ -103,10 +107,16 @@ def test_a_message_arrives_as_fcm_v1_asks_for_it(
                 "url": "https://garden.example/seeds",
             },
             "android": {"priority": "high", "ttl": "86400s", "notification": {"tag": "tag-0"}},
-            "apns": {"headers": {"apns-collapse-id": "tag-0", "apns-priority": "10"}},
-            "webpush": {"headers": {"TTL": "86400"}, "notification": {"tag": "tag-0"}},
+            "apns": {
+                "payload": {"aps": {"mutable-content": 1}},
+                "headers": {"apns-collapse-id": "tag-0", "apns-priority": "10"},
+            },
+            "webpush": {
+                "headers": {"TTL": "86400", "Urgency": "high"},
+                "notification": {"tag": "tag-0"},
+            },
         }
-    ]
+    )
     (request,) = fcm.requests
     assert request[":method"] == "POST"
     assert request[":path"] == "/v1/projects/garden/messages:send"

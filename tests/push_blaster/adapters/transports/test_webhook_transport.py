@@ -101,6 +101,8 @@ def test_a_message_is_posted_signed_and_under_its_display_tag(
             "url": "https://garden.example/seeds",
             "receipt": RECEIPT,
         },
+        "ttlMinutes": 1_440,
+        "priority": "high",
     }
     assert request.headers["push-receipt"] == RECEIPT
     assert request.headers["idempotency-key"] == request.headers["webhook-id"] == "tag-0"

@@ -1,6 +1,7 @@
 """Web Push, to a local push service whose messages a browser's keys can read."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from push_blaster.adapters.transports.post_transport import PostTransport
 from push_blaster.adapters.transports.vapid import Vapid, make_key_pair
 from push_blaster.adapters.transports.webpush_encryption import encrypt
 from push_blaster.adapters.transports.webpush_transport import make_webpush_transport
+from push_blaster.domain.automations.content import Content, Priority
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from tests.fakes.browser import Browser, read_vapid, unb64
 from tests.fakes.post_receiver import PostReceiver, run_post_receiver
@@ -90,6 +92,30 @@ def test_a_message_is_read_by_its_browser_only_and_says_who_sent_it(
     assert claims["aud"] == service.url("").rstrip("/")
     assert claims["sub"] == "mailto:push@garden.test"
     assert 3_600 < claims["exp"] - utc_now().timestamp() <= 86_400
+
+
+def test_a_browser_gets_the_content_and_its_push_service_how_to_treat_it(
+    transport: PostTransport, service: PostReceiver
+) -> None:
+    content = Content(
+        image_url="https://cdn.example/seeds.png",
+        badge=3,
+        ttl=timedelta(minutes=5),
+        priority=Priority.NORMAL,
+    )
+
+    send(transport, a_message(0, service.url("ok/alice"))._replace(content=content))
+
+    (request,) = service.received
+    body = BROWSER.read(request.body)
+    assert body["notification"] == {
+        "title": "Seeds are in 🌱",
+        "body": "Come and see",
+        "image": "https://cdn.example/seeds.png",
+        "tag": "tag-0",
+    }
+    assert body["badge"] == 3
+    assert (request.headers["ttl"], request.headers["urgency"]) == ("300", "normal")
 
 
 def test_one_signature_serves_an_origin_and_one_connection_many_messages(

@@ -52,5 +52,27 @@ def test_these_are_not(link: str, fault: str) -> None:
     assert fault in found
 
 
+@pytest.mark.parametrize(
+    ("link", "fault"),
+    [
+        ("http://[[var:host]]/a", "scheme 'http'"),
+        ("https://evil.example/[[var:path]]", "leads to 'evil.example'"),
+        ("javascript:[[var:code]]", "scheme 'javascript'"),
+    ],
+)
+def test_what_is_written_around_placeholders_is_checked_at_once(link: str, fault: str) -> None:
+    found = LinkPolicy(SCHEMES, HOSTS).find_fault_as_written(link)
+
+    assert found is not None
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    "link", ["[[var:link]]", "https://[[var:host|a.b/c:d]]/x", "https://example.com/[[var:a|:/b]]"]
+)
+def test_what_placeholders_decide_is_left_to_the_user(link: str) -> None:
+    assert LinkPolicy(SCHEMES, HOSTS).find_fault_as_written(link) is None
+
+
 def test_without_a_list_of_hosts_every_host_is_allowed() -> None:
     assert LinkPolicy(SCHEMES).find_fault("https://anywhere.example") is None

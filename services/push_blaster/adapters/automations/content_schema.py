@@ -1,0 +1,130 @@
+"""The content of a push besides its texts, in its document."""
+
+from collections.abc import Mapping
+from dataclasses import fields as dataclass_fields
+from datetime import timedelta
+from typing import Any, Final
+
+from marshmallow import ValidationError, fields, validate
+
+from push_blaster.adapters.automations.field_declaration import (
+    FormField,
+    KeptSchema,
+    declare,
+    one_of,
+    optional,
+    read_values,
+)
+from push_blaster.domain.automations.content import PLAIN, Content, InterruptionLevel, Priority
+from push_blaster.domain.delivery.deep_link import IMAGES
+
+#: Four weeks: no provider keeps a message longer.
+MAX_TTL_MINUTES: Final = 28 * 24 * 60
+_NAME: Final = validate.Length(max=200)
+
+
+def is_image_url(value: str) -> None:
+    """Refuse an image that phones would not load; filled-in ones are checked for each user."""
+    fault = IMAGES.find_fault_as_written(value)
+    if fault:
+        raise ValidationError(f"The image URL {fault}.")
+
+
+IMAGE_URL: Final = (validate.Length(max=2_000), is_image_url)
+
+
+class ContentFields:
+    """What a message has besides its texts and its link; a part of several schemas."""
+
+    image_url = declare(
+        optional(fields.String, validate=IMAGE_URL),
+        FormField("Image", "push more", "https://…. Phones and browsers show it in the message"),
+    )
+    ttl_minutes = declare(
+        optional(fields.Integer, strict=True, validate=validate.Range(min=1, max=MAX_TTL_MINUTES)),
+        FormField(
+            "Expires after",
+            "push more",
+            "Minutes. A device that is offline for longer never gets the message",
+            usual=1_440,
+        ),
+        gives="ttl",
+        read=lambda minutes: timedelta(minutes=minutes),
+    )
+    priority = one_of(
+        Priority,
+        FormField(
+            "Priority",
+            "push more",
+            choices={"high": "high: wakes the phone", "normal": "normal: waits until it wakes"},
+        ),
+    )
+    badge = declare(
+        optional(fields.Integer, strict=True, validate=validate.Range(min=0, max=99_999)),
+        FormField("Badge", "push more", "The number on the icon of the app; 0 removes it"),
+    )
+    sound = declare(
+        optional(fields.String, validate=_NAME),
+        FormField("Sound", "push more", "default, or the name of a sound in the app"),
+    )
+    android_channel_id = declare(
+        optional(fields.String, validate=_NAME),
+        FormField("Android channel", "push more", "The id of a channel that the app made"),
+    )
+    interruption_level = one_of(
+        InterruptionLevel,
+        FormField(
+            "Interruption on iOS",
+            "push more",
+            choices={
+                "active": "active",
+                "passive": "passive: no sound, screen stays dark",
+                "time-sensitive": "time-sensitive: also in a focus",
+                "critical": "critical: also if muted; Apple has to allow it",
+            },
+        ),
+    )
+    thread_id = declare(
+        optional(fields.String, validate=_NAME),
+        FormField("Thread on iOS", "push more", "Messages of one thread are grouped"),
+    )
+    category = declare(
+        optional(fields.String, validate=_NAME),
+        FormField("Category on iOS", "push more", "Names the buttons that the app declared"),
+    )
+
+
+class ContentSchema(ContentFields, KeptSchema):
+    """The content of a push alone."""
+
+
+_CONTENT: Final[KeptSchema] = ContentSchema()
+CONTENT_ATTRIBUTES: Final = frozenset(one.name for one in dataclass_fields(Content))
+#: The fields by their names in Python, with their names in documents.
+CONTENT_FIELDS: Final = {name: str(field.data_key) for name, field in _CONTENT.fields.items()}
+_EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
+
+
+def read_content(push: Mapping[str, Any]) -> Content:
+    """Return the typed content of a push."""
+    values = read_values(_CONTENT, push)
+    return Content(**values) if values else PLAIN
+
+
+def read_valid_content(push: Mapping[str, Any]) -> Content:
+    """Return the typed content of a draft; the usual content as long as a field is not valid."""
+    try:
+        return read_content(_CONTENT.load(pick_content(push)))
+    except ValidationError:
+        return PLAIN
+
+
+def pick_content(push: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a push, as its document has it."""
+    return {name: push[name] for name in CONTENT_FIELDS.values() if push.get(name) not in _EMPTY}
+
+
+def split_content(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a loaded body without the content, and the content under its names in documents."""
+    rest = {name: value for name, value in body.items() if name not in CONTENT_FIELDS}
+    return rest, {CONTENT_FIELDS[name]: body[name] for name in body.keys() - rest.keys()}

@@ -1,0 +1,131 @@
+"""The content of a push in its document: what is taken, and what is refused by name."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from push_blaster.adapters.automations.automation_document import (
+    complete_document,
+    complete_or_why,
+    read_automation,
+)
+from push_blaster.adapters.engagement.result_push_table import digest_texts
+from push_blaster.domain.automations.automation import Push
+from push_blaster.domain.automations.content import PLAIN, Content, InterruptionLevel, Priority
+from push_blaster.domain.delivery.push_template import Wordings
+from tests.builders import a_document
+
+CONTENT = {
+    "imageUrl": "https://cdn.example/[[var:plant]].png",
+    "ttlMinutes": 90,
+    "priority": "normal",
+    "badge": 0,
+    "sound": "chime",
+    "androidChannelId": "offers",
+    "interruptionLevel": "time-sensitive",
+    "threadId": "[[var:thread|news]]",
+    "category": "OFFER",
+}
+
+
+def read(**fields: Any) -> Push:
+    document = a_document(pushSequence=[{"title": "T", "body": "B", **fields}])
+    return read_automation(complete_document(document)).pushes[0]
+
+
+def complaint(**fields: Any) -> str | None:
+    return complete_or_why(a_document(pushSequence=[{"title": "T", "body": "B", **fields}]))[1]
+
+
+def test_every_field_is_read() -> None:
+    assert read(**CONTENT).content == Content(
+        image_url="https://cdn.example/[[var:plant]].png",
+        ttl=timedelta(minutes=90),
+        priority=Priority.NORMAL,
+        badge=0,
+        sound="chime",
+        android_channel_id="offers",
+        interruption_level=InterruptionLevel.TIME_SENSITIVE,
+        thread_id="[[var:thread|news]]",
+        category="OFFER",
+    )
+
+
+def test_a_push_that_says_nothing_has_the_usual_content_and_expires_after_a_day() -> None:
+    push = read(imageUrl=None, ttlMinutes=None, badge=None)
+
+    assert push.content is PLAIN
+    assert push.content.ttl == timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("imageUrl", "http://cdn.example/a.png"),
+        ("imageUrl", "//cdn.example/a.png"),
+        ("imageUrl", "javascript:alert(1)"),
+        ("imageUrl", "http://cdn.example/[[var:a]].png"),
+        ("imageUrl", "http://[[var:host]]/a.png"),
+        ("imageUrl", "https://"),
+        ("imageUrl", "https://me@cdn.example/a.png"),
+        ("imageUrl", "data:image/png;base64,AAAA"),
+        ("imageUrl", 7),
+        ("ttlMinutes", 0),
+        ("ttlMinutes", -5),
+        ("ttlMinutes", 100 * 365 * 24 * 60),
+        ("ttlMinutes", 1.5),
+        ("ttlMinutes", "90"),
+        ("ttlMinutes", True),
+        ("badge", -1),
+        ("badge", 1e9),
+        ("badge", True),
+        ("priority", "urgent"),
+        ("interruptionLevel", "loud"),
+        ("sound", "x" * 201),
+        ("sound", {"name": "x"}),
+        ("threadId", ["a"]),
+    ],
+)
+def test_a_value_that_no_provider_takes_is_refused_by_name(field: str, value: object) -> None:
+    said = complaint(**{field: value})
+
+    assert said is not None
+    assert said.startswith(f"pushSequence[0].{field}: ")
+
+
+def test_a_variant_has_its_own_image_or_none() -> None:
+    push = read(imageUrl="https://a.example/a", variants=[{"id": "b", "imageUrl": ""}, {"id": "c"}])
+
+    images = [push.worded(variant).content.image_url for variant in push.variants]
+
+    assert images == ["", "https://a.example/a"]
+    assert complaint(variants=[{"id": "b", "imageUrl": "ftp://x"}]) is not None
+
+
+def test_placeholders_are_filled_in_in_every_text_and_encoded_in_links() -> None:
+    wordings = Wordings("news", read(**CONTENT))
+    _, template = wordings.choose(UUID(int=1))
+
+    content = template.render({"plant": "../ü b", "thread": ""}).content
+
+    assert content.image_url == "https://cdn.example/..%2F%C3%BC%20b.png"
+    assert content.thread_id == "news"
+    assert wordings.find_unknown(["thread"]) == ["plant"]
+    assert wordings.find_used(["plant", "thread", "else"]) == ["plant", "thread"]
+
+
+def test_messages_without_placeholders_in_their_content_share_it() -> None:
+    push = read(badge=3, title="Hi [[var:name]]")
+    _, template = Wordings("news", push).choose(UUID(int=1))
+
+    contents = {id(template.render({"name": name}).content) for name in ("Ada", "Bob")}
+
+    assert contents == {id(push.content)}
+
+
+def test_new_content_begins_comparisons_anew_and_none_leaves_them() -> None:
+    digests = [digest_texts(read(**fields)) for fields in ({}, {"badge": None}, {"badge": 1})]
+
+    assert digests[0] == digests[1] != digests[2]
