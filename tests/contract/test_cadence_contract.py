@@ -8,7 +8,7 @@ import pytest
 from chassis.postgres import BulkDatabase
 from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.cadence.cadence_http import CadenceUnavailableError
-from push_blaster.domain.cadence.cadence import CapVerdict, SentPush, TrackedSend
+from push_blaster.domain.cadence.cadence import CapVerdict, SentTexts, TrackedSend
 from push_blaster.domain.cadence.history import HistoryKind
 from tests.cadence_service.settings import CADENCE_TOKEN
 from tests.people import ALICE, BOB
@@ -25,7 +25,7 @@ def a_send(**changes: object) -> TrackedSend:
     values = {
         "user_id": ALICE,
         "layer_id": 3,
-        "push": SentPush(
+        "push": SentTexts(
             title="Title", body="", audience_description="News: everybody", deep_link=None
         ),
         "sent_at": NOON,

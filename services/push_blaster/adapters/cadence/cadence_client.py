@@ -46,7 +46,7 @@ from push_blaster.domain.cadence.cadence import (
     OverCap,
     PlannedSend,
     PushForecast,
-    SentPush,
+    SentTexts,
     TrackedSend,
 )
 from push_blaster.domain.cadence.history import HistoryEntry, HistoryKind, HistoryPage
@@ -114,7 +114,7 @@ class CadenceClient:
         reserve = {"reservationKey": key, "ttlSeconds": f"{RESERVATION.total_seconds():g}"}
         return self._judge(user_ids, _question(layer_id, scheduled_for) | reserve)
 
-    def settle(self, key: str, push: SentPush, sent_at: datetime, users: bytes) -> bool:
+    def settle(self, key: str, push: SentTexts, sent_at: datetime, users: bytes) -> bool:
         """Record the users who were sent to, and release every other slot of `key`.
 
         Safe to repeat. False means that there is no such reservation, and nothing was recorded.
@@ -369,7 +369,7 @@ def _notification(send: TrackedSend) -> dict[str, Any]:
     }
 
 
-def _texts(push: SentPush) -> dict[str, Any]:
+def _texts(push: SentTexts) -> dict[str, Any]:
     return {
         "pushTitle": push.title,
         "pushBody": push.body or " ",

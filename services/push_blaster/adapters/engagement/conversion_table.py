@@ -1,9 +1,11 @@
 """The tables of conversions, and of the pushes to which they count.
 
 A conversion counts once for each automation with its goal: for the latest execution whose window it
-is in, if the user was offered a turn there or is in its holdout. It waits in `conversion_inbox`
-until an engine has looked for these executions. Who was offered a turn later, such as at the user's
-own time, is found when the execution has ended: its conversions then wait a second time.
+is in, if the user was offered a turn there or is in its holdout. An execution that resumes another
+one offers a turn only to users whom the other one's ledger does not have. A conversion waits in
+`conversion_inbox` until an engine has looked for these executions. Who was offered a turn later,
+such as at the user's own time, is found when the execution has ended: its conversions then wait a
+second time.
 """
 
 from collections.abc import Sequence
@@ -87,28 +89,53 @@ def select_addressed(connection: Connection, users: Sequence[UUID]) -> set[UUID]
 
 
 _ATTRIBUTE: Final = f"""
-    WITH taken AS (
+    WITH RECURSIVE taken AS (
       DELETE FROM conversion_inbox
        WHERE conversion_id IN (SELECT conversion_id FROM conversion_inbox
                                 ORDER BY conversion_id LIMIT %(conversions)s)
       RETURNING conversion_id),
+    asked AS MATERIALIZED (
+      SELECT c.* FROM taken JOIN conversions c ON c.id = taken.conversion_id),
+    goals AS (SELECT goal, min(at) AS first_at, max(at) AS last_at FROM asked GROUP BY goal),
+    begun AS MATERIALIZED (
+      SELECT g.*, g.sent_at + g.goal_hours * interval '1 hour' AS counts_until
+        FROM goals
+        JOIN result_pushes g
+          ON g.goal_name = goals.goal AND g.position = 1 AND g.is_counted
+             AND g.sent_at <= goals.last_at
+             AND g.sent_at + g.goal_hours * interval '1 hour' > goals.first_at),
+    resumed AS (
+      SELECT begun.execution_id, e.resumes FROM begun JOIN executions e ON e.id = begun.execution_id
+       WHERE e.resumes IS NOT NULL
+       UNION
+      SELECT resumed.execution_id, e.resumes
+        FROM resumed JOIN executions e ON e.id = resumed.resumes
+       WHERE e.resumes IS NOT NULL),
+    turns AS MATERIALIZED (
+      SELECT d.*
+        FROM (SELECT DISTINCT user_id FROM asked) users
+       CROSS JOIN LATERAL (
+             SELECT DISTINCT ON (d.execution_id) d.*
+               FROM deliveries d
+              WHERE d.user_id = users.user_id AND NOT d.is_test
+                AND d.execution_id = ANY(ARRAY(SELECT execution_id FROM begun))
+              ORDER BY d.execution_id, d.position) d
+       WHERE {IS_ASSIGNED}
+         AND NOT EXISTS (
+             SELECT FROM resumed
+               JOIN deliveries b ON b.execution_id = resumed.resumes
+              WHERE resumed.execution_id = d.execution_id AND b.user_id = d.user_id
+                AND NOT b.is_test)),
     found AS (
       SELECT DISTINCT ON (c.id, g.automation_id)
-             c.id, g.automation_id, g.execution_number, a.position, a.arm AS variant, c.user_id,
-             c.value, c.at, a.texts
-        FROM taken
-        JOIN conversions c ON c.id = taken.conversion_id
-        JOIN result_pushes g
-          ON g.goal_name = c.goal AND g.position = 1 AND g.is_counted
-             AND c.at >= g.sent_at AND c.at < g.sent_at + g.goal_hours * interval '1 hour'
-       CROSS JOIN LATERAL (
-             SELECT d.position, {ARM} AS arm, {IS_ASSIGNED} AS is_assigned, {TEXTS_KEY} AS texts
-               FROM deliveries d
-               JOIN result_pushes r
-                 ON r.execution_number = g.execution_number AND r.position = d.position
-              WHERE d.user_id = c.user_id AND d.execution_id = g.execution_id AND NOT d.is_test
-              ORDER BY d.position LIMIT 1) a
-       WHERE a.is_assigned
+             c.id, g.automation_id, g.execution_number, d.position, {ARM} AS variant, c.user_id,
+             c.value, c.at, {TEXTS_KEY} AS texts
+        FROM asked c
+        JOIN turns d ON d.user_id = c.user_id
+        JOIN begun g ON g.execution_id = d.execution_id AND g.goal_name = c.goal
+                    AND c.at >= g.sent_at AND c.at < g.counts_until
+        JOIN result_pushes r
+          ON r.execution_number = g.execution_number AND r.position = d.position
        ORDER BY c.id, g.automation_id, g.sent_at DESC),
     added AS (
       INSERT INTO attributions (conversion_id, automation_id, execution_number, position, variant,

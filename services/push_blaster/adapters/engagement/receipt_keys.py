@@ -25,27 +25,27 @@ def select_receipt_keys(connection: Connection, now: datetime) -> ReceiptKeys:
     return found
 
 
-def rotate_receipt_keys(connection: Connection, now: datetime) -> int:
+def rotate_receipt_keys(
+    connection: Connection, now: datetime, *, forget_earlier: bool = False
+) -> int:
     """Make a new key for new receipts; return its number.
 
     Receipts of the keys before stay valid until no event may come for them any more; then their
-    keys are forgotten.
+    keys are forgotten. With `forget_earlier` they are forgotten at once.
     Raises: TooManyKeysError, if there is no free number.
     """
     execute(connection, "LOCK TABLE receipt_keys IN SHARE ROW EXCLUSIVE MODE")
-    # A key was in use until the next one was made.
-    sql = """
-        DELETE FROM receipt_keys k
-         WHERE EXISTS (SELECT FROM receipt_keys n
-                        WHERE n.made_at > k.made_at AND n.made_at < %(before)s)
-    """
-    execute(connection, sql, {"before": now - KEPT})
-    keys = _select(connection)
-    free = [number for number in range(NUMBERS) if keys is None or number not in keys.keys]
-    if not free:
+    _delete_earlier(connection, None if forget_earlier else now - KEPT)
+    keys = _select(connection) or ReceiptKeys({}, -1)
+    # The number of a key that was forgotten is given again as late as possible.
+    following = ((keys.current + step) % NUMBERS for step in range(1, NUMBERS + 1))
+    number = next((one for one in following if one not in keys.keys), None)
+    if number is None:
         raise TooManyKeysError(f"All {NUMBERS} keys are younger than {KEPT.days} days.")
-    _insert(connection, free[0], now)
-    return free[0]
+    _insert(connection, number, now)
+    if forget_earlier:
+        _delete_earlier(connection, None)
+    return number
 
 
 class TooManyKeysError(Exception):
@@ -55,6 +55,20 @@ class TooManyKeysError(Exception):
 def _select(connection: Connection) -> ReceiptKeys | None:
     rows = fetch_all(connection, "SELECT number, key FROM receipt_keys ORDER BY made_at, number")
     return ReceiptKeys({number: bytes(key) for number, key in rows}, rows[-1][0]) if rows else None
+
+
+def _delete_earlier(connection: Connection, before: datetime | None) -> None:
+    """Delete the keys that were replaced before then, or all but the newest one.
+
+    A key was in use until the next one was made.
+    """
+    sql = """
+        DELETE FROM receipt_keys k
+         WHERE EXISTS (SELECT FROM receipt_keys n
+                        WHERE n.made_at > k.made_at
+                          AND (%(before)s::timestamptz IS NULL OR n.made_at < %(before)s))
+    """
+    execute(connection, sql, {"before": before})
 
 
 def _insert(connection: Connection, number: int, now: datetime) -> None:

@@ -22,7 +22,7 @@ from push_blaster.domain.executions.modes import Mode
 _HOUR: Final = timedelta(hours=1)
 
 
-class SentPush(NamedTuple):
+class ResultPush(NamedTuple):
     """A push of an execution that begins, and the instant from which it goes out."""
 
     execution: Execution
@@ -30,7 +30,7 @@ class SentPush(NamedTuple):
     sent_at: datetime
 
 
-def insert_result_pushes(connection: Connection, pushes: Sequence[SentPush]) -> None:
+def insert_result_pushes(connection: Connection, pushes: Sequence[ResultPush]) -> None:
     """Write down pushes that begin; a push that was written down before stays as it is."""
     sql = """
         INSERT INTO result_pushes (execution_number, position, execution_id, automation_id,

@@ -9,7 +9,7 @@ from psycopg2.extras import Json
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_value, fetch_values
-from push_blaster.adapters.engagement.result_push_table import SentPush, insert_result_pushes
+from push_blaster.adapters.engagement.result_push_table import ResultPush, insert_result_pushes
 from push_blaster.adapters.executions.execution_view import select_execution
 from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.adapters.operations.outbox import insert_alert
@@ -181,7 +181,8 @@ def save_execution(
         if old != new:
             _update_push(connection, before.id, new)
     begun = [new for old, new in zip(before.pushes, after.pushes, strict=True) if _begins(old, new)]
-    insert_result_pushes(connection, [SentPush(after, p.position, p.due_at or now) for p in begun])
+    noted = [ResultPush(after, push.position, push.due_at or now) for push in begun]
+    insert_result_pushes(connection, noted)
 
 
 def _begins(before: PushProgress, after: PushProgress) -> bool:

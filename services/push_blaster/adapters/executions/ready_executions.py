@@ -11,7 +11,7 @@ from typing import Final
 
 from chassis.postgres import Connection
 from chassis.rows import execute, fetch_all, fetch_values, insert_many
-from push_blaster.adapters.engagement.result_push_table import SentPush, insert_result_pushes
+from push_blaster.adapters.engagement.result_push_table import ResultPush, insert_result_pushes
 from push_blaster.adapters.operations.engine_table import ALL_KNOW_READY
 from push_blaster.adapters.operations.execution_stops import NOT_STOPPED
 from push_blaster.domain.executions.execution import Execution, LogLevel, PushProgress, PushStatus
@@ -166,7 +166,7 @@ def begin_together(
     if gone:
         _save_phases(connection, [one for one in gone if one.goes_live], now)
         _save_pushes(connection, gone)
-        sent = [SentPush(one.after, one.push.position, one.push.due_at or now) for one in gone]
+        sent = [ResultPush(one.after, one.push.position, one.push.due_at or now) for one in gone]
         insert_result_pushes(connection, sent)
         _save_log(connection, gone, now)
     return begun

@@ -60,7 +60,7 @@ class OverCap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentPush:
+class SentTexts:
     """The texts of a push that was sent."""
 
     title: str
@@ -75,7 +75,7 @@ class TrackedSend:
 
     user_id: UUID
     layer_id: int
-    push: SentPush
+    push: SentTexts
     sent_at: datetime
     actually_sent_at: datetime
     idempotency_key: str

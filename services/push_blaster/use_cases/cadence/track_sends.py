@@ -17,7 +17,7 @@ from push_blaster.adapters.cadence.untracked_pages import (
 )
 from push_blaster.adapters.delivery.delivery_ledger import select_asked_windows
 from push_blaster.adapters.executions.execution_view import select_execution
-from push_blaster.domain.cadence.cadence import TEST_LAYER, SentPush, TrackedSend
+from push_blaster.domain.cadence.cadence import TEST_LAYER, SentTexts, TrackedSend
 from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.executions.execution import Execution
 from push_blaster.domain.executions.modes import delivers
@@ -162,9 +162,9 @@ def _tracked(
     )
 
 
-def _sent_push(execution: Execution, page: LedgerPage) -> SentPush:
+def _sent_push(execution: Execution, page: LedgerPage) -> SentTexts:
     push = execution.automation.pushes[page.position - 1]
-    return SentPush(
+    return SentTexts(
         title=push.title,
         body=push.body,
         audience_description=f"{execution.automation.name}: {push.audience_name}",

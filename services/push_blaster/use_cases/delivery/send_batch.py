@@ -25,15 +25,15 @@ from push_blaster.adapters.delivery.batch_table import (
 from push_blaster.adapters.delivery.delivery_ledger import (
     DeferredUser,
     select_deferred,
-    select_states,
     select_windows,
 )
-from push_blaster.adapters.engagement.result_push_table import SentPush, insert_result_pushes
+from push_blaster.adapters.engagement.result_push_table import ResultPush, insert_result_pushes
 from push_blaster.adapters.executions.execution_log import append_log
 from push_blaster.adapters.executions.execution_view import NewerExecutionError, select_execution
 from push_blaster.adapters.funnels import keep_counts
 from push_blaster.adapters.operations.execution_stops import end_execution
 from push_blaster.adapters.operations.shortages import find_shortage
+from push_blaster.domain.audiences.audience import AudienceRow
 from push_blaster.domain.automations.automation import InDoubtPolicy
 from push_blaster.domain.delivery.ledger import BatchKey, LedgerPage, LedgerState
 from push_blaster.domain.delivery.message import Message, Outcome
@@ -61,7 +61,11 @@ from push_blaster.use_cases.context import (
     report_shortage,
     watch_for_stop,
 )
-from push_blaster.use_cases.delivery.choose_receivers import PageSnapshot, choose_receivers
+from push_blaster.use_cases.delivery.choose_receivers import (
+    PageSnapshot,
+    choose_receivers,
+    find_gone,
+)
 from push_blaster.use_cases.delivery.decide_winner import decide_when_due
 from push_blaster.use_cases.delivery.find_opted_out import find_opted_out
 from push_blaster.use_cases.delivery.mark_dead_devices import judge_devices
@@ -74,6 +78,7 @@ from push_blaster.use_cases.delivery.send_messages import (
     leave_in_doubt,
     leave_unreachable,
     ledger_outlet,
+    read_states,
     send_messages,
 )
 
@@ -117,7 +122,7 @@ def _take(context: SendContext, key: BatchKey) -> tuple[TakenBatch, Execution] |
                 return None
             execution = select_execution(connection, key.execution_id)
             sent_at = execution.pushes[key.position - 1].due_at or context.clock()
-            insert_result_pushes(connection, [SentPush(execution, key.position, sent_at)])
+            insert_result_pushes(connection, [ResultPush(execution, key.position, sent_at)])
             return batch, execution
     except NewerExecutionError as newer:
         log.info("left_to_a_newer_engine", reason=str(newer))
@@ -127,7 +132,7 @@ def _take(context: SendContext, key: BatchKey) -> tuple[TakenBatch, Execution] |
 def _send_batch(context: SendContext, execution: Execution, batch: TakenBatch) -> None:
     page, in_doubt = batch.key.page, execution.automation.settings.in_doubt
     resend = in_doubt is InDoubtPolicy.RESEND or not delivers(execution.mode)
-    snapshot, left = _read_page(context, batch)
+    snapshot, left = _read_page(context, execution, batch)
     left = left if resend else _skip_in_doubt(context, page, left)
     begun_at = context.clock()
 
@@ -200,13 +205,15 @@ def _take_turn(
     return turn, now + rest_after(rate, len(turn))
 
 
-def _read_page(context: StepContext, batch: TakenBatch) -> tuple[PageSnapshot, Unfinished]:
+def _read_page(
+    context: StepContext, execution: Execution, batch: TakenBatch
+) -> tuple[PageSnapshot, Unfinished]:
     """Return the ledger's states of the users, and the users whose send is unfinished."""
     page = batch.key.page
     if batch.fence > 1:
         settle_from_journals(ledger_outlet(context, page), context.data_folder)
+    states = read_states(context, execution, page)
     with context.database.transaction() as connection:
-        states = select_states(connection, page)
         is_deferred = LedgerState.DEFERRED in states.values()
         deferred = select_deferred(connection, page) if is_deferred else {}
         windows = select_windows(connection, page) if states else {}
@@ -295,11 +302,26 @@ def _prepare(
     receivers = choose_receivers(context, execution, page, rows, snapshot, may_send)
     begun = (left.in_doubt | left.deferred.keys()) - snapshot.due
     again = [row for row in rows if row.user_id in begun] if begun else []
+    again = _leave_gone(context, execution, page, left, again, may_send)
     personal = personalise_push(context, execution, page, [*again, *receivers.rows])
     leave_unreachable(context, page, left, personal.refusals, may_send)
     known = receivers.windows
     windows = {known.get(one.user_id) for one in personal.messages} if known else {None}
     return personal.messages, {find_slots_key(execution, page, window) for window in windows}
+
+
+def _leave_gone(
+    context: SendContext,
+    execution: Execution,
+    page: LedgerPage,
+    left: Unfinished,
+    again: list[AudienceRow],
+    may_send: Callable[[Connection], bool],
+) -> list[AudienceRow]:
+    """Record who is gone since an earlier attempt at the message; return the rows of the others."""
+    gone = find_gone(context, execution, page.position, again) if again else {}
+    leave_unreachable(context, page, left, list(gone.values()), may_send)
+    return [row for row in again if row.user_id not in gone]
 
 
 def tally_outcomes(

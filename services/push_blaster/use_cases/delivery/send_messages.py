@@ -18,12 +18,14 @@ from push_blaster.adapters.delivery.delivery_ledger import (
     claim_deferred,
     claim_users,
     insert_refusals,
+    release_claims,
+    select_states,
     settle,
 )
 from push_blaster.adapters.delivery.outcome_journal import PageJournal
 from push_blaster.adapters.delivery.send_metrics import count_outcomes
 from push_blaster.adapters.operations.execution_stops import is_stopped
-from push_blaster.domain.delivery.ledger import LedgerPage, Refusal
+from push_blaster.domain.delivery.ledger import LedgerPage, LedgerState, Refusal
 from push_blaster.domain.delivery.message import (
     FINAL,
     Delivery,
@@ -32,6 +34,8 @@ from push_blaster.domain.delivery.message import (
     TransportUnavailableError,
 )
 from push_blaster.domain.delivery.retry import Tried
+from push_blaster.domain.executions.execution import Execution
+from push_blaster.domain.executions.modes import delivers
 from push_blaster.use_cases.context import (
     Pacer,
     SendContext,
@@ -112,6 +116,20 @@ def send_messages(context: SendContext, task: SendTask, messages: Sequence[Messa
                 raise StepStoppedError("stopped between messages")
     finally:
         recorder.close()
+
+
+def read_states(context: StepContext, execution: Execution, page: LedgerPage) -> dict[UUID, str]:
+    """Return the ledger's states of the users of a page.
+
+    A dry run first gives back what an attempt claimed that was killed: it has sent nothing.
+    """
+    with context.database.transaction() as connection:
+        states = select_states(connection, page)
+        claimed = [user_id for user_id, state in states.items() if state == LedgerState.CLAIMED]
+        if delivers(execution.mode) or not claimed:
+            return states
+        release_claims(connection, page, claimed)
+        return select_states(connection, page)
 
 
 def open_recorder(context: SendContext, page: LedgerPage) -> OutcomeRecorder:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from chassis.postgres import Connection
 from push_blaster.adapters.devices.opt_out_table import upsert_opt_outs
 from push_blaster.adapters.engagement.event_table import select_known
-from push_blaster.adapters.engagement.pushes_of_receipts import SentPush
+from push_blaster.adapters.engagement.pushes_of_receipts import KnownPush
 from push_blaster.domain.automations.automation import ONE_OFF_ID
 from push_blaster.domain.devices.opt_out import OptOut, Scope, Source
 from push_blaster.domain.engagement.event import Event
@@ -20,7 +20,7 @@ class Tap(NamedTuple):
     """The event `opted_out`, the push whose message the user saw, and the scope that it names."""
 
     event: Event
-    push: SentPush
+    push: KnownPush
     scope: Scope | None
 
 

@@ -1,5 +1,6 @@
 """Read receipts with the keys of the database, which each process keeps in memory."""
 
+import math
 import time
 from collections.abc import Mapping
 from threading import Lock
@@ -13,6 +14,8 @@ from push_blaster.domain.engagement.receipt import Fault, Receipt, ReceiptError,
 
 #: How often a process looks for new keys when it cannot prove a receipt.
 LOOK_AGAIN_S: Final = 1.0
+#: For how long a process believes that the keys it knows still hold.
+KNOWN_FOR_S: Final = 5.0
 _REFUSALS: Final[Mapping[Fault, tuple[Refusal, str]]] = {
     Fault.MALFORMED: (Refusal.MALFORMED, "receipt: Send the whole text of the message's data."),
     Fault.UNKNOWN_KEY: (Refusal.UNKNOWN_KEY, "receipt: The key that made it is not known here."),
@@ -23,12 +26,18 @@ _REFUSALS: Final[Mapping[Fault, tuple[Refusal, str]]] = {
 class ReceiptReader:
     """Reads receipts; safe to use from several threads."""
 
-    def __init__(self, database: Database, look_again_s: float = LOOK_AGAIN_S) -> None:
-        """Take the database that has the keys, and how often it is asked for new ones."""
+    def __init__(
+        self,
+        database: Database,
+        look_again_s: float = LOOK_AGAIN_S,
+        known_for_s: float = KNOWN_FOR_S,
+    ) -> None:
+        """Take the database that has the keys, and how soon it is asked for them again."""
         self._database = database
         self._rests_s = look_again_s
+        self._known_for_s = known_for_s
         self._keys = ReceiptKeys({}, 0)
-        self._looked_at = -look_again_s
+        self._looked_at = -math.inf
         self._lock = Lock()
 
     def __call__(self, text: str) -> Receipt:
@@ -39,18 +48,22 @@ class ReceiptReader:
             raise ReportRefusedError(*_REFUSALS[error.fault]) from error
 
     def _verify(self, text: str) -> Receipt:
+        self._look_again(self._known_for_s)
         try:
             return self._keys.read(text)
         except ReceiptError as error:
             if error.fault is Fault.MALFORMED:
                 raise
-        self._look_again()
+        self._look_again(self._rests_s)
         return self._keys.read(text)
 
-    def _look_again(self) -> None:
+    def _look_again(self, after_s: float) -> None:
+        """Read the keys of the database if they were read longer ago than that."""
+        if time.monotonic() - self._looked_at < after_s:
+            return
         with self._lock:
             now = time.monotonic()
-            if now - self._looked_at >= self._rests_s:
+            if now - self._looked_at >= after_s:
                 with self._database.transaction() as connection:
                     self._keys = select_receipt_keys(connection, utc_now())
                 self._looked_at = now

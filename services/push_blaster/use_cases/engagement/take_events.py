@@ -1,12 +1,18 @@
 """Take the events that apps and pages report: verify each receipt, and keep what counts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chassis.postgres import Database
+from chassis.postgres import Connection, Database
 from push_blaster.adapters.engagement.event_inbox import insert_events
-from push_blaster.adapters.engagement.pushes_of_receipts import SentPush, select_pushes
+from push_blaster.adapters.engagement.pushes_of_receipts import (
+    KnownPush,
+    MessageKey,
+    PushKey,
+    select_own_sends,
+    select_pushes,
+)
 from push_blaster.domain.engagement.event import (
     ACCEPTED_FOR,
     Event,
@@ -44,8 +50,12 @@ class _Proved:
     receipt: Receipt
 
     @property
-    def push(self) -> tuple[int, int]:
+    def push(self) -> PushKey:
         return self.receipt.execution_number, self.receipt.position
+
+    @property
+    def message(self) -> MessageKey:
+        return (*self.push, self.receipt.user_id)
 
 
 def take_events(
@@ -90,8 +100,9 @@ def _store(
     """Append the events that count, and opt users out who say so; return how many events count."""
     with database.transaction() as connection:
         pushes = select_pushes(connection, {one.push for one in proved.values()})
+        own_sends = _find_late_sends(connection, proved.values(), pushes, now)
         found = [
-            (one, read_item(problems, index, _place, one, pushes.get(one.push), now))
+            (one, read_item(problems, index, _place, one, pushes, own_sends, now))
             for index, one in proved.items()
         ]
         taken = [(one, event) for one, event in found if event is not None and event.counts]
@@ -107,13 +118,34 @@ def _store(
     return len(taken)
 
 
-def _place(one: _Proved, push: SentPush | None, now: datetime) -> Event:
+def _find_late_sends(
+    connection: Connection,
+    proved: Iterable[_Proved],
+    pushes: Mapping[PushKey, KnownPush],
+    now: datetime,
+) -> Mapping[MessageKey, datetime]:
+    """Return when the messages went out whose push began too long ago for their events."""
+    late = {
+        one.message
+        for one in proved
+        if one.push in pushes and now > pushes[one.push].sent_at + ACCEPTED_FOR
+    }
+    return select_own_sends(connection, late) if late else {}
+
+
+def _place(
+    one: _Proved,
+    pushes: Mapping[PushKey, KnownPush],
+    own_sends: Mapping[MessageKey, datetime],
+    now: datetime,
+) -> Event:
     """Return the event at its push. Raises: ReportRefusedError."""
-    receipt, reported = one.receipt, one.reported
+    receipt, reported, push = one.receipt, one.reported, pushes.get(one.push)
     if push is None:
         raise ReportRefusedError(Refusal.UNKNOWN_PUSH, "receipt: Its push is not known here.")
-    if now > push.sent_at + ACCEPTED_FOR:
-        text = f"receipt: Its push was sent at {push.sent_at:%Y-%m-%d %H:%M} UTC, more than"
+    sent_at = max(push.sent_at, own_sends.get(one.message, push.sent_at))
+    if now > sent_at + ACCEPTED_FOR:
+        text = f"receipt: Its push was sent at {sent_at:%Y-%m-%d %H:%M} UTC, more than"
         raise ReportRefusedError(Refusal.EXPIRED, f"{text} {ACCEPTED_FOR.days} days ago.")
     return Event(
         *one.push,

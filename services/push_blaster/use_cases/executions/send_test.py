@@ -43,6 +43,7 @@ from push_blaster.use_cases.delivery.send_messages import (
     Unfinished,
     leave_unreachable,
     ledger_outlet,
+    read_states,
     send_messages,
 )
 from push_blaster.use_cases.executions.check_safeguards import find_approval_reason
@@ -131,8 +132,7 @@ def _send_tests(
 
     push = execution.automation.pushes[page.position - 1].worded(None)
     settle_from_journals(ledger_outlet(context, page), context.data_folder)
-    with context.database.transaction() as connection:
-        states = select_states(connection, page)
+    states = read_states(context, execution, page)
     personal = personalise(context, execution, page, push, [r for r in rows if _is_open(r, states)])
     with context.database.transaction() as connection:
         insert_testers(connection, page, personal.messages, personal.refusals)

@@ -1,5 +1,6 @@
 """Exits: whoever did the goal or the event gets no later push of the sequence."""
 
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -8,8 +9,11 @@ import pytest
 
 from chassis.postgres import BulkDatabase
 from chassis.rows import execute
+from push_blaster.adapters.delivery.delivery_ledger import claim_users
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
+from push_blaster.domain.delivery.ledger import LedgerPage
+from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from push_blaster.domain.executions.modes import Mode
 from push_blaster.domain.executions.phase import Phase
 from push_blaster.use_cases.delivery.close_batches import close_batches
@@ -125,6 +129,58 @@ def test_whoever_leaves_while_the_own_time_is_awaited_gets_nothing(bench: Bench)
 
     assert left(bench, execution_id, 1) == {7: "did purchase"}
     assert bench.funnel(execution_id)["sent"] == 9
+
+
+class _Busy:
+    """A provider that takes no message at first; what it takes then is in `sent`."""
+
+    def __init__(self) -> None:
+        self.outcome, self.sent = Outcome.DEFERRED, list[int]()
+
+    def send(
+        self, messages: Sequence[Message], should_stop: Callable[[], bool]
+    ) -> Iterator[Delivery]:
+        for message in messages:
+            if self.outcome is Outcome.SENT:
+                self.sent.append(message.user_id.int)
+            yield Delivery(message.user_id, self.outcome, retry_after_s=1)
+
+    def check(self) -> None:
+        """It is there."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def test_whoever_leaves_while_the_provider_is_busy_gets_nothing(bench: Bench) -> None:
+    provider = _Busy()
+    bench.change(transport=provider)
+    execution_id = start(bench, "purchase", "opened", pushes=[{"layerId": 1}])
+    bench.work()
+    assert bench.funnel(execution_id)["deferred"] == 10
+    convert(bench, 7, "purchase", NOON)
+    react(bench, execution_id, 8, "opened")
+    provider.outcome = Outcome.SENT
+
+    execution = bench.run(execution_id)
+
+    assert execution.phase is Phase.COMPLETED
+    assert left(bench, execution_id, 1) == {7: "did purchase", 8: "did opened"}
+    assert sorted(provider.sent) == [1, 2, 3, 4, 5, 6, 9, 10]
+
+
+def test_whoever_leaves_after_a_crash_stays_in_doubt_and_gets_nothing_again(bench: Bench) -> None:
+    execution_id = start(bench, "purchase", pushes=[{"layerId": 1}])
+    with bench.database.transaction() as connection:
+        page = LedgerPage(execution_id, 1, is_test=False)
+        claim_users(connection, page, {UUID(int=7): None, UUID(int=8): None}, NOON)
+    convert(bench, 7, "purchase", NOON)
+
+    bench.run(execution_id)
+
+    states = {d["user_id"].int: d["state"] for d in bench.deliveries(execution_id)}
+    assert (states[7], states[8]) == ("in_doubt", "sent")
+    assert len(messages(bench)) == 9
 
 
 def test_a_second_attempt_at_a_batch_asks_cadence_the_same_question(bench: Bench) -> None:

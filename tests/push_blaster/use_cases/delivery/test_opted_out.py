@@ -8,10 +8,12 @@ from uuid import UUID
 import pytest
 
 from chassis.postgres import BulkDatabase
-from chassis.rows import execute
+from chassis.rows import execute, fetch_all
+from push_blaster.adapters.delivery.delivery_ledger import claim_users
 from push_blaster.adapters.devices.device_fields import Device
 from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.devices.opt_out_table import delete_opt_outs, upsert_opt_outs
+from push_blaster.domain.delivery.ledger import LedgerPage
 from push_blaster.domain.delivery.message import Delivery, Message, Outcome
 from push_blaster.domain.devices.opt_out import OptOut, Scope
 from push_blaster.domain.executions.modes import Mode
@@ -212,3 +214,28 @@ def test_trials_count_them_too(bench: Bench, mode: Mode) -> None:
     opt_out(bench)
 
     assert bench.funnel(bench.run(bench.start(mode)).id)["optedOut"] == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        (Mode.REAL_DRY_RUN, {ALICE: "opted_out", BOB: "dry_run"}),
+        (Mode.SIMULATION, {ALICE: "opted_out", BOB: "sent"}),
+        (Mode.TEST_DRY_RUN, {BOB: "dry_run"}),
+    ],
+)
+def test_a_trial_that_was_killed_leaves_nobody_in_doubt(
+    bench: Bench, mode: Mode, expected: dict[UUID, str]
+) -> None:
+    execution_id = bench.start(mode, settings={"testUserIds": [str(BOB)]})
+    page = LedgerPage(execution_id, 1, is_test=mode is Mode.TEST_DRY_RUN)
+    with bench.database.transaction() as connection:
+        upsert_devices(connection, [Device("ok-b", BOB)], bench.now)
+        claim_users(connection, page, {ALICE: None, BOB: None}, bench.now)
+    opt_out(bench)
+
+    bench.run(execution_id)
+
+    with bench.database.transaction() as connection:
+        states = fetch_all(connection, "SELECT user_id, state FROM deliveries")
+    assert dict(states) == expected

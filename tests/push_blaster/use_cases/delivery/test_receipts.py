@@ -13,7 +13,7 @@ from push_blaster.adapters.devices.device_table import upsert_devices
 from push_blaster.adapters.engagement.receipt_keys import rotate_receipt_keys, select_receipt_keys
 from push_blaster.adapters.executions.execution_removal import delete_execution
 from push_blaster.cli import main
-from push_blaster.domain.engagement.receipt import Receipt, ReceiptKeys
+from push_blaster.domain.engagement.receipt import Receipt, ReceiptError, ReceiptKeys
 from push_blaster.domain.executions.modes import Mode
 from tests.builders import NOON
 from tests.people import ALICE, BOB
@@ -200,3 +200,17 @@ def test_the_command_rotates_the_key_and_says_so(bench: Bench, push_url: str) ->
     assert receipts(bench)[: len(before)] == before
     texts = [message["data"]["receipt"] for message in messages(bench)]
     assert texts[0][:4] != texts[-1][:4], "another key"
+
+
+def test_the_command_forgets_earlier_keys_if_asked(bench: Bench, push_url: str) -> None:
+    bench.run(bench.start())
+
+    asked = ["rotate-receipt-key", "--forget-earlier"]
+    done = CliRunner(env=environ_for(push_url, bench.folder)).invoke(main, asked)
+
+    assert "Earlier keys are forgotten." in done.output
+    with bench.database.transaction() as connection:
+        keys = select_receipt_keys(connection, bench.now)
+    text = messages(bench)[0]["data"]["receipt"]
+    with pytest.raises(ReceiptError, match="unknown key"):
+        keys.read(text)

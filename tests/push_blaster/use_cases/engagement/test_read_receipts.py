@@ -60,3 +60,21 @@ def test_a_flood_of_forged_receipts_asks_the_database_only_now_and_then(
 
     assert refusal(reader, write(database)) is Refusal.FORGED
     assert refusal(reader, "x") is Refusal.MALFORMED
+
+
+def test_receipts_of_keys_that_are_forgotten_are_refused_by_a_process_that_knew_them(
+    database: Database,
+) -> None:
+    reader = ReceiptReader(database, look_again_s=0, known_for_s=0)
+    oldest = write(database)
+    with database.transaction() as connection:
+        rotate_receipt_keys(connection, utc_now())
+    older = write(database)
+    reader(oldest)
+
+    with database.transaction() as connection:
+        rotate_receipt_keys(connection, utc_now(), forget_earlier=True)
+
+    assert reader(write(database)).user_id == ALICE
+    assert refusal(reader, oldest) is Refusal.UNKNOWN_KEY
+    assert refusal(reader, older) is Refusal.UNKNOWN_KEY

@@ -38,16 +38,23 @@ def bought(key: str, user: UUID = ALICE, **changes: Any) -> dict[str, Any]:
     return {"userId": str(user), "goal": "bought", "key": key, **changes}
 
 
-def end(database: Database, push: SentPush, ended_at: datetime | None = None) -> None:
-    """Let the execution of a push have ended."""
+def end(
+    database: Database,
+    push: SentPush,
+    ended_at: datetime | None = None,
+    resumes: SentPush | None = None,
+) -> None:
+    """Let the execution of a push have ended, which resumed that of another one."""
     ended = ended_at or utc_now() - 2 * MINUTE
     sql = """
         INSERT INTO executions (id, automation_id, automation_name, automation_version, mode,
-                                trigger, slot, begins_at, phase, snapshot, created_at, ended_at)
+                                trigger, slot, begins_at, phase, snapshot, created_at, ended_at,
+                                resumes)
         VALUES (%(id)s, %(automation)s, 'News', 1, 'live', 'schedule', %(at)s, %(at)s, 'completed',
-                '{}', %(at)s, %(at)s)
+                '{}', %(at)s, %(at)s, %(resumes)s)
     """
     values = {"id": push.execution_id, "automation": push.automation_id, "at": ended}
+    values["resumes"] = resumes.execution_id if resumes else None
     with database.transaction() as connection:
         execute(connection, sql, values)
 
@@ -219,6 +226,39 @@ def test_a_conversion_counts_once_for_each_automation_for_the_latest_push(
     fold(database)
 
     assert {number: one["conversions"] for number, one in totals(database).items()} == {2: 1, 3: 1}
+
+
+def test_a_conversion_counts_for_the_first_execution_of_a_chain_that_had_the_user(
+    client: FlaskClient, database: Database
+) -> None:
+    """The same execution counts the user as assigned."""
+    pushes = [
+        SentPush(number=n, goal="bought", hours=72, ago=(4 - n) * HOUR).insert(database)
+        for n in (1, 2, 3)
+    ]
+    for push, before in zip(pushes, (None, *pushes), strict=False):
+        end(database, push, resumes=before)
+    states = {
+        ALICE: ("holdout", "holdout", "holdout"),
+        BOB: ("held_back", "sent", "sent_before"),
+        CAROL: (None, "failed", "sent"),
+        DAVE: (None, None, "sent"),
+    }
+    for user, of_user in states.items():
+        for push, state in zip(pushes, of_user, strict=True):
+            if state:
+                reason = HELD_OUT if state == "holdout" else None
+                push.offer(database, user, state=state, reason=reason)
+
+    report(client, *(bought(str(user), user) for user in states))
+    fold(database)
+
+    assert {key: counts["converted"] for key, counts in counted(database).items()} == {
+        (1, 1, OWN_HOLDOUT): 1,
+        (1, 1, 0): 1,
+        (2, 1, 0): 1,
+        (3, 1, 0): 1,
+    }
 
 
 def test_a_sequence_counts_from_its_first_push_at_the_users_first_one(

@@ -13,7 +13,7 @@ from chassis.postgres import Database
 from chassis.rows import fetch_value
 from push_blaster.web.engagement.events import MAX_EVENTS_BODY
 from tests.people import ALICE, BOB
-from tests.push_blaster.engagement import SentPush, counted, fold, stored_events
+from tests.push_blaster.engagement import HOUR, SentPush, counted, fold, stored_events
 
 DAY = timedelta(days=1)
 
@@ -134,6 +134,24 @@ def test_an_event_may_come_thirty_days_late(
     report(phone, push.event(database, at=utc_now() - days * DAY))
     fold(database)
 
+    assert counted(database)[1, 1, 0]["opened"] == 1
+
+
+@pytest.mark.parametrize("instant", ["settled_at", "claimed_at"])
+def test_the_days_of_an_event_count_from_the_message_of_its_own_user(
+    phone: FlaskClient, database: Database, instant: str
+) -> None:
+    """A send window, or the winner of an experiment, may let a user wait for a day."""
+    push = SentPush(ago=31 * DAY + 20 * HOUR).insert(database)
+    begun_at, later = utc_now() - push.ago, utc_now() - 31 * DAY + HOUR
+    own: dict[str, Any] = {"claimed_at": begun_at, instant: later}
+    push.offer(database, **own)
+    push.offer(database, BOB, claimed_at=begun_at, settled_at=begun_at)
+
+    told = report(phone, push.event(database), push.event(database, user_id=BOB))
+    fold(database)
+
+    assert [one["reason"] for one in told["problems"]] == ["expired"]
     assert counted(database)[1, 1, 0]["opened"] == 1
 
 
