@@ -97,9 +97,9 @@ screenshots: install ## Draw every page, light, dark and on a phone: the example
 fuzz: install ## Send CASES= generated requests to all routes; answers must fit the OpenAPI document
 	@FUZZ_CASES=$(CASES) $(BIN)/pytest -q -n $(J) tests/fuzz
 
-stories: install ## Compare cadence with a model in STORIES= stories; mix all it does for SECONDS= on 3 replicas
-	@PUSH_STORIES=$(STORIES) PUSH_MIX_SECONDS=$(SECONDS) $(BIN)/pytest -q -n0 \
-	  tests/cadence_service/test_model.py tests/cadence_service/test_everything_at_once.py
+stories: install ## Compare cadence with a model in STORIES= stories, mix all it does for SECONDS=, and live through three years
+	@PUSH_STORIES=$(STORIES) PUSH_MIX_SECONDS=$(SECONDS) CLOCK_AUTOMATIONS=167 $(BIN)/pytest -q -n0 \
+	  tests/cadence_service/test_model.py tests/cadence_service/test_everything_at_once.py tests/push_blaster/clock
 
 audit: install ## Look up known vulnerabilities of the pinned dependencies, and run ruff's security rules
 	@$(BIN)/ruff check --quiet --select S . && echo "ruff S: nothing found."

@@ -22,7 +22,7 @@ from chassis.clock import utc_now
 from chassis.postgres import BulkDatabase
 from chassis.rows import execute
 
-STORIES: Final = int(os.environ.get("PUSH_STORIES", "1000"))  # noqa: TID251 - how many to try
+STORIES: Final = int(os.environ.get("PUSH_STORIES", "400"))  # noqa: TID251 - how many to try
 LAYERS: Final = (1, 2, 3, 5)
 EXEMPT: Final = 1
 NOON: Final = utc_now().replace(microsecond=0)

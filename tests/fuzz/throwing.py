@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from chassis.problems import PROBLEM_JSON
 
 #: Of both services together; a route gets its part of those of its service.
-CASES: Final = int(getenv("FUZZ_CASES", "1800"))
+CASES: Final = int(getenv("FUZZ_CASES", "1200"))
 CHECKS: Final = [
     status_code_conformance,
     content_type_conformance,
