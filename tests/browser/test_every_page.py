@@ -2,22 +2,24 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from push_blaster.app import create_app
-from tests.browser.accessibility import find_faults, find_small_buttons
+from tests.browser.accessibility import COLORS, find_faults, find_small_buttons
 from tests.browser.misfortune import ODD_NAMES, save_named
-from tests.browser.pages import PAGES, pages_of, sign_in
+from tests.browser.pages import PAGES, pages_of, sign_in_by_form
 from tests.local_stack.stack import LocalStack
 from tests.push_blaster.settings import settings_for
 from tests.stray_times import CHOICE, find_stray_times
 
 #: They lead to the identity provider and back, and show nothing.
 LEAD_AWAY = {"/sign-in/provider", "/sign-in/return"}
+DESKTOP: ViewportSize = {"width": 1280, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 TOO_WIDE = "document.documentElement.scrollWidth > window.innerWidth"
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -33,29 +35,37 @@ class Look:
     small_buttons: list[str]
 
 
-@pytest.fixture(scope="module", params=["light", "dark", "phone"])
-def looks(
-    request: pytest.FixtureRequest, browser: Browser, stack: LocalStack
-) -> Iterator[dict[str, Look]]:
-    """Every page, looked at once by day, by night and on a phone."""
-    is_phone = request.param == "phone"
-    context = browser.new_context(
-        base_url=stack.push_url,
-        color_scheme="dark" if request.param == "dark" else "light",
-        viewport={"width": 390 if is_phone else 1280, "height": 844},
-    )
+@pytest.fixture(scope="module")
+def looks(browser: Browser, stack: LocalStack) -> Iterator[dict[str, Look]]:
+    """Every page, opened once, and looked at by day, by night and on a phone."""
+    # Without motion, a change of colors is over before the rules look at them.
+    context = browser.new_context(base_url=stack.push_url, reduced_motion="reduce")
     name, value = CHOICE
     context.add_cookies([{"name": name, "value": value, "url": stack.push_url}])
     view = context.new_page()
-    sign_in(view, stack)
-    yield {path: _look_at(view, path, is_phone=is_phone) for path in pages_of(stack)}
+    sign_in_by_form(view, stack)
+    yield {
+        f"{path}, {look}": found
+        for path in pages_of(stack)
+        for look, found in _look_at(view, path).items()
+    }
     context.close()
 
 
-def _look_at(view: Page, path: str, *, is_phone: bool) -> Look:
+def _look_at(view: Page, path: str) -> dict[str, Look]:
+    """Open a page and change how it is shown; the night changes nothing except colors."""
+    view.emulate_media(color_scheme="light")
+    view.set_viewport_size(DESKTOP)
     view.goto(path)
-    found = find_faults(view), view.evaluate(TOO_WIDE), find_stray_times(view.content())
-    return Look(*found, find_small_buttons(view) if is_phone else [])
+    times = find_stray_times(view.content())
+    by_day = Look(find_faults(view), view.evaluate(TOO_WIDE), times, [])
+    view.emulate_media(color_scheme="dark")
+    by_night = replace(by_day, faults=find_faults(view, COLORS))
+    view.emulate_media(color_scheme="light")
+    view.set_viewport_size(PHONE)
+    faults, is_too_wide = find_faults(view), view.evaluate(TOO_WIDE)
+    on_a_phone = Look(faults, is_too_wide, [], find_small_buttons(view))
+    return {"by day": by_day, "by night": by_night, "on a phone": on_a_phone}
 
 
 def test_nothing_bars_anybody_from_any_page(looks: dict[str, Look]) -> None:
