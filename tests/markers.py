@@ -16,8 +16,12 @@ NEEDS: Final = {
     "tests/cadence_service/test_imports.py": ("processes",),
     "tests/cadence_service/test_many_links.py": ("slow",),
     "tests/cadence_service/test_model.py": ("slow",),
+    "tests/cadence_service/test_reservations_at_once.py": ("slow",),
     "tests/cadence_service/test_schema_changes.py": ("slow",),
+    "tests/cadence_service/web/test_read_only.py": ("slow",),
+    "tests/chassis/http/test_serving.py": ("processes",),
     "tests/chassis/http/test_shared_time.py": ("programs",),
+    "tests/chassis/test_postgres.py": ("programs",),
     "tests/commands/test_commands_in_trouble.py": ("programs",),
     "tests/deploy/test_nightly.py": ("processes",),
     "tests/day/test_day.py": ("processes", "nginx"),
@@ -39,14 +43,22 @@ NEEDS: Final = {
     "tests/push_blaster/use_cases/delivery/test_upgrade.py": ("slow",),
     "tests/push_blaster/use_cases/executions/": ("programs",),
     "tests/push_blaster/use_cases/operations/test_prune.py": ("programs",),
+    "tests/push_blaster/web/access/test_guesses.py": ("slow",),
+    "tests/push_blaster/web/automations/test_bulk_pages.py": ("slow",),
+    "tests/push_blaster/web/automations/test_new_field.py": ("programs",),
+    "tests/push_blaster/web/engagement/test_results_add_up.py": ("slow",),
+    "tests/push_blaster/web/operations/test_schema_in_health.py": ("slow",),
     "tests/red_team/": ("processes",),
     "tests/regressions/": ("programs",),
     "tests/regressions/test_real_processes.py": ("processes",),
     "tests/torture/test_torture.py": ("processes",),
+    "tests/torture/test_world.py": ("programs",),
     "tests/upgrades/": ("processes",),
 }
-#: Files of these folders that `make quick` takes all the same: what every execution goes through.
+#: Files that `make quick` takes all the same: what every execution goes through.
 CORE: Final = ("tests/push_blaster/use_cases/executions/test_run.py",)
+#: Fixtures, and what each test with such a fixture needs: executions on the bench run their script.
+NEEDS_BY_FIXTURE: Final = {"bench": "programs"}
 #: Folders whose tests share one running stack.
 ONE_STACK: Final = ("tests/browser/", "tests/local_stack/")
 #: Tests with processes of their own, each.
@@ -58,13 +70,17 @@ LONGEST: Final = (
 )
 
 
-def find_markers(path: str) -> Iterator[str]:
-    """Yield the markers of all tests in the file or folder at `path`, counted from the checkout."""
+def find_markers(path: str, fixtures: Collection[str] = ()) -> Iterator[str]:
+    """Yield the markers of all tests in the file or folder at `path`, counted from the checkout.
+
+    Shape: with `fixtures`, the markers of one test of that file that has these fixtures.
+    """
     if any(file.startswith(path) for file in CORE):
         return
     for beginning, names in NEEDS.items():
         if path.startswith(beginning):
             yield from names
+    yield from (need for name, need in NEEDS_BY_FIXTURE.items() if name in fixtures)
 
 
 def leaves_out(expression: str, path: str) -> bool:

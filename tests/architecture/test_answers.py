@@ -16,6 +16,7 @@ def app(postgres: object, tmp_path: Path) -> Flask:
     return create_app(settings_for("postgresql://127.0.0.1:9/none", tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["app", "cadence_app"])
 @pytest.mark.parametrize(
     "path", ["/health", "/openapi.json", "/api/executions", "/rules", "/none", "/sign-in", "/"]

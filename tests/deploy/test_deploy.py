@@ -145,6 +145,7 @@ def test_the_image_installs_as_everybody_does() -> None:
     assert "requirements-dev.lock" not in dockerfile
 
 
+@pytest.mark.slow
 def test_the_image_has_whatever_its_code_imports() -> None:
     shipped = {pinned.name for pinned in read_lock((ROOT / "requirements.lock").read_text())}
     code = [path for folder in ("services", "shared") for path in (ROOT / folder).rglob("*.py")]

@@ -16,6 +16,7 @@ IDS = st.one_of(
 A = "a11ce000-0000-4000-8000-000000000001"
 
 
+@pytest.mark.slow
 @given(st.lists(IDS, min_size=1, max_size=8))
 @example([A, A.upper()])
 @example([A, A[:-2] + "  "])
@@ -37,6 +38,7 @@ def test_reading_at_once_and_one_by_one_agree(ids: list[str]) -> None:
     assert asked.count == len(ids)
 
 
+@pytest.mark.slow
 @given(st.lists(st.uuids(), max_size=8))
 @example([UUID(int=0), UUID(int=1 << 64), UUID(int=0)])
 def test_ids_as_bytes_are_read_as_their_texts_are(ids: list[UUID]) -> None:

@@ -118,6 +118,7 @@ def test_there_may_be_so_many_rules_and_no_more(cadence: FlaskClient) -> None:
     assert "remove one first" in one_more.get_json()["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reservation", [None, {"key": "k"}], ids=["filter", "reserve"])
 def test_a_check_with_the_most_rules_stays_quick(
     cadence: FlaskClient, reservation: dict[str, str] | None

@@ -19,6 +19,7 @@ def test_what_is_within_the_limits_is_read() -> None:
     assert read_json(f'{{"a": {deepest[1:-1]}, "b": {[[]] * 100}}}')["b"][99] == []
 
 
+@pytest.mark.slow
 def test_what_stands_in_a_text_counts_for_nothing() -> None:
     rows = 'a,"b",[{\\\n' * 300_000
 

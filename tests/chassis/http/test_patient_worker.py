@@ -417,6 +417,7 @@ def test_who_reads_a_large_answer_slowly_keeps_no_thread_and_gets_it_whole(
     assert ["x" * 1_000 + "the end" in text and len(text) > BIG for text in whole] == [True] * 3
 
 
+@pytest.mark.slow
 def test_many_who_read_large_answers_at_once_get_them_whole(address: tuple[str, int]) -> None:
     def ask(_: int) -> int:
         with connected(address) as client:

@@ -146,6 +146,7 @@ def test_a_sparse_file_counts_with_its_whole_size(runner: Runner) -> None:
         )
 
 
+@pytest.mark.slow
 def test_many_names_are_counted_only_up_to_the_limit_and_all_removed(tmp_path: Path) -> None:
     place = Workplace.make(tmp_path / "running" / "1", None)
     for number in range(5_000):

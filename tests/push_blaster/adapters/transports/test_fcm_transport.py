@@ -125,6 +125,7 @@ def test_a_message_arrives_as_fcm_v1_asks_for_it(
     assert google.claims[0]["iss"] == "push@garden.test"
 
 
+@pytest.mark.slow
 def test_many_messages_share_few_connections(transport: FcmTransport, fcm: FcmServer) -> None:
     sent = send(transport, *[f"ok-{n}" for n in range(1_500)])
 
@@ -382,6 +383,7 @@ def test_a_message_that_is_too_large_never_leaves(transport: FcmTransport, fcm: 
     assert not fcm.requests
 
 
+@pytest.mark.slow
 def test_a_stop_takes_effect_at_once_and_accounts_for_everybody(
     transport: FcmTransport, fcm: FcmServer
 ) -> None:
@@ -514,6 +516,7 @@ def test_a_token_that_expires_in_mid_send_is_renewed_and_nobody_is_lost(
     assert len(google.claims) == 2, "asked once, whoever notices"
 
 
+@pytest.mark.slow
 def test_threads_share_the_connections(transport: FcmTransport, fcm: FcmServer) -> None:
     with ThreadPoolExecutor(8) as threads:
         batches = [[f"ok-{n}-{m}" for m in range(200)] for n in range(8)]
@@ -524,6 +527,7 @@ def test_threads_share_the_connections(transport: FcmTransport, fcm: FcmServer) 
     assert fcm.connections <= 16
 
 
+@pytest.mark.slow
 def test_a_mix_of_answers_gives_everybody_exactly_one_outcome(
     transport: FcmTransport, fcm: FcmServer
 ) -> None:

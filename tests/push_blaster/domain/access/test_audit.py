@@ -31,6 +31,7 @@ def test_long_content_is_cut_to_what_is_kept() -> None:
     assert len(describe(huge).encode()) <= BYTES_KEPT
 
 
+@pytest.mark.slow
 def test_a_long_list_tells_how_much_is_left_out() -> None:
     assert "… and 999950 more" in json.loads(describe(list(range(1_000_000))))
 
@@ -43,6 +44,7 @@ def test_content_of_any_depth_is_described() -> None:
     assert "…" in describe(deep)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make_content",
     [

@@ -43,6 +43,7 @@ def test_weights_are_shares_of_the_users() -> None:
     assert shares == pytest.approx({"a": 2 / 7, "b": 4 / 7, "c": 1 / 7}, abs=CLOSE)
 
 
+@pytest.mark.slow
 def test_a_user_gets_the_same_variant_every_time_and_another_pushs_is_independent() -> None:
     variants = (Variant(id="a"), Variant(id="b"))
 
@@ -58,6 +59,7 @@ def test_without_variants_there_is_nothing_to_choose() -> None:
     assert choose_variant((), "daily", "push-1", everybody()[0]) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("percent", [0.5, 10, 50])
 def test_a_holdout_is_the_share_that_was_asked_for(percent: float) -> None:
     everywhere = [u for u in everybody() if is_in_holdout(percent, u)]
@@ -89,6 +91,7 @@ def test_who_is_held_out_is_independent_of_the_variant() -> None:
     assert of_a / len(held_out) == pytest.approx(0.5, abs=0.015)
 
 
+@pytest.mark.slow
 def test_each_draw_has_other_users_in_its_test_and_the_share_that_was_asked_for() -> None:
     experiment = Experiment(test_percent=20)
 

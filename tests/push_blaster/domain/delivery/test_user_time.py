@@ -67,6 +67,7 @@ def some_quiet_hours(dice: random.Random) -> Iterator[QuietHours]:
             yield QuietHours(start=start, end=end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("zone_name", "day"), JUMPS)
 def test_the_end_of_quiet_is_what_a_look_at_every_minute_finds(zone_name: str, day: date) -> None:
     zone, dice = ZoneInfo(zone_name), random.Random(f"{zone_name} {day}")  # noqa: S311 - repeatable

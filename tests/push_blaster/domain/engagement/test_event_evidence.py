@@ -46,6 +46,7 @@ def test_a_difference_of_a_fifth_is_found() -> None:
     assert outcome.share_called >= 0.85
 
 
+@pytest.mark.slow
 def test_hardly_any_of_three_equal_variants_is_called() -> None:
     rng = np.random.default_rng(8)
     runs, users, called = 300, 4_000, 0

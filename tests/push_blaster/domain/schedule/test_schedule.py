@@ -78,6 +78,7 @@ def custom(expression: str, zone: str) -> Schedule:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 @pytest.mark.parametrize("change", CHANGES)
 def test_slots_over_a_clock_change_are_the_oracles(change: str, expression: str) -> None:

@@ -59,6 +59,7 @@ def append(database: Database, requests: int) -> None:
 EXPECTED = {(1, 1, 0): {"delivered": USERS, "opened": USERS, "first_opened": USERS}}
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_before_it_commits_has_counted_nothing(
     database: Database, push_url: str
 ) -> None:
@@ -129,6 +130,7 @@ def cut(database: Database) -> int:
         return int(fetch_value(connection, sql))
 
 
+@pytest.mark.slow
 def test_two_engines_count_exactly_while_phones_report_and_connections_are_cut(
     database: Database, engine: Database
 ) -> None:

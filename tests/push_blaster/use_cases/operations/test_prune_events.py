@@ -61,6 +61,7 @@ def read_all(database: Database) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
+@pytest.mark.slow
 def test_the_counters_of_a_push_go_when_their_own_time_has_ended(
     own_database: Database, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_counters_of_a_push_go_when_their_own_time_has_ended(
     assert [number for number, _, _ in counted(own_database)] == [2]
 
 
+@pytest.mark.slow
 def test_weeks_of_events_and_what_is_as_old_go_and_the_counters_stay(
     own_database: Database, tmp_path: Path
 ) -> None:

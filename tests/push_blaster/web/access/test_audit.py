@@ -166,6 +166,7 @@ def test_signing_in_is_written_down_with_whoever_did(client: FlaskClient, number
     assert '"token": "***"' in str(change["what"])
 
 
+@pytest.mark.slow
 def test_strangers_leave_few_rows_without_content_and_none_for_429(
     push_url: str, tmp_path: Path, database: Database
 ) -> None:
@@ -193,6 +194,7 @@ def test_strangers_leave_few_rows_without_content_and_none_for_429(
     assert set(count()) == {("{}", None, 401)}
 
 
+@pytest.mark.slow
 def test_who_signs_in_is_written_down_however_many_strangers_tried(
     push_url: str, tmp_path: Path, client: FlaskClient, number: str
 ) -> None:

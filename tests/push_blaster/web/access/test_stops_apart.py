@@ -71,6 +71,7 @@ def locked(database: Database, tables: str) -> Iterator[None]:
         connection.close()
 
 
+@pytest.mark.slow
 def test_each_stop_works_while_every_usual_connection_is_in_use(
     small_web: Web, client: FlaskClient
 ) -> None:

@@ -275,6 +275,7 @@ def test_a_pause_wins_against_edits_at_the_same_moment(client: FlaskClient) -> N
     assert client.get(f"{RECIPES}/news").get_json()["data"]["status"] == "paused"
 
 
+@pytest.mark.slow
 def test_many_executions_are_stopped_within_a_second_and_their_files_follow(
     client: FlaskClient, database: Database, tmp_path: Path
 ) -> None:

@@ -218,6 +218,7 @@ def test_a_once_template_is_a_draft_until_somebody_says_the_day(client: FlaskCli
     assert accepted.get_json()["data"]["status"] == "active"
 
 
+@pytest.mark.slow
 def test_links_lead_to_the_host_given_or_allowed_and_else_nowhere(
     push_url: str, tmp_path: Path
 ) -> None:

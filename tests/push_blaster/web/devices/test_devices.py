@@ -171,6 +171,7 @@ def test_a_list_is_registered_but_for_its_bad_rows_which_are_told_by_index(
     assert len(client.get(f"/api/devices?userId={ALICE}").get_json()["devices"]) == 3
 
 
+@pytest.mark.slow
 def test_ten_thousand_devices_are_taken_at_once_and_no_more(client: FlaskClient) -> None:
     rows = [{"token": f"t{n}", "userId": str(ALICE)} for n in range(10_001)]
 

@@ -55,6 +55,7 @@ def test_an_address_may_report_so_many_events_a_minute_and_others_are_free(
         assert fetch_value(connection, "SELECT count(*) FROM event_inbox") == 6
 
 
+@pytest.mark.slow
 def test_a_network_of_ipv6_is_one_address_and_a_large_report_is_refused_as_a_whole(
     limited: Flask, database: Database
 ) -> None:

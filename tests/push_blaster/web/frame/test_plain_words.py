@@ -111,6 +111,7 @@ def test_the_empty_pages_use_peoples_words(app: Flask, admin: Visitor) -> None:
     assert found == {}
 
 
+@pytest.mark.slow
 def test_the_pages_of_automations_that_do_not_fit_use_peoples_words(
     app: Flask, admin: Visitor, client: FlaskClient, tmp_path: Path
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_viewer_may_not(client: FlaskClient) -> None:
     assert response.status_code == 403
 
 
+@pytest.mark.slow
 def test_a_file_may_be_larger_than_any_other_body(client: FlaskClient) -> None:
     rows = f"{ALICE},{'x' * 65_000}\n" * 540  # 33 MB
     file = FileStorage(BytesIO(f"user_id,note\n{rows}".encode()), "a.csv")

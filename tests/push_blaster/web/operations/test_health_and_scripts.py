@@ -91,6 +91,7 @@ def test_another_engine_that_works_makes_a_holding_one_less_bad(
     assert client.get("/health").get_json()["status"] == "degraded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expected", "said"),
     [
