@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark tests by what they need, and put first what takes long."""
     paths = {item: item.path.relative_to(config.rootpath).as_posix() for item in items}
     for item, path in paths.items():
-        for name in find_markers(path):
+        for name in find_markers(path, getattr(item, "fixturenames", ())):
             item.add_marker(name)
     items.sort(key=lambda item: find_rank(paths[item], {m.name for m in item.iter_markers()}))
 
@@ -61,6 +61,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_finish() -> None:
     """Keep the garbage collector from going through all tests and modules again and again."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:

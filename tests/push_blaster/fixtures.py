@@ -9,7 +9,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from chassis.migrations import migrate
 from chassis.postgres import Database
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.adapters.audiences.script_folder import ScriptFolder
@@ -17,12 +16,11 @@ from push_blaster.adapters.cadence.cadence_client import CadenceClient
 from push_blaster.adapters.delivery.pacing import TokenBucket
 from push_blaster.adapters.transports.file_transport import FileTransport
 from push_blaster.app import create_app
-from push_blaster.cli import MIGRATIONS
 from push_blaster.domain.executions.limits import Limits
 from push_blaster.use_cases.context import SendContext
 from push_blaster.wiring import connect_adapters
 from tests.cadence_service.settings import CADENCE_TOKEN
-from tests.databases import empty_tables
+from tests.databases import empty_tables, make_push_database
 from tests.push_blaster.bench import Bench
 from tests.push_blaster.settings import settings_for
 from tests.scripts import SCRIPT
@@ -44,11 +42,7 @@ TABLES = (
 
 @pytest.fixture(scope="session")
 def push_url(postgres: EmbeddedPostgres) -> str:
-    url = postgres.create_database("push_tests")
-    database = Database(url, max_connections=1)
-    migrate(database, MIGRATIONS)
-    database.close()
-    return url
+    return make_push_database(postgres, "push_tests")
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 
 from cadence_service.adapters.history_changes import select_changes
 from cadence_service.adapters.partitions import make_partitions
-from cadence_service.cli import MIGRATIONS, main
+from cadence_service.cli import main
 from cadence_service.use_cases.prune import plan_pruning, prune
 from chassis.clock import utc_now
-from chassis.migrations import migrate
 from chassis.postgres import BulkDatabase
 from local_stack.embedded_postgres import EmbeddedPostgres
+from tests.databases import copy_database
 from tests.people import ALICE
 
 DAY = timedelta(days=1)
@@ -26,12 +26,10 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
 
 
 @pytest.fixture
-def own_database(postgres: EmbeddedPostgres) -> Iterator[BulkDatabase]:
+def own_database(postgres: EmbeddedPostgres, cadence_template: str) -> Iterator[BulkDatabase]:
     """A database of its own, whose weeks may be dropped."""
-    database = BulkDatabase(
-        postgres.create_database(f"cadence_prune_{uuid4().hex[:8]}"), max_connections=2
-    )
-    migrate(database, MIGRATIONS)
+    url = copy_database(postgres, cadence_template, f"cadence_prune_{uuid4().hex[:8]}")
+    database = BulkDatabase(url, max_connections=2)
     make_partitions(database, NOW - 28 * DAY)
     make_partitions(database, NOW)
     with database.transaction() as connection, connection.cursor() as cursor:

@@ -6,12 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.migrations import migrate
 from chassis.postgres import Database
 from chassis.rows import execute, fetch_all, fetch_value
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.adapters.engagement.event_table import EVENTS
-from push_blaster.cli import MIGRATIONS
+from tests.databases import make_push_database
 from tests.people import ALICE
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
@@ -21,9 +20,8 @@ MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 @pytest.fixture
 def own_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """A database of its own, whose weeks may be dropped."""
-    url = postgres.create_database(f"push_weeks_{uuid4().hex[:8]}")
+    url = make_push_database(postgres, f"push_weeks_{uuid4().hex[:8]}")
     database = Database(url, max_connections=2)
-    migrate(database, MIGRATIONS)
     EVENTS.make_partitions(database, NOW)
     yield database
     database.close()

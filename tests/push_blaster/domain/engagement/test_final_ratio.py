@@ -1,7 +1,6 @@
 """The interval of final counts, beside the one of statsmodels."""
 
 import pytest
-from statsmodels.stats.proportion import confint_proportions_2indep
 
 from push_blaster.domain.engagement.final_ratio import Shares, find_final_interval
 
@@ -16,6 +15,9 @@ COUNTS = [
 @pytest.mark.parametrize("shares", COUNTS)
 @pytest.mark.parametrize("alpha", [0.05, 0.005])
 def test_the_interval_is_the_one_of_a_score_test(shares: Shares, alpha: float) -> None:
+    # Each worker imports this file, and one of them needs what takes a second to import.
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
     oracle = confint_proportions_2indep(
         shares.events_b,
         shares.users_b,

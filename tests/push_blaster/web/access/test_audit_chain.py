@@ -18,16 +18,16 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 
 from chassis.clock import utc_now
-from chassis.migrations import migrate
 from chassis.postgres import Database, DatabaseFaultError
 from local_stack.embedded_postgres import EmbeddedPostgres
 from push_blaster.adapters.access.audit_chain import chain_some, prune_links, select_prunable
 from push_blaster.adapters.access.audit_table import insert_change, update_answer
 from push_blaster.adapters.operations.retention import delete_changes
 from push_blaster.app import create_app
-from push_blaster.cli import MIGRATIONS, main
+from push_blaster.cli import main
 from push_blaster.domain.access.audit import AuditedChange
 from push_blaster.use_cases.access.audit_chain import chain_changes, verify_audit_log
+from tests.databases import make_push_database
 from tests.people import ALICE
 from tests.push_blaster.settings import settings_for
 from tests.push_blaster.web.recipes import create
@@ -40,11 +40,7 @@ def number() -> str:
 
 @pytest.fixture(scope="session")
 def chained_url(postgres: EmbeddedPostgres) -> str:
-    url = postgres.create_database("audit_chain_tests")
-    database = Database(url, max_connections=1)
-    migrate(database, MIGRATIONS)
-    database.close()
-    return url
+    return make_push_database(postgres, "audit_chain_tests")
 
 
 @pytest.fixture
@@ -102,6 +98,7 @@ def test_a_log_that_nobody_touched_is_verified(log: Database) -> None:
     assert done.number == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
